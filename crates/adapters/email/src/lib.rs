@@ -1,0 +1,1 @@
+//! Email templates, and SMTP through lettre.

@@ -1,0 +1,1 @@
+//! Turns a site into static files.

@@ -1,0 +1,1 @@
+//! Stateful stand-ins for paid or outside services: the mailbox.

@@ -1,0 +1,1 @@
+//! Argon2id, JWT, message authentication, the system clock and randomness.

@@ -1,0 +1,1 @@
+//! Every storage port, on SeaORM: Postgres in production, SQLite embedded.

@@ -1,0 +1,1 @@
+//! Quotas: enforced at the moment of use, also under concurrency.

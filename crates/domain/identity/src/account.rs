@@ -1,0 +1,1 @@
+//! Registration, sign-in, and everything a person does with their own account.

@@ -1,0 +1,37 @@
+//! One-time tokens: the links in emails.
+
+use portico_kernel::{Timestamp, UserId};
+
+/// What a one-time token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenPurpose {
+    /// Proves an email address.
+    EmailVerification,
+    /// Sets a new password.
+    PasswordReset,
+}
+
+impl TokenPurpose {
+    /// The word for it in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EmailVerification => "email_verification",
+            Self::PasswordReset => "password_reset",
+        }
+    }
+}
+
+/// A token as it is stored: only the SHA-256 of the secret, never the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneTimeToken {
+    /// SHA-256 of the secret in the link.
+    pub hash: [u8; 32],
+    /// Whose it is.
+    pub user: UserId,
+    /// What it is good for.
+    pub purpose: TokenPurpose,
+    /// Not after.
+    pub expires_at: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,119 @@
+//! A person who can sign in, and their profile.
+
+use std::fmt;
+
+use email_address::{EmailAddress as Syntax, Options};
+use portico_kernel::{FieldError, PlatformRole, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+/// An email address in lower case: addresses that differ only in case are one address here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = "email"))]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// Checks the syntax (RFC 5321: at most 254 characters; no display name, no literal address) and lowers the case.
+    pub fn parse(text: &str) -> Result<Self, FieldError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(FieldError::new("email", "required", "This field is required."));
+        }
+        let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
+        match Syntax::parse_with_options(text, options) {
+            Ok(_) if text.len() <= 254 && text.is_ascii() => Ok(Self(text.to_ascii_lowercase())),
+            _ => Err(FieldError::new("email", "invalid_email", "This is not a valid email address.")),
+        }
+    }
+
+    /// From the store, where only checked addresses are.
+    pub fn trusted(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether an account can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum UserStatus {
+    /// In use.
+    #[default]
+    Active,
+    /// Locked by the operator.
+    Suspended,
+    /// Deleted; kept for the audit trail.
+    Deleted,
+}
+
+impl UserStatus {
+    /// The word for it in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended, Self::Deleted].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// A person who can sign in.
+///
+/// Several accounts may name one address as long as none has proven it: an address belongs to an account
+/// only once it is verified. That keeps a stranger from finding out, or taking, somebody else's address.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct User {
+    /// UUIDv7.
+    pub id: UserId,
+    /// Address for signing in and for mail.
+    pub email: EmailAddress,
+    /// Whether the address is proven.
+    pub email_verified: bool,
+    /// Name as the person writes it.
+    pub full_name: String,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Mobile number.
+    pub mobile: Option<String>,
+    /// Company.
+    pub company: Option<String>,
+    /// Preferred language, BCP 47 (`en`, `es`).
+    pub language: String,
+    /// Postal address.
+    pub address: Option<String>,
+    /// Notes to oneself.
+    pub notes: Option<String>,
+    /// Picture.
+    pub avatar_url: Option<String>,
+    /// Platform-wide role.
+    pub role: PlatformRole,
+    /// Whether the account can be used.
+    pub status: UserStatus,
+    /// Last sign-in.
+    pub last_login_at: Option<Timestamp>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+    /// Counts changes, for optimistic locking and `ETag`.
+    #[serde(skip)]
+    pub version: i64,
+}

@@ -1,0 +1,65 @@
+//! Publishing: rendering a site to files and switching it over to them.
+
+use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Where a deployment stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum DeploymentStatus {
+    /// Waits for a worker.
+    #[default]
+    Queued,
+    /// A worker renders and stores files.
+    Building,
+    /// Was switched over to. Whether it answers now is in `Site.liveDeploymentId`.
+    Live,
+    /// Could not be built; the site is as before.
+    Failed,
+}
+
+impl DeploymentStatus {
+    /// The word for it in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Building => "building",
+            Self::Live => "live",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Queued, Self::Building, Self::Live, Self::Failed]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+}
+
+/// One rendering and publication of a site.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Deployment {
+    /// UUIDv7.
+    pub id: DeploymentId,
+    /// Whose.
+    #[serde(skip)]
+    pub tenant: TenantId,
+    /// Of which site.
+    pub site_id: SiteId,
+    /// Where it stands.
+    pub status: DeploymentStatus,
+    /// Percentage, 0 to 100.
+    pub progress: i32,
+    /// Why it failed, for the customer.
+    pub error: Option<String>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When a worker began.
+    pub started_at: Option<Timestamp>,
+    /// When it went live or failed.
+    pub finished_at: Option<Timestamp>,
+}

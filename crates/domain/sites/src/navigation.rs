@@ -1,0 +1,37 @@
+//! The navigation of a site: nested items that lead to pages or addresses.
+
+use portico_kernel::{NavItemId, PageId, SiteId, TenantId, Timestamp};
+use serde::Serialize;
+
+/// An entry of a site's navigation. It leads to a page or to an address, or (with neither) only groups its children.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NavItem {
+    /// UUIDv7.
+    pub id: NavItemId,
+    /// Whose.
+    #[serde(skip)]
+    pub tenant: TenantId,
+    /// Of which site.
+    pub site_id: SiteId,
+    /// What it says.
+    pub label: String,
+    /// The page it leads to.
+    pub page_id: Option<PageId>,
+    /// The address it leads to.
+    pub url: Option<String>,
+    /// The item it is under.
+    pub parent_id: Option<NavItemId>,
+    /// Order among the items under the same parent, from 0.
+    pub position: i32,
+    /// Whether it opens a new tab.
+    pub opens_new_tab: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+    /// Counts changes, for optimistic locking and `ETag`.
+    #[serde(skip)]
+    pub version: i64,
+}

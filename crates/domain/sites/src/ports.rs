@@ -1,0 +1,326 @@
+//! What sites need from the outside.
+
+use async_trait::async_trait;
+use portico_kernel::{
+    DeploymentId, NavItemId, Outbox, Page as List, PageId, PageRequest, SectionId, SiteId, StoreError,
+    TenantId,
+};
+
+use crate::{
+    deployment::Deployment,
+    navigation::NavItem,
+    page::{Page, PageStatus},
+    section::Section,
+    site::{Site, SiteStatus},
+};
+
+/// By what a list of sites or pages is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortKey {
+    /// Time of creation.
+    #[default]
+    CreatedAt,
+    /// Time of the last change.
+    UpdatedAt,
+    /// Name or title.
+    Name,
+}
+
+/// Order of a list. The default is newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// By what.
+    pub key: SortKey,
+    /// Largest first.
+    pub descending: bool,
+}
+
+impl Default for Sort {
+    fn default() -> Self {
+        Self { key: SortKey::CreatedAt, descending: true }
+    }
+}
+
+/// Which sites to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SiteFilter {
+    /// Part of the name or subdomain, ignoring case.
+    pub q: Option<String>,
+    /// Where it stands.
+    pub status: Option<SiteStatus>,
+    /// Order.
+    pub sort: Sort,
+}
+
+/// Which pages to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageFilter {
+    /// Part of the title or slug, ignoring case.
+    pub q: Option<String>,
+    /// Whether it is part of the next deployment.
+    pub status: Option<PageStatus>,
+    /// Order.
+    pub sort: Sort,
+}
+
+/// What answers at a host name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveSite {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which site.
+    pub site: SiteId,
+    /// Which deployment.
+    pub deployment: DeploymentId,
+}
+
+/// Sites.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SiteRepository: Send {
+    /// Stores a new site and claims its subdomain. MUST answer `Conflict` when another site, or another tenant, has the
+    /// subdomain, also under concurrency. A site may take the subdomain that its own tenant holds.
+    async fn insert(&mut self, site: &Site) -> Result<(), StoreError>;
+
+    /// The site.
+    async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError>;
+
+    /// The tenant's oldest site: the one that paths without a site act on.
+    async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError>;
+
+    /// The tenant's sites.
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        filter: SiteFilter,
+        page: PageRequest,
+    ) -> Result<List<Site>, StoreError>;
+
+    /// Stores the site with `version + 1`, claiming a changed subdomain like [`SiteRepository::insert`] and giving up the
+    /// old one. MUST answer `Stale` when the stored version is not `site.version`.
+    async fn update(&mut self, site: &Site) -> Result<(), StoreError>;
+
+    /// Deletes the site with its pages, sections, navigation and deployments, and gives up its subdomain (unless it is
+    /// the tenant's own). Answers whether it was there.
+    async fn delete(&mut self, tenant: TenantId, id: SiteId) -> Result<bool, StoreError>;
+
+    /// What answers at a subdomain: `None` when no such site is live, the site is suspended, or its tenant not active.
+    async fn live_at(&mut self, subdomain: &str) -> Result<Option<LiveSite>, StoreError>;
+}
+
+/// Pages.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait PageRepository: Send {
+    /// Stores a new page. MUST answer `Conflict` when the slug is taken in the site, also under concurrency, and
+    /// `MissingReference` when the tenant has no such site.
+    async fn insert(&mut self, page: &Page) -> Result<(), StoreError>;
+
+    /// The page.
+    async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError>;
+
+    /// The page, locked: other units of work that lock it wait until this one ends.
+    async fn lock(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError>;
+
+    /// The page at a slug. `site` absent: of the tenant's primary site, in the same round trip.
+    async fn by_slug<'s>(
+        &mut self,
+        tenant: TenantId,
+        site: Option<SiteId>,
+        slug: &'s str,
+    ) -> Result<Option<Page>, StoreError>;
+
+    /// The site's pages.
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        filter: PageFilter,
+        page: PageRequest,
+    ) -> Result<List<Page>, StoreError>;
+
+    /// All published pages of the site, home first, then oldest first.
+    async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError>;
+
+    /// The slugs of the site that are `base` or start with `base-`.
+    async fn slugs_like<'s>(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        base: &'s str,
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// Stores the page with `version + 1`. MUST answer `Stale` when the stored version is not `page.version`, and
+    /// `Conflict` like [`PageRepository::insert`].
+    async fn update(&mut self, page: &Page) -> Result<(), StoreError>;
+
+    /// Takes the home mark off every page of the site.
+    async fn clear_home(&mut self, tenant: TenantId, site: SiteId) -> Result<(), StoreError>;
+
+    /// Deletes the page with its sections and the navigation items that lead to it. Answers whether it was there.
+    async fn delete(&mut self, tenant: TenantId, id: PageId) -> Result<bool, StoreError>;
+}
+
+/// Sections.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SectionRepository: Send {
+    /// Stores new sections. MUST answer `MissingReference` when the tenant has no such page.
+    async fn insert(&mut self, sections: &[Section]) -> Result<(), StoreError>;
+
+    /// The section.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        page: PageId,
+        id: SectionId,
+    ) -> Result<Option<Section>, StoreError>;
+
+    /// The page's sections by position.
+    async fn list(&mut self, tenant: TenantId, page: PageId) -> Result<Vec<Section>, StoreError>;
+
+    /// The visible sections of all published pages of the site, by page and position, in one round trip.
+    async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError>;
+
+    /// Stores the section with `version + 1`. MUST answer `Stale` when the stored version is not `section.version`.
+    async fn update(&mut self, section: &Section) -> Result<(), StoreError>;
+
+    /// Deletes sections of the page.
+    async fn delete(&mut self, tenant: TenantId, page: PageId, ids: &[SectionId]) -> Result<(), StoreError>;
+
+    /// Gives the sections of the page the positions 0, 1, 2 … in the order of `ids`. Does not change their versions.
+    async fn order(&mut self, tenant: TenantId, page: PageId, ids: &[SectionId]) -> Result<(), StoreError>;
+}
+
+/// Navigation.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait NavigationRepository: Send {
+    /// Stores a new item. MUST answer `MissingReference` when the tenant has no such site, page or parent.
+    async fn insert(&mut self, item: &NavItem) -> Result<(), StoreError>;
+
+    /// The item.
+    async fn find(&mut self, tenant: TenantId, id: NavItemId) -> Result<Option<NavItem>, StoreError>;
+
+    /// All items of the site by parent and position. With `lock`, other units of work that lock the site's navigation
+    /// wait until this one ends.
+    async fn list(&mut self, tenant: TenantId, site: SiteId, lock: bool) -> Result<Vec<NavItem>, StoreError>;
+
+    /// Stores the item with `version + 1`. MUST answer `Stale` when the stored version is not `item.version`.
+    async fn update(&mut self, item: &NavItem) -> Result<(), StoreError>;
+
+    /// Deletes the item and everything under it. Answers whether it was there.
+    async fn delete(&mut self, tenant: TenantId, id: NavItemId) -> Result<bool, StoreError>;
+}
+
+/// Deployments.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DeploymentRepository: Send {
+    /// Stores a new deployment. MUST answer `Conflict` when one of the site is queued or building, also under concurrency.
+    async fn insert(&mut self, deployment: &Deployment) -> Result<(), StoreError>;
+
+    /// The deployment.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        id: DeploymentId,
+    ) -> Result<Option<Deployment>, StoreError>;
+
+    /// The site's latest deployment.
+    async fn latest(&mut self, tenant: TenantId, site: SiteId) -> Result<Option<Deployment>, StoreError>;
+
+    /// The site's deployments, newest first.
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        page: PageRequest,
+    ) -> Result<List<Deployment>, StoreError>;
+
+    /// Stores status, progress, error and times.
+    async fn update(&mut self, deployment: &Deployment) -> Result<(), StoreError>;
+}
+
+/// The repositories of sites, over one unit of work.
+pub trait SiteRepositories: Outbox {
+    /// Sites.
+    fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c>;
+    /// Pages.
+    fn pages<'c>(&'c mut self) -> Box<dyn PageRepository + 'c>;
+    /// Sections.
+    fn sections<'c>(&'c mut self) -> Box<dyn SectionRepository + 'c>;
+    /// Navigation.
+    fn navigation<'c>(&'c mut self) -> Box<dyn NavigationRepository + 'c>;
+    /// Deployments.
+    fn deployments<'c>(&'c mut self) -> Box<dyn DeploymentRepository + 'c>;
+}
+
+/// A page and its visible sections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PageSnapshot {
+    /// The page.
+    pub page: Page,
+    /// Its visible sections by position.
+    pub sections: Vec<Section>,
+}
+
+/// How a site looks. Made from the tenant's branding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Theme {
+    /// Buttons and links, as `#rrggbb`.
+    pub primary: String,
+    /// Bands and quiet surfaces.
+    pub secondary: String,
+    /// Highlights.
+    pub accent: String,
+    /// Page background.
+    pub background: String,
+    /// Body text.
+    pub text: String,
+    /// CSS font stack of headings.
+    pub heading_font: String,
+    /// CSS font stack of everything else.
+    pub body_font: String,
+}
+
+/// Everything that a deployment shows, read at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteSnapshot {
+    /// The site.
+    pub site: Site,
+    /// Where it answers, without a trailing slash.
+    pub base_url: String,
+    /// Language of the pages, BCP 47.
+    pub language: String,
+    /// How it looks.
+    pub theme: Theme,
+    /// Published pages, home first. The first one answers at `/`.
+    pub pages: Vec<PageSnapshot>,
+    /// Navigation by parent and position; items that lead to pages not published are left out.
+    pub navigation: Vec<NavItem>,
+}
+
+/// A file of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedFile {
+    /// Path without a leading slash, for instance `about/index.html`.
+    pub path: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+/// Turns a site into files.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait SiteRenderer: Send + Sync {
+    /// The files of a site: `index.html`, `{slug}/index.html` for every other page, `404.html`, `sitemap.xml`,
+    /// `robots.txt` and whatever those refer to. MUST be a pure function of the snapshot: the same bytes for the same
+    /// snapshot. MUST escape everything that is not sanitised HTML.
+    fn render(&self, snapshot: &SiteSnapshot) -> Result<Vec<RenderedFile>, RenderError>;
+}
+
+/// A template failed; a bug.
+#[derive(Debug, thiserror::Error)]
+#[error("rendering failed: {0}")]
+pub struct RenderError(pub String);

@@ -1,0 +1,1 @@
+//! Names that tenants and sites answer at.

@@ -1,0 +1,134 @@
+//! How things fail: a kind that decides the status code, a stable code, a text for the public.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+/// What sort of failure it is. One place in the HTTP layer maps this to a status code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request cannot be read at all (400).
+    Malformed,
+    /// Nobody, or nobody we know (401).
+    Unauthenticated,
+    /// The plan's quota is used up (402).
+    Quota,
+    /// Known, but not allowed (403).
+    Forbidden,
+    /// Not there, or not to be seen by this caller (404).
+    NotFound,
+    /// A duplicate, or a state in which this cannot be done (409).
+    Conflict,
+    /// `If-Match` names an older version (412).
+    PreconditionFailed,
+    /// The body is larger than allowed (413).
+    TooLarge,
+    /// The content type is not one that is understood here (415).
+    UnsupportedMediaType,
+    /// Read, but against the rules; see [`Fault::fields`] (422).
+    Invalid,
+    /// Too many requests (429).
+    RateLimited,
+    /// Our own fault (500).
+    Internal,
+    /// A part we need is down; trying again makes sense (503).
+    Unavailable,
+}
+
+/// An error that can be answered to a client.
+///
+/// The `Display` text of an implementor is for the log; [`Fault::detail`] is what a client may read.
+pub trait Fault: std::error::Error + Send + Sync + 'static {
+    /// Decides the status code.
+    fn kind(&self) -> Kind;
+
+    /// Stable machine-readable word in snake_case, for instance `slug_taken`.
+    fn code(&self) -> &'static str;
+
+    /// A sentence for the client. MUST NOT contain internal causes.
+    fn detail(&self) -> Cow<'static, str>;
+
+    /// What is wrong with which field, for [`Kind::Invalid`].
+    fn fields(&self) -> &[FieldError] {
+        &[]
+    }
+
+    /// More members for the problem body, for instance the meter and limit of a quota.
+    fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
+        Vec::new()
+    }
+}
+
+/// One broken rule of one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FieldError {
+    /// Path of the field as the client wrote it, for instance `items[0].productType`.
+    pub field: String,
+    /// Stable word in snake_case, for instance `too_long`.
+    pub code: Cow<'static, str>,
+    /// A sentence for a person.
+    pub message: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// One broken rule.
+    pub fn new(
+        field: impl Into<String>,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { field: field.into(), code: code.into(), message: message.into() }
+    }
+}
+
+/// What a storage port can answer besides its result.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A unique key is taken. Carries the name of the constraint, or the columns where the store tells those.
+    #[error("unique constraint violated: {0}")]
+    Conflict(String),
+    /// A row that this one refers to is not there (or belongs to another tenant).
+    #[error("referenced row is missing: {0}")]
+    MissingReference(String),
+    /// The row was changed since it was read.
+    #[error("row changed since it was read")]
+    Stale,
+    /// The store cannot be reached, or is too busy. Trying again makes sense.
+    #[error("store unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Anything else: a bug, or a store in a bad state.
+    #[error("store failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Fault for StoreError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Conflict(_) | Self::Stale => Kind::Conflict,
+            Self::MissingReference(_) => Kind::NotFound,
+            Self::Unavailable(_) => Kind::Unavailable,
+            Self::Internal(_) => Kind::Internal,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "duplicate",
+            Self::MissingReference(_) => "not_found",
+            Self::Stale => "modified_concurrently",
+            Self::Unavailable(_) => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Conflict(_) => "Something with these values exists already.",
+            Self::MissingReference(_) => "Something this request refers to does not exist.",
+            Self::Stale => "Somebody else changed this at the same moment. Read it again and retry.",
+            Self::Unavailable(_) => "A part of the service is not reachable right now. Try again shortly.",
+            Self::Internal(_) => "Something went wrong on our side.",
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! The event log: what happened, written in the transaction in which it happened.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{Actor, Env, EventId, JobQueue, Scope, StoreError, TenantId, Timestamp};
+
+/// What an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Resource {
+    /// Kind of thing, for instance `page`.
+    #[serde(rename = "type")]
+    pub kind: Cow<'static, str>,
+    /// Its id.
+    pub id: Uuid,
+}
+
+/// Who caused an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ActorKind {
+    /// Nobody signed in.
+    Anonymous,
+    /// A person.
+    User,
+    /// An API key.
+    ApiKey,
+    /// Portico itself.
+    System,
+}
+
+/// One entry of the event log: the audit trail and the outbox at once.
+///
+/// Secrets (hashes, tokens, keys) MUST NOT appear in `before` or `after`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// UUIDv7. Ids are not in commit order.
+    pub id: EventId,
+    /// The tenant that it belongs to; [`TenantId::PLATFORM`] for none.
+    pub tenant: TenantId,
+    /// What happened: `resource.verb`, for instance `page.updated`.
+    pub kind: Cow<'static, str>,
+    /// What it happened to.
+    pub resource: Resource,
+    /// Who did it.
+    pub actor_kind: ActorKind,
+    /// Id of the person or key that did it.
+    pub actor_id: Option<Uuid>,
+    /// The resource before, in its JSON form; `None` when it was made.
+    pub before: Option<Value>,
+    /// The resource after, in its JSON form; `None` when it was deleted.
+    pub after: Option<Value>,
+    /// Request that caused it.
+    pub request_id: String,
+    /// Address of the client.
+    pub address: Option<String>,
+    /// `User-Agent` of the client.
+    pub user_agent: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Event {
+    /// An event caused by `scope` in its active tenant, with nothing before or after it.
+    ///
+    /// `kind` is `resource.verb`; the resource type is the part before the dot.
+    pub fn new(env: &Env, scope: &Scope, kind: &'static str, resource: Uuid) -> Self {
+        let (actor_kind, actor_id) = match scope.actor() {
+            Actor::Anonymous => (ActorKind::Anonymous, None),
+            Actor::User { id, .. } => (ActorKind::User, Some(id.uuid())),
+            Actor::System => (ActorKind::System, None),
+        };
+        let resource_kind = kind.split_once('.').map_or(kind, |(resource, _)| resource);
+        Self {
+            id: env.new_id(),
+            tenant: scope.active_tenant().unwrap_or(TenantId::PLATFORM),
+            kind: kind.into(),
+            resource: Resource { kind: resource_kind.into(), id: resource },
+            actor_kind,
+            actor_id,
+            before: None,
+            after: None,
+            request_id: scope.request.id.clone(),
+            address: scope.request.address.clone(),
+            user_agent: scope.request.user_agent.clone(),
+            at: env.now(),
+        }
+    }
+
+    /// Says in which tenant it happened, where that is not the active one.
+    #[must_use]
+    pub fn in_tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
+    /// Attaches the resource as it was before.
+    #[must_use]
+    pub fn before(mut self, resource: &impl Serialize) -> Self {
+        self.before = serde_json::to_value(resource).ok();
+        self
+    }
+
+    /// Attaches the resource as it is after.
+    #[must_use]
+    pub fn after(mut self, resource: &impl Serialize) -> Self {
+        self.after = serde_json::to_value(resource).ok();
+        self
+    }
+
+    /// Says who did it, where that is not the caller of record (a registration is the new user's own act).
+    #[must_use]
+    pub fn by_user(mut self, user: crate::UserId) -> Self {
+        self.actor_kind = ActorKind::User;
+        self.actor_id = Some(user.uuid());
+        self
+    }
+}
+
+/// Appends to the event log, inside the open unit of work.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait EventLog: Send {
+    /// MUST store the event if and only if the unit of work commits.
+    async fn append(&mut self, event: Event) -> Result<(), StoreError>;
+}
+
+/// What every domain writes besides its own tables: events and jobs.
+pub trait Outbox: Send {
+    /// The event log.
+    fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c>;
+    /// The job queue.
+    fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c>;
+}
+
+/// Is told what a unit of work wrote, right after it committed, in the process that committed it.
+///
+/// Made for what must act at once, such as dropping a cached session. It is not a substitute for
+/// reading the log: a process that dies after the commit never calls it.
+pub trait CommitListener: Send + Sync {
+    /// `events` in the order in which they were appended; `jobs` tells whether a job was enqueued.
+    fn committed(&self, events: &[Event], jobs: bool);
+}
+
+/// Reads the event log, inside the open unit of work.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait EventReaders: Send {
+    /// The next events for the reader of this name, oldest first, at most `limit`; moves its cursor past them when the
+    /// unit of work commits. Dropped without a commit, the same events come again.
+    ///
+    /// MUST hand every committed event to every reader, also one that commits later than events with a higher id. MUST
+    /// NOT hand one event to two units of work that both commit: where another one holds the reader, the answer is empty.
+    async fn take(&mut self, reader: &'static str, limit: u32) -> Result<Vec<Event>, StoreError>;
+}

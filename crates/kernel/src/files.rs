@@ -1,0 +1,30 @@
+//! Keeping files: the port to object storage.
+
+use async_trait::async_trait;
+
+/// Stores files under keys such as `sites/{tenant}/{site}/{deployment}/index.html`.
+///
+/// Keys are made by us from ids and checked names; they never contain `..`, a leading slash, or an empty part.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait FileStore: Send + Sync {
+    /// Stores the file, replacing an earlier one. MUST be atomic: a reader sees the old or the new file, whole.
+    async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), FileError>;
+
+    /// The file; `None` when there is none.
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, FileError>;
+
+    /// Deletes every file whose key starts with `prefix` followed by a slash. Deleting nothing is no error.
+    async fn delete_prefix(&self, prefix: &str) -> Result<(), FileError>;
+}
+
+/// Why a file could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The key is not one that this product makes.
+    #[error("invalid key")]
+    InvalidKey,
+    /// The store failed or cannot be reached; trying again makes sense.
+    #[error("file store failed")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

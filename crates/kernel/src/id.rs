@@ -1,0 +1,150 @@
+//! Typed identifiers: one UUIDv7 (RFC 9562) per thing, one Rust type per kind of thing.
+
+use std::{fmt, marker::PhantomData, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+/// An identifier of a `T`. Two ids of different kinds do not compare, assign, or convert.
+///
+/// An id is not a secret: it may appear in addresses and logs.
+pub struct Id<T> {
+    uuid: Uuid,
+    kind: PhantomData<fn() -> T>,
+}
+
+/// What an [`Id`] identifies. The name is how the kind is called in the API document.
+pub trait IdKind: 'static {
+    /// Name of the schema, for instance `UserId`.
+    const NAME: &'static str;
+}
+
+impl<T> Id<T> {
+    /// Wraps a UUID that is known to identify a `T`. New ids come from [`crate::Env::new_id`].
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self { uuid, kind: PhantomData }
+    }
+
+    /// The bare UUID, for adapters.
+    pub const fn uuid(self) -> Uuid {
+        self.uuid
+    }
+}
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Id<T> {}
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.uuid == other.uuid
+    }
+}
+impl<T> Eq for Id<T> {}
+impl<T> PartialOrd for Id<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Id<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.uuid.cmp(&other.uuid)
+    }
+}
+impl<T> std::hash::Hash for Id<T> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.uuid.hash(state);
+    }
+}
+impl<T> fmt::Display for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uuid.fmt(f)
+    }
+}
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uuid.fmt(f)
+    }
+}
+impl<T> FromStr for Id<T> {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(Self::from_uuid)
+    }
+}
+impl<T> Serialize for Id<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.uuid.serialize(serializer)
+    }
+}
+impl<'de, T> Deserialize<'de> for Id<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Uuid::deserialize(deserializer).map(Self::from_uuid)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl<T: IdKind> utoipa::PartialSchema for Id<T> {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, schema::Type};
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+            .into()
+    }
+}
+#[cfg(feature = "openapi")]
+impl<T: IdKind> utoipa::ToSchema for Id<T> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        std::borrow::Cow::Borrowed(T::NAME)
+    }
+}
+
+/// Declares the marker of a kind and the name its id goes by.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $marker:ident => $alias:ident;)*) => {$(
+        #[doc = concat!("Marker for [`", stringify!($alias), "`].")]
+        pub enum $marker {}
+        impl IdKind for $marker {
+            const NAME: &'static str = stringify!($alias);
+        }
+        $(#[$doc])*
+        pub type $alias = Id<$marker>;
+    )*};
+}
+
+ids! {
+    /// A person who can sign in.
+    UserKind => UserId;
+    /// A signed-in device of a user; one family of refresh tokens.
+    SessionKind => SessionId;
+    /// A company or person whose data is kept apart from everybody else's.
+    TenantKind => TenantId;
+    /// A website of a tenant.
+    SiteKind => SiteId;
+    /// A page of a site.
+    PageKind => PageId;
+    /// A block of content on a page.
+    SectionKind => SectionId;
+    /// An entry of a site's navigation.
+    NavItemKind => NavItemId;
+    /// One rendering and publication of a site.
+    DeploymentKind => DeploymentId;
+    /// A file that a tenant uploaded.
+    AssetKind => AssetId;
+    /// A website template.
+    TemplateKind => TemplateId;
+    /// A key for programs of a tenant.
+    ApiKeyKind => ApiKeyId;
+    /// An entry of the event log.
+    EventKind => EventId;
+    /// A unit of background work.
+    JobKind => JobId;
+}
+
+impl TenantId {
+    /// Owner of what belongs to no tenant, for instance a platform-wide event. No tenant row has this id.
+    pub const PLATFORM: Self = Self::from_uuid(Uuid::nil());
+}

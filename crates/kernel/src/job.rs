@@ -1,0 +1,153 @@
+//! Background jobs, enqueued in the transaction that calls for them.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use time::Duration;
+
+use crate::{JobId, Page, PageRequest, StoreError, TenantId, Timestamp};
+
+/// A job to be enqueued.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewJob {
+    /// UUIDv7.
+    pub id: JobId,
+    /// What to do: `topic.verb`, for instance `email.verification`. The worker has one handler for each.
+    pub kind: &'static str,
+    /// What the handler needs. MUST NOT contain secrets.
+    pub payload: Value,
+    /// The tenant that the job works for; [`TenantId::PLATFORM`] for none.
+    pub tenant: TenantId,
+    /// Not before this time.
+    pub run_at: Timestamp,
+    /// After this many failed attempts the job is dead and waits for staff.
+    pub max_attempts: u32,
+    /// Request that caused it.
+    pub request_id: String,
+}
+
+/// Enqueues jobs, inside the open unit of work.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait JobQueue: Send {
+    /// MUST enqueue the job if and only if the unit of work commits.
+    async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError>;
+}
+
+/// State of a job. A job that is done is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum JobState {
+    /// Waits for its time and a free worker.
+    Queued,
+    /// A worker holds its lease.
+    Running,
+    /// Failed too often; waits for staff.
+    Dead,
+}
+
+impl JobState {
+    /// The word for it in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The state of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Queued, Self::Running, Self::Dead].into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// A job as a worker or staff sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Job {
+    /// UUIDv7.
+    pub id: JobId,
+    /// What to do.
+    pub kind: String,
+    /// What the handler needs.
+    pub payload: Value,
+    /// The tenant that the job works for.
+    pub tenant_id: TenantId,
+    /// Where it stands.
+    pub state: JobState,
+    /// How often it was started, this time included.
+    pub attempts: u32,
+    /// After this many failed attempts it is dead.
+    pub max_attempts: u32,
+    /// Not before this time.
+    pub run_at: Timestamp,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// Request that caused it.
+    pub request_id: String,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+}
+
+/// Figures of the queue, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueFigures {
+    /// Jobs that wait.
+    pub queued: u64,
+    /// Jobs that a worker holds.
+    pub running: u64,
+    /// Jobs that failed too often.
+    pub dead: u64,
+    /// How long the oldest job that is due has waited.
+    pub oldest_due: Duration,
+}
+
+/// The queue as workers and staff use it. Each call is a transaction of its own.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait WorkQueue: Send + Sync {
+    /// Takes up to `limit` jobs that are due (queued with `run_at` reached, or running with a lease that has ended) for
+    /// `worker` until `now + lease`, and counts an attempt for each. MUST give a job to one worker only, also under
+    /// concurrency.
+    async fn claim(
+        &self,
+        worker: &str,
+        limit: u32,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Job>, StoreError>;
+
+    /// Extends the lease. MUST answer `false`, like the four calls below, when `worker` does not hold it any more.
+    async fn extend(&self, worker: &str, id: JobId, until: Timestamp) -> Result<bool, StoreError>;
+
+    /// Deletes a job that is done.
+    async fn complete(&self, worker: &str, id: JobId) -> Result<bool, StoreError>;
+
+    /// Queues a job again after a failure.
+    async fn retry(
+        &self,
+        worker: &str,
+        id: JobId,
+        run_at: Timestamp,
+        error: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// Queues a job again that was not finished for want of time, for instance at shutdown; the attempt does not count.
+    async fn release(&self, worker: &str, id: JobId, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Declares a job dead.
+    async fn bury(&self, worker: &str, id: JobId, error: &str) -> Result<bool, StoreError>;
+
+    /// The jobs in a state (all for `None`), newest first.
+    async fn list(&self, state: Option<JobState>, page: PageRequest) -> Result<Page<Job>, StoreError>;
+
+    /// Queues a dead job again with its attempts back at zero. Answers the job, or `None` when there is no such dead job.
+    async fn replay(&self, id: JobId, now: Timestamp) -> Result<Option<Job>, StoreError>;
+
+    /// Figures for metrics.
+    async fn figures(&self, now: Timestamp) -> Result<QueueFigures, StoreError>;
+}

@@ -1,0 +1,28 @@
+//! The words every part of Portico uses. No I/O, no framework.
+//!
+//! A domain crate depends on this crate and on nothing else of ours; adapters translate these types to
+//! rows, messages and HTTP.
+
+pub mod env;
+pub mod error;
+pub mod event;
+pub mod files;
+pub mod id;
+pub mod job;
+pub mod mail;
+pub mod page;
+pub mod permission;
+pub mod scope;
+pub mod time;
+pub mod validate;
+
+pub use env::{Clock, Env, Random};
+pub use error::{Fault, FieldError, Kind, StoreError};
+pub use event::{CommitListener, Event, EventLog, EventReaders, Outbox, Resource};
+pub use id::*;
+pub use job::{Job, JobQueue, JobState, NewJob, WorkQueue};
+pub use page::{CursorPage, CursorRequest, Page, PageRequest};
+pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
+pub use scope::{Actor, Denied, RequestInfo, Scope};
+pub use time::Timestamp;
+pub use validate::Violations;

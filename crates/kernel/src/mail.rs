@@ -1,0 +1,39 @@
+//! Sending email: the message, and the port that takes it away.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// A message ready to send, as HTML and as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailMessage {
+    /// Address of the receiver.
+    pub to: String,
+    /// Display name of the receiver.
+    pub to_name: Option<String>,
+    /// Subject.
+    pub subject: String,
+    /// Body as HTML.
+    pub html: String,
+    /// Body as plain text.
+    pub text: String,
+}
+
+/// Takes messages away.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait MailTransport: Send + Sync {
+    /// Hands the message over. MUST return only after the next hop has taken responsibility for it, and MUST
+    /// answer [`MailError::Rejected`] when trying again cannot help.
+    async fn send(&self, message: &MailMessage) -> Result<(), MailError>;
+}
+
+/// Why a message could not be handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// The next hop is down or busy; try again later.
+    #[error("mail transport unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The message or its receiver is refused for good.
+    #[error("mail rejected")]
+    Rejected(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,1 @@
+//! The schema of Portico, for Postgres and SQLite.
