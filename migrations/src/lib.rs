@@ -1,1 +1,34 @@
-//! The schema of Portico, for Postgres and SQLite.
+//! The schema, for Postgres 15 and SQLite alike.
+//!
+//! Each file is one domain. Tables are written as SQL that both databases understand; the few words that differ are
+//! placeholders, see [`dialect`]. Rules that hold everywhere:
+//!
+//! - Tenant-owned tables are keyed `(tenant_id, id)`, and a foreign key between two of them carries `tenant_id`, so a
+//!   reference into another tenant cannot be stored.
+//! - Times are naive UTC in microseconds.
+//! - States are words, checked by the domain crates.
+
+use sea_orm_migration::prelude::*;
+
+mod dialect;
+mod m20261121_000001_tenancy;
+mod m20261121_000002_identity;
+mod m20261121_000003_billing;
+mod m20261121_000004_sites;
+mod m20261121_000005_outbox;
+
+/// Runs the migrations in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_tenancy::Migration),
+            Box::new(m20261121_000002_identity::Migration),
+            Box::new(m20261121_000003_billing::Migration),
+            Box::new(m20261121_000004_sites::Migration),
+            Box::new(m20261121_000005_outbox::Migration),
+        ]
+    }
+}

@@ -1,1 +1,129 @@
-fn main() {}
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use portico::{server, settings::Settings, startup, telemetry};
+
+/// The backend behind a customer portal.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server (the default).
+    Serve,
+    /// Look after the schema of the database.
+    Migrate {
+        #[arg(value_enum)]
+        action: MigrateAction,
+        /// How many migrations to take back with `down`.
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+    },
+    /// Write the catalogue of plans; changes nothing that is up to date.
+    Seed,
+    /// Print the API document (OpenAPI 3.1).
+    Openapi,
+    /// Look at the settings without starting anything.
+    Config {
+        #[arg(value_enum)]
+        action: ConfigAction,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum MigrateAction {
+    Up,
+    Down,
+    Status,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ConfigAction {
+    /// Say whether the settings are valid.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Command::Openapi) = cli.command {
+        return print_document();
+    }
+    let settings = match Settings::load() {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("portico: settings: {}", one_line(&error));
+            return ExitCode::from(2);
+        }
+    };
+    telemetry::start_logging(settings.profile);
+    match run(cli.command.unwrap_or(Command::Serve), settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portico: {}", one_line(&error));
+            // Not coming up is nearly always a setting that does not fit: an unreachable database, a port in use.
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Serve => startup::serve(settings).await,
+            Command::Migrate { action, steps } => {
+                let store = startup::connect(&settings).await?;
+                match action {
+                    MigrateAction::Up => store.migrate().await?,
+                    MigrateAction::Down => store.migrate_down(steps).await?,
+                    MigrateAction::Status => {}
+                }
+                for migration in store.migration_status().await? {
+                    say(&format!("{} {}", if migration.applied { "applied" } else { "pending" }, migration.name));
+                }
+                store.close().await;
+                Ok(())
+            }
+            Command::Seed => {
+                let store = startup::connect(&settings).await?;
+                store.migrate().await?;
+                startup::seed(&store).await?;
+                store.close().await;
+                Ok(())
+            }
+            Command::Config { action: ConfigAction::Check } => {
+                say("The settings are valid.");
+                Ok(())
+            }
+            Command::Openapi => Ok(()),
+        }
+    })
+}
+
+fn print_document() -> ExitCode {
+    match server::document().to_pretty_json() {
+        Ok(json) => {
+            say(&json);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("portico: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
+}
+
+#[expect(clippy::print_stdout, reason = "the output of a command")]
+fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,1 +1,7 @@
 //! Email templates, and SMTP through lettre.
+
+mod mailer;
+mod smtp;
+
+pub use mailer::{TemplateError, TemplateMailer};
+pub use smtp::{SmtpSetupError, SmtpTransport};

@@ -1,1 +1,5 @@
 //! Stateful stand-ins for paid or outside services: the mailbox.
+
+pub mod mailbox;
+
+pub use mailbox::{Mailbox, MessageId, StoredMessage};

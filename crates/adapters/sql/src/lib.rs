@@ -1,1 +1,18 @@
 //! Every storage port, on SeaORM: Postgres in production, SQLite embedded.
+//!
+//! The folders mirror the domains, and a file mirrors the aggregate it stores. Where the two databases differ, [`dialect`]
+//! knows; nothing else asks which one it is talking to.
+
+mod dialect;
+mod error;
+mod identity;
+mod billing;
+mod outbox;
+mod repositories;
+mod sites;
+mod store;
+mod tenancy;
+mod time;
+
+pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};
+pub use store::{MigrationState, PoolFigures, SqlStore, StoreOptions};

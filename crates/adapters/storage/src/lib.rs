@@ -1,1 +1,6 @@
 //! Object storage: local files.
+
+mod key;
+mod store;
+
+pub use store::{ObjectFileStore, OpenError};

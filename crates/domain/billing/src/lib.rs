@@ -5,5 +5,7 @@ pub mod plan;
 pub mod ports;
 pub mod quota;
 pub mod subscription;
+#[cfg(test)]
+mod testing;
 
 pub use error::BillingError;

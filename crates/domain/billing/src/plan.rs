@@ -4,6 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{BillingError, ports::BillingRepositories};
+
+/// The plan every tenant begins with.
+pub const FREE: &str = "free";
+
+/// A gigabyte as storage is sold here.
+const GIGABYTE: u64 = 1 << 30;
+
 /// What is counted against a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,4 +61,114 @@ pub struct Plan {
     pub premium_templates: bool,
     /// Order in lists, cheapest first.
     pub position: i32,
+}
+
+impl Plan {
+    /// The limit of a meter; `None` is no limit.
+    pub fn limit(&self, meter: Meter) -> Option<u64> {
+        self.limits.get(&meter).copied()
+    }
+
+    /// Whether the plan includes so much of a meter.
+    pub fn includes(&self, meter: Meter, amount: u64) -> bool {
+        self.limit(meter).is_none_or(|limit| amount <= limit)
+    }
+}
+
+/// The plans on offer, cheapest first.
+pub fn catalogue() -> Vec<Plan> {
+    let plan = |position, id: &str, name: &str, amount, premium_templates, limits: &[(Meter, u64)]| Plan {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        amount,
+        currency: "usd".to_owned(),
+        limits: limits.iter().copied().collect(),
+        premium_templates,
+        position,
+    };
+    let limits = |sites, gigabytes, generations, domains| {
+        [
+            (Meter::Sites, sites),
+            (Meter::Storage, gigabytes * GIGABYTE),
+            (Meter::AiGenerations, generations),
+            (Meter::CustomDomains, domains),
+        ]
+    };
+    vec![
+        plan(1, FREE, "Free", 0, false, &limits(1, 1, 10, 0)),
+        plan(2, "starter", "Starter", 1200, false, &limits(3, 10, 100, 3)),
+        plan(3, "professional", "Professional", 2900, true, &limits(10, 50, 1000, 10)),
+        plan(4, "enterprise", "Enterprise", 9900, true, &[]),
+    ]
+}
+
+/// Use cases around the catalogue. Everybody may read it, signed in or not.
+pub struct Plans<'a> {
+    repositories: &'a mut dyn BillingRepositories,
+}
+
+impl<'a> Plans<'a> {
+    /// Over an open unit of work.
+    pub fn new(repositories: &'a mut dyn BillingRepositories) -> Self {
+        Self { repositories }
+    }
+
+    /// The plans on offer, cheapest first.
+    pub async fn list(&mut self) -> Result<Vec<Plan>, BillingError> {
+        Ok(self.repositories.plans().list().await?)
+    }
+
+    /// Makes the stored catalogue equal to [`catalogue`]; part of starting. Answers how many plans were written: none
+    /// on a second run.
+    pub async fn seed(&mut self) -> Result<usize, BillingError> {
+        let stored = self.repositories.plans().list().await?;
+        let mut written = 0;
+        for plan in catalogue().iter().filter(|plan| !stored.contains(plan)) {
+            self.repositories.plans().upsert(plan).await?;
+            written += 1;
+        }
+        Ok(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ports::MockPlanRepository, testing::Repositories};
+
+    #[test]
+    fn each_plan_costs_more_and_includes_at_least_as_much_as_the_one_before() {
+        let plans = catalogue();
+        assert_eq!(
+            plans.iter().map(|plan| plan.id.as_str()).collect::<Vec<_>>(),
+            ["free", "starter", "professional", "enterprise"]
+        );
+        for pair in plans.windows(2) {
+            assert!(pair[0].amount < pair[1].amount && pair[0].position < pair[1].position);
+            for meter in Meter::ALL {
+                assert!(
+                    pair[0].limit(meter).is_some_and(|limit| pair[1].includes(meter, limit + 1)),
+                    "{meter:?}"
+                );
+            }
+        }
+        assert!(plans[3].includes(Meter::Sites, u64::MAX));
+    }
+
+    #[tokio::test]
+    async fn seeding_writes_only_what_differs() {
+        let mut stored = catalogue();
+        stored[1].amount = 1;
+        let mut listing = MockPlanRepository::new();
+        listing.expect_list().times(1).return_once(|| Ok(stored));
+        let mut writing = MockPlanRepository::new();
+        writing
+            .expect_upsert()
+            .times(1)
+            .withf(|plan| plan.id == "starter" && plan.amount == 1200)
+            .return_once(|_| Ok(()));
+        let mut repositories = Repositories::default();
+        repositories.plans.extend([listing, writing]);
+        assert_eq!(Plans::new(&mut repositories).seed().await.unwrap(), 1);
+    }
 }

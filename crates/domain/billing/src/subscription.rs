@@ -1,7 +1,9 @@
 //! Which plan a tenant is on.
 
-use portico_kernel::{TenantId, Timestamp};
+use portico_kernel::{Env, Event, Scope, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::{BillingError, plan::FREE, ports::BillingRepositories};
 
 /// Whether a subscription gives its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,4 +46,66 @@ pub struct Subscription {
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
+}
+
+/// Use cases around subscriptions.
+pub struct Subscriptions<'a> {
+    repositories: &'a mut dyn BillingRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> Subscriptions<'a> {
+    /// Over an open unit of work, for a caller.
+    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Puts a new tenant on the free plan. Asks for no permission: it is a part of making a tenant, in whose unit of
+    /// work it runs.
+    pub async fn start_free(&mut self, tenant: TenantId) -> Result<Subscription, BillingError> {
+        let now = self.env.now();
+        let subscription = Subscription {
+            tenant_id: tenant,
+            plan: FREE.to_owned(),
+            status: SubscriptionStatus::Active,
+            created_at: now,
+            updated_at: now,
+        };
+        self.repositories.subscriptions().insert(&subscription).await?;
+        let event = Event::new(self.env, self.scope, "subscription.created", tenant.uuid());
+        self.repositories.events().append(event.in_tenant(tenant).after(&subscription)).await?;
+        Ok(subscription)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::RequestInfo;
+
+    use super::*;
+    use crate::{
+        ports::MockSubscriptionRepository,
+        testing::{Repositories, env},
+    };
+
+    #[tokio::test]
+    async fn a_new_tenant_starts_on_the_free_plan() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let tenant: TenantId = env.new_id();
+        let mut subscriptions = MockSubscriptionRepository::new();
+        let free = move |s: &Subscription| {
+            s.tenant_id == tenant && s.plan == "free" && s.status == SubscriptionStatus::Active
+        };
+        subscriptions.expect_insert().times(1).withf(free).return_once(|_| Ok(()));
+        let mut repositories = Repositories::default();
+        repositories.subscriptions.push_back(subscriptions);
+        Subscriptions::new(&mut repositories, &scope, &env).start_free(tenant).await.unwrap();
+        let events = repositories.events();
+        assert_eq!(
+            (events.len(), events[0].kind.as_ref(), events[0].tenant),
+            (1, "subscription.created", tenant)
+        );
+        assert_eq!(events[0].after.as_ref().unwrap()["plan"], "free");
+    }
 }

@@ -1,1 +1,238 @@
-//! Registration, sign-in, and everything a person does with their own account.
+//! Accounts: how one begins. What happens to it later is in [`crate::verification`], [`crate::recovery`] and
+//! [`crate::profile`].
+
+use portico_kernel::{Env, Event, Scope, TenantId, UserId, Violations};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::{
+    IdentityError,
+    mail::Recipient,
+    password::{PasswordRule, resembles_address},
+    ports::{IdentityRepositories, PasswordHash},
+    profile::{check_language, check_name, check_phone},
+    user::{EmailAddress, User, UserStatus},
+};
+
+/// The use cases of accounts, over one unit of work.
+///
+/// Hashing a password takes long on purpose, so no method does it: callers hash before they begin a unit of work.
+pub struct Accounts<'a> {
+    pub(crate) repositories: &'a mut dyn IdentityRepositories,
+    pub(crate) scope: &'a Scope,
+    pub(crate) env: &'a Env,
+}
+
+/// What somebody sends to register.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({
+    "email": "ada@example.com", "password": "Corr3ct-horse", "fullName": "Ada Lovelace", "phone": "+44 20 7946 0018"
+})))]
+pub struct Registration {
+    /// Address to sign in with.
+    #[cfg_attr(feature = "openapi", schema(required, format = "email", max_length = 254))]
+    pub email: String,
+    /// Password; see the password rule.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = String, format = "password", default = ""))]
+    pub password: SecretString,
+    /// Name as the person writes it.
+    #[serde(alias = "full_name")]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 200))]
+    pub full_name: String,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Language of our messages: `en` (the default) or `es`.
+    pub language: Option<String>,
+}
+
+/// A registration that keeps every rule.
+#[derive(Debug)]
+pub struct ValidRegistration {
+    /// Address, not proven yet.
+    pub email: EmailAddress,
+    /// To be hashed.
+    pub password: SecretString,
+    /// Name.
+    pub full_name: String,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Language.
+    pub language: String,
+}
+
+impl Registration {
+    /// Checks every field. Errors: [`IdentityError::Invalid`] with all broken rules.
+    pub fn validate(self, rule: &PasswordRule) -> Result<ValidRegistration, IdentityError> {
+        let mut violations = Violations::default();
+        let email = violations.take("email", EmailAddress::parse(&self.email));
+        violations.extend(rule.check("password", &self.password));
+        if let Some(email) = &email {
+            violations.extend(resembles_address("password", &self.password, email));
+        }
+        check_name(&mut violations, &self.full_name);
+        let phone = self.phone.map(|phone| phone.trim().to_owned()).filter(|phone| !phone.is_empty());
+        check_phone(&mut violations, "phone", phone.as_deref());
+        let language = self.language.unwrap_or_else(|| "en".into());
+        check_language(&mut violations, &language);
+        match (email, violations.into_result()) {
+            (Some(email), Ok(())) => Ok(ValidRegistration {
+                email,
+                password: self.password,
+                full_name: self.full_name.trim().to_owned(),
+                phone,
+                language,
+            }),
+            (_, errors) => Err(IdentityError::Invalid(errors.err().unwrap_or_default())),
+        }
+    }
+}
+
+impl<'a> Accounts<'a> {
+    /// Over an open unit of work, or a reader for what only reads.
+    pub fn new(repositories: &'a mut dyn IdentityRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Makes an account whose address is not proven yet. Anybody may register any address, known or not: nothing in
+    /// the answer depends on it. [`Accounts::registered`] has to follow in the same unit of work.
+    pub async fn register(
+        &mut self,
+        registration: ValidRegistration,
+        password: PasswordHash,
+    ) -> Result<User, IdentityError> {
+        let now = self.env.now();
+        let user = User {
+            id: self.env.new_id(),
+            email: registration.email,
+            email_verified: false,
+            full_name: registration.full_name,
+            phone: registration.phone,
+            mobile: None,
+            company: None,
+            language: registration.language,
+            address: None,
+            notes: None,
+            avatar_url: None,
+            role: Default::default(),
+            status: UserStatus::Active,
+            last_login_at: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        self.repositories.users().insert(&user, Some(password)).await?;
+        Ok(user)
+    }
+
+    /// Records `user.registered` in the new user's personal tenant. Apart from [`Accounts::register`], because the
+    /// tenant needs its owner before it can be made, and the event needs the tenant.
+    pub async fn registered(&mut self, user: &User, tenant: TenantId) -> Result<(), IdentityError> {
+        let event = Event::new(self.env, self.scope, "user.registered", user.id.uuid())
+            .in_tenant(tenant)
+            .by_user(user.id)
+            .after(user);
+        Ok(self.repositories.events().append(event).await?)
+    }
+
+    /// Whom to write to; `None` when the account is gone or not in use. For background jobs.
+    pub async fn recipient(&mut self, user: UserId) -> Result<Option<Recipient>, IdentityError> {
+        let user = self.repositories.users().find(user).await?;
+        Ok(user.filter(|user| user.status == UserStatus::Active).map(|user| Recipient::of(&user)))
+    }
+
+    /// The user behind a signed-in request.
+    pub(crate) async fn caller(&mut self) -> Result<User, IdentityError> {
+        let (id, _) = self.scope.require_user()?;
+        self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
+    }
+
+    /// Appends an event about a user in the tenant where their audit trail is: the active one of the caller, else the
+    /// user's own.
+    pub(crate) async fn append_about(&mut self, user: UserId, event: Event) -> Result<(), IdentityError> {
+        let tenant = match self.scope.active_tenant() {
+            Some(tenant) => Some(tenant),
+            None => self.repositories.users().default_tenant(user).await?,
+        };
+        let event = event.in_tenant(tenant.unwrap_or(TenantId::PLATFORM));
+        Ok(self.repositories.events().append(event).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Store, hash};
+
+    fn registration() -> Registration {
+        Registration {
+            email: "Ada@Example.com".into(),
+            password: "Corr3ct-horse".into(),
+            full_name: " Ada Lovelace ".into(),
+            ..Registration::default()
+        }
+    }
+
+    fn broken(registration: Registration) -> Vec<(String, String)> {
+        match registration.validate(&PasswordRule::default()) {
+            Err(IdentityError::Invalid(errors)) => {
+                errors.into_iter().map(|error| (error.field, error.code.into_owned())).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_registration_names_every_missing_field() {
+        let expected = [("email", "required"), ("password", "required"), ("fullName", "required")];
+        assert_eq!(broken(Registration::default()), expected.map(|(f, c)| (f.to_owned(), c.to_owned())));
+    }
+
+    #[test]
+    fn optional_fields_are_checked_too() {
+        let bad = Registration {
+            full_name: "Ada\nLovelace".into(),
+            phone: Some("call me".into()),
+            language: Some("klingon".into()),
+            ..registration()
+        };
+        let fields: Vec<_> = broken(bad).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["fullName", "phone", "language"]);
+    }
+
+    #[test]
+    fn fields_are_read_in_both_spellings() {
+        let snake: Registration = serde_json::from_str(r#"{"full_name":"Ada"}"#).unwrap();
+        let camel: Registration = serde_json::from_str(r#"{"fullName":"Ada"}"#).unwrap();
+        assert_eq!((snake.full_name, camel.full_name), ("Ada".to_owned(), "Ada".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn registers_with_an_event_that_holds_no_secret() {
+        let mut store = Store::default();
+        let (scope, env) = (store.anonymous(), store.env());
+        let tenant = env.new_id();
+        let valid = registration().validate(&PasswordRule::default()).unwrap();
+        let mut accounts = Accounts::new(&mut store, &scope, &env);
+        let user = accounts.register(valid, hash("Corr3ct-horse")).await.unwrap();
+        accounts.registered(&user, tenant).await.unwrap();
+
+        assert_eq!((user.email.as_str(), user.full_name.as_str()), ("ada@example.com", "Ada Lovelace"));
+        let events = store.events();
+        assert_eq!(events.len(), 1);
+        assert_eq!((events[0].kind.as_ref(), events[0].tenant), ("user.registered", tenant));
+        assert_eq!(events[0].actor_id, Some(user.id.uuid()));
+        assert!(!events[0].after.as_ref().unwrap().to_string().contains("Corr3ct"));
+    }
+
+    #[tokio::test]
+    async fn a_known_address_registers_like_an_unknown_one() {
+        let mut store = Store::default();
+        store.user("ada@example.com", true);
+        let (scope, env) = (store.anonymous(), store.env());
+        let valid = registration().validate(&PasswordRule::default()).unwrap();
+        let user = Accounts::new(&mut store, &scope, &env).register(valid, hash("x")).await.unwrap();
+        assert!(!user.email_verified);
+    }
+}

@@ -34,6 +34,9 @@ pub enum IdentityError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Too many passwords wait to be hashed. Trying again makes sense.
+    #[error("password hashing is overloaded")]
+    Overloaded,
     /// Hashing, signing or another internal part failed.
     #[error("internal: {0}")]
     Internal(String),
@@ -50,6 +53,7 @@ impl Fault for IdentityError {
             Self::NotFound(_) => Kind::NotFound,
             Self::PreconditionFailed => Kind::PreconditionFailed,
             Self::Store(error) => error.kind(),
+            Self::Overloaded => Kind::Unavailable,
             Self::Internal(_) => Kind::Internal,
         }
     }
@@ -65,6 +69,7 @@ impl Fault for IdentityError {
             Self::NotFound(_) => "not_found",
             Self::PreconditionFailed => "precondition_failed",
             Self::Store(error) => error.code(),
+            Self::Overloaded => "overloaded",
             Self::Internal(_) => "internal",
         }
     }
@@ -80,6 +85,7 @@ impl Fault for IdentityError {
             Self::NotFound(what) => format!("There is no such {what}.").into(),
             Self::PreconditionFailed => "It was changed since you read it. Read it again.".into(),
             Self::Store(error) => error.detail(),
+            Self::Overloaded => "Too many people are signing in right now. Try again shortly.".into(),
             Self::Internal(_) => "Something went wrong on our side.".into(),
         }
     }

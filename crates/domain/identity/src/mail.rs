@@ -1,6 +1,6 @@
 //! The messages that identity sends.
 
-use crate::user::EmailAddress;
+use crate::user::{EmailAddress, User};
 
 /// Who gets a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,13 @@ pub struct Recipient {
     pub full_name: String,
     /// Preferred language, BCP 47.
     pub language: String,
+}
+
+impl Recipient {
+    /// The user as the receiver of a message.
+    pub fn of(user: &User) -> Self {
+        Self { email: user.email.clone(), full_name: user.full_name.clone(), language: user.language.clone() }
+    }
 }
 
 /// A message about an account. The adapter has a template for each, as HTML and as text.

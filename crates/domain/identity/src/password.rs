@@ -1,1 +1,129 @@
 //! What makes a password acceptable.
+
+use portico_kernel::FieldError;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::user::EmailAddress;
+
+/// What a new password must have. The operator may change it; existing passwords stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasswordRule {
+    /// Fewest characters (Unicode scalar values).
+    pub min_length: usize,
+    /// Most characters: a bound on the work, far above what anybody types.
+    pub max_length: usize,
+    /// Whether an upper-case letter is needed.
+    pub uppercase: bool,
+    /// Whether a lower-case letter is needed.
+    pub lowercase: bool,
+    /// Whether a digit is needed.
+    pub digit: bool,
+    /// Whether a character is needed that is neither letter nor digit.
+    pub special: bool,
+}
+
+impl Default for PasswordRule {
+    fn default() -> Self {
+        Self { min_length: 8, max_length: 128, uppercase: true, lowercase: true, digit: true, special: true }
+    }
+}
+
+impl PasswordRule {
+    /// Every rule that the password breaks, as errors of `field`.
+    pub fn check(&self, field: &str, password: &SecretString) -> Vec<FieldError> {
+        let password = password.expose_secret();
+        if password.is_empty() {
+            return vec![FieldError::new(field, "required", "This field is required.")];
+        }
+        let mut errors = Vec::new();
+        let mut need = |holds: bool, code: &'static str, message: String| {
+            if !holds {
+                errors.push(FieldError::new(field, code, message));
+            }
+        };
+        let length = password.chars().count();
+        need(length >= self.min_length, "too_short", format!("Use at least {} characters.", self.min_length));
+        need(length <= self.max_length, "too_long", format!("Use at most {} characters.", self.max_length));
+        need(
+            !self.uppercase || password.chars().any(char::is_uppercase),
+            "missing_uppercase",
+            "Use at least one upper-case letter.".into(),
+        );
+        need(
+            !self.lowercase || password.chars().any(char::is_lowercase),
+            "missing_lowercase",
+            "Use at least one lower-case letter.".into(),
+        );
+        need(
+            !self.digit || password.chars().any(char::is_numeric),
+            "missing_digit",
+            "Use at least one digit.".into(),
+        );
+        need(
+            !self.special || password.chars().any(|c| !c.is_alphanumeric() && !c.is_control()),
+            "missing_special",
+            "Use at least one character that is neither a letter nor a digit.".into(),
+        );
+        errors
+    }
+}
+
+/// The error of a password that is the account's address or the part of it before the `@`.
+pub fn resembles_address(field: &str, password: &SecretString, email: &EmailAddress) -> Option<FieldError> {
+    let password = password.expose_secret().to_lowercase();
+    let address = email.as_str();
+    let local_part = address.rsplit_once('@').map_or(address, |(local, _)| local);
+    (password == address || password == local_part)
+        .then(|| FieldError::new(field, "same_as_email", "Do not use your email address as your password."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(password: &str) -> Vec<String> {
+        let errors = PasswordRule::default().check("password", &password.into());
+        assert!(errors.iter().all(|error| error.field == "password"));
+        errors.into_iter().map(|error| error.code.into_owned()).collect()
+    }
+
+    #[test]
+    fn reports_all_broken_rules_at_once() {
+        assert_eq!(codes("abc"), ["too_short", "missing_uppercase", "missing_digit", "missing_special"]);
+        assert_eq!(codes("ABCDEFGH"), ["missing_lowercase", "missing_digit", "missing_special"]);
+        assert_eq!(codes(""), ["required"]);
+    }
+
+    #[test]
+    fn accepts_what_has_everything() {
+        assert!(codes("Corr3ct-horse").is_empty());
+        assert!(codes("Ñandú 2026 feliz").is_empty());
+    }
+
+    #[test]
+    fn counts_characters_not_bytes() {
+        assert_eq!(codes("Ñé1!"), ["too_short"]);
+        assert!(codes(&format!("Aa1!{}", "ñ".repeat(124))).is_empty());
+        assert_eq!(codes(&format!("Aa1!{}", "x".repeat(125))), ["too_long"]);
+    }
+
+    #[test]
+    fn a_rule_can_be_switched_off() {
+        let rule = PasswordRule { special: false, min_length: 4, ..PasswordRule::default() };
+        assert!(rule.check("password", &"Abc1".into()).is_empty());
+    }
+
+    #[test]
+    fn refuses_the_address_as_password() {
+        let email = EmailAddress::parse("Ada.1!x@example.com").unwrap();
+        for password in ["Ada.1!x@example.com", "ADA.1!X"] {
+            assert_eq!(
+                resembles_address("password", &password.into(), &email).unwrap().code,
+                "same_as_email"
+            );
+        }
+        assert!(resembles_address("password", &"Ada.1!y".into(), &email).is_none());
+    }
+}

@@ -1,6 +1,16 @@
 //! Sessions: a signed-in device, and its family of refresh tokens.
 
-use portico_kernel::{PlatformRole, SessionId, TenantId, TenantRole, Timestamp, UserId};
+use portico_kernel::{
+    Denied, Env, Event, PlatformRole, Scope, SessionId, TenantId, TenantRole, Timestamp, UserId,
+};
+use serde::{Deserialize, Serialize};
+use time::Duration;
+
+use crate::{
+    IdentityError,
+    ports::{AccessClaims, Credential, IdentityRepositories, TokenIssuer},
+    user::{User, UserStatus},
+};
 
 /// A signed-in device of a user.
 ///
@@ -46,3 +56,389 @@ pub struct CallerState {
     /// The tenant asked about and the caller's role in it; `None` when not a member or the tenant is not active.
     pub membership: Option<(TenantId, TenantRole)>,
 }
+
+/// How long the parts of a session live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLifetimes {
+    /// An access token.
+    pub access_token: Duration,
+    /// A refresh token; each refresh starts it again, so this is also how long a session may lie idle.
+    pub refresh_token: Duration,
+    /// How long the refresh token before the current one still answers with the current one, for a client whose
+    /// answer got lost or that asked twice at once.
+    pub grace: Duration,
+}
+
+impl Default for SessionLifetimes {
+    fn default() -> Self {
+        Self {
+            access_token: Duration::minutes(15),
+            refresh_token: Duration::days(7),
+            grace: Duration::seconds(30),
+        }
+    }
+}
+
+/// A session as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Session))]
+pub struct SessionView {
+    /// Which.
+    pub id: SessionId,
+    /// Whether it is the one that asks.
+    pub current: bool,
+    /// `User-Agent` at sign-in.
+    pub user_agent: Option<String>,
+    /// Address at sign-in or at the last refresh.
+    pub address: Option<String>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Last refresh.
+    pub last_used_at: Timestamp,
+    /// Ends by itself at this time.
+    pub expires_at: Timestamp,
+}
+
+impl SessionView {
+    /// As the session `current` sees it.
+    pub fn of(session: &Session, current: Option<SessionId>) -> Self {
+        Self {
+            id: session.id,
+            current: current == Some(session.id),
+            user_agent: session.user_agent.clone(),
+            address: session.address.clone(),
+            created_at: session.created_at,
+            last_used_at: session.last_used_at,
+            expires_at: session.expires_at,
+        }
+    }
+}
+
+/// What a client sends to get new tokens.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"refresh_token": "AZOt…"})))]
+pub struct Refresh {
+    /// The refresh token of the last answer.
+    #[serde(alias = "refreshToken")]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub refresh_token: String,
+}
+
+/// What a client sends to sign out. The access token alone will do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"refresh_token": "AZOt…"})))]
+pub struct SignOut {
+    /// The refresh token of the session to end.
+    #[serde(alias = "refreshToken")]
+    pub refresh_token: Option<String>,
+}
+
+/// The token answer (names of RFC 6749 section 5.1).
+#[derive(Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Tokens {
+    /// For `Authorization: Bearer`.
+    pub access_token: String,
+    /// Always `bearer`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "bearer"))]
+    pub token_type: &'static str,
+    /// Seconds until the access token expires.
+    pub expires_in: i64,
+    /// Good for one refresh.
+    pub refresh_token: String,
+    /// Who is signed in.
+    pub user: User,
+}
+
+impl Tokens {
+    /// The tokens of a session's current generation.
+    pub fn issue(
+        issuer: &dyn TokenIssuer,
+        signed_in: SignedIn,
+        lifetimes: SessionLifetimes,
+        now: Timestamp,
+    ) -> Result<Self, IdentityError> {
+        let SignedIn { session, user } = signed_in;
+        let expires_at = (now + lifetimes.access_token).min(session.expires_at);
+        let claims =
+            AccessClaims { user: user.id, session: session.id, tenant: session.active_tenant, expires_at };
+        Ok(Self {
+            access_token: issuer.access_token(&claims, now)?,
+            token_type: "bearer",
+            expires_in: (expires_at - now).whole_seconds(),
+            refresh_token: issuer.refresh_token(session.id, session.generation),
+            user,
+        })
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("user", &self.user.id).finish_non_exhaustive()
+    }
+}
+
+/// A session and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignedIn {
+    /// The session.
+    pub session: Session,
+    /// Its user.
+    pub user: User,
+}
+
+/// What became of a refresh. Both have to be committed.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// The session goes on; its tokens are those of its generation.
+    Continued(Box<SignedIn>),
+    /// The token had been used before: the session has been ended, and the caller gets
+    /// [`IdentityError::InvalidRefreshToken`].
+    ReuseDetected,
+}
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Signed out.
+    SignedOut,
+    /// Ended from another session of the user.
+    EndedByUser,
+    /// The password was changed.
+    PasswordChanged,
+    /// The password was reset.
+    PasswordReset,
+    /// A refresh token was used twice: one of the two was stolen.
+    TokenReused,
+}
+
+/// The use cases of sessions, over one unit of work.
+pub struct Sessions<'a> {
+    repositories: &'a mut dyn IdentityRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+    lifetimes: SessionLifetimes,
+}
+
+impl<'a> Sessions<'a> {
+    /// Over an open unit of work, or a reader for what only reads.
+    pub fn new(
+        repositories: &'a mut dyn IdentityRepositories,
+        scope: &'a Scope,
+        env: &'a Env,
+        lifetimes: SessionLifetimes,
+    ) -> Self {
+        Self { repositories, scope, env, lifetimes }
+    }
+
+    /// Begins a session for a user who has just registered, in their tenant.
+    pub async fn start(&mut self, user: &User, tenant: Option<TenantId>) -> Result<Session, IdentityError> {
+        self.repositories.users().touch_login(user.id, self.env.now()).await?;
+        self.insert(user.id, tenant).await
+    }
+
+    /// Begins a session, in the user's default tenant, for a credential whose password was verified before this unit
+    /// of work. Errors: [`IdentityError::AccountSuspended`]; [`IdentityError::InvalidCredentials`] when the password
+    /// was changed meanwhile.
+    pub async fn sign_in(&mut self, verified: &Credential) -> Result<SignedIn, IdentityError> {
+        let now = self.env.now();
+        // Writing first takes the row's lock: a password reset that runs at the same time is then either seen below,
+        // or waits for this unit of work and ends the session that begins here.
+        self.repositories.users().touch_login(verified.user.id, now).await?;
+        let credential = self.repositories.users().credential(verified.user.id).await?;
+        let Some(credential) = credential.filter(|current| current.password == verified.password) else {
+            return Err(IdentityError::InvalidCredentials);
+        };
+        let mut user = credential.user;
+        match user.status {
+            UserStatus::Active => {}
+            UserStatus::Suspended => return Err(IdentityError::AccountSuspended),
+            UserStatus::Deleted => return Err(IdentityError::InvalidCredentials),
+        }
+        user.last_login_at = Some(now);
+        let tenant = self.repositories.users().default_tenant(user.id).await?;
+        Ok(SignedIn { session: self.insert(user.id, tenant).await?, user })
+    }
+
+    async fn insert(&mut self, user: UserId, tenant: Option<TenantId>) -> Result<Session, IdentityError> {
+        let now = self.env.now();
+        let session = Session {
+            id: self.env.new_id(),
+            user,
+            generation: 1,
+            rotated_at: now,
+            user_agent: self.scope.request.user_agent.clone(),
+            address: self.scope.request.address.clone(),
+            created_at: now,
+            last_used_at: now,
+            expires_at: now + self.lifetimes.refresh_token,
+            active_tenant: tenant,
+            ended_at: None,
+        };
+        self.repositories.sessions().insert(&session).await?;
+        let event = Event::new(self.env, self.scope, "session.started", session.id.uuid())
+            .in_tenant(tenant.unwrap_or(TenantId::PLATFORM))
+            .by_user(user)
+            .after(&SessionView::of(&session, None));
+        self.repositories.events().append(event).await?;
+        Ok(session)
+    }
+
+    /// Takes a refresh token and moves its session to the next one. The token before the current one answers with the
+    /// current one for a short while (see [`SessionLifetimes::grace`]); an older one ends the session, because one of
+    /// the two who hold it stole it (RFC 9700 section 4.14.2). Errors: [`IdentityError::InvalidRefreshToken`].
+    pub async fn refresh(
+        &mut self,
+        token: &str,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<Refreshed, IdentityError> {
+        let now = self.env.now();
+        let (id, generation) = issuer.read_refresh_token(token).ok_or(IdentityError::InvalidRefreshToken)?;
+        let session = self.running(id, now).await?;
+        let user = self.repositories.users().find(session.user).await?;
+        let user = user
+            .filter(|user| user.status == UserStatus::Active)
+            .ok_or(IdentityError::InvalidRefreshToken)?;
+
+        let session = if session.generation == generation {
+            let mut next = session.clone();
+            next.generation = generation.checked_add(1).ok_or(IdentityError::InvalidRefreshToken)?;
+            (next.rotated_at, next.last_used_at) = (now, now);
+            next.expires_at = now + self.lifetimes.refresh_token;
+            next.address = self.scope.request.address.clone();
+            if self.repositories.sessions().rotate(&next).await? {
+                return Ok(Refreshed::Continued(Box::new(SignedIn { session: next, user })));
+            }
+            // Somebody else rotated it at the same moment: look again.
+            self.running(id, now).await?
+        } else {
+            session
+        };
+
+        if generation.checked_add(1) == Some(session.generation)
+            && now - session.rotated_at <= self.lifetimes.grace
+        {
+            return Ok(Refreshed::Continued(Box::new(SignedIn { session, user })));
+        }
+        if generation >= session.generation {
+            return Err(IdentityError::InvalidRefreshToken);
+        }
+        self.repositories.sessions().end(session.user, id, now).await?;
+        let event = Event::new(self.env, self.scope, "session.reuse_detected", id.uuid())
+            .in_tenant(session.active_tenant.unwrap_or(TenantId::PLATFORM))
+            .after(&SessionView::of(&session, None));
+        self.repositories.events().append(event).await?;
+        self.note_ended(session.user, &[id], EndReason::TokenReused).await?;
+        Ok(Refreshed::ReuseDetected)
+    }
+
+    async fn running(&mut self, id: SessionId, now: Timestamp) -> Result<Session, IdentityError> {
+        let session = self.repositories.sessions().find(id).await?;
+        session
+            .filter(|session| session.ended_at.is_none() && session.expires_at > now)
+            .ok_or(IdentityError::InvalidRefreshToken)
+    }
+
+    /// Ends the session of the refresh token, and the one of the caller. Signing out twice is no error. Errors:
+    /// [`Denied::Unauthenticated`] without either, [`IdentityError::InvalidRefreshToken`] for a forged token alone.
+    pub async fn sign_out(
+        &mut self,
+        token: Option<&str>,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<(), IdentityError> {
+        let caller = self.scope.require_user().ok();
+        let named = token.and_then(|token| issuer.read_refresh_token(token)).map(|(id, _)| id);
+        match (caller, token, named) {
+            (None, None, _) => return Err(Denied::Unauthenticated.into()),
+            (None, Some(_), None) => return Err(IdentityError::InvalidRefreshToken),
+            _ => {}
+        }
+        if let Some((user, session)) = caller {
+            self.end_for(user, session, EndReason::SignedOut).await?;
+        }
+        if let Some(id) = named {
+            let session = self.repositories.sessions().find(id).await?;
+            if let Some(session) = session {
+                self.end_for(session.user, id, EndReason::SignedOut).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends one of the caller's own sessions. Errors: [`IdentityError::NotFound`], also for somebody else's.
+    pub async fn end(&mut self, id: SessionId) -> Result<(), IdentityError> {
+        let (user, _) = self.scope.require_user()?;
+        match self.end_for(user, id, EndReason::EndedByUser).await? {
+            true => Ok(()),
+            false => Err(IdentityError::NotFound("session")),
+        }
+    }
+
+    async fn end_for(
+        &mut self,
+        user: UserId,
+        id: SessionId,
+        reason: EndReason,
+    ) -> Result<bool, IdentityError> {
+        let ended = self.repositories.sessions().end(user, id, self.env.now()).await?;
+        if ended {
+            self.note_ended(user, &[id], reason).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn note_ended(
+        &mut self,
+        user: UserId,
+        sessions: &[SessionId],
+        reason: EndReason,
+    ) -> Result<(), IdentityError> {
+        note_ended(self.repositories, self.scope, self.env, user, sessions, reason).await
+    }
+
+    /// The caller's own running sessions, newest first.
+    pub async fn list(&mut self) -> Result<Vec<SessionView>, IdentityError> {
+        let (user, current) = self.scope.require_user()?;
+        let sessions = self.repositories.sessions().list(user, self.env.now()).await?;
+        Ok(sessions.iter().map(|session| SessionView::of(session, Some(current))).collect())
+    }
+}
+
+/// Appends `session.ended` for each session: whoever keeps sessions in a cache drops them on it.
+pub(crate) async fn note_ended(
+    repositories: &mut dyn IdentityRepositories,
+    scope: &Scope,
+    env: &Env,
+    user: UserId,
+    sessions: &[SessionId],
+    reason: EndReason,
+) -> Result<(), IdentityError> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let tenant = match scope.active_tenant() {
+        Some(tenant) => Some(tenant),
+        None => repositories.users().default_tenant(user).await?,
+    };
+    for session in sessions {
+        let mut event = Event::new(env, scope, "session.ended", session.uuid())
+            .in_tenant(tenant.unwrap_or(TenantId::PLATFORM))
+            .after(&serde_json::json!({"userId": user, "reason": reason}));
+        if reason == EndReason::SignedOut {
+            event = event.by_user(user);
+        }
+        repositories.events().append(event).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! One-time tokens: the links in emails.
 
 use portico_kernel::{Timestamp, UserId};
+use time::Duration;
 
 /// What a one-time token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +18,14 @@ impl TokenPurpose {
         match self {
             Self::EmailVerification => "email_verification",
             Self::PasswordReset => "password_reset",
+        }
+    }
+
+    /// How long such a token is good.
+    pub const fn lifetime(self) -> Duration {
+        match self {
+            Self::EmailVerification => Duration::hours(24),
+            Self::PasswordReset => Duration::hours(1),
         }
     }
 }

@@ -117,3 +117,47 @@ pub struct User {
     #[serde(skip)]
     pub version: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_compared_in_lower_case() {
+        assert_eq!(EmailAddress::parse(" Ada@Example.COM ").unwrap().as_str(), "ada@example.com");
+    }
+
+    #[test]
+    fn odd_but_valid_addresses_pass() {
+        for text in
+            ["a@b.co", "first.last+tag@sub.example.com", "o'hara@example.ie", "x_y-z@xn--80ak6aa92e.com"]
+        {
+            assert!(EmailAddress::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let too_long = format!("{}@{}.com", "a".repeat(60), "b.".repeat(100));
+        for text in [
+            "plain",
+            "@example.com",
+            "a@",
+            "a@localhost",
+            "a b@example.com",
+            "a@@example.com",
+            "a@[127.0.0.1]",
+            "Ada <ada@example.com>",
+            "a@example.com\r\nBcc: b@example.com",
+            "a@example..com",
+            ".a@example.com",
+            "añ@example.com",
+            "a@exämple.com",
+            "a@example.com,b@example.com",
+            &too_long,
+        ] {
+            assert_eq!(EmailAddress::parse(text).unwrap_err().code, "invalid_email", "{text}");
+        }
+        assert_eq!(EmailAddress::parse("  ").unwrap_err().code, "required");
+    }
+}

@@ -1,5 +1,12 @@
 //! Publishing: rendering a site to files and switching it over to them.
 
+mod snapshot;
+mod use_cases;
+mod worker;
+
+pub use snapshot::SnapshotParts;
+pub use use_cases::Deployments;
+
 use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 

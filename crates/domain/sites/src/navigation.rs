@@ -1,7 +1,18 @@
 //! The navigation of a site: nested items that lead to pages or addresses.
 
+mod tree;
+mod use_cases;
+
+pub(crate) use tree::reachable;
+pub use use_cases::{NavItemUpdate, NavPosition, Navigation, NavigationOrder, NewNavItem};
+
 use portico_kernel::{NavItemId, PageId, SiteId, TenantId, Timestamp};
 use serde::Serialize;
+
+/// The most items of a site's navigation.
+pub const MAX_ITEMS: usize = 100;
+/// How deep items may be nested: an item, one under it, one under that.
+pub const MAX_DEPTH: usize = 3;
 
 /// An entry of a site's navigation. It leads to a page or to an address, or (with neither) only groups its children.
 #[derive(Clone, Debug, PartialEq, Serialize)]

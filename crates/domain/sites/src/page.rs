@@ -1,7 +1,20 @@
 //! A page of a site.
 
-use portico_kernel::{PageId, SiteId, TemplateId, TenantId, Timestamp};
+use portico_kernel::{
+    Env, Event, Page as List, PageId, PageRequest, Permission, Scope, SiteId, StoreError, TemplateId,
+    TenantId, Timestamp, Violations, name::Slug,
+};
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    SitesError,
+    ports::{PageFilter, SiteRepositories},
+    section::Section,
+    site, version,
+};
+
+/// The most characters of a title.
+const MAX_TITLE: usize = 200;
 
 /// Whether a page is part of the next deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,3 +78,293 @@ pub struct Page {
     #[serde(skip)]
     pub version: i64,
 }
+
+/// What a new page is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewPage {
+    /// Title, 1 to 200 characters.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub title: String,
+    /// Last part of the address; made from the title when absent.
+    pub slug: Option<String>,
+    /// `draft` when absent.
+    pub status: Option<PageStatus>,
+    /// Whether it answers at `/`; the page that did so until now no longer does.
+    #[serde(alias = "is_home")]
+    pub is_home: Option<bool>,
+    /// The template it is made from.
+    #[serde(alias = "template_id")]
+    pub template_id: Option<TemplateId>,
+}
+
+/// What to change about a page. Absent fields stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PageUpdate {
+    /// Title, 1 to 200 characters.
+    pub title: Option<String>,
+    /// Last part of the address.
+    pub slug: Option<String>,
+    /// Any status may follow any other.
+    pub status: Option<PageStatus>,
+    /// Whether it answers at `/`; the page that did so until now no longer does.
+    #[serde(alias = "is_home")]
+    pub is_home: Option<bool>,
+}
+
+/// The use cases of pages, inside one unit of work.
+pub struct Pages<'a> {
+    repositories: &'a mut dyn SiteRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> Pages<'a> {
+    /// The use cases for this caller.
+    pub fn new(repositories: &'a mut dyn SiteRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Makes a page of the given site, or of the tenant's primary one.
+    ///
+    /// One insert and one event where the site is given and the page is not to be home: the keys of the store do the
+    /// checks.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound` (site); `NoSite`; `SlugTaken`.
+    pub async fn create(&mut self, site: Option<SiteId>, input: NewPage) -> Result<Page, SitesError> {
+        let tenant = self.scope.require(Permission::PagesWrite)?;
+        let mut violations = Violations::default();
+        violations.text("title", &input.title, 1, MAX_TITLE);
+        let slug = match &input.slug {
+            Some(wish) => violations.take("slug", Slug::parse(wish)).map(Slug::into_string),
+            None => Some(Slug::from_title(&input.title).into_string()),
+        };
+        let status = input.status.unwrap_or_default();
+        let is_home = input.is_home.unwrap_or_default();
+        check_home(&mut violations, is_home, status);
+        violations.into_result().map_err(SitesError::Invalid)?;
+
+        let site_id = site::resolve(self.repositories, tenant, site).await?;
+        let now = self.env.now();
+        let page = Page {
+            id: self.env.new_id(),
+            tenant,
+            site_id,
+            title: input.title.trim().to_owned(),
+            slug: slug.unwrap_or_default(),
+            status,
+            is_home,
+            template_id: input.template_id,
+            published_at: (status == PageStatus::Published).then_some(now),
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        if is_home {
+            self.repositories.pages().clear_home(tenant, site_id).await?;
+        }
+        self.repositories.pages().insert(&page).await.map_err(|error| refused(error, None))?;
+        self.append(self.event("page.created", &page).after(&page)).await?;
+        if status == PageStatus::Published {
+            self.append(self.event("page.published", &page).after(&page)).await?;
+        }
+        Ok(page)
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&mut self, id: PageId) -> Result<Page, SitesError> {
+        let tenant = self.scope.require(Permission::PagesRead)?;
+        self.find(tenant, id).await
+    }
+
+    /// The page at a slug of the given site, or of the tenant's primary one.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn by_slug(&mut self, site: Option<SiteId>, slug: &str) -> Result<Page, SitesError> {
+        let tenant = self.scope.require(Permission::PagesRead)?;
+        self.repositories.pages().by_slug(tenant, site, slug).await?.ok_or(SitesError::NotFound("page"))
+    }
+
+    /// The pages of the given site, or of the tenant's primary one.
+    ///
+    /// # Errors
+    /// `NotFound` (site); `NoSite`.
+    pub async fn list(
+        &mut self,
+        site: Option<SiteId>,
+        filter: PageFilter,
+        page: PageRequest,
+    ) -> Result<List<Page>, SitesError> {
+        let tenant = self.scope.require(Permission::PagesRead)?;
+        let site_id = site::resolve(self.repositories, tenant, site).await?;
+        let list = self.repositories.pages().list(tenant, site_id, filter, page).await?;
+        if list.total == 0 {
+            // No page is no news about a site that is there, and 404 for one that is not.
+            site::find(self.repositories, tenant, site_id).await?;
+        }
+        Ok(list)
+    }
+
+    /// Changes a page. `expected` is the version that the client saw, if it says.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound`; `SlugTaken`; `PreconditionFailed`.
+    pub async fn update(
+        &mut self,
+        id: PageId,
+        input: PageUpdate,
+        expected: Option<i64>,
+    ) -> Result<Page, SitesError> {
+        let tenant = self.scope.require(Permission::PagesWrite)?;
+        let before = self.find(tenant, id).await?;
+        version::check(before.version, expected)?;
+        let mut page = before.clone();
+        let mut violations = Violations::default();
+        if let Some(title) = &input.title {
+            violations.text("title", title, 1, MAX_TITLE);
+            page.title = title.trim().to_owned();
+        }
+        if let Some(wish) = &input.slug
+            && let Some(slug) = violations.take("slug", Slug::parse(wish))
+        {
+            page.slug = slug.into_string();
+        }
+        page.status = input.status.unwrap_or(before.status);
+        page.is_home = input.is_home.unwrap_or(before.is_home);
+        check_home(&mut violations, page.is_home, page.status);
+        violations.into_result().map_err(SitesError::Invalid)?;
+
+        page.updated_at = self.env.now();
+        let published = page.status == PageStatus::Published && before.status != PageStatus::Published;
+        if published {
+            page.published_at = Some(page.updated_at);
+        }
+        if page.is_home && !before.is_home {
+            self.repositories.pages().clear_home(tenant, page.site_id).await?;
+        }
+        self.repositories.pages().update(&page).await.map_err(|error| refused(error, expected))?;
+        page.version += 1;
+        self.append(self.event("page.updated", &page).before(&before).after(&page)).await?;
+        if published {
+            self.append(self.event("page.published", &page).before(&before).after(&page)).await?;
+        }
+        Ok(page)
+    }
+
+    /// Copies a page with its sections: a draft with the next free slug `x-copy`, `x-copy-2` …, never home.
+    ///
+    /// # Errors
+    /// `NotFound`; `SlugTaken` when somebody takes the free slug at the same moment.
+    pub async fn duplicate(&mut self, id: PageId) -> Result<Page, SitesError> {
+        let tenant = self.scope.require(Permission::PagesWrite)?;
+        // Two copies of one page at the same moment are made one after the other, and get different slugs.
+        let original =
+            self.repositories.pages().lock(tenant, id).await?.ok_or(SitesError::NotFound("page"))?;
+        let base = Slug::from_title(&format!("{}-copy", cut(&original.slug, 80)));
+        let taken = self.repositories.pages().slugs_like(tenant, original.site_id, base.as_str()).await?;
+        let now = self.env.now();
+        let copy = Page {
+            id: self.env.new_id(),
+            title: format!("{} (copy)", cut(&original.title, MAX_TITLE - " (copy)".len())),
+            slug: free_slug(&base, &taken).into_string(),
+            status: PageStatus::Draft,
+            is_home: false,
+            published_at: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+            ..original
+        };
+        self.repositories.pages().insert(&copy).await.map_err(|error| refused(error, None))?;
+        let originals = self.repositories.sections().list(tenant, id).await?;
+        let sections: Vec<Section> = (0..)
+            .zip(originals)
+            .map(|(position, section)| Section {
+                id: self.env.new_id(),
+                page_id: copy.id,
+                position,
+                created_at: now,
+                updated_at: now,
+                version: 1,
+                ..section
+            })
+            .collect();
+        if !sections.is_empty() {
+            self.repositories.sections().insert(&sections).await?;
+        }
+        self.append(self.event("page.created", &copy).after(&copy)).await?;
+        Ok(copy)
+    }
+
+    /// Deletes a page with its sections and the navigation items that lead to it.
+    ///
+    /// # Errors
+    /// `NotFound`; `PreconditionFailed`.
+    pub async fn delete(&mut self, id: PageId, expected: Option<i64>) -> Result<(), SitesError> {
+        let tenant = self.scope.require(Permission::PagesWrite)?;
+        let before = self.find(tenant, id).await?;
+        version::check(before.version, expected)?;
+        if !self.repositories.pages().delete(tenant, id).await? {
+            return Err(SitesError::NotFound("page"));
+        }
+        self.append(self.event("page.deleted", &before).before(&before)).await
+    }
+
+    async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Page, SitesError> {
+        self.repositories.pages().find(tenant, id).await?.ok_or(SitesError::NotFound("page"))
+    }
+
+    fn event(&self, kind: &'static str, page: &Page) -> Event {
+        Event::new(self.env, self.scope, kind, page.id.uuid())
+    }
+
+    async fn append(&mut self, event: Event) -> Result<(), SitesError> {
+        Ok(self.repositories.events().append(event).await?)
+    }
+}
+
+/// A page that is put away cannot answer at `/`.
+fn check_home(violations: &mut Violations, is_home: bool, status: PageStatus) {
+    violations.check(
+        !(is_home && status == PageStatus::Archived),
+        "status",
+        "home_page_archived",
+        "The home page cannot be archived. Make another page the home page first.",
+    );
+}
+
+/// The first of `base`, `base-2`, `base-3` … that is not taken.
+fn free_slug(base: &Slug, taken: &[String]) -> Slug {
+    let is_free = |slug: &Slug| !taken.iter().any(|other| other == slug.as_str());
+    // One more candidate than there are taken slugs, so one of them is free.
+    let numbered = (2..).map(|number| base.with_suffix(number)).take(taken.len() + 1);
+    std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or_else(|| base.clone())
+}
+
+/// At most the first `max` characters.
+fn cut(text: &str, max: usize) -> &str {
+    text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end])
+}
+
+fn refused(error: StoreError, expected: Option<i64>) -> SitesError {
+    match error {
+        // Two pages were made home at the same moment: not the slug, and trying again helps.
+        StoreError::Conflict(constraint) if constraint.contains("home") => {
+            SitesError::Store(StoreError::Stale)
+        }
+        StoreError::Conflict(_) => SitesError::SlugTaken,
+        StoreError::MissingReference(_) => SitesError::NotFound("site"),
+        error => version::refused(error, expected),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,19 @@
 //! A block of content on a page.
 
+mod bulk;
+pub mod content;
+mod order;
+mod use_cases;
+
+pub use bulk::{BulkChange, BulkUpdate};
+pub use use_cases::{NewSection, SectionOrder, SectionUpdate, Sections};
+
 use portico_kernel::{PageId, SectionId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// The most sections of a page.
+pub const MAX_SECTIONS: usize = 100;
 
 /// What sort of block it is; decides what its content looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -84,6 +95,7 @@ pub struct Section {
     #[serde(rename = "type")]
     pub kind: SectionType,
     /// Content of the shape that the type has; checked and sanitised before it gets here.
+    #[cfg_attr(feature = "openapi", schema(value_type = content::SectionContent))]
     pub content: Value,
     /// Order on the page, from 0.
     pub position: i32,

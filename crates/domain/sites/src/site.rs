@@ -1,7 +1,20 @@
 //! A website of a tenant.
 
-use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
+use portico_kernel::{
+    DeploymentId, Env, Event, NewJob, Page as List, PageRequest, Permission, Scope, SiteId, StoreError,
+    TenantId, Timestamp, Violations, name::Subdomain,
+};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    SitesError,
+    ports::{SiteFilter, SiteRepositories},
+    version,
+};
+
+/// The most characters of a site's name.
+const MAX_NAME: usize = 120;
 
 /// Where a site stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,3 +82,202 @@ pub struct Site {
     #[serde(skip)]
     pub version: i64,
 }
+
+/// What a new site is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewSite {
+    /// Display name, 1 to 120 characters.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub name: String,
+    /// Where it is to answer; made from the name when absent.
+    pub subdomain: Option<String>,
+}
+
+/// What to change about a site. Absent fields stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SiteUpdate {
+    /// Display name, 1 to 120 characters.
+    pub name: Option<String>,
+    /// Where it answers.
+    pub subdomain: Option<String>,
+}
+
+/// The use cases of sites, inside one unit of work.
+pub struct Sites<'a> {
+    repositories: &'a mut dyn SiteRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> Sites<'a> {
+    /// The use cases for this caller.
+    pub fn new(repositories: &'a mut dyn SiteRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Makes a site. The caller consumes the quota in the same unit of work.
+    ///
+    /// # Errors
+    /// `Invalid`; `SubdomainTaken`.
+    pub async fn create(&mut self, input: NewSite) -> Result<Site, SitesError> {
+        let tenant = self.scope.require(Permission::SitesWrite)?;
+        let mut violations = Violations::default();
+        violations.text("name", &input.name, 1, MAX_NAME);
+        let subdomain = match &input.subdomain {
+            Some(wish) => violations.take("subdomain", Subdomain::parse(wish)),
+            None => Some(self.subdomain_from(&input.name)),
+        };
+        violations.into_result().map_err(SitesError::Invalid)?;
+        let Some(subdomain) = subdomain else { return Err(SitesError::Invalid(Vec::new())) };
+
+        let now = self.env.now();
+        let site = Site {
+            id: self.env.new_id(),
+            tenant_id: tenant,
+            name: input.name.trim().to_owned(),
+            subdomain: subdomain.into_string(),
+            custom_domain: None,
+            status: SiteStatus::Draft,
+            live_deployment_id: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        self.repositories.sites().insert(&site).await.map_err(|error| taken(error, None))?;
+        let event = Event::new(self.env, self.scope, "site.created", site.id.uuid()).after(&site);
+        self.repositories.events().append(event).await?;
+        Ok(site)
+    }
+
+    /// The site.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&mut self, id: SiteId) -> Result<Site, SitesError> {
+        let tenant = self.scope.require(Permission::SitesRead)?;
+        find(self.repositories, tenant, id).await
+    }
+
+    /// The tenant's sites.
+    pub async fn list(&mut self, filter: SiteFilter, page: PageRequest) -> Result<List<Site>, SitesError> {
+        let tenant = self.scope.require(Permission::SitesRead)?;
+        Ok(self.repositories.sites().list(tenant, filter, page).await?)
+    }
+
+    /// Changes name or subdomain. `expected` is the version that the client saw, if it says.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound`; `SubdomainTaken`; `PreconditionFailed`.
+    pub async fn update(
+        &mut self,
+        id: SiteId,
+        input: SiteUpdate,
+        expected: Option<i64>,
+    ) -> Result<Site, SitesError> {
+        let tenant = self.scope.require(Permission::SitesWrite)?;
+        let before = find(self.repositories, tenant, id).await?;
+        version::check(before.version, expected)?;
+        let mut site = before.clone();
+        let mut violations = Violations::default();
+        if let Some(name) = &input.name {
+            violations.text("name", name, 1, MAX_NAME);
+            site.name = name.trim().to_owned();
+        }
+        // A subdomain that a site already has stays valid, also when the rules for new ones have become stricter.
+        if let Some(wish) = input.subdomain.filter(|wish| *wish != before.subdomain)
+            && let Some(subdomain) = violations.take("subdomain", Subdomain::parse(&wish))
+        {
+            site.subdomain = subdomain.into_string();
+        }
+        violations.into_result().map_err(SitesError::Invalid)?;
+        site.updated_at = self.env.now();
+        self.repositories.sites().update(&site).await.map_err(|error| taken(error, expected))?;
+        site.version += 1;
+        let event = Event::new(self.env, self.scope, "site.updated", id.uuid()).before(&before).after(&site);
+        self.repositories.events().append(event).await?;
+        Ok(site)
+    }
+
+    /// Deletes the site with everything in it; a job removes its files. The caller releases the quota in the same unit
+    /// of work.
+    ///
+    /// # Errors
+    /// `NotFound`; `PreconditionFailed`.
+    pub async fn delete(&mut self, id: SiteId, expected: Option<i64>) -> Result<(), SitesError> {
+        let tenant = self.scope.require(Permission::SitesDelete)?;
+        let before = find(self.repositories, tenant, id).await?;
+        version::check(before.version, expected)?;
+        // Two at the same moment: one of them deletes, so that the quota is released once.
+        if !self.repositories.sites().delete(tenant, id).await? {
+            return Err(SitesError::NotFound("site"));
+        }
+        let event = Event::new(self.env, self.scope, "site.deleted", id.uuid()).before(&before);
+        self.repositories.events().append(event).await?;
+        let job = NewJob {
+            id: self.env.new_id(),
+            kind: "site.purge",
+            payload: json!({"siteId": id}),
+            tenant,
+            run_at: self.env.now(),
+            max_attempts: 10,
+            request_id: self.scope.request.id.clone(),
+        };
+        self.repositories.jobs().enqueue(job).await?;
+        Ok(())
+    }
+
+    /// The given site, or the tenant's primary one. Whether a given one exists shows when it is used.
+    ///
+    /// # Errors
+    /// `NoSite` when none is given and the tenant has none.
+    pub async fn resolve(&mut self, site: Option<SiteId>) -> Result<SiteId, SitesError> {
+        let tenant = self.scope.require(Permission::SitesRead)?;
+        resolve(self.repositories, tenant, site).await
+    }
+
+    /// A subdomain that resembles the name; with random letters behind it where the plain one may not be used.
+    fn subdomain_from(&self, name: &str) -> Subdomain {
+        let plain = Subdomain::suggest(name, "");
+        // `suggest` puts `site` in front of what is reserved, too short, or empty: others get the same.
+        if plain.as_str() == "site" || plain.as_str().starts_with("site-") {
+            Subdomain::suggest(name, &Subdomain::random_suffix(self.env))
+        } else {
+            plain
+        }
+    }
+}
+
+/// The site of this tenant.
+pub(crate) async fn find(
+    repositories: &mut dyn SiteRepositories,
+    tenant: TenantId,
+    id: SiteId,
+) -> Result<Site, SitesError> {
+    repositories.sites().find(tenant, id).await?.ok_or(SitesError::NotFound("site"))
+}
+
+/// The given site, or the tenant's primary one.
+pub(crate) async fn resolve(
+    repositories: &mut dyn SiteRepositories,
+    tenant: TenantId,
+    site: Option<SiteId>,
+) -> Result<SiteId, SitesError> {
+    match site {
+        Some(site) => Ok(site),
+        None => repositories.sites().primary(tenant).await?.ok_or(SitesError::NoSite),
+    }
+}
+
+fn taken(error: StoreError, expected: Option<i64>) -> SitesError {
+    match error {
+        StoreError::Conflict(_) => SitesError::SubdomainTaken,
+        error => version::refused(error, expected),
+    }
+}
+
+#[cfg(test)]
+mod tests;

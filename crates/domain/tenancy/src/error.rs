@@ -68,3 +68,9 @@ impl Fault for TenancyError {
         }
     }
 }
+
+impl From<Vec<FieldError>> for TenancyError {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::Invalid(errors)
+    }
+}

@@ -7,5 +7,7 @@ pub mod member;
 pub mod ports;
 pub mod subdomain;
 pub mod tenant;
+#[cfg(test)]
+mod testing;
 
 pub use error::TenancyError;

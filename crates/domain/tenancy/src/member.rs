@@ -1,7 +1,9 @@
 //! Who belongs to a tenant.
 
-use portico_kernel::{TenantId, TenantRole, Timestamp, UserId};
+use portico_kernel::{Scope, TenantId, TenantRole, Timestamp, UserId};
 use serde::Serialize;
+
+use crate::{TenancyError, ports::TenancyRepositories};
 
 /// A user's place in a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,4 +28,23 @@ pub struct TenantSummary {
     pub name: String,
     /// The member's role.
     pub role: TenantRole,
+}
+
+/// Use cases around membership.
+pub struct Members<'a> {
+    repositories: &'a mut dyn TenancyRepositories,
+    scope: &'a Scope,
+}
+
+impl<'a> Members<'a> {
+    /// Over an open unit of work, for a caller.
+    pub fn new(repositories: &'a mut dyn TenancyRepositories, scope: &'a Scope) -> Self {
+        Self { repositories, scope }
+    }
+
+    /// The caller's own tenants, oldest membership first.
+    pub async fn mine(&mut self) -> Result<Vec<TenantSummary>, TenancyError> {
+        let (user, _) = self.scope.require_user()?;
+        Ok(self.repositories.memberships().of_user(user).await?)
+    }
 }

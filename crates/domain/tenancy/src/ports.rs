@@ -64,7 +64,9 @@ pub trait BrandingRepository: Send {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuditTrail: Send {
-    /// Entries of one tenant (or of all for `None`), newest first.
+    /// Entries of one tenant (or of all for `None`), newest first. The cursor is the id of the last entry of the piece
+    /// before; the use case has checked that it is an id. MUST answer an empty piece when the id is not of an entry in
+    /// the list.
     async fn list(
         &mut self,
         tenant: Option<TenantId>,

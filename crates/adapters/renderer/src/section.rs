@@ -1,0 +1,183 @@
+//! Sections as the templates see them: addresses safe to follow, headings in the outline of the page.
+
+use portico_sites::{
+    ports::RenderError,
+    section::{
+        Section, SectionType,
+        content::{ContactContent, SectionContent},
+    },
+};
+use serde::Serialize;
+
+use crate::{
+    links::{self, Links},
+    markup,
+};
+
+/// How much of a text becomes the description of a page; search engines show about this much.
+const DESCRIPTION: usize = 160;
+
+/// A section, ready for its template.
+#[derive(Debug, Serialize)]
+pub struct SectionView {
+    /// Decides the template.
+    kind: &'static str,
+    /// Name for links to it: its type, with a number from the second one on a page.
+    anchor: String,
+    /// On a quiet surface. Neighbours alternate.
+    quiet: bool,
+    /// Level of its heading.
+    level: u8,
+    /// Level of headings inside it.
+    inner_level: u8,
+    /// Columns of its list on a wide screen.
+    columns: usize,
+    content: SectionContent,
+}
+
+/// The sections of a page, and what its head takes from them.
+#[derive(Default)]
+pub struct Sections {
+    /// In order.
+    pub views: Vec<SectionView>,
+    /// Whether the first section has the page's `h1`.
+    pub owns_title: bool,
+    /// Plain text for search engines and previews.
+    pub description: Option<String>,
+    /// Address of the first large picture.
+    pub image: Option<String>,
+}
+
+/// Prepares the visible sections of a page.
+pub fn prepare(sections: &[Section], links: &Links) -> Result<Sections, RenderError> {
+    let mut result = Sections::default();
+    let mut quiet = true;
+    for section in sections.iter().filter(|section| section.visible) {
+        let mut content = read(section, links)?;
+        let has_heading = !heading(&content).is_empty();
+        let is_title = result.views.is_empty() && section.kind == SectionType::Hero && has_heading;
+        let level = if is_title { 1 } else { 2 };
+        let inner_level = if has_heading && !is_title { 3 } else { 2 };
+        rebase_headings(&mut content, inner_level);
+        result.describe(&content);
+        result.owns_title |= is_title;
+
+        // The title band and a hero are on a surface of their own, a call to action is on the plain one.
+        quiet = match section.kind {
+            SectionType::Hero => true,
+            SectionType::Cta => false,
+            _ => !quiet,
+        };
+        let kind = section.kind.as_str();
+        let earlier = result.views.iter().filter(|view| view.kind == kind).count();
+        let anchor = if earlier == 0 { kind.to_owned() } else { format!("{kind}-{}", earlier + 1) };
+        let columns = columns(&content);
+        result.views.push(SectionView { kind, anchor, quiet, level, inner_level, columns, content });
+    }
+    Ok(result)
+}
+
+/// The contact details of a section, if it has any.
+pub fn contact(section: &Section, links: &Links) -> Option<ContactContent> {
+    match read(section, links) {
+        Ok(SectionContent::Contact(contact)) if section.visible => Some(contact),
+        _ => None,
+    }
+}
+
+/// The content, without addresses that may not be followed. They were refused when the content was written; this is for
+/// what comes into the store another way.
+fn read(section: &Section, links: &Links) -> Result<SectionContent, RenderError> {
+    let mut content = SectionContent::from_stored(section.kind, &section.content).map_err(|error| {
+        RenderError(format!("content of {} section {}: {error}", section.kind.as_str(), section.id))
+    })?;
+    match &mut content {
+        SectionContent::Hero(hero) => {
+            hero.image_url = hero.image_url.take().and_then(|url| links::image(&url));
+            hero.cta_url = hero.cta_url.take().and_then(|url| links.href(&url));
+        }
+        SectionContent::Gallery(gallery) => gallery.images.retain_mut(|image| {
+            image.url = links::image(&image.url).unwrap_or_default();
+            !image.url.is_empty()
+        }),
+        SectionContent::Pricing(pricing) => {
+            for plan in &mut pricing.plans {
+                plan.cta_url = plan.cta_url.take().and_then(|url| links.href(&url));
+            }
+        }
+        // An empty address is a button that is not shown.
+        SectionContent::Cta(cta) => cta.url = links.href(&cta.url).unwrap_or_default(),
+        SectionContent::Text(_)
+        | SectionContent::Features(_)
+        | SectionContent::Testimonials(_)
+        | SectionContent::Faq(_)
+        | SectionContent::Contact(_)
+        | SectionContent::Html(_) => {}
+    }
+    Ok(content)
+}
+
+fn heading(content: &SectionContent) -> &str {
+    match content {
+        SectionContent::Hero(hero) => Some(&hero.heading),
+        SectionContent::Text(text) => text.heading.as_ref(),
+        SectionContent::Features(features) => features.heading.as_ref(),
+        SectionContent::Gallery(gallery) => gallery.heading.as_ref(),
+        SectionContent::Testimonials(testimonials) => testimonials.heading.as_ref(),
+        SectionContent::Pricing(pricing) => pricing.heading.as_ref(),
+        SectionContent::Faq(faq) => faq.heading.as_ref(),
+        SectionContent::Contact(contact) => contact.heading.as_ref(),
+        SectionContent::Cta(cta) => Some(&cta.heading),
+        SectionContent::Html(_) => None,
+    }
+    .map_or("", String::as_str)
+}
+
+/// Renumbers headings in rich text, so that they continue the outline.
+fn rebase_headings(content: &mut SectionContent, first: u8) {
+    match content {
+        SectionContent::Text(text) => text.html = markup::rebase_headings(&text.html, first),
+        SectionContent::Html(html) => html.html = markup::rebase_headings(&html.html, first),
+        SectionContent::Faq(faq) => {
+            for item in &mut faq.items {
+                item.answer = markup::rebase_headings(&item.answer, first);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Columns on a wide screen that leave the fewest gaps.
+fn columns(content: &SectionContent) -> usize {
+    let items = match content {
+        SectionContent::Features(features) => features.items.len(),
+        SectionContent::Gallery(gallery) => gallery.images.len(),
+        SectionContent::Testimonials(testimonials) => testimonials.items.len(),
+        SectionContent::Pricing(pricing) => pricing.plans.len(),
+        _ => 1,
+    };
+    match items {
+        0 | 1 => 1,
+        2 | 4 => 2,
+        _ => 3,
+    }
+}
+
+impl Sections {
+    /// The first hero or text that says something describes the page; the first hero with a picture illustrates it.
+    fn describe(&mut self, content: &SectionContent) {
+        let text = match content {
+            SectionContent::Hero(hero) => {
+                if self.image.is_none() {
+                    self.image = hero.image_url.clone();
+                }
+                hero.subheading.clone().unwrap_or_else(|| hero.heading.clone())
+            }
+            SectionContent::Text(text) => markup::plain_text(&text.html),
+            _ => return,
+        };
+        if self.description.is_none() && !text.trim().is_empty() {
+            self.description = Some(markup::excerpt(&text, DESCRIPTION));
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Password hashing with Argon2id (RFC 9106), on a bounded pool of threads.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash as Phc, PasswordHasher as _, PasswordVerifier, Version,
+    password_hash,
+};
+use async_trait::async_trait;
+use portico_identity::{
+    IdentityError,
+    ports::{PasswordHash, PasswordHasher},
+};
+use portico_kernel::Random;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::SystemRandom;
+
+/// What one hash costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argon2Cost {
+    /// Memory in KiB.
+    pub memory: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Default for Argon2Cost {
+    /// 19 MiB, two passes, one lane: the floor that OWASP recommends.
+    fn default() -> Self {
+        Self { memory: 19 * 1024, passes: 2, lanes: 1 }
+    }
+}
+
+/// How much may be hashed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashingPool {
+    /// Hashes at work at a time; each takes a processor and its memory.
+    pub threads: usize,
+    /// Hashes that may wait for a thread; more than these are refused.
+    pub waiting: usize,
+}
+
+impl Default for HashingPool {
+    /// One thread for each processor, and a queue that is worked off in about a second at the default cost.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { threads, waiting: threads * 50 }
+    }
+}
+
+/// Hashes and verifies passwords. A flood of sign-ins waits here, and past a bound is refused with
+/// [`IdentityError::Overloaded`], instead of taking threads and memory from everybody else.
+pub struct Argon2Hasher {
+    argon2: Argon2<'static>,
+    random: Arc<dyn Random>,
+    /// A well-formed hash of no password, to spend the same time where there is no account.
+    nobody: PasswordHash,
+    threads: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+}
+
+/// One place in the queue, given back when the waiting ends in whatever way.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn internal(error: impl std::fmt::Display) -> IdentityError {
+    IdentityError::Internal(format!("password hashing: {error}"))
+}
+
+impl Argon2Hasher {
+    /// With this much memory (in KiB) and this many passes for a hash, and the default pool. Errors:
+    /// [`IdentityError::Internal`] for a cost that Argon2 refuses.
+    pub fn new(memory: u32, passes: u32) -> Result<Self, IdentityError> {
+        let cost = Argon2Cost { memory, passes, ..Argon2Cost::default() };
+        Self::with_parts(cost, HashingPool::default(), Arc::new(SystemRandom))
+    }
+
+    /// With this cost, pool and source of salts. Errors: [`IdentityError::Internal`] for a cost that Argon2 refuses.
+    pub fn with_parts(
+        cost: Argon2Cost,
+        pool: HashingPool,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, IdentityError> {
+        let params = Params::new(cost.memory, cost.passes, cost.lanes, None).map_err(internal)?;
+        let nobody = PasswordHash(format!(
+            "$argon2id$v=19$m={},t={},p={}${}${}",
+            cost.memory,
+            cost.passes,
+            cost.lanes,
+            "A".repeat(22),
+            "A".repeat(43),
+        ));
+        Ok(Self {
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            random,
+            nobody,
+            threads: Arc::new(Semaphore::new(pool.threads.max(1))),
+            waiting: AtomicUsize::new(0),
+            most_waiting: pool.waiting,
+        })
+    }
+
+    /// Waits for a thread, first come, first served.
+    async fn thread(&self) -> Result<OwnedSemaphorePermit, IdentityError> {
+        if let Ok(permit) = self.threads.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(&self.waiting);
+        if before >= self.most_waiting {
+            return Err(IdentityError::Overloaded);
+        }
+        let permit = self.threads.clone().acquire_owned().await.map_err(internal)?;
+        drop(place);
+        Ok(permit)
+    }
+
+    /// Runs `work` on a thread of the pool. The permit goes along, so that a caller who gives up does not make room for
+    /// another one while the work still runs.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Argon2<'static>) -> Result<T, IdentityError> + Send + 'static,
+    ) -> Result<T, IdentityError> {
+        let permit = self.thread().await?;
+        let argon2 = self.argon2.clone();
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(argon2)
+        })
+        .await
+        .map_err(internal)?
+    }
+}
+
+#[async_trait]
+impl PasswordHasher for Argon2Hasher {
+    async fn hash(&self, password: SecretString) -> Result<PasswordHash, IdentityError> {
+        let mut salt = [0; 16];
+        self.random.fill(&mut salt);
+        self.run(move |argon2| {
+            let hash = argon2.hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
+            Ok(PasswordHash(hash.map_err(internal)?.to_string()))
+        })
+        .await
+    }
+
+    async fn verify(
+        &self,
+        password: SecretString,
+        hash: Option<PasswordHash>,
+    ) -> Result<bool, IdentityError> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobody.clone());
+        self.run(move |argon2| {
+            let stored = Phc::new(&hash.0).map_err(internal)?;
+            match argon2.verify_password(password.expose_secret().as_bytes(), &stored) {
+                Ok(()) => Ok(known),
+                Err(password_hash::Error::PasswordInvalid) => Ok(false),
+                Err(error) => Err(internal(error)),
+            }
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Cheap enough for a test that is about something else.
+    const CHEAP: Argon2Cost = Argon2Cost { memory: 64, passes: 1, lanes: 1 };
+
+    fn hasher(cost: Argon2Cost, pool: HashingPool) -> Argon2Hasher {
+        Argon2Hasher::with_parts(cost, pool, Arc::new(SystemRandom)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn verifies_the_password_it_hashed_and_no_other() {
+        let hasher = hasher(CHEAP, HashingPool::default());
+        let hash = hasher.hash("Corr3ct-horse".into()).await.unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", hash.0);
+        assert!(hasher.verify("Corr3ct-horse".into(), Some(hash.clone())).await.unwrap());
+        assert!(!hasher.verify("corr3ct-horse".into(), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_same_password_has_another_hash_each_time() {
+        let hasher = hasher(CHEAP, HashingPool::default());
+        let (first, second) =
+            (hasher.hash("x".into()).await.unwrap(), hasher.hash("x".into()).await.unwrap());
+        assert_ne!(first, second);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_cost_still_verifies() {
+        let hash = hasher(CHEAP, HashingPool::default()).hash("x".into()).await.unwrap();
+        let dearer = hasher(Argon2Cost { memory: 128, ..CHEAP }, HashingPool::default());
+        assert!(dearer.verify("x".into(), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_spoilt_hash_is_our_own_fault() {
+        let result = hasher(CHEAP, HashingPool::default())
+            .verify("x".into(), Some(PasswordHash("not a hash".into())))
+            .await;
+        assert!(matches!(result, Err(IdentityError::Internal(_))));
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_as_long_as_somebody() {
+        let hasher = hasher(Argon2Cost::default(), HashingPool { threads: 1, waiting: 1 });
+        let hash = hasher.hash("x".into()).await.unwrap();
+        let fastest = async |hash: Option<PasswordHash>| {
+            let mut fastest = Duration::MAX;
+            for _ in 0..5 {
+                let start = Instant::now();
+                assert!(!hasher.verify("y".into(), hash.clone()).await.unwrap());
+                fastest = fastest.min(start.elapsed());
+            }
+            fastest
+        };
+        let (somebody, nobody) = (fastest(Some(hash)).await, fastest(None).await);
+        // A wide margin: the point is that the work is done at all.
+        assert!(nobody * 2 > somebody && somebody * 2 > nobody, "{nobody:?} {somebody:?}");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_recovers() {
+        let hasher = hasher(CHEAP, HashingPool { threads: 1, waiting: 1 });
+        let busy = hasher.threads.clone().acquire_owned().await.unwrap();
+        let mut waiting = Box::pin(hasher.verify("x".into(), None));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert!(matches!(hasher.verify("x".into(), None).await, Err(IdentityError::Overloaded)));
+        drop(busy);
+        assert!(!waiting.await.unwrap());
+        assert!(!hasher.verify("x".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_the_queue() {
+        let hasher = hasher(CHEAP, HashingPool { threads: 1, waiting: 1 });
+        let busy = hasher.threads.clone().acquire_owned().await.unwrap();
+        let mut waiting = Box::pin(hasher.verify("x".into(), None));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(waiting);
+        let mut next = Box::pin(hasher.verify("x".into(), None));
+        assert!(futures_util::poll!(&mut next).is_pending());
+        drop(busy);
+        assert!(!next.await.unwrap());
+    }
+
+    #[test]
+    fn a_cost_that_argon2_refuses_is_an_error() {
+        let cost = Argon2Cost { memory: 1, passes: 0, lanes: 0 };
+        assert!(Argon2Hasher::with_parts(cost, HashingPool::default(), Arc::new(SystemRandom)).is_err());
+    }
+}

@@ -1,0 +1,298 @@
+//! Access tokens (JWT, RFC 7519; profile of RFC 9068 as far as it fits) and refresh tokens.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use portico_identity::{
+    IdentityError,
+    ports::{AccessClaims, TokenIssuer},
+};
+use portico_kernel::{SessionId, TenantId, Timestamp, UserId};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::keys::{KeyRing, mac};
+
+const ISSUER: &str = "portico";
+/// Media type of an access token (RFC 9068 section 2.1), which keeps other kinds of JWT out.
+const KIND: &str = "at+jwt";
+/// No token of ours is longer; anything longer is not even looked at.
+const LONGEST_TOKEN: usize = 2048;
+
+/// Session id, generation, MAC.
+const REFRESH_TOKEN_BYTES: usize = 16 + 4 + 32;
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: UserId,
+    sid: SessionId,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    tid: Option<TenantId>,
+    iat: i64,
+    exp: i64,
+}
+
+/// Makes and reads tokens with keys derived from the secret of the installation.
+///
+/// Access tokens are signed with HS256. A refresh token is base64url(session id ‖ generation ‖ HMAC-SHA256 of both):
+/// it needs no row of its own, and cannot be made without the key.
+pub struct JwtIssuer {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    header: Header,
+    validation: Validation,
+    refresh_mac: Hmac<Sha256>,
+}
+
+impl JwtIssuer {
+    /// With keys derived from the secret of the installation.
+    pub fn new(secret: &SecretString) -> Self {
+        let keys = KeyRing::new(secret);
+        let access_key = keys.derive("portico access token");
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(KIND.into());
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+        validation.set_issuer(&[ISSUER]);
+        // Expiry is compared with the time that the caller gives, not with the clock of the machine.
+        validation.validate_exp = false;
+        Self {
+            encoding: EncodingKey::from_secret(access_key.expose_secret()),
+            decoding: DecodingKey::from_secret(access_key.expose_secret()),
+            header,
+            validation,
+            refresh_mac: mac(keys.derive("portico refresh token").expose_secret()),
+        }
+    }
+}
+
+impl TokenIssuer for JwtIssuer {
+    fn access_token(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, IdentityError> {
+        let claims = Claims {
+            iss: ISSUER.into(),
+            sub: claims.user,
+            sid: claims.session,
+            tid: claims.tenant,
+            iat: now.unix_seconds(),
+            exp: claims.expires_at.unix_seconds(),
+        };
+        encode(&self.header, &claims, &self.encoding)
+            .map_err(|error| IdentityError::Internal(format!("signing a token: {error}")))
+    }
+
+    fn read_access_token(&self, token: &str, now: Timestamp) -> Option<AccessClaims> {
+        if token.len() > LONGEST_TOKEN {
+            return None;
+        }
+        let token = decode::<Claims>(token, &self.decoding, &self.validation).ok()?;
+        if token.header.typ.as_deref() != Some(KIND) || token.claims.exp <= now.unix_seconds() {
+            return None;
+        }
+        Some(AccessClaims {
+            user: token.claims.sub,
+            session: token.claims.sid,
+            tenant: token.claims.tid,
+            expires_at: Timestamp::from_unix_seconds(token.claims.exp)?,
+        })
+    }
+
+    fn refresh_token(&self, session: SessionId, generation: i32) -> String {
+        let mut bytes = [0; REFRESH_TOKEN_BYTES];
+        let (body, tag) = bytes.split_at_mut(20);
+        body[..16].copy_from_slice(session.uuid().as_bytes());
+        body[16..].copy_from_slice(&generation.to_be_bytes());
+        let mut mac = self.refresh_mac.clone();
+        mac.update(body);
+        tag.copy_from_slice(&mac.finalize().into_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn read_refresh_token(&self, token: &str) -> Option<(SessionId, i32)> {
+        if token.len() > LONGEST_TOKEN {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (body, tag) = bytes.split_at_checked(20)?;
+        let mut mac = self.refresh_mac.clone();
+        mac.update(body);
+        // Compares in constant time, and refuses a tag of any other length.
+        mac.verify_slice(tag).ok()?;
+        let (session, generation) = body.split_at_checked(16)?;
+        Some((
+            SessionId::from_uuid(Uuid::from_slice(session).ok()?),
+            i32::from_be_bytes(generation.try_into().ok()?),
+        ))
+    }
+
+    fn digest(&self, secret: &str) -> [u8; 32] {
+        Sha256::digest(secret.as_bytes()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::system_env;
+
+    fn issuer(letter: &str) -> JwtIssuer {
+        JwtIssuer::new(&letter.repeat(43).into())
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds).unwrap()
+    }
+
+    fn claims() -> AccessClaims {
+        let env = system_env();
+        AccessClaims {
+            user: env.new_id(),
+            session: env.new_id(),
+            tenant: Some(env.new_id()),
+            expires_at: at(2000),
+        }
+    }
+
+    /// A token with this header and these changes to the claims, signed with the right key.
+    fn signed(header: Header, change: impl FnOnce(&mut Value)) -> String {
+        let claims = claims();
+        let mut value = json!({
+            "iss": "portico", "sub": claims.user, "sid": claims.session, "iat": 1000, "exp": 2000
+        });
+        change(&mut value);
+        encode(&header, &value, &issuer("a").encoding).unwrap()
+    }
+
+    fn header() -> Header {
+        issuer("a").header
+    }
+
+    #[test]
+    fn reads_what_it_wrote() {
+        let (issuer, claims) = (issuer("a"), claims());
+        let token = issuer.access_token(&claims, at(1000)).unwrap();
+        assert_eq!(issuer.read_access_token(&token, at(1999)), Some(claims.clone()));
+        let without = AccessClaims { tenant: None, ..claims };
+        let token = issuer.access_token(&without, at(1000)).unwrap();
+        assert_eq!(issuer.read_access_token(&token, at(1999)), Some(without));
+    }
+
+    #[test]
+    fn a_token_ends_at_the_given_time_without_leeway() {
+        let issuer = issuer("a");
+        let token = issuer.access_token(&claims(), at(1000)).unwrap();
+        assert_eq!(issuer.read_access_token(&token, at(2000)), None);
+    }
+
+    #[test]
+    fn another_key_is_refused() {
+        let token = issuer("b").access_token(&claims(), at(1000)).unwrap();
+        assert_eq!(issuer("a").read_access_token(&token, at(1000)), None);
+    }
+
+    #[test]
+    fn only_our_kind_of_token_is_read() {
+        let issuer = issuer("a");
+        assert!(issuer.read_access_token(&signed(header(), |_| {}), at(1000)).is_some());
+        let plain = Header::new(Algorithm::HS256);
+        assert_eq!(issuer.read_access_token(&signed(plain, |_| {}), at(1000)), None);
+        let stronger = Header { alg: Algorithm::HS512, ..header() };
+        assert_eq!(issuer.read_access_token(&signed(stronger, |_| {}), at(1000)), None);
+    }
+
+    #[test]
+    fn every_claim_is_needed() {
+        let issuer = issuer("a");
+        for name in ["iss", "sub", "sid", "iat", "exp"] {
+            let token = signed(header(), |claims| {
+                claims.as_object_mut().unwrap().remove(name);
+            });
+            assert_eq!(issuer.read_access_token(&token, at(1000)), None, "{name}");
+        }
+        let foreign = signed(header(), |claims| claims["iss"] = "somebody".into());
+        assert_eq!(issuer.read_access_token(&foreign, at(1000)), None);
+    }
+
+    #[test]
+    fn an_unsigned_token_is_refused() {
+        let token = issuer("a").access_token(&claims(), at(1000)).unwrap();
+        let body = token.split('.').nth(1).unwrap();
+        for algorithm in ["none", "None", "NONE"] {
+            let header = URL_SAFE_NO_PAD.encode(json!({"typ": "at+jwt", "alg": algorithm}).to_string());
+            for unsigned in [format!("{header}.{body}."), format!("{header}.{body}")] {
+                assert_eq!(issuer("a").read_access_token(&unsigned, at(1000)), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_is_no_access_token_and_the_reverse() {
+        let (issuer, claims) = (issuer("a"), claims());
+        let access = issuer.access_token(&claims, at(1000)).unwrap();
+        let refresh = issuer.refresh_token(claims.session, 1);
+        assert_eq!(issuer.read_refresh_token(&access), None);
+        assert_eq!(issuer.read_access_token(&refresh, at(1000)), None);
+    }
+
+    #[test]
+    fn a_refresh_token_is_the_same_each_time_and_of_one_key() {
+        let session = claims().session;
+        let token = issuer("a").refresh_token(session, 7);
+        assert_eq!(issuer("a").refresh_token(session, 7), token);
+        assert_eq!(issuer("a").read_refresh_token(&token), Some((session, 7)));
+        assert_eq!(issuer("b").read_refresh_token(&token), None);
+        assert_ne!(issuer("a").refresh_token(session, 8), token);
+    }
+
+    #[test]
+    fn a_refresh_token_with_any_bit_changed_is_refused() {
+        let issuer = issuer("a");
+        let bytes = URL_SAFE_NO_PAD.decode(issuer.refresh_token(claims().session, 1)).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(issuer.read_refresh_token(&URL_SAFE_NO_PAD.encode(changed)), None, "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert_eq!(issuer.read_refresh_token(&URL_SAFE_NO_PAD.encode(&bytes[..length])), None);
+        }
+    }
+
+    #[test]
+    fn the_digest_is_sha_256() {
+        // FIPS 180-4, example of the empty message.
+        assert_eq!(issuer("a").digest("")[..4], [0xe3, 0xb0, 0xc4, 0x42]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn garbage_is_refused_quietly(token in ".{0,300}", dotted in "[A-Za-z0-9_-]{0,80}(\\.[A-Za-z0-9_-]{0,80}){0,4}") {
+            let issuer = issuer("a");
+            for token in [token, dotted] {
+                prop_assert_eq!(issuer.read_access_token(&token, at(0)), None);
+                prop_assert_eq!(issuer.read_refresh_token(&token), None);
+            }
+        }
+
+        #[test]
+        fn an_access_token_cut_or_changed_anywhere_is_refused(position in 0usize..1000, letter in "[A-Za-z0-9._-]") {
+            let issuer = issuer("a");
+            let token = issuer.access_token(&claims(), at(1000)).unwrap();
+            let position = position % token.len();
+            prop_assert_eq!(issuer.read_access_token(&token[..position], at(1000)), None);
+            let mut changed = token.clone();
+            changed.replace_range(position..=position, &letter);
+            // The last letter of a part may carry bits that are not used; a strict decoder refuses those.
+            if changed != token {
+                prop_assert_eq!(issuer.read_access_token(&changed, at(1000)), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Where Postgres and SQLite differ.
+
+use portico_kernel::StoreError;
+use sea_orm::{
+    ConnectionTrait, DbBackend, QueryResult, Statement, Value,
+    sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr},
+};
+
+use crate::error::store_error;
+
+/// The statements that are not the same on both.
+pub(crate) struct Dialect {
+    /// Locks the rows of a query that nobody else has locked. SQLite has one writer at a time and needs no such thing.
+    pub for_update_skip_locked: &'static str,
+    /// Locks the cursor of reader `$1`, unless somebody else has it, and reads where it is, see
+    /// [`Dialect::event_order`].
+    pub lock_cursor: &'static str,
+    /// Reads the cursor of reader `$1` without locking it.
+    pub read_cursor: &'static str,
+    /// Makes the cursor of reader `$1`, at the beginning of the log, unless it is there.
+    pub start_cursor: &'static str,
+    /// Moves the cursor of reader `$1` to transaction `$2` (as text) and sequence `$3`.
+    pub move_cursor: &'static str,
+    /// Where an event stands in the order of the log, as columns `at_transaction` (text) and `at_sequence`.
+    pub event_order: &'static str,
+    /// Whether an event comes after transaction `$1` (as text) and sequence `$2`.
+    pub event_is_after: &'static str,
+    /// Whether no event that is still to be committed can come before an event.
+    pub event_is_settled: &'static str,
+    /// How to sort events in their order.
+    pub order_by_event: &'static str,
+}
+
+const POSTGRES: Dialect = Dialect {
+    for_update_skip_locked: "for update skip locked",
+    lock_cursor: "select transaction_id::text as at_transaction, sequence as at_sequence from event_cursors where reader = $1 \
+                  for update skip locked",
+    read_cursor: "select transaction_id::text as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
+    start_cursor: "insert into event_cursors (reader, transaction_id, sequence) values ($1, '0', 0) \
+                   on conflict (reader) do nothing",
+    move_cursor: "update event_cursors set transaction_id = $2::text::xid8, sequence = $3 where reader = $1",
+    event_order: "transaction_id::text as at_transaction, sequence as at_sequence",
+    event_is_after: "(transaction_id, sequence) > ($1::text::xid8, $2)",
+    // Transactions below the oldest one that runs are all over; those that begin later have higher ids.
+    event_is_settled: "transaction_id < pg_snapshot_xmin(pg_current_snapshot())",
+    order_by_event: "events.transaction_id, events.sequence",
+};
+
+const SQLITE: Dialect = Dialect {
+    for_update_skip_locked: "",
+    lock_cursor: "select '0' as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
+    read_cursor: "select '0' as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
+    start_cursor: "insert into event_cursors (reader, sequence) values ($1, 0) on conflict (reader) do nothing",
+    move_cursor: "update event_cursors set sequence = $3 where reader = $1 and $2 = '0'",
+    event_order: "'0' as at_transaction, sequence as at_sequence",
+    event_is_after: "sequence > $2 and $1 = '0'",
+    event_is_settled: "true",
+    order_by_event: "events.sequence",
+};
+
+/// What the database behind `connection` speaks.
+pub(crate) fn dialect(connection: &impl ConnectionTrait) -> &'static Dialect {
+    match connection.get_database_backend() {
+        DbBackend::Postgres => &POSTGRES,
+        _ => &SQLITE,
+    }
+}
+
+/// Runs a statement with `$1`, `$2` … and answers the number of rows it changed.
+pub(crate) async fn execute(
+    connection: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64, StoreError> {
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    connection.execute_raw(statement).await.map(|result| result.rows_affected()).map_err(store_error)
+}
+
+/// Runs a query with `$1`, `$2` … and answers its rows.
+pub(crate) async fn query(
+    connection: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, StoreError> {
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    connection.query_all_raw(statement).await.map_err(store_error)
+}
+
+/// Whether one of the columns contains `part`, ignoring case.
+///
+/// `lower` of SQLite (and of Postgres in the C locale) leaves letters outside of ASCII as they are, so the capital form
+/// of `part` is tried too: it finds `Óptica` for `óptica`.
+pub(crate) fn contains<const N: usize>(columns: [Expr; N], part: &str) -> Condition {
+    let mut condition = Condition::any();
+    let lower = part.to_lowercase();
+    let upper = part.to_uppercase().to_ascii_lowercase();
+    for column in columns {
+        let column = Expr::from(Func::lower(column));
+        condition = condition.add(column.clone().like(pattern(&lower)));
+        if upper != lower {
+            condition = condition.add(column.like(pattern(&upper)));
+        }
+    }
+    condition
+}
+
+/// A `like` pattern for anything that contains `part`, where `%` and `_` stand for themselves.
+fn pattern(part: &str) -> LikeExpr {
+    let mut escaped = String::with_capacity(part.len() + 2);
+    escaped.push('%');
+    for character in part.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped.push('%');
+    LikeExpr::new(escaped).escape('\\')
+}

@@ -1,0 +1,97 @@
+//! What a failed statement means to the domain.
+
+use portico_kernel::StoreError;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+/// Tells apart what a caller can act on: a taken key, a missing reference, a store that is down or busy. Anything else is
+/// internal.
+pub(crate) fn store_error(error: DbErr) -> StoreError {
+    let meaning = match &error {
+        DbErr::ConnectionAcquire(_) => Meaning::Unavailable,
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => meaning(cause),
+        _ => Meaning::Internal,
+    };
+    match meaning {
+        Meaning::Conflict(key) => StoreError::Conflict(key),
+        Meaning::MissingReference(key) => StoreError::MissingReference(key),
+        Meaning::Unavailable => StoreError::Unavailable(Box::new(error)),
+        Meaning::Internal => StoreError::Internal(Box::new(error)),
+    }
+}
+
+/// A row that this version of the program cannot read, for instance a state it has no word for.
+pub(crate) fn unreadable(column: &'static str, value: &str) -> StoreError {
+    StoreError::Internal(format!("{column} holds {value:?}, which is not known here").into())
+}
+
+enum Meaning {
+    Conflict(String),
+    MissingReference(String),
+    Unavailable,
+    Internal,
+}
+
+fn meaning(error: &sqlx::Error) -> Meaning {
+    let error = match error {
+        sqlx::Error::Database(error) => error,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => return Meaning::Unavailable,
+        _ => return Meaning::Internal,
+    };
+    // Postgres names the constraint; SQLite lists the columns after the colon, and for a foreign key says nothing.
+    let key = || match error.constraint() {
+        Some(name) => name.to_owned(),
+        None => error.message().split_once(": ").map_or("", |(_, columns)| columns).to_owned(),
+    };
+    if error.is_unique_violation() {
+        return Meaning::Conflict(key());
+    }
+    if error.is_foreign_key_violation() {
+        return Meaning::MissingReference(key());
+    }
+    let code = error.code().unwrap_or_default();
+    let passes = if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        passes_on_postgres(&code)
+    } else {
+        passes_on_sqlite(&code)
+    };
+    if passes { Meaning::Unavailable } else { Meaning::Internal }
+}
+
+/// Whether a failure with this SQLSTATE (Postgres manual, appendix A) may be gone at the next attempt.
+fn passes_on_postgres(code: &str) -> bool {
+    // Connection exceptions; out of disk, memory or connections; shutting down.
+    ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+        // Statement timeout, serialisation failure, deadlock, lock timeout, read-only standby.
+        || ["57014", "40001", "40P01", "55P03", "25006"].contains(&code)
+}
+
+/// Whether a failure with this extended result code (sqlite.org/rescode.html) may be gone at the next attempt.
+fn passes_on_sqlite(code: &str) -> bool {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const IO_ERROR: i32 = 10;
+    const FULL: i32 = 13;
+    const CANNOT_OPEN: i32 = 14;
+    code.parse::<i32>().is_ok_and(|code| [BUSY, LOCKED, IO_ERROR, FULL, CANNOT_OPEN].contains(&(code & 0xff)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passing_failures_are_told_from_bugs() {
+        assert!(passes_on_postgres("57P01"), "the server is shutting down");
+        assert!(passes_on_postgres("40P01"), "a deadlock");
+        assert!(!passes_on_postgres("42P01"), "there is no such table");
+        assert!(passes_on_sqlite("517"), "a busy snapshot");
+        assert!(!passes_on_sqlite("1"), "an SQL error");
+    }
+}

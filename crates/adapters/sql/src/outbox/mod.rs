@@ -1,0 +1,20 @@
+//! What every domain writes besides its own tables: events and jobs.
+
+use portico_kernel::{EventLog, JobQueue, Outbox};
+use sea_orm::ConnectionTrait;
+
+use crate::Repositories;
+
+pub(crate) mod events;
+mod jobs;
+mod readers;
+
+impl<C: ConnectionTrait + Send> Outbox for Repositories<C> {
+    fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {
+        Box::new(events::Events { connection: &self.connection, appended: &mut self.written.events })
+    }
+
+    fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
+        Box::new(jobs::Jobs { connection: &self.connection, enqueued: &mut self.written.jobs })
+    }
+}

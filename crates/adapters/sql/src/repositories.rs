@@ -1,0 +1,81 @@
+//! The repositories over one connection: an open transaction, or a pool to read from.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portico_kernel::{CommitListener, Event, StoreError};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
+
+use crate::error::store_error;
+
+/// Every repository, over one connection.
+///
+/// Implements the `…Repositories` trait of each domain, and [`portico_kernel::Outbox`].
+pub struct Repositories<C> {
+    pub(crate) connection: C,
+    pub(crate) written: Written,
+    listener: Option<Arc<dyn CommitListener>>,
+}
+
+/// What the listener is told after the commit.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub events: Vec<Event>,
+    pub jobs: bool,
+}
+
+/// The repositories over an open transaction. Dropped without [`SqlUnitOfWork::commit`], it rolls back.
+pub type SqlUnitOfWork = Repositories<DatabaseTransaction>;
+
+/// The repositories for reading, without a transaction: each statement sees what is committed when it runs.
+pub type SqlReader = Repositories<ReadConnection>;
+
+impl<C> Repositories<C> {
+    pub(crate) fn new(connection: C, listener: Option<Arc<dyn CommitListener>>) -> Self {
+        Self { connection, written: Written::default(), listener }
+    }
+}
+
+impl SqlUnitOfWork {
+    /// Commits, then tells the listener what was written. An error means that nothing was, unless the connection broke
+    /// at that very moment ([`StoreError::Unavailable`]): then nobody can know.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.connection.commit().await.map_err(store_error)?;
+        if let Some(listener) = self.listener
+            && (self.written.jobs || !self.written.events.is_empty())
+        {
+            listener.committed(&self.written.events, self.written.jobs);
+        }
+        Ok(())
+    }
+}
+
+/// A connection that refuses to write, so that a use case that was handed a reader by mistake fails at once.
+pub struct ReadConnection(pub(crate) DatabaseConnection);
+
+const READ_ONLY: &str = "a reader does not write; begin a unit of work";
+
+#[async_trait]
+impl ConnectionTrait for ReadConnection {
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+
+    async fn execute_raw(&self, _: Statement) -> Result<ExecResult, DbErr> {
+        Err(DbErr::Custom(READ_ONLY.to_owned()))
+    }
+
+    async fn execute_unprepared(&self, _: &str) -> Result<ExecResult, DbErr> {
+        Err(DbErr::Custom(READ_ONLY.to_owned()))
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.0.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.0.query_all_raw(statement).await
+    }
+}

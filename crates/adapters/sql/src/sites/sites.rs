@@ -1,0 +1,230 @@
+//! Sites.
+
+use async_trait::async_trait;
+use portico_kernel::{DeploymentId, Page as List, PageRequest, SiteId, StoreError, TenantId};
+use portico_sites::{
+    ports::{LiveSite, SiteFilter, SiteRepository},
+    site::{Site, SiteStatus},
+};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
+};
+use uuid::Uuid;
+
+use super::list::{SortColumns, list, sorted};
+use crate::{
+    dialect::{contains, query},
+    error::{store_error, unreadable},
+    tenancy::subdomains,
+    time::{from_row, to_row},
+};
+
+/// A row of the table of sites.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sites")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        pub subdomain: String,
+        pub custom_domain: Option<String>,
+        pub status: String,
+        pub live_deployment_id: Option<Uuid>,
+        pub created_at: TimeDateTime,
+        pub updated_at: TimeDateTime,
+        pub version: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+use row::Column;
+
+impl TryFrom<row::Model> for Site {
+    type Error = StoreError;
+
+    fn try_from(row: row::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: SiteId::from_uuid(row.id),
+            tenant_id: TenantId::from_uuid(row.tenant_id),
+            name: row.name,
+            subdomain: row.subdomain,
+            custom_domain: row.custom_domain,
+            status: SiteStatus::parse(&row.status).ok_or_else(|| unreadable("sites.status", &row.status))?,
+            live_deployment_id: row.live_deployment_id.map(DeploymentId::from_uuid),
+            created_at: from_row(row.created_at),
+            updated_at: from_row(row.updated_at),
+            version: row.version,
+        })
+    }
+}
+
+/// Holds the site until the unit of work ends, against others that lock it too. Rows that refer to it can still be
+/// written.
+pub(super) async fn lock(
+    connection: &impl ConnectionTrait,
+    tenant: TenantId,
+    site: SiteId,
+) -> Result<(), StoreError> {
+    row::Entity::find_by_id((tenant.uuid(), site.uuid()))
+        .lock(LockType::NoKeyUpdate)
+        .one(connection)
+        .await
+        .map(|_| ())
+        .map_err(store_error)
+}
+
+/// Sites over one connection.
+pub(crate) struct Sites<'c, C> {
+    pub connection: &'c C,
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
+    async fn insert(&mut self, site: &Site) -> Result<(), StoreError> {
+        subdomains::claim(self.connection, site.tenant_id, &site.subdomain, site.created_at).await?;
+        let row = row::ActiveModel {
+            tenant_id: Set(site.tenant_id.uuid()),
+            id: Set(site.id.uuid()),
+            created_at: Set(to_row(site.created_at)),
+            version: Set(site.version),
+            ..changes(site)
+        };
+        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
+        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid()));
+        row.one(self.connection).await.map_err(store_error)?.map(Site::try_from).transpose()
+    }
+
+    async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
+        let id: Option<Uuid> = row::Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::TenantId.eq(tenant.uuid()))
+            .order_by_asc(Column::CreatedAt)
+            .order_by_asc(Column::Id)
+            .limit(1)
+            .into_tuple()
+            .one(self.connection)
+            .await
+            .map_err(store_error)?;
+        Ok(id.map(SiteId::from_uuid))
+    }
+
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        filter: SiteFilter,
+        page: PageRequest,
+    ) -> Result<List<Site>, StoreError> {
+        let mut query = row::Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
+        if let Some(part) = &filter.q {
+            query = query.filter(contains([Expr::col(Column::Name), Expr::col(Column::Subdomain)], part));
+        }
+        if let Some(status) = filter.status {
+            query = query.filter(Column::Status.eq(status.as_str()));
+        }
+        let columns = SortColumns {
+            created_at: Column::CreatedAt,
+            updated_at: Column::UpdatedAt,
+            name: Column::Name,
+            id: Column::Id,
+        };
+        list(self.connection, sorted(query, filter.sort, columns), page).await
+    }
+
+    async fn update(&mut self, site: &Site) -> Result<(), StoreError> {
+        let (tenant, id) = (site.tenant_id, site.id);
+        let stored = self.find(tenant, id).await?.ok_or(StoreError::Stale)?;
+        if stored.version != site.version {
+            return Err(StoreError::Stale);
+        }
+        let renamed = stored.subdomain != site.subdomain;
+        if renamed {
+            // The old name is claimed too, to hold its row: somebody who takes it for another site right now waits until
+            // it is given up. In the order of names, so that two who swap names do not wait for each other.
+            let mut names = [&stored.subdomain, &site.subdomain];
+            names.sort_unstable();
+            for name in names {
+                subdomains::claim(self.connection, tenant, name, site.updated_at).await?;
+            }
+        }
+        let updated = row::Entity::update_many()
+            .set(row::ActiveModel { version: Set(site.version + 1), ..changes(site) })
+            .filter(Column::TenantId.eq(tenant.uuid()))
+            .filter(Column::Id.eq(id.uuid()))
+            .filter(Column::Version.eq(site.version))
+            .exec(self.connection)
+            .await
+            .map_err(store_error)?;
+        if updated.rows_affected == 0 {
+            return Err(StoreError::Stale);
+        }
+        if renamed {
+            subdomains::release(self.connection, tenant, &stored.subdomain).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&mut self, tenant: TenantId, id: SiteId) -> Result<bool, StoreError> {
+        let Some(site) = self.find(tenant, id).await? else { return Ok(false) };
+        // Holds the row of the name, as in `update`.
+        subdomains::claim(self.connection, tenant, &site.subdomain, site.updated_at).await?;
+        let deleted = row::Entity::delete_many()
+            .filter(Column::TenantId.eq(tenant.uuid()))
+            .filter(Column::Id.eq(id.uuid()))
+            .exec(self.connection)
+            .await
+            .map_err(store_error)?;
+        subdomains::release(self.connection, tenant, &site.subdomain).await?;
+        Ok(deleted.rows_affected > 0)
+    }
+
+    async fn live_at(&mut self, subdomain: &str) -> Result<Option<LiveSite>, StoreError> {
+        let rows = query(
+            self.connection,
+            "select sites.tenant_id, sites.id, sites.live_deployment_id from sites \
+             join tenants on tenants.id = sites.tenant_id \
+             where sites.subdomain = $1 and sites.live_deployment_id is not null \
+             and sites.status <> $2 and tenants.status = 'active'",
+            [subdomain.into(), SiteStatus::Suspended.as_str().into()],
+        )
+        .await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let id = |column| row.try_get::<Uuid>("", column).map_err(store_error);
+        Ok(Some(LiveSite {
+            tenant: TenantId::from_uuid(id("tenant_id")?),
+            site: SiteId::from_uuid(id("id")?),
+            deployment: DeploymentId::from_uuid(id("live_deployment_id")?),
+        }))
+    }
+}
+
+/// What an update may change.
+fn changes(site: &Site) -> row::ActiveModel {
+    row::ActiveModel {
+        tenant_id: NotSet,
+        id: NotSet,
+        name: Set(site.name.clone()),
+        subdomain: Set(site.subdomain.clone()),
+        custom_domain: Set(site.custom_domain.clone()),
+        status: Set(site.status.as_str().to_owned()),
+        live_deployment_id: Set(site.live_deployment_id.map(DeploymentId::uuid)),
+        created_at: NotSet,
+        updated_at: Set(to_row(site.updated_at)),
+        version: NotSet,
+    }
+}

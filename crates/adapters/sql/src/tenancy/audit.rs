@@ -1,0 +1,148 @@
+//! The event log as people read it.
+
+use async_trait::async_trait;
+use portico_kernel::{CursorPage, CursorRequest, EventId, Resource, StoreError, TenantId, event::ActorKind};
+use portico_tenancy::{
+    audit::{AuditActor, AuditEntry, AuditFilter},
+    ports::AuditTrail,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::Expr,
+};
+use serde_json::Value;
+use time::PrimitiveDateTime;
+use uuid::Uuid;
+
+use crate::{
+    error::store_error,
+    outbox::events::{actor_kind, row},
+    time::{from_row, to_row},
+};
+
+/// An event with the name of the person behind it.
+#[derive(FromQueryResult)]
+struct AuditRow {
+    id: Uuid,
+    kind: String,
+    resource_type: String,
+    resource_id: Uuid,
+    actor_kind: String,
+    actor_id: Option<Uuid>,
+    actor_name: Option<String>,
+    before: Option<Value>,
+    after: Option<Value>,
+    request_id: String,
+    address: Option<String>,
+    user_agent: Option<String>,
+    created_at: PrimitiveDateTime,
+}
+
+/// Ids are unique over everything that acts, so this finds persons only.
+const ACTOR_NAME: &str = "(select full_name from users where users.id = events.actor_id)";
+
+impl TryFrom<AuditRow> for AuditEntry {
+    type Error = StoreError;
+
+    fn try_from(row: AuditRow) -> Result<Self, StoreError> {
+        let kind: ActorKind = actor_kind(&row.actor_kind)?;
+        Ok(Self {
+            id: EventId::from_uuid(row.id),
+            kind: row.kind,
+            actor: AuditActor { kind, id: row.actor_id.map(|id| id.to_string()), name: row.actor_name },
+            resource: Resource { kind: row.resource_type.into(), id: row.resource_id },
+            before: row.before,
+            after: row.after,
+            request_id: row.request_id,
+            address: row.address,
+            user_agent: row.user_agent,
+            created_at: from_row(row.created_at),
+        })
+    }
+}
+
+/// The id that a text of the caller means. A text that is no id matches nothing.
+enum Wanted {
+    Any,
+    Id(Uuid),
+    Nothing,
+}
+
+fn wanted(text: Option<&str>) -> Wanted {
+    match text.map(Uuid::parse_str) {
+        None => Wanted::Any,
+        Some(Ok(id)) => Wanted::Id(id),
+        Some(Err(_)) => Wanted::Nothing,
+    }
+}
+
+/// The audit trail over one connection.
+pub(crate) struct Audit<'c, C> {
+    pub connection: &'c C,
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
+    async fn list(
+        &mut self,
+        tenant: Option<TenantId>,
+        filter: AuditFilter,
+        request: CursorRequest,
+    ) -> Result<CursorPage<AuditEntry>, StoreError> {
+        let mut found = row::Entity::find();
+        if let Some(tenant) = tenant {
+            found = found.filter(row::Column::TenantId.eq(tenant.uuid()));
+        }
+        let ids = [
+            (wanted(filter.resource_id.as_deref()), row::Column::ResourceId),
+            (wanted(filter.actor_id.as_deref()), row::Column::ActorId),
+        ];
+        for (id, column) in ids {
+            match id {
+                Wanted::Any => {}
+                Wanted::Id(id) => found = found.filter(column.eq(id)),
+                Wanted::Nothing => return Ok(CursorPage { items: Vec::new(), next_cursor: None }),
+            }
+        }
+        let words = [
+            (filter.resource_type, row::Column::ResourceType),
+            (filter.kind, row::Column::Kind),
+            (filter.request_id, row::Column::RequestId),
+        ];
+        for (word, column) in words {
+            if let Some(word) = word {
+                found = found.filter(column.eq(word));
+            }
+        }
+        if let Some(from) = filter.from {
+            found = found.filter(row::Column::CreatedAt.gte(to_row(from)));
+        }
+        if let Some(to) = filter.to {
+            found = found.filter(row::Column::CreatedAt.lt(to_row(to)));
+        }
+        match wanted(request.cursor.as_deref()) {
+            Wanted::Any => {}
+            Wanted::Id(last) => {
+                let in_list = found.clone().select_only().column(row::Column::Id).filter(row::Column::Id.eq(last));
+                found = found
+                    .filter(row::Column::Id.lt(last))
+                    .filter(Expr::exists(QueryTrait::into_query(in_list)));
+            }
+            Wanted::Nothing => return Ok(CursorPage { items: Vec::new(), next_cursor: None }),
+        }
+        // One more than asked for tells whether there is a next piece.
+        let rows = found
+            .expr_as(Expr::cust(ACTOR_NAME), "actor_name")
+            .order_by_desc(row::Column::Id)
+            .limit(request.limit + 1)
+            .into_model::<AuditRow>()
+            .all(self.connection)
+            .await
+            .map_err(store_error)?;
+        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        let items = rows.into_iter().take(limit).map(AuditEntry::try_from).collect::<Result<Vec<_>, _>>()?;
+        let next_cursor = items.last().filter(|_| more).map(|entry| entry.id.to_string());
+        Ok(CursorPage { items, next_cursor })
+    }
+}

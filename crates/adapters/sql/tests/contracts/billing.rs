@@ -1,0 +1,119 @@
+//! `portico_billing::ports`.
+
+use std::collections::BTreeMap;
+
+use portico_billing::{
+    plan::{Meter, Plan},
+    ports::BillingRepositories,
+    subscription::{Subscription, SubscriptionStatus},
+};
+use portico_kernel::StoreError;
+use portico_testkit::{env, on_each_database};
+
+use crate::fixtures::{at_once, stored_tenant};
+
+fn plan(id: &str, position: i32) -> Plan {
+    Plan {
+        id: id.to_owned(),
+        name: id.to_uppercase(),
+        amount: 1900,
+        currency: "usd".to_owned(),
+        limits: BTreeMap::from([(Meter::Sites, 3), (Meter::Storage, 5_000_000_000)]),
+        premium_templates: false,
+        position,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_the_same_id_is_replaced() {
+    on_each_database(async |database| {
+        let mut work = database.store().begin().await.unwrap();
+        work.plans().upsert(&plan("starter", 2)).await.unwrap();
+        work.plans().upsert(&plan("free", 1)).await.unwrap();
+        let dearer = Plan { amount: 2900, limits: BTreeMap::new(), ..plan("starter", 2) };
+        work.plans().upsert(&dearer).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(database.store().reader().plans().list().await.unwrap(), [plan("free", 1), dearer]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_of_a_tenant_is_that_of_its_active_subscription() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let (first, second) = (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
+        let subscription = |tenant, status| Subscription {
+            tenant_id: tenant,
+            plan: "starter".to_owned(),
+            status,
+            created_at: env.now(),
+            updated_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        let early = work.subscriptions().insert(&subscription(first.id, SubscriptionStatus::Active)).await;
+        assert!(matches!(early, Err(StoreError::MissingReference(_))), "there is no such plan: {early:?}");
+        drop(work);
+
+        let mut work = store.begin().await.unwrap();
+        work.plans().upsert(&plan("starter", 2)).await.unwrap();
+        work.subscriptions().insert(&subscription(first.id, SubscriptionStatus::Active)).await.unwrap();
+        work.subscriptions().insert(&subscription(second.id, SubscriptionStatus::Canceled)).await.unwrap();
+        work.commit().await.unwrap();
+        let mut reader = store.reader();
+        assert_eq!(reader.subscriptions().plan_of(first.id).await.unwrap(), Some(plan("starter", 2)));
+        assert_eq!(reader.subscriptions().plan_of(second.id).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meter_stops_at_its_limit_and_at_zero() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let (ours, theirs) = (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
+        let mut work = store.begin().await.unwrap();
+        let mut meters = work.meters();
+        assert!(!meters.add(ours.id, Meter::Sites, 4, Some(3)).await.unwrap(), "over the limit at once");
+        assert!(meters.add(ours.id, Meter::Sites, 2, Some(3)).await.unwrap());
+        assert!(!meters.add(ours.id, Meter::Sites, 2, Some(3)).await.unwrap());
+        assert_eq!(meters.used(ours.id, Meter::Sites).await.unwrap(), 2, "a refusal changes nothing");
+        assert!(meters.add(ours.id, Meter::Sites, 1, Some(3)).await.unwrap());
+        assert!(!meters.add(ours.id, Meter::Sites, 1, Some(1)).await.unwrap(), "the limit went down");
+        assert!(meters.add(ours.id, Meter::Sites, 7, None).await.unwrap());
+        assert!(!meters.add(ours.id, Meter::Sites, u64::MAX, None).await.unwrap(), "does not overflow");
+        assert_eq!(meters.used(ours.id, Meter::Sites).await.unwrap(), 10);
+        assert_eq!(meters.used(ours.id, Meter::Storage).await.unwrap(), 0);
+        assert_eq!(meters.used(theirs.id, Meter::Sites).await.unwrap(), 0);
+
+        meters.subtract(ours.id, Meter::Sites, 4).await.unwrap();
+        assert_eq!(meters.used(ours.id, Meter::Sites).await.unwrap(), 6);
+        meters.subtract(ours.id, Meter::Sites, 100).await.unwrap();
+        assert_eq!(meters.used(ours.id, Meter::Sites).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_at_once_for_the_last_unit_one_gets_it() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        // The first unit of a meter makes its row, the last one changes it: both are raced for.
+        for limit in [1, 2] {
+            let outcomes = at_once(store, 64, |store, _| async move {
+                let mut work = store.begin().await.unwrap();
+                let added = work.meters().add(tenant, Meter::Sites, 1, Some(limit)).await.unwrap();
+                work.commit().await.unwrap();
+                added
+            })
+            .await;
+            assert_eq!(outcomes.into_iter().filter(|added| *added).count(), 1, "limit {limit}");
+            assert_eq!(store.reader().meters().used(tenant, Meter::Sites).await.unwrap(), limit);
+        }
+    })
+    .await;
+}

@@ -1,0 +1,290 @@
+//! [`portico_sites::ports::SiteRepository`].
+
+use portico_kernel::{PageRequest, StoreError, TenantId};
+use portico_sites::{
+    ports::{LiveSite, SiteFilter, SiteRepositories, Sort, SortKey},
+    site::{Site, SiteStatus},
+};
+use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
+use portico_testkit::on_each_database;
+
+use crate::fixture::{Fixture, assert_conflict, assert_missing, assert_one_wins, assert_stale};
+
+#[tokio::test]
+async fn stores_and_finds_a_site_of_its_tenant_only() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let site = Site {
+            custom_domain: Some("www.example.com".to_owned()),
+            live_deployment_id: Some(fixture.new_deployment(&fixture.new_site(ours, "any")).id),
+            status: SiteStatus::ForSale,
+            ..fixture.new_site(ours, "shop")
+        };
+        fixture.insert_site(&site).await.unwrap();
+        let mut reader = database.store().reader();
+        assert_eq!(reader.sites().find(ours, site.id).await.unwrap(), Some(site.clone()));
+        assert_eq!(reader.sites().find(theirs, site.id).await.unwrap(), None);
+        assert_eq!(reader.sites().primary(theirs).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_subdomain_belongs_to_one_site_and_one_tenant() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        fixture.site(ours, "shop").await;
+        // Another site of the same tenant, a site of another one, and another tenant's own name.
+        assert_conflict(fixture.insert_site(&fixture.new_site(ours, "shop")).await);
+        assert_conflict(fixture.insert_site(&fixture.new_site(theirs, "shop")).await);
+        assert_conflict(fixture.insert_site(&fixture.new_site(theirs, "ours")).await);
+        // The name that the tenant itself holds.
+        fixture.site(ours, "ours").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_of_many_gets_a_subdomain() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let sites: Vec<_> =
+            (0..12).map(|n| fixture.new_site(if n % 2 == 0 { ours } else { theirs }, "shop")).collect();
+        assert_one_wins(sites.iter().map(|site| fixture.insert_site(site))).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_site_needs_its_tenant() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        let missing = TenantId::from_uuid(fixture.new_site(tenant, "any").id.uuid());
+        assert_missing(fixture.insert_site(&fixture.new_site(missing, "shop")).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_oldest_site_is_primary() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        let (first, second) = (fixture.new_site(tenant, "first"), fixture.new_site(tenant, "second"));
+        fixture.insert_site(&second).await.unwrap();
+        fixture.insert_site(&first).await.unwrap();
+        let mut reader = database.store().reader();
+        assert_eq!(reader.sites().primary(tenant).await.unwrap(), Some(first.id));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_update_counts_the_version_and_refuses_an_older_one() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        let site = fixture.site(tenant, "shop").await;
+        let renamed = Site { name: "New name".to_owned(), status: SiteStatus::Published, ..site.clone() };
+        fixture.write(async |unit| unit.sites().update(&renamed).await).await.unwrap();
+        let stored = database.store().reader().sites().find(tenant, site.id).await.unwrap();
+        assert_eq!(stored, Some(Site { version: 2, ..renamed.clone() }));
+        assert_stale(fixture.write(async |unit| unit.sites().update(&renamed).await).await);
+        let elsewhere = Site { tenant_id: fixture.tenant("theirs").await, version: 2, ..renamed };
+        assert_stale(fixture.write(async |unit| unit.sites().update(&elsewhere).await).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_subdomain_is_claimed_and_the_old_one_given_up() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let site = fixture.site(ours, "ours").await;
+        let move_to = async |site: &Site, subdomain: &str| {
+            let moved = Site { subdomain: subdomain.to_owned(), ..site.clone() };
+            fixture.write(async |unit| unit.sites().update(&moved).await).await?;
+            Ok::<_, StoreError>(Site { version: moved.version + 1, ..moved })
+        };
+        assert_conflict(move_to(&site, "theirs").await);
+        let site = move_to(&site, "shop").await.unwrap();
+        assert_conflict(fixture.insert_site(&fixture.new_site(theirs, "shop")).await);
+        // The tenant keeps its own name.
+        assert_conflict(fixture.insert_site(&fixture.new_site(theirs, "ours")).await);
+        move_to(&site, "store").await.unwrap();
+        fixture.site(theirs, "shop").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn deleting_takes_everything_along_and_frees_the_subdomain() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let (site, other) = (fixture.site(ours, "shop").await, fixture.site(ours, "other").await);
+        let (page, kept) = (fixture.page(&site, "about").await, fixture.page(&other, "about").await);
+        let section = fixture.new_section(&page, 0);
+        fixture.insert_sections(std::slice::from_ref(&section)).await.unwrap();
+        let item = fixture.new_item(&site, "Home", 0);
+        fixture.insert_item(&item).await.unwrap();
+        let deployment = fixture.new_deployment(&site);
+        fixture.insert_deployment(&deployment).await.unwrap();
+
+        let delete = async |tenant| fixture.write(async |unit| unit.sites().delete(tenant, site.id).await).await.unwrap();
+        assert!(!delete(theirs).await, "it is not theirs");
+        assert!(delete(ours).await);
+        assert!(!delete(ours).await, "it is gone");
+        let mut reader = database.store().reader();
+        assert_eq!(reader.pages().find(ours, page.id).await.unwrap(), None);
+        assert_eq!(reader.sections().find(ours, page.id, section.id).await.unwrap(), None);
+        assert_eq!(reader.navigation().find(ours, item.id).await.unwrap(), None);
+        assert_eq!(reader.deployments().find(ours, site.id, deployment.id).await.unwrap(), None);
+        assert_eq!(reader.pages().find(ours, kept.id).await.unwrap(), Some(kept));
+        fixture.site(theirs, "shop").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_subdomain_moves_between_sites_of_a_tenant_under_load() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        for _ in 0..10 {
+            let old = fixture.site(tenant, "shop").await;
+            let new = fixture.new_site(tenant, "shop");
+            let delete = fixture.write(async |unit| unit.sites().delete(tenant, old.id).await);
+            let (deleted, inserted) = tokio::join!(delete, fixture.insert_site(&new));
+            assert!(deleted.unwrap());
+            // Either it came later, or the name was still taken.
+            if inserted.is_err() {
+                assert_conflict(inserted);
+                fixture.insert_site(&new).await.unwrap();
+            }
+            assert!(fixture.write(async |unit| unit.sites().delete(tenant, new.id).await).await.unwrap());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lists_are_filtered_sorted_and_cut_into_pages() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        fixture.site(fixture.tenant("theirs").await, "foreign").await;
+        let names = ["Zeta", "alpha", "Óptica 100%", "Beta_one", "betaXone"];
+        for (number, name) in names.into_iter().enumerate() {
+            let mut site = fixture.new_site(tenant, &format!("site-{number}"));
+            site.name = name.to_owned();
+            if number < 2 {
+                site.status = SiteStatus::Published;
+            }
+            fixture.insert_site(&site).await.unwrap();
+        }
+        let list = async |filter: SiteFilter, page: u64, limit: u64| {
+            let list = database.store().reader().sites().list(tenant, filter, PageRequest { page, limit }).await.unwrap();
+            (list.items.into_iter().map(|site| site.name).collect::<Vec<_>>(), list.total)
+        };
+        let search = |q: &str| SiteFilter { q: Some(q.to_owned()), ..SiteFilter::default() };
+        let sort = |key, descending| SiteFilter { sort: Sort { key, descending }, ..SiteFilter::default() };
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+
+        let newest_first = owned(&["betaXone", "Beta_one", "Óptica 100%", "alpha", "Zeta"]);
+        assert_eq!(list(SiteFilter::default(), 1, 20).await, (newest_first.clone(), 5));
+        assert_eq!(list(SiteFilter::default(), 2, 2).await, (newest_first[2..4].to_vec(), 5));
+        assert_eq!(list(SiteFilter::default(), 3, 2).await, (newest_first[4..].to_vec(), 5));
+        assert_eq!(list(SiteFilter::default(), 1_000_000, 100).await, (vec![], 5));
+        let by_name = list(sort(SortKey::Name, false), 1, 4).await.0;
+        assert_eq!(by_name, owned(&["alpha", "Beta_one", "betaXone", "Zeta"]));
+        let oldest_first: Vec<_> = newest_first.into_iter().rev().collect();
+        assert_eq!(list(sort(SortKey::CreatedAt, false), 1, 20).await.0, oldest_first);
+        let published = SiteFilter { status: Some(SiteStatus::Published), ..SiteFilter::default() };
+        assert_eq!(list(published, 1, 20).await, (owned(&["alpha", "Zeta"]), 2));
+        assert_eq!(list(search("BETA"), 1, 20).await.1, 2);
+        assert_eq!(list(search("a_o"), 1, 20).await.0, owned(&["Beta_one"]));
+        assert_eq!(list(search("0%"), 1, 20).await.0, owned(&["Óptica 100%"]));
+        assert_eq!(list(search("óptica"), 1, 20).await.0, owned(&["Óptica 100%"]));
+        assert_eq!(list(search("SITE-3"), 1, 20).await.0, owned(&["Beta_one"]));
+        assert_eq!(list(search("\\"), 1, 20).await.1, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn equal_times_are_told_apart_by_id() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        let created_at = fixture.new_site(tenant, "any").created_at;
+        let mut ids = Vec::new();
+        for number in 0..7 {
+            let site = Site { created_at, ..fixture.new_site(tenant, &format!("site-{number}")) };
+            fixture.insert_site(&site).await.unwrap();
+            ids.push(site.id);
+        }
+        let mut seen = Vec::new();
+        for page in 1..=4 {
+            let request = PageRequest { page, limit: 2 };
+            let list = database.store().reader().sites().list(tenant, SiteFilter::default(), request).await.unwrap();
+            seen.extend(list.items.into_iter().map(|site| site.id));
+        }
+        ids.sort_by_key(|id| std::cmp::Reverse(id.uuid()));
+        assert_eq!(seen, ids);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_live_site_answers_unless_suspended_or_without_an_active_tenant() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        let mut site = fixture.site(tenant, "shop").await;
+        let live_at = async |subdomain: &str| database.store().reader().sites().live_at(subdomain).await.unwrap();
+        assert_eq!(live_at("shop").await, None, "nothing was deployed yet");
+
+        let deployment = fixture.new_deployment(&site).id;
+        let store = async |site: &mut Site| {
+            fixture.write(async |unit| unit.sites().update(site).await).await.unwrap();
+            site.version += 1;
+        };
+        site.live_deployment_id = Some(deployment);
+        site.status = SiteStatus::Published;
+        store(&mut site).await;
+        let live = Some(LiveSite { tenant, site: site.id, deployment });
+        assert_eq!(live_at("shop").await, live);
+        assert_eq!(live_at("ours").await, None);
+        assert_eq!(live_at("").await, None);
+
+        site.status = SiteStatus::Suspended;
+        store(&mut site).await;
+        assert_eq!(live_at("shop").await, None);
+        site.status = SiteStatus::ForSale;
+        store(&mut site).await;
+        assert_eq!(live_at("shop").await, live);
+
+        for (status, expected) in [
+            (TenantStatus::Suspended, None),
+            (TenantStatus::Active, live),
+            (TenantStatus::Deleted, None),
+        ] {
+            fixture
+                .write(async |unit| {
+                    let mut owner = unit.tenants().find(tenant).await?.unwrap();
+                    owner.status = status;
+                    unit.tenants().update(&owner).await
+                })
+                .await
+                .unwrap();
+            assert_eq!(live_at("shop").await, expected, "{status:?}");
+        }
+    })
+    .await;
+}

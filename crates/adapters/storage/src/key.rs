@@ -1,0 +1,74 @@
+//! Which keys are let through to a store.
+
+use object_store::path::Path;
+use portico_kernel::files::FileError;
+
+/// Longest key, in bytes: the limit of S3.
+const KEY_MAX: usize = 1024;
+/// Longest part of a key, in bytes: the limit of file systems, less what an unfinished upload adds to a name.
+const PART_MAX: usize = 240;
+
+/// Checks a key, or a prefix, whatever made it: a mistake elsewhere must not reach outside of the store.
+///
+/// Parts hold ASCII letters, digits, `.`, `_` and `-`. That leaves out all that a file system, an address or a store gives a
+/// meaning of its own: other slashes, drive letters, percent signs, `#`, control characters, letters that look alike.
+pub fn checked(key: &str) -> Result<Path, FileError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let valid =
+        |part: &str| !matches!(part, "" | "." | "..") && part.len() <= PART_MAX && part.bytes().all(allowed);
+    if key.len() > KEY_MAX || !key.split('/').all(valid) {
+        return Err(FileError::InvalidKey);
+    }
+    Path::parse(key).map_err(|_| FileError::InvalidKey)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_we_make_pass_unchanged() {
+        for key in [
+            "a",
+            "sites/0190a5b0-c0d0-7e00-8f00-112233445566/index.html",
+            "a/.well-known/x",
+            "a/b_c/..d",
+            "A/1.2",
+        ] {
+            assert_eq!(checked(key).unwrap().as_ref(), key);
+        }
+    }
+
+    #[test]
+    fn all_others_are_refused() {
+        let long_part = "a".repeat(PART_MAX + 1);
+        let long_key = "abc/".repeat(300) + "x";
+        for key in [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "../a",
+            "a/../b",
+            "a/./b",
+            "a/..",
+            "a\\..\\b",
+            "C:/a",
+            "a b",
+            "a%2e%2e/b",
+            "a#1",
+            "a\0b",
+            "a\nb",
+            "é",
+            "a?b",
+            "~/a",
+            long_part.as_str(),
+            long_key.as_str(),
+        ] {
+            assert!(matches!(checked(key), Err(FileError::InvalidKey)), "{key:?}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What every file store must do, held against each store that there is.
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::{path::Path, sync::Arc};
+
+use object_store::memory::InMemory;
+use portico_kernel::files::{FileError, FileStore};
+use portico_storage::{ObjectFileStore, OpenError};
+
+/// The contract of [`FileStore`], against a store that is empty.
+pub async fn keeps_the_contract(store: Arc<dyn FileStore>) {
+    reads_what_was_written(&*store).await;
+    refuses_keys_of_others(&*store).await;
+    deletes_by_whole_parts(&*store).await;
+    replaces_atomically(store).await;
+}
+
+async fn reads_what_was_written(store: &dyn FileStore) {
+    assert_eq!(store.get("missing").await.unwrap(), None);
+    assert_eq!(store.get("missing/deeper/still").await.unwrap(), None);
+    let binary: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    for (key, bytes) in [("plain.txt", b"one".to_vec()), ("a/b/c/empty", Vec::new()), ("a/b/binary", binary)]
+    {
+        store.put(key, bytes.clone()).await.unwrap();
+        assert_eq!(store.get(key).await.unwrap(), Some(bytes), "{key}");
+    }
+    store.put("plain.txt", b"two".to_vec()).await.unwrap();
+    assert_eq!(store.get("plain.txt").await.unwrap(), Some(b"two".to_vec()));
+}
+
+async fn refuses_keys_of_others(store: &dyn FileStore) {
+    for key in ["", "/etc/passwd", "../outside", "a/../../outside", "a//b", "a/", "a/./b", "a\\b", "a\0b"] {
+        assert!(matches!(store.put(key, vec![1]).await, Err(FileError::InvalidKey)), "{key:?}");
+        assert!(matches!(store.get(key).await, Err(FileError::InvalidKey)), "{key:?}");
+        assert!(matches!(store.delete_prefix(key).await, Err(FileError::InvalidKey)), "{key:?}");
+    }
+}
+
+async fn deletes_by_whole_parts(store: &dyn FileStore) {
+    let gone = ["sites/1/index.html", "sites/1/about/index.html", "sites/1/about/team/index.html"];
+    let kept = ["sites/10/index.html", "sites/1.html", "sites/2/index.html"];
+    for key in gone.iter().chain(&kept) {
+        store.put(key, key.as_bytes().to_vec()).await.unwrap();
+    }
+    store.delete_prefix("sites/1").await.unwrap();
+    for key in gone {
+        assert_eq!(store.get(key).await.unwrap(), None, "{key}");
+    }
+    for key in kept {
+        assert_eq!(store.get(key).await.unwrap(), Some(key.as_bytes().to_vec()), "{key}");
+    }
+    // Nothing under it: nothing to do, and what only bears its name stays.
+    store.delete_prefix("sites/1").await.unwrap();
+    store.delete_prefix("never/was").await.unwrap();
+    store.delete_prefix("sites/1.html").await.unwrap();
+    assert!(store.get("sites/1.html").await.unwrap().is_some());
+}
+
+async fn replaces_atomically(store: Arc<dyn FileStore>) {
+    const SIZE: usize = 200_000;
+    store.put("switch", vec![0; SIZE]).await.unwrap();
+    let writers: Vec<_> = (1..=4u8)
+        .map(|value| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    store.put("switch", vec![value; SIZE]).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    while !writers.iter().all(|writer| writer.is_finished()) {
+        let seen = store.get("switch").await.unwrap().unwrap();
+        assert!(
+            seen.len() == SIZE && seen.iter().all(|byte| *byte == seen[0]),
+            "a reader saw two files in one"
+        );
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn local_files() {
+    let directory = tempfile::tempdir().unwrap();
+    keeps_the_contract(Arc::new(ObjectFileStore::directory(directory.path()).unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn memory() {
+    keeps_the_contract(Arc::new(ObjectFileStore::over(Arc::new(InMemory::new())))).await;
+}
+
+#[tokio::test]
+async fn local_files_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = format!("file://{}/new/files", directory.path().display());
+    ObjectFileStore::open(&address).unwrap().put("a/b", vec![7]).await.unwrap();
+    assert_eq!(ObjectFileStore::open(&address).unwrap().get("a/b").await.unwrap(), Some(vec![7]));
+    assert!(directory.path().join("new/files/a/b").is_file());
+}
+
+#[tokio::test]
+async fn deleting_leaves_no_directory_and_no_unfinished_upload() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ObjectFileStore::directory(directory.path()).unwrap();
+    store.put("sites/1/about/index.html", vec![1]).await.unwrap();
+    std::fs::write(directory.path().join("sites/1/about/crashed.html#1"), "half").unwrap();
+    std::fs::create_dir_all(directory.path().join("sites/1/hollow")).unwrap();
+    store.delete_prefix("sites/1").await.unwrap();
+    assert!(!directory.path().join("sites/1").exists());
+
+    store.put("sites/2/index.html", vec![1]).await.unwrap();
+    store.delete_prefix("sites/2").await.unwrap();
+    assert!(!Path::new(&directory.path().join("sites/2")).exists() && directory.path().exists());
+}
+
+#[test]
+fn a_wrong_address_is_told_plainly() {
+    let told = |address: &str| ObjectFileStore::open(address).err().unwrap().to_string();
+    assert_eq!(told("ftp://host/path"), "no storage for addresses that begin with `ftp:`; use file:");
+    assert!(told("nonsense").contains("`nonsense` is not an address"));
+    assert!(told("file://host/path").contains("is not an address"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let result = ObjectFileStore::directory(file.path());
+    assert!(matches!(result, Err(OpenError::Directory(..))));
+}

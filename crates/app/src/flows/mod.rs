@@ -1,0 +1,5 @@
+//! What concerns more than one domain.
+
+pub mod account_mail;
+pub mod publishing;
+pub mod registration;

@@ -1,0 +1,66 @@
+//! The body of a request as a typed input.
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::CONTENT_TYPE, web};
+use futures_util::{StreamExt, future::LocalBoxFuture};
+use portico_kernel::Kind;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{problem::Problem, read};
+use crate::state::App;
+
+/// A JSON body, read as a `T`: 415 for another content type, 413 when too large, 400 when it is not JSON, 422 with every
+/// unknown or mistyped field.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let json = is_json(request);
+        let limit = request.app_data::<web::Data<App>>().map_or(0, |app| app.settings.server.max_body_bytes);
+        let announced = content_length(request);
+        let mut payload = payload.take();
+        Box::pin(async move {
+            if !json {
+                return Err(Problem::new(
+                    Kind::UnsupportedMediaType,
+                    "unsupported_media_type",
+                    "Send the body as application/json.",
+                ));
+            }
+            let too_large = || {
+                Problem::new(Kind::TooLarge, "body_too_large", format!("The body may have {limit} bytes at most."))
+            };
+            if announced.is_some_and(|length| length > limit as u64) {
+                return Err(too_large());
+            }
+            let mut bytes = web::BytesMut::new();
+            while let Some(chunk) = payload.next().await {
+                let chunk = chunk.map_err(|_| malformed("The body could not be read."))?;
+                if bytes.len() + chunk.len() > limit {
+                    return Err(too_large());
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            // serde_json stops at 128 levels, so a body that nests deeper is malformed, not a stack overflow.
+            let json: Value =
+                serde_json::from_slice(&bytes).map_err(|error| malformed(format!("The body is not JSON: {error}.")))?;
+            read::from_json(json).map(Self).map_err(Problem::invalid)
+        })
+    }
+}
+
+fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(Kind::Malformed, "malformed_body", detail)
+}
+
+fn content_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(actix_web::http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let essence = request.content_type().to_ascii_lowercase();
+    request.headers().contains_key(CONTENT_TYPE) && (essence == "application/json" || essence.ends_with("+json"))
+}

@@ -1,0 +1,122 @@
+//! Authentication: a route that acts for somebody takes a [`Caller`], and cannot be reached without one.
+
+use std::sync::Arc;
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web};
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+use portico_identity::ports::AccessClaims;
+use portico_kernel::{Actor, Kind, PlatformRole, Scope, StoreError, TenantId, UserId};
+
+use super::{context, problem::Problem};
+use crate::state::App;
+
+/// What the request shows of its sender. Found out once, before routing.
+#[derive(Clone, Debug)]
+pub enum Presented {
+    /// No credentials.
+    Nothing,
+    /// An access token that we signed and that has not expired. Its session may have ended.
+    Claims(AccessClaims),
+    /// Credentials that are no good.
+    Rejected,
+}
+
+impl Presented {
+    /// Reads the `Authorization` header.
+    pub fn read(app: &App, headers: &header::HeaderMap) -> Self {
+        let Some(value) = headers.get(header::AUTHORIZATION) else { return Self::Nothing };
+        let token = value.to_str().ok().and_then(|text| text.split_once(' ')).and_then(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        match token.and_then(|token| app.tokens.read_access_token(token, app.env.now())) {
+            Some(claims) => Self::Claims(claims),
+            None => Self::Rejected,
+        }
+    }
+
+    /// The user, when there is a good token.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Claims(claims) => Some(claims.user),
+            _ => None,
+        }
+    }
+}
+
+/// Somebody who is signed in, and what they may do in the tenant that the request is about: the one in the path, else the
+/// one in `X-Tenant-Id`, else the active tenant of the token.
+pub struct Caller(pub Scope);
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let presented = request.extensions().get::<Presented>().cloned();
+        let app = request.app_data::<web::Data<App>>().cloned();
+        let named = named_tenant(request);
+        Box::pin(async move {
+            let (Some(app), Some(Presented::Claims(claims))) = (app, presented) else {
+                return Err(Problem::unauthenticated());
+            };
+            resolve(&app, &claims, named).await.map(Self)
+        })
+    }
+}
+
+/// Anybody. Credentials are not looked at: for routes by which one gets or proves them.
+pub struct Visitor(pub Scope);
+
+impl FromRequest for Visitor {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(Scope::anonymous(context::current().info))))
+    }
+}
+
+/// The tenant that the request names: `Err` when it is no id.
+fn named_tenant(request: &HttpRequest) -> Result<Option<TenantId>, ()> {
+    let in_path = request.match_info().get("tenantId");
+    let in_header = || request.headers().get("x-tenant-id").map(|value| value.to_str().unwrap_or_default());
+    match in_path.or_else(in_header) {
+        Some(text) => text.parse().map(Some).map_err(|_| ()),
+        None => Ok(None),
+    }
+}
+
+async fn resolve(app: &App, claims: &AccessClaims, named: Result<Option<TenantId>, ()>) -> Result<Scope, Problem> {
+    let tenant = named.unwrap_or(Some(TenantId::PLATFORM)).or(claims.tenant);
+    let state = app.callers.get(claims.session, tenant).await.map_err(unavailable)?;
+    let Some(state) = state.filter(|state| state.user == claims.user) else {
+        return Err(Problem::unauthenticated());
+    };
+    let super_admin = state.role == PlatformRole::SuperAdmin;
+    let explicit = named != Ok(None);
+    let (tenant, permissions) = match (state.membership, named) {
+        (_, Err(())) => return Err(Problem::not_found()),
+        (Some((tenant, role)), _) => (Some(tenant), state.role.permissions().union(role.permissions())),
+        (None, Ok(Some(tenant))) if super_admin => (Some(tenant), state.role.permissions()),
+        (None, _) if explicit => return Err(Problem::not_found()),
+        (None, _) => (None, state.role.permissions()),
+    };
+    let actor = Actor::User {
+        id: state.user,
+        session: claims.session,
+        email_verified: state.email_verified,
+        role: state.role,
+    };
+    Ok(Scope::user(actor, tenant, permissions, context::current().info))
+}
+
+/// An error that several requests share because they shared the query.
+fn unavailable(error: Arc<StoreError>) -> Problem {
+    match &*error {
+        StoreError::Unavailable(_) => {
+            tracing::warn!(error = %super::problem::chain(&*error), "a part is not available");
+            Problem::new(Kind::Unavailable, "unavailable", portico_kernel::Fault::detail(&*error))
+        }
+        other => Problem::internal(super::problem::chain(other)),
+    }
+}

@@ -1,0 +1,22 @@
+//! What is known of the request that a task works on, for logs and problem bodies.
+
+use portico_kernel::RequestInfo;
+
+/// The request being answered.
+#[derive(Clone, Debug, Default)]
+pub struct RequestContext {
+    /// Id, address, user agent; goes into events.
+    pub info: RequestInfo,
+    /// Path as the client sent it.
+    pub path: String,
+}
+
+tokio::task_local! {
+    /// The request that the current task answers. Set by the middleware around every route.
+    pub static CURRENT: RequestContext;
+}
+
+/// The request that the current task answers; empty outside of one.
+pub fn current() -> RequestContext {
+    CURRENT.try_with(Clone::clone).unwrap_or_default()
+}

@@ -1,0 +1,192 @@
+//! What happens around every route, in one place: request id, alias, credentials, limits, panics, headers, metrics,
+//! access log.
+
+use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
+
+use actix_web::{
+    Error, HttpMessage, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::{
+        StatusCode, Uri,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web::Data,
+};
+use futures_util::FutureExt;
+use portico_kernel::RequestInfo;
+
+use super::{
+    alias,
+    caller::Presented,
+    context::{CURRENT, RequestContext},
+    headers,
+    limits::Verdict,
+    problem::Problem,
+};
+use crate::state::App;
+
+/// Name of the header that carries the request id, in and out.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest `User-Agent` that is kept.
+const MAX_USER_AGENT: usize = 256;
+
+/// The outermost middleware.
+pub async fn around<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let started = Instant::now();
+    let Some(app) = request.app_data::<Data<App>>().cloned() else {
+        return Err(Problem::internal("the application has no state").into());
+    };
+    let address = client_address(&app, &request);
+    let info = request_info(&app, &request, address);
+    let seen = Seen { method: request.method().to_string(), path: request.path().to_owned(), id: info.id.clone(), address, started };
+    let context = RequestContext { info, path: seen.path.clone() };
+
+    CURRENT
+        .scope(context, async {
+            match answer(&app, request, next, address).await {
+                Ok(mut response) => {
+                    seal(response.headers_mut(), &seen.id);
+                    let route = response.request().match_pattern();
+                    seen.report(route.as_deref(), response.status());
+                    Ok(response)
+                }
+                Err(error) => {
+                    let mut response = error.error_response();
+                    seal(response.headers_mut(), &seen.id);
+                    seen.report(None, response.status());
+                    Err(InternalError::from_response("request failed", response).into())
+                }
+            }
+        })
+        .await
+}
+
+async fn answer<B: MessageBody + 'static>(
+    app: &App,
+    mut request: ServiceRequest,
+    next: Next<B>,
+    address: IpAddr,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if app.site_of_host(host).is_some() {
+        return call(request, next).await;
+    }
+    if let Some(canonical) = alias::canonical(request.path()) {
+        rewrite(&mut request, &canonical);
+    }
+    let presented = Presented::read(app, request.headers());
+    let verdict = app
+        .limits
+        .as_ref()
+        .filter(|_| request.path().starts_with("/api/v1/"))
+        .map(|limits| limits.check(request.path(), presented.user(), address));
+    request.extensions_mut().insert(presented);
+    let mut response = match verdict {
+        Some(Verdict { allowed: false, reset, .. }) => {
+            let refusal = Problem::rate_limited(reset).error_response();
+            request.into_response(refusal).map_into_right_body()
+        }
+        _ => call(request, next).await?,
+    };
+    if let Some(verdict) = verdict {
+        tell(response.headers_mut(), &verdict);
+    }
+    Ok(response)
+}
+
+/// Goes on to the route. A panic there becomes a 500, and the thread lives on.
+async fn call<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(result) => result.map(ServiceResponse::map_into_left_body),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(Problem::internal(format!("panic: {text}")).into())
+        }
+    }
+}
+
+/// Replaces the path and keeps the query.
+fn rewrite(request: &mut ServiceRequest, path: &str) {
+    let target = match request.query_string() {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    };
+    if let Ok(uri) = target.parse::<Uri>() {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+}
+
+fn client_address(app: &App, request: &ServiceRequest) -> IpAddr {
+    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    app.client_address(request.peer_addr().map(|peer| peer.ip()), forwarded)
+}
+
+fn request_info(app: &App, request: &ServiceRequest, address: IpAddr) -> RequestInfo {
+    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    };
+    let id = match text(REQUEST_ID).filter(sane) {
+        Some(id) => id.to_owned(),
+        None => app.env.new_id::<portico_kernel::EventKind>().to_string(),
+    };
+    let user_agent = text(header::USER_AGENT).map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
+    RequestInfo { id, address: Some(address.to_string()), user_agent }
+}
+
+/// Headers of every answer.
+fn seal(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers::secure(headers);
+}
+
+fn tell(headers: &mut HeaderMap, verdict: &Verdict) {
+    for (name, value) in [
+        ("x-ratelimit-limit", u64::from(verdict.limit)),
+        ("x-ratelimit-remaining", u64::from(verdict.remaining)),
+        ("x-ratelimit-reset", verdict.reset),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+}
+
+/// What the access log and the metrics say about a request.
+struct Seen {
+    method: String,
+    path: String,
+    id: String,
+    address: IpAddr,
+    started: Instant,
+}
+
+impl Seen {
+    fn report(&self, route: Option<&str>, status: StatusCode) {
+        let elapsed = self.started.elapsed();
+        let route = route.unwrap_or("none").to_owned();
+        metrics::histogram!(
+            "http_request_duration_seconds",
+            "method" => self.method.clone(), "route" => route, "status" => status.as_str().to_owned()
+        )
+        .record(elapsed.as_secs_f64());
+        // The query is left out on purpose: it may carry tokens.
+        tracing::info!(
+            target: "portico::access",
+            method = %self.method, path = %self.path, status = status.as_u16(),
+            duration_ms = elapsed.as_secs_f64() * 1e3, request_id = %self.id, address = %self.address,
+        );
+    }
+}

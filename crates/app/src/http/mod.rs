@@ -1,0 +1,15 @@
+//! Everything between the socket and a use case.
+
+pub mod alias;
+pub mod body;
+pub mod caller;
+pub mod conditional;
+pub mod context;
+pub mod headers;
+pub mod limits;
+pub mod middleware;
+pub mod openapi;
+pub mod problem;
+pub mod query;
+pub mod read;
+pub mod site;

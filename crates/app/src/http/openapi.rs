@@ -1,0 +1,184 @@
+//! The API document (OpenAPI 3.1): collected from the routes, then completed with what holds for every route.
+
+use actix_web::dev::ResourceDef;
+use utoipa::openapi::{
+    Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder,
+    Ref, RefOr, ResponseBuilder, ServerBuilder,
+    path::{HttpMethod, Operation, Parameter, ParameterIn},
+    schema::{Schema, Type},
+    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+
+use super::problem::ProblemBody;
+
+/// Name of the security scheme.
+const BEARER: &str = "bearer";
+
+/// The finished document, in the forms that the server needs.
+pub struct Document {
+    /// As JSON.
+    pub json: String,
+    /// Which methods each path answers to.
+    methods: Vec<(ResourceDef, String)>,
+}
+
+impl Document {
+    /// Prepares a document.
+    pub fn new(document: &OpenApi) -> anyhow::Result<Self> {
+        let methods = document
+            .paths
+            .paths
+            .iter()
+            .map(|(path, item)| {
+                let methods: Vec<&str> = operations(item).into_iter().map(|(name, _)| name).collect();
+                (ResourceDef::new(path.as_str()), methods.join(", "))
+            })
+            .collect();
+        Ok(Self { json: document.to_pretty_json()?, methods })
+    }
+
+    /// The methods that a path answers to; `None` for an unknown path.
+    pub fn methods_of(&self, path: &str) -> Option<&str> {
+        self.methods.iter().find(|(pattern, _)| pattern.is_match(path)).map(|(_, methods)| methods.as_str())
+    }
+}
+
+/// What the document starts from.
+pub fn base() -> OpenApi {
+    let description = "The backend behind a customer portal. Errors are problem details (RFC 9457) with a stable `code`. \
+        Lists take `page` and `limit`, append-only lists `cursor` and `limit`. `ETag`, `If-None-Match` and `If-Match` \
+        work on single resources. An update (PUT) changes the fields that it names and leaves the others.";
+    let mut components = Components::new();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("An access token from `POST /api/v1/auth/login`."))
+        .build();
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Portico")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(description))
+                .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
+                .contact(Some(ContactBuilder::new().name(Some("Portico")).build()))
+                .build(),
+        )
+        .servers(Some([ServerBuilder::new().url("/").description(Some("This server")).build()]))
+        .components(Some(components))
+        .build()
+}
+
+/// Adds to every operation what the layers around it can answer, so that no answer is undocumented.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    if let Some(components) = &mut document.components {
+        for schema in components.schemas.values_mut() {
+            forget_empty_defaults(schema);
+        }
+    }
+    let components = document.components.get_or_insert_with(Components::new);
+    let mut schemas = Vec::new();
+    <ProblemBody as utoipa::ToSchema>::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    components
+        .schemas
+        .insert("ProblemBody".to_owned(), <ProblemBody as utoipa::PartialSchema>::schema());
+    for (path, item) in &mut document.paths.paths {
+        let in_path = path.contains('{');
+        for (_, operation) in operations_mut(item) {
+            let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
+            let body = operation.request_body.is_some();
+            let query = operation.parameters.as_ref().is_some_and(|parameters| {
+                parameters.iter().any(|parameter| {
+                    matches!(parameter, RefOr::T(Parameter { parameter_in: ParameterIn::Query, .. }))
+                })
+            });
+            let mut add = |status: &str, text: &str| {
+                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(text));
+            };
+            add("429", "Too many requests; `Retry-After` says when to come back.");
+            add("500", "Our own fault.");
+            add("503", "A part that is needed is down; `Retry-After` says when to come back.");
+            if secured {
+                add("401", "No access token, or one that is not good any more.");
+                add("403", "Seen, but not allowed.");
+                // `X-Tenant-Id` may name a tenant that the caller does not belong to.
+                add("404", "Not there, or not to be seen by this caller.");
+            }
+            if in_path {
+                add("404", "Not there, or not to be seen by this caller.");
+            }
+            if body {
+                add("400", "The body cannot be read.");
+                add("413", "The body is too large.");
+                add("415", "The body is not JSON.");
+            }
+            if body || query {
+                add("422", "Fields or parameters that break rules, all of them at once.");
+            }
+        }
+    }
+    document
+}
+
+/// Inputs have a default for every field only so that every missing one is reported at once; an empty text is no default
+/// that a client should know of.
+fn forget_empty_defaults(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else { return };
+    for property in object.properties.values_mut() {
+        let RefOr::T(property) = property else { continue };
+        let default = match property {
+            Schema::Object(object) => &mut object.default,
+            Schema::Array(array) => &mut array.default,
+            _ => continue,
+        };
+        if default.as_ref().is_some_and(|value| value.is_null() || *value == "" || *value == serde_json::json!([])) {
+            *default = None;
+        }
+    }
+}
+
+fn problem(description: &str) -> RefOr<utoipa::openapi::Response> {
+    let mut response = ResponseBuilder::new().description(description).content(
+        "application/problem+json",
+        ContentBuilder::new().schema(Some(RefOr::Ref(Ref::from_schema_name("ProblemBody")))).build(),
+    );
+    let text = utoipa::openapi::ObjectBuilder::new().schema_type(Type::String);
+    response = response.header("X-Request-Id", HeaderBuilder::new().schema(Some(text)).build());
+    RefOr::T(response.build())
+}
+
+/// The operations of a path, by upper-case method.
+fn operations(item: &utoipa::openapi::PathItem) -> Vec<(&'static str, &Operation)> {
+    [
+        ("GET", &item.get),
+        ("PUT", &item.put),
+        ("POST", &item.post),
+        ("DELETE", &item.delete),
+        ("PATCH", &item.patch),
+        ("HEAD", &item.head),
+        ("OPTIONS", &item.options),
+    ]
+    .into_iter()
+    .filter_map(|(name, operation)| operation.as_ref().map(|operation| (name, operation)))
+    .collect()
+}
+
+fn operations_mut(item: &mut utoipa::openapi::PathItem) -> Vec<(HttpMethod, &mut Operation)> {
+    [
+        (HttpMethod::Get, &mut item.get),
+        (HttpMethod::Put, &mut item.put),
+        (HttpMethod::Post, &mut item.post),
+        (HttpMethod::Delete, &mut item.delete),
+        (HttpMethod::Patch, &mut item.patch),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
+    .collect()
+}
+
+/// What a secured route names as its security.
+pub fn bearer() -> SecurityRequirement {
+    SecurityRequirement::new(BEARER, Vec::<String>::new())
+}

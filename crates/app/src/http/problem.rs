@@ -1,0 +1,215 @@
+//! Errors as clients see them: problem details (RFC 9457). The one place that maps kinds of errors to status codes.
+
+use std::{borrow::Cow, error::Error, fmt};
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+};
+use portico_kernel::{Denied, Fault, FieldError, Kind};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::context;
+
+/// Seconds after which a client may ask again when a part is down.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// The body of an error answer.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "type": "about:blank", "title": "Unprocessable Entity", "status": 422, "detail": "Some fields are not valid.",
+    "instance": "/api/v1/auth/register", "code": "invalid", "requestId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d",
+    "errors": [{"field": "email", "code": "invalid_email", "message": "This is not a valid email address."}]
+}))]
+pub struct ProblemBody {
+    /// `about:blank`: the meaning is that of the status code; `code` tells more.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The reason phrase of the status code.
+    title: Cow<'static, str>,
+    /// The status code.
+    status: u16,
+    /// A sentence for a person.
+    detail: Cow<'static, str>,
+    /// Path of the request.
+    instance: String,
+    /// Stable word for programs.
+    code: Cow<'static, str>,
+    /// Id of the request; name it when asking for help.
+    request_id: String,
+    /// What is wrong with which field (422 only).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+    /// More about some codes, for instance `meter`, `limit`, `used` and `plan` of `quota_exceeded`.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    members: Map<String, Value>,
+}
+
+/// An error on its way to the client. Holds nothing that a client may not see.
+#[derive(Debug)]
+pub struct Problem {
+    kind: Kind,
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    members: Map<String, Value>,
+    retry_after: Option<u64>,
+    allow: Option<String>,
+}
+
+/// The status code of a kind of error.
+pub fn status_of(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Malformed => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Quota => StatusCode::PAYMENT_REQUIRED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub fn new(kind: Kind, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            status: status_of(kind),
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            members: Map::new(),
+            retry_after: (kind == Kind::Unavailable).then_some(RETRY_AFTER_SECONDS),
+            allow: None,
+        }
+    }
+
+    /// The fields that break rules.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        Self { errors, ..Self::new(Kind::Invalid, "invalid", "Some fields are not valid.") }
+    }
+
+    /// Not there, or not to be seen by this caller.
+    pub fn not_found() -> Self {
+        Self::new(Kind::NotFound, "not_found", "There is nothing here.")
+    }
+
+    /// Nobody we know.
+    pub fn unauthenticated() -> Self {
+        Denied::Unauthenticated.into()
+    }
+
+    /// The path exists, with other methods.
+    pub fn method_not_allowed(allow: String) -> Self {
+        let mut problem =
+            Self::new(Kind::NotFound, "method_not_allowed", format!("This path answers to {allow} only."));
+        problem.status = StatusCode::METHOD_NOT_ALLOWED;
+        problem.allow = Some(allow);
+        problem
+    }
+
+    /// Too many requests.
+    pub fn rate_limited(retry_after: u64) -> Self {
+        let detail = format!("Too many requests. Try again in {retry_after} s.");
+        Self { retry_after: Some(retry_after), ..Self::new(Kind::RateLimited, "rate_limited", detail) }
+    }
+
+    /// Our own fault. The cause goes to the log, not to the client.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        tracing::error!(error = %cause, "request failed");
+        Self::new(Kind::Internal, "internal", "Something went wrong on our side.")
+    }
+
+    /// The stable word for programs.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The body of the answer.
+    fn body(&self) -> ProblemBody {
+        let context = context::current();
+        ProblemBody {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error").into(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            instance: context.path,
+            code: self.code.into(),
+            request_id: context.info.id,
+            errors: self.errors.clone(),
+            members: self.members.clone(),
+        }
+    }
+}
+
+impl<F: Fault> From<F> for Problem {
+    fn from(fault: F) -> Self {
+        let kind = fault.kind();
+        match kind {
+            Kind::Internal => tracing::error!(error = %chain(&fault), "request failed"),
+            Kind::Unavailable => tracing::warn!(error = %chain(&fault), "a part is not available"),
+            _ => {}
+        }
+        let mut problem = Self::new(kind, fault.code(), fault.detail());
+        problem.errors = fault.fields().to_vec();
+        problem.members = fault.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        problem
+    }
+}
+
+/// An error with its causes, for the log.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.content_type("application/problem+json");
+        if self.kind == Kind::Unauthenticated {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+            response.insert_header((ALLOW, allow));
+        }
+        match serde_json::to_vec(&self.body()) {
+            Ok(body) => response.body(body),
+            Err(_) => response.finish(),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Reading an input so that every wrong field is reported at once.
+//!
+//! serde stops at the first error. So the wrong part is noted and taken out, and reading starts again: input types
+//! have a default for every field, therefore a field that was taken out does not fail a second time.
+
+use portico_kernel::FieldError;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// How many wrong fields are reported at most.
+const MAX_ERRORS: usize = 50;
+
+/// Reads a `T` out of JSON. `Err` lists unknown fields and fields of a wrong type.
+pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldError>> {
+    if !json.is_object() {
+        // serde would read a list as the fields of a struct in their order.
+        return Err(vec![FieldError::new("", "invalid_type", "Send an object.")]);
+    }
+    let mut errors = Vec::new();
+    loop {
+        let mut unknown = Vec::new();
+        let mut track = serde_path_to_error::Track::new();
+        let deserializer = serde_path_to_error::Deserializer::new(&json, &mut track);
+        let read = serde_ignored::deserialize(deserializer, |path| unknown.push(tidy(&path.to_string())));
+        match read {
+            Ok(value) => {
+                errors.extend(
+                    unknown.into_iter().map(|field| {
+                        FieldError::new(field, "unknown_field", "There is no such field.")
+                    }),
+                );
+                return if errors.is_empty() { Ok(value) } else { Err(errors) };
+            }
+            Err(error) => {
+                let path = track.path().to_string();
+                let removed = remove(&mut json, &path);
+                errors.push(FieldError::new(tidy(&path), "invalid_type", message::<serde_json::Error>(&error)));
+                if !removed || errors.len() >= MAX_ERRORS {
+                    return Err(errors);
+                }
+            }
+        }
+    }
+}
+
+/// Reads a `T` out of the pairs of a query string.
+pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>> {
+    let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let mut errors = Vec::new();
+    loop {
+        let mut unknown = Vec::new();
+        let mut track = serde_path_to_error::Track::new();
+        let plain = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(
+            pairs.iter().map(|(name, value)| (name.as_str(), QueryValue(value))),
+        );
+        let deserializer = serde_path_to_error::Deserializer::new(plain, &mut track);
+        let read = serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()));
+        match read {
+            Ok(value) => {
+                errors.extend(
+                    unknown.into_iter().map(|field| {
+                        FieldError::new(field, "unknown_parameter", "There is no such parameter.")
+                    }),
+                );
+                return if errors.is_empty() { Ok(value) } else { Err(errors) };
+            }
+            Err(error) => {
+                let path = track.path().to_string();
+                let before = pairs.len();
+                pairs.retain(|(name, _)| *name != path);
+                errors.push(FieldError::new(path, "invalid_value", message(&error)));
+                if pairs.len() == before || errors.len() >= MAX_ERRORS {
+                    return Err(errors);
+                }
+            }
+        }
+    }
+}
+
+/// A value of a query string: text that is read as whatever type the field has.
+struct QueryValue<'a>(&'a str);
+
+impl<'de> serde::de::IntoDeserializer<'de, serde::de::value::Error> for QueryValue<'de> {
+    type Deserializer = Self;
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> serde::Deserializer<'de> for QueryValue<'de> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    fn deserialize_option<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        if self.0.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_u64<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let number = self.0.parse().map_err(|_| serde::de::Error::custom("Use a whole number."))?;
+        visitor.visit_u64(number)
+    }
+
+    fn deserialize_bool<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let value = self.0.parse().map_err(|_| serde::de::Error::custom("Use true or false."))?;
+        visitor.visit_bool(value)
+    }
+
+    fn deserialize_enum<V: serde::de::Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        use serde::de::IntoDeserializer;
+        visitor.visit_enum(self.0.into_deserializer())
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// A path as clients write it. serde_ignored marks an `Option` as `?`, which clients do not want to see.
+///
+/// It writes places in a list as `[0]` in one crate and as `.0` in the other; clients get `[0]`.
+fn tidy(path: &str) -> String {
+    let mut tidied = String::with_capacity(path.len());
+    for step in path.split('.').filter(|step| !step.is_empty() && *step != "?") {
+        if step.bytes().all(|byte| byte.is_ascii_digit()) {
+            tidied.push_str(&format!("[{step}]"));
+        } else {
+            if !tidied.is_empty() {
+                tidied.push('.');
+            }
+            tidied.push_str(step);
+        }
+    }
+    tidied
+}
+
+/// serde's sentence without position, which is meaningless to a client that sent structured data.
+fn message<E: std::fmt::Display>(error: &E) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => {
+            let sentence: String = first.to_uppercase().chain(characters).collect();
+            if sentence.ends_with('.') { sentence } else { sentence + "." }
+        }
+        None => "This value is not valid.".to_owned(),
+    }
+}
+
+/// Takes out what is at `path` (`items[0].title`). Elements of a list are replaced by an empty object, so that the
+/// places of the others stay right. Answers whether anything changed.
+fn remove(json: &mut Value, path: &str) -> bool {
+    let mut steps: Vec<&str> = path.split(['.', '[']).filter(|step| !step.is_empty() && *step != "?").collect();
+    let Some(last) = steps.pop() else { return false };
+    let mut parent = json;
+    for step in steps {
+        let next = match parent {
+            Value::Object(map) => map.get_mut(step),
+            Value::Array(list) => step.trim_end_matches(']').parse::<usize>().ok().and_then(|i| list.get_mut(i)),
+            _ => None,
+        };
+        match next {
+            Some(next) => parent = next,
+            None => return false,
+        }
+    }
+    match parent {
+        Value::Object(map) => map.remove(last).is_some(),
+        Value::Array(list) => {
+            let place = last.trim_end_matches(']').parse::<usize>().ok().and_then(|i| list.get_mut(i));
+            match place {
+                Some(place) if !place.is_object() => {
+                    *place = Value::Object(serde_json::Map::new());
+                    true
+                }
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Item {
+        product_type: String,
+        quantity: u32,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Order {
+        items: Vec<Item>,
+        note: Option<String>,
+        express: Option<bool>,
+    }
+
+    fn fields(errors: Vec<FieldError>) -> Vec<(String, String)> {
+        let mut fields: Vec<_> = errors.into_iter().map(|e| (e.field, e.code.into_owned())).collect();
+        fields.sort();
+        fields
+    }
+
+    #[test]
+    fn what_is_right_is_read() {
+        let order: Order = from_json(json!({"items": [{"productType": "x", "quantity": 2}]})).unwrap();
+        assert_eq!(order.items, [Item { product_type: "x".into(), quantity: 2 }]);
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let errors = from_json::<Order>(json!({
+            "items": [{"productType": 7, "quantity": "two", "color": 1}, 5],
+            "note": {"a": 1}, "express": "yes", "other": null
+        }))
+        .unwrap_err();
+        let expected = [
+            ("express", "invalid_type"),
+            ("items[0].color", "unknown_field"),
+            ("items[0].productType", "invalid_type"),
+            ("items[0].quantity", "invalid_type"),
+            ("items[1]", "invalid_type"),
+            ("note", "invalid_type"),
+            ("other", "unknown_field"),
+        ];
+        let expected: Vec<_> = expected.iter().map(|(f, c)| ((*f).to_owned(), (*c).to_owned())).collect();
+        assert_eq!(fields(errors), expected);
+    }
+
+    #[test]
+    fn a_body_of_another_shape_is_refused() {
+        for json in [json!(null), json!(3), json!("x"), json!([1]), json!([[]])] {
+            assert!(from_json::<Order>(json).is_err());
+        }
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Filter {
+        page: Option<u64>,
+        limit: Option<u64>,
+        q: Option<String>,
+        visible: Option<bool>,
+    }
+
+    #[test]
+    fn a_query_is_read() {
+        let filter: Filter = from_query("page=2&q=a%20b&visible=true&limit=").unwrap();
+        assert_eq!(filter, Filter { page: Some(2), limit: None, q: Some("a b".into()), visible: Some(true) });
+    }
+
+    #[test]
+    fn every_wrong_parameter_is_named() {
+        let errors = from_query::<Filter>("page=two&limit=-1&visible=maybe&colour=red").unwrap_err();
+        let named: Vec<_> = fields(errors).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(named, ["colour", "limit", "page", "visible"]);
+    }
+}

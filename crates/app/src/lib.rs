@@ -1,0 +1,14 @@
+//! The Portico server: configuration, wiring, HTTP, workers, command line.
+
+pub mod callers;
+pub mod flows;
+pub mod http;
+pub mod routes;
+pub mod server;
+pub mod settings;
+pub mod signals;
+pub mod startup;
+pub mod state;
+pub mod telemetry;
+pub mod unit_of_work;
+pub mod worker;

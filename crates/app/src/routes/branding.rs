@@ -1,0 +1,88 @@
+//! Branding of a tenant.
+
+use actix_web::{HttpRequest, HttpResponse, delete, get, put, web::Data};
+use portico_kernel::TenantId;
+use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    http::{
+        body::Body,
+        caller::Caller,
+        conditional,
+        problem::{Problem, ProblemBody},
+    },
+    state::App,
+};
+
+/// Adds the routes.
+pub fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(read).service(update).service(reset);
+}
+
+/// Read the branding
+#[utoipa::path(
+    tag = "Branding",
+    operation_id = "readBranding",
+    params(("tenantId" = TenantId, Path)),
+    responses((status = 200, body = Branding, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
+    security(("bearer" = [])),
+)]
+#[get("/tenants/{tenantId}/branding")]
+async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.reader();
+    let branding = Brandings::new(&mut *repositories, &caller.0, &app.env).get().await?;
+    conditional::resource(&request, branding.version, &branding)
+}
+
+/// Update the branding
+///
+/// Published sites wear it from their next deployment on.
+#[utoipa::path(
+    tag = "Branding",
+    operation_id = "updateBranding",
+    params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
+    request_body = BrandingUpdate,
+    responses(
+        (status = 200, body = Branding, headers(("ETag" = String))),
+        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+#[put("/tenants/{tenantId}/branding")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<BrandingUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.begin().await?;
+    let branding = Brandings::new(&mut *work, &caller.0, &app.env).update(body.0, expected).await?;
+    work.commit().await?;
+    Ok(conditional::updated(branding.version, &branding))
+}
+
+/// Reset the branding
+///
+/// Back to the defaults.
+#[utoipa::path(
+    tag = "Branding",
+    operation_id = "resetBranding",
+    params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204, description = "Reset."),
+        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+#[delete("/tenants/{tenantId}/branding")]
+async fn reset(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.begin().await?;
+    Brandings::new(&mut *work, &caller.0, &app.env).reset(expected).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,32 @@
+//! The HTTP API, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
+
+pub mod audit;
+pub mod branding;
+pub mod health;
+pub mod mailbox;
+pub mod pages_static;
+pub mod plans;
+pub mod tenants;
+
+use actix_web::web::ServiceConfig as PlainConfig;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// Everything under `/api/v1`.
+pub fn api(config: &mut ServiceConfig<'_>) {
+    config
+        .configure(tenants::configure)
+        .configure(branding::configure)
+        .configure(audit::configure)
+        .configure(plans::configure);
+}
+
+/// What operators and their programs ask for.
+pub fn operations(config: &mut ServiceConfig<'_>) {
+    config.service(health::overall).service(health::live).service(health::ready).service(health::metrics);
+}
+
+/// Pages for people: where links in emails lead.
+pub fn pages(config: &mut PlainConfig) {
+    pages_static::configure(config);
+    mailbox::configure(config);
+}

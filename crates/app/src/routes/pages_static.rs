@@ -1,0 +1,30 @@
+//! Small pages of the server itself: where links in emails lead when no front end of the operator's own takes them.
+
+use actix_web::{
+    HttpResponse,
+    http::header,
+    web::{self, ServiceConfig},
+};
+
+use crate::{http::headers::PAGE_POLICY, server::redirect};
+
+/// Adds the pages and what they are made of.
+pub fn configure(config: &mut ServiceConfig) {
+    const HTML: &str = "text/html; charset=utf-8";
+    config
+        .route("/", web::get().to(|| async { redirect("/api/docs/") }))
+        .route("/verify-email", file(HTML, include_str!("../../assets/verify-email.html")))
+        .route("/reset-password", file(HTML, include_str!("../../assets/reset-password.html")))
+        .route("/assets/account.js", file("text/javascript; charset=utf-8", include_str!("../../assets/account.js")))
+        .route("/assets/account.css", file("text/css; charset=utf-8", include_str!("../../assets/account.css")));
+}
+
+fn file(content_type: &'static str, content: &'static str) -> actix_web::Route {
+    web::get().to(move || async move {
+        HttpResponse::Ok()
+            .content_type(content_type)
+            .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
+            .insert_header((header::REFERRER_POLICY, "no-referrer"))
+            .body(content)
+    })
+}

@@ -1,0 +1,148 @@
+//! Tenants.
+
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web::Data};
+use portico_billing::subscription::Subscriptions;
+use portico_kernel::{Page, TenantId};
+use portico_tenancy::tenant::{NewTenant, Tenant, TenantUpdate, Tenants};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    http::{
+        body::Body,
+        caller::Caller,
+        conditional,
+        problem::{Problem, ProblemBody},
+        query::{Query, page_request},
+    },
+    state::App,
+};
+
+/// Adds the routes.
+pub fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(create).service(read).service(update).service(remove);
+}
+
+/// Which tenants to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListTenants {
+    /// A part of the name or the subdomain.
+    #[param(example = "luz")]
+    q: Option<String>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List tenants
+///
+/// The tenants that the caller belongs to, newest first; all tenants for super admins.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "listTenants",
+    params(ListTenants),
+    responses((status = 200, body = Page<Tenant>)),
+    security(("bearer" = [])),
+)]
+#[get("/tenants")]
+async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Result<HttpResponse, Problem> {
+    let ListTenants { q, page, limit } = query.0;
+    let page = page_request(page, limit)?;
+    let mut repositories = app.reader();
+    let tenants = Tenants::new(&mut *repositories, &caller.0, &app.env).list(q.as_deref(), page).await?;
+    Ok(HttpResponse::Ok().json(tenants))
+}
+
+/// Create a tenant
+///
+/// With default branding, the caller as its owner, and the free plan.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "createTenant",
+    request_body = NewTenant,
+    responses(
+        (status = 201, body = Tenant, headers(("Location" = String), ("ETag" = String))),
+        (status = 409, description = "The subdomain is taken.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/tenants")]
+async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result<HttpResponse, Problem> {
+    let (owner, _) = caller.0.require_user()?;
+    let mut work = app.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).create(body.0, owner).await?;
+    Subscriptions::new(&mut *work, &caller.0, &app.env).start_free(tenant.id).await?;
+    work.commit().await?;
+    Ok(conditional::created(&format!("/api/v1/tenants/{}", tenant.id), tenant.version, &tenant))
+}
+
+/// Read a tenant
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "readTenant",
+    params(("tenantId" = TenantId, Path)),
+    responses((status = 200, body = Tenant, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
+    security(("bearer" = [])),
+)]
+#[get("/tenants/{tenantId}")]
+async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.reader();
+    let tenant = Tenants::new(&mut *repositories, &caller.0, &app.env).get().await?;
+    conditional::resource(&request, tenant.version, &tenant)
+}
+
+/// Update a tenant
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "updateTenant",
+    params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
+    request_body = TenantUpdate,
+    responses(
+        (status = 200, body = Tenant, headers(("ETag" = String))),
+        (status = 409, description = "The subdomain is taken, or somebody else changed the tenant at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+#[put("/tenants/{tenantId}")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<TenantUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).update(body.0, expected).await?;
+    work.commit().await?;
+    Ok(conditional::updated(tenant.version, &tenant))
+}
+
+/// Delete a tenant
+///
+/// For owners. The audit trail stays, and the subdomain stays taken.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "deleteTenant",
+    params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204, description = "Deleted."),
+        (status = 409, description = "Somebody else changed the tenant at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+#[delete("/tenants/{tenantId}")]
+async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.begin().await?;
+    Tenants::new(&mut *work, &caller.0, &app.env).delete(expected).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,150 @@
+//! The HTTP server: routes, and the layers around them.
+
+use std::{net::TcpListener, sync::atomic::Ordering};
+
+use actix_cors::Cors;
+use actix_web::{
+    App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError,
+    body::MessageBody,
+    dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
+    http::header,
+    middleware::{Compress, from_fn},
+    web::{self, Data, PathConfig},
+};
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::{AppExt, scope::scope};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::{
+    http::{headers::PAGE_POLICY, middleware::around, openapi, problem::Problem, site},
+    routes,
+    state::App,
+};
+
+/// Where the API document is.
+pub const DOCUMENT_PATH: &str = "/api/openapi.json";
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// The API document, from the routes themselves.
+pub fn document() -> OpenApi {
+    let (_, document) = ActixApp::new()
+        .into_utoipa_app()
+        .openapi(openapi::base())
+        .configure(routes::operations)
+        .service(scope("/api/v1").configure(routes::api))
+        .split_for_parts();
+    openapi::complete(document)
+}
+
+/// The application of one server thread.
+pub fn application(
+    app: App,
+) -> ActixApp<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    let cors = cors(&app.settings.cors.origins);
+    ActixApp::new()
+        .app_data(Data::new(app))
+        .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
+        // Sites first: whatever their host name asks for is theirs, also `/api`.
+        .service(web::scope("").guard(actix_web::guard::fn_guard(site::is_site)).default_service(web::to(site::serve)))
+        .into_utoipa_app()
+        .service(scope("/api/v1").configure(routes::api))
+        .configure(routes::operations)
+        .into_app()
+        .configure(routes::pages)
+        .route(DOCUMENT_PATH, web::get().to(serve_document))
+        .route("/api/docs", web::get().to(|| async { redirect("/api/docs/") }))
+        .service(
+            web::scope("/api/docs")
+                .wrap(actix_web::middleware::DefaultHeaders::new().add((header::CONTENT_SECURITY_POLICY, docs_policy())))
+                .service(SwaggerUi::new("/{_:.*}").config(Config::from(DOCUMENT_PATH).persist_authorization(true))),
+        )
+        .default_service(web::to(nothing_here))
+        .wrap(Compress::default())
+        .wrap(cors)
+        .wrap(from_fn(around))
+}
+
+/// Starts answering on `listener`. The server stops through the handle of the returned value.
+pub fn start(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
+    let settings = app.settings.server.clone();
+    let ready = app.ready.clone();
+    let mut server = HttpServer::new(move || application(app.clone()))
+        .backlog(BACKLOG)
+        .disable_signals()
+        .shutdown_timeout(settings.shutdown_timeout.as_secs());
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers);
+    }
+    let server = server.listen_auto_h2c(listener)?.run();
+    ready.store(true, Ordering::Release);
+    Ok(server)
+}
+
+/// Answers what is under way, then stops.
+pub async fn stop(app: &App, server: ServerHandle) {
+    app.ready.store(false, Ordering::Release);
+    server.stop(true).await;
+}
+
+async fn serve_document(app: Data<App>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(app.document.json.clone())
+}
+
+async fn nothing_here(app: Data<App>, request: HttpRequest) -> HttpResponse {
+    match app.document.methods_of(request.path()) {
+        Some(methods) if !methods.split(", ").any(|method| method == request.method().as_str()) => {
+            Problem::method_not_allowed(methods.to_owned()).error_response()
+        }
+        _ => Problem::not_found().error_response(),
+    }
+}
+
+pub(crate) fn redirect(location: &'static str) -> HttpResponse {
+    HttpResponse::Found().insert_header((header::LOCATION, location)).finish()
+}
+
+/// Swagger UI writes style attributes, so it gets those beside what our own pages may do.
+fn docs_policy() -> String {
+    PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let mut cors = Cors::default()
+        .supports_credentials()
+        .allowed_methods(["GET", "POST", "PUT", "PATCH", "DELETE"])
+        .allowed_headers([
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "x-api-key",
+            "x-request-id",
+            "x-tenant-id",
+        ])
+        .expose_headers([
+            "etag",
+            "location",
+            "retry-after",
+            "x-ratelimit-limit",
+            "x-ratelimit-remaining",
+            "x-ratelimit-reset",
+            "x-request-id",
+        ])
+        .block_on_origin_mismatch(false)
+        .max_age(3600);
+    for origin in origins {
+        cors = cors.allowed_origin(origin);
+    }
+    cors
+}

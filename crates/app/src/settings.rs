@@ -1,0 +1,407 @@
+//! Settings: defaults, then `portico.toml`, then `PORTICO__SECTION__KEY` from the environment.
+
+use std::{collections::HashMap, net::IpAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use config::{Config, Environment, File, FileFormat};
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// Where this runs; decides how forgiving the start is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// On a developer's machine: embedded parts, readable logs.
+    #[default]
+    Development,
+    /// In production: embedded parts, sandbox adapters and generated secrets are refused.
+    Production,
+}
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where this runs.
+    pub profile: Profile,
+    /// Folder of everything that embedded parts keep.
+    pub data_dir: PathBuf,
+    /// Embedded parts that production is told to accept: `sqlite`, `generated_secret`, `sandbox_mail`.
+    #[serde(deserialize_with = "list")]
+    pub allow_in_production: Vec<String>,
+    /// HTTP server.
+    pub server: Server,
+    /// Browser front ends.
+    pub cors: Cors,
+    /// Database.
+    pub database: Database,
+    /// Rate limits.
+    pub rate_limit: RateLimit,
+    /// Object storage.
+    pub storage: Storage,
+    /// Email.
+    pub email: Email,
+    /// Tokens and passwords.
+    pub security: Security,
+    /// Published sites.
+    pub sites: Sites,
+    /// Background jobs.
+    pub worker: Worker,
+}
+
+/// HTTP server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on; 0 takes any free one.
+    pub port: u16,
+    /// Address under which clients reach the server; goes into links. Default: `http://{host}:{port}`.
+    pub public_url: Option<Url>,
+    /// Proxies whose `X-Forwarded-For` is believed. Default: none.
+    #[serde(deserialize_with = "list")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Threads that answer requests. Default: one per core.
+    pub workers: Option<usize>,
+    /// Most bytes of a JSON body.
+    pub max_body_bytes: usize,
+    /// How long running requests and jobs may go on after SIGTERM.
+    #[serde(deserialize_with = "duration")]
+    pub shutdown_timeout: Duration,
+}
+
+/// Browser front ends.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cors {
+    /// Origins that may call the API from a browser, with credentials.
+    #[serde(deserialize_with = "list")]
+    pub origins: Vec<String>,
+}
+
+/// Database.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `sqlite://path` or `postgres://…`. Default: `sqlite://{data_dir}/portico.db`.
+    pub url: Option<SecretString>,
+    /// Most connections at once. Default: 20 to Postgres, 4 readers of SQLite.
+    pub max_connections: Option<u32>,
+}
+
+/// Rate limits, in requests a minute.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimit {
+    /// Whether there are any. Load tests switch them off.
+    pub enabled: bool,
+    /// For each address without a valid token.
+    pub per_address: u32,
+    /// For each signed-in user.
+    pub per_user: u32,
+    /// For each address on routes that guess at secrets, send mail, or cost money.
+    pub sensitive: u32,
+}
+
+/// Object storage.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// `file://…`. Default: `file://{data_dir}/files`.
+    pub url: Option<String>,
+}
+
+/// Email.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Email {
+    /// `smtp://…` or `smtps://…`. Default: none, mail goes to the sandbox mailbox.
+    pub smtp_url: Option<SecretString>,
+    /// Sender.
+    pub from: String,
+}
+
+/// Tokens and passwords.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    /// Signs tokens; 32 characters or more. Default: generated once into `data_dir`.
+    pub jwt_secret: Option<SecretString>,
+    /// Life of an access token.
+    #[serde(deserialize_with = "duration")]
+    pub access_token_ttl: Duration,
+    /// Life of a refresh token, and of a session that is not used.
+    #[serde(deserialize_with = "duration")]
+    pub refresh_token_ttl: Duration,
+    /// Fewest characters of a password.
+    pub password_min_length: usize,
+    /// Memory of one password hashing, in KiB.
+    pub argon2_memory_kib: u32,
+    /// Passes of one password hashing.
+    pub argon2_passes: u32,
+}
+
+/// Published sites.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sites {
+    /// A site answers at `{subdomain}.{domain}`.
+    pub domain: String,
+}
+
+/// Background jobs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Worker {
+    /// Jobs at once.
+    pub concurrency: usize,
+    /// A job of a dead worker is free again after this time.
+    #[serde(deserialize_with = "duration")]
+    pub lease: Duration,
+    /// How often to look for work of which nobody told us (work of other instances, retries).
+    #[serde(deserialize_with = "duration")]
+    pub poll: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            data_dir: "./data".into(),
+            allow_in_production: Vec::new(),
+            server: Server::default(),
+            cors: Cors::default(),
+            database: Database::default(),
+            rate_limit: RateLimit::default(),
+            storage: Storage::default(),
+            email: Email::default(),
+            security: Security::default(),
+            sites: Sites::default(),
+            worker: Worker::default(),
+        }
+    }
+}
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 7600,
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            workers: None,
+            max_body_bytes: 1024 * 1024,
+            shutdown_timeout: Duration::from_secs(15),
+        }
+    }
+}
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { enabled: true, per_address: 100, per_user: 100, sensitive: 10 }
+    }
+}
+impl Default for Email {
+    fn default() -> Self {
+        Self { smtp_url: None, from: "Portico <no-reply@portico.invalid>".into() }
+    }
+}
+impl Default for Security {
+    fn default() -> Self {
+        Self {
+            jwt_secret: None,
+            access_token_ttl: Duration::from_secs(15 * 60),
+            refresh_token_ttl: Duration::from_secs(7 * 24 * 3600),
+            password_min_length: 8,
+            argon2_memory_kib: 19 * 1024,
+            argon2_passes: 2,
+        }
+    }
+}
+impl Default for Sites {
+    fn default() -> Self {
+        Self { domain: "localhost".into() }
+    }
+}
+impl Default for Worker {
+    fn default() -> Self {
+        Self { concurrency: 4, lease: Duration::from_secs(20), poll: Duration::from_secs(1) }
+    }
+}
+
+impl Settings {
+    /// Reads `portico.toml` in the working directory, then the environment.
+    pub fn load() -> anyhow::Result<Self> {
+        let file = std::fs::read_to_string("portico.toml").unwrap_or_default();
+        Self::from_sources(&file, std::env::vars().collect())
+    }
+
+    /// Reads settings from the text of a TOML file and from environment variables, and checks them.
+    pub fn from_sources(toml: &str, environment: HashMap<String, String>) -> anyhow::Result<Self> {
+        let environment = normalize(environment)?;
+        let settings: Self = Config::builder()
+            .add_source(File::from_str(toml, FileFormat::Toml))
+            .add_source(
+                Environment::with_prefix("PORTICO")
+                    .prefix_separator("__")
+                    .separator("__")
+                    .ignore_empty(true)
+                    .source(Some(environment)),
+            )
+            .build()?
+            .try_deserialize()?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Address of the database.
+    pub fn database_url(&self) -> SecretString {
+        match &self.database.url {
+            Some(url) => url.clone(),
+            None => format!("sqlite://{}", self.data_dir.join("portico.db").display()).into(),
+        }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let database = self.database_url();
+        let sqlite = database.expose_secret().starts_with("sqlite:");
+        let postgres = ["postgres://", "postgresql://"].iter().any(|s| database.expose_secret().starts_with(s));
+        if !sqlite && !postgres {
+            bail!("database.url must begin with sqlite:// or postgres://");
+        }
+        if let Some(secret) = &self.security.jwt_secret
+            && secret.expose_secret().len() < 32
+        {
+            bail!("security.jwt_secret must have 32 characters or more");
+        }
+        let limits = &self.rate_limit;
+        if limits.per_address == 0 || limits.per_user == 0 || limits.sensitive == 0 {
+            bail!("rate limits must be 1 or more; switch them off with rate_limit.enabled = false");
+        }
+        if self.worker.concurrency == 0 || self.database.max_connections == Some(0) {
+            bail!("worker.concurrency and database.max_connections must be 1 or more");
+        }
+        if self.worker.lease < Duration::from_secs(1) || self.security.access_token_ttl.is_zero() {
+            bail!("worker.lease and security.access_token_ttl must be one second or more");
+        }
+        if !(8..=128).contains(&self.security.password_min_length) {
+            bail!("security.password_min_length must be between 8 and 128");
+        }
+        if self.profile == Profile::Production {
+            let embedded = [
+                (sqlite, "sqlite", "database.url must point to Postgres"),
+                (self.security.jwt_secret.is_none(), "generated_secret", "security.jwt_secret must be set"),
+                (self.email.smtp_url.is_none(), "sandbox_mail", "email.smtp_url must be set"),
+            ];
+            for (used, name, remedy) in embedded {
+                if used && !self.allow_in_production.iter().any(|allowed| allowed == name) {
+                    bail!("profile production: {remedy} (or list {name} in allow_in_production)");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `PORTICO_PROFILE` is one more name of `PORTICO__PROFILE`, and `…_FILE` gives the file in which a value is.
+fn normalize(environment: HashMap<String, String>) -> anyhow::Result<HashMap<String, String>> {
+    let mut result = HashMap::new();
+    for (key, value) in environment {
+        if key == "PORTICO_PROFILE" {
+            result.insert("PORTICO__PROFILE".to_owned(), value);
+        } else if let Some(target) = key.strip_suffix("_FILE").filter(|key| key.starts_with("PORTICO__")) {
+            let content = std::fs::read_to_string(&value).with_context(|| format!("{key}: cannot read {value}"))?;
+            result.insert(target.to_owned(), content.trim_end().to_owned());
+        } else if key.starts_with("PORTICO__") {
+            result.insert(key, value);
+        }
+    }
+    Ok(result)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(|error| serde::de::Error::custom(format!("duration {text:?}: {error}")))
+}
+
+/// A list, or a text with commas, as environment variables have it.
+fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        List(Vec<String>),
+        Text(String),
+    }
+    let items = match Form::deserialize(deserializer)? {
+        Form::List(items) => items,
+        Form::Text(text) => text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
+    };
+    items
+        .iter()
+        .map(|item| item.parse().map_err(|error| serde::de::Error::custom(format!("{item:?}: {error}"))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file() {
+        let settings = Settings::from_sources(
+            "[server]\nport = 8000\n[worker]\nlease = \"5s\"",
+            environment(&[("PORTICO__SERVER__PORT", "9000"), ("PORTICO__CORS__ORIGINS", "https://a.example, https://b.example")]),
+        )
+        .unwrap();
+        assert_eq!(settings.server.port, 9000);
+        assert_eq!(settings.worker.lease, Duration::from_secs(5));
+        assert_eq!(settings.cors.origins, ["https://a.example", "https://b.example"]);
+    }
+
+    #[test]
+    fn a_secret_of_digits_stays_as_written() {
+        let secret = "00012345678901234567890123456789";
+        let settings =
+            Settings::from_sources("", environment(&[("PORTICO__SECURITY__JWT_SECRET", secret)])).unwrap();
+        assert_eq!(settings.security.jwt_secret.unwrap().expose_secret(), secret);
+    }
+
+    #[test]
+    fn wrong_settings_are_refused() {
+        for (key, value) in [
+            ("PORTICO__SERVER__PORT", "http"),
+            ("PORTICO__SERVER__PROT", "1"),
+            ("PORTICO__DATABASE__URL", "mysql://x"),
+            ("PORTICO__SECURITY__JWT_SECRET", "short"),
+            ("PORTICO__SECURITY__ACCESS_TOKEN_TTL", "soon"),
+            ("PORTICO__SERVER__TRUSTED_PROXIES", "nowhere"),
+            ("PORTICO_PROFILE", "staging"),
+        ] {
+            assert!(Settings::from_sources("", environment(&[(key, value)])).is_err(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn production_names_what_is_missing() {
+        let refused = |pairs: &[(&str, &str)]| {
+            Settings::from_sources("", environment(pairs)).unwrap_err().to_string()
+        };
+        let production = ("PORTICO_PROFILE", "production");
+        let database = ("PORTICO__DATABASE__URL", "postgres://db/portico");
+        let secret = ("PORTICO__SECURITY__JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        assert!(refused(&[production]).contains("database.url"));
+        assert!(refused(&[production, database]).contains("security.jwt_secret"));
+        assert!(refused(&[production, database, secret]).contains("email.smtp_url"));
+        let allowed = ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail");
+        assert!(Settings::from_sources("", environment(&[production, allowed])).is_ok());
+    }
+}

@@ -1,0 +1,170 @@
+//! Putting the parts together, and running them until told to stop.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+
+use anyhow::{Context, bail};
+use portico_billing::plan::Plans;
+use portico_email::{SmtpTransport, TemplateMailer};
+use portico_identity::password::PasswordRule;
+use portico_kernel::{Env, mail::MailTransport};
+use portico_renderer::HtmlRenderer;
+use portico_sandbox::Mailbox;
+use portico_security::{Argon2Hasher, JwtIssuer, SystemClock, SystemRandom};
+use portico_sql::{SqlStore, StoreOptions};
+use portico_storage::ObjectFileStore;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    callers::Callers,
+    http::{limits::Limits, openapi::Document, site::LiveSites},
+    server,
+    settings::Settings,
+    signals::Signals,
+    state::App,
+    telemetry::Telemetry,
+    worker::Workers,
+};
+
+/// Opens the database that the settings name.
+pub async fn connect(settings: &Settings) -> anyhow::Result<SqlStore> {
+    std::fs::create_dir_all(&settings.data_dir)
+        .with_context(|| format!("data_dir {} cannot be made", settings.data_dir.display()))?;
+    let mut options = StoreOptions::new(settings.database_url().expose_secret());
+    if let Some(max) = settings.database.max_connections {
+        options.max_connections = max;
+    }
+    SqlStore::connect(&options).await.context("database.url: the database cannot be opened")
+}
+
+/// Writes the catalogue of plans.
+pub async fn seed(store: &SqlStore) -> anyhow::Result<()> {
+    let mut work = store.begin().await?;
+    Plans::new(&mut work).seed().await?;
+    work.commit().await?;
+    Ok(())
+}
+
+/// Migrates, seeds, and makes every part. `address` is where the server listens.
+pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<App> {
+    // A second installation in one process (tests) keeps the first provider.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let telemetry = Telemetry::install()?;
+    let signals = Arc::new(Signals::default());
+    let store = connect(&settings).await?.with_listener(signals.clone());
+    store.migrate().await.context("the database cannot be migrated")?;
+    seed(&store).await?;
+    let env = Env::new(Arc::new(SystemClock), Arc::new(SystemRandom));
+
+    let public_url = match &settings.server.public_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => format!("http://{address}"),
+    };
+    let parsed: url::Url = public_url.parse().context("server.public_url")?;
+    let site_port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
+
+    let files = match &settings.storage.url {
+        Some(url) => ObjectFileStore::open(url).context("storage.url")?,
+        None => ObjectFileStore::directory(settings.data_dir.join("files")).context("data_dir")?,
+    };
+    let mut mailbox = None;
+    let transport: Arc<dyn MailTransport> = match &settings.email.smtp_url {
+        Some(url) => Arc::new(SmtpTransport::new(url.expose_secret(), &settings.email.from).context("email")?),
+        None => {
+            let sandbox = Arc::new(Mailbox::open(settings.data_dir.join("mailbox"), env.clone())?);
+            mailbox = Some(sandbox.clone());
+            sandbox
+        }
+    };
+    let security = &settings.security;
+    let secret = match &security.jwt_secret {
+        Some(secret) => secret.clone(),
+        None => generated_secret(&settings.data_dir, &env)?,
+    };
+    let store = Arc::new(store);
+    Ok(App {
+        public_url: public_url.as_str().into(),
+        api_host: parsed.host_str().unwrap_or_default().into(),
+        site_port: site_port.into(),
+        files: Arc::new(files),
+        hasher: Arc::new(Argon2Hasher::new(security.argon2_memory_kib, security.argon2_passes)?),
+        password_rule: PasswordRule { min_length: security.password_min_length, ..PasswordRule::default() },
+        tokens: Arc::new(JwtIssuer::new(&secret)),
+        mailer: Arc::new(TemplateMailer::new(transport, &public_url)?),
+        mailbox,
+        renderer: Arc::new(HtmlRenderer::new()?),
+        callers: Arc::new(Callers::new(store.clone(), env.clone(), signals.clone())),
+        live_sites: Arc::new(LiveSites::new(signals.clone())),
+        limits: Limits::new(&settings.rate_limit).map(Arc::new),
+        jobs: store.clone(),
+        store,
+        signals,
+        telemetry,
+        document: Arc::new(Document::new(&server::document())?),
+        ready: Arc::new(AtomicBool::new(false)),
+        env,
+        settings: Arc::new(settings),
+    })
+}
+
+/// Runs the server until SIGTERM or Ctrl-C, then drains requests and jobs.
+pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let wanted = SocketAddr::new(settings.server.host, settings.server.port);
+    let listener = TcpListener::bind(wanted).with_context(|| format!("server.port: cannot listen on {wanted}"))?;
+    let address = listener.local_addr()?;
+    let app = build(settings, address).await?;
+    let server = server::start(app.clone(), listener)?;
+    let handle = server.handle();
+    let mut running = tokio::spawn(server);
+    let workers = Workers::start(&app);
+    announce(&app, started);
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+        ended = &mut running => bail!("the server stopped by itself: {ended:?}"),
+    }
+    tracing::info!("stopping: finishing requests and jobs");
+    let patience = app.settings.server.shutdown_timeout;
+    tokio::join!(server::stop(&app, handle), workers.stop(patience));
+    app.store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The secret that signs tokens, made once and kept in a file that only this user can read.
+fn generated_secret(data_dir: &Path, env: &Env) -> anyhow::Result<SecretString> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let path = data_dir.join("secret.key");
+    match std::fs::read_to_string(&path) {
+        Ok(secret) if secret.trim().len() >= 32 => Ok(secret.trim().to_owned().into()),
+        Ok(_) => bail!("{} is damaged; restore it, or delete it (which signs everybody out)", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let secret = env.secret();
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(secret.as_bytes())?;
+            file.sync_all()?;
+            Ok(secret.into())
+        }
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "tells whoever started it where to look")]
+fn announce(app: &App, started: Instant) {
+    let url = &app.public_url;
+    println!("Portico {} is ready after {} ms.", env!("CARGO_PKG_VERSION"), started.elapsed().as_millis());
+    println!("  API      {url}/api/v1");
+    println!("  Docs     {url}/api/docs");
+    if app.mailbox.is_some() {
+        println!("  Mailbox  {url}/dev/mailbox");
+    }
+    println!("  Sites    {}", app.site_url("{subdomain}"));
+}

@@ -1,0 +1,121 @@
+//! What every route can reach.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use portico_identity::{
+    password::PasswordRule,
+    ports::{AccountMailer, PasswordHasher, TokenIssuer},
+};
+use portico_kernel::{Env, StoreError, WorkQueue, files::FileStore};
+use portico_sandbox::Mailbox;
+use portico_sites::ports::SiteRenderer;
+
+use crate::{
+    callers::Callers,
+    http::{limits::Limits, openapi::Document, site::LiveSites},
+    settings::Settings,
+    signals::Signals,
+    telemetry::Telemetry,
+    unit_of_work::{Repositories, Store, UnitOfWork},
+};
+
+/// The parts that the server is made of. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Settings.
+    pub settings: Arc<Settings>,
+    /// Address under which clients reach the server, without a trailing slash.
+    pub public_url: Arc<str>,
+    /// Host name of `public_url`.
+    pub api_host: Arc<str>,
+    /// Port that published sites answer at, as part of their address (`:7600`, or empty for the default port).
+    pub site_port: Arc<str>,
+    /// Time and randomness.
+    pub env: Env,
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Background jobs.
+    pub jobs: Arc<dyn WorkQueue>,
+    /// Object storage.
+    pub files: Arc<dyn FileStore>,
+    /// Password hashing.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// What a password must be like.
+    pub password_rule: PasswordRule,
+    /// Access and refresh tokens.
+    pub tokens: Arc<dyn TokenIssuer>,
+    /// Mail about accounts.
+    pub mailer: Arc<dyn AccountMailer>,
+    /// Where mail goes when there is no SMTP server.
+    pub mailbox: Option<Arc<Mailbox>>,
+    /// Renders sites.
+    pub renderer: Arc<dyn SiteRenderer>,
+    /// The cache of callers.
+    pub callers: Arc<Callers>,
+    /// What answers at which host name.
+    pub live_sites: Arc<LiveSites>,
+    /// Rate limits, when there are any.
+    pub limits: Option<Arc<Limits>>,
+    /// Wake-ups and cache epochs.
+    pub signals: Arc<Signals>,
+    /// Metrics.
+    pub telemetry: Telemetry,
+    /// The API document.
+    pub document: Arc<Document>,
+    /// Whether new requests are welcome: not while starting or shutting down.
+    pub ready: Arc<AtomicBool>,
+}
+
+impl App {
+    /// Opens a transaction.
+    pub async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
+        self.store.begin().await
+    }
+
+    /// Reads without a transaction.
+    pub fn reader(&self) -> Box<dyn Repositories> {
+        self.store.reader()
+    }
+
+    /// Where a site answers, without a trailing slash.
+    pub fn site_url(&self, subdomain: &str) -> String {
+        let scheme = if self.public_url.starts_with("https:") { "https" } else { "http" };
+        format!("{scheme}://{subdomain}.{}{}", self.settings.sites.domain, self.site_port)
+    }
+
+    /// The subdomain of a published site that a `Host` header names; `None` for the API itself.
+    pub fn site_of_host<'h>(&self, host: &'h str) -> Option<&'h str> {
+        let host = host.rsplit_once(':').map_or(host, |(name, port)| {
+            if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
+        });
+        let subdomain = host.strip_suffix(self.settings.sites.domain.as_str())?.strip_suffix('.')?;
+        (!subdomain.is_empty() && host != &*self.api_host).then_some(subdomain)
+    }
+
+    /// The address of a client: that of the peer, or what a trusted proxy says about it.
+    pub fn client_address(&self, peer: Option<IpAddr>, forwarded: Option<&str>) -> IpAddr {
+        let trusted = |address: &IpAddr| {
+            self.settings.server.trusted_proxies.iter().any(|network| network.contains(address))
+        };
+        let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0])).to_canonical();
+        if !trusted(&peer) {
+            return peer;
+        }
+        // The rightmost address that is not a proxy of ours: everything left of it can be made up by the client.
+        let hops = forwarded.into_iter().flat_map(|list| list.rsplit(','));
+        let mut client = peer;
+        for hop in hops {
+            match hop.trim().parse::<IpAddr>() {
+                Ok(address) => client = address.to_canonical(),
+                Err(_) => break,
+            }
+            if !trusted(&client) {
+                break;
+            }
+        }
+        client
+    }
+}

@@ -1,0 +1,97 @@
+//! The sum of the domains' repositories over one transaction, and the commit that ends it.
+
+use async_trait::async_trait;
+use portico_billing::ports::BillingRepositories;
+use portico_identity::ports::IdentityRepositories;
+use portico_kernel::{EventReaders, StoreError, Timestamp};
+use portico_sites::ports::SiteRepositories;
+use portico_sql::{SqlReader, SqlStore, SqlUnitOfWork};
+use portico_tenancy::ports::TenancyRepositories;
+use time::Duration;
+
+use crate::worker::READERS;
+
+/// Every repository over one connection, without a transaction: for reading.
+pub trait Repositories: IdentityRepositories + TenancyRepositories + BillingRepositories + SiteRepositories {}
+
+/// An open transaction. Dropped without [`UnitOfWork::commit`], everything is rolled back.
+#[async_trait]
+pub trait UnitOfWork: Repositories {
+    /// Readers of the event log.
+    fn readers<'c>(&'c mut self) -> Box<dyn EventReaders + 'c>;
+
+    /// Makes everything that was written durable, all at once.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// The database.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Opens a transaction that may write.
+    async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError>;
+
+    /// Reads without a transaction.
+    fn reader(&self) -> Box<dyn Repositories>;
+
+    /// That the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Figures for metrics.
+    async fn figures(&self, now: Timestamp) -> Result<StoreFigures, StoreError>;
+
+    /// Closes every connection, once nothing uses them any more.
+    async fn close(&self);
+}
+
+/// Figures of the database.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoreFigures {
+    /// Connections that are open.
+    pub open: u32,
+    /// Connections that nobody uses right now.
+    pub idle: u32,
+    /// Age of the oldest event that a reader has not read, by reader.
+    pub event_lag: Vec<(&'static str, Duration)>,
+}
+
+impl Repositories for SqlReader {}
+impl Repositories for SqlUnitOfWork {}
+
+#[async_trait]
+impl UnitOfWork for SqlUnitOfWork {
+    fn readers<'c>(&'c mut self) -> Box<dyn EventReaders + 'c> {
+        Self::readers(self)
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        Self::commit(*self).await
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
+        Ok(Box::new(Self::begin(self).await?))
+    }
+
+    fn reader(&self) -> Box<dyn Repositories> {
+        Box::new(Self::reader(self))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Self::ping(self).await
+    }
+
+    async fn figures(&self, now: Timestamp) -> Result<StoreFigures, StoreError> {
+        let pool = self.pool_figures();
+        let mut event_lag = Vec::with_capacity(READERS.len());
+        for (reader, _) in READERS {
+            event_lag.push((*reader, self.event_lag(reader, now).await?));
+        }
+        Ok(StoreFigures { open: pool.open, idle: pool.idle, event_lag })
+    }
+
+    async fn close(&self) {
+        Self::close(self).await;
+    }
+}

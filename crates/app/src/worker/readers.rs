@@ -1,0 +1,61 @@
+//! Readers of the event log: each turns events into jobs, in the transaction that moves its cursor.
+
+use std::time::Duration;
+
+use portico_kernel::{Env, Event, NewJob, StoreError};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{flows::account_mail, state::App};
+
+/// Events read at once.
+const BATCH: u32 = 200;
+
+/// Pause between two rounds, so that a busy system reads in batches and not event by event.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A reader: what an event gives rise to.
+type Reader = fn(&Env, &Event) -> Vec<NewJob>;
+
+/// Every reader by the name of its cursor.
+pub const READERS: &[(&str, Reader)] = &[("account_mail", account_mail::jobs_for)];
+
+/// Lets every reader read until told to stop.
+pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
+    while !*stopping.borrow() {
+        for (name, reader) in READERS {
+            loop {
+                match read(&app, name, *reader).await {
+                    Ok(read) if read == BATCH as usize => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, reader = name, "events could not be read");
+                        break;
+                    }
+                }
+            }
+        }
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            _ = stopping.changed() => {}
+        }
+        tokio::select! {
+            () = app.signals.events.notified() => {}
+            () = sleep(app.settings.worker.poll) => {}
+            _ = stopping.changed() => {}
+        }
+    }
+}
+
+/// Hands one batch to a reader. Answers how many events it had.
+async fn read(app: &App, name: &'static str, reader: Reader) -> Result<usize, StoreError> {
+    let mut work = app.begin().await?;
+    let events = work.readers().take(name, BATCH).await?;
+    if events.is_empty() {
+        return Ok(0);
+    }
+    for job in events.iter().flat_map(|event| reader(&app.env, event)) {
+        work.jobs().enqueue(job).await?;
+    }
+    work.commit().await?;
+    Ok(events.len())
+}

@@ -1,0 +1,374 @@
+//! What the unit tests of this crate share: the repositories in memory, a clock that tests set, and token strings that
+//! can be read.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use portico_kernel::{
+    Actor, Clock, Env, Event, EventLog, JobQueue, NewJob, Outbox, Permissions, Random, RequestInfo, Scope,
+    SessionId, StoreError, TenantId, Timestamp, UserId,
+};
+use time::Duration;
+
+use crate::{
+    ports::{
+        Credential, IdentityRepositories, MockTokenIssuer, OneTimeTokenRepository, PasswordHash,
+        SessionRepository, UserRepository,
+    },
+    session::{CallerState, Session},
+    token::{OneTimeToken, TokenPurpose},
+    user::{EmailAddress, User, UserStatus},
+};
+
+/// The stand-in for a hash of `password`.
+pub fn hash(password: &str) -> PasswordHash {
+    PasswordHash(format!("hash of {password}"))
+}
+
+/// Refresh tokens of the form `session/generation`, digests that are different for different secrets.
+pub fn tokens() -> MockTokenIssuer {
+    let mut issuer = MockTokenIssuer::new();
+    issuer.expect_refresh_token().returning(|session, generation| format!("{session}/{generation}"));
+    issuer.expect_read_refresh_token().returning(|token| {
+        let (session, generation) = token.split_once('/')?;
+        Some((session.parse().ok()?, generation.parse().ok()?))
+    });
+    issuer.expect_access_token().returning(|claims, _| Ok(format!("access {}", claims.expires_at)));
+    issuer.expect_digest().returning(|secret| {
+        let mut digest = [0; 32];
+        secret.bytes().enumerate().for_each(|(i, byte)| digest[i % 32] ^= byte.rotate_left(i as u32 / 32));
+        digest
+    });
+    issuer
+}
+
+struct TestClock(AtomicI64);
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+struct Counter(AtomicU64);
+impl Random for Counter {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            let number = self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes();
+            let tail = number.len() - chunk.len();
+            chunk.copy_from_slice(&number[tail..]);
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    users: Vec<Credential>,
+    sessions: Vec<Session>,
+    tokens: Vec<OneTimeToken>,
+    events: Vec<Event>,
+    lose_next_rotation: bool,
+}
+
+/// The repositories of identity in memory. No transactions: a test looks at what was written before an error, too.
+pub struct Store {
+    state: State,
+    clock: Arc<TestClock>,
+    env: Env,
+    tenant: TenantId,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000_000)));
+        let env = Env::new(clock.clone(), Arc::new(Counter(AtomicU64::new(1))));
+        let tenant = env.new_id();
+        Self { state: State::default(), clock, env, tenant }
+    }
+}
+
+impl Store {
+    pub fn env(&self) -> Env {
+        self.env.clone()
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.clock.0.fetch_add(time.whole_microseconds() as i64, Ordering::SeqCst);
+    }
+
+    pub fn anonymous(&self) -> Scope {
+        Scope::anonymous(RequestInfo { user_agent: Some("Browser".into()), ..RequestInfo::default() })
+    }
+
+    pub fn system(&self) -> Scope {
+        Scope::system(None, RequestInfo::default())
+    }
+
+    /// The scope of a user with a session of their own, which exists.
+    pub fn signed_in(&mut self, user: &User) -> Scope {
+        let session = self.session(user);
+        self.signed_in_with(user, session.id)
+    }
+
+    pub fn signed_in_with(&self, user: &User, session: SessionId) -> Scope {
+        let actor =
+            Actor::User { id: user.id, session, email_verified: user.email_verified, role: user.role };
+        Scope::user(actor, Some(self.tenant), Permissions::NONE, RequestInfo::default())
+    }
+
+    pub fn session(&mut self, user: &User) -> Session {
+        let now = self.env.now();
+        let session = Session {
+            id: self.env.new_id(),
+            user: user.id,
+            generation: 1,
+            rotated_at: now,
+            user_agent: None,
+            address: None,
+            created_at: now,
+            last_used_at: now,
+            expires_at: now + Duration::days(7),
+            active_tenant: Some(self.tenant),
+            ended_at: None,
+        };
+        self.state.sessions.push(session.clone());
+        session
+    }
+
+    pub fn user(&mut self, email: &str, verified: bool) -> User {
+        self.user_with_password(email, verified, "old")
+    }
+
+    pub fn user_with_password(&mut self, email: &str, verified: bool, password: &str) -> User {
+        let now = self.env.now();
+        let user = User {
+            id: self.env.new_id(),
+            email: EmailAddress::parse(email).unwrap(),
+            email_verified: verified,
+            full_name: "Ada Lovelace".into(),
+            phone: None,
+            mobile: None,
+            company: None,
+            language: "en".into(),
+            address: None,
+            notes: None,
+            avatar_url: None,
+            role: Default::default(),
+            status: UserStatus::Active,
+            last_login_at: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        self.state.users.push(Credential { user: user.clone(), password: Some(hash(password)) });
+        user
+    }
+
+    pub fn set_status(&mut self, id: UserId, status: UserStatus) {
+        self.row(id).user.status = status;
+    }
+
+    pub fn credential(&mut self, id: UserId) -> Credential {
+        self.row(id).clone()
+    }
+
+    fn row(&mut self, id: UserId) -> &mut Credential {
+        self.state.users.iter_mut().find(|row| row.user.id == id).unwrap()
+    }
+
+    pub fn is_running(&self, id: SessionId) -> bool {
+        self.state.sessions.iter().any(|session| session.id == id && session.ended_at.is_none())
+    }
+
+    /// The next rotation is lost to one that happened at the same moment.
+    pub fn lose_next_rotation(&mut self) {
+        self.state.lose_next_rotation = true;
+    }
+
+    pub fn events(&self) -> &[Event] {
+        &self.state.events
+    }
+
+    pub fn event_kinds(&self) -> Vec<&str> {
+        self.state.events.iter().map(|event| event.kind.as_ref()).collect()
+    }
+
+    pub fn token_count(&self) -> usize {
+        self.state.tokens.len()
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+}
+
+impl Outbox for Store {
+    fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {
+        Box::new(Events(&mut self.state))
+    }
+    fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
+        Box::new(NoJobs)
+    }
+}
+
+impl IdentityRepositories for Store {
+    fn users<'c>(&'c mut self) -> Box<dyn UserRepository + 'c> {
+        Box::new(Users(&mut self.state, self.tenant))
+    }
+    fn sessions<'c>(&'c mut self) -> Box<dyn SessionRepository + 'c> {
+        Box::new(SessionRows(&mut self.state))
+    }
+    fn one_time_tokens<'c>(&'c mut self) -> Box<dyn OneTimeTokenRepository + 'c> {
+        Box::new(Tokens(&mut self.state))
+    }
+}
+
+struct Events<'c>(&'c mut State);
+#[async_trait]
+impl EventLog for Events<'_> {
+    async fn append(&mut self, event: Event) -> Result<(), StoreError> {
+        self.0.events.push(event);
+        Ok(())
+    }
+}
+
+struct NoJobs;
+#[async_trait]
+impl JobQueue for NoJobs {
+    async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
+        panic!("identity enqueues nothing itself: {}", job.kind)
+    }
+}
+
+struct Users<'c>(&'c mut State, TenantId);
+impl Users<'_> {
+    fn check_owner(&self, user: &User) -> Result<(), StoreError> {
+        let taken = self
+            .0
+            .users
+            .iter()
+            .any(|row| row.user.id != user.id && row.user.email_verified && row.user.email == user.email);
+        if user.email_verified && taken { Err(StoreError::Conflict("email".into())) } else { Ok(()) }
+    }
+}
+#[async_trait]
+impl UserRepository for Users<'_> {
+    async fn insert(&mut self, user: &User, password: Option<PasswordHash>) -> Result<(), StoreError> {
+        self.check_owner(user)?;
+        self.0.users.push(Credential { user: user.clone(), password });
+        Ok(())
+    }
+    async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.0.users.iter().find(|row| row.user.id == id).map(|row| row.user.clone()))
+    }
+    async fn by_email(&mut self, email: &EmailAddress) -> Result<Vec<Credential>, StoreError> {
+        let mut rows: Vec<_> = self.0.users.iter().filter(|row| row.user.email == *email).cloned().collect();
+        rows.sort_by_key(|row| (!row.user.email_verified, std::cmp::Reverse(row.user.created_at)));
+        rows.truncate(2);
+        Ok(rows)
+    }
+    async fn credential(&mut self, id: UserId) -> Result<Option<Credential>, StoreError> {
+        Ok(self.0.users.iter().find(|row| row.user.id == id).cloned())
+    }
+    async fn update(&mut self, user: &User) -> Result<(), StoreError> {
+        self.check_owner(user)?;
+        let row = self.0.users.iter_mut().find(|row| row.user.id == user.id).ok_or(StoreError::Stale)?;
+        if row.user.version != user.version {
+            return Err(StoreError::Stale);
+        }
+        row.user = User { version: user.version + 1, ..user.clone() };
+        Ok(())
+    }
+    async fn set_password(&mut self, id: UserId, password: PasswordHash) -> Result<(), StoreError> {
+        let row = self.0.users.iter_mut().find(|row| row.user.id == id);
+        row.into_iter().for_each(|row| row.password = Some(password.clone()));
+        Ok(())
+    }
+    async fn default_tenant(&mut self, _: UserId) -> Result<Option<TenantId>, StoreError> {
+        Ok(Some(self.1))
+    }
+    async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
+        let row = self.0.users.iter_mut().find(|row| row.user.id == id);
+        row.into_iter().for_each(|row| row.user.last_login_at = Some(at));
+        Ok(())
+    }
+}
+
+struct SessionRows<'c>(&'c mut State);
+#[async_trait]
+impl SessionRepository for SessionRows<'_> {
+    async fn insert(&mut self, session: &Session) -> Result<(), StoreError> {
+        self.0.sessions.push(session.clone());
+        Ok(())
+    }
+    async fn find(&mut self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.0.sessions.iter().find(|session| session.id == id).cloned())
+    }
+    async fn rotate(&mut self, next: &Session) -> Result<bool, StoreError> {
+        let lost = std::mem::take(&mut self.0.lose_next_rotation);
+        let row = self.0.sessions.iter_mut().find(|row| row.id == next.id && row.ended_at.is_none());
+        let Some(row) = row.filter(|row| row.generation == next.generation - 1) else { return Ok(false) };
+        *row = next.clone();
+        Ok(!lost)
+    }
+    async fn list(&mut self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        let running = |row: &&Session| row.user == user && row.ended_at.is_none() && row.expires_at > now;
+        let mut rows: Vec<_> = self.0.sessions.iter().filter(running).cloned().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.id));
+        Ok(rows)
+    }
+    async fn end(&mut self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
+        let row = self.0.sessions.iter_mut().find(|row| row.id == id && row.user == user);
+        let Some(row) = row.filter(|row| row.ended_at.is_none()) else { return Ok(false) };
+        row.ended_at = Some(now);
+        Ok(true)
+    }
+    async fn end_all(
+        &mut self,
+        user: UserId,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let rows = self.0.sessions.iter_mut();
+        let rows = rows.filter(|row| row.user == user && Some(row.id) != except && row.ended_at.is_none());
+        Ok(rows
+            .map(|row| {
+                row.ended_at = Some(now);
+                row.id
+            })
+            .collect())
+    }
+    async fn caller(
+        &mut self,
+        _: SessionId,
+        _: Option<TenantId>,
+        _: Timestamp,
+    ) -> Result<Option<CallerState>, StoreError> {
+        panic!("no use case asks for the caller's state")
+    }
+}
+
+struct Tokens<'c>(&'c mut State);
+#[async_trait]
+impl OneTimeTokenRepository for Tokens<'_> {
+    async fn insert(&mut self, token: &OneTimeToken) -> Result<(), StoreError> {
+        self.0.tokens.push(token.clone());
+        Ok(())
+    }
+    async fn consume(
+        &mut self,
+        hash: [u8; 32],
+        purpose: TokenPurpose,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, StoreError> {
+        let good = |row: &OneTimeToken| row.hash == hash && row.purpose == purpose && row.expires_at > now;
+        let position = self.0.tokens.iter().position(good);
+        Ok(position.map(|position| self.0.tokens.remove(position).user))
+    }
+    async fn revoke(&mut self, user: UserId, purpose: TokenPurpose) -> Result<(), StoreError> {
+        self.0.tokens.retain(|row| row.user != user || row.purpose != purpose);
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! Setting a new password: by a link in a message, or by knowing the current one.
+
+use portico_kernel::{Denied, Event, Violations};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::{
+    Accounts, IdentityError,
+    mail::{AccountMail, Recipient},
+    password::{PasswordRule, resembles_address},
+    ports::{Credential, PasswordHash, PasswordHasher, TokenIssuer},
+    session::{EndReason, note_ended},
+    token::TokenPurpose,
+    user::{EmailAddress, User, UserStatus},
+    verification::{valid_address, valid_token},
+};
+
+/// Asks for a link to set a new password.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"email": "ada@example.com"})))]
+pub struct ForgotPassword {
+    /// Address of the account.
+    #[cfg_attr(feature = "openapi", schema(required, format = "email", max_length = 254))]
+    pub email: String,
+}
+
+/// What the page behind the link of a reset message sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"token": "VGhlIHRva2VuIG9mIHRoZSBsaW5r", "password": "N3w-horse-battery"})))]
+pub struct ResetPassword {
+    /// The `token` of the link.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub token: String,
+    /// The new password; see the password rule.
+    #[serde(alias = "newPassword", alias = "new_password")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = String, format = "password", default = ""))]
+    pub password: SecretString,
+}
+
+/// A change of the own password.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"currentPassword": "Corr3ct-horse", "newPassword": "N3w-horse-battery"})))]
+pub struct ChangePassword {
+    /// The password so far.
+    #[serde(alias = "current_password")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = String, format = "password", default = ""))]
+    pub current_password: SecretString,
+    /// The new password; see the password rule.
+    #[serde(alias = "new_password")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = String, format = "password", default = ""))]
+    pub new_password: SecretString,
+}
+
+/// A reset whose password keeps the rule.
+#[derive(Debug)]
+pub struct ValidReset {
+    /// The token of the link.
+    pub token: String,
+    /// To be hashed.
+    pub password: SecretString,
+}
+
+/// A change whose new password keeps the rule.
+#[derive(Debug)]
+pub struct ValidChange {
+    /// To be verified.
+    pub current: SecretString,
+    /// To be hashed.
+    pub new: SecretString,
+}
+
+impl ForgotPassword {
+    /// The address. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<EmailAddress, IdentityError> {
+        valid_address(&self.email)
+    }
+}
+
+impl ResetPassword {
+    /// Checks token and password for form. Errors: [`IdentityError::Invalid`] with all broken rules.
+    pub fn validate(self, rule: &PasswordRule) -> Result<ValidReset, IdentityError> {
+        let mut errors = rule.check("password", &self.password);
+        let token = match valid_token(&self.token) {
+            Err(IdentityError::Invalid(more)) => {
+                errors.splice(0..0, more);
+                String::new()
+            }
+            other => other?,
+        };
+        if !errors.is_empty() {
+            return Err(IdentityError::Invalid(errors));
+        }
+        Ok(ValidReset { token, password: self.password })
+    }
+}
+
+impl ChangePassword {
+    /// Checks both passwords for form. Errors: [`IdentityError::Invalid`] with all broken rules.
+    pub fn validate(self, rule: &PasswordRule) -> Result<ValidChange, IdentityError> {
+        let mut violations = Violations::default();
+        let current = self.current_password.expose_secret();
+        violations.check(!current.is_empty(), "currentPassword", "required", "This field is required.");
+        violations.extend(rule.check("newPassword", &self.new_password));
+        violations.check(
+            current.is_empty() || current != self.new_password.expose_secret(),
+            "newPassword",
+            "unchanged",
+            "Choose a password that is not the current one.",
+        );
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(ValidChange { current: self.current_password, new: self.new_password })
+    }
+}
+
+impl ValidChange {
+    /// Checks against the account: the current password must be right, the new one must not be the address. Takes
+    /// long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`].
+    pub async fn verify(
+        &self,
+        hasher: &dyn PasswordHasher,
+        credential: &Credential,
+    ) -> Result<(), IdentityError> {
+        let right = hasher.verify(self.current.clone(), credential.password.clone()).await?;
+        let mut violations = Violations::default();
+        violations.check(right, "currentPassword", "wrong_password", "This is not your current password.");
+        violations.extend(resembles_address("newPassword", &self.new, &credential.user.email));
+        violations.into_result().map_err(IdentityError::Invalid)
+    }
+}
+
+impl Accounts<'_> {
+    /// Decides whom to send a reset link, and makes the token: the account that has proven the address, else the newest
+    /// that names it. For the background job: the request that causes it must not depend on what is known of the
+    /// address.
+    pub async fn issue_password_reset(
+        &mut self,
+        email: &EmailAddress,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<Option<(Recipient, AccountMail)>, IdentityError> {
+        let accounts = self.repositories.users().by_email(email).await?;
+        let Some(account) = accounts.into_iter().next() else { return Ok(None) };
+        let user = account.user;
+        if user.status != UserStatus::Active {
+            return Ok(None);
+        }
+        let token = self.issue_token(&user, TokenPurpose::PasswordReset, issuer).await?;
+        let event = Event::new(self.env, self.scope, "user.password_reset_requested", user.id.uuid());
+        self.append_about(user.id, event).await?;
+        Ok(Some((Recipient::of(&user), AccountMail::PasswordReset { token })))
+    }
+
+    /// Uses a reset link up: sets the password, ends every session, and takes the address as proven, because the link
+    /// was read there. Errors: [`IdentityError::InvalidToken`]; [`IdentityError::Invalid`] when the password is the
+    /// address (then the link stays good).
+    pub async fn reset_password(
+        &mut self,
+        reset: &ValidReset,
+        password: PasswordHash,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<User, IdentityError> {
+        let now = self.env.now();
+        let purpose = TokenPurpose::PasswordReset;
+        let id = self
+            .repositories
+            .one_time_tokens()
+            .consume(issuer.digest(&reset.token), purpose, now)
+            .await?
+            .ok_or(IdentityError::InvalidToken)?;
+        // Locks the user's row before anything is read: see `Sessions::sign_in`.
+        self.repositories.users().set_password(id, password).await?;
+        let user = self.repositories.users().find(id).await?;
+        let user =
+            user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
+        if let Some(error) = resembles_address("password", &reset.password, &user.email) {
+            return Err(IdentityError::Invalid(vec![error]));
+        }
+        self.repositories.one_time_tokens().revoke(id, purpose).await?;
+        let ended = self.repositories.sessions().end_all(id, None, now).await?;
+        note_ended(self.repositories, self.scope, self.env, id, &ended, EndReason::PasswordReset).await?;
+        let event = Event::new(self.env, self.scope, "user.password_reset", id.uuid()).by_user(id);
+        self.append_about(id, event).await?;
+        if user.email_verified || self.has_other_owner(&user).await? {
+            return Ok(user);
+        }
+        self.mark_verified(user).await
+    }
+
+    async fn has_other_owner(&mut self, user: &User) -> Result<bool, IdentityError> {
+        let accounts = self.repositories.users().by_email(&user.email).await?;
+        Ok(accounts.iter().any(|account| account.user.email_verified && account.user.id != user.id))
+    }
+
+    /// The caller's own credential, to verify the current password against.
+    pub async fn own_credential(&mut self) -> Result<Credential, IdentityError> {
+        let (id, _) = self.scope.require_user()?;
+        self.repositories.users().credential(id).await?.ok_or(IdentityError::NotFound("user"))
+    }
+
+    /// Sets the caller's password after [`ValidChange::verify`] passed for `verified`, and ends their other sessions.
+    /// Errors: [`IdentityError::InvalidCredentials`] when the password was changed meanwhile.
+    pub async fn change_password(
+        &mut self,
+        verified: &Credential,
+        password: PasswordHash,
+    ) -> Result<(), IdentityError> {
+        let (id, session) = self.scope.require_user()?;
+        let current = self.own_credential().await?;
+        if current.user.id != verified.user.id || current.password != verified.password {
+            return Err(IdentityError::InvalidCredentials);
+        }
+        self.repositories.users().set_password(id, password).await?;
+        // Now that the row is locked: a reset that was faster has ended this session, and its password stays.
+        let own = self.repositories.sessions().find(session).await?;
+        if own.is_none_or(|own| own.ended_at.is_some()) {
+            return Err(Denied::Unauthenticated.into());
+        }
+        // A link that was asked for with the old password in mind must not undo this.
+        self.repositories.one_time_tokens().revoke(id, TokenPurpose::PasswordReset).await?;
+        let ended = self.repositories.sessions().end_all(id, Some(session), self.env.now()).await?;
+        note_ended(self.repositories, self.scope, self.env, id, &ended, EndReason::PasswordChanged).await?;
+        let event = Event::new(self.env, self.scope, "user.password_changed", id.uuid());
+        self.append_about(id, event).await
+    }
+}
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

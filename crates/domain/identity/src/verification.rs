@@ -1,0 +1,226 @@
+//! Proving an address: it belongs to an account once somebody used the link sent there.
+
+use portico_kernel::{Event, StoreError, Violations};
+use serde::Deserialize;
+
+use crate::{
+    Accounts, IdentityError,
+    mail::{AccountMail, Recipient},
+    ports::TokenIssuer,
+    token::{OneTimeToken, TokenPurpose},
+    user::{EmailAddress, User, UserStatus},
+};
+
+/// What the page behind the link of a verification message sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"token": "VGhlIHRva2VuIG9mIHRoZSBsaW5r"})))]
+pub struct VerifyEmail {
+    /// The `token` of the link.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub token: String,
+}
+
+/// Asks for the verification message again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"email": "ada@example.com"})))]
+pub struct ResendVerification {
+    /// Address of the account. Somebody signed in may leave it out.
+    #[cfg_attr(feature = "openapi", schema(format = "email", max_length = 254))]
+    pub email: String,
+}
+
+impl VerifyEmail {
+    /// The token. Errors: [`IdentityError::Invalid`] when it is missing.
+    pub fn validate(self) -> Result<String, IdentityError> {
+        valid_token(&self.token)
+    }
+}
+
+impl ResendVerification {
+    /// The address. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<EmailAddress, IdentityError> {
+        valid_address(&self.email)
+    }
+}
+
+pub(crate) fn valid_token(token: &str) -> Result<String, IdentityError> {
+    let mut violations = Violations::default();
+    violations.text("token", token, 1, 500);
+    violations.into_result().map_err(IdentityError::Invalid)?;
+    Ok(token.trim().to_owned())
+}
+
+pub(crate) fn valid_address(email: &str) -> Result<EmailAddress, IdentityError> {
+    EmailAddress::parse(email).map_err(|error| IdentityError::Invalid(vec![error]))
+}
+
+impl Accounts<'_> {
+    /// Decides what to send to an address that is to be verified, and makes the token. For the background job: the
+    /// request that causes it must not depend on what is known of the address.
+    ///
+    /// The newest account that has not proven the address gets a link. If another account has proven it already, the
+    /// owner is told that somebody tried to register with it; nobody else hears anything.
+    pub async fn issue_verification(
+        &mut self,
+        email: &EmailAddress,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<Option<(Recipient, AccountMail)>, IdentityError> {
+        let accounts = self.repositories.users().by_email(email).await?;
+        let owner = accounts.iter().map(|account| &account.user).find(|user| user.email_verified);
+        let newest = accounts.iter().map(|account| &account.user).find(|user| !user.email_verified);
+        let Some(newest) = newest.filter(|user| user.status == UserStatus::Active) else { return Ok(None) };
+        if let Some(owner) = owner {
+            let is_news = owner.status == UserStatus::Active && newest.created_at > owner.created_at;
+            return Ok(is_news.then(|| (Recipient::of(owner), AccountMail::AlreadyRegistered)));
+        }
+        let token = self.issue_token(newest, TokenPurpose::EmailVerification, issuer).await?;
+        Ok(Some((Recipient::of(newest), AccountMail::Verification { token })))
+    }
+
+    /// Makes a one-time token and stores its digest; answers the secret.
+    pub(crate) async fn issue_token(
+        &mut self,
+        user: &User,
+        purpose: TokenPurpose,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<String, IdentityError> {
+        let secret = self.env.secret();
+        let now = self.env.now();
+        let token = OneTimeToken {
+            hash: issuer.digest(&secret),
+            user: user.id,
+            purpose,
+            expires_at: now + purpose.lifetime(),
+            created_at: now,
+        };
+        self.repositories.one_time_tokens().insert(&token).await?;
+        Ok(secret)
+    }
+
+    /// Uses the link of a verification message up. Errors: [`IdentityError::InvalidToken`], also when another account
+    /// has proven the address in the meantime.
+    pub async fn verify_email(
+        &mut self,
+        token: &str,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<User, IdentityError> {
+        let purpose = TokenPurpose::EmailVerification;
+        let id = self
+            .repositories
+            .one_time_tokens()
+            .consume(issuer.digest(token), purpose, self.env.now())
+            .await?
+            .ok_or(IdentityError::InvalidToken)?;
+        let user = self.repositories.users().find(id).await?;
+        let user =
+            user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
+        self.repositories.one_time_tokens().revoke(id, purpose).await?;
+        if user.email_verified {
+            return Ok(user);
+        }
+        match self.mark_verified(user).await {
+            Err(IdentityError::Store(StoreError::Conflict(_))) => Err(IdentityError::InvalidToken),
+            other => other,
+        }
+    }
+
+    /// Makes the account the owner of its address. Errors: `Conflict` from the store when another account is.
+    pub(crate) async fn mark_verified(&mut self, before: User) -> Result<User, IdentityError> {
+        let mut user = User { email_verified: true, updated_at: self.env.now(), ..before.clone() };
+        self.repositories.users().update(&user).await?;
+        user.version += 1;
+        let event = Event::new(self.env, self.scope, "user.email_verified", user.id.uuid())
+            .by_user(user.id)
+            .before(&before)
+            .after(&user);
+        self.append_about(user.id, event).await?;
+        Ok(user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Store, tokens};
+
+    async fn issue(store: &mut Store, email: &str) -> Option<(Recipient, AccountMail)> {
+        let (scope, env) = (store.system(), store.env());
+        let email = EmailAddress::parse(email).unwrap();
+        Accounts::new(store, &scope, &env).issue_verification(&email, &tokens()).await.unwrap()
+    }
+
+    async fn verify(store: &mut Store, token: &str) -> Result<User, IdentityError> {
+        let (scope, env) = (store.anonymous(), store.env());
+        Accounts::new(store, &scope, &env).verify_email(token, &tokens()).await
+    }
+
+    fn secret(mail: Option<(Recipient, AccountMail)>) -> String {
+        match mail {
+            Some((_, AccountMail::Verification { token })) => token,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_proves_the_address_once() {
+        let mut store = Store::default();
+        let user = store.user("ada@example.com", false);
+        let token = secret(issue(&mut store, "ada@example.com").await);
+        let verified = verify(&mut store, &token).await.unwrap();
+        assert!(verified.email_verified && verified.id == user.id && verified.version == 2);
+        assert!(matches!(verify(&mut store, &token).await, Err(IdentityError::InvalidToken)));
+        assert_eq!(store.event_kinds(), ["user.email_verified"]);
+        assert_eq!(store.events()[0].actor_id, Some(user.id.uuid()));
+    }
+
+    #[tokio::test]
+    async fn a_link_expires() {
+        let mut store = Store::default();
+        store.user("ada@example.com", false);
+        let token = secret(issue(&mut store, "ada@example.com").await);
+        store.pass(time::Duration::hours(24));
+        assert!(matches!(verify(&mut store, &token).await, Err(IdentityError::InvalidToken)));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_address_gets_nothing() {
+        assert_eq!(issue(&mut Store::default(), "nobody@example.com").await, None);
+    }
+
+    #[tokio::test]
+    async fn the_owner_hears_of_a_later_registration_and_the_stranger_does_not() {
+        let mut store = Store::default();
+        let owner = store.user("ada@example.com", true);
+        assert_eq!(issue(&mut store, "ada@example.com").await, None);
+        store.pass(time::Duration::days(1));
+        store.user("ada@example.com", false);
+        let mail = issue(&mut store, "ada@example.com").await;
+        assert_eq!(mail, Some((Recipient::of(&owner), AccountMail::AlreadyRegistered)));
+        assert_eq!(store.token_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_leftover_from_before_the_owner_is_no_news() {
+        let mut store = Store::default();
+        store.user("ada@example.com", false);
+        store.pass(time::Duration::days(1));
+        store.user("ada@example.com", true);
+        assert_eq!(issue(&mut store, "ada@example.com").await, None);
+    }
+
+    #[tokio::test]
+    async fn of_two_accounts_one_gets_the_address() {
+        let mut store = Store::default();
+        store.user("ada@example.com", false);
+        let first = secret(issue(&mut store, "ada@example.com").await);
+        store.pass(time::Duration::minutes(1));
+        let newer = store.user("ada@example.com", false);
+        let second = secret(issue(&mut store, "ada@example.com").await);
+        assert_eq!(verify(&mut store, &second).await.unwrap().id, newer.id);
+        assert!(matches!(verify(&mut store, &first).await, Err(IdentityError::InvalidToken)));
+    }
+}

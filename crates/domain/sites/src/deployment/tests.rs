@@ -1,0 +1,266 @@
+use portico_kernel::{Fault, Kind, NavItemId, PageId, RequestInfo, TenantRole};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    deployment::SnapshotParts,
+    navigation::{Navigation, NewNavItem},
+    page::{NewPage, Pages},
+    section::{NewSection, SectionType, Sections},
+    site::{NewSite, Sites},
+    testing::{Store, env, member, tenant, user},
+};
+
+async fn store_with_site(env: &Env) -> (Store, Scope, SiteId) {
+    let (mut store, scope) = (Store::default(), member(TenantRole::Owner));
+    let input = NewSite { name: "Bakery".to_owned(), subdomain: None };
+    let site = Sites::new(&mut store, &scope, env).create(input).await.unwrap();
+    (store, scope, site.id)
+}
+
+async fn page(store: &mut Store, env: &Env, slug: &str, status: PageStatus, is_home: bool) -> PageId {
+    let input = NewPage {
+        title: slug.to_owned(),
+        slug: Some(slug.to_owned()),
+        status: Some(status),
+        is_home: Some(is_home),
+        template_id: None,
+    };
+    Pages::new(store, &member(TenantRole::Owner), env).create(None, input).await.unwrap().id
+}
+
+fn worker() -> Scope {
+    Scope::system(Some(tenant(1)), RequestInfo::default())
+}
+
+/// Asks for a deployment and builds it to the end.
+async fn deploy(store: &mut Store, env: &Env, site: SiteId) -> DeploymentId {
+    let (owner, worker) = (member(TenantRole::Owner), worker());
+    let id = Deployments::new(store, &owner, env).request(site).await.unwrap().id;
+    let mut deployments = Deployments::new(store, &worker, env);
+    deployments.begin(site, id).await.unwrap().unwrap();
+    deployments.finish(site, id).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_request_is_stored_with_its_job() {
+    let env = env();
+    let (mut store, scope, site) = store_with_site(&env).await;
+    let nothing = Deployments::new(&mut store, &scope, &env).request(site).await;
+    assert!(matches!(nothing, Err(SitesError::NothingToDeploy)));
+    page(&mut store, &env, "draft", PageStatus::Draft, false).await;
+    let nothing = Deployments::new(&mut store, &scope, &env).request(site).await;
+    assert!(matches!(nothing, Err(SitesError::NothingToDeploy)));
+
+    page(&mut store, &env, "about", PageStatus::Published, false).await;
+    store.events.clear();
+    let mut deployments = Deployments::new(&mut store, &scope, &env);
+    let never = deployments.status(site).await;
+    assert!(matches!(never, Err(SitesError::NotFound("deployment"))));
+    let deployment = deployments.request(site).await.unwrap();
+    assert_eq!((deployment.status, deployment.progress), (DeploymentStatus::Queued, 0));
+    assert!(matches!(deployments.request(site).await, Err(SitesError::DeploymentInProgress)));
+    assert_eq!(deployments.status(site).await.unwrap(), deployment);
+    assert_eq!(deployments.get(site, deployment.id).await.unwrap(), deployment);
+    assert_eq!(deployments.list(site, PageRequest::default()).await.unwrap().total, 1);
+    let job = &store.jobs[0];
+    assert_eq!((job.kind, job.max_attempts, job.request_id.as_str()), ("deployment.build", 5, "request-1"));
+    assert_eq!(job.payload, json!({"siteId": site, "deploymentId": deployment.id}));
+    assert_eq!((store.jobs.len(), store.take_events()), (1, vec!["deployment.created".to_owned()]));
+}
+
+#[tokio::test]
+async fn who_may_deploy() {
+    let env = env();
+    let (mut store, owner, site) = store_with_site(&env).await;
+    page(&mut store, &env, "about", PageStatus::Published, false).await;
+    let unverified = user(Some(tenant(1)), TenantRole::Owner.permissions(), false);
+    let error = Deployments::new(&mut store, &unverified, &env).request(site).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Forbidden, "email_unverified"));
+    let viewer = member(TenantRole::Viewer);
+    let error = Deployments::new(&mut store, &viewer, &env).request(site).await.unwrap_err();
+    assert_eq!(error.code(), "forbidden");
+    let other = user(Some(tenant(2)), TenantRole::Owner.permissions(), true);
+    let mut as_other = Deployments::new(&mut store, &other, &env);
+    assert!(matches!(as_other.request(site).await, Err(SitesError::NotFound("site"))));
+    assert!(matches!(as_other.status(site).await, Err(SitesError::NotFound("site"))));
+    assert!(matches!(as_other.list(site, PageRequest::default()).await, Err(SitesError::NotFound("site"))));
+    store.sites[0].status = SiteStatus::Suspended;
+    let suspended = Deployments::new(&mut store, &owner, &env).request(site).await;
+    assert!(matches!(suspended, Err(SitesError::SiteSuspended)));
+}
+
+#[tokio::test]
+async fn a_build_goes_live_once() {
+    let env = env();
+    let (mut store, scope, site) = store_with_site(&env).await;
+    page(&mut store, &env, "about", PageStatus::Published, false).await;
+    let id = Deployments::new(&mut store, &scope, &env).request(site).await.unwrap().id;
+    store.events.clear();
+    let system = worker();
+    let mut deployments = Deployments::new(&mut store, &system, &env);
+    // The first worker dies after its first step; the second begins anew.
+    deployments.begin(site, id).await.unwrap().unwrap();
+    deployments.progress(site, id, 60).await.unwrap();
+    let parts = deployments.begin(site, id).await.unwrap().unwrap();
+    assert_eq!((parts.deployment.status, parts.deployment.progress), (DeploymentStatus::Building, 0));
+    for (percent, expected) in [(50, 50), (30, 50), (100, 99), (-5, 99)] {
+        deployments.progress(site, id, percent).await.unwrap();
+        assert_eq!(deployments.get(site, id).await.unwrap().progress, expected);
+    }
+    let live = deployments.finish(site, id).await.unwrap();
+    assert_eq!((live.status, live.live_deployment_id), (SiteStatus::Published, Some(id)));
+    let done = deployments.get(site, id).await.unwrap();
+    assert_eq!((done.status, done.progress), (DeploymentStatus::Live, 100));
+    assert!(done.started_at.is_some() && done.finished_at > done.started_at);
+
+    // And a third that runs the job again finds nothing to do.
+    assert_eq!(deployments.finish(site, id).await.unwrap(), live);
+    assert_eq!(deployments.begin(site, id).await.unwrap(), None);
+    deployments.progress(site, id, 10).await.unwrap();
+    deployments.fail(site, id, "too late").await.unwrap();
+    assert_eq!(deployments.get(site, id).await.unwrap(), done);
+    assert_eq!(deployments.begin(site, env.new_id()).await.unwrap(), None);
+    assert_eq!(store.take_events(), ["deployment.started", "deployment.started", "site.deployed"]);
+}
+
+#[tokio::test]
+async fn a_failure_leaves_the_site_as_it_is_and_can_be_tried_again() {
+    let env = env();
+    let (mut store, scope, site) = store_with_site(&env).await;
+    page(&mut store, &env, "about", PageStatus::Published, false).await;
+    let first = deploy(&mut store, &env, site).await;
+    let id = Deployments::new(&mut store, &scope, &env).request(site).await.unwrap().id;
+    let system = worker();
+    let mut deployments = Deployments::new(&mut store, &system, &env);
+    deployments.begin(site, id).await.unwrap().unwrap();
+    deployments.fail(site, id, "The files could not be stored.").await.unwrap();
+    deployments.fail(site, id, "Again.").await.unwrap();
+    let failed = deployments.status(site).await.unwrap();
+    assert_eq!(failed.status, DeploymentStatus::Failed);
+    assert_eq!(failed.error.as_deref(), Some("The files could not be stored."));
+    assert_eq!(store.sites[0].live_deployment_id, Some(first));
+
+    let mut deployments = Deployments::new(&mut store, &system, &env);
+    let parts = deployments.begin(site, id).await.unwrap().unwrap();
+    assert_eq!((parts.deployment.error, parts.deployment.finished_at), (None, None));
+    deployments.finish(site, id).await.unwrap();
+    assert_eq!(store.sites[0].live_deployment_id, Some(id));
+}
+
+#[tokio::test]
+async fn only_a_draft_becomes_published() {
+    let env = env();
+    let (mut store, _, site) = store_with_site(&env).await;
+    page(&mut store, &env, "about", PageStatus::Published, false).await;
+    for status in [SiteStatus::ForSale, SiteStatus::Sold, SiteStatus::Published] {
+        store.sites[0].status = status;
+        deploy(&mut store, &env, site).await;
+        assert_eq!(store.sites[0].status, status);
+    }
+}
+
+#[tokio::test]
+async fn rolling_back_moves_the_site_to_what_was_live() {
+    let env = env();
+    let (mut store, scope, site) = store_with_site(&env).await;
+    page(&mut store, &env, "about", PageStatus::Published, false).await;
+    let first = deploy(&mut store, &env, site).await;
+    let second = deploy(&mut store, &env, site).await;
+    let queued = Deployments::new(&mut store, &scope, &env).request(site).await.unwrap().id;
+    store.events.clear();
+    let mut deployments = Deployments::new(&mut store, &scope, &env);
+    assert!(matches!(deployments.rollback(site, queued).await, Err(SitesError::NotDeployed)));
+    let unknown = deployments.rollback(site, env.new_id()).await;
+    assert!(matches!(unknown, Err(SitesError::NotFound("deployment"))));
+    assert_eq!(deployments.rollback(site, second).await.unwrap().live_deployment_id, Some(second));
+    assert_eq!(deployments.rollback(site, first).await.unwrap().live_deployment_id, Some(first));
+    let event = store.events.pop().unwrap();
+    assert!(store.events.is_empty(), "going to where it is changes nothing");
+    assert_eq!(event.kind, "site.rolled_back");
+    assert_eq!(event.before.unwrap()["liveDeploymentId"], json!(second));
+    assert_eq!(event.after.unwrap()["liveDeploymentId"], json!(first));
+    let viewer = member(TenantRole::Viewer);
+    let denied = Deployments::new(&mut store, &viewer, &env).rollback(site, first).await;
+    assert!(matches!(denied, Err(SitesError::Denied(_))));
+}
+
+#[tokio::test]
+async fn the_snapshot_shows_what_is_published() {
+    let env = env();
+    let (mut store, scope, site) = store_with_site(&env).await;
+    let about = page(&mut store, &env, "about", PageStatus::Published, false).await;
+    let draft = page(&mut store, &env, "draft", PageStatus::Draft, false).await;
+    let start = page(&mut store, &env, "start", PageStatus::Published, true).await;
+    for (id, html, visible) in
+        [(about, "1", true), (about, "hidden", false), (about, "2", true), (draft, "x", true)]
+    {
+        let input = NewSection {
+            kind: Some(SectionType::Text),
+            content: json!({"html": html}),
+            position: None,
+            visible: Some(visible),
+        };
+        Sections::new(&mut store, &scope, &env).create(id, input).await.unwrap();
+    }
+    let mut navigation = Navigation::new(&mut store, &scope, &env);
+    let mut labels: Vec<(&str, Option<PageId>, Option<NavItemId>)> = vec![("about", Some(about), None)];
+    let group = navigation
+        .create(None, NewNavItem { label: "group".to_owned(), ..Default::default() })
+        .await
+        .unwrap();
+    labels.push(("in group", Some(start), Some(group.id)));
+    labels.push(("gone", Some(draft), Some(group.id)));
+    let dead = NewNavItem { label: "dead".to_owned(), page_id: Some(draft), ..Default::default() };
+    let dead = navigation.create(None, dead).await.unwrap();
+    labels.push(("under dead", Some(about), Some(dead.id)));
+    for (label, page_id, parent_id) in labels {
+        let input = NewNavItem { label: label.to_owned(), page_id, parent_id, ..Default::default() };
+        navigation.create(None, input).await.unwrap();
+    }
+    let id = Deployments::new(&mut store, &scope, &env).request(site).await.unwrap().id;
+    store.calls = 0;
+    let system = worker();
+    let parts = Deployments::new(&mut store, &system, &env).begin(site, id).await.unwrap().unwrap();
+    assert_eq!(store.calls, 7, "few queries, whatever the number of pages");
+    let pages: Vec<PageId> = parts.pages.iter().map(|snapshot| snapshot.page.id).collect();
+    assert_eq!(pages, [start, about]);
+    let htmls: Vec<_> =
+        parts.pages[1].sections.iter().map(|section| section.content["html"].clone()).collect();
+    assert_eq!(htmls, [json!("1"), json!("2")]);
+    let shown: Vec<&str> = parts.navigation.iter().map(|item| item.label.as_str()).collect();
+    assert_eq!(shown, ["group", "about", "in group"]);
+}
+
+#[tokio::test]
+async fn the_first_page_of_a_snapshot_answers_at_the_root() {
+    let env = env();
+    let (mut store, ..) = store_with_site(&env).await;
+    for slug in ["old", "index", "home", "start"] {
+        page(&mut store, &env, slug, PageStatus::Published, slug == "start").await;
+    }
+    let site = store.sites[0].clone();
+    let deployment = Deployment {
+        id: env.new_id(),
+        tenant: tenant(1),
+        site_id: site.id,
+        status: DeploymentStatus::Building,
+        progress: 0,
+        error: None,
+        created_at: env.now(),
+        started_at: None,
+        finished_at: None,
+    };
+    let mut pages = store.pages.clone();
+    for expected in
+        [&["start", "old", "index", "home"][..], &["home", "old", "index"], &["index", "old"], &["old"], &[]]
+    {
+        let parts =
+            SnapshotParts::assemble(site.clone(), deployment.clone(), pages.clone(), Vec::new(), Vec::new());
+        let slugs: Vec<&str> = parts.pages.iter().map(|snapshot| snapshot.page.slug.as_str()).collect();
+        assert_eq!(slugs, expected);
+        // Without the first one, the next rule applies.
+        pages.retain(|page| Some(&page.slug.as_str()) != expected.first());
+    }
+}

@@ -1,0 +1,162 @@
+//! The use cases of deployments that customers call.
+
+use portico_kernel::{
+    DeploymentId, Env, Event, NewJob, Page as List, PageRequest, Permission, Scope, SiteId, StoreError,
+    TenantId,
+};
+use serde_json::json;
+
+use super::{Deployment, DeploymentStatus};
+use crate::{
+    SitesError,
+    page::PageStatus,
+    ports::{PageFilter, SiteRepositories},
+    site::{self, Site, SiteStatus},
+};
+
+/// How often a worker tries to build a deployment.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// The use cases of deployments, inside one unit of work. Those of the worker are `begin`, `progress`, `finish` and `fail`.
+pub struct Deployments<'a> {
+    pub(super) repositories: &'a mut dyn SiteRepositories,
+    pub(super) scope: &'a Scope,
+    pub(super) env: &'a Env,
+}
+
+impl<'a> Deployments<'a> {
+    /// The use cases for this caller.
+    pub fn new(repositories: &'a mut dyn SiteRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Asks for a deployment of the site's published pages; a job builds it.
+    ///
+    /// # Errors
+    /// `Denied`, also while the caller's address is not verified; `NotFound`; `SiteSuspended`; `NothingToDeploy`;
+    /// `DeploymentInProgress`.
+    pub async fn request(&mut self, site: SiteId) -> Result<Deployment, SitesError> {
+        let tenant = self.scope.require(Permission::SitesDeploy)?;
+        self.scope.require_verified()?;
+        self.active_site(tenant, site).await?;
+        let filter = PageFilter { status: Some(PageStatus::Published), ..PageFilter::default() };
+        let one = PageRequest { page: 1, limit: 1 };
+        if self.repositories.pages().list(tenant, site, filter, one).await?.total == 0 {
+            return Err(SitesError::NothingToDeploy);
+        }
+        let now = self.env.now();
+        let deployment = Deployment {
+            id: self.env.new_id(),
+            tenant,
+            site_id: site,
+            status: DeploymentStatus::Queued,
+            progress: 0,
+            error: None,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+        };
+        self.repositories.deployments().insert(&deployment).await.map_err(|error| match error {
+            StoreError::Conflict(_) => SitesError::DeploymentInProgress,
+            StoreError::MissingReference(_) => SitesError::NotFound("site"),
+            error => SitesError::Store(error),
+        })?;
+        self.append(self.event("deployment.created", deployment.id).after(&deployment)).await?;
+        let job = NewJob {
+            id: self.env.new_id(),
+            kind: "deployment.build",
+            payload: json!({"siteId": site, "deploymentId": deployment.id}),
+            tenant,
+            run_at: now,
+            max_attempts: MAX_ATTEMPTS,
+            request_id: self.scope.request.id.clone(),
+        };
+        self.repositories.jobs().enqueue(job).await?;
+        Ok(deployment)
+    }
+
+    /// The site's latest deployment.
+    ///
+    /// # Errors
+    /// `NotFound` (site, or deployment when the site was never deployed).
+    pub async fn status(&mut self, site: SiteId) -> Result<Deployment, SitesError> {
+        let tenant = self.scope.require(Permission::SitesRead)?;
+        if let Some(deployment) = self.repositories.deployments().latest(tenant, site).await? {
+            return Ok(deployment);
+        }
+        site::find(self.repositories, tenant, site).await?;
+        Err(SitesError::NotFound("deployment"))
+    }
+
+    /// The deployment.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&mut self, site: SiteId, id: DeploymentId) -> Result<Deployment, SitesError> {
+        let tenant = self.scope.require(Permission::SitesRead)?;
+        self.find(tenant, site, id).await?.ok_or(SitesError::NotFound("deployment"))
+    }
+
+    /// The site's deployments, newest first.
+    ///
+    /// # Errors
+    /// `NotFound` (site).
+    pub async fn list(&mut self, site: SiteId, page: PageRequest) -> Result<List<Deployment>, SitesError> {
+        let tenant = self.scope.require(Permission::SitesRead)?;
+        let list = self.repositories.deployments().list(tenant, site, page).await?;
+        if list.total == 0 {
+            site::find(self.repositories, tenant, site).await?;
+        }
+        Ok(list)
+    }
+
+    /// Switches the site over to an earlier deployment. Switching to the one that is live changes nothing.
+    ///
+    /// # Errors
+    /// `Denied`, also while the caller's address is not verified; `NotFound`; `NotDeployed`; `SiteSuspended`.
+    pub async fn rollback(&mut self, site: SiteId, id: DeploymentId) -> Result<Site, SitesError> {
+        let tenant = self.scope.require(Permission::SitesDeploy)?;
+        self.scope.require_verified()?;
+        let before = self.active_site(tenant, site).await?;
+        let deployment = self.find(tenant, site, id).await?.ok_or(SitesError::NotFound("deployment"))?;
+        if deployment.status != DeploymentStatus::Live {
+            return Err(SitesError::NotDeployed);
+        }
+        if before.live_deployment_id == Some(id) {
+            return Ok(before);
+        }
+        let mut after = Site { live_deployment_id: Some(id), updated_at: self.env.now(), ..before.clone() };
+        self.repositories.sites().update(&after).await?;
+        after.version += 1;
+        let event = Event::new(self.env, self.scope, "site.rolled_back", site.uuid());
+        self.append(event.before(&before).after(&after)).await?;
+        Ok(after)
+    }
+
+    /// The site, given that it is not suspended.
+    pub(super) async fn active_site(&mut self, tenant: TenantId, id: SiteId) -> Result<Site, SitesError> {
+        let site = site::find(self.repositories, tenant, id).await?;
+        if site.status == SiteStatus::Suspended { Err(SitesError::SiteSuspended) } else { Ok(site) }
+    }
+
+    pub(super) async fn find(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        id: DeploymentId,
+    ) -> Result<Option<Deployment>, SitesError> {
+        Ok(self.repositories.deployments().find(tenant, site, id).await?)
+    }
+
+    pub(super) fn event(&self, kind: &'static str, id: DeploymentId) -> Event {
+        Event::new(self.env, self.scope, kind, id.uuid())
+    }
+
+    pub(super) async fn append(&mut self, event: Event) -> Result<(), SitesError> {
+        Ok(self.repositories.events().append(event).await?)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

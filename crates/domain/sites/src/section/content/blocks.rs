@@ -1,0 +1,169 @@
+//! Content of sections that are one block: hero, text, contact, call to action, HTML.
+
+use serde::{Deserialize, Serialize};
+
+use super::fields::Fields;
+use crate::rich_text::MAX_RICH_TEXT;
+
+/// The most characters of a heading.
+pub(super) const MAX_HEADING: usize = 200;
+/// The most characters of a short text below a heading.
+pub(super) const MAX_LEAD: usize = 600;
+/// The most characters of a button.
+pub(super) const MAX_LABEL: usize = 80;
+/// The most characters of a description of a picture.
+pub(super) const MAX_ALT: usize = 300;
+
+/// Content of a `hero` section.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeroContent {
+    /// What the page is about.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub heading: String,
+    /// A sentence or two below it.
+    pub subheading: Option<String>,
+    /// Picture: `https:` address, or a path on the site.
+    pub image_url: Option<String>,
+    /// What the picture shows, for those who do not see it.
+    pub image_alt: Option<String>,
+    /// What the button says. Together with `ctaUrl`.
+    pub cta_label: Option<String>,
+    /// Where the button leads.
+    pub cta_url: Option<String>,
+}
+
+impl HeroContent {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        let (cta_label, cta_url) = fields.button("ctaLabel", "ctaUrl");
+        Self {
+            heading: fields.text("heading", MAX_HEADING),
+            subheading: fields.optional_text("subheading", MAX_LEAD),
+            image_url: fields.optional_image_source("imageUrl"),
+            image_alt: fields.optional_text("imageAlt", MAX_ALT),
+            cta_label,
+            cta_url,
+        }
+    }
+}
+
+/// Content of a `text` section.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TextContent {
+    /// Heading.
+    pub heading: Option<String>,
+    /// Rich text; sanitised HTML.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub html: String,
+}
+
+impl TextContent {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            heading: fields.optional_text("heading", MAX_HEADING),
+            html: fields.html("html", MAX_RICH_TEXT),
+        }
+    }
+}
+
+/// Content of a `contact` section. At least one way to get in touch is named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ContactContent {
+    /// Heading.
+    pub heading: Option<String>,
+    /// A sentence or two below it.
+    pub text: Option<String>,
+    /// Email address.
+    pub email: Option<String>,
+    /// Phone number, as people write it.
+    pub phone: Option<String>,
+    /// Postal address; may have several lines.
+    pub address: Option<String>,
+    /// When somebody is there; may have several lines.
+    pub hours: Option<String>,
+}
+
+impl ContactContent {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        let content = Self {
+            heading: fields.optional_text("heading", MAX_HEADING),
+            text: fields.optional_text("text", MAX_LEAD),
+            email: fields.optional_text("email", 254),
+            phone: fields.optional_text("phone", 40),
+            address: fields.optional_text("address", 300),
+            hours: fields.optional_text("hours", 500),
+        };
+        if content.email.as_deref().is_some_and(|email| !looks_like_email(email)) {
+            fields.add("email", "invalid_email", "This is not an email address.");
+        }
+        let phone_characters = |phone: &str| {
+            phone.chars().all(|c| c.is_ascii_digit() || "+-./() ".contains(c))
+                && phone.chars().any(|c| c.is_ascii_digit())
+        };
+        if content.phone.as_deref().is_some_and(|phone| !phone_characters(phone)) {
+            fields.add("phone", "invalid_phone", "Use digits, spaces and the characters + - . / ( ).");
+        }
+        let ways = [&content.email, &content.phone, &content.address];
+        if ways.iter().all(|way| way.is_none()) {
+            fields.add("email", "required", "Give an email address, a phone number or an address.");
+        }
+        content
+    }
+}
+
+/// It goes into a `mailto:` link, so it must not be anything else in disguise; whether it is reachable is the customer's affair.
+fn looks_like_email(text: &str) -> bool {
+    text.rsplit_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.')
+    }) && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"'`\\?&#%:;,()[]/".contains(c))
+}
+
+/// Content of a `cta` section.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CtaContent {
+    /// What it calls for.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub heading: String,
+    /// A sentence or two below it.
+    pub text: Option<String>,
+    /// What the button says.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub label: String,
+    /// Where the button leads.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub url: String,
+}
+
+impl CtaContent {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            heading: fields.text("heading", MAX_HEADING),
+            text: fields.optional_text("text", MAX_LEAD),
+            label: fields.text("label", MAX_LABEL),
+            url: fields.link("url"),
+        }
+    }
+}
+
+/// Content of an `html` section.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HtmlContent {
+    /// Sanitised HTML.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub html: String,
+}
+
+impl HtmlContent {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        Self { html: fields.html("html", MAX_RICH_TEXT) }
+    }
+}

@@ -1,0 +1,421 @@
+//! Repositories in memory, for the tests of the use cases. They keep the promises of the ports that the use cases rely on.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use portico_kernel::{
+    Actor, Clock, DeploymentId, Env, Event, EventLog, JobQueue, NavItemId, NewJob, Outbox, Page as List,
+    PageId, PageRequest, Permissions, PlatformRole, Random, RequestInfo, Scope, SectionId, SiteId,
+    StoreError, TenantId, TenantRole, Timestamp,
+};
+
+use crate::{
+    deployment::{Deployment, DeploymentStatus},
+    navigation::NavItem,
+    page::{Page, PageStatus},
+    ports::*,
+    section::Section,
+    site::{Site, SiteStatus},
+};
+
+/// Everything that was stored, in the order in which it was.
+#[derive(Default)]
+pub(crate) struct Store {
+    pub sites: Vec<Site>,
+    pub pages: Vec<Page>,
+    pub sections: Vec<Section>,
+    pub items: Vec<NavItem>,
+    pub deployments: Vec<Deployment>,
+    pub events: Vec<Event>,
+    pub jobs: Vec<NewJob>,
+    /// How many calls of repositories there were.
+    pub calls: usize,
+}
+
+impl Store {
+    /// The kinds of the events so far; they are taken out.
+    pub fn take_events(&mut self) -> Vec<String> {
+        self.events.drain(..).map(|event| event.kind.into_owned()).collect()
+    }
+}
+
+struct View<'c>(&'c mut Store);
+
+impl Outbox for Store {
+    fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
+        Box::new(View(self))
+    }
+}
+
+impl SiteRepositories for Store {
+    fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn pages<'c>(&'c mut self) -> Box<dyn PageRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn sections<'c>(&'c mut self) -> Box<dyn SectionRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn navigation<'c>(&'c mut self) -> Box<dyn NavigationRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn deployments<'c>(&'c mut self) -> Box<dyn DeploymentRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+}
+
+#[async_trait]
+impl EventLog for View<'_> {
+    async fn append(&mut self, event: Event) -> Result<(), StoreError> {
+        self.0.events.push(event);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl JobQueue for View<'_> {
+    async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
+        self.0.jobs.push(job);
+        Ok(())
+    }
+}
+
+fn conflict<T>(name: &str) -> Result<T, StoreError> {
+    Err(StoreError::Conflict(name.to_owned()))
+}
+
+fn missing<T>(name: &str) -> Result<T, StoreError> {
+    Err(StoreError::MissingReference(name.to_owned()))
+}
+
+fn page_of<T>(items: Vec<T>, request: PageRequest) -> List<T> {
+    let total = items.len() as u64;
+    let shown = items.into_iter().skip(request.offset() as usize).take(request.limit as usize);
+    List::new(shown.collect(), request, total)
+}
+
+/// Replaces the stored thing, given that it has the version that the new one was made from.
+fn replace<T: Clone>(
+    stored: &mut [T],
+    is_it: impl Fn(&T) -> bool,
+    version: impl Fn(&mut T) -> &mut i64,
+    new: &T,
+) -> Result<(), StoreError> {
+    let mut new = new.clone();
+    let place = stored.iter_mut().find(|other| is_it(other)).ok_or(StoreError::Stale)?;
+    if *version(place) != *version(&mut new) {
+        return Err(StoreError::Stale);
+    }
+    *version(&mut new) += 1;
+    *place = new;
+    Ok(())
+}
+
+#[async_trait]
+impl SiteRepository for View<'_> {
+    async fn insert(&mut self, site: &Site) -> Result<(), StoreError> {
+        if self.0.sites.iter().any(|other| other.subdomain == site.subdomain) {
+            return conflict("subdomains");
+        }
+        self.0.sites.push(site.clone());
+        Ok(())
+    }
+    async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
+        Ok(self.0.sites.iter().find(|site| site.tenant_id == tenant && site.id == id).cloned())
+    }
+    async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
+        Ok(self.0.sites.iter().find(|site| site.tenant_id == tenant).map(|site| site.id))
+    }
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        filter: SiteFilter,
+        page: PageRequest,
+    ) -> Result<List<Site>, StoreError> {
+        let mine = self.0.sites.iter().filter(|site| site.tenant_id == tenant);
+        let found = mine.filter(|site| filter.status.is_none_or(|status| site.status == status));
+        Ok(page_of(found.cloned().collect(), page))
+    }
+    async fn update(&mut self, site: &Site) -> Result<(), StoreError> {
+        if self.0.sites.iter().any(|other| other.id != site.id && other.subdomain == site.subdomain) {
+            return conflict("subdomains");
+        }
+        replace(&mut self.0.sites, |other| other.id == site.id, |site| &mut site.version, site)
+    }
+    async fn delete(&mut self, tenant: TenantId, id: SiteId) -> Result<bool, StoreError> {
+        let before = self.0.sites.len();
+        self.0.sites.retain(|site| (site.tenant_id, site.id) != (tenant, id));
+        Ok(self.0.sites.len() < before)
+    }
+    async fn live_at(&mut self, subdomain: &str) -> Result<Option<LiveSite>, StoreError> {
+        let site = self.0.sites.iter().find(|site| site.subdomain == subdomain);
+        Ok(site.filter(|site| site.status != SiteStatus::Suspended).and_then(|site| {
+            let deployment = site.live_deployment_id?;
+            Some(LiveSite { tenant: site.tenant_id, site: site.id, deployment })
+        }))
+    }
+}
+
+#[async_trait]
+impl PageRepository for View<'_> {
+    async fn insert(&mut self, page: &Page) -> Result<(), StoreError> {
+        if !self.0.sites.iter().any(|site| site.tenant_id == page.tenant && site.id == page.site_id) {
+            return missing("pages_site");
+        }
+        if self.0.pages.iter().any(|other| other.site_id == page.site_id && other.slug == page.slug) {
+            return conflict("pages_slug");
+        }
+        self.0.pages.push(page.clone());
+        Ok(())
+    }
+    async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError> {
+        Ok(self.0.pages.iter().find(|page| page.tenant == tenant && page.id == id).cloned())
+    }
+    async fn lock(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError> {
+        PageRepository::find(self, tenant, id).await
+    }
+    async fn by_slug<'s>(
+        &mut self,
+        tenant: TenantId,
+        site: Option<SiteId>,
+        slug: &'s str,
+    ) -> Result<Option<Page>, StoreError> {
+        let site = site.or(self.primary(tenant).await?);
+        let mut mine = self.0.pages.iter().filter(|page| page.tenant == tenant);
+        Ok(mine.find(|page| Some(page.site_id) == site && page.slug == slug).cloned())
+    }
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        filter: PageFilter,
+        page: PageRequest,
+    ) -> Result<List<Page>, StoreError> {
+        let mine = self.0.pages.iter().filter(|page| page.tenant == tenant && page.site_id == site);
+        let found = mine.filter(|page| filter.status.is_none_or(|status| page.status == status));
+        Ok(page_of(found.cloned().collect(), page))
+    }
+    async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError> {
+        let mine = self.0.pages.iter().filter(|page| page.tenant == tenant && page.site_id == site);
+        Ok(mine.filter(|page| page.status == PageStatus::Published).cloned().collect())
+    }
+    async fn slugs_like<'s>(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        base: &'s str,
+    ) -> Result<Vec<String>, StoreError> {
+        let mine = self.0.pages.iter().filter(|page| page.tenant == tenant && page.site_id == site);
+        let like = |slug: &str| slug == base || slug.starts_with(&format!("{base}-"));
+        Ok(mine.map(|page| page.slug.clone()).filter(|slug| like(slug)).collect())
+    }
+    async fn update(&mut self, page: &Page) -> Result<(), StoreError> {
+        let clash =
+            |other: &Page| other.id != page.id && other.site_id == page.site_id && other.slug == page.slug;
+        if self.0.pages.iter().any(clash) {
+            return conflict("pages_slug");
+        }
+        replace(&mut self.0.pages, |other| other.id == page.id, |page| &mut page.version, page)
+    }
+    async fn clear_home(&mut self, tenant: TenantId, site: SiteId) -> Result<(), StoreError> {
+        for page in self.0.pages.iter_mut().filter(|page| page.tenant == tenant && page.site_id == site) {
+            page.is_home = false;
+        }
+        Ok(())
+    }
+    async fn delete(&mut self, tenant: TenantId, id: PageId) -> Result<bool, StoreError> {
+        let before = self.0.pages.len();
+        self.0.pages.retain(|page| (page.tenant, page.id) != (tenant, id));
+        self.0.sections.retain(|section| section.page_id != id);
+        Ok(self.0.pages.len() < before)
+    }
+}
+
+#[async_trait]
+impl SectionRepository for View<'_> {
+    async fn insert(&mut self, sections: &[Section]) -> Result<(), StoreError> {
+        for section in sections {
+            if !self.0.pages.iter().any(|page| page.id == section.page_id) {
+                return missing("sections_page");
+            }
+            let same_place =
+                |other: &Section| other.page_id == section.page_id && other.position == section.position;
+            if self.0.sections.iter().any(same_place) {
+                return conflict("sections_position");
+            }
+            self.0.sections.push(section.clone());
+        }
+        Ok(())
+    }
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        page: PageId,
+        id: SectionId,
+    ) -> Result<Option<Section>, StoreError> {
+        let mut mine = self.0.sections.iter().filter(|section| section.tenant == tenant);
+        Ok(mine.find(|section| section.page_id == page && section.id == id).cloned())
+    }
+    async fn list(&mut self, tenant: TenantId, page: PageId) -> Result<Vec<Section>, StoreError> {
+        let mine =
+            self.0.sections.iter().filter(|section| section.tenant == tenant && section.page_id == page);
+        let mut sections: Vec<Section> = mine.cloned().collect();
+        sections.sort_by_key(|section| section.position);
+        Ok(sections)
+    }
+    async fn published(&mut self, tenant: TenantId, _: SiteId) -> Result<Vec<Section>, StoreError> {
+        Ok(self
+            .0
+            .sections
+            .iter()
+            .filter(|section| section.tenant == tenant && section.visible)
+            .cloned()
+            .collect())
+    }
+    async fn update(&mut self, section: &Section) -> Result<(), StoreError> {
+        replace(&mut self.0.sections, |other| other.id == section.id, |section| &mut section.version, section)
+    }
+    async fn delete(&mut self, tenant: TenantId, page: PageId, ids: &[SectionId]) -> Result<(), StoreError> {
+        let goes = |s: &Section| s.tenant == tenant && s.page_id == page && ids.contains(&s.id);
+        self.0.sections.retain(|section| !goes(section));
+        Ok(())
+    }
+    async fn order(&mut self, tenant: TenantId, page: PageId, ids: &[SectionId]) -> Result<(), StoreError> {
+        let mine = self.0.sections.iter_mut().filter(|s| s.tenant == tenant && s.page_id == page);
+        for section in mine {
+            let position = ids.iter().position(|id| *id == section.id);
+            section.position = position.ok_or(StoreError::Stale)? as i32;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl NavigationRepository for View<'_> {
+    async fn insert(&mut self, item: &NavItem) -> Result<(), StoreError> {
+        self.0.items.push(item.clone());
+        Ok(())
+    }
+    async fn find(&mut self, tenant: TenantId, id: NavItemId) -> Result<Option<NavItem>, StoreError> {
+        Ok(self.0.items.iter().find(|item| item.tenant == tenant && item.id == id).cloned())
+    }
+    async fn list(&mut self, tenant: TenantId, site: SiteId, _: bool) -> Result<Vec<NavItem>, StoreError> {
+        let mine = self.0.items.iter().filter(|item| item.tenant == tenant && item.site_id == site);
+        let mut items: Vec<NavItem> = mine.cloned().collect();
+        items.sort_by_key(|item| (item.parent_id, item.position));
+        Ok(items)
+    }
+    async fn update(&mut self, item: &NavItem) -> Result<(), StoreError> {
+        replace(&mut self.0.items, |other| other.id == item.id, |item| &mut item.version, item)
+    }
+    async fn delete(&mut self, _: TenantId, id: NavItemId) -> Result<bool, StoreError> {
+        let mut gone = vec![id];
+        while let Some(item) = self.0.items.iter().find(|item| {
+            item.parent_id.is_some_and(|parent| gone.contains(&parent)) && !gone.contains(&item.id)
+        }) {
+            gone.push(item.id);
+        }
+        let before = self.0.items.len();
+        self.0.items.retain(|item| !gone.contains(&item.id));
+        Ok(self.0.items.len() < before)
+    }
+}
+
+#[async_trait]
+impl DeploymentRepository for View<'_> {
+    async fn insert(&mut self, deployment: &Deployment) -> Result<(), StoreError> {
+        let busy = |other: &Deployment| {
+            other.site_id == deployment.site_id
+                && matches!(other.status, DeploymentStatus::Queued | DeploymentStatus::Building)
+        };
+        if self.0.deployments.iter().any(busy) {
+            return conflict("deployments_busy");
+        }
+        self.0.deployments.push(deployment.clone());
+        Ok(())
+    }
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        id: DeploymentId,
+    ) -> Result<Option<Deployment>, StoreError> {
+        let mut mine = self.0.deployments.iter().filter(|deployment| deployment.tenant == tenant);
+        Ok(mine.find(|deployment| deployment.site_id == site && deployment.id == id).cloned())
+    }
+    async fn latest(&mut self, tenant: TenantId, site: SiteId) -> Result<Option<Deployment>, StoreError> {
+        let mut mine = self.0.deployments.iter().rev().filter(|deployment| deployment.tenant == tenant);
+        Ok(mine.find(|deployment| deployment.site_id == site).cloned())
+    }
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        page: PageRequest,
+    ) -> Result<List<Deployment>, StoreError> {
+        let mine = self.0.deployments.iter().rev().filter(|d| d.tenant == tenant && d.site_id == site);
+        Ok(page_of(mine.cloned().collect(), page))
+    }
+    async fn update(&mut self, deployment: &Deployment) -> Result<(), StoreError> {
+        let stored = self.0.deployments.iter_mut().find(|other| other.id == deployment.id);
+        *stored.ok_or(StoreError::Stale)? = deployment.clone();
+        Ok(())
+    }
+}
+
+/// A clock that moves on by a second whenever it is read, and bytes that count.
+struct Counter(AtomicU64);
+
+impl Clock for Counter {
+    fn now(&self) -> Timestamp {
+        let seconds = self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp::from_unix_seconds(1_800_000_000 + seconds as i64).unwrap()
+    }
+}
+
+impl Random for Counter {
+    fn fill(&self, buffer: &mut [u8]) {
+        let number = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let last = buffer.len();
+        for (offset, byte) in buffer.iter_mut().enumerate() {
+            *byte = if last - offset <= 8 { number[8 - (last - offset)] } else { 0 };
+        }
+    }
+}
+
+/// Time and randomness that repeat.
+pub(crate) fn env() -> Env {
+    Env::new(Arc::new(Counter(AtomicU64::new(0))), Arc::new(Counter(AtomicU64::new(0))))
+}
+
+/// A tenant of this number.
+pub(crate) fn tenant(number: u8) -> TenantId {
+    format!("00000000-0000-7000-8000-0000000000{number:02x}").parse().unwrap()
+}
+
+/// A verified member of tenant 1 with this role.
+pub(crate) fn member(role: TenantRole) -> Scope {
+    user(Some(tenant(1)), role.permissions(), true)
+}
+
+/// Somebody with these permissions.
+pub(crate) fn user(tenant: Option<TenantId>, permissions: Permissions, email_verified: bool) -> Scope {
+    let env = env();
+    let actor =
+        Actor::User { id: env.new_id(), session: env.new_id(), email_verified, role: PlatformRole::Customer };
+    let request = RequestInfo { id: "request-1".to_owned(), ..RequestInfo::default() };
+    Scope::user(actor, tenant, permissions, request)
+}

@@ -1,0 +1,237 @@
+//! The rules about who may depend on whom, read from `cargo metadata` and from our manifests.
+//!
+//! They keep the business rules free of databases, HTTP and each other. `docs/architecture.md` explains them.
+
+#![allow(clippy::unwrap_used, reason = "a test; the lint spares only functions marked #[test]")]
+
+use std::{collections::BTreeSet, path::PathBuf, process::Command};
+
+use serde_json::Value;
+
+/// The libraries that a domain crate may use: computation only, no I/O. ADR 0009 tells how one gets on the list.
+const PURE_LIBRARIES: [&str; 13] = [
+    "ammonia",
+    "async-trait",
+    "email_address",
+    "futures-util",
+    "mockall",
+    "secrecy",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "time",
+    "url",
+    "utoipa",
+    "uuid",
+];
+
+/// Libraries that speak to the outside, and the crates of ours that may use them outside of tests.
+const OWNED_LIBRARIES: [(&str, &[&str]); 9] = [
+    ("sea-orm", &["portico-sql", "portico-migrations", "portico-testkit", "portico-bench"]),
+    ("sea-orm-migration", &["portico-sql", "portico-migrations", "portico-testkit", "portico-bench"]),
+    ("sqlx", &["portico-sql", "portico-migrations", "portico-testkit", "portico-bench"]),
+    ("argon2", &["portico-security"]),
+    ("jsonwebtoken", &["portico-security"]),
+    ("lettre", &["portico-email"]),
+    ("object_store", &["portico-storage"]),
+    ("actix-web", &["portico", "portico-testkit", "portico-bench"]),
+    ("reqwest", &["portico-testkit", "portico-bench"]),
+];
+
+/// What must not get into any build: a second TLS stack, a second crypto provider, GPL. Also in `deny.toml`.
+const BANNED: [&str; 5] = ["openssl", "openssl-sys", "native-tls", "ring", "actix-governor"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    Kernel,
+    Domain,
+    Adapter,
+    App,
+    Migrations,
+    Development,
+}
+
+struct Member {
+    name: String,
+    layer: Layer,
+    manifest: toml::Table,
+    /// Name and kind (`normal`, `dev`, `build`) of every direct dependency.
+    dependencies: Vec<(String, String)>,
+}
+
+impl Member {
+    fn depends_on(&self, kinds: &[&str]) -> BTreeSet<&str> {
+        let wanted = self.dependencies.iter().filter(|(_, kind)| kinds.contains(&kind.as_str()));
+        wanted.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn table(path: &str) -> toml::Table {
+    std::fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+fn members() -> Vec<Member> {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--format-version=1", "--no-deps"])).unwrap();
+    let root = root();
+    let text = |value: &Value| value.as_str().unwrap_or("normal").to_owned();
+    let members: Vec<_> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let path = text(&package["manifest_path"]);
+            let folder = PathBuf::from(&path).strip_prefix(&root).unwrap().display().to_string();
+            let layer = match folder.as_str() {
+                "crates/kernel/Cargo.toml" => Layer::Kernel,
+                "crates/app/Cargo.toml" => Layer::App,
+                "migrations/Cargo.toml" => Layer::Migrations,
+                "crates/testkit/Cargo.toml" | "crates/bench/Cargo.toml" => Layer::Development,
+                path if path.starts_with("crates/domain/") => Layer::Domain,
+                path if path.starts_with("crates/adapters/") => Layer::Adapter,
+                other => panic!("{other} belongs to no layer; say here which rules it follows"),
+            };
+            let dependencies = package["dependencies"].as_array().unwrap();
+            Member {
+                name: text(&package["name"]),
+                layer,
+                manifest: table(&path),
+                dependencies: dependencies.iter().map(|d| (text(&d["name"]), text(&d["kind"]))).collect(),
+            }
+        })
+        .collect();
+    for layer in
+        [Layer::Kernel, Layer::Domain, Layer::Adapter, Layer::App, Layer::Migrations, Layer::Development]
+    {
+        assert!(members.iter().any(|member| member.layer == layer), "no crate in the layer {layer:?}");
+    }
+    members
+}
+
+fn names(members: &[Member], layers: &[Layer]) -> BTreeSet<String> {
+    members.iter().filter(|member| layers.contains(&member.layer)).map(|member| member.name.clone()).collect()
+}
+
+#[test]
+fn the_kernel_depends_on_nothing_of_ours() {
+    for member in members().iter().filter(|member| member.layer == Layer::Kernel) {
+        for name in member.depends_on(&["normal", "build", "dev"]) {
+            assert!(!name.starts_with("portico"), "{} depends on {name}", member.name);
+        }
+    }
+}
+
+#[test]
+fn domain_crates_depend_on_the_kernel_and_pure_libraries_only() {
+    let members = members();
+    let ours = names(&members, &[Layer::Domain, Layer::Adapter, Layer::App, Layer::Migrations]);
+    for member in members.iter().filter(|member| member.layer == Layer::Domain) {
+        for name in member.depends_on(&["normal", "build"]) {
+            assert!(
+                name == "portico-kernel" || PURE_LIBRARIES.contains(&name),
+                "{} depends on {name}; if that library does no I/O, see ADR 0009",
+                member.name
+            );
+        }
+        for name in member.depends_on(&["dev"]) {
+            assert!(
+                name == member.name || !ours.contains(name),
+                "the tests of {} depend on {name}",
+                member.name
+            );
+        }
+    }
+}
+
+#[test]
+fn adapters_depend_neither_on_each_other_nor_on_the_app() {
+    let members = members();
+    let forbidden = names(&members, &[Layer::Adapter, Layer::App]);
+    for member in members.iter().filter(|member| member.layer == Layer::Adapter) {
+        for name in member.depends_on(&["normal", "build"]) {
+            assert!(!forbidden.contains(name), "{} depends on {name}", member.name);
+        }
+    }
+}
+
+#[test]
+fn crates_for_development_stay_out_of_the_product() {
+    let members = members();
+    let development = names(&members, &[Layer::Development]);
+    for member in members.iter().filter(|member| member.layer != Layer::Development) {
+        for name in member.depends_on(&["normal", "build"]) {
+            assert!(!development.contains(name), "{} depends on {name}", member.name);
+        }
+    }
+}
+
+#[test]
+fn libraries_that_reach_outside_are_used_in_one_place() {
+    for member in &members() {
+        for name in member.depends_on(&["normal", "build"]) {
+            if let Some((_, owners)) = OWNED_LIBRARIES.iter().find(|(library, _)| *library == name) {
+                assert!(
+                    owners.contains(&member.name.as_str()),
+                    "{} depends on {name}: only {owners:?} may",
+                    member.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crate_follows_the_lints_of_the_workspace_and_those_forbid_unsafe_code() {
+    let workspace = table(root().join("Cargo.toml").to_str().unwrap());
+    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    for member in &members() {
+        let inherited = member.manifest.get("lints").and_then(|lints| lints.get("workspace"));
+        assert_eq!(inherited.and_then(toml::Value::as_bool), Some(true), "[lints] of {}", member.name);
+    }
+}
+
+#[test]
+fn versions_of_dependencies_are_named_once_in_the_workspace() {
+    for member in &members() {
+        let targets = member.manifest.get("target").and_then(toml::Value::as_table);
+        let tables =
+            targets.into_iter().flat_map(|targets| targets.values().filter_map(toml::Value::as_table));
+        for manifest in tables.chain([&member.manifest]) {
+            for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+                for (name, dependency) in
+                    manifest.get(section).and_then(toml::Value::as_table).into_iter().flatten()
+                {
+                    let inherited = dependency.get("workspace").and_then(toml::Value::as_bool) == Some(true);
+                    // A crate that uses its own mocks in its tests names itself by path.
+                    let itself = *name == member.name && dependency.get("version").is_none();
+                    assert!(inherited || itself, "{name} in {} must be `workspace = true`", member.name);
+                }
+            }
+        }
+    }
+}
+
+/// `cargo tree` and not `cargo metadata`: only the former leaves out what the lock file names but no feature turns on.
+#[test]
+fn banned_crates_are_in_no_build() {
+    let tree =
+        cargo(&["tree", "--workspace", "--all-features", "--target=all", "--prefix=none", "--format={p}"]);
+    let built: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(built.contains("portico-kernel"), "the tree was not read");
+    for name in BANNED {
+        assert!(
+            !built.contains(name),
+            "{name} is in the build; `cargo tree -i {name} --target all` tells through whom"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! A migrated database for each test, on SQLite and on Postgres.
+
+use std::{
+    path::{Path, PathBuf},
+    process, thread,
+    time::Duration,
+};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use portico_sql::{SqlStore, StoreOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::sync::OnceCell;
+use url::Url;
+
+/// Names the server to make databases on; `scripts/test` starts one and sets it.
+const SERVER: &str = "PORTICO_TEST_POSTGRES_URL";
+
+/// How long a test waits for a connection or a lock: a loaded machine is slow, not wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `test` on SQLite, then on Postgres.
+///
+/// # Panics
+/// When no Postgres server is there. A test that silently runs on one database only is worth less than a failed one.
+pub async fn on_each_database(test: impl AsyncFn(&TestDatabase)) {
+    // Output of a test is shown when it fails: the last line tells on which database.
+    eprintln!("on SQLite");
+    let database = TestDatabase::sqlite().await;
+    test(&database).await;
+    database.close().await;
+    eprintln!("on Postgres");
+    let database = TestDatabase::postgres().await;
+    test(&database).await;
+    database.close().await;
+}
+
+/// A migrated, empty database that nobody else uses. Gone when dropped.
+pub struct TestDatabase {
+    store: SqlStore,
+    url: String,
+    // Last, so that it goes after the connections.
+    _remains: Remains,
+}
+
+/// What is left of a database when its connections are closed.
+enum Remains {
+    Directory(PathBuf),
+    Database(String),
+}
+
+impl TestDatabase {
+    /// A file in a directory of its own.
+    pub async fn sqlite() -> Self {
+        let directory = std::env::temp_dir().join(unique_name());
+        std::fs::create_dir(&directory).expect("the temporary directory can be written to");
+        let url = format!("sqlite://{}", directory.join("portico.db").display());
+        let remains = Remains::Directory(directory);
+        let store = connect(&url).await;
+        store.migrate().await.expect("the migrations run on SQLite");
+        Self { store, url, _remains: remains }
+    }
+
+    /// A copy of a database that is migrated once for each process.
+    ///
+    /// # Panics
+    /// When no Postgres server is there.
+    pub async fn postgres() -> Self {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(migrated_template).await;
+        let name = unique_name();
+        administer(&[format!(r#"create database "{name}" template "{template}""#)]).await;
+        let url = database_url(&name);
+        let remains = Remains::Database(name);
+        Self { store: connect(&url).await, url, _remains: remains }
+    }
+
+    /// The store over it.
+    pub fn store(&self) -> &SqlStore {
+        &self.store
+    }
+
+    /// Its address, for a second store or a server.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Closes the connections and removes the database.
+    async fn close(self) {
+        self.store.close().await;
+    }
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        match self {
+            Self::Directory(directory) => remove_directory(directory),
+            Self::Database(name) => {
+                let statement = format!(r#"drop database if exists "{name}" with (force)"#);
+                // Dropping cannot wait for a future, and a runtime cannot be nested: hence a thread with its own. Without
+                // success the database stays until scripts/with-postgres removes the server.
+                let removal = thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                    if let Ok(runtime) = runtime {
+                        runtime.block_on(administer(&[statement]));
+                    }
+                });
+                if removal.join().is_err() {
+                    eprintln!("could not remove the database {name}");
+                }
+            }
+        }
+    }
+}
+
+fn remove_directory(directory: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(directory) {
+        eprintln!("could not remove {}: {error}", directory.display());
+    }
+}
+
+/// A name that no other database of this process has, nor one of another process that runs.
+fn unique_name() -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    format!("portico_test_{}_{}", process::id(), COUNTER.fetch_add(1, Ordering::SeqCst))
+}
+
+async fn connect(url: &str) -> SqlStore {
+    let options = StoreOptions { acquire_timeout: PATIENCE, ..StoreOptions::new(url) };
+    SqlStore::connect(&options).await.expect("the database can be opened")
+}
+
+/// Makes the database that tests get copies of, and answers its name.
+async fn migrated_template() -> String {
+    let name = format!("portico_test_{}_template", process::id());
+    administer(&[
+        // Of an earlier process with the same number, on a server that outlives them.
+        format!(r#"drop database if exists "{name}" with (force)"#),
+        format!(r#"create database "{name}""#),
+    ])
+    .await;
+    let store = connect(&database_url(&name)).await;
+    store.migrate().await.expect("the migrations run on Postgres");
+    // A database can be copied only while nobody is connected to it.
+    store.close().await;
+    name
+}
+
+/// Runs statements on the server, outside of any test's database.
+async fn administer(statements: &[String]) {
+    let mut connection = PgConnection::connect(server().as_str()).await.expect("the Postgres server answers");
+    for statement in statements {
+        // Made here of numbers and fixed words.
+        connection.execute(AssertSqlSafe(statement.as_str())).await.expect("the Postgres server obeys");
+    }
+    connection.close().await.expect("the connection closes");
+}
+
+fn database_url(name: &str) -> String {
+    let mut url = server();
+    url.set_path(name);
+    url.into()
+}
+
+fn server() -> Url {
+    let Ok(url) = std::env::var(SERVER) else {
+        panic!(
+            "{SERVER} is not set, so there is no Postgres to test on. \
+             Run scripts/test, or: scripts/with-postgres cargo test …"
+        );
+    };
+    Url::parse(&url).expect("PORTICO_TEST_POSTGRES_URL is an address")
+}

@@ -1,0 +1,281 @@
+//! A whole server in the test's process, on a free port, with a client that speaks to it.
+
+use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
+
+use portico::{server, settings::Settings, startup, state::App, worker::Workers};
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::database::TestDatabase;
+
+/// Which database a server runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// SQLite in a folder of the test's own.
+    Sqlite,
+    /// A Postgres database of the test's own.
+    Postgres,
+}
+
+/// A running server. Dropped, it and its data are gone.
+pub struct TestServer {
+    /// The parts that it is made of.
+    pub app: App,
+    /// `http://127.0.0.1:port`.
+    pub url: String,
+    workers: Option<Workers>,
+    handle: actix_web::dev::ServerHandle,
+    _data: TempDir,
+    _database: Option<TestDatabase>,
+}
+
+impl TestServer {
+    /// Starts one on SQLite with default settings, but cheap passwords and no rate limits.
+    pub async fn start() -> Self {
+        Self::start_with(Database::Sqlite, |_| {}).await
+    }
+
+    /// Starts one on a database, after `adjust` has had its say on the settings.
+    pub async fn start_with(database: Database, adjust: impl FnOnce(&mut Settings)) -> Self {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let mut settings = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
+        settings.server.port = 0;
+        settings.server.workers = Some(2);
+        settings.rate_limit.enabled = false;
+        settings.security.argon2_memory_kib = 64;
+        settings.security.argon2_passes = 1;
+        settings.worker.poll = Duration::from_millis(100);
+        let database = match database {
+            Database::Sqlite => None,
+            Database::Postgres => {
+                let database = TestDatabase::postgres().await;
+                settings.database.url = Some(database.url().to_owned().into());
+                settings.database.max_connections = Some(8);
+                Some(database)
+            }
+        };
+        adjust(&mut settings);
+        let listener = TcpListener::bind(("127.0.0.1", settings.server.port)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let app = startup::build(settings, address).await.expect("the server starts");
+        let running = server::start(app.clone(), listener).expect("the server listens");
+        let handle = running.handle();
+        tokio::spawn(running);
+        let workers = Workers::start(&app);
+        Self { app, url: format!("http://{address}"), workers: Some(workers), handle, _data: data, _database: database }
+    }
+
+    /// A client that is not signed in.
+    pub fn client(&self) -> Client {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(30))
+            .build()
+            .expect("an HTTP client");
+        Client { http, url: self.url.clone(), headers: BTreeMap::new(), tenant: String::new() }
+    }
+
+    /// Registers a customer and proves the address; the client is signed in as that customer.
+    pub async fn customer(&self, email: &str) -> Client {
+        let client = self.unverified(email).await;
+        let token = self.mail_token(email, "verify-email").await;
+        let answer = client.post("/api/v1/auth/verify-email", json!({ "token": token })).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        client
+    }
+
+    /// Registers a customer whose address is not proven.
+    pub async fn unverified(&self, email: &str) -> Client {
+        let mut client = self.client();
+        let answer = client
+            .post("/api/v1/auth/register", json!({"email": email, "password": PASSWORD, "fullName": "Test Person"}))
+            .await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        client.sign(&answer.json);
+        let profile = client.get("/api/v1/profile").await;
+        client.tenant = profile.json["activeTenantId"].as_str().expect("a tenant").to_owned();
+        client
+    }
+
+    /// Waits for the newest mail to `email` with a link to `page`, and answers the link's token.
+    pub async fn mail_token(&self, email: &str, page: &str) -> String {
+        let marker = format!("/{page}?token=");
+        let text = self.mail(email, &marker).await;
+        let rest = text.split_once(&marker).expect("the mail has the link").1;
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect()
+    }
+
+    /// Waits for a mail to `email` whose text contains `marker`, and answers its text.
+    pub async fn mail(&self, email: &str, marker: &str) -> String {
+        let client = self.client().with("accept", "application/json");
+        let found = eventually(Duration::from_secs(20), async || {
+            let answer = client.get(&format!("/dev/mailbox?to={email}")).await;
+            let items = answer.json["items"].as_array()?.clone();
+            items.iter().filter_map(|item| item["text"].as_str()).find(|text| text.contains(marker)).map(str::to_owned)
+        })
+        .await;
+        found.unwrap_or_else(|| panic!("no mail to {email} with {marker}"))
+    }
+
+    /// Stops the server as SIGTERM does.
+    pub async fn stop(mut self) {
+        let workers = self.workers.take();
+        server::stop(&self.app, self.handle.clone()).await;
+        if let Some(workers) = workers {
+            workers.stop(Duration::from_secs(10)).await;
+        }
+        self.app.store.close().await;
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false));
+    }
+}
+
+/// The password of every customer that the testkit makes.
+pub const PASSWORD: &str = "Correct-Horse-7";
+
+/// Asks until there is an answer or the time is up.
+pub async fn eventually<T>(patience: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let deadline = tokio::time::Instant::now() + patience;
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    while tokio::time::Instant::now() < deadline {
+        if let Some(answer) = ask().await {
+            return Some(answer);
+        }
+        ticks.tick().await;
+    }
+    None
+}
+
+/// An HTTP client with headers of its own.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    headers: BTreeMap<String, String>,
+    /// Id of the active tenant, when signed in.
+    pub tenant: String,
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body as text.
+    pub text: String,
+    /// Body as JSON; null when it is not.
+    pub json: Value,
+}
+
+impl Answer {
+    /// A header as text; empty when absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body, given that the status is `status`.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json
+    }
+
+    /// The sorted names of the fields that a 422 complains about.
+    pub fn fields(&self) -> Vec<String> {
+        let errors = self.json["errors"].as_array().cloned().unwrap_or_default();
+        let mut fields: Vec<_> = errors.iter().filter_map(|e| e["field"].as_str().map(str::to_owned)).collect();
+        fields.sort();
+        fields
+    }
+}
+
+impl Client {
+    /// The same client with one more header.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.insert(name.to_owned(), value.to_owned());
+        client
+    }
+
+    /// Uses the access token of a token answer from now on.
+    pub fn sign(&mut self, tokens: &Value) {
+        let token = tokens["access_token"].as_str().expect("an access token");
+        self.headers.insert("authorization".to_owned(), format!("Bearer {token}"));
+    }
+
+    /// Sends a request.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>, content_type: &str) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", content_type).body(body);
+        }
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        Answer { status, headers, text, json }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None, "").await
+    }
+
+    /// POST with JSON.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body.to_string().into_bytes()), "application/json").await
+    }
+
+    /// POST without a body.
+    pub async fn post_empty(&self, path: &str) -> Answer {
+        self.send(Method::POST, path, None, "").await
+    }
+
+    /// PUT with JSON.
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, Some(body.to_string().into_bytes()), "application/json").await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None, "").await
+    }
+
+    /// A path of the active tenant: `t("/pages")` is `/api/v1/tenants/{tenantId}/pages`.
+    pub fn t(&self, path: &str) -> String {
+        format!("/api/v1/tenants/{}{path}", self.tenant)
+    }
+}
+
+/// Several clones of a future at once; the answers in the order of the numbers given to it.
+pub async fn at_once<T: Send + 'static, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+{
+    let barrier = Arc::new(tokio::sync::Barrier::new(count));
+    let tasks: Vec<_> = (0..count)
+        .map(|number| {
+            let (future, barrier) = (make(number), barrier.clone());
+            tokio::spawn(async move {
+                barrier.wait().await;
+                future.await
+            })
+        })
+        .collect();
+    let mut answers = Vec::with_capacity(count);
+    for task in tasks {
+        answers.push(task.await.expect("no panic"));
+    }
+    answers
+}

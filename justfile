@@ -1,0 +1,40 @@
+# Names for the commands of this repository; each recipe is one command that also works without `just`.
+
+_default:
+    @just --list
+
+# Start the server on embedded parts: http://127.0.0.1:7600
+run *ARGUMENTS:
+    cargo run --release -- {{ARGUMENTS}}
+
+# Walk through a running server: register, build a site, publish it
+tour *ARGUMENTS:
+    scripts/tour {{ARGUMENTS}}
+
+# Every test, on SQLite and on a private Postgres
+test *ARGUMENTS:
+    scripts/test {{ARGUMENTS}}
+
+# Everything that CI checks
+ci:
+    .ci/run
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# The lints, warnings denied
+lint:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# Licences, known holes and bans (needs cargo-deny)
+deny:
+    cargo deny check
+
+# Write the OpenAPI document anew
+openapi:
+    cargo run --quiet -p portico -- openapi > docs/openapi.json
+
+# Measure beside bare actix routes, on a private Postgres
+bench *ARGUMENTS:
+    scripts/with-postgres cargo run --release -p portico-bench -- {{ARGUMENTS}}
