@@ -8,10 +8,12 @@ use std::{
 use portico_identity::{
     password::PasswordRule,
     ports::{AccountMailer, PasswordHasher, TokenIssuer},
+    session::SessionLifetimes,
 };
 use portico_kernel::{Env, StoreError, WorkQueue, files::FileStore};
 use portico_sandbox::Mailbox;
 use portico_sites::ports::SiteRenderer;
+use time::Duration;
 
 use crate::{
     callers::Callers,
@@ -78,6 +80,27 @@ impl App {
     /// Reads without a transaction.
     pub fn reader(&self) -> Box<dyn Repositories> {
         self.store.reader()
+    }
+
+    /// How long tokens and sessions live.
+    pub fn lifetimes(&self) -> SessionLifetimes {
+        let duration = |setting: std::time::Duration| Duration::try_from(setting).unwrap_or(Duration::MAX);
+        SessionLifetimes {
+            access_token: duration(self.settings.security.access_token_ttl),
+            refresh_token: duration(self.settings.security.refresh_token_ttl),
+            ..SessionLifetimes::default()
+        }
+    }
+
+    /// How long the parts of a session live.
+    pub fn session_lifetimes(&self) -> SessionLifetimes {
+        let security = &self.settings.security;
+        let default = SessionLifetimes::default();
+        SessionLifetimes {
+            access_token: security.access_token_ttl.try_into().unwrap_or(default.access_token),
+            refresh_token: security.refresh_token_ttl.try_into().unwrap_or(default.refresh_token),
+            grace: default.grace,
+        }
     }
 
     /// Where a site answers, without a trailing slash.

@@ -2,10 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    process, thread,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
     time::Duration,
 };
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use portico_sql::{SqlStore, StoreOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -68,7 +69,8 @@ impl TestDatabase {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         let template = TEMPLATE.get_or_init(migrated_template).await;
         let name = unique_name();
-        administer(&[format!(r#"create database "{name}" template "{template}""#)]).await;
+        // Copying files takes 15 ms where copying through the write-ahead log, the default, takes ten times as long.
+        administer(&[format!(r#"create database "{name}" template "{template}" strategy file_copy"#)]).await;
         let url = database_url(&name);
         let remains = Remains::Database(name);
         Self { store: connect(&url).await, url, _remains: remains }
@@ -162,11 +164,53 @@ fn database_url(name: &str) -> String {
 }
 
 fn server() -> Url {
-    let Ok(url) = std::env::var(SERVER) else {
+    server_of(std::env::var(SERVER).ok())
+}
+
+fn server_of(setting: Option<String>) -> Url {
+    let Some(url) = setting else {
         panic!(
             "{SERVER} is not set, so there is no Postgres to test on. \
              Run scripts/test, or: scripts/with-postgres cargo test …"
         );
     };
     Url::parse(&url).expect("PORTICO_TEST_POSTGRES_URL is an address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_database_is_migrated() {
+        on_each_database(async |database| {
+            let migrations = database.store().migration_status().await.unwrap();
+            assert!(!migrations.is_empty() && migrations.iter().all(|migration| migration.applied));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn databases_are_apart_and_go_when_dropped() {
+        let (one, other) = (TestDatabase::sqlite().await, TestDatabase::sqlite().await);
+        assert_ne!(one.url(), other.url());
+        let file = PathBuf::from(one.url().trim_start_matches("sqlite://"));
+        assert!(file.exists());
+        drop(one);
+        assert!(!file.exists());
+
+        let (one, other) = (TestDatabase::postgres().await, TestDatabase::postgres().await);
+        let url = one.url().to_owned();
+        assert_ne!(url, other.url());
+        // Also while its connections are open.
+        drop(one);
+        assert!(PgConnection::connect(&url).await.is_err());
+        assert!(PgConnection::connect(other.url()).await.is_ok());
+    }
+
+    #[test]
+    #[should_panic(expected = "Run scripts/test")]
+    fn without_a_server_the_test_fails_and_says_what_to_do() {
+        server_of(None);
+    }
 }

@@ -41,7 +41,8 @@ impl Default for FixedClock {
 
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix_micros(self.0.load(Ordering::SeqCst)).expect("a time that was stored is in range")
+        Timestamp::from_unix_micros(self.0.load(Ordering::SeqCst))
+            .expect("a time that was stored is in range")
     }
 }
 

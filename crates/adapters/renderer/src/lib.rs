@@ -77,7 +77,13 @@ impl HtmlRenderer {
         Ok(Self { templates: templates::environment().map_err(bug)? })
     }
 
-    fn file(&self, path: &str, template: &str, shared: &Value, page: Value) -> Result<RenderedFile, RenderError> {
+    fn file(
+        &self,
+        path: &str,
+        template: &str,
+        shared: &Value,
+        page: Value,
+    ) -> Result<RenderedFile, RenderError> {
         let template = self.templates.get_template(template).map_err(bug)?;
         let text = template.render(minijinja::context! { site => shared, page => page }).map_err(bug)?;
         Ok(RenderedFile { path: path.to_owned(), bytes: text.into_bytes() })
@@ -106,7 +112,8 @@ impl SiteRenderer for HtmlRenderer {
         for page in &snapshot.pages {
             let path = paths.get(&page.page.id).map_or("/", String::as_str);
             let view = view(page, path, snapshot, &links)?;
-            locations.push(Location { address: view.canonical.clone(), changed: last_change(page).to_string() });
+            locations
+                .push(Location { address: view.canonical.clone(), changed: last_change(page).to_string() });
             let file = format!("{}index.html", path.trim_start_matches('/'));
             files.push(self.file(&file, "page.html", &shared, Value::from(Serde(view)))?);
         }
@@ -143,7 +150,11 @@ fn view<'a>(
     let sections = section::prepare(&snapshot.sections, links)?;
     Ok(PageView {
         title,
-        document_title: if path == "/" || title == name { name.to_owned() } else { format!("{title} · {name}") },
+        document_title: if path == "/" || title == name {
+            name.to_owned()
+        } else {
+            format!("{title} · {name}")
+        },
         path,
         canonical: format!("{}{path}", site.base_url),
         description: sections.description,
@@ -164,7 +175,9 @@ fn absolute(image: &str, base_url: &str) -> Option<String> {
 /// The first contact details on any page: they go into the footer.
 fn first_contact(pages: &[PageSnapshot], links: &Links) -> Option<ContactContent> {
     let sections = pages.iter().flat_map(|page| &page.sections);
-    sections.filter(|section| section.kind == SectionType::Contact).find_map(|section| section::contact(section, links))
+    sections
+        .filter(|section| section.kind == SectionType::Contact)
+        .find_map(|section| section::contact(section, links))
 }
 
 /// `de_AT` for `de-AT`, as Open Graph has it; `None` without a region.

@@ -26,7 +26,8 @@ impl Links {
             return None;
         }
         if let Some((scheme, _)) = scheme(address) {
-            let allowed = ["http", "https", "mailto", "tel"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
+            let allowed =
+                ["http", "https", "mailto", "tel"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
             return allowed.then(|| address.to_owned());
         }
         let path_end = address.find(['?', '#']).unwrap_or(address.len());
@@ -64,7 +65,8 @@ pub fn image(address: &str) -> Option<String> {
 /// `tel:` address of a telephone number (RFC 3966); `None` if there are no digits in it.
 pub fn telephone(number: &str) -> Option<String> {
     // "(0)" is how people write that the zero is left out from abroad.
-    let number = if number.trim_start().starts_with('+') { number.replace("(0)", "") } else { number.to_owned() };
+    let number =
+        if number.trim_start().starts_with('+') { number.replace("(0)", "") } else { number.to_owned() };
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     let plus = if number.trim_start().starts_with('+') { "+" } else { "" };
     (!digits.is_empty()).then(|| format!("tel:{plus}{digits}"))

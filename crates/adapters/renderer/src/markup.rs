@@ -72,8 +72,21 @@ fn is_phrasing(tag: &str) -> bool {
     let length = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
     matches!(
         &name[..length],
-        "a" | "abbr" | "b" | "cite" | "code" | "em" | "i" | "mark" | "q" | "s" | "small" | "span" | "strong"
-            | "sub" | "sup" | "u"
+        "a" | "abbr"
+            | "b"
+            | "cite"
+            | "code"
+            | "em"
+            | "i"
+            | "mark"
+            | "q"
+            | "s"
+            | "small"
+            | "span"
+            | "strong"
+            | "sub"
+            | "sup"
+            | "u"
     )
 }
 

@@ -30,7 +30,12 @@ pub struct Entry {
 
 /// Builds the tree. Items whose parent was left out (because its page is not published) move to the top, so that no
 /// published page becomes unreachable. A site without navigation lists its pages, if there are several.
-pub fn tree(items: &[NavItem], pages: &[PageSnapshot], paths: &HashMap<PageId, String>, links: &Links) -> Vec<Entry> {
+pub fn tree(
+    items: &[NavItem],
+    pages: &[PageSnapshot],
+    paths: &HashMap<PageId, String>,
+    links: &Links,
+) -> Vec<Entry> {
     if items.is_empty() {
         return automatic(pages, paths);
     }

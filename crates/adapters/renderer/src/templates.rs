@@ -1,6 +1,8 @@
 //! The templates, compiled into the program, and how values get into them.
 
-use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value, syntax::SyntaxConfig};
+use minijinja::{
+    AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value, syntax::SyntaxConfig,
+};
 
 use crate::links;
 
@@ -28,7 +30,9 @@ const TEMPLATES: [(&str, &str); 17] = [
 pub fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
+    environment.set_syntax(
+        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?,
+    );
     environment.set_formatter(format);
     environment.add_filter("mailto", links::mailto);
     environment.add_filter("telephone", links::telephone);
@@ -87,7 +91,9 @@ mod tests {
     fn only_sanitised_html_goes_in_unescaped() {
         let unescaped: Vec<(&str, usize)> = TEMPLATES
             .iter()
-            .map(|(name, source)| (*name, source.matches("safe").count() + source.matches("autoescape").count()))
+            .map(|(name, source)| {
+                (*name, source.matches("safe").count() + source.matches("autoescape").count())
+            })
             .filter(|(_, count)| *count > 0)
             .collect();
         assert_eq!(unescaped, [("text.html", 1), ("faq.html", 1), ("html.html", 1)]);
@@ -100,7 +106,11 @@ mod tests {
                 let allowed = name == "sitemap.xml" && forbidden == "http://";
                 let found = source.match_indices(forbidden).any(|(at, _)| {
                     // " on" is a handler only when it is an attribute.
-                    forbidden != " on" || source[at..].split('=').next().is_some_and(|word| word.len() < 16 && !word[1..].contains(' '))
+                    forbidden != " on"
+                        || source[at..]
+                            .split('=')
+                            .next()
+                            .is_some_and(|word| word.len() < 16 && !word[1..].contains(' '))
                 });
                 assert!(allowed || !found, "{forbidden} in {name}");
             }

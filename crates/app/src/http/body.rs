@@ -52,6 +52,25 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     }
 }
 
+/// Like [`Body`], where a request may also have no body at all and then is a default `T`.
+pub struct OptionalBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let absent = content_length(request).unwrap_or(0) == 0
+            && !request.headers().contains_key(actix_web::http::header::TRANSFER_ENCODING)
+            && !request.headers().contains_key(CONTENT_TYPE);
+        if absent {
+            return Box::pin(async { Ok(Self(T::default())) });
+        }
+        let body = Body::<T>::from_request(request, payload);
+        Box::pin(async { body.await.map(|body| Self(body.0)) })
+    }
+}
+
 fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(Kind::Malformed, "malformed_body", detail)
 }

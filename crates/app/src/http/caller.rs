@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web};
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest, ResponseError,
+    dev::Payload,
+    http::{StatusCode, header},
+    web,
+};
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use portico_identity::ports::AccessClaims;
 use portico_kernel::{Actor, Kind, PlatformRole, Scope, StoreError, TenantId, UserId};
@@ -60,6 +65,27 @@ impl FromRequest for Caller {
                 return Err(Problem::unauthenticated());
             };
             resolve(&app, &claims, named).await.map(Self)
+        })
+    }
+}
+
+/// Somebody who may be signed in: without credentials, and with ones that are no good, it is anybody.
+pub struct MaybeCaller(pub Scope);
+
+impl FromRequest for MaybeCaller {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload);
+        Box::pin(async {
+            match caller.await {
+                Ok(caller) => Ok(Self(caller.0)),
+                Err(problem) if problem.status_code() == StatusCode::UNAUTHORIZED => {
+                    Ok(Self(Scope::anonymous(context::current().info)))
+                }
+                Err(problem) => Err(problem),
+            }
         })
     }
 }

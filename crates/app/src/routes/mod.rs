@@ -1,11 +1,14 @@
 //! The HTTP API, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
 pub mod audit;
+pub mod auth;
 pub mod branding;
 pub mod health;
 pub mod mailbox;
 pub mod pages_static;
 pub mod plans;
+pub mod profile;
+pub mod sessions;
 pub mod tenants;
 
 use actix_web::web::ServiceConfig as PlainConfig;
@@ -14,6 +17,9 @@ use utoipa_actix_web::service_config::ServiceConfig;
 /// Everything under `/api/v1`.
 pub fn api(config: &mut ServiceConfig<'_>) {
     config
+        .configure(auth::configure)
+        .configure(sessions::configure)
+        .configure(profile::configure)
         .configure(tenants::configure)
         .configure(branding::configure)
         .configure(audit::configure)

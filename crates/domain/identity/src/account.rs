@@ -11,6 +11,7 @@ use crate::{
     password::{PasswordRule, resembles_address},
     ports::{IdentityRepositories, PasswordHash},
     profile::{check_language, check_name, check_phone},
+    session::audit_tenant,
     user::{EmailAddress, User, UserStatus},
 };
 
@@ -148,15 +149,10 @@ impl<'a> Accounts<'a> {
         self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
     }
 
-    /// Appends an event about a user in the tenant where their audit trail is: the active one of the caller, else the
-    /// user's own.
+    /// Appends an event about a user to the audit trail where it belongs.
     pub(crate) async fn append_about(&mut self, user: UserId, event: Event) -> Result<(), IdentityError> {
-        let tenant = match self.scope.active_tenant() {
-            Some(tenant) => Some(tenant),
-            None => self.repositories.users().default_tenant(user).await?,
-        };
-        let event = event.in_tenant(tenant.unwrap_or(TenantId::PLATFORM));
-        Ok(self.repositories.events().append(event).await?)
+        let tenant = audit_tenant(self.repositories, self.scope, user).await?;
+        Ok(self.repositories.events().append(event.in_tenant(tenant)).await?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sessions: a signed-in device, and its family of refresh tokens.
 
 use portico_kernel::{
-    Denied, Env, Event, PlatformRole, Scope, SessionId, TenantId, TenantRole, Timestamp, UserId,
+    Denied, Env, Event, PlatformRole, Scope, SessionId, TenantId, TenantRole, Timestamp, UserId, Violations,
 };
 use serde::{Deserialize, Serialize};
 use time::Duration;
@@ -126,6 +126,16 @@ pub struct Refresh {
     #[serde(alias = "refreshToken")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub refresh_token: String,
+}
+
+impl Refresh {
+    /// The token. Errors: [`IdentityError::Invalid`] when it is missing.
+    pub fn validate(self) -> Result<String, IdentityError> {
+        let mut violations = Violations::default();
+        violations.text("refresh_token", &self.refresh_token, 1, 2000);
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(self.refresh_token)
+    }
 }
 
 /// What a client sends to sign out. The access token alone will do.
@@ -423,13 +433,10 @@ pub(crate) async fn note_ended(
     if sessions.is_empty() {
         return Ok(());
     }
-    let tenant = match scope.active_tenant() {
-        Some(tenant) => Some(tenant),
-        None => repositories.users().default_tenant(user).await?,
-    };
+    let tenant = audit_tenant(repositories, scope, user).await?;
     for session in sessions {
         let mut event = Event::new(env, scope, "session.ended", session.uuid())
-            .in_tenant(tenant.unwrap_or(TenantId::PLATFORM))
+            .in_tenant(tenant)
             .after(&serde_json::json!({"userId": user, "reason": reason}));
         if reason == EndReason::SignedOut {
             event = event.by_user(user);
@@ -437,6 +444,19 @@ pub(crate) async fn note_ended(
         repositories.events().append(event).await?;
     }
     Ok(())
+}
+
+/// The tenant in whose audit trail an event about a user belongs: the active one of the caller, else the user's own.
+pub(crate) async fn audit_tenant(
+    repositories: &mut dyn IdentityRepositories,
+    scope: &Scope,
+    user: UserId,
+) -> Result<TenantId, IdentityError> {
+    // Jobs that belong to no tenant act in the platform's.
+    match scope.active_tenant().filter(|tenant| *tenant != TenantId::PLATFORM) {
+        Some(tenant) => Ok(tenant),
+        None => Ok(repositories.users().default_tenant(user).await?.unwrap_or(TenantId::PLATFORM)),
+    }
 }
 
 #[cfg(test)]

@@ -160,8 +160,10 @@ pub fn sanitise(html: &str, max: usize) -> Result<String, FieldError> {
 /// million elements. The product is an upper bound for that; closing tags are not counted against it, because only a
 /// parser knows which of them count.
 fn is_affordable(html: &str) -> bool {
-    let tags = html.bytes().filter(|b| *b == b'<').count();
-    if tags > MAX_TAGS {
+    let count = |wanted: u8| html.bytes().filter(|b| *b == wanted).count();
+    let tags = count(b'<');
+    // An `&` ends a piece of text for the parser, and joining pieces takes time that grows with the square of their number.
+    if tags > MAX_TAGS || count(b'&') > MAX_TAGS {
         return false;
     }
     let with_attributes = html.split('<').skip(1).filter(|tag| {
@@ -287,6 +289,7 @@ mod tests {
         let deep = "<div>".repeat(MAX_TAGS);
         assert!(sanitise(&deep, MAX_RICH_TEXT).is_ok());
         assert_eq!(sanitise(&"<b>".repeat(MAX_TAGS + 1), MAX_RICH_TEXT).unwrap_err().code, "too_complex");
+        assert_eq!(sanitise(&"&".repeat(MAX_TAGS + 1), MAX_RICH_TEXT).unwrap_err().code, "too_complex");
         let ordinary = "<p><b class=x>a</b> and <a href=\"/b\">b</a></p>".repeat(60);
         assert!(sanitise(&ordinary, MAX_RICH_TEXT).is_ok());
     }

@@ -61,9 +61,15 @@ pub fn site(name: &str, language: &str) -> SiteSnapshot {
 }
 
 /// Adds a page. Content that the domain would refuse is a failure.
-pub fn add_page(site: &mut SiteSnapshot, title: &str, slug: &str, sections: Vec<(SectionType, Value)>) -> PageId {
+pub fn add_page(
+    site: &mut SiteSnapshot,
+    title: &str,
+    slug: &str,
+    sections: Vec<(SectionType, Value)>,
+) -> PageId {
     let sections = sections.into_iter().map(|(kind, content)| {
-        let content = SectionContent::read(kind, content, "content").unwrap_or_else(|errors| panic!("{errors:?}"));
+        let content =
+            SectionContent::read(kind, content, "content").unwrap_or_else(|errors| panic!("{errors:?}"));
         (kind, content.into_json())
     });
     add_page_unchecked(site, title, slug, sections.collect())

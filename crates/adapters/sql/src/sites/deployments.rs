@@ -98,7 +98,8 @@ impl<C: ConnectionTrait + Send> DeploymentRepository for Deployments<'_, C> {
         site: SiteId,
         id: DeploymentId,
     ) -> Result<Option<Deployment>, StoreError> {
-        let query = row::Entity::find_by_id((tenant.uuid(), id.uuid())).filter(Column::SiteId.eq(site.uuid()));
+        let query =
+            row::Entity::find_by_id((tenant.uuid(), id.uuid())).filter(Column::SiteId.eq(site.uuid()));
         query.one(self.connection).await.map_err(store_error)?.map(Deployment::try_from).transpose()
     }
 

@@ -42,7 +42,11 @@ pub(super) struct SortColumns<C> {
 }
 
 /// Sorts a query. Names sort without regard to case.
-pub(super) fn sorted<E: EntityTrait>(query: Select<E>, sort: Sort, columns: SortColumns<E::Column>) -> Select<E> {
+pub(super) fn sorted<E: EntityTrait>(
+    query: Select<E>,
+    sort: Sort,
+    columns: SortColumns<E::Column>,
+) -> Select<E> {
     let order = if sort.descending { Order::Desc } else { Order::Asc };
     let column = |column: E::Column| Expr::column(column.into_column_ref());
     let key = match sort.key {

@@ -1,7 +1,8 @@
 //! What customers build.
 
 use portico_sites::ports::{
-    DeploymentRepository, NavigationRepository, PageRepository, SectionRepository, SiteRepositories, SiteRepository,
+    DeploymentRepository, NavigationRepository, PageRepository, SectionRepository, SiteRepositories,
+    SiteRepository,
 };
 use sea_orm::ConnectionTrait;
 

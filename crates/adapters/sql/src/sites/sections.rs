@@ -95,7 +95,10 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
                 version: Set(section.version),
                 ..changes(section)
             });
-            row::Entity::insert_many(rows).exec_without_returning(self.connection).await.map_err(store_error)?;
+            row::Entity::insert_many(rows)
+                .exec_without_returning(self.connection)
+                .await
+                .map_err(store_error)?;
         }
         Ok(())
     }
@@ -168,9 +171,9 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
         if ids.is_empty() {
             return Ok(());
         }
-        let position = (0_i32..).zip(uuids(ids)).fold(CaseStatement::new(), |cases, (position, id)| {
-            cases.case(Column::Id.eq(id), position)
-        });
+        let position = (0_i32..)
+            .zip(uuids(ids))
+            .fold(CaseStatement::new(), |cases, (position, id)| cases.case(Column::Id.eq(id), position));
         row::Entity::update_many()
             .col_expr(Column::Position, position.into())
             .filter(of_page(tenant, page))

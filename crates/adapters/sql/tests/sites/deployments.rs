@@ -71,7 +71,8 @@ async fn the_next_one_begins_when_the_last_one_has_ended() {
             deployment.error = (end == DeploymentStatus::Failed).then(|| "A template is broken.".to_owned());
             deployment.finished_at = Some(fixture.new_deployment(&site).created_at);
             fixture.write(async |unit| unit.deployments().update(&deployment).await).await.unwrap();
-            let latest = database.store().reader().deployments().latest(site.tenant_id, site.id).await.unwrap();
+            let latest =
+                database.store().reader().deployments().latest(site.tenant_id, site.id).await.unwrap();
             assert_eq!(latest, Some(deployment));
         }
         fixture.insert_deployment(&fixture.new_deployment(&site)).await.unwrap();

@@ -200,7 +200,10 @@ pub fn assert_conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) {
 /// That a result is `MissingReference`.
 #[track_caller]
 pub fn assert_missing<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::MissingReference(_))), "expected a missing reference, got {result:?}");
+    assert!(
+        matches!(result, Err(StoreError::MissingReference(_))),
+        "expected a missing reference, got {result:?}"
+    );
 }
 
 /// That a result is `Stale`.
@@ -210,7 +213,9 @@ pub fn assert_stale<T: std::fmt::Debug>(result: Result<T, StoreError>) {
 }
 
 /// Runs `attempts` at the same time, and asserts that exactly one succeeds and the others conflict.
-pub async fn assert_one_wins(attempts: impl IntoIterator<Item = impl Future<Output = Result<(), StoreError>>>) {
+pub async fn assert_one_wins(
+    attempts: impl IntoIterator<Item = impl Future<Output = Result<(), StoreError>>>,
+) {
     let results = futures_util::future::join_all(attempts).await;
     let winners = results.iter().filter(|result| result.is_ok()).count();
     let conflicts = results.iter().filter(|result| matches!(result, Err(StoreError::Conflict(_)))).count();

@@ -1,5 +1,7 @@
 //! What the ports of `portico-sites` ask of a store, on SQLite and on Postgres.
 
+#![expect(clippy::expect_used, reason = "what cannot be set up fails the test, with the reason")]
+
 mod deployments;
 mod fixture;
 mod navigation;

@@ -14,7 +14,10 @@ async fn stores_and_lists_items_by_parent_and_position() {
         let page = fixture.page(&site, "about").await;
         let second = NavItem { url: None, page_id: Some(page.id), ..fixture.new_item(&site, "Second", 1) };
         let first = fixture.new_item(&site, "First", 0);
-        let below = |label, position| NavItem { parent_id: Some(second.id), ..fixture.new_item(&site, label, position) };
+        let below = |label, position| NavItem {
+            parent_id: Some(second.id),
+            ..fixture.new_item(&site, label, position)
+        };
         let (late, early) = (below("Late", 1), below("Early", 0));
         for item in [&second, &first, &late, &early, &fixture.new_item(&other, "Elsewhere", 0)] {
             fixture.insert_item(item).await.unwrap();
@@ -80,8 +83,9 @@ async fn deleting_takes_everything_under_it_along() {
         for item in [&root, &kept, &child, &grandchild] {
             fixture.insert_item(item).await.unwrap();
         }
-        let delete =
-            async |tenant| fixture.write(async |unit| unit.navigation().delete(tenant, root.id).await).await.unwrap();
+        let delete = async |tenant| {
+            fixture.write(async |unit| unit.navigation().delete(tenant, root.id).await).await.unwrap()
+        };
         assert!(!delete(theirs).await, "it is not theirs");
         assert!(delete(ours).await);
         assert!(!delete(ours).await, "it is gone");

@@ -7,7 +7,9 @@ use portico_sites::{
 };
 use portico_testkit::on_each_database;
 
-use crate::fixture::{Fixture, assert_blocks, assert_conflict, assert_missing, assert_one_wins, assert_stale};
+use crate::fixture::{
+    Fixture, assert_blocks, assert_conflict, assert_missing, assert_one_wins, assert_stale,
+};
 
 #[tokio::test]
 async fn stores_and_finds_a_page_of_its_tenant_only() {
@@ -62,7 +64,9 @@ async fn a_page_needs_a_site_of_its_own_tenant() {
         let mut site = fixture.site(theirs, "shop").await;
         site.tenant_id = ours;
         assert_missing(fixture.insert_page(&fixture.new_page(&site, "about")).await);
-        assert_missing(fixture.insert_page(&fixture.new_page(&fixture.new_site(ours, "none"), "about")).await);
+        assert_missing(
+            fixture.insert_page(&fixture.new_page(&fixture.new_site(ours, "none"), "about")).await,
+        );
     })
     .await;
 }
@@ -101,13 +105,15 @@ async fn lists_are_filtered_sorted_and_cut_into_pages() {
             let page = Page { title: title.to_owned(), status, ..fixture.new_page(&site, slug) };
             fixture.insert_page(&page).await.unwrap();
         }
-        let touched = database.store().reader().pages().by_slug(tenant, Some(site.id), "a").await.unwrap().unwrap();
+        let touched =
+            database.store().reader().pages().by_slug(tenant, Some(site.id), "a").await.unwrap().unwrap();
         let touched = Page { updated_at: fixture.new_page(&site, "later").updated_at, ..touched };
         fixture.write(async |unit| unit.pages().update(&touched).await).await.unwrap();
 
         let list = async |filter: PageFilter, page: u64, limit: u64| {
             let request = PageRequest { page, limit };
-            let list = database.store().reader().pages().list(tenant, site.id, filter, request).await.unwrap();
+            let list =
+                database.store().reader().pages().list(tenant, site.id, filter, request).await.unwrap();
             (list.items.into_iter().map(|page| page.slug).collect::<Vec<_>>().join(" "), list.total)
         };
         let sort = |key, descending| PageFilter { sort: Sort { key, descending }, ..PageFilter::default() };
@@ -138,7 +144,10 @@ async fn published_pages_come_home_first_then_oldest_first() {
         let draft = Page { status: PageStatus::Draft, ..fixture.new_page(&site, "draft") };
         fixture.insert_page(&draft).await.unwrap();
         let pages = database.store().reader().pages().published(site.tenant_id, site.id).await.unwrap();
-        assert_eq!(pages.iter().map(|page| page.slug.as_str()).collect::<Vec<_>>(), ["home", "first", "second"]);
+        assert_eq!(
+            pages.iter().map(|page| page.slug.as_str()).collect::<Vec<_>>(),
+            ["home", "first", "second"]
+        );
     })
     .await;
 }
@@ -206,8 +215,15 @@ async fn a_site_has_one_home_also_when_several_want_to_be() {
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         let pages = database.store().reader().pages().published(tenant, site.id).await.unwrap();
         assert_eq!(pages.iter().filter(|page| page.is_home).count(), 1);
-        assert_eq!(pages.iter().filter(|page| page.version == 2).count(), 7, "a page that loses the mark has changed");
-        assert_eq!(database.store().reader().pages().find(tenant, untouched.id).await.unwrap(), Some(untouched));
+        assert_eq!(
+            pages.iter().filter(|page| page.version == 2).count(),
+            7,
+            "a page that loses the mark has changed"
+        );
+        assert_eq!(
+            database.store().reader().pages().find(tenant, untouched.id).await.unwrap(),
+            Some(untouched)
+        );
     })
     .await;
 }
@@ -228,7 +244,9 @@ async fn deleting_takes_sections_and_navigation_along() {
         fixture.insert_item(&leads_there).await.unwrap();
         fixture.insert_item(&leads_elsewhere).await.unwrap();
 
-        let delete = async |tenant| fixture.write(async |unit| unit.pages().delete(tenant, page.id).await).await.unwrap();
+        let delete = async |tenant| {
+            fixture.write(async |unit| unit.pages().delete(tenant, page.id).await).await.unwrap()
+        };
         assert!(!delete(theirs).await, "it is not theirs");
         assert!(delete(ours).await);
         assert!(!delete(ours).await, "it is gone");

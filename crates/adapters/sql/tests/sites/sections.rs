@@ -149,7 +149,10 @@ async fn orders_sections_without_counting_versions() {
         fixture.write(async |unit| unit.sections().order(theirs, page.id, &order).await).await.unwrap();
         assert_eq!(reader.sections().list(ours, page.id).await.unwrap(), sections);
         fixture.write(async |unit| unit.sections().order(ours, page.id, &order).await).await.unwrap();
-        fixture.write(async |unit| unit.sections().order(ours, page.id, &[elsewhere.id]).await).await.unwrap();
+        fixture
+            .write(async |unit| unit.sections().order(ours, page.id, &[elsewhere.id]).await)
+            .await
+            .unwrap();
         fixture.write(async |unit| unit.sections().order(ours, page.id, &[]).await).await.unwrap();
 
         let stored = reader.sections().list(ours, page.id).await.unwrap();

@@ -136,7 +136,9 @@ async fn deleting_takes_everything_along_and_frees_the_subdomain() {
         let deployment = fixture.new_deployment(&site);
         fixture.insert_deployment(&deployment).await.unwrap();
 
-        let delete = async |tenant| fixture.write(async |unit| unit.sites().delete(tenant, site.id).await).await.unwrap();
+        let delete = async |tenant| {
+            fixture.write(async |unit| unit.sites().delete(tenant, site.id).await).await.unwrap()
+        };
         assert!(!delete(theirs).await, "it is not theirs");
         assert!(delete(ours).await);
         assert!(!delete(ours).await, "it is gone");
@@ -189,7 +191,13 @@ async fn lists_are_filtered_sorted_and_cut_into_pages() {
             fixture.insert_site(&site).await.unwrap();
         }
         let list = async |filter: SiteFilter, page: u64, limit: u64| {
-            let list = database.store().reader().sites().list(tenant, filter, PageRequest { page, limit }).await.unwrap();
+            let list = database
+                .store()
+                .reader()
+                .sites()
+                .list(tenant, filter, PageRequest { page, limit })
+                .await
+                .unwrap();
             (list.items.into_iter().map(|site| site.name).collect::<Vec<_>>(), list.total)
         };
         let search = |q: &str| SiteFilter { q: Some(q.to_owned()), ..SiteFilter::default() };
@@ -232,7 +240,8 @@ async fn equal_times_are_told_apart_by_id() {
         let mut seen = Vec::new();
         for page in 1..=4 {
             let request = PageRequest { page, limit: 2 };
-            let list = database.store().reader().sites().list(tenant, SiteFilter::default(), request).await.unwrap();
+            let list =
+                database.store().reader().sites().list(tenant, SiteFilter::default(), request).await.unwrap();
             seen.extend(list.items.into_iter().map(|site| site.id));
         }
         ids.sort_by_key(|id| std::cmp::Reverse(id.uuid()));
@@ -247,7 +256,8 @@ async fn a_live_site_answers_unless_suspended_or_without_an_active_tenant() {
         let fixture = Fixture::new(database);
         let tenant = fixture.tenant("ours").await;
         let mut site = fixture.site(tenant, "shop").await;
-        let live_at = async |subdomain: &str| database.store().reader().sites().live_at(subdomain).await.unwrap();
+        let live_at =
+            async |subdomain: &str| database.store().reader().sites().live_at(subdomain).await.unwrap();
         assert_eq!(live_at("shop").await, None, "nothing was deployed yet");
 
         let deployment = fixture.new_deployment(&site).id;
@@ -270,11 +280,9 @@ async fn a_live_site_answers_unless_suspended_or_without_an_active_tenant() {
         store(&mut site).await;
         assert_eq!(live_at("shop").await, live);
 
-        for (status, expected) in [
-            (TenantStatus::Suspended, None),
-            (TenantStatus::Active, live),
-            (TenantStatus::Deleted, None),
-        ] {
+        for (status, expected) in
+            [(TenantStatus::Suspended, None), (TenantStatus::Active, live), (TenantStatus::Deleted, None)]
+        {
             fixture
                 .write(async |unit| {
                     let mut owner = unit.tenants().find(tenant).await?.unwrap();

@@ -1,0 +1,237 @@
+//! The event log of the kernel, and its readers.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use portico_kernel::{CommitListener, CursorRequest, Event, EventId, Outbox, StoreError, TenantId, WorkQueue};
+use portico_sql::SqlStore;
+use portico_tenancy::{audit::AuditFilter, ports::TenancyRepositories};
+use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
+use time::Duration;
+
+use crate::{
+    fixtures::{at_once, event, stored_event, tenant},
+    jobs::new_job,
+};
+
+/// The ids that one unit of work takes and commits.
+async fn take(store: &SqlStore, reader: &'static str, limit: u32) -> Vec<EventId> {
+    let mut work = store.begin().await.unwrap();
+    let events = work.readers().take(reader, limit).await.unwrap();
+    work.commit().await.unwrap();
+    events.iter().map(|event| event.id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_unit_of_work_leaves_nothing() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let tenant = tenant(&env, "acme");
+        let mut work = store.begin().await.unwrap();
+        work.tenants().insert(&tenant).await.unwrap();
+        work.events().append(event(&env, tenant.id, "tenant.created")).await.unwrap();
+        work.jobs().enqueue(new_job(&env, "email.welcome")).await.unwrap();
+        drop(work);
+        assert_eq!(store.reader().tenants().find(tenant.id).await.unwrap(), None);
+        let trail = store.reader().audit().list(None, AuditFilter::default(), CursorRequest::default()).await;
+        assert!(trail.unwrap().items.is_empty());
+        assert!(take(store, "test", 10).await.is_empty());
+        assert!(store.claim("worker", 10, Duration::minutes(1), env.now()).await.unwrap().is_empty());
+        // The name is free again.
+        let mut work = store.begin().await.unwrap();
+        work.tenants().insert(&tenant).await.unwrap();
+        work.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<(Vec<EventId>, bool)>>);
+
+impl CommitListener for Heard {
+    fn committed(&self, events: &[Event], jobs: bool) {
+        self.0.lock().unwrap().push((events.iter().map(|event| event.id).collect(), jobs));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_hears_of_commits_only() {
+    on_each_database(async |database| {
+        let env = env();
+        let heard = Arc::new(Heard::default());
+        let store = database.store().clone().with_listener(heard.clone());
+        let first = event(&env, TenantId::PLATFORM, "page.created");
+        let second = event(&env, TenantId::PLATFORM, "page.updated");
+
+        let mut dropped = store.begin().await.unwrap();
+        dropped.events().append(event(&env, TenantId::PLATFORM, "page.deleted")).await.unwrap();
+        drop(dropped);
+        store.begin().await.unwrap().commit().await.unwrap();
+
+        let mut work = store.begin().await.unwrap();
+        work.events().append(first.clone()).await.unwrap();
+        work.events().append(second.clone()).await.unwrap();
+        assert!(heard.0.lock().unwrap().is_empty());
+        work.commit().await.unwrap();
+        let mut work = store.begin().await.unwrap();
+        work.jobs().enqueue(new_job(&env, "email.welcome")).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(*heard.0.lock().unwrap(), [(vec![first.id, second.id], false), (vec![], true)]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_reader_gets_every_event_once_in_order() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let tenant = env.new_id();
+        let mut events = Vec::new();
+        for _ in 0..5 {
+            events.push(stored_event(store, &env, tenant, "page.updated").await);
+        }
+        let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+
+        let mut dropped = store.begin().await.unwrap();
+        assert_eq!(dropped.readers().take("one", 2).await.unwrap(), events[..2], "as they were appended");
+        drop(dropped);
+        assert_eq!(take(store, "one", 3).await, ids[..3], "a drop moves no cursor");
+        assert_eq!(take(store, "one", 3).await, ids[3..]);
+        assert!(take(store, "one", 3).await.is_empty());
+        assert_eq!(take(store, "two", 10).await, ids, "readers do not share a cursor");
+
+        let late = stored_event(store, &env, tenant, "page.updated").await;
+        assert_eq!(take(store, "one", 3).await, [late.id]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lag_is_the_age_of_the_oldest_unread_event() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        assert_eq!(store.event_lag("one", env.now()).await.unwrap(), Duration::ZERO);
+        stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
+        env.clock.advance(Duration::seconds(2));
+        stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
+        let now = env.clock.advance(Duration::seconds(3));
+        assert_eq!(store.event_lag("one", now).await.unwrap(), Duration::seconds(5));
+        take(store, "one", 1).await;
+        assert_eq!(store.event_lag("one", now).await.unwrap(), Duration::seconds(3));
+        take(store, "one", 1).await;
+        assert_eq!(store.event_lag("one", now).await.unwrap(), Duration::ZERO);
+    })
+    .await;
+}
+
+/// SQLite has one writer at a time; only Postgres has transactions that overlap.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_commits_late_is_not_skipped() {
+    let database = TestDatabase::postgres().await;
+    let (env, store) = (env(), database.store());
+    for early_writes_first in [true, false] {
+        let reader = if early_writes_first { "one" } else { "two" };
+        take(store, reader, 100).await;
+        let (in_slow, in_fast) = (
+            event(&env, TenantId::PLATFORM, "page.created"),
+            event(&env, TenantId::PLATFORM, "page.updated"),
+        );
+        // `slow` is held open while `fast` commits: once with the lower number in the log, once with the higher one.
+        let mut slow = store.begin().await.unwrap();
+        let mut fast = store.begin().await.unwrap();
+        if early_writes_first {
+            slow.events().append(in_slow.clone()).await.unwrap();
+            fast.events().append(in_fast.clone()).await.unwrap();
+        } else {
+            fast.events().append(in_fast.clone()).await.unwrap();
+            slow.events().append(in_slow.clone()).await.unwrap();
+        }
+        fast.commit().await.unwrap();
+        let mut seen = take(store, reader, 100).await;
+        assert!(!seen.contains(&in_slow.id), "it is not committed");
+        stored_event(store, &env, TenantId::PLATFORM, "page.deleted").await;
+        seen.extend(take(store, reader, 100).await);
+        slow.commit().await.unwrap();
+        seen.extend(take(store, reader, 100).await);
+        assert_eq!(seen.len(), 3, "each once");
+        assert!(seen.contains(&in_slow.id) && seen.contains(&in_fast.id), "none is skipped");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_is_held_gives_nothing_to_another_one() {
+    let database = TestDatabase::postgres().await;
+    let (env, store) = (env(), database.store());
+    let first = stored_event(store, &env, TenantId::PLATFORM, "page.created").await;
+    assert_eq!(take(store, "one", 1).await, [first.id]);
+    let second = stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
+    let mut holder = store.begin().await.unwrap();
+    assert_eq!(holder.readers().take("one", 10).await.unwrap(), [second.clone()]);
+    assert!(take(store, "one", 10).await.is_empty(), "held");
+    assert_eq!(take(store, "two", 10).await, [first.id, second.id], "only that reader is held");
+    drop(holder);
+    assert_eq!(take(store, "one", 10).await, [second.id]);
+}
+
+async fn write_events(store: SqlStore, env: TestEnv, count: usize) -> Vec<EventId> {
+    let mut written = Vec::new();
+    for number in 0..count {
+        let event = event(&env, TenantId::PLATFORM, "page.updated");
+        let mut work = store.begin().await.unwrap();
+        work.events().append(event.clone()).await.unwrap();
+        if number % 3 == 0 {
+            // Long enough for others to overtake.
+            tokio::task::yield_now().await;
+        }
+        work.commit().await.unwrap();
+        written.push(event.id);
+    }
+    written
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_while_many_write_and_read() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let writers = {
+            let (store, env) = (store.clone(), env.clone());
+            tokio::spawn(async move {
+                at_once(&store, 8, |store, _| write_events(store, env.clone(), 25)).await.concat()
+            })
+        };
+        let mut read = Vec::new();
+        while !writers.is_finished() {
+            read.extend(at_once(store, 4, |store, _| async move { take(&store, "one", 7).await }).await.concat());
+        }
+        let written: BTreeSet<_> = writers.await.unwrap().into_iter().collect();
+        loop {
+            let rest = take(store, "one", 50).await;
+            if rest.is_empty() {
+                break;
+            }
+            read.extend(rest);
+        }
+        assert_eq!(written.len(), 200);
+        assert_eq!(read.len(), 200, "none twice");
+        assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), written, "none lost");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_cannot_write() {
+    on_each_database(async |database| {
+        let env = env();
+        let mut reader = database.store().reader();
+        let refused = reader.events().append(event(&env, TenantId::PLATFORM, "page.created")).await;
+        assert!(matches!(refused, Err(StoreError::Internal(_))), "{refused:?}");
+        assert!(reader.jobs().enqueue(new_job(&env, "email.welcome")).await.is_err());
+    })
+    .await;
+}

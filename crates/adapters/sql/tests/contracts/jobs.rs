@@ -1,0 +1,189 @@
+//! The job queue of the kernel.
+
+use std::collections::BTreeSet;
+
+use portico_kernel::{Env, Job, JobId, JobState, NewJob, Outbox, PageRequest, TenantId, WorkQueue, job::QueueFigures};
+use portico_sql::SqlStore;
+use portico_testkit::{env, on_each_database};
+use time::Duration;
+
+use crate::fixtures::at_once;
+
+const LEASE: Duration = Duration::seconds(30);
+
+pub fn new_job(env: &Env, kind: &'static str) -> NewJob {
+    NewJob {
+        id: env.new_id(),
+        kind,
+        payload: serde_json::json!({"email": "ada@example.com", "count": 1}),
+        tenant: TenantId::PLATFORM,
+        run_at: env.now(),
+        max_attempts: 5,
+        request_id: "request-1".to_owned(),
+    }
+}
+
+async fn enqueue(store: &SqlStore, job: NewJob) -> JobId {
+    let id = job.id;
+    let mut work = store.begin().await.unwrap();
+    work.jobs().enqueue(job).await.unwrap();
+    work.commit().await.unwrap();
+    id
+}
+
+async fn claim_one(store: &SqlStore, env: &Env, worker: &str) -> Option<Job> {
+    store.claim(worker, 1, LEASE, env.now()).await.unwrap().pop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_claimed_when_due_with_all_it_carries() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let later = NewJob { run_at: env.now() + Duration::hours(1), ..new_job(&env, "email.welcome") };
+        let later_id = enqueue(store, later).await;
+        let new = new_job(&env, "email.verification");
+        enqueue(store, new.clone()).await;
+        let jobs = store.claim("worker", 10, LEASE, env.now()).await.unwrap();
+        let expected = Job {
+            id: new.id,
+            kind: new.kind.to_owned(),
+            payload: new.payload,
+            tenant_id: new.tenant,
+            state: JobState::Running,
+            attempts: 1,
+            max_attempts: 5,
+            run_at: new.run_at,
+            last_error: None,
+            request_id: new.request_id,
+            created_at: env.now(),
+        };
+        assert_eq!(jobs, [expected]);
+        env.clock.advance(Duration::hours(1));
+        let due = store.claim("other", 10, LEASE, env.now()).await.unwrap();
+        assert!(due.iter().any(|job| job.id == later_id));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_job_goes_to_one_worker() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let mut ids = BTreeSet::new();
+        for _ in 0..40 {
+            ids.insert(enqueue(store, new_job(&env, "email.welcome")).await);
+        }
+        let now = env.now();
+        let claimed = at_once(store, 16, |store, number| async move {
+            let mut mine = Vec::new();
+            loop {
+                let jobs = store.claim(&format!("worker-{number}"), 3, LEASE, now).await.unwrap();
+                if jobs.is_empty() {
+                    return mine;
+                }
+                assert!(jobs.len() <= 3);
+                mine.extend(jobs.into_iter().map(|job| job.id));
+            }
+        })
+        .await
+        .concat();
+        assert_eq!(claimed.len(), 40, "none twice");
+        assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>(), ids, "none forgotten");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_ends_gives_the_job_to_another_worker() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let id = enqueue(store, new_job(&env, "email.welcome")).await;
+        assert_eq!(claim_one(store, &env, "dead").await.unwrap().attempts, 1);
+        env.clock.advance(LEASE - Duration::microseconds(1));
+        assert_eq!(claim_one(store, &env, "heir").await, None, "still leased");
+        assert!(store.extend("dead", id, env.now() + LEASE).await.unwrap());
+        env.clock.advance(Duration::seconds(1));
+        assert_eq!(claim_one(store, &env, "heir").await, None, "the lease was extended");
+        env.clock.advance(LEASE);
+        assert_eq!(claim_one(store, &env, "heir").await.unwrap().attempts, 2);
+
+        let until = env.now() + LEASE;
+        assert!(!store.extend("dead", id, until).await.unwrap());
+        assert!(!store.complete("dead", id).await.unwrap());
+        assert!(!store.retry("dead", id, env.now(), "late").await.unwrap());
+        assert!(!store.release("dead", id, env.now()).await.unwrap());
+        assert!(!store.bury("dead", id, "late").await.unwrap());
+        assert!(store.complete("heir", id).await.unwrap());
+        assert!(!store.complete("heir", id).await.unwrap(), "done and gone");
+        env.clock.advance(Duration::days(1));
+        assert_eq!(claim_one(store, &env, "heir").await, None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_comes_again_and_a_released_one_uncounted() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let id = enqueue(store, new_job(&env, "email.welcome")).await;
+        claim_one(store, &env, "one").await.unwrap();
+        let again = env.now() + Duration::minutes(1);
+        assert!(store.retry("one", id, again, "no route to host").await.unwrap());
+        assert!(!store.extend("one", id, again).await.unwrap(), "no lease any more");
+        assert_eq!(claim_one(store, &env, "one").await, None, "not before its time");
+        env.clock.set(again);
+        let job = claim_one(store, &env, "two").await.unwrap();
+        assert_eq!((job.attempts, job.last_error.as_deref()), (2, Some("no route to host")));
+        assert!(store.release("two", id, env.now()).await.unwrap());
+        assert_eq!(claim_one(store, &env, "three").await.unwrap().attempts, 2, "the release did not count");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_job_waits_for_staff() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let id = enqueue(store, new_job(&env, "email.welcome")).await;
+        assert_eq!(store.replay(id, env.now()).await.unwrap(), None, "not dead");
+        claim_one(store, &env, "one").await.unwrap();
+        assert!(store.bury("one", id, "no such mailbox").await.unwrap());
+        env.clock.advance(Duration::days(1));
+        assert_eq!(claim_one(store, &env, "one").await, None);
+        let dead = store.list(Some(JobState::Dead), PageRequest::default()).await.unwrap();
+        assert_eq!((dead.items[0].id, dead.total), (id, 1));
+        assert_eq!(dead.items[0].last_error.as_deref(), Some("no such mailbox"));
+
+        let replayed = store.replay(id, env.now()).await.unwrap().unwrap();
+        assert_eq!((replayed.state, replayed.attempts), (JobState::Queued, 0));
+        assert_eq!(store.replay(id, env.now()).await.unwrap(), None);
+        assert_eq!(claim_one(store, &env, "one").await.unwrap().attempts, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_listed_newest_first_and_counted() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        assert_eq!(store.figures(env.now()).await.unwrap(), QueueFigures::default());
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            env.clock.advance(Duration::seconds(1));
+            ids.push(enqueue(store, new_job(&env, "email.welcome")).await);
+        }
+        claim_one(store, &env, "one").await.unwrap();
+        let now = env.clock.advance(Duration::seconds(10));
+        let figures = store.figures(now).await.unwrap();
+        let expected = QueueFigures { queued: 2, running: 1, dead: 0, oldest_due: Duration::seconds(11) };
+        assert_eq!(figures, expected, "the running one is not due");
+
+        ids.reverse();
+        let page = store.list(None, PageRequest { page: 1, limit: 2 }).await.unwrap();
+        assert_eq!(page.items.iter().map(|job| job.id).collect::<Vec<_>>(), ids[..2]);
+        assert_eq!(page.total, 3);
+        let queued = store.list(Some(JobState::Queued), PageRequest::default()).await.unwrap();
+        assert_eq!(queued.items.iter().map(|job| job.id).collect::<Vec<_>>(), ids[..2]);
+    })
+    .await;
+}

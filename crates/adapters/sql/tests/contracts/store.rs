@@ -1,0 +1,96 @@
+//! Opening, migrating, and what the schema itself refuses.
+
+use std::time::Duration as Patience;
+
+use portico_kernel::{Outbox, StoreError, TenantId};
+use portico_sql::{SqlStore, StoreOptions};
+use portico_tenancy::ports::TenancyRepositories;
+use portico_testkit::{TestDatabase, env, on_each_database};
+
+use crate::fixtures::{event, stored_event, stored_tenant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_go_down_and_up_on_a_populated_database() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        stored_tenant(store, &env, "acme").await;
+        stored_event(store, &env, TenantId::PLATFORM, "page.created").await;
+        let migrations = store.migration_status().await.unwrap();
+        assert!(migrations.len() >= 5 && migrations.iter().all(|migration| migration.applied));
+        store.migrate().await.unwrap();
+
+        store.migrate_down(migrations.len() as u32).await.unwrap();
+        assert!(store.migration_status().await.unwrap().iter().all(|migration| !migration.applied));
+        store.migrate().await.unwrap();
+        stored_tenant(store, &env, "acme").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_migrate_at_once_take_turns() {
+    on_each_database(async |database| {
+        let store = database.store();
+        let count = store.migration_status().await.unwrap().len();
+        store.migrate_down(count as u32).await.unwrap();
+        let other = SqlStore::connect(&StoreOptions {
+            acquire_timeout: Patience::from_secs(30),
+            ..StoreOptions::new(database.url())
+        })
+        .await
+        .unwrap();
+        let (first, second) = tokio::join!(store.migrate(), other.migrate());
+        first.unwrap();
+        second.unwrap();
+        assert!(other.migration_status().await.unwrap().iter().all(|migration| migration.applied));
+        other.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_a_free_connection_is_unavailable() {
+    on_each_database(async |database| {
+        let options = StoreOptions {
+            max_connections: 1,
+            acquire_timeout: Patience::from_millis(200),
+            ..StoreOptions::new(database.url())
+        };
+        let store = SqlStore::connect(&options).await.unwrap();
+        store.ping().await.unwrap();
+        assert!(store.pool_figures().open >= 1);
+        let mut holder = store.begin().await.unwrap();
+        holder.events().append(event(&env(), TenantId::PLATFORM, "page.created")).await.unwrap();
+        let busy = store.begin().await.err();
+        assert!(matches!(busy, Some(StoreError::Unavailable(_))), "{busy:?}");
+        drop(holder);
+        store.begin().await.unwrap().commit().await.unwrap();
+        store.close().await;
+        assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))), "closed");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_that_writes_makes_sqlite_wait_then_unavailable() {
+    let database = TestDatabase::sqlite().await;
+    let options =
+        StoreOptions { acquire_timeout: Patience::from_millis(200), ..StoreOptions::new(database.url()) };
+    let other = SqlStore::connect(&options).await.unwrap();
+    let holder = database.store().begin().await.unwrap();
+    let busy = other.begin().await.err();
+    assert!(matches!(busy, Some(StoreError::Unavailable(_))), "{busy:?}");
+    assert!(other.reader().tenants().find(env().new_id()).await.unwrap().is_none(), "readers do not wait");
+    holder.commit().await.unwrap();
+    other.begin().await.unwrap().commit().await.unwrap();
+    other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_there_is_unavailable() {
+    for url in ["postgres://nobody@127.0.0.1:1/none", "sqlite:///no/such/folder/portico.db"] {
+        let options = StoreOptions { acquire_timeout: Patience::from_millis(200), ..StoreOptions::new(url) };
+        let error = SqlStore::connect(&options).await.err();
+        assert!(matches!(error, Some(StoreError::Unavailable(_))), "{url}: {error:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! The own sessions: on which devices somebody is signed in.
+
+use actix_web::{HttpResponse, delete, get, web::{Data, Path}};
+use portico_identity::{Sessions, session::SessionView};
+use portico_kernel::{Page, SessionId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    http::{
+        caller::Caller,
+        problem::Problem,
+        query::{Query, page_request},
+    },
+    state::App,
+};
+
+/// Adds the routes.
+pub fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(end);
+}
+
+/// Which sessions to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct ListSessions {
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List the own sessions
+///
+/// Where the caller is signed in, newest first.
+#[utoipa::path(
+    tag = "Sessions",
+    operation_id = "listSessions",
+    params(ListSessions),
+    responses((status = 200, body = Page<SessionView>)),
+    security(("bearer" = [])),
+)]
+#[get("/auth/sessions")]
+async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Result<HttpResponse, Problem> {
+    let page = page_request(query.0.page, query.0.limit)?;
+    let sessions =
+        Sessions::new(&mut *app.reader(), &caller.0, &app.env, app.session_lifetimes()).list().await?;
+    let total = sessions.len() as u64;
+    let items = sessions.into_iter().skip(page.offset() as usize).take(page.limit as usize).collect();
+    Ok(HttpResponse::Ok().json(Page::<SessionView>::new(items, page, total)))
+}
+
+/// End a session
+///
+/// Signs the caller out on another device, at once.
+#[utoipa::path(
+    tag = "Sessions",
+    operation_id = "endSession",
+    params(("sessionId" = SessionId, Path)),
+    responses((status = 204, description = "Ended.")),
+    security(("bearer" = [])),
+)]
+#[delete("/auth/sessions/{sessionId}")]
+async fn end(app: Data<App>, caller: Caller, path: Path<SessionId>) -> Result<HttpResponse, Problem> {
+    let mut work = app.begin().await?;
+    Sessions::new(&mut *work, &caller.0, &app.env, app.session_lifetimes()).end(path.into_inner()).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
