@@ -49,7 +49,7 @@ impl CommitListener for Signals {
 /// Whether an event may change who a session belongs to, or what it may do.
 fn changes_callers(kind: &str) -> bool {
     match kind.split_once('.') {
-        Some(("session", what)) => what != "started",
+        Some(("session", what)) => what == "ended",
         Some(("user", what)) => what != "registered",
         Some(("tenant", what)) => what != "created",
         Some(("member", _)) => true,
@@ -75,6 +75,7 @@ mod tests {
         for (kind, callers, sites) in [
             ("session.ended", true, false),
             ("session.started", false, false),
+            ("session.sign_in_failed", false, false),
             ("user.updated", true, false),
             ("tenant.deleted", true, true),
             ("site.deployed", false, true),

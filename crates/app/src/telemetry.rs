@@ -1,6 +1,6 @@
 //! Logs and metrics.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -17,14 +17,19 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Installs the metrics recorder of the process; a second call in one process (tests) keeps the first recorder and
-    /// reports on its own.
+    /// Installs the metrics recorder of the process. There is one for a process: a second server in it (tests) shares it.
     pub fn install() -> anyhow::Result<Self> {
-        let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".into()), &BUCKETS)?
-            .build_recorder();
-        let metrics = recorder.handle();
-        let _ = metrics::set_global_recorder(recorder);
+        static INSTALLED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+        let installed = INSTALLED.get_or_init(|| {
+            let recorder = PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".into()), &BUCKETS)
+                .map_err(|error| error.to_string())?
+                .build_recorder();
+            let handle = recorder.handle();
+            metrics::set_global_recorder(recorder).map_err(|error| error.to_string())?;
+            Ok(handle)
+        });
+        let metrics = installed.clone().map_err(anyhow::Error::msg)?;
         metrics::describe_histogram!("http_request_duration_seconds", "Time to answer, by route and status.");
         metrics::describe_histogram!("job_duration_seconds", "Time to do a job, by kind and outcome.");
         metrics::describe_gauge!("jobs", "Jobs by state.");
@@ -50,7 +55,7 @@ impl Telemetry {
 
 /// Starts logging to standard error: JSON in production, readable text otherwise. `RUST_LOG` chooses what is logged.
 pub fn start_logging(profile: Profile) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,actix_server=warn"));
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process (tests) keeps the first one.
     let _ = match profile {

@@ -1,1 +1,113 @@
-fn main() {}
+//! Measures Portico beside bare actix routes that do the least that could do the same work, in one run on Postgres:
+//!
+//! ```text
+//! cargo build --release -p portico
+//! scripts/with-postgres cargo run --release -p portico-bench
+//! ```
+//!
+//! Everything runs on this machine and shares its cores: load generator, server under test, and Postgres. So figures
+//! mean something only beside each other, which is why ours and the bare one take turns, and what counts is the median
+//! of the ratios of neighbours.
+#![expect(clippy::print_stdout, reason = "the output of a command")]
+
+mod baseline;
+mod customer;
+mod database;
+mod load;
+mod process;
+mod report;
+mod run;
+mod servers;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Measures Portico beside bare actix routes, on the Postgres server of PORTICO_TEST_POSTGRES_URL.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How often ours and the bare one take turns.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long each of them is under load in a round.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Measure only this; may be repeated.
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The server to compare with; started by the benchmark itself.
+    #[command(hide = true)]
+    Baseline {
+        /// File whose bytes the fixed route answers.
+        #[arg(long)]
+        body: PathBuf,
+        /// Threads that answer requests.
+        #[arg(long)]
+        workers: usize,
+        /// Connections to the database.
+        #[arg(long)]
+        connections: u32,
+    },
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Time from the start of the process to the line that says it is ready.
+    Start,
+    /// Memory of a server that has nothing to do.
+    Idle,
+    /// A signed-in read of a page, beside a select by primary key.
+    Read,
+    /// Creation of a page with its event, beside a transaction with two inserts.
+    Create,
+    /// A published page, beside fixed bytes.
+    Published,
+    /// Latency of the page read at 1,000 connections.
+    Crowd,
+}
+
+impl Cli {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        Some(Command::Baseline { body, workers, connections }) => baseline::serve(body, *workers, *connections).await,
+        None => measure(&cli).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portico-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whatever ends the run, the children end with the values that hold them, and the database goes last.
+async fn measure(cli: &Cli) -> anyhow::Result<()> {
+    servers::check_environment()?;
+    let database = database::Temporary::create().await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let outcome = tokio::select! {
+        outcome = run::everything(cli, &database) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("told to stop")),
+        _ = hangup.recv() => Err(anyhow::anyhow!("the terminal is gone")),
+    };
+    database.drop().await?;
+    outcome
+}

@@ -1,11 +1,14 @@
 //! Development only: what tests stand on.
 //!
 //! - [`on_each_database`] runs a test on SQLite and on Postgres, each time on a migrated database of its own.
+//! - [`server::TestServer`] (feature `server`) is a whole server in the test's process, with a client.
 //! - [`env()`] is time and randomness that the test controls.
 #![expect(clippy::expect_used, reason = "what cannot be set up fails the test, with the reason")]
 
 pub mod database;
 pub mod env;
+#[cfg(feature = "server")]
+pub mod server;
 
 pub use database::{TestDatabase, on_each_database};
 pub use env::{FixedClock, SeededRandom, TestEnv, env};

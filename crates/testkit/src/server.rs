@@ -76,6 +76,15 @@ impl TestServer {
         Client { http, url: self.url.clone(), headers: BTreeMap::new(), tenant: String::new() }
     }
 
+    /// Runs a test against a server on SQLite, then against one on Postgres.
+    pub async fn on_each_database(test: impl AsyncFn(&Self)) {
+        for database in [Database::Sqlite, Database::Postgres] {
+            let server = Self::start_with(database, |_| {}).await;
+            test(&server).await;
+            server.stop().await;
+        }
+    }
+
     /// Registers a customer and proves the address; the client is signed in as that customer.
     pub async fn customer(&self, email: &str) -> Client {
         let client = self.unverified(email).await;

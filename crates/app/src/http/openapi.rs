@@ -87,6 +87,16 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         let in_path = path.contains('{');
         for (_, operation) in operations_mut(item) {
+            for (status, response) in &mut operation.responses.responses {
+                // What a route says about its errors is only the reason; the body is the same everywhere.
+                if let RefOr::T(response) = response
+                    && status.starts_with(['4', '5'])
+                    && response.content.is_empty()
+                    && let RefOr::T(complete) = problem(&response.description)
+                {
+                    *response = complete;
+                }
+            }
             let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
             let body = operation.request_body.is_some();
             let query = operation.parameters.as_ref().is_some_and(|parameters| {

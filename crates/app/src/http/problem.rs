@@ -54,7 +54,10 @@ pub struct ProblemBody {
 
 /// An error on its way to the client. Holds nothing that a client may not see.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     kind: Kind,
     status: StatusCode,
     code: &'static str,
@@ -87,7 +90,7 @@ pub fn status_of(kind: Kind) -> StatusCode {
 impl Problem {
     /// A problem of a kind.
     pub fn new(kind: Kind, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             kind,
             status: status_of(kind),
             code,
@@ -96,12 +99,14 @@ impl Problem {
             members: Map::new(),
             retry_after: (kind == Kind::Unavailable).then_some(RETRY_AFTER_SECONDS),
             allow: None,
-        }
+        }))
     }
 
     /// The fields that break rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        Self { errors, ..Self::new(Kind::Invalid, "invalid", "Some fields are not valid.") }
+        let mut problem = Self::new(Kind::Invalid, "invalid", "Some fields are not valid.");
+        problem.0.errors = errors;
+        problem
     }
 
     /// Not there, or not to be seen by this caller.
@@ -118,15 +123,17 @@ impl Problem {
     pub fn method_not_allowed(allow: String) -> Self {
         let mut problem =
             Self::new(Kind::NotFound, "method_not_allowed", format!("This path answers to {allow} only."));
-        problem.status = StatusCode::METHOD_NOT_ALLOWED;
-        problem.allow = Some(allow);
+        problem.0.status = StatusCode::METHOD_NOT_ALLOWED;
+        problem.0.allow = Some(allow);
         problem
     }
 
     /// Too many requests.
     pub fn rate_limited(retry_after: u64) -> Self {
         let detail = format!("Too many requests. Try again in {retry_after} s.");
-        Self { retry_after: Some(retry_after), ..Self::new(Kind::RateLimited, "rate_limited", detail) }
+        let mut problem = Self::new(Kind::RateLimited, "rate_limited", detail);
+        problem.0.retry_after = Some(retry_after);
+        problem
     }
 
     /// Our own fault. The cause goes to the log, not to the client.
@@ -137,7 +144,7 @@ impl Problem {
 
     /// The stable word for programs.
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// The body of the answer.
@@ -145,14 +152,14 @@ impl Problem {
         let context = context::current();
         ProblemBody {
             kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error").into(),
-            status: self.status.as_u16(),
-            detail: self.detail.clone(),
+            title: self.0.status.canonical_reason().unwrap_or("Error").into(),
+            status: self.0.status.as_u16(),
+            detail: self.0.detail.clone(),
             instance: context.path,
-            code: self.code.into(),
+            code: self.0.code.into(),
             request_id: context.info.id,
-            errors: self.errors.clone(),
-            members: self.members.clone(),
+            errors: self.0.errors.clone(),
+            members: self.0.members.clone(),
         }
     }
 }
@@ -166,8 +173,8 @@ impl<F: Fault> From<F> for Problem {
             _ => {}
         }
         let mut problem = Self::new(kind, fault.code(), fault.detail());
-        problem.errors = fault.fields().to_vec();
-        problem.members = fault.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        problem.0.errors = fault.fields().to_vec();
+        problem.0.members = fault.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         problem
     }
 }
@@ -186,25 +193,25 @@ pub fn chain(error: &dyn Error) -> String {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.detail)
+        write!(f, "{}: {}", self.0.code, self.0.detail)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
+        let mut response = HttpResponse::build(self.0.status);
         response.content_type("application/problem+json");
-        if self.kind == Kind::Unauthenticated {
+        if self.0.kind == Kind::Unauthenticated {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.0.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        if let Some(allow) = self.0.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
             response.insert_header((ALLOW, allow));
         }
         match serde_json::to_vec(&self.body()) {

@@ -109,7 +109,7 @@ pub async fn serve(app: Data<App>, request: HttpRequest) -> HttpResponse {
         Ok(Some(site)) => find(&app, &site, request.path()).await,
         Ok(None) => Ok(Found::Nothing),
         Err(error) => {
-            tracing::warn!(%error, "a site could not be looked up");
+            tracing::warn!(error = %super::problem::chain(&*error), "a site could not be looked up");
             return unavailable();
         }
     };
@@ -118,12 +118,12 @@ pub async fn serve(app: Data<App>, request: HttpRequest) -> HttpResponse {
         Ok(Found::Moved(location)) => {
             HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
         }
-        Ok(Found::NotFound(Some(file))) => respond(&request, StatusCode::NOT_FOUND, &file, "404.html"),
-        Ok(Found::NotFound(None) | Found::Nothing) => HttpResponse::NotFound()
+        Ok(Found::Missing(Some(file))) => respond(&request, StatusCode::NOT_FOUND, &file, "404.html"),
+        Ok(Found::Missing(None) | Found::Nothing) => HttpResponse::NotFound()
             .content_type("text/html; charset=utf-8")
             .body("<!doctype html><html lang=\"en\"><title>No site here</title><h1>There is no site at this address.</h1></html>"),
         Err(error) => {
-            tracing::warn!(%error, "a file of a site could not be read");
+            tracing::warn!(error = %super::problem::chain(&*error), "a file of a site could not be read");
             unavailable()
         }
     }
@@ -132,7 +132,7 @@ pub async fn serve(app: Data<App>, request: HttpRequest) -> HttpResponse {
 enum Found {
     File { file: Arc<SiteFile>, path: String },
     Moved(String),
-    NotFound(Option<Arc<SiteFile>>),
+    Missing(Option<Arc<SiteFile>>),
     Nothing,
 }
 
@@ -149,7 +149,7 @@ async fn find(app: &App, site: &LiveSite, path: &str) -> Result<Found, Arc<FileE
     {
         return Ok(Found::Moved(format!("/{path}/")));
     }
-    Ok(Found::NotFound(app.live_sites.file(app, site, "404.html").await?))
+    Ok(Found::Missing(app.live_sites.file(app, site, "404.html").await?))
 }
 
 fn respond(request: &HttpRequest, status: StatusCode, file: &SiteFile, path: &str) -> HttpResponse {

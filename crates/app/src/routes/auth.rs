@@ -92,9 +92,7 @@ async fn register(
 ) -> Result<HttpResponse, Problem> {
     let issued = registration::register(&app, &visitor.0, body.0).await?;
     let mut response = tokens(StatusCode::CREATED, &issued);
-    response
-        .headers_mut()
-        .insert(header::LOCATION, header::HeaderValue::from_static("/api/v1/profile"));
+    response.headers_mut().insert(header::LOCATION, header::HeaderValue::from_static("/api/v1/profile"));
     Ok(response)
 }
 
@@ -125,15 +123,11 @@ async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<H
     answer(&app, signed_in)
 }
 
-/// Records a failed sign-in without keeping the answer waiting: only known addresses have something to record, and the
-/// time of the answer must not tell.
+/// Records a failed sign-in without keeping the answer waiting.
 fn note_failure(app: &App, scope: Scope, candidates: Vec<Credential>) {
     let app = app.clone();
     actix_web::rt::spawn(async move {
         let noted: Result<(), Problem> = async {
-            if candidates.is_empty() {
-                return Ok(());
-            }
             let mut work = app.begin().await?;
             Accounts::new(&mut *work, &scope, &app.env).note_failed_sign_in(&candidates).await?;
             Ok(work.commit().await?)
@@ -224,8 +218,7 @@ async fn verify_email(
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
     let mut work = app.begin().await?;
-    let user =
-        Accounts::new(&mut *work, &visitor.0, &app.env).verify_email(&token, &*app.tokens).await?;
+    let user = Accounts::new(&mut *work, &visitor.0, &app.env).verify_email(&token, &*app.tokens).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(VerifiedEmail { email: user.email.to_string(), email_verified: true }))
 }
@@ -248,13 +241,18 @@ async fn resend_verification(
     caller: MaybeCaller,
     body: OptionalBody<ResendVerification>,
 ) -> Result<HttpResponse, Problem> {
+    let message = "If there is an account to verify at this address, a message is on its way.";
     let email = if body.0.email.is_empty() && caller.0.require_user().is_ok() {
-        Accounts::new(&mut *app.reader(), &caller.0, &app.env).profile().await?.email
+        let user = Accounts::new(&mut *app.reader(), &caller.0, &app.env).profile().await?;
+        if user.email_verified {
+            return Ok(accepted(message));
+        }
+        user.email
     } else {
         body.0.validate()?
     };
     account_mail::request(&app, "email.verification", &email, &caller.0.request.id).await?;
-    Ok(accepted("If there is an account to verify at this address, a message is on its way."))
+    Ok(accepted(message))
 }
 
 /// Ask for a link to set a new password

@@ -3,12 +3,17 @@
 pub mod audit;
 pub mod auth;
 pub mod branding;
+pub mod deployments;
 pub mod health;
 pub mod mailbox;
+pub mod navigation;
+pub mod pages;
 pub mod pages_static;
 pub mod plans;
 pub mod profile;
+pub mod sections;
 pub mod sessions;
+pub mod sites;
 pub mod tenants;
 
 use actix_web::web::ServiceConfig as PlainConfig;
@@ -23,7 +28,12 @@ pub fn api(config: &mut ServiceConfig<'_>) {
         .configure(tenants::configure)
         .configure(branding::configure)
         .configure(audit::configure)
-        .configure(plans::configure);
+        .configure(plans::configure)
+        .configure(sites::configure)
+        .configure(pages::configure)
+        .configure(sections::configure)
+        .configure(navigation::configure)
+        .configure(deployments::configure);
 }
 
 /// What operators and their programs ask for.

@@ -1,6 +1,9 @@
 //! The own sessions: on which devices somebody is signed in.
 
-use actix_web::{HttpResponse, delete, get, web::{Data, Path}};
+use actix_web::{
+    HttpResponse, delete, get,
+    web::{Data, Path},
+};
 use portico_identity::{Sessions, session::SessionView};
 use portico_kernel::{Page, SessionId};
 use serde::Deserialize;

@@ -13,7 +13,7 @@ use tokio::{
 use tracing::Instrument;
 
 use super::handlers::{self, JobError};
-use crate::state::App;
+use crate::{http::problem::chain, state::App};
 
 /// Longest pause between two attempts.
 const MAX_BACKOFF: Duration = Duration::HOUR;
@@ -36,7 +36,7 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
                         running.spawn(work(app.clone(), worker.clone(), job).instrument(span));
                     }
                 }
-                Err(error) => tracing::warn!(%error, "jobs could not be claimed"),
+                Err(error) => tracing::warn!(error = %chain(&error), "jobs could not be claimed"),
             }
         }
         if claimed > 0 && claimed == free {
@@ -75,7 +75,7 @@ async fn work(app: App, worker: String, job: Job) {
                         tracing::warn!("the lease was lost; another worker has the job");
                         return;
                     }
-                    Err(error) => tracing::warn!(%error, "the lease could not be extended"),
+                    Err(error) => tracing::warn!(error = %chain(&error), "the lease could not be extended"),
                 }
             }
         }
@@ -83,7 +83,7 @@ async fn work(app: App, worker: String, job: Job) {
     let outcome = match settle(&app, &worker, &job, result).await {
         Ok(outcome) => outcome,
         Err(error) => {
-            tracing::warn!(%error, "the outcome could not be stored; the job will run again");
+            tracing::warn!(error = %chain(&error), "the outcome could not be stored; the job will run again");
             "unknown"
         }
     };
@@ -107,7 +107,7 @@ async fn settle(app: &App, worker: &str, job: &Job, result: Result<(), JobError>
             tracing::error!(%error, "the job is dead");
             // First the consequences, then the mark: dying in between runs the job once more, which is harmless.
             if let Err(error) = handlers::dead(app, job).await {
-                tracing::error!(%error, "the consequences of a dead job could not be stored");
+                tracing::error!(error = %chain(&error), "the consequences of a dead job could not be stored");
             }
             app.jobs.bury(worker, job.id, &error).await?;
             Ok("dead")

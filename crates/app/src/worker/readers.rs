@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_kernel::{Env, Event, NewJob, StoreError};
 use tokio::{sync::watch, time::sleep};
 
-use crate::{flows::account_mail, state::App};
+use crate::{flows::account_mail, http::problem::chain, state::App};
 
 /// Events read at once.
 const BATCH: u32 = 200;
@@ -28,7 +28,7 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
                     Ok(read) if read == BATCH as usize => {}
                     Ok(_) => break,
                     Err(error) => {
-                        tracing::warn!(%error, reader = name, "events could not be read");
+                        tracing::warn!(error = %chain(&error), reader = name, "events could not be read");
                         break;
                     }
                 }

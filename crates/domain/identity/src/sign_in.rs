@@ -4,7 +4,7 @@
 //! verifications are made for every attempt, whatever the address, so that the time of the answer tells nothing.
 
 use futures_util::future::join;
-use portico_kernel::{Event, Resource, Violations};
+use portico_kernel::{Event, Resource, TenantId, UserId, Violations};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -76,17 +76,16 @@ impl Accounts<'_> {
         Ok(self.repositories.users().by_email(email).await?)
     }
 
-    /// Records `session.sign_in_failed` for each account that the attempt was aimed at. The caller does this after it
-    /// has answered: it takes time that only known addresses cost.
+    /// Records `session.sign_in_failed` about the account that the attempt was aimed at, and about nobody for an
+    /// unknown address: the same work for both, so that not even the next answer is slower after a known one. The
+    /// caller does this after it has answered.
     pub async fn note_failed_sign_in(&mut self, candidates: &[Credential]) -> Result<(), IdentityError> {
-        for candidate in candidates {
-            let user = candidate.user.id;
-            let mut event = Event::new(self.env, self.scope, "session.sign_in_failed", user.uuid());
-            // There is no session: what it happened to is the user.
-            event.resource = Resource { kind: "user".into(), id: user.uuid() };
-            self.append_about(user, event).await?;
-        }
-        Ok(())
+        let nobody = UserId::from_uuid(TenantId::PLATFORM.uuid());
+        let user = candidates.first().map_or(nobody, |candidate| candidate.user.id);
+        let mut event = Event::new(self.env, self.scope, "session.sign_in_failed", user.uuid());
+        // There is no session: what it happened to is the user.
+        event.resource = Resource { kind: "user".into(), id: user.uuid() };
+        self.append_about(user, event).await
     }
 }
 
@@ -167,7 +166,9 @@ mod tests {
         let (scope, env) = (store.anonymous(), store.env());
         let candidates = [store.credential(user.id)];
         Accounts::new(&mut store, &scope, &env).note_failed_sign_in(&candidates).await.unwrap();
+        Accounts::new(&mut store, &scope, &env).note_failed_sign_in(&[]).await.unwrap();
         let events = store.events();
+        assert_eq!(events.len(), 2);
         assert_eq!(events[0].kind, "session.sign_in_failed");
         assert_eq!((events[0].resource.kind.as_ref(), events[0].resource.id), ("user", user.id.uuid()));
     }

@@ -203,11 +203,11 @@ impl<'a> Sites<'a> {
     }
 
     /// Deletes the site with everything in it; a job removes its files. The caller releases the quota in the same unit
-    /// of work.
+    /// of work. Answers the site as it was.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`.
-    pub async fn delete(&mut self, id: SiteId, expected: Option<i64>) -> Result<(), SitesError> {
+    pub async fn delete(&mut self, id: SiteId, expected: Option<i64>) -> Result<Site, SitesError> {
         let tenant = self.scope.require(Permission::SitesDelete)?;
         let before = find(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
@@ -227,7 +227,7 @@ impl<'a> Sites<'a> {
             request_id: self.scope.request.id.clone(),
         };
         self.repositories.jobs().enqueue(job).await?;
-        Ok(())
+        Ok(before)
     }
 
     /// The given site, or the tenant's primary one. Whether a given one exists shows when it is used.

@@ -162,7 +162,7 @@ impl WorkQueue for SqlStore {
             "with due as (select id from jobs where state <> 'dead' and coalesce(leased_until, run_at) <= $3 \
              order by coalesce(leased_until, run_at) limit $4 {lock}) \
              update jobs set state = 'running', attempts = attempts + 1, leased_by = $1, leased_until = $2 \
-             where id in (select id from due) returning jobs.*",
+             where id in (select id from due) returning *",
             lock = dialect(self.writer()).for_update_skip_locked
         );
         let values: [Value; 4] =
@@ -239,7 +239,7 @@ impl WorkQueue for SqlStore {
         let rows = query(
             self.writer(),
             "update jobs set state = 'queued', attempts = 0, run_at = $2 where id = $1 and state = 'dead' \
-             returning jobs.*",
+             returning *",
             [id.uuid().into(), to_row(now).into()],
         )
         .await?;

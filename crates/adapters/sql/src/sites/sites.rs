@@ -186,11 +186,15 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         let deleted = row::Entity::delete_many()
             .filter(Column::TenantId.eq(tenant.uuid()))
             .filter(Column::Id.eq(id.uuid()))
-            .exec(self.connection)
+            .exec_with_returning(self.connection)
             .await
             .map_err(store_error)?;
         subdomains::release(self.connection, tenant, &site.subdomain).await?;
-        Ok(deleted.rows_affected > 0)
+        // It was given another name while this one waited.
+        for renamed in deleted.iter().filter(|row| row.subdomain != site.subdomain) {
+            subdomains::release(self.connection, tenant, &renamed.subdomain).await?;
+        }
+        Ok(!deleted.is_empty())
     }
 
     async fn live_at(&mut self, subdomain: &str) -> Result<Option<LiveSite>, StoreError> {

@@ -176,6 +176,30 @@ async fn a_subdomain_moves_between_sites_of_a_tenant_under_load() {
 }
 
 #[tokio::test]
+async fn a_site_that_is_renamed_and_deleted_at_once_leaves_no_name_behind() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        for _ in 0..10 {
+            let site = fixture.site(ours, "before").await;
+            let renamed = Site { subdomain: "after".to_owned(), ..site.clone() };
+            let rename = fixture.write(async |unit| unit.sites().update(&renamed).await);
+            let delete = fixture.write(async |unit| unit.sites().delete(ours, site.id).await);
+            let (renamed, deleted) = tokio::join!(rename, delete);
+            if renamed.is_err() {
+                assert_stale(renamed);
+            }
+            assert!(deleted.unwrap());
+            for name in ["before", "after"] {
+                let other = fixture.site(theirs, name).await;
+                fixture.write(async |unit| unit.sites().delete(theirs, other.id).await).await.unwrap();
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn lists_are_filtered_sorted_and_cut_into_pages() {
     on_each_database(async |database| {
         let fixture = Fixture::new(database);

@@ -1,0 +1,129 @@
+//! What holds for every answer.
+
+use portico_testkit::server::TestServer;
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_security_headers_and_a_request_id() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    for path in ["/api/health", "/api/v1/nothing", "/api/v1/sites", "/verify-email", "/"] {
+        let answer = client.get(path).await;
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", ""),
+            ("permissions-policy", ""),
+            ("content-security-policy", "default-src 'none'"),
+        ] {
+            let header = answer.header(name);
+            assert!(!header.is_empty() && header.starts_with(value), "{path}: {name}: {header}");
+        }
+        assert!(!answer.header("x-request-id").is_empty(), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sane_request_id_is_kept_and_a_wild_one_replaced() {
+    let server = TestServer::start().await;
+    let sane = server.client().with("x-request-id", "front-end.42").get("/api/v1/nothing").await;
+    assert_eq!(sane.header("x-request-id"), "front-end.42");
+    assert_eq!(sane.json["requestId"], "front-end.42");
+    let wild = server.client().with("x-request-id", "a b<script>").get("/api/v1/nothing").await;
+    assert_ne!(wild.header("x-request-id"), "a b<script>");
+    assert_eq!(wild.json["requestId"], wild.header("x-request-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_problem_details() {
+    let server = TestServer::start().await;
+    let answer = server.client().get("/api/v1/nothing").await;
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    let problem = answer.expect(404);
+    assert_eq!(problem["code"], "not_found");
+    assert_eq!(problem["instance"], "/api/v1/nothing");
+    assert_eq!(problem["status"], 404);
+    let answer = server.client().send(Method::PATCH, "/api/v1/auth/login", None, "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "POST"));
+    let answer = server.client().get("/api/v1/sites").await;
+    assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, "Bearer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_origin_may_call_from_a_browser_and_no_other() {
+    let server = TestServer::start_with(portico_testkit::server::Database::Sqlite, |settings| {
+        settings.cors.origins = vec!["https://portal.example".into()];
+    })
+    .await;
+    let preflight = async |origin: &str| {
+        let client = server
+            .client()
+            .with("origin", origin)
+            .with("access-control-request-method", "PUT")
+            .with("access-control-request-headers", "authorization, if-match");
+        client.send(Method::OPTIONS, "/api/v1/profile", None, "").await
+    };
+    let listed = preflight("https://portal.example").await;
+    assert!(listed.status.is_success(), "{listed:?}");
+    assert_eq!(listed.header("access-control-allow-origin"), "https://portal.example");
+    assert_eq!(listed.header("access-control-allow-credentials"), "true");
+    let other = preflight("https://evil.example").await;
+    assert_eq!(other.header("access-control-allow-origin"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_told_and_enforced() {
+    let server = TestServer::start_with(portico_testkit::server::Database::Sqlite, |settings| {
+        settings.rate_limit.enabled = true;
+        settings.rate_limit.sensitive = 3;
+    })
+    .await;
+    let client = server.client();
+    let login = json!({"email": "nobody@example.com", "password": "wrong"});
+    for remaining in ["2", "1", "0"] {
+        let answer = client.post("/api/v1/auth/login", login.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-ratelimit-remaining")), (401, remaining));
+        assert_eq!(answer.header("x-ratelimit-limit"), "3");
+    }
+    // The alias counts with the canonical path, and a made-up forwarding header does not help.
+    let refused = client.with("x-forwarded-for", "192.0.2.7").post("/api/v1/customer/login", login).await;
+    assert_eq!(refused.status.as_u16(), 429);
+    assert_eq!(refused.json["code"], "rate_limited");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(client.get("/api/health").await.status.as_u16(), 200, "other routes go on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aliases_answer_like_their_canonical_path() {
+    let server = TestServer::start().await;
+    for (alias, canonical) in portico::http::alias::ALIASES {
+        let (old, new) = (server.client().get(alias).await, server.client().get(canonical).await);
+        assert_eq!((old.status, &old.json["code"]), (new.status, &new.json["code"]), "{alias} and {canonical}");
+    }
+    let registration = json!({"email": "alias@example.com", "password": "Correct-Horse-7", "full_name": "Al Ias"});
+    let tokens = server.client().post("/api/v1/customer/register", registration).await.expect(201);
+    let mut client = server.client();
+    client.sign(&tokens);
+    for path in ["/customer/auth/profile", "/api/v1/customer/me", "/api/v1/profile"] {
+        assert_eq!(client.get(path).await.expect(200)["fullName"], "Al Ias", "{path}");
+    }
+    assert_eq!(client.get("/api/tenants?limit=5").await.expect(200)["limit"], 5, "the query is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_tells_how_it_is() {
+    TestServer::on_each_database(async |server| {
+        let client = server.client();
+        assert_eq!(client.get("/api/health").await.expect(200)["status"], "ok");
+        assert_eq!(client.get("/api/health/live").await.status.as_u16(), 204);
+        assert_eq!(client.get("/api/health/ready").await.status.as_u16(), 200);
+        let metrics = client.get("/api/metrics").await.text;
+        assert!(metrics.contains("http_request_duration_seconds_bucket"), "{metrics}");
+        assert!(metrics.contains("route=\"/api/health/ready\""), "{metrics}");
+        let docs = client.get("/api/docs/").await;
+        assert_eq!((docs.status.as_u16(), docs.text.contains("swagger")), (200, true));
+        assert!(!docs.text.contains("https://"), "the docs page loads nothing from elsewhere");
+    })
+    .await;
+}

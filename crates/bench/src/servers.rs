@@ -1,0 +1,110 @@
+//! The two servers, and what the machine must offer to them.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tokio::process::Command;
+
+use crate::{baseline, process::Server};
+
+/// Connections to Postgres, of each server.
+pub const POOL: u32 = 20;
+
+/// Connections of clients at once, at most.
+pub const CROWD: usize = 1_000;
+
+/// Threads that answer requests, of each server.
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// Refuses to begin what cannot end well.
+pub fn check_environment() -> anyhow::Result<()> {
+    let portico = portico_binary()?;
+    if !portico.is_file() {
+        let profile = if cfg!(debug_assertions) { "" } else { "--release " };
+        bail!("{} is missing; build it with 'cargo build {profile}-p portico'", portico.display());
+    }
+    if cfg!(debug_assertions) {
+        println!("This is a development build: its figures mean nothing. Use --release.\n");
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|directory| directory.join("wrk").is_file()) {
+        bail!("the load generator wrk is missing; install it with 'apt-get install wrk'");
+    }
+    let limits = std::fs::read_to_string("/proc/self/limits")?;
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or_default();
+    let files: usize = files.split_ascii_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(usize::MAX);
+    if files < CROWD + 200 {
+        bail!("{CROWD} connections need more than {files} open files; run 'ulimit -n 4096' first");
+    }
+    Ok(())
+}
+
+/// A running server, and where it answers.
+pub struct Running {
+    /// The process.
+    pub server: Server,
+    /// Its address, without a trailing slash.
+    pub url: String,
+    /// From the start of the process to the line that says it is ready.
+    pub started_in: Duration,
+}
+
+/// Starts the bare server.
+pub async fn bare(database: &str, body: &Path, directory: &Path) -> anyhow::Result<Running> {
+    let log = directory.join("baseline.log");
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("baseline").arg("--body").arg(body);
+    command.args(["--workers", &workers().to_string(), "--connections", &POOL.to_string()]);
+    command.env(baseline::DATABASE, database);
+    running(&mut command, &log, |line| line.strip_prefix(baseline::READY).map(str::to_owned)).await
+}
+
+/// Starts the real server, as it comes, with its files in `directory`; on SQLite when no database is given. It keeps no
+/// access log, has no rate limits, and its tokens outlive the run.
+pub async fn portico(database: Option<&str>, directory: &Path) -> anyhow::Result<Running> {
+    let log = directory.join("portico.log");
+    let mut command = Command::new(portico_binary()?);
+    command.current_dir(directory);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PORTICO_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("RUST_LOG", "warn")
+        .env("PORTICO__SERVER__PORT", "0")
+        .env("PORTICO__SERVER__WORKERS", workers().to_string())
+        .env("PORTICO__RATE_LIMIT__ENABLED", "false")
+        .env("PORTICO__SECURITY__ACCESS_TOKEN_TTL", "12h");
+    if let Some(url) = database {
+        command.env("PORTICO__DATABASE__URL", url).env("PORTICO__DATABASE__MAX_CONNECTIONS", POOL.to_string());
+    }
+    running(&mut command, &log, |line| {
+        let address = line.trim().strip_prefix("API ")?.trim();
+        Some(address.strip_suffix("/api/v1").unwrap_or(address).to_owned())
+    })
+    .await
+}
+
+async fn running(
+    command: &mut Command,
+    log: &Path,
+    address: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<Running> {
+    let begin = Instant::now();
+    let mut server = Server::start(command, log)?;
+    match server.line(address).await {
+        Ok(url) => Ok(Running { server, url, started_in: begin.elapsed() }),
+        Err(error) => Err(error.context(std::fs::read_to_string(log).unwrap_or_default())),
+    }
+}
+
+fn portico_binary() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().context("no directory")?.join("portico"))
+}
