@@ -47,9 +47,7 @@ impl Callers {
         let key = Key { session, tenant, epoch: self.signals.callers_epoch() };
         let now = self.env.now();
         self.cache
-            .try_get_with(key, async {
-                self.store.reader().sessions().caller(session, tenant, now).await
-            })
+            .try_get_with(key, async { self.store.reader().sessions().caller(session, tenant, now).await })
             .await
     }
 }

@@ -29,6 +29,11 @@ enum Command {
     Seed,
     /// Print the API document (OpenAPI 3.1).
     Openapi,
+    /// Look after the people who run the platform.
+    Admin {
+        #[command(subcommand)]
+        action: AdminAction,
+    },
     /// Look at the settings without starting anything.
     Config {
         #[arg(value_enum)]
@@ -41,6 +46,20 @@ enum MigrateAction {
     Up,
     Down,
     Status,
+}
+
+#[derive(Subcommand)]
+enum AdminAction {
+    /// Make a super admin: a new account, or the one that has proven the address. The password of a new one is taken from
+    /// PORTICO_ADMIN_PASSWORD, or made and printed.
+    Create {
+        /// Address to sign in with.
+        #[arg(long)]
+        email: String,
+        /// Name of the person.
+        #[arg(long, default_value = "Administrator")]
+        name: String,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -85,7 +104,11 @@ fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
                     MigrateAction::Status => {}
                 }
                 for migration in store.migration_status().await? {
-                    say(&format!("{} {}", if migration.applied { "applied" } else { "pending" }, migration.name));
+                    say(&format!(
+                        "{} {}",
+                        if migration.applied { "applied" } else { "pending" },
+                        migration.name
+                    ));
                 }
                 store.close().await;
                 Ok(())
@@ -95,6 +118,12 @@ fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
                 store.migrate().await?;
                 startup::seed(&store).await?;
                 store.close().await;
+                Ok(())
+            }
+            Command::Admin { action: AdminAction::Create { email, name } } => {
+                let password = std::env::var("PORTICO_ADMIN_PASSWORD").ok();
+                let created = startup::create_admin(settings, email, name, password).await?;
+                say(&created);
                 Ok(())
             }
             Command::Config { action: ConfigAction::Check } => {

@@ -55,7 +55,11 @@ pub fn application(
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
         // Sites first: whatever their host name asks for is theirs, also `/api`.
-        .service(web::scope("").guard(actix_web::guard::fn_guard(site::is_site)).default_service(web::to(site::serve)))
+        .service(
+            web::scope("")
+                .guard(actix_web::guard::fn_guard(site::is_site))
+                .default_service(web::to(site::serve)),
+        )
         .into_utoipa_app()
         .service(scope("/api/v1").configure(routes::api))
         .configure(routes::operations)
@@ -65,8 +69,13 @@ pub fn application(
         .route("/api/docs", web::get().to(|| async { redirect("/api/docs/") }))
         .service(
             web::scope("/api/docs")
-                .wrap(actix_web::middleware::DefaultHeaders::new().add((header::CONTENT_SECURITY_POLICY, docs_policy())))
-                .service(SwaggerUi::new("/{_:.*}").config(Config::from(DOCUMENT_PATH).persist_authorization(true))),
+                .wrap(
+                    actix_web::middleware::DefaultHeaders::new()
+                        .add((header::CONTENT_SECURITY_POLICY, docs_policy())),
+                )
+                .service(
+                    SwaggerUi::new("/{_:.*}").config(Config::from(DOCUMENT_PATH).persist_authorization(true)),
+                ),
         )
         .default_service(web::to(nothing_here))
         .wrap(Compress::default())

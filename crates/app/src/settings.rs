@@ -266,7 +266,8 @@ impl Settings {
     fn check(&self) -> anyhow::Result<()> {
         let database = self.database_url();
         let sqlite = database.expose_secret().starts_with("sqlite:");
-        let postgres = ["postgres://", "postgresql://"].iter().any(|s| database.expose_secret().starts_with(s));
+        let postgres =
+            ["postgres://", "postgresql://"].iter().any(|s| database.expose_secret().starts_with(s));
         if !sqlite && !postgres {
             bail!("database.url must begin with sqlite:// or postgres://");
         }
@@ -311,7 +312,8 @@ fn normalize(environment: HashMap<String, String>) -> anyhow::Result<HashMap<Str
         if key == "PORTICO_PROFILE" {
             result.insert("PORTICO__PROFILE".to_owned(), value);
         } else if let Some(target) = key.strip_suffix("_FILE").filter(|key| key.starts_with("PORTICO__")) {
-            let content = std::fs::read_to_string(&value).with_context(|| format!("{key}: cannot read {value}"))?;
+            let content =
+                std::fs::read_to_string(&value).with_context(|| format!("{key}: cannot read {value}"))?;
             result.insert(target.to_owned(), content.trim_end().to_owned());
         } else if key.starts_with("PORTICO__") {
             result.insert(key, value);
@@ -322,7 +324,8 @@ fn normalize(environment: HashMap<String, String>) -> anyhow::Result<HashMap<Str
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(|error| serde::de::Error::custom(format!("duration {text:?}: {error}")))
+    humantime::parse_duration(&text)
+        .map_err(|error| serde::de::Error::custom(format!("duration {text:?}: {error}")))
 }
 
 /// A list, or a text with commas, as environment variables have it.
@@ -339,7 +342,9 @@ where
     }
     let items = match Form::deserialize(deserializer)? {
         Form::List(items) => items,
-        Form::Text(text) => text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
+        Form::Text(text) => {
+            text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+        }
     };
     items
         .iter()
@@ -359,7 +364,10 @@ mod tests {
     fn the_environment_goes_before_the_file() {
         let settings = Settings::from_sources(
             "[server]\nport = 8000\n[worker]\nlease = \"5s\"",
-            environment(&[("PORTICO__SERVER__PORT", "9000"), ("PORTICO__CORS__ORIGINS", "https://a.example, https://b.example")]),
+            environment(&[
+                ("PORTICO__SERVER__PORT", "9000"),
+                ("PORTICO__CORS__ORIGINS", "https://a.example, https://b.example"),
+            ]),
         )
         .unwrap();
         assert_eq!(settings.server.port, 9000);
@@ -392,9 +400,8 @@ mod tests {
 
     #[test]
     fn production_names_what_is_missing() {
-        let refused = |pairs: &[(&str, &str)]| {
-            Settings::from_sources("", environment(pairs)).unwrap_err().to_string()
-        };
+        let refused =
+            |pairs: &[(&str, &str)]| Settings::from_sources("", environment(pairs)).unwrap_err().to_string();
         let production = ("PORTICO_PROFILE", "production");
         let database = ("PORTICO__DATABASE__URL", "postgres://db/portico");
         let secret = ("PORTICO__SECURITY__JWT_SECRET", "0123456789abcdef0123456789abcdef");

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use portico_billing::plan::Plans;
 use portico_email::{SmtpTransport, TemplateMailer};
-use portico_identity::password::PasswordRule;
+use portico_identity::{account::Registration, password::PasswordRule};
 use portico_kernel::{Env, mail::MailTransport};
 use portico_renderer::HtmlRenderer;
 use portico_sandbox::Mailbox;
@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     callers::Callers,
+    flows::registration,
     http::{limits::Limits, openapi::Document, site::LiveSites},
     server,
     settings::Settings,
@@ -74,7 +75,9 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     };
     let mut mailbox = None;
     let transport: Arc<dyn MailTransport> = match &settings.email.smtp_url {
-        Some(url) => Arc::new(SmtpTransport::new(url.expose_secret(), &settings.email.from).context("email")?),
+        Some(url) => {
+            Arc::new(SmtpTransport::new(url.expose_secret(), &settings.email.from).context("email")?)
+        }
         None => {
             let sandbox = Arc::new(Mailbox::open(settings.data_dir.join("mailbox"), env.clone())?);
             mailbox = Some(sandbox.clone());
@@ -112,12 +115,37 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     })
 }
 
+/// Makes a super admin, and tells how it went.
+pub async fn create_admin(
+    settings: Settings,
+    email: String,
+    full_name: String,
+    password: Option<String>,
+) -> anyhow::Result<String> {
+    let app = build(settings, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let chosen = password.is_some();
+    // The suffix has what the password rule asks for besides length.
+    let password = password.unwrap_or_else(|| app.env.secret() + "-Aa1");
+    let registration =
+        Registration { email, full_name, password: password.clone().into(), ..Registration::default() };
+    let (user, is_new) = registration::create_super_admin(&app, registration)
+        .await
+        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    app.store.close().await;
+    Ok(match (is_new, chosen) {
+        (false, _) => format!("{} is a super admin now and keeps the password.", user.email),
+        (true, true) => format!("{} is a super admin with the given password.", user.email),
+        (true, false) => format!("{} is a super admin with the password {password}", user.email),
+    })
+}
+
 /// Runs the server until SIGTERM or Ctrl-C, then drains requests and jobs.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut terminate = signal(SignalKind::terminate())?;
     let wanted = SocketAddr::new(settings.server.host, settings.server.port);
-    let listener = TcpListener::bind(wanted).with_context(|| format!("server.port: cannot listen on {wanted}"))?;
+    let listener =
+        TcpListener::bind(wanted).with_context(|| format!("server.port: cannot listen on {wanted}"))?;
     let address = listener.local_addr()?;
     let app = build(settings, address).await?;
     let server = server::start(app.clone(), listener)?;
@@ -148,7 +176,8 @@ fn generated_secret(data_dir: &Path, env: &Env) -> anyhow::Result<SecretString> 
         Ok(_) => bail!("{} is damaged; restore it, or delete it (which signs everybody out)", path.display()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let secret = env.secret();
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(secret.as_bytes())?;
             file.sync_all()?;
             Ok(secret.into())

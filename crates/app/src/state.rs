@@ -13,7 +13,6 @@ use portico_identity::{
 use portico_kernel::{Env, StoreError, WorkQueue, files::FileStore};
 use portico_sandbox::Mailbox;
 use portico_sites::ports::SiteRenderer;
-use time::Duration;
 
 use crate::{
     callers::Callers,
@@ -82,16 +81,6 @@ impl App {
         self.store.reader()
     }
 
-    /// How long tokens and sessions live.
-    pub fn lifetimes(&self) -> SessionLifetimes {
-        let duration = |setting: std::time::Duration| Duration::try_from(setting).unwrap_or(Duration::MAX);
-        SessionLifetimes {
-            access_token: duration(self.settings.security.access_token_ttl),
-            refresh_token: duration(self.settings.security.refresh_token_ttl),
-            ..SessionLifetimes::default()
-        }
-    }
-
     /// How long the parts of a session live.
     pub fn session_lifetimes(&self) -> SessionLifetimes {
         let security = &self.settings.security;
@@ -111,9 +100,9 @@ impl App {
 
     /// The subdomain of a published site that a `Host` header names; `None` for the API itself.
     pub fn site_of_host<'h>(&self, host: &'h str) -> Option<&'h str> {
-        let host = host.rsplit_once(':').map_or(host, |(name, port)| {
-            if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
-        });
+        let host = host
+            .rsplit_once(':')
+            .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
         let subdomain = host.strip_suffix(self.settings.sites.domain.as_str())?.strip_suffix('.')?;
         (!subdomain.is_empty() && host != &*self.api_host).then_some(subdomain)
     }

@@ -34,7 +34,10 @@ impl Telemetry {
         metrics::describe_histogram!("job_duration_seconds", "Time to do a job, by kind and outcome.");
         metrics::describe_gauge!("jobs", "Jobs by state.");
         metrics::describe_gauge!("job_oldest_due_seconds", "How long the oldest job that is due has waited.");
-        metrics::describe_gauge!("event_lag_seconds", "Age of the oldest event that a reader has not read, by reader.");
+        metrics::describe_gauge!(
+            "event_lag_seconds",
+            "Age of the oldest event that a reader has not read, by reader."
+        );
         metrics::describe_gauge!("database_connections", "Connections of the pool, by state.");
         Ok(Self { metrics })
     }
@@ -55,7 +58,8 @@ impl Telemetry {
 
 /// Starts logging to standard error: JSON in production, readable text otherwise. `RUST_LOG` chooses what is logged.
 pub fn start_logging(profile: Profile) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,actix_server=warn"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,actix_server=warn"));
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process (tests) keeps the first one.
     let _ = match profile {

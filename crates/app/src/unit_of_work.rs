@@ -12,7 +12,10 @@ use time::Duration;
 use crate::worker::READERS;
 
 /// Every repository over one connection, without a transaction: for reading.
-pub trait Repositories: IdentityRepositories + TenancyRepositories + BillingRepositories + SiteRepositories {}
+pub trait Repositories:
+    IdentityRepositories + TenancyRepositories + BillingRepositories + SiteRepositories
+{
+}
 
 /// An open transaction. Dropped without [`UnitOfWork::commit`], everything is rolled back.
 #[async_trait]

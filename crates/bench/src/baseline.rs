@@ -10,8 +10,8 @@ use actix_web::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sqlx::{
-    FromRow, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
@@ -58,20 +58,6 @@ async fn fixed(body: Data<Bytes>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(body.get_ref().clone())
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: Uuid,
-    site_id: Uuid,
-    title: String,
-    slug: String,
-    status: String,
-    is_home: bool,
-    template_id: Option<Uuid>,
-    published_at: Option<PrimitiveDateTime>,
-    created_at: PrimitiveDateTime,
-    updated_at: PrimitiveDateTime,
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
@@ -92,27 +78,33 @@ struct Page {
 
 async fn select(pool: Data<PgPool>, path: web::Path<(Uuid, Uuid)>) -> actix_web::Result<Json<Page>> {
     let (tenant, id) = path.into_inner();
-    let query = "select tenant_id, id, site_id, title, slug, status, is_home, template_id, published_at, created_at,
-        updated_at, version from pages where tenant_id = $1 and id = $2";
-    let row: Option<Row> = sqlx::query_as(query)
+    let query =
+        "select id, site_id, title, slug, status, is_home, template_id, published_at, created_at, updated_at,
+        tenant_id, version from pages where tenant_id = $1 and id = $2";
+    let page = sqlx::query(query)
         .bind(tenant)
         .bind(id)
+        .try_map(page)
         .fetch_optional(pool.get_ref())
         .await
         .map_err(ErrorInternalServerError)?;
-    let row = row.ok_or_else(|| ErrorNotFound("no page"))?;
-    Ok(Json(Page {
-        id: row.id,
-        site_id: row.site_id,
-        title: row.title,
-        slug: row.slug,
-        status: row.status,
-        is_home: row.is_home,
-        template_id: row.template_id,
-        published_at: row.published_at.map(PrimitiveDateTime::assume_utc),
-        created_at: row.created_at.assume_utc(),
-        updated_at: row.updated_at.assume_utc(),
-    }))
+    page.map(Json).ok_or_else(|| ErrorNotFound("no page"))
+}
+
+fn page(row: PgRow) -> sqlx::Result<Page> {
+    let time = PrimitiveDateTime::assume_utc;
+    Ok(Page {
+        id: row.try_get(0)?,
+        site_id: row.try_get(1)?,
+        title: row.try_get(2)?,
+        slug: row.try_get(3)?,
+        status: row.try_get(4)?,
+        is_home: row.try_get(5)?,
+        template_id: row.try_get(6)?,
+        published_at: row.try_get::<Option<_>, _>(7)?.map(time),
+        created_at: time(row.try_get(8)?),
+        updated_at: time(row.try_get(9)?),
+    })
 }
 
 #[derive(Deserialize)]

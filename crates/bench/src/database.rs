@@ -64,11 +64,14 @@ impl Temporary {
     /// How many rows a table has.
     pub async fn count(&self, table: &str) -> anyhow::Result<i64> {
         let mut connection = PgConnection::connect(&self.url()).await?;
-        Ok(sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(&mut connection).await?)
+        Ok(sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {table}")))
+            .fetch_one(&mut connection)
+            .await?)
     }
 
     async fn on_server(&self, statement: &str) -> anyhow::Result<()> {
-        let mut connection = PgConnection::connect(self.server.as_str()).await.with_context(|| SERVER.to_owned())?;
+        let mut connection =
+            PgConnection::connect(self.server.as_str()).await.with_context(|| SERVER.to_owned())?;
         sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await?;
         connection.close().await?;
         Ok(())

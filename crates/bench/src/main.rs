@@ -84,7 +84,9 @@ impl Cli {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
-        Some(Command::Baseline { body, workers, connections }) => baseline::serve(body, *workers, *connections).await,
+        Some(Command::Baseline { body, workers, connections }) => {
+            baseline::serve(body, *workers, *connections).await
+        }
         None => measure(&cli).await,
     };
     match outcome {

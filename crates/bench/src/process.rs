@@ -51,7 +51,8 @@ impl Server {
 
     /// Tells it to stop, and waits until it did.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        let told = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.pid.to_string()]).status().await?;
+        let told =
+            Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.pid.to_string()]).status().await?;
         if !told.success() {
             bail!("the server was gone before it was told to stop");
         }
@@ -75,7 +76,8 @@ impl Server {
         // The name of the program may hold anything; what follows the last parenthesis begins with field 3 (proc(5)).
         let fields: Vec<&str> =
             text.rsplit_once(')').context("/proc/PID/stat")?.1.split_ascii_whitespace().collect();
-        let ticks = |field: usize| -> anyhow::Result<f64> { Ok(fields.get(field - 3).context("stat")?.parse()?) };
+        let ticks =
+            |field: usize| -> anyhow::Result<f64> { Ok(fields.get(field - 3).context("stat")?.parse()?) };
         Ok((ticks(14)? + ticks(15)?) / TICKS_PER_SECOND)
     }
 

@@ -37,7 +37,8 @@ pub fn check_environment() -> anyhow::Result<()> {
     }
     let limits = std::fs::read_to_string("/proc/self/limits")?;
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or_default();
-    let files: usize = files.split_ascii_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(usize::MAX);
+    let files: usize =
+        files.split_ascii_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(usize::MAX);
     if files < CROWD + 200 {
         bail!("{CROWD} connections need more than {files} open files; run 'ulimit -n 4096' first");
     }
@@ -82,7 +83,9 @@ pub async fn portico(database: Option<&str>, directory: &Path) -> anyhow::Result
         .env("PORTICO__RATE_LIMIT__ENABLED", "false")
         .env("PORTICO__SECURITY__ACCESS_TOKEN_TTL", "12h");
     if let Some(url) = database {
-        command.env("PORTICO__DATABASE__URL", url).env("PORTICO__DATABASE__MAX_CONNECTIONS", POOL.to_string());
+        command
+            .env("PORTICO__DATABASE__URL", url)
+            .env("PORTICO__DATABASE__MAX_CONNECTIONS", POOL.to_string());
     }
     running(&mut command, &log, |line| {
         let address = line.trim().strip_prefix("API ")?.trim();

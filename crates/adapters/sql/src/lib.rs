@@ -3,10 +3,10 @@
 //! The folders mirror the domains, and a file mirrors the aggregate it stores. Where the two databases differ, [`dialect`]
 //! knows; nothing else asks which one it is talking to.
 
+mod billing;
 mod dialect;
 mod error;
 mod identity;
-mod billing;
 mod outbox;
 mod repositories;
 mod sites;

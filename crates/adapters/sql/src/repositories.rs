@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use portico_kernel::{CommitListener, Event, StoreError};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
+    Statement,
 };
 
 use crate::error::store_error;

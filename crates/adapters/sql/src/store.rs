@@ -85,7 +85,11 @@ enum Pools {
 impl SqlStore {
     /// Opens the database. Does not migrate it.
     pub async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
-        if is_postgres(&options.url) { connect_postgres(options).await } else { connect_sqlite(options).await }
+        if is_postgres(&options.url) {
+            connect_postgres(options).await
+        } else {
+            connect_sqlite(options).await
+        }
     }
 
     /// Has `listener` told of every commit that wrote events or jobs.
@@ -145,7 +149,8 @@ impl SqlStore {
 
     /// Every migration, and whether it was applied.
     pub async fn migration_status(&self) -> Result<Vec<MigrationState>, StoreError> {
-        let migrations = Migrator::get_migration_with_status_read_only(&self.reader).await.map_err(store_error)?;
+        let migrations =
+            Migrator::get_migration_with_status_read_only(&self.reader).await.map_err(store_error)?;
         Ok(migrations
             .iter()
             .map(|migration| MigrationState {
@@ -229,7 +234,12 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
         .await
         .map_err(unavailable)?;
     let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-    Ok(SqlStore { pools: Pools::Postgres(pool), writer: connection.clone(), reader: connection, listener: None })
+    Ok(SqlStore {
+        pools: Pools::Postgres(pool),
+        writer: connection.clone(),
+        reader: connection,
+        listener: None,
+    })
 }
 
 async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> {
@@ -254,7 +264,8 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
         .connect_with(writing)
         .await
         .map_err(unavailable)?;
-    let readers = pool().max_connections(options.max_connections).connect_with(reading).await.map_err(unavailable)?;
+    let readers =
+        pool().max_connections(options.max_connections).connect_with(reading).await.map_err(unavailable)?;
     Ok(SqlStore {
         writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer.clone()),
         reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers.clone()),

@@ -56,14 +56,23 @@ mod tests {
     #[test]
     fn the_most_specific_row_comes_first() {
         for (earlier, (alias, _)) in ALIASES.iter().enumerate() {
-            let shadowed = ALIASES[..earlier].iter().any(|(above, _)| alias.starts_with(&format!("{above}/")));
+            let shadowed =
+                ALIASES[..earlier].iter().any(|(above, _)| alias.starts_with(&format!("{above}/")));
             assert!(!shadowed, "{alias} can never be reached");
         }
     }
 
     #[test]
     fn other_paths_stay() {
-        for path in ["/", "/customers", "/api/health", "/api/docs", "/api/v1/sites", "/api/v1/customers", "/api/authx"] {
+        for path in [
+            "/",
+            "/customers",
+            "/api/health",
+            "/api/docs",
+            "/api/v1/sites",
+            "/api/v1/customers",
+            "/api/authx",
+        ] {
             assert_eq!(canonical(path), None, "{path}");
         }
     }

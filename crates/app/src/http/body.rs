@@ -31,7 +31,11 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
                 ));
             }
             let too_large = || {
-                Problem::new(Kind::TooLarge, "body_too_large", format!("The body may have {limit} bytes at most."))
+                Problem::new(
+                    Kind::TooLarge,
+                    "body_too_large",
+                    format!("The body may have {limit} bytes at most."),
+                )
             };
             if announced.is_some_and(|length| length > limit as u64) {
                 return Err(too_large());
@@ -45,8 +49,8 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
                 bytes.extend_from_slice(&chunk);
             }
             // serde_json stops at 128 levels, so a body that nests deeper is malformed, not a stack overflow.
-            let json: Value =
-                serde_json::from_slice(&bytes).map_err(|error| malformed(format!("The body is not JSON: {error}.")))?;
+            let json: Value = serde_json::from_slice(&bytes)
+                .map_err(|error| malformed(format!("The body is not JSON: {error}.")))?;
             read::from_json(json).map(Self).map_err(Problem::invalid)
         })
     }
@@ -81,5 +85,6 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
 
 fn is_json(request: &HttpRequest) -> bool {
     let essence = request.content_type().to_ascii_lowercase();
-    request.headers().contains_key(CONTENT_TYPE) && (essence == "application/json" || essence.ends_with("+json"))
+    request.headers().contains_key(CONTENT_TYPE)
+        && (essence == "application/json" || essence.ends_with("+json"))
 }

@@ -30,9 +30,11 @@ impl Presented {
     /// Reads the `Authorization` header.
     pub fn read(app: &App, headers: &header::HeaderMap) -> Self {
         let Some(value) = headers.get(header::AUTHORIZATION) else { return Self::Nothing };
-        let token = value.to_str().ok().and_then(|text| text.split_once(' ')).and_then(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
+        let token = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()));
         match token.and_then(|token| app.tokens.read_access_token(token, app.env.now())) {
             Some(claims) => Self::Claims(claims),
             None => Self::Rejected,
@@ -112,7 +114,11 @@ fn named_tenant(request: &HttpRequest) -> Result<Option<TenantId>, ()> {
     }
 }
 
-async fn resolve(app: &App, claims: &AccessClaims, named: Result<Option<TenantId>, ()>) -> Result<Scope, Problem> {
+async fn resolve(
+    app: &App,
+    claims: &AccessClaims,
+    named: Result<Option<TenantId>, ()>,
+) -> Result<Scope, Problem> {
     let tenant = named.unwrap_or(Some(TenantId::PLATFORM)).or(claims.tenant);
     let state = app.callers.get(claims.session, tenant).await.map_err(unavailable)?;
     let Some(state) = state.filter(|state| state.user == claims.user) else {

@@ -7,7 +7,10 @@ const DEFAULTS: [(&str, &str); 7] = [
     ("x-frame-options", "DENY"),
     ("referrer-policy", "strict-origin-when-cross-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=()"),
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (
+        "content-security-policy",
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
     ("cross-origin-opener-policy", "same-origin"),
     // What the API answers depends on who asks; a route that may be cached says so.
     ("cache-control", "no-store"),

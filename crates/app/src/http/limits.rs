@@ -86,7 +86,12 @@ impl Limits {
             Err(refused) => {
                 let wait = refused.wait_time_from(self.clock.now());
                 let reset = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                Verdict { allowed: false, limit: refused.quota().burst_size().get(), remaining: 0, reset: reset.max(1) }
+                Verdict {
+                    allowed: false,
+                    limit: refused.quota().burst_size().get(),
+                    remaining: 0,
+                    reset: reset.max(1),
+                }
             }
         }
     }
@@ -137,7 +142,11 @@ mod tests {
         assert_eq!(allowed(&limits, "/api/v1/sites", None, "192.0.2.2", 10), 3);
         assert_eq!(allowed(&limits, "/api/v1/sites", Some(user), "192.0.2.1", 10), 5);
         assert_eq!(allowed(&limits, "/api/v1/auth/login", None, "192.0.2.1", 10), 2);
-        assert_eq!(allowed(&limits, "/api/v1/auth/login", Some(user), "192.0.2.1", 10), 0, "a token does not help");
+        assert_eq!(
+            allowed(&limits, "/api/v1/auth/login", Some(user), "192.0.2.1", 10),
+            0,
+            "a token does not help"
+        );
     }
 
     #[test]
@@ -157,6 +166,9 @@ mod tests {
         assert_eq!((first.allowed, first.limit, first.remaining, first.reset), (true, 3, 2, 20));
         allowed(&limits, "/", None, "192.0.2.1", 2);
         let refused = limits.check("/", None, address);
-        assert!(!refused.allowed && refused.remaining == 0 && (1..=20).contains(&refused.reset), "{refused:?}");
+        assert!(
+            !refused.allowed && refused.remaining == 0 && (1..=20).contains(&refused.reset),
+            "{refused:?}"
+        );
     }
 }

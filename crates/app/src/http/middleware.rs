@@ -45,7 +45,13 @@ pub async fn around<B: MessageBody + 'static>(
     };
     let address = client_address(&app, &request);
     let info = request_info(&app, &request, address);
-    let seen = Seen { method: request.method().to_string(), path: request.path().to_owned(), id: info.id.clone(), address, started };
+    let seen = Seen {
+        method: request.method().to_string(),
+        path: request.path().to_owned(),
+        id: info.id.clone(),
+        address,
+        started,
+    };
     let context = RequestContext { info, path: seen.path.clone() };
 
     CURRENT

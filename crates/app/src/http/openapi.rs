@@ -2,8 +2,8 @@
 
 use actix_web::dev::ResourceDef;
 use utoipa::openapi::{
-    Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder,
-    Ref, RefOr, ResponseBuilder, ServerBuilder,
+    Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi,
+    OpenApiBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder,
     path::{HttpMethod, Operation, Parameter, ParameterIn},
     schema::{Schema, Type},
     security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -61,7 +61,12 @@ pub fn base() -> OpenApi {
                 .title("Portico")
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(description))
-                .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
+                .license(Some(
+                    LicenseBuilder::new()
+                        .name("MIT OR Apache-2.0")
+                        .identifier(Some("MIT OR Apache-2.0"))
+                        .build(),
+                ))
                 .contact(Some(ContactBuilder::new().name(Some("Portico")).build()))
                 .build(),
         )
@@ -81,9 +86,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     let mut schemas = Vec::new();
     <ProblemBody as utoipa::ToSchema>::schemas(&mut schemas);
     components.schemas.extend(schemas);
-    components
-        .schemas
-        .insert("ProblemBody".to_owned(), <ProblemBody as utoipa::PartialSchema>::schema());
+    components.schemas.insert("ProblemBody".to_owned(), <ProblemBody as utoipa::PartialSchema>::schema());
     for (path, item) in &mut document.paths.paths {
         let in_path = path.contains('{');
         for (_, operation) in operations_mut(item) {
@@ -143,7 +146,10 @@ fn forget_empty_defaults(schema: &mut RefOr<Schema>) {
             Schema::Array(array) => &mut array.default,
             _ => continue,
         };
-        if default.as_ref().is_some_and(|value| value.is_null() || *value == "" || *value == serde_json::json!([])) {
+        if default
+            .as_ref()
+            .is_some_and(|value| value.is_null() || *value == "" || *value == serde_json::json!([]))
+        {
             *default = None;
         }
     }

@@ -174,7 +174,8 @@ impl<F: Fault> From<F> for Problem {
         }
         let mut problem = Self::new(kind, fault.code(), fault.detail());
         problem.0.errors = fault.fields().to_vec();
-        problem.0.members = fault.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        problem.0.members =
+            fault.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         problem
     }
 }
@@ -193,7 +194,8 @@ pub fn chain(error: &dyn Error) -> String {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code, self.0.detail)
+        write!(f, "{}: {}", self.0.code, self.0.detail)?;
+        self.0.errors.iter().try_for_each(|error| write!(f, " {}: {}", error.field, error.message))
     }
 }
 

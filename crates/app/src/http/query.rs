@@ -53,7 +53,8 @@ pub fn sort<K: Copy>(text: Option<&str>, keys: &[(&str, K)]) -> Result<Option<(K
         Some((_, key)) => Ok(Some((*key, descending))),
         None => {
             let names: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
-            let message = format!("Sort by one of {}, with a - before it for the largest first.", names.join(", "));
+            let message =
+                format!("Sort by one of {}, with a - before it for the largest first.", names.join(", "));
             Err(Problem::invalid(vec![FieldError::new("sort", "unknown_sort_key", message)]))
         }
     }

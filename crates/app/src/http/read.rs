@@ -25,16 +25,20 @@ pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldErr
         match read {
             Ok(value) => {
                 errors.extend(
-                    unknown.into_iter().map(|field| {
-                        FieldError::new(field, "unknown_field", "There is no such field.")
-                    }),
+                    unknown
+                        .into_iter()
+                        .map(|field| FieldError::new(field, "unknown_field", "There is no such field.")),
                 );
                 return if errors.is_empty() { Ok(value) } else { Err(errors) };
             }
             Err(error) => {
                 let path = track.path().to_string();
                 let removed = remove(&mut json, &path);
-                errors.push(FieldError::new(tidy(&path), "invalid_type", message::<serde_json::Error>(&error)));
+                errors.push(FieldError::new(
+                    tidy(&path),
+                    "invalid_type",
+                    message::<serde_json::Error>(&error),
+                ));
                 if !removed || errors.len() >= MAX_ERRORS {
                     return Err(errors);
                 }
@@ -45,7 +49,8 @@ pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldErr
 
 /// Reads a `T` out of the pairs of a query string.
 pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>> {
-    let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let mut pairs: Vec<(String, String)> =
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let mut errors = Vec::new();
     loop {
         let mut unknown = Vec::new();
@@ -159,13 +164,16 @@ fn message<E: std::fmt::Display>(error: &E) -> String {
 /// Takes out what is at `path` (`items[0].title`). Elements of a list are replaced by an empty object, so that the
 /// places of the others stay right. Answers whether anything changed.
 fn remove(json: &mut Value, path: &str) -> bool {
-    let mut steps: Vec<&str> = path.split(['.', '[']).filter(|step| !step.is_empty() && *step != "?").collect();
+    let mut steps: Vec<&str> =
+        path.split(['.', '[']).filter(|step| !step.is_empty() && *step != "?").collect();
     let Some(last) = steps.pop() else { return false };
     let mut parent = json;
     for step in steps {
         let next = match parent {
             Value::Object(map) => map.get_mut(step),
-            Value::Array(list) => step.trim_end_matches(']').parse::<usize>().ok().and_then(|i| list.get_mut(i)),
+            Value::Array(list) => {
+                step.trim_end_matches(']').parse::<usize>().ok().and_then(|i| list.get_mut(i))
+            }
             _ => None,
         };
         match next {

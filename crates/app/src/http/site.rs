@@ -48,7 +48,9 @@ impl LiveSites {
     /// Empty caches.
     pub fn new(signals: Arc<Signals>) -> Self {
         let weight = |key: &String, file: &Option<Arc<SiteFile>>| {
-            (key.len() + file.as_ref().map_or(0, |file| file.bytes.len()) + 128).try_into().unwrap_or(u32::MAX)
+            (key.len() + file.as_ref().map_or(0, |file| file.bytes.len()) + 128)
+                .try_into()
+                .unwrap_or(u32::MAX)
         };
         Self {
             signals,
@@ -62,7 +64,12 @@ impl LiveSites {
         self.sites.try_get_with(key, async { app.reader().sites().live_at(subdomain).await }).await
     }
 
-    async fn file(&self, app: &App, site: &LiveSite, path: &str) -> Result<Option<Arc<SiteFile>>, Arc<FileError>> {
+    async fn file(
+        &self,
+        app: &App,
+        site: &LiveSite,
+        path: &str,
+    ) -> Result<Option<Arc<SiteFile>>, Arc<FileError>> {
         let key = format!("{}/{path}", deployment_prefix(site));
         let load = async {
             let bytes = match app.files.get(&key).await {
@@ -139,7 +146,8 @@ enum Found {
 /// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` leads there.
 async fn find(app: &App, site: &LiveSite, path: &str) -> Result<Found, Arc<FileError>> {
     let path = path.trim_start_matches('/');
-    let name = if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
+    let name =
+        if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
     if let Some(file) = app.live_sites.file(app, site, &name).await? {
         return Ok(Found::File { file, path: name });
     }

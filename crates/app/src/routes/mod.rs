@@ -5,6 +5,7 @@ pub mod auth;
 pub mod branding;
 pub mod deployments;
 pub mod health;
+pub mod jobs;
 pub mod mailbox;
 pub mod navigation;
 pub mod pages;
@@ -33,7 +34,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
         .configure(pages::configure)
         .configure(sections::configure)
         .configure(navigation::configure)
-        .configure(deployments::configure);
+        .configure(deployments::configure)
+        .configure(jobs::configure);
 }
 
 /// What operators and their programs ask for.

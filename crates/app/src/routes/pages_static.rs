@@ -15,8 +15,14 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/", web::get().to(|| async { redirect("/api/docs/") }))
         .route("/verify-email", file(HTML, include_str!("../../assets/verify-email.html")))
         .route("/reset-password", file(HTML, include_str!("../../assets/reset-password.html")))
-        .route("/assets/account.js", file("text/javascript; charset=utf-8", include_str!("../../assets/account.js")))
-        .route("/assets/account.css", file("text/css; charset=utf-8", include_str!("../../assets/account.css")));
+        .route(
+            "/assets/account.js",
+            file("text/javascript; charset=utf-8", include_str!("../../assets/account.js")),
+        )
+        .route(
+            "/assets/account.css",
+            file("text/css; charset=utf-8", include_str!("../../assets/account.css")),
+        );
 }
 
 fn file(content_type: &'static str, content: &'static str) -> actix_web::Route {

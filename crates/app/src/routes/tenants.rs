@@ -77,7 +77,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result
     let (owner, _) = caller.0.require_user()?;
     let mut work = app.begin().await?;
     let tenant = Tenants::new(&mut *work, &caller.0, &app.env).create(body.0, owner).await?;
-    Subscriptions::new(&mut *work, &caller.0, &app.env).start_free(tenant.id).await?;
+    Subscriptions::new(&mut *work, &caller.0, &app.env).start_free(tenant.id, owner).await?;
     work.commit().await?;
     Ok(conditional::created(&format!("/api/v1/tenants/{}", tenant.id), tenant.version, &tenant))
 }

@@ -21,7 +21,9 @@ pub enum JobError {
 impl<F: Fault> From<F> for JobError {
     fn from(fault: F) -> Self {
         match fault.kind() {
-            Kind::Internal | Kind::Unavailable | Kind::Conflict | Kind::RateLimited => Self::Retry(chain(&fault)),
+            Kind::Internal | Kind::Unavailable | Kind::Conflict | Kind::RateLimited => {
+                Self::Retry(chain(&fault))
+            }
             _ => Self::Fatal(chain(&fault)),
         }
     }

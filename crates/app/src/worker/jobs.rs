@@ -91,7 +91,12 @@ async fn work(app: App, worker: String, job: Job) {
         .record(started.elapsed().as_secs_f64());
 }
 
-async fn settle(app: &App, worker: &str, job: &Job, result: Result<(), JobError>) -> Result<&'static str, StoreError> {
+async fn settle(
+    app: &App,
+    worker: &str,
+    job: &Job,
+    result: Result<(), JobError>,
+) -> Result<&'static str, StoreError> {
     match result {
         Ok(()) => {
             app.jobs.complete(worker, job.id).await?;

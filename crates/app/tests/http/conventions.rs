@@ -99,9 +99,14 @@ async fn aliases_answer_like_their_canonical_path() {
     let server = TestServer::start().await;
     for (alias, canonical) in portico::http::alias::ALIASES {
         let (old, new) = (server.client().get(alias).await, server.client().get(canonical).await);
-        assert_eq!((old.status, &old.json["code"]), (new.status, &new.json["code"]), "{alias} and {canonical}");
+        assert_eq!(
+            (old.status, &old.json["code"]),
+            (new.status, &new.json["code"]),
+            "{alias} and {canonical}"
+        );
     }
-    let registration = json!({"email": "alias@example.com", "password": "Correct-Horse-7", "full_name": "Al Ias"});
+    let registration =
+        json!({"email": "alias@example.com", "password": "Correct-Horse-7", "full_name": "Al Ias"});
     let tokens = server.client().post("/api/v1/customer/register", registration).await.expect(201);
     let mut client = server.client();
     client.sign(&tokens);

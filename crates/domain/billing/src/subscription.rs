@@ -1,6 +1,6 @@
 //! Which plan a tenant is on.
 
-use portico_kernel::{Env, Event, Scope, TenantId, Timestamp};
+use portico_kernel::{Env, Event, Scope, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{BillingError, plan::FREE, ports::BillingRepositories};
@@ -61,9 +61,13 @@ impl<'a> Subscriptions<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Puts a new tenant on the free plan. Asks for no permission: it is a part of making a tenant, in whose unit of
-    /// work it runs.
-    pub async fn start_free(&mut self, tenant: TenantId) -> Result<Subscription, BillingError> {
+    /// Puts a new tenant on the free plan; `owner` is who made it. Asks for no permission: it is a part of making a
+    /// tenant, in whose unit of work it runs.
+    pub async fn start_free(
+        &mut self,
+        tenant: TenantId,
+        owner: UserId,
+    ) -> Result<Subscription, BillingError> {
         let now = self.env.now();
         let subscription = Subscription {
             tenant_id: tenant,
@@ -74,7 +78,10 @@ impl<'a> Subscriptions<'a> {
         };
         self.repositories.subscriptions().insert(&subscription).await?;
         let event = Event::new(self.env, self.scope, "subscription.created", tenant.uuid());
-        self.repositories.events().append(event.in_tenant(tenant).after(&subscription)).await?;
+        self.repositories
+            .events()
+            .append(event.in_tenant(tenant).by_user(owner).after(&subscription))
+            .await?;
         Ok(subscription)
     }
 }
@@ -100,7 +107,7 @@ mod tests {
         subscriptions.expect_insert().times(1).withf(free).return_once(|_| Ok(()));
         let mut repositories = Repositories::default();
         repositories.subscriptions.push_back(subscriptions);
-        Subscriptions::new(&mut repositories, &scope, &env).start_free(tenant).await.unwrap();
+        Subscriptions::new(&mut repositories, &scope, &env).start_free(tenant, env.new_id()).await.unwrap();
         let events = repositories.events();
         assert_eq!(
             (events.len(), events[0].kind.as_ref(), events[0].tenant),

@@ -1,7 +1,9 @@
 //! Accounts: how one begins. What happens to it later is in [`crate::verification`], [`crate::recovery`] and
 //! [`crate::profile`].
 
-use portico_kernel::{Env, Event, Scope, TenantId, UserId, Violations};
+use portico_kernel::{
+    Actor, Denied, Env, Event, Permission, PlatformRole, Scope, TenantId, UserId, Violations,
+};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -135,6 +137,21 @@ impl<'a> Accounts<'a> {
             .by_user(user.id)
             .after(user);
         Ok(self.repositories.events().append(event).await?)
+    }
+
+    /// Gives an account a platform-wide role and takes its address as proven, on the word of the operator at the command
+    /// line. Errors: [`Denied::Forbidden`] for anybody else.
+    pub async fn appoint(&mut self, before: User, role: PlatformRole) -> Result<User, IdentityError> {
+        if *self.scope.actor() != Actor::System {
+            return Err(Denied::Forbidden(Permission::PlatformAudit).into());
+        }
+        let mut user = User { role, email_verified: true, updated_at: self.env.now(), ..before.clone() };
+        self.repositories.users().update(&user).await?;
+        user.version += 1;
+        let event =
+            Event::new(self.env, self.scope, "user.appointed", user.id.uuid()).before(&before).after(&user);
+        self.append_about(user.id, event).await?;
+        Ok(user)
     }
 
     /// Whom to write to; `None` when the account is gone or not in use. For background jobs.

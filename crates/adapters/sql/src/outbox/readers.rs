@@ -41,7 +41,11 @@ impl<C: ConnectionTrait> Readers<'_, C> {
         if let Some(row) = found.first() {
             return Position::of(row).map(Some);
         }
-        // Held by another one, or the reader is new. Only whoever makes the cursor goes on.
+        // Held by another one, or the reader is new. To insert a cursor that is held would wait for its holder.
+        if !query(self.connection, dialect.read_cursor, [reader.into()]).await?.is_empty() {
+            return Ok(None);
+        }
+        // Of two that start a reader at once, the one that makes the cursor goes on.
         let made = execute(self.connection, dialect.start_cursor, [reader.into()]).await?;
         Ok((made == 1).then(|| Position { transaction_id: "0".to_owned(), sequence: 0 }))
     }

@@ -7,8 +7,8 @@ use portico_tenancy::{
     ports::AuditTrail,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, sea_query::Expr,
 };
 use serde_json::Value;
 use time::PrimitiveDateTime;
@@ -123,7 +123,8 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
         match wanted(request.cursor.as_deref()) {
             Wanted::Any => {}
             Wanted::Id(last) => {
-                let in_list = found.clone().select_only().column(row::Column::Id).filter(row::Column::Id.eq(last));
+                let in_list =
+                    found.clone().select_only().column(row::Column::Id).filter(row::Column::Id.eq(last));
                 found = found
                     .filter(row::Column::Id.lt(last))
                     .filter(Expr::exists(QueryTrait::into_query(in_list)));

@@ -7,8 +7,10 @@ use portico_tenancy::{
     tenant::{Tenant, TenantStatus},
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
     sea_query::{Alias, Expr, ExprTrait, Query},
 };
 use time::PrimitiveDateTime;
@@ -169,7 +171,8 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
             found = found.filter(row::Column::Id.in_subquery(theirs));
         }
         if let Some(part) = q {
-            let columns = [row::Column::Name, row::Column::Subdomain].map(|column| Expr::col(column.as_column_ref()));
+            let columns =
+                [row::Column::Name, row::Column::Subdomain].map(|column| Expr::col(column.as_column_ref()));
             found = found.filter(contains(columns, part));
         }
         let total = found.clone().count(self.connection).await.map_err(store_error)?;

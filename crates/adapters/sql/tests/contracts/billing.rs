@@ -43,7 +43,8 @@ async fn the_plan_of_a_tenant_is_that_of_its_active_subscription() {
     on_each_database(async |database| {
         let env = env();
         let store = database.store();
-        let (first, second) = (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
+        let (first, second) =
+            (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
         let subscription = |tenant, status| Subscription {
             tenant_id: tenant,
             plan: "starter".to_owned(),
@@ -73,7 +74,8 @@ async fn a_meter_stops_at_its_limit_and_at_zero() {
     on_each_database(async |database| {
         let env = env();
         let store = database.store();
-        let (ours, theirs) = (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
         let mut work = store.begin().await.unwrap();
         let mut meters = work.meters();
         assert!(!meters.add(ours.id, Meter::Sites, 4, Some(3)).await.unwrap(), "over the limit at once");

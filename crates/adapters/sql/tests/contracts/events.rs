@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use portico_kernel::{CommitListener, CursorRequest, Event, EventId, Outbox, StoreError, TenantId, WorkQueue};
+use portico_kernel::{
+    CommitListener, CursorRequest, Event, EventId, Outbox, StoreError, TenantId, WorkQueue,
+};
 use portico_sql::SqlStore;
 use portico_tenancy::{audit::AuditFilter, ports::TenancyRepositories};
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
@@ -22,6 +24,36 @@ async fn take(store: &SqlStore, reader: &'static str, limit: u32) -> Vec<EventId
     let events = work.readers().take(reader, limit).await.unwrap();
     work.commit().await.unwrap();
     events.iter().map(|event| event.id).collect()
+}
+
+/// Takes once the reader is free: a unit of work that is dropped rolls back a moment later.
+async fn take_soon(store: &SqlStore, reader: &'static str, limit: u32) -> Vec<EventId> {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let ids = take(store, reader, limit).await;
+        if !ids.is_empty() || tokio::time::Instant::now() > deadline {
+            return ids;
+        }
+    }
+}
+
+/// Takes, one unit of work after the other, until `count` events have come.
+///
+/// On Postgres a transaction of another test may hold events up for a moment: until it is over, it could be one that
+/// writes here.
+async fn take_all(store: &SqlStore, reader: &'static str, count: usize) -> Vec<EventId> {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    let mut ids = Vec::new();
+    while ids.len() < count && tokio::time::Instant::now() < deadline {
+        ids.extend(take(store, reader, 100).await);
+    }
+    assert_eq!(ids.len(), count, "events for {reader}");
+    ids
+}
+
+/// Waits until the events that are committed, `count` in all, come to every reader at once.
+async fn settle(store: &SqlStore, probe: &'static str, count: usize) {
+    take_all(store, probe, count).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,17 +127,18 @@ async fn every_reader_gets_every_event_once_in_order() {
             events.push(stored_event(store, &env, tenant, "page.updated").await);
         }
         let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+        settle(store, "probe", 5).await;
 
         let mut dropped = store.begin().await.unwrap();
         assert_eq!(dropped.readers().take("one", 2).await.unwrap(), events[..2], "as they were appended");
         drop(dropped);
-        assert_eq!(take(store, "one", 3).await, ids[..3], "a drop moves no cursor");
+        assert_eq!(take_soon(store, "one", 3).await, ids[..3], "a drop moves no cursor");
         assert_eq!(take(store, "one", 3).await, ids[3..]);
         assert!(take(store, "one", 3).await.is_empty());
         assert_eq!(take(store, "two", 10).await, ids, "readers do not share a cursor");
 
         let late = stored_event(store, &env, tenant, "page.updated").await;
-        assert_eq!(take(store, "one", 3).await, [late.id]);
+        assert_eq!(take_all(store, "one", 1).await, [late.id]);
     })
     .await;
 }
@@ -120,6 +153,7 @@ async fn the_lag_is_the_age_of_the_oldest_unread_event() {
         env.clock.advance(Duration::seconds(2));
         stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
         let now = env.clock.advance(Duration::seconds(3));
+        settle(store, "probe", 2).await;
         assert_eq!(store.event_lag("one", now).await.unwrap(), Duration::seconds(5));
         take(store, "one", 1).await;
         assert_eq!(store.event_lag("one", now).await.unwrap(), Duration::seconds(3));
@@ -136,7 +170,7 @@ async fn an_event_that_commits_late_is_not_skipped() {
     let (env, store) = (env(), database.store());
     for early_writes_first in [true, false] {
         let reader = if early_writes_first { "one" } else { "two" };
-        take(store, reader, 100).await;
+        take_all(store, reader, if early_writes_first { 0 } else { 3 }).await;
         let (in_slow, in_fast) = (
             event(&env, TenantId::PLATFORM, "page.created"),
             event(&env, TenantId::PLATFORM, "page.updated"),
@@ -156,9 +190,10 @@ async fn an_event_that_commits_late_is_not_skipped() {
         assert!(!seen.contains(&in_slow.id), "it is not committed");
         stored_event(store, &env, TenantId::PLATFORM, "page.deleted").await;
         seen.extend(take(store, reader, 100).await);
+        assert!(!seen.contains(&in_slow.id), "it is still not committed");
         slow.commit().await.unwrap();
-        seen.extend(take(store, reader, 100).await);
-        assert_eq!(seen.len(), 3, "each once");
+        seen.extend(take_all(store, reader, 3 - seen.len()).await);
+        assert!(take(store, reader, 100).await.is_empty(), "each once");
         assert!(seen.contains(&in_slow.id) && seen.contains(&in_fast.id), "none is skipped");
     }
 }
@@ -168,14 +203,15 @@ async fn a_reader_that_is_held_gives_nothing_to_another_one() {
     let database = TestDatabase::postgres().await;
     let (env, store) = (env(), database.store());
     let first = stored_event(store, &env, TenantId::PLATFORM, "page.created").await;
-    assert_eq!(take(store, "one", 1).await, [first.id]);
+    assert_eq!(take_all(store, "one", 1).await, [first.id]);
     let second = stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
+    settle(store, "probe", 2).await;
     let mut holder = store.begin().await.unwrap();
-    assert_eq!(holder.readers().take("one", 10).await.unwrap(), [second.clone()]);
+    assert_eq!(holder.readers().take("one", 10).await.unwrap(), std::slice::from_ref(&second));
     assert!(take(store, "one", 10).await.is_empty(), "held");
     assert_eq!(take(store, "two", 10).await, [first.id, second.id], "only that reader is held");
     drop(holder);
-    assert_eq!(take(store, "one", 10).await, [second.id]);
+    assert_eq!(take_soon(store, "one", 10).await, [second.id]);
 }
 
 async fn write_events(store: SqlStore, env: TestEnv, count: usize) -> Vec<EventId> {
@@ -207,16 +243,14 @@ async fn nothing_is_lost_or_doubled_while_many_write_and_read() {
         };
         let mut read = Vec::new();
         while !writers.is_finished() {
-            read.extend(at_once(store, 4, |store, _| async move { take(&store, "one", 7).await }).await.concat());
+            read.extend(
+                at_once(store, 4, |store, _| async move { take(&store, "one", 7).await }).await.concat(),
+            );
         }
         let written: BTreeSet<_> = writers.await.unwrap().into_iter().collect();
-        loop {
-            let rest = take(store, "one", 50).await;
-            if rest.is_empty() {
-                break;
-            }
-            read.extend(rest);
-        }
+        let missing = written.len().saturating_sub(read.len());
+        read.extend(take_all(store, "one", missing).await);
+        read.extend(take(store, "one", 100).await);
         assert_eq!(written.len(), 200);
         assert_eq!(read.len(), 200, "none twice");
         assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), written, "none lost");

@@ -5,9 +5,7 @@ use portico_identity::{
     session::Session,
     user::{EmailAddress, User, UserStatus},
 };
-use portico_kernel::{
-    Env, Event, Outbox, PlatformRole, RequestInfo, Scope, TenantId, TenantRole, UserId,
-};
+use portico_kernel::{Env, Event, Outbox, PlatformRole, RequestInfo, Scope, TenantId, TenantRole, UserId};
 use portico_sql::SqlStore;
 use portico_tenancy::{
     member::Membership,

@@ -99,7 +99,8 @@ async fn an_address_is_verified_by_one_account_also_under_concurrency() {
         })
         .await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-        let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Err(StoreError::Conflict(_)))).count();
+        let conflicts =
+            outcomes.iter().filter(|outcome| matches!(outcome, Err(StoreError::Conflict(_)))).count();
         assert_eq!(conflicts, 15, "{outcomes:?}");
 
         let mut late = user(&env, "ada@example.com");
@@ -248,7 +249,11 @@ async fn a_caller_is_a_running_session_of_an_active_user() {
             assert_eq!(caller.membership, None, "{tenant:?}");
         }
         assert_eq!(reader.sessions().caller(ended.id, None, now).await.unwrap(), None, "ended");
-        assert_eq!(reader.sessions().caller(running.id, None, running.expires_at).await.unwrap(), None, "expired");
+        assert_eq!(
+            reader.sessions().caller(running.id, None, running.expires_at).await.unwrap(),
+            None,
+            "expired"
+        );
 
         home.status = TenantStatus::Suspended;
         let mut work = store.begin().await.unwrap();
@@ -261,7 +266,11 @@ async fn a_caller_is_a_running_session_of_an_active_user() {
         let mut work = store.begin().await.unwrap();
         work.users().update(&ada).await.unwrap();
         work.commit().await.unwrap();
-        assert_eq!(reader.sessions().caller(running.id, Some(home.id), now).await.unwrap(), None, "suspended");
+        assert_eq!(
+            reader.sessions().caller(running.id, Some(home.id), now).await.unwrap(),
+            None,
+            "suspended"
+        );
     })
     .await;
 }
@@ -291,16 +300,24 @@ async fn a_token_is_used_once_in_time_and_for_its_purpose() {
 
         let now = env.now();
         let mut work = store.begin().await.unwrap();
-        let wrong_purpose = work.one_time_tokens().consume([1; 32], TokenPurpose::EmailVerification, now).await;
+        let wrong_purpose =
+            work.one_time_tokens().consume([1; 32], TokenPurpose::EmailVerification, now).await;
         assert_eq!(wrong_purpose.unwrap(), None);
         let late = now + Duration::hours(1);
-        assert_eq!(work.one_time_tokens().consume([1; 32], TokenPurpose::PasswordReset, late).await.unwrap(), None);
-        assert_eq!(work.one_time_tokens().consume([9; 32], TokenPurpose::PasswordReset, now).await.unwrap(), None);
+        assert_eq!(
+            work.one_time_tokens().consume([1; 32], TokenPurpose::PasswordReset, late).await.unwrap(),
+            None
+        );
+        assert_eq!(
+            work.one_time_tokens().consume([9; 32], TokenPurpose::PasswordReset, now).await.unwrap(),
+            None
+        );
         drop(work);
 
         let outcomes = at_once(store, 50, |store, _| async move {
             let mut work = store.begin().await.unwrap();
-            let user = work.one_time_tokens().consume([1; 32], TokenPurpose::PasswordReset, now).await.unwrap();
+            let user =
+                work.one_time_tokens().consume([1; 32], TokenPurpose::PasswordReset, now).await.unwrap();
             work.commit().await.unwrap();
             user
         })
@@ -310,8 +327,12 @@ async fn a_token_is_used_once_in_time_and_for_its_purpose() {
 
         let mut work = store.begin().await.unwrap();
         work.one_time_tokens().revoke(ada.id, TokenPurpose::PasswordReset).await.unwrap();
-        assert_eq!(work.one_time_tokens().consume([2; 32], TokenPurpose::PasswordReset, now).await.unwrap(), None);
-        let other = work.one_time_tokens().consume([3; 32], TokenPurpose::EmailVerification, now).await.unwrap();
+        assert_eq!(
+            work.one_time_tokens().consume([2; 32], TokenPurpose::PasswordReset, now).await.unwrap(),
+            None
+        );
+        let other =
+            work.one_time_tokens().consume([3; 32], TokenPurpose::EmailVerification, now).await.unwrap();
         assert_eq!(other, Some(ada.id), "another purpose is left alone");
     })
     .await;
@@ -324,7 +345,8 @@ async fn times_keep_their_order_to_the_microsecond() {
         let store = database.store();
         let ada = stored_user(store, &env, "ada@example.com").await;
         // Fractions of every length, as texts of every length.
-        let micros = [0, 1, 9, 10, 99, 100, 101, 999, 1_000, 10_000, 100_000, 120_000, 123_456, 500_000, 999_999];
+        let micros =
+            [0, 1, 9, 10, 99, 100, 101, 999, 1_000, 10_000, 100_000, 120_000, 123_456, 500_000, 999_999];
         let mut sessions = Vec::new();
         let mut work = store.begin().await.unwrap();
         for micros in micros {

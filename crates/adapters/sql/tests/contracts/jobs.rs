@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use portico_kernel::{Env, Job, JobId, JobState, NewJob, Outbox, PageRequest, TenantId, WorkQueue, job::QueueFigures};
+use portico_kernel::{
+    Env, Job, JobId, JobState, NewJob, Outbox, PageRequest, TenantId, WorkQueue, job::QueueFigures,
+};
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
 use time::Duration;

@@ -48,7 +48,8 @@ async fn a_subdomain_is_taken_once_also_under_concurrency() {
         })
         .await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-        let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Err(StoreError::Conflict(_)))).count();
+        let conflicts =
+            outcomes.iter().filter(|outcome| matches!(outcome, Err(StoreError::Conflict(_)))).count();
         assert_eq!(conflicts, 15, "{outcomes:?}");
 
         let mut other = stored_tenant(store, &env, "other").await;
@@ -177,16 +178,19 @@ async fn memberships_are_unique_and_listed_oldest_first() {
         let env = env();
         let store = database.store();
         let ada = stored_user(store, &env, "ada@example.com").await;
-        let (first, second) = (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
+        let (first, second) =
+            (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
         join(store, &env, ada.id, second.id, TenantRole::Owner).await;
         env.clock.advance(Duration::seconds(1));
         join(store, &env, ada.id, first.id, TenantRole::Viewer).await;
-        let again = Membership { tenant: first.id, user: ada.id, role: TenantRole::Admin, joined_at: env.now() };
+        let again =
+            Membership { tenant: first.id, user: ada.id, role: TenantRole::Admin, joined_at: env.now() };
         let mut work = store.begin().await.unwrap();
         let twice = work.memberships().insert(&again).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
         drop(work);
-        let summary = |tenant: &Tenant, role| TenantSummary { id: tenant.id, name: tenant.name.clone(), role };
+        let summary =
+            |tenant: &Tenant, role| TenantSummary { id: tenant.id, name: tenant.name.clone(), role };
         let mine = store.reader().memberships().of_user(ada.id).await.unwrap();
         assert_eq!(mine, [summary(&second, TenantRole::Owner), summary(&first, TenantRole::Viewer)]);
 
@@ -261,13 +265,15 @@ async fn the_audit_trail_is_read_in_pieces_newest_first() {
         let ada = stored_user(store, &env, "ada@example.com").await;
         let (ours, theirs): (TenantId, TenantId) = (env.new_id(), env.new_id());
         let events = five_events(store, &env, ours, &ada).await;
+        env.clock.advance(Duration::seconds(1));
         let foreign = stored_event(store, &env, theirs, "page.created").await;
 
         let mut reader = store.reader();
         let mut request = CursorRequest { cursor: None, limit: 2 };
         let mut read = Vec::new();
         loop {
-            let piece = reader.audit().list(Some(ours), AuditFilter::default(), request.clone()).await.unwrap();
+            let piece =
+                reader.audit().list(Some(ours), AuditFilter::default(), request.clone()).await.unwrap();
             assert!(piece.items.len() <= 2);
             read.extend(piece.items);
             request.cursor = piece.next_cursor;
@@ -287,7 +293,8 @@ async fn the_audit_trail_is_read_in_pieces_newest_first() {
         assert_eq!(read[2].actor.name.as_deref(), Some("Ada Lovelace"));
         assert_eq!(read[0].actor.name, None);
 
-        let whole = reader.audit().list(None, AuditFilter::default(), CursorRequest::default()).await.unwrap();
+        let whole =
+            reader.audit().list(None, AuditFilter::default(), CursorRequest::default()).await.unwrap();
         assert_eq!(whole.items.len(), 6);
         assert_eq!(whole.items[0].id, foreign.id);
 
@@ -322,8 +329,12 @@ async fn the_audit_trail_is_narrowed_by_every_filter() {
             (AuditFilter { to: Some(events[1].at), ..none() }, vec![2, 3, 4]),
             (AuditFilter { kind: text("page.updated"), to: Some(events[1].at), ..none() }, vec![3]),
         ] {
-            let found =
-                store.reader().audit().list(Some(ours), filter.clone(), CursorRequest::default()).await.unwrap();
+            let found = store
+                .reader()
+                .audit()
+                .list(Some(ours), filter.clone(), CursorRequest::default())
+                .await
+                .unwrap();
             let ids: Vec<_> = found.items.iter().map(|entry| entry.id).collect();
             let expected: Vec<_> = expected.into_iter().map(|position: usize| events[position].id).collect();
             assert_eq!(ids, expected, "{filter:?}");

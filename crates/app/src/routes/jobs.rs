@@ -1,0 +1,73 @@
+//! Background jobs, for staff.
+
+use actix_web::{
+    HttpResponse, get, post,
+    web::{Data, Path},
+};
+use portico_kernel::{Job, JobId, JobState, Page};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    flows::dead_letters,
+    http::{
+        caller::Caller,
+        problem::Problem,
+        query::{Query, page_request},
+    },
+    state::App,
+};
+
+/// Adds the routes.
+pub fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(replay);
+}
+
+/// Which jobs to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListJobs {
+    /// Where they stand; `dead` ones failed too often and wait for staff.
+    #[param(example = "dead")]
+    state: Option<JobState>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List background jobs
+///
+/// For staff. A job that is done is not listed.
+#[utoipa::path(
+    tag = "Jobs",
+    operation_id = "listJobs",
+    params(ListJobs),
+    responses((status = 200, body = Page<Job>)),
+    security(("bearer" = [])),
+)]
+#[get("/admin/jobs")]
+async fn list(app: Data<App>, caller: Caller, query: Query<ListJobs>) -> Result<HttpResponse, Problem> {
+    let ListJobs { state, page, limit } = query.0;
+    let jobs = dead_letters::list(&app, &caller.0, state, page_request(page, limit)?).await?;
+    Ok(HttpResponse::Ok().json(jobs))
+}
+
+/// Replay a dead job
+///
+/// For staff. Queues it again with all its attempts. 404 when there is no dead job of this id.
+#[utoipa::path(
+    tag = "Jobs",
+    operation_id = "replayJob",
+    params(("jobId" = JobId, Path)),
+    responses((status = 202, description = "Queued again.", body = Job)),
+    security(("bearer" = [])),
+)]
+#[post("/admin/jobs/{jobId}/replay")]
+async fn replay(app: Data<App>, caller: Caller, id: Path<JobId>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Accepted().json(dead_letters::replay(&app, &caller.0, id.into_inner()).await?))
+}
