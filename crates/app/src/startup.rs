@@ -4,7 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::{Arc, atomic::AtomicBool},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -32,11 +32,15 @@ use crate::{
     worker::Workers,
 };
 
+/// How long a request waits for a connection: short enough that it is answered with 503 within a second.
+const PATIENCE: Duration = Duration::from_millis(900);
+
 /// Opens the database that the settings name.
 pub async fn connect(settings: &Settings) -> anyhow::Result<SqlStore> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("data_dir {} cannot be made", settings.data_dir.display()))?;
     let mut options = StoreOptions::new(settings.database_url().expose_secret());
+    options.acquire_timeout = PATIENCE;
     if let Some(max) = settings.database.max_connections {
         options.max_connections = max;
     }

@@ -128,8 +128,7 @@ fn sections() -> [Value; 3] {
     [
         json!({"type": "hero", "content": {
             "heading": "Bread worth getting up for",
-            "subheading": "Sourdough, rye and butter croissants, baked by the harbour every night.",
-            "buttons": [{"label": "Where to find us", "url": "#contact"}]
+            "subheading": "Sourdough, rye and butter croissants, baked by the harbour every night."
         }}),
         json!({"type": "features", "content": {
             "heading": "From our oven",

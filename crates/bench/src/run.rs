@@ -121,11 +121,19 @@ async fn beside(
         let before = counts(database).await?;
         let rounds = pair.rounds(cli, "creation of a page", &targets.create, CONNECTIONS).await?;
         let after = counts(database).await?;
-        // Not fewer than answers; requests that were under way at the end of a round may have come to pass unanswered.
-        for (name, made) in
-            before.iter().zip(after).map(|((name, before), (_, after))| (name, after - before))
+        let answers: [u64; 2] = [
+            rounds.iter().map(|(ours, _)| ours.outcome.requests).sum(),
+            rounds.iter().map(|(_, bare)| bare.outcome.requests).sum(),
+        ];
+        // There may be more rows: of the warm-up, and of requests that were under way when a round ended.
+        for (((table, before), (_, after)), answers) in
+            before.iter().zip(&after).zip([answers[0], answers[0], answers[1], answers[1]])
         {
-            println!("  {made} new rows in {name}");
+            ensure!(
+                u64::try_from(after - before)? >= answers,
+                "{table}: {} new rows for {answers} answers",
+                after - before
+            );
         }
         throughput(report, "creation of a page | two inserts", &rounds, Aim::AtLeast(0.6));
         cpu(report, "  CPU for each request", &rounds, Aim::None);

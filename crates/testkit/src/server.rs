@@ -165,7 +165,8 @@ pub async fn eventually<T>(patience: Duration, mut ask: impl AsyncFnMut() -> Opt
 pub struct Client {
     http: reqwest::Client,
     url: String,
-    headers: BTreeMap<String, String>,
+    /// Headers of every request, by lower-case name.
+    pub headers: BTreeMap<String, String>,
     /// Id of the active tenant, when signed in.
     pub tenant: String,
 }

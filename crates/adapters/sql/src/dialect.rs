@@ -43,7 +43,12 @@ const POSTGRES: Dialect = Dialect {
     event_is_after: "(transaction_id, sequence) > ($1::text::xid8, $2)",
     // Transactions below the oldest one that runs are all over, and those that begin later have higher ids. A transaction
     // of another database on the server cannot write here: one that is known to be such a one does not hold anybody up.
-    event_is_settled: "true",
+    event_is_settled: "transaction_id < least(pg_current_xact_id_if_assigned(), coalesce(\
+                       (select running from pg_snapshot_xip(pg_current_snapshot()) running \
+                        where not exists (select 1 from pg_stat_activity \
+                          where backend_xid = running::xid and datname <> current_database()) \
+                        order by running limit 1), \
+                       pg_snapshot_xmax(pg_current_snapshot())))",
     order_by_event: "events.transaction_id, events.sequence",
 };
 

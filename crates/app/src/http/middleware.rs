@@ -84,6 +84,10 @@ async fn answer<B: MessageBody + 'static>(
     if app.site_of_host(host).is_some() {
         return call(request, next).await;
     }
+    if request.path().contains("%00") {
+        // No name has a NUL in it, and Postgres cannot even be asked for one.
+        return Ok(request.into_response(Problem::not_found().error_response()).map_into_right_body());
+    }
     if let Some(canonical) = alias::canonical(request.path()) {
         rewrite(&mut request, &canonical);
     }

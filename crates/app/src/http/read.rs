@@ -17,6 +17,10 @@ pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldErr
         return Err(vec![FieldError::new("", "invalid_type", "Send an object.")]);
     }
     let mut errors = Vec::new();
+    find_nul(&json, &mut String::new(), &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     loop {
         let mut unknown = Vec::new();
         let mut track = serde_path_to_error::Track::new();
@@ -51,7 +55,14 @@ pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldErr
 pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>> {
     let mut pairs: Vec<(String, String)> =
         url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let mut errors = Vec::new();
+    let mut errors: Vec<FieldError> = pairs
+        .iter()
+        .filter(|(name, value)| name.contains('\0') || value.contains('\0'))
+        .map(|(name, _)| nul_error(name.replace('\0', "")))
+        .collect();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     loop {
         let mut unknown = Vec::new();
         let mut track = serde_path_to_error::Track::new();
@@ -80,6 +91,37 @@ pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>
             }
         }
     }
+}
+
+/// Notes every text with a NUL in it: no field has a use for one, and Postgres cannot store it.
+fn find_nul(json: &Value, path: &mut String, errors: &mut Vec<FieldError>) {
+    let length = path.len();
+    match json {
+        Value::String(text) if text.contains('\0') => errors.push(nul_error(tidy(path))),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push_str(&format!(".{index}"));
+                find_nul(item, path, errors);
+                path.truncate(length);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                path.push('.');
+                path.push_str(&name.replace('\0', ""));
+                if name.contains('\0') {
+                    errors.push(nul_error(tidy(path)));
+                }
+                find_nul(value, path, errors);
+                path.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn nul_error(field: String) -> FieldError {
+    FieldError::new(field, "invalid_characters", "Control characters are not allowed.")
 }
 
 /// A value of a query string: text that is read as whatever type the field has.
@@ -265,6 +307,16 @@ mod tests {
         limit: Option<u64>,
         q: Option<String>,
         visible: Option<bool>,
+    }
+
+    #[test]
+    fn a_nul_is_refused_wherever_it_is() {
+        let errors =
+            from_json::<Order>(json!({"note": "a\u{0}b", "items": [{"productType": "\u{0}"}], "x\u{0}": 1}))
+                .unwrap_err();
+        let named: Vec<_> = fields(errors).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(named, ["items[0].productType", "note", "x"]);
+        assert!(from_query::<Filter>("q=a%00b").is_err());
     }
 
     #[test]

@@ -82,6 +82,14 @@ pub trait SiteRepository: Send {
     /// subdomain, also under concurrency. A site may take the subdomain that its own tenant holds.
     async fn insert(&mut self, site: &Site) -> Result<(), StoreError>;
 
+    /// Whether a new site of the tenant could have the subdomain now: no site uses it, and no other tenant holds it.
+    /// Somebody else may still be quicker; [`SiteRepository::insert`] decides.
+    async fn subdomain_is_free<'s>(
+        &mut self,
+        tenant: TenantId,
+        subdomain: &'s str,
+    ) -> Result<bool, StoreError>;
+
     /// The site.
     async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError>;
 

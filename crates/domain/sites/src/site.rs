@@ -129,7 +129,7 @@ impl<'a> Sites<'a> {
         violations.text("name", &input.name, 1, MAX_NAME);
         let subdomain = match &input.subdomain {
             Some(wish) => violations.take("subdomain", Subdomain::parse(wish)),
-            None => Some(self.subdomain_from(&input.name)),
+            None => Some(self.subdomain_from(tenant, &input.name).await?),
         };
         violations.into_result().map_err(SitesError::Invalid)?;
         let Some(subdomain) = subdomain else { return Err(SitesError::Invalid(Vec::new())) };
@@ -239,15 +239,13 @@ impl<'a> Sites<'a> {
         resolve(self.repositories, tenant, site).await
     }
 
-    /// A subdomain that resembles the name; with random letters behind it where the plain one may not be used.
-    fn subdomain_from(&self, name: &str) -> Subdomain {
+    /// A subdomain that resembles the name; with random letters behind it where the plain one is taken.
+    async fn subdomain_from(&mut self, tenant: TenantId, name: &str) -> Result<Subdomain, SitesError> {
         let plain = Subdomain::suggest(name, "");
-        // `suggest` puts `site` in front of what is reserved, too short, or empty: others get the same.
-        if plain.as_str() == "site" || plain.as_str().starts_with("site-") {
-            Subdomain::suggest(name, &Subdomain::random_suffix(self.env))
-        } else {
-            plain
+        if self.repositories.sites().subdomain_is_free(tenant, plain.as_str()).await? {
+            return Ok(plain);
         }
+        Ok(Subdomain::suggest(name, &Subdomain::random_suffix(self.env)))
     }
 }
 

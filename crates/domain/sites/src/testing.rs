@@ -133,6 +133,9 @@ impl SiteRepository for View<'_> {
         self.0.sites.push(site.clone());
         Ok(())
     }
+    async fn subdomain_is_free<'s>(&mut self, _: TenantId, subdomain: &'s str) -> Result<bool, StoreError> {
+        Ok(self.0.sites.iter().all(|site| site.subdomain != subdomain))
+    }
     async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
         Ok(self.0.sites.iter().find(|site| site.tenant_id == tenant && site.id == id).cloned())
     }

@@ -104,6 +104,21 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         Ok(())
     }
 
+    async fn subdomain_is_free<'s>(
+        &mut self,
+        tenant: TenantId,
+        subdomain: &'s str,
+    ) -> Result<bool, StoreError> {
+        let taken = query(
+            self.connection,
+            "select 1 from sites where subdomain = $1 \
+             union all select 1 from subdomains where name = $1 and tenant_id <> $2 limit 1",
+            [subdomain.into(), tenant.uuid().into()],
+        )
+        .await?;
+        Ok(taken.is_empty())
+    }
+
     async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
         let row = row::Entity::find_by_id((tenant.uuid(), id.uuid()));
         row.one(self.connection).await.map_err(store_error)?.map(Site::try_from).transpose()

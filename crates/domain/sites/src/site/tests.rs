@@ -31,6 +31,16 @@ async fn names_that_make_no_subdomain_get_a_random_one() {
 }
 
 #[tokio::test]
+async fn a_name_that_another_site_has_gets_letters_behind_it() {
+    let (mut store, scope, env) = (Store::default(), member(TenantRole::Owner), env());
+    let mut sites = Sites::new(&mut store, &scope, &env);
+    let first = sites.create(new("My Site", None)).await.unwrap();
+    let second = sites.create(new("My Site", None)).await.unwrap();
+    assert_eq!(first.subdomain, "my-site");
+    assert!(second.subdomain.starts_with("my-site-") && second.subdomain.len() > 8, "{}", second.subdomain);
+}
+
+#[tokio::test]
 async fn refuses_bad_names_and_taken_subdomains() {
     let (mut store, scope, env) = (Store::default(), member(TenantRole::Owner), env());
     let mut sites = Sites::new(&mut store, &scope, &env);

@@ -1,0 +1,473 @@
+//! Accounts: registering, proving an address, setting passwords, and what none of it gives away.
+
+use std::time::Duration;
+
+use portico_testkit::server::{Answer, Client, PASSWORD, TestServer, at_once, eventually};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+const NEW_PASSWORD: &str = "Battery-Staple-9";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn register(client: &Client, email: &str, password: &str) -> Answer {
+    client
+        .post(
+            "/api/v1/auth/register",
+            json!({"email": email, "password": password, "fullName": "Test Person"}),
+        )
+        .await
+}
+
+async fn login(client: &Client, email: &str, password: &str) -> Answer {
+    client.post("/api/v1/auth/login", json!({"email": email, "password": password})).await
+}
+
+/// A client with the access token of a token answer.
+fn signed_in(server: &TestServer, tokens: &Value) -> Client {
+    let mut client = server.client();
+    client.sign(tokens);
+    client
+}
+
+/// The messages to an address, newest first.
+async fn mails(server: &TestServer, email: &str) -> Vec<Value> {
+    let answer =
+        server.client().with("accept", "application/json").get(&format!("/dev/mailbox?to={email}")).await;
+    answer.expect(200)["items"].as_array().expect("a list").clone()
+}
+
+/// Waits until `count` messages to an address have a subject.
+async fn mails_about(server: &TestServer, email: &str, subject: &str, count: usize) -> Vec<Value> {
+    let found = eventually(PATIENCE, async || {
+        let mut mails = mails(server, email).await;
+        mails.retain(|mail| mail["subject"] == subject);
+        (mails.len() >= count).then_some(mails)
+    })
+    .await;
+    found.unwrap_or_else(|| panic!("no {count} mails to {email} about {subject}"))
+}
+
+/// Waits for a link to `page` other than the ones known, and answers its token.
+async fn another_token(server: &TestServer, email: &str, page: &str, known: &str) -> String {
+    let found =
+        eventually(PATIENCE, async || Some(server.mail_token(email, page).await).filter(|t| t != known))
+            .await;
+    found.expect("another link")
+}
+
+async fn reset_token(server: &TestServer, email: &str) -> String {
+    server.client().post("/api/v1/auth/forgot-password", json!({"email": email})).await.expect(202);
+    server.mail_token(email, "reset-password").await
+}
+
+/// Access is gone within a second.
+async fn ends_soon(client: &Client) {
+    let refused = eventually(Duration::from_secs(1), async || {
+        (client.get("/api/v1/profile").await.status == StatusCode::UNAUTHORIZED).then_some(())
+    })
+    .await;
+    assert!(refused.is_some(), "access goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registering_signs_in_and_makes_a_personal_tenant() {
+    TestServer::on_each_database(async |server| {
+        let body = json!({
+            "email": " Ada@Example.com ", "password": PASSWORD, "full_name": "Ada Lovelace", "phone": "+502 2345 6789",
+        });
+        let answer = server.client().post("/api/v1/auth/register", body).await;
+        assert_eq!(answer.header("location"), "/api/v1/profile");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let tokens = answer.expect(201);
+        assert_eq!((&tokens["token_type"], &tokens["expires_in"]), (&json!("bearer"), &json!(900)));
+        let user = &tokens["user"];
+        assert_eq!((&user["email"], &user["emailVerified"]), (&json!("ada@example.com"), &json!(false)));
+        assert_eq!((&user["fullName"], &user["phone"]), (&json!("Ada Lovelace"), &json!("+502 2345 6789")));
+        assert_eq!((&user["role"], &user["status"], &user["language"]), (&json!("customer"), &json!("active"), &json!("en")));
+
+        let profile = signed_in(server, &tokens).get("/api/v1/profile").await.expect(200);
+        assert_eq!(profile["id"], user["id"]);
+        assert_eq!(profile["package"]["plan"], "free");
+        let tenants = profile["tenants"].as_array().unwrap();
+        assert_eq!(tenants.len(), 1);
+        assert_eq!((&tenants[0]["id"], &tenants[0]["role"]), (&profile["activeTenantId"], &json!("owner")));
+        assert_eq!(tenants[0]["name"], "Ada Lovelace");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_field_is_named() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    let cases: [(&str, Value, &[&str]); 12] = [
+        ("register", json!({}), &["email", "fullName", "password"]),
+        (
+            "register",
+            json!({"email": "ada@", "password": "abc", "fullName": " ", "phone": "call me", "language": "xx"}),
+            &["email", "fullName", "language", "password", "password", "password", "password", "phone"],
+        ),
+        (
+            "register",
+            json!({"email": 5, "password": true, "nickname": "ada"}),
+            &["email", "nickname", "password"],
+        ),
+        ("login", json!({}), &["email", "password"]),
+        ("login", json!({"email": "x", "password": "x", "remember": true}), &["remember"]),
+        ("refresh", json!({}), &["refresh_token"]),
+        ("verify-email", json!({}), &["token"]),
+        ("verify-email", json!({"token": "x".repeat(501)}), &["token"]),
+        ("resend-verification", json!({}), &["email"]),
+        ("forgot-password", json!({"email": "no address"}), &["email"]),
+        ("reset-password", json!({}), &["password", "token"]),
+        ("register", json!([1, 2]), &[""]),
+    ];
+    for (route, body, fields) in cases {
+        let answer = client.post(&format!("/api/v1/auth/{route}"), body.clone()).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.fields().as_slice()),
+            (422, fields.map_to_owned().as_slice()),
+            "{route} {body}"
+        );
+        let errors = answer.json["errors"].as_array().unwrap();
+        assert!(
+            errors.iter().all(|e| e["code"].is_string() && !e["message"].as_str().unwrap().is_empty()),
+            "{answer:?}"
+        );
+    }
+    let weak = register(&client, "ada@example.com", "abc").await;
+    let codes: Vec<_> =
+        weak.json["errors"].as_array().unwrap().iter().map(|e| e["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["too_short", "missing_uppercase", "missing_digit", "missing_special"]);
+    assert_eq!(
+        register(&client, "Ada.1!xyz@example.com", "Ada.1!xyz").await.expect(422)["errors"][0]["code"],
+        "same_as_email"
+    );
+    assert_eq!(
+        register(&client, "ada@example.com", PASSWORD).await.status,
+        StatusCode::CREATED,
+        "nothing was kept of those"
+    );
+    let (post, body) = (reqwest::Method::POST, |text: &str| Some(text.as_bytes().to_vec()));
+    let answer =
+        client.send(post.clone(), "/api/v1/auth/login", body("{\"email\""), "application/json").await;
+    assert_eq!((answer.status.as_u16(), &answer.json["code"]), (400, &json!("malformed_body")));
+    let answer =
+        client.send(post, "/api/v1/auth/login", body("email=a"), "application/x-www-form-urlencoded").await;
+    assert_eq!(answer.status.as_u16(), 415);
+}
+
+trait ToOwnedWords {
+    fn map_to_owned(&self) -> Vec<String>;
+}
+
+impl ToOwnedWords for [&str] {
+    fn map_to_owned(&self) -> Vec<String> {
+        self.iter().map(|word| (*word).to_owned()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_proven_by_the_link_once() {
+    TestServer::on_each_database(async |server| {
+        let (client, email) = (server.unverified("ada@example.com").await, "ada@example.com");
+        let first = server.mail_token(email, "verify-email").await;
+        // Somebody signed in need not name the address; the new link does not kill the old one.
+        client.post_empty("/api/v1/auth/resend-verification").await.expect(202);
+        let second = another_token(server, email, "verify-email", &first).await;
+
+        let verify = async |token: &str| {
+            server.client().post("/api/v1/auth/verify-email", json!({"token": token})).await
+        };
+        for wrong in ["made-up", &client.tenant, &format!("{second}x")] {
+            assert_eq!(verify(wrong).await.expect(422)["code"], "invalid_token", "{wrong}");
+        }
+        let body = json!({"token": second, "password": NEW_PASSWORD});
+        let answer = server.client().post("/api/v1/auth/reset-password", body).await;
+        assert_eq!(answer.expect(422)["code"], "invalid_token", "a link for one thing is none for another");
+        assert_eq!(client.get("/api/v1/profile").await.expect(200)["emailVerified"], false);
+
+        let anonymous = server.client();
+        let answers = at_once(8, |_| {
+            let (client, token) = (anonymous.clone(), second.clone());
+            async move { client.post("/api/v1/auth/verify-email", json!({"token": token})).await }
+        })
+        .await;
+        let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 422, 422, 422, 422, 422, 422, 422]);
+        let won = answers.iter().find(|answer| answer.status.is_success()).unwrap();
+        assert_eq!(won.json, json!({"email": email, "emailVerified": true}));
+        assert_eq!(verify(&first).await.status.as_u16(), 422, "the other links are dead");
+        assert_eq!(client.get("/api/v1/profile").await.expect(200)["emailVerified"], true, "at once");
+
+        client.post_empty("/api/v1/auth/resend-verification").await.expect(202);
+        mails_about(server, email, "Welcome to Portico", 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_have_html_and_text_with_links_to_the_public_url() {
+    let server = TestServer::start_with(portico_testkit::server::Database::Sqlite, |settings| {
+        settings.server.public_url = Some("https://portal.example/base/".parse().unwrap());
+    })
+    .await;
+    let email = "ada@example.com";
+    let mut body = json!({"email": email, "password": PASSWORD, "fullName": "Ada <b>Lovelace</b>"});
+    let tokens = server.client().post("/api/v1/auth/register", body.clone()).await.expect(201);
+    let verify = server.mail_token(email, "verify-email").await;
+    server.client().post("/api/v1/auth/verify-email", json!({"token": verify})).await.expect(200);
+    let reset = reset_token(&server, email).await;
+    let change = json!({"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD});
+    signed_in(&server, &tokens).post("/api/v1/auth/change-password", change).await.expect(204);
+    for (subject, link) in [
+        (
+            "Confirm your email address",
+            Some(format!("https://portal.example/base/verify-email?token={verify}")),
+        ),
+        ("Set a new password", Some(format!("https://portal.example/base/reset-password?token={reset}"))),
+        ("Welcome to Portico", Some("https://portal.example/base".to_owned())),
+        ("Your password was changed", None),
+    ] {
+        let mail = mails_about(&server, email, subject, 1).await.remove(0);
+        let (html, text) = (mail["html"].as_str().unwrap(), mail["text"].as_str().unwrap());
+        assert_eq!((&mail["to"], &mail["toName"]), (&json!(email), &json!("Ada <b>Lovelace</b>")));
+        assert!(html.contains("<html lang=\"en\"") && !html.contains("<b>Lovelace"), "{subject}: {html}");
+        assert!(text.contains("Ada <b>Lovelace</b>") && !text.contains("</p>"), "{subject}: {text}");
+        if let Some(link) = link {
+            assert!(text.contains(&link), "{subject}: {text}");
+            let escaped = link.replace('/', "&#x2f;").replace('=', "&#x3d;");
+            assert!(html.contains(&link) || html.contains(&escaped), "{subject}: {html}");
+        }
+    }
+    body = json!({"email": "ana@example.com", "password": PASSWORD, "fullName": "Ana", "language": "es"});
+    server.client().post("/api/v1/auth/register", body).await.expect(201);
+    let mail = mails_about(&server, "ana@example.com", "Confirma tu dirección de correo", 1).await.remove(0);
+    assert!(mail["html"].as_str().unwrap().contains("<html lang=\"es\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_password_is_set_by_a_link_once_and_ends_every_session() {
+    TestServer::on_each_database(async |server| {
+        let (email, anonymous) = ("ada@example.com", server.client());
+        let first = register(&anonymous, email, PASSWORD).await.expect(201);
+        let second = login(&anonymous, email, PASSWORD).await.expect(200);
+        let token = reset_token(server, email).await;
+
+        let reset = async |token: &str, password: &str| {
+            anonymous.post("/api/v1/auth/reset-password", json!({"token": token, "password": password})).await
+        };
+        assert_eq!(reset("made-up", NEW_PASSWORD).await.expect(422)["code"], "invalid_token");
+        assert_eq!(reset(&token, "weak").await.status.as_u16(), 422);
+        let verify = anonymous.post("/api/v1/auth/verify-email", json!({"token": token})).await;
+        assert_eq!(verify.expect(422)["code"], "invalid_token", "a link for one thing is none for another");
+        assert_eq!(
+            login(&anonymous, email, PASSWORD).await.status,
+            StatusCode::OK,
+            "nothing has changed so far"
+        );
+
+        // Eight at once, of which one sets its password.
+        let answers = at_once(8, |number| {
+            let (client, token) = (anonymous.clone(), token.clone());
+            async move {
+                let body = json!({"token": token, "password": format!("{NEW_PASSWORD}{number}")});
+                client.post("/api/v1/auth/reset-password", body).await.status.as_u16()
+            }
+        })
+        .await;
+        let won: Vec<_> = (0..8).filter(|number| answers[*number] == 204).collect();
+        assert_eq!(won.len(), 1, "{answers:?}");
+        assert_eq!(answers.iter().filter(|status| **status == 422).count(), 7, "{answers:?}");
+        let password = format!("{NEW_PASSWORD}{}", won[0]);
+
+        for tokens in [&first, &second] {
+            ends_soon(&signed_in(server, tokens)).await;
+            let body = json!({"refresh_token": tokens["refresh_token"]});
+            assert_eq!(anonymous.post("/api/v1/auth/refresh", body).await.status.as_u16(), 401);
+        }
+        assert_eq!(reset(&token, NEW_PASSWORD).await.expect(422)["code"], "invalid_token");
+        assert_eq!(login(&anonymous, email, PASSWORD).await.expect(401)["code"], "invalid_credentials");
+        let user = login(&anonymous, email, &password).await.expect(200)["user"].clone();
+        assert_eq!(
+            (&user["id"], &user["emailVerified"]),
+            (&first["user"]["id"], &json!(true)),
+            "the link proves the address"
+        );
+        mails_about(server, email, "Your password was changed", 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changing_the_password_asks_for_the_current_one_and_ends_the_other_sessions() {
+    TestServer::on_each_database(async |server| {
+        let (email, anonymous) = ("ada@example.com", server.client());
+        let here = server.customer(email).await;
+        let there = login(&anonymous, email, PASSWORD).await.expect(200);
+        let link = reset_token(server, email).await;
+        let change = async |body: Value| here.post("/api/v1/auth/change-password", body).await;
+
+        let answer = change(json!({"currentPassword": "Wrong-Horse-7", "newPassword": NEW_PASSWORD})).await;
+        assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec!["currentPassword".to_owned()]));
+        assert_eq!(answer.json["errors"][0]["code"], "wrong_password");
+        let answer = change(json!({"currentPassword": PASSWORD, "newPassword": PASSWORD})).await;
+        assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec!["newPassword".to_owned()]));
+        assert_eq!(change(json!({})).await.fields(), ["currentPassword", "newPassword"]);
+        let unsigned = anonymous.post("/api/v1/auth/change-password", json!({})).await;
+        assert_eq!(unsigned.status.as_u16(), 401);
+        assert_eq!(signed_in(server, &there).get("/api/v1/profile").await.status, StatusCode::OK);
+
+        change(json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD})).await.expect(204);
+        ends_soon(&signed_in(server, &there)).await;
+        let body = json!({"refresh_token": there["refresh_token"]});
+        assert_eq!(anonymous.post("/api/v1/auth/refresh", body).await.status.as_u16(), 401);
+        assert_eq!(here.get("/api/v1/profile").await.status, StatusCode::OK, "the own session stays");
+        assert_eq!(login(&anonymous, email, PASSWORD).await.status.as_u16(), 401);
+        assert_eq!(login(&anonymous, email, NEW_PASSWORD).await.status.as_u16(), 200);
+        let body = json!({"token": link, "password": "Another-Horse-8"});
+        assert_eq!(
+            anonymous.post("/api/v1/auth/reset-password", body).await.status.as_u16(),
+            422,
+            "older links are dead"
+        );
+        mails_about(server, email, "Your password was changed", 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_is_noted_and_ignores_the_case_of_the_address() {
+    TestServer::on_each_database(async |server| {
+        let client = server.customer("ada@example.com").await;
+        let before = client.get("/api/v1/profile").await.expect(200);
+        let answer = login(&server.client(), "ADA@example.COM", PASSWORD).await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let tokens = answer.expect(200);
+        let profile = signed_in(server, &tokens).get("/api/v1/profile").await.expect(200);
+        assert_eq!(profile["lastLoginAt"], tokens["user"]["lastLoginAt"]);
+        assert!(
+            profile["lastLoginAt"].as_str().unwrap() > before["lastLoginAt"].as_str().unwrap_or_default()
+        );
+        assert_eq!(profile["activeTenantId"], before["activeTenantId"]);
+        assert_eq!(profile["updatedAt"], before["updatedAt"], "signing in is no change of the account");
+    })
+    .await;
+}
+
+/// An answer with everything taken out that must differ from one to the next: ids, times, tokens, the address.
+fn shape(answer: &Answer, email: &str) -> (u16, Vec<(String, String)>, String) {
+    let (mut text, user) = (answer.text.replace(email, "{email}"), &answer.json["user"]);
+    for (name, value) in [
+        ("{access}", &answer.json["access_token"]),
+        ("{refresh}", &answer.json["refresh_token"]),
+        ("{id}", &user["id"]),
+        ("{time}", &user["createdAt"]),
+        ("{time}", &user["updatedAt"]),
+        ("{time}", &user["lastLoginAt"]),
+    ] {
+        if let Some(value) = value.as_str() {
+            text = text.replace(value, name);
+        }
+    }
+    let told = |name: &str| !matches!(name, "date" | "content-length");
+    let headers = answer.headers.iter().filter(|(name, _)| told(name.as_str()));
+    let headers = headers
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    (answer.status.as_u16(), headers.collect(), text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_tells_whether_an_address_is_known() {
+    TestServer::on_each_database(async |server| {
+        server.customer("known.1@example.com").await;
+        server.unverified("known.2@example.com").await;
+        let client = server.client().with("x-request-id", "the-same");
+        // Registering comes last, because it makes an address known.
+        for route in ["login", "forgot-password", "resend-verification", "register"] {
+            let ask = async |email: &str| {
+                let body = match route {
+                    "login" => json!({"email": email, "password": "Wrong-Horse-7"}),
+                    "register" => json!({"email": email, "password": NEW_PASSWORD, "fullName": "Some Body"}),
+                    _ => json!({"email": email}),
+                };
+                shape(&client.post(&format!("/api/v1/auth/{route}"), body).await, email)
+            };
+            let unknown = ask("unknown@example.com").await;
+            assert_eq!(
+                unknown.0,
+                match route {
+                    "login" => 401,
+                    "register" => 201,
+                    _ => 202,
+                }
+            );
+            for known in ["known.1@example.com", "known.2@example.com"] {
+                assert_eq!(ask(known).await, unknown, "{route}: {known}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_registers_a_proven_address_again_gets_nowhere() {
+    TestServer::on_each_database(async |server| {
+        let (email, anonymous) = ("ada@example.com", server.client());
+        let owner = server.customer(email).await.get("/api/v1/profile").await.expect(200);
+        let impostor = register(&anonymous, email, NEW_PASSWORD).await.expect(201);
+        assert_ne!(impostor["user"]["id"], owner["id"]);
+        mails_about(server, email, "You already have an account", 1).await;
+
+        let client = signed_in(server, &impostor);
+        let profile = client.get("/api/v1/profile").await.expect(200);
+        assert_ne!(profile["activeTenantId"], owner["activeTenantId"]);
+        client.post_empty("/api/v1/auth/resend-verification").await.expect(202);
+        mails_about(server, email, "You already have an account", 2).await;
+        assert_eq!(
+            mails_about(server, email, "Confirm your email address", 1).await.len(),
+            1,
+            "no link was sent"
+        );
+
+        // Each password opens its own account.
+        for (password, id, verified) in
+            [(PASSWORD, &owner["id"], true), (NEW_PASSWORD, &impostor["user"]["id"], false)]
+        {
+            let user = login(&anonymous, email, password).await.expect(200)["user"].clone();
+            assert_eq!((&user["id"], &user["emailVerified"]), (id, &json!(verified)));
+        }
+        // The way through a forgotten password leads to the owner's account as well.
+        let body = json!({"token": reset_token(server, email).await, "password": "Owner-Again-5"});
+        anonymous.post("/api/v1/auth/reset-password", body).await.expect(204);
+        assert_eq!(login(&anonymous, email, "Owner-Again-5").await.expect(200)["user"]["id"], owner["id"]);
+        assert_eq!(login(&anonymous, email, NEW_PASSWORD).await.expect(200)["user"]["emailVerified"], false);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_accounts_with_one_address_only_one_can_prove_it() {
+    TestServer::on_each_database(async |server| {
+        let (email, anonymous) = ("ada@example.com", server.client());
+        let older = register(&anonymous, email, PASSWORD).await.expect(201);
+        let first = server.mail_token(email, "verify-email").await;
+        let newer = register(&anonymous, email, NEW_PASSWORD).await.expect(201);
+        let second = another_token(server, email, "verify-email", &first).await;
+        let answers = at_once(2, |number| {
+            let (client, token) = (anonymous.clone(), [&first, &second][number].clone());
+            async move { client.post("/api/v1/auth/verify-email", json!({"token": token})).await }
+        })
+        .await;
+        let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 422], "{answers:?}");
+        let verified = async |tokens: &Value| {
+            let profile = signed_in(server, tokens).get("/api/v1/profile").await.expect(200);
+            profile["emailVerified"] == true
+        };
+        assert_eq!(usize::from(verified(&older).await) + usize::from(verified(&newer).await), 1);
+    })
+    .await;
+}
