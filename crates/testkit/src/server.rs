@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
 
+use portico_kernel::{TenantId, UserId};
 use portico::{server, settings::Settings, startup, state::App, worker::Workers};
 use reqwest::{Method, StatusCode, header::HeaderMap};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use sqlx::Connection;
 use tempfile::TempDir;
 
 use crate::database::TestDatabase;
@@ -125,6 +128,28 @@ impl TestServer {
         })
         .await;
         found.unwrap_or_else(|| panic!("no mail to {email} with {marker}"))
+    }
+
+    /// Changes (or, with `None`, ends) a membership behind the server's back, as another instance would.
+    pub async fn set_role(&self, tenant: TenantId, user: UserId, role: Option<&str>) {
+        let url = self.app.settings.database_url();
+        let url = url.expose_secret();
+        let (tenant, user) = (tenant.uuid(), user.uuid());
+        let statement = match role {
+            Some(_) => "update memberships set role = $3 where tenant_id = $1 and user_id = $2",
+            None => "delete from memberships where tenant_id = $1 and user_id = $2 and $3 = ''",
+        };
+        let role = role.unwrap_or_default();
+        let changed = if url.starts_with("sqlite:") {
+            let mut connection = sqlx::SqliteConnection::connect(url).await.expect("the database of the server");
+            let query = sqlx::query(statement).bind(tenant).bind(user).bind(role);
+            query.execute(&mut connection).await.expect("the statement").rows_affected()
+        } else {
+            let mut connection = sqlx::PgConnection::connect(url).await.expect("the database of the server");
+            let query = sqlx::query(statement).bind(tenant).bind(user).bind(role);
+            query.execute(&mut connection).await.expect("the statement").rows_affected()
+        };
+        assert_eq!(changed, 1, "there is such a membership");
     }
 
     /// Stops the server as SIGTERM does.

@@ -1,1 +1,502 @@
+//! Pages, sections and navigation.
 
+use std::collections::BTreeSet;
+
+use portico_testkit::server::{Client, TestServer, at_once};
+use serde_json::{Value, json};
+
+use crate::sites::{allow_sites, column, events, site};
+
+/// A page of the client's primary site.
+async fn page(client: &Client, body: Value) -> Value {
+    client.post(&client.t("/pages"), body).await.expect(201)
+}
+
+/// The id of a thing.
+fn id(thing: &Value) -> &str {
+    let Some(id) = thing["id"].as_str() else { panic!("no id in {thing}") };
+    id
+}
+
+/// Where the sections of a page are.
+fn sections(client: &Client, page: &Value) -> String {
+    client.t(&format!("/pages/{}/sections", id(page)))
+}
+
+fn text(html: &str) -> Value {
+    json!({"type": "text", "content": {"html": html}})
+}
+
+/// The texts of a page in their order, given that the positions are 0, 1, 2 …
+async fn texts(client: &Client, sections: &str) -> Vec<String> {
+    let list = client.get(sections).await.expect(200);
+    let items = list["items"].as_array().cloned().unwrap_or_default();
+    for (position, item) in items.iter().enumerate() {
+        assert_eq!(item["position"], position, "positions are dense: {list}");
+    }
+    items.iter().map(|item| item["content"]["html"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_get_slugs_and_dates() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("pages@example.com").await;
+        for answer in [
+            client.get(&client.t("/pages")).await,
+            client.post(&client.t("/pages"), json!({"title": "Early"})).await,
+            client.get(&client.t("/navigation")).await,
+            client.post(&client.t("/navigation"), json!({"label": "Early"})).await,
+        ] {
+            assert_eq!((answer.status.as_u16(), &answer.json["code"]), (409, &json!("no_site")));
+        }
+        site(&client, "Bakery").await;
+
+        let draft = page(&client, json!({"title": " Über uns & more! "})).await;
+        assert_eq!((&draft["title"], &draft["slug"]), (&json!("Über uns & more!"), &json!("uber-uns-more")));
+        assert_eq!((&draft["status"], &draft["isHome"]), (&json!("draft"), &json!(false)));
+        assert_eq!(draft["publishedAt"], Value::Null);
+        let path = client.t(&format!("/pages/{}", id(&draft)));
+        let published = client.put(&path, json!({"status": "published"})).await.expect(200);
+        let at = published["publishedAt"].clone();
+        assert!(at.is_string(), "{published}");
+        assert_eq!(client.put(&path, json!({"title": "About us"})).await.expect(200)["publishedAt"], at);
+        let archived = client.put(&path, json!({"status": "archived"})).await.expect(200);
+        assert_eq!((&archived["slug"], &archived["publishedAt"]), (&json!("uber-uns-more"), &at));
+        let again = client.put(&path, json!({"status": "published"})).await.expect(200);
+        assert!(again["publishedAt"].as_str() > at.as_str(), "published once more: {again}");
+
+        let answer = client.get(&client.t("/pages/slug/uber-uns-more")).await;
+        let tag = answer.header("etag").to_owned();
+        assert_eq!(answer.expect(200), again);
+        let by_slug = client.with("if-none-match", &tag).get(&client.t("/pages/slug/uber-uns-more")).await;
+        assert_eq!(by_slug.status.as_u16(), 304);
+        client.get(&client.t("/pages/slug/nothing")).await.expect(404);
+
+        let taken = client.post(&client.t("/pages"), json!({"title": "x", "slug": "uber-uns-more"})).await.expect(409);
+        assert_eq!(taken["code"], "slug_taken");
+        let wrong = client.post(&client.t("/pages"), json!({"title": "", "slug": "Not A Slug"})).await;
+        assert_eq!((wrong.status.as_u16(), wrong.fields()), (422, vec!["slug".to_owned(), "title".to_owned()]));
+        let wrong = client.post(&client.t("/pages"), json!({"title": 7, "status": "lost", "colour": 1})).await;
+        assert_eq!(wrong.fields(), ["colour", "status", "title"]);
+        let stale = client.with("if-match", "\"v1\"").put(&path, json!({"title": "Stale"})).await.expect(412);
+        assert_eq!(stale["code"], "precondition_failed");
+        assert_eq!(events(&client, "page.created").await, 1);
+        assert_eq!(events(&client, "page.published").await, 2);
+        client.delete(&path).await.expect(204);
+        client.get(&path).await.expect(404);
+        client.get(&client.t("/pages/slug/uber-uns-more")).await.expect(404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_copied_with_their_sections() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("copy@example.com").await;
+        site(&client, "Bakery").await;
+        let original = page(&client, json!({"title": "Menu", "status": "published", "isHome": true})).await;
+        for html in ["<p>a</p>", "<p>b</p>"] {
+            client.post(&sections(&client, &original), text(html)).await.expect(201);
+        }
+        let path = client.t(&format!("/pages/{}/duplicate", id(&original)));
+        let copy = client.post_empty(&path).await.expect(201);
+        assert_eq!((&copy["slug"], &copy["title"]), (&json!("menu-copy"), &json!("Menu (copy)")));
+        assert_eq!((&copy["status"], &copy["isHome"]), (&json!("draft"), &json!(false)));
+        assert_eq!(copy["publishedAt"], Value::Null);
+        assert_eq!(texts(&client, &sections(&client, &copy)).await, ["<p>a</p>", "<p>b</p>"]);
+        // The copy is a thing of its own.
+        let mine = client.get(&sections(&client, &copy)).await.expect(200);
+        client.delete(&format!("{}/{}", sections(&client, &copy), id(&mine["items"][0]))).await.expect(204);
+        assert_eq!(texts(&client, &sections(&client, &original)).await, ["<p>a</p>", "<p>b</p>"]);
+        // Eight at once: eight different slugs.
+        let answers = at_once(8, |_| {
+            let (client, path) = (client.clone(), path.clone());
+            async move { client.post_empty(&path).await.expect(201)["slug"].as_str().map(str::to_owned) }
+        })
+        .await;
+        let slugs: BTreeSet<String> = answers.into_iter().flatten().collect();
+        assert_eq!(slugs, (2..10).map(|number| format!("menu-copy-{number}")).collect());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_page_is_home() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("home@example.com").await;
+        site(&client, "Bakery").await;
+        let homes = async || {
+            let list = client.get(&client.t("/pages?limit=100")).await.expect(200);
+            let items = list["items"].as_array().cloned().unwrap_or_default();
+            let homes = items.iter().filter(|item| item["isHome"] == true);
+            homes.map(|item| item["slug"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let first = page(&client, json!({"title": "First", "isHome": true})).await;
+        let second = page(&client, json!({"title": "Second", "isHome": true})).await;
+        assert_eq!(homes().await, ["second"]);
+        let (first, second) =
+            (client.t(&format!("/pages/{}", id(&first))), client.t(&format!("/pages/{}", id(&second))));
+        client.put(&first, json!({"isHome": true})).await.expect(200);
+        assert_eq!(homes().await, ["first"]);
+        let refused = client.put(&first, json!({"status": "archived"})).await;
+        assert_eq!((refused.status.as_u16(), refused.fields()), (422, vec!["status".to_owned()]));
+        let answers = at_once(10, |number| {
+            let (client, path) = (client.clone(), client.t("/pages"));
+            let existing = if number % 2 == 0 { Some(second.clone()) } else { None };
+            async move {
+                match existing {
+                    Some(path) => client.put(&path, json!({"isHome": true})).await,
+                    None => client.post(&path, json!({"title": format!("P{number}"), "isHome": true})).await,
+                }
+            }
+        })
+        .await;
+        for answer in &answers {
+            assert!(matches!(answer.status.as_u16(), 200 | 201 | 409), "{answer:?}");
+        }
+        assert!(answers.iter().any(|answer| answer.status.is_success()));
+        assert_eq!(homes().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_mean_the_primary_site_unless_another_is_named() {
+    TestServer::on_each_database(async |server| {
+        allow_sites(server, 5).await;
+        let client = server.unverified("two-sites@example.com").await;
+        let (first, second) = (site(&client, "First").await, site(&client, "Second").await);
+        let there = client.t(&format!("/pages?siteId={}", id(&second)));
+        let here = page(&client, json!({"title": "Same"})).await;
+        let other = client.post(&there, json!({"title": "Same"})).await.expect(201);
+        assert_eq!((&here["siteId"], &other["siteId"]), (&first["id"], &second["id"]));
+        assert_eq!(column(&client.get(&client.t("/pages")).await.expect(200), "id"), [id(&here)]);
+        assert_eq!(column(&client.get(&there).await.expect(200), "id"), [id(&other)]);
+        let by_slug = client.t(&format!("/pages/slug/same?siteId={}", id(&second)));
+        assert_eq!(client.get(&by_slug).await.expect(200)["id"], other["id"]);
+        assert_eq!(client.get(&client.t("/pages/slug/same")).await.expect(200)["id"], here["id"]);
+        let nav = client.t(&format!("/navigation?siteId={}", id(&second)));
+        let item = client.post(&nav, json!({"label": "There", "pageId": other["id"]})).await.expect(201);
+        assert_eq!(item["siteId"], second["id"]);
+        let wrong = client.post(&client.t("/navigation"), json!({"label": "x", "pageId": other["id"]})).await;
+        assert_eq!((wrong.status.as_u16(), wrong.fields()), (422, vec!["pageId".to_owned()]));
+
+        let stranger = server.unverified("stranger@example.com").await;
+        site(&stranger, "Elsewhere").await;
+        for path in ["/pages", "/navigation"] {
+            let foreign = stranger.t(&format!("{path}?siteId={}", id(&second)));
+            stranger.get(&foreign).await.expect(404);
+            stranger.post(&foreign, json!({"title": "x"})).await.json["code"].as_str().unwrap();
+            client.get(&client.t(&format!("{path}?siteId=0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"))).await.expect(404);
+            let no_id = client.get(&client.t(&format!("{path}?siteId=first"))).await;
+            assert_eq!((no_id.status.as_u16(), no_id.fields()), (422, vec!["siteId".to_owned()]));
+        }
+        stranger.post(&stranger.t(&format!("/pages?siteId={}", id(&second))), json!({"title": "x"})).await.expect(404);
+        stranger.get(&stranger.t(&format!("/pages/{}", id(&here)))).await.expect(404);
+        stranger.get(&sections(&stranger, &here)).await.expect(404);
+        stranger.post(&sections(&stranger, &here), text("x")).await.expect(404);
+        stranger.delete(&stranger.t(&format!("/navigation/{}", id(&item)))).await.expect(404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sections_of_every_type_are_taken() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("types@example.com").await;
+        site(&client, "Bakery").await;
+        let home = page(&client, json!({"title": "Home"})).await;
+        let path = sections(&client, &home);
+        let all = [
+            ("hero", json!({"heading": "Bread", "subheading": "Daily", "imageUrl": "https://example.com/a.jpg",
+                "imageAlt": "A loaf", "ctaLabel": "Order", "ctaUrl": "/order"})),
+            ("text", json!({"heading": "About", "html": "<p>We <strong>bake</strong>.</p>"})),
+            ("features", json!({"heading": "Why", "intro": "So", "items": [{"title": "Fresh", "text": "t", "icon": "🍞"}]})),
+            ("gallery", json!({"images": [{"url": "/a.png", "alt": "A", "caption": "B"}]})),
+            ("testimonials", json!({"items": [{"quote": "Good", "author": "Ana", "role": "Guest"}]})),
+            ("pricing", json!({"plans": [{"name": "Loaf", "price": "$ 4", "period": "each", "features": ["Rye"],
+                "highlighted": true, "ctaLabel": "Buy", "ctaUrl": "https://example.com/buy"}]})),
+            ("faq", json!({"items": [{"question": "Gluten?", "answer": "<p>Yes.</p>"}]})),
+            ("contact", json!({"email": "a@example.com", "phone": "+1 (234) 5", "address": "Road 1\nTown", "hours": "9-5"})),
+            ("cta", json!({"heading": "Come", "text": "Now", "label": "Map", "url": "tel:+12345"})),
+            ("html", json!({"html": "<div>x</div>"})),
+        ];
+        for (kind, content) in &all {
+            let made = client.post(&path, json!({"type": kind, "content": content})).await.expect(201);
+            assert_eq!((&made["type"], made["visible"].as_bool()), (&json!(kind), Some(true)));
+            for (field, value) in content.as_object().unwrap() {
+                if !value.is_array() {
+                    assert_eq!(&made["content"][field], value, "{kind}.{field}");
+                }
+            }
+            let answer = client.get(&format!("{path}/{}", id(&made))).await;
+            assert_eq!((answer.status.as_u16(), answer.header("etag")), (200, "\"v1\""));
+            assert_eq!(answer.json, made, "{kind} is read as it was answered");
+        }
+        let kinds: Vec<&str> = all.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(column(&client.get(&path).await.expect(200), "type"), kinds);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_sections_are_refused_with_every_error_at_once() {
+    let server = TestServer::start().await;
+    let client = server.unverified("wrong@example.com").await;
+    site(&client, "Bakery").await;
+    let home = page(&client, json!({"title": "Home"})).await;
+    let path = sections(&client, &home);
+    for (kind, content, fields) in [
+        ("hero", json!({"heading": " ", "imageUrl": "http://a.example/x.png", "ctaLabel": "Go", "colour": 1}),
+            vec!["content.colour", "content.ctaUrl", "content.heading", "content.imageUrl"]),
+        ("text", json!({"heading": 7}), vec!["content.heading", "content.html"]),
+        ("text", json!({"html": "<script>alert(1)</script>"}), vec!["content.html"]),
+        ("features", json!({"items": [{"text": "t"}, 3, {"title": "ok", "size": 1}]}),
+            vec!["content.items[0].title", "content.items[1]", "content.items[2].size"]),
+        ("features", json!({"items": []}), vec!["content.items"]),
+        ("gallery", json!({"images": [{"url": "javascript:alert(1)"}, {"alt": "x"}]}),
+            vec!["content.images[0].url", "content.images[1].url"]),
+        ("testimonials", json!({"items": "x"}), vec!["content.items"]),
+        ("testimonials", json!({"items": [{}]}), vec!["content.items[0].author", "content.items[0].quote"]),
+        ("pricing", json!({"plans": [{"name": "A", "features": [1], "highlighted": "yes", "ctaUrl": "/x"}]}),
+            vec!["content.plans[0].ctaLabel", "content.plans[0].features[0]", "content.plans[0].highlighted",
+                "content.plans[0].price"]),
+        ("faq", json!({"items": [{"question": "?", "answer": ""}]}), vec!["content.items[0].answer"]),
+        ("contact", json!({}), vec!["content.email"]),
+        ("contact", json!({"email": "a b@c", "phone": "call me"}), vec!["content.email", "content.phone"]),
+        ("cta", json!({"url": "javascript:alert(1)"}), vec!["content.heading", "content.label", "content.url"]),
+        ("html", json!("<p>x</p>"), vec!["content"]),
+        ("html", Value::Null, vec!["content"]),
+    ] {
+        let answer = client.post(&path, json!({"type": kind, "content": content})).await;
+        assert_eq!((answer.status.as_u16(), answer.fields()), (422, fields.iter().map(|f| (*f).to_owned()).collect()),
+            "{kind} {content}: {}", answer.text);
+    }
+    for (body, fields) in [
+        (json!({}), vec!["type"]),
+        (json!({"type": "map", "content": {}}), vec!["type"]),
+        (json!({"type": "html", "content": {"html": "x"}, "position": -1, "visible": 1, "order": 2}),
+            vec!["order", "position", "visible"]),
+    ] {
+        let answer = client.post(&path, body.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.fields()), (422, fields.iter().map(|f| (*f).to_owned()).collect()),
+            "{body}: {}", answer.text);
+    }
+    assert_eq!(client.get(&path).await.expect(200)["total"], 0);
+    assert_eq!(events(&client, "section.created").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_sanitised() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("clean@example.com").await;
+        site(&client, "Bakery").await;
+        let home = page(&client, json!({"title": "Home"})).await;
+        let path = sections(&client, &home);
+        let dirty = "<p onclick=\"steal()\">Good<script>steal()</script></p><img src=\"/a.png\" onerror=\"steal()\">\
+            <a href=\"JaVaScRiPt:steal()\">link</a><iframe src=\"https://evil.example\"></iframe>";
+        let clean = "<p>Good</p><img src=\"/a.png\"><a rel=\"noopener nofollow ugc\">link</a>";
+        let made = client.post(&path, text(dirty)).await.expect(201);
+        assert_eq!(made["content"]["html"], clean);
+        let one = format!("{path}/{}", id(&made));
+        client.put(&one, json!({"content": {"html": format!("{dirty}again")}})).await.expect(200);
+        let faq = json!({"items": [{"question": "<script>?", "answer": dirty}]});
+        let bulk = json!({"create": [{"type": "faq", "content": faq}, {"type": "html", "content": {"html": dirty}}]});
+        client.post(&format!("{path}/bulk"), bulk).await.expect(200);
+        let list = client.get(&path).await.expect(200);
+        assert_eq!(list["items"][0]["content"]["html"], format!("{clean}again"));
+        assert_eq!(list["items"][1]["content"]["items"][0]["answer"], clean);
+        assert_eq!(list["items"][1]["content"]["items"][0]["question"], "<script>?", "plain text stays as written");
+        assert_eq!(list["items"][2]["content"]["html"], clean);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sections_are_moved_and_reordered() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("order@example.com").await;
+        site(&client, "Bakery").await;
+        let home = page(&client, json!({"title": "Home"})).await;
+        let path = sections(&client, &home);
+        let mut ids = Vec::new();
+        for letter in ["a", "b", "c"] {
+            ids.push(id(&client.post(&path, text(letter)).await.expect(201)).to_owned());
+        }
+        let order = format!("{path}/reorder");
+        let list = client.put(&order, json!({"ids": [ids[2], ids[0], ids[1]]})).await.expect(200);
+        assert_eq!(column(&list, "id"), [ids[2].clone(), ids[0].clone(), ids[1].clone()]);
+        assert_eq!(texts(&client, &path).await, ["c", "a", "b"]);
+        let stranger = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d";
+        for (wrong, field) in [
+            (json!({"ids": []}), "ids"),
+            (json!({}), "ids"),
+            (json!({"ids": [ids[0], ids[1]]}), "ids"),
+            (json!({"ids": [ids[0], ids[1], ids[1]]}), "ids[2]"),
+            (json!({"ids": [ids[0], ids[1], stranger]}), "ids[2]"),
+            (json!({"ids": [ids[0], ids[1], ids[2], stranger]}), "ids[3]"),
+        ] {
+            let answer = client.put(&order, wrong.clone()).await;
+            assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![field.to_owned()]), "{wrong}");
+        }
+        assert_eq!(texts(&client, &path).await, ["c", "a", "b"]);
+        let moved = client.put(&format!("{path}/{}", ids[1]), json!({"position": 0, "visible": false})).await.expect(200);
+        assert_eq!((&moved["position"], &moved["visible"]), (&json!(0), &json!(false)));
+        assert_eq!(texts(&client, &path).await, ["b", "c", "a"]);
+        assert_eq!(events(&client, "section.reordered").await, 1);
+
+        let one = format!("{path}/{}", ids[0]);
+        client.with("if-match", "\"v99\"").put(&one, json!({"visible": false})).await.expect(412);
+        client.with("if-match", "\"v99\"").delete(&one).await.expect(412);
+        client.delete(&one).await.expect(204);
+        client.delete(&one).await.expect(404);
+        assert_eq!(texts(&client, &path).await, ["b", "c"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_changes_happen_in_whole_or_not_at_all() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("bulk@example.com").await;
+        site(&client, "Bakery").await;
+        let home = page(&client, json!({"title": "Home"})).await;
+        let path = sections(&client, &home);
+        let bulk = format!("{path}/bulk");
+        let create: Vec<Value> = ["a", "b", "c"].into_iter().map(text).collect();
+        let list = client.post(&bulk, json!({ "create": create })).await.expect(200);
+        let ids = column(&list, "id");
+        assert_eq!(events(&client, "section.created").await, 3);
+        let before = client.get(&path).await.expect(200);
+
+        let mut wrong = json!({
+            "create": [text("fine"), {"type": "hero", "content": {}}],
+            "update": [{"id": ids[0], "content": {"html": "changed"}}, {"id": ids[2], "content": {"html": 7}}],
+            "delete": [ids[1], "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"],
+        });
+        let answer = client.post(&bulk, wrong.clone()).await;
+        assert_eq!(answer.status.as_u16(), 422);
+        assert_eq!(answer.fields(), ["create[1].content.heading", "delete[1]", "update[1].content.html"]);
+        // One bad entry is enough.
+        wrong["delete"] = json!([ids[1]]);
+        wrong["update"] = json!([wrong["update"][0]]);
+        let answer = client.post(&bulk, wrong).await;
+        assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec!["create[1].content.heading".to_owned()]));
+        assert_eq!(client.get(&path).await.expect(200), before, "nothing changed");
+        for (kind, count) in [("section.created", 3), ("section.updated", 0), ("section.deleted", 0)] {
+            assert_eq!(events(&client, kind).await, count, "{kind}");
+        }
+
+        let right = json!({
+            "create": [{"type": "text", "content": {"html": "first"}, "position": 0}],
+            "update": [{"id": ids[0], "content": {"html": "changed"}}],
+            "delete": [ids[1]],
+        });
+        client.post(&bulk, right).await.expect(200);
+        assert_eq!(texts(&client, &path).await, ["first", "changed", "c"]);
+        for (kind, count) in [("section.created", 4), ("section.updated", 1), ("section.deleted", 1)] {
+            assert_eq!(events(&client, kind).await, count, "{kind}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_stay_dense_under_twenty_at_once() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("dense@example.com").await;
+        site(&client, "Bakery").await;
+        let home = page(&client, json!({"title": "Home"})).await;
+        let path = sections(&client, &home);
+        let answers = at_once(20, |number| {
+            let (client, path) = (client.clone(), path.clone());
+            let mut body = text(&format!("<p>{number}</p>"));
+            body["position"] = json!(number % 3);
+            async move { client.post(&path, body).await.status.as_u16() }
+        })
+        .await;
+        assert_eq!(answers, [201; 20]);
+        assert_eq!(texts(&client, &path).await.len(), 20);
+        let ids = column(&client.get(&path).await.expect(200), "id");
+        // Ten go, five move, five come.
+        let answers = at_once(20, |number| {
+            let (client, path, id) = (client.clone(), path.clone(), ids[number].clone());
+            async move {
+                let answer = match number {
+                    0..10 => client.delete(&format!("{path}/{id}")).await,
+                    10..15 => client.put(&format!("{path}/{id}"), json!({"position": 1})).await,
+                    _ => client.post(&path, text("<p>new</p>")).await,
+                };
+                answer.status.as_u16()
+            }
+        })
+        .await;
+        assert!(answers.iter().all(|status| (200..300).contains(status)), "{answers:?}");
+        assert_eq!(texts(&client, &path).await.len(), 15);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn navigation_is_nested_and_stays_sound() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("nav@example.com").await;
+        site(&client, "Bakery").await;
+        let about = page(&client, json!({"title": "About"})).await;
+        let nav = client.t("/navigation");
+        let item = async |body: Value| client.post(&nav, body).await.expect(201);
+        let at = |item: &Value| format!("{nav}/{}", id(item));
+        let top = item(json!({"label": " Shop "})).await;
+        assert_eq!((&top["label"], &top["position"], &top["parentId"]), (&json!("Shop"), &json!(0), &Value::Null));
+        let middle = item(json!({"label": "Bread", "parentId": top["id"], "url": "/bread"})).await;
+        let leaf = item(json!({"label": "Rye", "parentId": middle["id"], "url": "https://example.com/", "opensNewTab": true}))
+            .await;
+        assert_eq!(leaf["opensNewTab"], true);
+        let page_item = item(json!({"label": "About", "pageId": about["id"], "position": 0})).await;
+        assert_eq!(page_item["position"], 0);
+        assert_eq!(client.get(&at(&top)).await.expect(200)["position"], 1);
+
+        let refused = async |answer: portico_testkit::server::Answer, field: &str, code: &str| {
+            assert_eq!(answer.status.as_u16(), 422, "{}", answer.text);
+            assert_eq!((&answer.json["errors"][0]["field"], &answer.json["errors"][0]["code"]), (&json!(field), &json!(code)));
+        };
+        refused(client.post(&nav, json!({"label": "Deep", "parentId": leaf["id"]})).await, "parentId", "too_deep").await;
+        refused(client.put(&at(&top), json!({"parentId": leaf["id"]})).await, "parentId", "cycle").await;
+        refused(client.put(&at(&top), json!({"parentId": top["id"]})).await, "parentId", "cycle").await;
+        refused(client.put(&at(&top), json!({"parentId": page_item["id"]})).await, "parentId", "too_deep").await;
+        refused(client.put(&at(&leaf), json!({"url": "javascript:alert(1)"})).await, "url", "invalid_url").await;
+        let both = json!({"label": "x", "pageId": about["id"], "url": "/x"});
+        refused(client.post(&nav, both).await, "url", "exclusive").await;
+        let unknown = json!({"label": "x", "parentId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"});
+        refused(client.post(&nav, unknown).await, "parentId", "not_found").await;
+        assert_eq!(client.get(&nav).await.expect(200)["total"], 4, "nothing refused was stored");
+
+        let cleared = client.put(&at(&leaf), json!({"url": null, "parentId": null})).await.expect(200);
+        assert_eq!((&cleared["url"], &cleared["parentId"], &cleared["position"]), (&Value::Null, &Value::Null, &json!(2)));
+        client.put(&at(&leaf), json!({"parentId": middle["id"], "url": "/rye"})).await.expect(200);
+
+        let order = client.t("/navigation/reorder");
+        let place = |item: &Value, parent: &Value, position: u32| json!({"id": item["id"], "parentId": parent["id"], "position": position});
+        let none = Value::Null;
+        let circle = json!({"items": [place(&top, &middle, 0), place(&middle, &top, 0), place(&leaf, &none, 0), place(&page_item, &none, 1)]});
+        assert_eq!(client.put(&order, circle).await.fields(), ["items[0].parentId", "items[1].parentId"]);
+        let partial = json!({"items": [place(&top, &none, 0)]});
+        assert_eq!(client.put(&order, partial).await.fields(), ["items"]);
+        let flat = json!({"items": [place(&leaf, &none, 0), place(&top, &none, 1), place(&middle, &none, 2), place(&page_item, &middle, 0)]});
+        client.put(&order, flat).await.expect(200);
+        let list = client.get(&nav).await.expect(200);
+        let labels: BTreeSet<(String, String)> = column(&list, "label").into_iter().zip(column(&list, "position")).collect();
+        let wanted = [("Rye", "0"), ("Shop", "1"), ("Bread", "2"), ("About", "0")];
+        assert_eq!(labels, wanted.into_iter().map(|(label, position)| (label.to_owned(), position.to_owned())).collect());
+
+        // The page goes, and the item that leads to it; the rest closes up.
+        client.delete(&client.t(&format!("/pages/{}", id(&about)))).await.expect(204);
+        client.get(&at(&page_item)).await.expect(404);
+        assert_eq!(client.get(&nav).await.expect(200)["total"], 3);
+        client.put(&at(&leaf), json!({"parentId": top["id"]})).await.expect(200);
+        client.delete(&at(&top)).await.expect(204);
+        assert_eq!(column(&client.get(&nav).await.expect(200), "label"), ["Bread"], "with everything under it");
+        assert_eq!(client.get(&at(&middle)).await.expect(200)["position"], 0);
+    })
+    .await;
+}

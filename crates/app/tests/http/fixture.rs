@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use portico_billing::{plan::catalogue, ports::BillingRepositories};
+use portico_billing::plan::catalogue;
 use portico_identity::{
-    ports::{AccessClaims, IdentityRepositories},
+    ports::AccessClaims,
     token::{OneTimeToken, TokenPurpose},
     user::User,
 };
-use portico_kernel::{JobState, NewJob, Outbox, PageRequest, TenantId, TenantRole};
-use portico_tenancy::{member::Membership, ports::TenancyRepositories};
+use portico_kernel::{JobState, NewJob, PageRequest, TenantId, TenantRole};
+use portico_tenancy::member::Membership;
 use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use serde_json::{Value, json};
 

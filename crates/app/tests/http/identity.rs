@@ -124,11 +124,8 @@ async fn every_wrong_field_is_named() {
     ];
     for (route, body, fields) in cases {
         let answer = client.post(&format!("/api/v1/auth/{route}"), body.clone()).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.fields().as_slice()),
-            (422, fields.map_to_owned().as_slice()),
-            "{route} {body}"
-        );
+        assert_eq!(answer.status.as_u16(), 422, "{route} {body}");
+        assert_eq!(answer.fields(), fields, "{route} {body}");
         let errors = answer.json["errors"].as_array().unwrap();
         assert!(
             errors.iter().all(|e| e["code"].is_string() && !e["message"].as_str().unwrap().is_empty()),
@@ -155,16 +152,6 @@ async fn every_wrong_field_is_named() {
     let answer =
         client.send(post, "/api/v1/auth/login", body("email=a"), "application/x-www-form-urlencoded").await;
     assert_eq!(answer.status.as_u16(), 415);
-}
-
-trait ToOwnedWords {
-    fn map_to_owned(&self) -> Vec<String>;
-}
-
-impl ToOwnedWords for [&str] {
-    fn map_to_owned(&self) -> Vec<String> {
-        self.iter().map(|word| (*word).to_owned()).collect()
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,7 +362,9 @@ fn shape(answer: &Answer, email: &str) -> (u16, Vec<(String, String)>, String) {
     let headers = answer.headers.iter().filter(|(name, _)| told(name.as_str()));
     let headers = headers
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-    (answer.status.as_u16(), headers.collect(), text)
+    let mut headers: Vec<_> = headers.collect();
+    headers.sort();
+    (answer.status.as_u16(), headers, text)
 }
 
 #[tokio::test(flavor = "multi_thread")]
