@@ -103,8 +103,11 @@ impl App {
         let host = host
             .rsplit_once(':')
             .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
-        let subdomain = host.strip_suffix(self.settings.sites.domain.as_str())?.strip_suffix('.')?;
-        (!subdomain.is_empty() && host != &*self.api_host).then_some(subdomain)
+        // Host names have no case (RFC 4343).
+        let domain = self.settings.sites.domain.as_str();
+        let (subdomain, rest) = host.split_at_checked(host.len().checked_sub(domain.len())?)?;
+        let subdomain = subdomain.strip_suffix('.').filter(|_| rest.eq_ignore_ascii_case(domain))?;
+        (!subdomain.is_empty() && !host.eq_ignore_ascii_case(&self.api_host)).then_some(subdomain)
     }
 
     /// The address of a client: that of the peer, or what a trusted proxy says about it.

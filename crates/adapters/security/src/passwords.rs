@@ -1,13 +1,13 @@
 //! Password hashing with Argon2id (RFC 9106), on a bounded pool of threads.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHash as Phc, PasswordHasher as _, PasswordVerifier, Version,
-    password_hash,
+    Algorithm, Argon2, Block, Params, PasswordHash as Phc, Version,
+    password_hash::phc::{Output, ParamsString, Salt},
 };
 use async_trait::async_trait;
 use portico_identity::{
@@ -58,13 +58,38 @@ impl Default for HashingPool {
 /// Hashes and verifies passwords. A flood of sign-ins waits here, and past a bound is refused with
 /// [`IdentityError::Overloaded`], instead of taking threads and memory from everybody else.
 pub struct Argon2Hasher {
-    argon2: Argon2<'static>,
+    params: Params,
+    memory: Arc<Memory>,
     random: Arc<dyn Random>,
     /// A well-formed hash of no password, to spend the same time where there is no account.
     nobody: PasswordHash,
     threads: Arc<Semaphore>,
     waiting: AtomicUsize,
     most_waiting: usize,
+}
+
+/// The working memory of hashes, one for each thread that ever hashed at the same time, and used again and again: given
+/// back and taken anew each time, the allocator would keep it several times over, in the arena of every thread.
+#[derive(Default)]
+struct Memory(Mutex<Vec<Vec<Block>>>);
+
+impl Memory {
+    /// The Argon2id hash of a password with these parameters.
+    fn hash(&self, params: Params, password: &[u8], salt: &[u8]) -> Result<Output, IdentityError> {
+        let mut blocks = self.free().pop().unwrap_or_default();
+        blocks.resize(params.block_count(), Block::new());
+        let mut output = [0; Output::MAX_LENGTH];
+        let output = &mut output[..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hashed = argon2.hash_password_into_with_memory(password, salt, output, &mut blocks);
+        self.free().push(blocks);
+        hashed.map_err(internal)?;
+        Output::new(output).map_err(internal)
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One place in the queue, given back when the waiting ends in whatever way.
@@ -104,7 +129,8 @@ impl Argon2Hasher {
             "A".repeat(43),
         ));
         Ok(Self {
-            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            params,
+            memory: Arc::default(),
             random,
             nobody,
             threads: Arc::new(Semaphore::new(pool.threads.max(1))),
@@ -132,13 +158,13 @@ impl Argon2Hasher {
     /// another one while the work still runs.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Argon2<'static>) -> Result<T, IdentityError> + Send + 'static,
+        work: impl FnOnce(&Memory) -> Result<T, IdentityError> + Send + 'static,
     ) -> Result<T, IdentityError> {
         let permit = self.thread().await?;
-        let argon2 = self.argon2.clone();
+        let memory = self.memory.clone();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            work(argon2)
+            work(&memory)
         })
         .await
         .map_err(internal)?
@@ -150,9 +176,16 @@ impl PasswordHasher for Argon2Hasher {
     async fn hash(&self, password: SecretString) -> Result<PasswordHash, IdentityError> {
         let mut salt = [0; 16];
         self.random.fill(&mut salt);
-        self.run(move |argon2| {
-            let hash = argon2.hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
-            Ok(PasswordHash(hash.map_err(internal)?.to_string()))
+        let params = self.params.clone();
+        self.run(move |memory| {
+            let phc = Phc {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(&params).map_err(internal)?,
+                salt: Some(Salt::new(&salt).map_err(internal)?),
+                hash: Some(memory.hash(params, password.expose_secret().as_bytes(), &salt)?),
+            };
+            Ok(PasswordHash(phc.to_string()))
         })
         .await
     }
@@ -164,13 +197,15 @@ impl PasswordHasher for Argon2Hasher {
     ) -> Result<bool, IdentityError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
-        self.run(move |argon2| {
+        self.run(move |memory| {
             let stored = Phc::new(&hash.0).map_err(internal)?;
-            match argon2.verify_password(password.expose_secret().as_bytes(), &stored) {
-                Ok(()) => Ok(known),
-                Err(password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(internal(error)),
-            }
+            let (Some(salt), Some(expected)) = (&stored.salt, stored.hash) else {
+                return Err(internal("a stored hash has no salt or no output"));
+            };
+            let params = Params::try_from(&stored).map_err(internal)?;
+            let actual = memory.hash(params, password.expose_secret().as_bytes(), salt)?;
+            // `Output` compares in constant time.
+            Ok(actual == expected && known)
         })
         .await
     }

@@ -99,6 +99,10 @@ impl FileStore for ObjectFileStore {
         let found = match self.store.get(&path).await {
             Ok(found) => found,
             Err(Error::NotFound { .. }) => return Ok(None),
+            // Below a file there is nothing, as there is nothing in a store that has no directories.
+            Err(error) if is_below_a_file(&error) && self.directory.as_ref().is_some_and(|root| root.is_dir()) => {
+                return Ok(None);
+            }
             Err(error) => return Err(unavailable(error)),
         };
         Ok(Some(found.bytes().await.map_err(unavailable)?.into()))
@@ -118,6 +122,12 @@ impl FileStore for ObjectFileStore {
         }
         self.sweep(&prefix).await
     }
+}
+
+fn is_below_a_file(error: &Error) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let mut kinds = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.any(|kind| kind == io::ErrorKind::NotADirectory)
 }
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> FileError {

@@ -24,6 +24,8 @@ async fn reads_what_was_written(store: &dyn FileStore) {
         store.put(key, bytes.clone()).await.unwrap();
         assert_eq!(store.get(key).await.unwrap(), Some(bytes), "{key}");
     }
+    assert_eq!(store.get("plain.txt/below").await.unwrap(), None);
+    assert_eq!(store.get("a/b").await.unwrap(), None);
     store.put("plain.txt", b"two".to_vec()).await.unwrap();
     assert_eq!(store.get("plain.txt").await.unwrap(), Some(b"two".to_vec()));
 }

@@ -11,7 +11,7 @@ use portico_tenancy::branding::{Branding, font_stack};
 use serde::Deserialize;
 
 use crate::{
-    http::site::{deployment_prefix, site_prefix},
+    http::site::{file_key, site_prefix},
     state::App,
     worker::handlers::{self, JobError},
 };
@@ -58,7 +58,7 @@ pub async fn build(app: &App, job: &Job) -> Result<(), JobError> {
             Deployments::new(&mut *work, &scope, &app.env).progress(site_id, deployment_id, percent).await?;
             work.commit().await?;
         }
-        let key = format!("{}/{}", deployment_prefix(&place), file.path);
+        let key = file_key(&place, &file.path);
         app.files.put(&key, file.bytes).await.map_err(|error| JobError::Retry(format!("{key}: {error}")))?;
     }
 

@@ -11,6 +11,7 @@ use actix_web::{
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use portico_identity::ports::AccessClaims;
 use portico_kernel::{Actor, Kind, PlatformRole, Scope, StoreError, TenantId, UserId};
+use portico_tenancy::tenant::TenantStatus;
 
 use super::{context, problem::Problem};
 use crate::state::App;
@@ -126,10 +127,15 @@ async fn resolve(
     };
     let super_admin = state.role == PlatformRole::SuperAdmin;
     let explicit = named != Ok(None);
+    let crosses = match (state.membership, named) {
+        // Whoever is no member gets past no other check that the tenant is there.
+        (None, Ok(Some(tenant))) if super_admin => exists(app, tenant).await?,
+        _ => false,
+    };
     let (tenant, permissions) = match (state.membership, named) {
         (_, Err(())) => return Err(Problem::not_found()),
         (Some((tenant, role)), _) => (Some(tenant), state.role.permissions().union(role.permissions())),
-        (None, Ok(Some(tenant))) if super_admin => (Some(tenant), state.role.permissions()),
+        (None, Ok(Some(tenant))) if crosses => (Some(tenant), state.role.permissions()),
         (None, _) if explicit => return Err(Problem::not_found()),
         (None, _) => (None, state.role.permissions()),
     };
@@ -140,6 +146,11 @@ async fn resolve(
         role: state.role,
     };
     Ok(Scope::user(actor, tenant, permissions, context::current().info))
+}
+
+async fn exists(app: &App, tenant: TenantId) -> Result<bool, Problem> {
+    let tenant = app.reader().tenants().find(tenant).await?;
+    Ok(tenant.is_some_and(|tenant| tenant.status != TenantStatus::Deleted))
 }
 
 /// An error that several requests share because they shared the query.

@@ -70,7 +70,7 @@ impl LiveSites {
         site: &LiveSite,
         path: &str,
     ) -> Result<Option<Arc<SiteFile>>, Arc<FileError>> {
-        let key = format!("{}/{path}", deployment_prefix(site));
+        let key = file_key(site, path);
         let load = async {
             let bytes = match app.files.get(&key).await {
                 Ok(bytes) => bytes,
@@ -84,13 +84,25 @@ impl LiveSites {
                 Arc::new(SiteFile { bytes: bytes.into(), tag: format!("\"{tag}\"") })
             }))
         };
-        self.files.try_get_with_by_ref(&key, load).await
+        let file = self.files.try_get_with_by_ref(&key, load).await?;
+        if file.is_none() && is_asset(path) {
+            // The next deployment may bring it.
+            self.files.invalidate(&key).await;
+        }
+        Ok(file)
     }
 }
 
-/// Where the files of a deployment are.
-pub fn deployment_prefix(site: &LiveSite) -> String {
-    format!("{}/{}", site_prefix(site.tenant, site.site), site.deployment)
+/// Where a file of a deployment is. Assets carry a hash of their content in their names, so all deployments of a site keep
+/// them in one place: who got a page just before a switch still gets what belongs to it.
+pub fn file_key(site: &LiveSite, path: &str) -> String {
+    let prefix = site_prefix(site.tenant, site.site);
+    if is_asset(path) { format!("{prefix}/{path}") } else { format!("{prefix}/{}/{path}", site.deployment) }
+}
+
+/// Whether a path is that of an asset, and not that of a page with the slug `assets`.
+fn is_asset(path: &str) -> bool {
+    path.starts_with("assets/") && !path.ends_with(".html")
 }
 
 /// Where the files of all deployments of a site are.
@@ -161,7 +173,7 @@ async fn find(app: &App, site: &LiveSite, path: &str) -> Result<Found, Arc<FileE
 }
 
 fn respond(request: &HttpRequest, status: StatusCode, file: &SiteFile, path: &str) -> HttpResponse {
-    let cache = if status == StatusCode::OK && path.starts_with("assets/") {
+    let cache = if status == StatusCode::OK && is_asset(path) {
         // Asset names carry a hash of their content.
         "public, max-age=31536000, immutable"
     } else {

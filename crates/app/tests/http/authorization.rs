@@ -194,8 +194,21 @@ impl Callers {
         use Kind::*;
         let mut all = Vec::new();
         for kind in [
-            Anonymous, Expired, LoggedOut, RefreshToken, ForeignKey, Unsigned, Suspended, Stranger, Viewer, Editor,
-            Admin, Owner, UnverifiedOwner, Staff, SuperAdmin,
+            Anonymous,
+            Expired,
+            LoggedOut,
+            RefreshToken,
+            ForeignKey,
+            Unsigned,
+            Suspended,
+            Stranger,
+            Viewer,
+            Editor,
+            Admin,
+            Owner,
+            UnverifiedOwner,
+            Staff,
+            SuperAdmin,
         ] {
             let email = format!("{kind:?}@example.org").to_lowercase();
             let mut person = Person::new(server, &email, |user| {
@@ -273,7 +286,13 @@ fn every_operation_has_one_row_and_every_row_an_operation() {
 }
 
 /// A valid body for an operation, where it takes one.
-async fn body(server: &TestServer, fixture: &Fixture, spare: &Person, operation: (&str, &str), number: usize) -> Option<Value> {
+pub async fn body(
+    server: &TestServer,
+    fixture: &Fixture,
+    spare: &Person,
+    operation: (&str, &str),
+    number: usize,
+) -> Option<Value> {
     let name = format!("{} {number}", fixture.marker);
     let (method, template) = operation;
     let relative = template.trim_start_matches("/api/v1").trim_start_matches("/tenants/{tenantId}");
@@ -287,11 +306,15 @@ async fn body(server: &TestServer, fixture: &Fixture, spare: &Person, operation:
             again.sign_in(server).await;
             json!({"refresh_token": again.tokens["refresh_token"]})
         }
-        ("POST", "/auth/verify-email") => json!({"token": link(server, spare, TokenPurpose::EmailVerification).await}),
+        ("POST", "/auth/verify-email") => {
+            json!({"token": link(server, spare, TokenPurpose::EmailVerification).await})
+        }
         ("POST", "/auth/reset-password") => {
             json!({"token": link(server, spare, TokenPurpose::PasswordReset).await, "password": PASSWORD})
         }
-        ("POST", "/auth/resend-verification" | "/auth/forgot-password") => json!({"email": "nobody@example.net"}),
+        ("POST", "/auth/resend-verification" | "/auth/forgot-password") => {
+            json!({"email": "nobody@example.net"})
+        }
         ("POST", "/auth/change-password") => change_password(PASSWORD, OTHER_PASSWORD),
         ("PUT", "/profile") => json!({"notes": format!("Note {number}")}),
         // By anybody, so it belongs to somebody else.
@@ -305,14 +328,20 @@ async fn body(server: &TestServer, fixture: &Fixture, spare: &Person, operation:
         ("PUT", "/pages/{pageId}/sections/reorder") => {
             let path = fixture.path("/api/v1/tenants/{tenantId}/pages/{pageId}/sections");
             let sections = fixture.owner.client.get(&path).await.expect(200);
-            let mut ids: Vec<_> = sections["items"].as_array().unwrap().iter().map(|s| s["id"].clone()).collect();
+            let mut ids: Vec<_> =
+                sections["items"].as_array().unwrap().iter().map(|s| s["id"].clone()).collect();
             ids.reverse();
             json!({"ids": ids})
         }
         ("POST", "/navigation") => json!({"label": name, "url": "https://example.com/"}),
         ("PUT", "/navigation/{navId}") => json!({"label": name}),
         ("PUT", "/navigation/reorder") => {
-            let items = fixture.owner.client.get(&fixture.path("/api/v1/tenants/{tenantId}/navigation")).await.expect(200);
+            let items = fixture
+                .owner
+                .client
+                .get(&fixture.path("/api/v1/tenants/{tenantId}/navigation"))
+                .await
+                .expect(200);
             let items = items["items"].as_array().unwrap().iter().enumerate();
             json!({"items": items.map(|(at, item)| json!({"id": item["id"], "position": at})).collect::<Vec<_>>()})
         }
@@ -330,7 +359,8 @@ fn section(text: &str) -> Value {
     json!({"type": "text", "content": {"html": format!("<p>{text}</p>")}})
 }
 
-async fn call(client: &Client, method: &str, path: &str, body: Option<&Value>) -> Answer {
+/// Sends JSON, or nothing.
+pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value>) -> Answer {
     let body = body.map(|body| body.to_string().into_bytes());
     client.send(Method::from_bytes(method.as_bytes()).unwrap(), path, body, "application/json").await
 }
@@ -416,10 +446,13 @@ async fn check(
 
 /// The whole matrix: first every call that is to be refused, after which nothing may have changed, then the others.
 async fn matrix(database: Database) {
+    let t0 = std::time::Instant::now();
     let server = TestServer::start_with(database, |_| {}).await;
+    eprintln!("T started {:?}", t0.elapsed());
     unlimited(&server).await;
     let fixture = Fixture::new(&server, "quagga").await;
     let mut callers = Callers::new(&server, &fixture).await;
+    eprintln!("T callers {:?}", t0.elapsed());
     let before = fixture.snapshot().await;
     let (mut failures, mut number) = (Vec::new(), 0);
     for allowed in [false, true] {
@@ -427,10 +460,12 @@ async fn matrix(database: Database) {
             for position in 0..callers.all.len() {
                 if (expected(rule.2, callers.all[position].0) == Outcome::Allowed) == allowed {
                     number += 1;
-                    failures.extend(check(&server, &fixture, &mut callers, *rule, position, number).await.err());
+                    failures
+                        .extend(check(&server, &fixture, &mut callers, *rule, position, number).await.err());
                 }
             }
         }
+        eprintln!("T {allowed} {:?}", t0.elapsed());
         if !allowed {
             assert_eq!(fixture.snapshot().await, before, "a refused call has done something");
         }
@@ -438,6 +473,7 @@ async fn matrix(database: Database) {
     assert_eq!(number, RULES.len() * callers.all.len());
     assert!(failures.is_empty(), "{} of {number} calls:\n{}", failures.len(), failures.join("\n"));
     server.stop().await;
+    eprintln!("T stopped {:?}", t0.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -473,7 +509,8 @@ async fn another_tenants_ids_in_a_path_are_not_found() {
                 });
                 let answer = call(&own.owner.client, method, &path, body.as_ref()).await;
                 if answer.status.as_u16() != 404 || said(&answer).contains("quagga") {
-                    failures.push(format!("{method} {template} as {path}: {} {}", answer.status, answer.text));
+                    failures
+                        .push(format!("{method} {template} as {path}: {} {}", answer.status, answer.text));
                 }
             }
         }
@@ -502,19 +539,29 @@ async fn another_tenants_ids_in_a_body_or_query_are_refused() {
             ("GET", format!("{pages}/slug/{}{of_site}", id("slug")), Value::Null),
             ("GET", format!("{navigation}{of_site}"), Value::Null),
             ("POST", format!("{navigation}{of_site}"), json!({"label": "Mine"})),
-            ("PUT", format!("{navigation}/reorder{of_site}"), json!({"items": [{"id": id("navId"), "position": 0}]})),
+            (
+                "PUT",
+                format!("{navigation}/reorder{of_site}"),
+                json!({"items": [{"id": id("navId"), "position": 0}]}),
+            ),
             ("PUT", format!("{navigation}/reorder"), json!({"items": [{"id": id("navId"), "position": 0}]})),
             ("POST", navigation.into(), json!({"label": "Mine", "pageId": id("pageId")})),
             ("POST", navigation.into(), json!({"label": "Mine", "parentId": id("navId")})),
             ("PUT", nav.into(), json!({"pageId": id("pageId")})),
             ("PUT", nav.into(), json!({"parentId": id("navId")})),
             ("PUT", format!("{sections}/reorder"), json!({"ids": [id("sectionId")]})),
-            ("POST", format!("{sections}/bulk"), json!({"update": [{"id": id("sectionId"), "visible": false}]})),
+            (
+                "POST",
+                format!("{sections}/bulk"),
+                json!({"update": [{"id": id("sectionId"), "visible": false}]}),
+            ),
             ("POST", format!("{sections}/bulk"), json!({"delete": [id("sectionId")]})),
         ];
         let mut failures = Vec::new();
         for (method, template, body) in &calls {
-            let answer = call(&own.owner.client, method, &own.path(template), Some(body).filter(|b| !b.is_null())).await;
+            let answer =
+                call(&own.owner.client, method, &own.path(template), Some(body).filter(|b| !b.is_null()))
+                    .await;
             if !matches!(answer.status.as_u16(), 404 | 422) || said(&answer).contains("quagga") {
                 failures.push(format!("{method} {template} {body}: {} {}", answer.status, answer.text));
             }
@@ -571,7 +618,8 @@ async fn a_deleted_tenant_is_gone_at_once() {
         let fixture = Fixture::new(server, "quagga").await;
         let viewer = Person::new(server, "viewer@example.com", |_| {}).await;
         viewer.join(server, &fixture.ids["tenantId"], TenantRole::Viewer).await;
-        let super_admin = Person::new(server, "root@example.com", |u| u.role = PlatformRole::SuperAdmin).await;
+        let super_admin =
+            Person::new(server, "root@example.com", |u| u.role = PlatformRole::SuperAdmin).await;
         let paths = [
             "/api/v1/tenants/{tenantId}",
             "/api/v1/tenants/{tenantId}/branding",
@@ -603,7 +651,8 @@ async fn a_tenant_that_never_was_is_not_found_by_a_super_admin() {
     TestServer::on_each_database(async |server| {
         unlimited(server).await;
         let fixture = Fixture::new(server, "quagga").await;
-        let super_admin = Person::new(server, "root@example.com", |u| u.role = PlatformRole::SuperAdmin).await;
+        let super_admin =
+            Person::new(server, "root@example.com", |u| u.role = PlatformRole::SuperAdmin).await;
         let nowhere = server.app.env.random_uuid().to_string();
         let client = super_admin.client.with("x-tenant-id", &nowhere);
         let mut failures = Vec::new();

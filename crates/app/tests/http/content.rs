@@ -72,11 +72,18 @@ async fn pages_get_slugs_and_dates() {
         assert_eq!(by_slug.status.as_u16(), 304);
         client.get(&client.t("/pages/slug/nothing")).await.expect(404);
 
-        let taken = client.post(&client.t("/pages"), json!({"title": "x", "slug": "uber-uns-more"})).await.expect(409);
+        let taken = client
+            .post(&client.t("/pages"), json!({"title": "x", "slug": "uber-uns-more"}))
+            .await
+            .expect(409);
         assert_eq!(taken["code"], "slug_taken");
         let wrong = client.post(&client.t("/pages"), json!({"title": "", "slug": "Not A Slug"})).await;
-        assert_eq!((wrong.status.as_u16(), wrong.fields()), (422, vec!["slug".to_owned(), "title".to_owned()]));
-        let wrong = client.post(&client.t("/pages"), json!({"title": 7, "status": "lost", "colour": 1})).await;
+        assert_eq!(
+            (wrong.status.as_u16(), wrong.fields()),
+            (422, vec!["slug".to_owned(), "title".to_owned()])
+        );
+        let wrong =
+            client.post(&client.t("/pages"), json!({"title": 7, "status": "lost", "colour": 1})).await;
         assert_eq!(wrong.fields(), ["colour", "status", "title"]);
         let stale = client.with("if-match", "\"v1\"").put(&path, json!({"title": "Stale"})).await.expect(412);
         assert_eq!(stale["code"], "precondition_failed");
@@ -187,11 +194,17 @@ async fn paths_mean_the_primary_site_unless_another_is_named() {
             let foreign = stranger.t(&format!("{path}?siteId={}", id(&second)));
             stranger.get(&foreign).await.expect(404);
             stranger.post(&foreign, json!({"title": "x"})).await.json["code"].as_str().unwrap();
-            client.get(&client.t(&format!("{path}?siteId=0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"))).await.expect(404);
+            client
+                .get(&client.t(&format!("{path}?siteId=0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d")))
+                .await
+                .expect(404);
             let no_id = client.get(&client.t(&format!("{path}?siteId=first"))).await;
             assert_eq!((no_id.status.as_u16(), no_id.fields()), (422, vec!["siteId".to_owned()]));
         }
-        stranger.post(&stranger.t(&format!("/pages?siteId={}", id(&second))), json!({"title": "x"})).await.expect(404);
+        stranger
+            .post(&stranger.t(&format!("/pages?siteId={}", id(&second))), json!({"title": "x"}))
+            .await
+            .expect(404);
         stranger.get(&stranger.t(&format!("/pages/{}", id(&here)))).await.expect(404);
         stranger.get(&sections(&stranger, &here)).await.expect(404);
         stranger.post(&sections(&stranger, &here), text("x")).await.expect(404);
@@ -247,40 +260,70 @@ async fn wrong_sections_are_refused_with_every_error_at_once() {
     let home = page(&client, json!({"title": "Home"})).await;
     let path = sections(&client, &home);
     for (kind, content, fields) in [
-        ("hero", json!({"heading": " ", "imageUrl": "http://a.example/x.png", "ctaLabel": "Go", "colour": 1}),
-            vec!["content.colour", "content.ctaUrl", "content.heading", "content.imageUrl"]),
+        (
+            "hero",
+            json!({"heading": " ", "imageUrl": "http://a.example/x.png", "ctaLabel": "Go", "colour": 1}),
+            vec!["content.colour", "content.ctaUrl", "content.heading", "content.imageUrl"],
+        ),
         ("text", json!({"heading": 7}), vec!["content.heading", "content.html"]),
         ("text", json!({"html": "<script>alert(1)</script>"}), vec!["content.html"]),
-        ("features", json!({"items": [{"text": "t"}, 3, {"title": "ok", "size": 1}]}),
-            vec!["content.items[0].title", "content.items[1]", "content.items[2].size"]),
+        (
+            "features",
+            json!({"items": [{"text": "t"}, 3, {"title": "ok", "size": 1}]}),
+            vec!["content.items[0].title", "content.items[1]", "content.items[2].size"],
+        ),
         ("features", json!({"items": []}), vec!["content.items"]),
-        ("gallery", json!({"images": [{"url": "javascript:alert(1)"}, {"alt": "x"}]}),
-            vec!["content.images[0].url", "content.images[1].url"]),
+        (
+            "gallery",
+            json!({"images": [{"url": "javascript:alert(1)"}, {"alt": "x"}]}),
+            vec!["content.images[0].url", "content.images[1].url"],
+        ),
         ("testimonials", json!({"items": "x"}), vec!["content.items"]),
         ("testimonials", json!({"items": [{}]}), vec!["content.items[0].author", "content.items[0].quote"]),
-        ("pricing", json!({"plans": [{"name": "A", "features": [1], "highlighted": "yes", "ctaUrl": "/x"}]}),
-            vec!["content.plans[0].ctaLabel", "content.plans[0].features[0]", "content.plans[0].highlighted",
-                "content.plans[0].price"]),
+        (
+            "pricing",
+            json!({"plans": [{"name": "A", "features": [1], "highlighted": "yes", "ctaUrl": "/x"}]}),
+            vec![
+                "content.plans[0].ctaLabel",
+                "content.plans[0].features[0]",
+                "content.plans[0].highlighted",
+                "content.plans[0].price",
+            ],
+        ),
         ("faq", json!({"items": [{"question": "?", "answer": ""}]}), vec!["content.items[0].answer"]),
         ("contact", json!({}), vec!["content.email"]),
         ("contact", json!({"email": "a b@c", "phone": "call me"}), vec!["content.email", "content.phone"]),
-        ("cta", json!({"url": "javascript:alert(1)"}), vec!["content.heading", "content.label", "content.url"]),
+        (
+            "cta",
+            json!({"url": "javascript:alert(1)"}),
+            vec!["content.heading", "content.label", "content.url"],
+        ),
         ("html", json!("<p>x</p>"), vec!["content"]),
         ("html", Value::Null, vec!["content"]),
     ] {
         let answer = client.post(&path, json!({"type": kind, "content": content})).await;
-        assert_eq!((answer.status.as_u16(), answer.fields()), (422, fields.iter().map(|f| (*f).to_owned()).collect()),
-            "{kind} {content}: {}", answer.text);
+        assert_eq!(
+            (answer.status.as_u16(), answer.fields()),
+            (422, fields.iter().map(|f| (*f).to_owned()).collect()),
+            "{kind} {content}: {}",
+            answer.text
+        );
     }
     for (body, fields) in [
         (json!({}), vec!["type"]),
         (json!({"type": "map", "content": {}}), vec!["type"]),
-        (json!({"type": "html", "content": {"html": "x"}, "position": -1, "visible": 1, "order": 2}),
-            vec!["order", "position", "visible"]),
+        (
+            json!({"type": "html", "content": {"html": "x"}, "position": -1, "visible": 1, "order": 2}),
+            vec!["order", "position", "visible"],
+        ),
     ] {
         let answer = client.post(&path, body.clone()).await;
-        assert_eq!((answer.status.as_u16(), answer.fields()), (422, fields.iter().map(|f| (*f).to_owned()).collect()),
-            "{body}: {}", answer.text);
+        assert_eq!(
+            (answer.status.as_u16(), answer.fields()),
+            (422, fields.iter().map(|f| (*f).to_owned()).collect()),
+            "{body}: {}",
+            answer.text
+        );
     }
     assert_eq!(client.get(&path).await.expect(200)["total"], 0);
     assert_eq!(events(&client, "section.created").await, 0);
@@ -340,10 +383,13 @@ async fn sections_are_moved_and_reordered() {
             assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![field.to_owned()]), "{wrong}");
         }
         assert_eq!(texts(&client, &path).await, ["c", "a", "b"]);
-        let moved = client.put(&format!("{path}/{}", ids[1]), json!({"position": 0, "visible": false})).await.expect(200);
+        let moved = client
+            .put(&format!("{path}/{}", ids[1]), json!({"position": 0, "visible": false}))
+            .await
+            .expect(200);
         assert_eq!((&moved["position"], &moved["visible"]), (&json!(0), &json!(false)));
         assert_eq!(texts(&client, &path).await, ["b", "c", "a"]);
-        assert_eq!(events(&client, "section.reordered").await, 1);
+        assert_eq!(events(&client, "page.sections_reordered").await, 1);
 
         let one = format!("{path}/{}", ids[0]);
         client.with("if-match", "\"v99\"").put(&one, json!({"visible": false})).await.expect(412);

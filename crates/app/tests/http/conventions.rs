@@ -145,7 +145,8 @@ async fn a_panic_is_a_500_and_the_server_lives_on() {
         .route("/fine", web::get().to(HttpResponse::Ok))
         .route("/panic", web::get().to(async || -> HttpResponse { panic!("secret detail") }));
     let app = test::init_service(app).await;
-    let request = || test::TestRequest::get().uri("/panic").insert_header(("x-request-id", "p1")).to_request();
+    let request =
+        || test::TestRequest::get().uri("/panic").insert_header(("x-request-id", "p1")).to_request();
     for _ in 0..2 {
         let error = test::try_call_service(&app, request()).await.map(|_| ()).unwrap_err();
         let response = error.as_response_error().error_response();

@@ -54,8 +54,7 @@ impl Person {
     /// Makes them a member of a tenant.
     pub async fn join(&self, server: &TestServer, tenant: &str, role: TenantRole) {
         let tenant = tenant.parse().unwrap();
-        let membership =
-            Membership { tenant, user: self.claims.user, role, joined_at: server.app.env.now() };
+        let membership = Membership { tenant, user: self.claims.user, role, joined_at: server.app.env.now() };
         let mut work = server.app.begin().await.unwrap();
         work.memberships().insert(&membership).await.unwrap();
         work.commit().await.unwrap();
@@ -152,7 +151,10 @@ impl Fixture {
         fixture.ids.insert("slug".into(), format!("page-{marker}"));
         fixture.ids.insert("sessionId".into(), fixture.owner.claims.session.to_string());
         fixture.ids.insert("jobId".into(), dead_job(server).await);
-        client.put(&fixture.path(PAGE), json!({"slug": fixture.ids["slug"], "status": "published"})).await.expect(200);
+        client
+            .put(&fixture.path(PAGE), json!({"slug": fixture.ids["slug"], "status": "published"}))
+            .await
+            .expect(200);
         let site = fixture.path("/api/v1/sites/{siteId}");
         let deployment = client.post_empty(&format!("{site}/deploy")).await.expect(202);
         fixture.ids.insert("deploymentId".into(), text(&deployment, "id"));

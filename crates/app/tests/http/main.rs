@@ -1,11 +1,19 @@
 //! The API as a client sees it: a running server, real databases.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test fails the test as the test itself would"
+)]
 
-mod content;
+mod audit;
 mod authorization;
+mod bad_input;
+mod content;
 mod conventions;
-mod jobs;
 mod fixture;
 mod identity;
+mod jobs;
+mod profile_and_sessions;
 mod publishing;
 mod sites;
-mod profile_and_sessions;
+mod tenancy;

@@ -29,14 +29,18 @@ pub async fn events(client: &Client, kind: &str) -> usize {
 /// The values of a field in the items of a list, in their order.
 pub fn column(list: &Value, field: &str) -> Vec<String> {
     let items = list["items"].as_array().cloned().unwrap_or_default();
-    items.iter().map(|item| item[field].as_str().map_or_else(|| item[field].to_string(), str::to_owned)).collect()
+    items
+        .iter()
+        .map(|item| item[field].as_str().map_or_else(|| item[field].to_string(), str::to_owned))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_lives_from_creation_to_deletion() {
     TestServer::on_each_database(async |server| {
         let client = server.unverified("life@example.com").await;
-        let answer = client.post("/api/v1/sites", json!({"name": "  Panadería Luz ", "subdomain": "luz"})).await;
+        let answer =
+            client.post("/api/v1/sites", json!({"name": "  Panadería Luz ", "subdomain": "luz"})).await;
         let (location, tag) = (answer.header("location").to_owned(), answer.header("etag").to_owned());
         let created = answer.expect(201);
         assert_eq!(location, format!("/api/v1/sites/{}", created["id"].as_str().unwrap()));
@@ -58,7 +62,10 @@ async fn a_site_lives_from_creation_to_deletion() {
         let wrong = client.put(&location, json!({"name": "", "subdomain": "-x", "color": 1})).await;
         assert_eq!((wrong.status.as_u16(), wrong.fields()), (422, vec!["color".to_owned()]));
         let wrong = client.put(&location, json!({"name": " ", "subdomain": "admin"})).await;
-        assert_eq!((wrong.status.as_u16(), wrong.fields()), (422, vec!["name".to_owned(), "subdomain".to_owned()]));
+        assert_eq!(
+            (wrong.status.as_u16(), wrong.fields()),
+            (422, vec!["name".to_owned(), "subdomain".to_owned()])
+        );
         assert_eq!(client.get(&location).await.expect(200)["name"], "Luz");
 
         let full = client.post("/api/v1/sites", json!({"name": "Second"})).await.expect(402);
@@ -129,7 +136,8 @@ async fn lists_are_searched_filtered_sorted_and_paged() {
 async fn a_subdomain_belongs_to_one_site() {
     TestServer::on_each_database(async |server| {
         allow_sites(server, 50).await;
-        let (one, other) = (server.unverified("one@example.com").await, server.unverified("two@example.com").await);
+        let (one, other) =
+            (server.unverified("one@example.com").await, server.unverified("two@example.com").await);
         let clients = [one.clone(), other.clone()];
         // Twenty of two tenants at once: one has it.
         let answers = at_once(20, |number| {
@@ -150,7 +158,9 @@ async fn a_subdomain_belongs_to_one_site() {
         let taken = one.put(&path, json!({"subdomain": "wish"})).await.expect(409);
         assert_eq!(taken["code"], "subdomain_taken");
         // What is refused was not counted.
-        for method in [other.get(&path).await, other.put(&path, json!({"name": "x"})).await, other.delete(&path).await] {
+        for method in
+            [other.get(&path).await, other.put(&path, json!({"name": "x"})).await, other.delete(&path).await]
+        {
             assert_eq!((method.status.as_u16(), &method.json["code"]), (404, &json!("not_found")));
         }
         // One that is made from the name gives way.
@@ -159,7 +169,10 @@ async fn a_subdomain_belongs_to_one_site() {
                 let made = site(client, name).await;
                 let subdomain = made["subdomain"].as_str().unwrap();
                 assert!(!["mine", "admin", "wish"].contains(&subdomain), "{name}: {subdomain}");
-                assert!(subdomain.starts_with(&name.to_lowercase()) || subdomain.starts_with("site"), "{subdomain}");
+                assert!(
+                    subdomain.starts_with(&name.to_lowercase()) || subdomain.starts_with("site"),
+                    "{subdomain}"
+                );
             }
         }
     })
@@ -175,12 +188,17 @@ async fn sixty_four_at_once_make_one_site_on_the_free_plan() {
             async move { client.post("/api/v1/sites", json!({"name": format!("Site {number}")})).await }
         })
         .await;
-        let (made, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status.as_u16() == 201);
+        let (made, refused): (Vec<_>, Vec<_>) =
+            answers.iter().partition(|answer| answer.status.as_u16() == 201);
         assert_eq!((made.len(), refused.len()), (1, 63));
         for answer in refused {
             let problem = answer.clone().expect(402);
-            let told = [&problem["code"], &problem["meter"], &problem["limit"], &problem["used"], &problem["plan"]];
-            assert_eq!(told, [&json!("quota_exceeded"), &json!("sites"), &json!(1), &json!(1), &json!("starter")]);
+            let told =
+                [&problem["code"], &problem["meter"], &problem["limit"], &problem["used"], &problem["plan"]];
+            assert_eq!(
+                told,
+                [&json!("quota_exceeded"), &json!("sites"), &json!(1), &json!(1), &json!("starter")]
+            );
         }
         assert_eq!(client.get("/api/v1/sites").await.expect(200)["total"], 1);
         assert_eq!(events(&client, "site.created").await, 1, "no event of what did not happen");
