@@ -100,7 +100,9 @@ impl FileStore for ObjectFileStore {
             Ok(found) => found,
             Err(Error::NotFound { .. }) => return Ok(None),
             // Below a file there is nothing, as there is nothing in a store that has no directories.
-            Err(error) if is_below_a_file(&error) && self.directory.as_ref().is_some_and(|root| root.is_dir()) => {
+            Err(error)
+                if is_below_a_file(&error) && self.directory.as_ref().is_some_and(|root| root.is_dir()) =>
+            {
                 return Ok(None);
             }
             Err(error) => return Err(unavailable(error)),

@@ -446,13 +446,10 @@ async fn check(
 
 /// The whole matrix: first every call that is to be refused, after which nothing may have changed, then the others.
 async fn matrix(database: Database) {
-    let t0 = std::time::Instant::now();
     let server = TestServer::start_with(database, |_| {}).await;
-    eprintln!("T started {:?}", t0.elapsed());
     unlimited(&server).await;
     let fixture = Fixture::new(&server, "quagga").await;
     let mut callers = Callers::new(&server, &fixture).await;
-    eprintln!("T callers {:?}", t0.elapsed());
     let before = fixture.snapshot().await;
     let (mut failures, mut number) = (Vec::new(), 0);
     for allowed in [false, true] {
@@ -465,7 +462,6 @@ async fn matrix(database: Database) {
                 }
             }
         }
-        eprintln!("T {allowed} {:?}", t0.elapsed());
         if !allowed {
             assert_eq!(fixture.snapshot().await, before, "a refused call has done something");
         }
@@ -473,7 +469,6 @@ async fn matrix(database: Database) {
     assert_eq!(number, RULES.len() * callers.all.len());
     assert!(failures.is_empty(), "{} of {number} calls:\n{}", failures.len(), failures.join("\n"));
     server.stop().await;
-    eprintln!("T stopped {:?}", t0.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

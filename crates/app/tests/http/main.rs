@@ -11,6 +11,7 @@ mod bad_input;
 mod content;
 mod conventions;
 mod fixture;
+mod openapi;
 mod identity;
 mod jobs;
 mod profile_and_sessions;

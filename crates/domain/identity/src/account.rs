@@ -168,7 +168,7 @@ impl<'a> Accounts<'a> {
 
     /// Appends an event about a user to the audit trail where it belongs.
     pub(crate) async fn append_about(&mut self, user: UserId, event: Event) -> Result<(), IdentityError> {
-        let tenant = audit_tenant(self.repositories, self.scope, user).await?;
+        let tenant = audit_tenant(self.repositories, user).await?;
         Ok(self.repositories.events().append(event.in_tenant(tenant)).await?)
     }
 }

@@ -433,7 +433,7 @@ pub(crate) async fn note_ended(
     if sessions.is_empty() {
         return Ok(());
     }
-    let tenant = audit_tenant(repositories, scope, user).await?;
+    let tenant = audit_tenant(repositories, user).await?;
     for session in sessions {
         let mut event = Event::new(env, scope, "session.ended", session.uuid())
             .in_tenant(tenant)
@@ -446,17 +446,13 @@ pub(crate) async fn note_ended(
     Ok(())
 }
 
-/// The tenant in whose audit trail an event about a user belongs: the active one of the caller, else the user's own.
+/// The tenant in whose audit trail an event about a user belongs: the user's own, whichever one the caller acts in. What a
+/// company's admins read must not hold the private address of a member.
 pub(crate) async fn audit_tenant(
     repositories: &mut dyn IdentityRepositories,
-    scope: &Scope,
     user: UserId,
 ) -> Result<TenantId, IdentityError> {
-    // Jobs that belong to no tenant act in the platform's.
-    match scope.active_tenant().filter(|tenant| *tenant != TenantId::PLATFORM) {
-        Some(tenant) => Ok(tenant),
-        None => Ok(repositories.users().default_tenant(user).await?.unwrap_or(TenantId::PLATFORM)),
-    }
+    Ok(repositories.users().default_tenant(user).await?.unwrap_or(TenantId::PLATFORM))
 }
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! SIGKILL at random moments, under load.
+
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use portico_testkit::{TestDatabase, server::eventually};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::process::{Person, Server};
+
+const WRITERS: usize = 8;
+/// Enough that the site is still being built when the server is killed.
+const PAGES: usize = 100;
+/// From the start of the process to its being ready.
+const READY: Duration = Duration::from_secs(2);
+/// Jobs of a dead worker are free again after its lease.
+const LEASE: &str = "2s";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_on_sqlite() {
+    survive(None, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_on_postgres() {
+    let database = TestDatabase::postgres().await;
+    survive(Some(database.url()), 2).await;
+}
+
+async fn survive(database: Option<&str>, rounds: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = vec![
+        ("PORTICO__SECURITY__ARGON2_MEMORY_KIB", "64"),
+        ("PORTICO__SECURITY__ARGON2_PASSES", "1"),
+        ("PORTICO__WORKER__LEASE", LEASE),
+        ("PORTICO__DATABASE__MAX_CONNECTIONS", "8"),
+    ];
+    settings.extend(database.map(|url| ("PORTICO__DATABASE__URL", url)));
+    let mut server = Server::start(folder.path(), &settings).await;
+    let mut writers = Vec::new();
+    for number in 0..WRITERS {
+        writers.push((
+            Person::with_site(&server, &format!("writer{number}@example.com")).await,
+            BTreeSet::new(),
+        ));
+    }
+    let mut publisher = Person::with_site(&server, "publisher@example.com").await;
+    verify(&publisher, "publisher@example.com").await;
+    for number in 0..PAGES {
+        let page = json!({"title": format!("Page {number}"), "status": "published"});
+        let (status, answer) =
+            publisher.call(Method::POST, &publisher.t("/pages"), Some(page)).await.unwrap();
+        assert_eq!(status, 201, "{answer}");
+    }
+    let sites = publisher.get("/api/v1/sites").await;
+    let site = format!("/api/v1/sites/{}", sites["items"][0]["id"].as_str().unwrap());
+
+    let (mut written, mut unfinished) = (0, 0);
+    for round in 0..rounds {
+        let tasks: Vec<_> = writers
+            .iter()
+            .map(|(writer, _)| {
+                let writer = writer.at(&server);
+                tokio::spawn(async move {
+                    let mut acknowledged = Vec::new();
+                    for number in 0.. {
+                        let page = json!({"title": format!("Round {round} page {number}")});
+                        match writer.call(Method::POST, &writer.t("/pages"), Some(page)).await {
+                            Some((201, page)) => acknowledged.push(page["id"].as_str().unwrap().to_owned()),
+                            Some(answer) => panic!("{answer:?}"),
+                            None => break,
+                        }
+                    }
+                    acknowledged
+                })
+            })
+            .collect();
+        publisher = publisher.at(&server);
+        tokio::time::sleep(Duration::from_millis(100 + random(300))).await;
+        let (status, queued) = publisher.call(Method::POST, &format!("{site}/deploy"), None).await.unwrap();
+        assert_eq!(status, 202, "{queued}");
+        tokio::time::sleep(Duration::from_millis(random(80))).await;
+        server.kill();
+
+        let mut acknowledged = Vec::new();
+        for task in tasks {
+            acknowledged.push(task.await.unwrap());
+        }
+        server = Server::start(folder.path(), &settings).await;
+        eprintln!("round {round}: ready after {:?}", server.startup);
+        assert!(server.startup <= READY, "ready again after {:?}", server.startup);
+        publisher = publisher.at(&server);
+        let status = publisher.get(&format!("{site}/status")).await;
+        assert_eq!(status["id"], queued["id"], "the deployment was acknowledged");
+        unfinished += usize::from(status["status"] != "live");
+
+        for ((writer, known), new) in writers.iter_mut().zip(acknowledged) {
+            *writer = writer.at(&server);
+            written += new.len();
+            known.extend(new);
+            let pages = writer.pages().await;
+            let lost: Vec<_> = known.difference(&pages).collect();
+            assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+            // At most one was written and not acknowledged in each round.
+            assert!(
+                pages.len() - known.len() <= round + 1,
+                "{} pages, {} acknowledged",
+                pages.len(),
+                known.len()
+            );
+            let events = writer.created_pages().await;
+            assert_eq!(events.len(), pages.len(), "an event for each page, once");
+            assert_eq!(events.into_iter().collect::<BTreeSet<_>>(), pages);
+        }
+
+        let live = eventually(Duration::from_secs(15), async || {
+            let status = publisher.get(&format!("{site}/status")).await;
+            assert_ne!(status["status"], "failed", "{status}");
+            (status["status"] == "live").then_some(status)
+        })
+        .await;
+        let live = live.unwrap_or_else(|| panic!("round {round}: the deployment goes on after the restart"));
+        // The port is another one now; the name of the host stays.
+        let host = live["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        let visitor = publisher.at_host(&host);
+        for path in ["/".to_owned(), format!("/page-{}/", PAGES - 1), "/sitemap.xml".to_owned()] {
+            let (status, text) = visitor.call(Method::GET, &path, None).await.unwrap();
+            assert_eq!(status, 200, "{path}: {text}");
+        }
+    }
+    eprintln!("{written} pages written; {unfinished} of {rounds} deployments cut off");
+    assert!(written > WRITERS * rounds, "the writers were busy: {written}");
+    assert!(unfinished > 0, "at least once the server died while it was building");
+}
+
+/// Proves the address with the link in the mail.
+async fn verify(person: &Person, email: &str) {
+    let marker = "/verify-email?token=";
+    let token = eventually(Duration::from_secs(15), async || {
+        let mails = person.call(Method::GET, &format!("/dev/mailbox?to={email}"), None).await;
+        let text = mails.map(|(_, mails)| mails.to_string()).unwrap_or_default();
+        let rest = text.split_once(marker)?.1;
+        Some(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect::<String>())
+    })
+    .await
+    .unwrap();
+    let (status, answer) = person
+        .call(Method::POST, "/api/v1/auth/verify-email", Some(json!({ "token": token })))
+        .await
+        .unwrap();
+    assert!(status < 300, "{status}: {answer}");
+}
+
+/// A number below `limit`.
+fn random(limit: u64) -> u64 {
+    RandomState::new().hash_one(limit) % limit
+}

@@ -1,0 +1,7 @@
+//! The program itself, as a process: killed, terminated, set up wrongly, and its commands.
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod command_line;
+mod kill;
+mod process;
+mod terminate;

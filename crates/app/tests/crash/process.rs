@@ -1,0 +1,233 @@
+//! A running `portico`, and requests to it that may fail.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The program with settings, in a folder of its own, with nothing of this process's settings.
+pub fn portico(folder: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
+    command.current_dir(folder).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTICO") || name == "RUST_LOG") {
+        command.env_remove(name);
+    }
+    command.env("PORTICO__DATA_DIR", folder.join("data"));
+    command.envs(settings.iter().copied());
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+    portico(folder, settings).args(arguments).output().unwrap()
+}
+
+/// A server. Killed when dropped.
+pub struct Server {
+    child: Child,
+    /// `http://127.0.0.1:port`.
+    pub url: String,
+    /// From the start of the process until it said it was ready to answer.
+    pub startup: Duration,
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it is ready.
+    pub async fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let started = Instant::now();
+        let mut command = portico(folder, settings);
+        command
+            .env("PORTICO__SERVER__PORT", "0")
+            .env("PORTICO__RATE_LIMIT__ENABLED", "false")
+            .env("RUST_LOG", "error");
+        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (found, wait) = mpsc::channel();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stdout);
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
+                if let Some(rest) = line.trim().strip_prefix("API ") {
+                    let _ = found.send(rest.trim().trim_end_matches("/api/v1").to_owned());
+                }
+                line.clear();
+            }
+        });
+        let url = wait.recv_timeout(Duration::from_secs(30)).unwrap();
+        let mut server = Self { child, url, startup: Duration::ZERO };
+        let visitor = Person::visitor(&server);
+        while visitor
+            .call(Method::GET, "/api/health/ready", None)
+            .await
+            .is_none_or(|(status, _)| status != 200)
+        {
+            assert!(started.elapsed() < Duration::from_secs(30), "the server becomes ready");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server.startup = started.elapsed();
+        server
+    }
+
+    /// Ends it at once, whatever it is doing: SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end: SIGTERM.
+    pub fn terminate(&self) {
+        let sent =
+            Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        None
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Somebody with a tenant of their own.
+#[derive(Clone)]
+pub struct Person {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+    host: String,
+    pub tenant: String,
+    /// Tokens as they were answered.
+    pub tokens: Value,
+}
+
+impl Person {
+    /// Nobody in particular.
+    pub fn visitor(server: &Server) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let empty = String::new;
+        Self {
+            http,
+            url: server.url.clone(),
+            token: empty(),
+            host: empty(),
+            tenant: empty(),
+            tokens: Value::Null,
+        }
+    }
+
+    /// Registers somebody and makes a site.
+    pub async fn with_site(server: &Server, email: &str) -> Self {
+        let mut person = Self::visitor(server);
+        let registration = json!({"email": email, "password": "Correct-Horse-7", "fullName": "Test Person"});
+        let (status, tokens) =
+            person.call(Method::POST, "/api/v1/auth/register", Some(registration)).await.unwrap();
+        assert_eq!(status, 201, "{tokens}");
+        person.token = tokens["access_token"].as_str().unwrap().to_owned();
+        person.tokens = tokens;
+        let profile = person.get("/api/v1/profile").await;
+        person.tenant = profile["activeTenantId"].as_str().unwrap().to_owned();
+        let (status, site) =
+            person.call(Method::POST, "/api/v1/sites", Some(json!({"name": email}))).await.unwrap();
+        assert_eq!(status, 201, "{site}");
+        person
+    }
+
+    /// The same person, with a server that was started again.
+    pub fn at(&self, server: &Server) -> Self {
+        let fresh = Self::visitor(server);
+        Self { http: fresh.http, url: fresh.url, ..self.clone() }
+    }
+
+    /// The same person, at the host name of a site.
+    pub fn at_host(&self, host: &str) -> Self {
+        Self { host: host.to_owned(), token: String::new(), ..self.clone() }
+    }
+
+    /// Sends a request; `None` when no whole answer comes back. An answer that is no JSON is a JSON text.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Option<(u16, Value)> {
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.url)).header("accept", "application/json");
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if !self.host.is_empty() {
+            request = request.header("host", &self.host);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.ok()?;
+        let status = response.status().as_u16();
+        let text = response.text().await.ok()?;
+        Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// GET that is answered with 200.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, json) = self.call(Method::GET, path, None).await.unwrap();
+        assert_eq!(status, 200, "{path}: {json}");
+        json
+    }
+
+    /// A path of the tenant.
+    pub fn t(&self, path: &str) -> String {
+        format!("/api/v1/tenants/{}{path}", self.tenant)
+    }
+
+    /// The ids of all pages.
+    pub async fn pages(&self) -> BTreeSet<String> {
+        let mut ids = BTreeSet::new();
+        for number in 1.. {
+            let list = self.get(&self.t(&format!("/pages?limit=100&sort=createdAt&page={number}"))).await;
+            let items = list["items"].as_array().unwrap();
+            ids.extend(items.iter().filter_map(|page| page["id"].as_str().map(str::to_owned)));
+            if items.len() < 100 {
+                break;
+            }
+        }
+        ids
+    }
+
+    /// The ids of the pages whose creation is in the audit trail, one for each event.
+    pub async fn created_pages(&self) -> Vec<String> {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let piece = self.get(&self.t(&format!("/audit?type=page.created&limit=100{cursor}"))).await;
+            let items = piece["items"].as_array().unwrap();
+            ids.extend(items.iter().filter_map(|entry| entry["resource"]["id"].as_str().map(str::to_owned)));
+            match piece["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return ids,
+            }
+        }
+    }
+}
+
+/// The text of a stream that a finished process wrote.
+pub fn text(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    let _ = (&mut &*bytes).read_to_string(&mut text);
+    text
+}

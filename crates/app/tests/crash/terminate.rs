@@ -1,0 +1,61 @@
+//! SIGTERM: what is under way is finished first.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::process::{Person, Server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_under_way_are_answered_before_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    // Hashing a password takes so long that requests are under way when the signal comes.
+    let slow = [("PORTICO__SECURITY__ARGON2_MEMORY_KIB", "65536"), ("PORTICO__SECURITY__ARGON2_PASSES", "6")];
+    let mut server = Server::start(folder.path(), &slow).await;
+    let visitor = Person::visitor(&server);
+    let requests: Vec<_> = (0..4)
+        .map(|number| {
+            let visitor = visitor.clone();
+            tokio::spawn(async move {
+                let email = format!("late{number}@example.com");
+                let registration = json!({"email": email, "password": "Correct-Horse-7", "fullName": "Late"});
+                let answer = visitor.call(Method::POST, "/api/v1/auth/register", Some(registration)).await;
+                (answer, Instant::now())
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    server.terminate();
+    let told = Instant::now();
+    let mut late = 0;
+    for request in requests {
+        let (answer, at) = request.await.unwrap();
+        let (status, tokens) = answer.unwrap();
+        assert_eq!(status, 201, "{tokens}");
+        late += usize::from(at > told);
+    }
+    assert!(late > 0, "some were under way when the signal came");
+    let status = server.ended(Duration::from_secs(16)).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(visitor.call(Method::GET, "/api/health", None).await.is_none(), "nobody answers any more");
+    // What was answered is there.
+    let quick = [("PORTICO__SECURITY__ARGON2_MEMORY_KIB", "64"), ("PORTICO__SECURITY__ARGON2_PASSES", "1")];
+    let again = Server::start(folder.path(), &quick).await;
+    let login = json!({"email": "late0@example.com", "password": "Correct-Horse-7"});
+    let (status, answer) =
+        Person::visitor(&again).call(Method::POST, "/api/v1/auth/login", Some(login)).await.unwrap();
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_server_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]).await;
+    // A connection that is kept open does not hold it up.
+    let visitor = Person::visitor(&server);
+    visitor.get("/api/health").await;
+    server.terminate();
+    let status = server.ended(Duration::from_secs(5)).await;
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+}

@@ -1,0 +1,337 @@
+//! The API document: committed, complete, and true.
+
+use std::collections::BTreeMap;
+
+use portico_testkit::server::TestServer;
+use serde_json::Value;
+
+use crate::fixture::{Fixture, parameters};
+
+/// Methods that an item of `paths` may have.
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
+
+fn document() -> Value {
+    serde_json::to_value(portico::server::document()).unwrap()
+}
+
+/// Every operation with its method and path.
+fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(METHODS.contains(&method.as_str()), "{path} has a member {method}");
+            operations.push((method.to_uppercase(), path.clone(), operation));
+        }
+    }
+    assert!(operations.len() > 40, "only {} operations", operations.len());
+    operations
+}
+
+/// Fails with everything that is wrong at once.
+#[track_caller]
+fn none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_committed_document_is_the_generated_one() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let committed = std::fs::read_to_string(file).unwrap_or_default();
+    let generated = portico::server::document().to_pretty_json().unwrap();
+    let (committed, generated) = (committed.trim_end(), generated.trim_end());
+    let first = committed.lines().zip(generated.lines()).position(|(old, new)| old != new);
+    assert!(
+        committed == generated,
+        "docs/openapi.json is stale, from line {}. Run: cargo run -p portico -- openapi > docs/openapi.json",
+        first.unwrap_or_else(|| committed.lines().count()) + 1
+    );
+}
+
+#[test]
+fn every_operation_is_described() {
+    let document = document();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."), "{}", document["openapi"]);
+    let mut wrong = Vec::new();
+    let mut ids: BTreeMap<String, String> = BTreeMap::new();
+    for (method, path, operation) in operations(&document) {
+        let name = format!("{method} {path}");
+        let has = |field: &str| operation[field].as_str().is_some_and(|text| !text.trim().is_empty());
+        if !has("summary") {
+            wrong.push(format!("{name} has no summary"));
+        }
+        if operation["tags"].as_array().is_none_or(Vec::is_empty) {
+            wrong.push(format!("{name} has no tag"));
+        }
+        match operation["operationId"].as_str().map(str::to_owned) {
+            None => wrong.push(format!("{name} has no operationId")),
+            Some(id) => {
+                let before = ids.insert(id.clone(), name.clone());
+                wrong.extend(before.map(|other| format!("{name} and {other} are both called {id}")));
+            }
+        }
+        let given: Vec<&Value> = operation["parameters"].as_array().into_iter().flatten().collect();
+        for parameter in parameters(&path) {
+            if !given.iter().any(|p| p["in"] == "path" && p["name"] == parameter && p["required"] == true) {
+                wrong.push(format!("{name} does not describe {{{parameter}}}"));
+            }
+        }
+        for parameter in given {
+            let known = parameter["in"] != "path" || path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap()));
+            if !known || parameter["schema"].is_null() {
+                wrong.push(format!("{name} describes a parameter badly: {parameter}"));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn every_body_and_every_answer_is_described() {
+    let document = document();
+    let mut wrong = Vec::new();
+    for (method, path, operation) in operations(&document) {
+        let name = format!("{method} {path}");
+        if !operation["requestBody"].is_null() {
+            let content = &operation["requestBody"]["content"]["application/json"];
+            if content["schema"].is_null() {
+                wrong.push(format!("{name} takes a body without a schema"));
+            } else if example(&document, content).is_none() {
+                wrong.push(format!("{name} takes a body without an example"));
+            }
+            for status in ["400", "413", "415", "422"] {
+                if operation["responses"][status].is_null() {
+                    wrong.push(format!("{name} takes a body and does not tell of {status}"));
+                }
+            }
+        }
+        let responses = operation["responses"].as_object().unwrap();
+        if !responses.keys().any(|status| status.starts_with('2')) {
+            wrong.push(format!("{name} has no answer when all is well"));
+        }
+        for (status, response) in responses {
+            let what = format!("{name}, {status}");
+            let response = resolve(&document, response).unwrap_or(response);
+            if response["description"].as_str().is_none_or(str::is_empty) && status.starts_with(['4', '5']) {
+                wrong.push(format!("{what} has no description"));
+            }
+            let content = response["content"].as_object();
+            let types: Vec<&str> = content.into_iter().flatten().map(|(kind, _)| kind.as_str()).collect();
+            if status.starts_with(['4', '5']) && types != ["application/problem+json"] {
+                wrong.push(format!("{what} is no problem document: {types:?}"));
+            }
+            if matches!(status.as_str(), "204" | "304") != types.is_empty() {
+                wrong.push(format!("{what} has the bodies {types:?}"));
+            }
+            for (kind, content) in content.into_iter().flatten() {
+                if content["schema"].is_null() {
+                    wrong.push(format!("{what} has no schema for {kind}"));
+                }
+            }
+        }
+    }
+    none(&wrong);
+}
+
+/// The example of a body: beside its schema, or in the schema, or made of those of its properties.
+fn example<'d>(document: &'d Value, content: &'d Value) -> Option<&'d Value> {
+    if !content["example"].is_null() || !content["examples"].is_null() {
+        return Some(content);
+    }
+    let mut schema = &content["schema"];
+    // An optional body is `null` or the schema.
+    if let Some(variants) = schema["oneOf"].as_array() {
+        schema = variants.iter().find(|variant| variant["type"] != "null")?;
+    }
+    let schema = resolve(document, schema)?;
+    let has = |schema: &Value| !schema["example"].is_null() || !schema["examples"].is_null();
+    let members = schema["properties"].as_object();
+    (has(schema) || members.is_some_and(|members| !members.is_empty())).then_some(schema)
+}
+
+/// What a `$ref` leads to; the value itself when it is none.
+fn resolve<'d>(document: &'d Value, value: &'d Value) -> Option<&'d Value> {
+    match value["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.strip_prefix('#')?),
+        None => Some(value),
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_schema_is_used() {
+    fn collect(value: &Value, references: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                references.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                map.values().for_each(|value| collect(value, references));
+            }
+            Value::Array(list) => list.iter().for_each(|value| collect(value, references)),
+            _ => {}
+        }
+    }
+    let document = document();
+    let mut references = Vec::new();
+    collect(&document, &mut references);
+    assert!(!references.is_empty());
+    let target = |reference: &String| reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+    let dead: Vec<_> = references.iter().filter(|reference| target(reference).is_none()).collect();
+    assert!(dead.is_empty(), "these lead nowhere: {dead:?}");
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let unused: Vec<_> =
+        schemas.keys().filter(|name| !references.contains(&format!("#/components/schemas/{name}"))).collect();
+    assert!(unused.is_empty(), "nothing uses {unused:?}");
+}
+
+#[test]
+fn every_secured_operation_names_its_security() {
+    let document = document();
+    let schemes = document["components"]["securitySchemes"].as_object().unwrap();
+    let mut wrong = Vec::new();
+    for (method, path, operation) in operations(&document) {
+        let name = format!("{method} {path}");
+        let named: Vec<&String> = operation["security"].as_array().into_iter().flatten().filter_map(Value::as_object).flat_map(|s| s.keys()).collect();
+        wrong.extend(named.iter().filter(|s| !schemes.contains_key(**s)).map(|s| format!("{name}: no scheme {s}")));
+        // Only what has to do with signing in may know 401 without asking for a token.
+        if named.is_empty() && !operation["responses"]["403"].is_null() && !path.starts_with("/api/v1/auth/") {
+            wrong.push(format!("{name} refuses callers and names no security"));
+        }
+        for status in ["401", "403", "404"] {
+            if !named.is_empty() && operation["responses"][status].is_null() {
+                wrong.push(format!("{name} is secured and does not tell of {status}"));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+/// Calls what only reads, with and without a token, and with ids that exist and that do not: every answer is one that the
+/// document tells of, with the body that it tells of.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_read_answers_as_documented() {
+    TestServer::on_each_database(async |server| {
+        let fixture = Fixture::new(server, "okapi").await;
+        let document = document();
+        let nowhere = |path: &str| {
+            let id = server.app.env.random_uuid().to_string();
+            crate::fixture::fill(path, |name| if name == "tenantId" { fixture.ids.get(name).cloned() } else { Some(id.clone()) })
+        };
+        let newcomer = server.unverified("newcomer@example.com").await;
+        let mut wrong = Vec::new();
+        for (method, path, operation) in operations(&document) {
+            if method != "GET" {
+                continue;
+            }
+            let own = fixture.path(&path);
+            let empty = own.replace(&fixture.ids["tenantId"], &newcomer.tenant);
+            let calls = [
+                ("the owner", fixture.owner.client.get(&own).await),
+                ("the owner, with no such id", fixture.owner.client.get(&nowhere(&path)).await),
+                ("the owner, with an unknown parameter", fixture.owner.client.get(&format!("{own}?colour=red")).await),
+                ("somebody in an empty tenant", newcomer.get(&empty).await),
+                ("a stranger", newcomer.get(&own).await),
+                ("nobody", server.client().get(&own).await),
+            ];
+            for (who, answer) in calls {
+                let status = answer.status.as_str();
+                let Some(response) = operation["responses"].get(status) else {
+                    wrong.push(format!("GET {path} by {who}: {status} is not documented: {}", answer.text));
+                    continue;
+                };
+                if answer.status.is_server_error() {
+                    wrong.push(format!("GET {path} by {who}: {status} {}", answer.text));
+                }
+                let kind = answer.header("content-type").split(';').next().unwrap_or_default();
+                let content = resolve(&document, response).and_then(|response| response["content"].get(kind));
+                match content {
+                    None if answer.text.is_empty() => {}
+                    None => wrong.push(format!("GET {path} by {who}: {status} as {kind:?} is not documented")),
+                    Some(content) if kind.ends_with("json") => {
+                        let mut errors = Vec::new();
+                        conforms(&document, &content["schema"], &answer.json, "", &mut errors);
+                        wrong.extend(errors.into_iter().map(|error| format!("GET {path} by {who}: {status}: {error}")));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        none(&wrong);
+    })
+    .await;
+}
+
+/// Whether a value has the types, the required members and no other members than its schema says. Not all of JSON Schema,
+/// but what the document uses.
+fn conforms(document: &Value, schema: &Value, value: &Value, at: &str, errors: &mut Vec<String>) {
+    let Some(schema) = resolve(document, schema) else { return };
+    for keyword in ["oneOf", "anyOf"] {
+        if let Some(variants) = schema[keyword].as_array() {
+            let fits = |variant: &&Value| {
+                let mut errors = Vec::new();
+                conforms(document, variant, value, at, &mut errors);
+                errors.is_empty()
+            };
+            if !variants.iter().any(|variant| fits(&variant)) {
+                errors.push(format!("{at} fits no variant: {value}"));
+            }
+        }
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let allowed = match &schema["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if !allowed.is_empty() && !allowed.contains(&kind) && !(kind == "integer" && allowed.contains(&"number")) {
+        errors.push(format!("{at} is of type {kind}, not {allowed:?}"));
+    }
+    if schema["enum"].as_array().is_some_and(|values| !values.contains(value)) {
+        errors.push(format!("{at} is {value}, which is none of {}", schema["enum"]));
+    }
+    if let Value::Array(items) = value {
+        for (place, item) in items.iter().enumerate() {
+            conforms(document, &schema["items"], item, &format!("{at}[{place}]"), errors);
+        }
+    }
+    let Value::Object(members) = value else { return };
+    let mut properties = BTreeMap::new();
+    let mut required = Vec::new();
+    let open = gather(document, schema, &mut properties, &mut required);
+    for name in required {
+        if !members.contains_key(&name) {
+            errors.push(format!("{at}.{name} is missing"));
+        }
+    }
+    for (name, member) in members {
+        match properties.get(name) {
+            Some(schema) => conforms(document, schema, member, &format!("{at}.{name}"), errors),
+            None if open => {}
+            None => errors.push(format!("{at}.{name} is not documented")),
+        }
+    }
+}
+
+/// The properties of a schema and of all that it is made of. Answers whether it may have others.
+fn gather<'d>(
+    document: &'d Value,
+    schema: &'d Value,
+    properties: &mut BTreeMap<String, &'d Value>,
+    required: &mut Vec<String>,
+) -> bool {
+    let Some(schema) = resolve(document, schema) else { return true };
+    let own = schema["properties"].as_object();
+    properties.extend(own.into_iter().flatten().map(|(name, schema)| (name.clone(), schema)));
+    required.extend(schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+    let parts = schema["allOf"].as_array();
+    let mut open = own.is_none() && parts.is_none() || schema["additionalProperties"].is_object();
+    for part in parts.into_iter().flatten() {
+        open |= gather(document, part, properties, required);
+    }
+    open
+}
