@@ -94,7 +94,7 @@ pub fn start(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev:
     if let Some(workers) = settings.workers {
         server = server.workers(workers);
     }
-    let server = server.listen_auto_h2c(listener)?.run();
+    let server = server.listen(listener)?.run();
     ready.store(true, Ordering::Release);
     Ok(server)
 }

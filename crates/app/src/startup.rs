@@ -180,10 +180,16 @@ fn generated_secret(data_dir: &Path, env: &Env) -> anyhow::Result<SecretString> 
         Ok(_) => bail!("{} is damaged; restore it, or delete it (which signs everybody out)", path.display()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let secret = env.secret();
+            // Written aside first: a start that is cut off must not leave half a secret behind.
+            let draft = data_dir.join(format!("secret.key.{}", env.random_uuid()));
             let mut file =
-                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
             file.write_all(secret.as_bytes())?;
             file.sync_all()?;
+            // Unlike a rename, a link never takes the place of a secret that another process made meanwhile.
+            let placed = std::fs::hard_link(&draft, &path);
+            std::fs::remove_file(&draft)?;
+            placed.with_context(|| format!("{} cannot be written", path.display()))?;
             Ok(secret.into())
         }
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),

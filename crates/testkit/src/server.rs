@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
 
-use portico_kernel::{TenantId, UserId};
 use portico::{server, settings::Settings, startup, state::App, worker::Workers};
+use portico_kernel::{TenantId, UserId};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -66,7 +66,14 @@ impl TestServer {
         let handle = running.handle();
         tokio::spawn(running);
         let workers = Workers::start(&app);
-        Self { app, url: format!("http://{address}"), workers: Some(workers), handle, _data: data, _database: database }
+        Self {
+            app,
+            url: format!("http://{address}"),
+            workers: Some(workers),
+            handle,
+            _data: data,
+            _database: database,
+        }
     }
 
     /// A client that is not signed in.
@@ -101,7 +108,10 @@ impl TestServer {
     pub async fn unverified(&self, email: &str) -> Client {
         let mut client = self.client();
         let answer = client
-            .post("/api/v1/auth/register", json!({"email": email, "password": PASSWORD, "fullName": "Test Person"}))
+            .post(
+                "/api/v1/auth/register",
+                json!({"email": email, "password": PASSWORD, "fullName": "Test Person"}),
+            )
             .await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
         client.sign(&answer.json);
@@ -124,7 +134,11 @@ impl TestServer {
         let found = eventually(Duration::from_secs(20), async || {
             let answer = client.get(&format!("/dev/mailbox?to={email}")).await;
             let items = answer.json["items"].as_array()?.clone();
-            items.iter().filter_map(|item| item["text"].as_str()).find(|text| text.contains(marker)).map(str::to_owned)
+            items
+                .iter()
+                .filter_map(|item| item["text"].as_str())
+                .find(|text| text.contains(marker))
+                .map(str::to_owned)
         })
         .await;
         found.unwrap_or_else(|| panic!("no mail to {email} with {marker}"))
@@ -141,7 +155,8 @@ impl TestServer {
         };
         let role = role.unwrap_or_default();
         let changed = if url.starts_with("sqlite:") {
-            let mut connection = sqlx::SqliteConnection::connect(url).await.expect("the database of the server");
+            let mut connection =
+                sqlx::SqliteConnection::connect(url).await.expect("the database of the server");
             let query = sqlx::query(statement).bind(tenant).bind(user).bind(role);
             query.execute(&mut connection).await.expect("the statement").rows_affected()
         } else {
@@ -225,7 +240,8 @@ impl Answer {
     /// The sorted names of the fields that a 422 complains about.
     pub fn fields(&self) -> Vec<String> {
         let errors = self.json["errors"].as_array().cloned().unwrap_or_default();
-        let mut fields: Vec<_> = errors.iter().filter_map(|e| e["field"].as_str().map(str::to_owned)).collect();
+        let mut fields: Vec<_> =
+            errors.iter().filter_map(|e| e["field"].as_str().map(str::to_owned)).collect();
         fields.sort();
         fields
     }
@@ -247,7 +263,13 @@ impl Client {
     }
 
     /// Sends a request.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>, content_type: &str) -> Answer {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        content_type: &str,
+    ) -> Answer {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         for (name, value) in &self.headers {
             request = request.header(name, value);

@@ -9,7 +9,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{
-        StatusCode, Uri,
+        Method, StatusCode, Uri,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -25,6 +25,7 @@ use super::{
     headers,
     limits::Verdict,
     problem::Problem,
+    site::SiteHost,
 };
 use crate::state::App;
 
@@ -46,7 +47,7 @@ pub async fn around<B: MessageBody + 'static>(
     let address = client_address(&app, &request);
     let info = request_info(&app, &request, address);
     let seen = Seen {
-        method: request.method().to_string(),
+        method: request.method().clone(),
         path: request.path().to_owned(),
         id: info.id.clone(),
         address,
@@ -81,7 +82,9 @@ async fn answer<B: MessageBody + 'static>(
     address: IpAddr,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if app.site_of_host(host).is_some() {
+    if let Some(subdomain) = app.site_of_host(host) {
+        let host = SiteHost { subdomain: subdomain.to_ascii_lowercase() };
+        request.extensions_mut().insert(host);
         return call(request, next).await;
     }
     if request.path().contains("%00") {
@@ -176,7 +179,7 @@ fn tell(headers: &mut HeaderMap, verdict: &Verdict) {
 
 /// What the access log and the metrics say about a request.
 struct Seen {
-    method: String,
+    method: Method,
     path: String,
     id: String,
     address: IpAddr,
@@ -189,7 +192,7 @@ impl Seen {
         let route = route.unwrap_or("none").to_owned();
         metrics::histogram!(
             "http_request_duration_seconds",
-            "method" => self.method.clone(), "route" => route, "status" => status.as_str().to_owned()
+            "method" => self.method.as_str().to_owned(), "route" => route, "status" => status.as_str().to_owned()
         )
         .record(elapsed.as_secs_f64());
         // The query is left out on purpose: it may carry tokens.

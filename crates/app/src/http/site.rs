@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest, HttpResponse,
     guard::GuardContext,
     http::{
         Method, StatusCode,
@@ -15,6 +15,7 @@ use moka::future::Cache;
 use portico_kernel::{StoreError, files::FileError};
 use portico_sites::ports::LiveSite;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::conditional::not_modified;
 use crate::{signals::Signals, state::App};
@@ -41,14 +42,28 @@ pub struct LiveSites {
     signals: Arc<Signals>,
     sites: Cache<(u64, String), Option<LiveSite>>,
     /// Deployments never change, so their files are never stale. `None` remembers that there is no such file.
-    files: Cache<String, Option<Arc<SiteFile>>>,
+    files: Cache<FileKey, Option<Arc<SiteFile>>>,
+}
+
+/// Names a file for the cache.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FileKey {
+    /// The deployment, or the site for what all its deployments share.
+    owner: Uuid,
+    path: String,
+}
+
+/// The subdomain of the site that a request is for, in lower case. Found out once, before routing.
+pub struct SiteHost {
+    /// The subdomain.
+    pub subdomain: String,
 }
 
 impl LiveSites {
     /// Empty caches.
     pub fn new(signals: Arc<Signals>) -> Self {
-        let weight = |key: &String, file: &Option<Arc<SiteFile>>| {
-            (key.len() + file.as_ref().map_or(0, |file| file.bytes.len()) + 128)
+        let weight = |key: &FileKey, file: &Option<Arc<SiteFile>>| {
+            (key.path.len() + file.as_ref().map_or(0, |file| file.bytes.len()) + 128)
                 .try_into()
                 .unwrap_or(u32::MAX)
         };
@@ -70,9 +85,10 @@ impl LiveSites {
         site: &LiveSite,
         path: &str,
     ) -> Result<Option<Arc<SiteFile>>, Arc<FileError>> {
-        let key = file_key(site, path);
+        let owner = if is_asset(path) { site.site.uuid() } else { site.deployment.uuid() };
+        let key = FileKey { owner, path: path.to_owned() };
         let load = async {
-            let bytes = match app.files.get(&key).await {
+            let bytes = match app.files.get(&file_key(site, path)).await {
                 Ok(bytes) => bytes,
                 // The path comes from a visitor, so a key that cannot exist is just a page that does not.
                 Err(FileError::InvalidKey) => None,
@@ -112,9 +128,7 @@ pub fn site_prefix(tenant: portico_kernel::TenantId, site: portico_kernel::SiteI
 
 /// Whether a request is for a published site.
 pub fn is_site(context: &GuardContext<'_>) -> bool {
-    let head = context.head();
-    let host = head.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    context.app_data::<Data<App>>().is_some_and(|app| app.site_of_host(host).is_some())
+    context.req_data().contains::<SiteHost>()
 }
 
 /// Answers a request for a published site.
@@ -122,8 +136,7 @@ pub async fn serve(app: Data<App>, request: HttpRequest) -> HttpResponse {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish();
     }
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let subdomain = app.site_of_host(host).unwrap_or_default().to_ascii_lowercase();
+    let subdomain = request.extensions().get::<SiteHost>().map(|host| host.subdomain.clone()).unwrap_or_default();
     let found = match app.live_sites.at(&app, &subdomain).await {
         Ok(Some(site)) => find(&app, &site, request.path()).await,
         Ok(None) => Ok(Found::Nothing),

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     hash::{BuildHasher, RandomState},
+    process::Stdio,
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use portico_testkit::{TestDatabase, server::eventually};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::process::{Person, Server};
+use crate::process::{Person, Server, portico};
 
 const WRITERS: usize = 8;
 /// Enough that the site is still being built when the server is killed.
@@ -48,16 +49,7 @@ async fn survive(database: Option<&str>, rounds: usize) {
             BTreeSet::new(),
         ));
     }
-    let mut publisher = Person::with_site(&server, "publisher@example.com").await;
-    verify(&publisher, "publisher@example.com").await;
-    for number in 0..PAGES {
-        let page = json!({"title": format!("Page {number}"), "status": "published"});
-        let (status, answer) =
-            publisher.call(Method::POST, &publisher.t("/pages"), Some(page)).await.unwrap();
-        assert_eq!(status, 201, "{answer}");
-    }
-    let sites = publisher.get("/api/v1/sites").await;
-    let site = format!("/api/v1/sites/{}", sites["items"][0]["id"].as_str().unwrap());
+    let (mut publisher, site) = Person::with_published_pages(&server, PAGES).await;
 
     let (mut written, mut unfinished) = (0, 0);
     for round in 0..rounds {
@@ -91,7 +83,6 @@ async fn survive(database: Option<&str>, rounds: usize) {
             acknowledged.push(task.await.unwrap());
         }
         server = Server::start(folder.path(), &settings).await;
-        eprintln!("round {round}: ready after {:?}", server.startup);
         assert!(server.startup <= READY, "ready again after {:?}", server.startup);
         publisher = publisher.at(&server);
         let status = publisher.get(&format!("{site}/status")).await;
@@ -132,30 +123,28 @@ async fn survive(database: Option<&str>, rounds: usize) {
             assert_eq!(status, 200, "{path}: {text}");
         }
     }
-    eprintln!("{written} pages written; {unfinished} of {rounds} deployments cut off");
     assert!(written > WRITERS * rounds, "the writers were busy: {written}");
     assert!(unfinished > 0, "at least once the server died while it was building");
 }
 
-/// Proves the address with the link in the mail.
-async fn verify(person: &Person, email: &str) {
-    let marker = "/verify-email?token=";
-    let token = eventually(Duration::from_secs(15), async || {
-        let mails = person.call(Method::GET, &format!("/dev/mailbox?to={email}"), None).await;
-        let text = mails.map(|(_, mails)| mails.to_string()).unwrap_or_default();
-        let rest = text.split_once(marker)?.1;
-        Some(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect::<String>())
-    })
-    .await
-    .unwrap();
-    let (status, answer) = person
-        .call(Method::POST, "/api/v1/auth/verify-email", Some(json!({ "token": token })))
-        .await
-        .unwrap();
-    assert!(status < 300, "{status}: {answer}");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_is_cut_off_can_be_repeated() {
+    for _ in 0..8 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = portico(folder.path(), &[("PORTICO__SERVER__PORT", "0")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(random(120))).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let server = Server::start(folder.path(), &[]).await;
+        Person::with_site(&server, "first@example.com").await;
+    }
 }
 
 /// A number below `limit`.
-fn random(limit: u64) -> u64 {
+pub fn random(limit: u64) -> u64 {
     RandomState::new().hash_one(limit) % limit
 }

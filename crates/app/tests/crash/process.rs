@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use portico_testkit::server::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -152,6 +153,38 @@ impl Person {
             person.call(Method::POST, "/api/v1/sites", Some(json!({"name": email}))).await.unwrap();
         assert_eq!(status, 201, "{site}");
         person
+    }
+
+    /// A verified person with a site of many published pages, and where the site is.
+    pub async fn with_published_pages(server: &Server, count: usize) -> (Self, String) {
+        let person = Self::with_site(server, "publisher@example.com").await;
+        person.verify("publisher@example.com").await;
+        for number in 0..count {
+            let page = json!({"title": format!("Page {number}"), "status": "published"});
+            let (status, answer) = person.call(Method::POST, &person.t("/pages"), Some(page)).await.unwrap();
+            assert_eq!(status, 201, "{answer}");
+        }
+        let sites = person.get("/api/v1/sites").await;
+        let site = format!("/api/v1/sites/{}", sites["items"][0]["id"].as_str().unwrap());
+        (person, site)
+    }
+
+    /// Proves the address with the link in the mail.
+    async fn verify(&self, email: &str) {
+        let marker = "/verify-email?token=";
+        let token = eventually(Duration::from_secs(15), async || {
+            let mails = self.call(Method::GET, &format!("/dev/mailbox?to={email}"), None).await;
+            let text = mails.map(|(_, mails)| mails.to_string()).unwrap_or_default();
+            let rest = text.split_once(marker)?.1;
+            let token = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c));
+            Some(token.collect::<String>())
+        })
+        .await
+        .unwrap();
+        let proof = json!({ "token": token });
+        let (status, answer) =
+            self.call(Method::POST, "/api/v1/auth/verify-email", Some(proof)).await.unwrap();
+        assert!(status < 300, "{status}: {answer}");
     }
 
     /// The same person, with a server that was started again.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use portico_testkit::server::eventually;
 use reqwest::Method;
 use serde_json::json;
 
@@ -46,6 +47,29 @@ async fn requests_under_way_are_answered_before_the_end() {
     let (status, answer) =
         Person::visitor(&again).call(Method::POST, "/api/v1/auth/login", Some(login)).await.unwrap();
     assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_under_way_is_finished_or_goes_on_after_the_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let quick = [("PORTICO__SECURITY__ARGON2_MEMORY_KIB", "64"), ("PORTICO__SECURITY__ARGON2_PASSES", "1")];
+    let mut server = Server::start(folder.path(), &quick).await;
+    let (publisher, site) = Person::with_published_pages(&server, 100).await;
+    let (status, queued) = publisher.call(Method::POST, &format!("{site}/deploy"), None).await.unwrap();
+    assert_eq!(status, 202, "{queued}");
+    let building = eventually(Duration::from_secs(5), async || {
+        let status = publisher.get(&format!("{site}/status")).await;
+        (status["status"] != "queued").then_some(status)
+    })
+    .await
+    .unwrap();
+    assert_eq!(building["status"], "building", "it is under way when the signal comes");
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(16)).await.and_then(|status| status.code()), Some(0));
+    let again = Server::start(folder.path(), &quick).await;
+    // No lease has to run out first: the worker had finished it.
+    let status = publisher.at(&again).get(&format!("{site}/status")).await;
+    assert_eq!((&status["id"], &status["status"]), (&queued["id"], &json!("live")), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -620,3 +620,15 @@ async fn a_token_of_another_kind_is_refused() {
     failures.none();
     client.post("/api/v1/auth/refresh", json!({"refresh_token": refresh})).await.expect(200);
 }
+
+/// A connection costs the client nothing, so one that stays silent must not cost the server much either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_connection_does_not_hold_up_the_end_of_the_server() {
+    let server = TestServer::start().await;
+    let silent = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    server.client().get("/api/health").await.expect(200);
+    tokio::time::timeout(Duration::from_secs(8), server.stop())
+        .await
+        .expect("stopping takes a few seconds at most");
+    drop(silent);
+}

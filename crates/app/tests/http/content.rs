@@ -193,7 +193,6 @@ async fn paths_mean_the_primary_site_unless_another_is_named() {
         for path in ["/pages", "/navigation"] {
             let foreign = stranger.t(&format!("{path}?siteId={}", id(&second)));
             stranger.get(&foreign).await.expect(404);
-            stranger.post(&foreign, json!({"title": "x"})).await.json["code"].as_str().unwrap();
             client
                 .get(&client.t(&format!("{path}?siteId=0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d")))
                 .await
@@ -535,14 +534,64 @@ async fn navigation_is_nested_and_stays_sound() {
         let wanted = [("Rye", "0"), ("Shop", "1"), ("Bread", "2"), ("About", "0")];
         assert_eq!(labels, wanted.into_iter().map(|(label, position)| (label.to_owned(), position.to_owned())).collect());
 
-        // The page goes, and the item that leads to it; the rest closes up.
+        // The page goes, and what leads to it with everything under that; the rest closes up, and the trail tells.
+        let first = item(json!({"label": "About, too", "pageId": about["id"], "position": 0})).await;
+        item(json!({"label": "Team", "parentId": first["id"], "url": "/team"})).await;
         client.delete(&client.t(&format!("/pages/{}", id(&about)))).await.expect(204);
         client.get(&at(&page_item)).await.expect(404);
-        assert_eq!(client.get(&nav).await.expect(200)["total"], 3);
+        let list = client.get(&nav).await.expect(200);
+        assert_eq!(column(&list, "label"), ["Rye", "Shop", "Bread"]);
+        assert_eq!(column(&list, "position"), ["0", "1", "2"]);
+        assert_eq!(events(&client, "navigation.deleted").await, 3);
         client.put(&at(&leaf), json!({"parentId": top["id"]})).await.expect(200);
         client.delete(&at(&top)).await.expect(204);
         assert_eq!(column(&client.get(&nav).await.expect(200), "label"), ["Bread"], "with everything under it");
         assert_eq!(client.get(&at(&middle)).await.expect(200)["position"], 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_everything_at_once_do_not_get_in_each_others_way() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("traffic@example.com").await;
+        let site = site(&client, "Bakery").await;
+        let site = format!("/api/v1/sites/{}", id(&site));
+        for round in 0..3 {
+            let page = page(&client, json!({"title": format!("Round {round}")})).await;
+            let (path, page) = (client.t(&format!("/pages/{}", id(&page))), page["id"].clone());
+            client
+                .post(&client.t("/navigation"), json!({"label": "There", "pageId": page}))
+                .await
+                .expect(201);
+            let answers = at_once(28, |number| {
+                let (client, path, page, site) = (client.clone(), path.clone(), page.clone(), site.clone());
+                async move {
+                    match number % 7 {
+                        0 => {
+                            client.post(&client.t("/navigation"), json!({"label": "x", "pageId": page})).await
+                        }
+                        1 => client.post(&format!("{path}/sections"), text("<p>x</p>")).await,
+                        2 => client.post_empty(&format!("{path}/duplicate")).await,
+                        3 => client.put(&path, json!({"isHome": true})).await,
+                        4 => client.put(&site, json!({"name": format!("Bakery {number}")})).await,
+                        5 if number == 12 => client.delete(&path).await,
+                        _ => {
+                            client
+                                .post(&client.t("/pages"), json!({"title": format!("{round} {number}")}))
+                                .await
+                        }
+                    }
+                }
+            })
+            .await;
+            for answer in &answers {
+                assert!(matches!(answer.status.as_u16(), 200..=204 | 404 | 409 | 422), "{answer:?}");
+            }
+            client.get(&path).await.expect(404);
+        }
+        let list = client.get(&client.t("/navigation")).await.expect(200);
+        assert_eq!(list["total"], 0, "no item leads to a page that is gone: {list}");
     })
     .await;
 }

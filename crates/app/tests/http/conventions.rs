@@ -137,7 +137,7 @@ async fn the_server_tells_how_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_a_500_and_the_server_lives_on() {
-    use actix_web::{App, HttpResponse, ResponseError, middleware::from_fn, test, web};
+    use actix_web::{App, HttpResponse, middleware::from_fn, test, web};
     let server = TestServer::start().await;
     let app = App::new()
         .app_data(web::Data::new(server.app.clone()))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     SitesError,
+    navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
     section::Section,
     site, version,
@@ -304,7 +305,7 @@ impl<'a> Pages<'a> {
         Ok(copy)
     }
 
-    /// Deletes a page with its sections and the navigation items that lead to it.
+    /// Deletes a page with its sections and the navigation items that lead to it, with everything under those.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`.
@@ -312,6 +313,7 @@ impl<'a> Pages<'a> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
+        Navigation::new(self.repositories, self.scope, self.env).forget(tenant, before.site_id, id).await?;
         if !self.repositories.pages().delete(tenant, id).await? {
             return Err(SitesError::NotFound("page"));
         }

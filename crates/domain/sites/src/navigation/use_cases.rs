@@ -244,12 +244,32 @@ impl<'a> Navigation<'a> {
         let all = self.repositories.navigation().list(tenant, site_id, true).await?;
         let before = all.iter().find(|item| item.id == id).ok_or(SitesError::NotFound("navigation item"))?;
         version::check(before.version, expected)?;
-        let gone = subtree(&all, id);
-        self.repositories.navigation().delete(tenant, id).await?;
-        let mut after: Vec<NavItem> = all.iter().filter(|item| !gone.contains(&item.id)).cloned().collect();
-        settle(&mut after, before.parent_id, None);
-        self.store_shifted(&all, &after, id).await?;
-        for item in all.iter().filter(|item| gone.contains(&item.id)) {
+        self.remove(&all, before).await
+    }
+
+    /// Deletes the items that lead to a page. A part of deleting the page, so it asks for no permission of its own.
+    pub(crate) async fn forget(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        page: PageId,
+    ) -> Result<(), SitesError> {
+        loop {
+            // Read anew each time: one deletion moves others, or takes them with it.
+            let all = self.repositories.navigation().list(tenant, site, true).await?;
+            let Some(item) = all.iter().find(|item| item.page_id == Some(page)) else { return Ok(()) };
+            self.remove(&all, item).await?;
+        }
+    }
+
+    /// Deletes one of all items of the site and everything under it.
+    async fn remove(&mut self, all: &[NavItem], item: &NavItem) -> Result<(), SitesError> {
+        let gone = subtree(all, item.id);
+        self.repositories.navigation().delete(item.tenant, item.id).await?;
+        let mut after: Vec<NavItem> = all.iter().filter(|other| !gone.contains(&other.id)).cloned().collect();
+        settle(&mut after, item.parent_id, None);
+        self.store_shifted(all, &after, item.id).await?;
+        for item in all.iter().filter(|other| gone.contains(&other.id)) {
             self.append(self.event("navigation.deleted", item).before(item)).await?;
         }
         Ok(())
