@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn ids_sort_by_time_to_the_microsecond() {
-        let env = Env::new(Arc::new(Ticking(AtomicI64::new(1_795_000_000_000_000))), Arc::new(Constant(0xff)));
+        let env =
+            Env::new(Arc::new(Ticking(AtomicI64::new(1_795_000_000_000_000))), Arc::new(Constant(0xff)));
         let ids: Vec<Id<()>> = (0..3000).map(|_| env.new_id()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(ids.iter().all(|id| id.uuid().get_version_num() == 7));

@@ -136,7 +136,8 @@ pub async fn serve(app: Data<App>, request: HttpRequest) -> HttpResponse {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish();
     }
-    let subdomain = request.extensions().get::<SiteHost>().map(|host| host.subdomain.clone()).unwrap_or_default();
+    let subdomain =
+        request.extensions().get::<SiteHost>().map(|host| host.subdomain.clone()).unwrap_or_default();
     let found = match app.live_sites.at(&app, &subdomain).await {
         Ok(Some(site)) => find(&app, &site, request.path()).await,
         Ok(None) => Ok(Found::Nothing),
