@@ -1,0 +1,183 @@
+//! What our documents say of the code, held against the code.
+
+#![allow(clippy::unwrap_used, reason = "a test; the lint spares only functions marked #[test]")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// How many requirements each of the source systems has, by its letter.
+const REQUIREMENTS: [(char, usize); 5] = [('L', 36), ('W', 20), ('P', 14), ('R', 12), ('N', 24)];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every file below a folder with this extension, and its text.
+fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
+    let mut folders = vec![root().join(folder)];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no .{extension} in {folder}");
+    found
+}
+
+/// The cells of every row of every table, without the lines of dashes.
+fn rows(text: &str) -> Vec<Vec<&str>> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'))
+        .filter(|line| !line.starts_with(" ---"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect()
+}
+
+/// What stands between backticks.
+fn code_spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The texts in double quotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('"').skip(1).step_by(2)
+}
+
+#[test]
+fn every_requirement_has_one_line() {
+    let coverage = read("docs/coverage.md");
+    let known: BTreeSet<String> = REQUIREMENTS
+        .iter()
+        .flat_map(|(letter, count)| (1..=*count).map(move |number| format!("{letter}{number}")))
+        .collect();
+    let mut seen = BTreeSet::new();
+    let table = rows(&coverage).into_iter().filter(|row| row.len() == 4 && row[0] != "id");
+    for row in table {
+        let [id, _, tests, state] = row[..] else { unreachable!("rows of four") };
+        assert!(known.contains(id), "{id} is no requirement");
+        assert!(seen.insert(id.to_owned()), "{id} has two lines");
+        match state.split([':', ';', ' ']).next().unwrap_or_default() {
+            "done" | "partly" => assert!(tests.contains("::"), "{id} is {state}, and names no test"),
+            "later" => assert_eq!(tests, "–", "{id} is {state}, and claims a test"),
+            _ => panic!("{id}: {state:?} is no state"),
+        }
+    }
+    let missing: Vec<_> = known.difference(&seen).collect();
+    assert!(missing.is_empty(), "no line for {missing:?}");
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let sources = files("crates", "rs");
+    let coverage = read("docs/coverage.md");
+    let named: Vec<_> = code_spans(&coverage).filter_map(|span| span.split_once(".rs::")).collect();
+    assert!(named.len() > 50, "the document was not read");
+    for (file, test) in named {
+        let ending = format!("/{file}.rs");
+        let mut candidates = sources.iter().filter(|(path, _)| path.ends_with(&ending)).peekable();
+        assert!(candidates.peek().is_some(), "there is no {ending}");
+        assert!(candidates.any(|(_, text)| is_test(text, test)), "{file}.rs has no test {test}");
+    }
+}
+
+/// Whether a function of this name has an attribute that makes it a test.
+fn is_test(source: &str, name: &str) -> bool {
+    let Some((before, _)) = source.split_once(&format!("fn {name}(")) else { return false };
+    let above = before.rsplit_once('\n').map_or("", |(above, _)| above);
+    let mut attributes = above.lines().rev().map(str::trim).take_while(|line| line.starts_with("#["));
+    attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+}
+
+#[test]
+fn the_table_of_error_codes_is_complete() {
+    let design = read("docs/api-design.md");
+    let (_, section) = design.split_once("### Codes").unwrap();
+    let section = section.split("\n#").next().unwrap_or_default();
+    let documented: BTreeMap<&str, &str> =
+        rows(section).into_iter().filter_map(|row| Some((code_spans(row[0]).next()?, row[1]))).collect();
+
+    let mut codes = BTreeSet::new();
+    for (path, text) in files("crates", "rs") {
+        if path.contains("/tests/") || path.contains("/bench/") {
+            continue;
+        }
+        // The bodies of `Fault::code`.
+        for body in text.split("fn code(&self) -> &'static str {").skip(1) {
+            let body = body.split("\n    }").next().unwrap_or_default();
+            codes.extend(quoted(body).map(str::to_owned));
+        }
+        // What the HTTP layer makes itself: `Problem::new(Kind::TooLarge, "body_too_large", …)`.
+        for call in text.split("::new(").skip(1).filter(|call| call.trim_start().starts_with("Kind::")) {
+            let arguments = call.split(';').next().unwrap_or_default();
+            codes.extend(quoted(arguments).take(1).map(str::to_owned));
+        }
+    }
+    assert!(codes.len() > 20, "the sources were not read");
+    for code in &codes {
+        assert!(documented.contains_key(code.as_str()), "docs/api-design.md does not tell of {code}");
+    }
+    for (code, status) in documented {
+        assert!(codes.contains(code), "nothing answers {code}");
+        assert!(status.parse::<u16>().is_ok_and(|status| (400..600).contains(&status)), "{code}: {status}");
+    }
+}
+
+#[test]
+fn every_setting_is_in_the_readme() {
+    let readme = read("README.md");
+    let settings = read("crates/app/src/settings.rs");
+    let documented: BTreeSet<&str> = rows(&readme).into_iter().flat_map(|row| code_spans(row[0])).collect();
+    let mut count = 0;
+    for part in settings.split("\npub struct ").skip(1) {
+        let (name, body) = part.split_once(" {").unwrap();
+        let section = match name {
+            "Settings" => String::new(),
+            "RateLimit" => "rate_limit.".to_owned(),
+            other => other.to_lowercase() + ".",
+        };
+        for line in body.split("\n}").next().unwrap_or_default().lines() {
+            let Some((field, kind)) = line.trim().strip_prefix("pub ").and_then(|l| l.split_once(": "))
+            else {
+                continue;
+            };
+            // A section of its own, and not a value.
+            if settings.contains(&format!("pub struct {} {{", kind.trim_end_matches(','))) {
+                continue;
+            }
+            let setting = format!("{section}{field}");
+            assert!(documented.contains(setting.as_str()), "README.md does not tell of {setting}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "the settings were not read");
+}
+
+#[test]
+fn links_lead_to_files_that_exist() {
+    let root = root();
+    let mut documents = files("docs", "md");
+    documents.push((root.join("README.md").display().to_string(), read("README.md")));
+    for (path, text) in documents {
+        let folder = Path::new(&path).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            assert!(folder.join(target).exists(), "{path} leads to {target}, which is not there");
+        }
+    }
+}
