@@ -65,7 +65,9 @@ async function send() {
     form.hidden = true;
     // The link is used up; nothing is gained by keeping it in the history.
     history.replaceState(null, "", location.pathname);
-    show("good", [form.dataset.done]);
+    const answered = await answer.json().catch(() => ({}));
+    const more = answered.passwordRequired ? ["Somebody else had used this address too. To be safe, set a new password with the link that we have just sent you."] : [];
+    show("good", [form.dataset.done, ...more]);
 }
 
 form.addEventListener("submit", async (event) => {

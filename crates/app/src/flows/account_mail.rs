@@ -35,16 +35,12 @@ struct ToUser {
 /// The messages that an event gives rise to.
 pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
     let to_user = || json!({"userId": event.resource.id});
-    let (kind, payload) = match &*event.kind {
-        "user.registered" => {
-            let email = event.after.as_ref().and_then(|user| user.get("email")).and_then(Value::as_str);
-            match email {
-                Some(email) => ("email.verification", json!({"email": email})),
-                None => return Vec::new(),
-            }
-        }
-        "user.email_verified" => ("email.welcome", to_user()),
-        "user.password_changed" | "user.password_reset" => ("email.password_changed", to_user()),
+    let email = event.after.as_ref().and_then(|user| user.get("email")).and_then(Value::as_str);
+    let (kind, payload) = match (&*event.kind, email) {
+        ("user.registered", Some(email)) => ("email.verification", json!({"email": email})),
+        ("user.password_revoked", Some(email)) => ("email.password_reset", json!({"email": email})),
+        ("user.email_verified", _) => ("email.welcome", to_user()),
+        ("user.password_changed" | "user.password_reset", _) => ("email.password_changed", to_user()),
         _ => return Vec::new(),
     };
     vec![job(env, kind, payload, event.tenant, event.request_id.clone())]

@@ -63,6 +63,9 @@ struct VerifiedEmail {
     email: String,
     /// Always true.
     email_verified: bool,
+    /// Whether a new password has to be set with the link that was just sent: somebody else had claimed the address too, and
+    /// the caller was not signed in to the account, so its password may be a stranger's.
+    password_required: bool,
 }
 
 /// Tokens must not be kept by anything on the way (RFC 6749 section 5.1).
@@ -203,7 +206,8 @@ async fn logout(
 
 /// Verify an email address
 ///
-/// With the token of the link in the message. It works once, for 24 hours.
+/// With the token of the link in the message. It works once, for 24 hours. Send the access token along where there is one: it
+/// shows that whoever follows the link also made the account.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "verifyEmail",
@@ -213,14 +217,18 @@ async fn logout(
 #[post("/auth/verify-email")]
 async fn verify_email(
     app: Data<App>,
-    visitor: Visitor,
+    caller: MaybeCaller,
     body: Body<VerifyEmail>,
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
     let mut work = app.begin().await?;
-    let user = Accounts::new(&mut *work, &visitor.0, &app.env).verify_email(&token, &*app.tokens).await?;
+    let verified = Accounts::new(&mut *work, &caller.0, &app.env).verify_email(&token, &*app.tokens).await?;
     work.commit().await?;
-    Ok(HttpResponse::Ok().json(VerifiedEmail { email: user.email.to_string(), email_verified: true }))
+    Ok(HttpResponse::Ok().json(VerifiedEmail {
+        email: verified.user.email.to_string(),
+        email_verified: true,
+        password_required: verified.password_taken,
+    }))
 }
 
 /// Ask for the verification message again

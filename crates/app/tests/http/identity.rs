@@ -182,7 +182,7 @@ async fn an_address_is_proven_by_the_link_once() {
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 422, 422, 422, 422, 422, 422, 422]);
         let won = answers.iter().find(|answer| answer.status.is_success()).unwrap();
-        assert_eq!(won.json, json!({"email": email, "emailVerified": true}));
+        assert_eq!(won.json, json!({"email": email, "emailVerified": true, "passwordRequired": false}));
         assert_eq!(verify(&first).await.status.as_u16(), 422, "the other links are dead");
         assert_eq!(client.get("/api/v1/profile").await.expect(200)["emailVerified"], true, "at once");
         client.post_empty(&deploy).await.expect(202);
@@ -446,19 +446,48 @@ async fn of_two_accounts_with_one_address_only_one_can_prove_it() {
         let first = server.mail_token(email, "verify-email").await;
         let newer = register(&anonymous, email, NEW_PASSWORD).await.expect(201);
         let second = another_token(server, email, "verify-email", &first).await;
+        // Each follows the link where they are signed in to the account that they made.
         let answers = at_once(2, |number| {
-            let (client, token) = (anonymous.clone(), [&first, &second][number].clone());
+            let client = signed_in(server, [&older, &newer][number]);
+            let token = [&first, &second][number].clone();
             async move { client.post("/api/v1/auth/verify-email", json!({"token": token})).await }
         })
         .await;
         let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 422], "{answers:?}");
+        assert!(answers.iter().all(|answer| answer.json["passwordRequired"] != true), "{answers:?}");
         let verified = async |tokens: &Value| {
             let profile = signed_in(server, tokens).get("/api/v1/profile").await.expect(200);
             profile["emailVerified"] == true
         };
         assert_eq!(usize::from(verified(&older).await) + usize::from(verified(&newer).await), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_gains_nothing_when_the_owner_follows_the_link_of_their_account() {
+    TestServer::on_each_database(async |server| {
+        let (email, anonymous) = ("ada@example.com", server.client());
+        register(&anonymous, email, PASSWORD).await.expect(201);
+        let own = server.mail_token(email, "verify-email").await;
+        let stranger = register(&anonymous, email, NEW_PASSWORD).await.expect(201);
+        let link = another_token(server, email, "verify-email", &own).await;
+
+        let answer = anonymous.post("/api/v1/auth/verify-email", json!({"token": link})).await.expect(200);
+        assert_eq!((&answer["emailVerified"], &answer["passwordRequired"]), (&json!(true), &json!(true)));
+        ends_within(Duration::from_secs(1), &signed_in(server, &stranger)).await;
+        login(&anonymous, email, NEW_PASSWORD).await.expect(401);
+
+        // The owner sets a password with the link that came by itself, and has the address.
+        let reset = server.mail_token(email, "reset-password").await;
+        let password = "Third-Horse-9";
+        let set = anonymous
+            .post("/api/v1/auth/reset-password", json!({"token": reset, "password": password}))
+            .await;
+        set.expect(204);
+        assert_eq!(login(&anonymous, email, password).await.expect(200)["user"]["emailVerified"], true);
     })
     .await;
 }

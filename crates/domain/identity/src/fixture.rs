@@ -281,9 +281,9 @@ impl UserRepository for Users<'_> {
         row.user = User { version: user.version + 1, ..user.clone() };
         Ok(())
     }
-    async fn set_password(&mut self, id: UserId, password: PasswordHash) -> Result<(), StoreError> {
+    async fn set_password(&mut self, id: UserId, password: Option<PasswordHash>) -> Result<(), StoreError> {
         let row = self.0.users.iter_mut().find(|row| row.user.id == id);
-        row.into_iter().for_each(|row| row.password = Some(password.clone()));
+        row.into_iter().for_each(|row| row.password = password.clone());
         Ok(())
     }
     async fn default_tenant(&mut self, _: UserId) -> Result<Option<TenantId>, StoreError> {

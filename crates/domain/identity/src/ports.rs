@@ -53,8 +53,8 @@ pub trait UserRepository: Send {
     /// `Conflict` like [`UserRepository::insert`].
     async fn update(&mut self, user: &User) -> Result<(), StoreError>;
 
-    /// Replaces the password hash. Does not change the version.
-    async fn set_password(&mut self, id: UserId, password: PasswordHash) -> Result<(), StoreError>;
+    /// Replaces the password hash; with `None` no password signs in until one is set. Does not change the version.
+    async fn set_password(&mut self, id: UserId, password: Option<PasswordHash>) -> Result<(), StoreError>;
 
     /// The active tenant that the user has been a member of for longest.
     async fn default_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError>;

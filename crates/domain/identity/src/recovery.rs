@@ -173,7 +173,7 @@ impl Accounts<'_> {
             .await?
             .ok_or(IdentityError::InvalidToken)?;
         // Locks the user's row before anything is read: see `Sessions::sign_in`.
-        self.repositories.users().set_password(id, password).await?;
+        self.repositories.users().set_password(id, Some(password)).await?;
         let user = self.repositories.users().find(id).await?;
         let user =
             user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
@@ -214,7 +214,7 @@ impl Accounts<'_> {
         if current.user.id != verified.user.id || current.password != verified.password {
             return Err(IdentityError::InvalidCredentials);
         }
-        self.repositories.users().set_password(id, password).await?;
+        self.repositories.users().set_password(id, Some(password)).await?;
         // Now that the row is locked: a reset that was faster has ended this session, and its password stays.
         let own = self.repositories.sessions().find(session).await?;
         if own.is_none_or(|own| own.ended_at.is_some()) {

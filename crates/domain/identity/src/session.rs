@@ -225,6 +225,8 @@ pub enum EndReason {
     PasswordChanged,
     /// The password was reset.
     PasswordReset,
+    /// The address was proven by somebody who was not signed in, while other accounts claimed it too.
+    AddressContested,
     /// A refresh token was used twice: one of the two was stolen.
     TokenReused,
 }

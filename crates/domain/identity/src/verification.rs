@@ -1,12 +1,13 @@
 //! Proving an address: it belongs to an account once somebody used the link sent there.
 
-use portico_kernel::{Event, StoreError, Violations};
+use portico_kernel::{Actor, Event, StoreError, Violations};
 use serde::Deserialize;
 
 use crate::{
     Accounts, IdentityError,
     mail::{AccountMail, Recipient},
     ports::TokenIssuer,
+    session::{EndReason, note_ended},
     token::{OneTimeToken, TokenPurpose},
     user::{EmailAddress, User, UserStatus},
 };
@@ -45,6 +46,15 @@ impl ResendVerification {
     pub fn validate(self) -> Result<EmailAddress, IdentityError> {
         valid_address(&self.email)
     }
+}
+
+/// An account that has proven its address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    /// The account.
+    pub user: User,
+    /// Whether it lost its password and sessions, because others claimed the address too.
+    pub password_taken: bool,
 }
 
 pub(crate) fn valid_token(token: &str) -> Result<String, IdentityError> {
@@ -103,11 +113,15 @@ impl Accounts<'_> {
 
     /// Uses the link of a verification message up. Errors: [`IdentityError::InvalidToken`], also when another account
     /// has proven the address in the meantime.
+    ///
+    /// The link proves that somebody reads the mail of the address, not that it was they who registered. So where other
+    /// accounts claim the address too, and the caller is not signed in to this one, the account loses its password and its
+    /// sessions: whoever made it may be a stranger. A reset link then lets the owner in.
     pub async fn verify_email(
         &mut self,
         token: &str,
         issuer: &dyn TokenIssuer,
-    ) -> Result<User, IdentityError> {
+    ) -> Result<Verified, IdentityError> {
         let purpose = TokenPurpose::EmailVerification;
         let id = self
             .repositories
@@ -120,12 +134,26 @@ impl Accounts<'_> {
             user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
         self.repositories.one_time_tokens().revoke(id, purpose).await?;
         if user.email_verified {
-            return Ok(user);
+            return Ok(Verified { user, password_taken: false });
         }
-        match self.mark_verified(user).await {
-            Err(IdentityError::Store(StoreError::Conflict(_))) => Err(IdentityError::InvalidToken),
-            other => other,
+        let claims = self.repositories.users().by_email(&user.email).await?;
+        let contested = claims.iter().any(|claim| claim.user.id != id);
+        let signed_in = matches!(self.scope.actor(), Actor::User { id: caller, .. } if *caller == id);
+        let user = self.mark_verified(user).await.map_err(|error| match error {
+            IdentityError::Store(StoreError::Conflict(_)) => IdentityError::InvalidToken,
+            error => error,
+        })?;
+        let password_taken = contested && !signed_in;
+        if password_taken {
+            self.repositories.users().set_password(id, None).await?;
+            let ended = self.repositories.sessions().end_all(id, None, self.env.now()).await?;
+            note_ended(self.repositories, self.scope, self.env, id, &ended, EndReason::AddressContested)
+                .await?;
+            let event =
+                Event::new(self.env, self.scope, "user.password_revoked", id.uuid()).by_user(id).after(&user);
+            self.append_about(id, event).await?;
         }
+        Ok(Verified { user, password_taken })
     }
 
     /// Makes the account the owner of its address. Errors: `Conflict` from the store when another account is.
@@ -153,7 +181,7 @@ mod tests {
         Accounts::new(store, &scope, &env).issue_verification(&email, &tokens()).await.unwrap()
     }
 
-    async fn verify(store: &mut Store, token: &str) -> Result<User, IdentityError> {
+    async fn verify(store: &mut Store, token: &str) -> Result<Verified, IdentityError> {
         let (scope, env) = (store.anonymous(), store.env());
         Accounts::new(store, &scope, &env).verify_email(token, &tokens()).await
     }
@@ -170,8 +198,10 @@ mod tests {
         let mut store = Store::default();
         let user = store.user("ada@example.com", false);
         let token = secret(issue(&mut store, "ada@example.com").await);
-        let verified = verify(&mut store, &token).await.unwrap();
-        assert!(verified.email_verified && verified.id == user.id && verified.version == 2);
+        let Verified { user: verified, password_taken } = verify(&mut store, &token).await.unwrap();
+        assert!(
+            verified.email_verified && verified.id == user.id && verified.version == 2 && !password_taken
+        );
         assert!(matches!(verify(&mut store, &token).await, Err(IdentityError::InvalidToken)));
         assert_eq!(store.event_kinds(), ["user.email_verified"]);
         assert_eq!(store.events()[0].actor_id, Some(user.id.uuid()));
@@ -220,7 +250,12 @@ mod tests {
         store.pass(time::Duration::minutes(1));
         let newer = store.user("ada@example.com", false);
         let second = secret(issue(&mut store, "ada@example.com").await);
-        assert_eq!(verify(&mut store, &second).await.unwrap().id, newer.id);
+        // Nobody can tell which of the two the reader of the mail made, so the password is not good any more.
+        let Verified { user, password_taken } = verify(&mut store, &second).await.unwrap();
+        assert!(user.id == newer.id && password_taken);
+        let (scope, env) = (store.anonymous(), store.env());
+        let candidates = Accounts::new(&mut store, &scope, &env).candidates(&user.email).await.unwrap();
+        assert_eq!((candidates[0].user.id, &candidates[0].password), (newer.id, &None));
         assert!(matches!(verify(&mut store, &first).await, Err(IdentityError::InvalidToken)));
     }
 }

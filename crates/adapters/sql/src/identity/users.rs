@@ -151,11 +151,11 @@ impl<C: ConnectionTrait + Send> UserRepository for Users<'_, C> {
         if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
     }
 
-    async fn set_password(&mut self, id: UserId, password: PasswordHash) -> Result<(), StoreError> {
+    async fn set_password(&mut self, id: UserId, password: Option<PasswordHash>) -> Result<(), StoreError> {
         execute(
             self.connection,
             "update users set password_hash = $2 where id = $1",
-            [id.uuid().into(), password.0.into()],
+            [id.uuid().into(), password.map(|hash| hash.0).into()],
         )
         .await?;
         Ok(())

@@ -40,7 +40,7 @@ async fn an_update_needs_the_stored_version() {
         let mut work = database.store().begin().await.unwrap();
         work.users().update(&changed).await.unwrap();
         assert!(matches!(work.users().update(&changed).await, Err(StoreError::Stale)), "it is version 2 now");
-        work.users().set_password(changed.id, PasswordHash("$argon2id$new".to_owned())).await.unwrap();
+        work.users().set_password(changed.id, Some(PasswordHash("$argon2id$new".to_owned()))).await.unwrap();
         work.users().touch_login(changed.id, env.now()).await.unwrap();
         work.commit().await.unwrap();
 
