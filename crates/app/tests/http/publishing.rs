@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -321,10 +321,10 @@ async fn readers_see_the_old_site_or_the_new_one_and_nothing_between() {
             shop.page(&format!("Page {number}")).await;
         }
         shop.deploy().await;
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, arrived) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let readers: Vec<_> = (0..2)
             .map(|_| {
-                let (visitor, stop) = (shop.visitor.clone(), stop.clone());
+                let (visitor, stop, arrived) = (shop.visitor.clone(), stop.clone(), arrived.clone());
                 tokio::spawn(async move {
                     let (mut old, mut new) = (0, 0);
                     while !stop.load(Ordering::Relaxed) {
@@ -338,6 +338,9 @@ async fn readers_see_the_old_site_or_the_new_one_and_nothing_between() {
                                 && page.text.ends_with("</html>\n") | page.text.ends_with("</html>")
                         );
                         assert!(is_new || new == 0, "never back to the old site");
+                        if is_new && new == 0 {
+                            arrived.fetch_add(1, Ordering::Relaxed);
+                        }
                         (old, new) = (old + i32::from(is_old), new + i32::from(is_new));
                         // A browser asks for the style sheet a moment later; the site may have switched by then.
                         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -356,7 +359,8 @@ async fn readers_see_the_old_site_or_the_new_one_and_nothing_between() {
         client.put(&words, json!({"content": {"html": "<p>New words</p>"}})).await.expect(200);
         client.put(&shop.path, json!({"name": "New title"})).await.expect(200);
         shop.deploy().await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let everybody = async || (arrived.load(Ordering::Relaxed) == readers.len()).then_some(());
+        assert!(eventually(PATIENCE, everybody).await.is_some(), "every reader comes to see the new site");
         stop.store(true, Ordering::Relaxed);
         for reader in readers {
             let (old, new) = reader.await.unwrap();
