@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
-use crate::process::{run, text};
+use crate::process::{Person, Server, run, text};
 
 #[test]
 fn a_wrong_setting_is_one_line_and_exit_code_2() {
@@ -105,4 +106,27 @@ fn unknown_commands_are_refused() {
     let output = run(folder.path(), &[], &["fly"]);
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""));
     assert!(text(&output.stderr).contains("fly"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_makes_the_first_super_admin() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = |password: &str| {
+        let settings = [("PORTICO_ADMIN_PASSWORD", password)];
+        run(folder.path(), &settings, &["admin", "create", "--email", "root@example.com"])
+    };
+    let refused = create("short");
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stdout));
+    assert!(text(&refused.stderr).contains("at least 8 characters"), "{}", text(&refused.stderr));
+    let created = create("Correct-Horse-7");
+    assert_eq!(created.status.code(), Some(0), "{}", text(&created.stderr));
+    assert!(!text(&created.stdout).contains("Correct-Horse-7"), "a given password is not printed");
+    assert_eq!(create("Other-Horse-8").status.code(), Some(0), "again keeps the account and its password");
+
+    let server = Server::start(folder.path(), &[]).await;
+    let visitor = Person::visitor(&server);
+    let sign_in = json!({"email": "root@example.com", "password": "Correct-Horse-7"});
+    let (status, tokens) = visitor.call(Method::POST, "/api/v1/auth/login", Some(sign_in)).await.unwrap();
+    assert_eq!((status, &tokens["user"]["role"]), (200, &json!("super_admin")), "{tokens}");
+    assert_eq!(tokens["user"]["emailVerified"], true);
 }
