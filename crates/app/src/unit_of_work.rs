@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_billing::ports::BillingRepositories;
 use portico_identity::ports::IdentityRepositories;
-use portico_kernel::{EventReaders, StoreError, Timestamp};
+use portico_kernel::{DeadLetters, EventReaders, StoreError, Timestamp};
 use portico_sites::ports::SiteRepositories;
 use portico_sql::{SqlReader, SqlStore, SqlUnitOfWork};
 use portico_tenancy::ports::TenancyRepositories;
@@ -22,6 +22,9 @@ pub trait Repositories:
 pub trait UnitOfWork: Repositories {
     /// Readers of the event log.
     fn readers<'c>(&'c mut self) -> Box<dyn EventReaders + 'c>;
+
+    /// Dead jobs.
+    fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c>;
 
     /// Makes everything that was written durable, all at once.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
@@ -64,6 +67,10 @@ impl Repositories for SqlUnitOfWork {}
 impl UnitOfWork for SqlUnitOfWork {
     fn readers<'c>(&'c mut self) -> Box<dyn EventReaders + 'c> {
         Self::readers(self)
+    }
+
+    fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c> {
+        Self::dead_letters(self)
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -145,9 +145,15 @@ pub trait WorkQueue: Send + Sync {
     /// The jobs in a state (all for `None`), newest first.
     async fn list(&self, state: Option<JobState>, page: PageRequest) -> Result<Page<Job>, StoreError>;
 
-    /// Queues a dead job again with its attempts back at zero. Answers the job, or `None` when there is no such dead job.
-    async fn replay(&self, id: JobId, now: Timestamp) -> Result<Option<Job>, StoreError>;
-
     /// Figures for metrics.
     async fn figures(&self, now: Timestamp) -> Result<QueueFigures, StoreError>;
+}
+
+/// Dead jobs, inside the open unit of work.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DeadLetters: Send {
+    /// Queues a dead job again with its attempts back at zero, if and only if the unit of work commits. Answers the job, or
+    /// `None` when there is no such dead job. MUST succeed once for a dead job, also under concurrency.
+    async fn replay(&mut self, id: JobId, now: Timestamp) -> Result<Option<Job>, StoreError>;
 }

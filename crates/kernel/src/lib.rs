@@ -22,7 +22,7 @@ pub use env::{Clock, Env, Random};
 pub use error::{Fault, FieldError, Kind, StoreError};
 pub use event::{CommitListener, Event, EventLog, EventReaders, Outbox, Resource};
 pub use id::*;
-pub use job::{Job, JobQueue, JobState, NewJob, WorkQueue};
+pub use job::{DeadLetters, Job, JobQueue, JobState, NewJob, WorkQueue};
 pub use page::{CursorPage, CursorRequest, Page, PageRequest};
 pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
 pub use scope::{Actor, Denied, RequestInfo, Scope};

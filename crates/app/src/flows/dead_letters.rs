@@ -18,9 +18,8 @@ pub async fn list(
 /// Queues a dead job again, with all its attempts. 404 when there is no such dead job.
 pub async fn replay(app: &App, scope: &Scope, id: JobId) -> Result<Job, Problem> {
     scope.require_platform(Permission::PlatformJobs)?;
-    let job = app.jobs.replay(id, app.env.now()).await?.ok_or_else(Problem::not_found)?;
-    app.signals.jobs.notify_one();
     let mut work = app.begin().await?;
+    let job = work.dead_letters().replay(id, app.env.now()).await?.ok_or_else(Problem::not_found)?;
     let event =
         Event::new(&app.env, scope, "job.replayed", id.uuid()).in_tenant(TenantId::PLATFORM).after(&job);
     work.events().append(event).await?;

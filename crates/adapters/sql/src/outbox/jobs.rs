@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Job, JobId, JobQueue, JobState, NewJob, Page, PageRequest, StoreError, TenantId, Timestamp, WorkQueue,
-    job::QueueFigures,
+    DeadLetters, Job, JobId, JobQueue, JobState, NewJob, Page, PageRequest, StoreError, TenantId, Timestamp,
+    WorkQueue, job::QueueFigures,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait,
@@ -94,6 +94,23 @@ impl<C: ConnectionTrait + Send> JobQueue for Jobs<'_, C> {
         row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
         *self.enqueued = true;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send> DeadLetters for Jobs<'_, C> {
+    async fn replay(&mut self, id: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
+        let rows = query(
+            self.connection,
+            "update jobs set state = 'queued', attempts = 0, run_at = $2 where id = $1 and state = 'dead' \
+             returning *",
+            [id.uuid().into(), to_row(now).into()],
+        )
+        .await?;
+        *self.enqueued |= !rows.is_empty();
+        rows.first()
+            .map(|row| row::Model::from_query_result(row, "").map_err(store_error)?.try_into())
+            .transpose()
     }
 }
 
@@ -233,19 +250,6 @@ impl WorkQueue for SqlStore {
             .map_err(store_error)?;
         let jobs = rows.into_iter().map(Job::try_from).collect::<Result<_, _>>()?;
         Ok(Page::new(jobs, page, total))
-    }
-
-    async fn replay(&self, id: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
-        let rows = query(
-            self.writer(),
-            "update jobs set state = 'queued', attempts = 0, run_at = $2 where id = $1 and state = 'dead' \
-             returning *",
-            [id.uuid().into(), to_row(now).into()],
-        )
-        .await?;
-        rows.first()
-            .map(|row| row::Model::from_query_result(row, "").map_err(store_error)?.try_into())
-            .transpose()
     }
 
     async fn figures(&self, now: Timestamp) -> Result<QueueFigures, StoreError> {

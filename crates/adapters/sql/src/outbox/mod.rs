@@ -1,6 +1,6 @@
 //! What every domain writes besides its own tables: events and jobs.
 
-use portico_kernel::{EventLog, JobQueue, Outbox};
+use portico_kernel::{DeadLetters, EventLog, JobQueue, Outbox};
 use sea_orm::ConnectionTrait;
 
 use crate::Repositories;
@@ -15,6 +15,13 @@ impl<C: ConnectionTrait + Send> Outbox for Repositories<C> {
     }
 
     fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
+        Box::new(jobs::Jobs { connection: &self.connection, enqueued: &mut self.written.jobs })
+    }
+}
+
+impl<C: ConnectionTrait + Send> Repositories<C> {
+    /// Dead jobs. Only an open transaction can replay one.
+    pub fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c> {
         Box::new(jobs::Jobs { connection: &self.connection, enqueued: &mut self.written.jobs })
     }
 }

@@ -142,12 +142,19 @@ async fn a_failed_job_comes_again_and_a_released_one_uncounted() {
     .await;
 }
 
+async fn replay(store: &SqlStore, env: &Env, id: JobId) -> Option<Job> {
+    let mut work = store.begin().await.unwrap();
+    let job = work.dead_letters().replay(id, env.now()).await.unwrap();
+    work.commit().await.unwrap();
+    job
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_job_waits_for_staff() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());
         let id = enqueue(store, new_job(&env, "email.welcome")).await;
-        assert_eq!(store.replay(id, env.now()).await.unwrap(), None, "not dead");
+        assert_eq!(replay(store, &env, id).await, None, "not dead");
         claim_one(store, &env, "one").await.unwrap();
         assert!(store.bury("one", id, "no such mailbox").await.unwrap());
         env.clock.advance(Duration::days(1));
@@ -156,9 +163,13 @@ async fn a_dead_job_waits_for_staff() {
         assert_eq!((dead.items[0].id, dead.total), (id, 1));
         assert_eq!(dead.items[0].last_error.as_deref(), Some("no such mailbox"));
 
-        let replayed = store.replay(id, env.now()).await.unwrap().unwrap();
+        // Dropped without a commit, it stays dead.
+        let mut work = store.begin().await.unwrap();
+        assert!(work.dead_letters().replay(id, env.now()).await.unwrap().is_some());
+        drop(work);
+        let replayed = replay(store, &env, id).await.unwrap();
         assert_eq!((replayed.state, replayed.attempts), (JobState::Queued, 0));
-        assert_eq!(store.replay(id, env.now()).await.unwrap(), None);
+        assert_eq!(replay(store, &env, id).await, None);
         assert_eq!(claim_one(store, &env, "one").await.unwrap().attempts, 1);
     })
     .await;
