@@ -16,6 +16,7 @@ mod m20261121_000002_identity;
 mod m20261121_000003_billing;
 mod m20261121_000004_sites;
 mod m20261121_000005_outbox;
+mod m20261121_000006_impersonation;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_billing::Migration),
             Box::new(m20261121_000004_sites::Migration),
             Box::new(m20261121_000005_outbox::Migration),
+            Box::new(m20261121_000006_impersonation::Migration),
         ]
     }
 }

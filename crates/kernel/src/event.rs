@@ -52,6 +52,8 @@ pub struct Event {
     pub actor_kind: ActorKind,
     /// Id of the person or key that did it.
     pub actor_id: Option<Uuid>,
+    /// Who of the operator's people acted as that person, if anybody.
+    pub impersonator_id: Option<Uuid>,
     /// The resource before, in its JSON form; `None` when it was made.
     pub before: Option<Value>,
     /// The resource after, in its JSON form; `None` when it was deleted.
@@ -74,6 +76,7 @@ impl Event {
         let (actor_kind, actor_id) = match scope.actor() {
             Actor::Anonymous => (ActorKind::Anonymous, None),
             Actor::User { id, .. } => (ActorKind::User, Some(id.uuid())),
+            Actor::ApiKey { id } => (ActorKind::ApiKey, Some(id.uuid())),
             Actor::System => (ActorKind::System, None),
         };
         let resource_kind = kind.split_once('.').map_or(kind, |(resource, _)| resource);
@@ -84,6 +87,7 @@ impl Event {
             resource: Resource { kind: resource_kind.into(), id: resource },
             actor_kind,
             actor_id,
+            impersonator_id: scope.impersonator().map(crate::UserId::uuid),
             before: None,
             after: None,
             request_id: scope.request.id.clone(),

@@ -138,6 +138,12 @@ ids! {
     TemplateKind => TemplateId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
+    /// An invitation to become a member of a tenant.
+    InvitationKind => InvitationId;
+    /// A passkey of a user (WebAuthn).
+    PasskeyKind => PasskeyId;
+    /// An account at an OpenID provider, linked to a user.
+    ExternalIdentityKind => ExternalIdentityId;
     /// An entry of the event log.
     EventKind => EventId;
     /// A unit of background work.

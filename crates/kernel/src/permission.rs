@@ -36,15 +36,32 @@ pub enum Permission {
     NavigationRead,
     /// Change the navigation.
     NavigationWrite,
+    /// See who belongs to the tenant.
+    MembersRead,
+    /// Invite people, change their roles, and remove them. Owners are beyond it, see
+    /// [`Permission::TenantTransfer`].
+    MembersWrite,
+    /// Make somebody an owner, and change or remove an owner.
+    TenantTransfer,
+    /// See the API keys and how they are used.
+    ApiKeysRead,
+    /// Make, change, rotate and revoke API keys.
+    ApiKeysWrite,
     /// Platform: see all tenants and everybody's audit trail.
     PlatformAudit,
     /// Platform: list and replay failed background jobs.
     PlatformJobs,
+    /// Platform: see, make, change, suspend and erase users.
+    PlatformUsers,
+    /// Platform: act as a customer, with both written down.
+    PlatformImpersonate,
+    /// Platform: suspend tenants, bring them back, and name their dealers.
+    PlatformTenants,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::TenantRead,
         Self::TenantWrite,
         Self::TenantDelete,
@@ -60,8 +77,16 @@ impl Permission {
         Self::PagesWrite,
         Self::NavigationRead,
         Self::NavigationWrite,
+        Self::MembersRead,
+        Self::MembersWrite,
+        Self::TenantTransfer,
+        Self::ApiKeysRead,
+        Self::ApiKeysWrite,
         Self::PlatformAudit,
         Self::PlatformJobs,
+        Self::PlatformUsers,
+        Self::PlatformImpersonate,
+        Self::PlatformTenants,
     ];
 
     /// The word for it, as in API keys and error texts.
@@ -82,9 +107,39 @@ impl Permission {
             Self::PagesWrite => "pages:write",
             Self::NavigationRead => "navigation:read",
             Self::NavigationWrite => "navigation:write",
+            Self::MembersRead => "members:read",
+            Self::MembersWrite => "members:write",
+            Self::TenantTransfer => "tenant:transfer",
+            Self::ApiKeysRead => "api_keys:read",
+            Self::ApiKeysWrite => "api_keys:write",
             Self::PlatformAudit => "platform:audit",
             Self::PlatformJobs => "platform:jobs",
+            Self::PlatformUsers => "platform:users",
+            Self::PlatformImpersonate => "platform:impersonate",
+            Self::PlatformTenants => "platform:tenants",
         }
+    }
+
+    /// The permission of this word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.as_str() == text)
+    }
+
+    /// Whether an API key may have it. What decides over people, keys and the existence of the tenant, and everything
+    /// platform-wide, stays with people: a stolen key must not be able to make itself another one.
+    pub const fn is_for_keys(self) -> bool {
+        !matches!(
+            self,
+            Self::TenantDelete
+                | Self::TenantTransfer
+                | Self::MembersWrite
+                | Self::ApiKeysWrite
+                | Self::PlatformAudit
+                | Self::PlatformJobs
+                | Self::PlatformUsers
+                | Self::PlatformImpersonate
+                | Self::PlatformTenants
+        )
     }
 }
 
@@ -112,6 +167,21 @@ impl Permissions {
         Self(self.0 | other.0)
     }
 
+    /// What is in both sets.
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether everything in this set is in the other one too.
+    pub const fn is_subset(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// The permissions in the set, in the order of [`Permission::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.into_iter().filter(move |permission| self.contains(*permission))
+    }
+
     /// Whether the permission is in the set.
     pub const fn contains(self, permission: Permission) -> bool {
         self.0 & (1 << permission as u64) != 0
@@ -127,7 +197,7 @@ pub enum TenantRole {
     Viewer,
     /// Edits content and publishes it.
     Editor,
-    /// Creates and deletes sites, changes settings and branding, reads the audit trail.
+    /// Creates and deletes sites, changes settings and branding, manages members and API keys, reads the audit trail.
     Admin,
     /// Everything, deleting the tenant included.
     Owner,
@@ -137,13 +207,27 @@ impl TenantRole {
     /// What the role may do.
     pub const fn permissions(self) -> Permissions {
         use Permission::*;
-        const VIEWER: Permissions =
-            Permissions::of(&[TenantRead, BrandingRead, BillingRead, SitesRead, PagesRead, NavigationRead]);
+        const VIEWER: Permissions = Permissions::of(&[
+            TenantRead,
+            BrandingRead,
+            BillingRead,
+            SitesRead,
+            PagesRead,
+            NavigationRead,
+            MembersRead,
+        ]);
         const EDITOR: Permissions =
             VIEWER.union(Permissions::of(&[SitesWrite, SitesDeploy, PagesWrite, NavigationWrite]));
-        const ADMIN: Permissions =
-            EDITOR.union(Permissions::of(&[TenantWrite, BrandingWrite, AuditRead, SitesDelete]));
-        const OWNER: Permissions = ADMIN.union(Permissions::of(&[TenantDelete]));
+        const ADMIN: Permissions = EDITOR.union(Permissions::of(&[
+            TenantWrite,
+            BrandingWrite,
+            AuditRead,
+            SitesDelete,
+            MembersWrite,
+            ApiKeysRead,
+            ApiKeysWrite,
+        ]));
+        const OWNER: Permissions = ADMIN.union(Permissions::of(&[TenantDelete, TenantTransfer]));
         match self {
             Self::Viewer => VIEWER,
             Self::Editor => EDITOR,
@@ -176,7 +260,8 @@ pub enum PlatformRole {
     /// Acts in the tenants they are a member of.
     #[default]
     Customer,
-    /// Works for the operator: looks after background jobs. Stays inside their own tenants otherwise.
+    /// Works for the operator: looks after background jobs, and helps customers by acting as them. Stays inside their own
+    /// tenants otherwise.
     Staff,
     /// Works for the operator: may cross tenants and do everything.
     SuperAdmin,
@@ -187,7 +272,7 @@ impl PlatformRole {
     pub const fn permissions(self) -> Permissions {
         match self {
             Self::Customer => Permissions::NONE,
-            Self::Staff => Permissions::of(&[Permission::PlatformJobs]),
+            Self::Staff => Permissions::of(&[Permission::PlatformJobs, Permission::PlatformImpersonate]),
             Self::SuperAdmin => Permissions::of(&Permission::ALL),
         }
     }
@@ -231,7 +316,22 @@ mod tests {
     #[test]
     fn no_tenant_role_reaches_the_platform() {
         let owner = TenantRole::Owner.permissions();
-        assert!(!owner.contains(Permission::PlatformAudit));
-        assert!(!owner.contains(Permission::PlatformJobs));
+        assert!(owner.iter().all(|permission| !permission.as_str().starts_with("platform:")));
+    }
+
+    #[test]
+    fn words_are_read_back() {
+        for permission in Permission::ALL {
+            assert_eq!(Permission::parse(permission.as_str()), Some(permission));
+        }
+        assert_eq!(Permission::parse("pages:*"), None);
+    }
+
+    #[test]
+    fn sets_are_compared() {
+        let (viewer, owner) = (TenantRole::Viewer.permissions(), TenantRole::Owner.permissions());
+        assert!(viewer.is_subset(owner) && !owner.is_subset(viewer));
+        assert_eq!(viewer.intersection(owner), viewer);
+        assert_eq!(Permissions::of(&viewer.iter().collect::<Vec<_>>()), viewer);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Fault, Kind, Permission, Permissions, PlatformRole, SessionId, TenantId, UserId};
+use crate::{ApiKeyId, Fault, Kind, Permission, Permissions, PlatformRole, SessionId, TenantId, UserId};
 
 /// Who is behind a request or a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,13 @@ pub enum Actor {
         email_verified: bool,
         /// Platform-wide role.
         role: PlatformRole,
+        /// Who of the operator's people acts as this person, if anybody. Goes into every event.
+        impersonator: Option<UserId>,
+    },
+    /// A program of a tenant.
+    ApiKey {
+        /// Which key.
+        id: ApiKeyId,
     },
     /// Portico itself, for instance a background job.
     System,
@@ -61,6 +68,11 @@ impl Scope {
         Self { actor, tenant, permissions, request }
     }
 
+    /// A program that acts in the tenant of its key with the key's permissions.
+    pub fn api_key(id: ApiKeyId, tenant: TenantId, permissions: Permissions, request: RequestInfo) -> Self {
+        Self { actor: Actor::ApiKey { id }, tenant: Some(tenant), permissions, request }
+    }
+
     /// Portico itself, acting on behalf of an earlier request in `tenant`.
     pub fn system(tenant: Option<TenantId>, request: RequestInfo) -> Self {
         Self { actor: Actor::System, tenant, permissions: Permissions::of(&Permission::ALL), request }
@@ -74,6 +86,11 @@ impl Scope {
     /// The tenant that the caller acts in. Use [`Scope::require`] to get it with a right to do something there.
     pub fn active_tenant(&self) -> Option<TenantId> {
         self.tenant
+    }
+
+    /// What the caller may do in the active tenant.
+    pub fn permissions(&self) -> Permissions {
+        self.permissions
     }
 
     /// Whether the caller has the permission in the active tenant.
@@ -105,8 +122,33 @@ impl Scope {
     pub fn require_user(&self) -> Result<(UserId, SessionId), Denied> {
         match self.actor {
             Actor::User { id, session, .. } => Ok((id, session)),
-            Actor::System => Err(Denied::NotAPerson),
+            Actor::System | Actor::ApiKey { .. } => Err(Denied::NotAPerson),
             Actor::Anonymous => Err(Denied::Unauthenticated),
+        }
+    }
+
+    /// The signed-in person, given that it is really they: for what nobody may do in somebody else's name, such as setting
+    /// a password or making a key.
+    pub fn require_oneself(&self) -> Result<(UserId, SessionId), Denied> {
+        match self.actor {
+            Actor::User { impersonator: Some(_), .. } => Err(Denied::Impersonated),
+            _ => self.require_user(),
+        }
+    }
+
+    /// That nobody acts in somebody else's name. Programs and Portico itself pass.
+    pub fn forbid_impersonation(&self) -> Result<(), Denied> {
+        match self.actor {
+            Actor::User { impersonator: Some(_), .. } => Err(Denied::Impersonated),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who of the operator's people acts as the signed-in person, if anybody.
+    pub fn impersonator(&self) -> Option<UserId> {
+        match self.actor {
+            Actor::User { impersonator, .. } => impersonator,
+            _ => None,
         }
     }
 
@@ -140,6 +182,9 @@ pub enum Denied {
     /// Only a signed-in person can do this.
     #[error("not a person")]
     NotAPerson,
+    /// Only the person themselves can do this, not somebody who acts as them.
+    #[error("impersonated")]
+    Impersonated,
 }
 
 impl Fault for Denied {
@@ -156,6 +201,7 @@ impl Fault for Denied {
             Self::Forbidden(_) => "forbidden",
             Self::EmailUnverified => "email_unverified",
             Self::NotAPerson => "person_required",
+            Self::Impersonated => "impersonated",
         }
     }
 
@@ -167,6 +213,7 @@ impl Fault for Denied {
             }
             Self::EmailUnverified => "Verify your email address first; we can send the message again.".into(),
             Self::NotAPerson => "Only a signed-in person can do this.".into(),
+            Self::Impersonated => "Nobody can do this in somebody else's name.".into(),
         }
     }
 }

@@ -101,6 +101,7 @@ impl TemplateMailer {
                 ("password_reset", self.link("reset-password", Some(token)))
             }
             AccountMail::PasswordChanged => ("password_changed", self.link("", None)),
+            _ => ("password_changed", self.link("", None)),
         };
         let language = language_of(&to.language);
         let context = context! {

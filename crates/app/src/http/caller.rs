@@ -144,6 +144,7 @@ async fn resolve(
         session: claims.session,
         email_verified: state.email_verified,
         role: state.role,
+        impersonator: state.impersonator,
     };
     Ok(Scope::user(actor, tenant, permissions, context::current().info))
 }

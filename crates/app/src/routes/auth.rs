@@ -14,7 +14,7 @@ use portico_identity::{
     account::Registration,
     ports::Credential,
     recovery::{ChangePassword, ForgotPassword, ResetPassword},
-    session::{Refresh, Refreshed, SignOut, SignedIn, Tokens},
+    session::{Refresh, Refreshed, SignInStep, SignOut, SignedIn, Tokens},
     sign_in::{self, SignIn},
     verification::{ResendVerification, VerifyEmail},
 };
@@ -121,9 +121,17 @@ async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<H
     };
     let lifetimes = app.session_lifetimes();
     let mut work = app.begin().await?;
-    let signed_in = Sessions::new(&mut *work, &visitor.0, &app.env, lifetimes).sign_in(&verified).await?;
+    let step = Sessions::new(&mut *work, &visitor.0, &app.env, lifetimes).sign_in(&verified).await?;
     work.commit().await?;
-    answer(&app, signed_in)
+    answer_step(&app, step)
+}
+
+/// The tokens, or what is needed before there are any.
+fn answer_step(app: &App, step: SignInStep) -> Result<HttpResponse, Problem> {
+    match step {
+        SignInStep::Complete(signed_in) => answer(app, *signed_in),
+        SignInStep::SecondFactor(_) => Err(Problem::unauthenticated()),
+    }
 }
 
 /// Records a failed sign-in without keeping the answer waiting.

@@ -22,8 +22,12 @@ enum Rule {
     Everybody,
     /// Whoever is signed in.
     SignedIn,
-    /// Members of the tenant with this role or a higher one.
+    /// Whoever is signed in, and nobody who acts in their name.
+    Oneself,
+    /// Members of the tenant with this role or a higher one, and keys of the tenant that have the permission.
     AnyMember(TenantRole),
+    /// The same, but no key has the permission.
+    MemberInPerson(TenantRole),
     /// The same, given that their address is proven.
     VerifiedMember(TenantRole),
     /// People with this role on the platform or a higher one.
@@ -33,7 +37,6 @@ enum Rule {
 const VIEWER: Rule = AnyMember(TenantRole::Viewer);
 const EDITOR: Rule = AnyMember(TenantRole::Editor);
 const ADMIN: Rule = AnyMember(TenantRole::Admin);
-const OWNER: Rule = AnyMember(TenantRole::Owner);
 const VERIFIED_EDITOR: Rule = VerifiedMember(TenantRole::Editor);
 const STAFF: Rule = Rule::Platform(PlatformRole::Staff);
 const SUPER_ADMIN: Rule = Rule::Platform(PlatformRole::SuperAdmin);
@@ -52,7 +55,7 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("POST", "/api/v1/auth/forgot-password", Everybody),
     ("POST", "/api/v1/auth/reset-password", Everybody),
     ("POST", "/api/v1/auth/logout", SignedIn),
-    ("POST", "/api/v1/auth/change-password", SignedIn),
+    ("POST", "/api/v1/auth/change-password", Rule::Oneself),
     ("GET", "/api/v1/auth/sessions", SignedIn),
     ("DELETE", "/api/v1/auth/sessions/{sessionId}", SignedIn),
     ("GET", "/api/v1/profile", SignedIn),
@@ -61,7 +64,7 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("POST", "/api/v1/tenants", SignedIn),
     ("GET", "/api/v1/tenants/{tenantId}", VIEWER),
     ("PUT", "/api/v1/tenants/{tenantId}", ADMIN),
-    ("DELETE", "/api/v1/tenants/{tenantId}", OWNER),
+    ("DELETE", "/api/v1/tenants/{tenantId}", Rule::MemberInPerson(TenantRole::Owner)),
     ("GET", "/api/v1/tenants/{tenantId}/branding", VIEWER),
     ("PUT", "/api/v1/tenants/{tenantId}/branding", ADMIN),
     ("DELETE", "/api/v1/tenants/{tenantId}/branding", ADMIN),
@@ -171,11 +174,11 @@ fn expected(rule: Rule, kind: Kind) -> Outcome {
     match rule {
         Everybody => Outcome::Allowed,
         _ if !kind.is_signed_in() => Outcome::Status(401),
-        SignedIn => Outcome::Allowed,
+        SignedIn | Rule::Oneself => Outcome::Allowed,
         Rule::Platform(least) => when(kind.platform_role() >= least),
         _ if kind == Kind::SuperAdmin => Outcome::Allowed,
         VerifiedMember(_) if kind == Kind::UnverifiedOwner => Outcome::Status(403),
-        AnyMember(least) | VerifiedMember(least) => match kind.role() {
+        AnyMember(least) | Rule::MemberInPerson(least) | VerifiedMember(least) => match kind.role() {
             Some(role) => when(role >= least),
             None => Outcome::Status(404),
         },
@@ -416,7 +419,7 @@ async fn check(
     });
     let body = body(server, fixture, &callers.spare, (method, template), number).await;
     let mut client = person.client.clone();
-    if matches!(rule, AnyMember(_) | VerifiedMember(_)) && !template.contains("{tenantId}") {
+    if matches!(rule, AnyMember(_) | Rule::MemberInPerson(_) | VerifiedMember(_)) && !template.contains("{tenantId}") {
         client = client.with("x-tenant-id", &fixture.ids["tenantId"]);
     }
     let answer = call(&client, method, &path, body.as_ref()).await;
@@ -652,7 +655,7 @@ async fn a_tenant_that_never_was_is_not_found_by_a_super_admin() {
         let client = super_admin.client.with("x-tenant-id", &nowhere);
         let mut failures = Vec::new();
         for (number, (method, template, rule)) in RULES.iter().enumerate() {
-            if matches!(rule, AnyMember(_) | VerifiedMember(_)) {
+            if matches!(rule, AnyMember(_) | Rule::MemberInPerson(_) | VerifiedMember(_)) {
                 let body = body(server, &fixture, &fixture.owner, (method, template), number).await;
                 let path = fixture.path(&template.replace("{tenantId}", &nowhere));
                 let answer = call(&client, method, &path, body.as_ref()).await;

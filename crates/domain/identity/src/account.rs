@@ -6,6 +6,7 @@ use portico_kernel::{
 };
 use secrecy::SecretString;
 use serde::Deserialize;
+use time::Duration;
 
 use crate::{
     IdentityError,
@@ -16,6 +17,9 @@ use crate::{
     session::audit_tenant,
     user::{EmailAddress, User, UserStatus},
 };
+
+/// How long a proof of identity is good for changes to what proves it.
+pub const FRESH: Duration = Duration::minutes(10);
 
 /// The use cases of accounts, over one unit of work.
 ///
@@ -158,6 +162,18 @@ impl<'a> Accounts<'a> {
     pub async fn recipient(&mut self, user: UserId) -> Result<Option<Recipient>, IdentityError> {
         let user = self.repositories.users().find(user).await?;
         Ok(user.filter(|user| user.status == UserStatus::Active).map(|user| Recipient::of(&user)))
+    }
+
+    /// The signed-in person, given that they proved who they are within [`FRESH`]: for changes by which a stolen session
+    /// could take the account over. Errors: [`IdentityError::ReauthenticationRequired`]; [`Denied::Impersonated`].
+    pub async fn require_fresh(&mut self) -> Result<User, IdentityError> {
+        let (id, session) = self.scope.require_oneself()?;
+        let session = self.repositories.sessions().find(session).await?;
+        let session = session.filter(|session| session.user == id).ok_or(Denied::Unauthenticated)?;
+        if self.env.now() - session.authenticated_at > FRESH {
+            return Err(IdentityError::ReauthenticationRequired);
+        }
+        self.caller().await
     }
 
     /// The user behind a signed-in request.

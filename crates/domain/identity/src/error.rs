@@ -13,6 +13,9 @@ pub enum IdentityError {
     /// The input breaks rules.
     #[error("invalid input: {0:?}")]
     Invalid(Vec<FieldError>),
+    /// The person has to prove again who they are: the last time is too long ago for what they want to do.
+    #[error("reauthentication required")]
+    ReauthenticationRequired,
     /// Address and password do not go together. Never tells which of the two is wrong.
     #[error("wrong address or password")]
     InvalidCredentials,
@@ -48,7 +51,7 @@ impl Fault for IdentityError {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
             Self::InvalidCredentials | Self::InvalidRefreshToken => Kind::Unauthenticated,
-            Self::AccountSuspended => Kind::Forbidden,
+            Self::AccountSuspended | Self::ReauthenticationRequired => Kind::Forbidden,
             Self::InvalidToken => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
             Self::PreconditionFailed => Kind::PreconditionFailed,
@@ -62,6 +65,7 @@ impl Fault for IdentityError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
+            Self::ReauthenticationRequired => "reauthentication_required",
             Self::InvalidCredentials => "invalid_credentials",
             Self::AccountSuspended => "account_suspended",
             Self::InvalidRefreshToken => "invalid_refresh_token",
@@ -78,6 +82,9 @@ impl Fault for IdentityError {
         match self {
             Self::Denied(denied) => denied.detail(),
             Self::Invalid(_) => "Some fields are not valid.".into(),
+            Self::ReauthenticationRequired => {
+                "Prove again who you are (POST /api/v1/auth/reauthenticate), then repeat this.".into()
+            }
             Self::InvalidCredentials => "The email address or the password is wrong.".into(),
             Self::AccountSuspended => "This account is suspended. Contact support.".into(),
             Self::InvalidRefreshToken => "The refresh token is not valid any more. Sign in again.".into(),

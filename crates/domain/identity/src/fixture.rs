@@ -113,8 +113,13 @@ impl Store {
     }
 
     pub fn signed_in_with(&self, user: &User, session: SessionId) -> Scope {
-        let actor =
-            Actor::User { id: user.id, session, email_verified: user.email_verified, role: user.role };
+        let actor = Actor::User {
+            id: user.id,
+            session,
+            email_verified: user.email_verified,
+            role: user.role,
+            impersonator: None,
+        };
         Scope::user(actor, Some(self.tenant), Permissions::NONE, RequestInfo::default())
     }
 
@@ -131,6 +136,8 @@ impl Store {
             last_used_at: now,
             expires_at: now + Duration::days(7),
             active_tenant: Some(self.tenant),
+            authenticated_at: now,
+            impersonator: None,
             ended_at: None,
         };
         self.state.sessions.push(session.clone());

@@ -1,5 +1,7 @@
 //! The messages that identity sends.
 
+use portico_kernel::{TenantRole, Timestamp};
+
 use crate::user::{EmailAddress, User};
 
 /// Who gets a message.
@@ -39,4 +41,139 @@ pub enum AccountMail {
     },
     /// Tells that the password was changed.
     PasswordChanged,
+    /// Asks the reader of a new address to confirm it. Carries the secret of the link.
+    EmailChange {
+        /// Goes into the link as `?token=`.
+        token: String,
+    },
+    /// Tells the old address that the account has another one now.
+    EmailChanged {
+        /// The new address, shortened so that the old mailbox does not learn it: `a…@example.com`.
+        masked: String,
+    },
+    /// Tells of a sign-in from a device that the account was not used on before.
+    NewDevice {
+        /// `User-Agent`, as far as known.
+        device: Option<String>,
+        /// Address of the client.
+        address: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Tells that a way of signing in was added or taken away.
+    SecondFactorChanged {
+        /// What happened.
+        change: FactorChange,
+    },
+    /// Tells that an account elsewhere can sign in to this one now.
+    IdentityLinked {
+        /// Name of the provider.
+        provider: String,
+    },
+    /// Invites somebody to become a member of a tenant. Carries the secret of the link.
+    Invitation {
+        /// Name of the tenant.
+        tenant: String,
+        /// Name of whoever invites.
+        inviter: String,
+        /// As what.
+        role: TenantRole,
+        /// Goes into the link as `?token=`.
+        token: String,
+        /// Not after.
+        expires_at: Timestamp,
+    },
+    /// Tells the owners of a tenant about the use of an API key.
+    ApiKeyNotice {
+        /// Name of the tenant.
+        tenant: String,
+        /// Name of the key.
+        key: String,
+        /// What happened.
+        notice: KeyNotice,
+    },
+    /// Tells the owners of a tenant what becomes of it.
+    TenantNotice {
+        /// Name of the tenant.
+        tenant: String,
+        /// What becomes of it.
+        notice: TenantNotice,
+    },
+    /// Tells that the account was suspended, deleted, or is back.
+    AccountNotice {
+        /// What happened.
+        notice: AccountNotice,
+    },
+}
+
+/// What changed about the second factors of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactorChange {
+    /// An authenticator app was added.
+    TotpAdded,
+    /// The authenticator app was removed.
+    TotpRemoved,
+    /// A passkey was added.
+    PasskeyAdded,
+    /// A passkey was removed.
+    PasskeyRemoved,
+    /// A recovery code was used.
+    RecoveryCodeUsed,
+    /// New recovery codes were made.
+    RecoveryCodesRenewed,
+    /// The operator removed every second factor.
+    Reset,
+}
+
+/// What happened around an API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyNotice {
+    /// It was made.
+    Created,
+    /// It was used from an address that it was not used from before.
+    NewAddress {
+        /// The address.
+        address: String,
+    },
+    /// Many calls with it were refused within minutes.
+    Refusals {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// What becomes of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantNotice {
+    /// Suspended by the operator.
+    Suspended,
+    /// In use again.
+    Reinstated,
+    /// Will be deleted at a time, until which an owner can take that back.
+    DeletionScheduled {
+        /// When.
+        at: Timestamp,
+    },
+    /// The receiver is an owner now.
+    OwnershipReceived,
+}
+
+/// What happened to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountNotice {
+    /// Suspended by the operator.
+    Suspended,
+    /// In use again.
+    Reinstated,
+    /// Deleted.
+    Deleted,
+}
+
+/// How a message looks: that of the tenant it speaks for, or the product's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailBrand {
+    /// Name of the tenant; the product's own where absent.
+    pub name: Option<String>,
+    /// Colour of buttons and headings, `#rrggbb`; the product's own where absent.
+    pub primary: Option<String>,
 }

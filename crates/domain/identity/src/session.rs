@@ -38,6 +38,10 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// The tenant that its access tokens act in.
     pub active_tenant: Option<TenantId>,
+    /// When the person last proved who they are, with every factor they have; a refresh does not count.
+    pub authenticated_at: Timestamp,
+    /// Who of the operator's people acts through it, if anybody. Such a session cannot be refreshed.
+    pub impersonator: Option<UserId>,
     /// Ended by logging out, a password change, reuse of a token, or staff.
     pub ended_at: Option<Timestamp>,
 }
@@ -51,6 +55,8 @@ pub struct CallerState {
     pub email_verified: bool,
     /// Platform-wide role.
     pub role: PlatformRole,
+    /// Who of the operator's people acts through the session, if anybody.
+    pub impersonator: Option<UserId>,
     /// When the session ends by itself.
     pub expires_at: Timestamp,
     /// The tenant asked about and the caller's role in it; `None` when not a member or the tenant is not active.
@@ -203,6 +209,15 @@ pub struct SignedIn {
     pub user: User,
 }
 
+/// What became of a first factor (a password, an OpenID provider) that was right.
+#[derive(Debug)]
+pub enum SignInStep {
+    /// Signed in.
+    Complete(Box<SignedIn>),
+    /// The account has a second factor, which is asked for next.
+    SecondFactor(UserId),
+}
+
 /// What became of a refresh. Both have to be committed.
 #[derive(Debug)]
 pub enum Refreshed {
@@ -259,7 +274,7 @@ impl<'a> Sessions<'a> {
     /// Begins a session, in the user's default tenant, for a credential whose password was verified before this unit
     /// of work. Errors: [`IdentityError::AccountSuspended`]; [`IdentityError::InvalidCredentials`] when the password
     /// was changed meanwhile.
-    pub async fn sign_in(&mut self, verified: &Credential) -> Result<SignedIn, IdentityError> {
+    pub async fn sign_in(&mut self, verified: &Credential) -> Result<SignInStep, IdentityError> {
         let now = self.env.now();
         // Writing first takes the row's lock: a password reset that runs at the same time is then either seen below,
         // or waits for this unit of work and ends the session that begins here.
@@ -268,13 +283,24 @@ impl<'a> Sessions<'a> {
         let Some(credential) = credential.filter(|current| current.password == verified.password) else {
             return Err(IdentityError::InvalidCredentials);
         };
-        let mut user = credential.user;
+        self.after_first_factor(credential.user).await
+    }
+
+    /// Begins a session for a user who has proven the first factor, unless a second one is needed. The user's row is
+    /// locked (`touch_login`), and read after that. Errors: [`IdentityError::AccountSuspended`],
+    /// [`IdentityError::InvalidCredentials`] for a deleted account.
+    pub async fn after_first_factor(&mut self, user: User) -> Result<SignInStep, IdentityError> {
+        Ok(SignInStep::Complete(Box::new(self.complete(user).await?)))
+    }
+
+    /// Begins a session for a user who has proven every factor. Errors as in [`Sessions::after_first_factor`].
+    pub async fn complete(&mut self, mut user: User) -> Result<SignedIn, IdentityError> {
         match user.status {
             UserStatus::Active => {}
             UserStatus::Suspended => return Err(IdentityError::AccountSuspended),
             UserStatus::Deleted => return Err(IdentityError::InvalidCredentials),
         }
-        user.last_login_at = Some(now);
+        user.last_login_at = Some(self.env.now());
         let tenant = self.repositories.users().default_tenant(user.id).await?;
         Ok(SignedIn { session: self.insert(user.id, tenant).await?, user })
     }
@@ -292,6 +318,8 @@ impl<'a> Sessions<'a> {
             last_used_at: now,
             expires_at: now + self.lifetimes.refresh_token,
             active_tenant: tenant,
+            authenticated_at: now,
+            impersonator: None,
             ended_at: None,
         };
         self.repositories.sessions().insert(&session).await?;
@@ -314,6 +342,9 @@ impl<'a> Sessions<'a> {
         let now = self.env.now();
         let (id, generation) = issuer.read_refresh_token(token).ok_or(IdentityError::InvalidRefreshToken)?;
         let session = self.running(id, now).await?;
+        if session.impersonator.is_some() {
+            return Err(IdentityError::InvalidRefreshToken);
+        }
         let user = self.repositories.users().find(session.user).await?;
         let user = user
             .filter(|user| user.status == UserStatus::Active)

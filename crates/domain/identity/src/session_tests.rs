@@ -22,8 +22,9 @@ async fn signing_in_starts_a_session_in_the_default_tenant() {
     let mut store = Store::default();
     let user = store.user("ada@example.com", true);
     let (scope, env, verified) = (store.anonymous(), store.env(), store.credential(user.id));
-    let SignedIn { session, user: signed_in } =
-        Sessions::new(&mut store, &scope, &env, lifetimes()).sign_in(&verified).await.unwrap();
+    let step = Sessions::new(&mut store, &scope, &env, lifetimes()).sign_in(&verified).await.unwrap();
+    let SignInStep::Complete(signed_in) = step else { panic!("{step:?}") };
+    let SignedIn { session, user: signed_in } = *signed_in;
     assert_eq!(session.active_tenant, Some(store.tenant()));
     assert_eq!(session.user_agent.as_deref(), Some("Browser"));
     assert_eq!(signed_in.last_login_at, Some(env.now()));

@@ -417,8 +417,13 @@ pub(crate) fn member(role: TenantRole) -> Scope {
 /// Somebody with these permissions.
 pub(crate) fn user(tenant: Option<TenantId>, permissions: Permissions, email_verified: bool) -> Scope {
     let env = env();
-    let actor =
-        Actor::User { id: env.new_id(), session: env.new_id(), email_verified, role: PlatformRole::Customer };
+    let actor = Actor::User {
+        id: env.new_id(),
+        session: env.new_id(),
+        email_verified,
+        role: PlatformRole::Customer,
+        impersonator: None,
+    };
     let request = RequestInfo { id: "request-1".to_owned(), ..RequestInfo::default() };
     Scope::user(actor, tenant, permissions, request)
 }

@@ -44,7 +44,7 @@ pub fn user() -> UserId {
 
 fn scope(tenant: TenantId, role: PlatformRole, permissions: Permissions) -> Scope {
     let session = Id::from_uuid(user().uuid());
-    let actor = Actor::User { id: user(), session, email_verified: true, role };
+    let actor = Actor::User { id: user(), session, email_verified: true, role, impersonator: None };
     Scope::user(actor, Some(tenant), permissions, RequestInfo::default())
 }
 

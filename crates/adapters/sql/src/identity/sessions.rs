@@ -36,6 +36,8 @@ pub(crate) mod row {
         pub last_used_at: TimeDateTime,
         pub expires_at: TimeDateTime,
         pub active_tenant_id: Option<Uuid>,
+        pub authenticated_at: TimeDateTime,
+        pub impersonator_id: Option<Uuid>,
         pub ended_at: Option<TimeDateTime>,
     }
 
@@ -58,6 +60,8 @@ impl From<row::Model> for Session {
             last_used_at: from_row(row.last_used_at),
             expires_at: from_row(row.expires_at),
             active_tenant: row.active_tenant_id.map(TenantId::from_uuid),
+            authenticated_at: from_row(row.authenticated_at),
+            impersonator: row.impersonator_id.map(UserId::from_uuid),
             ended_at: row.ended_at.map(from_row),
         }
     }
@@ -69,6 +73,7 @@ struct CallerRow {
     user_id: Uuid,
     email_verified: bool,
     role: String,
+    impersonator_id: Option<Uuid>,
     expires_at: PrimitiveDateTime,
     tenant_id: Option<Uuid>,
     tenant_role: Option<String>,
@@ -89,6 +94,7 @@ impl TryFrom<CallerRow> for CallerState {
             user: UserId::from_uuid(row.user_id),
             email_verified: row.email_verified,
             role: PlatformRole::parse(&row.role).ok_or_else(|| unreadable("users.role", &row.role))?,
+            impersonator: row.impersonator_id.map(UserId::from_uuid),
             expires_at: from_row(row.expires_at),
             membership,
         })
@@ -114,6 +120,8 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
             last_used_at: Set(to_row(session.last_used_at)),
             expires_at: Set(to_row(session.expires_at)),
             active_tenant_id: Set(session.active_tenant.map(TenantId::uuid)),
+            authenticated_at: Set(to_row(session.authenticated_at)),
+            impersonator_id: Set(session.impersonator.map(UserId::uuid)),
             ended_at: Set(session.ended_at.map(to_row)),
         };
         row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
@@ -191,12 +199,14 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
     ) -> Result<Option<CallerState>, StoreError> {
         let rows = query(
             self.connection,
-            "select u.id as user_id, u.email_verified, u.role, s.expires_at, t.id as tenant_id, m.role as tenant_role \
+            "select u.id as user_id, u.email_verified, u.role, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role \
              from sessions s \
              join users u on u.id = s.user_id \
              left join memberships m on m.tenant_id = $2 and m.user_id = u.id \
              left join tenants t on t.id = m.tenant_id and t.status = 'active' \
-             where s.id = $1 and s.ended_at is null and s.expires_at > $3 and u.status = 'active'",
+             where s.id = $1 and s.ended_at is null and s.expires_at > $3 and u.status = 'active' \
+             and (s.impersonator_id is null or exists (select 1 from users i where i.id = s.impersonator_id \
+                  and i.status = 'active' and i.role <> 'customer'))",
             [id.uuid().into(), tenant.map(TenantId::uuid).into(), to_row(now).into()],
         )
         .await?;

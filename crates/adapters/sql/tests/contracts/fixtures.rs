@@ -61,6 +61,8 @@ pub fn session(env: &Env, user: UserId, tenant: Option<TenantId>) -> Session {
         last_used_at: env.now(),
         expires_at: env.now() + Duration::days(7),
         active_tenant: tenant,
+        authenticated_at: env.now(),
+        impersonator: None,
         ended_at: None,
     }
 }
