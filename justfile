@@ -38,3 +38,7 @@ openapi:
 # Measure beside bare actix routes, on a private Postgres
 bench *ARGUMENTS:
     scripts/with-postgres cargo run --release -p portico-bench -- {{ARGUMENTS}}
+
+# Whether known and unknown addresses can be told apart by time, on a server of its own
+timing *ARGUMENTS:
+    cargo build --release -p portico && cargo run --release -p portico-bench -- timing {{ARGUMENTS}}

@@ -17,6 +17,15 @@ mod m20261121_000003_billing;
 mod m20261121_000004_sites;
 mod m20261121_000005_outbox;
 mod m20261121_000006_impersonation;
+mod m20261121_000007_api_keys;
+mod m20261121_000008_external_identities;
+mod m20261121_000009_second_factors;
+mod m20261121_000010_users;
+mod m20261121_000011_tenants;
+mod m20261121_000012_audit;
+mod m20261121_000013_email_changes;
+mod m20261121_000014_guards;
+mod m20261121_000015_sweeps;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -31,6 +40,15 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_sites::Migration),
             Box::new(m20261121_000005_outbox::Migration),
             Box::new(m20261121_000006_impersonation::Migration),
+            Box::new(m20261121_000007_api_keys::Migration),
+            Box::new(m20261121_000008_external_identities::Migration),
+            Box::new(m20261121_000009_second_factors::Migration),
+            Box::new(m20261121_000010_users::Migration),
+            Box::new(m20261121_000011_tenants::Migration),
+            Box::new(m20261121_000012_audit::Migration),
+            Box::new(m20261121_000013_email_changes::Migration),
+            Box::new(m20261121_000014_guards::Migration),
+            Box::new(m20261121_000015_sweeps::Migration),
         ]
     }
 }

@@ -3,6 +3,8 @@
 pub mod callers;
 pub mod flows;
 pub mod http;
+pub mod key_usage;
+pub mod keys;
 pub mod routes;
 pub mod server;
 pub mod settings;
@@ -10,5 +12,6 @@ pub mod signals;
 pub mod startup;
 pub mod state;
 pub mod telemetry;
+pub mod throttle;
 pub mod unit_of_work;
 pub mod worker;

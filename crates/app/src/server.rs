@@ -138,6 +138,7 @@ fn cors(origins: &[String]) -> Cors {
             "if-match",
             "if-none-match",
             "x-api-key",
+            "x-device-id",
             "x-request-id",
             "x-tenant-id",
         ])
@@ -145,6 +146,7 @@ fn cors(origins: &[String]) -> Cors {
             "etag",
             "location",
             "retry-after",
+            "x-device-id",
             "x-ratelimit-limit",
             "x-ratelimit-remaining",
             "x-ratelimit-reset",

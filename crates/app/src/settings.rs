@@ -1,6 +1,11 @@
 //! Settings: defaults, then `portico.toml`, then `PORTICO__SECTION__KEY` from the environment.
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use config::{Config, Environment, File, FileFormat};
@@ -45,8 +50,16 @@ pub struct Settings {
     pub email: Email,
     /// Tokens and passwords.
     pub security: Security,
+    /// Sign-in from elsewhere: OpenID Connect providers by the name that they have in paths.
+    pub oidc: BTreeMap<String, OidcProvider>,
+    /// Calls to servers that somebody else chose.
+    pub outbound: Outbound,
     /// Published sites.
     pub sites: Sites,
+    /// Tenants.
+    pub tenancy: Tenancy,
+    /// Audit trail.
+    pub audit: Audit,
     /// Background jobs.
     pub worker: Worker,
 }
@@ -102,6 +115,8 @@ pub struct RateLimit {
     pub per_address: u32,
     /// For each signed-in user.
     pub per_user: u32,
+    /// For each API key that has no limit of its own.
+    pub per_key: u32,
     /// For each address on routes that guess at secrets, send mail, or cost money.
     pub sensitive: u32,
 }
@@ -138,10 +153,77 @@ pub struct Security {
     pub refresh_token_ttl: Duration,
     /// Fewest characters of a password.
     pub password_min_length: usize,
+    /// Whether a password needs an upper-case letter.
+    pub password_uppercase: bool,
+    /// Whether a password needs a lower-case letter.
+    pub password_lowercase: bool,
+    /// Whether a password needs a digit.
+    pub password_digit: bool,
+    /// Whether a password needs a character that is neither letter nor digit.
+    pub password_special: bool,
+    /// How hard to guess a password must be: the score of zxcvbn, 0 (anything) to 4.
+    pub password_min_score: u8,
+    /// How many wrong guesses at credentials are too many.
+    pub throttle: Throttle,
+    /// Domain that passkeys belong to (WebAuthn relying party); all front ends must be there or below it. Default: the host of
+    /// `server.public_url`, or `localhost` where that is an address.
+    pub webauthn_rp_id: Option<String>,
+    /// Origins of front ends that passkeys are used on. Default: that of `server.public_url`.
+    #[serde(deserialize_with = "list")]
+    pub webauthn_origins: Vec<Url>,
     /// Memory of one password hashing, in KiB.
     pub argon2_memory_kib: u32,
     /// Passes of one password hashing.
     pub argon2_passes: u32,
+}
+
+/// How many wrong guesses at credentials are too many. There is no switch: a load test that needs it sets high numbers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Throttle {
+    /// How long a failure counts.
+    #[serde(deserialize_with = "duration")]
+    pub window: Duration,
+    /// Failures with one account from one network, or one known device, before the pauses begin.
+    pub per_pair: u32,
+    /// Failures from one network with any accounts.
+    pub per_network: u32,
+    /// Failures with one account from anywhere, after which only known devices and networks may go on.
+    pub per_account: u32,
+    /// The first pause. Each further failure doubles it.
+    #[serde(deserialize_with = "duration")]
+    pub first_pause: Duration,
+    /// The longest pause.
+    #[serde(deserialize_with = "duration")]
+    pub longest_pause: Duration,
+}
+
+/// An OpenID Connect provider.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcProvider {
+    /// Issuer identifier, exactly as the provider writes it; the discovery document is below it.
+    pub issuer: String,
+    /// Who we are there.
+    pub client_id: String,
+    /// What proves it.
+    pub client_secret: SecretString,
+    /// Name on a button. Default: the name of the provider.
+    pub display_name: Option<String>,
+    /// What to ask for besides `openid`.
+    #[serde(deserialize_with = "list", default = "default_scopes")]
+    pub scopes: Vec<String>,
+    /// Page that the provider sends the browser back to. Default: `{server.public_url}/auth/callback`.
+    pub redirect_uri: Option<Url>,
+}
+
+/// Calls to servers that somebody else chose.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outbound {
+    /// Networks that may be called although they are not public, also without encryption. Default: none.
+    #[serde(deserialize_with = "list")]
+    pub allow_networks: Vec<IpNet>,
 }
 
 /// Published sites.
@@ -150,6 +232,26 @@ pub struct Security {
 pub struct Sites {
     /// A site answers at `{subdomain}.{domain}`.
     pub domain: String,
+}
+
+/// Tenants.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tenancy {
+    /// Most tenants that one person may own.
+    pub max_owned_tenants: u64,
+    /// Time between asking for a tenant's deletion and the deletion; 0s deletes at once.
+    #[serde(deserialize_with = "duration")]
+    pub deletion_grace: Duration,
+}
+
+/// Audit trail.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// How long entries are kept, where the tenant does not say; 0s keeps them for ever.
+    #[serde(deserialize_with = "duration")]
+    pub retention: Duration,
 }
 
 /// Background jobs.
@@ -179,7 +281,11 @@ impl Default for Settings {
             storage: Storage::default(),
             email: Email::default(),
             security: Security::default(),
+            oidc: BTreeMap::new(),
+            outbound: Outbound::default(),
             sites: Sites::default(),
+            tenancy: Tenancy::default(),
+            audit: Audit::default(),
             worker: Worker::default(),
         }
     }
@@ -199,7 +305,7 @@ impl Default for Server {
 }
 impl Default for RateLimit {
     fn default() -> Self {
-        Self { enabled: true, per_address: 100, per_user: 100, sensitive: 10 }
+        Self { enabled: true, per_address: 100, per_user: 100, per_key: 600, sensitive: 10 }
     }
 }
 impl Default for Email {
@@ -214,14 +320,76 @@ impl Default for Security {
             access_token_ttl: Duration::from_secs(15 * 60),
             refresh_token_ttl: Duration::from_secs(7 * 24 * 3600),
             password_min_length: 8,
+            password_uppercase: true,
+            password_lowercase: true,
+            password_digit: true,
+            password_special: true,
+            password_min_score: 3,
+            throttle: Throttle::default(),
+            webauthn_rp_id: None,
+            webauthn_origins: Vec::new(),
             argon2_memory_kib: 19 * 1024,
             argon2_passes: 2,
         }
     }
 }
+impl Default for Throttle {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(3600),
+            per_pair: 5,
+            per_network: 50,
+            per_account: 100,
+            first_pause: Duration::from_secs(30),
+            longest_pause: Duration::from_secs(15 * 60),
+        }
+    }
+}
+fn default_scopes() -> Vec<String> {
+    vec!["email".into(), "profile".into()]
+}
+impl OidcProvider {
+    /// Errors with what is wrong.
+    fn check(&self, name: &str) -> anyhow::Result<()> {
+        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !(1..=32).contains(&name.len()) || !name.chars().all(letters) {
+            bail!("oidc.{name}: a name has 1 to 32 lower-case letters, digits and hyphens");
+        }
+        let issuer: Url = self.issuer.parse().with_context(|| format!("oidc.{name}.issuer"))?;
+        // OpenID Connect Core section 2.
+        if !issuer.has_host() || issuer.query().is_some() || issuer.fragment().is_some() {
+            bail!("oidc.{name}.issuer must have a host, and neither query nor fragment");
+        }
+        let schemes = ["http", "https"];
+        if !schemes.contains(&issuer.scheme()) {
+            bail!("oidc.{name}.issuer must begin with https://");
+        }
+        if self
+            .redirect_uri
+            .as_ref()
+            .is_some_and(|uri| !schemes.contains(&uri.scheme()) || uri.fragment().is_some())
+        {
+            bail!("oidc.{name}.redirect_uri must begin with https:// and have no fragment");
+        }
+        if self.client_id.is_empty() || self.client_secret.expose_secret().is_empty() {
+            bail!("oidc.{name}: client_id and client_secret must be set");
+        }
+        Ok(())
+    }
+}
 impl Default for Sites {
     fn default() -> Self {
         Self { domain: "localhost".into() }
+    }
+}
+impl Default for Tenancy {
+    fn default() -> Self {
+        Self { max_owned_tenants: 20, deletion_grace: Duration::from_secs(14 * 24 * 3600) }
+    }
+}
+impl Default for Audit {
+    fn default() -> Self {
+        Self { retention: Duration::from_secs(365 * 24 * 3600) }
     }
 }
 impl Default for Worker {
@@ -277,7 +445,7 @@ impl Settings {
             bail!("security.jwt_secret must have 32 characters or more");
         }
         let limits = &self.rate_limit;
-        if limits.per_address == 0 || limits.per_user == 0 || limits.sensitive == 0 {
+        if limits.per_address == 0 || limits.per_user == 0 || limits.per_key == 0 || limits.sensitive == 0 {
             bail!("rate limits must be 1 or more; switch them off with rate_limit.enabled = false");
         }
         if self.worker.concurrency == 0 || self.database.max_connections == Some(0) {
@@ -288,6 +456,20 @@ impl Settings {
         }
         if !(8..=128).contains(&self.security.password_min_length) {
             bail!("security.password_min_length must be between 8 and 128");
+        }
+        if self.security.password_min_score > 4 {
+            bail!("security.password_min_score must be between 0 and 4");
+        }
+        let throttle = &self.security.throttle;
+        if throttle.per_pair == 0 || throttle.per_network == 0 || throttle.per_account == 0 {
+            bail!("security.throttle: per_pair, per_network and per_account must be 1 or more");
+        }
+        let (second, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+        if !(second..=day).contains(&throttle.window) || throttle.longest_pause > throttle.window {
+            bail!("security.throttle: window must be one second to one day, and longest_pause not longer");
+        }
+        for (name, provider) in &self.oidc {
+            provider.check(name)?;
         }
         if self.profile == Profile::Production {
             let embedded = [
@@ -393,8 +575,55 @@ mod tests {
             ("PORTICO__SECURITY__ACCESS_TOKEN_TTL", "soon"),
             ("PORTICO__SERVER__TRUSTED_PROXIES", "nowhere"),
             ("PORTICO_PROFILE", "staging"),
+            ("PORTICO__SECURITY__PASSWORD_MIN_SCORE", "5"),
+            ("PORTICO__SECURITY__PASSWORD_SPECIAL", "perhaps"),
+            ("PORTICO__SECURITY__THROTTLE__PER_PAIR", "0"),
+            ("PORTICO__SECURITY__THROTTLE__WINDOW", "2d"),
+            ("PORTICO__SECURITY__THROTTLE__LONGEST_PAUSE", "2h"),
+            ("PORTICO__SECURITY__THROTTLE__ENABLED", "false"),
         ] {
             assert!(Settings::from_sources("", environment(&[(key, value)])).is_err(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn providers_come_from_the_environment() {
+        let provider = |more: &[(&str, &str)]| {
+            let mut pairs = vec![
+                ("PORTICO__OIDC__GOOGLE__ISSUER", "https://accounts.google.com"),
+                ("PORTICO__OIDC__GOOGLE__CLIENT_ID", "123"),
+                ("PORTICO__OIDC__GOOGLE__CLIENT_SECRET", "0456"),
+            ];
+            pairs.extend(more);
+            Settings::from_sources("", environment(&pairs))
+        };
+        let settings = provider(&[
+            ("PORTICO__OIDC__GOOGLE__SCOPES", "email"),
+            ("PORTICO__OUTBOUND__ALLOW_NETWORKS", "127.0.0.0/8, fd00::/8"),
+        ])
+        .unwrap();
+        let google = &settings.oidc["google"];
+        assert_eq!(
+            (google.issuer.as_str(), google.client_id.as_str()),
+            ("https://accounts.google.com", "123")
+        );
+        assert_eq!(
+            (google.client_secret.expose_secret(), &google.scopes),
+            ("0456", &vec!["email".to_owned()])
+        );
+        assert_eq!(settings.outbound.allow_networks.len(), 2);
+        assert!(!format!("{settings:?}").contains("0456"));
+        assert_eq!(provider(&[]).unwrap().oidc["google"].scopes, ["email", "profile"]);
+        for wrong in [
+            ("PORTICO__OIDC__GOOGLE__ISSUER", "accounts.google.com"),
+            ("PORTICO__OIDC__GOOGLE__ISSUER", "ftp://accounts.google.com"),
+            ("PORTICO__OIDC__GOOGLE__ISSUER", "https://accounts.google.com?x=1"),
+            ("PORTICO__OIDC__GOOGLE__REDIRECT_URI", "javascript:alert(1)"),
+            ("PORTICO__OIDC__GOOGLE__SECRET", "x"),
+            ("PORTICO__OIDC__GOO_GLE__ISSUER", "https://accounts.google.com"),
+            ("PORTICO__OUTBOUND__ALLOW_NETWORKS", "everywhere"),
+        ] {
+            assert!(provider(&[wrong]).is_err(), "{wrong:?}");
         }
     }
 

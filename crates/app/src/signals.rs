@@ -1,42 +1,113 @@
-//! What a commit in this process means for caches and workers of this process.
+//! What a commit, in this process or another one, means for the caches and workers of this process.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
-use portico_kernel::{CommitListener, Event};
+use portico_kernel::{AnnouncementListener, CommitListener, Event, TenantId, UserId};
 use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Number of epochs that users and tenants share. Two who share one only cost each other a query now and then. The same in
+/// every process, because announcements name them by number.
+const STRIPES: usize = 1024;
+
+/// How old something cached may be while this process hears what others commit.
+const AGE_WHEN_HEARING: Duration = Duration::from_secs(5);
+
+/// How old it may be while it does not: what another process revoked is then found out by asking.
+const AGE_WHEN_DEAF: Duration = Duration::from_millis(900);
+
+/// How long after it last proved to hear everything a process is believed to hear.
+const PROOF: Duration = Duration::from_millis(800);
+
+/// Word for every epoch, in an announcement.
+const ALL: &str = "all";
+
+/// Word for the epoch of sites, in an announcement.
+const SITES: &str = "sites";
 
 /// Epochs of the caches, and wake-ups of the workers. An epoch that has moved on makes what was cached before it stale.
-#[derive(Default)]
 pub struct Signals {
-    callers: AtomicU64,
+    stripes: Vec<AtomicU64>,
     sites: AtomicU64,
+    started: Instant,
+    /// Microseconds after `started` at which everything had been heard; 0 when announcements may have been missed.
+    caught_up: AtomicU64,
     /// Woken when a job was enqueued.
     pub jobs: Notify,
     /// Woken when an event was appended.
     pub events: Notify,
 }
 
+impl Default for Signals {
+    fn default() -> Self {
+        Self {
+            stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            sites: AtomicU64::new(0),
+            started: Instant::now(),
+            caught_up: AtomicU64::new(0),
+            jobs: Notify::new(),
+            events: Notify::new(),
+        }
+    }
+}
+
 impl Signals {
-    /// Moves on when a session ended, or a user, a membership or a tenant changed.
-    pub fn callers_epoch(&self) -> u64 {
-        self.callers.load(Ordering::Acquire)
+    /// Moves on when a session of the user ended, or their account or a membership changed.
+    pub fn user_epoch(&self, user: UserId) -> u64 {
+        self.epoch(user.uuid())
+    }
+
+    /// Moves on when the tenant or one of its keys changed.
+    pub fn tenant_epoch(&self, tenant: TenantId) -> u64 {
+        self.epoch(tenant.uuid())
     }
 
     /// Moves on when what answers at some host name may have changed.
     pub fn sites_epoch(&self) -> u64 {
         self.sites.load(Ordering::Acquire)
     }
+
+    /// How old something may be that was cached under an epoch which has not moved on.
+    pub fn max_age(&self) -> Duration {
+        let caught_up = Duration::from_micros(self.caught_up.load(Ordering::Acquire));
+        if !caught_up.is_zero() && self.started.elapsed().saturating_sub(caught_up) <= PROOF {
+            AGE_WHEN_HEARING
+        } else {
+            AGE_WHEN_DEAF
+        }
+    }
+
+    fn epoch(&self, id: Uuid) -> u64 {
+        self.stripes.get(stripe(id)).map_or(0, |epoch| epoch.load(Ordering::Acquire))
+    }
+
+    fn move_on(&self, words: &BTreeSet<String>) {
+        for word in words {
+            let stripe = usize::from_str_radix(word, 16).ok().and_then(|stripe| self.stripes.get(stripe));
+            match (word.as_str(), stripe) {
+                (SITES, _) => drop(self.sites.fetch_add(1, Ordering::AcqRel)),
+                (_, Some(stripe)) => drop(stripe.fetch_add(1, Ordering::AcqRel)),
+                // `all`, or a word of another version: better too much than too little.
+                _ => self.move_all(),
+            }
+        }
+    }
+
+    fn move_all(&self) {
+        self.sites.fetch_add(1, Ordering::AcqRel);
+        for stripe in &self.stripes {
+            stripe.fetch_add(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl CommitListener for Signals {
     fn committed(&self, events: &[Event], jobs: bool) {
-        let any = |test: fn(&str) -> bool| events.iter().any(|event| test(&event.kind));
-        if any(changes_callers) {
-            self.callers.fetch_add(1, Ordering::AcqRel);
-        }
-        if any(changes_sites) {
-            self.sites.fetch_add(1, Ordering::AcqRel);
-        }
+        self.move_on(&events.iter().flat_map(made_stale).collect());
         if jobs {
             self.jobs.notify_one();
         }
@@ -44,44 +115,142 @@ impl CommitListener for Signals {
             self.events.notify_one();
         }
     }
-}
 
-/// Whether an event may change who a session belongs to, or what it may do.
-fn changes_callers(kind: &str) -> bool {
-    match kind.split_once('.') {
-        Some(("session", what)) => what == "ended",
-        Some(("user", what)) => what != "registered",
-        Some(("tenant", what)) => what != "created",
-        Some(("member", _)) => true,
-        _ => false,
+    fn announcement(&self, events: &[Event]) -> Option<String> {
+        /// Words that surely fit into one notification of Postgres (8,000 bytes).
+        const MOST_WORDS: usize = 1000;
+        let words: BTreeSet<String> = events.iter().flat_map(made_stale).collect();
+        match words.len() {
+            0 => None,
+            1..=MOST_WORDS => Some(words.into_iter().collect::<Vec<_>>().join(" ")),
+            _ => Some(ALL.to_owned()),
+        }
     }
 }
 
-/// Whether an event may change what answers at a host name.
-fn changes_sites(kind: &str) -> bool {
-    match kind.split_once('.') {
-        Some(("site", what)) => what != "created",
-        Some(("tenant", what)) => what != "created",
-        _ => false,
+impl AnnouncementListener for Signals {
+    fn heard(&self, announcement: &str) {
+        self.move_on(&announcement.split_ascii_whitespace().map(str::to_owned).collect());
+    }
+
+    fn caught_up(&self, moment: Instant) {
+        let since = moment.saturating_duration_since(self.started).as_micros();
+        self.caught_up.store(u64::try_from(since).unwrap_or(u64::MAX).max(1), Ordering::Release);
+    }
+
+    fn missed(&self) {
+        self.caught_up.store(0, Ordering::Release);
+        self.move_all();
+    }
+}
+
+/// The number of the epoch of a user or tenant. The end of a UUIDv7 is random.
+fn stripe(id: Uuid) -> usize {
+    id.as_u128() as usize % STRIPES
+}
+
+/// What an event makes stale, as words of an announcement.
+fn made_stale(event: &Event) -> Vec<String> {
+    let of = |id: Uuid| format!("{:x}", stripe(id));
+    let Some((subject, what)) = event.kind.split_once('.') else { return Vec::new() };
+    match (subject, what) {
+        ("session", "ended") => {
+            let user = event.after.as_ref().and_then(|after| after["userId"].as_str());
+            match user.and_then(|id| id.parse().ok()) {
+                Some(user) => vec![of(user)],
+                None => vec![ALL.to_owned()],
+            }
+        }
+        ("user", "registered" | "new_device") | ("tenant", "created") | ("site", "created") => Vec::new(),
+        ("user" | "member", _) => vec![of(event.resource.id)],
+        ("api_key", "new_address" | "refusals") => Vec::new(),
+        ("api_key", _) => vec![of(event.tenant.uuid())],
+        ("tenant", _) => vec![of(event.resource.id), SITES.to_owned()],
+        ("site", _) => vec![SITES.to_owned()],
+        _ => Vec::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use portico_kernel::{Env, RequestInfo, Scope};
+    use portico_security::system_env;
+    use serde_json::json;
+
     use super::*;
+
+    fn event(env: &Env, kind: &'static str, resource: Uuid, tenant: TenantId) -> Event {
+        let scope = Scope::system(Some(tenant), RequestInfo::default());
+        Event::new(env, &scope, kind, resource)
+    }
 
     #[test]
     fn events_move_the_epochs_that_they_concern() {
-        for (kind, callers, sites) in [
-            ("session.ended", true, false),
-            ("session.started", false, false),
-            ("session.sign_in_failed", false, false),
-            ("user.updated", true, false),
-            ("tenant.deleted", true, true),
-            ("site.deployed", false, true),
-            ("page.updated", false, false),
+        let env = system_env();
+        let (user, tenant): (UserId, TenantId) = (env.new_id(), env.new_id());
+        for (kind, resource, moved) in [
+            ("session.started", env.random_uuid(), [false, false, false]),
+            ("session.sign_in_failed", env.random_uuid(), [false, false, false]),
+            ("user.registered", user.uuid(), [false, false, false]),
+            ("user.suspended", user.uuid(), [true, false, false]),
+            ("member.updated", user.uuid(), [true, false, false]),
+            ("api_key.revoked", env.random_uuid(), [false, true, false]),
+            ("api_key.new_address", env.random_uuid(), [false, false, false]),
+            ("tenant.deleted", tenant.uuid(), [false, true, true]),
+            ("site.deployed", env.random_uuid(), [false, false, true]),
+            ("page.updated", env.random_uuid(), [false, false, false]),
         ] {
-            assert_eq!((changes_callers(kind), changes_sites(kind)), (callers, sites), "{kind}");
+            let here = Signals::default();
+            let elsewhere = Signals::default();
+            let events = [event(&env, kind, resource, tenant)];
+            here.committed(&events, false);
+            if let Some(announcement) = here.announcement(&events) {
+                elsewhere.heard(&announcement);
+            }
+            for signals in [here, elsewhere] {
+                let epochs = [signals.user_epoch(user), signals.tenant_epoch(tenant), signals.sites_epoch()];
+                assert_eq!(epochs.map(|epoch| epoch > 0), moved, "{kind}");
+            }
         }
+    }
+
+    #[test]
+    fn an_ended_session_concerns_its_user() {
+        let env = system_env();
+        let (user, tenant): (UserId, TenantId) = (env.new_id(), env.new_id());
+        let signals = Signals::default();
+        let ended = event(&env, "session.ended", env.random_uuid(), tenant);
+        signals.committed(&[ended.clone().after(&json!({"userId": user}))], false);
+        assert_eq!((signals.user_epoch(user), signals.sites_epoch()), (1, 0));
+        // Of whom is not known: of anybody.
+        signals.committed(&[ended], false);
+        assert_eq!((signals.user_epoch(user), signals.sites_epoch()), (2, 1));
+    }
+
+    #[test]
+    fn words_of_another_version_make_everything_stale() {
+        let signals = Signals::default();
+        signals.heard("ffff");
+        signals.heard("gadgets");
+        assert_eq!(signals.sites_epoch(), 2);
+    }
+
+    #[test]
+    fn what_is_cached_is_believed_longer_while_others_are_heard() {
+        let signals = Signals::default();
+        assert_eq!(signals.max_age(), AGE_WHEN_DEAF);
+        signals.caught_up(Instant::now());
+        assert_eq!(signals.max_age(), AGE_WHEN_HEARING);
+        signals.missed();
+        assert_eq!(signals.max_age(), AGE_WHEN_DEAF);
+    }
+
+    #[test]
+    fn very_many_changes_are_announced_as_all() {
+        let env = system_env();
+        let tenant = env.new_id();
+        let users = (0..20_000).map(|_| event(&env, "user.updated", env.random_uuid(), tenant));
+        let announcement = Signals::default().announcement(&users.collect::<Vec<_>>()).unwrap();
+        assert_eq!(announcement, ALL);
     }
 }

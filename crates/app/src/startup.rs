@@ -1,6 +1,7 @@
 //! Putting the parts together, and running them until told to stop.
 
 use std::{
+    collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::{Arc, atomic::AtomicBool},
@@ -10,11 +11,18 @@ use std::{
 use anyhow::{Context, bail};
 use portico_billing::plan::Plans;
 use portico_email::{SmtpTransport, TemplateMailer};
-use portico_identity::{account::Registration, password::PasswordRule};
-use portico_kernel::{Env, mail::MailTransport};
+use portico_identity::{
+    account::Registration, password::PasswordRule, ports::OpenIdProvider, throttle::ThrottleRule,
+};
+use portico_images::BoundedImages;
+use portico_kernel::{Env, http::HttpClient, mail::MailTransport};
+use portico_outbound::{Bounds, GuardedClient};
 use portico_renderer::HtmlRenderer;
 use portico_sandbox::Mailbox;
-use portico_security::{Argon2Hasher, JwtIssuer, SystemClock, SystemRandom};
+use portico_security::{
+    Argon2Hasher, FactorKeys, JwtIssuer, MacMarks, OidcProvider, ProviderConfig, SystemClock, SystemRandom,
+    WebauthnCeremonies, ZxcvbnMeter,
+};
 use portico_sql::{SqlStore, StoreOptions};
 use portico_storage::ObjectFileStore;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,11 +32,13 @@ use crate::{
     callers::Callers,
     flows::registration,
     http::{limits::Limits, openapi::Document, site::LiveSites},
+    keys::Keys,
     server,
-    settings::Settings,
+    settings::{self, Security, Settings},
     signals::Signals,
     state::App,
     telemetry::Telemetry,
+    throttle::Throttling,
     worker::Workers,
 };
 
@@ -94,17 +104,29 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         None => generated_secret(&settings.data_dir, &env)?,
     };
     let store = Arc::new(store);
+    let http: Arc<dyn HttpClient> =
+        Arc::new(GuardedClient::new(settings.outbound.allow_networks.clone(), Bounds::default())?);
+    let openid = openid_providers(&settings, &public_url, &secret, &http, &env)?;
     Ok(App {
+        openid: Arc::new(openid),
+        http,
         public_url: public_url.as_str().into(),
         api_host: parsed.host_str().unwrap_or_default().into(),
         site_port: site_port.into(),
         files: Arc::new(files),
+        images: Arc::new(BoundedImages::default()),
         hasher: Arc::new(Argon2Hasher::new(security.argon2_memory_kib, security.argon2_passes)?),
-        password_rule: PasswordRule { min_length: security.password_min_length, ..PasswordRule::default() },
+        password_rule: password_rule(security),
         tokens: Arc::new(JwtIssuer::new(&secret)),
+        factors: Arc::new(FactorKeys::new(&secret)?),
+        passkeys: Arc::new(ceremonies(security, &parsed)?),
+        marks: Arc::new(MacMarks::new(&secret)),
+        throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle))),
         mailer: Arc::new(TemplateMailer::new(transport, &public_url)?),
         mailbox,
         renderer: Arc::new(HtmlRenderer::new()?),
+        keys: Arc::new(Keys::new(store.clone(), signals.clone())),
+        key_usage: Arc::default(),
         callers: Arc::new(Callers::new(store.clone(), env.clone(), signals.clone())),
         live_sites: Arc::new(LiveSites::new(signals.clone())),
         limits: Limits::new(&settings.rate_limit).map(Arc::new),
@@ -117,6 +139,61 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         env,
         settings: Arc::new(settings),
     })
+}
+
+/// What the settings ask of a password.
+fn password_rule(security: &Security) -> PasswordRule {
+    PasswordRule {
+        min_length: security.password_min_length,
+        uppercase: security.password_uppercase,
+        lowercase: security.password_lowercase,
+        digit: security.password_digit,
+        special: security.password_special,
+        meter: Arc::new(ZxcvbnMeter::new(security.password_min_score)),
+        ..PasswordRule::default()
+    }
+}
+
+/// The numbers of the settings. They are checked to be a day at most.
+fn throttle_rule(settings: &settings::Throttle) -> ThrottleRule {
+    let default = ThrottleRule::default();
+    ThrottleRule {
+        window: settings.window.try_into().unwrap_or(default.window),
+        per_pair: settings.per_pair,
+        per_network: settings.per_network,
+        per_account: settings.per_account,
+        first_pause: settings.first_pause.try_into().unwrap_or(default.first_pause),
+        longest_pause: settings.longest_pause.try_into().unwrap_or(default.longest_pause),
+    }
+}
+
+/// The providers of the settings. None of them is asked anything yet.
+fn openid_providers(
+    settings: &Settings,
+    public_url: &str,
+    secret: &SecretString,
+    http: &Arc<dyn HttpClient>,
+    env: &Env,
+) -> anyhow::Result<BTreeMap<String, Arc<dyn OpenIdProvider>>> {
+    let mut providers: BTreeMap<String, Arc<dyn OpenIdProvider>> = BTreeMap::new();
+    for (name, provider) in &settings.oidc {
+        let config = ProviderConfig {
+            name: name.clone(),
+            display_name: provider.display_name.clone().unwrap_or_else(|| name.clone()),
+            issuer: provider.issuer.clone(),
+            client_id: provider.client_id.clone(),
+            client_secret: provider.client_secret.clone(),
+            scopes: provider.scopes.clone(),
+            redirect_uri: match &provider.redirect_uri {
+                Some(uri) => uri.to_string(),
+                None => format!("{public_url}/auth/callback"),
+            },
+        };
+        let provider = OidcProvider::new(config, secret, http.clone(), env.clone())
+            .with_context(|| format!("oidc.{name}"))?;
+        providers.insert(name.clone(), Arc::new(provider));
+    }
+    Ok(providers)
 }
 
 /// Makes a super admin, and tells how it went.
@@ -166,9 +243,26 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!("stopping: finishing requests and jobs");
     let patience = app.settings.server.shutdown_timeout;
     tokio::join!(server::stop(&app, handle), workers.stop(patience));
+    // Requests may have ended after the task that writes this down.
+    app.key_usage.flush(&app).await;
     app.store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Passkeys belong to a domain. An IP address is none, so it gives way to `localhost`, where a developer's browser is.
+fn ceremonies(security: &Security, public_url: &url::Url) -> anyhow::Result<WebauthnCeremonies> {
+    let mut own = public_url.clone();
+    if own.domain().is_none() {
+        own.set_host(Some("localhost")).context("server.public_url")?;
+    }
+    let rp_id = security.webauthn_rp_id.as_deref().or(own.domain()).unwrap_or_default();
+    let origins = match security.webauthn_origins.as_slice() {
+        [] => vec![own.origin().ascii_serialization().parse().context("server.public_url")?],
+        listed => listed.to_vec(),
+    };
+    WebauthnCeremonies::new(rp_id, &origins)
+        .map_err(|error| anyhow::anyhow!("security.webauthn_rp_id and security.webauthn_origins: {error}"))
 }
 
 /// The secret that signs tokens, made once and kept in a file that only this user can read.

@@ -1,25 +1,33 @@
 //! What every route can reach.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, atomic::AtomicBool},
 };
 
 use portico_identity::{
     password::PasswordRule,
-    ports::{AccountMailer, PasswordHasher, TokenIssuer},
+    ports::{
+        AccountMailer, FactorSecrets, Marks, OpenIdProvider, PasskeyCeremonies, PasswordHasher, TokenIssuer,
+    },
     session::SessionLifetimes,
 };
-use portico_kernel::{Env, StoreError, WorkQueue, files::FileStore};
+use portico_kernel::{
+    Env, StoreError, WorkQueue, files::FileStore, http::HttpClient, images::ImageProcessor,
+};
 use portico_sandbox::Mailbox;
 use portico_sites::ports::SiteRenderer;
 
 use crate::{
     callers::Callers,
     http::{limits::Limits, openapi::Document, site::LiveSites},
+    key_usage::KeyUsageCounter,
+    keys::Keys,
     settings::Settings,
     signals::Signals,
     telemetry::Telemetry,
+    throttle::Throttling,
     unit_of_work::{Repositories, Store, UnitOfWork},
 };
 
@@ -42,12 +50,26 @@ pub struct App {
     pub jobs: Arc<dyn WorkQueue>,
     /// Object storage.
     pub files: Arc<dyn FileStore>,
+    /// Pictures that people upload.
+    pub images: Arc<dyn ImageProcessor>,
     /// Password hashing.
     pub hasher: Arc<dyn PasswordHasher>,
     /// What a password must be like.
     pub password_rule: PasswordRule,
     /// Access and refresh tokens.
     pub tokens: Arc<dyn TokenIssuer>,
+    /// Marks of devices.
+    pub marks: Arc<dyn Marks>,
+    /// Guesses at credentials.
+    pub throttling: Arc<Throttling>,
+    /// Where people can sign in from elsewhere, by name.
+    pub openid: Arc<BTreeMap<String, Arc<dyn OpenIdProvider>>>,
+    /// Calls to servers that somebody else chose.
+    pub http: Arc<dyn HttpClient>,
+    /// Secrets of second factors.
+    pub factors: Arc<dyn FactorSecrets>,
+    /// Passkeys.
+    pub passkeys: Arc<dyn PasskeyCeremonies>,
     /// Mail about accounts.
     pub mailer: Arc<dyn AccountMailer>,
     /// Where mail goes when there is no SMTP server.
@@ -56,6 +78,10 @@ pub struct App {
     pub renderer: Arc<dyn SiteRenderer>,
     /// The cache of callers.
     pub callers: Arc<Callers>,
+    /// The cache of API keys.
+    pub keys: Arc<Keys>,
+    /// How API keys are used.
+    pub key_usage: Arc<KeyUsageCounter>,
     /// What answers at which host name.
     pub live_sites: Arc<LiveSites>,
     /// Rate limits, when there are any.
@@ -90,6 +116,11 @@ impl App {
             refresh_token: security.refresh_token_ttl.try_into().unwrap_or(default.refresh_token),
             grace: default.grace,
         }
+    }
+
+    /// How long a tenant can be restored after somebody asked for its deletion.
+    pub fn deletion_grace(&self) -> time::Duration {
+        self.settings.tenancy.deletion_grace.try_into().unwrap_or(time::Duration::MAX)
     }
 
     /// Where a site answers, without a trailing slash.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_billing::ports::BillingRepositories;
 use portico_identity::ports::IdentityRepositories;
-use portico_kernel::{DeadLetters, EventReaders, StoreError, Timestamp};
+use portico_kernel::{AnnouncementListener, DeadLetters, EventReaders, StoreError, Timestamp};
 use portico_sites::ports::SiteRepositories;
 use portico_sql::{SqlReader, SqlStore, SqlUnitOfWork};
 use portico_tenancy::ports::TenancyRepositories;
@@ -41,6 +41,12 @@ pub trait Store: Send + Sync {
 
     /// That the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Tells `listener` what any process commits, until the database cannot be reached any more.
+    async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError>;
+
+    /// Deletes what nobody can use any more, such as expired links. Answers how many rows.
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Figures for metrics.
     async fn figures(&self, now: Timestamp) -> Result<StoreFigures, StoreError>;
@@ -90,6 +96,14 @@ impl Store for SqlStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Self::ping(self).await
+    }
+
+    async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
+        Self::follow(self, listener).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Self::sweep(self, now).await
     }
 
     async fn figures(&self, now: Timestamp) -> Result<StoreFigures, StoreError> {

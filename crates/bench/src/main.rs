@@ -18,6 +18,7 @@ mod process;
 mod report;
 mod run;
 mod servers;
+mod timing;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -42,6 +43,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Whether known and unknown addresses can be told apart by time.
+    Timing(timing::Timing),
     /// The server to compare with; started by the benchmark itself.
     #[command(hide = true)]
     Baseline {
@@ -87,6 +90,10 @@ async fn main() -> ExitCode {
         Some(Command::Baseline { body, workers, connections }) => {
             baseline::serve(body, *workers, *connections).await
         }
+        Some(Command::Timing(arguments)) => match timing::run(arguments).await {
+            Ok(false) => return ExitCode::FAILURE,
+            outcome => outcome.map(drop),
+        },
         None => measure(&cli).await,
     };
     match outcome {

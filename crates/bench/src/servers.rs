@@ -81,6 +81,9 @@ pub async fn portico(database: Option<&str>, directory: &Path) -> anyhow::Result
         .env("PORTICO__SERVER__PORT", "0")
         .env("PORTICO__SERVER__WORKERS", workers().to_string())
         .env("PORTICO__RATE_LIMIT__ENABLED", "false")
+        .env("PORTICO__SECURITY__THROTTLE__PER_PAIR", "1000000")
+        .env("PORTICO__SECURITY__THROTTLE__PER_NETWORK", "1000000")
+        .env("PORTICO__SECURITY__THROTTLE__PER_ACCOUNT", "1000000")
         .env("PORTICO__SECURITY__ACCESS_TOKEN_TTL", "12h");
     if let Some(url) = database {
         command

@@ -53,6 +53,11 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
         &[]
     }
 
+    /// Seconds after which trying again makes sense, for [`Kind::RateLimited`].
+    fn retry_after(&self) -> Option<u64> {
+        None
+    }
+
     /// More members for the problem body, for instance the meter and limit of a quota.
     fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
         Vec::new()

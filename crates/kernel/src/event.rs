@@ -150,6 +150,24 @@ pub trait Outbox: Send {
 pub trait CommitListener: Send + Sync {
     /// `events` in the order in which they were appended; `jobs` tells whether a job was enqueued.
     fn committed(&self, events: &[Event], jobs: bool);
+
+    /// What other processes have to hear of these events as soon as they are committed, in words of the listener's own
+    /// (at most a few thousand bytes); `None` when they need not know at once.
+    fn announcement(&self, _events: &[Event]) -> Option<String> {
+        None
+    }
+}
+
+/// Hears what other processes committed, see [`CommitListener::announcement`].
+pub trait AnnouncementListener: CommitListener {
+    /// A process has committed something (maybe this one itself).
+    fn heard(&self, announcement: &str);
+
+    /// Everything that was announced before `moment` has been heard.
+    fn caught_up(&self, moment: std::time::Instant);
+
+    /// Announcements may have been missed.
+    fn missed(&self);
 }
 
 /// Reads the event log, inside the open unit of work.

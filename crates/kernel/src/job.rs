@@ -73,7 +73,8 @@ pub struct Job {
     pub id: JobId,
     /// What to do.
     pub kind: String,
-    /// What the handler needs.
+    /// What the handler needs; absent for a reader who is not to see it.
+    #[serde(skip_serializing_if = "Value::is_null")]
     pub payload: Value,
     /// The tenant that the job works for.
     pub tenant_id: TenantId,

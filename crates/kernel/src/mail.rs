@@ -3,9 +3,16 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::Id;
+
+/// Id of a message.
+pub type MailId = Id<MailMessage>;
+
 /// A message ready to send, as HTML and as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailMessage {
+    /// The same for every attempt to send this message, so that whoever gets it twice can tell (RFC 5322 section 3.6.4).
+    pub id: MailId,
     /// Address of the receiver.
     pub to: String,
     /// Display name of the receiver.

@@ -125,6 +125,18 @@ impl Permission {
         Self::ALL.into_iter().find(|permission| permission.as_str() == text)
     }
 
+    /// Whether it only lets one see something in a tenant.
+    pub fn is_reading(self) -> bool {
+        self.as_str().ends_with(":read")
+    }
+
+    /// Whether somebody who acts as a person may use it: what a key may have, so nobody gets a foothold in a tenant that
+    /// outlasts the hour. Keys may be revoked, because that is what a call for help may be about; whatever gives a key out
+    /// asks for the person themselves.
+    pub const fn is_delegable(self) -> bool {
+        self.is_for_keys() || matches!(self, Self::ApiKeysWrite)
+    }
+
     /// Whether an API key may have it. What decides over people, keys and the existence of the tenant, and everything
     /// platform-wide, stays with people: a stolen key must not be able to make itself another one.
     pub const fn is_for_keys(self) -> bool {
@@ -175,6 +187,22 @@ impl Permissions {
     /// Whether everything in this set is in the other one too.
     pub const fn is_subset(self, other: Self) -> bool {
         self.0 & !other.0 == 0
+    }
+
+    /// Those of the set that only let one see something.
+    #[must_use]
+    pub fn reading(self) -> Self {
+        self.iter()
+            .filter(|permission| permission.is_reading())
+            .fold(Self::NONE, |set, permission| set.union(Self::of(&[permission])))
+    }
+
+    /// Those of the set that whoever acts as somebody may have in their place, see [`Permission::is_delegable`].
+    #[must_use]
+    pub fn delegable(self) -> Self {
+        self.iter()
+            .filter(|permission| permission.is_delegable())
+            .fold(Self::NONE, |set, permission| set.union(Self::of(&[permission])))
     }
 
     /// The permissions in the set, in the order of [`Permission::ALL`].

@@ -31,6 +31,15 @@ pub enum Actor {
     System,
 }
 
+/// The device that a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// What it is recognised by. Not a secret: only the mark around it cannot be made up.
+    pub id: uuid::Uuid,
+    /// Whether the client has shown its mark, and does not get it with this very answer.
+    pub shown: bool,
+}
+
 /// Where a request came from; goes into every event it causes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestInfo {
@@ -40,6 +49,8 @@ pub struct RequestInfo {
     pub address: Option<String>,
     /// `User-Agent` of the client, cut to a sane length.
     pub user_agent: Option<String>,
+    /// The device of the client, where one signs in. Does not go into events.
+    pub device: Option<Device>,
 }
 
 /// Who acts, in which tenant, with which permissions. The first line of a use case asks it.
@@ -58,13 +69,18 @@ impl Scope {
         Self { actor: Actor::Anonymous, tenant: None, permissions: Permissions::NONE, request }
     }
 
-    /// A signed-in caller who acts in `tenant` (if any) with `permissions`.
+    /// A signed-in caller who acts in `tenant` (if any) with `permissions`. Somebody who acts as another person has only those
+    /// that are [delegable](Permission::is_delegable): who belongs where, and whether a tenant exists, is for people themselves.
     pub fn user(
         actor: Actor,
         tenant: Option<TenantId>,
         permissions: Permissions,
         request: RequestInfo,
     ) -> Self {
+        let permissions = match actor {
+            Actor::User { impersonator: Some(_), .. } => permissions.delegable(),
+            _ => permissions,
+        };
         Self { actor, tenant, permissions, request }
     }
 
@@ -105,6 +121,7 @@ impl Scope {
         }
         match self.tenant {
             Some(tenant) if self.allows(permission) => Ok(tenant),
+            _ if self.impersonator().is_some() && !permission.is_delegable() => Err(Denied::Impersonated),
             _ => Err(Denied::Forbidden(permission)),
         }
     }

@@ -146,6 +146,8 @@ fn every_setting_is_in_the_readme() {
         let section = match name {
             "Settings" => String::new(),
             "RateLimit" => "rate_limit.".to_owned(),
+            "OidcProvider" => "oidc.<name>.".to_owned(),
+            "Throttle" => "security.throttle.".to_owned(),
             other => other.to_lowercase() + ".",
         };
         for line in body.split("\n}").next().unwrap_or_default().lines() {

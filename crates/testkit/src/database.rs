@@ -9,9 +9,10 @@ use std::{
 };
 
 use portico_sql::{SqlStore, StoreOptions};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tokio::sync::OnceCell;
 use url::Url;
+use uuid::Uuid;
 
 /// Names the server to make databases on; `scripts/test` starts one and sets it.
 const SERVER: &str = "PORTICO_TEST_POSTGRES_URL";
@@ -41,6 +42,25 @@ pub struct TestDatabase {
     url: String,
     // Last, so that it goes after the connections.
     _remains: Remains,
+}
+
+/// Runs a statement with ids as `$1`, `$2` … on the database at `url`, past the program, and answers the number of rows that
+/// it changed.
+///
+/// # Panics
+/// When the statement fails.
+pub async fn tamper(url: &str, statement: &str, ids: &[Uuid]) -> u64 {
+    // Written in a test.
+    let statement = AssertSqlSafe(statement);
+    if url.starts_with("sqlite:") {
+        let mut connection = SqliteConnection::connect(url).await.expect("the database is there");
+        let query = ids.iter().fold(sqlx::query(statement), |query, id| query.bind(*id));
+        query.execute(&mut connection).await.expect("the statement runs").rows_affected()
+    } else {
+        let mut connection = PgConnection::connect(url).await.expect("the database is there");
+        let query = ids.iter().fold(sqlx::query(statement), |query, id| query.bind(*id));
+        query.execute(&mut connection).await.expect("the statement runs").rows_affected()
+    }
 }
 
 /// What is left of a database when its connections are closed.
@@ -84,6 +104,11 @@ impl TestDatabase {
     /// Its address, for a second store or a server.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Runs a statement past the program, as somebody with a connection of their own can. See [`tamper`].
+    pub async fn tamper(&self, statement: &str, ids: &[Uuid]) -> u64 {
+        tamper(&self.url, statement, ids).await
     }
 
     /// Closes the connections and removes the database.

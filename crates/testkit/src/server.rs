@@ -3,11 +3,9 @@
 use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
 
 use portico::{server, settings::Settings, startup, state::App, worker::Workers};
-use portico_kernel::{TenantId, UserId};
 use reqwest::{Method, StatusCode, header::HeaderMap};
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 use serde_json::{Value, json};
-use sqlx::Connection;
 use tempfile::TempDir;
 
 use crate::database::TestDatabase;
@@ -33,13 +31,23 @@ pub struct TestServer {
     _database: Option<TestDatabase>,
 }
 
+/// What a second instance shares with the first one.
+fn share(with: &App, settings: &mut Settings) {
+    let secret = std::fs::read_to_string(with.settings.data_dir.join("secret.key")).map(SecretString::from);
+    settings.security.jwt_secret = with.settings.security.jwt_secret.clone().or(secret.ok());
+    settings.database.url = Some(with.settings.database_url());
+    settings.database.max_connections = Some(4);
+    let files = std::fs::canonicalize(with.settings.data_dir.join("files")).expect("the files of the first");
+    settings.storage.url = Some(format!("file://{}", files.display()));
+}
+
 impl TestServer {
     /// Starts one on SQLite with default settings, but cheap passwords and no rate limits.
     pub async fn start() -> Self {
         Self::start_with(Database::Sqlite, |_| {}).await
     }
 
-    /// Starts one on a database, after `adjust` has had its say on the settings.
+    /// Starts one on a database, where one may own as many tenants as one likes and deletes them at once, after `adjust` has had its say on the settings.
     pub async fn start_with(database: Database, adjust: impl FnOnce(&mut Settings)) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut settings = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
@@ -49,6 +57,8 @@ impl TestServer {
         settings.security.argon2_memory_kib = 64;
         settings.security.argon2_passes = 1;
         settings.worker.poll = Duration::from_millis(100);
+        settings.tenancy.max_owned_tenants = 100_000;
+        settings.tenancy.deletion_grace = Duration::ZERO;
         let database = match database {
             Database::Sqlite => None,
             Database::Postgres => {
@@ -60,12 +70,37 @@ impl TestServer {
         };
         adjust(&mut settings);
         let listener = TcpListener::bind(("127.0.0.1", settings.server.port)).expect("a free port");
+        Self::run(settings, listener, data, database, Workers::start).await
+    }
+
+    /// Starts a second instance on the same database, files and secret. It answers requests, and leaves background work to
+    /// the first one. From now on each believes for seconds what it has cached and not heard to be stale.
+    pub async fn another_instance(&self) -> Self {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let mut settings = Settings { data_dir: data.path().to_owned(), ..(*self.app.settings).clone() };
+        share(&self.app, &mut settings);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let other = Self::run(settings, listener, data, None, Workers::start_listening).await;
+        for app in [&self.app, &other.app] {
+            let hears = async || (app.signals.max_age() > Duration::from_secs(1)).then_some(());
+            eventually(Duration::from_secs(10), hears).await.expect("instances hear each other");
+        }
+        other
+    }
+
+    async fn run(
+        settings: Settings,
+        listener: TcpListener,
+        data: TempDir,
+        database: Option<TestDatabase>,
+        workers: fn(&App) -> Workers,
+    ) -> Self {
         let address = listener.local_addr().expect("an address");
         let app = startup::build(settings, address).await.expect("the server starts");
         let running = server::start(app.clone(), listener).expect("the server listens");
         let handle = running.handle();
         tokio::spawn(running);
-        let workers = Workers::start(&app);
+        let workers = workers(&app);
         Self {
             app,
             url: format!("http://{address}"),
@@ -142,29 +177,6 @@ impl TestServer {
         })
         .await;
         found.unwrap_or_else(|| panic!("no mail to {email} with {marker}"))
-    }
-
-    /// Changes (or, with `None`, ends) a membership behind the server's back, as another instance would.
-    pub async fn set_role(&self, tenant: TenantId, user: UserId, role: Option<&str>) {
-        let url = self.app.settings.database_url();
-        let url = url.expose_secret();
-        let (tenant, user) = (tenant.uuid(), user.uuid());
-        let statement = match role {
-            Some(_) => "update memberships set role = $3 where tenant_id = $1 and user_id = $2",
-            None => "delete from memberships where tenant_id = $1 and user_id = $2 and $3 = ''",
-        };
-        let role = role.unwrap_or_default();
-        let changed = if url.starts_with("sqlite:") {
-            let mut connection =
-                sqlx::SqliteConnection::connect(url).await.expect("the database of the server");
-            let query = sqlx::query(statement).bind(tenant).bind(user).bind(role);
-            query.execute(&mut connection).await.expect("the statement").rows_affected()
-        } else {
-            let mut connection = sqlx::PgConnection::connect(url).await.expect("the database of the server");
-            let query = sqlx::query(statement).bind(tenant).bind(user).bind(role);
-            query.execute(&mut connection).await.expect("the statement").rows_affected()
-        };
-        assert_eq!(changed, 1, "there is such a membership");
     }
 
     /// Stops the server as SIGTERM does.

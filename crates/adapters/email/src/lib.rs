@@ -1,7 +1,12 @@
 //! Email templates, and SMTP through lettre.
 
+mod device;
+mod look;
 mod mailer;
+mod outline;
 mod smtp;
+mod words;
 
 pub use mailer::{TemplateError, TemplateMailer};
 pub use smtp::{SmtpSetupError, SmtpTransport};
+pub use words::WordsError;

@@ -1,53 +1,24 @@
 //! Turns a message about an account into HTML and text, in the language of its receiver.
 //!
-//! The words are in `templates/<language>/`, one file for HTML and one for text, which also holds the subject. The
-//! frame around them is in `templates/layout.html` and `templates/layout.txt`.
+//! The words are in [`crate::words`], once for both forms. The frame around them is in `templates/layout.html` and
+//! `templates/layout.txt`.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use portico_identity::{
-    mail::{AccountMail, Recipient},
+    mail::{AccountMail, MailBrand, Recipient},
     ports::AccountMailer,
 };
-use portico_kernel::mail::{MailError, MailMessage, MailTransport};
+use portico_kernel::mail::{MailError, MailId, MailMessage, MailTransport};
 use url::Url;
 
-/// Name and source of each template; compiled in, so that the binary needs no files beside it.
-macro_rules! templates {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../templates/", $name)))),*]
-    };
-}
-
-const TEMPLATES: [(&str, &str); 25] = templates![
-    "layout.html",
-    "layout.txt",
-    "parts.html",
-    "en/footer.txt",
-    "en/verification.html",
-    "en/verification.txt",
-    "en/already_registered.html",
-    "en/already_registered.txt",
-    "en/welcome.html",
-    "en/welcome.txt",
-    "en/password_reset.html",
-    "en/password_reset.txt",
-    "en/password_changed.html",
-    "en/password_changed.txt",
-    "es/footer.txt",
-    "es/verification.html",
-    "es/verification.txt",
-    "es/already_registered.html",
-    "es/already_registered.txt",
-    "es/welcome.html",
-    "es/welcome.txt",
-    "es/password_reset.html",
-    "es/password_reset.txt",
-    "es/password_changed.html",
-    "es/password_changed.txt",
-];
+use crate::{
+    look::Look,
+    outline::Outline,
+    words::{LANGUAGES, Part, Words, WordsError},
+};
 
 /// Why messages cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +26,9 @@ pub enum TemplateError {
     /// A template cannot be read or rendered: a mistake in the source of this crate.
     #[error("email template: {0}")]
     Template(#[from] minijinja::Error),
+    /// Words are missing: a mistake in the source of this crate.
+    #[error("email words: {0}")]
+    Words(#[from] WordsError),
     /// The address that links lead to is none.
     #[error("public URL: {0}")]
     PublicUrl(#[from] url::ParseError),
@@ -63,9 +37,39 @@ pub enum TemplateError {
 /// Renders messages about accounts and hands them to a transport.
 pub struct TemplateMailer {
     environment: Environment<'static>,
+    words: Words,
     transport: Arc<dyn MailTransport>,
     public_url: Url,
     product: String,
+}
+
+/// The two forms of a message.
+#[derive(Clone, Copy)]
+enum Form {
+    Html,
+    Text,
+}
+
+impl Form {
+    /// Names by which minijinja tells whether to escape.
+    const fn line(self) -> &'static str {
+        match self {
+            Self::Html => "line.html",
+            Self::Text => "line.txt",
+        }
+    }
+    const fn layout(self) -> &'static str {
+        match self {
+            Self::Html => "layout.html",
+            Self::Text => "layout.txt",
+        }
+    }
+    const fn line_break(self) -> &'static str {
+        match self {
+            Self::Html => "<br>",
+            Self::Text => "\n",
+        }
+    }
 }
 
 impl TemplateMailer {
@@ -78,10 +82,10 @@ impl TemplateMailer {
             true => AutoEscape::Html,
             false => AutoEscape::None,
         });
-        for (name, source) in TEMPLATES {
-            environment.add_template(name, source)?;
-        }
-        Ok(Self { environment, transport, public_url: public_url.parse()?, product: "Portico".into() })
+        environment.add_template("layout.html", include_str!("../templates/layout.html"))?;
+        environment.add_template("layout.txt", include_str!("../templates/layout.txt"))?;
+        let words = Words::read()?;
+        Ok(Self { environment, words, transport, public_url: public_url.parse()?, product: "Portico".into() })
     }
 
     /// Under the name that the service has towards its users.
@@ -92,35 +96,85 @@ impl TemplateMailer {
     }
 
     /// The message as it would be sent.
-    pub fn render(&self, to: &Recipient, mail: &AccountMail) -> Result<MailMessage, TemplateError> {
-        let (template, link) = match mail {
-            AccountMail::Verification { token } => ("verification", self.link("verify-email", Some(token))),
-            AccountMail::AlreadyRegistered => ("already_registered", self.link("", None)),
-            AccountMail::Welcome => ("welcome", self.link("", None)),
-            AccountMail::PasswordReset { token } => {
-                ("password_reset", self.link("reset-password", Some(token)))
-            }
-            AccountMail::PasswordChanged => ("password_changed", self.link("", None)),
-            _ => ("password_changed", self.link("", None)),
-        };
+    pub fn render(
+        &self,
+        id: MailId,
+        to: &Recipient,
+        mail: &AccountMail,
+        brand: &MailBrand,
+    ) -> Result<MailMessage, TemplateError> {
         let language = language_of(&to.language);
+        let common = self.words.get(language, "common")?;
+        let outline = Outline::of(mail, common)?;
+        let values = context! {
+            product => self.product.as_str(),
+            brand => brand.name.as_deref(),
+            name => to.full_name.as_str(),
+            ..outline.values.clone()
+        };
+        let subject = self.words.get(language, outline.key)?.line("Subject")?;
+        Ok(MailMessage {
+            id,
+            to: to.email.to_string(),
+            to_name: Some(to.full_name.clone()).filter(|name| !name.trim().is_empty()),
+            subject: one_line(&self.line(Form::Text, subject, &values)?),
+            html: self.body(Form::Html, language, &outline, brand, &values)?,
+            text: self.body(Form::Text, language, &outline, brand, &values)?,
+        })
+    }
+
+    fn body(
+        &self,
+        form: Form,
+        language: &'static str,
+        outline: &Outline,
+        brand: &MailBrand,
+        values: &Value,
+    ) -> Result<String, TemplateError> {
+        let (common, section) = (self.words.get(language, "common")?, self.words.get(language, outline.key)?);
+        let line =
+            |words: &str| Ok::<_, TemplateError>(Value::from_safe_string(self.line(form, words, values)?));
+        let mut parts = Vec::new();
+        for part in &section.parts {
+            let (lines, button) = match part {
+                Part::Button(label) => (None, Some(line(label)?)),
+                Part::Paragraph(lines) => {
+                    let rendered = lines.iter().map(|words| self.line(form, words, values));
+                    let mut lines = rendered.collect::<Result<Vec<_>, _>>()?;
+                    lines.retain(|line| !line.is_empty());
+                    (Some(Value::from_safe_string(lines.join(form.line_break()))), None)
+                }
+            };
+            parts.push(context! { lines, button });
+        }
+        let name = values.get_attr("name")?;
+        let is_nameless = name.as_str().is_none_or(|name| name.trim().is_empty());
+        let greeting = common.line(if is_nameless { "Nameless" } else { "Greeting" })?;
+        let footer = common.line(if brand.name.is_some() { "On-Behalf" } else { "Footer" })?;
+        let look = Look::new(brand, &self.product);
         let context = context! {
             language,
-            product => self.product.as_str(),
-            name => to.full_name.as_str(),
+            look => context! {
+                name => look.name,
+                primary => look.primary,
+                on_primary => look.on_primary,
+                ink => look.ink,
+            },
+            subject => line(section.line("Subject")?)?,
+            preview => line(section.line("Preview")?)?,
+            greeting => line(greeting)?,
+            has_button => section.parts.iter().any(|part| matches!(part, Part::Button(_))),
+            parts,
+            plain_link => line(common.line("Plain-Link")?)?,
+            footer => line(footer)?,
             // A URL as `url` writes it has no character that HTML minds; escaping would only spell its slashes out.
-            link => Value::from_safe_string(link.into()),
+            link => Value::from_safe_string(self.link(outline.page, outline.token.as_deref()).into()),
         };
-        let html = self.environment.get_template(&format!("{language}/{template}.html"))?;
-        let text = self.environment.get_template(&format!("{language}/{template}.txt"))?;
-        let mut text = text.render_captured(&context)?;
-        Ok(MailMessage {
-            to: to.email.to_string(),
-            to_name: Some(to.full_name.clone()),
-            subject: text.with_state_mut(|state| state.render_block("subject"))?,
-            html: html.render(&context)?,
-            text: text.into_output(),
-        })
+        Ok(self.environment.get_template(form.layout())?.render(&context)?)
+    }
+
+    fn line(&self, form: Form, words: &str, values: &Value) -> Result<String, TemplateError> {
+        Ok(self.environment.template_from_named_str(form.line(), words)?.render(values)?)
     }
 
     /// An address below the public one, which may have a path of its own.
@@ -137,100 +191,32 @@ impl TemplateMailer {
     }
 }
 
-/// The language we write in for a preferred one (BCP 47, `es-GT` is `es`); English for those we have not.
+/// A header holds no line break: what comes after one would be another header.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The language we write in for a preferred one (BCP 47, `es-GT` is `es`); the first for those we have not.
 fn language_of(preferred: &str) -> &'static str {
-    match preferred.split('-').next() {
-        Some(primary) if primary.eq_ignore_ascii_case("es") => "es",
-        _ => "en",
-    }
+    let primary = preferred.split('-').next().unwrap_or_default();
+    let known = LANGUAGES.into_iter().find(|language| language.eq_ignore_ascii_case(primary));
+    known.unwrap_or(LANGUAGES[0])
 }
 
 #[async_trait]
 impl AccountMailer for TemplateMailer {
-    async fn send(&self, to: &Recipient, mail: &AccountMail) -> Result<(), MailError> {
-        let message = self.render(to, mail).map_err(|error| MailError::Rejected(error.into()))?;
+    async fn send(
+        &self,
+        id: MailId,
+        to: &Recipient,
+        mail: &AccountMail,
+        brand: &MailBrand,
+    ) -> Result<(), MailError> {
+        let message = self.render(id, to, mail, brand).map_err(|error| MailError::Rejected(error.into()))?;
         self.transport.send(&message).await
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use portico_identity::user::EmailAddress;
-    use portico_kernel::mail::MockMailTransport;
-
-    use super::*;
-
-    fn mailer() -> TemplateMailer {
-        mailer_at("https://portal.example.com")
-    }
-
-    fn mailer_at(public_url: &str) -> TemplateMailer {
-        let transport = Arc::new(MockMailTransport::new());
-        TemplateMailer::new(transport, public_url).unwrap().with_product("Acme Portal")
-    }
-
-    fn recipient(language: &str) -> Recipient {
-        Recipient {
-            email: EmailAddress::parse("ada@example.com").unwrap(),
-            full_name: "Ada Lovelace".into(),
-            language: language.into(),
-        }
-    }
-
-    fn mails() -> [(&'static str, AccountMail); 5] {
-        let token = "kY3-token_of_the_link".to_owned();
-        [
-            ("verification", AccountMail::Verification { token: token.clone() }),
-            ("already_registered", AccountMail::AlreadyRegistered),
-            ("welcome", AccountMail::Welcome),
-            ("password_reset", AccountMail::PasswordReset { token }),
-            ("password_changed", AccountMail::PasswordChanged),
-        ]
-    }
-
-    #[test]
-    fn every_message_in_every_language() {
-        for language in ["en", "es"] {
-            for (name, mail) in mails() {
-                let message = mailer().render(&recipient(language), &mail).unwrap();
-                insta::assert_snapshot!(
-                    format!("{language}_{name}"),
-                    format!("Subject: {}\n\n{}\n\n{}", message.subject, message.text, message.html)
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn both_parts_carry_the_link() {
-        let mail = AccountMail::PasswordReset { token: "a-b_c".into() };
-        for (base, link) in [
-            ("https://portal.example.com", "https://portal.example.com/reset-password?token=a-b_c"),
-            ("http://localhost:7600/", "http://localhost:7600/reset-password?token=a-b_c"),
-            ("https://example.com/portal/", "https://example.com/portal/reset-password?token=a-b_c"),
-        ] {
-            let message = mailer_at(base).render(&recipient("en"), &mail).unwrap();
-            assert!(message.text.contains(link), "{}", message.text);
-            assert!(message.html.contains(&format!("href=\"{link}\"")), "{}", message.html);
-        }
-    }
-
-    #[test]
-    fn a_name_cannot_bring_markup_along() {
-        let to =
-            Recipient { full_name: "<img src=x onerror=alert(1)> & {{ 7 * 7 }}".into(), ..recipient("en") };
-        let message = mailer().render(&to, &AccountMail::Welcome).unwrap();
-        assert!(message.html.contains("&lt;img src=x onerror=alert(1)&gt; &amp; {{ 7 * 7 }}"));
-        assert!(message.text.contains("Hello <img src=x onerror=alert(1)> & {{ 7 * 7 }},"));
-    }
-
-    #[test]
-    fn an_unknown_language_is_english_and_a_region_does_not_matter() {
-        let subject = |language: &str| {
-            mailer().render(&recipient(language), &AccountMail::PasswordChanged).unwrap().subject
-        };
-        assert_eq!(subject("es-GT"), subject("es"));
-        assert_eq!(subject("pt"), subject("en"));
-        assert_ne!(subject("es"), subject("en"));
-    }
-}
+#[path = "mailer_tests.rs"]
+mod tests;

@@ -53,7 +53,7 @@ impl SmtpTransport {
             .from(self.from.clone())
             .to(to)
             .subject(one_line(&message.subject))
-            .message_id(None)
+            .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())))
             .header(AutoSubmitted)
             .multipart(MultiPart::alternative_plain_html(message.text.clone(), message.html.clone()))?)
     }

@@ -68,6 +68,7 @@ async fn session(
 
 fn message() -> MailMessage {
     MailMessage {
+        id: "0190a5b0-c0d0-8e00-8f00-112233445566".parse().unwrap(),
         to: "ada@example.com".into(),
         to_name: Some("Ada Lovelace".into()),
         subject: "Contraseña nueva".into(),
@@ -155,4 +156,26 @@ async fn an_address_that_cannot_be_written_to_is_final() {
 async fn wrong_settings_are_told_at_the_start() {
     assert!(SmtpTransport::new("http://example.com", "a@example.com").is_err());
     assert!(SmtpTransport::new("smtp://example.com", "not an address").is_err());
+}
+
+fn message_id(delivery: &Delivery) -> String {
+    let line = delivery.message.lines().find(|line| line.starts_with("Message-ID: "));
+    line.unwrap_or_else(|| panic!("{}", delivery.message)).to_owned()
+}
+
+#[tokio::test]
+async fn a_message_sent_again_has_the_same_message_id() {
+    let (url, mut deliveries) = server("250 ok").await;
+    let transport = transport(&url);
+    let other = MailMessage { id: "0190a5b0-c0d0-8e00-8f00-665544332211".parse().unwrap(), ..message() };
+    for message in [message(), message(), other] {
+        transport.send(&message).await.unwrap();
+    }
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(message_id(&deliveries.recv().await.unwrap()));
+    }
+    assert_eq!(ids[0], "Message-ID: <0190a5b0-c0d0-8e00-8f00-112233445566@example.com>");
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[0], ids[2]);
 }

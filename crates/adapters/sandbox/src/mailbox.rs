@@ -21,7 +21,7 @@ pub type MessageId = Id<StoredMessage>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredMessage {
-    /// UUIDv7.
+    /// Id of the message; it is kept once.
     pub id: MessageId,
     /// When it was handed over.
     pub received_at: Timestamp,
@@ -133,9 +133,14 @@ impl MailTransport for Mailbox {
 
 impl Shared {
     fn keep(&self, message: MailMessage) -> io::Result<()> {
-        let MailMessage { to, to_name, subject, html, text } = message;
+        let MailMessage { id, to, to_name, subject, html, text } = message;
+        let id = MessageId::from_uuid(id.uuid());
+        if self.entries().iter().any(|entry| entry.id == id) {
+            // It came before, and only its sender did not hear so. Mail servers drop a repeated Message-ID, too.
+            return Ok(());
+        }
         let received_at = self.env.now();
-        let stored = StoredMessage { id: self.env.new_id(), received_at, to, to_name, subject, html, text };
+        let stored = StoredMessage { id, received_at, to, to_name, subject, html, text };
         let entry = Entry { micros: received_at.unix_micros(), id: stored.id };
 
         // Written aside and renamed, so that neither a reader nor a restart finds half a message.
@@ -247,7 +252,11 @@ mod tests {
     }
 
     fn message(to: &str, subject: &str) -> MailMessage {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
         MailMessage {
+            id: format!("0190a5b0-c0d0-8e00-8f00-{:012}", NUMBER.fetch_add(1, Ordering::Relaxed))
+                .parse()
+                .unwrap(),
             to: to.into(),
             to_name: Some("Ana".into()),
             subject: subject.into(),
@@ -272,6 +281,20 @@ mod tests {
         assert_eq!(subjects(&mailbox, None).await, ["three", "two", "one"]);
         assert_eq!(subjects(&mailbox, Some("ANA@example.com")).await, ["three", "one"]);
         assert!(subjects(&mailbox, Some("nobody@example.com")).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_repeated_message_is_kept_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mailbox = Mailbox::open(directory.path(), env()).unwrap();
+        let message = message("ana@example.com", "one");
+        mailbox.send(&message).await.unwrap();
+        mailbox.send(&message).await.unwrap();
+        assert_eq!(subjects(&mailbox, None).await, ["one"]);
+        drop(mailbox);
+        let mailbox = Mailbox::open(directory.path(), env()).unwrap();
+        mailbox.send(&message).await.unwrap();
+        assert_eq!(subjects(&mailbox, None).await, ["one"]);
     }
 
     #[tokio::test]

@@ -1,11 +1,22 @@
 //! Argon2id, JWT, message authentication, the system clock and randomness.
 
+pub mod factors;
 pub mod keys;
+pub mod marks;
+pub mod oidc;
+mod oidc_cache;
+pub mod passkeys;
 pub mod passwords;
+pub mod strength;
 pub mod system;
 pub mod tokens;
 
+pub use factors::FactorKeys;
 pub use keys::KeyRing;
+pub use marks::MacMarks;
+pub use oidc::{OidcProvider, ProviderConfig};
+pub use passkeys::WebauthnCeremonies;
 pub use passwords::{Argon2Cost, Argon2Hasher, HashingPool};
+pub use strength::ZxcvbnMeter;
 pub use system::{SystemClock, SystemRandom, system_env};
 pub use tokens::JwtIssuer;

@@ -5,6 +5,7 @@ use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use portico_identity::{
     IdentityError,
+    email_change::EmailChangeId,
     ports::{AccessClaims, TokenIssuer},
 };
 use portico_kernel::{SessionId, TenantId, Timestamp, UserId};
@@ -23,6 +24,9 @@ const LONGEST_TOKEN: usize = 2048;
 
 /// Session id, generation, MAC.
 const REFRESH_TOKEN_BYTES: usize = 16 + 4 + 32;
+
+/// Id of the change, MAC.
+const EMAIL_CHANGE_TOKEN_BYTES: usize = 16 + 32;
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
@@ -45,6 +49,7 @@ pub struct JwtIssuer {
     header: Header,
     validation: Validation,
     refresh_mac: Hmac<Sha256>,
+    email_change_mac: Hmac<Sha256>,
 }
 
 impl JwtIssuer {
@@ -65,6 +70,7 @@ impl JwtIssuer {
             header,
             validation,
             refresh_mac: mac(keys.derive("portico refresh token").expose_secret()),
+            email_change_mac: mac(keys.derive("portico change of address").expose_secret()),
         }
     }
 }
@@ -127,6 +133,29 @@ impl TokenIssuer for JwtIssuer {
         ))
     }
 
+    fn email_change_token(&self, id: EmailChangeId) -> String {
+        let mut bytes = [0; EMAIL_CHANGE_TOKEN_BYTES];
+        let (body, tag) = bytes.split_at_mut(16);
+        body.copy_from_slice(id.uuid().as_bytes());
+        let mut mac = self.email_change_mac.clone();
+        mac.update(body);
+        tag.copy_from_slice(&mac.finalize().into_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn read_email_change_token(&self, token: &str) -> Option<EmailChangeId> {
+        if token.len() > LONGEST_TOKEN {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (body, tag) = bytes.split_at_checked(16)?;
+        let mut mac = self.email_change_mac.clone();
+        mac.update(body);
+        // Compares in constant time, and refuses a tag of any other length.
+        mac.verify_slice(tag).ok()?;
+        Some(EmailChangeId::from_uuid(Uuid::from_slice(body).ok()?))
+    }
+
     fn digest(&self, secret: &str) -> [u8; 32] {
         Sha256::digest(secret.as_bytes()).into()
     }
@@ -187,6 +216,27 @@ mod tests {
         let issuer = issuer("a");
         let token = issuer.access_token(&claims(), at(1000)).unwrap();
         assert_eq!(issuer.read_access_token(&token, at(2000)), None);
+    }
+
+    #[test]
+    fn the_token_of_a_change_of_address_is_the_same_each_time_and_good_for_nothing_else() {
+        let (ours, id) = (issuer("a"), system_env().new_id());
+        let token = ours.email_change_token(id);
+        assert_eq!(token, issuer("a").email_change_token(id));
+        assert_eq!(ours.read_email_change_token(&token), Some(id));
+        assert_eq!(issuer("b").read_email_change_token(&token), None);
+        assert_eq!(ours.read_refresh_token(&token), None);
+        let session = SessionId::from_uuid(id.uuid());
+        assert_eq!(ours.read_email_change_token(&ours.refresh_token(session, 1)), None);
+        let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            assert_eq!(ours.read_email_change_token(&URL_SAFE_NO_PAD.encode(changed)), None, "byte {place}");
+        }
+        for cut in [&bytes[..16], &bytes[..47], &bytes[..0]] {
+            assert_eq!(ours.read_email_change_token(&URL_SAFE_NO_PAD.encode(cut)), None);
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::error::store_error;
 pub(crate) struct Dialect {
     /// Locks the rows of a query that nobody else has locked. SQLite has one writer at a time and needs no such thing.
     pub for_update_skip_locked: &'static str,
+    /// Holds the rows of a query until the transaction ends, without keeping others from referring to them.
+    pub for_update: &'static str,
     /// Locks the cursor of reader `$1`, unless somebody else has it, and reads where it is, see
     /// [`Dialect::event_order`].
     pub lock_cursor: &'static str,
@@ -33,6 +35,7 @@ pub(crate) struct Dialect {
 
 const POSTGRES: Dialect = Dialect {
     for_update_skip_locked: "for update skip locked",
+    for_update: "for no key update",
     lock_cursor: "select transaction_id::text as at_transaction, sequence as at_sequence from event_cursors where reader = $1 \
                   for update skip locked",
     read_cursor: "select transaction_id::text as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
@@ -54,6 +57,7 @@ const POSTGRES: Dialect = Dialect {
 
 const SQLITE: Dialect = Dialect {
     for_update_skip_locked: "",
+    for_update: "",
     lock_cursor: "select '0' as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
     read_cursor: "select '0' as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
     start_cursor: "insert into event_cursors (reader, sequence) values ($1, 0) on conflict (reader) do nothing",

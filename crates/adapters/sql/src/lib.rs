@@ -3,6 +3,7 @@
 //! The folders mirror the domains, and a file mirrors the aggregate it stores. Where the two databases differ, [`dialect`]
 //! knows; nothing else asks which one it is talking to.
 
+mod announcements;
 mod billing;
 mod dialect;
 mod error;
@@ -11,8 +12,10 @@ mod outbox;
 mod repositories;
 mod sites;
 mod store;
+mod sweep;
 mod tenancy;
 mod time;
 
+pub use identity::personal_columns;
 pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};
 pub use store::{MigrationState, PoolFigures, SqlStore, StoreOptions};

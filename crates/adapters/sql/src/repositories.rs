@@ -9,7 +9,7 @@ use sea_orm::{
     Statement,
 };
 
-use crate::error::store_error;
+use crate::{announcements::CHANNEL, dialect::query, error::store_error};
 
 /// Every repository, over one connection.
 ///
@@ -43,6 +43,15 @@ impl SqlUnitOfWork {
     /// Commits, then tells the listener what was written. An error means that nothing was, unless the connection broke
     /// at that very moment ([`StoreError::Unavailable`]): then nobody can know.
     pub async fn commit(self) -> Result<(), StoreError> {
+        if let Some(listener) = &self.listener
+            && self.connection.get_database_backend() == DbBackend::Postgres
+            && let Some(announcement) = listener.announcement(&self.written.events)
+        {
+            // A part of the transaction: others hear it if and only if it commits. Only what must act at once is
+            // announced, because commits that notify wait for each other.
+            let values = [CHANNEL.into(), announcement.into()];
+            query(&self.connection, "select pg_notify($1, $2)", values).await?;
+        }
         self.connection.commit().await.map_err(store_error)?;
         if let Some(listener) = self.listener
             && (self.written.jobs || !self.written.events.is_empty())

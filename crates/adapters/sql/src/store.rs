@@ -65,14 +65,14 @@ pub struct MigrationState {
 /// The database: Postgres, or SQLite embedded in the process. Cheap to clone.
 #[derive(Clone)]
 pub struct SqlStore {
-    pools: Pools,
+    pub(crate) pools: Pools,
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     listener: Option<Arc<dyn CommitListener>>,
 }
 
 #[derive(Clone)]
-enum Pools {
+pub(crate) enum Pools {
     Postgres(PgPool),
     /// One connection that writes, so that writers queue here instead of failing on each other's locks, and some that
     /// only read, which the write-ahead log lets them do meanwhile.
@@ -210,7 +210,7 @@ fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
-fn unavailable(error: sqlx::Error) -> StoreError {
+pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
     StoreError::Unavailable(Box::new(error))
 }
 

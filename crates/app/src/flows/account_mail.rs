@@ -4,14 +4,21 @@
 
 use portico_identity::{
     Accounts,
-    mail::{AccountMail, Recipient},
+    email_change::EmailChangeId,
+    erasure::ERASED,
+    mail::{AccountMail, MailBrand, Recipient},
     user::EmailAddress,
 };
-use portico_kernel::{Env, Event, Job, NewJob, StoreError, TenantId, UserId, mail::MailError};
+use portico_kernel::{
+    Env, Event, Job, NewJob, StoreError, TenantId, UserId,
+    mail::{MailError, MailId},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
+    flows::notices,
     http::problem::chain,
     state::App,
     unit_of_work::UnitOfWork,
@@ -19,7 +26,7 @@ use crate::{
 };
 
 /// With the pauses between attempts growing to an hour, a mail server may be down for about a day.
-const MAX_ATTEMPTS: u32 = 36;
+pub const MAX_ATTEMPTS: u32 = 36;
 
 #[derive(Deserialize)]
 struct ToAddress {
@@ -32,6 +39,12 @@ struct ToUser {
     user_id: UserId,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToChange {
+    change_id: EmailChangeId,
+}
+
 /// The messages that an event gives rise to.
 pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
     let to_user = || json!({"userId": event.resource.id});
@@ -41,12 +54,23 @@ pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
         ("user.password_revoked", Some(email)) => ("email.password_reset", json!({"email": email})),
         ("user.email_verified", _) => ("email.welcome", to_user()),
         ("user.password_changed" | "user.password_reset", _) => ("email.password_changed", to_user()),
-        _ => return Vec::new(),
+        ("user.email_change_requested", _) => {
+            let change = event.after.as_ref().and_then(|change| change.get("changeId"));
+            ("email.change", json!({"changeId": change}))
+        }
+        _ => return notices::job_for(env, event).into_iter().collect(),
     };
     vec![job(env, kind, payload, event.tenant, event.request_id.clone())]
 }
 
-fn job(env: &Env, kind: &'static str, payload: Value, tenant: TenantId, request_id: String) -> NewJob {
+/// A job that sends a message, due at once.
+pub(crate) fn job(
+    env: &Env,
+    kind: &'static str,
+    payload: Value,
+    tenant: TenantId,
+    request_id: String,
+) -> NewJob {
     NewJob {
         id: env.new_id(),
         kind,
@@ -73,18 +97,32 @@ pub async fn request(
 
 /// `email.verification`: a link for the newest account that has not proven the address, or word to its owner.
 pub async fn verification(app: &App, job: &Job) -> Result<(), JobError> {
-    let (email, scope) = (address(job)?, scope(job));
+    let Some(email) = address(job)? else { return Ok(()) };
+    let scope = scope(job);
     let mut work = app.begin().await?;
     let mail = Accounts::new(&mut *work, &scope, &app.env).issue_verification(&email, &*app.tokens).await?;
-    commit_and_send(app, work, mail).await
+    commit_and_send(app, job, work, mail).await
 }
 
 /// `email.password_reset`: a link for the account behind an address, if there is one.
 pub async fn password_reset(app: &App, job: &Job) -> Result<(), JobError> {
-    let (email, scope) = (address(job)?, scope(job));
+    let Some(email) = address(job)? else { return Ok(()) };
+    let scope = scope(job);
     let mut work = app.begin().await?;
     let mail = Accounts::new(&mut *work, &scope, &app.env).issue_password_reset(&email, &*app.tokens).await?;
-    commit_and_send(app, work, mail).await
+    commit_and_send(app, job, work, mail).await
+}
+
+/// `email.change`: a link to the new address of an account, or word to its owner.
+pub async fn email_change(app: &App, job: &Job) -> Result<(), JobError> {
+    let (ToChange { change_id }, scope) = (payload(job)?, scope(job));
+    let mut reader = app.reader();
+    let mail =
+        Accounts::new(&mut *reader, &scope, &app.env).issue_email_change(change_id, &*app.tokens).await?;
+    match mail {
+        Some((recipient, mail)) => send(app, job, &recipient, &mail).await,
+        None => Ok(()),
+    }
 }
 
 /// `email.welcome`: greets somebody who has proven their address.
@@ -101,33 +139,68 @@ async fn to_user(app: &App, job: &Job, mail: AccountMail) -> Result<(), JobError
     let (ToUser { user_id }, scope) = (payload(job)?, scope(job));
     let recipient = Accounts::new(&mut *app.reader(), &scope, &app.env).recipient(user_id).await?;
     match recipient {
-        Some(recipient) => send(app, &recipient, &mail).await,
+        Some(recipient) => send(app, job, &recipient, &mail).await,
         None => Ok(()),
     }
 }
 
-fn address(job: &Job) -> Result<EmailAddress, JobError> {
+fn address(job: &Job) -> Result<Option<EmailAddress>, JobError> {
     let ToAddress { email } = payload(job)?;
-    EmailAddress::parse(&email).map_err(|error| JobError::Fatal(format!("payload: {}", error.message)))
+    known_address(&email)
+}
+
+/// An address in the payload of a job; `None` when its owner was erased since.
+pub(crate) fn known_address(email: &str) -> Result<Option<EmailAddress>, JobError> {
+    if email == ERASED {
+        return Ok(None);
+    }
+    let email = EmailAddress::parse(email);
+    email.map(Some).map_err(|error| JobError::Fatal(format!("payload: {}", error.message)))
 }
 
 /// The token has to be there before its link is: an attempt that dies in between leaves a token that nobody knows, and
 /// the next attempt makes another one.
 async fn commit_and_send(
     app: &App,
+    job: &Job,
     work: Box<dyn UnitOfWork>,
     mail: Option<(Recipient, AccountMail)>,
 ) -> Result<(), JobError> {
     let Some((recipient, mail)) = mail else { return Ok(()) };
     work.commit().await?;
-    send(app, &recipient, &mail).await
+    send(app, job, &recipient, &mail).await
 }
 
-async fn send(app: &App, to: &Recipient, mail: &AccountMail) -> Result<(), JobError> {
-    app.mailer.send(to, mail).await.map_err(|error| match error {
+/// Sends a message on behalf of a job, in the look of the job's tenant where it speaks for that.
+///
+/// A job that runs again, because its worker died before it could note that the message was taken, sends it under the
+/// same `Message-ID` to the same receiver.
+pub async fn send(app: &App, job: &Job, to: &Recipient, mail: &AccountMail) -> Result<(), JobError> {
+    let brand = match mail.speaks_for_tenant() {
+        true => brand_of(app, job.tenant_id).await?,
+        false => MailBrand::default(),
+    };
+    let sent = app.mailer.send(message_id(job, to), to, mail, &brand).await;
+    sent.map_err(|error| match error {
         MailError::Unavailable(_) => JobError::Retry(chain(&error)),
         MailError::Rejected(_) => JobError::Fatal(chain(&error)),
     })
+}
+
+/// A UUIDv8 (RFC 9562 section 5.8) that is the same whenever the job writes to the same receiver.
+fn message_id(job: &Job, to: &Recipient) -> MailId {
+    let digest =
+        Sha256::new().chain_update(job.id.uuid().as_bytes()).chain_update(to.email.as_str()).finalize();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    MailId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+async fn brand_of(app: &App, tenant: TenantId) -> Result<MailBrand, JobError> {
+    let mut repositories = app.reader();
+    let name = repositories.tenants().find(tenant).await?.map(|tenant| tenant.name);
+    let primary = repositories.branding().find(tenant).await?.map(|branding| branding.colors.primary);
+    Ok(MailBrand { name, primary })
 }
 
 #[cfg(test)]

@@ -4,7 +4,13 @@ use portico_kernel::{Event, Job, JobId, JobState, Page, PageRequest, Permission,
 
 use crate::{http::problem::Problem, state::App};
 
-/// The jobs in a state (all for `None`), newest first.
+/// A job without what it works on: that may tell of customers, which not everybody who looks after jobs is to see.
+fn without_payload(mut job: Job) -> Job {
+    job.payload = serde_json::Value::Null;
+    job
+}
+
+/// The jobs in a state (all for `None`), newest first. Only those who see the whole platform see what jobs work on.
 pub async fn list(
     app: &App,
     scope: &Scope,
@@ -12,7 +18,11 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<Job>, Problem> {
     scope.require_platform(Permission::PlatformJobs)?;
-    Ok(app.jobs.list(state, page).await?)
+    let mut jobs = app.jobs.list(state, page).await?;
+    if !scope.allows(Permission::PlatformAudit) {
+        jobs.items = jobs.items.into_iter().map(without_payload).collect();
+    }
+    Ok(jobs)
 }
 
 /// Queues a dead job again, with all its attempts. 404 when there is no such dead job.
@@ -20,9 +30,12 @@ pub async fn replay(app: &App, scope: &Scope, id: JobId) -> Result<Job, Problem>
     scope.require_platform(Permission::PlatformJobs)?;
     let mut work = app.begin().await?;
     let job = work.dead_letters().replay(id, app.env.now()).await?.ok_or_else(Problem::not_found)?;
-    let event =
-        Event::new(&app.env, scope, "job.replayed", id.uuid()).in_tenant(TenantId::PLATFORM).after(&job);
+    let shown =
+        if scope.allows(Permission::PlatformAudit) { job.clone() } else { without_payload(job.clone()) };
+    let event = Event::new(&app.env, scope, "job.replayed", id.uuid())
+        .in_tenant(TenantId::PLATFORM)
+        .after(&without_payload(job));
     work.events().append(event).await?;
     work.commit().await?;
-    Ok(job)
+    Ok(shown)
 }

@@ -57,8 +57,19 @@ async fn enroll(
     password: PasswordHash,
 ) -> Result<(User, TenantId), Problem> {
     let user = Accounts::new(work, scope, &app.env).register(registration, password).await?;
+    let tenant = settle(app, work, scope, &user).await?;
+    Ok((user, tenant))
+}
+
+/// Gives a new account its personal tenant with branding and the free plan, and records the registration.
+pub async fn settle(
+    app: &App,
+    work: &mut dyn UnitOfWork,
+    scope: &Scope,
+    user: &User,
+) -> Result<TenantId, Problem> {
     let tenant = Tenants::new(work, scope, &app.env).create_personal(user.id, &user.full_name).await?;
     Subscriptions::new(work, scope, &app.env).start_free(tenant.id, user.id).await?;
-    Accounts::new(work, scope, &app.env).registered(&user, tenant.id).await?;
-    Ok((user, tenant.id))
+    Accounts::new(work, scope, &app.env).registered(user, tenant.id).await?;
+    Ok(tenant.id)
 }

@@ -9,8 +9,10 @@ use actix_web::{
     web,
 };
 use futures_util::future::{LocalBoxFuture, Ready, ready};
-use portico_identity::ports::AccessClaims;
-use portico_kernel::{Actor, Kind, PlatformRole, Scope, StoreError, TenantId, UserId};
+use portico_identity::{IdentityError, api_key::KeyState, ports::AccessClaims, session::TenantAccess};
+use portico_kernel::{
+    Actor, Kind, Permission, Permissions, PlatformRole, Scope, StoreError, TenantId, TenantRole, UserId,
+};
 use portico_tenancy::tenant::TenantStatus;
 
 use super::{context, problem::Problem};
@@ -23,12 +25,20 @@ pub enum Presented {
     Nothing,
     /// An access token that we signed and that has not expired. Its session may have ended.
     Claims(AccessClaims),
+    /// An API key that is good.
+    Key(Arc<KeyState>),
+    /// A real key that is revoked, switched off, expired, or replaced.
+    RefusedKey(Arc<KeyState>),
+    /// A good key, from an address from which it may not be used.
+    KeyFromElsewhere(Arc<KeyState>),
+    /// An API key that could not be looked up.
+    Unavailable(Arc<StoreError>),
     /// Credentials that are no good.
     Rejected,
 }
 
 impl Presented {
-    /// Reads the `Authorization` header.
+    /// Reads an access token in the `Authorization` header. API keys are [`super::keys::admit`]'s.
     pub fn read(app: &App, headers: &header::HeaderMap) -> Self {
         let Some(value) = headers.get(header::AUTHORIZATION) else { return Self::Nothing };
         let token = value
@@ -49,6 +59,15 @@ impl Presented {
             _ => None,
         }
     }
+
+    /// The key, given that its secret is right, and whether it is let in.
+    pub fn key(&self) -> Option<(&Arc<KeyState>, bool)> {
+        match self {
+            Self::Key(key) => Some((key, true)),
+            Self::RefusedKey(key) | Self::KeyFromElsewhere(key) => Some((key, false)),
+            _ => None,
+        }
+    }
 }
 
 /// Somebody who is signed in, and what they may do in the tenant that the request is about: the one in the path, else the
@@ -64,11 +83,30 @@ impl FromRequest for Caller {
         let app = request.app_data::<web::Data<App>>().cloned();
         let named = named_tenant(request);
         Box::pin(async move {
-            let (Some(app), Some(Presented::Claims(claims))) = (app, presented) else {
+            let (Some(app), Some(presented)) = (app, presented) else {
                 return Err(Problem::unauthenticated());
             };
-            resolve(&app, &claims, named).await.map(Self)
+            admit(&app, presented, named).await.map(Self)
         })
+    }
+}
+
+/// Who shows this, and what they may do.
+pub(super) async fn admit(
+    app: &App,
+    presented: Presented,
+    named: Result<Option<TenantId>, ()>,
+) -> Result<Scope, Problem> {
+    match presented {
+        Presented::Claims(claims) => resolve(app, &claims, named).await,
+        Presented::Key(key) => of_key(&key, named),
+        Presented::KeyFromElsewhere(_) => Err(Problem::new(
+            Kind::Forbidden,
+            "address_not_allowed",
+            "This API key may not be used from your address.",
+        )),
+        Presented::Unavailable(error) => Err(unavailable(error)),
+        _ => Err(Problem::unauthenticated()),
     }
 }
 
@@ -106,7 +144,7 @@ impl FromRequest for Visitor {
 }
 
 /// The tenant that the request names: `Err` when it is no id.
-fn named_tenant(request: &HttpRequest) -> Result<Option<TenantId>, ()> {
+pub(super) fn named_tenant(request: &HttpRequest) -> Result<Option<TenantId>, ()> {
     let in_path = request.match_info().get("tenantId");
     let in_header = || request.headers().get("x-tenant-id").map(|value| value.to_str().unwrap_or_default());
     match in_path.or_else(in_header) {
@@ -121,7 +159,7 @@ async fn resolve(
     named: Result<Option<TenantId>, ()>,
 ) -> Result<Scope, Problem> {
     let tenant = named.unwrap_or(Some(TenantId::PLATFORM)).or(claims.tenant);
-    let state = app.callers.get(claims.session, tenant).await.map_err(unavailable)?;
+    let state = app.callers.get(claims.session, claims.user, tenant).await.map_err(unavailable)?;
     let Some(state) = state.filter(|state| state.user == claims.user) else {
         return Err(Problem::unauthenticated());
     };
@@ -134,8 +172,13 @@ async fn resolve(
     };
     let (tenant, permissions) = match (state.membership, named) {
         (_, Err(())) => return Err(Problem::not_found()),
-        (Some((tenant, role)), _) => (Some(tenant), state.role.permissions().union(role.permissions())),
+        (Some((tenant, role)), _) => {
+            (Some(tenant), state.role.permissions().union(left_of(role, state.access)))
+        }
         (None, Ok(Some(tenant))) if crosses => (Some(tenant), state.role.permissions()),
+        (None, _) if explicit && state.access == TenantAccess::Suspended => {
+            return Err(IdentityError::TenantSuspended.into());
+        }
         (None, _) if explicit => return Err(Problem::not_found()),
         (None, _) => (None, state.role.permissions()),
     };
@@ -147,6 +190,29 @@ async fn resolve(
         impersonator: state.impersonator,
     };
     Ok(Scope::user(actor, tenant, permissions, context::current().info))
+}
+
+/// A key acts in its own tenant only.
+fn of_key(key: &KeyState, named: Result<Option<TenantId>, ()>) -> Result<Scope, Problem> {
+    match named {
+        Ok(None) => {}
+        Ok(Some(tenant)) if tenant == key.tenant => {}
+        _ => return Err(Problem::not_found()),
+    }
+    Ok(Scope::api_key(key.id, key.tenant, key.permissions, context::current().info))
+}
+
+/// What the state of a tenant leaves of a member's role. One that is about to be deleted can be looked at, and an owner can
+/// take the deletion back, for which one needs the permission to delete.
+fn left_of(role: TenantRole, access: TenantAccess) -> Permissions {
+    let all = role.permissions();
+    match access {
+        TenantAccess::Full => all,
+        TenantAccess::ReadOnly => {
+            all.reading().union(all.intersection(Permissions::of(&[Permission::TenantDelete])))
+        }
+        TenantAccess::Suspended => Permissions::NONE,
+    }
 }
 
 async fn exists(app: &App, tenant: TenantId) -> Result<bool, Problem> {

@@ -9,6 +9,8 @@ pub struct RequestContext {
     pub info: RequestInfo,
     /// Path as the client sent it.
     pub path: String,
+    /// Mark for the device to keep, where one signs in.
+    pub device_mark: Option<String>,
 }
 
 tokio::task_local! {

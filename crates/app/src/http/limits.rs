@@ -1,8 +1,10 @@
 //! Rate limits: per address signed out, per user signed in, and stricter on routes that guess at secrets or send mail.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use governor::{
@@ -11,7 +13,8 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::DashMapStateStore,
 };
-use portico_kernel::UserId;
+use portico_identity::api_key::KeyState;
+use portico_kernel::{ApiKeyId, UserId};
 
 use crate::settings::RateLimit;
 
@@ -24,6 +27,15 @@ pub const SENSITIVE: &[&str] = &[
     "/api/v1/auth/resend-verification",
     "/api/v1/auth/verify-email",
     "/api/v1/auth/change-password",
+    "/api/v1/auth/mfa/verify",
+    "/api/v1/auth/mfa/passkey-options",
+    "/api/v1/auth/mfa/passkey",
+    "/api/v1/auth/passkeys/sign-in-options",
+    "/api/v1/auth/passkeys/sign-in",
+    "/api/v1/auth/totp/confirm",
+    "/api/v1/auth/reauthenticate",
+    "/api/v1/auth/change-email",
+    "/api/v1/auth/confirm-email-change",
 ];
 
 /// Whose requests are counted together.
@@ -32,6 +44,7 @@ enum Key {
     Address(IpAddr),
     Sensitive(IpAddr, &'static str),
     User(UserId),
+    Program(ApiKeyId),
 }
 
 type Limiter = RateLimiter<Key, DashMapStateStore<Key>, DefaultClock, StateInformationMiddleware>;
@@ -54,6 +67,9 @@ pub struct Limits {
     per_address: Limiter,
     per_user: Limiter,
     sensitive: Limiter,
+    /// Limiters of keys by how much they allow: keys with the same limit share one, each with a cell of its own.
+    per_key: RwLock<BTreeMap<u32, Arc<Limiter>>>,
+    key_default: u32,
     clock: DefaultClock,
 }
 
@@ -64,6 +80,8 @@ impl Limits {
             per_address: limiter(settings.per_address),
             per_user: limiter(settings.per_user),
             sensitive: limiter(settings.sensitive),
+            per_key: RwLock::default(),
+            key_default: settings.per_key,
             clock: DefaultClock::default(),
         })
     }
@@ -76,7 +94,29 @@ impl Limits {
             (None, Some(user)) => (&self.per_user, Key::User(user)),
             (None, None) => (&self.per_address, Key::Address(network)),
         };
-        match limiter.check_key(&key) {
+        self.count(limiter, &key)
+    }
+
+    /// Counts a request with a good API key. On the strict routes it is no way around the limit of the address.
+    pub fn check_key(&self, path: &str, key: &KeyState, address: IpAddr) -> Verdict {
+        if SENSITIVE.contains(&path) {
+            return self.check(path, None, address);
+        }
+        let limiter = self.of_rate(key.rate_limit_per_minute.unwrap_or(self.key_default));
+        self.count(&limiter, &Key::Program(key.id))
+    }
+
+    /// The limiter of the keys with this limit. There are as many as limits that keys can have, at most.
+    fn of_rate(&self, per_minute: u32) -> Arc<Limiter> {
+        let known = self.per_key.read().unwrap_or_else(PoisonError::into_inner).get(&per_minute).cloned();
+        known.unwrap_or_else(|| {
+            let mut all = self.per_key.write().unwrap_or_else(PoisonError::into_inner);
+            all.entry(per_minute).or_insert_with(|| Arc::new(limiter(per_minute))).clone()
+        })
+    }
+
+    fn count(&self, limiter: &Limiter, key: &Key) -> Verdict {
+        match limiter.check_key(key) {
             Ok(state) => {
                 let limit = state.quota().burst_size().get();
                 let remaining = state.remaining_burst_capacity();
@@ -102,6 +142,12 @@ impl Limits {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }
+        let mut per_key = self.per_key.write().unwrap_or_else(PoisonError::into_inner);
+        per_key.retain(|_, limiter| {
+            limiter.retain_recent();
+            // One that a request holds right now is about to have a key in it.
+            !limiter.is_empty() || Arc::strong_count(limiter) > 1
+        });
     }
 }
 
@@ -126,7 +172,8 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits::new(&RateLimit { enabled: true, per_address: 3, per_user: 5, sensitive: 2 }).unwrap()
+        Limits::new(&RateLimit { enabled: true, per_address: 3, per_user: 5, per_key: 4, sensitive: 2 })
+            .unwrap()
     }
 
     fn allowed(limits: &Limits, path: &str, user: Option<UserId>, address: &str, tries: u32) -> u32 {

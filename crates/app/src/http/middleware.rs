@@ -20,14 +20,13 @@ use portico_kernel::RequestInfo;
 
 use super::{
     alias,
-    caller::Presented,
     context::{CURRENT, RequestContext},
-    headers,
+    devices, headers, keys,
     limits::Verdict,
     problem::Problem,
     site::SiteHost,
 };
-use crate::state::App;
+use crate::{key_usage::KeyRequest, state::App};
 
 /// Name of the header that carries the request id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,7 +44,8 @@ pub async fn around<B: MessageBody + 'static>(
         return Err(Problem::internal("the application has no state").into());
     };
     let address = client_address(&app, &request);
-    let info = request_info(&app, &request, address);
+    let mut info = request_info(&app, &request, address);
+    let device_mark = devices::recognize(&app, &request, &mut info);
     let seen = Seen {
         method: request.method().clone(),
         path: request.path().to_owned(),
@@ -53,12 +53,13 @@ pub async fn around<B: MessageBody + 'static>(
         address,
         started,
     };
-    let context = RequestContext { info, path: seen.path.clone() };
+    let context = RequestContext { info, path: seen.path.clone(), device_mark };
 
     CURRENT
         .scope(context, async {
             match answer(&app, request, next, address).await {
                 Ok(mut response) => {
+                    devices::keep(&app, response.headers_mut());
                     seal(response.headers_mut(), &seen.id);
                     let route = response.request().match_pattern();
                     seen.report(route.as_deref(), response.status());
@@ -94,20 +95,28 @@ async fn answer<B: MessageBody + 'static>(
     if let Some(canonical) = alias::canonical(request.path()) {
         rewrite(&mut request, &canonical);
     }
-    let presented = Presented::read(app, request.headers());
-    let verdict = app
-        .limits
-        .as_ref()
-        .filter(|_| request.path().starts_with("/api/v1/"))
-        .map(|limits| limits.check(request.path(), presented.user(), address));
+    let (presented, verdict) = keys::admit(app, request.headers(), request.path(), address).await;
+    let keyed = presented
+        .key()
+        .map(|(key, admitted)| (key.clone(), admitted, request.method().clone(), request.path().to_owned()));
     request.extensions_mut().insert(presented);
-    let mut response = match verdict {
+    let answered = match verdict {
         Some(Verdict { allowed: false, reset, .. }) => {
             let refusal = Problem::rate_limited(reset).error_response();
-            request.into_response(refusal).map_into_right_body()
+            Ok(request.into_response(refusal).map_into_right_body())
         }
-        _ => call(request, next).await?,
+        _ => call(request, next).await,
     };
+    if let Some((key, admitted, method, path)) = &keyed {
+        let (status, route) = match &answered {
+            Ok(answer) => (answer.status(), answer.request().match_pattern()),
+            Err(error) => (error.as_response_error().status_code(), None),
+        };
+        // A request that was not let through to the routes has no pattern yet.
+        let route = route.as_deref().or_else(|| app.document.pattern_of(path));
+        app.key_usage.note(app, &KeyRequest { key, admitted: *admitted, method, route, address }, status);
+    }
+    let mut response = answered?;
     if let Some(verdict) = verdict {
         tell(response.headers_mut(), &verdict);
     }
@@ -156,7 +165,7 @@ fn request_info(app: &App, request: &ServiceRequest, address: IpAddr) -> Request
         None => app.env.new_id::<portico_kernel::EventKind>().to_string(),
     };
     let user_agent = text(header::USER_AGENT).map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
-    RequestInfo { id, address: Some(address.to_string()), user_agent }
+    RequestInfo { id, address: Some(address.to_string()), user_agent, device: None }
 }
 
 /// Headers of every answer.

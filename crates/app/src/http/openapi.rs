@@ -1,18 +1,23 @@
 //! The API document (OpenAPI 3.1): collected from the routes, then completed with what holds for every route.
 
 use actix_web::dev::ResourceDef;
+use portico_kernel::Permission;
 use utoipa::openapi::{
     Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi,
     OpenApiBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder,
     path::{HttpMethod, Operation, Parameter, ParameterIn},
     schema::{Schema, Type},
-    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
 use super::problem::ProblemBody;
 
-/// Name of the security scheme.
+/// Name of the security scheme of people. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
+/// roles there): `security(("bearer" = ["pages:read"]))`.
 const BEARER: &str = "bearer";
+
+/// Name of the security scheme of programs. Added to every route whose permissions a key may have.
+const API_KEY: &str = "apiKey";
 
 /// The finished document, in the forms that the server needs.
 pub struct Document {
@@ -37,6 +42,12 @@ impl Document {
         Ok(Self { json: document.to_pretty_json()?, methods })
     }
 
+    /// The path of the document that a path of a request belongs to.
+    pub fn pattern_of(&self, path: &str) -> Option<&str> {
+        let mut patterns = self.methods.iter().map(|(pattern, _)| pattern);
+        patterns.find(|pattern| pattern.is_match(path)).and_then(ResourceDef::pattern)
+    }
+
     /// The methods that a path answers to; `None` for an unknown path.
     pub fn methods_of(&self, path: &str) -> Option<&str> {
         self.methods.iter().find(|(pattern, _)| pattern.is_match(path)).map(|(_, methods)| methods.as_str())
@@ -55,6 +66,12 @@ pub fn base() -> OpenApi {
         .description(Some("An access token from `POST /api/v1/auth/login`."))
         .build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let api_key = ApiKeyValue::with_description(
+        "X-API-Key",
+        "A key of a tenant, from `POST /api/v1/tenants/{tenantId}/api-keys`. It may also be sent as \
+         `Authorization: Bearer`. It acts in its own tenant only, with its own permissions and limit.",
+    );
+    components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(api_key)));
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -100,6 +117,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
                     *response = complete;
                 }
             }
+            tell_permissions(operation);
             let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
             let body = operation.request_body.is_some();
             let query = operation.parameters.as_ref().is_some_and(|parameters| {
@@ -114,7 +132,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
             add("500", "Our own fault.");
             add("503", "A part that is needed is down; `Retry-After` says when to come back.");
             if secured {
-                add("401", "No access token, or one that is not good any more.");
+                add("401", "No access token or API key, or one that is not good any more.");
                 add("403", "Seen, but not allowed.");
                 // `X-Tenant-Id` may name a tenant that the caller does not belong to.
                 add("404", "Not there, or not to be seen by this caller.");
@@ -133,6 +151,34 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// Says which permissions an operation needs, and lets keys in where they may have them.
+fn tell_permissions(operation: &mut Operation) {
+    let needed = permissions_of(operation);
+    if needed.is_empty() {
+        return;
+    }
+    let words: Vec<String> = needed.iter().map(|permission| format!("`{}`", permission.as_str())).collect();
+    let mut text = format!("Needs the permission {}.", words.join(" and "));
+    if needed.iter().all(|permission| permission.is_for_keys()) {
+        let scopes = needed.iter().map(|permission| permission.as_str());
+        operation.security.get_or_insert_default().push(SecurityRequirement::new(API_KEY, scopes));
+    } else {
+        text.push_str(" Not for API keys.");
+    }
+    operation.description = Some(match operation.description.take() {
+        Some(description) if !description.is_empty() => format!("{description}\n\n{text}"),
+        _ => text,
+    });
+}
+
+/// The permissions that a route names as the scopes of its security.
+fn permissions_of(operation: &Operation) -> Vec<Permission> {
+    let security = serde_json::to_value(&operation.security).unwrap_or_default();
+    let requirements = security.as_array().into_iter().flatten();
+    let scopes = requirements.filter_map(|requirement| requirement[BEARER].as_array()).flatten();
+    scopes.filter_map(|scope| Permission::parse(scope.as_str()?)).collect()
 }
 
 /// Inputs have a default for every field only so that every missing one is reported at once; an empty text is no default

@@ -138,7 +138,8 @@ impl Problem {
 
     /// Our own fault. The cause goes to the log, not to the client.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        tracing::error!(error = %cause, "request failed");
+        let context = context::current();
+        tracing::error!(error = %cause, request_id = %context.info.id, path = %context.path, "request failed");
         Self::new(Kind::Internal, "internal", "Something went wrong on our side.")
     }
 
@@ -167,12 +168,18 @@ impl Problem {
 impl<F: Fault> From<F> for Problem {
     fn from(fault: F) -> Self {
         let kind = fault.kind();
-        match kind {
-            Kind::Internal => tracing::error!(error = %chain(&fault), "request failed"),
-            Kind::Unavailable => tracing::warn!(error = %chain(&fault), "a part is not available"),
-            _ => {}
+        // Every 5xx can be found in the log by the id that the client was told.
+        if matches!(kind, Kind::Internal | Kind::Unavailable) {
+            let (context, error) = (context::current(), chain(&fault));
+            let (request_id, path) = (context.info.id, context.path);
+            if kind == Kind::Internal {
+                tracing::error!(%error, %request_id, %path, "request failed");
+            } else {
+                tracing::warn!(%error, %request_id, %path, "a part is not available");
+            }
         }
         let mut problem = Self::new(kind, fault.code(), fault.detail());
+        problem.0.retry_after = fault.retry_after().or(problem.0.retry_after);
         problem.0.errors = fault.fields().to_vec();
         problem.0.members =
             fault.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -219,6 +226,62 @@ impl ResponseError for Problem {
         match serde_json::to_vec(&self.body()) {
             Ok(body) => response.body(body),
             Err(_) => response.finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use portico_kernel::{RequestInfo, StoreError};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_5xx_is_logged_with_the_id_of_the_request() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let context = context::RequestContext {
+            info: RequestInfo { id: "r-17".into(), ..RequestInfo::default() },
+            path: "/api/v1/sites".into(),
+            ..context::RequestContext::default()
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            context::CURRENT.sync_scope(context, || {
+                let _ = Problem::internal("first cause");
+                let _ = Problem::from(StoreError::Internal("second cause".into()));
+                let _ = Problem::from(StoreError::Unavailable("third cause".into()));
+                let _ = Problem::not_found();
+            });
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        for (line, (level, cause)) in
+            lines.iter().zip([("ERROR", "first"), ("ERROR", "second"), ("WARN", "third")])
+        {
+            for part in [level, cause, "request_id=r-17", "path=/api/v1/sites"] {
+                assert!(line.contains(part), "{part}: {line}");
+            }
         }
     }
 }

@@ -40,9 +40,18 @@ struct SiteFile {
 /// What answers at which host name, and the files that were asked for lately.
 pub struct LiveSites {
     signals: Arc<Signals>,
-    sites: Cache<(u64, String), Option<LiveSite>>,
+    sites: Cache<(u64, String), At>,
     /// Deployments never change, so their files are never stale. `None` remembers that there is no such file.
     files: Cache<FileKey, Option<Arc<SiteFile>>>,
+}
+
+/// What is at a host name.
+#[derive(Clone)]
+enum At {
+    Nothing,
+    /// A site whose tenant is suspended.
+    Paused,
+    Live(LiveSite),
 }
 
 /// Names a file for the cache.
@@ -74,9 +83,9 @@ impl LiveSites {
         }
     }
 
-    async fn at(&self, app: &App, subdomain: &str) -> Result<Option<LiveSite>, Arc<StoreError>> {
+    async fn at(&self, app: &App, subdomain: &str) -> Result<At, Arc<StoreError>> {
         let key = (self.signals.sites_epoch(), subdomain.to_owned());
-        self.sites.try_get_with(key, async { app.reader().sites().live_at(subdomain).await }).await
+        self.sites.try_get_with(key, look_up(app, subdomain)).await
     }
 
     async fn file(
@@ -139,8 +148,9 @@ pub async fn serve(app: Data<App>, request: HttpRequest) -> HttpResponse {
     let subdomain =
         request.extensions().get::<SiteHost>().map(|host| host.subdomain.clone()).unwrap_or_default();
     let found = match app.live_sites.at(&app, &subdomain).await {
-        Ok(Some(site)) => find(&app, &site, request.path()).await,
-        Ok(None) => Ok(Found::Nothing),
+        Ok(At::Live(site)) => find(&app, &site, request.path()).await,
+        Ok(At::Paused) => return paused(),
+        Ok(At::Nothing) => Ok(Found::Nothing),
         Err(error) => {
             tracing::warn!(error = %super::problem::chain(&*error), "a site could not be looked up");
             return unavailable();
@@ -167,6 +177,23 @@ enum Found {
     Moved(String),
     Missing(Option<Arc<SiteFile>>),
     Nothing,
+}
+
+async fn look_up(app: &App, subdomain: &str) -> Result<At, StoreError> {
+    let mut repositories = app.reader();
+    if let Some(site) = repositories.sites().live_at(subdomain).await? {
+        return Ok(At::Live(site));
+    }
+    Ok(if repositories.sites().paused_at(subdomain).await? { At::Paused } else { At::Nothing })
+}
+
+/// 503, by which search engines know that the site comes back (RFC 9110 section 15.6.4).
+fn paused() -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .insert_header((header::RETRY_AFTER, "3600"))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .content_type("text/html; charset=utf-8")
+        .body("<!doctype html><html lang=\"en\"><title>Paused</title><h1>This site is paused.</h1>")
 }
 
 /// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` leads there.

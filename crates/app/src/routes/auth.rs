@@ -10,27 +10,28 @@ use actix_web::{
     web::Data,
 };
 use portico_identity::{
-    Accounts, IdentityError, Sessions,
+    Accounts, IdentityError, Sessions, Throttle,
     account::Registration,
-    ports::Credential,
     recovery::{ChangePassword, ForgotPassword, ResetPassword},
     session::{Refresh, Refreshed, SignInStep, SignOut, SignedIn, Tokens},
     sign_in::{self, SignIn},
+    throttle::Aim,
     verification::{ResendVerification, VerifyEmail},
 };
-use portico_kernel::Scope;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
-    flows::{account_mail, registration},
+    flows::{account_mail, registration, users},
     http::{
         body::{Body, OptionalBody},
         caller::{Caller, MaybeCaller, Visitor},
+        devices,
         problem::Problem,
     },
     state::App,
+    throttle,
 };
 
 /// Adds the routes.
@@ -49,7 +50,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
 
 /// That something will be done, as far as there is anything to do.
 #[derive(Serialize, ToSchema)]
-struct Accepted {
+pub(super) struct Accepted {
     /// A sentence for a person.
     message: &'static str,
 }
@@ -70,10 +71,13 @@ struct VerifiedEmail {
 
 /// Tokens must not be kept by anything on the way (RFC 6749 section 5.1).
 fn tokens(status: StatusCode, tokens: &Tokens) -> HttpResponse {
-    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(tokens)
+    let mut response =
+        HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(tokens);
+    devices::give(response.headers_mut());
+    response
 }
 
-fn accepted(message: &'static str) -> HttpResponse {
+pub(super) fn accepted(message: &'static str) -> HttpResponse {
     HttpResponse::Accepted().json(Accepted { message })
 }
 
@@ -107,16 +111,20 @@ async fn register(
     responses(
         (status = 200, body = Tokens),
         (status = 401, description = "The address or the password is wrong."),
-        (status = 403, description = "The account is suspended."),
+        (
+            status = 403,
+            description = "The account is suspended; or it has a second factor (`second_factor_required`): go on with `mfaToken` \
+                by one of `methods` (`totp`, `recovery_code`, `passkey`) within five minutes.",
+        ),
     ),
 )]
 #[post("/auth/login")]
 async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<HttpResponse, Problem> {
-    let attempt = body.0.validate()?;
-    let candidates =
-        Accounts::new(&mut *app.reader(), &visitor.0, &app.env).candidates(&attempt.email).await?;
-    let Some(verified) = sign_in::verify(&*app.hasher, &attempt.password, &candidates).await? else {
-        note_failure(&app, visitor.0, candidates);
+    let input = body.0.validate()?;
+    let attempt = throttle::admit(&app, &visitor.0, &input.email).await?;
+    let candidates = Accounts::new(&mut *app.reader(), &visitor.0, &app.env).candidates(&input.email).await?;
+    let Some(verified) = sign_in::verify(&*app.hasher, &input.password, &candidates).await? else {
+        attempt.failed(&app, &visitor.0, candidates.first().map(|candidate| candidate.user.id));
         return Err(IdentityError::InvalidCredentials.into());
     };
     let lifetimes = app.session_lifetimes();
@@ -127,30 +135,14 @@ async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<H
 }
 
 /// The tokens, or what is needed before there are any.
-fn answer_step(app: &App, step: SignInStep) -> Result<HttpResponse, Problem> {
+pub(crate) fn answer_step(app: &App, step: SignInStep) -> Result<HttpResponse, Problem> {
     match step {
         SignInStep::Complete(signed_in) => answer(app, *signed_in),
-        SignInStep::SecondFactor(_) => Err(Problem::unauthenticated()),
+        SignInStep::SecondFactor(needed) => Err(needed.into_error(&*app.factors).into()),
     }
 }
 
-/// Records a failed sign-in without keeping the answer waiting.
-fn note_failure(app: &App, scope: Scope, candidates: Vec<Credential>) {
-    let app = app.clone();
-    actix_web::rt::spawn(async move {
-        let noted: Result<(), Problem> = async {
-            let mut work = app.begin().await?;
-            Accounts::new(&mut *work, &scope, &app.env).note_failed_sign_in(&candidates).await?;
-            Ok(work.commit().await?)
-        }
-        .await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, "a failed sign-in could not be recorded");
-        }
-    });
-}
-
-fn answer(app: &App, signed_in: SignedIn) -> Result<HttpResponse, Problem> {
+pub(crate) fn answer(app: &App, signed_in: SignedIn) -> Result<HttpResponse, Problem> {
     let issued = Tokens::issue(&*app.tokens, signed_in, app.session_lifetimes(), app.env.now())?;
     Ok(tokens(StatusCode::OK, &issued))
 }
@@ -259,6 +251,7 @@ async fn resend_verification(
 ) -> Result<HttpResponse, Problem> {
     let message = "If there is an account to verify at this address, a message is on its way.";
     let email = if body.0.email.is_empty() && caller.0.require_user().is_ok() {
+        caller.0.forbid_impersonation()?;
         let user = Accounts::new(&mut *app.reader(), &caller.0, &app.env).profile().await?;
         if user.email_verified {
             return Ok(accepted(message));
@@ -312,7 +305,10 @@ async fn reset_password(
     let reset = body.0.validate(&app.password_rule)?;
     let hash = app.hasher.hash(reset.password.clone()).await?;
     let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &visitor.0, &app.env).reset_password(&reset, hash, &*app.tokens).await?;
+    let user =
+        Accounts::new(&mut *work, &visitor.0, &app.env).reset_password(&reset, hash, &*app.tokens).await?;
+    let aim = Aim::new(user.email, &visitor.0.request);
+    Throttle::new(&mut *work, &app.env, &app.throttling.rule, &*app.marks).forgive(&aim).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -333,12 +329,6 @@ async fn change_password(
     caller: Caller,
     body: Body<ChangePassword>,
 ) -> Result<HttpResponse, Problem> {
-    let change = body.0.validate(&app.password_rule)?;
-    let credential = Accounts::new(&mut *app.reader(), &caller.0, &app.env).own_credential().await?;
-    change.verify(&*app.hasher, &credential).await?;
-    let hash = app.hasher.hash(change.new).await?;
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.env).change_password(&credential, hash).await?;
-    work.commit().await?;
+    users::change_own_password(&app, &caller.0, body.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }

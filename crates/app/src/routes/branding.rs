@@ -26,7 +26,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
     operation_id = "readBranding",
     params(("tenantId" = TenantId, Path)),
     responses((status = 200, body = Branding, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
-    security(("bearer" = [])),
+    security(("bearer" = ["branding:read"])),
 )]
 #[get("/tenants/{tenantId}/branding")]
 async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
@@ -48,7 +48,7 @@ async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<Ht
         (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["branding:write"])),
 )]
 #[put("/tenants/{tenantId}/branding")]
 async fn update(
@@ -76,7 +76,7 @@ async fn update(
         (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["branding:write"])),
 )]
 #[delete("/tenants/{tenantId}/branding")]
 async fn reset(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {

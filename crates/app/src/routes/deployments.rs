@@ -72,7 +72,7 @@ struct ListDeployments {
         (status = 202, description = "Queued; `Location` tells how it goes on.", body = DeploymentView, headers(("Location" = String))),
         (status = 409, description = "A deployment is under way, there is no published page, or the site is suspended.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:deploy"])),
 )]
 #[post("/sites/{siteId}/deploy")]
 async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
@@ -93,7 +93,7 @@ async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
     operation_id = "readSiteStatus",
     params(("siteId" = SiteId, Path)),
     responses((status = 200, body = DeploymentView)),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites/{siteId}/status")]
 async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
@@ -111,7 +111,7 @@ async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
     operation_id = "listDeployments",
     params(("siteId" = SiteId, Path), ListDeployments),
     responses((status = 200, body = List<DeploymentView>)),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites/{siteId}/deployments")]
 async fn list(
@@ -135,7 +135,7 @@ async fn list(
     operation_id = "readDeployment",
     params(("siteId" = SiteId, Path), ("deploymentId" = DeploymentId, Path)),
     responses((status = 200, body = DeploymentView)),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites/{siteId}/deployments/{deploymentId}")]
 async fn read(
@@ -160,7 +160,7 @@ async fn read(
         (status = 200, body = SiteView, headers(("ETag" = String))),
         (status = 409, description = "The deployment was never live, the site is suspended, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:deploy"])),
 )]
 #[post("/sites/{siteId}/deployments/{deploymentId}/rollback")]
 async fn rollback(

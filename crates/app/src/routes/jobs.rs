@@ -48,7 +48,7 @@ struct ListJobs {
     operation_id = "listJobs",
     params(ListJobs),
     responses((status = 200, body = Page<Job>)),
-    security(("bearer" = [])),
+    security(("bearer" = ["platform:jobs"])),
 )]
 #[get("/admin/jobs")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListJobs>) -> Result<HttpResponse, Problem> {
@@ -65,7 +65,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListJobs>) -> Result<
     operation_id = "replayJob",
     params(("jobId" = JobId, Path)),
     responses((status = 202, description = "Queued again.", body = Job)),
-    security(("bearer" = [])),
+    security(("bearer" = ["platform:jobs"])),
 )]
 #[post("/admin/jobs/{jobId}/replay")]
 async fn replay(app: Data<App>, caller: Caller, id: Path<JobId>) -> Result<HttpResponse, Problem> {

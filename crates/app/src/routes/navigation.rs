@@ -36,7 +36,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
         (status = 200, body = List<NavItem>),
         (status = 409, description = "The tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["navigation:read"])),
 )]
 #[get("/tenants/{tenantId}/navigation")]
 async fn list(app: Data<App>, caller: Caller, query: Query<SiteChoice>) -> Result<HttpResponse, Problem> {
@@ -57,7 +57,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<SiteChoice>) -> Resul
         (status = 201, body = NavItem, headers(("Location" = String), ("ETag" = String))),
         (status = 409, description = "The tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["navigation:write"])),
 )]
 #[post("/tenants/{tenantId}/navigation")]
 async fn create(
@@ -85,7 +85,7 @@ async fn create(
         (status = 200, body = List<NavItem>),
         (status = 409, description = "The tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["navigation:write"])),
 )]
 #[put("/tenants/{tenantId}/navigation/reorder")]
 async fn reorder(
@@ -106,7 +106,7 @@ async fn reorder(
     operation_id = "readNavigationItem",
     params(("tenantId" = TenantId, Path), ("navId" = NavItemId, Path)),
     responses((status = 200, body = NavItem, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
-    security(("bearer" = [])),
+    security(("bearer" = ["navigation:read"])),
 )]
 #[get("/tenants/{tenantId}/navigation/{navId}")]
 async fn read(
@@ -133,7 +133,7 @@ async fn read(
         (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["navigation:write"])),
 )]
 #[put("/tenants/{tenantId}/navigation/{navId}")]
 async fn update(
@@ -161,7 +161,7 @@ async fn update(
         (status = 204, description = "Deleted."),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["navigation:write"])),
 )]
 #[delete("/tenants/{tenantId}/navigation/{navId}")]
 async fn remove(

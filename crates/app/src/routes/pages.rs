@@ -77,7 +77,7 @@ struct ListPages {
         (status = 200, body = List<Page>),
         (status = 409, description = "The tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:read"])),
 )]
 #[get("/tenants/{tenantId}/pages")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListPages>) -> Result<HttpResponse, Problem> {
@@ -102,7 +102,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListPages>) -> Result
         (status = 201, body = Page, headers(("Location" = String), ("ETag" = String))),
         (status = 409, description = "The slug is taken, or the tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[post("/tenants/{tenantId}/pages")]
 async fn create(
@@ -123,7 +123,7 @@ async fn create(
     operation_id = "readPageBySlug",
     params(("tenantId" = TenantId, Path), ("slug" = String, Path), SiteChoice),
     responses((status = 200, body = Page, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:read"])),
 )]
 #[get("/tenants/{tenantId}/pages/slug/{slug}")]
 async fn by_slug(
@@ -149,7 +149,7 @@ async fn by_slug(
         (status = 201, body = Page, headers(("Location" = String), ("ETag" = String))),
         (status = 409, description = "The slug was taken at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[post("/tenants/{tenantId}/pages/{pageId}/duplicate")]
 async fn duplicate(
@@ -169,7 +169,7 @@ async fn duplicate(
     operation_id = "readPage",
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
     responses((status = 200, body = Page, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:read"])),
 )]
 #[get("/tenants/{tenantId}/pages/{pageId}")]
 async fn read(
@@ -196,7 +196,7 @@ async fn read(
         (status = 409, description = "The slug is taken, or somebody else changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[put("/tenants/{tenantId}/pages/{pageId}")]
 async fn update(
@@ -224,7 +224,7 @@ async fn update(
         (status = 204, description = "Deleted."),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[delete("/tenants/{tenantId}/pages/{pageId}")]
 async fn remove(

@@ -14,10 +14,16 @@ pub fn configure(config: &mut ServiceConfig) {
     config
         .route("/", web::get().to(|| async { redirect("/api/docs/") }))
         .route("/verify-email", file(HTML, include_str!("../../assets/verify-email.html")))
+        .route("/confirm-email-change", file(HTML, include_str!("../../assets/confirm-email-change.html")))
+        .route("/accept-invitation", file(HTML, include_str!("../../assets/accept-invitation.html")))
         .route("/reset-password", file(HTML, include_str!("../../assets/reset-password.html")))
         .route(
             "/assets/account.js",
             file("text/javascript; charset=utf-8", include_str!("../../assets/account.js")),
+        )
+        .route(
+            "/assets/invitation.js",
+            file("text/javascript; charset=utf-8", include_str!("../../assets/invitation.js")),
         )
         .route(
             "/assets/account.css",

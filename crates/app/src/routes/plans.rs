@@ -43,7 +43,7 @@ async fn list(app: Data<App>) -> Result<HttpResponse, Problem> {
 /// Read the usage
 ///
 /// Each meter of the active tenant against the limit of its plan.
-#[utoipa::path(tag = "Billing", operation_id = "readUsage", responses((status = 200, body = UsageReport)), security(("bearer" = [])))]
+#[utoipa::path(tag = "Billing", operation_id = "readUsage", responses((status = 200, body = UsageReport)), security(("bearer" = ["billing:read"])))]
 #[get("/billing/usage")]
 async fn usage(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let items = Quotas::new(&mut *app.reader(), &caller.0).usage().await?;

@@ -2,8 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse, get, put, web::Data};
 use portico_identity::{Accounts, profile::ProfileUpdate, user::User};
-use portico_kernel::{Scope, TenantId};
-use portico_tenancy::member::{Members, TenantSummary};
+use portico_kernel::{Env, Permission, Scope, TenantId};
+use portico_tenancy::{
+    dealer::{Dealer, Dealers},
+    member::{Members, TenantSummary},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -25,6 +28,8 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
 struct Profile {
     #[serde(flatten)]
     user: User,
+    /// Who looks after the active tenant.
+    dealer: Option<Dealer>,
     /// The plan of the active tenant.
     package: Option<Package>,
     /// The tenant that requests act in where they name none.
@@ -45,15 +50,26 @@ struct Package {
 }
 
 impl Profile {
-    async fn of(user: User, repositories: &mut dyn Repositories, scope: &Scope) -> Result<Self, Problem> {
+    async fn of(
+        user: User,
+        repositories: &mut dyn Repositories,
+        scope: &Scope,
+        env: &Env,
+    ) -> Result<Self, Problem> {
         let active_tenant_id = scope.active_tenant();
         let plan = match active_tenant_id {
             Some(tenant) => repositories.subscriptions().plan_of(tenant).await?,
             None => None,
         };
         let package = plan.map(|plan| Package { plan: plan.id, status: "active" });
-        let tenants = Members::new(repositories, scope).mine().await?;
-        Ok(Self { user, package, active_tenant_id, tenants })
+        let dealer = match active_tenant_id {
+            Some(_) if scope.allows(Permission::TenantRead) => {
+                Dealers::new(repositories, scope, env).get().await?
+            }
+            _ => None,
+        };
+        let tenants = Members::new(repositories, scope, env).mine().await?;
+        Ok(Self { user, dealer, package, active_tenant_id, tenants })
     }
 }
 
@@ -68,7 +84,7 @@ impl Profile {
 async fn read(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let mut repositories = app.reader();
     let user = Accounts::new(&mut *repositories, &caller.0, &app.env).profile().await?;
-    let profile = Profile::of(user, &mut *repositories, &caller.0).await?;
+    let profile = Profile::of(user, &mut *repositories, &caller.0, &app.env).await?;
     // The tag is for `If-Match`. It does not tell whether tenants or plan changed, so it cannot answer 304.
     Ok(conditional::updated(profile.user.version, &profile))
 }
@@ -99,6 +115,6 @@ async fn update(
     let mut work = app.begin().await?;
     let user = Accounts::new(&mut *work, &caller.0, &app.env).update_profile(body.0, expected).await?;
     work.commit().await?;
-    let profile = Profile::of(user, &mut *app.reader(), &caller.0).await?;
+    let profile = Profile::of(user, &mut *app.reader(), &caller.0, &app.env).await?;
     Ok(conditional::updated(profile.user.version, &profile))
 }

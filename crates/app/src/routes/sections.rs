@@ -38,7 +38,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
     operation_id = "listSections",
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
     responses((status = 200, body = List<Section>)),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:read"])),
 )]
 #[get("/tenants/{tenantId}/pages/{pageId}/sections")]
 async fn list(
@@ -58,7 +58,7 @@ async fn list(
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
     request_body = NewSection,
     responses((status = 201, body = Section, headers(("Location" = String), ("ETag" = String)))),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[post("/tenants/{tenantId}/pages/{pageId}/sections")]
 async fn create(
@@ -84,7 +84,7 @@ async fn create(
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
     request_body = SectionOrder,
     responses((status = 200, body = List<Section>)),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[put("/tenants/{tenantId}/pages/{pageId}/sections/reorder")]
 async fn reorder(
@@ -108,7 +108,7 @@ async fn reorder(
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
     request_body = BulkChange,
     responses((status = 200, body = List<Section>)),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[post("/tenants/{tenantId}/pages/{pageId}/sections/bulk")]
 async fn bulk(
@@ -129,7 +129,7 @@ async fn bulk(
     operation_id = "readSection",
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ("sectionId" = SectionId, Path)),
     responses((status = 200, body = Section, headers(("ETag" = String)))),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:read"])),
 )]
 #[get("/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}")]
 async fn read(
@@ -157,7 +157,7 @@ async fn read(
         (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[put("/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}")]
 async fn update(
@@ -187,7 +187,7 @@ async fn update(
         (status = 204, description = "Deleted."),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["pages:write"])),
 )]
 #[delete("/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}")]
 async fn remove(

@@ -2,9 +2,15 @@
 
 use actix_web::{
     HttpResponse, delete, get,
+    http::header,
+    post,
     web::{Data, Path},
 };
-use portico_identity::{Sessions, session::SessionView};
+use portico_identity::{
+    Sessions,
+    session::SessionView,
+    switching::{SwitchTenant, SwitchedTenant},
+};
 use portico_kernel::{Page, SessionId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -12,6 +18,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     http::{
+        body::Body,
         caller::Caller,
         problem::Problem,
         query::{Query, page_request},
@@ -21,7 +28,7 @@ use crate::{
 
 /// Adds the routes.
 pub fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(end);
+    config.service(list).service(end).service(switch_tenant);
 }
 
 /// Which sessions to list.
@@ -73,4 +80,30 @@ async fn end(app: Data<App>, caller: Caller, path: Path<SessionId>) -> Result<Ht
     Sessions::new(&mut *work, &caller.0, &app.env, app.session_lifetimes()).end(path.into_inner()).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Switch to another tenant
+///
+/// The session acts in it from now on, and the next sign-in begins there. Answers an access token for it; the refresh token of
+/// the session stays as it is, and gives tokens for the new tenant too.
+#[utoipa::path(
+    tag = "Sessions",
+    operation_id = "switchTenant",
+    request_body = SwitchTenant,
+    responses((status = 200, body = SwitchedTenant)),
+    security(("bearer" = [])),
+)]
+#[post("/auth/switch-tenant")]
+async fn switch_tenant(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<SwitchTenant>,
+) -> Result<HttpResponse, Problem> {
+    let lifetimes = app.session_lifetimes();
+    let mut work = app.begin().await?;
+    let signed_in = Sessions::new(&mut *work, &caller.0, &app.env, lifetimes).switch_tenant(body.0).await?;
+    work.commit().await?;
+    let switched = SwitchedTenant::issue(&*app.tokens, &signed_in, lifetimes, app.env.now())?;
+    // As for every answer with a token (RFC 6749 section 5.1).
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(switched))
 }

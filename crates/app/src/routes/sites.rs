@@ -74,7 +74,7 @@ struct ListSites {
     operation_id = "listSites",
     params(ListSites),
     responses((status = 200, body = Page<SiteView>)),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result<HttpResponse, Problem> {
@@ -102,7 +102,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result
         (status = 402, description = "The plan includes no more sites.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The subdomain is taken.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:write"])),
 )]
 #[post("/sites")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewSite>) -> Result<HttpResponse, Problem> {
@@ -121,7 +121,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewSite>) -> Result<H
     operation_id = "readSite",
     params(("siteId" = SiteId, Path)),
     responses((status = 200, body = SiteView, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites/{siteId}")]
 async fn read(
@@ -146,7 +146,7 @@ async fn read(
         (status = 409, description = "The subdomain is taken, or somebody else changed the site at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:write"])),
 )]
 #[put("/sites/{siteId}")]
 async fn update(
@@ -175,7 +175,7 @@ async fn update(
         (status = 204, description = "Deleted."),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["sites:delete"])),
 )]
 #[delete("/sites/{siteId}")]
 async fn remove(

@@ -1,9 +1,12 @@
 //! Tenants.
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web::Data};
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, put, web::Data};
 use portico_billing::subscription::Subscriptions;
 use portico_kernel::{Page, TenantId};
-use portico_tenancy::tenant::{NewTenant, Tenant, TenantUpdate, Tenants};
+use portico_tenancy::{
+    lifecycle::SuspendTenant,
+    tenant::{NewTenant, Tenant, TenantStatus, TenantUpdate, Tenants},
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -21,7 +24,15 @@ use crate::{
 
 /// Adds the routes.
 pub fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(create).service(read).service(update).service(remove);
+    config
+        .service(list)
+        .service(create)
+        .service(read)
+        .service(update)
+        .service(remove)
+        .service(restore)
+        .service(suspend)
+        .service(reinstate);
 }
 
 /// Which tenants to list.
@@ -68,7 +79,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Resu
     request_body = NewTenant,
     responses(
         (status = 201, body = Tenant, headers(("Location" = String), ("ETag" = String))),
-        (status = 409, description = "The subdomain is taken.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The subdomain is taken, or the caller owns too many tenants.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -76,7 +87,8 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Resu
 async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result<HttpResponse, Problem> {
     let (owner, _) = caller.0.require_user()?;
     let mut work = app.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).create(body.0, owner).await?;
+    let most = app.settings.tenancy.max_owned_tenants;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).create(body.0, owner, most).await?;
     Subscriptions::new(&mut *work, &caller.0, &app.env).start_free(tenant.id, owner).await?;
     work.commit().await?;
     Ok(conditional::created(&format!("/api/v1/tenants/{}", tenant.id), tenant.version, &tenant))
@@ -88,7 +100,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result
     operation_id = "readTenant",
     params(("tenantId" = TenantId, Path)),
     responses((status = 200, body = Tenant, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
-    security(("bearer" = [])),
+    security(("bearer" = ["tenant:read"])),
 )]
 #[get("/tenants/{tenantId}")]
 async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
@@ -108,7 +120,7 @@ async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<Ht
         (status = 409, description = "The subdomain is taken, or somebody else changed the tenant at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["tenant:write"])),
 )]
 #[put("/tenants/{tenantId}")]
 async fn update(
@@ -126,23 +138,96 @@ async fn update(
 
 /// Delete a tenant
 ///
-/// For owners. The audit trail stays, and the subdomain stays taken.
+/// For owners. It is deleted after a time of grace (14 days, unless the operator chose another one; then this answers 202).
+/// Until then its sites are off the air, its members only read, and an owner can restore it. Without grace it is gone at once
+/// (204). The audit trail stays, and the subdomain stays taken.
 #[utoipa::path(
     tag = "Tenants",
     operation_id = "deleteTenant",
     params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
     responses(
+        (status = 202, description = "Will be deleted at `deleteAt`.", body = Tenant, headers(("Location" = String), ("ETag" = String))),
         (status = 204, description = "Deleted."),
-        (status = 409, description = "Somebody else changed the tenant at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is about to be deleted already, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["tenant:delete"])),
 )]
 #[delete("/tenants/{tenantId}")]
 async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
     let mut work = app.begin().await?;
-    Tenants::new(&mut *work, &caller.0, &app.env).delete(expected).await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).delete(expected, app.deletion_grace()).await?;
     work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    if tenant.status == TenantStatus::Deleted {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    Ok(HttpResponse::Accepted()
+        .insert_header((header::LOCATION, format!("/api/v1/tenants/{}", tenant.id)))
+        .insert_header((header::ETAG, conditional::etag(tenant.version)))
+        .json(tenant))
+}
+
+/// Restore a tenant
+///
+/// Takes back that it is to be deleted; for owners.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "restoreTenant",
+    params(("tenantId" = TenantId, Path)),
+    responses(
+        (status = 200, body = Tenant, headers(("ETag" = String))),
+        (status = 409, description = "It is not about to be deleted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["tenant:delete"])),
+)]
+#[post("/tenants/{tenantId}/restore")]
+async fn restore(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut work = app.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).restore().await?;
+    work.commit().await?;
+    Ok(conditional::updated(tenant.version, &tenant))
+}
+
+/// Suspend a tenant
+///
+/// By the operator. Members and keys are locked out within a second, and its sites answer 503.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "suspendTenant",
+    params(("tenantId" = TenantId, Path)),
+    request_body = SuspendTenant,
+    responses(
+        (status = 200, body = Tenant, headers(("ETag" = String))),
+        (status = 409, description = "It is about to be deleted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:tenants"])),
+)]
+#[post("/tenants/{tenantId}/suspend")]
+async fn suspend(app: Data<App>, caller: Caller, body: Body<SuspendTenant>) -> Result<HttpResponse, Problem> {
+    let mut work = app.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).suspend(body.0).await?;
+    work.commit().await?;
+    Ok(conditional::updated(tenant.version, &tenant))
+}
+
+/// Take the suspension of a tenant back
+///
+/// By the operator.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "reinstateTenant",
+    params(("tenantId" = TenantId, Path)),
+    responses(
+        (status = 200, body = Tenant, headers(("ETag" = String))),
+        (status = 409, description = "It is about to be deleted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:tenants"])),
+)]
+#[post("/tenants/{tenantId}/reinstate")]
+async fn reinstate(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut work = app.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).reinstate().await?;
+    work.commit().await?;
+    Ok(conditional::updated(tenant.version, &tenant))
 }

@@ -1,10 +1,11 @@
 //! One handler for each kind of job.
 
 use portico_kernel::{Fault, Job, Kind, RequestInfo, Scope};
+use portico_tenancy::{invitation, lifecycle, tenant::Tenants};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    flows::{account_mail, publishing},
+    flows::{account_mail, avatars, invitations, notices, publishing, users},
     http::problem::chain,
     state::App,
 };
@@ -35,11 +36,26 @@ pub async fn handle(app: &App, job: &Job) -> Result<(), JobError> {
         "email.verification" => account_mail::verification(app, job).await,
         "email.password_reset" => account_mail::password_reset(app, job).await,
         "email.welcome" => account_mail::welcome(app, job).await,
+        "email.change" => account_mail::email_change(app, job).await,
+        avatars::PURGE => avatars::purge(app, job).await,
+        notices::TO_ONE => notices::to_one(app, job).await,
+        notices::TO_OWNERS => notices::to_owners(app, job).await,
         "email.password_changed" => account_mail::password_changed(app, job).await,
+        users::ERASURE => users::erase_traces(app, job).await,
+        invitation::MAIL_JOB => invitations::mail(app, job).await,
+        lifecycle::DELETION_JOB => delete_tenant(app, job).await,
         "deployment.build" => publishing::build(app, job).await,
         "site.purge" => publishing::purge(app, job).await,
         other => Err(JobError::Fatal(format!("no handler for {other}"))),
     }
+}
+
+/// Deletes a tenant whose time of grace is over, unless that was taken back.
+async fn delete_tenant(app: &App, job: &Job) -> Result<(), JobError> {
+    let mut work = app.begin().await?;
+    Tenants::new(&mut *work, &scope(job), &app.env).finish_deletion().await?;
+    work.commit().await?;
+    Ok(())
 }
 
 /// What follows from a job that failed for good.

@@ -1,11 +1,14 @@
-//! Figures for metrics, and keeping memory bounded.
+//! Figures for metrics, and keeping memory and tables bounded.
 
 use tokio::{sync::watch, time::sleep};
 
-use crate::{state::App, telemetry::Telemetry};
+use crate::{http::problem::chain, state::App, telemetry::Telemetry};
 
 /// Rounds after which idle rate limit keys are forgotten.
 const FORGET_EVERY: u32 = 12;
+
+/// Rounds after which expired rows are deleted.
+const SWEEP_EVERY: u32 = 120;
 
 /// Takes figures and tidies up until told to stop.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
@@ -21,6 +24,13 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
             && let Some(limits) = &app.limits
         {
             limits.forget_idle();
+        }
+        if round % SWEEP_EVERY == 1 {
+            match app.store.sweep(app.env.now()).await {
+                Ok(0) => {}
+                Ok(rows) => tracing::debug!(rows, "expired rows deleted"),
+                Err(error) => tracing::warn!(error = %chain(&error), "expired rows could not be deleted"),
+            }
         }
         if let Ok(figures) = app.jobs.figures(app.env.now()).await {
             metrics::gauge!("jobs", "state" => "queued").set(figures.queued as f64);

@@ -1,9 +1,12 @@
 //! What runs in the background: jobs, readers of the event log, housekeeping.
 
+mod announcements;
 pub mod handlers;
 mod housekeeping;
 mod jobs;
+mod key_usage;
 mod readers;
+pub mod retention;
 
 pub use readers::READERS;
 
@@ -24,9 +27,22 @@ impl Workers {
     pub fn start(app: &App) -> Self {
         let (stop, stopping) = watch::channel(false);
         let tasks = vec![
+            tokio::spawn(announcements::run(app.clone(), stopping.clone())),
             tokio::spawn(jobs::run(app.clone(), stopping.clone())),
+            tokio::spawn(key_usage::run(app.clone(), stopping.clone())),
             tokio::spawn(readers::run(app.clone(), stopping.clone())),
+            tokio::spawn(retention::run(app.clone(), stopping.clone())),
             tokio::spawn(housekeeping::run(app.clone(), stopping)),
+        ];
+        Self { stop, tasks }
+    }
+
+    /// Starts only what a process needs that answers requests and leaves the work to others.
+    pub fn start_listening(app: &App) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let tasks = vec![
+            tokio::spawn(announcements::run(app.clone(), stopping.clone())),
+            tokio::spawn(key_usage::run(app.clone(), stopping)),
         ];
         Self { stop, tasks }
     }

@@ -1,11 +1,16 @@
-//! Readers of the event log: each turns events into jobs, in the transaction that moves its cursor.
+//! Readers of the event log: each does its part in the transaction that moves its cursor.
 
 use std::time::Duration;
 
 use portico_kernel::{Env, Event, NewJob, StoreError};
+use portico_tenancy::chain::SEALER;
 use tokio::{sync::watch, time::sleep};
 
-use crate::{flows::account_mail, http::problem::chain, state::App};
+use crate::{
+    flows::{account_mail, avatars},
+    http::problem::chain,
+    state::App,
+};
 
 /// Events read at once.
 const BATCH: u32 = 200;
@@ -13,11 +18,21 @@ const BATCH: u32 = 200;
 /// Pause between two rounds, so that a busy system reads in batches and not event by event.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A reader: what an event gives rise to.
-type Reader = fn(&Env, &Event) -> Vec<NewJob>;
+/// What a reader does with events.
+#[derive(Clone, Copy)]
+pub enum Reader {
+    /// Turns each into jobs.
+    Jobs(fn(&Env, &Event) -> Vec<NewJob>),
+    /// Seals them into the chains of the audit trail.
+    Seal,
+}
 
 /// Every reader by the name of its cursor.
-pub const READERS: &[(&str, Reader)] = &[("account_mail", account_mail::jobs_for)];
+pub const READERS: &[(&str, Reader)] = &[
+    ("account_mail", Reader::Jobs(account_mail::jobs_for)),
+    ("avatars", Reader::Jobs(avatars::jobs_for)),
+    (SEALER, Reader::Seal),
+];
 
 /// Lets every reader read until told to stop.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
@@ -53,8 +68,13 @@ async fn read(app: &App, name: &'static str, reader: Reader) -> Result<usize, St
     if events.is_empty() {
         return Ok(0);
     }
-    for job in events.iter().flat_map(|event| reader(&app.env, event)) {
-        work.jobs().enqueue(job).await?;
+    match reader {
+        Reader::Jobs(jobs_for) => {
+            for job in events.iter().flat_map(|event| jobs_for(&app.env, event)) {
+                work.jobs().enqueue(job).await?;
+            }
+        }
+        Reader::Seal => portico_tenancy::chain::seal(&mut *work, &app.env, &events).await?,
     }
     work.commit().await?;
     Ok(events.len())

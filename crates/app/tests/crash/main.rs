@@ -3,5 +3,6 @@
 
 mod command_line;
 mod kill;
+mod look_ups;
 mod process;
 mod terminate;

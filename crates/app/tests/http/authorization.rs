@@ -5,19 +5,23 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use portico_identity::{ports::TokenIssuer, token::TokenPurpose, user::UserStatus};
-use portico_kernel::{PlatformRole, TenantRole};
+use portico_identity::{api_key::usage::BURST, ports::TokenIssuer, token::TokenPurpose, user::UserStatus};
+use portico_kernel::{Permission, Permissions, PlatformRole, TenantRole};
 use portico_security::JwtIssuer;
 use portico_testkit::server::{Answer, Client, Database, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, Person, change_user, fill, link, parameters, text, unlimited};
+use crate::fixture::{
+    Fixture, PICTURE, Person, change_user, email_change, fill, invitation, link, linked, parameters, text,
+    unlimited,
+};
+use crate::{factor_stage, provider::FakeProvider};
 use Rule::{AnyMember, Everybody, SignedIn, VerifiedMember};
 
 /// Who may call an operation.
 #[derive(Clone, Copy, Debug)]
-enum Rule {
+pub enum Rule {
     /// Anybody, also with credentials that are no good.
     Everybody,
     /// Whoever is signed in.
@@ -28,10 +32,20 @@ enum Rule {
     AnyMember(TenantRole),
     /// The same, but no key has the permission.
     MemberInPerson(TenantRole),
-    /// The same, given that their address is proven.
+    /// The same, and whoever acts in their name.
+    MemberOrDeputy(TenantRole),
+    /// Like `AnyMember`, given that their address is proven.
     VerifiedMember(TenantRole),
     /// People with this role on the platform or a higher one.
     Platform(PlatformRole),
+    /// Super admins; members and keys of the tenant see that it is not for them, others do not see the tenant.
+    OperatorOfTenant,
+    /// Members of the tenant in person with this role or a higher one, given that their address is proven.
+    VerifiedInPerson(TenantRole),
+    /// Whoever is signed in, and nobody who acts in their name, given that their address is proven.
+    VerifiedOneself,
+    /// Super admins, and the person whom the path names, who is none of the callers. Nobody else may know of them.
+    OwnOrSuperAdmin,
 }
 
 const VIEWER: Rule = AnyMember(TenantRole::Viewer);
@@ -42,7 +56,7 @@ const STAFF: Rule = Rule::Platform(PlatformRole::Staff);
 const SUPER_ADMIN: Rule = Rule::Platform(PlatformRole::SuperAdmin);
 
 /// Every operation and who may call it.
-const RULES: &[(&str, &str, Rule)] = &[
+pub const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/api/health", Everybody),
     ("GET", "/api/health/live", Everybody),
     ("GET", "/api/health/ready", Everybody),
@@ -56,10 +70,48 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("POST", "/api/v1/auth/reset-password", Everybody),
     ("POST", "/api/v1/auth/logout", SignedIn),
     ("POST", "/api/v1/auth/change-password", Rule::Oneself),
+    ("POST", "/api/v1/auth/change-email", Rule::Oneself),
+    ("POST", "/api/v1/auth/confirm-email-change", Everybody),
+    ("GET", "/api/v1/auth/oidc", Everybody),
+    ("GET", "/api/v1/auth/oidc/{provider}", Everybody),
+    ("POST", "/api/v1/auth/callback", Everybody),
+    ("GET", "/api/v1/auth/identities", SignedIn),
+    ("DELETE", "/api/v1/auth/identities/{identityId}", Rule::Oneself),
+    ("GET", "/api/v1/auth/second-factors", SignedIn),
+    ("POST", "/api/v1/auth/totp", Rule::Oneself),
+    ("POST", "/api/v1/auth/totp/confirm", Rule::Oneself),
+    ("DELETE", "/api/v1/auth/totp", Rule::Oneself),
+    ("POST", "/api/v1/auth/recovery-codes", Rule::Oneself),
+    ("POST", "/api/v1/auth/mfa/verify", Everybody),
+    ("POST", "/api/v1/auth/mfa/passkey-options", Everybody),
+    ("POST", "/api/v1/auth/mfa/passkey", Everybody),
+    ("POST", "/api/v1/auth/reauthenticate", Rule::Oneself),
+    ("POST", "/api/v1/auth/reauthenticate/passkey-options", Rule::Oneself),
+    ("DELETE", "/api/v1/users/{userId}/second-factors", SUPER_ADMIN),
+    ("POST", "/api/v1/auth/passkeys/registration-options", Rule::Oneself),
+    ("POST", "/api/v1/auth/passkeys", Rule::Oneself),
+    ("GET", "/api/v1/auth/passkeys", SignedIn),
+    ("PUT", "/api/v1/auth/passkeys/{passkeyId}", Rule::Oneself),
+    ("DELETE", "/api/v1/auth/passkeys/{passkeyId}", Rule::Oneself),
+    ("POST", "/api/v1/auth/passkeys/sign-in-options", Everybody),
+    ("POST", "/api/v1/auth/passkeys/sign-in", Everybody),
     ("GET", "/api/v1/auth/sessions", SignedIn),
-    ("DELETE", "/api/v1/auth/sessions/{sessionId}", SignedIn),
+    ("DELETE", "/api/v1/auth/sessions/{sessionId}", Rule::Oneself),
     ("GET", "/api/v1/profile", SignedIn),
     ("PUT", "/api/v1/profile", SignedIn),
+    ("PUT", "/api/v1/profile/avatar", SignedIn),
+    ("DELETE", "/api/v1/profile/avatar", SignedIn),
+    ("GET", "/api/v1/avatars/{personId}/{avatarName}", Everybody),
+    ("GET", "/api/v1/profile/export", Rule::Oneself),
+    ("POST", "/api/v1/profile/erase", Rule::Oneself),
+    ("GET", "/api/v1/users", SUPER_ADMIN),
+    ("POST", "/api/v1/users", SUPER_ADMIN),
+    ("GET", "/api/v1/users/{userId}", Rule::OwnOrSuperAdmin),
+    ("PUT", "/api/v1/users/{userId}", Rule::OwnOrSuperAdmin),
+    ("DELETE", "/api/v1/users/{userId}", Rule::OwnOrSuperAdmin),
+    ("PUT", "/api/v1/users/{userId}/password", Rule::OwnOrSuperAdmin),
+    ("POST", "/api/v1/users/{userId}/erase", SUPER_ADMIN),
+    ("POST", "/api/v1/users/{userId}/impersonate", STAFF),
     ("GET", "/api/v1/tenants", SignedIn),
     ("POST", "/api/v1/tenants", SignedIn),
     ("GET", "/api/v1/tenants/{tenantId}", VIEWER),
@@ -69,7 +121,50 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("PUT", "/api/v1/tenants/{tenantId}/branding", ADMIN),
     ("DELETE", "/api/v1/tenants/{tenantId}/branding", ADMIN),
     ("GET", "/api/v1/tenants/{tenantId}/audit", ADMIN),
+    ("GET", "/api/v1/tenants/{tenantId}/audit/export", ADMIN),
+    ("GET", "/api/v1/tenants/{tenantId}/audit/verify", ADMIN),
     ("GET", "/api/v1/audit", SUPER_ADMIN),
+    ("GET", "/api/v1/audit/export", SUPER_ADMIN),
+    ("GET", "/api/v1/audit/verify", SUPER_ADMIN),
+    ("POST", "/api/v1/tenants/{tenantId}/restore", Rule::MemberInPerson(TenantRole::Owner)),
+    ("POST", "/api/v1/tenants/{tenantId}/suspend", Rule::OperatorOfTenant),
+    ("POST", "/api/v1/tenants/{tenantId}/reinstate", Rule::OperatorOfTenant),
+    ("GET", "/api/v1/tenants/{tenantId}/settings", VIEWER),
+    ("PUT", "/api/v1/tenants/{tenantId}/settings", ADMIN),
+    ("GET", "/api/v1/tenants/{tenantId}/dealer", VIEWER),
+    ("PUT", "/api/v1/tenants/{tenantId}/dealer", Rule::OperatorOfTenant),
+    ("DELETE", "/api/v1/tenants/{tenantId}/dealer", Rule::OperatorOfTenant),
+    ("GET", "/api/v1/tenants/{tenantId}/members", VIEWER),
+    ("PUT", "/api/v1/tenants/{tenantId}/members/{userId}", Rule::MemberInPerson(TenantRole::Admin)),
+    ("DELETE", "/api/v1/tenants/{tenantId}/members/{userId}", Rule::MemberInPerson(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/transfer-ownership", Rule::MemberInPerson(TenantRole::Owner)),
+    ("GET", "/api/v1/tenants/{tenantId}/invitations", Rule::MemberInPerson(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/invitations", Rule::VerifiedInPerson(TenantRole::Admin)),
+    ("GET", "/api/v1/tenants/{tenantId}/invitations/{invitationId}", Rule::MemberInPerson(TenantRole::Admin)),
+    (
+        "DELETE",
+        "/api/v1/tenants/{tenantId}/invitations/{invitationId}",
+        Rule::MemberInPerson(TenantRole::Admin),
+    ),
+    (
+        "POST",
+        "/api/v1/tenants/{tenantId}/invitations/{invitationId}/resend",
+        Rule::VerifiedInPerson(TenantRole::Admin),
+    ),
+    ("POST", "/api/v1/invitations/lookup", Everybody),
+    ("POST", "/api/v1/invitations/decline", Everybody),
+    ("POST", "/api/v1/invitations/accept", Rule::Oneself),
+    ("GET", "/api/v1/invitations", SignedIn),
+    ("POST", "/api/v1/invitations/{invitationId}/accept", Rule::VerifiedOneself),
+    ("POST", "/api/v1/invitations/{invitationId}/decline", Rule::VerifiedOneself),
+    ("POST", "/api/v1/auth/switch-tenant", SignedIn),
+    ("GET", "/api/v1/tenants/{tenantId}/api-keys", ADMIN),
+    ("POST", "/api/v1/tenants/{tenantId}/api-keys", Rule::MemberInPerson(TenantRole::Admin)),
+    ("GET", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", ADMIN),
+    ("PUT", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", Rule::MemberInPerson(TenantRole::Admin)),
+    ("DELETE", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", Rule::MemberOrDeputy(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate", Rule::MemberInPerson(TenantRole::Admin)),
+    ("GET", "/api/v1/tenants/{tenantId}/api-keys/{keyId}/usage", ADMIN),
     ("GET", "/api/v1/admin/jobs", STAFF),
     ("POST", "/api/v1/admin/jobs/{jobId}/replay", STAFF),
     ("GET", "/api/v1/billing/plans", Everybody),
@@ -106,10 +201,10 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("DELETE", "/api/v1/tenants/{tenantId}/navigation/{navId}", EDITOR),
 ];
 
-/// Kinds of callers. The seven before `Stranger` have no good credentials, though all but `Anonymous` stand for somebody
+/// Kinds of callers. The eight before `Stranger` have no good credentials, though all but `Anonymous` stand for somebody
 /// who is an owner of the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Anonymous,
     Expired,
     LoggedOut,
@@ -117,6 +212,8 @@ enum Kind {
     ForeignKey,
     Unsigned,
     Suspended,
+    /// A key of the tenant that was revoked, with every permission that keys may have.
+    RevokedKey,
     Stranger,
     Viewer,
     Editor,
@@ -125,16 +222,23 @@ enum Kind {
     UnverifiedOwner,
     Staff,
     SuperAdmin,
+    /// A key of the tenant with every permission that keys may have.
+    KeyWith,
+    /// A key of the tenant without any permission.
+    KeyWithout,
+    /// One of the operator's people who acts as an owner of the tenant.
+    Impersonator,
 }
 
 impl Kind {
     /// The role in the tenant that the operation is about.
-    fn role(self) -> Option<TenantRole> {
+    pub fn role(self) -> Option<TenantRole> {
         match self {
             Self::Viewer => Some(TenantRole::Viewer),
             Self::Editor => Some(TenantRole::Editor),
             Self::Admin => Some(TenantRole::Admin),
             Self::Stranger | Self::Staff | Self::SuperAdmin | Self::Anonymous => None,
+            Self::KeyWith | Self::KeyWithout | Self::RevokedKey => None,
             _ => Some(TenantRole::Owner),
         }
     }
@@ -143,7 +247,12 @@ impl Kind {
         self as u8 >= Self::Stranger as u8
     }
 
-    fn platform_role(self) -> PlatformRole {
+    /// Whether it is a key that is good.
+    fn is_key(self) -> bool {
+        matches!(self, Self::KeyWith | Self::KeyWithout)
+    }
+
+    pub fn platform_role(self) -> PlatformRole {
         match self {
             Self::Staff => PlatformRole::Staff,
             Self::SuperAdmin => PlatformRole::SuperAdmin,
@@ -154,7 +263,7 @@ impl Kind {
 
 /// What comes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub enum Outcome {
     /// Done, or 409: it would have been done at another moment.
     Allowed,
     Status(u16),
@@ -169,16 +278,42 @@ impl Outcome {
     }
 }
 
-fn expected(rule: Rule, kind: Kind) -> Outcome {
+pub fn expected(rule: Rule, kind: Kind) -> Outcome {
     let when = |allowed: bool| if allowed { Outcome::Allowed } else { Outcome::Status(403) };
     match rule {
         Everybody => Outcome::Allowed,
         _ if !kind.is_signed_in() => Outcome::Status(401),
+        SignedIn
+        | Rule::Oneself
+        | Rule::MemberInPerson(_)
+        | Rule::MemberOrDeputy(_)
+        | Rule::OwnOrSuperAdmin
+            if kind.is_key() =>
+        {
+            Outcome::Status(403)
+        }
+        Rule::OperatorOfTenant | Rule::VerifiedInPerson(_) | Rule::VerifiedOneself
+            if kind.is_key() || kind == Kind::Impersonator =>
+        {
+            Outcome::Status(403)
+        }
+        Rule::Oneself | Rule::MemberInPerson(_) if kind == Kind::Impersonator => Outcome::Status(403),
+        Rule::VerifiedOneself | Rule::VerifiedInPerson(_) if kind == Kind::UnverifiedOwner => {
+            Outcome::Status(403)
+        }
+        Rule::VerifiedOneself => Outcome::Allowed,
         SignedIn | Rule::Oneself => Outcome::Allowed,
         Rule::Platform(least) => when(kind.platform_role() >= least),
         _ if kind == Kind::SuperAdmin => Outcome::Allowed,
+        Rule::OwnOrSuperAdmin => Outcome::Status(404),
+        AnyMember(_) | VerifiedMember(_) if kind.is_key() => when(kind == Kind::KeyWith),
         VerifiedMember(_) if kind == Kind::UnverifiedOwner => Outcome::Status(403),
-        AnyMember(least) | Rule::MemberInPerson(least) | VerifiedMember(least) => match kind.role() {
+        Rule::OperatorOfTenant => Outcome::Status(if kind.role().is_some() { 403 } else { 404 }),
+        AnyMember(least)
+        | Rule::VerifiedInPerson(least)
+        | Rule::MemberInPerson(least)
+        | Rule::MemberOrDeputy(least)
+        | VerifiedMember(least) => match kind.role() {
             Some(role) => when(role >= least),
             None => Outcome::Status(404),
         },
@@ -186,16 +321,28 @@ fn expected(rule: Rule, kind: Kind) -> Outcome {
 }
 
 /// A caller of each kind.
-struct Callers {
-    all: Vec<(Kind, Person)>,
+pub struct Callers {
+    pub all: Vec<(Kind, Person)>,
     /// Somebody apart, for operations by which one proves who one is.
-    spare: Person,
+    pub spare: Person,
+    /// One of the operator's people, who acts as [`Kind::Impersonator`].
+    colleague: Person,
+}
+
+/// Has `colleague` act as `person`.
+async fn act(server: &TestServer, colleague: &mut Person, person: &mut Person) {
+    colleague.sign_in(server).await;
+    let path = format!("/api/v1/users/{}/impersonate", person.claims.user);
+    let tokens = colleague.client.post(&path, json!({"reason": "the matrix"})).await.expect(200);
+    person.client.sign(&tokens);
 }
 
 impl Callers {
-    async fn new(server: &TestServer, fixture: &Fixture) -> Self {
+    pub async fn new(server: &TestServer, fixture: &Fixture) -> Self {
         use Kind::*;
         let mut all = Vec::new();
+        let mut colleague =
+            Person::new(server, "colleague@example.org", |user| user.role = PlatformRole::Staff).await;
         for kind in [
             Anonymous,
             Expired,
@@ -204,6 +351,7 @@ impl Callers {
             ForeignKey,
             Unsigned,
             Suspended,
+            RevokedKey,
             Stranger,
             Viewer,
             Editor,
@@ -212,6 +360,9 @@ impl Callers {
             UnverifiedOwner,
             Staff,
             SuperAdmin,
+            KeyWith,
+            KeyWithout,
+            Impersonator,
         ] {
             let email = format!("{kind:?}@example.org").to_lowercase();
             let mut person = Person::new(server, &email, |user| {
@@ -249,20 +400,61 @@ impl Callers {
                     let claims = real.split('.').nth(1).unwrap();
                     Some(format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{claims}."))
                 }
+                KeyWith | KeyWithout | RevokedKey => Some(key(server, fixture, kind).await),
                 Suspended => {
                     change_user(server, &person.claims, |user| user.status = UserStatus::Suspended).await;
                     None
                 }
                 _ => None,
             };
+            if kind == Impersonator {
+                act(server, &mut colleague, &mut person).await;
+            }
             if let Some(token) = token {
                 person.client.headers.insert("authorization".into(), format!("Bearer {token}"));
             }
             all.push((kind, person));
         }
         let spare = Person::new(server, "spare@example.org", |_| {}).await;
-        Self { all, spare }
+        Self { all, spare, colleague }
     }
+}
+
+/// Makes a key of the fixture's tenant, and answers its text.
+async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
+    let client = &fixture.owner.client;
+    let words = Permission::ALL.into_iter().filter(|permission| permission.is_for_keys());
+    let words: Vec<_> = words.map(Permission::as_str).collect();
+    let body = json!({"name": format!("{kind:?}"), "permissions": words});
+    let made = client.post(&client.t("/api-keys"), body).await.expect(201);
+    match kind {
+        Kind::RevokedKey => {
+            client.delete(&client.t(&format!("/api-keys/{}", text(&made, "id")))).await.expect(204);
+        }
+        // Over the API a key has at least one permission, and each is good for something.
+        Kind::KeyWithout => {
+            let mut work = server.app.begin().await.unwrap();
+            let (tenant, id) = (client.tenant.parse().unwrap(), text(&made, "id").parse().unwrap());
+            let mut key = work.api_keys().find(tenant, id).await.unwrap().unwrap();
+            key.permissions = Permissions::NONE;
+            work.api_keys().update(&key).await.unwrap();
+            work.commit().await.unwrap();
+        }
+        _ => {}
+    }
+    // Refusals are noticed once an hour. What the matrix refuses is to leave nothing behind, so that comes first.
+    let keyed = server.client().with("x-api-key", &text(&made, "key"));
+    for _ in 0..BURST {
+        let status = keyed.get("/api/v1/profile").await.status.as_u16();
+        assert_eq!(status, if kind == Kind::RevokedKey { 401 } else { 403 });
+    }
+    let path = client.t(&format!("/audit?type=api_key.refusals&resourceId={}", text(&made, "id")));
+    let noticed = eventually(Duration::from_secs(20), async || {
+        let entries = client.get(&path).await.expect(200);
+        entries["items"].as_array().is_some_and(|items| !items.is_empty()).then_some(())
+    });
+    assert!(noticed.await.is_some(), "refusals of {kind:?} are not noticed");
+    text(&made, "key")
 }
 
 /// The operations of the document.
@@ -288,6 +480,28 @@ fn every_operation_has_one_row_and_every_row_an_operation() {
     assert!(stale.is_empty(), "the API document does not have {stale:?}");
 }
 
+/// The document says of the same operations that keys may call them as [`RULES`] does.
+#[test]
+fn the_document_names_the_operations_that_keys_may_call() {
+    let document = serde_json::to_value(portico::server::document()).unwrap();
+    let mut wrong = Vec::new();
+    for (method, path, rule) in RULES {
+        let operation = &document["paths"][path][method.to_lowercase()];
+        let schemes: Vec<_> = operation["security"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object)
+            .flat_map(|requirement| requirement.keys())
+            .collect();
+        let named = schemes.iter().any(|scheme| *scheme == "apiKey");
+        if named != matches!(rule, AnyMember(_) | VerifiedMember(_)) {
+            wrong.push(format!("{method} {path}: {rule:?}, but security is {schemes:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "name the permission as the scope of `bearer`:\n{}", wrong.join("\n"));
+}
+
 /// A valid body for an operation, where it takes one.
 pub async fn body(
     server: &TestServer,
@@ -299,11 +513,25 @@ pub async fn body(
     let name = format!("{} {number}", fixture.marker);
     let (method, template) = operation;
     let relative = template.trim_start_matches("/api/v1").trim_start_matches("/tenants/{tenantId}");
+    if let Some(body) = factor_stage::idle_body(method, relative) {
+        return Some(body);
+    }
     Some(match (method, relative) {
         ("POST", "/auth/register") => {
             json!({"email": format!("new{number}@example.net"), "password": PASSWORD, "fullName": "New Person"})
         }
         ("POST", "/auth/login") => json!({"email": spare.email, "password": PASSWORD}),
+        ("POST", "/auth/callback") => {
+            let begun = server.client().get("/api/v1/auth/oidc/fake").await;
+            match begun.json["authorizationUrl"].as_str() {
+                Some(url) => {
+                    let claims = json!({"email": "elsewhere@example.net", "email_verified": true});
+                    FakeProvider::approve(url, &claims).body()
+                }
+                // A server without the provider.
+                None => json!({"code": "code", "state": "state"}),
+            }
+        }
         ("POST", "/auth/refresh") => {
             let mut again = spare.clone();
             again.sign_in(server).await;
@@ -318,11 +546,34 @@ pub async fn body(
         ("POST", "/auth/resend-verification" | "/auth/forgot-password") => {
             json!({"email": "nobody@example.net"})
         }
+        ("POST", "/auth/change-email") => json!({"newEmail": format!("changed{number}@example.net")}),
+        ("POST", "/auth/confirm-email-change") => json!({"token": email_change(server, spare).await}),
+        // Read as bytes, see `call`.
+        ("PUT", "/profile/avatar") => json!(PICTURE),
         ("POST", "/auth/change-password") => change_password(PASSWORD, OTHER_PASSWORD),
-        ("PUT", "/profile") => json!({"notes": format!("Note {number}")}),
+        ("POST", "/users") => {
+            json!({"email": format!("made{number}@example.net"), "fullName": "Made Person"})
+        }
+        ("PUT", "/users/{userId}/password") => json!({"newPassword": OTHER_PASSWORD}),
+        ("POST", "/users/{userId}/impersonate") => json!({"reason": format!("Ticket {number}")}),
+        ("PUT", "/profile" | "/users/{userId}") => json!({"notes": format!("Note {number}")}),
         // By anybody, so it belongs to somebody else.
         ("POST", "/tenants") => json!({"name": format!("Somebody's {number}")}),
         ("PUT", "/sites/{siteId}" | "") | ("POST", "/sites") => json!({"name": name}),
+        ("POST", "/suspend") => json!({"reason": name}),
+        ("PUT", "/settings") => json!({"auditRetentionDays": 30 + number}),
+        ("PUT", "/dealer") => json!({"name": name}),
+        ("PUT", "/members/{userId}") => json!({"role": "editor"}),
+        ("POST", "/transfer-ownership") => json!({"userId": fixture.owner.claims.user}),
+        ("POST", "/invitations") => {
+            json!({"email": format!("invited{number}@example.net"), "role": "viewer"})
+        }
+        ("POST", "/invitations/lookup" | "/invitations/decline" | "/invitations/accept") => {
+            json!({"token": invitation(server, spare, &spare.email).await.1})
+        }
+        ("POST", "/auth/switch-tenant") => json!({"tenantId": spare.client.tenant}),
+        ("POST", "/api-keys") => json!({"name": name, "permissions": ["pages:read"]}),
+        ("PUT", "/api-keys/{keyId}") => json!({"name": name}),
         ("PUT", "/branding") => json!({"colors": {"primary": format!("#{number:06x}")}}),
         ("POST", "/pages") | ("PUT", "/pages/{pageId}") => json!({"title": name}),
         ("POST", "/pages/{pageId}/sections") => section(&name),
@@ -362,10 +613,15 @@ fn section(text: &str) -> Value {
     json!({"type": "text", "content": {"html": format!("<p>{text}</p>")}})
 }
 
-/// Sends JSON, or nothing.
+/// Sends JSON, or nothing. A list stands for the bytes of a picture.
 pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    let picture = body.and_then(|body| serde_json::from_value::<Vec<u8>>(body.clone()).ok());
+    if let Some(bytes) = picture {
+        return client.send(method, path, Some(bytes), "image/gif").await;
+    }
     let body = body.map(|body| body.to_string().into_bytes());
-    client.send(Method::from_bytes(method.as_bytes()).unwrap(), path, body, "application/json").await
+    client.send(method, path, body, "application/json").await
 }
 
 /// What an answer says, less the path that the caller sent.
@@ -381,28 +637,56 @@ fn said(answer: &Answer) -> String {
 }
 
 /// Makes one call of the matrix; `Err` says what is wrong about the answer.
-async fn check(
+pub async fn check(
     server: &TestServer,
     fixture: &Fixture,
     callers: &mut Callers,
     (method, template, rule): (&str, &str, Rule),
     position: usize,
     number: usize,
-) -> Result<(), String> {
+) -> Result<Answer, String> {
     let (kind, person) = &mut callers.all[position];
     let wanted = expected(rule, *kind);
     let allowed = wanted == Outcome::Allowed;
+    let stage = match allowed {
+        true => factor_stage::set(server, person, (method, template), number).await,
+        false => None,
+    };
+    let stage = stage.unwrap_or_default();
+    if allowed && template == "/api/v1/users/{userId}/second-factors" {
+        factor_stage::enrol(server, fixture.ids["userId"].parse().unwrap()).await;
+    }
     // What one call uses up must not be missing in the next one.
     let used_up = match (method, parameters(template).last()) {
         ("DELETE", Some(last)) if allowed && template.ends_with('}') => Some(*last),
         ("POST", Some(&"jobId")) if allowed => Some("jobId"),
+        ("POST", Some(&"tenantId"))
+            if allowed
+                && ["/suspend", "/reinstate", "/restore", "/transfer-ownership"]
+                    .iter()
+                    .any(|end| template.ends_with(end)) =>
+        {
+            Some("tenantId")
+        }
+        ("POST", Some(&"invitationId")) if template.starts_with("/api/v1/invitations/") => {
+            Some("invitationId")
+        }
+        ("POST", Some(&"userId")) if allowed && template.ends_with("/erase") => Some("userId"),
         _ => None,
     };
     let fresh = match used_up {
+        Some("passkeyId") => stage.passkey.clone(),
         Some("sessionId") => {
             let mut again = person.clone();
             again.sign_in(server).await;
             Some(again.claims.session.to_string())
+        }
+        Some("identityId") => {
+            person.sign_in(server).await;
+            Some(linked(server, person).await)
+        }
+        Some("invitationId") if template.starts_with("/api/v1/invitations/") => {
+            Some(invitation(server, &callers.spare, &person.email).await.0)
         }
         Some(parameter) => {
             let id = fixture.fresh(server, parameter).await;
@@ -415,15 +699,45 @@ async fn check(
     };
     let path = fill(template, |name| match &fresh {
         Some(id) if Some(name) == used_up => Some(id.clone()),
+        _ if name == "passkeyId" && stage.passkey.is_some() => stage.passkey.clone(),
         _ => fixture.ids.get(name).cloned(),
     });
-    let body = body(server, fixture, &callers.spare, (method, template), number).await;
-    let mut client = person.client.clone();
-    if matches!(rule, AnyMember(_) | Rule::MemberInPerson(_) | VerifiedMember(_)) && !template.contains("{tenantId}") {
+    let body = match template {
+        // What concerns oneself is about the caller.
+        "/api/v1/auth/switch-tenant" => Some(json!({"tenantId": person.client.tenant})),
+        "/api/v1/invitations/accept" => {
+            Some(json!({"token": invitation(server, &callers.spare, &person.email).await.1}))
+        }
+        _ if stage.body.is_some() => stage.body.clone(),
+        _ => body(server, fixture, &callers.spare, (method, template), number).await,
+    };
+    // Somebody in their place, for what there is no way back from; freshly proven, for what wants that.
+    let mut substitute = None;
+    if allowed && template == "/api/v1/profile/erase" {
+        let email = format!("erased{number}@example.org");
+        let other = Person::new(server, &email, |user| user.role = kind.platform_role()).await;
+        if let Some(role) = kind.role() {
+            other.join(server, &fixture.ids["tenantId"], role).await;
+        }
+        substitute = Some(other.client);
+    }
+    if allowed && template.ends_with("/impersonate") {
+        person.sign_in(server).await;
+    }
+    let mut client = substitute.unwrap_or_else(|| person.client.clone());
+    if matches!(rule, AnyMember(_) | Rule::MemberInPerson(_) | Rule::MemberOrDeputy(_) | VerifiedMember(_))
+        && !template.contains("{tenantId}")
+    {
         client = client.with("x-tenant-id", &fixture.ids["tenantId"]);
     }
     let answer = call(&client, method, &path, body.as_ref()).await;
+    if allowed && factor_stage::is_about_factors(template) {
+        factor_stage::clear(server, person.claims.user).await;
+    }
     match template.rsplit('/').next() {
+        Some("logout") if allowed && *kind == Kind::Impersonator => {
+            act(server, &mut callers.colleague, person).await;
+        }
         Some("logout") if allowed => person.sign_in(server).await,
         Some("change-password") if allowed => {
             client.post(&path, change_password(OTHER_PASSWORD, PASSWORD)).await.expect(204);
@@ -434,7 +748,9 @@ async fn check(
     if Outcome::of(&answer) != wanted {
         return Err(format!("{told}\n    expected: {wanted:?}"));
     }
-    let outsider = kind.role().is_none() && *kind != Kind::SuperAdmin || !kind.is_signed_in();
+    let insider =
+        kind.role().is_some() || matches!(kind, Kind::SuperAdmin | Kind::KeyWith | Kind::KeyWithout);
+    let outsider = !insider || !kind.is_signed_in();
     if (outsider || !allowed) && said(&answer).contains(&fixture.marker) {
         return Err(format!("{told}\n    tells something of the tenant"));
     }
@@ -444,12 +760,13 @@ async fn check(
     if answer.status.as_u16() == 401 && !answer.header("www-authenticate").starts_with("Bearer") {
         return Err(format!("{told}\n    has no WWW-Authenticate"));
     }
-    Ok(())
+    Ok(answer)
 }
 
 /// The whole matrix: first every call that is to be refused, after which nothing may have changed, then the others.
 async fn matrix(database: Database) {
-    let server = TestServer::start_with(database, |_| {}).await;
+    let provider = FakeProvider::start().await;
+    let server = TestServer::start_with(database, |settings| provider.configure(settings)).await;
     unlimited(&server).await;
     let fixture = Fixture::new(&server, "quagga").await;
     let mut callers = Callers::new(&server, &fixture).await;
@@ -495,7 +812,12 @@ async fn another_tenants_ids_in_a_path_are_not_found() {
         let mut failures = Vec::new();
         for (number, (method, template, rule)) in RULES.iter().enumerate() {
             let names = parameters(template);
-            if names.is_empty() || matches!(rule, Rule::Platform(_)) {
+            // A provider is the same for every tenant, and pictures of people are for everybody.
+            if names.is_empty()
+                || names == ["provider"]
+                || names == ["personId", "avatarName"]
+                || matches!(rule, Rule::Platform(_))
+            {
                 continue;
             }
             let body = body(server, &own, &own.owner, (method, template), number).await;
@@ -592,20 +914,24 @@ async fn losing_a_role_the_membership_or_the_account_acts_within_a_second() {
         let path = owner.t("");
         let rename = async || member.client.put(&path, json!({"name": "Renamed"})).await;
         rename().await.expect(200);
-        // In the store, as another instance would: nothing tells this one.
-        let (tenant, user) = (owner.tenant.parse().unwrap(), member.claims.user);
-        server.set_role(tenant, user, Some("viewer")).await;
+        // At another instance.
+        let elsewhere = server.another_instance().await;
+        let mut there = elsewhere.client();
+        there.headers = owner.headers.clone();
+        let membership = owner.t(&format!("/members/{}", member.claims.user));
+        there.put(&membership, json!({"role": "viewer"})).await.expect(200);
         within_a_second(403, rename).await;
         member.client.get(&path).await.expect(200);
-        server.set_role(tenant, user, None).await;
+        there.delete(&membership).await.expect(204);
         within_a_second(404, rename).await;
         let profile = async || member.client.get("/api/v1/profile").await;
         profile().await.expect(200);
-        change_user(server, &member.claims, |user| user.status = UserStatus::Suspended).await;
+        change_user(&elsewhere, &member.claims, |user| user.status = UserStatus::Suspended).await;
         within_a_second(401, profile).await;
         let login = json!({"email": member.email, "password": PASSWORD});
         let login = server.client().post("/api/v1/auth/login", login).await;
         assert_eq!(login.status.as_u16(), 403, "{}", login.text);
+        elsewhere.stop().await;
     })
     .await;
 }
@@ -655,7 +981,15 @@ async fn a_tenant_that_never_was_is_not_found_by_a_super_admin() {
         let client = super_admin.client.with("x-tenant-id", &nowhere);
         let mut failures = Vec::new();
         for (number, (method, template, rule)) in RULES.iter().enumerate() {
-            if matches!(rule, AnyMember(_) | Rule::MemberInPerson(_) | VerifiedMember(_)) {
+            if matches!(
+                rule,
+                AnyMember(_)
+                    | Rule::MemberInPerson(_)
+                    | Rule::MemberOrDeputy(_)
+                    | Rule::VerifiedInPerson(_)
+                    | Rule::OperatorOfTenant
+                    | VerifiedMember(_)
+            ) {
                 let body = body(server, &fixture, &fixture.owner, (method, template), number).await;
                 let path = fixture.path(&template.replace("{tenantId}", &nowhere));
                 let answer = call(&client, method, &path, body.as_ref()).await;

@@ -159,4 +159,9 @@ async fn a_panic_is_a_500_and_the_server_lives_on() {
     }
     let fine = test::call_service(&app, test::TestRequest::get().uri("/fine").to_request()).await;
     assert_eq!(fine.status(), 200);
+    let metrics = server.client().get("/api/metrics").await.text;
+    let counted = |line: &&str| {
+        line.starts_with("http_request_duration_seconds_count") && line.contains("status=\"500\"")
+    };
+    assert!(metrics.lines().find(counted).is_some(), "{metrics}");
 }

@@ -4,13 +4,21 @@ use std::{collections::BTreeMap, time::Duration};
 
 use portico_billing::plan::catalogue;
 use portico_identity::{
+    email_change::EmailChange,
+    external::ExternalIdentity,
     ports::AccessClaims,
     token::{OneTimeToken, TokenPurpose},
-    user::User,
+    user::{EmailAddress, User},
 };
-use portico_kernel::{JobState, NewJob, PageRequest, TenantId, TenantRole};
-use portico_tenancy::member::Membership;
+use portico_kernel::{Event, JobState, NewJob, PageRequest, RequestInfo, Scope, TenantId, TenantRole};
+use portico_tenancy::{
+    dealer::Dealer,
+    invitation::{Invitation, InvitationStatus},
+    member::Membership,
+    tenant::Tenants,
+};
 use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Somebody who can sign in.
@@ -61,14 +69,21 @@ impl Person {
     }
 }
 
-/// Changes an account behind the server's back: no event, so caches find out by themselves.
+/// Changes an account past every rule. The event is what caches go by, in every process.
 pub async fn change_user(server: &TestServer, claims: &AccessClaims, change: impl FnOnce(&mut User)) {
     let mut work = server.app.begin().await.unwrap();
     let mut user = work.users().find(claims.user).await.unwrap().unwrap();
     change(&mut user);
     work.users().update(&user).await.unwrap();
+    let scope = Scope::system(None, RequestInfo { id: "fixture".into(), ..RequestInfo::default() });
+    let event = Event::new(&server.app.env, &scope, "user.updated", claims.user.uuid());
+    work.events().append(event).await.unwrap();
     work.commit().await.unwrap();
 }
+
+/// The smallest picture: one grey pixel as GIF.
+pub const PICTURE: &[u8] =
+    b"GIF87a\x01\x00\x01\x00\x80\x01\x00\x00\x00\x00ccc,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 /// Takes every limit off the free plan.
 pub async fn unlimited(server: &TestServer) {
@@ -96,6 +111,43 @@ pub async fn link(server: &TestServer, person: &Person, purpose: TokenPurpose) -
     secret
 }
 
+/// An account elsewhere that is linked to somebody, as its id.
+pub async fn linked(server: &TestServer, person: &Person) -> String {
+    let identity = ExternalIdentity {
+        id: server.app.env.new_id(),
+        user: person.claims.user,
+        provider: "test".to_owned(),
+        issuer: "https://issuer.example".to_owned(),
+        subject: server.app.env.random_uuid().to_string(),
+        email: Some(person.email.clone()),
+        linked_at: server.app.env.now(),
+        last_used_at: None,
+    };
+    let mut work = server.app.begin().await.unwrap();
+    work.external_identities().insert(&identity).await.unwrap();
+    work.commit().await.unwrap();
+    identity.id.to_string()
+}
+
+/// A change of address that waits for its reader, as the token of the link.
+pub async fn email_change(server: &TestServer, person: &Person) -> String {
+    let now = server.app.env.now();
+    let id = server.app.env.new_id();
+    let change = EmailChange {
+        id,
+        user: person.claims.user,
+        session: person.claims.session,
+        // The address stays as it is, so that the person can sign in again.
+        email: EmailAddress::trusted(person.email.clone()),
+        created_at: now,
+        expires_at: now + time::Duration::hours(1),
+    };
+    let mut work = server.app.begin().await.unwrap();
+    work.email_changes().put(&change).await.unwrap();
+    work.commit().await.unwrap();
+    server.app.tokens.email_change_token(id)
+}
+
 /// A job that has failed for good.
 pub async fn dead_job(server: &TestServer) -> String {
     let (id, now) = (server.app.env.new_id(), server.app.env.now());
@@ -120,6 +172,52 @@ pub async fn dead_job(server: &TestServer) -> String {
     .await
     .expect("the job dies");
     id.to_string()
+}
+
+/// An open invitation to an address, into another tenant of `inviter`: its id and the token of its link.
+pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (String, String) {
+    let (id, secret, now) = (server.app.env.new_id(), server.app.env.secret(), server.app.env.now());
+    // Made in the store, because the inviter may be signed out by now.
+    let mut work = server.app.begin().await.unwrap();
+    let scope = Scope::system(None, RequestInfo::default());
+    let tenant = Tenants::new(&mut *work, &scope, &server.app.env)
+        .create_personal(inviter.claims.user, "Invites")
+        .await
+        .unwrap();
+    let invitation = Invitation {
+        id,
+        tenant_id: tenant.id,
+        email: email.to_owned(),
+        role: TenantRole::Viewer,
+        language: "en".to_owned(),
+        status: InvitationStatus::Pending,
+        invited_by: inviter.claims.user,
+        sends: 1,
+        requested_at: now,
+        expires_at: now + time::Duration::hours(1),
+        created_at: now,
+        updated_at: now,
+    };
+    work.invitations().insert(&invitation).await.unwrap();
+    let hash = server.app.tokens.digest(&secret);
+    assert!(work.invitations().set_token(invitation.tenant_id, id, hash, now).await.unwrap());
+    work.commit().await.unwrap();
+    (id.to_string(), secret)
+}
+
+/// Names the dealer of a tenant.
+async fn name_dealer(server: &TestServer, tenant: &str, marker: &str) {
+    let dealer = Dealer {
+        tenant: tenant.parse().unwrap(),
+        name: format!("Dealer {marker}"),
+        email: None,
+        phone: None,
+        updated_at: server.app.env.now(),
+        version: 0,
+    };
+    let mut work = server.app.begin().await.unwrap();
+    work.dealers().save(&dealer).await.unwrap();
+    work.commit().await.unwrap();
 }
 
 /// A tenant with a deployed site, a page, two sections, a navigation item; every name of it contains `marker`.
@@ -149,8 +247,23 @@ impl Fixture {
             fixture.ids.insert(parameter.into(), id);
         }
         fixture.ids.insert("slug".into(), format!("page-{marker}"));
+        let invitation = fixture.fresh(server, "invitationId").await;
+        fixture.ids.insert("invitationId".into(), invitation);
+        name_dealer(server, &client.tenant, marker).await;
+        let key = fixture.fresh(server, "keyId").await;
+        fixture.ids.insert("keyId".into(), key);
         fixture.ids.insert("sessionId".into(), fixture.owner.claims.session.to_string());
         fixture.ids.insert("jobId".into(), dead_job(server).await);
+        let picture = client.send(Method::PUT, "/api/v1/profile/avatar", Some(PICTURE.to_vec()), "image/gif");
+        let address = text(&picture.await.expect(200), "avatarUrl");
+        fixture.ids.insert("avatarName".into(), address.rsplit('/').next().unwrap().to_owned());
+        fixture.ids.insert("personId".into(), fixture.owner.claims.user.to_string());
+        fixture.ids.insert("provider".into(), "fake".into());
+        fixture.ids.insert("identityId".into(), linked(server, &fixture.owner).await);
+        // Nobody's: an account with a passkey does not sign in with its password alone.
+        fixture.ids.insert("passkeyId".into(), server.app.env.random_uuid().to_string());
+        let user = fixture.fresh(server, "userId").await;
+        fixture.ids.insert("userId".into(), user);
         client
             .put(&fixture.path(PAGE), json!({"slug": fixture.ids["slug"], "status": "published"}))
             .await
@@ -189,7 +302,29 @@ impl Fixture {
                 let item = json!({"label": format!("Label {marker}"), "url": "https://example.com/"});
                 client.post(&client.t("/navigation"), item).await
             }
+            "keyId" => {
+                let key = json!({"name": format!("Key {marker}"), "permissions": ["pages:read"]});
+                client.post(&client.t("/api-keys"), key).await
+            }
             "jobId" => return dead_job(server).await,
+            "invitationId" => {
+                let email = format!("invited-{}@example.com", server.app.env.random_uuid());
+                client.post(&client.t("/invitations"), json!({"email": email, "role": "viewer"})).await
+            }
+            "identityId" => return linked(server, &self.owner).await,
+            "userId" => {
+                let email = format!("user{}@example.org", server.app.env.random_uuid().simple());
+                let client = server.unverified(&email).await;
+                let id = text(&client.get("/api/v1/profile").await.expect(200), "id");
+                // A member too, for `/members/{userId}`.
+                let (tenant, user) = (self.owner.client.tenant.parse().unwrap(), id.parse().unwrap());
+                let joined_at = server.app.env.now();
+                let membership = Membership { tenant, user, role: TenantRole::Viewer, joined_at };
+                let mut work = server.app.begin().await.unwrap();
+                work.memberships().insert(&membership).await.unwrap();
+                work.commit().await.unwrap();
+                return id;
+            }
             _ => panic!("say here how to make a resource for {{{parameter}}}"),
         };
         text(&made.expect(201), "id")
@@ -201,9 +336,14 @@ impl Fixture {
         for template in [
             "/api/v1/tenants/{tenantId}",
             "/api/v1/tenants/{tenantId}/branding",
+            "/api/v1/tenants/{tenantId}/members?limit=100",
+            "/api/v1/tenants/{tenantId}/invitations?limit=100",
+            "/api/v1/tenants/{tenantId}/settings",
+            "/api/v1/tenants/{tenantId}/dealer",
             "/api/v1/tenants/{tenantId}/pages?limit=100",
             "/api/v1/tenants/{tenantId}/pages/{pageId}/sections",
             "/api/v1/tenants/{tenantId}/navigation",
+            "/api/v1/tenants/{tenantId}/api-keys?limit=100",
             "/api/v1/tenants/{tenantId}/audit?limit=100",
             "/api/v1/sites?limit=100",
             "/api/v1/sites/{siteId}/deployments",
@@ -211,7 +351,11 @@ impl Fixture {
         ] {
             let answer = self.owner.client.get(&self.path(template)).await;
             assert_eq!(answer.status.as_u16(), 200, "{template}: {}", answer.text);
-            all.push(answer.text);
+            // Whoever shows a key uses it, also where it is refused.
+            let mut seen = answer.json;
+            let items = seen["items"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
+            items.for_each(|item| drop(item.remove("lastUsedAt")));
+            all.push(seen.to_string());
         }
         all
     }

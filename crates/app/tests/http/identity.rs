@@ -362,7 +362,10 @@ fn shape(answer: &Answer, email: &str) -> (u16, Vec<(String, String)>, String) {
         // Each worker lists the headers that a browser may read in an order of its own.
         let mut words: Vec<_> = value.to_str().unwrap_or_default().split(", ").collect();
         words.sort_unstable();
-        (name.to_string(), words.join(", "))
+        // The mark of a device is another one each time.
+        let mark = answer.header("x-device-id");
+        let text = words.join(", ");
+        (name.to_string(), if mark.is_empty() { text } else { text.replace(mark, "{mark}") })
     });
     let mut headers: Vec<_> = headers.collect();
     headers.sort();

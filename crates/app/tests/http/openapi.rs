@@ -93,11 +93,16 @@ fn every_body_and_every_answer_is_described() {
     for (method, path, operation) in operations(&document) {
         let name = format!("{method} {path}");
         if !operation["requestBody"].is_null() {
-            let content = &operation["requestBody"]["content"]["application/json"];
-            if content["schema"].is_null() {
-                wrong.push(format!("{name} takes a body without a schema"));
-            } else if example(&document, content).is_none() {
-                wrong.push(format!("{name} takes a body without an example"));
+            let contents = operation["requestBody"]["content"].as_object();
+            if contents.is_none_or(|contents| contents.is_empty()) {
+                wrong.push(format!("{name} takes a body of no kind"));
+            }
+            for (kind, content) in contents.into_iter().flatten() {
+                if content["schema"].is_null() {
+                    wrong.push(format!("{name} takes {kind} without a schema"));
+                } else if example(&document, content).is_none() {
+                    wrong.push(format!("{name} takes {kind} without an example"));
+                }
             }
             for status in ["400", "413", "415", "422"] {
                 if operation["responses"][status].is_null() {

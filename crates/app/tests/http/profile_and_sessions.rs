@@ -285,8 +285,9 @@ async fn sessions_are_listed_and_ended_one_by_one() {
 async fn a_suspension_ends_access_within_a_second() {
     TestServer::on_each_database(async |server| {
         let person = Person::new(server, "ada@example.com", |_| {}).await;
+        let elsewhere = server.another_instance().await;
         assert_eq!(status(&person.client).await, 200);
-        change_user(server, &person.claims, |user| user.status = UserStatus::Suspended).await;
+        change_user(&elsewhere, &person.claims, |user| user.status = UserStatus::Suspended).await;
         ends_within(Duration::from_secs(1), &person.client).await;
         assert_eq!(refresh(&server.client(), &person.tokens["refresh_token"]).await.status.as_u16(), 401);
         // Only somebody who knows the password is told why.
@@ -298,29 +299,21 @@ async fn a_suspension_ends_access_within_a_second() {
         }
         change_user(server, &person.claims, |user| user.status = UserStatus::Active).await;
         login(server, "ada@example.com", "test").await;
+        elsewhere.stop().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ended_on_one_instance_ends_on_the_other_within_a_second() {
-    let secret = "a secret that both instances of this test share";
-    let one = TestServer::start_with(Database::Postgres, |s| {
-        s.security.jwt_secret = Some(secret.to_owned().into())
+    TestServer::on_each_database(async |one| {
+        let two = one.another_instance().await;
+        let tokens = register(one, "ada@example.com").await;
+        let elsewhere = signed_in(&two, &tokens);
+        assert_eq!(status(&elsewhere).await, 200);
+        signed_in(one, &tokens).post_empty("/api/v1/auth/logout").await.expect(204);
+        ends_within(Duration::from_secs(1), &elsewhere).await;
+        two.stop().await;
     })
     .await;
-    let database = one.app.settings.database.url.clone();
-    let two = TestServer::start_with(Database::Sqlite, |settings| {
-        settings.security.jwt_secret = Some(secret.to_owned().into());
-        settings.database.url = database;
-        settings.database.max_connections = Some(4);
-    })
-    .await;
-    let tokens = register(&one, "ada@example.com").await;
-    let elsewhere = signed_in(&two, &tokens);
-    assert_eq!(status(&elsewhere).await, 200);
-    signed_in(&one, &tokens).post_empty("/api/v1/auth/logout").await.expect(204);
-    ends_within(Duration::from_secs(1), &elsewhere).await;
-    two.stop().await;
-    one.stop().await;
 }

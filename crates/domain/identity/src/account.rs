@@ -74,7 +74,8 @@ impl Registration {
     pub fn validate(self, rule: &PasswordRule) -> Result<ValidRegistration, IdentityError> {
         let mut violations = Violations::default();
         let email = violations.take("email", EmailAddress::parse(&self.email));
-        violations.extend(rule.check("password", &self.password));
+        let about = [self.email.as_str(), self.full_name.as_str()];
+        violations.extend(rule.check("password", &self.password, &about));
         if let Some(email) = &email {
             violations.extend(resembles_address("password", &self.password, email));
         }
@@ -147,7 +148,7 @@ impl<'a> Accounts<'a> {
     /// line. Errors: [`Denied::Forbidden`] for anybody else.
     pub async fn appoint(&mut self, before: User, role: PlatformRole) -> Result<User, IdentityError> {
         if *self.scope.actor() != Actor::System {
-            return Err(Denied::Forbidden(Permission::PlatformAudit).into());
+            return Err(Denied::Forbidden(Permission::PlatformUsers).into());
         }
         let mut user = User { role, email_verified: true, updated_at: self.env.now(), ..before.clone() };
         self.repositories.users().update(&user).await?;

@@ -8,8 +8,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Actor, Clock, Env, Event, EventLog, JobQueue, NewJob, Outbox, Permissions, Random, RequestInfo, Scope,
-    SessionId, StoreError, TenantId, Timestamp, UserId,
+    Actor, Clock, Env, Event, EventLog, JobQueue, NewJob, Outbox, Permissions, PlatformRole, Random,
+    RequestInfo, Scope, SessionId, StoreError, TenantId, Timestamp, UserId,
 };
 use time::Duration;
 
@@ -22,6 +22,14 @@ use crate::{
     token::{OneTimeToken, TokenPurpose},
     user::{EmailAddress, User, UserStatus},
 };
+
+mod api_keys;
+mod email_changes;
+mod external;
+mod factors;
+mod guards;
+mod users;
+pub use guards::marks;
 
 /// The stand-in for a hash of `password`.
 pub fn hash(password: &str) -> PasswordHash {
@@ -37,6 +45,8 @@ pub fn tokens() -> MockTokenIssuer {
         Some((session.parse().ok()?, generation.parse().ok()?))
     });
     issuer.expect_access_token().returning(|claims, _| Ok(format!("access {}", claims.expires_at)));
+    issuer.expect_email_change_token().returning(|id| format!("change {id}"));
+    issuer.expect_read_email_change_token().returning(|token| token.strip_prefix("change ")?.parse().ok());
     issuer.expect_digest().returning(|secret| {
         let mut digest = [0; 32];
         secret.bytes().enumerate().for_each(|(i, byte)| digest[i % 32] ^= byte.rotate_left(i as u32 / 32));
@@ -70,6 +80,12 @@ struct State {
     tokens: Vec<OneTimeToken>,
     events: Vec<Event>,
     lose_next_rotation: bool,
+    forgotten: Vec<(EmailAddress, bool)>,
+    api_keys: api_keys::Keys,
+    external: external::Rows,
+    factors: factors::Rows,
+    email_changes: email_changes::Rows,
+    guards: guards::Rows,
 }
 
 /// The repositories of identity in memory. No transactions: a test looks at what was written before an error, too.
@@ -173,6 +189,23 @@ impl Store {
         user
     }
 
+    pub fn user_with_role(&mut self, email: &str, role: PlatformRole) -> User {
+        let user = self.user(email, true);
+        self.row(user.id).user.role = role;
+        User { role, ..user }
+    }
+
+    /// The scope of a user with all that their role on the platform may.
+    pub fn looking_after(&mut self, user: &User) -> Scope {
+        let scope = self.signed_in(user);
+        Scope::user(scope.actor().clone(), Some(self.tenant), user.role.permissions(), RequestInfo::default())
+    }
+
+    /// Addresses that were forgotten, and whether they were proven.
+    pub fn forgotten(&self) -> &[(EmailAddress, bool)] {
+        &self.state.forgotten
+    }
+
     pub fn set_status(&mut self, id: UserId, status: UserStatus) {
         self.row(id).user.status = status;
     }
@@ -202,6 +235,11 @@ impl Store {
         self.state.events.iter().map(|event| event.kind.as_ref()).collect()
     }
 
+    /// Accounts elsewhere and attempts to sign in with them.
+    pub fn external(&mut self) -> &mut external::Rows {
+        &mut self.state.external
+    }
+
     pub fn token_count(&self) -> usize {
         self.state.tokens.len()
     }
@@ -221,11 +259,47 @@ impl Outbox for Store {
 }
 
 impl IdentityRepositories for Store {
+    fn directory<'c>(&'c mut self) -> Box<dyn crate::ports::UserDirectory + 'c> {
+        Box::new(users::Accounts(&mut self.state))
+    }
+    fn personal_data<'c>(&'c mut self) -> Box<dyn crate::ports::PersonalData + 'c> {
+        Box::new(users::Accounts(&mut self.state))
+    }
     fn users<'c>(&'c mut self) -> Box<dyn UserRepository + 'c> {
         Box::new(Users(&mut self.state, self.tenant))
     }
     fn sessions<'c>(&'c mut self) -> Box<dyn SessionRepository + 'c> {
         Box::new(SessionRows(&mut self.state))
+    }
+    fn second_factors<'c>(&'c mut self) -> Box<dyn crate::ports::SecondFactorRepository + 'c> {
+        Box::new(factors::Factors(&mut self.state.factors))
+    }
+    fn pending_sign_ins<'c>(&'c mut self) -> Box<dyn crate::ports::PendingSignInRepository + 'c> {
+        Box::new(factors::Pending(&mut self.state.factors))
+    }
+    fn passkeys<'c>(&'c mut self) -> Box<dyn crate::ports::PasskeyRepository + 'c> {
+        Box::new(factors::Passkeys(&mut self.state.factors))
+    }
+    fn external_identities<'c>(&'c mut self) -> Box<dyn crate::ports::ExternalIdentityRepository + 'c> {
+        Box::new(external::Identities(&mut self.state.external))
+    }
+    fn sign_in_attempts<'c>(&'c mut self) -> Box<dyn crate::ports::SignInAttemptRepository + 'c> {
+        Box::new(external::Attempts(&mut self.state.external))
+    }
+    fn email_changes<'c>(&'c mut self) -> Box<dyn crate::ports::EmailChangeRepository + 'c> {
+        Box::new(&mut self.state.email_changes)
+    }
+    fn api_keys<'c>(&'c mut self) -> Box<dyn crate::ports::ApiKeyRepository + 'c> {
+        Box::new(&mut self.state.api_keys)
+    }
+    fn api_key_usage<'c>(&'c mut self) -> Box<dyn crate::ports::ApiKeyUsageRepository + 'c> {
+        Box::new(&mut self.state.api_keys)
+    }
+    fn sign_in_failures<'c>(&'c mut self) -> Box<dyn crate::ports::SignInFailureRepository + 'c> {
+        Box::new(guards::Failures(&mut self.state.guards))
+    }
+    fn known_devices<'c>(&'c mut self) -> Box<dyn crate::ports::KnownDeviceRepository + 'c> {
+        Box::new(guards::Devices(&mut self.state))
     }
     fn one_time_tokens<'c>(&'c mut self) -> Box<dyn OneTimeTokenRepository + 'c> {
         Box::new(Tokens(&mut self.state))
@@ -276,6 +350,11 @@ impl UserRepository for Users<'_> {
         rows.truncate(2);
         Ok(rows)
     }
+    async fn claimants(&mut self, email: &EmailAddress, limit: u32) -> Result<Vec<UserId>, StoreError> {
+        let rows = self.0.users.iter().rev().map(|row| &row.user);
+        let rows = rows.filter(|user| user.email == *email && !user.email_verified);
+        Ok(rows.map(|user| user.id).take(limit as usize).collect())
+    }
     async fn credential(&mut self, id: UserId) -> Result<Option<Credential>, StoreError> {
         Ok(self.0.users.iter().find(|row| row.user.id == id).cloned())
     }
@@ -291,10 +370,21 @@ impl UserRepository for Users<'_> {
     async fn set_password(&mut self, id: UserId, password: Option<PasswordHash>) -> Result<(), StoreError> {
         let row = self.0.users.iter_mut().find(|row| row.user.id == id);
         row.into_iter().for_each(|row| row.password = password.clone());
+        self.0.factors.pending.retain(|row| row.user != id);
         Ok(())
     }
     async fn default_tenant(&mut self, _: UserId) -> Result<Option<TenantId>, StoreError> {
         Ok(Some(self.1))
+    }
+    async fn starting_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError> {
+        self.default_tenant(id).await
+    }
+    async fn remember_tenant(&mut self, _: UserId, tenant: TenantId) -> Result<(), StoreError> {
+        self.1 = tenant;
+        Ok(())
+    }
+    async fn lock(&mut self, _: UserId) -> Result<(), StoreError> {
+        Ok(())
     }
     async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         let row = self.0.users.iter_mut().find(|row| row.user.id == id);
@@ -320,11 +410,32 @@ impl SessionRepository for SessionRows<'_> {
         *row = next.clone();
         Ok(!lost)
     }
+    async fn switch(
+        &mut self,
+        user: UserId,
+        id: SessionId,
+        tenant: TenantId,
+        _: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let row = self.0.sessions.iter_mut().find(|row| row.id == id && row.user == user);
+        Ok(row.map(|row| row.active_tenant = Some(tenant)).is_some())
+    }
     async fn list(&mut self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
         let running = |row: &&Session| row.user == user && row.ended_at.is_none() && row.expires_at > now;
         let mut rows: Vec<_> = self.0.sessions.iter().filter(running).cloned().collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.id));
         Ok(rows)
+    }
+    async fn authenticate(
+        &mut self,
+        user: UserId,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let row = self.0.sessions.iter_mut().find(|row| row.id == id && row.user == user);
+        let Some(row) = row.filter(|row| row.ended_at.is_none()) else { return Ok(false) };
+        row.authenticated_at = now;
+        Ok(true)
     }
     async fn end(&mut self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
         let row = self.0.sessions.iter_mut().find(|row| row.id == id && row.user == user);
@@ -344,6 +455,20 @@ impl SessionRepository for SessionRows<'_> {
             .map(|row| {
                 row.ended_at = Some(now);
                 row.id
+            })
+            .collect())
+    }
+    async fn end_impersonations(
+        &mut self,
+        impersonator: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionId, UserId)>, StoreError> {
+        let rows = self.0.sessions.iter_mut();
+        let rows = rows.filter(|row| row.impersonator == Some(impersonator) && row.ended_at.is_none());
+        Ok(rows
+            .map(|row| {
+                row.ended_at = Some(now);
+                (row.id, row.user)
             })
             .collect())
     }

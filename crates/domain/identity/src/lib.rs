@@ -1,15 +1,31 @@
 //! Who somebody is: users, credentials, sessions, proof of an email address.
 
 pub mod account;
+pub mod administration;
+pub mod api_key;
+pub mod avatar;
+pub mod device;
+pub mod email_change;
+pub mod erasure;
 pub mod error;
+pub mod export;
+pub mod external;
+pub mod impersonation;
 pub mod mail;
+pub mod passkey;
 pub mod password;
 pub mod ports;
 pub mod profile;
+pub mod reauthentication;
 pub mod recovery;
+pub mod recovery_code;
+pub mod second_factor;
 pub mod session;
 pub mod sign_in;
+pub mod switching;
+pub mod throttle;
 pub mod token;
+pub mod totp;
 pub mod user;
 pub mod verification;
 
@@ -17,5 +33,8 @@ pub mod verification;
 mod fixture;
 
 pub use account::Accounts;
+pub use api_key::ApiKeys;
 pub use error::IdentityError;
+pub use external::ExternalIdentities;
 pub use session::Sessions;
+pub use throttle::Throttle;

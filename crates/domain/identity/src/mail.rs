@@ -106,6 +106,18 @@ pub enum AccountMail {
     },
 }
 
+impl AccountMail {
+    /// Whether a tenant speaks here, and not the operator about it: then the message wears the tenant's look.
+    pub fn speaks_for_tenant(&self) -> bool {
+        matches!(
+            self,
+            Self::Invitation { .. }
+                | Self::ApiKeyNotice { .. }
+                | Self::TenantNotice { notice: TenantNotice::OwnershipReceived, .. }
+        )
+    }
+}
+
 /// What changed about the second factors of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FactorChange {

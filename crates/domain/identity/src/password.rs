@@ -1,14 +1,32 @@
 //! What makes a password acceptable.
 
+use std::{fmt::Debug, sync::Arc};
+
 use portico_kernel::FieldError;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
-use crate::user::EmailAddress;
+use crate::user::{EmailAddress, User};
+
+/// Judges how hard a password is to guess.
+pub trait PasswordMeter: Debug + Send + Sync {
+    /// Why the password is too easy to guess, in sentences for a person; `None` when it is not. `about` are texts that
+    /// an attacker knows of the person. MUST refuse passwords that are widely known from breaches, and MUST answer
+    /// within a few milliseconds for any password and any texts, because it is asked on threads that answer requests.
+    fn weakness(&self, password: &SecretString, about: &[&str]) -> Option<String>;
+}
+
+/// Finds nothing too easy: for tests about something else.
+#[derive(Debug)]
+pub struct NoMeter;
+
+impl PasswordMeter for NoMeter {
+    fn weakness(&self, _: &SecretString, _: &[&str]) -> Option<String> {
+        None
+    }
+}
 
 /// What a new password must have. The operator may change it; existing passwords stay as they are.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct PasswordRule {
     /// Fewest characters (Unicode scalar values).
     pub min_length: usize,
@@ -22,18 +40,31 @@ pub struct PasswordRule {
     pub digit: bool,
     /// Whether a character is needed that is neither letter nor digit.
     pub special: bool,
+    /// Judges what is left once all of the above holds.
+    pub meter: Arc<dyn PasswordMeter>,
 }
 
 impl Default for PasswordRule {
+    /// Eight characters of all four classes, of any strength.
     fn default() -> Self {
-        Self { min_length: 8, max_length: 128, uppercase: true, lowercase: true, digit: true, special: true }
+        Self {
+            min_length: 8,
+            max_length: 128,
+            uppercase: true,
+            lowercase: true,
+            digit: true,
+            special: true,
+            meter: Arc::new(NoMeter),
+        }
     }
 }
 
 impl PasswordRule {
-    /// Every rule that the password breaks, as errors of `field`.
-    pub fn check(&self, field: &str, password: &SecretString) -> Vec<FieldError> {
-        let password = password.expose_secret();
+    /// Every rule that the password breaks, as errors of `field`. `about` are the texts that are known of the person,
+    /// such as address and name. How easy it is to guess is told only of a password that keeps all other rules: one that
+    /// has to be changed anyway is not worth judging.
+    pub fn check(&self, field: &str, secret: &SecretString, about: &[&str]) -> Vec<FieldError> {
+        let password = secret.expose_secret();
         if password.is_empty() {
             return vec![FieldError::new(field, "required", "This field is required.")];
         }
@@ -66,7 +97,21 @@ impl PasswordRule {
             "missing_special",
             "Use at least one character that is neither a letter nor a digit.".into(),
         );
+        if errors.is_empty() {
+            errors.extend(self.guessable(field, secret, about));
+        }
         errors
+    }
+
+    /// What else is wrong with a password that passed [`PasswordRule::check`], now that it is known whose it will be.
+    pub fn check_for(&self, field: &str, password: &SecretString, user: &User) -> Option<FieldError> {
+        resembles_address(field, password, &user.email)
+            .or_else(|| self.guessable(field, password, &[user.email.as_str(), &user.full_name]))
+    }
+
+    fn guessable(&self, field: &str, password: &SecretString, about: &[&str]) -> Option<FieldError> {
+        let reason = self.meter.weakness(password, about)?;
+        Some(FieldError::new(field, "too_guessable", reason))
     }
 }
 
@@ -84,7 +129,7 @@ mod tests {
     use super::*;
 
     fn codes(password: &str) -> Vec<String> {
-        let errors = PasswordRule::default().check("password", &password.into());
+        let errors = PasswordRule::default().check("password", &password.into(), &[]);
         assert!(errors.iter().all(|error| error.field == "password"));
         errors.into_iter().map(|error| error.code.into_owned()).collect()
     }
@@ -112,7 +157,42 @@ mod tests {
     #[test]
     fn a_rule_can_be_switched_off() {
         let rule = PasswordRule { special: false, min_length: 4, ..PasswordRule::default() };
-        assert!(rule.check("password", &"Abc1".into()).is_empty());
+        assert!(rule.check("password", &"Abc1".into(), &[]).is_empty());
+    }
+
+    /// Finds everything that contains a known text too easy.
+    #[derive(Debug)]
+    struct Texts;
+
+    impl PasswordMeter for Texts {
+        fn weakness(&self, password: &SecretString, about: &[&str]) -> Option<String> {
+            let known = |text: &&&str| password.expose_secret().contains(**text);
+            about.iter().find(known).map(|text| format!("It contains {text}."))
+        }
+    }
+
+    #[test]
+    fn the_meter_judges_what_keeps_the_other_rules() {
+        let rule = PasswordRule { meter: Arc::new(Texts), ..PasswordRule::default() };
+        let codes = |password: &str| -> Vec<_> {
+            let errors = rule.check("new", &password.into(), &["Ada", "Lovelace"]);
+            errors.into_iter().map(|error| (error.code.into_owned(), error.message.into_owned())).collect()
+        };
+        let expected = ("too_guessable".to_owned(), "It contains Lovelace.".to_owned());
+        assert_eq!(codes("Lovelace-1815"), [expected]);
+        assert_eq!(codes("Lovelace")[0].0, "missing_digit", "not judged");
+        assert!(codes("Babbage-1791").is_empty());
+    }
+
+    #[test]
+    fn the_account_is_looked_at_when_it_is_known() {
+        let mut store = crate::fixture::Store::default();
+        let user = store.user("ada.1@example.com", true);
+        let rule = PasswordRule { meter: Arc::new(Texts), ..PasswordRule::default() };
+        let code = |password: &str| rule.check_for("new", &password.into(), &user).map(|error| error.code);
+        assert_eq!(code("Ada.1@example.com").as_deref(), Some("same_as_email"));
+        assert_eq!(code("x-Ada Lovelace-1").as_deref(), Some("too_guessable"));
+        assert_eq!(code("Babbage-1791"), None);
     }
 
     #[test]

@@ -1,16 +1,33 @@
 //! What identity needs from the outside.
 
 use async_trait::async_trait;
-use portico_kernel::{Outbox, SessionId, StoreError, TenantId, Timestamp, UserId, mail::MailError};
+use portico_kernel::{
+    Outbox, SessionId, StoreError, TenantId, Timestamp, UserId,
+    mail::{MailError, MailId},
+};
 use secrecy::SecretString;
 
 use crate::{
     IdentityError,
-    mail::{AccountMail, Recipient},
+    email_change::EmailChangeId,
+    mail::{AccountMail, MailBrand, Recipient},
     session::{CallerState, Session},
     token::{OneTimeToken, TokenPurpose},
     user::{EmailAddress, User},
 };
+
+mod api_keys;
+mod email_changes;
+mod external;
+mod guards;
+mod second_factors;
+mod users;
+pub use api_keys::*;
+pub use email_changes::*;
+pub use external::*;
+pub use guards::*;
+pub use second_factors::*;
+pub use users::*;
 
 /// A password hash as a PHC string (`$argon2id$…`).
 #[derive(Clone, PartialEq, Eq)]
@@ -46,6 +63,9 @@ pub trait UserRepository: Send {
     /// others.
     async fn by_email(&mut self, email: &EmailAddress) -> Result<Vec<Credential>, StoreError>;
 
+    /// The accounts that name this address without having proven it, not deleted, newest first, at most `limit`.
+    async fn claimants(&mut self, email: &EmailAddress, limit: u32) -> Result<Vec<UserId>, StoreError>;
+
     /// The user's own credential.
     async fn credential(&mut self, id: UserId) -> Result<Option<Credential>, StoreError>;
 
@@ -53,11 +73,22 @@ pub trait UserRepository: Send {
     /// `Conflict` like [`UserRepository::insert`].
     async fn update(&mut self, user: &User) -> Result<(), StoreError>;
 
-    /// Replaces the password hash; with `None` no password signs in until one is set. Does not change the version.
+    /// Replaces the password hash; with `None` no password signs in until one is set. Does not change the version. MUST also
+    /// delete the sign-ins of the user that wait for their second factor: they rest on the password so far.
     async fn set_password(&mut self, id: UserId, password: Option<PasswordHash>) -> Result<(), StoreError>;
 
     /// The active tenant that the user has been a member of for longest.
     async fn default_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError>;
+
+    /// Where a new session of the user begins: the active tenant that was remembered last, if the user is still a member of
+    /// it, else [`UserRepository::default_tenant`].
+    async fn starting_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError>;
+
+    /// Remembers where the user wants to begin. Does not change the version.
+    async fn remember_tenant(&mut self, id: UserId, tenant: TenantId) -> Result<(), StoreError>;
+
+    /// Holds up every other unit of work that writes to the user's row until this one ends. Changes nothing.
+    async fn lock(&mut self, id: UserId) -> Result<(), StoreError>;
 
     /// Notes a sign-in. Does not change the version.
     async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError>;
@@ -78,8 +109,21 @@ pub trait SessionRepository: Send {
     /// whether it did, so that of two rotations at once exactly one succeeds.
     async fn rotate(&mut self, session: &Session) -> Result<bool, StoreError>;
 
+    /// Lets a running session of `user` act in `tenant` from now on. Answers whether there is one.
+    async fn switch(
+        &mut self,
+        user: UserId,
+        id: SessionId,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
     /// The sessions of a user that have neither ended nor expired, newest first.
     async fn list(&mut self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError>;
+
+    /// Notes that the user has proven again who they are. Answers whether the session is theirs and has not ended.
+    async fn authenticate(&mut self, user: UserId, id: SessionId, now: Timestamp)
+    -> Result<bool, StoreError>;
 
     /// Ends one session of `user`. Answers whether it was running.
     async fn end(&mut self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError>;
@@ -92,8 +136,18 @@ pub trait SessionRepository: Send {
         now: Timestamp,
     ) -> Result<Vec<SessionId>, StoreError>;
 
+    /// Ends every running session in which `impersonator` acts as somebody else. Answers the ones ended, and as whom.
+    async fn end_impersonations(
+        &mut self,
+        impersonator: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionId, UserId)>, StoreError>;
+
     /// What a request needs to know of its caller, in one round trip: `None` when the session has ended or expired, or
-    /// the user is not active. `membership` is filled when `tenant` is given, active, and the user a member of it.
+    /// the user is not active, or whoever acts as the user is not, or does not work for the operator any more. MUST answer
+    /// the role of a customer where somebody acts as the user, whose own role is not for others. `membership` is
+    /// filled when `tenant` is given, active or about to be deleted, and the user a member of it; `access` tells a member
+    /// what its state leaves of that.
     async fn caller(
         &mut self,
         id: SessionId,
@@ -124,12 +178,36 @@ pub trait OneTimeTokenRepository: Send {
 
 /// The repositories of identity, over one unit of work.
 pub trait IdentityRepositories: Outbox {
+    /// Accounts, for those who look after them.
+    fn directory<'c>(&'c mut self) -> Box<dyn UserDirectory + 'c>;
+    /// What is stored about a person besides the account.
+    fn personal_data<'c>(&'c mut self) -> Box<dyn PersonalData + 'c>;
     /// Users.
     fn users<'c>(&'c mut self) -> Box<dyn UserRepository + 'c>;
     /// Sessions.
     fn sessions<'c>(&'c mut self) -> Box<dyn SessionRepository + 'c>;
+    /// Counts of failed guesses at credentials.
+    fn sign_in_failures<'c>(&'c mut self) -> Box<dyn SignInFailureRepository + 'c>;
+    /// Devices that somebody signed in with.
+    fn known_devices<'c>(&'c mut self) -> Box<dyn KnownDeviceRepository + 'c>;
     /// Tokens of links in emails.
     fn one_time_tokens<'c>(&'c mut self) -> Box<dyn OneTimeTokenRepository + 'c>;
+    /// Authenticator apps and recovery codes.
+    fn second_factors<'c>(&'c mut self) -> Box<dyn SecondFactorRepository + 'c>;
+    /// Sign-ins that wait for their second factor.
+    fn pending_sign_ins<'c>(&'c mut self) -> Box<dyn PendingSignInRepository + 'c>;
+    /// Passkeys.
+    fn passkeys<'c>(&'c mut self) -> Box<dyn PasskeyRepository + 'c>;
+    /// Accounts elsewhere that are linked to users.
+    fn external_identities<'c>(&'c mut self) -> Box<dyn ExternalIdentityRepository + 'c>;
+    /// Sign-ins at a provider that have begun.
+    fn sign_in_attempts<'c>(&'c mut self) -> Box<dyn SignInAttemptRepository + 'c>;
+    /// Changes of address that wait for the reader of the new one.
+    fn email_changes<'c>(&'c mut self) -> Box<dyn EmailChangeRepository + 'c>;
+    /// API keys.
+    fn api_keys<'c>(&'c mut self) -> Box<dyn ApiKeyRepository + 'c>;
+    /// How API keys are used.
+    fn api_key_usage<'c>(&'c mut self) -> Box<dyn ApiKeyUsageRepository + 'c>;
 }
 
 /// Hashes passwords, slowly, on a bounded pool.
@@ -174,6 +252,13 @@ pub trait TokenIssuer: Send + Sync {
     /// Session and generation of a refresh token that this server made; `None` for anything else.
     fn read_refresh_token(&self, token: &str) -> Option<(SessionId, i32)>;
 
+    /// The token that confirms a change of address. MUST be the same for the same id, and not to be guessed without the
+    /// server's key.
+    fn email_change_token(&self, id: EmailChangeId) -> String;
+
+    /// The id in a token that this server made; `None` for anything else.
+    fn read_email_change_token(&self, token: &str) -> Option<EmailChangeId>;
+
     /// SHA-256, under which the secret of a link is stored.
     fn digest(&self, secret: &str) -> [u8; 32];
 }
@@ -182,6 +267,13 @@ pub trait TokenIssuer: Send + Sync {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AccountMailer: Send + Sync {
-    /// Renders the message in the recipient's language and hands it over.
-    async fn send(&self, to: &Recipient, mail: &AccountMail) -> Result<(), MailError>;
+    /// Renders the message in the recipient's language and hands it over. MUST send it under `id`, which is the same at
+    /// every attempt.
+    async fn send(
+        &self,
+        id: MailId,
+        to: &Recipient,
+        mail: &AccountMail,
+        brand: &MailBrand,
+    ) -> Result<(), MailError>;
 }

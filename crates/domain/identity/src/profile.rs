@@ -43,7 +43,8 @@ pub struct ProfileUpdate {
 }
 
 impl ProfileUpdate {
-    fn validate(self) -> Result<Self, IdentityError> {
+    /// Checks every field. Errors: [`IdentityError::Invalid`] with all broken rules.
+    pub(crate) fn validate(self) -> Result<Self, IdentityError> {
         let mut violations = Violations::default();
         if let Some(name) = &self.full_name {
             check_name(&mut violations, name);
@@ -69,7 +70,7 @@ impl ProfileUpdate {
         Ok(change)
     }
 
-    fn apply(self, user: &mut User) {
+    pub(crate) fn apply(self, user: &mut User) {
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *field = value;

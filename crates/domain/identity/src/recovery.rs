@@ -5,11 +5,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    Accounts, IdentityError,
+    Accounts, IdentityError, device,
     mail::{AccountMail, Recipient},
-    password::{PasswordRule, resembles_address},
+    password::PasswordRule,
     ports::{Credential, PasswordHash, PasswordHasher, TokenIssuer},
-    session::{EndReason, note_ended},
+    session::{EndReason, end_everywhere},
     token::TokenPurpose,
     user::{EmailAddress, User, UserStatus},
     verification::{valid_address, valid_token},
@@ -64,6 +64,8 @@ pub struct ValidReset {
     pub token: String,
     /// To be hashed.
     pub password: SecretString,
+    /// To be asked again once it is known whose password it will be.
+    pub rule: PasswordRule,
 }
 
 /// A change whose new password keeps the rule.
@@ -73,6 +75,8 @@ pub struct ValidChange {
     pub current: SecretString,
     /// To be hashed.
     pub new: SecretString,
+    /// To be asked again about the account.
+    pub rule: PasswordRule,
 }
 
 impl ForgotPassword {
@@ -85,7 +89,7 @@ impl ForgotPassword {
 impl ResetPassword {
     /// Checks token and password for form. Errors: [`IdentityError::Invalid`] with all broken rules.
     pub fn validate(self, rule: &PasswordRule) -> Result<ValidReset, IdentityError> {
-        let mut errors = rule.check("password", &self.password);
+        let mut errors = rule.check("password", &self.password, &[]);
         let token = match valid_token(&self.token) {
             Err(IdentityError::Invalid(more)) => {
                 errors.splice(0..0, more);
@@ -96,7 +100,7 @@ impl ResetPassword {
         if !errors.is_empty() {
             return Err(IdentityError::Invalid(errors));
         }
-        Ok(ValidReset { token, password: self.password })
+        Ok(ValidReset { token, password: self.password, rule: rule.clone() })
     }
 }
 
@@ -106,7 +110,7 @@ impl ChangePassword {
         let mut violations = Violations::default();
         let current = self.current_password.expose_secret();
         violations.check(!current.is_empty(), "currentPassword", "required", "This field is required.");
-        violations.extend(rule.check("newPassword", &self.new_password));
+        violations.extend(rule.check("newPassword", &self.new_password, &[]));
         violations.check(
             current.is_empty() || current != self.new_password.expose_secret(),
             "newPassword",
@@ -114,13 +118,13 @@ impl ChangePassword {
             "Choose a password that is not the current one.",
         );
         violations.into_result().map_err(IdentityError::Invalid)?;
-        Ok(ValidChange { current: self.current_password, new: self.new_password })
+        Ok(ValidChange { current: self.current_password, new: self.new_password, rule: rule.clone() })
     }
 }
 
 impl ValidChange {
-    /// Checks against the account: the current password must be right, the new one must not be the address. Takes
-    /// long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`].
+    /// Checks against the account: the current password must be right, the new one must not follow from the account.
+    /// Takes long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`].
     pub async fn verify(
         &self,
         hasher: &dyn PasswordHasher,
@@ -129,7 +133,7 @@ impl ValidChange {
         let right = hasher.verify(self.current.clone(), credential.password.clone()).await?;
         let mut violations = Violations::default();
         violations.check(right, "currentPassword", "wrong_password", "This is not your current password.");
-        violations.extend(resembles_address("newPassword", &self.new, &credential.user.email));
+        violations.extend(self.rule.check_for("newPassword", &self.new, &credential.user));
         violations.into_result().map_err(IdentityError::Invalid)
     }
 }
@@ -156,8 +160,8 @@ impl Accounts<'_> {
     }
 
     /// Uses a reset link up: sets the password, ends every session, and takes the address as proven, because the link
-    /// was read there. Errors: [`IdentityError::InvalidToken`]; [`IdentityError::Invalid`] when the password is the
-    /// address (then the link stays good).
+    /// was read there. Errors: [`IdentityError::InvalidToken`]; [`IdentityError::Invalid`] when the password
+    /// follows from the account (then the link stays good).
     pub async fn reset_password(
         &mut self,
         reset: &ValidReset,
@@ -177,14 +181,17 @@ impl Accounts<'_> {
         let user = self.repositories.users().find(id).await?;
         let user =
             user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
-        if let Some(error) = resembles_address("password", &reset.password, &user.email) {
+        if let Some(error) = reset.rule.check_for("password", &reset.password, &user) {
             return Err(IdentityError::Invalid(vec![error]));
         }
         self.repositories.one_time_tokens().revoke(id, purpose).await?;
-        let ended = self.repositories.sessions().end_all(id, None, now).await?;
-        note_ended(self.repositories, self.scope, self.env, id, &ended, EndReason::PasswordReset).await?;
+        self.end_sessions(id, EndReason::PasswordReset).await?;
         let event = Event::new(self.env, self.scope, "user.password_reset", id.uuid()).by_user(id);
         self.append_about(id, event).await?;
+        // Whoever read the link is at home here, and nobody else: an attack on the account must not keep them from signing
+        // in, and whoever had the old password is a stranger now.
+        self.repositories.known_devices().forget_user(id).await?;
+        device::meet(self.repositories, self.env, &self.scope.request, id).await?;
         if user.email_verified || self.has_other_owner(&user).await? {
             return Ok(user);
         }
@@ -196,9 +203,9 @@ impl Accounts<'_> {
         Ok(accounts.iter().any(|account| account.user.email_verified && account.user.id != user.id))
     }
 
-    /// The caller's own credential, to verify the current password against.
+    /// The caller's own credential, to verify the current password against. Errors: [`Denied::Impersonated`].
     pub async fn own_credential(&mut self) -> Result<Credential, IdentityError> {
-        let (id, _) = self.scope.require_user()?;
+        let (id, _) = self.scope.require_oneself()?;
         self.repositories.users().credential(id).await?.ok_or(IdentityError::NotFound("user"))
     }
 
@@ -209,7 +216,7 @@ impl Accounts<'_> {
         verified: &Credential,
         password: PasswordHash,
     ) -> Result<(), IdentityError> {
-        let (id, session) = self.scope.require_user()?;
+        let (id, session) = self.scope.require_oneself()?;
         let current = self.own_credential().await?;
         if current.user.id != verified.user.id || current.password != verified.password {
             return Err(IdentityError::InvalidCredentials);
@@ -222,8 +229,8 @@ impl Accounts<'_> {
         }
         // A link that was asked for with the old password in mind must not undo this.
         self.repositories.one_time_tokens().revoke(id, TokenPurpose::PasswordReset).await?;
-        let ended = self.repositories.sessions().end_all(id, Some(session), self.env.now()).await?;
-        note_ended(self.repositories, self.scope, self.env, id, &ended, EndReason::PasswordChanged).await?;
+        let (scope, env, but) = (self.scope, self.env, Some(session));
+        end_everywhere(self.repositories, scope, env, id, but, EndReason::PasswordChanged).await?;
         let event = Event::new(self.env, self.scope, "user.password_changed", id.uuid());
         self.append_about(id, event).await
     }

@@ -22,7 +22,7 @@ async fn secret(store: &mut Store) -> String {
 
 async fn reset(store: &mut Store, token: &str, password: &str) -> Result<User, IdentityError> {
     let (scope, env) = (store.anonymous(), store.env());
-    let valid = ValidReset { token: token.into(), password: password.into() };
+    let valid = ValidReset { token: token.into(), password: password.into(), rule: PasswordRule::default() };
     Accounts::new(store, &scope, &env).reset_password(&valid, hash(password), &tokens()).await
 }
 
@@ -140,7 +140,8 @@ async fn a_change_needs_the_current_password() {
     let credential = store.credential(user.id);
     let mut hasher = MockPasswordHasher::new();
     hasher.expect_verify().with(always(), always()).returning(|_, _| Ok(false));
-    let change = ValidChange { current: "wrong".into(), new: "Ada@example.com".into() };
+    let change =
+        ValidChange { current: "wrong".into(), new: "Ada@example.com".into(), rule: PasswordRule::default() };
     let Err(IdentityError::Invalid(errors)) = change.verify(&hasher, &credential).await else { panic!() };
     let codes: Vec<_> = errors.iter().map(|error| error.code.as_ref()).collect();
     assert_eq!(codes, ["wrong_password", "same_as_email"]);

@@ -1,14 +1,15 @@
 //! Sessions: a signed-in device, and its family of refresh tokens.
 
 use portico_kernel::{
-    Denied, Env, Event, PlatformRole, Scope, SessionId, TenantId, TenantRole, Timestamp, UserId, Violations,
+    Env, Event, PlatformRole, Scope, SessionId, TenantId, TenantRole, Timestamp, UserId, Violations,
 };
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use crate::{
-    IdentityError,
+    IdentityError, device,
     ports::{AccessClaims, Credential, IdentityRepositories, TokenIssuer},
+    second_factor::SecondFactorNeeded,
     user::{User, UserStatus},
 };
 
@@ -59,8 +60,23 @@ pub struct CallerState {
     pub impersonator: Option<UserId>,
     /// When the session ends by itself.
     pub expires_at: Timestamp,
-    /// The tenant asked about and the caller's role in it; `None` when not a member or the tenant is not active.
+    /// The tenant asked about and the caller's role in it; `None` when not a member, and when the tenant is suspended or
+    /// deleted.
     pub membership: Option<(TenantId, TenantRole)>,
+    /// What the state of the tenant leaves of the role.
+    pub access: TenantAccess,
+}
+
+/// What the state of a tenant leaves its members of their roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TenantAccess {
+    /// All of it.
+    #[default]
+    Full,
+    /// Reading, and taking back that the tenant is to be deleted.
+    ReadOnly,
+    /// Nothing: the operator has suspended the tenant.
+    Suspended,
 }
 
 /// How long the parts of a session live.
@@ -105,6 +121,8 @@ pub struct SessionView {
     pub last_used_at: Timestamp,
     /// Ends by itself at this time.
     pub expires_at: Timestamp,
+    /// Whether it is not the person themselves, but one of the operator's people who acts as them.
+    pub impersonated: bool,
 }
 
 impl SessionView {
@@ -118,6 +136,7 @@ impl SessionView {
             created_at: session.created_at,
             last_used_at: session.last_used_at,
             expires_at: session.expires_at,
+            impersonated: session.impersonator.is_some(),
         }
     }
 }
@@ -215,7 +234,7 @@ pub enum SignInStep {
     /// Signed in.
     Complete(Box<SignedIn>),
     /// The account has a second factor, which is asked for next.
-    SecondFactor(UserId),
+    SecondFactor(SecondFactorNeeded),
 }
 
 /// What became of a refresh. Both have to be committed.
@@ -242,15 +261,25 @@ pub enum EndReason {
     PasswordReset,
     /// The address was proven by somebody who was not signed in, while other accounts claimed it too.
     AddressContested,
+    /// The address of the account was changed.
+    EmailChanged,
     /// A refresh token was used twice: one of the two was stolen.
     TokenReused,
+    /// The operator set another password.
+    PasswordSet,
+    /// The operator suspended the account.
+    AccountSuspended,
+    /// The account was deleted.
+    AccountDeleted,
+    /// Whoever acted as the user through it was signed out everywhere, or may not do so any more.
+    ImpersonatorLeft,
 }
 
 /// The use cases of sessions, over one unit of work.
 pub struct Sessions<'a> {
-    repositories: &'a mut dyn IdentityRepositories,
-    scope: &'a Scope,
-    env: &'a Env,
+    pub(crate) repositories: &'a mut dyn IdentityRepositories,
+    pub(crate) scope: &'a Scope,
+    pub(crate) env: &'a Env,
     lifetimes: SessionLifetimes,
 }
 
@@ -275,10 +304,9 @@ impl<'a> Sessions<'a> {
     /// of work. Errors: [`IdentityError::AccountSuspended`]; [`IdentityError::InvalidCredentials`] when the password
     /// was changed meanwhile.
     pub async fn sign_in(&mut self, verified: &Credential) -> Result<SignInStep, IdentityError> {
-        let now = self.env.now();
-        // Writing first takes the row's lock: a password reset that runs at the same time is then either seen below,
-        // or waits for this unit of work and ends the session that begins here.
-        self.repositories.users().touch_login(verified.user.id, now).await?;
+        // The lock first: a password reset that runs at the same time is then either seen below, or waits for this unit of
+        // work and ends the session that begins here.
+        self.repositories.users().lock(verified.user.id).await?;
         let credential = self.repositories.users().credential(verified.user.id).await?;
         let Some(credential) = credential.filter(|current| current.password == verified.password) else {
             return Err(IdentityError::InvalidCredentials);
@@ -287,21 +315,23 @@ impl<'a> Sessions<'a> {
     }
 
     /// Begins a session for a user who has proven the first factor, unless a second one is needed. The user's row is
-    /// locked (`touch_login`), and read after that. Errors: [`IdentityError::AccountSuspended`],
+    /// locked (`UserRepository::lock`), and read after that. Errors: [`IdentityError::AccountSuspended`],
     /// [`IdentityError::InvalidCredentials`] for a deleted account.
     pub async fn after_first_factor(&mut self, user: User) -> Result<SignInStep, IdentityError> {
-        Ok(SignInStep::Complete(Box::new(self.complete(user).await?)))
+        check_usable(&user)?;
+        match self.ask_for_second_factor(user.id).await? {
+            Some(needed) => Ok(SignInStep::SecondFactor(needed)),
+            None => Ok(SignInStep::Complete(Box::new(self.complete(user).await?))),
+        }
     }
 
     /// Begins a session for a user who has proven every factor. Errors as in [`Sessions::after_first_factor`].
     pub async fn complete(&mut self, mut user: User) -> Result<SignedIn, IdentityError> {
-        match user.status {
-            UserStatus::Active => {}
-            UserStatus::Suspended => return Err(IdentityError::AccountSuspended),
-            UserStatus::Deleted => return Err(IdentityError::InvalidCredentials),
-        }
-        user.last_login_at = Some(self.env.now());
-        let tenant = self.repositories.users().default_tenant(user.id).await?;
+        check_usable(&user)?;
+        let now = self.env.now();
+        self.repositories.users().touch_login(user.id, now).await?;
+        user.last_login_at = Some(now);
+        let tenant = self.repositories.users().starting_tenant(user.id).await?;
         Ok(SignedIn { session: self.insert(user.id, tenant).await?, user })
     }
 
@@ -323,11 +353,22 @@ impl<'a> Sessions<'a> {
             ended_at: None,
         };
         self.repositories.sessions().insert(&session).await?;
+        // Not the active tenant: what a company's admins read must not hold from where its members sign in.
+        let home = audit_tenant(self.repositories, user).await?;
         let event = Event::new(self.env, self.scope, "session.started", session.id.uuid())
-            .in_tenant(tenant.unwrap_or(TenantId::PLATFORM))
+            .in_tenant(home)
             .by_user(user)
             .after(&SessionView::of(&session, None));
         self.repositories.events().append(event).await?;
+        let request = &self.scope.request;
+        if device::meet(self.repositories, self.env, request, user).await? {
+            let what = serde_json::json!({"userAgent": request.user_agent, "address": request.address});
+            let event = Event::new(self.env, self.scope, "user.new_device", user.uuid())
+                .in_tenant(tenant.unwrap_or(TenantId::PLATFORM))
+                .by_user(user)
+                .after(&what);
+            self.repositories.events().append(event).await?;
+        }
         Ok(session)
     }
 
@@ -374,8 +415,9 @@ impl<'a> Sessions<'a> {
             return Err(IdentityError::InvalidRefreshToken);
         }
         self.repositories.sessions().end(session.user, id, now).await?;
+        let home = audit_tenant(self.repositories, session.user).await?;
         let event = Event::new(self.env, self.scope, "session.reuse_detected", id.uuid())
-            .in_tenant(session.active_tenant.unwrap_or(TenantId::PLATFORM))
+            .in_tenant(home)
             .after(&SessionView::of(&session, None));
         self.repositories.events().append(event).await?;
         self.note_ended(session.user, &[id], EndReason::TokenReused).await?;
@@ -390,20 +432,20 @@ impl<'a> Sessions<'a> {
     }
 
     /// Ends the session of the refresh token, and the one of the caller. Signing out twice is no error. Errors:
-    /// [`Denied::Unauthenticated`] without either, [`IdentityError::InvalidRefreshToken`] for a forged token alone.
+    /// [`portico_kernel::Denied::Unauthenticated`] without either, [`IdentityError::InvalidRefreshToken`] for a forged token alone.
     pub async fn sign_out(
         &mut self,
         token: Option<&str>,
         issuer: &dyn TokenIssuer,
     ) -> Result<(), IdentityError> {
-        let caller = self.scope.require_user().ok();
+        let caller = self.scope.require_user();
         let named = token.and_then(|token| issuer.read_refresh_token(token)).map(|(id, _)| id);
         match (caller, token, named) {
-            (None, None, _) => return Err(Denied::Unauthenticated.into()),
-            (None, Some(_), None) => return Err(IdentityError::InvalidRefreshToken),
+            (Err(denied), None, _) => return Err(denied.into()),
+            (Err(_), Some(_), None) => return Err(IdentityError::InvalidRefreshToken),
             _ => {}
         }
-        if let Some((user, session)) = caller {
+        if let Ok((user, session)) = caller {
             self.end_for(user, session, EndReason::SignedOut).await?;
         }
         if let Some(id) = named {
@@ -415,9 +457,10 @@ impl<'a> Sessions<'a> {
         Ok(())
     }
 
-    /// Ends one of the caller's own sessions. Errors: [`IdentityError::NotFound`], also for somebody else's.
+    /// Ends one of the caller's own sessions. Errors: [`IdentityError::NotFound`], also for somebody else's;
+    /// [`portico_kernel::Denied::Impersonated`].
     pub async fn end(&mut self, id: SessionId) -> Result<(), IdentityError> {
-        let (user, _) = self.scope.require_user()?;
+        let (user, _) = self.scope.require_oneself()?;
         match self.end_for(user, id, EndReason::EndedByUser).await? {
             true => Ok(()),
             false => Err(IdentityError::NotFound("session")),
@@ -454,6 +497,14 @@ impl<'a> Sessions<'a> {
     }
 }
 
+fn check_usable(user: &User) -> Result<(), IdentityError> {
+    match user.status {
+        UserStatus::Active => Ok(()),
+        UserStatus::Suspended => Err(IdentityError::AccountSuspended),
+        UserStatus::Deleted => Err(IdentityError::InvalidCredentials),
+    }
+}
+
 /// Appends `session.ended` for each session: whoever keeps sessions in a cache drops them on it.
 pub(crate) async fn note_ended(
     repositories: &mut dyn IdentityRepositories,
@@ -475,6 +526,34 @@ pub(crate) async fn note_ended(
             event = event.by_user(user);
         }
         repositories.events().append(event).await?;
+    }
+    Ok(())
+}
+
+/// Ends every session of a user but `except`, and those in which they act as somebody else.
+pub(crate) async fn end_everywhere(
+    repositories: &mut dyn IdentityRepositories,
+    scope: &Scope,
+    env: &Env,
+    user: UserId,
+    except: Option<SessionId>,
+    reason: EndReason,
+) -> Result<(), IdentityError> {
+    let ended = repositories.sessions().end_all(user, except, env.now()).await?;
+    note_ended(repositories, scope, env, user, &ended, reason).await?;
+    end_impersonations(repositories, scope, env, user).await
+}
+
+/// Ends the sessions in which one of the operator's people acts as somebody else.
+pub(crate) async fn end_impersonations(
+    repositories: &mut dyn IdentityRepositories,
+    scope: &Scope,
+    env: &Env,
+    impersonator: UserId,
+) -> Result<(), IdentityError> {
+    let ended = repositories.sessions().end_impersonations(impersonator, env.now()).await?;
+    for (session, user) in ended {
+        note_ended(repositories, scope, env, user, &[session], EndReason::ImpersonatorLeft).await?;
     }
     Ok(())
 }

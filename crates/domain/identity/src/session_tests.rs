@@ -161,7 +161,7 @@ async fn signing_out_works_by_token_by_caller_and_twice() {
 
     let mut sessions = Sessions::new(&mut store, &anonymous, &env, lifetimes());
     let result = sessions.sign_out(None, &tokens()).await;
-    assert!(matches!(result, Err(IdentityError::Denied(Denied::Unauthenticated))));
+    assert!(matches!(result, Err(IdentityError::Denied(portico_kernel::Denied::Unauthenticated))));
     let result = sessions.sign_out(Some("forged"), &tokens()).await;
     assert!(matches!(result, Err(IdentityError::InvalidRefreshToken)));
 }

@@ -79,9 +79,8 @@ impl Accounts<'_> {
     /// Records `session.sign_in_failed` about the account that the attempt was aimed at, and about nobody for an
     /// unknown address: the same work for both, so that not even the next answer is slower after a known one. The
     /// caller does this after it has answered.
-    pub async fn note_failed_sign_in(&mut self, candidates: &[Credential]) -> Result<(), IdentityError> {
-        let nobody = UserId::from_uuid(TenantId::PLATFORM.uuid());
-        let user = candidates.first().map_or(nobody, |candidate| candidate.user.id);
+    pub async fn note_failed_sign_in(&mut self, user: Option<UserId>) -> Result<(), IdentityError> {
+        let user = user.unwrap_or(UserId::from_uuid(TenantId::PLATFORM.uuid()));
         let mut event = Event::new(self.env, self.scope, "session.sign_in_failed", user.uuid());
         // There is no session: what it happened to is the user.
         event.resource = Resource { kind: "user".into(), id: user.uuid() };
@@ -164,9 +163,8 @@ mod tests {
         let mut store = Store::default();
         let user = store.user("ada@example.com", true);
         let (scope, env) = (store.anonymous(), store.env());
-        let candidates = [store.credential(user.id)];
-        Accounts::new(&mut store, &scope, &env).note_failed_sign_in(&candidates).await.unwrap();
-        Accounts::new(&mut store, &scope, &env).note_failed_sign_in(&[]).await.unwrap();
+        Accounts::new(&mut store, &scope, &env).note_failed_sign_in(Some(user.id)).await.unwrap();
+        Accounts::new(&mut store, &scope, &env).note_failed_sign_in(None).await.unwrap();
         let events = store.events();
         assert_eq!(events.len(), 2);
         assert_eq!(events[0].kind, "session.sign_in_failed");

@@ -7,7 +7,7 @@ use crate::{
     Accounts, IdentityError,
     mail::{AccountMail, Recipient},
     ports::TokenIssuer,
-    session::{EndReason, note_ended},
+    session::EndReason,
     token::{OneTimeToken, TokenPurpose},
     user::{EmailAddress, User, UserStatus},
 };
@@ -138,7 +138,8 @@ impl Accounts<'_> {
         }
         let claims = self.repositories.users().by_email(&user.email).await?;
         let contested = claims.iter().any(|claim| claim.user.id != id);
-        let signed_in = matches!(self.scope.actor(), Actor::User { id: caller, .. } if *caller == id);
+        let signed_in = matches!(self.scope.actor(),
+            Actor::User { id: caller, impersonator: None, .. } if *caller == id);
         let user = self.mark_verified(user).await.map_err(|error| match error {
             IdentityError::Store(StoreError::Conflict(_)) => IdentityError::InvalidToken,
             error => error,
@@ -146,14 +147,32 @@ impl Accounts<'_> {
         let password_taken = contested && !signed_in;
         if password_taken {
             self.repositories.users().set_password(id, None).await?;
-            let ended = self.repositories.sessions().end_all(id, None, self.env.now()).await?;
-            note_ended(self.repositories, self.scope, self.env, id, &ended, EndReason::AddressContested)
-                .await?;
+            self.repositories.known_devices().forget_user(id).await?;
+            self.end_sessions(id, EndReason::AddressContested).await?;
             let event =
                 Event::new(self.env, self.scope, "user.password_revoked", id.uuid()).by_user(id).after(&user);
             self.append_about(id, event).await?;
         }
         Ok(Verified { user, password_taken })
+    }
+
+    /// The caller has shown the secret of a message to `email`, which proves that they read the mail of it: if it is the
+    /// address of their account, it is verified from now on, as by [`Accounts::verify_email`] of somebody signed in. Answers
+    /// whether the address is theirs: not when the account has another one, or another account has proven this one.
+    pub async fn prove_own_address(&mut self, email: &EmailAddress) -> Result<bool, IdentityError> {
+        self.scope.require_oneself()?;
+        let user = self.caller().await?;
+        if user.status != UserStatus::Active || user.email != *email {
+            return Ok(false);
+        }
+        if user.email_verified {
+            return Ok(true);
+        }
+        match self.mark_verified(user).await {
+            Ok(_) => Ok(true),
+            Err(IdentityError::Store(StoreError::Conflict(_))) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the account the owner of its address. Errors: `Conflict` from the store when another account is.
@@ -205,6 +224,23 @@ mod tests {
         assert!(matches!(verify(&mut store, &token).await, Err(IdentityError::InvalidToken)));
         assert_eq!(store.event_kinds(), ["user.email_verified"]);
         assert_eq!(store.events()[0].actor_id, Some(user.id.uuid()));
+    }
+
+    #[tokio::test]
+    async fn a_message_read_by_its_receiver_proves_the_address_unless_somebody_else_has() {
+        let mut store = Store::default();
+        let env = store.env();
+        let user = store.user("ada@example.com", false);
+        let scope = store.signed_in(&user);
+        let (own, other) = (user.email.clone(), EmailAddress::parse("eve@example.com").unwrap());
+        assert!(!Accounts::new(&mut store, &scope, &env).prove_own_address(&other).await.unwrap());
+        assert!(store.event_kinds().is_empty());
+        assert!(Accounts::new(&mut store, &scope, &env).prove_own_address(&own).await.unwrap());
+        assert_eq!(store.event_kinds(), ["user.email_verified"]);
+        assert!(Accounts::new(&mut store, &scope, &env).prove_own_address(&own).await.unwrap());
+        let late = store.user("ada@example.com", false);
+        let scope = store.signed_in(&late);
+        assert!(!Accounts::new(&mut store, &scope, &env).prove_own_address(&own).await.unwrap());
     }
 
     #[tokio::test]

@@ -114,6 +114,9 @@ pub trait SiteRepository: Send {
 
     /// What answers at a subdomain: `None` when no such site is live, the site is suspended, or its tenant not active.
     async fn live_at(&mut self, subdomain: &str) -> Result<Option<LiveSite>, StoreError>;
+
+    /// Whether a site would be live at this name, were its tenant not suspended.
+    async fn paused_at(&mut self, subdomain: &str) -> Result<bool, StoreError>;
 }
 
 /// Pages.

@@ -170,6 +170,9 @@ impl SiteRepository for View<'_> {
             Some(LiveSite { tenant: site.tenant_id, site: site.id, deployment })
         }))
     }
+    async fn paused_at(&mut self, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }
 
 #[async_trait]

@@ -17,6 +17,17 @@ pub struct AuditActor {
     /// Id of the person or key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// Name of the person or key, where still known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Who of the operator's people acted as somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Impersonator {
+    /// Id of the person.
+    pub id: String,
     /// Name of the person, where still known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -34,6 +45,9 @@ pub struct AuditEntry {
     pub kind: String,
     /// Who did it.
     pub actor: AuditActor,
+    /// Who of the operator's people acted as that person, if anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impersonator: Option<Impersonator>,
     /// What it happened to.
     pub resource: Resource,
     /// The resource before; absent when it was made.
@@ -65,6 +79,8 @@ pub struct AuditFilter {
     pub kind: Option<String>,
     /// Id of the person or key that did it.
     pub actor_id: Option<String>,
+    /// Person, key, or Portico itself.
+    pub actor_kind: Option<ActorKind>,
     /// Id of the request that caused it.
     pub request_id: Option<String>,
     /// Not before.

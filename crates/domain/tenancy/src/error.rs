@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
 
+use crate::departure::Held;
+
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
 pub enum TenancyError {
@@ -16,6 +18,39 @@ pub enum TenancyError {
     /// Not there, or not to be seen by this caller.
     #[error("{0} not found")]
     NotFound(&'static str),
+    /// The tenant would be left without an owner.
+    #[error("last owner")]
+    LastOwner,
+    /// The person is the only owner of tenants that have other members.
+    #[error("only owner")]
+    OnlyOwner(Vec<Held>),
+    /// The person is a member already.
+    #[error("already a member")]
+    AlreadyMember,
+    /// The address has an open invitation to the tenant.
+    #[error("already invited")]
+    AlreadyInvited,
+    /// Too many invitations are open, or too many messages were sent today.
+    #[error("too many invitations")]
+    TooManyInvitations,
+    /// The invitation was accepted, declined or revoked.
+    #[error("invitation closed")]
+    InvitationClosed,
+    /// The link of an invitation that is unknown, expired, used, or taken back.
+    #[error("invitation not valid")]
+    InvalidInvitation,
+    /// The invitation is for an address that is not the caller's.
+    #[error("wrong account")]
+    WrongAccount,
+    /// The person owns as many tenants as one may.
+    #[error("too many tenants")]
+    TooManyTenants,
+    /// The tenant is about to be deleted.
+    #[error("tenant is being deleted")]
+    Deleting,
+    /// The tenant is not about to be deleted.
+    #[error("tenant is not being deleted")]
+    NotDeleting,
     /// Another tenant or site has the subdomain.
     #[error("subdomain taken")]
     SubdomainTaken,
@@ -33,7 +68,18 @@ impl Fault for TenancyError {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
-            Self::SubdomainTaken => Kind::Conflict,
+            Self::LastOwner
+            | Self::OnlyOwner(_)
+            | Self::AlreadyMember
+            | Self::AlreadyInvited
+            | Self::TooManyInvitations
+            | Self::InvitationClosed
+            | Self::TooManyTenants
+            | Self::Deleting
+            | Self::NotDeleting
+            | Self::SubdomainTaken => Kind::Conflict,
+            Self::InvalidInvitation => Kind::Invalid,
+            Self::WrongAccount => Kind::Forbidden,
             Self::PreconditionFailed => Kind::PreconditionFailed,
             Self::Store(error) => error.kind(),
         }
@@ -44,6 +90,16 @@ impl Fault for TenancyError {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
             Self::NotFound(_) => "not_found",
+            Self::LastOwner | Self::OnlyOwner(_) => "last_owner",
+            Self::AlreadyMember => "already_member",
+            Self::AlreadyInvited => "already_invited",
+            Self::TooManyInvitations => "too_many_invitations",
+            Self::InvitationClosed => "invitation_closed",
+            Self::InvalidInvitation => "invalid_token",
+            Self::WrongAccount => "wrong_account",
+            Self::TooManyTenants => "too_many_tenants",
+            Self::Deleting => "tenant_deleting",
+            Self::NotDeleting => "tenant_not_deleting",
             Self::SubdomainTaken => "subdomain_taken",
             Self::PreconditionFailed => "precondition_failed",
             Self::Store(error) => error.code(),
@@ -55,6 +111,21 @@ impl Fault for TenancyError {
             Self::Denied(denied) => denied.detail(),
             Self::Invalid(_) => "Some fields are not valid.".into(),
             Self::NotFound(what) => format!("There is no such {what}.").into(),
+            Self::LastOwner => "A tenant needs an owner. Make somebody else an owner first.".into(),
+            Self::OnlyOwner(_) => {
+                "Some tenants have other members but no other owner. Make somebody an owner there, or delete them.".into()
+            }
+            Self::AlreadyMember => "This person is a member already.".into(),
+            Self::AlreadyInvited => "There is an open invitation to this address. Send it again, or revoke it.".into(),
+            Self::TooManyInvitations => {
+                "There are too many open invitations, or too many were sent today. Try again tomorrow.".into()
+            }
+            Self::InvitationClosed => "This invitation was answered or revoked.".into(),
+            Self::InvalidInvitation => "This invitation is not valid any more. Ask for a new one.".into(),
+            Self::WrongAccount => "This invitation is for another address than that of your account.".into(),
+            Self::TooManyTenants => "You own as many tenants as one account may.".into(),
+            Self::Deleting => "This tenant is about to be deleted. Restore it first.".into(),
+            Self::NotDeleting => "This tenant is not about to be deleted.".into(),
             Self::SubdomainTaken => "This subdomain is taken.".into(),
             Self::PreconditionFailed => "It was changed since you read it. Read it again.".into(),
             Self::Store(error) => error.detail(),
@@ -66,6 +137,12 @@ impl Fault for TenancyError {
             Self::Invalid(errors) => errors,
             _ => &[],
         }
+    }
+
+    fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
+        let Self::OnlyOwner(held) = self else { return Vec::new() };
+        let tenants = held.iter().map(|tenant| serde_json::json!({"id": tenant.id, "name": tenant.name}));
+        vec![("tenants", tenants.collect())]
     }
 }
 

@@ -2,9 +2,19 @@
 
 pub mod audit;
 pub mod branding;
+pub mod chain;
+pub mod contact;
+pub mod dealer;
+pub mod departure;
 pub mod error;
+pub mod invitation;
+pub mod lifecycle;
 pub mod member;
+pub mod ownership;
 pub mod ports;
+pub mod retention;
+pub mod seal;
+pub mod settings;
 pub mod subdomain;
 pub mod tenant;
 #[cfg(test)]

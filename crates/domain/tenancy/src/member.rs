@@ -1,9 +1,12 @@
-//! Who belongs to a tenant.
+//! Who belongs to a tenant, and as what.
 
-use portico_kernel::{Scope, TenantId, TenantRole, Timestamp, UserId};
-use serde::Serialize;
+use portico_kernel::{
+    Actor, Denied, Env, Event, Page, PageRequest, Permission, Scope, TenantId, TenantRole, Timestamp, UserId,
+    Violations,
+};
+use serde::{Deserialize, Serialize};
 
-use crate::{TenancyError, ports::TenancyRepositories};
+use crate::{TenancyError, invitation, ports::TenancyRepositories, tenant::TenantStatus};
 
 /// A user's place in a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +31,59 @@ pub struct TenantSummary {
     pub name: String,
     /// The member's role.
     pub role: TenantRole,
+    /// Whether it can be used.
+    pub status: TenantStatus,
 }
 
-/// Use cases around membership.
+/// A member as the other members see them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Member {
+    /// Who.
+    pub user_id: UserId,
+    /// Address of the account.
+    #[cfg_attr(feature = "openapi", schema(format = "email", example = "ada@example.com"))]
+    pub email: String,
+    /// Name.
+    pub full_name: String,
+    /// As what.
+    pub role: TenantRole,
+    /// Since when.
+    pub joined_at: Timestamp,
+}
+
+/// Which members to list. Every field that is set narrows the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberFilter {
+    /// A part of the name or the address.
+    pub q: Option<String>,
+    /// Those of one role.
+    pub role: Option<TenantRole>,
+}
+
+/// A change of a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"role": "editor"})))]
+pub struct MemberUpdate {
+    /// The new role.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = TenantRole))]
+    pub role: Option<TenantRole>,
+}
+
+/// Use cases around membership. Nobody changes one in somebody else's name. Those that change one hold the row of the tenant while they do, so that of several that
+/// would together leave a tenant without an owner one is refused.
 pub struct Members<'a> {
     repositories: &'a mut dyn TenancyRepositories,
     scope: &'a Scope,
+    env: &'a Env,
 }
 
 impl<'a> Members<'a> {
     /// Over an open unit of work, for a caller.
-    pub fn new(repositories: &'a mut dyn TenancyRepositories, scope: &'a Scope) -> Self {
-        Self { repositories, scope }
+    pub fn new(repositories: &'a mut dyn TenancyRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
     }
 
     /// The caller's own tenants, oldest membership first.
@@ -47,4 +91,144 @@ impl<'a> Members<'a> {
         let (user, _) = self.scope.require_user()?;
         Ok(self.repositories.memberships().of_user(user).await?)
     }
+
+    /// The members of the active tenant, oldest first.
+    pub async fn list(
+        &mut self,
+        filter: MemberFilter,
+        page: PageRequest,
+    ) -> Result<Page<Member>, TenancyError> {
+        let tenant = self.scope.require(Permission::MembersRead)?;
+        let mut violations = Violations::default();
+        violations.optional_text("q", filter.q.as_deref(), 100);
+        violations.into_result()?;
+        Ok(self.repositories.memberships().list(tenant, filter, page).await?)
+    }
+
+    /// Gives a member of the active tenant another role. Only owners make and change owners. Errors:
+    /// [`TenancyError::LastOwner`].
+    pub async fn change_role(&mut self, user: UserId, input: MemberUpdate) -> Result<Member, TenancyError> {
+        let tenant = self.scope.require(Permission::MembersWrite)?;
+        self.scope.forbid_impersonation()?;
+        let mut violations = Violations::default();
+        violations.check(input.role.is_some(), "role", "required", "This field is required.");
+        violations.into_result()?;
+        self.hold(tenant, Permission::MembersWrite).await?;
+        let before = self.role_of(tenant, user).await?;
+        let role = input.role.unwrap_or(before);
+        if role != before {
+            if role == TenantRole::Owner || before == TenantRole::Owner {
+                self.scope.require(Permission::TenantTransfer)?;
+                self.hold(tenant, Permission::TenantTransfer).await?;
+            }
+            set_role(self.repositories, self.scope, self.env, tenant, user, before, role).await?;
+            if !role.permissions().contains(Permission::MembersWrite) {
+                invitation::revoke_of(self.repositories, self.scope, self.env, tenant, user).await?;
+            }
+        }
+        let member = self.repositories.memberships().member(tenant, user).await?;
+        member.ok_or(TenancyError::NotFound("member"))
+    }
+
+    /// Removes a member from the active tenant; oneself is leaving, which every member may. Only owners remove owners.
+    /// What somebody who is removed has invited to is revoked. Errors: [`TenancyError::LastOwner`].
+    pub async fn remove(&mut self, user: UserId) -> Result<(), TenancyError> {
+        let leaving = matches!(self.scope.actor(), Actor::User { id, .. } if *id == user);
+        let tenant = match (leaving, self.scope.active_tenant()) {
+            (true, Some(tenant)) => tenant,
+            _ => self.scope.require(Permission::MembersWrite)?,
+        };
+        self.scope.forbid_impersonation()?;
+        if leaving {
+            self.repositories.tenants().lock(tenant).await?;
+        } else {
+            self.hold(tenant, Permission::MembersWrite).await?;
+        }
+        let role = self.role_of(tenant, user).await?;
+        if role == TenantRole::Owner && !leaving {
+            self.scope.require(Permission::TenantTransfer)?;
+            self.hold(tenant, Permission::TenantTransfer).await?;
+        }
+        if !self.repositories.memberships().remove(tenant, user).await? {
+            return Err(TenancyError::NotFound("member"));
+        }
+        if role == TenantRole::Owner {
+            keep_an_owner(self.repositories, tenant).await?;
+        }
+        let event = Event::new(self.env, self.scope, "member.deleted", user.uuid())
+            .in_tenant(tenant)
+            .before(&serde_json::json!({"userId": user, "role": role}));
+        self.repositories.events().append(event).await?;
+        if !leaving {
+            invitation::revoke_of(self.repositories, self.scope, self.env, tenant, user).await?;
+        }
+        Ok(())
+    }
+
+    async fn role_of(&mut self, tenant: TenantId, user: UserId) -> Result<TenantRole, TenancyError> {
+        let role = self.repositories.memberships().role(tenant, user).await?;
+        role.ok_or(TenancyError::NotFound("member"))
+    }
+
+    async fn hold(&mut self, tenant: TenantId, permission: Permission) -> Result<(), TenancyError> {
+        hold(self.repositories, self.scope, tenant, permission).await
+    }
 }
+
+/// Holds the row of the tenant until the unit of work ends, and makes sure that the caller still has the permission now
+/// that nobody else can take it: what the scope says was true a moment ago.
+pub(crate) async fn hold(
+    repositories: &mut dyn TenancyRepositories,
+    scope: &Scope,
+    tenant: TenantId,
+    permission: Permission,
+) -> Result<(), TenancyError> {
+    repositories.tenants().lock(tenant).await?;
+    let Actor::User { id, .. } = *scope.actor() else { return Ok(()) };
+    if scope.crosses_tenants() {
+        return Ok(());
+    }
+    let role = repositories.memberships().role(tenant, id).await?;
+    match role {
+        Some(role) if role.permissions().contains(permission) => Ok(()),
+        _ => Err(Denied::Forbidden(permission).into()),
+    }
+}
+
+/// Changes the role of a member, given that the tenant keeps an owner. The tenant's row is held.
+pub(crate) async fn set_role(
+    repositories: &mut dyn TenancyRepositories,
+    scope: &Scope,
+    env: &Env,
+    tenant: TenantId,
+    user: UserId,
+    before: TenantRole,
+    after: TenantRole,
+) -> Result<(), TenancyError> {
+    if !repositories.memberships().set_role(tenant, user, after).await? {
+        return Err(TenancyError::NotFound("member"));
+    }
+    if before == TenantRole::Owner {
+        keep_an_owner(repositories, tenant).await?;
+    }
+    let event = Event::new(env, scope, "member.updated", user.uuid())
+        .in_tenant(tenant)
+        .before(&serde_json::json!({"userId": user, "role": before}))
+        .after(&serde_json::json!({"userId": user, "role": after}));
+    Ok(repositories.events().append(event).await?)
+}
+
+/// That the tenant has an owner. The tenant's row is held, and the change is made: the count is that of afterwards.
+async fn keep_an_owner(
+    repositories: &mut dyn TenancyRepositories,
+    tenant: TenantId,
+) -> Result<(), TenancyError> {
+    match repositories.memberships().owners(tenant).await? {
+        0 => Err(TenancyError::LastOwner),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "member_tests.rs"]
+mod tests;

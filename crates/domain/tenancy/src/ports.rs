@@ -1,14 +1,24 @@
 //! What tenancy needs from the outside.
 
+mod seals;
+
 use async_trait::async_trait;
-use portico_kernel::{CursorPage, CursorRequest, Outbox, Page, PageRequest, StoreError, TenantId, UserId};
+use portico_kernel::{
+    CursorPage, CursorRequest, InvitationId, Outbox, Page, PageRequest, StoreError, TenantId, TenantRole,
+    Timestamp, UserId,
+};
 
 use crate::{
     audit::{AuditEntry, AuditFilter},
     branding::Branding,
-    member::{Membership, TenantSummary},
+    dealer::Dealer,
+    invitation::{Invitation, InvitationStatus, ReceivedInvitation},
+    member::{Member, MemberFilter, Membership, TenantSummary},
+    settings::TenantSettings,
     tenant::Tenant,
 };
+
+pub use seals::*;
 
 /// Tenants.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -24,6 +34,10 @@ pub trait TenantRepository: Send {
     /// Stores the tenant with `version + 1`, and claims a changed subdomain like [`TenantRepository::insert`] (the old
     /// one is given up unless a site uses it). MUST answer `Stale` when the stored version is not `tenant.version`.
     async fn update(&mut self, tenant: &Tenant) -> Result<(), StoreError>;
+
+    /// Holds the tenant's row until the unit of work ends. Whoever else calls this for the tenant MUST wait until then, and
+    /// MUST see in what it reads next what was committed meanwhile.
+    async fn lock(&mut self, id: TenantId) -> Result<(), StoreError>;
 
     /// The tenants, not deleted, that `member` belongs to, or all of them for `None`; newest first. `q` matches a part
     /// of the name or the subdomain, ignoring case.
@@ -44,6 +58,156 @@ pub trait MembershipRepository: Send {
 
     /// The user's tenants, not deleted, oldest membership first.
     async fn of_user(&mut self, user: UserId) -> Result<Vec<TenantSummary>, StoreError>;
+
+    /// The user's role in the tenant; `None` for one who is no member.
+    async fn role(&mut self, tenant: TenantId, user: UserId) -> Result<Option<TenantRole>, StoreError>;
+
+    /// The member as the others see them.
+    async fn member(&mut self, tenant: TenantId, user: UserId) -> Result<Option<Member>, StoreError>;
+
+    /// The members, without those whose account is deleted, oldest first. `q` matches a part of the name or the address,
+    /// ignoring case.
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        filter: MemberFilter,
+        page: PageRequest,
+    ) -> Result<Page<Member>, StoreError>;
+
+    /// Changes a role. Answers whether there is such a member.
+    async fn set_role(
+        &mut self,
+        tenant: TenantId,
+        user: UserId,
+        role: TenantRole,
+    ) -> Result<bool, StoreError>;
+
+    /// Ends a membership. Answers whether there was one.
+    async fn remove(&mut self, tenant: TenantId, user: UserId) -> Result<bool, StoreError>;
+
+    /// How many owners the tenant has, without those whose account is deleted.
+    async fn owners(&mut self, tenant: TenantId) -> Result<u64, StoreError>;
+
+    /// How many tenants, not deleted, the user owns. Whoever else asks for the same user MUST wait until the unit of work
+    /// ends, and MUST count what it has added.
+    async fn count_owned(&mut self, user: UserId) -> Result<u64, StoreError>;
+
+    /// Whether an account with this address is a member.
+    async fn has_address(&mut self, tenant: TenantId, email: &str) -> Result<bool, StoreError>;
+}
+
+/// Invitations. One that is pending in the store and whose time is over is read as expired.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait InvitationRepository: Send {
+    /// Stores a new, pending invitation. MUST answer `Conflict` when another one of the tenant to the same address is
+    /// pending, also under concurrency.
+    async fn insert(&mut self, invitation: &Invitation) -> Result<(), StoreError>;
+
+    /// Marks the tenant's pending invitations whose time is over as expired, so that their addresses are free.
+    async fn expire(&mut self, tenant: TenantId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// One of the tenant's invitations.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        id: InvitationId,
+        now: Timestamp,
+    ) -> Result<Option<Invitation>, StoreError>;
+
+    /// The tenant's invitations (with one status for `Some`), newest first.
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        status: Option<InvitationStatus>,
+        now: Timestamp,
+        page: PageRequest,
+    ) -> Result<Page<Invitation>, StoreError>;
+
+    /// How many of the tenant's invitations are pending.
+    async fn open(&mut self, tenant: TenantId) -> Result<u64, StoreError>;
+
+    /// How many messages the invitations of the tenant, and those by the inviter in any tenant, asked for that were made or
+    /// sent again since. May count too many, never too few.
+    async fn sent_since(
+        &mut self,
+        tenant: TenantId,
+        inviter: UserId,
+        since: Timestamp,
+    ) -> Result<(u64, u64), StoreError>;
+
+    /// Makes a pending or expired invitation pending again with the times and the number of messages given, and forgets its
+    /// secret. MUST answer whether it did, and `Conflict` like [`InvitationRepository::insert`].
+    async fn renew(&mut self, invitation: &Invitation) -> Result<bool, StoreError>;
+
+    /// Files the digest of a new secret of a pending invitation whose time is not over, in place of the one before. Answers
+    /// whether it did.
+    async fn set_token(
+        &mut self,
+        tenant: TenantId,
+        id: InvitationId,
+        hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives a pending invitation whose time is not over its last status, and forgets its secret. MUST answer whether it did;
+    /// of several at once exactly one does.
+    async fn close(
+        &mut self,
+        tenant: TenantId,
+        id: InvitationId,
+        status: InvitationStatus,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Revokes what is pending of an inviter in the tenant, and answers it as it is afterwards.
+    async fn revoke_of(
+        &mut self,
+        tenant: TenantId,
+        inviter: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<Invitation>, StoreError>;
+
+    /// The pending invitation with this digest, whose time is not over, to a tenant that is active.
+    async fn by_token(
+        &mut self,
+        hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<ReceivedInvitation>, StoreError>;
+
+    /// Those to an address, newest first.
+    async fn for_address(
+        &mut self,
+        email: &str,
+        now: Timestamp,
+    ) -> Result<Vec<ReceivedInvitation>, StoreError>;
+}
+
+/// Settings, one row at most for a tenant.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SettingsRepository: Send {
+    /// The settings that were stored.
+    async fn find(&mut self, tenant: TenantId) -> Result<Option<TenantSettings>, StoreError>;
+
+    /// Stores them with `version + 1`. MUST answer `Stale` when the stored version (1 for none) is not `settings.version`,
+    /// also under concurrency.
+    async fn save(&mut self, settings: &TenantSettings) -> Result<(), StoreError>;
+}
+
+/// Dealers, one at most for a tenant.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DealerRepository: Send {
+    /// The tenant's dealer.
+    async fn find(&mut self, tenant: TenantId) -> Result<Option<Dealer>, StoreError>;
+
+    /// Stores it with `version + 1`. MUST answer `Stale` when the stored version (0 for none) is not `dealer.version`, also
+    /// under concurrency.
+    async fn save(&mut self, dealer: &Dealer) -> Result<(), StoreError>;
+
+    /// Deletes it. Answers whether there was one.
+    async fn remove(&mut self, tenant: TenantId) -> Result<bool, StoreError>;
 }
 
 /// Branding, one per tenant.
@@ -81,8 +245,16 @@ pub trait TenancyRepositories: Outbox {
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c>;
     /// Who belongs where.
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c>;
+    /// Invitations.
+    fn invitations<'c>(&'c mut self) -> Box<dyn InvitationRepository + 'c>;
+    /// Settings.
+    fn settings<'c>(&'c mut self) -> Box<dyn SettingsRepository + 'c>;
+    /// Dealers.
+    fn dealers<'c>(&'c mut self) -> Box<dyn DealerRepository + 'c>;
     /// Branding.
     fn branding<'c>(&'c mut self) -> Box<dyn BrandingRepository + 'c>;
     /// The audit trail.
     fn audit<'c>(&'c mut self) -> Box<dyn AuditTrail + 'c>;
+    /// The seals of the audit trail.
+    fn seals<'c>(&'c mut self) -> Box<dyn SealRepository + 'c>;
 }

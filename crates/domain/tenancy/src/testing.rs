@@ -7,13 +7,15 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Actor, Clock, Env, Event, EventLog, Id, JobQueue, Outbox, Permissions, PlatformRole, Random, RequestInfo,
-    Scope, StoreError, TenantId, TenantRole, Timestamp, UserId, job::MockJobQueue,
+    Actor, Clock, Env, Event, EventLog, Id, JobQueue, NewJob, Outbox, Permissions, PlatformRole, Random,
+    RequestInfo, Scope, StoreError, TenantId, TenantRole, Timestamp, UserId,
 };
 
 use crate::ports::{
-    AuditTrail, BrandingRepository, MembershipRepository, MockAuditTrail, MockBrandingRepository,
-    MockMembershipRepository, MockTenantRepository, TenancyRepositories, TenantRepository,
+    AuditTrail, BrandingRepository, DealerRepository, InvitationRepository, MembershipRepository,
+    MockAuditTrail, MockBrandingRepository, MockDealerRepository, MockInvitationRepository,
+    MockMembershipRepository, MockSealRepository, MockSettingsRepository, MockTenantRepository,
+    SealRepository, SettingsRepository, TenancyRepositories, TenantRepository,
 };
 
 struct Fixed;
@@ -52,6 +54,18 @@ pub fn owner_of(tenant: TenantId) -> Scope {
     scope(tenant, PlatformRole::Customer, TenantRole::Owner.permissions())
 }
 
+pub fn admin_of(tenant: TenantId) -> Scope {
+    scope(tenant, PlatformRole::Customer, TenantRole::Admin.permissions())
+}
+
+/// An owner whose address is not proven.
+pub fn unverified_owner_of(tenant: TenantId) -> Scope {
+    let session = Id::from_uuid(user().uuid());
+    let role = PlatformRole::Customer;
+    let actor = Actor::User { id: user(), session, email_verified: false, role, impersonator: None };
+    Scope::user(actor, Some(tenant), TenantRole::Owner.permissions(), RequestInfo::default())
+}
+
 pub fn viewer_of(tenant: TenantId) -> Scope {
     scope(tenant, PlatformRole::Customer, TenantRole::Viewer.permissions())
 }
@@ -71,14 +85,24 @@ pub struct Repositories {
     pub tenants: VecDeque<MockTenantRepository>,
     pub memberships: VecDeque<MockMembershipRepository>,
     pub branding: VecDeque<MockBrandingRepository>,
+    pub invitations: VecDeque<MockInvitationRepository>,
+    pub settings: VecDeque<MockSettingsRepository>,
+    pub dealers: VecDeque<MockDealerRepository>,
     pub audit: VecDeque<MockAuditTrail>,
+    pub seals: VecDeque<MockSealRepository>,
     events: Arc<Mutex<Vec<Event>>>,
+    jobs: Arc<Mutex<Vec<NewJob>>>,
 }
 
 impl Repositories {
     /// The events appended so far.
     pub fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
+    }
+
+    /// The jobs enqueued so far.
+    pub fn enqueued(&self) -> Vec<NewJob> {
+        self.jobs.lock().unwrap().clone()
     }
 }
 
@@ -92,12 +116,22 @@ impl EventLog for Recorder {
     }
 }
 
+struct JobRecorder(Arc<Mutex<Vec<NewJob>>>);
+
+#[async_trait]
+impl JobQueue for JobRecorder {
+    async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
+        self.0.lock().unwrap().push(job);
+        Ok(())
+    }
+}
+
 impl Outbox for Repositories {
     fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {
         Box::new(Recorder(self.events.clone()))
     }
     fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
-        Box::new(MockJobQueue::new())
+        Box::new(JobRecorder(self.jobs.clone()))
     }
 }
 
@@ -108,10 +142,22 @@ impl TenancyRepositories for Repositories {
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c> {
         Box::new(self.memberships.pop_front().unwrap())
     }
+    fn invitations<'c>(&'c mut self) -> Box<dyn InvitationRepository + 'c> {
+        Box::new(self.invitations.pop_front().unwrap())
+    }
+    fn settings<'c>(&'c mut self) -> Box<dyn SettingsRepository + 'c> {
+        Box::new(self.settings.pop_front().unwrap())
+    }
+    fn dealers<'c>(&'c mut self) -> Box<dyn DealerRepository + 'c> {
+        Box::new(self.dealers.pop_front().unwrap())
+    }
     fn branding<'c>(&'c mut self) -> Box<dyn BrandingRepository + 'c> {
         Box::new(self.branding.pop_front().unwrap())
     }
     fn audit<'c>(&'c mut self) -> Box<dyn AuditTrail + 'c> {
         Box::new(self.audit.pop_front().unwrap())
+    }
+    fn seals<'c>(&'c mut self) -> Box<dyn SealRepository + 'c> {
+        Box::new(self.seals.pop_front().unwrap())
     }
 }

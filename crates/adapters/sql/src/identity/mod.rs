@@ -7,17 +7,81 @@ use sea_orm::ConnectionTrait;
 
 use crate::Repositories;
 
+mod api_key_usage;
+mod api_keys;
+mod directory;
+mod email_changes;
+mod external_identities;
+mod known_devices;
 mod one_time_tokens;
+mod passkeys;
+mod pending_sign_ins;
+mod personal_data;
+mod second_factors;
 mod sessions;
+mod sign_in_attempts;
+mod sign_in_failures;
 pub(crate) mod users;
 
+pub use personal_data::personal_columns;
+
 impl<C: ConnectionTrait + Send> IdentityRepositories for Repositories<C> {
+    fn directory<'c>(&'c mut self) -> Box<dyn portico_identity::ports::UserDirectory + 'c> {
+        Box::new(directory::Directory { connection: &self.connection })
+    }
+
+    fn personal_data<'c>(&'c mut self) -> Box<dyn portico_identity::ports::PersonalData + 'c> {
+        Box::new(personal_data::Personal { connection: &self.connection })
+    }
+
     fn users<'c>(&'c mut self) -> Box<dyn UserRepository + 'c> {
         Box::new(users::Users { connection: &self.connection })
     }
 
     fn sessions<'c>(&'c mut self) -> Box<dyn SessionRepository + 'c> {
         Box::new(sessions::Sessions { connection: &self.connection })
+    }
+
+    fn second_factors<'c>(&'c mut self) -> Box<dyn portico_identity::ports::SecondFactorRepository + 'c> {
+        Box::new(second_factors::SecondFactors { connection: &self.connection })
+    }
+
+    fn pending_sign_ins<'c>(&'c mut self) -> Box<dyn portico_identity::ports::PendingSignInRepository + 'c> {
+        Box::new(pending_sign_ins::PendingSignIns { connection: &self.connection })
+    }
+
+    fn passkeys<'c>(&'c mut self) -> Box<dyn portico_identity::ports::PasskeyRepository + 'c> {
+        Box::new(passkeys::Passkeys { connection: &self.connection })
+    }
+
+    fn external_identities<'c>(
+        &'c mut self,
+    ) -> Box<dyn portico_identity::ports::ExternalIdentityRepository + 'c> {
+        Box::new(external_identities::ExternalIdentities { connection: &self.connection })
+    }
+
+    fn sign_in_attempts<'c>(&'c mut self) -> Box<dyn portico_identity::ports::SignInAttemptRepository + 'c> {
+        Box::new(sign_in_attempts::SignInAttempts { connection: &self.connection })
+    }
+
+    fn email_changes<'c>(&'c mut self) -> Box<dyn portico_identity::ports::EmailChangeRepository + 'c> {
+        Box::new(email_changes::EmailChanges { connection: &self.connection })
+    }
+
+    fn api_keys<'c>(&'c mut self) -> Box<dyn portico_identity::ports::ApiKeyRepository + 'c> {
+        Box::new(api_keys::ApiKeys { connection: &self.connection })
+    }
+
+    fn api_key_usage<'c>(&'c mut self) -> Box<dyn portico_identity::ports::ApiKeyUsageRepository + 'c> {
+        Box::new(api_key_usage::ApiKeyUsage { connection: &self.connection })
+    }
+
+    fn sign_in_failures<'c>(&'c mut self) -> Box<dyn portico_identity::ports::SignInFailureRepository + 'c> {
+        Box::new(sign_in_failures::SignInFailures { connection: &self.connection })
+    }
+
+    fn known_devices<'c>(&'c mut self) -> Box<dyn portico_identity::ports::KnownDeviceRepository + 'c> {
+        Box::new(known_devices::KnownDevices { connection: &self.connection })
     }
 
     fn one_time_tokens<'c>(&'c mut self) -> Box<dyn OneTimeTokenRepository + 'c> {

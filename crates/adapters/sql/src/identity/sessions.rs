@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_identity::{
     ports::SessionRepository,
-    session::{CallerState, Session},
+    session::{CallerState, Session, TenantAccess},
 };
 use portico_kernel::{PlatformRole, SessionId, StoreError, TenantId, TenantRole, Timestamp, UserId};
 use sea_orm::{
@@ -77,14 +77,20 @@ struct CallerRow {
     expires_at: PrimitiveDateTime,
     tenant_id: Option<Uuid>,
     tenant_role: Option<String>,
+    tenant_status: Option<String>,
 }
 
 impl TryFrom<CallerRow> for CallerState {
     type Error = StoreError;
 
     fn try_from(row: CallerRow) -> Result<Self, StoreError> {
+        let access = match row.tenant_status.as_deref() {
+            Some("suspended") => TenantAccess::Suspended,
+            Some("deleting") => TenantAccess::ReadOnly,
+            _ => TenantAccess::Full,
+        };
         let membership = match (row.tenant_id, row.tenant_role) {
-            (Some(tenant), Some(role)) => {
+            (Some(tenant), Some(role)) if access != TenantAccess::Suspended => {
                 let role = TenantRole::parse(&role).ok_or_else(|| unreadable("memberships.role", &role))?;
                 Some((TenantId::from_uuid(tenant), role))
             }
@@ -97,6 +103,7 @@ impl TryFrom<CallerRow> for CallerState {
             impersonator: row.impersonator_id.map(UserId::from_uuid),
             expires_at: from_row(row.expires_at),
             membership,
+            access,
         })
     }
 }
@@ -151,6 +158,23 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
         Ok(rotated == 1)
     }
 
+    async fn switch(
+        &mut self,
+        user: UserId,
+        id: SessionId,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let switched = execute(
+            self.connection,
+            "update sessions set active_tenant_id = $3 \
+             where id = $1 and user_id = $2 and ended_at is null and expires_at > $4",
+            [id.uuid().into(), user.uuid().into(), tenant.uuid().into(), to_row(now).into()],
+        )
+        .await?;
+        Ok(switched == 1)
+    }
+
     async fn list(&mut self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
         let rows = row::Entity::find()
             .filter(row::Column::UserId.eq(user.uuid()))
@@ -161,6 +185,22 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
             .await
             .map_err(store_error)?;
         Ok(rows.into_iter().map(Session::from).collect())
+    }
+
+    async fn authenticate(
+        &mut self,
+        user: UserId,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let proven = execute(
+            self.connection,
+            "update sessions set authenticated_at = $3 \
+             where id = $1 and user_id = $2 and ended_at is null and expires_at > $3 and impersonator_id is null",
+            [id.uuid().into(), user.uuid().into(), to_row(now).into()],
+        )
+        .await?;
+        Ok(proven == 1)
     }
 
     async fn end(&mut self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
@@ -191,6 +231,26 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
         rows.iter().map(|row| row.try_get("", "id").map(SessionId::from_uuid).map_err(store_error)).collect()
     }
 
+    async fn end_impersonations(
+        &mut self,
+        impersonator: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionId, UserId)>, StoreError> {
+        let rows = query(
+            self.connection,
+            "update sessions set ended_at = $2 \
+             where impersonator_id = $1 and ended_at is null and expires_at > $2 returning id, user_id",
+            [impersonator.uuid().into(), to_row(now).into()],
+        )
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let column = |name: &str| row.try_get::<Uuid>("", name).map_err(store_error);
+                Ok((SessionId::from_uuid(column("id")?), UserId::from_uuid(column("user_id")?)))
+            })
+            .collect()
+    }
+
     async fn caller(
         &mut self,
         id: SessionId,
@@ -199,11 +259,12 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
     ) -> Result<Option<CallerState>, StoreError> {
         let rows = query(
             self.connection,
-            "select u.id as user_id, u.email_verified, u.role, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role \
+            "select u.id as user_id, u.email_verified, \
+             case when s.impersonator_id is null then u.role else 'customer' end as role, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role, t.status as tenant_status \
              from sessions s \
              join users u on u.id = s.user_id \
              left join memberships m on m.tenant_id = $2 and m.user_id = u.id \
-             left join tenants t on t.id = m.tenant_id and t.status = 'active' \
+             left join tenants t on t.id = m.tenant_id and t.status <> 'deleted' \
              where s.id = $1 and s.ended_at is null and s.expires_at > $3 and u.status = 'active' \
              and (s.impersonator_id is null or exists (select 1 from users i where i.id = s.impersonator_id \
                   and i.status = 'active' and i.role <> 'customer'))",

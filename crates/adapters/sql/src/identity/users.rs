@@ -134,6 +134,17 @@ impl<C: ConnectionTrait + Send> UserRepository for Users<'_, C> {
         rows.into_iter().map(Credential::try_from).collect()
     }
 
+    async fn claimants(&mut self, email: &EmailAddress, limit: u32) -> Result<Vec<UserId>, StoreError> {
+        let rows = query(
+            self.connection,
+            "select id from users where email = $1 and not email_verified and status <> 'deleted' \
+             order by id desc limit $2",
+            [email.as_str().into(), i64::from(limit).into()],
+        )
+        .await?;
+        rows.iter().map(|row| row.try_get("", "id").map(UserId::from_uuid).map_err(store_error)).collect()
+    }
+
     async fn credential(&mut self, id: UserId) -> Result<Option<Credential>, StoreError> {
         let row = row::Entity::find_by_id(id.uuid()).one(self.connection).await.map_err(store_error)?;
         row.map(Credential::try_from).transpose()
@@ -158,6 +169,10 @@ impl<C: ConnectionTrait + Send> UserRepository for Users<'_, C> {
             [id.uuid().into(), password.map(|hash| hash.0).into()],
         )
         .await?;
+        // After the lock of the user's row: a sign-in that begins at the same moment has been stored by now, or sees the new
+        // password.
+        execute(self.connection, "delete from pending_sign_ins where user_id = $1", [id.uuid().into()])
+            .await?;
         Ok(())
     }
 
@@ -172,6 +187,36 @@ impl<C: ConnectionTrait + Send> UserRepository for Users<'_, C> {
         rows.first()
             .map(|row| row.try_get("", "tenant_id").map(TenantId::from_uuid).map_err(store_error))
             .transpose()
+    }
+
+    async fn starting_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError> {
+        let rows = query(
+            self.connection,
+            "select m.tenant_id from memberships m join tenants t on t.id = m.tenant_id join users u on u.id = m.user_id \
+             where m.user_id = $1 and t.status = 'active' \
+             order by case when m.tenant_id = u.last_tenant_id then 0 else 1 end, m.joined_at, m.tenant_id limit 1",
+            [id.uuid().into()],
+        )
+        .await?;
+        rows.first()
+            .map(|row| row.try_get("", "tenant_id").map(TenantId::from_uuid).map_err(store_error))
+            .transpose()
+    }
+
+    async fn remember_tenant(&mut self, id: UserId, tenant: TenantId) -> Result<(), StoreError> {
+        execute(
+            self.connection,
+            "update users set last_tenant_id = $2 where id = $1",
+            [id.uuid().into(), tenant.uuid().into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn lock(&mut self, id: UserId) -> Result<(), StoreError> {
+        execute(self.connection, "update users set version = version where id = $1", [id.uuid().into()])
+            .await?;
+        Ok(())
     }
 
     async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {

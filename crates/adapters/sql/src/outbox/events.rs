@@ -56,7 +56,8 @@ pub(crate) fn actor_kind(word: &str) -> Result<ActorKind, StoreError> {
         .ok_or_else(|| unreadable("events.actor_kind", word))
 }
 
-fn actor_word(kind: ActorKind) -> String {
+/// The word in the store for a kind of actor.
+pub(crate) fn actor_word(kind: ActorKind) -> String {
     let word = ACTOR_KINDS.iter().find(|(other, _)| *other == kind).map_or("system", |(_, name)| name);
     word.to_owned()
 }

@@ -7,7 +7,7 @@ use crate::Repositories;
 
 pub(crate) mod events;
 mod jobs;
-mod readers;
+pub(crate) mod readers;
 
 impl<C: ConnectionTrait + Send> Outbox for Repositories<C> {
     fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {

@@ -14,18 +14,52 @@ use crate::{
 };
 
 /// Where a reader is: the last event it was given, in the order of the dialect.
-struct Position {
-    transaction_id: String,
-    sequence: i64,
+#[derive(Clone)]
+pub(crate) struct Position {
+    pub transaction_id: String,
+    pub sequence: i64,
+}
+
+impl Default for Position {
+    /// The beginning of the log.
+    fn default() -> Self {
+        Self { transaction_id: "0".to_owned(), sequence: 0 }
+    }
 }
 
 impl Position {
-    fn of(row: &QueryResult) -> Result<Self, StoreError> {
+    /// The position as something to compare.
+    pub fn place(&self) -> (u64, i64) {
+        (self.transaction_id.parse().unwrap_or_default(), self.sequence)
+    }
+
+    pub fn of(row: &QueryResult) -> Result<Self, StoreError> {
         Ok(Self {
             transaction_id: row.try_get("", "at_transaction").map_err(store_error)?,
             sequence: row.try_get("", "at_sequence").map_err(store_error)?,
         })
     }
+}
+
+/// Where readers are, in the order in which they are asked for. One that never read is at the beginning of the log.
+pub(crate) async fn positions(
+    connection: &impl ConnectionTrait,
+    readers: &[&str],
+) -> Result<Vec<Position>, StoreError> {
+    let mut positions = Vec::with_capacity(readers.len());
+    for reader in readers {
+        let found = query(connection, dialect(connection).read_cursor, [(*reader).into()]).await?;
+        positions.push(found.first().map(Position::of).transpose()?.unwrap_or_default());
+    }
+    Ok(positions)
+}
+
+/// Keeps a reader from reading on until the unit of work ends. Waits for it to end what it is at.
+pub(crate) async fn hold(connection: &impl ConnectionTrait, reader: &str) -> Result<(), StoreError> {
+    let dialect = dialect(connection);
+    execute(connection, dialect.start_cursor, [reader.into()]).await?;
+    let sql = format!("{} {}", dialect.read_cursor, dialect.for_update);
+    query(connection, &sql, [reader.into()]).await.map(drop)
 }
 
 /// The readers over one unit of work.
@@ -47,7 +81,7 @@ impl<C: ConnectionTrait> Readers<'_, C> {
         }
         // Of two that start a reader at once, the one that makes the cursor goes on.
         let made = execute(self.connection, dialect.start_cursor, [reader.into()]).await?;
-        Ok((made == 1).then(|| Position { transaction_id: "0".to_owned(), sequence: 0 }))
+        Ok((made == 1).then(Position::default))
     }
 }
 
@@ -95,7 +129,7 @@ impl SqlStore {
         let cursor = query(connection, dialect.read_cursor, [reader.into()]).await?;
         let position = match cursor.first() {
             Some(row) => Position::of(row)?,
-            None => Position { transaction_id: "0".to_owned(), sequence: 0 },
+            None => Position::default(),
         };
         let sql = format!(
             "select created_at from events where {after} order by {sort} limit 1",

@@ -230,6 +230,18 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
             deployment: DeploymentId::from_uuid(id("live_deployment_id")?),
         }))
     }
+
+    async fn paused_at(&mut self, subdomain: &str) -> Result<bool, StoreError> {
+        let rows = query(
+            self.connection,
+            "select 1 as there from sites join tenants on tenants.id = sites.tenant_id \
+             where sites.subdomain = $1 and sites.live_deployment_id is not null \
+             and sites.status <> $2 and tenants.status = 'suspended'",
+            [subdomain.into(), SiteStatus::Suspended.as_str().into()],
+        )
+        .await?;
+        Ok(!rows.is_empty())
+    }
 }
 
 /// What an update may change.

@@ -1,9 +1,11 @@
 //! The event log as people read it.
 
 use async_trait::async_trait;
-use portico_kernel::{CursorPage, CursorRequest, EventId, Resource, StoreError, TenantId, event::ActorKind};
+use portico_kernel::{
+    CursorPage, CursorRequest, EventId, Resource, StoreError, TenantId, Timestamp, event::ActorKind,
+};
 use portico_tenancy::{
-    audit::{AuditActor, AuditEntry, AuditFilter},
+    audit::{AuditActor, AuditEntry, AuditFilter, Impersonator},
     ports::AuditTrail,
 };
 use sea_orm::{
@@ -11,12 +13,12 @@ use sea_orm::{
     QueryTrait, sea_query::Expr,
 };
 use serde_json::Value;
-use time::PrimitiveDateTime;
+use time::{Duration, PrimitiveDateTime};
 use uuid::Uuid;
 
 use crate::{
     error::store_error,
-    outbox::events::{actor_kind, row},
+    outbox::events::{actor_kind, actor_word, row},
     time::{from_row, to_row},
 };
 
@@ -30,6 +32,8 @@ struct AuditRow {
     actor_kind: String,
     actor_id: Option<Uuid>,
     actor_name: Option<String>,
+    impersonator_id: Option<Uuid>,
+    impersonator_name: Option<String>,
     before: Option<Value>,
     after: Option<Value>,
     request_id: String,
@@ -38,8 +42,16 @@ struct AuditRow {
     created_at: PrimitiveDateTime,
 }
 
-/// Ids are unique over everything that acts, so this finds persons only.
-const ACTOR_NAME: &str = "(select full_name from users where users.id = events.actor_id)";
+/// Ids are unique over everything that acts: a person's is no key's.
+const ACTOR_NAME: &str = "coalesce((select full_name from users where users.id = events.actor_id), \
+     (select name from api_keys where api_keys.tenant_id = events.tenant_id and api_keys.id = events.actor_id))";
+
+/// Who acted as the person.
+const IMPERSONATOR_NAME: &str = "(select full_name from users where users.id = events.impersonator_id)";
+
+/// An id says when it was made, and an event happens right after its id was made. Clocks of a process hardly ever jump, and
+/// not that far.
+const ID_TOLERANCE: Duration = Duration::minutes(1);
 
 impl TryFrom<AuditRow> for AuditEntry {
     type Error = StoreError;
@@ -50,6 +62,9 @@ impl TryFrom<AuditRow> for AuditEntry {
             id: EventId::from_uuid(row.id),
             kind: row.kind,
             actor: AuditActor { kind, id: row.actor_id.map(|id| id.to_string()), name: row.actor_name },
+            impersonator: row
+                .impersonator_id
+                .map(|id| Impersonator { id: id.to_string(), name: row.impersonator_name }),
             resource: Resource { kind: row.resource_type.into(), id: row.resource_id },
             before: row.before,
             after: row.after,
@@ -74,6 +89,12 @@ fn wanted(text: Option<&str>) -> Wanted {
         Some(Ok(id)) => Wanted::Id(id),
         Some(Err(_)) => Wanted::Nothing,
     }
+}
+
+/// The smallest UUIDv7 of a moment (RFC 9562 section 5.7).
+fn first_id(moment: Timestamp) -> Uuid {
+    let millis = u64::try_from(moment.unix_micros() / 1000).unwrap_or_default();
+    Uuid::from_u128(u128::from(millis.min((1 << 48) - 1)) << 80)
 }
 
 /// The audit trail over one connection.
@@ -114,11 +135,17 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
                 found = found.filter(column.eq(word));
             }
         }
+        if let Some(kind) = filter.actor_kind {
+            found = found.filter(row::Column::ActorKind.eq(actor_word(kind)));
+        }
         if let Some(from) = filter.from {
             found = found.filter(row::Column::CreatedAt.gte(to_row(from)));
+            // The list is in the order of ids: bounds on them keep it from being read from its end.
+            found = found.filter(row::Column::Id.gte(first_id(from - ID_TOLERANCE)));
         }
         if let Some(to) = filter.to {
             found = found.filter(row::Column::CreatedAt.lt(to_row(to)));
+            found = found.filter(row::Column::Id.lt(first_id(to + ID_TOLERANCE)));
         }
         match wanted(request.cursor.as_deref()) {
             Wanted::Any => {}
@@ -134,6 +161,7 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
         // One more than asked for tells whether there is a next piece.
         let rows = found
             .expr_as(Expr::cust(ACTOR_NAME), "actor_name")
+            .expr_as(Expr::cust(IMPERSONATOR_NAME), "impersonator_name")
             .order_by_desc(row::Column::Id)
             .limit(request.limit + 1)
             .into_model::<AuditRow>()

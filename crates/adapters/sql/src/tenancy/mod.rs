@@ -1,7 +1,8 @@
 //! Whose data it is.
 
 use portico_tenancy::ports::{
-    AuditTrail, BrandingRepository, MembershipRepository, TenancyRepositories, TenantRepository,
+    AuditTrail, BrandingRepository, DealerRepository, InvitationRepository, MembershipRepository,
+    SealRepository, SettingsRepository, TenancyRepositories, TenantRepository,
 };
 use sea_orm::ConnectionTrait;
 
@@ -9,7 +10,11 @@ use crate::Repositories;
 
 mod audit;
 mod brandings;
+mod dealers;
+mod invitations;
 mod memberships;
+pub(crate) mod seals;
+mod settings;
 pub(crate) mod subdomains;
 mod tenants;
 
@@ -22,11 +27,27 @@ impl<C: ConnectionTrait + Send> TenancyRepositories for Repositories<C> {
         Box::new(memberships::Memberships { connection: &self.connection })
     }
 
+    fn invitations<'c>(&'c mut self) -> Box<dyn InvitationRepository + 'c> {
+        Box::new(invitations::Invitations { connection: &self.connection })
+    }
+
+    fn settings<'c>(&'c mut self) -> Box<dyn SettingsRepository + 'c> {
+        Box::new(settings::Settings { connection: &self.connection })
+    }
+
+    fn dealers<'c>(&'c mut self) -> Box<dyn DealerRepository + 'c> {
+        Box::new(dealers::Dealers { connection: &self.connection })
+    }
+
     fn branding<'c>(&'c mut self) -> Box<dyn BrandingRepository + 'c> {
         Box::new(brandings::Brandings { connection: &self.connection })
     }
 
     fn audit<'c>(&'c mut self) -> Box<dyn AuditTrail + 'c> {
         Box::new(audit::Audit { connection: &self.connection })
+    }
+
+    fn seals<'c>(&'c mut self) -> Box<dyn SealRepository + 'c> {
+        Box::new(seals::Seals { connection: &self.connection })
     }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::subdomains;
 use crate::{
-    dialect::{contains, query},
+    dialect::{contains, dialect, query},
     error::{store_error, unreadable},
     time::{from_row, to_row},
 };
@@ -35,6 +35,8 @@ pub(crate) mod row {
         pub name: String,
         pub subdomain: String,
         pub status: String,
+        pub delete_at: Option<TimeDateTime>,
+        pub suspension_reason: Option<String>,
         pub created_at: TimeDateTime,
         pub updated_at: TimeDateTime,
         pub version: i64,
@@ -54,6 +56,8 @@ struct TenantRow {
     subdomain: String,
     status: String,
     plan: String,
+    delete_at: Option<PrimitiveDateTime>,
+    suspension_reason: Option<String>,
     created_at: PrimitiveDateTime,
     updated_at: PrimitiveDateTime,
     version: i64,
@@ -70,6 +74,8 @@ impl TryFrom<TenantRow> for Tenant {
             status: TenantStatus::parse(&row.status)
                 .ok_or_else(|| unreadable("tenants.status", &row.status))?,
             plan: row.plan,
+            delete_at: row.delete_at.map(from_row),
+            suspension_reason: row.suspension_reason,
             created_at: from_row(row.created_at),
             updated_at: from_row(row.updated_at),
             version: row.version,
@@ -91,6 +97,8 @@ fn changeable(tenant: &Tenant) -> row::ActiveModel {
         name: Set(tenant.name.clone()),
         subdomain: Set(tenant.subdomain.clone()),
         status: Set(tenant.status.as_str().to_owned()),
+        delete_at: Set(tenant.delete_at.map(to_row)),
+        suspension_reason: Set(tenant.suspension_reason.clone()),
         updated_at: Set(to_row(tenant.updated_at)),
         ..<row::ActiveModel as ActiveModelTrait>::default()
     }
@@ -152,6 +160,12 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
         if old != tenant.subdomain {
             subdomains::release(self.connection, tenant.id, &old).await?;
         }
+        Ok(())
+    }
+
+    async fn lock(&mut self, id: TenantId) -> Result<(), StoreError> {
+        let lock = format!("select id from tenants where id = $1 {}", dialect(self.connection).for_update);
+        query(self.connection, &lock, [id.uuid().into()]).await?;
         Ok(())
     }
 

@@ -43,6 +43,8 @@ pub fn tenant(env: &Env, subdomain: &str) -> Tenant {
         subdomain: subdomain.to_owned(),
         status: TenantStatus::Active,
         plan: "free".to_owned(),
+        delete_at: None,
+        suspension_reason: None,
         created_at: env.now(),
         updated_at: env.now(),
         version: 1,
@@ -72,6 +74,7 @@ pub fn event(env: &Env, tenant: TenantId, kind: &'static str) -> Event {
         id: "request-1".to_owned(),
         address: Some("192.0.2.1".to_owned()),
         user_agent: Some("test".to_owned()),
+        device: None,
     };
     Event::new(env, &Scope::anonymous(request), kind, env.random_uuid())
         .in_tenant(tenant)

@@ -189,8 +189,12 @@ async fn memberships_are_unique_and_listed_oldest_first() {
         let twice = work.memberships().insert(&again).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
         drop(work);
-        let summary =
-            |tenant: &Tenant, role| TenantSummary { id: tenant.id, name: tenant.name.clone(), role };
+        let summary = |tenant: &Tenant, role| TenantSummary {
+            id: tenant.id,
+            name: tenant.name.clone(),
+            role,
+            status: tenant.status,
+        };
         let mine = store.reader().memberships().of_user(ada.id).await.unwrap();
         assert_eq!(mine, [summary(&second, TenantRole::Owner), summary(&first, TenantRole::Viewer)]);
 

@@ -61,6 +61,8 @@ impl<'d> Fixture<'d> {
             subdomain: subdomain.to_owned(),
             status: TenantStatus::Active,
             plan: "free".to_owned(),
+            delete_at: None,
+            suspension_reason: None,
             created_at: now,
             updated_at: now,
             version: 1,

@@ -304,9 +304,12 @@ async fn a_live_site_answers_unless_suspended_or_without_an_active_tenant() {
         store(&mut site).await;
         assert_eq!(live_at("shop").await, live);
 
-        for (status, expected) in
-            [(TenantStatus::Suspended, None), (TenantStatus::Active, live), (TenantStatus::Deleted, None)]
-        {
+        for (status, expected) in [
+            (TenantStatus::Suspended, None),
+            (TenantStatus::Active, live),
+            (TenantStatus::Deleting, None),
+            (TenantStatus::Deleted, None),
+        ] {
             fixture
                 .write(async |unit| {
                     let mut owner = unit.tenants().find(tenant).await?.unwrap();
@@ -316,6 +319,9 @@ async fn a_live_site_answers_unless_suspended_or_without_an_active_tenant() {
                 .await
                 .unwrap();
             assert_eq!(live_at("shop").await, expected, "{status:?}");
+            let paused = database.store().reader().sites().paused_at("shop").await.unwrap();
+            assert_eq!(paused, status == TenantStatus::Suspended, "{status:?}");
+            assert!(!database.store().reader().sites().paused_at("ours").await.unwrap(), "no site");
         }
     })
     .await;

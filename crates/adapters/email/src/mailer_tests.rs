@@ -1,0 +1,228 @@
+use portico_identity::{
+    mail::{AccountNotice, FactorChange, KeyNotice, TenantNotice},
+    user::EmailAddress,
+};
+use portico_kernel::{TenantRole, Timestamp, mail::MockMailTransport};
+
+use super::*;
+
+fn mailer() -> TemplateMailer {
+    mailer_at("https://portal.example.com")
+}
+
+fn mailer_at(public_url: &str) -> TemplateMailer {
+    let transport = Arc::new(MockMailTransport::new());
+    TemplateMailer::new(transport, public_url).unwrap().with_product("Acme Portal")
+}
+
+fn recipient(language: &str) -> Recipient {
+    Recipient {
+        email: EmailAddress::parse("ada@example.com").unwrap(),
+        full_name: "Ada Lovelace".into(),
+        language: language.into(),
+    }
+}
+
+fn render(mailer: &TemplateMailer, to: &Recipient, mail: &AccountMail, brand: &MailBrand) -> MailMessage {
+    let id = "0190a5b0-c0d0-8e00-8f00-112233445566".parse().unwrap();
+    let message = mailer.render(id, to, mail, brand).unwrap();
+    assert_eq!(message.id, id);
+    message
+}
+
+fn plain(to: &Recipient, mail: &AccountMail) -> MailMessage {
+    render(&mailer(), to, mail, &MailBrand::default())
+}
+
+fn brand() -> MailBrand {
+    MailBrand { name: Some("Engines & Co".into()), primary: Some("#ffe94a".into()) }
+}
+
+fn at() -> Timestamp {
+    // 2026-11-21T05:07:09Z
+    Timestamp::from_unix_seconds(1_795_237_629).unwrap()
+}
+
+fn invitation() -> AccountMail {
+    AccountMail::Invitation {
+        tenant: "Engines & Co".into(),
+        inviter: "Charles Babbage".into(),
+        role: TenantRole::Editor,
+        token: "kY3-token_of_the_link".into(),
+        expires_at: at(),
+    }
+}
+
+/// One of every message, by the key of its words.
+fn mails() -> Vec<(&'static str, AccountMail)> {
+    let token = "kY3-token_of_the_link".to_owned();
+    let tenant = || "Engines & Co".to_owned();
+    let mut mails = vec![
+        ("verification", AccountMail::Verification { token: token.clone() }),
+        ("already_registered", AccountMail::AlreadyRegistered),
+        ("welcome", AccountMail::Welcome),
+        ("password_reset", AccountMail::PasswordReset { token: token.clone() }),
+        ("password_changed", AccountMail::PasswordChanged),
+        ("email_change", AccountMail::EmailChange { token }),
+        ("email_changed", AccountMail::EmailChanged { masked: "g…@example.org".into() }),
+        (
+            "new_device",
+            AccountMail::NewDevice {
+                device: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".into()),
+                address: Some("192.0.2.7".into()),
+                at: at(),
+            },
+        ),
+        ("identity_linked", AccountMail::IdentityLinked { provider: "Google".into() }),
+        ("invitation", invitation()),
+    ];
+    for (key, change) in [
+        ("second_factor.totp_added", FactorChange::TotpAdded),
+        ("second_factor.totp_removed", FactorChange::TotpRemoved),
+        ("second_factor.passkey_added", FactorChange::PasskeyAdded),
+        ("second_factor.passkey_removed", FactorChange::PasskeyRemoved),
+        ("second_factor.recovery_code_used", FactorChange::RecoveryCodeUsed),
+        ("second_factor.recovery_codes_renewed", FactorChange::RecoveryCodesRenewed),
+        ("second_factor.reset", FactorChange::Reset),
+    ] {
+        mails.push((key, AccountMail::SecondFactorChanged { change }));
+    }
+    for (key, notice) in [
+        ("api_key.created", KeyNotice::Created),
+        ("api_key.new_address", KeyNotice::NewAddress { address: "192.0.2.7".into() }),
+        ("api_key.refusals", KeyNotice::Refusals { count: 120 }),
+    ] {
+        mails.push((key, AccountMail::ApiKeyNotice { tenant: tenant(), key: "Shop <1>".into(), notice }));
+    }
+    for (key, notice) in [
+        ("tenant.suspended", TenantNotice::Suspended),
+        ("tenant.reinstated", TenantNotice::Reinstated),
+        ("tenant.deletion_scheduled", TenantNotice::DeletionScheduled { at: at() }),
+        ("tenant.ownership_received", TenantNotice::OwnershipReceived),
+    ] {
+        mails.push((key, AccountMail::TenantNotice { tenant: tenant(), notice }));
+    }
+    for (key, notice) in [
+        ("account.suspended", AccountNotice::Suspended),
+        ("account.reinstated", AccountNotice::Reinstated),
+        ("account.deleted", AccountNotice::Deleted),
+    ] {
+        mails.push((key, AccountMail::AccountNotice { notice }));
+    }
+    mails
+}
+
+fn snapshot(name: &str, message: &MailMessage) {
+    let form = format!("Subject: {}\n\n{}\n\n{}", message.subject, message.text, message.html);
+    insta::assert_snapshot!(name.replace('.', "_"), form);
+}
+
+#[test]
+fn every_message_in_every_language() {
+    for language in LANGUAGES {
+        for (key, mail) in mails() {
+            snapshot(&format!("{language}_{key}"), &plain(&recipient(language), &mail));
+        }
+    }
+}
+
+#[test]
+fn a_message_in_the_look_of_a_tenant() {
+    for language in LANGUAGES {
+        let message = render(&mailer(), &recipient(language), &invitation(), &brand());
+        assert!(message.html.contains("background:#ffe94a"), "{}", message.html);
+        snapshot(&format!("{language}_invitation_branded"), &message);
+    }
+}
+
+#[test]
+fn there_is_a_message_for_all_words() {
+    let words = Words::read().unwrap();
+    let mut keys: Vec<_> = mails().into_iter().map(|(key, _)| key).chain(["common"]).collect();
+    keys.sort_unstable();
+    assert_eq!(words.keys("en"), keys);
+}
+
+#[test]
+fn both_forms_say_the_same() {
+    for language in LANGUAGES {
+        for (key, mail) in mails() {
+            let MailMessage { html, text, subject, .. } = plain(&recipient(language), &mail);
+            let html = html.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+            for line in text.lines().filter(|line| !line.is_empty() && *line != "-- ") {
+                let words = line.strip_suffix(':').filter(|_| !html.contains(line)).unwrap_or(line);
+                assert!(html.contains(words), "{language} {key}: {line:?} is not in {html}");
+            }
+            assert!(html.contains(&subject), "{language} {key}");
+        }
+    }
+}
+
+#[test]
+fn both_parts_carry_the_link() {
+    let mail = AccountMail::PasswordReset { token: "a-b_c".into() };
+    for (base, link) in [
+        ("https://portal.example.com", "https://portal.example.com/reset-password?token=a-b_c"),
+        ("http://localhost:7600/", "http://localhost:7600/reset-password?token=a-b_c"),
+        ("https://example.com/portal/", "https://example.com/portal/reset-password?token=a-b_c"),
+    ] {
+        let message = render(&mailer_at(base), &recipient("en"), &mail, &MailBrand::default());
+        assert!(message.text.contains(link), "{}", message.text);
+        assert!(message.html.contains(&format!("href=\"{link}\"")), "{}", message.html);
+    }
+}
+
+#[test]
+fn nothing_that_users_write_becomes_markup_or_structure() {
+    let evil = "<img src=x onerror=alert(1)> & {{ 7 * 7 }}\n\n[Click]\r\nBcc: eve@example.com".to_owned();
+    let to = Recipient { full_name: evil.clone(), ..recipient("en") };
+    let mail = AccountMail::Invitation {
+        tenant: evil.clone(),
+        inviter: evil.clone(),
+        role: TenantRole::Viewer,
+        token: "t".into(),
+        expires_at: at(),
+    };
+    let look = MailBrand { name: Some(evil), primary: Some("red;}</style><script>".into()) };
+    let message = render(&mailer(), &to, &mail, &look);
+    assert!(!message.html.contains("<img") && !message.html.contains("<script"), "{}", message.html);
+    assert!(message.html.contains("&lt;img src=x onerror=alert(1)&gt; &amp; {{ 7 * 7 }}"));
+    assert_eq!(message.html.matches("class=\"button\"").count(), 1);
+    assert!(!message.subject.contains(['\r', '\n']), "{}", message.subject);
+    assert!(message.text.contains("Hello <img src=x onerror=alert(1)> & {{ 7 * 7 }}"));
+}
+
+#[test]
+fn a_signature_of_a_client_brings_no_words_along() {
+    let device = Some("Call +1 900 now https://evil.example".into());
+    let mail = AccountMail::NewDevice { device, address: None, at: at() };
+    let message = plain(&recipient("en"), &mail);
+    assert!(!message.text.contains("evil"), "{}", message.text);
+    assert!(!message.text.contains("Address:"), "{}", message.text);
+}
+
+#[test]
+fn somebody_without_a_name_is_greeted_without_one() {
+    let to = Recipient { full_name: " ".into(), ..recipient("es") };
+    let message = plain(&to, &invitation());
+    assert!(message.text.starts_with("Hola:\n"), "{}", message.text);
+    assert_eq!(message.to_name, None);
+}
+
+#[test]
+fn times_are_written_in_the_language() {
+    let notice = TenantNotice::DeletionScheduled { at: at() };
+    let mail = AccountMail::TenantNotice { tenant: "T".into(), notice };
+    let text = |language| plain(&recipient(language), &mail).text;
+    assert!(text("en").contains("on 21 November 2026, 05:07 UTC."), "{}", text("en"));
+    assert!(text("es").contains("el 21 de noviembre de 2026, 05:07 UTC."), "{}", text("es"));
+}
+
+#[test]
+fn an_unknown_language_is_english_and_a_region_does_not_matter() {
+    let subject = |language: &str| plain(&recipient(language), &AccountMail::PasswordChanged).subject;
+    assert_eq!(subject("es-GT"), subject("es"));
+    assert_eq!(subject("ES"), subject("es"));
+    assert_eq!(subject("pt"), subject("en"));
+    assert_ne!(subject("es"), subject("en"));
+}

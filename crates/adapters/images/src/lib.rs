@@ -1,0 +1,165 @@
+//! Pictures that people upload, decoded within bounds and encoded anew.
+//!
+//! A file from outside is never handed on: what is kept is made of its pixels. That takes away metadata such as where a
+//! photo was taken, whatever hides behind the picture, and whatever else a browser might take the file for.
+
+use std::{
+    io::Cursor,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits, RgbImage,
+    codecs::{jpeg::JpegEncoder, webp::WebPEncoder},
+    error::ImageError as CodecError,
+    imageops::FilterType,
+    metadata::Orientation,
+};
+use portico_kernel::images::{ImageError, ImageProcessor, Picture, PictureFormat, Size};
+use tokio::sync::Semaphore;
+
+/// Formats that are read. Of one with several frames, the first is.
+const FORMATS: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
+
+/// JPEG quality: artefacts are hard to see, and a face at 256 pixels stays below 20 KB.
+const QUALITY: u8 = 85;
+
+/// What may be done at a time, and to how large images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageBounds {
+    /// Most pixels of a source.
+    pub max_pixels: u64,
+    /// Most bytes that a source may take when decoded, and again for what the decoder needs beside that.
+    pub max_memory: u64,
+    /// Images at work at a time.
+    pub threads: usize,
+    /// Images that may wait; more than these are refused.
+    pub waiting: usize,
+}
+
+impl Default for ImageBounds {
+    /// 25 megapixels, as phones make them, two at a time.
+    fn default() -> Self {
+        Self { max_pixels: 25_000_000, max_memory: 128 << 20, threads: 2, waiting: 16 }
+    }
+}
+
+/// Makes pictures on a bounded number of threads of their own.
+pub struct BoundedImages {
+    bounds: ImageBounds,
+    threads: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+impl Default for BoundedImages {
+    fn default() -> Self {
+        Self::new(ImageBounds::default())
+    }
+}
+
+impl BoundedImages {
+    /// Within these bounds.
+    pub fn new(bounds: ImageBounds) -> Self {
+        Self { bounds, threads: Arc::new(Semaphore::new(bounds.threads)), waiting: AtomicUsize::new(0) }
+    }
+}
+
+/// One that waits, until dropped: also when its request is given up.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl ImageProcessor for BoundedImages {
+    async fn cover(&self, source: Vec<u8>, sizes: Vec<Size>) -> Result<Vec<Picture>, ImageError> {
+        let place = Place(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.bounds.threads + self.bounds.waiting {
+            return Err(ImageError::Overloaded);
+        }
+        let permit = self.threads.clone().acquire_owned().await.map_err(|_| ImageError::Overloaded)?;
+        let bounds = self.bounds;
+        let work = tokio::task::spawn_blocking(move || {
+            // Held by the thread: a request that is given up does not let another image in before this one is done.
+            let _permit = permit;
+            let image = decode(&source, bounds)?;
+            drop(source);
+            sizes.into_iter().map(|size| encode(cut(&image, size), size)).collect()
+        });
+        // A decoder that panics has met a file that it cannot read.
+        let done = work.await.unwrap_or(Err(ImageError::Damaged));
+        drop(place);
+        done
+    }
+}
+
+fn decode(source: &[u8], bounds: ImageBounds) -> Result<DynamicImage, ImageError> {
+    let format = image::guess_format(source).ok().filter(|format| FORMATS.contains(format));
+    let mut reader = ImageReader::with_format(Cursor::new(source), format.ok_or(ImageError::UnknownFormat)?);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(bounds.max_memory);
+    reader.limits(limits);
+    let unreadable = |error| match error {
+        CodecError::Limits(_) => ImageError::TooManyPixels(bounds.max_pixels),
+        _ => ImageError::Damaged,
+    };
+    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > bounds.max_pixels || decoder.total_bytes() > bounds.max_memory {
+        return Err(ImageError::TooManyPixels(bounds.max_pixels));
+    }
+    // Metadata that cannot be read is no reason to refuse the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    image.apply_orientation(orientation);
+    if image.width() == 0 || image.height() == 0 {
+        return Err(ImageError::Damaged);
+    }
+    Ok(image)
+}
+
+/// The largest part in the middle that has the shape of `size`, scaled to it.
+fn cut(image: &DynamicImage, size: Size) -> DynamicImage {
+    let (width, height) = (u64::from(image.width()), u64::from(image.height()));
+    let (wide, high) = (u64::from(size.width), u64::from(size.height));
+    let (part_width, part_height) = match width * high > height * wide {
+        true => ((height * wide / high).max(1), height),
+        false => (width, (width * high / wide).max(1)),
+    };
+    let (left, top) = ((width - part_width) / 2, (height - part_height) / 2);
+    image.crop_imm(left as u32, top as u32, part_width as u32, part_height as u32).resize_exact(
+        size.width,
+        size.height,
+        FilterType::Lanczos3,
+    )
+}
+
+/// Whichever file is smaller: JPEG for photos, WebP without loss for drawings and for what is see-through.
+fn encode(image: DynamicImage, size: Size) -> Result<Picture, ImageError> {
+    let failed = |error: CodecError| ImageError::Failed(error.to_string());
+    let pixels = image.into_rgba8();
+    let is_opaque = pixels.pixels().all(|pixel| pixel.0[3] == u8::MAX);
+    let mut webp = Vec::new();
+    if !is_opaque {
+        let encoder = WebPEncoder::new_lossless(&mut webp);
+        encoder.write_image(&pixels, size.width, size.height, ExtendedColorType::Rgba8).map_err(failed)?;
+        return Ok(Picture { size, format: PictureFormat::Webp, bytes: webp });
+    }
+    let pixels: RgbImage = DynamicImage::ImageRgba8(pixels).into_rgb8();
+    let encoder = WebPEncoder::new_lossless(&mut webp);
+    encoder.write_image(&pixels, size.width, size.height, ExtendedColorType::Rgb8).map_err(failed)?;
+    let mut jpeg = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
+    encoder.write_image(&pixels, size.width, size.height, ExtendedColorType::Rgb8).map_err(failed)?;
+    Ok(match jpeg.len() < webp.len() {
+        true => Picture { size, format: PictureFormat::Jpeg, bytes: jpeg },
+        false => Picture { size, format: PictureFormat::Webp, bytes: webp },
+    })
+}

@@ -1,0 +1,251 @@
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+
+/// Answers every connection with the same bytes, and counts connections.
+struct Server {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(on: &str, answer: &'static str) -> Self {
+        Self::start_slow(on, answer, Duration::ZERO).await
+    }
+
+    async fn start_slow(on: &str, answer: &'static str, delay: Duration) -> Self {
+        let listener = TcpListener::bind(on).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    let _ = stream.read(&mut request).await;
+                    tokio::time::sleep(delay).await;
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                });
+            }
+        });
+        Self { address, connections }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\nX-Kind: test\r\n\r\nhello";
+
+/// A name server that gives one answer after the other, and the last one again and again.
+struct Script {
+    answers: Mutex<VecDeque<Vec<&'static str>>>,
+    asked: AtomicUsize,
+}
+
+impl Script {
+    fn new(answers: &[&[&'static str]]) -> Arc<Self> {
+        let answers = answers.iter().map(|answer| answer.to_vec()).collect();
+        Arc::new(Self { answers: Mutex::new(answers), asked: AtomicUsize::new(0) })
+    }
+}
+
+#[async_trait]
+impl Lookup for Script {
+    async fn lookup(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut answers = self.answers.lock().unwrap();
+        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        Ok(answer.unwrap_or_default().iter().map(|text| text.parse().unwrap()).collect())
+    }
+}
+
+fn guarded(allowed: &[&str], lookup: Arc<dyn Lookup>) -> GuardedClient {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let allowed = allowed.iter().map(|network| network.parse().unwrap()).collect();
+    let bounds = Bounds { connect: Duration::from_secs(2), total: Duration::from_millis(2500), body: 100 };
+    GuardedClient::with_lookup(allowed, bounds, lookup).unwrap()
+}
+
+async fn get(client: &GuardedClient, url: impl Into<String>) -> Result<HttpResponse, HttpError> {
+    client.send(HttpRequest::get(url)).await
+}
+
+fn is_refused(answer: &Result<HttpResponse, HttpError>) -> bool {
+    matches!(answer, Err(HttpError::Refused(_)))
+}
+
+#[tokio::test]
+async fn an_allowed_network_is_called_without_encryption_too() {
+    let server = Server::start("127.0.0.1:0", HELLO).await;
+    let client = guarded(&["127.0.0.1/32"], Script::new(&[&["127.0.0.1"]]));
+    for host in ["127.0.0.1", "some.name"] {
+        let answer = get(&client, format!("http://{host}:{}/", server.address.port())).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (200, b"hello".as_slice()));
+        assert!(answer.headers.contains(&("x-kind".into(), "test".into())));
+    }
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn loopback_is_refused_in_every_notation() {
+    let server = Server::start("127.0.0.1:0", HELLO).await;
+    let client = guarded(&[], Script::new(&[&["127.0.0.1"]]));
+    let port = server.address.port();
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "127.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "017700000001",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "0",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::127.0.0.1]",
+        "[2002:7f00:1::]",
+        "①②⑦.⓪.⓪.①",
+        "127。0。0。1",
+        "%31%32%37.0.0.1",
+        "localhost",
+        "localhost.",
+        "LOCALHOST",
+        "some.name",
+    ] {
+        for scheme in ["http", "https"] {
+            let answer = get(&client, format!("{scheme}://{host}:{port}/")).await;
+            assert!(is_refused(&answer), "{scheme}://{host}: {answer:?}");
+        }
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn other_schemes_and_credentials_are_refused() {
+    let client = guarded(&["127.0.0.0/8"], Script::new(&[&["127.0.0.1"]]));
+    for url in [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/",
+        "gopher://127.0.0.1/",
+        "data:text/plain,x",
+        "127.0.0.1",
+        "//127.0.0.1/",
+        "http://",
+        "https:///",
+        "http://user:secret@127.0.0.1/",
+        "",
+    ] {
+        let answer = get(&client, url).await;
+        assert!(is_refused(&answer), "{url}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_address_wants_encryption() {
+    let lookup = Script::new(&[&["8.8.8.8", "2001:4860:4860::8888"]]);
+    let client = guarded(&[], lookup.clone());
+    for url in ["http://8.8.8.8/", "http://[2001:4860:4860::8888]/", "http://some.name/"] {
+        let answer = get(&client, url).await;
+        assert!(is_refused(&answer), "{url}: {answer:?}");
+    }
+}
+
+/// The name leads to an allowed address first and to another one afterwards; a client that looked it up to check it and
+/// once more to connect would call the other one.
+#[tokio::test]
+async fn a_name_that_changes_its_address_gains_nothing() {
+    let allowed = Server::start("127.0.0.2:0", HELLO).await;
+    let port = allowed.address.port();
+    let inside = Server::start(&format!("127.0.0.1:{port}"), HELLO).await;
+    let lookup = Script::new(&[&["127.0.0.2"], &["127.0.0.1"]]);
+    let client = guarded(&["127.0.0.2/32"], lookup.clone());
+    let url = format!("http://rebinding.test:{port}/");
+
+    get(&client, &url).await.unwrap();
+    assert_eq!((lookup.asked.load(Ordering::SeqCst), allowed.connections(), inside.connections()), (1, 1, 0));
+    let second = get(&client, &url).await;
+    assert!(is_refused(&second), "{second:?}");
+    assert_eq!((lookup.asked.load(Ordering::SeqCst), allowed.connections(), inside.connections()), (2, 1, 0));
+}
+
+#[tokio::test]
+async fn of_several_addresses_only_the_allowed_ones_are_called() {
+    let allowed = Server::start("127.0.0.2:0", HELLO).await;
+    let port = allowed.address.port();
+    let inside = Server::start(&format!("127.0.0.1:{port}"), HELLO).await;
+    let lookup = Script::new(&[&["127.0.0.1", "10.0.0.1", "127.0.0.2", "169.254.169.254"]]);
+    let client = guarded(&["127.0.0.2/32"], lookup);
+    get(&client, format!("http://mixed.test:{port}/")).await.unwrap();
+    assert_eq!((allowed.connections(), inside.connections()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer() {
+    let inside = Server::start("127.0.0.1:0", HELLO).await;
+    let moved = format!(
+        "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{}/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        inside.address.port()
+    );
+    let outside = Server::start("127.0.0.2:0", moved.leak()).await;
+    let client = guarded(&["127.0.0.0/8"], Script::new(&[&["127.0.0.2"]]));
+    let answer = get(&client, format!("http://some.name:{}/", outside.address.port())).await.unwrap();
+    assert_eq!((answer.status, inside.connections()), (302, 0));
+}
+
+#[tokio::test]
+async fn size_is_bounded_announced_or_not() {
+    let announced = "HTTP/1.1 200 OK\r\ncontent-length: 101\r\n\r\n";
+    let body = "x".repeat(50);
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n32\r\n{body}\r\n32\r\n{body}\r\n1\r\nx\r\n0\r\n\r\n"
+    );
+    for answer in [announced, chunked.leak()] {
+        let server = Server::start("127.0.0.1:0", answer).await;
+        let client = guarded(&["127.0.0.1/32"], Script::new(&[&[]]));
+        let answer = get(&client, format!("http://{}/", server.address)).await;
+        assert_eq!(answer, Err(HttpError::TooLarge));
+    }
+}
+
+#[tokio::test]
+async fn time_is_bounded() {
+    let server = Server::start_slow("127.0.0.1:0", HELLO, Duration::from_secs(60)).await;
+    let client = guarded(&["127.0.0.1/32"], Script::new(&[&[]]));
+    let answer = get(&client, format!("http://{}/", server.address)).await;
+    assert_eq!(answer, Err(HttpError::TimedOut));
+}
+
+#[tokio::test]
+async fn nobody_there_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let client = guarded(&["127.0.0.1/32"], Script::new(&[&[]]));
+    let answer = get(&client, format!("http://{address}/?code=secret")).await;
+    let Err(HttpError::Unreachable(cause)) = answer else { panic!("{answer:?}") };
+    assert!(!cause.contains("secret"), "{cause}");
+    let unknown = get(&client, "https://no-address.test/").await;
+    assert!(is_refused(&unknown), "{unknown:?}");
+}

@@ -1,0 +1,369 @@
+//! OpenID Connect providers: the authorization code flow with PKCE (OpenID Connect Core 1.0, RFC 7636, RFC 9700).
+
+use std::{
+    error::Error,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
+use openidconnect::{
+    AccessTokenHash, AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId,
+    ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest as TheirRequest,
+    HttpResponse as TheirResponse, IdTokenVerifier, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
+    UserInfoError,
+    core::{
+        CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreErrorResponseType, CoreIdTokenClaims,
+        CoreJsonWebKeySet, CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreTokenResponse,
+        CoreUserInfoClaims,
+    },
+    http,
+};
+use portico_identity::{IdentityError, external::ExternalProfile, ports::OpenIdProvider};
+use portico_kernel::{
+    Env, Timestamp,
+    http::{HttpClient, HttpError, HttpMethod, HttpRequest},
+};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use crate::{
+    keys::{KeyRing, mac},
+    oidc_cache::ProviderCache,
+};
+
+/// What an ID token may be signed with. Nothing symmetric: our secret at the provider must not be a key to our accounts.
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 8] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+];
+
+/// Our side of a provider, as it knows us.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// Name in paths and settings.
+    pub name: String,
+    /// Name on a button.
+    pub display_name: String,
+    /// Issuer identifier, exactly as the provider writes it.
+    pub issuer: String,
+    /// Who we are there.
+    pub client_id: String,
+    /// What proves it.
+    pub client_secret: SecretString,
+    /// What to ask for besides `openid`.
+    pub scopes: Vec<String>,
+    /// Where the provider sends the browser back to.
+    pub redirect_uri: String,
+}
+
+/// A provider. Its discovery document and keys are kept for a while, see [`ProviderCache`].
+pub struct OidcProvider {
+    config: ProviderConfig,
+    redirect: RedirectUrl,
+    secrets: Hmac<Sha256>,
+    cache: ProviderCache,
+    http: Outbound,
+    env: Env,
+}
+
+type ProviderClient = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+impl OidcProvider {
+    /// Nothing is asked of the provider before somebody wants to sign in. `secret` is that of the installation. Errors when
+    /// an address is none.
+    pub fn new(
+        config: ProviderConfig,
+        secret: &SecretString,
+        http: Arc<dyn HttpClient>,
+        env: Env,
+    ) -> Result<Self, IdentityError> {
+        let broken =
+            |error: &dyn Error| IdentityError::Internal(format!("provider {}: {error}", config.name));
+        let redirect = RedirectUrl::new(config.redirect_uri.clone()).map_err(|error| broken(&error))?;
+        let cache = ProviderCache::new(&config.issuer).map_err(|error| broken(&error))?;
+        let secrets = mac(KeyRing::new(secret).derive("portico openid connect").expose_secret());
+        Ok(Self { redirect, secrets, cache, http: Outbound(http), env, config })
+    }
+
+    /// A secret for one purpose that follows from the state of an attempt, so that none has to be stored: whoever reads the
+    /// database, or sees the state in an address, cannot compute it.
+    fn derived(&self, purpose: &str, state: &str) -> String {
+        let mut mac = self.secrets.clone();
+        for part in [purpose, &self.config.name, state] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    }
+
+    fn verifier(&self, state: &str) -> PkceCodeVerifier {
+        PkceCodeVerifier::new(self.derived("verifier", state))
+    }
+
+    fn nonce(&self, state: &str) -> Nonce {
+        Nonce::new(self.derived("nonce", state))
+    }
+
+    fn client(&self, metadata: &CoreProviderMetadata) -> ProviderClient {
+        let methods = metadata.token_endpoint_auth_methods_supported();
+        let knows = |method| methods.is_none_or(|methods| methods.contains(&method));
+        // Where nothing is said, it is HTTP Basic (OpenID Connect Discovery section 3).
+        let in_body =
+            !knows(CoreClientAuthMethod::ClientSecretBasic) && knows(CoreClientAuthMethod::ClientSecretPost);
+        let client = CoreClient::from_provider_metadata(
+            metadata.clone(),
+            ClientId::new(self.config.client_id.clone()),
+            Some(ClientSecret::new(self.config.client_secret.expose_secret().to_owned())),
+        );
+        let client = client.set_redirect_uri(self.redirect.clone());
+        client.set_auth_type(if in_body { AuthType::RequestBody } else { AuthType::BasicAuth })
+    }
+
+    async fn metadata(&self) -> Result<Arc<CoreProviderMetadata>, IdentityError> {
+        self.cache.metadata(&self.http, self.env.now()).await.map_err(|cause| self.unavailable(cause))
+    }
+
+    fn unavailable(&self, cause: impl std::fmt::Display) -> IdentityError {
+        IdentityError::ProviderUnavailable(format!("{}: {cause}", self.config.name))
+    }
+
+    fn rejected(&self, cause: impl std::fmt::Display) -> IdentityError {
+        IdentityError::SignInRejected(format!("{}: {cause}", self.config.name))
+    }
+
+    /// Everything about the ID token (OpenID Connect Core section 3.1.3.7).
+    fn verify(
+        &self,
+        keys: CoreJsonWebKeySet,
+        metadata: &CoreProviderMetadata,
+        tokens: &CoreTokenResponse,
+        nonce: &Nonce,
+    ) -> Result<CoreIdTokenClaims, Unverified> {
+        let now = chrono_time(self.env.now());
+        // As for a client without a secret: the library then knows no key for symmetric algorithms at all.
+        let verifier = IdTokenVerifier::new_public_client(
+            ClientId::new(self.config.client_id.clone()),
+            metadata.issuer().clone(),
+            keys,
+        )
+        .set_allowed_algs(ALGORITHMS)
+        .set_time_fn(move || now);
+        let token = tokens.id_token().ok_or(Unverified::Rejected("no ID token".into()))?;
+        let claims = token.claims(&verifier, nonce).map_err(|error| match error {
+            ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => {
+                Unverified::UnknownKey
+            }
+            error => Unverified::Rejected(chain(&error)),
+        })?;
+        if claims.authorized_party().is_some_and(|party| party.as_str() != self.config.client_id) {
+            return Err(Unverified::Rejected("issued to somebody else".into()));
+        }
+        if let Some(told) = claims.access_token_hash() {
+            let computed = token
+                .signing_alg()
+                .and_then(|algorithm| Ok((algorithm, token.signing_key(&verifier)?)))
+                .map_err(|error| Unverified::Rejected(chain(&error)))
+                .and_then(|(algorithm, key)| {
+                    AccessTokenHash::from_token(tokens.access_token(), algorithm, key)
+                        .map_err(|error| Unverified::Rejected(chain(&error)))
+                })?;
+            if computed != *told {
+                return Err(Unverified::Rejected("not the hash of the access token".into()));
+            }
+        }
+        Ok(claims.clone())
+    }
+
+    /// The address, where the provider tells it only on request.
+    async fn user_info(
+        &self,
+        client: &ProviderClient,
+        tokens: &CoreTokenResponse,
+        claims: &CoreIdTokenClaims,
+    ) -> Result<Option<CoreUserInfoClaims>, IdentityError> {
+        let subject = Some(claims.subject().clone());
+        let Ok(request) = client.user_info(tokens.access_token().clone(), subject) else { return Ok(None) };
+        match request.request_async(&self.http).await {
+            Ok(info) => Ok(Some(info)),
+            Err(UserInfoError::ClaimsVerification(error)) => Err(self.rejected(chain(&error))),
+            Err(error) => Err(self.unavailable(chain(&error))),
+        }
+    }
+}
+
+/// Why an ID token does not count.
+enum Unverified {
+    /// Signed with a key that we have not seen.
+    UnknownKey,
+    Rejected(String),
+}
+
+#[async_trait]
+impl OpenIdProvider for OidcProvider {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn display_name(&self) -> &str {
+        &self.config.display_name
+    }
+
+    fn issuer(&self) -> &str {
+        &self.config.issuer
+    }
+
+    async fn authorization_url(&self, state: &str) -> Result<String, IdentityError> {
+        let metadata = self.metadata().await?;
+        let client = self.client(&metadata);
+        let (csrf, nonce) = (CsrfToken::new(state.to_owned()), self.nonce(state));
+        let scopes = self.config.scopes.iter().filter(|scope| *scope != "openid").cloned().map(Scope::new);
+        let (url, _, _) = client
+            .authorize_url(CoreAuthenticationFlow::AuthorizationCode, move || csrf, move || nonce)
+            .add_scopes(scopes)
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&self.verifier(state)))
+            .url();
+        Ok(url.into())
+    }
+
+    async fn exchange(&self, code: &str, state: &str) -> Result<ExternalProfile, IdentityError> {
+        let metadata = self.metadata().await?;
+        let client = self.client(&metadata);
+        let request = client
+            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .map_err(|error| self.unavailable(error))?
+            .set_pkce_verifier(self.verifier(state));
+        let http = Watched { inner: &self.http, status: AtomicU16::new(0) };
+        let tokens = request.request_async(&http).await.map_err(|error| match error {
+            RequestTokenError::ServerResponse(answer)
+                if *answer.error() == CoreErrorResponseType::InvalidGrant =>
+            {
+                self.rejected("it does not know the code")
+            }
+            // An answer to our question, which makes no sense: a token that is none.
+            RequestTokenError::Parse(error, _) if http.status.load(Ordering::Relaxed) == 200 => {
+                self.rejected(chain(&error))
+            }
+            error => self.unavailable(chain(&error)),
+        })?;
+
+        let nonce = self.nonce(state);
+        let mut verified = self.verify(metadata.jwks().clone(), &metadata, &tokens, &nonce);
+        if let Err(Unverified::UnknownKey) = verified
+            && let Some(keys) = self.cache.renew_keys(&self.http, self.env.now()).await
+        {
+            verified = self.verify(keys, &metadata, &tokens, &nonce);
+        }
+        let claims = verified.map_err(|unverified| match unverified {
+            Unverified::UnknownKey => self.rejected("signed with an unknown key"),
+            Unverified::Rejected(cause) => self.rejected(cause),
+        })?;
+
+        let mut profile = ExternalProfile {
+            issuer: metadata.issuer().to_string(),
+            subject: claims.subject().to_string(),
+            email: claims.email().map(|email| email.to_string()),
+            email_verified: claims.email_verified().unwrap_or(false),
+            name: claims.name().and_then(|name| name.get(None)).map(|name| name.to_string()),
+            locale: claims.locale().map(|locale| locale.to_string()),
+        };
+        if profile.email.is_none()
+            && let Some(info) = self.user_info(&client, &tokens, &claims).await?
+        {
+            profile.email = info.email().map(|email| email.to_string());
+            profile.email_verified = info.email_verified().unwrap_or(false);
+            let name = info.name().and_then(|name| name.get(None)).map(|name| name.to_string());
+            profile.name = profile.name.or(name);
+            profile.locale = profile.locale.or(info.locale().map(|locale| locale.to_string()));
+        }
+        Ok(profile)
+    }
+}
+
+fn chrono_time(time: Timestamp) -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp_micros(time.unix_micros())
+        .unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC)
+}
+
+/// An error with its causes. None of those that end here holds a token or a code.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Our HTTP client, as the library wants one.
+pub(crate) struct Outbound(Arc<dyn HttpClient>);
+
+type Answer<'c> = Pin<Box<dyn Future<Output = Result<TheirResponse, HttpError>> + Send + 'c>>;
+
+impl<'c> AsyncHttpClient<'c> for Outbound {
+    type Error = HttpError;
+    type Future = Answer<'c>;
+
+    fn call(&'c self, request: TheirRequest) -> Self::Future {
+        Box::pin(async move {
+            let method =
+                if request.method() == http::Method::POST { HttpMethod::Post } else { HttpMethod::Get };
+            let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            };
+            let ours = HttpRequest {
+                method,
+                url: request.uri().to_string(),
+                headers: request.headers().iter().filter_map(header).collect(),
+                body: request.into_body(),
+            };
+            let answer = self.0.send(ours).await?;
+            let mut theirs = http::Response::builder().status(answer.status);
+            for (name, value) in answer.headers {
+                theirs = theirs.header(name, value);
+            }
+            theirs.body(answer.body).map_err(|error| HttpError::Unreachable(error.to_string()))
+        })
+    }
+}
+
+/// Notes the status of the last answer, which the library keeps to itself.
+struct Watched<'h> {
+    inner: &'h Outbound,
+    status: AtomicU16,
+}
+
+impl<'c> AsyncHttpClient<'c> for Watched<'_> {
+    type Error = HttpError;
+    type Future = Answer<'c>;
+
+    fn call(&'c self, request: TheirRequest) -> Self::Future {
+        Box::pin(async move {
+            let answer = self.inner.call(request).await?;
+            self.status.store(answer.status().as_u16(), Ordering::Relaxed);
+            Ok(answer)
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! Telling other processes at once what was committed: `NOTIFY` on Postgres, a look at the event log on SQLite.
+
+use std::time::{Duration, Instant};
+
+use portico_kernel::{AnnouncementListener, Event, StoreError};
+use sea_orm::{
+    FromQueryResult,
+    sqlx::{self, PgPool, pool::PoolOptions, postgres::PgListener},
+};
+use tokio::time::{sleep, timeout_at};
+
+use crate::{
+    SqlStore,
+    dialect::query,
+    error::store_error,
+    outbox::events,
+    store::{Pools, unavailable},
+};
+
+/// The channel of `NOTIFY`.
+pub(crate) const CHANNEL: &str = "portico";
+
+/// How often a connection that is quiet proves that it still hears, and how often SQLite is looked at.
+const BEAT: Duration = Duration::from_millis(250);
+
+/// How long the proof may take.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Events read at once from SQLite.
+const BATCH: i64 = 500;
+
+impl SqlStore {
+    /// Tells `listener` what any process commits, until the database cannot be reached any more.
+    pub async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
+        match &self.pools {
+            Pools::Postgres(pool) => follow_postgres(pool, listener).await,
+            Pools::Sqlite { .. } => self.follow_sqlite(listener).await,
+        }
+    }
+
+    async fn follow_sqlite(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
+        let connection = self.read_connection();
+        let last = query(connection, "select coalesce(max(sequence), 0) as last from events", []).await?;
+        let mut last: i64 = match last.first() {
+            Some(row) => row.try_get("", "last").map_err(store_error)?,
+            None => 0,
+        };
+        listener.missed();
+        loop {
+            let asked = Instant::now();
+            let sql = "select * from events where sequence > $1 order by sequence limit $2";
+            let rows = query(connection, sql, [last.into(), BATCH.into()]).await?;
+            let mut heard = Vec::with_capacity(rows.len());
+            for row in &rows {
+                last = row.try_get("", "sequence").map_err(store_error)?;
+                heard.push(Event::try_from(
+                    events::row::Model::from_query_result(row, "").map_err(store_error)?,
+                )?);
+            }
+            if let Some(announcement) = listener.announcement(&heard) {
+                listener.heard(&announcement);
+            }
+            if (rows.len() as i64) < BATCH {
+                listener.caught_up(asked);
+                sleep(BEAT).await;
+            }
+        }
+    }
+}
+
+/// A pooler in transaction mode takes `LISTEN` and then delivers nothing, which must not pass for silence.
+async fn prove_hearing(pool: &PgPool, connection: &mut PgListener) -> Result<(), StoreError> {
+    let called = sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(pool);
+    called.await.map_err(unavailable)?;
+    match tokio::time::timeout(PATIENCE, connection.try_recv()).await {
+        Ok(Ok(Some(_))) => Ok(()),
+        Ok(Err(error)) => Err(unavailable(error)),
+        Ok(Ok(None)) | Err(_) => Err(unavailable(sqlx::Error::PoolTimedOut)),
+    }
+}
+
+/// On a connection of its own: one from the pool would be missing there, and would come and go.
+async fn follow_postgres(pool: &PgPool, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
+    let own = PoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(PATIENCE)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_with(pool.connect_options().as_ref().clone())
+        .await
+        .map_err(unavailable)?;
+    let mut connection = PgListener::connect_with(&own).await.map_err(unavailable)?;
+    connection.ignore_pool_close_event(true);
+    connection.eager_reconnect(false);
+    connection.listen(CHANNEL).await.map_err(unavailable)?;
+    prove_hearing(pool, &mut connection).await?;
+    // What was announced before this moment was heard by nobody here.
+    listener.missed();
+    let mut beat = tokio::time::Instant::now();
+    loop {
+        match timeout_at(beat, connection.try_recv()).await {
+            Ok(Ok(Some(notification))) => listener.heard(notification.payload()),
+            Ok(Ok(None)) => return Err(unavailable(sqlx::Error::WorkerCrashed)),
+            Ok(Err(error)) => return Err(unavailable(error)),
+            Err(_) => {
+                // The server sends what is announced before it answers, so after the answer nothing is missing.
+                let asked = Instant::now();
+                let proof = sqlx::query("select 1").execute(&mut connection);
+                match tokio::time::timeout(PATIENCE, proof).await {
+                    Ok(answer) => answer.map_err(unavailable)?,
+                    Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
+                };
+                while let Some(notification) = connection.next_buffered() {
+                    listener.heard(notification.payload());
+                }
+                listener.caught_up(asked);
+                beat = tokio::time::Instant::now() + BEAT;
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Accounts as those who look after them see them.
+
+use async_trait::async_trait;
+use portico_identity::{
+    administration::{UserFilter, UserOrder, UserSort},
+    ports::{Credential, UserDirectory},
+    user::{User, UserStatus},
+};
+use portico_kernel::{Page, PageRequest, PlatformRole, StoreError, UserId};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, NullOrdering},
+};
+
+use super::users::row;
+use crate::{
+    dialect::{contains, dialect, query},
+    error::store_error,
+};
+
+/// The directory over one connection.
+pub(crate) struct Directory<'c, C> {
+    pub connection: &'c C,
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send> UserDirectory for Directory<'_, C> {
+    async fn list(
+        &mut self,
+        filter: UserFilter,
+        order: UserOrder,
+        page: PageRequest,
+    ) -> Result<Page<User>, StoreError> {
+        let mut found = row::Entity::find();
+        found = match filter.status {
+            Some(status) => found.filter(row::Column::Status.eq(status.as_str())),
+            None => found.filter(row::Column::Status.ne(UserStatus::Deleted.as_str())),
+        };
+        if let Some(role) = filter.role {
+            found = found.filter(row::Column::Role.eq(role.as_str()));
+        }
+        if let Some(verified) = filter.email_verified {
+            found = found.filter(row::Column::EmailVerified.eq(verified));
+        }
+        if let Some(part) = &filter.q {
+            let columns =
+                [row::Column::FullName, row::Column::Email].map(|column| Expr::col(column.as_column_ref()));
+            found = found.filter(contains(columns, part.trim()));
+        }
+        let total = found.clone().count(self.connection).await.map_err(store_error)?;
+        let column = match order.sort {
+            UserSort::CreatedAt => row::Column::CreatedAt,
+            UserSort::Email => row::Column::Email,
+            UserSort::LastLoginAt => row::Column::LastLoginAt,
+        };
+        let (direction, nulls) = match order.descending {
+            true => (Order::Desc, NullOrdering::Last),
+            false => (Order::Asc, NullOrdering::First),
+        };
+        // Said only where there are nulls: an index serves the order only if both say the same.
+        found = match order.sort {
+            UserSort::LastLoginAt => found.order_by_with_nulls(column, direction.clone(), nulls),
+            _ => found.order_by(column, direction.clone()),
+        };
+        let rows = found
+            .order_by(row::Column::Id, direction)
+            .limit(page.limit)
+            .offset(page.offset())
+            .all(self.connection)
+            .await
+            .map_err(store_error)?;
+        let users = rows
+            .into_iter()
+            .map(|row| Credential::try_from(row).map(|credential| credential.user))
+            .collect::<Result<_, _>>()?;
+        Ok(Page::new(users, page, total))
+    }
+
+    async fn lock_super_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
+        // Everybody locks the rows in the same order. Whoever had to wait sees what the others made of them.
+        let lock = format!(
+            "select id from users where role = $1 and role <> 'customer' and status = $2 order by id {}",
+            dialect(self.connection).for_update
+        );
+        let values = [PlatformRole::SuperAdmin.as_str().into(), UserStatus::Active.as_str().into()];
+        let rows = query(self.connection, &lock, values).await?;
+        rows.iter().map(|row| row.try_get("", "id").map(UserId::from_uuid).map_err(store_error)).collect()
+    }
+}

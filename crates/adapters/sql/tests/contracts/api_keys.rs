@@ -1,0 +1,318 @@
+//! `portico_identity::ports::{ApiKeyRepository, ApiKeyUsageRepository}`.
+
+use portico_identity::{
+    api_key::{
+        AddressRange, ApiKey, Mode,
+        usage::{Activity, Endpoint, KeyUsage, Seen},
+    },
+    ports::IdentityRepositories,
+};
+use portico_kernel::{Env, PageRequest, Permission, Permissions, StoreError, TenantId, Timestamp};
+use portico_sql::SqlStore;
+use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
+use portico_testkit::{env, on_each_database};
+use time::{Date, Duration, macros::date};
+
+use crate::fixtures::{at_once, stored_tenant};
+
+fn key(env: &Env, tenant: TenantId, name: &str) -> ApiKey {
+    let ranges = ["192.0.2.1", "2001:db8::/32"].map(|text| AddressRange::parse(text).unwrap());
+    ApiKey {
+        id: env.new_id(),
+        tenant,
+        name: name.to_owned(),
+        prefix: format!("sn_test_{name}"),
+        permissions: Permissions::of(&[Permission::PagesRead, Permission::SitesDeploy]),
+        mode: Mode::Test,
+        active: true,
+        allowed_addresses: ranges.to_vec(),
+        rate_limit_per_minute: Some(7),
+        expires_at: Some(env.now() + Duration::DAY),
+        previous_secret_expires_at: None,
+        last_used_at: None,
+        created_at: env.now(),
+        updated_at: env.now(),
+        revoked_at: None,
+        version: 1,
+    }
+}
+
+async fn store_key(store: &SqlStore, key: &ApiKey) {
+    let mut work = store.begin().await.unwrap();
+    assert!(work.api_keys().insert(key, [1; 32], 100).await.unwrap());
+    work.commit().await.unwrap();
+}
+
+async fn stored_key(store: &SqlStore, env: &Env, name: &str) -> ApiKey {
+    let key = key(env, stored_tenant(store, env, name).await.id, name);
+    store_key(store, &key).await;
+    key
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_comes_back_as_stored_and_is_its_tenants_only() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        env.clock.advance(Duration::microseconds(123_456));
+        let stored = stored_key(store, &env, "luz").await;
+        let other = stored_key(store, &env, "sol").await;
+        let mut reader = store.reader();
+        let mut keys = reader.api_keys();
+        assert_eq!(keys.find(stored.tenant, stored.id).await.unwrap(), Some(stored.clone()));
+        assert_eq!(keys.find(other.tenant, stored.id).await.unwrap(), None);
+        let list = keys.list(stored.tenant, PageRequest::default()).await.unwrap();
+        assert_eq!((list.items, list.total), (vec![stored], 1));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_is_taken_once() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let stored = stored_key(store, &env, "luz").await;
+        let tenant = stored_tenant(store, &env, "sol").await.id;
+        let same = ApiKey { id: env.new_id(), tenant, ..stored };
+        let mut work = store.begin().await.unwrap();
+        let refused = work.api_keys().insert(&same, [2; 32], 100).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_no_more_keys_are_made_than_there_may_be() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let tenant = stored_tenant(store, &env, "luz").await.id;
+        let mut revoked = key(&env, tenant, "revoked");
+        revoked.revoked_at = Some(env.now());
+        store_key(store, &revoked).await;
+        let made = at_once(store, 12, |store, number| {
+            let key = key(&env, tenant, &format!("key{number}"));
+            async move {
+                let mut work = store.begin().await.unwrap();
+                let made = work.api_keys().insert(&key, [1; 32], 5).await.unwrap();
+                work.commit().await.unwrap();
+                made
+            }
+        })
+        .await;
+        assert_eq!(made.into_iter().filter(|made| *made).count(), 5);
+        let list = store.reader().api_keys().list(tenant, PageRequest::default()).await.unwrap();
+        assert_eq!(list.total, 5);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_needs_the_stored_version_and_leaves_the_last_use() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let mut changed = stored_key(store, &env, "luz").await;
+        let used = env.now();
+        let mut work = store.begin().await.unwrap();
+        work.api_key_usage().begin(changed.tenant, changed.id, Some(used)).await.unwrap().unwrap();
+        changed.name = "Other".to_owned();
+        changed.permissions = Permissions::of(&[Permission::PagesWrite]);
+        changed.active = false;
+        changed.allowed_addresses.clear();
+        changed.rate_limit_per_minute = None;
+        changed.expires_at = None;
+        changed.previous_secret_expires_at = Some(env.now());
+        work.api_keys().update(&changed).await.unwrap();
+        assert!(
+            matches!(work.api_keys().update(&changed).await, Err(StoreError::Stale)),
+            "it is version 2 now"
+        );
+        work.commit().await.unwrap();
+        changed.version = 2;
+        changed.last_used_at = Some(used);
+        assert_eq!(store.reader().api_keys().find(changed.tenant, changed.id).await.unwrap(), Some(changed));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_a_key_says_whether_it_can_be_used() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let mut key = stored_key(store, &env, "luz").await;
+        let state = async || store.reader().api_keys().state("sn_test_luz").await.unwrap().unwrap();
+        assert_eq!(store.reader().api_keys().state("sn_test_lu").await.unwrap(), None);
+        let first = state().await;
+        assert_eq!((first.id, first.tenant, first.permissions), (key.id, key.tenant, key.permissions));
+        assert_eq!(
+            (first.usable, first.expires_at, first.hash, first.previous),
+            (true, key.expires_at, [1; 32], None)
+        );
+        assert_eq!(
+            (first.rate_limit_per_minute, first.allowed_addresses),
+            (Some(7), key.allowed_addresses.clone())
+        );
+
+        let until = env.now() + Duration::HOUR;
+        let mut work = store.begin().await.unwrap();
+        key.previous_secret_expires_at = Some(until);
+        work.api_keys().update(&key).await.unwrap();
+        work.api_keys().replace_secret(key.tenant, key.id, [2; 32]).await.unwrap();
+        work.commit().await.unwrap();
+        let rotated = state().await;
+        assert_eq!((rotated.hash, rotated.previous), ([2; 32], Some(([1; 32], until))));
+
+        let change = async |active, revoked_at| {
+            let mut work = store.begin().await.unwrap();
+            let stored = work.api_keys().find(key.tenant, key.id).await.unwrap().unwrap();
+            work.api_keys().update(&ApiKey { active, revoked_at, ..stored }).await.unwrap();
+            work.commit().await.unwrap();
+            state().await.usable
+        };
+        assert!(!change(false, None).await);
+        assert!(change(true, None).await);
+        assert!(!change(true, Some(env.now())).await);
+        assert!(change(true, None).await);
+        let mut work = store.begin().await.unwrap();
+        let mut tenant = work.tenants().find(key.tenant).await.unwrap().unwrap();
+        tenant.status = TenantStatus::Deleted;
+        work.tenants().update(&tenant).await.unwrap();
+        work.commit().await.unwrap();
+        assert!(!state().await.usable);
+    })
+    .await;
+}
+
+fn endpoint(day: Date, status: u16) -> Endpoint {
+    Endpoint { day, method: "GET".to_owned(), path: "/pages".to_owned(), status }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_add_up_by_day_and_by_endpoint() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let key = stored_key(store, &env, "luz").await;
+        let other = stored_key(store, &env, "sol").await;
+        let (first, last) = (date!(2025 - 12 - 31), date!(2026 - 01 - 02));
+        let mut work = store.begin().await.unwrap();
+        let mut usage = work.api_key_usage();
+        for (owner, day, status, count) in [
+            (&key, first, 200, 2),
+            (&key, first, 200, 3),
+            (&key, first, 403, 1),
+            (&key, last, 200, 4),
+            (&key, last.next_day().unwrap(), 200, 100),
+            (&other, last, 200, 1000),
+        ] {
+            usage.add(owner.tenant, owner.id, &endpoint(day, status), count).await.unwrap();
+        }
+        assert_eq!(usage.days(key.tenant, key.id, first, last).await.unwrap(), [(first, 6), (last, 4)]);
+        let mut endpoints = usage.endpoints(key.tenant, key.id, first, last).await.unwrap();
+        endpoints.sort();
+        let row = |status, count| ("GET".to_owned(), "/pages".to_owned(), status, count);
+        assert_eq!(endpoints, [row(200, 9), row(403, 1)]);
+        assert!(usage.days(other.tenant, key.id, first, last).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_use_only_moves_forward() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let key = stored_key(store, &env, "luz").await;
+        let mut work = store.begin().await.unwrap();
+        let mut usage = work.api_key_usage();
+        let now = env.now();
+        for at in [None, Some(now), Some(now - Duration::SECOND), None] {
+            let recorded = usage.begin(key.tenant, key.id, at).await.unwrap().unwrap();
+            assert_eq!((recorded.name.as_str(), recorded.refusals_noticed_at), ("luz", None));
+        }
+        assert_eq!(usage.begin(key.tenant, env.new_id(), Some(now)).await.unwrap(), None);
+        usage.notice_refusals(key.tenant, key.id, now).await.unwrap();
+        let recorded = usage.begin(key.tenant, key.id, None).await.unwrap().unwrap();
+        assert_eq!(recorded.refusals_noticed_at, Some(now));
+        drop(usage);
+        let stored = work.api_keys().find(key.tenant, key.id).await.unwrap().unwrap();
+        assert_eq!((stored.last_used_at, stored.version), (Some(now), 1));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_remembered_up_to_a_number() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let key = stored_key(store, &env, "luz").await;
+        let mut work = store.begin().await.unwrap();
+        let mut usage = work.api_key_usage();
+        let now = env.now();
+        let mut seen = Vec::new();
+        for (address, at) in [("a", now), ("b", now), ("a", now + Duration::HOUR), ("c", now), ("b", now)] {
+            seen.push(usage.see_address(key.tenant, key.id, address, at, 2).await.unwrap());
+        }
+        assert_eq!(seen, [Seen::First, Seen::New, Seen::Known, Seen::Known, Seen::Known]);
+        let addresses = usage.addresses(key.tenant, key.id, 10).await.unwrap();
+        let told: Vec<_> =
+            addresses.iter().map(|a| (a.address.as_str(), a.first_seen_at, a.last_seen_at)).collect();
+        assert_eq!(told, [("a", now, now + Duration::HOUR), ("b", now, now)]);
+        assert_eq!(usage.addresses(key.tenant, key.id, 1).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_is_deleted() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let key = stored_key(store, &env, "luz").await;
+        let mut work = store.begin().await.unwrap();
+        let mut usage = work.api_key_usage();
+        let (now, old, new) = (env.now(), date!(2026 - 01 - 01), date!(2026 - 01 - 02));
+        for day in [old, new] {
+            usage.add(key.tenant, key.id, &endpoint(day, 200), 1).await.unwrap();
+        }
+        usage.see_address(key.tenant, key.id, "old", now - Duration::SECOND, 9).await.unwrap();
+        usage.see_address(key.tenant, key.id, "new", now, 9).await.unwrap();
+        for (minute, count) in [(9, 1), (10, 2), (10, 4), (11, 8)] {
+            usage.add_refusals(key.tenant, key.id, minute, count).await.unwrap();
+        }
+        assert_eq!(usage.refusals_since(key.tenant, key.id, 10).await.unwrap(), 14);
+        usage.forget(new, now, 11).await.unwrap();
+        assert_eq!(usage.days(key.tenant, key.id, old, new).await.unwrap(), [(new, 1)]);
+        assert_eq!(usage.addresses(key.tenant, key.id, 9).await.unwrap().len(), 1);
+        assert_eq!(usage.refusals_since(key.tenant, key.id, 0).await.unwrap(), 8);
+    })
+    .await;
+}
+
+/// Twelve processes record the same key at the same moment, each with an address and refusals of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_record_at_once_adds_up_and_is_noticed_once() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let key = stored_key(store, &env, "luz").await;
+        let (tenant, id, now): (_, _, Timestamp) = (key.tenant, key.id, env.now());
+        let day = now.into_inner().date();
+        at_once(store, 12, |store, number| {
+            let env = env.env.clone();
+            async move {
+                let mut activity = Activity::of(tenant, id);
+                activity.last_used_at = Some(now);
+                activity.requests.insert(endpoint(day, 200), 10);
+                activity.addresses.insert(format!("192.0.2.{}", number / 2), now);
+                activity.refusals.insert(portico_identity::api_key::usage::minute(now), 10);
+                let mut work = store.begin().await.unwrap();
+                KeyUsage::new(&mut work, &env).record(&activity).await.unwrap();
+                work.commit().await.unwrap();
+            }
+        })
+        .await;
+        let mut reader = store.reader();
+        assert_eq!(reader.api_key_usage().days(tenant, id, day, day).await.unwrap(), [(day, 120)]);
+        let trail = reader.audit().list(Some(tenant), Default::default(), Default::default()).await.unwrap();
+        let kinds: Vec<_> = trail.items.iter().map(|entry| entry.kind.as_str()).collect();
+        let count = |kind| kinds.iter().filter(|other| **other == kind).count();
+        // Six addresses, the first of which is no news.
+        assert_eq!((count("api_key.new_address"), count("api_key.refusals"), kinds.len()), (5, 1, 6));
+    })
+    .await;
+}

@@ -1,0 +1,64 @@
+//! The mark by which a device is recognised when somebody signs in: a cookie, or a header for clients without cookies.
+//!
+//! Every answer with tokens carries the mark. It gives no access to anything, see `portico_identity::device`.
+
+use actix_web::{
+    cookie::{Cookie, SameSite, time::Duration},
+    dev::ServiceRequest,
+    http::{
+        Method,
+        header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE},
+    },
+};
+use portico_kernel::{Device, RequestInfo};
+
+use super::context;
+use crate::state::App;
+
+/// Name of the cookie.
+pub const COOKIE: &str = "portico_device";
+
+/// Name of the header that carries the mark, in and out.
+pub const HEADER: HeaderName = HeaderName::from_static("x-device-id");
+
+/// Browsers keep no cookie for longer than 400 days.
+const KEPT: Duration = Duration::days(365);
+
+/// Finds out which device sends a request, and answers the mark for it to keep. A client that shows none gets one, where it
+/// may sign in.
+pub fn recognize(app: &App, request: &ServiceRequest, info: &mut RequestInfo) -> Option<String> {
+    if *request.method() != Method::POST || !request.path().contains("/auth/") {
+        return None;
+    }
+    let cookie = request.cookie(COOKIE);
+    let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
+    let shown = [header, cookie.as_ref().map(Cookie::value)];
+    let known = shown.into_iter().flatten().find_map(|mark| app.marks.read_device_mark(mark));
+    let (id, shown) = (known.unwrap_or_else(|| app.env.random_uuid()), known.is_some());
+    info.device = Some(Device { id, shown });
+    // A refresh is no sign-in: there is nothing to recognise the next time by what is new now.
+    (shown || !request.path().ends_with("/refresh")).then(|| app.marks.device_mark(id))
+}
+
+/// Adds the mark to an answer with tokens.
+pub fn give(headers: &mut HeaderMap) {
+    let mark = context::current().device_mark.and_then(|mark| HeaderValue::from_str(&mark).ok());
+    if let Some(mark) = mark {
+        headers.insert(HEADER, mark);
+    }
+}
+
+/// Has a browser keep the mark that an answer carries.
+pub fn keep(app: &App, headers: &mut HeaderMap) {
+    let Some(mark) = headers.get(HEADER).and_then(|value| value.to_str().ok()) else { return };
+    let cookie = Cookie::build(COOKIE, mark)
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(app.public_url.starts_with("https:"))
+        .max_age(KEPT)
+        .finish();
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        headers.append(SET_COOKIE, value);
+    }
+}

@@ -1,0 +1,52 @@
+//! Asking again whether a caller is still let in, while an answer is being sent.
+
+use std::net::IpAddr;
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::HeaderMap, web::Data};
+use futures_util::future::{Ready, ready};
+use portico_kernel::{Scope, TenantId};
+
+use super::{
+    caller::{self, Presented},
+    keys,
+    problem::Problem,
+};
+use crate::state::App;
+
+/// Who sent the request, for answers that take long: what was revoked meanwhile ends them. Take it beside
+/// [`caller::Caller`], which admits the request in the first place.
+pub struct Standing {
+    app: Data<App>,
+    presented: Presented,
+    headers: HeaderMap,
+    address: IpAddr,
+    named: Result<Option<TenantId>, ()>,
+}
+
+impl FromRequest for Standing {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let presented = request.extensions().get::<Presented>().cloned();
+        let (Some(app), Some(presented)) = (request.app_data::<Data<App>>().cloned(), presented) else {
+            return ready(Err(Problem::unauthenticated()));
+        };
+        let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+        let address = app.client_address(request.peer_addr().map(|peer| peer.ip()), forwarded);
+        let named = caller::named_tenant(request);
+        ready(Ok(Self { presented, headers: request.headers().clone(), address, named, app }))
+    }
+}
+
+impl Standing {
+    /// Who they are and what they may do as of now. An access token that expires meanwhile does not end the answer; the end
+    /// of its session does.
+    pub async fn scope(&self) -> Result<Scope, Problem> {
+        let presented = match &self.presented {
+            claims @ Presented::Claims(_) => claims.clone(),
+            _ => keys::read_again(&self.app, &self.headers, self.address).await,
+        };
+        caller::admit(&self.app, presented, self.named).await
+    }
+}

@@ -1,0 +1,283 @@
+//! Changing the own address: asked for, confirmed from the new mailbox, told to the old one.
+
+use std::time::Duration;
+
+use portico_identity::email_change::EmailChange;
+use portico_kernel::{Id, Timestamp};
+use portico_testkit::server::{Client, PASSWORD, TestServer, at_once, eventually};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::fixture::{Person, email_change, text};
+
+const CHANGE: &str = "/api/v1/auth/change-email";
+const CONFIRM: &str = "/api/v1/auth/confirm-email-change";
+
+async fn login(server: &TestServer, email: &str) -> u16 {
+    let body = json!({"email": email, "password": PASSWORD});
+    server.client().post("/api/v1/auth/login", body).await.status.as_u16()
+}
+
+async fn mails(server: &TestServer, to: &str) -> Vec<Value> {
+    let client = server.client().with("accept", "application/json");
+    client.get(&format!("/dev/mailbox?to={to}")).await.expect(200)["items"].as_array().unwrap().clone()
+}
+
+async fn email(client: &Client) -> Value {
+    let profile = client.get("/api/v1/profile").await.expect(200);
+    json!([profile["email"], profile["emailVerified"]])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmed_address_replaces_the_old_one_which_is_told() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |user| user.language = "es".into()).await;
+        let mut elsewhere = ada.clone();
+        elsewhere.sign_in(server).await;
+        let body = json!({"newEmail": " King@Example.org "});
+        let answer = ada.client.post(CHANGE, body).await.expect(202);
+        assert!(answer["message"].as_str().is_some_and(|message| !message.contains('@')));
+        let token = server.mail_token("king@example.org", "confirm-email-change").await;
+        assert_eq!(email(&ada.client).await, json!(["ada@example.com", true]), "nothing has changed yet");
+        assert_eq!(login(server, "king@example.org").await, 401);
+
+        // Whoever reads the mail may do so on another device, where nobody is signed in.
+        let changed = server.client().post(CONFIRM, json!({ "token": token })).await.expect(200);
+        assert_eq!(changed, json!({"email": "king@example.org", "emailVerified": true}));
+        assert_eq!(
+            email(&ada.client).await,
+            json!(["king@example.org", true]),
+            "the session that asked goes on"
+        );
+        let ended = elsewhere.client.get("/api/v1/profile").await;
+        assert_eq!(ended.status.as_u16(), 401, "the very next request of another session");
+        assert_eq!(
+            (login(server, "king@example.org").await, login(server, "ada@example.com").await),
+            (200, 401)
+        );
+        let told = server.mail("ada@example.com", "k…@example.org").await;
+        assert!(told.contains("Tu cuenta tiene ahora otra dirección"), "{told}");
+        assert!(!told.contains("king@"), "the old mailbox does not learn the new address");
+
+        let again = server.client().post(CONFIRM, json!({ "token": token })).await.expect(422);
+        assert_eq!(again["code"], "invalid_token");
+        let trail = ada.client.get(&ada.client.t("/audit?resourceType=user")).await.expect(200);
+        let entry =
+            trail["items"].as_array().unwrap().iter().find(|entry| entry["type"] == "user.email_changed");
+        let entry = entry.expect("it is in the audit trail");
+        assert_eq!(
+            json!([entry["before"]["email"], entry["after"]["email"], entry["actor"]["id"]]),
+            json!(["ada@example.com", "king@example.org", ada.claims.user])
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_to_the_old_address_end_with_it() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let forgot = json!({"email": "ada@example.com"});
+        server.client().post("/api/v1/auth/forgot-password", forgot).await.expect(202);
+        let reset = server.mail_token("ada@example.com", "reset-password").await;
+        ada.client.post(CHANGE, json!({"new_email": "king@example.org"})).await.expect(202);
+        let token = server.mail_token("king@example.org", "confirm-email-change").await;
+        ada.client.post(CONFIRM, json!({ "token": token })).await.expect(200);
+        let body = json!({"token": reset, "password": "Another-Horse-8"});
+        let answer = server.client().post("/api/v1/auth/reset-password", body).await.expect(422);
+        assert_eq!(answer["code"], "invalid_token");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_somebody_else_is_answered_like_any_other() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        Person::new(server, "owner@example.org", |_| {}).await;
+        let known = ada.client.post(CHANGE, json!({"newEmail": "owner@example.org"})).await;
+        let told = server.mail("owner@example.org", "for another account").await;
+        assert!(!told.contains("token="), "{told}");
+        let unknown = ada.client.post(CHANGE, json!({"newEmail": "nobody@example.org"})).await;
+        assert_eq!((known.status, &known.json), (unknown.status, &unknown.json));
+        assert_eq!(known.status, StatusCode::ACCEPTED);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_was_proven_meanwhile_stays_with_whoever_proved_it() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        ada.client.post(CHANGE, json!({"newEmail": "king@example.org"})).await.expect(202);
+        let token = server.mail_token("king@example.org", "confirm-email-change").await;
+        Person::new(server, "king@example.org", |_| {}).await;
+        for client in [server.client(), ada.client.clone()] {
+            let answer = client.post(CONFIRM, json!({ "token": token })).await.expect(422);
+            assert_eq!(answer["code"], "invalid_token");
+        }
+        assert_eq!(email(&ada.client).await, json!(["ada@example.com", true]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contested_address_needs_a_session_of_the_account() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        server.unverified("king@example.org").await;
+        let stranger = Person::new(server, "stranger@example.com", |_| {}).await;
+        ada.client.post(CHANGE, json!({"newEmail": "king@example.org"})).await.expect(202);
+        let token = server.mail_token("king@example.org", "confirm-email-change").await;
+        for client in [server.client(), stranger.client] {
+            client.post(CONFIRM, json!({ "token": token })).await.expect(422);
+        }
+        ada.client.post(CONFIRM, json!({ "token": token })).await.expect(200);
+        assert_eq!(email(&ada.client).await, json!(["king@example.org", true]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_works_once_until_it_expires_and_as_long_as_there_is_no_newer_one() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        ada.client.post(CHANGE, json!({"newEmail": "first@example.org"})).await.expect(202);
+        let first = server.mail_token("first@example.org", "confirm-email-change").await;
+        ada.client.post(CHANGE, json!({"newEmail": "second@example.org"})).await.expect(202);
+        let second = server.mail_token("second@example.org", "confirm-email-change").await;
+        let anonymous = server.client();
+        let invalid = async |token: &str| {
+            let answer = anonymous.post(CONFIRM, json!({ "token": token })).await.expect(422);
+            assert_eq!(answer["code"], "invalid_token", "{token}");
+        };
+        invalid(&first).await;
+        let refresh = text(&ada.tokens, "refresh_token");
+        let flipped = if second.starts_with('A') { "B" } else { "A" };
+        for made_up in ["x", &format!("{flipped}{}", &second[1..]), &format!("{second}AA"), &refresh] {
+            invalid(made_up).await;
+        }
+        // All at once: one of them changes the address.
+        let answers = at_once(20, |_| {
+            let (client, token) = (anonymous.clone(), second.clone());
+            async move { client.post(CONFIRM, json!({ "token": token })).await.status.as_u16() }
+        })
+        .await;
+        let count = |status| answers.iter().filter(|answer| **answer == status).count();
+        assert_eq!((count(200), count(422)), (1, 19), "{answers:?}");
+        assert_eq!(email(&ada.client).await, json!(["second@example.org", true]));
+
+        let token = expired(server, &ada).await;
+        invalid(&token).await;
+        let missing = anonymous.post(CONFIRM, json!({})).await;
+        assert_eq!((missing.status.as_u16(), missing.fields()), (422, vec!["token".to_owned()]));
+    })
+    .await;
+}
+
+/// The token of a change that waited for too long.
+async fn expired(server: &TestServer, person: &Person) -> String {
+    let token = email_change(server, person).await;
+    let id: Id<EmailChange> = server.app.tokens.read_email_change_token(&token).unwrap();
+    let mut work = server.app.begin().await.unwrap();
+    let mut change = work.email_changes().find(id).await.unwrap().unwrap();
+    change.expires_at = Timestamp::from_unix_seconds(server.app.env.now().unix_seconds()).unwrap();
+    work.email_changes().put(&change).await.unwrap();
+    work.commit().await.unwrap();
+    token
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_accounts_that_want_one_address_get_it_once() {
+    TestServer::on_each_database(async |server| {
+        let mut clients = Vec::new();
+        for name in ["ada", "bob"] {
+            let person = Person::new(server, &format!("{name}@example.com"), |_| {}).await;
+            person.client.post(CHANGE, json!({"newEmail": "king@example.org"})).await.expect(202);
+            clients.push(person);
+        }
+        let found = eventually(Duration::from_secs(20), async || {
+            let mails = mails(server, "king@example.org").await;
+            let tokens: Vec<String> = mails
+                .iter()
+                .filter_map(|mail| {
+                    let rest = mail["text"].as_str()?.split_once("confirm-email-change?token=")?.1;
+                    Some(rest.lines().next()?.to_owned())
+                })
+                .collect();
+            (tokens.len() == 2).then_some(tokens)
+        });
+        let tokens = found.await.expect("a link each");
+        let answers = at_once(2, |number| {
+            let (client, token) = (server.client(), tokens[number].clone());
+            async move { client.post(CONFIRM, json!({ "token": token })).await.status.as_u16() }
+        })
+        .await;
+        assert!(answers.contains(&200) && answers.contains(&422), "{answers:?}");
+        let mut emails = Vec::new();
+        for person in &clients {
+            emails.push(email(&person.client).await[0].clone());
+        }
+        assert_eq!(emails.iter().filter(|email| **email == "king@example.org").count(), 1, "{emails:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_person_themselves_with_a_fresh_proof_asks() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let body = json!({"newEmail": "king@example.org"});
+        server.client().post(CHANGE, body.clone()).await.expect(401);
+        for (wrong, field) in [
+            (json!({}), "newEmail"),
+            (json!({"newEmail": "nobody"}), "newEmail"),
+            (json!({"newEmail": "ada@example.com"}), "newEmail"),
+            (json!({"newEmail": "k@example.org", "password": "x"}), "password"),
+        ] {
+            let answer = ada.client.post(CHANGE, wrong.clone()).await;
+            assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![field.to_owned()]), "{wrong}");
+        }
+        let mut session = server.app.reader().sessions().find(ada.claims.session).await.unwrap().unwrap();
+        session.id = server.app.env.new_id();
+        session.authenticated_at = session.authenticated_at - time::Duration::minutes(11);
+        let mut work = server.app.begin().await.unwrap();
+        work.sessions().insert(&session).await.unwrap();
+        work.commit().await.unwrap();
+        let claims = portico_identity::ports::AccessClaims { session: session.id, ..ada.claims.clone() };
+        let token = server.app.tokens.access_token(&claims, server.app.env.now()).unwrap();
+        let stale = ada.client.with("authorization", &format!("Bearer {token}"));
+        assert_eq!(stale.post(CHANGE, body).await.expect(403)["code"], "reauthentication_required");
+        let profile = json!({"email": "king@example.org"});
+        assert_eq!(ada.client.put("/api/v1/profile", profile).await.fields(), ["email"], "no way around it");
+        assert!(mails(server, "king@example.org").await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_was_never_proven_is_told_nothing() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("typo@example.com").await;
+        client.post(CHANGE, json!({"newEmail": "right@example.org"})).await.expect(202);
+        let token = server.mail_token("right@example.org", "confirm-email-change").await;
+        client.post(CONFIRM, json!({ "token": token })).await.expect(200);
+        assert_eq!(email(&client).await, json!(["right@example.org", true]));
+        // Mail about the next event arrives; by then, that about the change would have.
+        let body = json!({"currentPassword": PASSWORD, "newPassword": "Another-Horse-8"});
+        client.post("/api/v1/auth/change-password", body).await.expect(204);
+        server.mail("right@example.org", "password of your account").await;
+        let texts: Vec<String> =
+            mails(server, "typo@example.com").await.iter().map(|mail| text(mail, "text")).collect();
+        assert!(texts.iter().all(|text| text.contains("verify-email")), "{texts:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_leads_to_a_page() {
+    let server = TestServer::start().await;
+    let page = server.client().get("/confirm-email-change?token=x").await;
+    assert_eq!(page.status.as_u16(), 200);
+    assert!(page.text.contains(CONFIRM) && page.header("referrer-policy") == "no-referrer");
+}

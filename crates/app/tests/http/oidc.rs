@@ -1,0 +1,500 @@
+//! Signing in from elsewhere, at a real provider and at one that says what it should not.
+
+use portico_identity::user::UserStatus;
+use portico_testkit::server::{Answer, Client, Database, PASSWORD, TestServer, at_once};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::{
+    factors::{App, make_stale},
+    fixture::{Person, change_user, linked, text},
+    provider::{FakeProvider, RealProvider, Return, configure},
+};
+
+const CALLBACK: &str = "/api/v1/auth/callback";
+const IDENTITIES: &str = "/api/v1/auth/identities";
+
+/// Runs a test on each database, with a real provider `mock` and one named `fake`.
+async fn on_each_database(test: impl AsyncFn(&TestServer)) {
+    let fake = FakeProvider::start().await;
+    for database in [Database::Sqlite, Database::Postgres] {
+        let server = TestServer::start_with(database, |settings| {
+            configure(settings, "mock", &RealProvider::get().issuer);
+            configure(settings, "fake", &fake.issuer);
+        })
+        .await;
+        test(&server).await;
+        server.stop().await;
+    }
+}
+
+async fn begin(client: &Client, provider: &str) -> Value {
+    client.get(&format!("/api/v1/auth/oidc/{provider}")).await.expect(200)
+}
+
+/// From the button to the page that the provider sends the browser to.
+async fn approve(client: &Client, claims: Value) -> Return {
+    let begun = begin(client, "fake").await;
+    let back = FakeProvider::approve(&text(&begun, "authorizationUrl"), &claims);
+    assert_eq!(back.state, begun["state"]);
+    back
+}
+
+async fn sign_in(client: &Client, claims: Value) -> Answer {
+    let back = approve(client, claims).await;
+    client.post(CALLBACK, back.body()).await
+}
+
+async fn link(client: &Client, claims: Value) -> Answer {
+    let begun = client.get("/api/v1/auth/oidc/fake?link=true").await.expect(200);
+    let back = FakeProvider::approve(&text(&begun, "authorizationUrl"), &claims);
+    client.post(CALLBACK, back.body()).await
+}
+
+fn verified(subject: &str, email: &str) -> Value {
+    json!({"sub": subject, "email": email, "email_verified": true, "name": "Ada Lovelace"})
+}
+
+/// A client with the tokens of an answer.
+fn with_tokens(server: &TestServer, tokens: &Value) -> Client {
+    let mut client = server.client();
+    client.sign(tokens);
+    client
+}
+
+async fn login(server: &TestServer, email: &str) -> Answer {
+    server.client().post("/api/v1/auth/login", json!({"email": email, "password": PASSWORD})).await
+}
+
+#[track_caller]
+fn refused(answer: Answer, status: u16, code: &str) {
+    assert_eq!(
+        (answer.status.as_u16(), answer.json["code"].as_str()),
+        (status, Some(code)),
+        "{}",
+        answer.text
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_provider_signs_somebody_up_and_in_again() {
+    on_each_database(async |server| {
+        let client = server.client();
+        let providers = client.get("/api/v1/auth/oidc").await.expect(200);
+        assert_eq!(providers["total"], 2);
+        assert_eq!(providers["items"][1], json!({"name": "mock", "displayName": "The mock provider"}));
+
+        let real = RealProvider::get();
+        let claims = json!({"email": "Ada@Example.com", "email_verified": true, "name": "Ada Lovelace", "locale": "es"});
+        let come = async || {
+            let begun = begin(&client, "mock").await;
+            real.approve(&text(&begun, "authorizationUrl"), "ada-at-mock", claims.clone()).await
+        };
+        let mut body = come().await.body();
+        body["provider"] = json!("mock");
+        let tokens = client.post(CALLBACK, body).await;
+        assert_eq!(tokens.header("cache-control"), "no-store");
+        let tokens = tokens.expect(200);
+        assert_eq!(tokens["token_type"], "bearer");
+        let user = &tokens["user"];
+        assert_eq!((user["email"].as_str(), &user["emailVerified"]), (Some("ada@example.com"), &json!(true)));
+        assert_eq!((user["fullName"].as_str(), user["language"].as_str()), (Some("Ada Lovelace"), Some("es")));
+
+        let ada = with_tokens(server, &tokens);
+        let profile = ada.get("/api/v1/profile").await.expect(200);
+        assert_eq!(profile["tenants"][0]["role"], "owner");
+        assert_eq!(profile["package"]["plan"], "free");
+        let links = ada.get(IDENTITIES).await.expect(200);
+        assert_eq!((&links["total"], &links["items"][0]["provider"]), (&json!(1), &json!("mock")));
+        assert!(links["items"][0].get("subject").is_none(), "{links}");
+
+        // By the path that SiteNinja documents, without the name of the provider.
+        let again = client.post("/api/auth/callback", come().await.body()).await.expect(200);
+        assert_eq!(again["user"]["id"], user["id"]);
+        let refresh = json!({"refresh_token": again["refresh_token"]});
+        client.post("/api/v1/auth/refresh", refresh).await.expect(200);
+
+        let tenant = text(&profile, "activeTenantId");
+        let audit = ada.get(&format!("/api/v1/tenants/{tenant}/audit?limit=100")).await.expect(200);
+        let mut kinds: Vec<_> =
+            audit["items"].as_array().unwrap().iter().map(|entry| text(entry, "type")).collect();
+        kinds.sort();
+        for kind in ["user.registered", "user.identity_linked", "user.email_verified", "session.started"] {
+            assert!(kinds.iter().any(|found| found == kind), "no {kind} in {kinds:?}");
+        }
+        assert_eq!(kinds.iter().filter(|kind| *kind == "user.identity_linked").count(), 1);
+        let sent = audit.to_string();
+        assert!(!sent.contains(tokens["access_token"].as_str().unwrap()) && !sent.contains("ada-at-mock"));
+    })
+    .await;
+}
+
+/// The real provider knows nothing of PKCE, but the nonce that it passes on shows that the code is of another attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_of_another_attempt_is_refused() {
+    on_each_database(async |server| {
+        let client = server.client();
+        let claims = json!({"email": "mallory@example.com", "email_verified": true});
+        let mine = begin(&client, "mock").await;
+        let theirs = begin(&client, "mock").await;
+        let back = RealProvider::get().approve(&text(&theirs, "authorizationUrl"), "mallory", claims).await;
+        let swapped = json!({"code": back.code, "state": mine["state"]});
+        refused(client.post(CALLBACK, swapped).await, 422, "sign_in_rejected");
+
+        let mine = approve(&client, verified("1", "ada@example.com")).await;
+        let theirs = approve(&client, verified("2", "mallory@example.com")).await;
+        let swapped = json!({"code": theirs.code, "state": mine.state});
+        refused(client.post(CALLBACK, swapped).await, 422, "sign_in_rejected");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verified_address_links_the_account_that_has_proven_it() {
+    on_each_database(async |server| {
+        let ada = server.customer("ada@example.com").await;
+        let own = ada.get("/api/v1/profile").await.expect(200);
+        let tokens = sign_in(&server.client(), verified("1", "ADA@example.com")).await.expect(200);
+        assert_eq!(tokens["user"]["id"], own["id"]);
+        ada.get("/api/v1/profile").await.expect(200);
+        login(server, "ada@example.com").await.expect(200);
+        // From now on the subject decides, whatever the address.
+        let tokens = sign_in(&server.client(), verified("1", "elsewhere@example.com")).await.expect(200);
+        assert_eq!(
+            (&tokens["user"]["id"], &tokens["user"]["email"]),
+            (&own["id"], &json!("ada@example.com"))
+        );
+    })
+    .await;
+}
+
+/// Somebody registers with the address of somebody else, and waits for them to sign in from elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_made_by_a_stranger_is_closed_and_not_taken_over() {
+    on_each_database(async |server| {
+        let stranger = server.unverified("ada@example.com").await;
+        let second = server.unverified("ada@example.com").await;
+        let strangers = stranger.get("/api/v1/profile").await.expect(200);
+        let refresh = login(server, "ada@example.com").await.expect(200)["refresh_token"].clone();
+
+        let tokens = sign_in(&server.client(), verified("1", "ada@example.com")).await.expect(200);
+        assert_ne!(tokens["user"]["id"], strangers["id"]);
+        assert_eq!(tokens["user"]["emailVerified"], true);
+        for client in [&stranger, &second] {
+            client.get("/api/v1/profile").await.expect(401);
+        }
+        refused(login(server, "ada@example.com").await, 401, "invalid_credentials");
+        let again = server.client().post("/api/v1/auth/refresh", json!({ "refresh_token": refresh })).await;
+        refused(again, 401, "invalid_refresh_token");
+        let ada = with_tokens(server, &tokens);
+        assert_eq!(ada.get("/api/v1/tenants").await.expect(200)["total"], 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unverified_address_links_nothing() {
+    on_each_database(async |server| {
+        let ada = server.customer("ada@example.com").await;
+        let own = ada.get("/api/v1/profile").await.expect(200);
+        for (subject, says) in [("1", json!(false)), ("2", Value::Null), ("3", json!("false"))] {
+            let claims = json!({"sub": subject, "email": "ada@example.com", "email_verified": says});
+            let tokens = sign_in(&server.client(), claims).await.expect(200);
+            assert_ne!(tokens["user"]["id"], own["id"]);
+            assert_eq!(tokens["user"]["emailVerified"], false);
+        }
+        ada.get("/api/v1/profile").await.expect(200);
+        for claims in [json!({"sub": "4"}), json!({"sub": "5", "email": "nonsense", "email_verified": true})]
+        {
+            refused(sign_in(&server.client(), claims).await, 422, "email_required");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_is_good_once_and_for_its_provider() {
+    on_each_database(async |server| {
+        let client = server.client();
+        let back = approve(&client, verified("1", "ada@example.com")).await;
+        let mut elsewhere = back.body();
+        elsewhere["provider"] = json!("mock");
+        refused(client.post(CALLBACK, elsewhere).await, 422, "invalid_state");
+        refused(
+            client.post(CALLBACK, json!({"code": back.code, "state": "made up"})).await,
+            422,
+            "invalid_state",
+        );
+        client.post(CALLBACK, back.body()).await.expect(200);
+        refused(client.post(CALLBACK, back.body()).await, 422, "invalid_state");
+        let empty = client.post(CALLBACK, json!({})).await;
+        assert_eq!(
+            (empty.status.as_u16(), empty.fields()),
+            (422, vec!["code".to_owned(), "state".to_owned()])
+        );
+        refused(client.get("/api/v1/auth/oidc/nobody").await, 404, "not_found");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_not_for_this_sign_in_is_refused_and_leaves_nothing_behind() {
+    on_each_database(async |server| {
+        let client = server.client();
+        for (name, value) in [
+            ("aud", json!("another client")),
+            ("iss", json!("https://evil.example")),
+            ("nonce", json!("another nonce")),
+            ("nonce", Value::Null),
+            ("exp", json!(1_700_000_000)),
+            ("azp", json!("another client")),
+        ] {
+            let mut claims = verified("1", "ada@example.com");
+            claims[name] = value;
+            let back = approve(&client, claims).await;
+            refused(client.post(CALLBACK, back.body()).await, 422, "sign_in_rejected");
+            refused(client.post(CALLBACK, back.body()).await, 422, "invalid_state");
+        }
+        let email = portico_identity::user::EmailAddress::parse("ada@example.com").unwrap();
+        assert!(server.app.reader().users().by_email(&email).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_callbacks_at_once_one_signs_in() {
+    on_each_database(async |server| {
+        let client = server.client();
+        let back = approve(&client, verified("1", "ada@example.com")).await;
+        let answers = at_once(6, |_| {
+            let (client, body) = (client.clone(), back.body());
+            async move { client.post(CALLBACK, body).await }
+        })
+        .await;
+        let mut codes: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, [200, 422, 422, 422, 422, 422]);
+
+        // Several attempts of one who is new: one account.
+        let mut bodies = Vec::new();
+        for _ in 0..4 {
+            bodies.push(approve(&client, verified("2", "grace@example.com")).await.body());
+        }
+        let answers = at_once(bodies.len(), |number| {
+            let (client, body) = (client.clone(), bodies[number].clone());
+            async move { client.post(CALLBACK, body).await }
+        })
+        .await;
+        let ids: Vec<_> =
+            answers.into_iter().map(|answer| answer.expect(200)["user"]["id"].clone()).collect();
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_down_can_be_tried_again() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let mut fake = FakeProvider::start().await;
+        let server = TestServer::start_with(database, |settings| {
+            configure(settings, "fake", &fake.issuer);
+            configure(settings, "gone", "http://127.0.0.1:9");
+        })
+        .await;
+        let client = server.client();
+        let gone = client.get("/api/v1/auth/oidc/gone").await;
+        assert!(!gone.header("retry-after").is_empty());
+        refused(gone, 503, "provider_unavailable");
+
+        let back = approve(&client, verified("1", "ada@example.com")).await;
+        fake.stop().await;
+        let down = client.post(CALLBACK, back.body()).await;
+        assert!(!down.header("retry-after").is_empty());
+        refused(down, 503, "provider_unavailable");
+        fake.resume().await;
+        client.post(CALLBACK, back.body()).await.expect(200);
+        refused(client.post(CALLBACK, back.body()).await, 422, "invalid_state");
+        server.stop().await;
+    }
+}
+
+/// The operator's own network is not called unless the operator says so, whatever an issuer's name leads to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_inside_the_network_is_not_called() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hosts = ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"];
+    let server = TestServer::start_with(Database::Sqlite, |settings| {
+        for (number, host) in hosts.iter().enumerate() {
+            configure(settings, &format!("p{number}"), &format!("http://{host}:{port}"));
+        }
+        settings.outbound.allow_networks.clear();
+    })
+    .await;
+    for number in 0..hosts.len() {
+        let answer = server.client().get(&format!("/api/v1/auth/oidc/p{number}")).await;
+        refused(answer, 503, "provider_unavailable");
+    }
+    let connected = tokio::time::timeout(std::time::Duration::from_millis(200), listener.accept()).await;
+    assert!(connected.is_err(), "somebody called");
+    server.stop().await;
+}
+
+/// Somebody sends another person's browser to the end of a sign-in that they began themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_did_not_begin_cannot_end_a_sign_in() {
+    on_each_database(async |server| {
+        let begun = server.client().get("/api/v1/auth/oidc/fake").await;
+        let cookie = begun.header("set-cookie").to_owned();
+        for word in ["portico-sign-in=", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"] {
+            assert!(cookie.contains(word), "no {word} in {cookie}");
+        }
+        let url = text(&begun.json, "authorizationUrl");
+        let back = FakeProvider::approve(&url, &verified("1", "ada@example.com"));
+        let cookie = cookie.split(';').next().unwrap();
+        let page = server.client().with("sec-fetch-site", "same-origin");
+        let older = server.client().with("origin", &server.app.public_url);
+        let wrong = format!("portico-sign-in={}", "x".repeat(43));
+        for client in [
+            page.clone(),
+            page.with("sec-fetch-site", "same-site"),
+            older.clone(),
+            page.with("cookie", &wrong),
+            older.with("cookie", &wrong),
+            server.client().with("cookie", &wrong),
+        ] {
+            refused(client.post(CALLBACK, back.body()).await, 422, "invalid_state");
+        }
+        let mine = page.with("cookie", cookie);
+        // A second window does not make the first one useless.
+        let second = mine.get("/api/v1/auth/oidc/fake").await;
+        assert!(second.header("set-cookie").starts_with(cookie), "{cookie}");
+        mine.post(CALLBACK, back.body()).await.expect(200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn suspended_and_deleted_accounts_stay_out() {
+    on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        sign_in(&server.client(), verified("1", "ada@example.com")).await.expect(200);
+        change_user(server, &ada.claims, |user| user.status = UserStatus::Suspended).await;
+        refused(sign_in(&server.client(), verified("1", "ada@example.com")).await, 403, "account_suspended");
+        refused(sign_in(&server.client(), verified("2", "ada@example.com")).await, 403, "account_suspended");
+        change_user(server, &ada.claims, |user| user.status = UserStatus::Deleted).await;
+        refused(
+            sign_in(&server.client(), verified("1", "ada@example.com")).await,
+            401,
+            "invalid_credentials",
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_made_and_taken_away_while_signed_in() {
+    on_each_database(async |server| {
+        let ada = server.customer("ada@example.com").await;
+        let own = ada.get("/api/v1/profile").await.expect(200);
+        refused(server.client().get("/api/v1/auth/oidc/fake?link=true").await, 401, "unauthenticated");
+        let tokens = link(&ada, verified("1", "lovelace@example.org")).await.expect(200);
+        assert_eq!(tokens["user"]["id"], own["id"]);
+        with_tokens(server, &tokens).get("/api/v1/profile").await.expect(200);
+        let sessions = ada.get("/api/v1/auth/sessions").await.expect(200);
+        assert_eq!(sessions["total"], 1, "linking is no second sign-in");
+        link(&ada, verified("1", "lovelace@example.org")).await.expect(200);
+        let tokens = sign_in(&server.client(), verified("1", "lovelace@example.org")).await.expect(200);
+        assert_eq!(tokens["user"]["id"], own["id"]);
+
+        let eve = server.customer("eve@example.com").await;
+        refused(link(&eve, verified("1", "lovelace@example.org")).await, 409, "identity_taken");
+        let links = ada.get(IDENTITIES).await.expect(200);
+        assert_eq!(links["total"], 1);
+        let path = format!("{IDENTITIES}/{}", text(&links["items"][0], "id"));
+        refused(eve.delete(&path).await, 404, "not_found");
+        refused(server.client().delete(&path).await, 401, "unauthenticated");
+        assert_eq!(ada.delete(&path).await.status.as_u16(), 204);
+        refused(ada.delete(&path).await, 404, "not_found");
+        let other = sign_in(&server.client(), verified("1", "lovelace@example.org")).await.expect(200);
+        assert_ne!(other["user"]["id"], own["id"], "it does not lead to Ada any more");
+        let audit = ada.get(&ada.t("/audit?type=user.identity_unlinked")).await.expect(200);
+        assert_eq!(audit["items"].as_array().unwrap().len(), 1, "{audit}");
+        assert_eq!(audit["items"][0]["after"]["provider"], "fake");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_is_asked_for_here_too() {
+    on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let app = App::of(&ada.client.post_empty("/api/v1/auth/totp").await.expect(200));
+        let code = json!({"code": app.code(server, 0)});
+        ada.client.post("/api/v1/auth/totp/confirm", code).await.expect(200);
+        let answer = sign_in(&server.client(), verified("1", "ada@example.com")).await;
+        let token = answer.json["mfaToken"].clone();
+        refused(answer, 403, "second_factor_required");
+        let code = json!({"mfaToken": token, "code": app.code(server, 1)});
+        let tokens = server.client().post("/api/v1/auth/mfa/verify", code).await.expect(200);
+        assert_eq!(tokens["user"]["email"], "ada@example.com");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_want_a_fresh_proof() {
+    on_each_database(async |server| {
+        let mut ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let path = format!("{IDENTITIES}/{}", linked(server, &ada).await);
+        make_stale(server, &ada).await;
+        let begun = ada.client.get("/api/v1/auth/oidc/fake?link=true").await;
+        refused(begun, 403, "reauthentication_required");
+        refused(ada.client.delete(&path).await, 403, "reauthentication_required");
+        ada.sign_in(server).await;
+        link(&ada.client, verified("1", "x@example.org")).await.expect(200);
+        assert_eq!(ada.client.delete(&path).await.status.as_u16(), 204);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_to_link_belongs_to_who_began_it() {
+    on_each_database(async |server| {
+        let (ada, eve) = (server.customer("ada@example.com").await, server.customer("eve@example.com").await);
+        let begun = ada.get("/api/v1/auth/oidc/fake?link=true").await.expect(200);
+        let back = FakeProvider::approve(&text(&begun, "authorizationUrl"), &verified("1", "x@example.org"));
+        refused(eve.post(CALLBACK, back.body()).await, 422, "invalid_state");
+        refused(server.client().post(CALLBACK, back.body()).await, 401, "unauthenticated");
+        ada.post(CALLBACK, back.body()).await.expect(200);
+        assert_eq!(eve.get(IDENTITIES).await.expect(200)["total"], 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_way_to_sign_in_stays_also_under_two_requests_at_once() {
+    on_each_database(async |server| {
+        let tokens = sign_in(&server.client(), verified("1", "ada@example.com")).await.expect(200);
+        let ada = with_tokens(server, &tokens);
+        link(&ada, verified("2", "ada@example.org")).await.expect(200);
+        let links = ada.get(IDENTITIES).await.expect(200);
+        let paths: Vec<_> = links["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|link| format!("{IDENTITIES}/{}", text(link, "id")))
+            .collect();
+        assert_eq!(paths.len(), 2);
+        let answers = at_once(2, |number| {
+            let (ada, path) = (ada.clone(), paths[number].clone());
+            async move { ada.delete(&path).await }
+        })
+        .await;
+        let mut codes: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, [204, 409], "{answers:?}");
+        assert!(answers.iter().any(|answer| answer.json["code"] == "last_sign_in_method"));
+    })
+    .await;
+}

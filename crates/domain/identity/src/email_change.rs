@@ -1,0 +1,185 @@
+//! Changing the address of an account: asked for by its owner, confirmed by whoever reads the new address, told to the
+//! old one.
+
+use portico_kernel::{Actor, Event, Id, SessionId, StoreError, Timestamp, UserId, Violations};
+use serde::Deserialize;
+use serde_json::json;
+use time::Duration;
+
+use crate::{
+    Accounts, IdentityError,
+    mail::{AccountMail, Recipient},
+    ports::TokenIssuer,
+    session::{EndReason, end_everywhere},
+    token::TokenPurpose,
+    user::{EmailAddress, User, UserStatus},
+    verification::valid_token,
+};
+
+/// How long the link in the new mailbox is good.
+pub const LIFETIME: Duration = Duration::hours(24);
+
+/// Id of a change of address. Only the token computed from it changes anything, so it is no secret.
+pub type EmailChangeId = Id<EmailChange>;
+
+/// A change of address that waits for the reader of the new one. An account has one at most: the newest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailChange {
+    /// UUIDv7.
+    pub id: EmailChangeId,
+    /// Whose.
+    pub user: UserId,
+    /// The session that asked for it: the one that goes on afterwards.
+    pub session: SessionId,
+    /// The new address.
+    pub email: EmailAddress,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// Not after.
+    pub expires_at: Timestamp,
+}
+
+/// Asks for a change of the own address.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"newEmail": "ada.king@example.com"})))]
+pub struct ChangeEmail {
+    /// The new address.
+    #[serde(alias = "new_email")]
+    #[cfg_attr(feature = "openapi", schema(required, format = "email", max_length = 254))]
+    pub new_email: String,
+}
+
+/// What the page behind the link in the new mailbox sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"token": "VGhlIHRva2VuIG9mIHRoZSBsaW5r"})))]
+pub struct ConfirmEmailChange {
+    /// The `token` of the link.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub token: String,
+}
+
+impl ChangeEmail {
+    /// The new address. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<EmailAddress, IdentityError> {
+        let mut violations = Violations::default();
+        let email = violations.take("newEmail", EmailAddress::parse(&self.new_email));
+        match (email, violations.into_result()) {
+            (Some(email), Ok(())) => Ok(email),
+            (_, errors) => Err(IdentityError::Invalid(errors.err().unwrap_or_default())),
+        }
+    }
+}
+
+impl ConfirmEmailChange {
+    /// The token. Errors: [`IdentityError::Invalid`] when it is missing.
+    pub fn validate(self) -> Result<String, IdentityError> {
+        valid_token(&self.token)
+    }
+}
+
+impl Accounts<'_> {
+    /// Asks for another address. Nothing changes until its reader confirms it, and nothing tells whether it is known.
+    /// Errors: [`IdentityError::ReauthenticationRequired`], [`IdentityError::Invalid`] for the current address.
+    pub async fn request_email_change(&mut self, email: EmailAddress) -> Result<(), IdentityError> {
+        let user = self.require_fresh().await?;
+        let (_, session) = self.scope.require_oneself()?;
+        let mut violations = Violations::default();
+        violations.check(email != user.email, "newEmail", "unchanged", "This is your address already.");
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        let now = self.env.now();
+        let change = EmailChange {
+            id: self.env.new_id(),
+            user: user.id,
+            session,
+            email,
+            created_at: now,
+            expires_at: now + LIFETIME,
+        };
+        self.repositories.email_changes().put(&change).await?;
+        let event = Event::new(self.env, self.scope, "user.email_change_requested", user.id.uuid())
+            .before(&json!({"email": user.email}))
+            .after(&json!({"email": change.email, "changeId": change.id}));
+        self.append_about(user.id, event).await
+    }
+
+    /// Decides what to send to the new address. For the background job: the request that causes it must not depend on
+    /// what is known of the address. Somebody else who has proven the address hears that it was tried.
+    ///
+    /// The token is computed, so a job that runs twice sends the same link.
+    pub async fn issue_email_change(
+        &mut self,
+        id: EmailChangeId,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<Option<(Recipient, AccountMail)>, IdentityError> {
+        let change = self.repositories.email_changes().find(id).await?;
+        let Some(change) = change.filter(|change| change.expires_at > self.env.now()) else {
+            return Ok(None);
+        };
+        let user = self.repositories.users().find(change.user).await?;
+        let Some(user) = user.filter(|user| user.status == UserStatus::Active) else { return Ok(None) };
+        let claims = self.repositories.users().by_email(&change.email).await?;
+        let owner = claims.into_iter().map(|claim| claim.user).find(|user| user.email_verified);
+        if let Some(owner) = owner {
+            let is_in_use = owner.status == UserStatus::Active;
+            return Ok(is_in_use.then(|| (Recipient::of(&owner), AccountMail::AlreadyRegistered)));
+        }
+        let token = issuer.email_change_token(id);
+        let recipient = Recipient { email: change.email, ..Recipient::of(&user) };
+        Ok(Some((recipient, AccountMail::EmailChange { token })))
+    }
+
+    /// Uses the link in the new mailbox up: the address is the account's, and proven. Ends every session but the one that
+    /// asked for it, and takes links to the old address out of use. Errors: [`IdentityError::InvalidToken`], also when
+    /// another account has proven the address in the meantime.
+    ///
+    /// The link proves that somebody reads the mail of the address, not that the account is theirs. So where other
+    /// accounts claim the address too, it is good only together with a session of the account.
+    pub async fn confirm_email_change(
+        &mut self,
+        token: &str,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<User, IdentityError> {
+        let now = self.env.now();
+        let id = issuer.read_email_change_token(token).ok_or(IdentityError::InvalidToken)?;
+        let change = self.repositories.email_changes().take(id, now).await?;
+        let change = change.ok_or(IdentityError::InvalidToken)?;
+        let before = self.repositories.users().find(change.user).await?;
+        let before =
+            before.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
+        let claims = self.repositories.users().by_email(&change.email).await?;
+        let contested = claims.iter().any(|claim| claim.user.id != before.id);
+        if contested && !self.is_signed_in_as(before.id) {
+            return Err(IdentityError::InvalidToken);
+        }
+
+        let mut user = User { email: change.email, email_verified: true, updated_at: now, ..before.clone() };
+        self.repositories.users().update(&user).await.map_err(|error| match error {
+            StoreError::Conflict(_) => IdentityError::InvalidToken,
+            error => error.into(),
+        })?;
+        user.version += 1;
+        for purpose in [TokenPurpose::PasswordReset, TokenPurpose::EmailVerification] {
+            self.repositories.one_time_tokens().revoke(user.id, purpose).await?;
+        }
+        let (scope, env, but) = (self.scope, self.env, Some(change.session));
+        end_everywhere(self.repositories, scope, env, user.id, but, EndReason::EmailChanged).await?;
+        let event = Event::new(self.env, self.scope, "user.email_changed", user.id.uuid())
+            .by_user(user.id)
+            .before(&before)
+            .after(&user);
+        self.append_about(user.id, event).await?;
+        Ok(user)
+    }
+
+    fn is_signed_in_as(&self, user: UserId) -> bool {
+        matches!(self.scope.actor(), Actor::User { id, impersonator: None, .. } if *id == user)
+    }
+}
+
+#[cfg(test)]
+#[path = "email_change_tests.rs"]
+mod tests;

@@ -1,0 +1,261 @@
+//! Erasing a person on request: who they were is gone, what they did stays.
+//!
+//! The account and everything around it is emptied at once. The event log, which may be long, is gone through afterwards in
+//! the background: entries stay where they are, and what they say about the person is replaced by a word.
+
+use std::collections::BTreeSet;
+
+use portico_kernel::{Actor, Denied, Event, EventId, Permission, PlatformRole, UserId, event::ActorKind};
+use serde_json::Value;
+
+use crate::{
+    Accounts, IdentityError,
+    session::EndReason,
+    user::{EmailAddress, User, UserStatus},
+};
+
+/// What stands where something about a person was.
+pub const ERASED: &str = "[erased]";
+
+/// Name of an account that was erased.
+pub const ERASED_NAME: &str = "Erased person";
+
+/// Events looked at in one transaction.
+pub const BATCH: u32 = 200;
+
+/// Fields that say something about a person in an event about an account or a session.
+const PERSONAL_FIELDS: [&str; 14] = [
+    "email",
+    "fullName",
+    "name",
+    "phone",
+    "mobile",
+    "company",
+    "address",
+    "notes",
+    "avatarUrl",
+    "userAgent",
+    "language",
+    "lastLoginAt",
+    "subject",
+    "label",
+];
+
+/// What is known of a person, to find it where it is not expected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// Addresses that the person has proven to be theirs.
+    proven: BTreeSet<String>,
+    /// Other addresses that the account named.
+    claimed: BTreeSet<String>,
+    /// Texts that tell who somebody is wherever they stand, in lower case.
+    telling: BTreeSet<String>,
+    /// Texts that do so only when they stand alone, in lower case.
+    alone: BTreeSet<String>,
+}
+
+impl Traits {
+    /// Learns from what an event says about the account.
+    pub fn learn(&mut self, account: &Value) {
+        let text = |field: &str| account.get(field).and_then(Value::as_str).filter(|text| *text != ERASED);
+        if let Some(email) = text("email") {
+            let proven = account.get("emailVerified") == Some(&Value::Bool(true));
+            let addresses = if proven { &mut self.proven } else { &mut self.claimed };
+            addresses.insert(email.to_lowercase());
+            self.telling.insert(email.to_lowercase());
+        }
+        if let Some(name) = text("fullName") {
+            let name = name.trim().to_lowercase();
+            // As a subdomain has it.
+            let slug: Vec<&str> =
+                name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+            for form in [name.clone(), slug.join("-")] {
+                // `Al` is in too many words.
+                let texts = if form.chars().count() >= 5 { &mut self.telling } else { &mut self.alone };
+                texts.insert(form);
+            }
+        }
+        for field in ["phone", "mobile", "address", "notes", "company", "avatarUrl"] {
+            if let Some(text) = text(field).map(str::trim).filter(|text| !text.is_empty()) {
+                let texts = if matches!(field, "phone" | "mobile" | "avatarUrl") {
+                    &mut self.telling
+                } else {
+                    &mut self.alone
+                };
+                texts.insert(text.to_lowercase());
+            }
+        }
+    }
+
+    /// Addresses that the person has proven to be theirs.
+    pub fn proven(&self) -> Vec<EmailAddress> {
+        self.proven.iter().cloned().map(EmailAddress::trusted).collect()
+    }
+
+    /// Addresses that the account named without proving them.
+    pub fn claimed(&self) -> Vec<EmailAddress> {
+        self.claimed.difference(&self.proven).cloned().map(EmailAddress::trusted).collect()
+    }
+
+    fn tells(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        self.alone.contains(text.trim()) || self.telling.iter().any(|part| text.contains(part.as_str()))
+    }
+
+    /// Replaces what tells of the person: texts with something known of them, and where `fields` is set all fields that
+    /// are about a person.
+    fn redact(&self, value: &mut Value, fields: bool) {
+        match value {
+            Value::String(text) if self.tells(text) => *text = ERASED.to_owned(),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact(item, fields)),
+            Value::Object(members) => {
+                for (name, member) in members {
+                    if fields && PERSONAL_FIELDS.contains(&name.as_str()) && !member.is_null() {
+                        *member = Value::String(ERASED.to_owned());
+                    } else {
+                        self.redact(member, fields);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The event without what it says about the person; `None` when it says nothing.
+    pub fn redacted(&self, user: UserId, event: &Event) -> Option<Event> {
+        let id = Some(user.uuid());
+        let about = is_about(user, event);
+        let themselves = match event.impersonator_id {
+            Some(_) => event.impersonator_id == id,
+            // Who fails to sign in to an account is nobody yet, but likely its owner.
+            None => event.actor_id == id || about && event.actor_kind == ActorKind::Anonymous,
+        };
+        let mut redacted = event.clone();
+        let fields = about || themselves && event.resource.kind == "session";
+        for part in [&mut redacted.before, &mut redacted.after].into_iter().flatten() {
+            self.redact(part, fields);
+        }
+        if themselves {
+            for part in [&mut redacted.address, &mut redacted.user_agent].into_iter().flatten() {
+                *part = ERASED.to_owned();
+            }
+        }
+        (redacted != *event).then_some(redacted)
+    }
+}
+
+/// Whether an event is about the account itself.
+fn is_about(user: UserId, event: &Event) -> bool {
+    event.resource.kind == "user" && event.resource.id == user.uuid()
+}
+
+impl EmailAddress {
+    /// Stands where the address of an erased account was. Nobody can have it (RFC 2606 section 2).
+    pub fn of_erased(user: UserId) -> Self {
+        Self::trusted(format!("{user}@erased.invalid"))
+    }
+}
+
+impl User {
+    /// Whether nothing is known any more of who it was.
+    pub fn is_erased(&self) -> bool {
+        self.status == UserStatus::Deleted && self.email == EmailAddress::of_erased(self.id)
+    }
+}
+
+impl Accounts<'_> {
+    /// Erases an account: the caller's own, freshly proven, or any by those who look after accounts. Deletes it, too, if
+    /// that has not happened; what becomes of its tenants is for tenancy to say, before this. The event log is
+    /// [`Accounts::redact_traces`]'s to empty, in the background. Answers `None` when it is erased already. Errors as in
+    /// [`Accounts::delete`].
+    pub async fn erase(&mut self, id: UserId) -> Result<Option<User>, IdentityError> {
+        let before = self.about_to_end(id).await?;
+        if before.is_erased() {
+            return Ok(None);
+        }
+        self.end_sessions(id, EndReason::AccountDeleted).await?;
+        // What the account was is there until the log is gone through, which is how that finds the newest of it.
+        let event = Event::new(self.env, self.scope, "user.erased", id.uuid()).before(&before);
+        self.append_about(id, event).await?;
+        let mut user = User {
+            email: EmailAddress::of_erased(id),
+            email_verified: false,
+            full_name: ERASED_NAME.to_owned(),
+            phone: None,
+            mobile: None,
+            company: None,
+            language: "en".to_owned(),
+            address: None,
+            notes: None,
+            avatar_url: None,
+            role: PlatformRole::Customer,
+            status: UserStatus::Deleted,
+            updated_at: self.env.now(),
+            ..before
+        };
+        self.repositories.users().update(&user).await?;
+        user.version += 1;
+        self.repositories.users().set_password(id, None).await?;
+        self.repositories.known_devices().forget_user(id).await?;
+        self.repositories.personal_data().erase(id).await?;
+        Ok(Some(user))
+    }
+
+    /// What the event log knows of a person. For the background job; asks again after each attempt that failed, which is
+    /// why events about the account itself are redacted last.
+    pub async fn traits(&mut self, id: UserId) -> Result<Traits, IdentityError> {
+        self.in_background()?;
+        let mut traits = Traits::default();
+        let mut after = None;
+        loop {
+            let events = self.repositories.personal_data().traces(id, &[], after, BATCH).await?;
+            let Some(last) = events.last() else { return Ok(traits) };
+            after = Some(last.id);
+            for event in events.iter().filter(|event| is_about(id, event)) {
+                [&event.before, &event.after].into_iter().flatten().for_each(|part| traits.learn(part));
+            }
+        }
+    }
+
+    /// Redacts the next events after `after`: those about the account when `about`, or all others. Answers where to go on;
+    /// `None` at the end.
+    pub async fn redact_traces(
+        &mut self,
+        id: UserId,
+        traits: &Traits,
+        about: bool,
+        after: Option<EventId>,
+    ) -> Result<Option<EventId>, IdentityError> {
+        self.in_background()?;
+        let addresses = traits.proven();
+        let events = self.repositories.personal_data().traces(id, &addresses, after, BATCH).await?;
+        for event in events.iter().filter(|event| is_about(id, event) == about) {
+            if let Some(redacted) = traits.redacted(id, event) {
+                self.repositories.personal_data().redact(&redacted).await?;
+            }
+        }
+        Ok(events.last().map(|event| event.id))
+    }
+
+    /// Forgets the addresses where they stand outside of the log.
+    pub async fn forget_addresses(&mut self, traits: &Traits) -> Result<(), IdentityError> {
+        self.in_background()?;
+        for (addresses, proven) in [(traits.proven(), true), (traits.claimed(), false)] {
+            for address in addresses {
+                self.repositories.personal_data().forget_address(&address, proven).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn in_background(&self) -> Result<(), IdentityError> {
+        match self.scope.actor() {
+            Actor::System => Ok(()),
+            _ => Err(Denied::Forbidden(Permission::PlatformUsers).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "erasure_tests.rs"]
+mod tests;

@@ -1,0 +1,185 @@
+//! Signing in with an account elsewhere (OpenID Connect), and the links between such accounts and ours.
+//!
+//! Somebody is known by the issuer and its subject, never by an address: addresses change hands. An address decides once,
+//! when a link is made, and only where the provider says that it is verified. See ADR 16.
+
+use portico_kernel::{Env, Event, ExternalIdentityId, Scope, Timestamp, UserId, Violations};
+use serde::{Deserialize, Serialize};
+use time::Duration;
+
+use crate::{
+    Accounts, IdentityError,
+    ports::IdentityRepositories,
+    user::{EmailAddress, User},
+};
+
+mod attempt;
+mod links;
+mod recognition;
+
+pub use attempt::{Begun, Browser};
+pub use recognition::Recognised;
+
+/// How long somebody may take at the provider.
+pub const ATTEMPT_LIFETIME: Duration = Duration::minutes(10);
+
+/// What a provider says of somebody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExternalProfile {
+    /// Who says it.
+    pub issuer: String,
+    /// Whom it says it about; unique and never given again within the issuer.
+    pub subject: String,
+    /// Address.
+    pub email: Option<String>,
+    /// Whether the provider says that it has proven the address.
+    pub email_verified: bool,
+    /// Name as a whole.
+    pub name: Option<String>,
+    /// Preferred language, BCP 47.
+    pub locale: Option<String>,
+}
+
+impl ExternalProfile {
+    /// The address, where there is one that we can write to.
+    fn address(&self) -> Option<EmailAddress> {
+        EmailAddress::parse(self.email.as_deref()?).ok()
+    }
+}
+
+/// An account at a provider that signs in to an account here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ExternalIdentity {
+    /// UUIDv7.
+    pub id: ExternalIdentityId,
+    /// Whose it is here.
+    #[serde(skip)]
+    pub user: UserId,
+    /// Name of the provider in the settings when it was linked.
+    #[cfg_attr(feature = "openapi", schema(example = "google"))]
+    pub provider: String,
+    /// Who vouches.
+    #[cfg_attr(feature = "openapi", schema(example = "https://accounts.google.com"))]
+    pub issuer: String,
+    /// Who it is there.
+    #[serde(skip)]
+    pub subject: String,
+    /// Address that the provider told at the last sign-in.
+    #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
+    pub email: Option<String>,
+    /// When it was linked.
+    pub linked_at: Timestamp,
+    /// Last sign-in with it.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A sign-in that has begun. Holds no secret: what the provider needs to see follows from `state` and the server's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInAttempt {
+    /// SHA-256 of the state.
+    pub state: [u8; 32],
+    /// At which provider.
+    pub provider: String,
+    /// SHA-256 of the secret in the cookie of the browser that began.
+    pub browser: [u8; 32],
+    /// The signed-in account to link to; `None` for signing in.
+    pub user: Option<UserId>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Not after.
+    pub expires_at: Timestamp,
+}
+
+/// What the page sends that the provider sent the browser to.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({
+    "provider": "google", "code": "4/0AX4XfWh…", "state": "uTtLz2Q3…"
+})))]
+pub struct Callback {
+    /// Name of the provider. May be left out: the state says which one it is.
+    pub provider: Option<String>,
+    /// `code` of the address that the provider sent the browser to.
+    #[cfg_attr(feature = "openapi", schema(required, max_length = 4096))]
+    pub code: String,
+    /// `state` of that address.
+    #[cfg_attr(feature = "openapi", schema(required, max_length = 200))]
+    pub state: String,
+}
+
+impl Callback {
+    /// Checks the form only. Errors: [`IdentityError::Invalid`] with all broken rules.
+    pub fn validate(self) -> Result<Self, IdentityError> {
+        let mut violations = Violations::default();
+        violations.optional_text("provider", self.provider.as_deref(), 32);
+        violations.text("code", &self.code, 1, 4096);
+        violations.text("state", &self.state, 1, 200);
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(self)
+    }
+}
+
+/// The use cases of accounts elsewhere, over one unit of work. No method speaks to a provider.
+pub struct ExternalIdentities<'a> {
+    repositories: &'a mut dyn IdentityRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> ExternalIdentities<'a> {
+    /// Over an open unit of work, or a reader for what only reads.
+    pub fn new(repositories: &'a mut dyn IdentityRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Links an account elsewhere to a user, with the event.
+    async fn insert(
+        &mut self,
+        user: UserId,
+        provider: &str,
+        profile: &ExternalProfile,
+        used: bool,
+    ) -> Result<(), IdentityError> {
+        let now = self.env.now();
+        let identity = ExternalIdentity {
+            id: self.env.new_id(),
+            user,
+            provider: provider.to_owned(),
+            issuer: profile.issuer.clone(),
+            subject: profile.subject.clone(),
+            email: profile.email.clone(),
+            linked_at: now,
+            last_used_at: used.then_some(now),
+        };
+        self.repositories.external_identities().insert(&identity).await?;
+        let event = Event::new(self.env, self.scope, "user.identity_linked", user.uuid())
+            .by_user(user)
+            .after(&identity);
+        self.append_about(user, event).await
+    }
+
+    /// Takes the address of an account that is linked as proven, if the provider calls the very address verified and
+    /// nobody else has proven it.
+    async fn take_proof(&mut self, user: User, profile: &ExternalProfile) -> Result<User, IdentityError> {
+        let proves = profile.email_verified && profile.address().as_ref() == Some(&user.email);
+        if user.email_verified || !proves {
+            return Ok(user);
+        }
+        let accounts = self.repositories.users().by_email(&user.email).await?;
+        if accounts.iter().any(|account| account.user.email_verified) {
+            return Ok(user);
+        }
+        Accounts::new(self.repositories, self.scope, self.env).mark_verified(user).await
+    }
+
+    /// Appends an event about a user to the audit trail where it belongs.
+    async fn append_about(&mut self, user: UserId, event: Event) -> Result<(), IdentityError> {
+        Accounts::new(self.repositories, self.scope, self.env).append_about(user, event).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

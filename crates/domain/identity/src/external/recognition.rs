@@ -1,0 +1,161 @@
+//! Whose account it is that somebody with an account elsewhere signs in to.
+
+use portico_kernel::{Event, RequestInfo, Scope, StoreError, UserId};
+
+use super::{ExternalIdentities, ExternalProfile};
+use crate::{
+    Accounts, IdentityError,
+    profile::LANGUAGES,
+    session::{EndReason, note_ended},
+    token::TokenPurpose,
+    user::{EmailAddress, User, UserStatus},
+};
+
+/// So many accounts that claim an address without proof lose their password when somebody proves it.
+const CLAIMANTS: u32 = 100;
+
+/// Longest name of an account.
+const LONGEST_NAME: usize = 200;
+
+/// What somebody with an account elsewhere is here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recognised {
+    /// They have this account; its row is locked.
+    Known(User),
+    /// They have none yet, but this one was made for them, without a tenant so far. [`ExternalIdentities::enroll`] has to
+    /// follow once it has one.
+    New(User),
+}
+
+impl ExternalIdentities<'_> {
+    /// Finds the account of somebody whom the provider vouches for: the one that is linked; else the one that has proven
+    /// the address, which is linked now; else a new one. Only an address that the provider calls verified links anything.
+    ///
+    /// An account that merely names the address is never taken over: a stranger may have made it, and left behind more
+    /// ways in than a password. Somebody who proves the address gets an account of their own, and those that named it lose
+    /// password and sessions.
+    ///
+    /// Errors: [`IdentityError::EmailRequired`] when a new account would have no address; `Conflict` from the store when
+    /// somebody else did the same at the same moment: then look again in a new unit of work.
+    pub async fn recognise(
+        &mut self,
+        provider: &str,
+        profile: &ExternalProfile,
+    ) -> Result<Recognised, IdentityError> {
+        let known = self.repositories.external_identities().find(&profile.issuer, &profile.subject).await?;
+        if let Some(known) = known {
+            let user = self.locked(known.user).await?;
+            // It may have been taken away until the row was locked.
+            let still =
+                self.repositories.external_identities().find(&profile.issuer, &profile.subject).await?;
+            if still.is_none_or(|still| still.user != user.id) {
+                return Err(StoreError::Stale.into());
+            }
+            self.repositories
+                .external_identities()
+                .touch(known.id, profile.email.as_deref(), self.env.now())
+                .await?;
+            return Ok(Recognised::Known(self.take_proof(user, profile).await?));
+        }
+        let email = profile.address().ok_or(IdentityError::EmailRequired)?;
+        if profile.email_verified {
+            let accounts = self.repositories.users().by_email(&email).await?;
+            if let Some(owner) = accounts.into_iter().find(|account| account.user.email_verified) {
+                let user = self.locked(owner.user.id).await?;
+                if !user.email_verified || user.email != email {
+                    return Err(StoreError::Stale.into());
+                }
+                // A suspended account is refused by the session, and nothing of this is committed.
+                self.insert(user.id, provider, profile, true).await?;
+                return Ok(Recognised::Known(user));
+            }
+        }
+        let user = self.new_account(email, profile);
+        self.repositories.users().insert(&user, None).await?;
+        Ok(Recognised::New(user))
+    }
+
+    /// Completes a new account that has its tenant: links it, and gives it its address where the provider calls that
+    /// verified. Answers the account as it is now. Errors: as [`ExternalIdentities::recognise`].
+    pub async fn enroll(
+        &mut self,
+        user: User,
+        provider: &str,
+        profile: &ExternalProfile,
+    ) -> Result<User, IdentityError> {
+        self.insert(user.id, provider, profile, true).await?;
+        let user = match profile.email_verified {
+            true => {
+                let user = Accounts::new(self.repositories, self.scope, self.env).mark_verified(user).await?;
+                self.disown_claimants(&user).await?;
+                user
+            }
+            false => user,
+        };
+        self.repositories.users().touch_login(user.id, self.env.now()).await?;
+        Ok(user)
+    }
+
+    /// The account, with its row locked, as [`crate::Sessions::after_first_factor`] wants it.
+    async fn locked(&mut self, id: UserId) -> Result<User, IdentityError> {
+        self.repositories.users().touch_login(id, self.env.now()).await?;
+        self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
+    }
+
+    fn new_account(&self, email: EmailAddress, profile: &ExternalProfile) -> User {
+        let now = self.env.now();
+        let locale = profile.locale.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let language =
+            LANGUAGES.into_iter().find(|language| locale.split(['-', '_']).next() == Some(language));
+        User {
+            id: self.env.new_id(),
+            full_name: name(profile, &email),
+            email,
+            email_verified: false,
+            phone: None,
+            mobile: None,
+            company: None,
+            language: language.unwrap_or(LANGUAGES[0]).to_owned(),
+            address: None,
+            notes: None,
+            avatar_url: None,
+            role: Default::default(),
+            status: UserStatus::Active,
+            last_login_at: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        }
+    }
+
+    /// Takes password, sessions and links of mails away from every account that names the address of `owner` without proof.
+    async fn disown_claimants(&mut self, owner: &User) -> Result<(), IdentityError> {
+        // It is no act of the owner's: those who read the audit trail of a claimant learn nothing about them.
+        let request = RequestInfo { id: self.scope.request.id.clone(), ..RequestInfo::default() };
+        let scope = Scope::system(None, request);
+        let claimants = self.repositories.users().claimants(&owner.email, CLAIMANTS).await?;
+        for id in claimants.into_iter().filter(|id| *id != owner.id) {
+            self.repositories.users().set_password(id, None).await?;
+            self.repositories.known_devices().forget_user(id).await?;
+            for purpose in [TokenPurpose::EmailVerification, TokenPurpose::PasswordReset] {
+                self.repositories.one_time_tokens().revoke(id, purpose).await?;
+            }
+            let ended = self.repositories.sessions().end_all(id, None, self.env.now()).await?;
+            note_ended(self.repositories, &scope, self.env, id, &ended, EndReason::AddressContested).await?;
+            let event = Event::new(self.env, &scope, "user.password_revoked", id.uuid());
+            self.append_about(id, event).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The name that the provider tells, as far as ours allow it; else what stands before the @.
+fn name(profile: &ExternalProfile, email: &EmailAddress) -> String {
+    let told: String =
+        profile.name.iter().flat_map(|name| name.chars()).filter(|c| !c.is_control()).collect();
+    let told: String = told.trim().chars().take(LONGEST_NAME).collect();
+    match told.trim() {
+        "" => email.as_str().split('@').next().unwrap_or_default().to_owned(),
+        told => told.to_owned(),
+    }
+}

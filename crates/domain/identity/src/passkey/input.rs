@@ -1,0 +1,134 @@
+//! What people send about passkeys.
+
+use portico_kernel::Violations;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::IdentityError;
+
+/// Adds a passkey.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"name": "Laptop", "credential": {"id": "dGhl…", "rawId": "dGhl…", "type": "public-key", "response": {"clientDataJSON": "eyJ0…", "attestationObject": "o2Nm…"}}})))]
+pub struct AddPasskey {
+    /// What to call it.
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 100))]
+    pub name: String,
+    /// What `navigator.credentials.create` gave, as JSON (`toJSON()`).
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
+    pub credential: Value,
+}
+
+/// Renames a passkey.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"name": "Old laptop"})))]
+pub struct RenamePasskey {
+    /// What to call it.
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 100))]
+    pub name: String,
+}
+
+/// Signs in with a passkey.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"challengeToken": "AZOt…", "credential": {"id": "dGhl…", "rawId": "dGhl…", "type": "public-key", "response": {"clientDataJSON": "eyJ0…", "authenticatorData": "SZYN…", "signature": "MEUC…", "userHandle": "AZOt…"}}})))]
+pub struct PasskeySignIn {
+    /// The `challengeToken` that came with the options.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub challenge_token: String,
+    /// What `navigator.credentials.get` gave, as JSON (`toJSON()`).
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
+    pub credential: Value,
+}
+
+/// Asks for the options of the second step of a sign-in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"mfaToken": "AZOt…"})))]
+pub struct MfaToken {
+    /// The `mfaToken` of the first step's answer.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub mfa_token: String,
+}
+
+/// The second step of a sign-in, with a passkey.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"mfaToken": "AZOt…", "credential": {"id": "dGhl…", "rawId": "dGhl…", "type": "public-key", "response": {"clientDataJSON": "eyJ0…", "authenticatorData": "SZYN…", "signature": "MEUC…", "userHandle": "AZOt…"}}})))]
+pub struct VerifyPasskey {
+    /// The `mfaToken` of the first step's answer.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub mfa_token: String,
+    /// What `navigator.credentials.get` gave, as JSON (`toJSON()`).
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
+    pub credential: Value,
+}
+
+fn check_name(violations: &mut Violations, name: &str) {
+    violations.text("name", name, 1, 100);
+    let one_line = !name.trim().contains(['\n', '\r', '\t']);
+    violations.check(one_line, "name", "invalid_characters", "Line breaks and tabs are not allowed.");
+}
+
+fn check_credential(violations: &mut Violations, credential: &Value) {
+    violations.check(!credential.is_null(), "credential", "required", "This field is required.");
+}
+
+impl AddPasskey {
+    /// Checks the form only. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<Self, IdentityError> {
+        let mut violations = Violations::default();
+        check_name(&mut violations, &self.name);
+        check_credential(&mut violations, &self.credential);
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(Self { name: self.name.trim().to_owned(), ..self })
+    }
+}
+
+impl RenamePasskey {
+    /// The name. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<String, IdentityError> {
+        let mut violations = Violations::default();
+        check_name(&mut violations, &self.name);
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(self.name.trim().to_owned())
+    }
+}
+
+impl PasskeySignIn {
+    /// Checks the form only. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<Self, IdentityError> {
+        let mut violations = Violations::default();
+        violations.text("challengeToken", &self.challenge_token, 1, 200);
+        check_credential(&mut violations, &self.credential);
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(self)
+    }
+}
+
+impl MfaToken {
+    /// The token. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<String, IdentityError> {
+        let mut violations = Violations::default();
+        violations.text("mfaToken", &self.mfa_token, 1, 200);
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(self.mfa_token)
+    }
+}
+
+impl VerifyPasskey {
+    /// Checks the form only. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<Self, IdentityError> {
+        let mut violations = Violations::default();
+        violations.text("mfaToken", &self.mfa_token, 1, 200);
+        check_credential(&mut violations, &self.credential);
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(self)
+    }
+}

@@ -1,0 +1,20 @@
+//! What changing an address needs from the store.
+
+use async_trait::async_trait;
+use portico_kernel::{StoreError, Timestamp};
+
+use crate::email_change::{EmailChange, EmailChangeId};
+
+/// Changes of address that wait for the reader of the new one.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait EmailChangeRepository: Send {
+    /// Stores a change. MUST take the place of an earlier one of the same user, also under concurrency.
+    async fn put(&mut self, change: &EmailChange) -> Result<(), StoreError>;
+
+    /// The change, unless it was taken or replaced; expired ones included.
+    async fn find(&mut self, id: EmailChangeId) -> Result<Option<EmailChange>, StoreError>;
+
+    /// Takes a change away. MUST answer it once at most, also under concurrency, and never after it has expired.
+    async fn take(&mut self, id: EmailChangeId, now: Timestamp) -> Result<Option<EmailChange>, StoreError>;
+}

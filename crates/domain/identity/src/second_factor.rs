@@ -1,0 +1,334 @@
+//! Second factors: what is asked for after the first one was right, and what somebody has of them.
+//!
+//! A sign-in that waits for its second factor is a row, and its token is a MAC over the row's id (like refresh tokens, ADR 3):
+//! what is stored is worth nothing to whoever reads it.
+
+use portico_kernel::{Event, Id, Permission, Resource, Timestamp, UserId, Violations};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use time::Duration;
+
+use crate::{
+    Accounts, IdentityError, Sessions,
+    passkey::PasskeyView,
+    ports::{FactorSecrets, IdentityRepositories},
+    recovery_code::{digest, typed_recovery_code},
+    session::{SignedIn, audit_tenant},
+    totp::typed_code,
+    user::{User, UserStatus},
+};
+
+/// Names a sign-in that waits for its second factor.
+pub type PendingSignInId = Id<PendingSignIn>;
+
+/// How long a sign-in waits.
+pub const PENDING: Duration = Duration::minutes(5);
+
+/// Tries for one sign-in.
+pub const TRIES: i32 = 5;
+
+/// Tries for all sign-ins of one account within [`TRIES_WINDOW`]: whoever knows the password can begin any number of sign-ins,
+/// and must not get any number of guesses at six digits. It locks nobody out who has not given the password away, and not
+/// even those out who have a passkey that needs no password.
+pub const TRIES_OF_ACCOUNT: u64 = 50;
+
+/// See [`TRIES_OF_ACCOUNT`].
+pub const TRIES_WINDOW: Duration = Duration::hours(1);
+
+/// Seconds after which somebody who has run into [`TRIES_OF_ACCOUNT`] is told to come back.
+const TRIES_PAUSE: u64 = 600;
+
+/// A sign-in whose first factor was right. It ends with the password that it was made with: setting one deletes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingSignIn {
+    /// UUIDv7.
+    pub id: PendingSignInId,
+    /// Who.
+    pub user: UserId,
+    /// Tries so far.
+    pub tries: i32,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Not after.
+    pub expires_at: Timestamp,
+}
+
+/// A way to prove the second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum FactorMethod {
+    /// A code of an authenticator app.
+    Totp,
+    /// A recovery code.
+    RecoveryCode,
+    /// A passkey.
+    Passkey,
+}
+
+/// The second factor that a sign-in waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondFactorNeeded {
+    /// The sign-in.
+    pub pending: PendingSignInId,
+    /// How it can go on.
+    pub methods: Vec<FactorMethod>,
+}
+
+impl SecondFactorNeeded {
+    /// What the client is told.
+    pub fn into_error(self, secrets: &dyn FactorSecrets) -> IdentityError {
+        let token: SecretString = secrets.pending_token(self.pending).into();
+        IdentityError::SecondFactorRequired { token, methods: self.methods }
+    }
+}
+
+/// What became of a second factor, or of a passkey alone. Both have to be committed.
+#[derive(Debug)]
+pub enum FactorOutcome {
+    /// Signed in.
+    Complete(Box<SignedIn>),
+    /// Wrong. The try is counted and noted; the caller gets this error.
+    Refused(IdentityError),
+}
+
+/// The second factors of an account, as their owner sees them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SecondFactorsView {
+    /// The authenticator app.
+    pub totp: Option<TotpView>,
+    /// Passkeys, oldest first.
+    pub passkeys: Vec<PasskeyView>,
+    /// How many recovery codes are left.
+    pub recovery_codes_left: u64,
+}
+
+/// An authenticator app, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TotpView {
+    /// Since when it is asked for.
+    pub confirmed_at: Timestamp,
+}
+
+/// The second step of a sign-in, with a code.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"mfaToken": "AZOt…", "code": "492039"})))]
+pub struct VerifyCode {
+    /// The `mfaToken` of the first step's answer.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub mfa_token: String,
+    /// A code of the authenticator app, or a recovery code.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub code: String,
+}
+
+impl VerifyCode {
+    /// Checks the form only. Errors: [`IdentityError::Invalid`].
+    pub fn validate(self) -> Result<Self, IdentityError> {
+        let mut violations = Violations::default();
+        violations.text("mfaToken", &self.mfa_token, 1, 200);
+        violations.text("code", &self.code, 1, 64);
+        violations.into_result().map_err(IdentityError::Invalid)?;
+        Ok(self)
+    }
+}
+
+/// Whether a code proves the second factor, which uses it up: a code of the app, or a recovery code. Call it with the user's
+/// row locked.
+pub(crate) async fn use_code(
+    repositories: &mut dyn IdentityRepositories,
+    user: UserId,
+    code: &str,
+    secrets: &dyn FactorSecrets,
+    now: Timestamp,
+) -> Result<Option<FactorMethod>, IdentityError> {
+    if let Some(code) = typed_code(code) {
+        let totp = repositories.second_factors().totp(user).await?;
+        let Some(totp) = totp.filter(|totp| totp.confirmed_at.is_some()) else { return Ok(None) };
+        let Some(step) = secrets.matching_step(user, &totp.sealed, &code, now)? else { return Ok(None) };
+        let used = repositories.second_factors().use_totp_step(user, step).await?;
+        return Ok(used.then_some(FactorMethod::Totp));
+    }
+    let Some(code) = typed_recovery_code(code) else { return Ok(None) };
+    let used = repositories.second_factors().use_recovery_code(user, digest(secrets, user, &code)).await?;
+    Ok(used.then_some(FactorMethod::RecoveryCode))
+}
+
+/// How the second factor of a user can be proven; empty without one.
+async fn methods_of(
+    repositories: &mut dyn IdentityRepositories,
+    user: UserId,
+) -> Result<Vec<FactorMethod>, IdentityError> {
+    let totp = repositories.second_factors().totp(user).await?;
+    let totp = totp.is_some_and(|totp| totp.confirmed_at.is_some());
+    let passkey = !repositories.passkeys().list(user).await?.is_empty();
+    if !totp && !passkey {
+        return Ok(Vec::new());
+    }
+    let recovery = repositories.second_factors().recovery_codes_left(user).await? > 0;
+    let all = [
+        (totp, FactorMethod::Totp),
+        (recovery, FactorMethod::RecoveryCode),
+        (passkey, FactorMethod::Passkey),
+    ];
+    Ok(all.into_iter().filter(|(there, _)| *there).map(|(_, method)| method).collect())
+}
+
+impl Sessions<'_> {
+    /// How the second factor of a user can be proven; empty without one.
+    pub(crate) async fn second_factors_of(
+        &mut self,
+        user: UserId,
+    ) -> Result<Vec<FactorMethod>, IdentityError> {
+        methods_of(self.repositories, user).await
+    }
+
+    /// Notes that a second factor is needed, where the user has one. The user's row is locked.
+    pub(crate) async fn ask_for_second_factor(
+        &mut self,
+        user: UserId,
+    ) -> Result<Option<SecondFactorNeeded>, IdentityError> {
+        let methods = methods_of(self.repositories, user).await?;
+        if methods.is_empty() {
+            return Ok(None);
+        }
+        let now = self.env.now();
+        let id = self.env.new_id();
+        let pending = PendingSignIn { id, user, tries: 0, created_at: now, expires_at: now + PENDING };
+        self.repositories.pending_sign_ins().insert(&pending).await?;
+        Ok(Some(SecondFactorNeeded { pending: id, methods }))
+    }
+
+    /// Goes on with a sign-in by a code of the authenticator app or a recovery code. Errors:
+    /// [`IdentityError::InvalidMfaToken`], [`IdentityError::Throttled`].
+    pub async fn verify_code(
+        &mut self,
+        step: &VerifyCode,
+        secrets: &dyn FactorSecrets,
+    ) -> Result<FactorOutcome, IdentityError> {
+        let (pending, user) = self.try_second_factor(&step.mfa_token, secrets).await?;
+        let now = self.env.now();
+        match use_code(self.repositories, user.id, &step.code, secrets, now).await? {
+            Some(method) => {
+                if method == FactorMethod::RecoveryCode {
+                    self.note_recovery_code(user.id).await?;
+                }
+                self.finish(pending, user).await
+            }
+            None => self.refuse(user.id, IdentityError::InvalidCode).await,
+        }
+    }
+
+    /// The user of a sign-in that waits for its second factor, with the try counted. Locks the user's row first: then a new
+    /// password either is seen here (it has deleted the row), or waits and ends the session that begins here; and all tries
+    /// for one account are made one after the other.
+    pub(crate) async fn try_second_factor(
+        &mut self,
+        token: &str,
+        secrets: &dyn FactorSecrets,
+    ) -> Result<(PendingSignInId, User), IdentityError> {
+        let id = secrets.read_pending_token(token).ok_or(IdentityError::InvalidMfaToken)?;
+        let pending = self.repositories.pending_sign_ins().find(id).await?;
+        let user = pending.ok_or(IdentityError::InvalidMfaToken)?.user;
+        self.repositories.users().lock(user).await?;
+        let now = self.env.now();
+        let tries = self.repositories.pending_sign_ins().tries_since(user, now - TRIES_WINDOW).await?;
+        if tries >= TRIES_OF_ACCOUNT {
+            return Err(IdentityError::Throttled { seconds: TRIES_PAUSE });
+        }
+        if !self.repositories.pending_sign_ins().count_try(id, TRIES, now).await? {
+            return Err(IdentityError::InvalidMfaToken);
+        }
+        let user = self.repositories.users().find(user).await?;
+        let user = user.filter(|user| user.status == UserStatus::Active);
+        Ok((id, user.ok_or(IdentityError::InvalidMfaToken)?))
+    }
+
+    /// Begins the session of a sign-in whose second factor was right.
+    pub(crate) async fn finish(
+        &mut self,
+        pending: PendingSignInId,
+        user: User,
+    ) -> Result<FactorOutcome, IdentityError> {
+        if !self.repositories.pending_sign_ins().delete(pending).await? {
+            return Err(IdentityError::InvalidMfaToken);
+        }
+        Ok(FactorOutcome::Complete(Box::new(self.complete(user).await?)))
+    }
+
+    /// Notes a second factor that was wrong.
+    pub(crate) async fn refuse(
+        &mut self,
+        user: UserId,
+        error: IdentityError,
+    ) -> Result<FactorOutcome, IdentityError> {
+        self.note_about(user, "session.second_factor_failed").await?;
+        Ok(FactorOutcome::Refused(error))
+    }
+
+    pub(crate) async fn note_recovery_code(&mut self, user: UserId) -> Result<(), IdentityError> {
+        let left = self.repositories.second_factors().recovery_codes_left(user).await?;
+        let event = Event::new(self.env, self.scope, "user.recovery_code_used", user.uuid())
+            .by_user(user)
+            .after(&serde_json::json!({"recoveryCodesLeft": left}));
+        let tenant = audit_tenant(self.repositories, user).await?;
+        Ok(self.repositories.events().append(event.in_tenant(tenant)).await?)
+    }
+
+    /// Appends an event about signing in that has no session: what it happened to is the user.
+    pub(crate) async fn note_about(&mut self, user: UserId, kind: &'static str) -> Result<(), IdentityError> {
+        let tenant = audit_tenant(self.repositories, user).await?;
+        let mut event = Event::new(self.env, self.scope, kind, user.uuid()).in_tenant(tenant);
+        event.resource = Resource { kind: "user".into(), id: user.uuid() };
+        Ok(self.repositories.events().append(event).await?)
+    }
+}
+
+impl Accounts<'_> {
+    /// The caller's own second factors.
+    pub async fn second_factors(&mut self) -> Result<SecondFactorsView, IdentityError> {
+        let (user, _) = self.scope.require_user()?;
+        let totp = self.repositories.second_factors().totp(user).await?;
+        let passkeys = self.repositories.passkeys().list(user).await?;
+        Ok(SecondFactorsView {
+            totp: totp.and_then(|totp| totp.confirmed_at).map(|confirmed_at| TotpView { confirmed_at }),
+            passkeys: passkeys.iter().map(PasskeyView::of).collect(),
+            recovery_codes_left: self.repositories.second_factors().recovery_codes_left(user).await?,
+        })
+    }
+
+    /// Whether a second factor is asked for when the user signs in.
+    pub(crate) async fn has_second_factor(&mut self, user: UserId) -> Result<bool, IdentityError> {
+        Ok(!methods_of(self.repositories, user).await?.is_empty())
+    }
+
+    /// Takes every second factor of a user away, for somebody who has lost them all and has convinced the operator of who
+    /// they are. Without any, nothing happens. Errors: [`IdentityError::NotFound`] for an account that is not there.
+    pub async fn reset_second_factors(&mut self, user: UserId) -> Result<(), IdentityError> {
+        self.scope.require_platform(Permission::PlatformUsers)?;
+        self.scope.forbid_impersonation()?;
+        self.repositories.users().lock(user).await?;
+        let found = self.repositories.users().find(user).await?;
+        found.filter(|found| found.status != UserStatus::Deleted).ok_or(IdentityError::NotFound("user"))?;
+        let totp = self.repositories.second_factors().delete_totp(user).await?;
+        let passkeys = self.repositories.passkeys().delete_all(user).await?;
+        self.repositories.second_factors().replace_recovery_codes(user, &[], self.env.now()).await?;
+        self.repositories.pending_sign_ins().delete_all(user).await?;
+        if totp || passkeys > 0 {
+            let event = Event::new(self.env, self.scope, "user.second_factor_reset", user.uuid())
+                .before(&serde_json::json!({"totp": totp, "passkeys": passkeys}));
+            self.append_about(user, event).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "second_factor_tests.rs"]
+mod tests;

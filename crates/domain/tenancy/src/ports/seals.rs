@@ -1,0 +1,96 @@
+//! What sealing, verifying and expiring the audit trail need from the store.
+
+use async_trait::async_trait;
+use portico_kernel::{Event, EventId, StoreError, TenantId, Timestamp};
+
+use crate::seal::{Chain, Seal};
+
+/// A sealed place of a chain, with what stands there now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedEntry {
+    /// The seal.
+    pub seal: Seal,
+    /// The entry, if it is there.
+    pub event: Option<LoggedEvent>,
+}
+
+/// An entry as it stands in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedEvent {
+    /// The entry.
+    pub event: Event,
+    /// Place in the log; only the order counts.
+    pub place: (u64, i64),
+    /// Whether parts of it were erased.
+    pub redacted: bool,
+}
+
+/// What of a tenant's log has no seal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsealed {
+    /// Entries that still wait for theirs.
+    pub waiting: u64,
+    /// An entry that the sealing went past: it was put into the log, or its seal taken away, afterwards.
+    pub passed_over: Option<EventId>,
+}
+
+/// What may be of an age to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldestEntry {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Days for which the tenant keeps its trail; `None` where it leaves that to the platform.
+    pub retention_days: Option<u32>,
+    /// When the oldest entry happened that was not deleted; `None` where it is not there, as it should be.
+    pub at: Option<Timestamp>,
+}
+
+/// What was deleted because its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Number of entries.
+    pub entries: u64,
+    /// The chain's new checkpoint.
+    pub checkpoint: u64,
+    /// When the last of them happened.
+    pub until: Timestamp,
+}
+
+/// The seals of the audit trail, and where the chains end.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SealRepository: Send {
+    /// The chains of these tenants. A tenant without sealed entries has none.
+    async fn chains(&mut self, tenants: Vec<TenantId>) -> Result<Vec<Chain>, StoreError>;
+
+    /// Stores seals, and where their chains end now. MUST answer `Conflict` when a chain has a seal of that number, or a
+    /// seal of that entry. MUST NOT touch the checkpoint of a chain that is there.
+    async fn append(&mut self, seals: Vec<Seal>, chains: Vec<Chain>) -> Result<(), StoreError>;
+
+    /// The seals after number `after`, in order, at most `limit`, with their entries.
+    async fn walk(
+        &mut self,
+        tenant: TenantId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<SealedEntry>, StoreError>;
+
+    /// What of the tenant's log has no seal, given how far `reader` has come.
+    async fn unsealed(&mut self, tenant: TenantId, reader: &'static str) -> Result<Unsealed, StoreError>;
+
+    /// The oldest entry of every chain that has one, in order of tenants after `after`, at most `limit`.
+    async fn oldest(&mut self, after: Option<TenantId>, limit: u32) -> Result<Vec<OldestEntry>, StoreError>;
+
+    /// Deletes sealed entries that happened before `before`, from the checkpoint on in the order of the chain and at most
+    /// `limit`, and moves the checkpoint. Keeps their seals, without openings.
+    ///
+    /// MUST NOT delete an entry that one of `readers` was not given, nor one that is not sealed, nor one behind a younger
+    /// one. MUST NOT move the checkpoint past an entry that is missing without one behind it that is of age.
+    async fn expire(
+        &mut self,
+        tenant: TenantId,
+        readers: Vec<&'static str>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Option<Expired>, StoreError>;
+}

@@ -1,0 +1,85 @@
+//! Calling somebody else's HTTP server, as adapters need it.
+//!
+//! The address often comes from somebody else (the discovery document of an identity provider, the setting of a
+//! customer), so every such call goes through one client that checks where it really leads.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+
+/// What to do at the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpMethod {
+    /// Read.
+    Get,
+    /// Send.
+    Post,
+}
+
+/// A request.
+#[derive(Clone)]
+pub struct HttpRequest {
+    /// What to do.
+    pub method: HttpMethod,
+    /// Absolute address, `http` or `https`.
+    pub url: String,
+    /// Name and value. May hold secrets.
+    pub headers: Vec<(String, String)>,
+    /// What to send; empty for nothing.
+    pub body: Vec<u8>,
+}
+
+impl HttpRequest {
+    /// Reads an address.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self { method: HttpMethod::Get, url: url.into(), headers: Vec::new(), body: Vec::new() }
+    }
+}
+
+impl std::fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (url, _) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        f.debug_struct("HttpRequest").field("method", &self.method).field("url", &url).finish_non_exhaustive()
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// Status code. A redirect is an answer like any other: it is not followed.
+    pub status: u16,
+    /// Name in lower case, and value. Values that are no text are left out.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// The address is not one that may be called. Trying again makes no sense.
+    #[error("address refused: {0}")]
+    Refused(Cow<'static, str>),
+    /// Nobody answers there, or not to the end.
+    #[error("unreachable: {0}")]
+    Unreachable(String),
+    /// It took too long.
+    #[error("timed out")]
+    TimedOut,
+    /// The answer is larger than allowed.
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+/// Calls HTTP servers that somebody else chose.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait HttpClient: Send + Sync {
+    /// Sends a request and reads the answer.
+    ///
+    /// MUST connect only to addresses that it has checked, and to exactly those (a name may lead elsewhere when it is
+    /// looked up again). MUST refuse addresses that are not public, in whichever way they are written, and unencrypted
+    /// connections, unless the operator allowed the network. MUST NOT follow redirects or use a proxy. MUST bound time
+    /// and size.
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
+}

@@ -1,0 +1,90 @@
+//! Making pictures that people upload fit to be shown: the port to image processing.
+
+use async_trait::async_trait;
+
+/// Width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+impl Size {
+    /// As wide as it is high.
+    pub const fn square(side: u32) -> Self {
+        Self { width: side, height: side }
+    }
+}
+
+/// How a picture is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureFormat {
+    /// JPEG.
+    Jpeg,
+    /// WebP.
+    Webp,
+}
+
+impl PictureFormat {
+    /// Media type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Webp => "image/webp",
+        }
+    }
+
+    /// The format of a file, by how it begins.
+    pub fn of_content(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+            return Some(Self::Jpeg);
+        }
+        (bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP")).then_some(Self::Webp)
+    }
+}
+
+/// A picture of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Width and height.
+    pub size: Size,
+    /// How it is encoded.
+    pub format: PictureFormat,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// Decodes and encodes pictures.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ImageProcessor: Send + Sync {
+    /// Makes a picture of each size out of a file, in the order of `sizes`: turned upright, cut out of the middle, and
+    /// encoded anew.
+    ///
+    /// MUST tell the format by the content alone. MUST refuse more pixels than it is set up for by what the file says of
+    /// itself, before it takes memory for them. MUST NOT carry anything of the file over but its pixels: no metadata, no
+    /// trailing bytes. MUST NOT hold up the threads that serve requests.
+    async fn cover(&self, source: Vec<u8>, sizes: Vec<Size>) -> Result<Vec<Picture>, ImageError>;
+}
+
+/// Why no picture could be made of a file.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Not a format that is accepted, whatever the file is called.
+    #[error("not an accepted image format")]
+    UnknownFormat,
+    /// Wide times high is more than this.
+    #[error("more than {0} pixels")]
+    TooManyPixels(u64),
+    /// It begins like an image, and cannot be read to its end.
+    #[error("damaged image")]
+    Damaged,
+    /// Too many images wait. Trying again makes sense.
+    #[error("image processing is overloaded")]
+    Overloaded,
+    /// Encoding failed.
+    #[error("encoding an image: {0}")]
+    Failed(String),
+}
