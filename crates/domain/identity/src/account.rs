@@ -112,23 +112,14 @@ impl<'a> Accounts<'a> {
     ) -> Result<User, IdentityError> {
         let now = self.env.now();
         let user = User {
-            id: self.env.new_id(),
-            email: registration.email,
-            email_verified: false,
-            full_name: registration.full_name,
             phone: registration.phone,
-            mobile: None,
-            company: None,
-            language: registration.language,
-            address: None,
-            notes: None,
-            avatar_url: None,
-            role: Default::default(),
-            status: UserStatus::Active,
-            last_login_at: None,
-            created_at: now,
-            updated_at: now,
-            version: 1,
+            ..User::new(
+                self.env.new_id(),
+                registration.email,
+                registration.full_name,
+                registration.language,
+                now,
+            )
         };
         self.repositories.users().insert(&user, Some(password)).await?;
         Ok(user)

@@ -291,23 +291,11 @@ impl Accounts<'_> {
         }
         let now = self.env.now();
         let user = User {
-            id: self.env.new_id(),
-            email: new.email,
-            email_verified: false,
-            full_name: new.full_name,
             phone: new.phone,
             mobile: new.mobile,
             company: new.company,
-            language: new.language,
-            address: None,
-            notes: None,
-            avatar_url: None,
             role: new.role,
-            status: UserStatus::Active,
-            last_login_at: None,
-            created_at: now,
-            updated_at: now,
-            version: 1,
+            ..User::new(self.env.new_id(), new.email, new.full_name, new.language, now)
         };
         self.repositories.users().insert(&user, password).await?;
         Ok(user)

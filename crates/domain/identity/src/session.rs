@@ -1,17 +1,19 @@
 //! Sessions: a signed-in device, and its family of refresh tokens.
 
-use portico_kernel::{
-    Env, Event, PlatformRole, Scope, SessionId, TenantId, TenantRole, Timestamp, UserId, Violations,
-};
-use serde::{Deserialize, Serialize};
+use portico_kernel::{Env, Event, PlatformRole, Scope, SessionId, TenantId, TenantRole, Timestamp, UserId};
+use serde::Serialize;
 use time::Duration;
 
 use crate::{
     IdentityError, device,
-    ports::{AccessClaims, Credential, IdentityRepositories, TokenIssuer},
+    ports::{Credential, IdentityRepositories, TokenIssuer},
     second_factor::SecondFactorNeeded,
     user::{User, UserStatus},
 };
+
+mod tokens;
+
+pub use tokens::{Refresh, SignOut, Tokens};
 
 /// A signed-in device of a user.
 ///
@@ -138,84 +140,6 @@ impl SessionView {
             expires_at: session.expires_at,
             impersonated: session.impersonator.is_some(),
         }
-    }
-}
-
-/// What a client sends to get new tokens.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(example = json!({"refresh_token": "AZOt…"})))]
-pub struct Refresh {
-    /// The refresh token of the last answer.
-    #[serde(alias = "refreshToken")]
-    #[cfg_attr(feature = "openapi", schema(required))]
-    pub refresh_token: String,
-}
-
-impl Refresh {
-    /// The token. Errors: [`IdentityError::Invalid`] when it is missing.
-    pub fn validate(self) -> Result<String, IdentityError> {
-        let mut violations = Violations::default();
-        violations.text("refresh_token", &self.refresh_token, 1, 2000);
-        violations.into_result().map_err(IdentityError::Invalid)?;
-        Ok(self.refresh_token)
-    }
-}
-
-/// What a client sends to sign out. The access token alone will do.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(example = json!({"refresh_token": "AZOt…"})))]
-pub struct SignOut {
-    /// The refresh token of the session to end.
-    #[serde(alias = "refreshToken")]
-    pub refresh_token: Option<String>,
-}
-
-/// The token answer (names of RFC 6749 section 5.1).
-#[derive(Clone, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Tokens {
-    /// For `Authorization: Bearer`.
-    pub access_token: String,
-    /// Always `bearer`.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "bearer"))]
-    pub token_type: &'static str,
-    /// Seconds until the access token expires.
-    pub expires_in: i64,
-    /// Good for one refresh.
-    pub refresh_token: String,
-    /// Who is signed in.
-    pub user: User,
-}
-
-impl Tokens {
-    /// The tokens of a session's current generation.
-    pub fn issue(
-        issuer: &dyn TokenIssuer,
-        signed_in: SignedIn,
-        lifetimes: SessionLifetimes,
-        now: Timestamp,
-    ) -> Result<Self, IdentityError> {
-        let SignedIn { session, user } = signed_in;
-        let expires_at = (now + lifetimes.access_token).min(session.expires_at);
-        let claims =
-            AccessClaims { user: user.id, session: session.id, tenant: session.active_tenant, expires_at };
-        Ok(Self {
-            access_token: issuer.access_token(&claims, now)?,
-            token_type: "bearer",
-            expires_in: (expires_at - now).whole_seconds(),
-            refresh_token: issuer.refresh_token(session.id, session.generation),
-            user,
-        })
-    }
-}
-
-impl std::fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("user", &self.user.id).finish_non_exhaustive()
     }
 }
 

@@ -118,6 +118,31 @@ pub struct User {
     pub version: i64,
 }
 
+impl User {
+    /// An account as it begins: in use, a customer's, its address not proven, and nothing told but name and language.
+    pub fn new(id: UserId, email: EmailAddress, full_name: String, language: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            email,
+            email_verified: false,
+            full_name,
+            phone: None,
+            mobile: None,
+            company: None,
+            language,
+            address: None,
+            notes: None,
+            avatar_url: None,
+            role: PlatformRole::default(),
+            status: UserStatus::default(),
+            last_login_at: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::{
     profile::LANGUAGES,
     session::{EndReason, note_ended},
     token::TokenPurpose,
-    user::{EmailAddress, User, UserStatus},
+    user::{EmailAddress, User},
 };
 
 /// So many accounts that claim an address without proof lose their password when somebody proves it.
@@ -92,13 +92,12 @@ impl ExternalIdentities<'_> {
             }
             false => user,
         };
-        self.repositories.users().touch_login(user.id, self.env.now()).await?;
         Ok(user)
     }
 
     /// The account, with its row locked, as [`crate::Sessions::after_first_factor`] wants it.
     async fn locked(&mut self, id: UserId) -> Result<User, IdentityError> {
-        self.repositories.users().touch_login(id, self.env.now()).await?;
+        self.repositories.users().lock(id).await?;
         self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
     }
 
@@ -107,25 +106,9 @@ impl ExternalIdentities<'_> {
         let locale = profile.locale.as_deref().unwrap_or_default().to_ascii_lowercase();
         let language =
             LANGUAGES.into_iter().find(|language| locale.split(['-', '_']).next() == Some(language));
-        User {
-            id: self.env.new_id(),
-            full_name: name(profile, &email),
-            email,
-            email_verified: false,
-            phone: None,
-            mobile: None,
-            company: None,
-            language: language.unwrap_or(LANGUAGES[0]).to_owned(),
-            address: None,
-            notes: None,
-            avatar_url: None,
-            role: Default::default(),
-            status: UserStatus::Active,
-            last_login_at: None,
-            created_at: now,
-            updated_at: now,
-            version: 1,
-        }
+        let language = language.unwrap_or(LANGUAGES[0]).to_owned();
+        let full_name = name(profile, &email);
+        User::new(self.env.new_id(), email, full_name, language, now)
     }
 
     /// Takes password, sessions and links of mails away from every account that names the address of `owner` without proof.

@@ -1,0 +1,98 @@
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let settings = Settings::from_sources(
+        "[server]\nport = 8000\n[worker]\nlease = \"5s\"",
+        environment(&[
+            ("PORTICO__SERVER__PORT", "9000"),
+            ("PORTICO__CORS__ORIGINS", "https://a.example, https://b.example"),
+        ]),
+    )
+    .unwrap();
+    assert_eq!(settings.server.port, 9000);
+    assert_eq!(settings.worker.lease, Duration::from_secs(5));
+    assert_eq!(settings.cors.origins, ["https://a.example", "https://b.example"]);
+}
+
+#[test]
+fn a_secret_of_digits_stays_as_written() {
+    let secret = "00012345678901234567890123456789";
+    let settings =
+        Settings::from_sources("", environment(&[("PORTICO__SECURITY__JWT_SECRET", secret)])).unwrap();
+    assert_eq!(settings.security.jwt_secret.unwrap().expose_secret(), secret);
+}
+
+#[test]
+fn wrong_settings_are_refused() {
+    for (key, value) in [
+        ("PORTICO__SERVER__PORT", "http"),
+        ("PORTICO__SERVER__PROT", "1"),
+        ("PORTICO__DATABASE__URL", "mysql://x"),
+        ("PORTICO__SECURITY__JWT_SECRET", "short"),
+        ("PORTICO__SECURITY__ACCESS_TOKEN_TTL", "soon"),
+        ("PORTICO__SERVER__TRUSTED_PROXIES", "nowhere"),
+        ("PORTICO_PROFILE", "staging"),
+        ("PORTICO__SECURITY__PASSWORD_MIN_SCORE", "5"),
+        ("PORTICO__SECURITY__PASSWORD_SPECIAL", "perhaps"),
+        ("PORTICO__SECURITY__THROTTLE__PER_PAIR", "0"),
+        ("PORTICO__SECURITY__THROTTLE__WINDOW", "2d"),
+        ("PORTICO__SECURITY__THROTTLE__LONGEST_PAUSE", "2h"),
+        ("PORTICO__SECURITY__THROTTLE__ENABLED", "false"),
+    ] {
+        assert!(Settings::from_sources("", environment(&[(key, value)])).is_err(), "{key}={value}");
+    }
+}
+
+#[test]
+fn providers_come_from_the_environment() {
+    let provider = |more: &[(&str, &str)]| {
+        let mut pairs = vec![
+            ("PORTICO__OIDC__GOOGLE__ISSUER", "https://accounts.google.com"),
+            ("PORTICO__OIDC__GOOGLE__CLIENT_ID", "123"),
+            ("PORTICO__OIDC__GOOGLE__CLIENT_SECRET", "0456"),
+        ];
+        pairs.extend(more);
+        Settings::from_sources("", environment(&pairs))
+    };
+    let settings = provider(&[
+        ("PORTICO__OIDC__GOOGLE__SCOPES", "email"),
+        ("PORTICO__OUTBOUND__ALLOW_NETWORKS", "127.0.0.0/8, fd00::/8"),
+    ])
+    .unwrap();
+    let google = &settings.oidc["google"];
+    assert_eq!((google.issuer.as_str(), google.client_id.as_str()), ("https://accounts.google.com", "123"));
+    assert_eq!((google.client_secret.expose_secret(), &google.scopes), ("0456", &vec!["email".to_owned()]));
+    assert_eq!(settings.outbound.allow_networks.len(), 2);
+    assert!(!format!("{settings:?}").contains("0456"));
+    assert_eq!(provider(&[]).unwrap().oidc["google"].scopes, ["email", "profile"]);
+    for wrong in [
+        ("PORTICO__OIDC__GOOGLE__ISSUER", "accounts.google.com"),
+        ("PORTICO__OIDC__GOOGLE__ISSUER", "ftp://accounts.google.com"),
+        ("PORTICO__OIDC__GOOGLE__ISSUER", "https://accounts.google.com?x=1"),
+        ("PORTICO__OIDC__GOOGLE__REDIRECT_URI", "javascript:alert(1)"),
+        ("PORTICO__OIDC__GOOGLE__SECRET", "x"),
+        ("PORTICO__OIDC__GOO_GLE__ISSUER", "https://accounts.google.com"),
+        ("PORTICO__OUTBOUND__ALLOW_NETWORKS", "everywhere"),
+    ] {
+        assert!(provider(&[wrong]).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn production_names_what_is_missing() {
+    let refused =
+        |pairs: &[(&str, &str)]| Settings::from_sources("", environment(pairs)).unwrap_err().to_string();
+    let production = ("PORTICO_PROFILE", "production");
+    let database = ("PORTICO__DATABASE__URL", "postgres://db/portico");
+    let secret = ("PORTICO__SECURITY__JWT_SECRET", "0123456789abcdef0123456789abcdef");
+    assert!(refused(&[production]).contains("database.url"));
+    assert!(refused(&[production, database]).contains("security.jwt_secret"));
+    assert!(refused(&[production, database, secret]).contains("email.smtp_url"));
+    let allowed = ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail");
+    assert!(Settings::from_sources("", environment(&[production, allowed])).is_ok());
+}
