@@ -8,7 +8,9 @@ import itertools
 import json
 import os
 import random
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import schemathesis
@@ -73,6 +75,52 @@ def somebody_new():
 ROOT = sign_in()
 
 
+def message_of_a_visitor(base, ids):
+    """Publishes a contact form and sends it. Answers the id of the message."""
+    page, site = f"{base}/pages/{ids['pageId']}", f"/api/v1/sites/{ids['siteId']}"
+    section = {"type": "contact", "content": {"phone": "5555 1234", "form": True}}
+    section = call("POST", f"{page}/sections", section, ROOT)
+    call("PUT", page, {"status": "published"}, ROOT)
+    deployment = call("POST", f"{site}/deploy", None, ROOT)
+    for _ in range(100):
+        if (call("GET", f"{site}/status", token=ROOT) or {}).get("status") == "live":
+            break
+        time.sleep(0.1)
+    if not section or not deployment:
+        return None
+    fields = {"name": "Visitor", "email": "visitor@example.org", "message": "Hello"}
+    request = urllib.request.Request(f"{URL}/_forms/{section['id']}", urllib.parse.urlencode(fields).encode())
+    request.add_header("Host", urllib.parse.urlsplit(deployment["url"]).netloc)
+    try:
+        # The page that says thanks is at the host name of the site, which need not resolve here.
+        urllib.request.build_opener(NoRedirect).open(request, timeout=20)
+    except urllib.error.HTTPError:
+        pass
+    items = (call("GET", f"{site}/submissions", token=ROOT) or {}).get("items")
+    return items[0]["id"] if items else None
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Leaves redirects to whoever asked."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def uploaded_file(base):
+    """The id of a file."""
+    pdf = b"%PDF-1.4\n%%EOF\n"
+    head = b'--fuzz\r\nContent-Disposition: form-data; name="files"; filename="a.pdf"\r\n\r\n'
+    request = urllib.request.Request(URL + f"{base}/assets/upload", head + pdf + b"\r\n--fuzz--\r\n")
+    request.add_header("Content-Type", "multipart/form-data; boundary=fuzz")
+    request.add_header("Authorization", f"Bearer {ROOT}")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)["items"][0]["id"]
+    except urllib.error.HTTPError:
+        return None
+
+
 def one_of_everything():
     """Ids by the names of path parameters."""
     tenant = call("GET", "/api/v1/profile", token=ROOT)["activeTenantId"]
@@ -81,6 +129,7 @@ def one_of_everything():
     made = {
         "siteId": ("/api/v1/sites", {"name": "Fuzz"}),
         "pageId": (f"{base}/pages", {"title": "About", "slug": "about"}),
+        "wizardId": ("/api/v1/wizard/start", {"businessInfo": {"name": "Fuzz", "industry": "bakery"}}),
         "navId": (f"{base}/navigation", {"label": "About", "url": "https://example.com/"}),
         "keyId": (f"{base}/api-keys", {"name": "Fuzz", "permissions": ["pages:read"]}),
         "invitationId": (f"{base}/invitations", {"email": "guest@example.org", "role": "viewer"}),
@@ -92,6 +141,20 @@ def one_of_everything():
     section = {"type": "text", "content": {"html": "<p>Text</p>"}}
     answer = call("POST", f"{base}/pages/{ids['pageId']}/sections", section, ROOT)
     ids["sectionId"] = answer["id"]
+    versions = call("GET", f"{base}/pages/{ids['pageId']}/versions", token=ROOT)
+    if versions and versions["items"]:
+        ids["versionId"] = versions["items"][-1]["id"]
+    answer = message_of_a_visitor(base, ids)
+    if answer:
+        ids["submissionId"] = answer
+    answer = uploaded_file(base)
+    if answer:
+        ids["assetId"] = answer
+        ids["variant"] = "original"
+    templates = call("GET", "/api/v1/templates?premium=false&limit=1", token=ROOT)
+    if templates and templates["items"]:
+        ids["templateId"] = templates["items"][0]["slug"]
+    ids["industry"] = "bakery"
     registration = {"email": "victim@example.org", "password": PASSWORD, "fullName": "Victim"}
     ids["userId"] = call("POST", "/api/v1/auth/register", registration)["user"]["id"]
     return ids

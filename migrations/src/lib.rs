@@ -26,6 +26,14 @@ mod m20261121_000012_audit;
 mod m20261121_000013_email_changes;
 mod m20261121_000014_guards;
 mod m20261121_000015_sweeps;
+mod m20261121_000016_presentation;
+mod m20261121_000017_templates;
+mod m20261121_000018_wizards;
+mod m20261121_000019_generation;
+mod m20261121_000020_assets;
+mod m20261121_000021_publishing;
+mod m20261121_000022_domains;
+mod m20261121_000023_visitors;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -49,6 +57,14 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_email_changes::Migration),
             Box::new(m20261121_000014_guards::Migration),
             Box::new(m20261121_000015_sweeps::Migration),
+            Box::new(m20261121_000016_presentation::Migration),
+            Box::new(m20261121_000017_templates::Migration),
+            Box::new(m20261121_000018_wizards::Migration),
+            Box::new(m20261121_000019_generation::Migration),
+            Box::new(m20261121_000020_assets::Migration),
+            Box::new(m20261121_000021_publishing::Migration),
+            Box::new(m20261121_000022_domains::Migration),
+            Box::new(m20261121_000023_visitors::Migration),
         ]
     }
 }

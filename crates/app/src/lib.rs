@@ -1,5 +1,6 @@
 //! The Portico server: configuration, wiring, HTTP, workers, command line.
 
+pub mod answers;
 pub mod callers;
 pub mod flows;
 pub mod http;
@@ -13,5 +14,8 @@ pub mod startup;
 pub mod state;
 pub mod telemetry;
 pub mod throttle;
+pub mod turns;
 pub mod unit_of_work;
+pub mod visits;
 pub mod worker;
+pub mod writer;

@@ -25,7 +25,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         steps: u32,
     },
-    /// Write the catalogue of plans; changes nothing that is up to date.
+    /// Write the catalogue of plans and the library of templates; changes nothing that is up to date, and no template that
+    /// staff edited.
     Seed,
     /// Print the API document (OpenAPI 3.1).
     Openapi,
@@ -116,7 +117,8 @@ fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
             Command::Seed => {
                 let store = startup::connect(&settings).await?;
                 store.migrate().await?;
-                startup::seed(&store).await?;
+                let (plans, templates) = startup::seed(&store).await?;
+                say(&format!("{plans} plans and {templates} templates written."));
                 store.close().await;
                 Ok(())
             }

@@ -16,7 +16,7 @@ use utoipa_actix_web::{AppExt, scope::scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    http::{headers::PAGE_POLICY, middleware::around, openapi, problem::Problem, site},
+    http::{headers::PAGE_POLICY, middleware::around, openapi, problem::Problem, routing::Routes, site},
     routes,
     state::App,
 };
@@ -32,8 +32,8 @@ pub fn document() -> OpenApi {
     let (_, document) = ActixApp::new()
         .into_utoipa_app()
         .openapi(openapi::base())
-        .configure(routes::operations)
-        .service(scope("/api/v1").configure(routes::api))
+        .configure(|config| routes::operations(&mut Routes::Documented(config)))
+        .service(scope("/api/v1").configure(|config| routes::api(&mut Routes::Documented(config))))
         .split_for_parts();
     openapi::complete(document)
 }
@@ -60,10 +60,8 @@ pub fn application(
                 .guard(actix_web::guard::fn_guard(site::is_site))
                 .default_service(web::to(site::serve)),
         )
-        .into_utoipa_app()
-        .service(scope("/api/v1").configure(routes::api))
-        .configure(routes::operations)
-        .into_app()
+        .service(web::scope("/api/v1").configure(|config| routes::api(&mut Routes::Plain(config))))
+        .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)
         .route(DOCUMENT_PATH, web::get().to(serve_document))
         .route("/api/docs", web::get().to(|| async { redirect("/api/docs/") }))

@@ -16,7 +16,14 @@ use url::Url;
 
 use sources::{duration, list, normalize};
 
+mod ai;
+mod domains;
+mod files;
 mod sources;
+
+pub use ai::Ai;
+pub use domains::Dns;
+pub use files::{Assets, Storage};
 
 /// Where this runs; decides how forgiving the start is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -37,7 +44,8 @@ pub struct Settings {
     pub profile: Profile,
     /// Folder of everything that embedded parts keep.
     pub data_dir: PathBuf,
-    /// Embedded parts that production is told to accept: `sqlite`, `generated_secret`, `sandbox_mail`.
+    /// Embedded parts that production is told to accept: `sqlite`, `generated_secret`, `sandbox_mail`,
+    /// `sandbox_ai`.
     #[serde(deserialize_with = "list")]
     pub allow_in_production: Vec<String>,
     /// HTTP server.
@@ -50,14 +58,22 @@ pub struct Settings {
     pub rate_limit: RateLimit,
     /// Object storage.
     pub storage: Storage,
+    /// Files that tenants upload.
+    pub assets: Assets,
+    /// Redis, or Valkey.
+    pub redis: Redis,
     /// Email.
     pub email: Email,
     /// Tokens and passwords.
     pub security: Security,
     /// Sign-in from elsewhere: OpenID Connect providers by the name that they have in paths.
     pub oidc: BTreeMap<String, OidcProvider>,
+    /// Writer of texts.
+    pub ai: Ai,
     /// Calls to servers that somebody else chose.
     pub outbound: Outbound,
+    /// Asking the DNS about customers' domains.
+    pub dns: Dns,
     /// Published sites.
     pub sites: Sites,
     /// Tenants.
@@ -125,12 +141,12 @@ pub struct RateLimit {
     pub sensitive: u32,
 }
 
-/// Object storage.
+/// Redis, or Valkey: what instances share besides the database.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Storage {
-    /// `file://…`. Default: `file://{data_dir}/files`.
-    pub url: Option<String>,
+pub struct Redis {
+    /// `redis://:password@host:6379/0` or `rediss://…`. Default: none, each process has a cache of its own.
+    pub url: Option<SecretString>,
 }
 
 /// Email.
@@ -236,6 +252,27 @@ pub struct Outbound {
 pub struct Sites {
     /// A site answers at `{subdomain}.{domain}`.
     pub domain: String,
+    /// Header in which a trusted proxy tells the country of a visitor, for instance `CF-IPCountry`. Default: none.
+    pub country_header: Option<String>,
+    /// How long counts of visits are kept; 0s keeps them for ever.
+    #[serde(deserialize_with = "duration")]
+    pub analytics_retention: Duration,
+    /// How long messages of visitors are kept; 0s keeps them for ever.
+    #[serde(deserialize_with = "duration")]
+    pub submission_retention: Duration,
+    /// Contact forms that one address may send to a site in an hour.
+    pub form_per_address: u32,
+    /// Contact forms that a site takes in an hour.
+    pub form_per_site: u32,
+    /// Where customers' own domains have to lead: a host name for aliases, and addresses. Default: what leads where is not
+    /// told.
+    #[serde(deserialize_with = "list")]
+    pub domain_target: Vec<String>,
+    /// Brands of the operator: nobody may answer at a subdomain that looks like one of them.
+    #[serde(deserialize_with = "list")]
+    pub reserved: Vec<String>,
+    /// Deployments of a site whose files are kept, to roll back to. At least the live one is.
+    pub keep_deployments: usize,
 }
 
 /// Tenants.
@@ -283,10 +320,14 @@ impl Default for Settings {
             database: Database::default(),
             rate_limit: RateLimit::default(),
             storage: Storage::default(),
+            assets: Assets::default(),
+            redis: Redis::default(),
             email: Email::default(),
             security: Security::default(),
             oidc: BTreeMap::new(),
+            ai: Ai::default(),
             outbound: Outbound::default(),
+            dns: Dns::default(),
             sites: Sites::default(),
             tenancy: Tenancy::default(),
             audit: Audit::default(),
@@ -383,7 +424,33 @@ impl OidcProvider {
 }
 impl Default for Sites {
     fn default() -> Self {
-        Self { domain: "localhost".into() }
+        let two_years = Duration::from_secs(730 * 24 * 3600);
+        Self {
+            domain: "localhost".into(),
+            domain_target: Vec::new(),
+            reserved: Vec::new(),
+            keep_deployments: 10,
+            country_header: None,
+            analytics_retention: two_years,
+            submission_retention: two_years,
+            form_per_address: 20,
+            form_per_site: 200,
+        }
+    }
+}
+impl Sites {
+    /// Errors with what is wrong.
+    fn check(&self) -> anyhow::Result<()> {
+        let is_name = |name: &String| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        if !self.country_header.as_ref().is_none_or(is_name) {
+            bail!("sites.country_header must be the name of a header, such as CF-IPCountry");
+        }
+        if self.form_per_address == 0 || self.form_per_site == 0 {
+            bail!("sites.form_per_address and sites.form_per_site must be 1 or more");
+        }
+        Ok(())
     }
 }
 impl Default for Tenancy {
@@ -435,6 +502,11 @@ impl Settings {
         }
     }
 
+    /// Whether production is told to accept an embedded part of this name.
+    pub fn accepts(&self, part: &str) -> bool {
+        self.allow_in_production.iter().any(|allowed| allowed == part)
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         let database = self.database_url();
         let sqlite = database.expose_secret().starts_with("sqlite:");
@@ -472,9 +544,14 @@ impl Settings {
         if !(second..=day).contains(&throttle.window) || throttle.longest_pause > throttle.window {
             bail!("security.throttle: window must be one second to one day, and longest_pause not longer");
         }
+        self.sites.check_domains()?;
         for (name, provider) in &self.oidc {
             provider.check(name)?;
         }
+        self.ai.check()?;
+        self.sites.check()?;
+        self.storage.check()?;
+        self.assets.check()?;
         if self.profile == Profile::Production {
             let embedded = [
                 (sqlite, "sqlite", "database.url must point to Postgres"),
@@ -482,7 +559,7 @@ impl Settings {
                 (self.email.smtp_url.is_none(), "sandbox_mail", "email.smtp_url must be set"),
             ];
             for (used, name, remedy) in embedded {
-                if used && !self.allow_in_production.iter().any(|allowed| allowed == name) {
+                if used && !self.accepts(name) {
                     bail!("profile production: {remedy} (or list {name} in allow_in_production)");
                 }
             }

@@ -32,6 +32,8 @@ const SITES: &str = "sites";
 /// Epochs of the caches, and wake-ups of the workers. An epoch that has moved on makes what was cached before it stale.
 pub struct Signals {
     stripes: Vec<AtomicU64>,
+    /// Epochs of what tenants keep here, by the same numbers.
+    content: Vec<AtomicU64>,
     sites: AtomicU64,
     started: Instant,
     /// Microseconds after `started` at which everything had been heard; 0 when announcements may have been missed.
@@ -46,6 +48,7 @@ impl Default for Signals {
     fn default() -> Self {
         Self {
             stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            content: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             sites: AtomicU64::new(0),
             started: Instant::now(),
             caught_up: AtomicU64::new(0),
@@ -64,6 +67,18 @@ impl Signals {
     /// Moves on when the tenant or one of its keys changed.
     pub fn tenant_epoch(&self, tenant: TenantId) -> u64 {
         self.epoch(tenant.uuid())
+    }
+
+    /// The number that the tenant's content goes by, and its epoch: moves on when the tenant, its branding, a site or
+    /// anything on one may have changed.
+    pub fn content_epoch(&self, tenant: TenantId) -> (u16, u64) {
+        let stripe = stripe(tenant.uuid());
+        (stripe as u16, self.content.get(stripe).map_or(0, |epoch| epoch.load(Ordering::Acquire)))
+    }
+
+    /// Whether this process hears what others commit.
+    pub fn hears(&self) -> bool {
+        self.max_age() == AGE_WHEN_HEARING
     }
 
     /// Moves on when what answers at some host name may have changed.
@@ -99,7 +114,7 @@ impl Signals {
 
     fn move_all(&self) {
         self.sites.fetch_add(1, Ordering::AcqRel);
-        for stripe in &self.stripes {
+        for stripe in self.stripes.iter().chain(&self.content) {
             stripe.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -108,6 +123,9 @@ impl Signals {
 impl CommitListener for Signals {
     fn committed(&self, events: &[Event], jobs: bool) {
         self.move_on(&events.iter().flat_map(made_stale).collect());
+        for event in events {
+            self.appended(event.tenant, &event.kind);
+        }
         if jobs {
             self.jobs.notify_one();
         }
@@ -133,6 +151,14 @@ impl AnnouncementListener for Signals {
         self.move_on(&announcement.split_ascii_whitespace().map(str::to_owned).collect());
     }
 
+    fn appended(&self, tenant: TenantId, kind: &str) {
+        if is_about_content(kind)
+            && let Some(epoch) = self.content.get(stripe(tenant.uuid()))
+        {
+            epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     fn caught_up(&self, moment: Instant) {
         let since = moment.saturating_duration_since(self.started).as_micros();
         self.caught_up.store(u64::try_from(since).unwrap_or(u64::MAX).max(1), Ordering::Release);
@@ -147,6 +173,25 @@ impl AnnouncementListener for Signals {
 /// The number of the epoch of a user or tenant. The end of a UUIDv7 is random.
 fn stripe(id: Uuid) -> usize {
     id.as_u128() as usize % STRIPES
+}
+
+/// Whether an event may change what a tenant's pages, navigation, branding or the tenant itself look like. Whatever is not
+/// known to leave them alone may: better a look too many than an old answer.
+fn is_about_content(kind: &str) -> bool {
+    let subject = kind.split('.').next().unwrap_or(kind);
+    !matches!(
+        subject,
+        "session"
+            | "user"
+            | "member"
+            | "invitation"
+            | "api_key"
+            | "job"
+            | "submission"
+            | "ai"
+            | "audit"
+            | "preview"
+    )
 }
 
 /// What an event makes stale, as words of an announcement.
@@ -166,7 +211,7 @@ fn made_stale(event: &Event) -> Vec<String> {
         ("api_key", "new_address" | "refusals") => Vec::new(),
         ("api_key", _) => vec![of(event.tenant.uuid())],
         ("tenant", _) => vec![of(event.resource.id), SITES.to_owned()],
-        ("site", _) => vec![SITES.to_owned()],
+        ("site" | "domain", _) => vec![SITES.to_owned()],
         _ => Vec::new(),
     }
 }
@@ -198,6 +243,7 @@ mod tests {
             ("api_key.new_address", env.random_uuid(), [false, false, false]),
             ("tenant.deleted", tenant.uuid(), [false, true, true]),
             ("site.deployed", env.random_uuid(), [false, false, true]),
+            ("domain.verified", env.random_uuid(), [false, false, true]),
             ("page.updated", env.random_uuid(), [false, false, false]),
         ] {
             let here = Signals::default();
@@ -225,6 +271,28 @@ mod tests {
         // Of whom is not known: of anybody.
         signals.committed(&[ended], false);
         assert_eq!((signals.user_epoch(user), signals.sites_epoch()), (2, 1));
+    }
+
+    #[test]
+    fn content_becomes_stale_here_and_elsewhere() {
+        let env = system_env();
+        let tenant: TenantId = env.new_id();
+        let signals = Signals::default();
+        for (kind, expected) in [
+            ("page.updated", 1),
+            ("session.started", 1),
+            ("submission.received", 1),
+            ("branding.updated", 2),
+            ("something.new", 3),
+        ] {
+            signals.committed(&[event(&env, kind, env.random_uuid(), tenant)], false);
+            assert_eq!(signals.content_epoch(tenant).1, expected, "{kind}");
+        }
+        signals.appended(tenant, "navigation.updated");
+        assert_eq!(signals.content_epoch(tenant).1, 4);
+        signals.missed();
+        assert_eq!(signals.content_epoch(tenant).1, 5);
+        assert!(u64::from(signals.content_epoch(tenant).0) < STRIPES as u64);
     }
 
     #[test]

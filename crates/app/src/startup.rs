@@ -4,34 +4,43 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use portico_billing::plan::Plans;
+use portico_cache::{MemoryCache, RedisCache};
+use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
 use portico_identity::{
     account::Registration, password::PasswordRule, ports::OpenIdProvider, throttle::ThrottleRule,
 };
 use portico_images::BoundedImages;
-use portico_kernel::{Env, http::HttpClient, mail::MailTransport};
+use portico_kernel::{Env, cache::Cache, http::HttpClient, mail::MailTransport};
 use portico_outbound::{Bounds, GuardedClient};
 use portico_renderer::HtmlRenderer;
 use portico_sandbox::Mailbox;
 use portico_security::{
-    Argon2Hasher, FactorKeys, JwtIssuer, MacMarks, OidcProvider, ProviderConfig, SystemClock, SystemRandom,
-    WebauthnCeremonies, ZxcvbnMeter,
+    Argon2Hasher, FactorKeys, JwtIssuer, MacLinkSigner, MacMarks, OidcProvider, ProviderConfig, SystemClock,
+    SystemRandom, WebauthnCeremonies, ZxcvbnMeter,
 };
 use portico_sql::{SqlStore, StoreOptions};
-use portico_storage::ObjectFileStore;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+};
 
 use crate::{
+    answers::Answers,
     callers::Callers,
-    flows::registration,
-    http::{limits::Limits, openapi::Document, site::LiveSites},
+    flows::{assets, registration, templates},
+    http::{
+        limits::Limits,
+        openapi::Document,
+        site::{Forms, LiveSites},
+    },
     keys::Keys,
     server,
     settings::{self, Security, Settings},
@@ -40,6 +49,7 @@ use crate::{
     telemetry::Telemetry,
     throttle::Throttling,
     worker::Workers,
+    writer,
 };
 
 /// How long a request waits for a connection: short enough that it is answered with 503 within a second.
@@ -57,12 +67,13 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<SqlStore> {
     SqlStore::connect(&options).await.context("database.url: the database cannot be opened")
 }
 
-/// Writes the catalogue of plans.
-pub async fn seed(store: &SqlStore) -> anyhow::Result<()> {
+/// Writes the catalogue of plans and the library of templates. Answers how many of each were written: none on a second run.
+pub async fn seed(store: &SqlStore) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
-    Plans::new(&mut work).seed().await?;
+    let plans = Plans::new(&mut work).seed().await?;
+    let templates = templates::seed(&mut work).await.context("the library of templates cannot be written")?;
     work.commit().await?;
-    Ok(())
+    Ok((plans, templates))
 }
 
 /// Migrates, seeds, and makes every part. `address` is where the server listens.
@@ -74,7 +85,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let store = connect(&settings).await?.with_listener(signals.clone());
     store.migrate().await.context("the database cannot be migrated")?;
     seed(&store).await?;
-    let env = Env::new(Arc::new(SystemClock), Arc::new(SystemRandom));
+    let env = Env::new(Arc::new(SystemClock), Arc::new(SystemRandom))
+        .reserving(settings.sites.reserved.iter().cloned());
 
     let public_url = match &settings.server.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -83,10 +95,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let parsed: url::Url = public_url.parse().context("server.public_url")?;
     let site_port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
 
-    let files = match &settings.storage.url {
-        Some(url) => ObjectFileStore::open(url).context("storage.url")?,
-        None => ObjectFileStore::directory(settings.data_dir.join("files")).context("data_dir")?,
-    };
+    let files = settings.open_files()?;
     let mut mailbox = None;
     let transport: Arc<dyn MailTransport> = match &settings.email.smtp_url {
         Some(url) => {
@@ -98,6 +107,10 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
             sandbox
         }
     };
+    let cache: Arc<dyn Cache> = match &settings.redis.url {
+        Some(url) => Arc::new(RedisCache::open(url.expose_secret()).context("redis.url")?),
+        None => Arc::new(MemoryCache::default()),
+    };
     let security = &settings.security;
     let secret = match &security.jwt_secret {
         Some(secret) => secret.clone(),
@@ -107,6 +120,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let http: Arc<dyn HttpClient> =
         Arc::new(GuardedClient::new(settings.outbound.allow_networks.clone(), Bounds::default())?);
     let openid = openid_providers(&settings, &public_url, &secret, &http, &env)?;
+    let renderer = Arc::new(HtmlRenderer::new()?);
     Ok(App {
         openid: Arc::new(openid),
         http,
@@ -115,30 +129,52 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         site_port: site_port.into(),
         files: Arc::new(files),
         images: Arc::new(BoundedImages::default()),
+        uploads: Arc::new(Semaphore::new(assets::AT_ONCE)),
         hasher: Arc::new(Argon2Hasher::new(security.argon2_memory_kib, security.argon2_passes)?),
         password_rule: password_rule(security),
         tokens: Arc::new(JwtIssuer::new(&secret)),
         factors: Arc::new(FactorKeys::new(&secret)?),
         passkeys: Arc::new(ceremonies(security, &parsed)?),
         marks: Arc::new(MacMarks::new(&secret)),
+        signer: Arc::new(MacLinkSigner::new(&secret)),
+        generator: writer::of(&settings, &env)?,
         throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle))),
         mailer: Arc::new(TemplateMailer::new(transport, &public_url)?),
         mailbox,
-        renderer: Arc::new(HtmlRenderer::new()?),
+        resolver: Arc::new(HickoryResolver::new(settings.dns.servers.clone(), settings.dns.timeout)),
+        domain_target: Arc::new(settings.sites.target()?),
+        renderer: renderer.clone(),
+        form_renderer: renderer,
+        visits: Arc::default(),
+        forms: Arc::new(Forms::new(&settings)),
+        template_previews: Arc::default(),
+        answers: Arc::new(Answers::new(cache, signals.clone())),
         keys: Arc::new(Keys::new(store.clone(), signals.clone())),
         key_usage: Arc::default(),
+        completions: Arc::default(),
         callers: Arc::new(Callers::new(store.clone(), env.clone(), signals.clone())),
         live_sites: Arc::new(LiveSites::new(signals.clone())),
+        drafts: Arc::default(),
         limits: Limits::new(&settings.rate_limit).map(Arc::new),
         jobs: store.clone(),
         store,
         signals,
         telemetry,
-        document: Arc::new(Document::new(&server::document())?),
+        document: document()?,
         ready: Arc::new(AtomicBool::new(false)),
         env,
         settings: Arc::new(settings),
     })
+}
+
+/// The API document, made once: every server of a process has the same.
+fn document() -> anyhow::Result<Arc<Document>> {
+    static DOCUMENT: OnceLock<Arc<Document>> = OnceLock::new();
+    if let Some(document) = DOCUMENT.get() {
+        return Ok(document.clone());
+    }
+    let made = Arc::new(Document::new(&server::document())?);
+    Ok(DOCUMENT.get_or_init(|| made).clone())
 }
 
 /// What the settings ask of a password.
@@ -245,6 +281,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     tokio::join!(server::stop(&app, handle), workers.stop(patience));
     // Requests may have ended after the task that writes this down.
     app.key_usage.flush(&app).await;
+    app.visits.flush(&app).await;
     app.store.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -15,20 +15,36 @@ use portico_identity::{
 };
 use portico_kernel::{
     Env, StoreError, WorkQueue, files::FileStore, http::HttpClient, images::ImageProcessor,
+    signing::LinkSigner,
 };
 use portico_sandbox::Mailbox;
-use portico_sites::ports::SiteRenderer;
+use portico_sites::{
+    domain::Target,
+    domain_name::OwnNames,
+    ports::{ContentGenerator, DomainResolver, FormRenderer, SiteRenderer},
+    site::Site,
+};
+use tokio::sync::Semaphore;
 
 use crate::{
+    answers::Answers,
     callers::Callers,
-    http::{limits::Limits, openapi::Document, site::LiveSites},
+    flows::previews::RenderedDrafts,
+    flows::template_preview::TemplatePreviews,
+    http::{
+        limits::Limits,
+        openapi::Document,
+        site::{Forms, LiveSites},
+    },
     key_usage::KeyUsageCounter,
     keys::Keys,
     settings::Settings,
     signals::Signals,
     telemetry::Telemetry,
     throttle::Throttling,
+    turns::Turns,
     unit_of_work::{Repositories, Store, UnitOfWork},
+    visits::VisitCounter,
 };
 
 /// The parts that the server is made of. Cheap to clone.
@@ -52,6 +68,8 @@ pub struct App {
     pub files: Arc<dyn FileStore>,
     /// Pictures that people upload.
     pub images: Arc<dyn ImageProcessor>,
+    /// Places for uploaded files that are made ready at a time.
+    pub uploads: Arc<Semaphore>,
     /// Password hashing.
     pub hasher: Arc<dyn PasswordHasher>,
     /// What a password must be like.
@@ -70,22 +88,44 @@ pub struct App {
     pub factors: Arc<dyn FactorSecrets>,
     /// Passkeys.
     pub passkeys: Arc<dyn PasskeyCeremonies>,
+    /// Writer of texts, when there is one.
+    pub generator: Option<Arc<dyn ContentGenerator>>,
+    /// Links that work without signing in.
+    pub signer: Arc<dyn LinkSigner>,
     /// Mail about accounts.
     pub mailer: Arc<dyn AccountMailer>,
     /// Where mail goes when there is no SMTP server.
     pub mailbox: Option<Arc<Mailbox>>,
+    /// The DNS, about customers' domains.
+    pub resolver: Arc<dyn DomainResolver>,
+    /// Where customers' domains have to lead.
+    pub domain_target: Arc<Target>,
     /// Renders sites.
     pub renderer: Arc<dyn SiteRenderer>,
+    /// Templates that were rendered lately.
+    pub template_previews: Arc<TemplatePreviews>,
     /// The cache of callers.
     pub callers: Arc<Callers>,
+    /// The cache of answers.
+    pub answers: Arc<Answers>,
     /// The cache of API keys.
     pub keys: Arc<Keys>,
     /// How API keys are used.
     pub key_usage: Arc<KeyUsageCounter>,
+    /// What was seen on published sites.
+    pub visits: Arc<VisitCounter>,
+    /// How much may be sent through contact forms.
+    pub forms: Arc<Forms>,
+    /// Renders what contact forms answer.
+    pub form_renderer: Arc<dyn FormRenderer>,
     /// What answers at which host name.
     pub live_sites: Arc<LiveSites>,
+    /// Drafts that were looked at lately.
+    pub drafts: Arc<RenderedDrafts>,
     /// Rate limits, when there are any.
     pub limits: Option<Arc<Limits>>,
+    /// Wizards that are being completed.
+    pub completions: Arc<Turns>,
     /// Wake-ups and cache epochs.
     pub signals: Arc<Signals>,
     /// Metrics.
@@ -129,11 +169,26 @@ impl App {
         format!("{scheme}://{subdomain}.{}{}", self.settings.sites.domain, self.site_port)
     }
 
-    /// The subdomain of a published site that a `Host` header names; `None` for the API itself.
-    pub fn site_of_host<'h>(&self, host: &'h str) -> Option<&'h str> {
-        let host = host
-            .rsplit_once(':')
-            .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
+    /// Where a site answers: at its main address, which is a domain of the customer's own where one is.
+    pub fn site_address(&self, site: &Site) -> String {
+        self.address_at(&site.subdomain, site.custom_domain.as_deref())
+    }
+
+    /// The address of a site with this subdomain and perhaps a domain of its own, without a trailing slash.
+    pub fn address_at(&self, subdomain: &str, domain: Option<&str>) -> String {
+        let Some(domain) = domain else { return self.site_url(subdomain) };
+        let scheme = if self.public_url.starts_with("https:") { "https" } else { "http" };
+        format!("{scheme}://{domain}{}", self.site_port)
+    }
+
+    /// The names that are not for customers to connect: where sites and the API are, and where domains have to lead.
+    pub fn own_names(&self) -> OwnNames {
+        let target = self.domain_target.host.as_deref();
+        OwnNames::new([&*self.settings.sites.domain, &*self.api_host].into_iter().chain(target))
+    }
+
+    /// The subdomain of a published site that a host name (without a port) is; `None` for the API itself.
+    pub fn subdomain_of<'h>(&self, host: &'h str) -> Option<&'h str> {
         // Host names have no case (RFC 4343).
         let domain = self.settings.sites.domain.as_str();
         let (subdomain, rest) = host.split_at_checked(host.len().checked_sub(domain.len())?)?;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use portico_billing::ports::BillingRepositories;
 use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{AnnouncementListener, DeadLetters, EventReaders, StoreError, Timestamp};
-use portico_sites::ports::SiteRepositories;
+use portico_sites::{page_version, ports::SiteRepositories};
 use portico_sql::{SqlReader, SqlStore, SqlUnitOfWork};
 use portico_tenancy::ports::TenancyRepositories;
 use time::Duration;
@@ -26,7 +26,7 @@ pub trait UnitOfWork: Repositories {
     /// Dead jobs.
     fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c>;
 
-    /// Makes everything that was written durable, all at once.
+    /// Makes everything that was written durable, all at once, with a version of each page that was changed.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -79,7 +79,10 @@ impl UnitOfWork for SqlUnitOfWork {
         Self::dead_letters(self)
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        // Here and not in each use case, so that none can forget it.
+        let changes = page_version::changes(self.events_so_far());
+        page_version::record(&mut *self, changes).await?;
         Self::commit(*self).await
     }
 }

@@ -61,6 +61,22 @@ impl Temporary {
         Ok(())
     }
 
+    /// Adds so many sites of a tenant, so that the one that is asked for has to be found among them.
+    pub async fn add_sites(&self, tenant: &str, number: i32) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect(&self.url()).await?;
+        for statement in [
+            "insert into subdomains (name, tenant_id, created_at)
+             select 'other-site-' || n, $1::uuid, now() from generate_series(1, $2) n",
+            "insert into sites (tenant_id, id, name, subdomain, status, live_deployment_id, created_at, updated_at, version)
+             select $1::uuid, gen_random_uuid(), 'Other', 'other-site-' || n, 'published', gen_random_uuid(),
+                now(), now(), 1 from generate_series(1, $2) n",
+        ] {
+            sqlx::query(statement).bind(tenant).bind(number).execute(&mut connection).await?;
+        }
+        sqlx::query("analyze").execute(&mut connection).await?;
+        Ok(())
+    }
+
     /// How many rows a table has.
     pub async fn count(&self, table: &str) -> anyhow::Result<i64> {
         let mut connection = PgConnection::connect(&self.url()).await?;

@@ -13,6 +13,7 @@
 mod baseline;
 mod customer;
 mod database;
+mod fuzz;
 mod load;
 mod process;
 mod report;
@@ -45,6 +46,8 @@ struct Cli {
 enum Command {
     /// Whether known and unknown addresses can be told apart by time.
     Timing(timing::Timing),
+    /// Random and mutated inputs for what reads the input of strangers.
+    Fuzz(fuzz::Fuzz),
     /// The server to compare with; started by the benchmark itself.
     #[command(hide = true)]
     Baseline {
@@ -90,6 +93,10 @@ async fn main() -> ExitCode {
         Some(Command::Baseline { body, workers, connections }) => {
             baseline::serve(body, *workers, *connections).await
         }
+        Some(Command::Fuzz(arguments)) => match fuzz::run(arguments) {
+            Ok(false) => return ExitCode::FAILURE,
+            outcome => outcome.map(drop),
+        },
         Some(Command::Timing(arguments)) => match timing::run(arguments).await {
             Ok(false) => return ExitCode::FAILURE,
             outcome => outcome.map(drop),

@@ -1,4 +1,4 @@
-//! What a use case may take from the outside world without a port of its own: time and randomness.
+//! What a use case may take from the outside world without a port of its own: time, randomness, and the operator's names.
 
 use std::sync::Arc;
 
@@ -19,17 +19,29 @@ pub trait Random: Send + Sync {
     fn fill(&self, buffer: &mut [u8]);
 }
 
-/// Time and randomness, handed to every use case that needs them.
+/// Time, randomness and the names that the operator keeps, handed to every use case that needs them.
 #[derive(Clone)]
 pub struct Env {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    reserved: Arc<[String]>,
 }
 
 impl Env {
     /// Bundles a clock and a source of randomness.
     pub fn new(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self { clock, random }
+        Self { clock, random, reserved: Arc::default() }
+    }
+
+    /// The same, and names of the operator's own that nobody may answer at, see [`crate::name::Subdomain::wish`].
+    #[must_use]
+    pub fn reserving(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { reserved: names.into_iter().collect(), ..self }
+    }
+
+    /// Names of the operator's own.
+    pub fn reserved(&self) -> &[String] {
+        &self.reserved
     }
 
     /// Now.

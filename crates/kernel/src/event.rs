@@ -163,6 +163,10 @@ pub trait AnnouncementListener: CommitListener {
     /// A process has committed something (maybe this one itself).
     fn heard(&self, announcement: &str);
 
+    /// A process has appended an event of this kind to the log of the tenant (maybe this one itself). Said within half a
+    /// second of the commit, once for several like it. What cannot wait so long is announced.
+    fn appended(&self, tenant: TenantId, kind: &str);
+
     /// Everything that was announced before `moment` has been heard.
     fn caught_up(&self, moment: std::time::Instant);
 

@@ -14,6 +14,12 @@ pub trait FileStore: Send + Sync {
     /// The file; `None` when there is none.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, FileError>;
 
+    /// Deletes the file. Deleting what is not there is no error.
+    async fn delete(&self, key: &str) -> Result<(), FileError>;
+
+    /// The keys of all files whose key starts with `prefix` followed by a slash, in any order.
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, FileError>;
+
     /// Deletes every file whose key starts with `prefix` followed by a slash. Deleting nothing is no error.
     async fn delete_prefix(&self, prefix: &str) -> Result<(), FileError>;
 }

@@ -136,6 +136,16 @@ ids! {
     AssetKind => AssetId;
     /// A website template.
     TemplateKind => TemplateId;
+    /// A run through the wizard that makes a site.
+    WizardKind => WizardId;
+    /// A domain of a customer's own, connected to a site.
+    DomainKind => DomainId;
+    /// A state that a page once had.
+    PageVersionKind => PageVersionId;
+    /// What a visitor sent through a contact form.
+    SubmissionKind => SubmissionId;
+    /// One use of the writer of texts.
+    GenerationKind => GenerationId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.

@@ -21,18 +21,24 @@ impl Size {
 /// How a picture is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PictureFormat {
+    /// PNG.
+    Png,
     /// JPEG.
     Jpeg,
     /// WebP.
     Webp,
+    /// GIF.
+    Gif,
 }
 
 impl PictureFormat {
     /// Media type.
     pub const fn content_type(self) -> &'static str {
         match self {
+            Self::Png => "image/png",
             Self::Jpeg => "image/jpeg",
             Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
         }
     }
 
@@ -40,6 +46,12 @@ impl PictureFormat {
     pub fn of_content(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
             return Some(Self::Jpeg);
+        }
+        if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            return Some(Self::Png);
+        }
+        if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+            return Some(Self::Gif);
         }
         (bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP")).then_some(Self::Webp)
     }
@@ -56,6 +68,16 @@ pub struct Picture {
     pub bytes: Vec<u8>,
 }
 
+/// A picture of ours in several widths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FittedPicture {
+    /// All of the picture, as large as it came, in the format that it came in.
+    pub original: Picture,
+    /// The same in smaller, narrowest first, all of it and in its shape. WebP. Empty where its height is more than
+    /// WebP can hold.
+    pub variants: Vec<Picture>,
+}
+
 /// Decodes and encodes pictures.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -67,6 +89,12 @@ pub trait ImageProcessor: Send + Sync {
     /// itself, before it takes memory for them. MUST NOT carry anything of the file over but its pixels: no metadata, no
     /// trailing bytes. MUST NOT hold up the threads that serve requests.
     async fn cover(&self, source: Vec<u8>, sizes: Vec<Size>) -> Result<Vec<Picture>, ImageError>;
+
+    /// Makes a picture out of a file: turned upright and encoded anew, and the same in each of `widths` that is less than
+    /// its own; where its own is the least, in that. Of one with several frames, the first is taken.
+    ///
+    /// MUST keep the shape and MUST NOT enlarge. What [`ImageProcessor::cover`] MUST do holds here too.
+    async fn fit(&self, source: Vec<u8>, widths: Vec<u32>) -> Result<FittedPicture, ImageError>;
 }
 
 /// Why no picture could be made of a file.

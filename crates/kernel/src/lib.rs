@@ -3,6 +3,7 @@
 //! A domain crate depends on this crate and on nothing else of ours; adapters translate these types to
 //! rows, messages and HTTP.
 
+pub mod cache;
 pub mod env;
 pub mod error;
 pub mod event;
@@ -11,12 +12,15 @@ pub mod http;
 pub mod id;
 pub mod images;
 pub mod job;
+pub mod look;
 pub mod mail;
+pub mod money;
 pub mod name;
 pub mod page;
 pub mod patch;
 pub mod permission;
 pub mod scope;
+pub mod signing;
 pub mod time;
 pub mod validate;
 
@@ -25,6 +29,7 @@ pub use error::{Fault, FieldError, Kind, StoreError};
 pub use event::{AnnouncementListener, CommitListener, Event, EventLog, EventReaders, Outbox, Resource};
 pub use id::*;
 pub use job::{DeadLetters, Job, JobQueue, JobState, NewJob, WorkQueue};
+pub use money::Money;
 pub use page::{CursorPage, CursorRequest, Page, PageRequest};
 pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
 pub use scope::{Actor, Denied, Device, RequestInfo, Scope};

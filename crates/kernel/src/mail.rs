@@ -17,6 +17,9 @@ pub struct MailMessage {
     pub to: String,
     /// Display name of the receiver.
     pub to_name: Option<String>,
+    /// Where answers go, if not to the sender. It may come from a stranger: a transport leaves out what is no address.
+    #[serde(default)]
+    pub reply_to: Option<String>,
     /// Subject.
     pub subject: String,
     /// Body as HTML.

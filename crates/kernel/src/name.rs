@@ -8,16 +8,36 @@ use crate::{Env, FieldError};
 
 /// Names that belong to the service, or that would let a customer pose as it.
 const RESERVED: &str = "
-    abuse account accounts admin administrator analytics api app apps assets auth autoconfig autodiscover beta billing
-    cdn checkout cname config console customer dashboard dev dns docs email files ftp git health help hooks hostmaster
-    id images imap internal invalid local localhost login logout mail mailbox media metrics mta-sts oauth openid pay
-    payment payments pop portal portico postmaster preview private prod production proxy public register registration
-    root secure security server sftp signin signup smtp sso staff staging static status support system uploads vpn
-    webhook webhooks webmail webmaster well-known wpad
+    abuse account accounts admin administrator administrators analytics api app apps asset assets auth
+    authentication autoconfig autodiscover backend backup backups beta billing blog cache careers cdn chat checkout
+    cloud cname community config console contact control cpanel customer dashboard data database deploy dev
+    developer developers dns docs domain domains download downloads email emails files firewall forum ftp gateway
+    git grafana graphql health healthz help helpdesk home hooks hosting hostmaster id identity images imap img info
+    internal invalid invoice invoices jobs licence license licenses local localhost login logout mail mailbox mailer
+    mailserver media metrics monitor monitoring mta mta-sts mx my mysql news newsletter no-reply noreply
+    notifications oauth official oidc openid operator partner partners password pay payment payments phpmyadmin pop
+    pop3 portal postgres postmaster press preview previews pricing privacy private prod production prometheus proxy
+    public redis register registration reset root s3 sandbox search secure security server servers service services
+    sftp sign-in sign-up signin signup sites smtp sql ssh ssl ssladmin ssladministrator sslwebmaster sso staff
+    staging static status storage stripe support sysadmin system telemetry test testing tls trust updates upload
+    uploads verify vpn web webhook webhooks webmail webmaster well-known whatsapp whois wiki wpad www www-data
+";
+
+/// The name of the product: nobody else may be called so, or so that it looks alike.
+const PRODUCT: &str = "portico";
+
+/// Words that make a name with ours in it one for posing as us.
+const OFFICIAL: &str = "
+    account accounts admin api app apps auth billing cloud docs email help hq id login mail my news official online pay
+    payment payments portal secure security service shop signin signup site sites sso staff status store support team
+    verify web www
 ";
 
 /// Names of machines that are numbered: `ns1`, `mx2`, `www3`.
-const NUMBERED: &[&str] = &["cdn", "dns", "ftp", "imap", "mail", "mx", "ns", "pop", "smtp", "www"];
+const NUMBERED: &[&str] = &[
+    "api", "app", "cdn", "dns", "email", "ftp", "host", "imap", "mail", "mx", "node", "ns", "pop", "server",
+    "smtp", "vpn", "web", "www",
+];
 
 /// A DNS label (RFC 1035 section 2.3.1, RFC 1123) that a tenant or a site may answer at: 3 to 63 lower-case letters,
 /// digits and hyphens, and not a name of the service itself.
@@ -58,8 +78,17 @@ impl Subdomain {
         Ok(Self(text.to_owned()))
     }
 
+    /// Checks a name that somebody wishes for, also against those that the operator keeps.
+    pub fn wish(text: &str, env: &Env) -> Result<Self, FieldError> {
+        let name = Self::parse(text)?;
+        if env.reserved().iter().any(|brand| resembles(text, &brand.to_ascii_lowercase())) {
+            return Err(FieldError::new("subdomain", "reserved_subdomain", "This subdomain is reserved."));
+        }
+        Ok(name)
+    }
+
     /// A valid subdomain that resembles `name` and ends in `suffix` (which may be empty). Falls back to `site`.
-    pub fn suggest(name: &str, suffix: &str) -> Self {
+    pub fn suggest(name: &str, suffix: &str, env: &Env) -> Self {
         let suffix = ascii_words(suffix, 32);
         let room = Self::MAX - if suffix.is_empty() { 0 } else { suffix.len() + 1 };
         let words = ascii_words(name, room);
@@ -70,7 +99,7 @@ impl Subdomain {
         let prefixed = ascii_words(&format!("site {words}"), room);
         [joined(&words), joined(&prefixed), joined("site")]
             .iter()
-            .find_map(|candidate| Self::parse(candidate).ok())
+            .find_map(|candidate| Self::wish(candidate, env).ok())
             .unwrap_or_else(|| Self("site".to_owned()))
     }
 
@@ -98,12 +127,59 @@ impl fmt::Display for Subdomain {
     }
 }
 
-/// Whether the service keeps the name for itself: an address of ours, or one in which our name is a word of its own.
+/// Whether the service keeps the name for itself: an address of ours, or one that could be taken for one.
 fn is_reserved(label: &str) -> bool {
     let stem = label.trim_end_matches(|c: char| c.is_ascii_digit());
-    RESERVED.split_whitespace().any(|name| name == label)
-        || NUMBERED.contains(&stem)
-        || label.split('-').any(|word| word == "portico")
+    // `adm1n`, `l0gin`: with a digit in it, a name is compared by its looks.
+    let disguised = label.bytes().any(|b| b.is_ascii_digit()).then(|| skeleton(label));
+    RESERVED
+        .split_whitespace()
+        .any(|ours| ours == label || disguised.as_ref().is_some_and(|looks| *looks == skeleton(ours)))
+        || NUMBERED.contains(&stem.trim_end_matches('-'))
+        || resembles(label, PRODUCT)
+}
+
+/// Whether a label is a brand, has it as a word, or looks or sounds as if it came from the brand's owner: `p0rtico`,
+/// `my-portico`, `por-tico`, `portico2`, `porticologin`. A longer word that only contains it (`elportico`) does not.
+fn resembles(label: &str, brand: &str) -> bool {
+    let brand = skeleton(brand);
+    if brand.is_empty() {
+        return false;
+    }
+    let is_brand = |word: &str| {
+        // A number behind it makes it a machine of ours; one in it is a letter in disguise.
+        let bare = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        [word, bare].iter().any(|word| {
+            let word = skeleton(word);
+            let rest = word.strip_prefix(&brand).or_else(|| word.strip_suffix(&brand));
+            rest.is_some_and(|rest| {
+                rest.is_empty() || OFFICIAL.split_whitespace().any(|w| skeleton(w) == rest)
+            })
+        })
+    };
+    label.split('-').any(is_brand) || is_brand(&label.replace('-', ""))
+}
+
+/// A name as the eye reads it in a hurry: letters and digits that look alike become one (after UTS 39, for the few characters
+/// that a label can have).
+fn skeleton(name: &str) -> String {
+    let mut skeleton = String::with_capacity(name.len());
+    for c in name.chars() {
+        let seen = match c {
+            '0' => 'o',
+            '1' | 'l' | 'j' => 'i',
+            '2' => 'z',
+            '3' => 'e',
+            '4' => 'a',
+            '5' => 's',
+            '6' | '9' | 'q' => 'g',
+            '7' => 't',
+            '8' => 'b',
+            c => c,
+        };
+        skeleton.push(seen);
+    }
+    skeleton.replace("rn", "m").replace("vv", "w").replace("ci", "d")
 }
 
 /// The last part of a page's address: 1 to 100 lower-case letters and digits, words divided by single hyphens.
@@ -264,9 +340,95 @@ mod tests {
             "portico",
             "portico-login",
             "my-portico",
+            "app",
+            "mail",
+            "support",
+            "login",
+            "billing",
+            "status",
         ] {
             assert_ne!(code(ours), "ok", "{ours}");
         }
+    }
+
+    #[test]
+    fn names_that_look_like_ours_are_ours() {
+        for posing in [
+            "p0rtico",
+            "port1co",
+            "portlco",
+            "p0rt1c0",
+            "portico2",
+            "portic0",
+            "por-tico",
+            "p-o-r-t-i-c-o",
+            "porticologin",
+            "loginportico",
+            "myportico",
+            "portico-support",
+            "p0rtico-pay",
+            "api-portico1",
+            "adm1n",
+            "l0gin",
+            "1ogin",
+            "mai1",
+            "b1lling",
+            "supp0rt",
+            "5tatus",
+            "api2",
+            "web-3",
+        ] {
+            assert_eq!(code(posing), "reserved_subdomain", "{posing}");
+        }
+        for other in [
+            "elportico",
+            "porticoes",
+            "portica",
+            "port-of-cork",
+            "adminton",
+            "statuesque",
+            "5guys",
+            "7eleven",
+            "24hours",
+            "shop",
+            "store",
+            "rnb-club",
+            "corner",
+            "clinic",
+            "loginov",
+        ] {
+            assert_eq!(code(other), "ok", "{other}");
+        }
+    }
+
+    #[test]
+    fn operators_keep_their_own_brands() {
+        let env = env().reserving(["Acme".to_owned(), "modern".to_owned()]);
+        let wish = |text: &str| Subdomain::wish(text, &env).is_ok();
+        for brand in ["acme", "acrne", "4cme", "acme-login", "acme2", "ac-me", "rnodern", "modem", "acmepay"]
+        {
+            assert!(!wish(brand), "{brand}");
+        }
+        for other in ["acmeology", "macme", "bakery"] {
+            assert!(wish(other), "{other}");
+        }
+        assert!(!wish("admin") && Subdomain::wish("acme", &self::env()).is_ok());
+        assert_eq!(Subdomain::suggest("Acme", "", &env).as_str(), "site");
+    }
+
+    fn env() -> Env {
+        struct Nothing;
+        impl crate::Clock for Nothing {
+            fn now(&self) -> crate::Timestamp {
+                crate::Timestamp::from_unix_seconds(0).unwrap()
+            }
+        }
+        impl crate::Random for Nothing {
+            fn fill(&self, buffer: &mut [u8]) {
+                buffer.fill(0);
+            }
+        }
+        Env::new(std::sync::Arc::new(Nothing), std::sync::Arc::new(Nothing))
     }
 
     #[test]
@@ -283,9 +445,9 @@ mod tests {
             ("xn--evil", "", "xn-evil"),
             ("", "-", "site"),
         ] {
-            assert_eq!(Subdomain::suggest(name, suffix).as_str(), expected, "{name}");
+            assert_eq!(Subdomain::suggest(name, suffix, &env()).as_str(), expected, "{name}");
         }
-        let label = Subdomain::suggest(&long, "abc234");
+        let label = Subdomain::suggest(&long, "abc234", &env());
         assert!(Subdomain::parse(label.as_str()).is_ok() && label.as_str().ends_with("wort-abc234"));
     }
 

@@ -47,6 +47,22 @@ pub enum Permission {
     ApiKeysRead,
     /// Make, change, rotate and revoke API keys.
     ApiKeysWrite,
+    /// See files that were uploaded.
+    AssetsRead,
+    /// Upload, change and delete files.
+    AssetsWrite,
+    /// See the domains of a site.
+    DomainsRead,
+    /// Connect and remove domains of a site.
+    DomainsWrite,
+    /// See who visits a site.
+    AnalyticsRead,
+    /// Read what visitors sent through contact forms.
+    SubmissionsRead,
+    /// Mark and delete what visitors sent.
+    SubmissionsWrite,
+    /// Let texts be written; counts against the plan.
+    AiGenerate,
     /// Platform: see all tenants and everybody's audit trail.
     PlatformAudit,
     /// Platform: list and replay failed background jobs.
@@ -57,11 +73,15 @@ pub enum Permission {
     PlatformImpersonate,
     /// Platform: suspend tenants, bring them back, and name their dealers.
     PlatformTenants,
+    /// Platform: make and edit website templates.
+    PlatformTemplates,
+    /// Platform: prepare sites and offer them for sale.
+    PlatformSites,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 35] = [
         Self::TenantRead,
         Self::TenantWrite,
         Self::TenantDelete,
@@ -82,11 +102,21 @@ impl Permission {
         Self::TenantTransfer,
         Self::ApiKeysRead,
         Self::ApiKeysWrite,
+        Self::AssetsRead,
+        Self::AssetsWrite,
+        Self::DomainsRead,
+        Self::DomainsWrite,
+        Self::AnalyticsRead,
+        Self::SubmissionsRead,
+        Self::SubmissionsWrite,
+        Self::AiGenerate,
         Self::PlatformAudit,
         Self::PlatformJobs,
         Self::PlatformUsers,
         Self::PlatformImpersonate,
         Self::PlatformTenants,
+        Self::PlatformTemplates,
+        Self::PlatformSites,
     ];
 
     /// The word for it, as in API keys and error texts.
@@ -112,11 +142,21 @@ impl Permission {
             Self::TenantTransfer => "tenant:transfer",
             Self::ApiKeysRead => "api_keys:read",
             Self::ApiKeysWrite => "api_keys:write",
+            Self::AssetsRead => "assets:read",
+            Self::AssetsWrite => "assets:write",
+            Self::DomainsRead => "domains:read",
+            Self::DomainsWrite => "domains:write",
+            Self::AnalyticsRead => "analytics:read",
+            Self::SubmissionsRead => "submissions:read",
+            Self::SubmissionsWrite => "submissions:write",
+            Self::AiGenerate => "ai:generate",
             Self::PlatformAudit => "platform:audit",
             Self::PlatformJobs => "platform:jobs",
             Self::PlatformUsers => "platform:users",
             Self::PlatformImpersonate => "platform:impersonate",
             Self::PlatformTenants => "platform:tenants",
+            Self::PlatformTemplates => "platform:templates",
+            Self::PlatformSites => "platform:sites",
         }
     }
 
@@ -151,6 +191,8 @@ impl Permission {
                 | Self::PlatformUsers
                 | Self::PlatformImpersonate
                 | Self::PlatformTenants
+                | Self::PlatformTemplates
+                | Self::PlatformSites
         )
     }
 }
@@ -243,9 +285,20 @@ impl TenantRole {
             PagesRead,
             NavigationRead,
             MembersRead,
+            AssetsRead,
+            DomainsRead,
+            AnalyticsRead,
         ]);
-        const EDITOR: Permissions =
-            VIEWER.union(Permissions::of(&[SitesWrite, SitesDeploy, PagesWrite, NavigationWrite]));
+        const EDITOR: Permissions = VIEWER.union(Permissions::of(&[
+            SitesWrite,
+            SitesDeploy,
+            PagesWrite,
+            NavigationWrite,
+            AssetsWrite,
+            SubmissionsRead,
+            SubmissionsWrite,
+            AiGenerate,
+        ]));
         const ADMIN: Permissions = EDITOR.union(Permissions::of(&[
             TenantWrite,
             BrandingWrite,
@@ -254,6 +307,7 @@ impl TenantRole {
             MembersWrite,
             ApiKeysRead,
             ApiKeysWrite,
+            DomainsWrite,
         ]));
         const OWNER: Permissions = ADMIN.union(Permissions::of(&[TenantDelete, TenantTransfer]));
         match self {
@@ -288,8 +342,8 @@ pub enum PlatformRole {
     /// Acts in the tenants they are a member of.
     #[default]
     Customer,
-    /// Works for the operator: looks after background jobs, and helps customers by acting as them. Stays inside their own
-    /// tenants otherwise.
+    /// Works for the operator: looks after background jobs, templates and sites for sale, and helps customers by acting
+    /// as them. Stays inside their own tenants otherwise.
     Staff,
     /// Works for the operator: may cross tenants and do everything.
     SuperAdmin,
@@ -300,7 +354,12 @@ impl PlatformRole {
     pub const fn permissions(self) -> Permissions {
         match self {
             Self::Customer => Permissions::NONE,
-            Self::Staff => Permissions::of(&[Permission::PlatformJobs, Permission::PlatformImpersonate]),
+            Self::Staff => Permissions::of(&[
+                Permission::PlatformJobs,
+                Permission::PlatformImpersonate,
+                Permission::PlatformTemplates,
+                Permission::PlatformSites,
+            ]),
             Self::SuperAdmin => Permissions::of(&Permission::ALL),
         }
     }

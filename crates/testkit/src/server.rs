@@ -1,6 +1,11 @@
 //! A whole server in the test's process, on a free port, with a client that speaks to it.
 
-use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use portico::{server, settings::Settings, startup, state::App, worker::Workers};
 use reqwest::{Method, StatusCode, header::HeaderMap};
@@ -57,6 +62,11 @@ impl TestServer {
         settings.security.argon2_memory_kib = 64;
         settings.security.argon2_passes = 1;
         settings.worker.poll = Duration::from_millis(100);
+        // Nobody is there: tests do not ask the network.
+        settings.dns.servers = vec![([127, 0, 0, 1], 9).into()];
+        // No test asks the name servers of the machine.
+        settings.dns.servers = vec![SocketAddr::from(([127, 0, 0, 1], 9))];
+        settings.dns.timeout = Duration::from_millis(300);
         settings.tenancy.max_owned_tenants = 100_000;
         settings.tenancy.deletion_grace = Duration::ZERO;
         let database = match database {

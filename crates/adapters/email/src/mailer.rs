@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
+use minijinja::{
+    AutoEscape, Environment, HtmlEscape, State, UndefinedBehavior, Value, context, syntax::SyntaxConfig,
+};
 use portico_identity::{
     mail::{AccountMail, MailBrand, Recipient},
     ports::AccountMailer,
@@ -82,6 +84,7 @@ impl TemplateMailer {
             true => AutoEscape::Html,
             false => AutoEscape::None,
         });
+        environment.add_filter("quoted", quoted);
         environment.add_template("layout.html", include_str!("../templates/layout.html"))?;
         environment.add_template("layout.txt", include_str!("../templates/layout.txt"))?;
         let words = Words::read()?;
@@ -117,6 +120,7 @@ impl TemplateMailer {
             id,
             to: to.email.to_string(),
             to_name: Some(to.full_name.clone()).filter(|name| !name.trim().is_empty()),
+            reply_to: mail.reply_to().map(str::to_owned),
             subject: one_line(&self.line(Form::Text, subject, &values)?),
             html: self.body(Form::Html, language, &outline, brand, &values)?,
             text: self.body(Form::Text, language, &outline, brand, &values)?,
@@ -189,6 +193,17 @@ impl TemplateMailer {
         }
         link
     }
+}
+
+/// Lines of somebody else, marked as theirs: nothing in them can pass for ours. In HTML they are escaped one by one; in text each
+/// has a `>` in front, as people quote in mails (RFC 3676 section 4.5).
+fn quoted(state: &State<'_, '_>, text: &str) -> Value {
+    let lines: Vec<String> = match state.auto_escape() {
+        AutoEscape::None => text.lines().map(|line| format!("> {line}")).collect(),
+        _ => text.lines().map(|line| HtmlEscape(line).to_string()).collect(),
+    };
+    let line_break = if matches!(state.auto_escape(), AutoEscape::None) { "\n" } else { "<br>" };
+    Value::from_safe_string(lines.join(line_break))
 }
 
 /// A header holds no line break: what comes after one would be another header.

@@ -53,6 +53,20 @@ fn invitation() -> AccountMail {
     }
 }
 
+/// Written by somebody who tries.
+fn submission() -> AccountMail {
+    AccountMail::Submission {
+        site: "Panadería Luz".into(),
+        page: "/contact/".into(),
+        name: "Eve <script>alert(1)</script>".into(),
+        email: "eve@example.org".into(),
+        phone: Some("+502 5555 1234".into()),
+        message: "Hello {{ site }}\n\n[Pay now](https://evil.example)\n<b onclick=\"x()\">bold</b> & co"
+            .into(),
+        consent: false,
+    }
+}
+
 /// One of every message, by the key of its words.
 fn mails() -> Vec<(&'static str, AccountMail)> {
     let token = "kY3-token_of_the_link".to_owned();
@@ -102,6 +116,7 @@ fn mails() -> Vec<(&'static str, AccountMail)> {
     ] {
         mails.push((key, AccountMail::TenantNotice { tenant: tenant(), notice }));
     }
+    mails.push(("submission", submission()));
     for (key, notice) in [
         ("account.suspended", AccountNotice::Suspended),
         ("account.reinstated", AccountNotice::Reinstated),
@@ -148,9 +163,11 @@ fn both_forms_say_the_same() {
     for language in LANGUAGES {
         for (key, mail) in mails() {
             let MailMessage { html, text, subject, .. } = plain(&recipient(language), &mail);
-            let html = html.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+            let html = html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+            let html = html.replace("&#x2f;", "/").replace("&amp;", "&");
             for line in text.lines().filter(|line| !line.is_empty() && *line != "-- ") {
                 let words = line.strip_suffix(':').filter(|_| !html.contains(line)).unwrap_or(line);
+                let words = words.strip_prefix('>').unwrap_or(words).trim();
                 assert!(html.contains(words), "{language} {key}: {line:?} is not in {html}");
             }
             assert!(html.contains(&subject), "{language} {key}");
@@ -190,6 +207,31 @@ fn nothing_that_users_write_becomes_markup_or_structure() {
     assert_eq!(message.html.matches("class=\"button\"").count(), 1);
     assert!(!message.subject.contains(['\r', '\n']), "{}", message.subject);
     assert!(message.text.contains("Hello <img src=x onerror=alert(1)> & {{ 7 * 7 }}"));
+}
+
+#[test]
+fn what_a_visitor_wrote_is_quoted_and_answered_to_them() {
+    let message = plain(&recipient("en"), &submission());
+    assert_eq!(message.reply_to.as_deref(), Some("eve@example.org"));
+    let quote =
+        "> Hello {{ site }}\n> \n> [Pay now](https://evil.example)\n> <b onclick=\"x()\">bold</b> & co\n";
+    assert!(message.text.contains(quote), "{}", message.text);
+    assert!(!message.html.contains("<b ") && !message.html.contains("<script"), "{}", message.html);
+    assert!(message.html.contains("&lt;b onclick=&quot;x()&quot;&gt;bold&lt;&#x2f;b&gt; &amp; co"));
+    assert_eq!(message.html.matches("class=\"button\"").count(), 0);
+    let evil = AccountMail::Submission {
+        site: "S".into(),
+        page: "/".into(),
+        name: "Eve\r\nBcc: all@example.com".into(),
+        email: "e@example.org".into(),
+        phone: None,
+        message: "m".into(),
+        consent: true,
+    };
+    let message = plain(&recipient("es"), &evil);
+    assert!(!message.subject.contains(['\r', '\n']), "{}", message.subject);
+    assert!(!message.text.contains("Teléfono") && message.text.contains("Aceptó"), "{}", message.text);
+    assert_eq!(plain(&recipient("en"), &AccountMail::Welcome).reply_to, None);
 }
 
 #[test]

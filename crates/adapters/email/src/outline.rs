@@ -73,6 +73,15 @@ impl Outline {
                     }
                 }
             }
+            AccountMail::Submission { site, page, name, email, phone, message, consent } => {
+                values.insert("site", site.as_str().into());
+                values.insert("page", page.as_str().into());
+                values.insert("visitor", name.as_str().into());
+                values.insert("email", email.as_str().into());
+                values.insert("phone", phone.as_deref().into());
+                values.insert("message", message.as_str().into());
+                values.insert("consent", (*consent).into());
+            }
             AccountMail::TenantNotice { tenant, notice } => {
                 values.insert("tenant", tenant.as_str().into());
                 if let TenantNotice::DeletionScheduled { at } = notice {
@@ -110,6 +119,7 @@ fn key(mail: &AccountMail) -> &'static str {
             KeyNotice::NewAddress { .. } => "api_key.new_address",
             KeyNotice::Refusals { .. } => "api_key.refusals",
         },
+        AccountMail::Submission { .. } => "submission",
         AccountMail::TenantNotice { notice, .. } => match notice {
             TenantNotice::Suspended => "tenant.suspended",
             TenantNotice::Reinstated => "tenant.reinstated",

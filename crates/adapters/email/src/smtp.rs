@@ -49,9 +49,13 @@ impl SmtpTransport {
 
     fn build(&self, message: &MailMessage) -> Result<Message, Box<dyn std::error::Error + Send + Sync>> {
         let to = Mailbox::new(message.to_name.as_deref().map(one_line), message.to.parse()?);
-        Ok(Message::builder()
-            .from(self.from.clone())
-            .to(to)
+        // What a stranger gave as an address is parsed, so it can be nothing but one; a message without it is better than none.
+        let reply_to = message.reply_to.as_deref().and_then(|address| address.parse().ok());
+        let mut builder = Message::builder().from(self.from.clone()).to(to);
+        if let Some(address) = reply_to {
+            builder = builder.reply_to(Mailbox::new(None, address));
+        }
+        Ok(builder
             .subject(one_line(&message.subject))
             .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())))
             .header(AutoSubmitted)

@@ -71,6 +71,7 @@ fn message() -> MailMessage {
         id: "0190a5b0-c0d0-8e00-8f00-112233445566".parse().unwrap(),
         to: "ada@example.com".into(),
         to_name: Some("Ada Lovelace".into()),
+        reply_to: Some("visitor@example.org".into()),
         subject: "Contraseña nueva".into(),
         html: "<p>the html part</p>".into(),
         text: "the text part".into(),
@@ -97,6 +98,7 @@ async fn both_parts_arrive_at_the_receiver() {
     for header in [
         "From: \"Acme Portal\" <no-reply@example.com>",
         "To: \"Ada Lovelace\" <ada@example.com>",
+        "Reply-To: visitor@example.org",
         "Subject: =?utf-8?b?",
         "Message-ID: <",
         "Date: ",
@@ -115,9 +117,15 @@ async fn a_header_cannot_be_smuggled_in() {
         to_name: Some("Ada\r\nBcc: eve@example.com".into()),
         ..message()
     };
-    transport(&url).send(&crafted).await.unwrap();
-    let delivery = deliveries.recv().await.unwrap();
-    assert!(!delivery.message.lines().any(|line| line.starts_with("Bcc:")), "{}", delivery.message);
+    let replies =
+        ["eve@example.com\r\nBcc: eve@example.com", "a@b.example, eve@example.com", "<a@b.example>\r\n", ""];
+    for reply_to in replies.map(str::to_owned) {
+        let crafted = MailMessage { reply_to: Some(reply_to), ..crafted.clone() };
+        transport(&url).send(&crafted).await.unwrap();
+        let delivery = deliveries.recv().await.unwrap();
+        let smuggled = |line: &str| line.starts_with("Bcc:") || line.starts_with("Reply-To:");
+        assert!(!delivery.message.lines().any(smuggled), "{}", delivery.message);
+    }
 }
 
 #[tokio::test]

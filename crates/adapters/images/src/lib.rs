@@ -3,6 +3,8 @@
 //! A file from outside is never handed on: what is kept is made of its pixels. That takes away metadata such as where a
 //! photo was taken, whatever hides behind the picture, and whatever else a browser might take the file for.
 
+mod fit;
+
 use std::{
     io::Cursor,
     sync::{
@@ -19,11 +21,16 @@ use image::{
     imageops::FilterType,
     metadata::Orientation,
 };
-use portico_kernel::images::{ImageError, ImageProcessor, Picture, PictureFormat, Size};
+use portico_kernel::images::{FittedPicture, ImageError, ImageProcessor, Picture, PictureFormat, Size};
 use tokio::sync::Semaphore;
 
 /// Formats that are read. Of one with several frames, the first is.
-const FORMATS: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
+const FORMATS: [(ImageFormat, PictureFormat); 4] = [
+    (ImageFormat::Png, PictureFormat::Png),
+    (ImageFormat::Jpeg, PictureFormat::Jpeg),
+    (ImageFormat::WebP, PictureFormat::Webp),
+    (ImageFormat::Gif, PictureFormat::Gif),
+];
 
 /// JPEG quality: artefacts are hard to see, and a face at 256 pixels stays below 20 KB.
 const QUALITY: u8 = 85;
@@ -66,6 +73,31 @@ impl BoundedImages {
     pub fn new(bounds: ImageBounds) -> Self {
         Self { bounds, threads: Arc::new(Semaphore::new(bounds.threads)), waiting: AtomicUsize::new(0) }
     }
+
+    /// Decodes a file and hands it to `work`, on a thread of its own, once there is one.
+    async fn with_image<T: Send + 'static>(
+        &self,
+        source: Vec<u8>,
+        work: impl FnOnce(DynamicImage, PictureFormat) -> Result<T, ImageError> + Send + 'static,
+    ) -> Result<T, ImageError> {
+        let place = Place(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.bounds.threads + self.bounds.waiting {
+            return Err(ImageError::Overloaded);
+        }
+        let permit = self.threads.clone().acquire_owned().await.map_err(|_| ImageError::Overloaded)?;
+        let bounds = self.bounds;
+        let work = tokio::task::spawn_blocking(move || {
+            // Held by the thread: a request that is given up does not let another image in before this one is done.
+            let _permit = permit;
+            let (image, format) = decode(&source, bounds)?;
+            drop(source);
+            work(image, format)
+        });
+        // A decoder that panics has met a file that it cannot read.
+        let done = work.await.unwrap_or(Err(ImageError::Damaged));
+        drop(place);
+        done
+    }
 }
 
 /// One that waits, until dropped: also when its request is given up.
@@ -80,29 +112,23 @@ impl Drop for Place<'_> {
 #[async_trait]
 impl ImageProcessor for BoundedImages {
     async fn cover(&self, source: Vec<u8>, sizes: Vec<Size>) -> Result<Vec<Picture>, ImageError> {
-        let place = Place(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.bounds.threads + self.bounds.waiting {
-            return Err(ImageError::Overloaded);
-        }
-        let permit = self.threads.clone().acquire_owned().await.map_err(|_| ImageError::Overloaded)?;
-        let bounds = self.bounds;
-        let work = tokio::task::spawn_blocking(move || {
-            // Held by the thread: a request that is given up does not let another image in before this one is done.
-            let _permit = permit;
-            let image = decode(&source, bounds)?;
-            drop(source);
+        let work = move |image: DynamicImage, _| {
             sizes.into_iter().map(|size| encode(cut(&image, size), size)).collect()
-        });
-        // A decoder that panics has met a file that it cannot read.
-        let done = work.await.unwrap_or(Err(ImageError::Damaged));
-        drop(place);
-        done
+        };
+        self.with_image(source, work).await
+    }
+
+    async fn fit(&self, source: Vec<u8>, widths: Vec<u32>) -> Result<FittedPicture, ImageError> {
+        self.with_image(source, move |image, format| fit::fit(&image, format, &widths)).await
     }
 }
 
-fn decode(source: &[u8], bounds: ImageBounds) -> Result<DynamicImage, ImageError> {
-    let format = image::guess_format(source).ok().filter(|format| FORMATS.contains(format));
-    let mut reader = ImageReader::with_format(Cursor::new(source), format.ok_or(ImageError::UnknownFormat)?);
+fn decode(source: &[u8], bounds: ImageBounds) -> Result<(DynamicImage, PictureFormat), ImageError> {
+    let (codec, format) = image::guess_format(source)
+        .ok()
+        .and_then(|codec| FORMATS.into_iter().find(|(known, _)| *known == codec))
+        .ok_or(ImageError::UnknownFormat)?;
+    let mut reader = ImageReader::with_format(Cursor::new(source), codec);
     let mut limits = Limits::default();
     limits.max_alloc = Some(bounds.max_memory);
     reader.limits(limits);
@@ -122,7 +148,7 @@ fn decode(source: &[u8], bounds: ImageBounds) -> Result<DynamicImage, ImageError
     if image.width() == 0 || image.height() == 0 {
         return Err(ImageError::Damaged);
     }
-    Ok(image)
+    Ok((image, format))
 }
 
 /// The largest part in the middle that has the shape of `size`, scaled to it.

@@ -7,7 +7,7 @@ use std::{io::Cursor, time::Instant};
 use futures_util::future::join_all;
 use image::{DynamicImage, GenericImageView, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use portico_images::{BoundedImages, ImageBounds};
-use portico_kernel::images::{ImageError, ImageProcessor, Picture, PictureFormat, Size};
+use portico_kernel::images::{FittedPicture, ImageError, ImageProcessor, Picture, PictureFormat, Size};
 
 const SQUARE: Size = Size::square(64);
 
@@ -215,4 +215,115 @@ async fn more_than_may_wait_are_refused_and_the_rest_is_done() {
     let made = done.iter().filter(|result| result.is_ok()).count();
     assert_eq!((made, refused), (4, 6));
     assert!(images.cover(source, vec![SQUARE]).await.is_ok(), "and there is room again");
+}
+
+const WIDTHS: [u32; 4] = [320, 640, 1280, 1920];
+
+async fn fit(source: &[u8]) -> Result<FittedPicture, ImageError> {
+    BoundedImages::default().fit(source.to_vec(), WIDTHS.to_vec()).await
+}
+
+fn widths(fitted: &FittedPicture) -> Vec<u32> {
+    fitted.variants.iter().map(|picture| picture.size.width).collect()
+}
+
+#[tokio::test]
+async fn a_picture_keeps_its_format_and_shape_and_is_never_enlarged() {
+    for (format, expected) in [
+        (ImageFormat::Png, PictureFormat::Png),
+        (ImageFormat::Jpeg, PictureFormat::Jpeg),
+        (ImageFormat::WebP, PictureFormat::Webp),
+        (ImageFormat::Gif, PictureFormat::Gif),
+    ] {
+        let fitted = fit(&file(photo(700, 351), format)).await.unwrap();
+        assert_eq!(
+            (fitted.original.format, fitted.original.size),
+            (expected, Size { width: 700, height: 351 })
+        );
+        let sizes: Vec<_> =
+            fitted.variants.iter().map(|picture| (picture.size.width, picture.size.height)).collect();
+        assert_eq!(sizes, [(320, 160), (640, 321), (700, 351)], "{format:?}");
+        for picture in fitted.variants.iter().chain([&fitted.original]) {
+            let image = pixels(picture);
+            let (width, height) = image.dimensions();
+            assert!(is_red(image.get_pixel(width / 8, height / 2)), "{format:?}");
+            assert!(is_blue(image.get_pixel(width * 7 / 8, height / 2)), "{format:?}");
+        }
+        assert!(fitted.variants.iter().all(|picture| picture.format == PictureFormat::Webp));
+    }
+}
+
+#[tokio::test]
+async fn large_pictures_have_every_width_and_small_ones_their_own() {
+    let large = fit(&file(photo(2400, 600), ImageFormat::Jpeg)).await.unwrap();
+    assert_eq!((widths(&large), large.original.size.width), (WIDTHS.to_vec(), 2400));
+    assert_eq!(widths(&fit(&file(photo(1920, 10), ImageFormat::Png)).await.unwrap()), WIDTHS);
+    assert_eq!(widths(&fit(&file(photo(320, 10), ImageFormat::Png)).await.unwrap()), [320]);
+    assert_eq!(widths(&fit(&file(photo(1, 1), ImageFormat::Gif)).await.unwrap()), [1]);
+    let thin = fit(&file(photo(1920, 1), ImageFormat::Png)).await.unwrap();
+    assert!(thin.variants.iter().all(|picture| picture.size.height == 1));
+    // WebP has at most 16,383 pixels a side.
+    let tower = fit(&file(photo(400, 20_000), ImageFormat::Png)).await.unwrap();
+    assert_eq!((widths(&tower), tower.original.size.height), (vec![320], 20_000));
+}
+
+#[tokio::test]
+async fn a_fitted_photo_is_turned_upright_small_and_without_a_trace() {
+    let source = with_exif(&file(photo(900, 600), ImageFormat::Jpeg), 6);
+    let fitted = fit(&source).await.unwrap();
+    assert_eq!(fitted.original.size, Size { width: 600, height: 900 });
+    let mut smallest = usize::MAX;
+    for picture in fitted.variants.iter().chain([&fitted.original]) {
+        let image = pixels(picture);
+        let (width, height) = image.dimensions();
+        assert!(
+            is_red(image.get_pixel(width / 2, height / 8))
+                && is_blue(image.get_pixel(width / 2, height * 7 / 8))
+        );
+        for trace in [&b"Exif"[..], b"EXIF", b"GPS", b"14.6349"] {
+            assert!(!picture.bytes.windows(trace.len()).any(|part| part == trace));
+        }
+        smallest = smallest.min(picture.bytes.len());
+    }
+    // A photo is encoded with loss: without, these pixels would take half a megabyte.
+    assert!(smallest < 40_000, "{smallest}");
+}
+
+#[tokio::test]
+async fn what_is_see_through_stays_so_and_drawings_stay_sharp() {
+    let hole =
+        RgbaImage::from_fn(800, 400, |x, _| if x < 400 { Rgba([0; 4]) } else { Rgba([200, 0, 0, 255]) });
+    let fitted = fit(&file(hole, ImageFormat::Png)).await.unwrap();
+    for picture in fitted.variants.iter().chain([&fitted.original]) {
+        let image = pixels(picture);
+        assert_eq!(image.get_pixel(image.width() / 8, 2).0[3], 0, "{:?}", picture.size);
+        assert_eq!(image.get_pixel(image.width() * 7 / 8, 2), Rgba([200, 0, 0, 255]), "{:?}", picture.size);
+    }
+}
+
+#[tokio::test]
+async fn bombs_and_lies_are_refused_by_fit_too() {
+    assert!(matches!(fit(&declared(50_000, 50_000)).await, Err(ImageError::TooManyPixels(_))));
+    let png = file(photo(200, 200), ImageFormat::Png);
+    assert!(matches!(fit(&png[..png.len() / 2]).await, Err(ImageError::Damaged)));
+    assert!(matches!(fit(b"%PDF-1.7").await, Err(ImageError::UnknownFormat)));
+    // A screen of 60,000 by 60,000, and a first frame that lies far outside of a small one.
+    let screen = b"GIF89a\x60\xea\x60\xea\x80\x01\0\0\0\0ccc,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+    assert!(matches!(fit(screen).await, Err(ImageError::TooManyPixels(_))));
+    let frame = b"GIF89a\x01\0\x01\0\x80\x01\0\0\0\0ccc,\0\0\0\0\x60\xea\x60\xea\0\x02\x02D\x01\0;";
+    assert!(fit(frame).await.is_err());
+}
+
+#[tokio::test]
+async fn of_an_animation_the_first_frame_is_kept_however_many_follow() {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for shade in 0..200u8 {
+        let frame = RgbaImage::from_pixel(300, 300, Rgba([shade, 0, 0, 255]));
+        encoder.encode_frame(image::Frame::new(frame)).unwrap();
+    }
+    drop(encoder);
+    let fitted = fit(&bytes).await.unwrap();
+    assert!(fitted.original.bytes.len() < bytes.len() / 50);
+    assert_eq!(pixels(&fitted.original).get_pixel(150, 150), Rgba([0, 0, 0, 255]));
 }

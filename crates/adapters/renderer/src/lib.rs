@@ -8,16 +8,23 @@
 //! Templates escape everything, except the three places that hold sanitised HTML (`text.html`, `html.html`,
 //! `faq.answer`). Colours and fonts reach the stylesheet only as parsed values.
 
+mod artwork;
 mod color;
+mod form;
+mod form_words;
+mod icon;
 mod links;
 mod markup;
 mod navigation;
+mod pictures;
 mod section;
+mod seo;
+mod structured_data;
 mod templates;
 mod theme;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use minijinja::{
     Environment,
@@ -27,10 +34,21 @@ use portico_kernel::{PageId, Timestamp};
 use portico_sites::{
     ports::{PageSnapshot, RenderError, RenderedFile, SiteRenderer, SiteSnapshot},
     section::{SectionType, content::ContactContent},
+    submission::form::FORMS_FILE,
 };
 use serde::Serialize;
 
-use crate::{links::Links, navigation::Entry, section::SectionView, theme::Stylesheet, words::Words};
+use crate::{
+    form::ThanksView,
+    icon::Icon,
+    links::Links,
+    navigation::Entry,
+    pictures::PictureView,
+    section::SectionView,
+    seo::{Alternate, Head},
+    theme::Stylesheet,
+    words::Words,
+};
 
 /// Renders sites from the templates in this crate.
 pub struct HtmlRenderer {
@@ -47,6 +65,10 @@ struct Shared<'a> {
     stylesheet: &'a str,
     navigation: Vec<Entry>,
     contact: Option<ContactContent>,
+    logo: Option<PictureView>,
+    favicon: Option<PictureView>,
+    /// Path of the icon that we drew, for a site without a favicon.
+    icon: &'a str,
     words: &'static Words,
 }
 
@@ -54,12 +76,10 @@ struct Shared<'a> {
 #[derive(Serialize)]
 struct PageView<'a> {
     title: &'a str,
-    /// Title of the document.
-    document_title: String,
+    head: Head,
     path: &'a str,
-    canonical: String,
-    description: Option<String>,
-    image: Option<String>,
+    /// The same page in other languages.
+    translations: Vec<Alternate>,
     owns_title: bool,
     sections: Vec<SectionView>,
 }
@@ -69,6 +89,7 @@ struct PageView<'a> {
 struct Location {
     address: String,
     changed: String,
+    alternates: Vec<Alternate>,
 }
 
 impl HtmlRenderer {
@@ -96,30 +117,74 @@ impl SiteRenderer for HtmlRenderer {
         let links = Links::new(home);
         let paths = paths(&snapshot.pages)?;
         let stylesheet = Stylesheet::new(&snapshot.theme);
-        let shared = Value::from(Serde(Shared {
-            name: &snapshot.site.name,
-            base_url: &snapshot.base_url,
-            language: &snapshot.language,
-            locale: locale(&snapshot.language),
-            stylesheet: &stylesheet.path,
-            navigation: navigation::tree(&snapshot.navigation, &snapshot.pages, &paths, &links),
-            contact: first_contact(&snapshot.pages, &links),
-            words: Words::in_language(&snapshot.language),
-        }));
+        let icon = Icon::new(&snapshot.site.name, &snapshot.theme);
+        let shared = |language: &str| {
+            Value::from(Serde(Shared {
+                name: &snapshot.site.name,
+                base_url: &snapshot.base_url,
+                language,
+                locale: locale(language),
+                stylesheet: &stylesheet.path,
+                navigation: navigation::tree(&snapshot.navigation, &snapshot.pages, &paths, &links),
+                contact: first_contact(&snapshot.pages, &links),
+                logo: snapshot.theme.logo.as_ref().and_then(PictureView::new),
+                favicon: snapshot.theme.favicon.as_ref().and_then(PictureView::new),
+                icon: &icon.path,
+                words: Words::in_language(language),
+            }))
+        };
+        let in_site_language = shared(&snapshot.language);
+        let alternates = seo::alternates(snapshot, &paths);
 
         let mut files = Vec::with_capacity(snapshot.pages.len() + 4);
         let mut locations = Vec::with_capacity(snapshot.pages.len());
         for page in &snapshot.pages {
             let path = paths.get(&page.page.id).map_or("/", String::as_str);
-            let view = view(page, path, snapshot, &links)?;
-            locations
-                .push(Location { address: view.canonical.clone(), changed: last_change(page).to_string() });
+            let alternates = alternates.get(&page.page.id).map_or(&[][..], Vec::as_slice);
+            let language = page.page.language.as_deref().unwrap_or(&snapshot.language);
+            let view = view(page, path, snapshot, &links, alternates, language)?;
+            // A page that search engines are to leave out, or to find elsewhere, is not announced to them.
+            let is_listed =
+                page.seo.as_ref().is_none_or(|seo| !seo.is_noindex() && seo.canonical_url.is_none());
+            if is_listed {
+                locations.push(Location {
+                    address: format!("{}{path}", snapshot.base_url),
+                    changed: last_change(page).to_string(),
+                    alternates: alternates.to_vec(),
+                });
+            }
             let file = format!("{}index.html", path.trim_start_matches('/'));
-            files.push(self.file(&file, "page.html", &shared, Value::from(Serde(view)))?);
+            let view = Value::from(Serde(view));
+            files.push(if language == snapshot.language {
+                self.file(&file, "page.html", &in_site_language, view)?
+            } else {
+                self.file(&file, "page.html", &shared(language), view)?
+            });
         }
-        files.push(self.file("404.html", "404.html", &shared, Value::from(()))?);
-        files.push(self.file("sitemap.xml", "sitemap.xml", &shared, Value::from(Serde(locations)))?);
-        files.push(self.file("robots.txt", "robots.txt", &shared, Value::from(()))?);
+        files.push(self.file("404.html", "404.html", &in_site_language, Value::from(()))?);
+        files.push(self.file(
+            "sitemap.xml",
+            "sitemap.xml",
+            &in_site_language,
+            Value::from(Serde(locations)),
+        )?);
+        files.push(self.file("robots.txt", "robots.txt", &in_site_language, Value::from(()))?);
+        let forms = form::deployed(snapshot, &paths, &stylesheet.path);
+        let languages: BTreeMap<&str, &str> =
+            forms.forms.values().map(|form| (form.thanks.as_str(), form.language.as_str())).collect();
+        for (path, language) in languages {
+            let (file, thanks) =
+                (format!("{}index.html", path.trim_start_matches('/')), ThanksView::new(language));
+            files.push(self.file(&file, "thanks.html", &shared(language), Value::from(Serde(thanks)))?);
+        }
+        if !forms.forms.is_empty() {
+            let bytes = serde_json::to_vec(&forms).map_err(|error| RenderError(error.to_string()))?;
+            files.push(RenderedFile { path: FORMS_FILE.to_owned(), bytes });
+        }
+        files.extend(artwork::files(&snapshot.pages));
+        if snapshot.theme.favicon.is_none() {
+            files.push(RenderedFile { path: icon.path, bytes: icon.svg.into_bytes() });
+        }
         files.push(RenderedFile { path: stylesheet.path, bytes: stylesheet.css.into_bytes() });
         Ok(files)
     }
@@ -144,32 +209,19 @@ fn view<'a>(
     path: &'a str,
     site: &SiteSnapshot,
     links: &Links,
+    alternates: &[Alternate],
+    language: &str,
 ) -> Result<PageView<'a>, RenderError> {
-    let title = snapshot.page.title.as_str();
-    let name = site.site.name.as_str();
-    let sections = section::prepare(&snapshot.sections, links)?;
+    let sections = section::prepare(&snapshot.sections, links, language, &site.assets)?;
+    let head = seo::head(snapshot, site, path, &sections, alternates);
     Ok(PageView {
-        title,
-        document_title: if path == "/" || title == name {
-            name.to_owned()
-        } else {
-            format!("{title} · {name}")
-        },
+        title: &snapshot.page.title,
+        head,
         path,
-        canonical: format!("{}{path}", site.base_url),
-        description: sections.description,
-        image: sections.image.and_then(|image| absolute(&image, &site.base_url)),
+        translations: alternates.iter().filter(|other| other.language != language).cloned().collect(),
         owns_title: sections.owns_title,
         sections: sections.views,
     })
-}
-
-/// The address of a picture for other hosts; `None` for one that is inline.
-fn absolute(image: &str, base_url: &str) -> Option<String> {
-    if image.starts_with('/') {
-        return Some(format!("{base_url}{image}"));
-    }
-    image.starts_with("https:").then(|| image.to_owned())
 }
 
 /// The first contact details on any page: they go into the footer.

@@ -44,15 +44,18 @@ impl Links {
     }
 }
 
-/// The address of a picture as it goes into `src`: on the same site, by HTTPS, or inline. Plain HTTP is raised to HTTPS,
-/// because the content security policy of published pages allows nothing less.
+/// The address of a picture as it goes into `src`: on the same site, by HTTPS, or inline; our own drawings have a file in
+/// the deployment. Plain HTTP is raised to HTTPS, because the content security policy of
+/// published pages allows nothing less.
 pub fn image(address: &str) -> Option<String> {
     let address = address.trim();
     if address.is_empty() || address.chars().any(char::is_control) || address.starts_with("//") {
         return None;
     }
     match scheme(address) {
-        None => Some(format!("/{}", address.trim_start_matches('/'))),
+        None => {
+            crate::artwork::path(address).or_else(|| Some(format!("/{}", address.trim_start_matches('/'))))
+        }
         Some((name, _)) if name.eq_ignore_ascii_case("https") => Some(address.to_owned()),
         Some((name, rest)) if name.eq_ignore_ascii_case("http") => Some(format!("https:{rest}")),
         Some((name, rest)) if name.eq_ignore_ascii_case("data") && rest.starts_with("image/") => {

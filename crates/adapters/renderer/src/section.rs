@@ -1,7 +1,10 @@
 //! Sections as the templates see them: addresses safe to follow, headings in the outline of the page.
 
+use std::collections::BTreeMap;
+
+use portico_kernel::AssetId;
 use portico_sites::{
-    ports::RenderError,
+    ports::{RenderError, SitePicture},
     section::{
         Section, SectionType,
         content::{ContactContent, SectionContent},
@@ -10,8 +13,10 @@ use portico_sites::{
 use serde::Serialize;
 
 use crate::{
+    form::FormView,
     links::{self, Links},
     markup,
+    pictures::{self, PictureView},
 };
 
 /// How much of a text becomes the description of a page; search engines show about this much.
@@ -33,6 +38,10 @@ pub struct SectionView {
     /// Columns of its list on a wide screen.
     columns: usize,
     content: SectionContent,
+    /// The uploaded pictures in it.
+    pictures: BTreeMap<AssetId, PictureView>,
+    /// The contact form, where there is one.
+    form: Option<FormView>,
 }
 
 /// The sections of a page, and what its head takes from them.
@@ -48,18 +57,24 @@ pub struct Sections {
     pub image: Option<String>,
 }
 
-/// Prepares the visible sections of a page.
-pub fn prepare(sections: &[Section], links: &Links) -> Result<Sections, RenderError> {
+/// Prepares the visible sections of a page in a language. `uploaded` are the pictures that the site has.
+pub fn prepare(
+    sections: &[Section],
+    links: &Links,
+    language: &str,
+    uploaded: &BTreeMap<AssetId, SitePicture>,
+) -> Result<Sections, RenderError> {
     let mut result = Sections::default();
     let mut quiet = true;
     for section in sections.iter().filter(|section| section.visible) {
         let mut content = read(section, links)?;
+        let pictures = pictures::of(&mut content, uploaded);
         let has_heading = !heading(&content).is_empty();
         let is_title = result.views.is_empty() && section.kind == SectionType::Hero && has_heading;
         let level = if is_title { 1 } else { 2 };
         let inner_level = if has_heading && !is_title { 3 } else { 2 };
         rebase_headings(&mut content, inner_level);
-        result.describe(&content);
+        result.describe(&content, &pictures);
         result.owns_title |= is_title;
 
         // The title band and a hero are on a surface of their own, a call to action is on the plain one.
@@ -72,7 +87,14 @@ pub fn prepare(sections: &[Section], links: &Links) -> Result<Sections, RenderEr
         let earlier = result.views.iter().filter(|view| view.kind == kind).count();
         let anchor = if earlier == 0 { kind.to_owned() } else { format!("{kind}-{}", earlier + 1) };
         let columns = columns(&content);
-        result.views.push(SectionView { kind, anchor, quiet, level, inner_level, columns, content });
+        let form = match &content {
+            SectionContent::Contact(contact) if contact.form => {
+                Some(FormView::empty(section, contact, language))
+            }
+            _ => None,
+        };
+        let view = SectionView { kind, anchor, quiet, level, inner_level, columns, content, pictures, form };
+        result.views.push(view);
     }
     Ok(result)
 }
@@ -98,7 +120,7 @@ fn read(section: &Section, links: &Links) -> Result<SectionContent, RenderError>
         }
         SectionContent::Gallery(gallery) => gallery.images.retain_mut(|image| {
             image.url = links::image(&image.url).unwrap_or_default();
-            !image.url.is_empty()
+            !image.url.is_empty() || image.image_asset_id.is_some()
         }),
         SectionContent::Pricing(pricing) => {
             for plan in &mut pricing.plans {
@@ -165,11 +187,13 @@ fn columns(content: &SectionContent) -> usize {
 
 impl Sections {
     /// The first hero or text that says something describes the page; the first hero with a picture illustrates it.
-    fn describe(&mut self, content: &SectionContent) {
+    fn describe(&mut self, content: &SectionContent, pictures: &BTreeMap<AssetId, PictureView>) {
         let text = match content {
             SectionContent::Hero(hero) => {
                 if self.image.is_none() {
-                    self.image = hero.image_url.clone();
+                    let uploaded = hero.image_asset_id.and_then(|id| pictures.get(&id));
+                    let uploaded = uploaded.map(|picture| picture.src().to_owned());
+                    self.image = uploaded.or_else(|| hero.image_url.clone());
                 }
                 hero.subheading.clone().unwrap_or_else(|| hero.heading.clone())
             }

@@ -1,11 +1,13 @@
-//! The stylesheet: a fixed body, and custom properties made from the colours and fonts of the theme.
+//! The stylesheet: custom properties made from the colours and fonts of the theme, what all sites share, and one style.
 
-use portico_sites::ports::Theme;
+use portico_sites::{look::Style, ports::Theme};
 use sha2::{Digest, Sha256};
 
 use crate::color::{Color, READABLE};
 
-const STYLES: &str = include_str!("../templates/site.css");
+/// Structure, and what no style changes. The style follows and overrides.
+const SHARED: &str = include_str!("../templates/site.css");
+const FORMS: &str = include_str!("../templates/form.css");
 const DEFAULT_FONTS: &str = "system-ui, -apple-system, \"Segoe UI\", Roboto, Arial, sans-serif";
 
 /// The one stylesheet of a site.
@@ -20,10 +22,22 @@ impl Stylesheet {
     /// Makes the stylesheet. A colour or font stack that is not valid is replaced by a default: branding was checked
     /// before it got here, and a site in default colours is better than one that cannot be published.
     pub fn new(theme: &Theme) -> Self {
-        let css = format!("{}{STYLES}", properties(theme));
+        let css = format!("{}{SHARED}{FORMS}{}", properties(theme), rules(theme.style));
         let hash: String =
             Sha256::digest(css.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Self { path: format!("assets/site.{hash}.css"), css }
+    }
+}
+
+/// What makes a style different from the others.
+const fn rules(style: Style) -> &'static str {
+    match style {
+        Style::Classic => include_str!("../templates/styles/classic.css"),
+        Style::Bold => include_str!("../templates/styles/bold.css"),
+        Style::Minimal => include_str!("../templates/styles/minimal.css"),
+        Style::Elegant => include_str!("../templates/styles/elegant.css"),
+        Style::Playful => include_str!("../templates/styles/playful.css"),
+        Style::Editorial => include_str!("../templates/styles/editorial.css"),
     }
 }
 
@@ -37,11 +51,21 @@ fn properties(theme: &Theme) -> String {
     let text = color(&theme.text, 0x1c2430).readable_on(&[background]);
     let surface = quiet(secondary, background, text);
     let card = background.mix(Color::WHITE, 0.5).readable_or(background, text);
-    let paper = [background, surface, card];
+    let tint = |color: Color, share: f64| background.mix(color, share).readable_or(card, text);
+    let (tint_primary, tint_accent) = (tint(primary, 0.11), tint(accent, 0.2));
+    let tint_both = tint(primary.mix(accent, 0.5), 0.14);
+    let paper = [background, surface, card, tint_primary, tint_accent, tint_both];
     let on_primary = primary.ink();
     // Away from the colour of its text, so that contrast only grows.
     let away = if on_primary == Color::WHITE { Color::BLACK } else { Color::WHITE };
-    let scheme = if background.luminance() < 0.2 { "dark" } else { "light" };
+    let is_dark = background.luminance() < 0.2;
+    let scheme = if is_dark { "dark" } else { "light" };
+    // The foot of a page is darker than the page, also where the page is dark.
+    let (footer, on_footer) = if is_dark {
+        (background.mix(Color::BLACK, 0.45).readable_or(background, text), text)
+    } else {
+        (text.mix(primary, 0.12).readable_or(text, background), background)
+    };
 
     let colors = [
         ("primary", primary),
@@ -57,8 +81,11 @@ fn properties(theme: &Theme) -> String {
         ("text", text.readable_on(&paper)),
         ("muted", text.mix(background, 0.28).readable_on(&paper)),
         ("line", background.mix(text, 0.13)),
-        ("footer", text.mix(primary, 0.12).readable_or(text, background)),
-        ("on-footer", background),
+        ("tint-primary", tint_primary),
+        ("tint-accent", tint_accent),
+        ("tint-both", tint_both),
+        ("footer", footer),
+        ("on-footer", on_footer),
     ];
     let mut css = format!(":root {{\n  color-scheme: {scheme};\n");
     for (name, color) in colors {
@@ -108,7 +135,18 @@ mod tests {
     fn theme(color: &str, font: &str) -> Theme {
         let [primary, secondary, accent, background, text] = std::array::from_fn(|_| color.to_owned());
         let fonts = font.to_owned();
-        Theme { primary, secondary, accent, background, text, heading_font: fonts.clone(), body_font: fonts }
+        Theme {
+            primary,
+            secondary,
+            accent,
+            background,
+            text,
+            heading_font: fonts.clone(),
+            body_font: fonts,
+            style: Default::default(),
+            logo: None,
+            favicon: None,
+        }
     }
 
     fn value(css: &str, name: &str) -> Color {
@@ -156,6 +194,10 @@ mod tests {
                 ("text", "card"),
                 ("muted", "background"),
                 ("muted", "surface"),
+                ("muted", "card"),
+                ("muted", "tint-primary"),
+                ("muted", "tint-accent"),
+                ("link", "tint-both"),
                 ("link", "background"),
                 ("link", "surface"),
                 ("on-primary", "primary"),

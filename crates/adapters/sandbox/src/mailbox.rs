@@ -29,6 +29,9 @@ pub struct StoredMessage {
     pub to: String,
     /// Display name of the receiver.
     pub to_name: Option<String>,
+    /// Where answers go, if not to the sender.
+    #[serde(default)]
+    pub reply_to: Option<String>,
     /// Subject.
     pub subject: String,
     /// Body as HTML.
@@ -133,14 +136,14 @@ impl MailTransport for Mailbox {
 
 impl Shared {
     fn keep(&self, message: MailMessage) -> io::Result<()> {
-        let MailMessage { id, to, to_name, subject, html, text } = message;
+        let MailMessage { id, to, to_name, reply_to, subject, html, text } = message;
         let id = MessageId::from_uuid(id.uuid());
         if self.entries().iter().any(|entry| entry.id == id) {
             // It came before, and only its sender did not hear so. Mail servers drop a repeated Message-ID, too.
             return Ok(());
         }
         let received_at = self.env.now();
-        let stored = StoredMessage { id, received_at, to, to_name, subject, html, text };
+        let stored = StoredMessage { id, received_at, to, to_name, reply_to, subject, html, text };
         let entry = Entry { micros: received_at.unix_micros(), id: stored.id };
 
         // Written aside and renamed, so that neither a reader nor a restart finds half a message.
@@ -259,6 +262,7 @@ mod tests {
                 .unwrap(),
             to: to.into(),
             to_name: Some("Ana".into()),
+            reply_to: None,
             subject: subject.into(),
             html: "<p>Hello</p>".into(),
             text: "Hello".into(),

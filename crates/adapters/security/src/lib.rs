@@ -2,6 +2,7 @@
 
 pub mod factors;
 pub mod keys;
+pub mod links;
 pub mod marks;
 pub mod oidc;
 mod oidc_cache;
@@ -13,6 +14,7 @@ pub mod tokens;
 
 pub use factors::FactorKeys;
 pub use keys::KeyRing;
+pub use links::MacLinkSigner;
 pub use marks::MacMarks;
 pub use oidc::{OidcProvider, ProviderConfig};
 pub use passkeys::WebauthnCeremonies;

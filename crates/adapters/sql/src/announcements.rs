@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use portico_kernel::{AnnouncementListener, Event, StoreError};
+use portico_kernel::{AnnouncementListener, Event, StoreError, TenantId};
 use sea_orm::{
     FromQueryResult,
     sqlx::{self, PgPool, pool::PoolOptions, postgres::PgListener},
 };
 use tokio::time::{sleep, timeout_at};
+use uuid::Uuid;
 
 use crate::{
     SqlStore,
@@ -28,6 +29,15 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Events read at once from SQLite.
 const BATCH: i64 = 500;
+
+/// What was committed after the snapshot `$1`, whenever its transaction began; and the snapshot that says so. One row at
+/// least. Not by `NOTIFY`, which lets only one transaction commit at a time: this is for everything that is written.
+const APPENDED_SINCE: &str = "select pg_current_snapshot()::text, appended.tenant_id, appended.kind \
+    from (select 1) as one left join lateral ( \
+        select distinct tenant_id, kind from events \
+        where transaction_id >= pg_snapshot_xmin($1::text::pg_snapshot) \
+        and not pg_visible_in_snapshot(transaction_id, $1::text::pg_snapshot) \
+    ) as appended on true";
 
 impl SqlStore {
     /// Tells `listener` what any process commits, until the database cannot be reached any more.
@@ -56,6 +66,9 @@ impl SqlStore {
                 heard.push(Event::try_from(
                     events::row::Model::from_query_result(row, "").map_err(store_error)?,
                 )?);
+            }
+            for event in &heard {
+                listener.appended(event.tenant, &event.kind);
             }
             if let Some(announcement) = listener.announcement(&heard) {
                 listener.heard(&announcement);
@@ -95,6 +108,10 @@ async fn follow_postgres(pool: &PgPool, listener: &dyn AnnouncementListener) -> 
     connection.listen(CHANNEL).await.map_err(unavailable)?;
     prove_hearing(pool, &mut connection).await?;
     // What was announced before this moment was heard by nobody here.
+    let mut seen: String = sqlx::query_scalar("select pg_current_snapshot()::text")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(unavailable)?;
     listener.missed();
     let mut beat = tokio::time::Instant::now();
     loop {
@@ -105,11 +122,18 @@ async fn follow_postgres(pool: &PgPool, listener: &dyn AnnouncementListener) -> 
             Err(_) => {
                 // The server sends what is announced before it answers, so after the answer nothing is missing.
                 let asked = Instant::now();
-                let proof = sqlx::query("select 1").execute(&mut connection);
-                match tokio::time::timeout(PATIENCE, proof).await {
-                    Ok(answer) => answer.map_err(unavailable)?,
-                    Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
-                };
+                let proof = sqlx::query_as(APPENDED_SINCE).bind(&seen).fetch_all(&mut connection);
+                let rows: Vec<(String, Option<Uuid>, Option<String>)> =
+                    match tokio::time::timeout(PATIENCE, proof).await {
+                        Ok(answer) => answer.map_err(unavailable)?,
+                        Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
+                    };
+                for (snapshot, tenant, kind) in rows {
+                    if let Some((tenant, kind)) = tenant.zip(kind) {
+                        listener.appended(TenantId::from_uuid(tenant), &kind);
+                    }
+                    seen = snapshot;
+                }
                 while let Some(notification) = connection.next_buffered() {
                     listener.heard(notification.payload());
                 }

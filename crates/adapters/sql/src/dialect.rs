@@ -14,6 +14,8 @@ pub(crate) struct Dialect {
     pub for_update_skip_locked: &'static str,
     /// Holds the rows of a query until the transaction ends, without keeping others from referring to them.
     pub for_update: &'static str,
+    /// Keeps the rows of a query from being deleted until the transaction ends, as a foreign key to them would.
+    pub for_key_share: &'static str,
     /// Locks the cursor of reader `$1`, unless somebody else has it, and reads where it is, see
     /// [`Dialect::event_order`].
     pub lock_cursor: &'static str,
@@ -36,6 +38,7 @@ pub(crate) struct Dialect {
 const POSTGRES: Dialect = Dialect {
     for_update_skip_locked: "for update skip locked",
     for_update: "for no key update",
+    for_key_share: "for key share",
     lock_cursor: "select transaction_id::text as at_transaction, sequence as at_sequence from event_cursors where reader = $1 \
                   for update skip locked",
     read_cursor: "select transaction_id::text as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
@@ -58,6 +61,7 @@ const POSTGRES: Dialect = Dialect {
 const SQLITE: Dialect = Dialect {
     for_update_skip_locked: "",
     for_update: "",
+    for_key_share: "",
     lock_cursor: "select '0' as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
     read_cursor: "select '0' as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
     start_cursor: "insert into event_cursors (reader, sequence) values ($1, 0) on conflict (reader) do nothing",

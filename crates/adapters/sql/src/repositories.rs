@@ -40,6 +40,11 @@ impl<C> Repositories<C> {
 }
 
 impl SqlUnitOfWork {
+    /// The events that were appended so far.
+    pub fn events_so_far(&self) -> &[Event] {
+        &self.written.events
+    }
+
     /// Commits, then tells the listener what was written. An error means that nothing was, unless the connection broke
     /// at that very moment ([`StoreError::Unavailable`]): then nobody can know.
     pub async fn commit(self) -> Result<(), StoreError> {

@@ -2,12 +2,19 @@
 
 use portico_identity::device::REMEMBERED;
 use portico_kernel::{StoreError, Timestamp};
+use portico_sites::{
+    analytics::{BATCH_MEMORY, HASH_GRACE, SALT_GRACE},
+    submission::SPAM_DAYS,
+};
 use time::Duration;
 
 use crate::{SqlStore, dialect::execute, time::to_row};
 
 /// Rows deleted in one statement, so that no lock is held for long.
 const BATCH: i64 = 1000;
+
+/// A day (UTC) before the one of the time `$1`.
+const DAY_OVER: &str = "day < substr(cast($1 as text), 1, 10)";
 
 /// A table, what makes a row of it useless at the time `$1`, and for how long such a row is kept all the same.
 struct Sweep {
@@ -42,6 +49,29 @@ const SWEEPS: &[Sweep] = &[
         key: "user_id, device, network",
         useless: "last_seen < $1",
         kept_for: REMEMBERED,
+    },
+    // Days are texts that begin like times do. With the salt goes what leads from a hash to an address, with the hashes what tells
+    // visitors apart.
+    Sweep { table: "visit_salts", key: "day", useless: DAY_OVER, kept_for: SALT_GRACE },
+    Sweep {
+        table: "visitor_hashes",
+        key: "tenant_id, site_id, day, hash",
+        useless: DAY_OVER,
+        kept_for: HASH_GRACE,
+    },
+    Sweep { table: "visit_batches", key: "id", useless: "stored_at < $1", kept_for: BATCH_MEMORY },
+    Sweep {
+        table: "submissions",
+        key: "tenant_id, id",
+        useless: "status = 'spam' and created_at < $1",
+        kept_for: Duration::days(SPAM_DAYS),
+    },
+    // A use that nobody settled is given back to its tenant at the next one. Once its month is over there is nothing to give back.
+    Sweep {
+        table: "generation_reservations",
+        key: "tenant_id, id",
+        useless: "expires_at < $1",
+        kept_for: Duration::days(62),
     },
     Sweep {
         table: "sessions",

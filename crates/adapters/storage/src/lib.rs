@@ -1,6 +1,8 @@
-//! Object storage: local files.
+//! Object storage: local files, and servers that speak S3.
 
 mod key;
+mod s3;
 mod store;
 
+pub use s3::S3Options;
 pub use store::{ObjectFileStore, OpenError};

@@ -23,8 +23,14 @@ pub enum OpenError {
     /// The address cannot be read.
     #[error("`{0}` is not an address such as file:///var/lib/portico/files")]
     Invalid(String),
+    /// The address of a bucket cannot be read.
+    #[error("`{0}` is not an address such as s3://bucket/prefix")]
+    InvalidBucket(String),
+    /// The address of a server is none, or not encrypted although it has to be.
+    #[error("`{0}` is not an address that begins with https:, or with http: where that is allowed")]
+    Endpoint(String),
     /// There is no adapter for such an address.
-    #[error("no storage for addresses that begin with `{0}:`; use file:")]
+    #[error("no storage for addresses that begin with `{0}:`; use file: or s3:")]
     UnknownScheme(String),
     /// The directory cannot be made or entered.
     #[error("cannot use the directory {0}: {1}")]
@@ -108,6 +114,19 @@ impl FileStore for ObjectFileStore {
             Err(error) => return Err(unavailable(error)),
         };
         Ok(Some(found.bytes().await.map_err(unavailable)?.into()))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), FileError> {
+        match self.store.delete(&checked(key)?).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, FileError> {
+        let prefix = checked(prefix)?;
+        let keys = self.store.list(Some(&prefix)).map_ok(|file| file.location.to_string());
+        keys.try_collect().await.map_err(unavailable)
     }
 
     async fn delete_prefix(&self, prefix: &str) -> Result<(), FileError> {

@@ -5,13 +5,15 @@ use std::{path::Path, sync::Arc};
 
 use object_store::memory::InMemory;
 use portico_kernel::files::{FileError, FileStore};
-use portico_storage::{ObjectFileStore, OpenError};
+use portico_storage::{ObjectFileStore, OpenError, S3Options};
+use portico_testkit::s3::S3Server;
 
 /// The contract of [`FileStore`], against a store that is empty.
 pub async fn keeps_the_contract(store: Arc<dyn FileStore>) {
     reads_what_was_written(&*store).await;
     refuses_keys_of_others(&*store).await;
     deletes_by_whole_parts(&*store).await;
+    lists_and_deletes_single_files(&*store).await;
     replaces_atomically(store).await;
 }
 
@@ -56,6 +58,25 @@ async fn deletes_by_whole_parts(store: &dyn FileStore) {
     store.delete_prefix("never/was").await.unwrap();
     store.delete_prefix("sites/1.html").await.unwrap();
     assert!(store.get("sites/1.html").await.unwrap().is_some());
+}
+
+async fn lists_and_deletes_single_files(store: &dyn FileStore) {
+    let all = ["list/1/a", "list/1/b/c", "list/10/d", "list/1.txt"];
+    for key in all {
+        store.put(key, vec![1]).await.unwrap();
+    }
+    let mut listed = store.list("list/1").await.unwrap();
+    listed.sort();
+    assert_eq!(listed, ["list/1/a", "list/1/b/c"]);
+    assert_eq!(store.list("list/none").await.unwrap(), Vec::<String>::new());
+    store.delete("list/1/a").await.unwrap();
+    store.delete("list/1/a").await.unwrap();
+    assert_eq!(store.get("list/1/a").await.unwrap(), None);
+    assert_eq!(store.list("list/1").await.unwrap(), ["list/1/b/c"]);
+    for key in ["", "../a", "a/"] {
+        assert!(matches!(store.delete(key).await, Err(FileError::InvalidKey)), "{key:?}");
+        assert!(matches!(store.list(key).await, Err(FileError::InvalidKey)), "{key:?}");
+    }
 }
 
 async fn replaces_atomically(store: Arc<dyn FileStore>) {
@@ -121,10 +142,67 @@ async fn deleting_leaves_no_directory_and_no_unfinished_upload() {
 #[test]
 fn a_wrong_address_is_told_plainly() {
     let told = |address: &str| ObjectFileStore::open(address).err().unwrap().to_string();
-    assert_eq!(told("ftp://host/path"), "no storage for addresses that begin with `ftp:`; use file:");
+    assert_eq!(told("ftp://host/path"), "no storage for addresses that begin with `ftp:`; use file: or s3:");
     assert!(told("nonsense").contains("`nonsense` is not an address"));
     assert!(told("file://host/path").contains("is not an address"));
     let file = tempfile::NamedTempFile::new().unwrap();
     let result = ObjectFileStore::directory(file.path());
     assert!(matches!(result, Err(OpenError::Directory(..))));
+}
+
+/// How the tests reach the server.
+fn access(server: &S3Server) -> S3Options<'_> {
+    S3Options {
+        endpoint: Some(&server.url),
+        access_key_id: Some("test"),
+        secret_access_key: Some("secret"),
+        allow_http: true,
+        ..S3Options::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn s3() {
+    let server = S3Server::get();
+    server.make_bucket("contract");
+    let store = ObjectFileStore::s3("s3://contract", access(server)).unwrap();
+    keeps_the_contract(Arc::new(store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn s3_below_a_prefix() {
+    let server = S3Server::get();
+    server.make_bucket("shared");
+    let open = |address: &str| ObjectFileStore::s3(address, access(server)).unwrap();
+    keeps_the_contract(Arc::new(open("s3://shared/portico/files/"))).await;
+
+    let (one, other, root) = (open("s3://shared/one"), open("s3://shared/other"), open("s3://shared"));
+    one.put("a/b", vec![7]).await.unwrap();
+    assert_eq!(other.get("a/b").await.unwrap(), None);
+    assert_eq!(root.get("one/a/b").await.unwrap(), Some(vec![7]));
+    assert_eq!(one.list("a").await.unwrap(), ["a/b"], "keys are told without the prefix");
+    other.delete_prefix("a").await.unwrap();
+    assert_eq!(one.get("a/b").await.unwrap(), Some(vec![7]));
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_a_store_that_fails() {
+    let store = ObjectFileStore::s3("s3://nobody-made-it", access(S3Server::get())).unwrap();
+    assert!(matches!(store.put("a", vec![1]).await, Err(FileError::Unavailable(_))));
+}
+
+#[test]
+fn a_wrong_bucket_or_endpoint_is_told_plainly() {
+    let told = |address: &str, options| ObjectFileStore::s3(address, options).err().unwrap().to_string();
+    for address in
+        ["s3://", "s3://a", "s3://Bucket", "s3://bucket/../x", "s3:bucket", "s3://bucket/a b", "s3://b@d/x"]
+    {
+        assert!(told(address, S3Options::default()).contains("is not an address such as s3:"), "{address}");
+    }
+    for (endpoint, allow_http) in
+        [("http://127.0.0.1:1", false), ("ftp://host", true), ("host:9000", true), ("https://", true)]
+    {
+        let options = S3Options { endpoint: Some(endpoint), allow_http, ..S3Options::default() };
+        assert!(told("s3://bucket", options).contains("begins with https:"), "{endpoint}");
+    }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    flows::notices,
+    flows::{notices, submissions},
     http::problem::chain,
     state::App,
     unit_of_work::UnitOfWork,
@@ -58,6 +58,7 @@ pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
             let change = event.after.as_ref().and_then(|change| change.get("changeId"));
             ("email.change", json!({"changeId": change}))
         }
+        ("submission.received", _) => return submissions::job_for(env, event).into_iter().collect(),
         _ => return notices::job_for(env, event).into_iter().collect(),
     };
     vec![job(env, kind, payload, event.tenant, event.request_id.clone())]

@@ -15,6 +15,7 @@ use portico_tenancy::member::MemberFilter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{
     flows::account_mail::{self, MAX_ATTEMPTS, send},
@@ -221,7 +222,7 @@ pub async fn to_owners(app: &App, job: &Job) -> Result<(), JobError> {
         for owner in &owners {
             let payload = json!(ToOne { user_id: owner.user_id, to: None, notice: notice.clone() });
             let one = NewJob {
-                id: child(job.id, owner.user_id),
+                id: child(job.id, owner.user_id.uuid()),
                 kind: TO_ONE,
                 payload,
                 tenant: job.tenant_id,
@@ -243,10 +244,10 @@ pub async fn to_owners(app: &App, job: &Job) -> Result<(), JobError> {
     Ok(work.commit().await?)
 }
 
-/// The id of the job for one owner: the same at every attempt, so that a repeated mail has the same `Message-ID`. It begins
+/// The id of the job for one receiver: the same at every attempt, so that a repeated mail has the same `Message-ID`. It begins
 /// with the time, as other ids do, by which jobs are sorted.
-fn child(job: JobId, owner: UserId) -> JobId {
-    let digest = Sha256::new().chain_update(job.uuid().as_bytes()).chain_update(owner.uuid().as_bytes());
+pub(crate) fn child(job: JobId, receiver: Uuid) -> JobId {
+    let digest = Sha256::new().chain_update(job.uuid().as_bytes()).chain_update(receiver.as_bytes());
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
     bytes[..6].copy_from_slice(&job.uuid().as_bytes()[..6]);

@@ -20,6 +20,9 @@ use crate::settings::RateLimit;
 
 /// Canonical paths with the strict limit.
 pub const SENSITIVE: &[&str] = &[
+    "/api/v1/ai/content-optimize",
+    "/api/v1/ai/seo-optimize",
+    "/api/v1/ai/generate-page",
     "/api/v1/auth/register",
     "/api/v1/auth/login",
     "/api/v1/auth/forgot-password",
@@ -157,7 +160,7 @@ fn limiter(per_minute: u32) -> Limiter {
 }
 
 /// One customer has at least a /64 of IPv6 addresses, so that is what counts as one address.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

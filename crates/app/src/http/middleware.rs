@@ -48,7 +48,7 @@ pub async fn around<B: MessageBody + 'static>(
     let device_mark = devices::recognize(&app, &request, &mut info);
     let seen = Seen {
         method: request.method().clone(),
-        path: request.path().to_owned(),
+        path: shown(request.path()),
         id: info.id.clone(),
         address,
         started,
@@ -83,9 +83,8 @@ async fn answer<B: MessageBody + 'static>(
     address: IpAddr,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if let Some(subdomain) = app.site_of_host(host) {
-        let host = SiteHost { subdomain: subdomain.to_ascii_lowercase() };
-        request.extensions_mut().insert(host);
+    if let Some(name) = app.live_sites.name_of(app, host, request.path()).await {
+        request.extensions_mut().insert(SiteHost { name });
         return call(request, next).await;
     }
     if request.path().contains("%00") {
@@ -168,10 +167,19 @@ fn request_info(app: &App, request: &ServiceRequest, address: IpAddr) -> Request
     RequestInfo { id, address: Some(address.to_string()), user_agent, device: None }
 }
 
+/// The path as it may be written down: that of a preview opens it, and is cut off.
+fn shown(path: &str) -> String {
+    if path.starts_with("/preview/") { "/preview/…".to_owned() } else { path.to_owned() }
+}
+
 /// Headers of every answer.
 fn seal(headers: &mut HeaderMap, id: &str) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
+    }
+    // Said only to keep an answer from being compressed (once more); not for clients (RFC 9110 section 8.4.1).
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "identity") {
+        headers.remove(header::CONTENT_ENCODING);
     }
     headers::secure(headers);
 }

@@ -15,5 +15,7 @@ pub mod openapi;
 pub mod problem;
 pub mod query;
 pub mod read;
+pub mod routing;
 pub mod site;
+pub mod spool;
 pub mod standing;

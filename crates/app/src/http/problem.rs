@@ -109,6 +109,13 @@ impl Problem {
         problem
     }
 
+    /// The same, with more fields that break rules.
+    #[must_use]
+    pub fn and(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors.extend(errors);
+        self
+    }
+
     /// Not there, or not to be seen by this caller.
     pub fn not_found() -> Self {
         Self::new(Kind::NotFound, "not_found", "There is nothing here.")

@@ -15,7 +15,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use time::Date;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     http::{
@@ -24,12 +23,13 @@ use crate::{
         conditional,
         problem::{Problem, ProblemBody},
         query::{Query, page_request},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(list)
         .service(create)

@@ -8,7 +8,6 @@ use portico_tenancy::{
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     flows::audit_export::{self, Trail},
@@ -16,13 +15,14 @@ use crate::{
         caller::Caller,
         problem::Problem,
         query::{Query, cursor_request},
+        routing::Routes,
         standing::Standing,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(export_of_tenant)
         .service(verify_tenant)

@@ -20,7 +20,6 @@ use portico_identity::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     flows::{account_mail, registration, users},
@@ -29,13 +28,14 @@ use crate::{
         caller::{Caller, MaybeCaller, Visitor},
         devices,
         problem::Problem,
+        routing::Routes,
     },
     state::App,
     throttle,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(register)
         .service(login)

@@ -11,11 +11,10 @@ use futures_util::{Stream, StreamExt};
 use portico_identity::user::User;
 use portico_kernel::{FieldError, Kind, UserId};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     flows::avatars::{self, MAX_BYTES},
-    http::{caller::Caller, conditional, problem::Problem},
+    http::{caller::Caller, conditional, problem::Problem, routing::Routes},
     state::App,
 };
 
@@ -23,7 +22,7 @@ use crate::{
 const FORM_BYTES: usize = 16 << 10;
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(upload).service(remove).service(show);
 }
 

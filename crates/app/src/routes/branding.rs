@@ -1,22 +1,24 @@
 //! Branding of a tenant.
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, put, web::Data};
-use portico_kernel::TenantId;
+use portico_kernel::{Permission, TenantId};
 use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
+    answers::About,
+    flows::assets,
     http::{
         body::Body,
         caller::Caller,
         conditional,
         problem::{Problem, ProblemBody},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(read).service(update).service(reset);
 }
 
@@ -30,9 +32,13 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
 )]
 #[get("/tenants/{tenantId}/branding")]
 async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let branding = Brandings::new(&mut *repositories, &caller.0, &app.env).get().await?;
-    conditional::resource(&request, branding.version, &branding)
+    let find = async || {
+        let mut repositories = app.reader();
+        let branding = Brandings::new(&mut *repositories, &caller.0, &app.env).get().await?;
+        let version = branding.version;
+        Ok((branding, Some(version)))
+    };
+    app.answers.respond(&request, &caller.0, (About::Branding, Permission::BrandingRead), find).await
 }
 
 /// Update the branding
@@ -58,9 +64,7 @@ async fn update(
     body: Body<BrandingUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let branding = Brandings::new(&mut *work, &caller.0, &app.env).update(body.0, expected).await?;
-    work.commit().await?;
+    let branding = assets::update_branding(&app, &caller.0, body.0, expected).await?;
     Ok(conditional::updated(branding.version, &branding))
 }
 

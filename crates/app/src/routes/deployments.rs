@@ -13,7 +13,6 @@ use portico_sites::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::sites::SiteView;
 use crate::{
@@ -22,12 +21,13 @@ use crate::{
         conditional,
         problem::{Problem, ProblemBody},
         query::{Query, page_request},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(deploy).service(status).service(list).service(read).service(rollback);
 }
 
@@ -43,7 +43,7 @@ struct DeploymentView {
 
 impl DeploymentView {
     fn new(app: &App, site: &Site, deployment: Deployment) -> Self {
-        Self { deployment, url: app.site_url(&site.subdomain) }
+        Self { deployment, url: app.site_address(site) }
     }
 }
 

@@ -7,20 +7,20 @@ use portico_identity::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     http::{
         body::Body,
         caller::{Caller, MaybeCaller},
         problem::Problem,
+        routing::Routes,
     },
     routes::auth::{Accepted, accepted},
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(change_email).service(confirm_email_change);
 }
 

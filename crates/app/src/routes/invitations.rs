@@ -15,7 +15,6 @@ use portico_tenancy::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     flows::invitations,
@@ -24,12 +23,13 @@ use crate::{
         caller::{Caller, Visitor},
         problem::Problem,
         query::{Query, page_request},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(list)
         .service(create)

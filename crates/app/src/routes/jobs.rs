@@ -7,7 +7,6 @@ use actix_web::{
 use portico_kernel::{Job, JobId, JobState, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     flows::dead_letters,
@@ -15,12 +14,13 @@ use crate::{
         caller::Caller,
         problem::Problem,
         query::{Query, page_request},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(list).service(replay);
 }
 

@@ -197,6 +197,7 @@ mod tests {
             received_at: Timestamp::from_unix_seconds(1_790_000_000).unwrap(),
             to: "ana@example.com".into(),
             to_name: Some("\"><script>alert(1)</script>".into()),
+            reply_to: Some("<script>alert(2)</script>".into()),
             subject: "<img src=x onerror=alert(1)>".into(),
             html: "<!doctype html><html><head><title>x</title></head><body>Hello</body></html>".into(),
             text: "</pre><script>alert(1)</script>".into(),

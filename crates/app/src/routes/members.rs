@@ -12,7 +12,6 @@ use portico_tenancy::{
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     http::{
@@ -20,12 +19,13 @@ use crate::{
         caller::Caller,
         problem::Problem,
         query::{Query, page_request},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(list).service(update).service(remove).service(transfer);
 }
 

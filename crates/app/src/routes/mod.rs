@@ -1,12 +1,17 @@
 //! The HTTP API, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
+pub mod ai;
+pub mod analytics;
 pub mod api_keys;
+pub mod assets;
 pub mod audit;
 pub mod auth;
 pub mod avatar;
 pub mod branding;
 pub mod deployments;
+pub mod domains;
 pub mod email_change;
+pub mod files;
 pub mod health;
 pub mod invitations;
 pub mod jobs;
@@ -18,20 +23,29 @@ pub mod pages;
 pub mod pages_static;
 pub mod passkeys;
 pub mod plans;
+pub mod previews;
 pub mod profile;
 pub mod second_factors;
 pub mod sections;
+pub mod seo;
 pub mod sessions;
+pub mod site_sales;
 pub mod sites;
+pub mod submissions;
+pub mod templates;
 pub mod tenant_settings;
 pub mod tenants;
+pub mod tls;
 pub mod users;
+pub mod versions;
+pub mod wizard;
 
 use actix_web::web::ServiceConfig as PlainConfig;
-use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::http::routing::Routes;
 
 /// Everything under `/api/v1`.
-pub fn api(config: &mut ServiceConfig<'_>) {
+pub fn api(config: &mut Routes<'_, '_>) {
     config
         .configure(auth::configure)
         .configure(oidc::configure)
@@ -50,21 +64,39 @@ pub fn api(config: &mut ServiceConfig<'_>) {
         .configure(api_keys::configure)
         .configure(audit::configure)
         .configure(plans::configure)
+        .configure(site_sales::configure)
         .configure(sites::configure)
         .configure(pages::configure)
         .configure(sections::configure)
         .configure(navigation::configure)
         .configure(deployments::configure)
+        .configure(templates::configure)
+        .configure(wizard::configure)
+        .configure(ai::configure)
+        .configure(assets::configure)
+        .configure(seo::configure)
+        .configure(versions::configure)
+        .configure(previews::configure)
+        .configure(domains::configure)
+        .configure(analytics::configure)
+        .configure(submissions::configure)
         .configure(jobs::configure);
 }
 
 /// What operators and their programs ask for.
-pub fn operations(config: &mut ServiceConfig<'_>) {
-    config.service(health::overall).service(health::live).service(health::ready).service(health::metrics);
+pub fn operations(config: &mut Routes<'_, '_>) {
+    config.service(files::show);
+    config
+        .service(health::overall)
+        .service(health::live)
+        .service(health::ready)
+        .service(health::metrics)
+        .service(tls::ask);
 }
 
 /// Pages for people: where links in emails lead.
 pub fn pages(config: &mut PlainConfig) {
     pages_static::configure(config);
     mailbox::configure(config);
+    previews::pages(config);
 }

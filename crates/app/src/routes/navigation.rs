@@ -4,24 +4,25 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_kernel::{NavItemId, Page as List, PageRequest, TenantId};
+use portico_kernel::{NavItemId, Page as List, PageRequest, Permission, TenantId};
 use portico_sites::navigation::{NavItem, NavItemUpdate, Navigation, NavigationOrder, NewNavItem};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::pages::SiteChoice;
 use crate::{
+    answers::About,
     http::{
         body::Body,
         caller::Caller,
         conditional,
         problem::{Problem, ProblemBody},
         query::Query,
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(list).service(create).service(reorder).service(read).service(update).service(remove);
 }
 
@@ -33,16 +34,25 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
     operation_id = "listNavigation",
     params(("tenantId" = TenantId, Path), SiteChoice),
     responses(
-        (status = 200, body = List<NavItem>),
+        (status = 200, body = List<NavItem>, headers(("ETag" = String))),
+        (status = 304, description = "Not changed."),
         (status = 409, description = "The tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["navigation:read"])),
 )]
 #[get("/tenants/{tenantId}/navigation")]
-async fn list(app: Data<App>, caller: Caller, query: Query<SiteChoice>) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let items = Navigation::new(&mut *repositories, &caller.0, &app.env).list(query.0.site_id).await?;
-    Ok(HttpResponse::Ok().json(whole(items)))
+async fn list(
+    app: Data<App>,
+    caller: Caller,
+    query: Query<SiteChoice>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let find = async || {
+        let mut repositories = app.reader();
+        let items = Navigation::new(&mut *repositories, &caller.0, &app.env).list(query.0.site_id).await?;
+        Ok((whole(items), None))
+    };
+    app.answers.respond(&request, &caller.0, (About::Navigation, Permission::NavigationRead), find).await
 }
 
 /// Create a navigation item

@@ -14,7 +14,6 @@ use portico_identity::{
 use portico_kernel::{ExternalIdentityId, Page, PageRequest, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::auth::answer_step;
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
         caller::{Caller, MaybeCaller},
         problem::Problem,
         query::Query,
+        routing::Routes,
     },
     state::App,
 };
@@ -32,7 +32,7 @@ use crate::{
 const SECRET_LENGTH: usize = 43;
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(providers).service(begin).service(callback).service(list).service(unlink);
 }
 

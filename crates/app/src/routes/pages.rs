@@ -4,28 +4,29 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_kernel::{Page as List, PageId, SiteId, TenantId};
+use portico_kernel::{Page as List, PageId, Permission, SiteId, TenantId};
 use portico_sites::{
     page::{NewPage, Page, PageStatus, PageUpdate, Pages},
     ports::{PageFilter, Sort, SortKey},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
+    answers::About,
     http::{
         body::Body,
         caller::Caller,
         conditional,
         problem::{Problem, ProblemBody},
         query::{Query, page_request, sort},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(list)
         .service(create)
@@ -74,22 +75,35 @@ struct ListPages {
     operation_id = "listPages",
     params(("tenantId" = TenantId, Path), ListPages),
     responses(
-        (status = 200, body = List<Page>),
+        (status = 200, body = List<Page>, headers(("ETag" = String))),
+        (status = 304, description = "Not changed."),
         (status = 409, description = "The tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["pages:read"])),
 )]
 #[get("/tenants/{tenantId}/pages")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListPages>) -> Result<HttpResponse, Problem> {
+async fn list(
+    app: Data<App>,
+    caller: Caller,
+    query: Query<ListPages>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let ListPages { site_id, q, status, sort: by, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let keys =
         [("createdAt", SortKey::CreatedAt), ("updatedAt", SortKey::UpdatedAt), ("title", SortKey::Name)];
     let order = sort(by.as_deref(), &keys)?.map(|(key, descending)| Sort { key, descending });
     let filter = PageFilter { q, status, sort: order.unwrap_or_default() };
-    let mut repositories = app.reader();
-    let pages = Pages::new(&mut *repositories, &caller.0, &app.env).list(site_id, filter, page).await?;
-    Ok(HttpResponse::Ok().json(pages))
+    // Few people search for the same.
+    let is_search = filter.q.is_some();
+    let find = async || {
+        let mut repositories = app.reader();
+        Ok((Pages::new(&mut *repositories, &caller.0, &app.env).list(site_id, filter, page).await?, None))
+    };
+    if is_search {
+        return Ok(HttpResponse::Ok().json(find().await.map(|(pages, _): (_, Option<i64>)| pages)?));
+    }
+    app.answers.respond(&request, &caller.0, (About::PageList, Permission::PagesRead), find).await
 }
 
 /// Create a page
@@ -133,9 +147,14 @@ async fn by_slug(
     query: Query<SiteChoice>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let page = Pages::new(&mut *repositories, &caller.0, &app.env).by_slug(query.0.site_id, &path.1).await?;
-    conditional::resource(&request, page.version, &page)
+    let find = async || {
+        let mut repositories = app.reader();
+        let mut pages = Pages::new(&mut *repositories, &caller.0, &app.env);
+        let page = pages.by_slug(query.0.site_id, &path.1).await?;
+        let version = page.version;
+        Ok((page, Some(version)))
+    };
+    app.answers.respond(&request, &caller.0, (About::Page, Permission::PagesRead), find).await
 }
 
 /// Duplicate a page
@@ -178,9 +197,13 @@ async fn read(
     path: Path<(TenantId, PageId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let page = Pages::new(&mut *repositories, &caller.0, &app.env).get(path.1).await?;
-    conditional::resource(&request, page.version, &page)
+    let find = async || {
+        let mut repositories = app.reader();
+        let page = Pages::new(&mut *repositories, &caller.0, &app.env).get(path.1).await?;
+        let version = page.version;
+        Ok((page, Some(version)))
+    };
+    app.answers.respond(&request, &caller.0, (About::Page, Permission::PagesRead), find).await
 }
 
 /// Update a page

@@ -15,7 +15,6 @@ use portico_kernel::{Page, PageRequest, PasskeyId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::second_factors::{PasskeyOptions, answer_outcome, secret};
 use crate::{
@@ -24,12 +23,13 @@ use crate::{
         caller::{Caller, Visitor},
         problem::Problem,
         query::{Query, page_request},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(registration_options)
         .service(sign_in_options)

@@ -8,15 +8,14 @@ use portico_billing::{
 use portico_kernel::{Page, PageRequest};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
-    http::{caller::Caller, problem::Problem},
+    http::{caller::Caller, problem::Problem, routing::Routes},
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(list).service(usage);
 }
 
@@ -46,6 +45,6 @@ async fn list(app: Data<App>) -> Result<HttpResponse, Problem> {
 #[utoipa::path(tag = "Billing", operation_id = "readUsage", responses((status = 200, body = UsageReport)), security(("bearer" = ["billing:read"])))]
 #[get("/billing/usage")]
 async fn usage(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let items = Quotas::new(&mut *app.reader(), &caller.0).usage().await?;
+    let items = Quotas::new(&mut *app.reader(), &caller.0).usage(app.env.now()).await?;
     Ok(HttpResponse::Ok().json(UsageReport { items }))
 }

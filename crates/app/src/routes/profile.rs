@@ -9,16 +9,15 @@ use portico_tenancy::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
-    http::{body::Body, caller::Caller, conditional, problem::Problem},
+    http::{body::Body, caller::Caller, conditional, problem::Problem, routing::Routes},
     state::App,
     unit_of_work::Repositories,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(read).service(update);
 }
 

@@ -19,7 +19,6 @@ use portico_kernel::UserId;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::auth;
 use crate::{
@@ -27,13 +26,14 @@ use crate::{
         body::Body,
         caller::{Caller, Visitor},
         problem::Problem,
+        routing::Routes,
     },
     state::App,
     throttle,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(overview)
         .service(begin_totp)

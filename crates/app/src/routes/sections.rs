@@ -6,7 +6,6 @@ use actix_web::{
 };
 use portico_kernel::{Page as List, PageId, PageRequest, SectionId, TenantId};
 use portico_sites::section::{BulkChange, NewSection, Section, SectionOrder, SectionUpdate, Sections};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     http::{
@@ -14,12 +13,13 @@ use crate::{
         caller::Caller,
         conditional,
         problem::{Problem, ProblemBody},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(list)
         .service(create)

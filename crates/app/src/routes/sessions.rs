@@ -14,7 +14,6 @@ use portico_identity::{
 use portico_kernel::{Page, SessionId};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     http::{
@@ -22,12 +21,13 @@ use crate::{
         caller::Caller,
         problem::Problem,
         query::{Query, page_request},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(list).service(end).service(switch_tenant);
 }
 

@@ -7,12 +7,12 @@ use actix_web::{
 use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{Page, SiteId};
 use portico_sites::{
+    domain::Domains,
     ports::{SiteFilter, Sort, SortKey},
     site::{NewSite, Site, SiteStatus, SiteUpdate, Sites},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     http::{
@@ -21,12 +21,13 @@ use crate::{
         conditional,
         problem::{Problem, ProblemBody},
         query::{Query, page_request, sort},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(list).service(create).service(read).service(update).service(remove);
 }
 
@@ -43,7 +44,7 @@ pub struct SiteView {
 impl SiteView {
     /// The site as clients see it.
     pub fn new(app: &App, site: Site) -> Self {
-        Self { url: app.site_url(&site.subdomain), site }
+        Self { url: app.site_address(&site), site }
     }
 }
 
@@ -186,8 +187,12 @@ async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
     let mut work = app.begin().await?;
+    // Before the site, with which they would go uncounted.
+    let domains = Domains::new(&mut *work, &caller.0, &app.env).remove_all(*path).await?;
     let site = Sites::new(&mut *work, &caller.0, &app.env).delete(*path, expected).await?;
-    Quotas::new(&mut *work, &caller.0).release(site.tenant_id, Meter::Sites, 1).await?;
+    let mut quotas = Quotas::new(&mut *work, &caller.0);
+    quotas.release(site.tenant_id, Meter::Sites, 1).await?;
+    quotas.release(site.tenant_id, Meter::CustomDomains, domains).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

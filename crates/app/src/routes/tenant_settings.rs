@@ -6,15 +6,14 @@ use portico_tenancy::{
     dealer::{Dealer, DealerUpdate, Dealers},
     settings::{Settings, TenantSettings, TenantSettingsUpdate},
 };
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
-    http::{body::Body, caller::Caller, conditional, problem::Problem},
+    http::{body::Body, caller::Caller, conditional, problem::Problem, routing::Routes},
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(read_settings)
         .service(update_settings)

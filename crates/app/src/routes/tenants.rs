@@ -2,28 +2,29 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, put, web::Data};
 use portico_billing::subscription::Subscriptions;
-use portico_kernel::{Page, TenantId};
+use portico_kernel::{Page, Permission, TenantId};
 use portico_tenancy::{
     lifecycle::SuspendTenant,
     tenant::{NewTenant, Tenant, TenantStatus, TenantUpdate, Tenants},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
+    answers::About,
     http::{
         body::Body,
         caller::Caller,
         conditional,
         problem::{Problem, ProblemBody},
         query::{Query, page_request},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(list)
         .service(create)
@@ -104,9 +105,13 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result
 )]
 #[get("/tenants/{tenantId}")]
 async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let tenant = Tenants::new(&mut *repositories, &caller.0, &app.env).get().await?;
-    conditional::resource(&request, tenant.version, &tenant)
+    let find = async || {
+        let mut repositories = app.reader();
+        let tenant = Tenants::new(&mut *repositories, &caller.0, &app.env).get().await?;
+        let version = tenant.version;
+        Ok((tenant, Some(version)))
+    };
+    app.answers.respond(&request, &caller.0, (About::Tenant, Permission::TenantRead), find).await
 }
 
 /// Update a tenant

@@ -17,7 +17,6 @@ use portico_identity::{
 use portico_kernel::{EventId, Page, Permission, PlatformRole, Scope, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     flows::users,
@@ -27,12 +26,13 @@ use crate::{
         conditional,
         problem::{Problem, chain},
         query::{Query, page_request, sort},
+        routing::Routes,
     },
     state::App,
 };
 
 /// Adds the routes.
-pub fn configure(config: &mut ServiceConfig<'_>) {
+pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(list)
         .service(create)

@@ -43,6 +43,9 @@ fn wrong_settings_are_refused() {
         ("PORTICO__SECURITY__THROTTLE__WINDOW", "2d"),
         ("PORTICO__SECURITY__THROTTLE__LONGEST_PAUSE", "2h"),
         ("PORTICO__SECURITY__THROTTLE__ENABLED", "false"),
+        ("PORTICO__SITES__COUNTRY_HEADER", "CF IPCountry"),
+        ("PORTICO__SITES__FORM_PER_ADDRESS", "0"),
+        ("PORTICO__SITES__ANALYTICS_RETENTION", "always"),
     ] {
         assert!(Settings::from_sources("", environment(&[(key, value)])).is_err(), "{key}={value}");
     }
@@ -81,6 +84,41 @@ fn providers_come_from_the_environment() {
     ] {
         assert!(provider(&[wrong]).is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn the_writer_of_texts_is_checked() {
+    let settings = |pairs: &[(&str, &str)]| Settings::from_sources("", environment(pairs));
+    let server = ("PORTICO__AI__BASE_URL", "https://api.openai.com/v1");
+    let model = ("PORTICO__AI__MODEL", "gpt-x");
+    let key = ("PORTICO__AI__API_KEY", "00123");
+    let good = settings(&[server, model, key]).unwrap();
+    assert_eq!(good.ai.api_key.as_ref().unwrap().expose_secret(), "00123");
+    assert!(!format!("{good:?}").contains("00123"));
+    assert_eq!(good.ai.monthly_token_limit, None);
+    let bounded = settings(&[server, model, ("PORTICO__AI__MONTHLY_TOKEN_LIMIT", "1000000")]).unwrap();
+    assert_eq!(bounded.ai.monthly_token_limit, Some(1_000_000));
+    assert!(bounded.ai.most_tokens() > 2 * u64::from(bounded.ai.max_output_tokens));
+    for wrong in [
+        &[server][..],
+        &[model],
+        &[key],
+        &[("PORTICO__AI__BASE_URL", "ftp://api.example"), model],
+        &[("PORTICO__AI__BASE_URL", "https://user:secret@api.example"), model],
+        &[("PORTICO__AI__BASE_URL", "https://api.example/?x=1"), model],
+        &[server, model, ("PORTICO__AI__TIMEOUT", "1h")],
+        &[server, model, ("PORTICO__AI__MAX_OUTPUT_TOKENS", "5")],
+        &[server, model, ("PORTICO__AI__MAX_ATTEMPTS", "0")],
+        &[server, model, ("PORTICO__AI__TEMPERATURE", "1")],
+    ] {
+        assert!(settings(wrong).is_err(), "{wrong:?}");
+    }
+    let file = std::env::temp_dir().join(format!("portico-key-{}", std::process::id()));
+    std::fs::write(&file, "sk-from-a-file\n").unwrap();
+    let from_file =
+        settings(&[server, model, ("PORTICO__AI__API_KEY_FILE", file.to_str().unwrap())]).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(from_file.ai.api_key.unwrap().expose_secret(), "sk-from-a-file");
 }
 
 #[test]

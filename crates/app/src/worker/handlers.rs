@@ -1,11 +1,15 @@
 //! One handler for each kind of job.
 
 use portico_kernel::{Fault, Job, Kind, RequestInfo, Scope};
+use portico_sites::page;
+use portico_sites::{asset::PURGE_JOB, wizard::GENERATE_JOB};
 use portico_tenancy::{invitation, lifecycle, tenant::Tenants};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    flows::{account_mail, avatars, invitations, notices, publishing, users},
+    flows::{
+        account_mail, assets, avatars, domains, invitations, notices, publishing, submissions, users, wizard,
+    },
     http::problem::chain,
     state::App,
 };
@@ -38,14 +42,22 @@ pub async fn handle(app: &App, job: &Job) -> Result<(), JobError> {
         "email.welcome" => account_mail::welcome(app, job).await,
         "email.change" => account_mail::email_change(app, job).await,
         avatars::PURGE => avatars::purge(app, job).await,
+        PURGE_JOB => assets::purge(app, job).await,
         notices::TO_ONE => notices::to_one(app, job).await,
         notices::TO_OWNERS => notices::to_owners(app, job).await,
         "email.password_changed" => account_mail::password_changed(app, job).await,
+        submissions::RECEIVED => submissions::received(app, job).await,
+        submissions::TO_ONE => submissions::to_one(app, job).await,
         users::ERASURE => users::erase_traces(app, job).await,
         invitation::MAIL_JOB => invitations::mail(app, job).await,
         lifecycle::DELETION_JOB => delete_tenant(app, job).await,
         "deployment.build" => publishing::build(app, job).await,
         "site.purge" => publishing::purge(app, job).await,
+        domains::CHECK => domains::check(app, job).await,
+        domains::REDEPLOY => domains::redeploy(app, job).await,
+        page::PUBLISH_JOB => publishing::publish_page(app, job).await,
+        page::DEPLOY_JOB => publishing::deploy(app, job).await,
+        GENERATE_JOB => wizard::generate(app, job).await,
         other => Err(JobError::Fatal(format!("no handler for {other}"))),
     }
 }
@@ -62,6 +74,7 @@ async fn delete_tenant(app: &App, job: &Job) -> Result<(), JobError> {
 pub async fn dead(app: &App, job: &Job) -> Result<(), portico_sites::SitesError> {
     match job.kind.as_str() {
         "deployment.build" => publishing::give_up(app, job).await,
+        GENERATE_JOB => wizard::give_up(app, job).await,
         _ => Ok(()),
     }
 }

@@ -20,6 +20,9 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
         }
         app.telemetry.upkeep();
         round = round.wrapping_add(1);
+        if round.is_multiple_of(FORGET_EVERY) {
+            app.forms.forget_idle();
+        }
         if round.is_multiple_of(FORGET_EVERY)
             && let Some(limits) = &app.limits
         {

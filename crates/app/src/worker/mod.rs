@@ -7,6 +7,7 @@ mod jobs;
 mod key_usage;
 mod readers;
 pub mod retention;
+pub mod visits;
 
 pub use readers::READERS;
 
@@ -30,6 +31,7 @@ impl Workers {
             tokio::spawn(announcements::run(app.clone(), stopping.clone())),
             tokio::spawn(jobs::run(app.clone(), stopping.clone())),
             tokio::spawn(key_usage::run(app.clone(), stopping.clone())),
+            tokio::spawn(visits::run(app.clone(), stopping.clone())),
             tokio::spawn(readers::run(app.clone(), stopping.clone())),
             tokio::spawn(retention::run(app.clone(), stopping.clone())),
             tokio::spawn(housekeeping::run(app.clone(), stopping)),
@@ -42,6 +44,7 @@ impl Workers {
         let (stop, stopping) = watch::channel(false);
         let tasks = vec![
             tokio::spawn(announcements::run(app.clone(), stopping.clone())),
+            tokio::spawn(visits::run(app.clone(), stopping.clone())),
             tokio::spawn(key_usage::run(app.clone(), stopping)),
         ];
         Self { stop, tasks }

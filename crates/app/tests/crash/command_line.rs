@@ -62,6 +62,20 @@ fn a_settings_file_is_read_and_checked() {
 }
 
 #[test]
+fn seeding_twice_is_seeding_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let seed = || {
+        let output = run(folder.path(), &[], &["seed"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let first = seed();
+    let numbers: Vec<u32> = first.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(matches!(numbers[..], [plans, templates] if plans >= 4 && templates >= 12), "{first}");
+    assert_eq!(seed(), "0 plans and 0 templates written.\n");
+}
+
+#[test]
 fn migrations_go_up_and_down() {
     let folder = tempfile::tempdir().unwrap();
     let migrate = |arguments: &[&str]| {

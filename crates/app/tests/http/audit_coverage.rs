@@ -25,6 +25,11 @@ const SILENT: &[(&str, &str, &str)] = &[
         "/api/v1/invitations/lookup",
         "shows an invitation; the token is in the body to keep it out of logs",
     ),
+    (
+        "POST",
+        "/api/v1/sites/{siteId}/domains/{domainId}/verify",
+        "notes what the DNS says; that a domain is verified has an entry",
+    ),
     ("POST", "/api/v1/auth/mfa/passkey-options", "only makes a challenge"),
     ("POST", "/api/v1/auth/reauthenticate/passkey-options", "only makes a challenge"),
     ("POST", "/api/v1/auth/passkeys/registration-options", "only makes a challenge"),
@@ -88,6 +93,15 @@ async fn particular(server: &TestServer, fixture: &Fixture, client: &Client, pat
                 .post(path, json!({"token": link(server, &person, TokenPurpose::EmailVerification).await}))
                 .await
         }
+        "/tenants/{tenantId}/pages/{pageId}/reset" => {
+            let page = fixture.fresh(server, "pageId").await;
+            let apply = fixture.path("/api/v1/templates/{templateId}/apply");
+            fixture.owner.client.post(&apply, json!({"pageId": page})).await.expect(200);
+            let sections = fixture.owner.client.t(&format!("/pages/{page}/sections"));
+            let added = json!({"type": "text", "content": {"html": "<p>Added</p>"}});
+            fixture.owner.client.post(&sections, added).await.expect(201);
+            owner.post(&fixture.owner.client.t(&format!("/pages/{page}/reset")), json!({})).await
+        }
         "/profile/erase" => {
             let person = Person::new(server, "leaving@example.net", |_| {}).await;
             person.client.with("x-request-id", id).post_empty(path).await
@@ -101,6 +115,12 @@ async fn particular(server: &TestServer, fixture: &Fixture, client: &Client, pat
             });
             live.await.expect("the site is deployed again");
             owner.post_empty(&fixture.path(path)).await
+        }
+        "/tenants/{tenantId}/assets/{assetId}/restore" => {
+            let asset = fixture.fresh(server, "assetId").await;
+            let address = owner.t(&format!("/assets/{asset}"));
+            fixture.owner.client.delete(&address).await.expect(204);
+            owner.post_empty(&format!("{address}/restore")).await
         }
         "/tenants/{tenantId}/restore" => {
             let tenant = fixture.fresh(server, "tenantId").await;

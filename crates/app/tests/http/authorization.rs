@@ -16,7 +16,7 @@ use crate::fixture::{
     Fixture, PICTURE, Person, change_user, email_change, fill, invitation, link, linked, parameters, text,
     unlimited,
 };
-use crate::{factor_stage, provider::FakeProvider};
+use crate::{assets, factor_stage, provider::FakeProvider, site_sales, wizard};
 use Rule::{AnyMember, Everybody, SignedIn, VerifiedMember};
 
 /// Who may call an operation.
@@ -61,6 +61,7 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/api/health/live", Everybody),
     ("GET", "/api/health/ready", Everybody),
     ("GET", "/api/metrics", Everybody),
+    ("GET", "/api/tls/ask", Everybody),
     ("POST", "/api/v1/auth/register", Everybody),
     ("POST", "/api/v1/auth/login", Everybody),
     ("POST", "/api/v1/auth/refresh", Everybody),
@@ -120,6 +121,13 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/api/v1/tenants/{tenantId}/branding", VIEWER),
     ("PUT", "/api/v1/tenants/{tenantId}/branding", ADMIN),
     ("DELETE", "/api/v1/tenants/{tenantId}/branding", ADMIN),
+    ("GET", "/files/{tenantId}/{assetId}/{variant}", Everybody),
+    ("POST", "/api/v1/tenants/{tenantId}/assets/upload", EDITOR),
+    ("GET", "/api/v1/tenants/{tenantId}/assets", VIEWER),
+    ("GET", "/api/v1/tenants/{tenantId}/assets/{assetId}", VIEWER),
+    ("PUT", "/api/v1/tenants/{tenantId}/assets/{assetId}", EDITOR),
+    ("DELETE", "/api/v1/tenants/{tenantId}/assets/{assetId}", EDITOR),
+    ("POST", "/api/v1/tenants/{tenantId}/assets/{assetId}/restore", EDITOR),
     ("GET", "/api/v1/tenants/{tenantId}/audit", ADMIN),
     ("GET", "/api/v1/tenants/{tenantId}/audit/export", ADMIN),
     ("GET", "/api/v1/tenants/{tenantId}/audit/verify", ADMIN),
@@ -174,11 +182,51 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/api/v1/sites/{siteId}", VIEWER),
     ("PUT", "/api/v1/sites/{siteId}", EDITOR),
     ("DELETE", "/api/v1/sites/{siteId}", ADMIN),
+    ("GET", "/api/v1/sites/{siteId}/domains", VIEWER),
+    ("POST", "/api/v1/sites/{siteId}/domains", ADMIN),
+    ("GET", "/api/v1/sites/{siteId}/domains/{domainId}", VIEWER),
+    ("PUT", "/api/v1/sites/{siteId}/domains/{domainId}", ADMIN),
+    ("DELETE", "/api/v1/sites/{siteId}/domains/{domainId}", ADMIN),
+    ("POST", "/api/v1/sites/{siteId}/domains/{domainId}/verify", ADMIN),
+    ("GET", "/api/v1/sites/for-sale", Everybody),
+    ("GET", "/api/v1/sites/for-sale/{siteSlug}", Everybody),
+    ("PUT", "/api/v1/admin/sites/{siteId}/offer", STAFF),
+    ("DELETE", "/api/v1/admin/sites/{siteId}/offer", STAFF),
     ("POST", "/api/v1/sites/{siteId}/deploy", VERIFIED_EDITOR),
     ("GET", "/api/v1/sites/{siteId}/status", VIEWER),
+    ("GET", "/api/v1/sites/{siteId}/analytics", VIEWER),
+    ("GET", "/api/v1/sites/{siteId}/submissions", EDITOR),
+    ("GET", "/api/v1/sites/{siteId}/submissions/export", EDITOR),
+    ("GET", "/api/v1/sites/{siteId}/submissions/{submissionId}", EDITOR),
+    ("PUT", "/api/v1/sites/{siteId}/submissions/{submissionId}", EDITOR),
+    ("DELETE", "/api/v1/sites/{siteId}/submissions/{submissionId}", EDITOR),
     ("GET", "/api/v1/sites/{siteId}/deployments", VIEWER),
     ("GET", "/api/v1/sites/{siteId}/deployments/{deploymentId}", VIEWER),
     ("POST", "/api/v1/sites/{siteId}/deployments/{deploymentId}/rollback", VERIFIED_EDITOR),
+    ("GET", "/api/v1/templates", Everybody),
+    ("POST", "/api/v1/templates", STAFF),
+    ("GET", "/api/v1/templates/categories", Everybody),
+    ("GET", "/api/v1/templates/featured", Everybody),
+    ("GET", "/api/v1/templates/popular", Everybody),
+    ("GET", "/api/v1/templates/industry/{industry}", Everybody),
+    ("GET", "/api/v1/industries", Everybody),
+    ("GET", "/api/v1/templates/{templateId}", Everybody),
+    ("PUT", "/api/v1/templates/{templateId}", STAFF),
+    ("DELETE", "/api/v1/templates/{templateId}", STAFF),
+    ("GET", "/api/v1/templates/{templateId}/preview", Everybody),
+    ("GET", "/api/v1/templates/{templateId}/preview/{previewFile}", Everybody),
+    ("POST", "/api/v1/templates/{templateId}/apply", EDITOR),
+    ("POST", "/api/v1/wizard/start", EDITOR),
+    ("GET", "/api/v1/wizard", VIEWER),
+    ("GET", "/api/v1/wizard/{wizardId}", VIEWER),
+    ("PUT", "/api/v1/wizard/{wizardId}", EDITOR),
+    ("DELETE", "/api/v1/wizard/{wizardId}", EDITOR),
+    ("POST", "/api/v1/wizard/{wizardId}/business-info", EDITOR),
+    ("POST", "/api/v1/wizard/{wizardId}/template-selection", EDITOR),
+    ("POST", "/api/v1/wizard/{wizardId}/design-preferences", EDITOR),
+    ("POST", "/api/v1/wizard/{wizardId}/generate-content", EDITOR),
+    ("GET", "/api/v1/wizard/{wizardId}/content-status", VIEWER),
+    ("POST", "/api/v1/wizard/{wizardId}/complete", EDITOR),
     ("GET", "/api/v1/tenants/{tenantId}/pages", VIEWER),
     ("POST", "/api/v1/tenants/{tenantId}/pages", EDITOR),
     ("GET", "/api/v1/tenants/{tenantId}/pages/slug/{slug}", VIEWER),
@@ -186,6 +234,16 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}", EDITOR),
     ("DELETE", "/api/v1/tenants/{tenantId}/pages/{pageId}", EDITOR),
     ("POST", "/api/v1/tenants/{tenantId}/pages/{pageId}/duplicate", EDITOR),
+    ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/template", VIEWER),
+    ("POST", "/api/v1/tenants/{tenantId}/pages/{pageId}/reset", EDITOR),
+    ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/versions", VIEWER),
+    ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/versions/compare", VIEWER),
+    ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/versions/{versionId}", VIEWER),
+    ("POST", "/api/v1/tenants/{tenantId}/pages/{pageId}/versions/{versionId}/restore", EDITOR),
+    ("POST", "/api/v1/sites/{siteId}/preview", EDITOR),
+    ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/seo", VIEWER),
+    ("PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}/seo", EDITOR),
+    ("DELETE", "/api/v1/tenants/{tenantId}/pages/{pageId}/seo", EDITOR),
     ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections", VIEWER),
     ("POST", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections", EDITOR),
     ("PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections/reorder", EDITOR),
@@ -193,6 +251,9 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}", VIEWER),
     ("PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}", EDITOR),
     ("DELETE", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}", EDITOR),
+    ("POST", "/api/v1/ai/content-optimize", EDITOR),
+    ("POST", "/api/v1/ai/seo-optimize", EDITOR),
+    ("POST", "/api/v1/ai/generate-page", EDITOR),
     ("GET", "/api/v1/tenants/{tenantId}/navigation", VIEWER),
     ("POST", "/api/v1/tenants/{tenantId}/navigation", EDITOR),
     ("PUT", "/api/v1/tenants/{tenantId}/navigation/reorder", EDITOR),
@@ -549,7 +610,8 @@ pub async fn body(
         ("POST", "/auth/change-email") => json!({"newEmail": format!("changed{number}@example.net")}),
         ("POST", "/auth/confirm-email-change") => json!({"token": email_change(server, spare).await}),
         // Read as bytes, see `call`.
-        ("PUT", "/profile/avatar") => json!(PICTURE),
+        ("PUT", "/profile/avatar") | ("POST", "/assets/upload") => json!(PICTURE),
+        ("PUT", "/assets/{assetId}") => json!({"altText": name}),
         ("POST", "/auth/change-password") => change_password(PASSWORD, OTHER_PASSWORD),
         ("POST", "/users") => {
             json!({"email": format!("made{number}@example.net"), "fullName": "Made Person"})
@@ -560,6 +622,34 @@ pub async fn body(
         // By anybody, so it belongs to somebody else.
         ("POST", "/tenants") => json!({"name": format!("Somebody's {number}")}),
         ("PUT", "/sites/{siteId}" | "") | ("POST", "/sites") => json!({"name": name}),
+        // Templates are for everybody, so nothing in them is of the tenant.
+        ("POST", "/templates") => json!({
+            "name": format!("Template {number}"), "category": "business", "industry": "other",
+            "description": "For the matrix.",
+            "pages": [{"key": "home", "title": "Home", "sections": [
+                {"key": "hero", "type": "hero", "content": {"heading": "Hello"}},
+            ]}],
+        }),
+        ("PUT", "/templates/{templateId}") => json!({"isFeatured": number.is_multiple_of(2)}),
+        ("POST", "/templates/{templateId}/apply") => json!({"siteName": name}),
+        ("POST", "/pages/{pageId}/reset") => json!({}),
+        ("POST", "/sites/{siteId}/preview") => json!({"expiresIn": 60 + number % 60}),
+        ("POST", "/wizard/start") | ("PUT", "/wizard/{wizardId}") => {
+            json!({"goals": {"goals": [name]}})
+        }
+        ("POST", "/wizard/{wizardId}/business-info") => json!({"name": name, "industry": "bakery"}),
+        ("POST", "/wizard/{wizardId}/template-selection") => {
+            json!({"templateId": wizard::template(server, false).await.id})
+        }
+        ("POST", "/wizard/{wizardId}/design-preferences") => json!({"style": "bold"}),
+        ("PUT", "/sites/{siteId}/submissions/{submissionId}") => {
+            json!({"status": if number.is_multiple_of(2) { "read" } else { "new" }})
+        }
+        ("POST", "/sites/{siteId}/domains") => {
+            json!({"name": format!("n{number}.{}.example", fixture.marker)})
+        }
+        ("PUT", "/sites/{siteId}/domains/{domainId}") => json!({"mode": "alias"}),
+        ("PUT", "/admin/sites/{siteId}/offer") => json!({"amount": 100 + number, "currency": "usd"}),
         ("POST", "/suspend") => json!({"reason": name}),
         ("PUT", "/settings") => json!({"auditRetentionDays": 30 + number}),
         ("PUT", "/dealer") => json!({"name": name}),
@@ -575,7 +665,11 @@ pub async fn body(
         ("POST", "/api-keys") => json!({"name": name, "permissions": ["pages:read"]}),
         ("PUT", "/api-keys/{keyId}") => json!({"name": name}),
         ("PUT", "/branding") => json!({"colors": {"primary": format!("#{number:06x}")}}),
+        ("POST", "/ai/content-optimize") => json!({"type": "hero", "business": {"name": name}}),
+        ("POST", "/ai/seo-optimize") => json!({"pageId": fixture.ids["pageId"]}),
+        ("POST", "/ai/generate-page") => json!({"title": name, "purpose": name, "sections": ["hero"]}),
         ("POST", "/pages") | ("PUT", "/pages/{pageId}") => json!({"title": name}),
+        ("PUT", "/pages/{pageId}/seo") => json!({"title": name}),
         ("POST", "/pages/{pageId}/sections") => section(&name),
         ("POST", "/pages/{pageId}/sections/bulk") => json!({"create": [section(&name)]}),
         ("PUT", "/pages/{pageId}/sections/{sectionId}") => json!({"content": section(&name)["content"]}),
@@ -618,6 +712,9 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let picture = body.and_then(|body| serde_json::from_value::<Vec<u8>>(body.clone()).ok());
     if let Some(bytes) = picture {
+        if path.ends_with("/assets/upload") {
+            return client.send(method, path, Some(assets::form_of("dot.gif", &bytes)), assets::FORM).await;
+        }
         return client.send(method, path, Some(bytes), "image/gif").await;
     }
     let body = body.map(|body| body.to_string().into_bytes());
@@ -660,6 +757,8 @@ pub async fn check(
     let used_up = match (method, parameters(template).last()) {
         ("DELETE", Some(last)) if allowed && template.ends_with('}') => Some(*last),
         ("POST", Some(&"jobId")) if allowed => Some("jobId"),
+        // A wizard is completed once, and writes its texts once at a time.
+        ("POST", Some(&"wizardId")) if allowed => Some("wizardId"),
         ("POST", Some(&"tenantId"))
             if allowed
                 && ["/suspend", "/reinstate", "/restore", "/transfer-ownership"]
@@ -697,11 +796,26 @@ pub async fn check(
         }
         None => None,
     };
-    let path = fill(template, |name| match &fresh {
+    // Sites are offered by people of their tenant, and shown to everybody.
+    let offered = match template {
+        "/api/v1/admin/sites/{siteId}/offer" if allowed => {
+            Some(site_sales::offered(server, &person.client.tenant, method == "DELETE").await)
+        }
+        "/api/v1/sites/for-sale/{siteSlug}" => {
+            Some(site_sales::offered(server, &callers.spare.client.tenant, true).await)
+        }
+        _ => None,
+    };
+    let mut path = fill(template, |name| match &fresh {
+        _ if name == "siteId" && offered.is_some() => offered.as_ref().map(|site| site.id.to_string()),
+        _ if name == "siteSlug" => offered.as_ref().map(|site| site.subdomain.clone()),
         Some(id) if Some(name) == used_up => Some(id.clone()),
         _ if name == "passkeyId" && stage.passkey.is_some() => stage.passkey.clone(),
         _ => fixture.ids.get(name).cloned(),
     });
+    if template == "/api/tls/ask" {
+        path = format!("{path}?domain={}", fixture.ids["siteHost"]);
+    }
     let body = match template {
         // What concerns oneself is about the caller.
         "/api/v1/auth/switch-tenant" => Some(json!({"tenantId": person.client.tenant})),
@@ -812,10 +926,13 @@ async fn another_tenants_ids_in_a_path_are_not_found() {
         let mut failures = Vec::new();
         for (number, (method, template, rule)) in RULES.iter().enumerate() {
             let names = parameters(template);
-            // A provider is the same for every tenant, and pictures of people are for everybody.
-            if names.is_empty()
+            // A provider is the same for every tenant, and pictures of people and templates are for everybody.
+            let global = ["templateId", "previewFile", "industry"];
+            if names.iter().all(|name| global.contains(name))
                 || names == ["provider"]
                 || names == ["personId", "avatarName"]
+                // A signed link is for whoever has it.
+                || names == ["tenantId", "assetId", "variant"]
                 || matches!(rule, Rule::Platform(_))
             {
                 continue;
@@ -870,12 +987,22 @@ async fn another_tenants_ids_in_a_body_or_query_are_refused() {
             ("PUT", nav.into(), json!({"pageId": id("pageId")})),
             ("PUT", nav.into(), json!({"parentId": id("navId")})),
             ("PUT", format!("{sections}/reorder"), json!({"ids": [id("sectionId")]})),
+            ("POST", "/api/v1/templates/{templateId}/apply".into(), json!({"pageId": id("pageId")})),
+            ("POST", "/api/v1/templates/{templateId}/apply".into(), json!({"siteId": id("siteId")})),
+            ("POST", format!("{page}/reset"), json!({"sectionId": id("sectionId")})),
             (
                 "POST",
                 format!("{sections}/bulk"),
                 json!({"update": [{"id": id("sectionId"), "visible": false}]}),
             ),
             ("POST", format!("{sections}/bulk"), json!({"delete": [id("sectionId")]})),
+            ("PUT", "/api/v1/tenants/{tenantId}/branding".into(), json!({"logoAssetId": id("assetId")})),
+            ("PUT", format!("{page}/seo"), json!({"openGraph": {"imageAssetId": id("assetId")}})),
+            (
+                "POST",
+                sections,
+                json!({"type": "hero", "content": {"heading": "x", "imageAssetId": id("assetId")}}),
+            ),
         ];
         let mut failures = Vec::new();
         for (method, template, body) in &calls {

@@ -237,7 +237,9 @@ async fn a_parameter_out_of_bounds_or_unknown_is_refused_by_every_list() {
         }
         for (name, query) in queries {
             seen += 1;
-            let answer = fixture.owner.client.get(&format!("{path}?{query}")).await;
+            // A link to a file has a query already.
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let answer = fixture.owner.client.get(&format!("{path}{mark}{query}")).await;
             failures.check(format!("{}?{query}", operation.path), &answer, 422);
             if answer.fields() != [name] {
                 failures.note(format!("{}?{query} names other fields", operation.path), &answer);
@@ -478,6 +480,10 @@ async fn a_stale_if_match_changes_nothing() {
             let kind = (operation.method.as_str(), operation.path.as_str());
             let body = body(server, &fixture, &fixture.owner, kind, seen).await;
             for tag in ["\"v999\"", "\"v0\"", "\"v-1\"", "W/\"v1\"", "v1", "\"", "x".repeat(5000).as_str()] {
+                // What search engines are told has the version 0 while nothing is set.
+                if tag == "\"v0\"" && kind.1.ends_with("/seo") {
+                    continue;
+                }
                 let client = fixture.owner.client.with("if-match", tag);
                 let answer = call(&client, kind.0, &fixture.path(kind.1), body.as_ref()).await;
                 failures.check(format!("{} {} with {tag}", kind.0, kind.1), &answer, 412);

@@ -11,6 +11,11 @@ use portico_identity::{
     user::{EmailAddress, User},
 };
 use portico_kernel::{Event, JobState, NewJob, PageRequest, RequestInfo, Scope, TenantId, TenantRole};
+use portico_sites::submission::{Consent, Submission, SubmissionStatus};
+use portico_sites::{
+    domain::{Domains, NewDomain},
+    domain_name::OwnNames,
+};
 use portico_tenancy::{
     dealer::Dealer,
     invitation::{Invitation, InvitationStatus},
@@ -20,6 +25,8 @@ use portico_tenancy::{
 use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::{assets, wizard};
 
 /// Somebody who can sign in.
 #[derive(Clone)]
@@ -205,6 +212,33 @@ pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (
     (id.to_string(), secret)
 }
 
+/// What a visitor sent to the fixture's site, as its id.
+async fn submission(server: &TestServer, fixture: &Fixture) -> String {
+    let (id, now) = (server.app.env.new_id(), server.app.env.now());
+    let submission = Submission {
+        id,
+        tenant: fixture.ids["tenantId"].parse().unwrap(),
+        site_id: fixture.ids["siteId"].parse().unwrap(),
+        section_id: fixture.ids["sectionId"].parse().unwrap(),
+        page_path: "/".to_owned(),
+        language: "en".to_owned(),
+        name: format!("Visitor {}", fixture.marker),
+        email: "visitor@example.org".to_owned(),
+        phone: None,
+        message: format!("Message {}", fixture.marker),
+        consent: Consent { given: false, text: "News".to_owned(), at: None },
+        status: SubmissionStatus::New,
+        created_at: now,
+        updated_at: now,
+        digest: id.to_string(),
+        version: 1,
+    };
+    let mut work = server.app.begin().await.unwrap();
+    assert!(work.submissions().insert(&submission).await.unwrap());
+    work.commit().await.unwrap();
+    id.to_string()
+}
+
 /// Names the dealer of a tenant.
 async fn name_dealer(server: &TestServer, tenant: &str, marker: &str) {
     let dealer = Dealer {
@@ -218,6 +252,14 @@ async fn name_dealer(server: &TestServer, tenant: &str, marker: &str) {
     let mut work = server.app.begin().await.unwrap();
     work.dealers().save(&dealer).await.unwrap();
     work.commit().await.unwrap();
+}
+
+/// The path of the style sheet in the preview of a template.
+async fn style_sheet(server: &TestServer, template: &str) -> String {
+    let base = format!("/api/v1/templates/{template}/preview");
+    let html = server.client().get(&base).await.text;
+    let file = html.split(&format!("href=\"{base}/")).nth(1).and_then(|rest| rest.split('"').next());
+    file.unwrap_or_else(|| panic!("no style sheet in {html}")).to_owned()
 }
 
 /// A tenant with a deployed site, a page, two sections, a navigation item; every name of it contains `marker`.
@@ -242,11 +284,17 @@ impl Fixture {
         fixture.ids.insert("tenantId".into(), tenant);
         let client = fixture.owner.client.clone();
         client.put(&client.t(""), json!({"name": format!("Tenant {marker}")})).await.expect(200);
-        for parameter in ["siteId", "pageId", "sectionId", "navId"] {
+        for parameter in ["siteId", "pageId", "sectionId", "navId", "wizardId"] {
             let id = fixture.fresh(server, parameter).await;
             fixture.ids.insert(parameter.into(), id);
         }
         fixture.ids.insert("slug".into(), format!("page-{marker}"));
+        let template = fixture.fresh(server, "templateId").await;
+        fixture.ids.insert("previewFile".into(), style_sheet(server, &template).await);
+        fixture.ids.insert("templateId".into(), template);
+        fixture.ids.insert("industry".into(), "bakery".into());
+        let submission = fixture.fresh(server, "submissionId").await;
+        fixture.ids.insert("submissionId".into(), submission);
         let invitation = fixture.fresh(server, "invitationId").await;
         fixture.ids.insert("invitationId".into(), invitation);
         name_dealer(server, &client.tenant, marker).await;
@@ -254,6 +302,17 @@ impl Fixture {
         fixture.ids.insert("keyId".into(), key);
         fixture.ids.insert("sessionId".into(), fixture.owner.claims.session.to_string());
         fixture.ids.insert("jobId".into(), dead_job(server).await);
+        let asset = fixture.fresh(server, "assetId").await;
+        let link = client.get(&client.t(&format!("/assets/{asset}"))).await.expect(200);
+        fixture.ids.insert("variant".into(), text(&link, "url").rsplit('/').next().unwrap().to_owned());
+        fixture.ids.insert("assetId".into(), asset);
+        let site = client.get(&fixture.path("/api/v1/sites/{siteId}")).await.expect(200);
+        let host = text(&site, "url").trim_start_matches("http://").split(':').next().unwrap().to_owned();
+        fixture.ids.insert("siteHost".into(), host);
+        // Nobody's: what is for sale is not this tenant's.
+        fixture.ids.insert("siteSlug".into(), "not-for-sale".into());
+        let domain = fixture.fresh(server, "domainId").await;
+        fixture.ids.insert("domainId".into(), domain);
         let picture = client.send(Method::PUT, "/api/v1/profile/avatar", Some(PICTURE.to_vec()), "image/gif");
         let address = text(&picture.await.expect(200), "avatarUrl");
         fixture.ids.insert("avatarName".into(), address.rsplit('/').next().unwrap().to_owned());
@@ -268,6 +327,8 @@ impl Fixture {
             .put(&fixture.path(PAGE), json!({"slug": fixture.ids["slug"], "status": "published"}))
             .await
             .expect(200);
+        let version = fixture.fresh(server, "versionId").await;
+        fixture.ids.insert("versionId".into(), version);
         let site = fixture.path("/api/v1/sites/{siteId}");
         let deployment = client.post_empty(&format!("{site}/deploy")).await.expect(202);
         fixture.ids.insert("deploymentId".into(), text(&deployment, "id"));
@@ -298,6 +359,17 @@ impl Fixture {
                 let path = format!("{}/sections", self.path(PAGE));
                 client.post(&path, json!({"type": "text", "content": content})).await
             }
+            "assetId" => {
+                let form = assets::form_of(&format!("File {marker}.gif"), PICTURE);
+                let path = client.t("/assets/upload");
+                let made = client.send(Method::POST, &path, Some(form), assets::FORM).await.expect(201);
+                return text(&made["items"][0], "id");
+            }
+            // The newest one: the page as it is now.
+            "versionId" => {
+                let list = client.get(&format!("{}/versions?limit=1", self.path(PAGE))).await.expect(200);
+                return text(&list["items"][0], "id");
+            }
             "navId" => {
                 let item = json!({"label": format!("Label {marker}"), "url": "https://example.com/"});
                 client.post(&client.t("/navigation"), item).await
@@ -306,7 +378,12 @@ impl Fixture {
                 let key = json!({"name": format!("Key {marker}"), "permissions": ["pages:read"]});
                 client.post(&client.t("/api-keys"), key).await
             }
+            "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
+            "submissionId" => return submission(server, self).await,
+            // Everybody's, so without the word in its name.
+            "templateId" => return wizard::template(server, false).await.id.to_string(),
+            "wizardId" => return wizard::ready(server, &client.tenant, marker).await,
             "invitationId" => {
                 let email = format!("invited-{}@example.com", server.app.env.random_uuid());
                 client.post(&client.t("/invitations"), json!({"email": email, "role": "viewer"})).await
@@ -330,6 +407,19 @@ impl Fixture {
         text(&made.expect(201), "id")
     }
 
+    /// A domain that waits for its proof, past the limit of the plan.
+    async fn domain(&self, server: &TestServer) -> String {
+        let (tenant, site) = (self.ids["tenantId"].parse().unwrap(), self.ids["siteId"].parse().unwrap());
+        let scope = Scope::system(Some(tenant), RequestInfo::default());
+        let name = format!("d{}.{}.example", server.app.env.random_uuid().simple(), self.marker);
+        let mut work = server.app.begin().await.unwrap();
+        let mut domains = Domains::new(&mut *work, &scope, &server.app.env);
+        let input = NewDomain { name, mode: None };
+        let domain = domains.add(site, input, &OwnNames::default()).await.unwrap();
+        work.commit().await.unwrap();
+        domain.id.to_string()
+    }
+
     /// All that the owner can read of the tenant, the audit trail included: equal exactly when nothing happened.
     pub async fn snapshot(&self) -> Vec<String> {
         let mut all = Vec::new();
@@ -347,6 +437,8 @@ impl Fixture {
             "/api/v1/tenants/{tenantId}/audit?limit=100",
             "/api/v1/sites?limit=100",
             "/api/v1/sites/{siteId}/deployments",
+            "/api/v1/sites/{siteId}/domains?limit=100",
+            "/api/v1/sites/{siteId}/submissions?limit=100",
             "/api/v1/billing/usage",
         ] {
             let answer = self.owner.client.get(&self.path(template)).await;

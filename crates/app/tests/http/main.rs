@@ -5,15 +5,21 @@
     reason = "a helper of a test fails the test as the test itself would"
 )]
 
+mod ai;
 mod api_keys;
+mod assets;
 mod audit;
 mod audit_chain;
 mod audit_coverage;
 mod authorization;
 mod avatar;
 mod bad_input;
+mod cache;
+mod contact_forms;
 mod content;
 mod conventions;
+mod deployments;
+mod domains;
 mod email_change;
 mod erasure;
 mod factor_stage;
@@ -25,13 +31,23 @@ mod invitations;
 mod jobs;
 mod mails;
 mod members;
+#[path = "../../../adapters/ai/tests/writers/server.rs"]
+#[allow(dead_code, reason = "the tests of the adapter need all of it")]
+mod model;
 mod oidc;
 mod openapi;
 mod passkeys;
+mod previews;
 mod profile_and_sessions;
 mod provider;
 mod publishing;
+mod seo;
+mod site_sales;
 mod sites;
+mod templates;
 mod tenancy;
 mod tenant_lifecycle;
 mod users;
+mod versions;
+mod visitors;
+mod wizard;

@@ -27,6 +27,17 @@ pub enum BillingError {
         /// Id of the cheapest plan that would do.
         plan: Option<String>,
     },
+    /// The installation has used up the tokens that its operator allows in a month.
+    #[error("no tokens left in this month")]
+    TokensUsedUp,
+    /// The plan does not have a feature at all, however little is used of it.
+    #[error("plan required: {feature}")]
+    PlanRequired {
+        /// What is missing, for instance `premium_templates`.
+        feature: &'static str,
+        /// Id of the cheapest plan that has it.
+        plan: Option<String>,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -37,7 +48,8 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::NotFound(_) => Kind::NotFound,
-            Self::QuotaExceeded { .. } => Kind::Quota,
+            Self::QuotaExceeded { .. } | Self::PlanRequired { .. } => Kind::Quota,
+            Self::TokensUsedUp => Kind::Unavailable,
             Self::Store(error) => error.kind(),
         }
     }
@@ -47,6 +59,8 @@ impl Fault for BillingError {
             Self::Denied(denied) => denied.code(),
             Self::NotFound(_) => "not_found",
             Self::QuotaExceeded { .. } => "quota_exceeded",
+            Self::PlanRequired { .. } => "plan_required",
+            Self::TokensUsedUp => "generator_unavailable",
             Self::Store(error) => error.code(),
         }
     }
@@ -62,8 +76,21 @@ impl Fault for BillingError {
                 };
                 format!("Your plan includes {limit} {}, and {used} are used. {remedy}", meter.as_str()).into()
             }
+            Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
+            Self::PlanRequired { feature, plan } => {
+                let remedy = match plan {
+                    Some(plan) => format!("Upgrade to the plan {plan} to go on."),
+                    None => "Contact us to go on.".to_owned(),
+                };
+                format!("Your plan does not have {}. {remedy}", feature.replace('_', " ")).into()
+            }
             Self::Store(error) => error.detail(),
         }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        // The operator may raise the limit before the month is over.
+        matches!(self, Self::TokensUsedUp).then_some(3600)
     }
 
     fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
@@ -74,6 +101,9 @@ impl Fault for BillingError {
                 ("used", (*used).into()),
                 ("plan", plan.clone().into()),
             ],
+            Self::PlanRequired { feature, plan } => {
+                vec![("feature", (*feature).into()), ("plan", plan.clone().into())]
+            }
             _ => Vec::new(),
         }
     }

@@ -1,6 +1,8 @@
 //! What a tenant has bought and used: plans, subscriptions, meters and quotas.
 
 pub mod error;
+pub mod generation;
+pub mod period;
 pub mod plan;
 pub mod ports;
 pub mod quota;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use portico_kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BillingError, ports::BillingRepositories};
+use crate::{BillingError, period::Period, ports::BillingRepositories};
 
 /// The plan every tenant begins with.
 pub const FREE: &str = "free";
@@ -21,7 +22,7 @@ pub enum Meter {
     Sites,
     /// Bytes in assets.
     Storage,
-    /// Texts generated in a billing period.
+    /// Texts generated in a calendar month (UTC).
     AiGenerations,
     /// Domains connected to sites.
     CustomDomains,
@@ -39,6 +40,16 @@ impl Meter {
             Self::AiGenerations => "ai_generations",
             Self::CustomDomains => "custom_domains",
         }
+    }
+
+    /// Whether it begins at zero every month.
+    pub const fn is_monthly(self) -> bool {
+        matches!(self, Self::AiGenerations)
+    }
+
+    /// The period that it counts over at this time.
+    pub fn period(self, now: Timestamp) -> Period {
+        if self.is_monthly() { Period::month_of(now) } else { Period::Standing }
     }
 }
 

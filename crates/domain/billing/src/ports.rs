@@ -1,9 +1,11 @@
 //! What billing needs from the outside.
 
 use async_trait::async_trait;
-use portico_kernel::{Outbox, StoreError, TenantId};
+use portico_kernel::{GenerationId, Outbox, StoreError, TenantId, Timestamp};
 
 use crate::{
+    generation::Reservation,
+    period::Period,
     plan::{Meter, Plan},
     subscription::Subscription,
 };
@@ -40,15 +42,53 @@ pub trait MeterRepository: Send {
         &mut self,
         tenant: TenantId,
         meter: Meter,
+        period: Period,
         amount: u64,
         limit: Option<u64>,
     ) -> Result<bool, StoreError>;
 
     /// Takes `amount` off again, down to zero.
-    async fn subtract(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), StoreError>;
+    async fn subtract(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        period: Period,
+        amount: u64,
+    ) -> Result<(), StoreError>;
 
-    /// What is used now.
-    async fn used(&mut self, tenant: TenantId, meter: Meter) -> Result<u64, StoreError>;
+    /// What is used in the period. MUST keep periods apart.
+    async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError>;
+}
+
+/// Uses of the writer of texts that are under way, and the tokens of all tenants together.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait GenerationRepository: Send {
+    /// Stores a reservation. MUST answer `Conflict` when the tenant has one of this id, also under concurrency.
+    async fn insert(&mut self, reservation: &Reservation) -> Result<(), StoreError>;
+
+    /// The reservation.
+    async fn find(&mut self, tenant: TenantId, id: GenerationId) -> Result<Option<Reservation>, StoreError>;
+
+    /// Takes the reservation away and answers it. MUST hand it to one unit of work only, also under concurrency.
+    async fn take(&mut self, tenant: TenantId, id: GenerationId) -> Result<Option<Reservation>, StoreError>;
+
+    /// Takes those of the tenant away that expire before `now`, and answers them. MUST hand each to one unit of work only.
+    async fn take_expired(
+        &mut self,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<Vec<Reservation>, StoreError>;
+
+    /// Adds tokens to what all tenants used up in the period and answers `true`, unless that would go past `limit`: then changes
+    /// nothing and answers `false`. MUST hold under concurrency.
+    async fn spend(&mut self, period: Period, tokens: u64, limit: Option<u64>) -> Result<bool, StoreError>;
+
+    /// Takes tokens off again, down to zero.
+    async fn unspend(&mut self, period: Period, tokens: u64) -> Result<(), StoreError>;
+
+    /// Tokens that all tenants used up in the period.
+    async fn spent(&mut self, period: Period) -> Result<u64, StoreError>;
 }
 
 /// The repositories of billing, over one unit of work.
@@ -57,6 +97,8 @@ pub trait BillingRepositories: Outbox {
     fn plans<'c>(&'c mut self) -> Box<dyn PlanRepository + 'c>;
     /// Subscriptions.
     fn subscriptions<'c>(&'c mut self) -> Box<dyn SubscriptionRepository + 'c>;
+    /// Uses of the writer of texts.
+    fn generations<'c>(&'c mut self) -> Box<dyn GenerationRepository + 'c>;
     /// Counters.
     fn meters<'c>(&'c mut self) -> Box<dyn MeterRepository + 'c>;
 }

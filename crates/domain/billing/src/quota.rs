@@ -1,10 +1,11 @@
 //! Quotas: enforced at the moment of use, also under concurrency.
 
-use portico_kernel::{Permission, Scope, TenantId};
+use portico_kernel::{Permission, Scope, TenantId, Timestamp};
 use serde::Serialize;
 
 use crate::{
     BillingError,
+    period::Period,
     plan::{Meter, Plan},
     ports::BillingRepositories,
 };
@@ -20,6 +21,8 @@ pub struct Usage {
     pub used: u64,
     /// What the plan includes; null where it sets no limit.
     pub limit: Option<u64>,
+    /// When it begins at zero again; null for what is counted as long as it is there.
+    pub resets_at: Option<Timestamp>,
 }
 
 /// Use cases around quotas.
@@ -38,12 +41,24 @@ impl<'a> Quotas<'a> {
     /// checked the permission. Fails with `QuotaExceeded` when the plan does not include so much; nothing is counted
     /// then.
     pub async fn consume(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), BillingError> {
+        debug_assert!(!meter.is_monthly(), "counted by month, see consume_during");
+        self.consume_during(tenant, meter, Period::Standing, amount).await
+    }
+
+    /// Like [`Quotas::consume`], for a meter that counts by periods.
+    pub async fn consume_during(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        period: Period,
+        amount: u64,
+    ) -> Result<(), BillingError> {
         let plan = self.plan_of(tenant).await?;
         let limit = plan.limit(meter);
-        if self.repositories.meters().add(tenant, meter, amount, limit).await? {
+        if self.repositories.meters().add(tenant, meter, period, amount, limit).await? {
             return Ok(());
         }
-        let used = self.repositories.meters().used(tenant, meter).await?;
+        let used = self.repositories.meters().used(tenant, meter, period).await?;
         let offers = self.repositories.plans().list().await?;
         let remedy = cheapest(offers, meter, used.saturating_add(amount));
         // Only a limit makes the counter refuse.
@@ -52,17 +67,32 @@ impl<'a> Quotas<'a> {
 
     /// Gives back what was counted before, in the unit of work of what gives it up.
     pub async fn release(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), BillingError> {
-        Ok(self.repositories.meters().subtract(tenant, meter, amount).await?)
+        Ok(self.repositories.meters().subtract(tenant, meter, Period::Standing, amount).await?)
     }
 
-    /// Each meter of the active tenant against its limit.
-    pub async fn usage(&mut self) -> Result<Vec<Usage>, BillingError> {
+    /// That the tenant's plan has premium templates. The use case that uses one has checked the permission.
+    ///
+    /// # Errors
+    /// `PlanRequired`, with the cheapest plan that has them.
+    pub async fn require_premium_templates(&mut self, tenant: TenantId) -> Result<(), BillingError> {
+        if self.plan_of(tenant).await?.premium_templates {
+            return Ok(());
+        }
+        let offers = self.repositories.plans().list().await?;
+        let fitting = offers.into_iter().filter(|plan| plan.premium_templates);
+        let plan = fitting.min_by_key(|plan| (plan.amount, plan.position)).map(|plan| plan.id);
+        Err(BillingError::PlanRequired { feature: "premium_templates", plan })
+    }
+
+    /// Each meter of the active tenant against its limit, in the period of `now`.
+    pub async fn usage(&mut self, now: Timestamp) -> Result<Vec<Usage>, BillingError> {
         let tenant = self.scope.require(Permission::BillingRead)?;
         let plan = self.plan_of(tenant).await?;
         let mut usage = Vec::with_capacity(Meter::ALL.len());
         for meter in Meter::ALL {
-            let used = self.repositories.meters().used(tenant, meter).await?;
-            usage.push(Usage { meter, used, limit: plan.limit(meter) });
+            let period = meter.period(now);
+            let used = self.repositories.meters().used(tenant, meter, period).await?;
+            usage.push(Usage { meter, used, limit: plan.limit(meter), resets_at: period.ends_at() });
         }
         Ok(usage)
     }
@@ -104,14 +134,14 @@ mod tests {
         meters
             .expect_add()
             .times(1)
-            .withf(move |_, _, _, asked| *asked == limit)
-            .return_once(move |_, _, _, _| Ok(fits));
+            .withf(move |_, _, period, _, asked| *asked == limit && *period == Period::Standing)
+            .return_once(move |_, _, _, _, _| Ok(fits));
         meters
     }
 
     fn reading(used: u64) -> MockMeterRepository {
         let mut meters = MockMeterRepository::new();
-        meters.expect_used().times(1).return_once(move |_, _| Ok(used));
+        meters.expect_used().times(1).return_once(move |_, _, _| Ok(used));
         meters
     }
 
@@ -153,6 +183,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn premium_templates_are_for_plans_that_have_them() {
+        let scope = system(None);
+        let mut repositories = on_plan("professional");
+        Quotas::new(&mut repositories, &scope).require_premium_templates(env().new_id()).await.unwrap();
+        for plan in ["free", "starter"] {
+            let mut repositories = on_plan(plan);
+            let mut plans = MockPlanRepository::new();
+            plans.expect_list().times(1).return_once(|| Ok(catalogue()));
+            repositories.plans.push_back(plans);
+            let refused =
+                Quotas::new(&mut repositories, &scope).require_premium_templates(env().new_id()).await;
+            let error = refused.unwrap_err();
+            assert_eq!((error.kind(), error.code()), (Kind::Quota, "plan_required"));
+            assert_eq!(error.members()[1], ("plan", "professional".into()));
+        }
+    }
+
     #[test]
     fn no_plan_is_named_where_none_would_do() {
         let limited = catalogue().into_iter().filter(|plan| plan.id != "enterprise").collect();
@@ -173,12 +221,13 @@ mod tests {
         let mut repositories = on_plan("free");
         repositories.meters.extend([reading(1), reading(5), reading(0), reading(0)]);
         let scope = system(Some(tenant));
-        let usage = Quotas::new(&mut repositories, &scope).usage().await.unwrap();
+        let usage = Quotas::new(&mut repositories, &scope).usage(env().now()).await.unwrap();
         assert_eq!(usage.iter().map(|u| u.meter).collect::<Vec<_>>(), Meter::ALL);
-        assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1) });
+        assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), resets_at: None });
+        assert_eq!(usage[2].resets_at, Period::month_of(env().now()).ends_at());
 
         let anonymous = Scope::anonymous(RequestInfo::default());
-        let error = Quotas::new(&mut repositories, &anonymous).usage().await.unwrap_err();
+        let error = Quotas::new(&mut repositories, &anonymous).usage(env().now()).await.unwrap_err();
         assert_eq!(error.code(), "unauthenticated");
     }
 }

@@ -11,8 +11,9 @@ use portico_kernel::{
 };
 
 use crate::ports::{
-    BillingRepositories, MeterRepository, MockMeterRepository, MockPlanRepository,
-    MockSubscriptionRepository, PlanRepository, SubscriptionRepository,
+    BillingRepositories, GenerationRepository, MeterRepository, MockGenerationRepository,
+    MockMeterRepository, MockPlanRepository, MockSubscriptionRepository, PlanRepository,
+    SubscriptionRepository,
 };
 
 struct Fixed;
@@ -43,6 +44,7 @@ pub struct Repositories {
     pub plans: VecDeque<MockPlanRepository>,
     pub subscriptions: VecDeque<MockSubscriptionRepository>,
     pub meters: VecDeque<MockMeterRepository>,
+    pub generations: VecDeque<MockGenerationRepository>,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -78,6 +80,9 @@ impl BillingRepositories for Repositories {
     }
     fn subscriptions<'c>(&'c mut self) -> Box<dyn SubscriptionRepository + 'c> {
         Box::new(self.subscriptions.pop_front().unwrap())
+    }
+    fn generations<'c>(&'c mut self) -> Box<dyn GenerationRepository + 'c> {
+        Box::new(self.generations.pop_front().unwrap())
     }
     fn meters<'c>(&'c mut self) -> Box<dyn MeterRepository + 'c> {
         Box::new(self.meters.pop_front().unwrap())

@@ -99,6 +99,23 @@ pub enum AccountMail {
         /// What becomes of it.
         notice: TenantNotice,
     },
+    /// Brings what a visitor of a tenant's site sent through a contact form. Every text of it comes from a stranger.
+    Submission {
+        /// Name of the site.
+        site: String,
+        /// Path of the page with the form.
+        page: String,
+        /// Who writes, as they say.
+        name: String,
+        /// Address of theirs, as they say; answers go there.
+        email: String,
+        /// Phone number, as they say.
+        phone: Option<String>,
+        /// What they write.
+        message: String,
+        /// Whether they agreed to be written to later.
+        consent: bool,
+    },
     /// Tells that the account was suspended, deleted, or is back.
     AccountNotice {
         /// What happened.
@@ -113,8 +130,17 @@ impl AccountMail {
             self,
             Self::Invitation { .. }
                 | Self::ApiKeyNotice { .. }
+                | Self::Submission { .. }
                 | Self::TenantNotice { notice: TenantNotice::OwnershipReceived, .. }
         )
+    }
+
+    /// Where answers go, if not to us.
+    pub fn reply_to(&self) -> Option<&str> {
+        match self {
+            Self::Submission { email, .. } => Some(email),
+            _ => None,
+        }
     }
 }
 

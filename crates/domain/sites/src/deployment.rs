@@ -4,7 +4,7 @@ mod snapshot;
 mod use_cases;
 mod worker;
 
-pub use snapshot::SnapshotParts;
+pub use snapshot::{SnapshotParts, Surroundings};
 pub use use_cases::Deployments;
 
 use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
@@ -69,4 +69,6 @@ pub struct Deployment {
     pub started_at: Option<Timestamp>,
     /// When it went live or failed.
     pub finished_at: Option<Timestamp>,
+    /// When its files were deleted, because there were enough newer ones. It cannot be rolled back to any more.
+    pub cleaned_at: Option<Timestamp>,
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
+use portico_kernel::{Denied, Fault, FieldError, Kind, PageId, StoreError};
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,12 @@ pub enum SitesError {
     /// Another page of the site has the slug.
     #[error("slug taken")]
     SlugTaken,
+    /// Another template has the slug.
+    #[error("slug of a template taken")]
+    TemplateSlugTaken,
+    /// There is nothing to go back to: it was not made from a template.
+    #[error("not made from a template")]
+    NotFromTemplate,
     /// Another tenant or site has the subdomain.
     #[error("subdomain taken")]
     SubdomainTaken,
@@ -31,12 +37,53 @@ pub enum SitesError {
     /// Only a deployment that was live before can be rolled back to.
     #[error("deployment was never live")]
     NotDeployed,
+    /// The files of the deployment were deleted, because there are enough newer ones.
+    #[error("deployment was cleaned up")]
+    DeploymentCleaned,
     /// The site is suspended.
     #[error("site suspended")]
     SiteSuspended,
+    /// The tenant has connected a domain of this name already.
+    #[error("domain exists")]
+    DomainExists,
+    /// Somebody else has proven that the domain is theirs.
+    #[error("domain taken")]
+    DomainTaken,
+    /// The site is for sale; only the operator's people change it.
+    #[error("site for sale")]
+    SiteForSale,
+    /// The site is not for sale.
+    #[error("site not for sale")]
+    NotForSale,
+    /// The site is sold.
+    #[error("site sold")]
+    SiteSold,
+    /// Only a site that answers at its address can be offered.
+    #[error("site not published")]
+    NotPublished,
+    /// There is no deletion of the file to take back.
+    #[error("asset not deleted")]
+    AssetNotDeleted,
+    /// The file is shown somewhere.
+    #[error("asset in use")]
+    AssetInUse {
+        /// By these pages; a hundred at most.
+        pages: Vec<PageId>,
+        /// By the tenant's branding.
+        branding: bool,
+    },
     /// The path means the tenant's primary site, and the tenant has no site yet.
     #[error("tenant has no site")]
     NoSite,
+    /// The tenant has as many wizards in progress as it may.
+    #[error("too many wizards")]
+    TooManyWizards,
+    /// The wizard has made its site already.
+    #[error("wizard completed")]
+    WizardCompleted,
+    /// Texts of the wizard are being generated.
+    #[error("generation in progress")]
+    GenerationInProgress,
     /// `If-Match` names an older version.
     #[error("precondition failed")]
     PreconditionFailed,
@@ -52,11 +99,25 @@ impl Fault for SitesError {
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
             Self::SlugTaken
+            | Self::TemplateSlugTaken
+            | Self::NotFromTemplate
             | Self::SubdomainTaken
             | Self::DeploymentInProgress
             | Self::NothingToDeploy
             | Self::NotDeployed
+            | Self::DeploymentCleaned
             | Self::NoSite
+            | Self::AssetNotDeleted
+            | Self::AssetInUse { .. }
+            | Self::TooManyWizards
+            | Self::WizardCompleted
+            | Self::GenerationInProgress
+            | Self::DomainExists
+            | Self::DomainTaken
+            | Self::SiteForSale
+            | Self::NotForSale
+            | Self::SiteSold
+            | Self::NotPublished
             | Self::SiteSuspended => Kind::Conflict,
             Self::PreconditionFailed => Kind::PreconditionFailed,
             Self::Store(error) => error.kind(),
@@ -68,13 +129,26 @@ impl Fault for SitesError {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
             Self::NotFound(_) => "not_found",
-            Self::SlugTaken => "slug_taken",
+            Self::SlugTaken | Self::TemplateSlugTaken => "slug_taken",
+            Self::NotFromTemplate => "not_from_template",
             Self::SubdomainTaken => "subdomain_taken",
             Self::DeploymentInProgress => "deployment_in_progress",
             Self::NothingToDeploy => "nothing_to_deploy",
             Self::NotDeployed => "not_deployed",
+            Self::DeploymentCleaned => "deployment_cleaned",
             Self::SiteSuspended => "site_suspended",
+            Self::AssetNotDeleted => "asset_not_deleted",
+            Self::AssetInUse { .. } => "asset_in_use",
             Self::NoSite => "no_site",
+            Self::DomainExists => "domain_exists",
+            Self::DomainTaken => "domain_taken",
+            Self::SiteForSale => "site_for_sale",
+            Self::NotForSale => "not_for_sale",
+            Self::SiteSold => "site_sold",
+            Self::NotPublished => "not_published",
+            Self::TooManyWizards => "too_many_wizards",
+            Self::WizardCompleted => "wizard_completed",
+            Self::GenerationInProgress => "generation_in_progress",
             Self::PreconditionFailed => "precondition_failed",
             Self::Store(error) => error.code(),
         }
@@ -86,14 +160,46 @@ impl Fault for SitesError {
             Self::Invalid(_) => "Some fields are not valid.".into(),
             Self::NotFound(what) => format!("There is no such {what}.").into(),
             Self::SlugTaken => "Another page of this site has this slug.".into(),
+            Self::TemplateSlugTaken => "Another template has this slug.".into(),
+            Self::NotFromTemplate => {
+                "This was not made from a template, so there is nothing to go back to.".into()
+            }
             Self::SubdomainTaken => "This subdomain is taken.".into(),
             Self::DeploymentInProgress => {
                 "A deployment of this site is under way. Wait until it has finished.".into()
             }
             Self::NothingToDeploy => "The site has no published page yet. Publish a page first.".into(),
             Self::NotDeployed => "Only a deployment that was live before can be rolled back to.".into(),
+            Self::DeploymentCleaned => {
+                "The files of this deployment are not kept any more. Choose a newer one.".into()
+            }
             Self::SiteSuspended => "This site is suspended. Contact support.".into(),
+            Self::AssetNotDeleted => "This file is not deleted.".into(),
+            Self::AssetInUse { .. } => {
+                "Pages or the branding show this file. Take it out there, or delete it with `force=true`."
+                    .into()
+            }
             Self::NoSite => "The tenant has no site yet. Create one first.".into(),
+            Self::DomainExists => "This tenant has connected this domain already.".into(),
+            Self::DomainTaken => {
+                "Somebody else has verified this domain. Once they disconnect it, it can be verified here."
+                    .into()
+            }
+            Self::SiteForSale => {
+                "This site is for sale. It can be changed once the offer is withdrawn.".into()
+            }
+            Self::NotForSale => "This site is not for sale.".into(),
+            Self::SiteSold => "This site is sold.".into(),
+            Self::NotPublished => {
+                "Only a site that answers at its address can be offered. Deploy it first.".into()
+            }
+            Self::TooManyWizards => {
+                "There are 20 wizards in progress. Complete one of them, or delete one.".into()
+            }
+            Self::WizardCompleted => "The wizard has made its site. Change the site itself.".into(),
+            Self::GenerationInProgress => {
+                "Texts are being generated. Wait until that is over, or choose to write your own.".into()
+            }
             Self::PreconditionFailed => "It was changed since you read it. Read it again.".into(),
             Self::Store(error) => error.detail(),
         }
@@ -103,6 +209,15 @@ impl Fault for SitesError {
         match self {
             Self::Invalid(errors) => errors,
             _ => &[],
+        }
+    }
+
+    fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
+        match self {
+            Self::AssetInUse { pages, branding } => {
+                vec![("pages", serde_json::json!(pages)), ("branding", (*branding).into())]
+            }
+            _ => Vec::new(),
         }
     }
 }

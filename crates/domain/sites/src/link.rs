@@ -75,7 +75,8 @@ fn is_path(text: &str) -> bool {
 
 /// Whether the address names a host in the usual way (`Url` also accepts `https:host` and `https:/host`), and no user.
 fn is_web(text: &str, url: &Url) -> bool {
-    let authority = text.split_once("://").map(|(_, rest)| rest);
+    // Right behind the scheme: `https:evil.example/://` names a host, too.
+    let authority = text.get(url.scheme().len()..).and_then(|rest| rest.strip_prefix("://"));
     authority.is_some_and(|rest| !rest.starts_with('/'))
         && url.has_host()
         && url.username().is_empty()
@@ -134,6 +135,8 @@ mod tests {
             "/\t/evil.example",
             "https:evil.example",
             "https:/evil.example",
+            "https:evil.example/://",
+            "http:evil.example?https://bank.example",
             "https:///evil.example",
             "https://",
             "https://user:secret@example.com",

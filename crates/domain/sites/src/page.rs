@@ -1,17 +1,23 @@
 //! A page of a site.
 
+mod schedule;
+
+pub use schedule::{DEPLOY_JOB, PUBLISH_JOB};
+
 use portico_kernel::{
-    Env, Event, Page as List, PageId, PageRequest, Permission, Scope, SiteId, StoreError, TemplateId,
-    TenantId, Timestamp, Violations, name::Slug,
+    Env, Event, FieldError, Page as List, PageId, PageRequest, Permission, Scope, SectionId, SiteId,
+    StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SitesError,
+    SitesError, language,
     navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
     section::Section,
-    site, version,
+    site,
+    template::copy_origins,
+    version,
 };
 
 /// The most characters of a title.
@@ -69,6 +75,12 @@ pub struct Page {
     pub is_home: bool,
     /// The template it was made from.
     pub template_id: Option<TemplateId>,
+    /// Language, BCP 47; the site's when absent.
+    pub language: Option<String>,
+    /// The page that this one is a translation of. Pages with the same one are translations of each other.
+    pub translation_of: Option<PageId>,
+    /// When its status is to become published.
+    pub publish_at: Option<Timestamp>,
     /// When its status last became published.
     pub published_at: Option<Timestamp>,
     /// When it was made.
@@ -98,6 +110,12 @@ pub struct NewPage {
     /// The template it is made from.
     #[serde(alias = "template_id")]
     pub template_id: Option<TemplateId>,
+    /// Language, BCP 47; the site's when absent.
+    #[cfg_attr(feature = "openapi", schema(example = "es"))]
+    pub language: Option<String>,
+    /// The page of the same site that this one is a translation of.
+    #[serde(alias = "translation_of")]
+    pub translation_of: Option<PageId>,
 }
 
 /// What to change about a page. Absent fields stay as they are.
@@ -114,6 +132,18 @@ pub struct PageUpdate {
     /// Whether it answers at `/`; the page that did so until now no longer does.
     #[serde(alias = "is_home")]
     pub is_home: Option<bool>,
+    /// Language, BCP 47; null means the site's.
+    #[serde(deserialize_with = "patch::double_option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "es"))]
+    pub language: Option<Option<String>>,
+    /// The page of the same site that this one is a translation of; null when it is none.
+    #[serde(alias = "translation_of", deserialize_with = "patch::double_option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<PageId>))]
+    pub translation_of: Option<Option<PageId>>,
+    /// When a draft is to be published by itself, at most a year ahead; null when it is not. A live site is deployed then.
+    #[serde(alias = "publish_at", deserialize_with = "patch::double_option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Timestamp>))]
+    pub publish_at: Option<Option<Timestamp>>,
 }
 
 /// The use cases of pages, inside one unit of work.
@@ -147,9 +177,25 @@ impl<'a> Pages<'a> {
         let status = input.status.unwrap_or_default();
         let is_home = input.is_home.unwrap_or_default();
         check_home(&mut violations, is_home, status);
+        if let Some(language) = &input.language {
+            language::check(&mut violations, "language", language);
+        }
+        let original = match input.translation_of {
+            Some(id) => self.original(tenant, id, &mut violations).await?,
+            None => None,
+        };
+        if let Some(template) = input.template_id {
+            let is_there = self.repositories.templates().exists(template).await?;
+            violations.check(is_there, "templateId", "unknown_template", "There is no such template.");
+        }
         violations.into_result().map_err(SitesError::Invalid)?;
 
         let site_id = site::resolve(self.repositories, tenant, site).await?;
+        // A draft changes nothing that anybody is shown.
+        if input.status == Some(PageStatus::Published) {
+            crate::sale::guard(self.repositories, self.scope, tenant, site_id).await?;
+        }
+        let translation_of = same_site(original, site_id)?;
         let now = self.env.now();
         let page = Page {
             id: self.env.new_id(),
@@ -160,6 +206,9 @@ impl<'a> Pages<'a> {
             status,
             is_home,
             template_id: input.template_id,
+            language: input.language,
+            translation_of,
+            publish_at: None,
             published_at: (status == PageStatus::Published).then_some(now),
             created_at: now,
             updated_at: now,
@@ -227,6 +276,7 @@ impl<'a> Pages<'a> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
+        crate::sale::guard(self.repositories, self.scope, tenant, before.site_id).await?;
         let mut page = before.clone();
         let mut violations = Violations::default();
         if let Some(title) = &input.title {
@@ -241,10 +291,35 @@ impl<'a> Pages<'a> {
         page.status = input.status.unwrap_or(before.status);
         page.is_home = input.is_home.unwrap_or(before.is_home);
         check_home(&mut violations, page.is_home, page.status);
+        if let Some(language) = input.language {
+            if let Some(language) = &language {
+                language::check(&mut violations, "language", language);
+            }
+            page.language = language;
+        }
+        let original = match input.translation_of {
+            Some(Some(original)) if original == id => {
+                violations.add("translationOf", "own_translation", "A page is no translation of itself.");
+                None
+            }
+            Some(Some(original)) => self.original(tenant, original, &mut violations).await?,
+            _ => None,
+        };
+        if let Some(publish_at) = input.publish_at {
+            schedule::check(&mut violations, publish_at, page.status, self.env.now());
+            page.publish_at = publish_at;
+        }
         violations.into_result().map_err(SitesError::Invalid)?;
+        if input.translation_of.is_some() {
+            page.translation_of = same_site(original, page.site_id)?;
+        }
 
         page.updated_at = self.env.now();
         let published = page.status == PageStatus::Published && before.status != PageStatus::Published;
+        let unpublished = page.status != PageStatus::Published && before.status == PageStatus::Published;
+        if page.status != PageStatus::Draft {
+            page.publish_at = None;
+        }
         if published {
             page.published_at = Some(page.updated_at);
         }
@@ -256,6 +331,12 @@ impl<'a> Pages<'a> {
         self.append(self.event("page.updated", &page).before(&before).after(&page)).await?;
         if published {
             self.append(self.event("page.published", &page).before(&before).after(&page)).await?;
+        }
+        if unpublished {
+            self.append(self.event("page.unpublished", &page).before(&before).after(&page)).await?;
+        }
+        if let Some(at) = page.publish_at.filter(|_| page.publish_at != before.publish_at) {
+            self.schedule(&page, at).await?;
         }
         Ok(page)
     }
@@ -278,6 +359,7 @@ impl<'a> Pages<'a> {
             slug: free_slug(&base, &taken).into_string(),
             status: PageStatus::Draft,
             is_home: false,
+            publish_at: None,
             published_at: None,
             created_at: now,
             updated_at: now,
@@ -286,6 +368,7 @@ impl<'a> Pages<'a> {
         };
         self.repositories.pages().insert(&copy).await.map_err(|error| refused(error, None))?;
         let originals = self.repositories.sections().list(tenant, id).await?;
+        let ids: Vec<SectionId> = originals.iter().map(|section| section.id).collect();
         let sections: Vec<Section> = (0..)
             .zip(originals)
             .map(|(position, section)| Section {
@@ -301,6 +384,7 @@ impl<'a> Pages<'a> {
         if !sections.is_empty() {
             self.repositories.sections().insert(&sections).await?;
         }
+        copy_origins(self.repositories, tenant, id, &ids, &sections).await?;
         self.append(self.event("page.created", &copy).after(&copy)).await?;
         Ok(copy)
     }
@@ -313,6 +397,7 @@ impl<'a> Pages<'a> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
+        crate::sale::guard(self.repositories, self.scope, tenant, before.site_id).await?;
         Navigation::new(self.repositories, self.scope, self.env).forget(tenant, before.site_id, id).await?;
         if !self.repositories.pages().delete(tenant, id).await? {
             return Err(SitesError::NotFound("page"));
@@ -322,6 +407,18 @@ impl<'a> Pages<'a> {
 
     async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Page, SitesError> {
         self.repositories.pages().find(tenant, id).await?.ok_or(SitesError::NotFound("page"))
+    }
+
+    /// The page that a translation is made of; noted as wrong when there is none.
+    async fn original(
+        &mut self,
+        tenant: TenantId,
+        id: PageId,
+        violations: &mut Violations,
+    ) -> Result<Option<Page>, SitesError> {
+        let page = self.repositories.pages().find(tenant, id).await?;
+        violations.check(page.is_some(), "translationOf", "unknown_page", "There is no such page.");
+        Ok(page)
     }
 
     fn event(&self, kind: &'static str, page: &Page) -> Event {
@@ -343,6 +440,18 @@ fn check_home(violations: &mut Violations, is_home: bool, status: PageStatus) {
     );
 }
 
+/// The page that all translations of `original` name, given that it is of this site.
+fn same_site(original: Option<Page>, site: SiteId) -> Result<Option<PageId>, SitesError> {
+    match original {
+        Some(page) if page.site_id != site => Err(SitesError::Invalid(vec![FieldError::new(
+            "translationOf",
+            "unknown_page",
+            "This page is of another site.",
+        )])),
+        original => Ok(original.map(|page| page.translation_of.unwrap_or(page.id))),
+    }
+}
+
 /// The first of `base`, `base-2`, `base-3` … that is not taken.
 fn free_slug(base: &Slug, taken: &[String]) -> Slug {
     let is_free = |slug: &Slug| !taken.iter().any(|other| other == slug.as_str());
@@ -356,7 +465,8 @@ fn cut(text: &str, max: usize) -> &str {
     text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end])
 }
 
-fn refused(error: StoreError, expected: Option<i64>) -> SitesError {
+/// What a refused insert or update of a page means.
+pub(crate) fn refused(error: StoreError, expected: Option<i64>) -> SitesError {
     match error {
         // Two pages were made home at the same moment: not the slug, and trying again helps.
         StoreError::Conflict(constraint) if constraint.contains("home") => {

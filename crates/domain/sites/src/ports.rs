@@ -1,16 +1,40 @@
 //! What sites need from the outside.
 
+mod assets;
+mod domains;
+mod generator;
+mod seo;
+mod submissions;
+mod templates;
+mod versions;
+mod visits;
+mod wizards;
+
+pub use assets::*;
+pub use domains::*;
+pub use generator::*;
+pub use seo::*;
+pub use submissions::*;
+pub use templates::*;
+pub use versions::*;
+pub use visits::*;
+pub use wizards::*;
+
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use portico_kernel::{
-    DeploymentId, NavItemId, Outbox, Page as List, PageId, PageRequest, SectionId, SiteId, StoreError,
-    TenantId,
+    AssetId, DeploymentId, NavItemId, Outbox, Page as List, PageId, PageRequest, SectionId, SiteId,
+    StoreError, TenantId,
 };
 
 use crate::{
     deployment::Deployment,
+    look::Style,
     navigation::NavItem,
     page::{Page, PageStatus},
     section::Section,
+    seo::Seo,
     site::{Site, SiteStatus},
 };
 
@@ -93,6 +117,9 @@ pub trait SiteRepository: Send {
     /// The site.
     async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError>;
 
+    /// The site, locked: other units of work that lock it wait until this one ends.
+    async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError>;
+
     /// The tenant's oldest site: the one that paths without a site act on.
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError>;
 
@@ -112,11 +139,11 @@ pub trait SiteRepository: Send {
     /// the tenant's own). Answers whether it was there.
     async fn delete(&mut self, tenant: TenantId, id: SiteId) -> Result<bool, StoreError>;
 
-    /// What answers at a subdomain: `None` when no such site is live, the site is suspended, or its tenant not active.
-    async fn live_at(&mut self, subdomain: &str) -> Result<Option<LiveSite>, StoreError>;
+    /// The sites for sale whose tenant is active, newest first; `q` is a part of the name or subdomain.
+    async fn on_offer(&mut self, q: Option<String>, page: PageRequest) -> Result<List<Site>, StoreError>;
 
-    /// Whether a site would be live at this name, were its tenant not suspended.
-    async fn paused_at(&mut self, subdomain: &str) -> Result<bool, StoreError>;
+    /// The site for sale with this subdomain, given that its tenant is active.
+    async fn on_offer_at(&mut self, subdomain: &str) -> Result<Option<Site>, StoreError>;
 }
 
 /// Pages.
@@ -126,6 +153,9 @@ pub trait PageRepository: Send {
     /// Stores a new page. MUST answer `Conflict` when the slug is taken in the site, also under concurrency, and
     /// `MissingReference` when the tenant has no such site.
     async fn insert(&mut self, page: &Page) -> Result<(), StoreError>;
+
+    /// Stores new pages in one round trip, all or none. MUST answer like [`PageRepository::insert`].
+    async fn insert_all(&mut self, pages: &[Page]) -> Result<(), StoreError>;
 
     /// The page.
     async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError>;
@@ -152,6 +182,9 @@ pub trait PageRepository: Send {
 
     /// All published pages of the site, home first, then oldest first.
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError>;
+
+    /// All pages of the site that are not archived, home first, then oldest first.
+    async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError>;
 
     /// The slugs of the site that are `base` or start with `base-`.
     async fn slugs_like<'s>(
@@ -193,6 +226,9 @@ pub trait SectionRepository: Send {
     /// The visible sections of all published pages of the site, by page and position, in one round trip.
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError>;
 
+    /// The visible sections of all pages of the site that are not archived, by page and position, in one round trip.
+    async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError>;
+
     /// Stores the section with `version + 1`. MUST answer `Stale` when the stored version is not `section.version`.
     async fn update(&mut self, section: &Section) -> Result<(), StoreError>;
 
@@ -209,6 +245,9 @@ pub trait SectionRepository: Send {
 pub trait NavigationRepository: Send {
     /// Stores a new item. MUST answer `MissingReference` when the tenant has no such site, page or parent.
     async fn insert(&mut self, item: &NavItem) -> Result<(), StoreError>;
+
+    /// Stores new items in one round trip, all or none. MUST answer like [`NavigationRepository::insert`].
+    async fn insert_all(&mut self, items: &[NavItem]) -> Result<(), StoreError>;
 
     /// The item.
     async fn find(&mut self, tenant: TenantId, id: NavItemId) -> Result<Option<NavItem>, StoreError>;
@@ -250,6 +289,9 @@ pub trait DeploymentRepository: Send {
         page: PageRequest,
     ) -> Result<List<Deployment>, StoreError>;
 
+    /// The site's deployments that went live and whose files are kept, newest first.
+    async fn live(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Deployment>, StoreError>;
+
     /// Stores status, progress, error and times.
     async fn update(&mut self, deployment: &Deployment) -> Result<(), StoreError>;
 }
@@ -266,6 +308,22 @@ pub trait SiteRepositories: Outbox {
     fn navigation<'c>(&'c mut self) -> Box<dyn NavigationRepository + 'c>;
     /// Deployments.
     fn deployments<'c>(&'c mut self) -> Box<dyn DeploymentRepository + 'c>;
+    /// Website templates.
+    fn templates<'c>(&'c mut self) -> Box<dyn TemplateRepository + 'c>;
+    /// Runs through the wizard.
+    fn wizards<'c>(&'c mut self) -> Box<dyn WizardRepository + 'c>;
+    /// Files that tenants uploaded.
+    fn assets<'c>(&'c mut self) -> Box<dyn AssetRepository + 'c>;
+    /// What search engines are told about pages.
+    fn seo<'c>(&'c mut self) -> Box<dyn SeoRepository + 'c>;
+    /// States that pages once had.
+    fn versions<'c>(&'c mut self) -> Box<dyn PageVersionRepository + 'c>;
+    /// Domains of customers.
+    fn domains<'c>(&'c mut self) -> Box<dyn DomainRepository + 'c>;
+    /// Who visited published sites.
+    fn visits<'c>(&'c mut self) -> Box<dyn VisitRepository + 'c>;
+    /// What visitors sent.
+    fn submissions<'c>(&'c mut self) -> Box<dyn SubmissionRepository + 'c>;
 }
 
 /// A page and its visible sections.
@@ -275,9 +333,35 @@ pub struct PageSnapshot {
     pub page: Page,
     /// Its visible sections by position.
     pub sections: Vec<Section>,
+    /// What search engines are told, where something is set.
+    pub seo: Option<Seo>,
 }
 
-/// How a site looks. Made from the tenant's branding.
+/// A picture as files of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SitePicture {
+    /// Width of the original in pixels.
+    pub width: u32,
+    /// Height of the original in pixels.
+    pub height: u32,
+    /// What it shows, for those who do not see it.
+    pub alt: Option<String>,
+    /// The same picture in several widths, smallest first. Never empty.
+    pub sources: Vec<PictureSource>,
+}
+
+/// One file of a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PictureSource {
+    /// Width in pixels.
+    pub width: u32,
+    /// Path in the deployment without a leading slash, for instance `assets/0123abcd.webp`.
+    pub path: String,
+    /// Media type.
+    pub content_type: String,
+}
+
+/// How a site looks. Made from the tenant's branding and the site's own look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     /// Buttons and links, as `#rrggbb`.
@@ -294,6 +378,12 @@ pub struct Theme {
     pub heading_font: String,
     /// CSS font stack of everything else.
     pub body_font: String,
+    /// Layout, shapes and sizes.
+    pub style: Style,
+    /// Logo for the header.
+    pub logo: Option<SitePicture>,
+    /// Icon for the browser tab.
+    pub favicon: Option<SitePicture>,
 }
 
 /// Everything that a deployment shows, read at one moment.
@@ -311,6 +401,8 @@ pub struct SiteSnapshot {
     pub pages: Vec<PageSnapshot>,
     /// Navigation by parent and position; items that lead to pages not published are left out.
     pub navigation: Vec<NavItem>,
+    /// The pictures that pages refer to by the id of an asset.
+    pub assets: BTreeMap<AssetId, SitePicture>,
 }
 
 /// A file of a deployment.

@@ -1,20 +1,26 @@
 //! A website of a tenant.
 
 use portico_kernel::{
-    DeploymentId, Env, Event, NewJob, Page as List, PageRequest, Permission, Scope, SiteId, StoreError,
-    TenantId, Timestamp, Violations, name::Subdomain,
+    DeploymentId, Env, Event, Money, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
+    StoreError, TenantId, Timestamp, Violations, name::Subdomain, patch,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     SitesError,
+    industry::Industry,
+    language,
+    look::{Look, LookInput},
     ports::{SiteFilter, SiteRepositories},
-    version,
+    sale, version,
 };
 
 /// The most characters of a site's name.
 const MAX_NAME: usize = 120;
+
+/// The language of a site that names none.
+pub const DEFAULT_LANGUAGE: &str = "en";
 
 /// Where a site stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +80,14 @@ pub struct Site {
     pub status: SiteStatus,
     /// The deployment that answers now.
     pub live_deployment_id: Option<DeploymentId>,
+    /// Language of its pages unless they say otherwise, BCP 47.
+    pub language: String,
+    /// What its owner does, a word of the list of industries; search engines are told.
+    pub industry: Option<String>,
+    /// How it looks, where it differs from the tenant's branding.
+    pub look: Option<Look>,
+    /// What it costs, while it is for sale.
+    pub price: Option<Money>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Last change.
@@ -93,6 +107,14 @@ pub struct NewSite {
     pub name: String,
     /// Where it is to answer; made from the name when absent.
     pub subdomain: Option<String>,
+    /// Language of its pages, BCP 47; `en` when absent.
+    #[cfg_attr(feature = "openapi", schema(example = "en"))]
+    pub language: Option<String>,
+    /// What its owner does, a word of the list of industries.
+    #[cfg_attr(feature = "openapi", schema(example = "bakery"))]
+    pub industry: Option<String>,
+    /// How it looks; like the tenant's branding when absent.
+    pub look: Option<LookInput>,
 }
 
 /// What to change about a site. Absent fields stay as they are.
@@ -104,6 +126,17 @@ pub struct SiteUpdate {
     pub name: Option<String>,
     /// Where it answers.
     pub subdomain: Option<String>,
+    /// Language of its pages, BCP 47.
+    #[cfg_attr(feature = "openapi", schema(example = "en"))]
+    pub language: Option<String>,
+    /// What its owner does, a word of the list of industries; null when nothing of it fits.
+    #[serde(deserialize_with = "patch::double_option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "bakery"))]
+    pub industry: Option<Option<String>>,
+    /// How it looks; null goes back to the tenant's branding.
+    #[serde(deserialize_with = "patch::double_option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<LookInput>))]
+    pub look: Option<Option<LookInput>>,
 }
 
 /// The use cases of sites, inside one unit of work.
@@ -128,9 +161,13 @@ impl<'a> Sites<'a> {
         let mut violations = Violations::default();
         violations.text("name", &input.name, 1, MAX_NAME);
         let subdomain = match &input.subdomain {
-            Some(wish) => violations.take("subdomain", Subdomain::parse(wish)),
+            Some(wish) => violations.take("subdomain", Subdomain::wish(wish, self.env)),
             None => Some(self.subdomain_from(tenant, &input.name).await?),
         };
+        let language = input.language.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned());
+        language::check(&mut violations, "language", &language);
+        check_industry(&mut violations, input.industry.as_deref());
+        let look = input.look.map(|look| look.read("look", &mut violations));
         violations.into_result().map_err(SitesError::Invalid)?;
         let Some(subdomain) = subdomain else { return Err(SitesError::Invalid(Vec::new())) };
 
@@ -143,6 +180,10 @@ impl<'a> Sites<'a> {
             custom_domain: None,
             status: SiteStatus::Draft,
             live_deployment_id: None,
+            language,
+            industry: input.industry,
+            look,
+            price: None,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -181,6 +222,7 @@ impl<'a> Sites<'a> {
         let tenant = self.scope.require(Permission::SitesWrite)?;
         let before = find(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
+        sale::editable(self.scope, &before)?;
         let mut site = before.clone();
         let mut violations = Violations::default();
         if let Some(name) = &input.name {
@@ -189,9 +231,20 @@ impl<'a> Sites<'a> {
         }
         // A subdomain that a site already has stays valid, also when the rules for new ones have become stricter.
         if let Some(wish) = input.subdomain.filter(|wish| *wish != before.subdomain)
-            && let Some(subdomain) = violations.take("subdomain", Subdomain::parse(&wish))
+            && let Some(subdomain) = violations.take("subdomain", Subdomain::wish(&wish, self.env))
         {
             site.subdomain = subdomain.into_string();
+        }
+        if let Some(language) = input.language {
+            language::check(&mut violations, "language", &language);
+            site.language = language;
+        }
+        if let Some(industry) = input.industry {
+            check_industry(&mut violations, industry.as_deref());
+            site.industry = industry;
+        }
+        if let Some(look) = input.look {
+            site.look = look.map(|look| look.read("look", &mut violations));
         }
         violations.into_result().map_err(SitesError::Invalid)?;
         site.updated_at = self.env.now();
@@ -211,6 +264,7 @@ impl<'a> Sites<'a> {
         let tenant = self.scope.require(Permission::SitesDelete)?;
         let before = find(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
+        sale::editable(self.scope, &before)?;
         // Two at the same moment: one of them deletes, so that the quota is released once.
         if !self.repositories.sites().delete(tenant, id).await? {
             return Err(SitesError::NotFound("site"));
@@ -241,11 +295,11 @@ impl<'a> Sites<'a> {
 
     /// A subdomain that resembles the name; with random letters behind it where the plain one is taken.
     async fn subdomain_from(&mut self, tenant: TenantId, name: &str) -> Result<Subdomain, SitesError> {
-        let plain = Subdomain::suggest(name, "");
+        let plain = Subdomain::suggest(name, "", self.env);
         if self.repositories.sites().subdomain_is_free(tenant, plain.as_str()).await? {
             return Ok(plain);
         }
-        Ok(Subdomain::suggest(name, &Subdomain::random_suffix(self.env)))
+        Ok(Subdomain::suggest(name, &Subdomain::random_suffix(self.env), self.env))
     }
 }
 
@@ -258,6 +312,15 @@ pub(crate) async fn find(
     repositories.sites().find(tenant, id).await?.ok_or(SitesError::NotFound("site"))
 }
 
+/// The site of this tenant, locked: a deployment that ends at the same moment waits.
+pub(crate) async fn lock(
+    repositories: &mut dyn SiteRepositories,
+    tenant: TenantId,
+    id: SiteId,
+) -> Result<Site, SitesError> {
+    repositories.sites().lock(tenant, id).await?.ok_or(SitesError::NotFound("site"))
+}
+
 /// The given site, or the tenant's primary one.
 pub(crate) async fn resolve(
     repositories: &mut dyn SiteRepositories,
@@ -268,6 +331,15 @@ pub(crate) async fn resolve(
         Some(site) => Ok(site),
         None => repositories.sites().primary(tenant).await?.ok_or(SitesError::NoSite),
     }
+}
+
+fn check_industry(violations: &mut Violations, industry: Option<&str>) {
+    violations.check(
+        industry.is_none_or(|id| Industry::find(id).is_some()),
+        "industry",
+        "unknown_industry",
+        "Choose one of the industries that GET /industries lists.",
+    );
 }
 
 fn taken(error: StoreError, expected: Option<i64>) -> SitesError {

@@ -1,5 +1,14 @@
 //! Repositories in memory, for the tests of the use cases. They keep the promises of the ports that the use cases rely on.
 
+mod assets;
+mod domains;
+mod seo;
+mod submissions;
+mod templates;
+mod versions;
+mod visits;
+mod wizards;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -18,6 +27,7 @@ use crate::{
     page::{Page, PageStatus},
     ports::*,
     section::Section,
+    seo::Seo,
     site::{Site, SiteStatus},
 };
 
@@ -29,6 +39,14 @@ pub(crate) struct Store {
     pub sections: Vec<Section>,
     pub items: Vec<NavItem>,
     pub deployments: Vec<Deployment>,
+    pub seo: Vec<Seo>,
+    pub templates: templates::State,
+    pub wizards: wizards::State,
+    pub assets: assets::State,
+    pub versions: versions::State,
+    pub domains: domains::State,
+    pub visits: visits::State,
+    pub submissions: submissions::State,
     pub events: Vec<Event>,
     pub jobs: Vec<NewJob>,
     /// How many calls of repositories there were.
@@ -72,6 +90,38 @@ impl SiteRepositories for Store {
         Box::new(View(self))
     }
     fn deployments<'c>(&'c mut self) -> Box<dyn DeploymentRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn templates<'c>(&'c mut self) -> Box<dyn TemplateRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn wizards<'c>(&'c mut self) -> Box<dyn WizardRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn assets<'c>(&'c mut self) -> Box<dyn AssetRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn seo<'c>(&'c mut self) -> Box<dyn SeoRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn versions<'c>(&'c mut self) -> Box<dyn PageVersionRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn domains<'c>(&'c mut self) -> Box<dyn DomainRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn visits<'c>(&'c mut self) -> Box<dyn VisitRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn submissions<'c>(&'c mut self) -> Box<dyn SubmissionRepository + 'c> {
         self.calls += 1;
         Box::new(View(self))
     }
@@ -139,6 +189,9 @@ impl SiteRepository for View<'_> {
     async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
         Ok(self.0.sites.iter().find(|site| site.tenant_id == tenant && site.id == id).cloned())
     }
+    async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
+        SiteRepository::find(self, tenant, id).await
+    }
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
         Ok(self.0.sites.iter().find(|site| site.tenant_id == tenant).map(|site| site.id))
     }
@@ -163,15 +216,14 @@ impl SiteRepository for View<'_> {
         self.0.sites.retain(|site| (site.tenant_id, site.id) != (tenant, id));
         Ok(self.0.sites.len() < before)
     }
-    async fn live_at(&mut self, subdomain: &str) -> Result<Option<LiveSite>, StoreError> {
-        let site = self.0.sites.iter().find(|site| site.subdomain == subdomain);
-        Ok(site.filter(|site| site.status != SiteStatus::Suspended).and_then(|site| {
-            let deployment = site.live_deployment_id?;
-            Some(LiveSite { tenant: site.tenant_id, site: site.id, deployment })
-        }))
+    async fn on_offer(&mut self, q: Option<String>, page: PageRequest) -> Result<List<Site>, StoreError> {
+        let named = |site: &&Site| q.as_ref().is_none_or(|part| site.name.contains(part.as_str()));
+        let offered = self.0.sites.iter().rev().filter(|site| site.status == SiteStatus::ForSale);
+        Ok(page_of(offered.filter(named).cloned().collect(), page))
     }
-    async fn paused_at(&mut self, _: &str) -> Result<bool, StoreError> {
-        Ok(false)
+    async fn on_offer_at(&mut self, subdomain: &str) -> Result<Option<Site>, StoreError> {
+        let mut offered = self.0.sites.iter().filter(|site| site.status == SiteStatus::ForSale);
+        Ok(offered.find(|site| site.subdomain == subdomain).cloned())
     }
 }
 
@@ -187,6 +239,12 @@ impl PageRepository for View<'_> {
         self.0.pages.push(page.clone());
         Ok(())
     }
+    async fn insert_all(&mut self, pages: &[Page]) -> Result<(), StoreError> {
+        for page in pages {
+            PageRepository::insert(self, page).await?;
+        }
+        Ok(())
+    }
     async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError> {
         Ok(self.0.pages.iter().find(|page| page.tenant == tenant && page.id == id).cloned())
     }
@@ -199,7 +257,7 @@ impl PageRepository for View<'_> {
         site: Option<SiteId>,
         slug: &'s str,
     ) -> Result<Option<Page>, StoreError> {
-        let site = site.or(self.primary(tenant).await?);
+        let site = site.or(SiteRepository::primary(self, tenant).await?);
         let mut mine = self.0.pages.iter().filter(|page| page.tenant == tenant);
         Ok(mine.find(|page| Some(page.site_id) == site && page.slug == slug).cloned())
     }
@@ -217,6 +275,10 @@ impl PageRepository for View<'_> {
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError> {
         let mine = self.0.pages.iter().filter(|page| page.tenant == tenant && page.site_id == site);
         Ok(mine.filter(|page| page.status == PageStatus::Published).cloned().collect())
+    }
+    async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError> {
+        let mine = self.0.pages.iter().filter(|page| page.tenant == tenant && page.site_id == site);
+        Ok(mine.filter(|page| page.status != PageStatus::Archived).cloned().collect())
     }
     async fn slugs_like<'s>(
         &mut self,
@@ -291,6 +353,9 @@ impl SectionRepository for View<'_> {
             .cloned()
             .collect())
     }
+    async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError> {
+        SectionRepository::published(self, tenant, site).await
+    }
     async fn update(&mut self, section: &Section) -> Result<(), StoreError> {
         replace(&mut self.0.sections, |other| other.id == section.id, |section| &mut section.version, section)
     }
@@ -313,6 +378,10 @@ impl SectionRepository for View<'_> {
 impl NavigationRepository for View<'_> {
     async fn insert(&mut self, item: &NavItem) -> Result<(), StoreError> {
         self.0.items.push(item.clone());
+        Ok(())
+    }
+    async fn insert_all(&mut self, items: &[NavItem]) -> Result<(), StoreError> {
+        self.0.items.extend_from_slice(items);
         Ok(())
     }
     async fn find(&mut self, tenant: TenantId, id: NavItemId) -> Result<Option<NavItem>, StoreError> {
@@ -374,6 +443,11 @@ impl DeploymentRepository for View<'_> {
     ) -> Result<List<Deployment>, StoreError> {
         let mine = self.0.deployments.iter().rev().filter(|d| d.tenant == tenant && d.site_id == site);
         Ok(page_of(mine.cloned().collect(), page))
+    }
+    async fn live(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Deployment>, StoreError> {
+        let mine = self.0.deployments.iter().rev().filter(|d| d.tenant == tenant && d.site_id == site);
+        let kept = mine.filter(|d| d.status == DeploymentStatus::Live && d.cleaned_at.is_none());
+        Ok(kept.cloned().collect())
     }
     async fn update(&mut self, deployment: &Deployment) -> Result<(), StoreError> {
         let stored = self.0.deployments.iter_mut().find(|other| other.id == deployment.id);

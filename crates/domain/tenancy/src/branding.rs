@@ -1,89 +1,14 @@
 //! Colours, fonts and logo of a tenant; every site of the tenant wears them.
 
+pub use portico_kernel::look::{Colors, ColorsUpdate, Fonts, FontsUpdate, contrast, font_names, font_stack};
 use portico_kernel::{
-    AssetId, Env, Event, Permission, Scope, StoreError, TenantId, Timestamp, Violations, patch,
+    AssetId, Env, Event, Permission, Scope, StoreError, TenantId, Timestamp, Violations,
+    look::{apply_colors, apply_fonts},
+    patch,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{TenancyError, ports::TenancyRepositories};
-
-/// Least contrast of text on background: WCAG 2.2, success criterion 1.4.3, level AA.
-const LEAST_CONTRAST: f64 = 4.5;
-
-/// Fonts by name, each a CSS `font-family` list of fonts that devices have, so that no visitor downloads any.
-const FONT_STACKS: [(&str, &str); 10] = [
-    ("system", "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"),
-    ("grotesque", "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'Nimbus Sans', sans-serif"),
-    ("humanist", "Optima, Candara, 'Gill Sans', 'Noto Sans', 'Trebuchet MS', sans-serif"),
-    ("geometric", "'Avenir Next', Avenir, Futura, 'Century Gothic', 'URW Gothic', Montserrat, sans-serif"),
-    (
-        "rounded",
-        "ui-rounded, 'SF Pro Rounded', Nunito, Quicksand, 'Arial Rounded MT Bold', Verdana, sans-serif",
-    ),
-    (
-        "condensed",
-        "'Avenir Next Condensed', Bahnschrift, 'Roboto Condensed', 'Arial Narrow', 'Liberation Sans Narrow', sans-serif",
-    ),
-    ("transitional", "Charter, 'Bitstream Charter', Cambria, Georgia, 'DejaVu Serif', serif"),
-    (
-        "old-style",
-        "'Iowan Old Style', Palatino, 'Palatino Linotype', 'Book Antiqua', 'URW Palladio L', P052, serif",
-    ),
-    ("slab", "Rockwell, 'Rockwell Nova', 'Roboto Slab', 'DejaVu Serif', 'Sitka Small', serif"),
-    ("mono", "ui-monospace, 'Cascadia Code', Menlo, Consolas, 'DejaVu Sans Mono', monospace"),
-];
-
-/// The CSS `font-family` list of this name; `None` when there is no such font.
-pub fn font_stack(name: &str) -> Option<&'static str> {
-    FONT_STACKS.iter().find(|(known, _)| *known == name).map(|(_, stack)| *stack)
-}
-
-/// Names of the fonts that can be chosen.
-pub fn font_names() -> impl Iterator<Item = &'static str> {
-    FONT_STACKS.iter().map(|(name, _)| *name)
-}
-
-/// Colours as `#rrggbb`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Colors {
-    /// Buttons and links.
-    pub primary: String,
-    /// Bands and quiet surfaces.
-    pub secondary: String,
-    /// Highlights.
-    pub accent: String,
-    /// Page background.
-    pub background: String,
-    /// Body text.
-    pub text: String,
-}
-
-/// Names of font stacks that need no download.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Fonts {
-    /// Headings.
-    pub heading: String,
-    /// Everything else.
-    pub body: String,
-}
-
-impl Default for Colors {
-    fn default() -> Self {
-        let [primary, secondary, accent, background, text] =
-            ["#1f5f54", "#f3efe6", "#c8651b", "#fffdf9", "#1f2933"].map(str::to_owned);
-        Self { primary, secondary, accent, background, text }
-    }
-}
-
-impl Default for Fonts {
-    fn default() -> Self {
-        Self { heading: "transitional".to_owned(), body: "system".to_owned() }
-    }
-}
 
 /// Colours, fonts and logo of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -121,41 +46,6 @@ impl Branding {
             version: 1,
         }
     }
-}
-
-/// A change of colours; what is absent stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ColorsUpdate {
-    /// Buttons and links, `#rrggbb`.
-    #[cfg_attr(feature = "openapi", schema(example = "#1f5f54", pattern = "^#[0-9a-fA-F]{6}$"))]
-    pub primary: Option<String>,
-    /// Bands and quiet surfaces, `#rrggbb`.
-    #[cfg_attr(feature = "openapi", schema(example = "#f3efe6", pattern = "^#[0-9a-fA-F]{6}$"))]
-    pub secondary: Option<String>,
-    /// Highlights, `#rrggbb`.
-    #[cfg_attr(feature = "openapi", schema(example = "#c8651b", pattern = "^#[0-9a-fA-F]{6}$"))]
-    pub accent: Option<String>,
-    /// Page background, `#rrggbb`.
-    #[cfg_attr(feature = "openapi", schema(example = "#fffdf9", pattern = "^#[0-9a-fA-F]{6}$"))]
-    pub background: Option<String>,
-    /// Body text, `#rrggbb`; must stand out from the background by 4.5 to 1.
-    #[cfg_attr(feature = "openapi", schema(example = "#1f2933", pattern = "^#[0-9a-fA-F]{6}$"))]
-    pub text: Option<String>,
-}
-
-/// A change of fonts; what is absent stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct FontsUpdate {
-    /// Headings.
-    #[cfg_attr(feature = "openapi", schema(example = "transitional"))]
-    pub heading: Option<String>,
-    /// Everything else.
-    #[cfg_attr(feature = "openapi", schema(example = "system"))]
-    pub body: Option<String>,
 }
 
 /// A change of branding; what is absent stays.
@@ -196,7 +86,8 @@ impl<'a> Brandings<'a> {
         self.expected(tenant, None).await
     }
 
-    /// Changes the branding, given that its version is still the expected one, if any.
+    /// Changes the branding, given that its version is still the expected one, if any. That the assets are pictures of the
+    /// tenant is for the caller to check: they belong to another domain.
     pub async fn update(
         &mut self,
         input: BrandingUpdate,
@@ -210,11 +101,10 @@ impl<'a> Brandings<'a> {
             apply_colors(&mut after.colors, colors, &mut violations);
         }
         if let Some(fonts) = input.fonts {
-            apply_font("fonts.heading", &mut after.fonts.heading, fonts.heading, &mut violations);
-            apply_font("fonts.body", &mut after.fonts.body, fonts.body, &mut violations);
+            apply_fonts(&mut after.fonts, fonts, &mut violations);
         }
-        apply_asset("logoAssetId", &mut after.logo_asset_id, input.logo_asset_id, &mut violations);
-        apply_asset("faviconAssetId", &mut after.favicon_asset_id, input.favicon_asset_id, &mut violations);
+        after.logo_asset_id = input.logo_asset_id.unwrap_or(after.logo_asset_id);
+        after.favicon_asset_id = input.favicon_asset_id.unwrap_or(after.favicon_asset_id);
         violations.into_result()?;
         self.store(before, after, expected).await
     }
@@ -259,80 +149,9 @@ impl<'a> Brandings<'a> {
     }
 }
 
-fn apply_colors(colors: &mut Colors, update: ColorsUpdate, violations: &mut Violations) {
-    let contrast_matters = update.text.is_some() || update.background.is_some();
-    let mut all_valid = true;
-    for (field, color, wished) in [
-        ("colors.primary", &mut colors.primary, update.primary),
-        ("colors.secondary", &mut colors.secondary, update.secondary),
-        ("colors.accent", &mut colors.accent, update.accent),
-        ("colors.background", &mut colors.background, update.background),
-        ("colors.text", &mut colors.text, update.text),
-    ] {
-        let Some(wished) = wished else { continue };
-        let valid = channels(&wished).is_some();
-        violations.check(valid, field, "invalid_color", "Write the colour as #rrggbb.");
-        all_valid &= valid;
-        *color = wished.to_ascii_lowercase();
-    }
-    if contrast_matters && all_valid {
-        let enough = contrast(&colors.text, &colors.background).is_some_and(|ratio| ratio >= LEAST_CONTRAST);
-        violations.check(
-            enough,
-            "colors.text",
-            "low_contrast",
-            "Text must stand out from the background by 4.5 to 1.",
-        );
-    }
-}
-
-fn apply_font(field: &str, font: &mut String, wished: Option<String>, violations: &mut Violations) {
-    let Some(wished) = wished else { return };
-    if font_stack(&wished).is_none() {
-        let names = font_names().collect::<Vec<_>>().join(", ");
-        violations.add(field, "unknown_font", format!("Choose one of: {names}."));
-    }
-    *font = wished;
-}
-
-/// Nothing can be uploaded yet, so the only asset that can be named is the one that is set.
-fn apply_asset(
-    field: &str,
-    asset: &mut Option<AssetId>,
-    wished: Option<Option<AssetId>>,
-    violations: &mut Violations,
-) {
-    let Some(wished) = wished else { return };
-    violations.check(wished.is_none() || wished == *asset, field, "unknown_asset", "There is no such asset.");
-    *asset = wished;
-}
-
-/// Red, green and blue of `#rrggbb`, from 0 to 1.
-fn channels(color: &str) -> Option<[f64; 3]> {
-    let digits = color.strip_prefix('#')?;
-    if digits.len() != 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let bits = u32::from_str_radix(digits, 16).ok()?;
-    Some([16, 8, 0].map(|shift| f64::from(bits >> shift & 0xff) / 255.0))
-}
-
-/// Relative luminance as WCAG 2.2 defines it, from 0 (black) to 1 (white).
-fn luminance(color: &str) -> Option<f64> {
-    let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
-    let [red, green, blue] = channels(color)?.map(linear);
-    Some(0.2126 * red + 0.7152 * green + 0.0722 * blue)
-}
-
-/// Contrast ratio of two colours as WCAG 2.2 defines it, from 1 to 21; `None` when one is not `#rrggbb`.
-pub fn contrast(one: &str, other: &str) -> Option<f64> {
-    let (one, other) = (luminance(one)?, luminance(other)?);
-    Some((one.max(other) + 0.05) / (one.min(other) + 0.05))
-}
-
 #[cfg(test)]
 mod tests {
-    use portico_kernel::Fault;
+    use portico_kernel::{Fault, look::LEAST_CONTRAST};
 
     use super::*;
     use crate::{
@@ -428,7 +247,6 @@ mod tests {
             ("colors.accent", "invalid_color"),
             ("colors.text", "invalid_color"),
             ("fonts.heading", "unknown_font"),
-            ("logoAssetId", "unknown_asset"),
         ];
         assert_eq!(fields, expected);
     }

@@ -6,5 +6,5 @@ pub use portico_kernel::name::Subdomain;
 /// A subdomain made from a display name. Its random end makes it free without asking, and says nothing about which
 /// names others hold.
 pub fn suggest(name: &str, env: &Env) -> Subdomain {
-    Subdomain::suggest(name, &Subdomain::random_suffix(env))
+    Subdomain::suggest(name, &Subdomain::random_suffix(env), env)
 }

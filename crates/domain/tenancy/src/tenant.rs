@@ -142,7 +142,7 @@ impl<'a> Tenants<'a> {
         }
         let mut violations = Violations::default();
         violations.text("name", &input.name, 1, NAME_MAX);
-        let wished = input.subdomain.as_deref().map(Subdomain::parse);
+        let wished = input.subdomain.as_deref().map(|wished| Subdomain::wish(wished, self.env));
         let subdomain = wished.and_then(|parsed| violations.take("subdomain", parsed));
         violations.into_result()?;
         if !self.scope.crosses_tenants() && self.repositories.memberships().count_owned(owner).await? >= most
@@ -198,7 +198,7 @@ impl<'a> Tenants<'a> {
         }
         // The name it has is not judged again: rules may have become stricter since.
         if let Some(wished) = input.subdomain.as_deref().filter(|wished| *wished != before.subdomain)
-            && let Some(subdomain) = violations.take("subdomain", Subdomain::parse(wished))
+            && let Some(subdomain) = violations.take("subdomain", Subdomain::wish(wished, self.env))
         {
             after.subdomain = subdomain.into_string();
         }

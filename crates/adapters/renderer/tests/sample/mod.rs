@@ -1,8 +1,11 @@
 //! A bakery's site, as a customer would make it: four pages with every type of section. Its content passes the rules of the
 //! sites domain, so it cannot drift away from them.
 
+use std::collections::BTreeMap;
+
 use portico_kernel::{Id, NavItemId, PageId, SiteId, TenantId, Timestamp};
 use portico_sites::{
+    look::Style,
     navigation::NavItem,
     page::{Page, PageStatus},
     ports::{PageSnapshot, SiteSnapshot, Theme},
@@ -40,6 +43,10 @@ pub fn site(name: &str, language: &str) -> SiteSnapshot {
             custom_domain: None,
             status: SiteStatus::Published,
             live_deployment_id: None,
+            language: language.to_owned(),
+            industry: None,
+            look: None,
+            price: None,
             created_at: time(),
             updated_at: time(),
             version: 1,
@@ -54,9 +61,13 @@ pub fn site(name: &str, language: &str) -> SiteSnapshot {
             text: "#2a1d14".to_owned(),
             heading_font: "\"Iowan Old Style\", \"Palatino Linotype\", Cambria, Georgia, serif".to_owned(),
             body_font: "Inter, system-ui, -apple-system, \"Segoe UI\", Roboto, sans-serif".to_owned(),
+            style: Style::Classic,
+            logo: None,
+            favicon: None,
         },
         pages: Vec::new(),
         navigation: Vec::new(),
+        assets: BTreeMap::new(),
     }
 }
 
@@ -96,6 +107,9 @@ pub fn add_page_unchecked(
         status: PageStatus::Published,
         is_home,
         template_id: None,
+        language: None,
+        translation_of: None,
+        publish_at: None,
         published_at: Some(time()),
         created_at: time(),
         updated_at: time(),
@@ -113,7 +127,7 @@ pub fn add_page_unchecked(
         updated_at: time(),
         version: 1,
     });
-    site.pages.push(PageSnapshot { page: page_entity, sections: sections.collect() });
+    site.pages.push(PageSnapshot { page: page_entity, sections: sections.collect(), seo: None });
     page
 }
 

@@ -1,7 +1,7 @@
 //! Counters of what tenants use.
 
 use async_trait::async_trait;
-use portico_billing::{plan::Meter, ports::MeterRepository};
+use portico_billing::{period::Period, plan::Meter, ports::MeterRepository};
 use portico_kernel::{StoreError, TenantId};
 use sea_orm::ConnectionTrait;
 
@@ -16,7 +16,7 @@ pub(crate) struct Meters<'c, C> {
 }
 
 /// The column is signed; nothing that is counted comes near its end.
-fn signed(amount: u64) -> i64 {
+pub(super) fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
@@ -26,6 +26,7 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         &mut self,
         tenant: TenantId,
         meter: Meter,
+        period: Period,
         amount: u64,
         limit: Option<u64>,
     ) -> Result<bool, StoreError> {
@@ -33,36 +34,43 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         // adding to it or to `used`, which could overflow.
         let changed = execute(
             self.connection,
-            "insert into meters (tenant_id, meter, used) select $1, $2, $3 where $3 <= $4 \
-             on conflict (tenant_id, meter) do update set used = meters.used + excluded.used \
+            "insert into meters (tenant_id, meter, period, used) select $1, $2, $5, $3 where $3 <= $4 \
+             on conflict (tenant_id, meter, period) do update set used = meters.used + excluded.used \
              where meters.used <= $4 - excluded.used",
             [
                 tenant.uuid().into(),
                 meter.as_str().into(),
                 signed(amount).into(),
                 limit.map_or(i64::MAX, signed).into(),
+                period.key().into(),
             ],
         )
         .await?;
         Ok(changed == 1)
     }
 
-    async fn subtract(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), StoreError> {
+    async fn subtract(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        period: Period,
+        amount: u64,
+    ) -> Result<(), StoreError> {
         execute(
             self.connection,
             "update meters set used = case when used > $3 then used - $3 else 0 end \
-             where tenant_id = $1 and meter = $2",
-            [tenant.uuid().into(), meter.as_str().into(), signed(amount).into()],
+             where tenant_id = $1 and meter = $2 and period = $4",
+            [tenant.uuid().into(), meter.as_str().into(), signed(amount).into(), period.key().into()],
         )
         .await?;
         Ok(())
     }
 
-    async fn used(&mut self, tenant: TenantId, meter: Meter) -> Result<u64, StoreError> {
+    async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError> {
         let rows = query(
             self.connection,
-            "select used from meters where tenant_id = $1 and meter = $2",
-            [tenant.uuid().into(), meter.as_str().into()],
+            "select used from meters where tenant_id = $1 and meter = $2 and period = $3",
+            [tenant.uuid().into(), meter.as_str().into(), period.key().into()],
         )
         .await?;
         match rows.first() {

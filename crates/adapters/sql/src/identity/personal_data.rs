@@ -145,6 +145,8 @@ const TABLES: &[Table] = &[
             ("createdAt", "created_at", Time),
         ],
     },
+    // What somebody wrote belongs to the site; that they did is in the event log, which an export has.
+    Table { name: "page_versions", user: "author_id", fate: Fate::Kept, list: "", columns: &[] },
 ];
 
 /// Tables that name users, with the column: what [`TABLES`] knows of, for the test that holds it against the schema.
@@ -231,7 +233,8 @@ impl<C: ConnectionTrait + Send> Personal<'_, C> {
                 [tenant.into(), old.into()],
             )
             .await?;
-            for table in ["dealers", "tenant_settings"] {
+            // What visitors of its sites wrote is somebody else's again.
+            for table in ["dealers", "submissions", "tenant_settings"] {
                 execute(
                     self.connection,
                     &format!("delete from {table} where tenant_id = $1"),

@@ -35,6 +35,7 @@ pub(crate) mod row {
         pub created_at: TimeDateTime,
         pub started_at: Option<TimeDateTime>,
         pub finished_at: Option<TimeDateTime>,
+        pub cleaned_at: Option<TimeDateTime>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -60,6 +61,7 @@ impl TryFrom<row::Model> for Deployment {
             created_at: from_row(row.created_at),
             started_at: row.started_at.map(from_row),
             finished_at: row.finished_at.map(from_row),
+            cleaned_at: row.cleaned_at.map(from_row),
         })
     }
 }
@@ -117,6 +119,16 @@ impl<C: ConnectionTrait + Send> DeploymentRepository for Deployments<'_, C> {
         list(self.connection, newest_first(tenant, site), page).await
     }
 
+    async fn live(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Deployment>, StoreError> {
+        let rows = newest_first(tenant, site)
+            .filter(Column::Status.eq(DeploymentStatus::Live.as_str()))
+            .filter(Column::CleanedAt.is_null())
+            .all(self.connection)
+            .await
+            .map_err(store_error)?;
+        rows.into_iter().map(Deployment::try_from).collect()
+    }
+
     async fn update(&mut self, deployment: &Deployment) -> Result<(), StoreError> {
         row::Entity::update_many()
             .set(changes(deployment))
@@ -142,5 +154,6 @@ fn changes(deployment: &Deployment) -> row::ActiveModel {
         created_at: NotSet,
         started_at: Set(deployment.started_at.map(to_row)),
         finished_at: Set(deployment.finished_at.map(to_row)),
+        cleaned_at: Set(deployment.cleaned_at.map(to_row)),
     }
 }

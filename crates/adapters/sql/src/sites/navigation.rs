@@ -72,15 +72,21 @@ pub(crate) struct Navigation<'c, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> NavigationRepository for Navigation<'_, C> {
     async fn insert(&mut self, item: &NavItem) -> Result<(), StoreError> {
-        let row = row::ActiveModel {
-            tenant_id: Set(item.tenant.uuid()),
-            id: Set(item.id.uuid()),
-            site_id: Set(item.site_id.uuid()),
-            created_at: Set(to_row(item.created_at)),
-            version: Set(item.version),
-            ..changes(item)
-        };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
+        row::Entity::insert(new_row(item))
+            .exec_without_returning(self.connection)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn insert_all(&mut self, items: &[NavItem]) -> Result<(), StoreError> {
+        if !items.is_empty() {
+            // A site has a hundred of them at most: one statement holds them.
+            row::Entity::insert_many(items.iter().map(new_row))
+                .exec_without_returning(self.connection)
+                .await
+                .map_err(store_error)?;
+        }
         Ok(())
     }
 
@@ -128,6 +134,17 @@ impl<C: ConnectionTrait + Send> NavigationRepository for Navigation<'_, C> {
             .await
             .map_err(store_error)?;
         Ok(deleted.rows_affected > 0)
+    }
+}
+
+fn new_row(item: &NavItem) -> row::ActiveModel {
+    row::ActiveModel {
+        tenant_id: Set(item.tenant.uuid()),
+        id: Set(item.id.uuid()),
+        site_id: Set(item.site_id.uuid()),
+        created_at: Set(to_row(item.created_at)),
+        version: Set(item.version),
+        ..changes(item)
     }
 }
 

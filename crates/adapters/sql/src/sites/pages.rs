@@ -23,6 +23,9 @@ use crate::{
     time::{from_row, to_row},
 };
 
+/// Rows in one INSERT, so that their values stay far below the 32,766 that SQLite can bind.
+const CHUNK: usize = 500;
+
 /// A row of the table of pages.
 pub(crate) mod row {
     use sea_orm::entity::prelude::*;
@@ -40,6 +43,9 @@ pub(crate) mod row {
         pub status: String,
         pub is_home: bool,
         pub template_id: Option<Uuid>,
+        pub language: Option<String>,
+        pub translation_of: Option<Uuid>,
+        pub publish_at: Option<TimeDateTime>,
         pub published_at: Option<TimeDateTime>,
         pub created_at: TimeDateTime,
         pub updated_at: TimeDateTime,
@@ -67,6 +73,9 @@ impl TryFrom<row::Model> for Page {
             status: PageStatus::parse(&row.status).ok_or_else(|| unreadable("pages.status", &row.status))?,
             is_home: row.is_home,
             template_id: row.template_id.map(TemplateId::from_uuid),
+            language: row.language,
+            translation_of: row.translation_of.map(PageId::from_uuid),
+            publish_at: row.publish_at.map(from_row),
             published_at: row.published_at.map(from_row),
             created_at: from_row(row.created_at),
             updated_at: from_row(row.updated_at),
@@ -84,6 +93,20 @@ impl<C: ConnectionTrait> Pages<'_, C> {
     async fn one(&self, query: Select<row::Entity>) -> Result<Option<Page>, StoreError> {
         query.one(self.connection).await.map_err(store_error)?.map(Page::try_from).transpose()
     }
+
+    /// The pages of a site with these statuses, home first, then oldest first.
+    async fn all(&self, tenant: TenantId, site: SiteId, statuses: Expr) -> Result<Vec<Page>, StoreError> {
+        let rows = row::Entity::find()
+            .filter(of_site(tenant, site))
+            .filter(statuses)
+            .order_by_desc(Column::IsHome)
+            .order_by_asc(Column::CreatedAt)
+            .order_by_asc(Column::Id)
+            .all(self.connection)
+            .await
+            .map_err(store_error)?;
+        rows.into_iter().map(Page::try_from).collect()
+    }
 }
 
 fn of_site(tenant: TenantId, site: SiteId) -> Condition {
@@ -93,15 +116,20 @@ fn of_site(tenant: TenantId, site: SiteId) -> Condition {
 #[async_trait]
 impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
     async fn insert(&mut self, page: &Page) -> Result<(), StoreError> {
-        let row = row::ActiveModel {
-            tenant_id: Set(page.tenant.uuid()),
-            id: Set(page.id.uuid()),
-            site_id: Set(page.site_id.uuid()),
-            created_at: Set(to_row(page.created_at)),
-            version: Set(page.version),
-            ..changes(page)
-        };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
+        row::Entity::insert(new_row(page))
+            .exec_without_returning(self.connection)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn insert_all(&mut self, pages: &[Page]) -> Result<(), StoreError> {
+        for chunk in pages.chunks(CHUNK) {
+            row::Entity::insert_many(chunk.iter().map(new_row))
+                .exec_without_returning(self.connection)
+                .await
+                .map_err(store_error)?;
+        }
         Ok(())
     }
 
@@ -160,16 +188,11 @@ impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
     }
 
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError> {
-        let rows = row::Entity::find()
-            .filter(of_site(tenant, site))
-            .filter(Column::Status.eq(PageStatus::Published.as_str()))
-            .order_by_desc(Column::IsHome)
-            .order_by_asc(Column::CreatedAt)
-            .order_by_asc(Column::Id)
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(Page::try_from).collect()
+        self.all(tenant, site, Column::Status.eq(PageStatus::Published.as_str())).await
+    }
+
+    async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError> {
+        self.all(tenant, site, Column::Status.ne(PageStatus::Archived.as_str())).await
     }
 
     async fn slugs_like<'s>(
@@ -232,6 +255,17 @@ impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
     }
 }
 
+fn new_row(page: &Page) -> row::ActiveModel {
+    row::ActiveModel {
+        tenant_id: Set(page.tenant.uuid()),
+        id: Set(page.id.uuid()),
+        site_id: Set(page.site_id.uuid()),
+        created_at: Set(to_row(page.created_at)),
+        version: Set(page.version),
+        ..changes(page)
+    }
+}
+
 /// What an update may change.
 fn changes(page: &Page) -> row::ActiveModel {
     row::ActiveModel {
@@ -243,6 +277,9 @@ fn changes(page: &Page) -> row::ActiveModel {
         status: Set(page.status.as_str().to_owned()),
         is_home: Set(page.is_home),
         template_id: Set(page.template_id.map(TemplateId::uuid)),
+        language: Set(page.language.clone()),
+        translation_of: Set(page.translation_of.map(PageId::uuid)),
+        publish_at: Set(page.publish_at.map(to_row)),
         published_at: Set(page.published_at.map(to_row)),
         created_at: NotSet,
         updated_at: Set(to_row(page.updated_at)),

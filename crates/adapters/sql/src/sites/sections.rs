@@ -10,7 +10,7 @@ use portico_sites::{
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::CaseStatement,
+    sea_query::{CaseStatement, Expr},
 };
 
 use super::pages;
@@ -83,6 +83,35 @@ fn uuids(ids: &[SectionId]) -> impl Iterator<Item = uuid::Uuid> {
     ids.iter().map(|id| id.uuid())
 }
 
+impl<C: ConnectionTrait> Sections<'_, C> {
+    /// The visible sections of the pages of a site with these statuses.
+    async fn shown(
+        &self,
+        tenant: TenantId,
+        site: SiteId,
+        statuses: Expr,
+    ) -> Result<Vec<Section>, StoreError> {
+        let shown_pages = pages::row::Entity::find()
+            .select_only()
+            .column(pages::row::Column::Id)
+            .filter(pages::row::Column::TenantId.eq(tenant.uuid()))
+            .filter(pages::row::Column::SiteId.eq(site.uuid()))
+            .filter(statuses)
+            .into_query();
+        let rows = row::Entity::find()
+            .filter(Column::TenantId.eq(tenant.uuid()))
+            .filter(Column::PageId.in_subquery(shown_pages))
+            .filter(Column::Visible.eq(true))
+            .order_by_asc(Column::PageId)
+            .order_by_asc(Column::Position)
+            .order_by_asc(Column::Id)
+            .all(self.connection)
+            .await
+            .map_err(store_error)?;
+        rows.into_iter().map(Section::try_from).collect()
+    }
+}
+
 #[async_trait]
 impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
     async fn insert(&mut self, sections: &[Section]) -> Result<(), StoreError> {
@@ -125,24 +154,13 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
     }
 
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError> {
-        let published_pages = pages::row::Entity::find()
-            .select_only()
-            .column(pages::row::Column::Id)
-            .filter(pages::row::Column::TenantId.eq(tenant.uuid()))
-            .filter(pages::row::Column::SiteId.eq(site.uuid()))
-            .filter(pages::row::Column::Status.eq(PageStatus::Published.as_str()))
-            .into_query();
-        let rows = row::Entity::find()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::PageId.in_subquery(published_pages))
-            .filter(Column::Visible.eq(true))
-            .order_by_asc(Column::PageId)
-            .order_by_asc(Column::Position)
-            .order_by_asc(Column::Id)
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(Section::try_from).collect()
+        let published = pages::row::Column::Status.eq(PageStatus::Published.as_str());
+        self.shown(tenant, site, published).await
+    }
+
+    async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError> {
+        let unarchived = pages::row::Column::Status.ne(PageStatus::Archived.as_str());
+        self.shown(tenant, site, unarchived).await
     }
 
     async fn update(&mut self, section: &Section) -> Result<(), StoreError> {

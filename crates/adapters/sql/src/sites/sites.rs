@@ -1,14 +1,14 @@
 //! Sites.
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, Page as List, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{DeploymentId, Money, Page as List, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
-    ports::{LiveSite, SiteFilter, SiteRepository},
+    ports::{SiteFilter, SiteRepository},
     site::{Site, SiteStatus},
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
@@ -37,6 +37,11 @@ pub(crate) mod row {
         pub custom_domain: Option<String>,
         pub status: String,
         pub live_deployment_id: Option<Uuid>,
+        pub language: String,
+        pub industry: Option<String>,
+        pub look: Option<Json>,
+        pub price_amount: Option<i64>,
+        pub price_currency: Option<String>,
         pub created_at: TimeDateTime,
         pub updated_at: TimeDateTime,
         pub version: i64,
@@ -62,6 +67,13 @@ impl TryFrom<row::Model> for Site {
             custom_domain: row.custom_domain,
             status: SiteStatus::parse(&row.status).ok_or_else(|| unreadable("sites.status", &row.status))?,
             live_deployment_id: row.live_deployment_id.map(DeploymentId::from_uuid),
+            language: row.language,
+            industry: row.industry,
+            look: row.look.map(serde_json::from_value).transpose().map_err(json_error)?,
+            price: row
+                .price_amount
+                .zip(row.price_currency)
+                .map(|(amount, currency)| Money { amount, currency }),
             created_at: from_row(row.created_at),
             updated_at: from_row(row.updated_at),
             version: row.version,
@@ -98,7 +110,7 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
             id: Set(site.id.uuid()),
             created_at: Set(to_row(site.created_at)),
             version: Set(site.version),
-            ..changes(site)
+            ..changes(site)?
         };
         row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
         Ok(())
@@ -121,6 +133,11 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
 
     async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
         let row = row::Entity::find_by_id((tenant.uuid(), id.uuid()));
+        row.one(self.connection).await.map_err(store_error)?.map(Site::try_from).transpose()
+    }
+
+    async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
+        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid())).lock(LockType::NoKeyUpdate);
         row.one(self.connection).await.map_err(store_error)?.map(Site::try_from).transpose()
     }
 
@@ -178,7 +195,7 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
             }
         }
         let updated = row::Entity::update_many()
-            .set(row::ActiveModel { version: Set(site.version + 1), ..changes(site) })
+            .set(row::ActiveModel { version: Set(site.version + 1), ..changes(site)? })
             .filter(Column::TenantId.eq(tenant.uuid()))
             .filter(Column::Id.eq(id.uuid()))
             .filter(Column::Version.eq(site.version))
@@ -212,41 +229,31 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         Ok(!deleted.is_empty())
     }
 
-    async fn live_at(&mut self, subdomain: &str) -> Result<Option<LiveSite>, StoreError> {
-        let rows = query(
-            self.connection,
-            "select sites.tenant_id, sites.id, sites.live_deployment_id from sites \
-             join tenants on tenants.id = sites.tenant_id \
-             where sites.subdomain = $1 and sites.live_deployment_id is not null \
-             and sites.status <> $2 and tenants.status = 'active'",
-            [subdomain.into(), SiteStatus::Suspended.as_str().into()],
-        )
-        .await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let id = |column| row.try_get::<Uuid>("", column).map_err(store_error);
-        Ok(Some(LiveSite {
-            tenant: TenantId::from_uuid(id("tenant_id")?),
-            site: SiteId::from_uuid(id("id")?),
-            deployment: DeploymentId::from_uuid(id("live_deployment_id")?),
-        }))
+    async fn on_offer(&mut self, q: Option<String>, page: PageRequest) -> Result<List<Site>, StoreError> {
+        let mut query = on_offer();
+        if let Some(part) = &q {
+            query = query.filter(contains([Expr::col(Column::Name), Expr::col(Column::Subdomain)], part));
+        }
+        list(self.connection, query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id), page).await
     }
 
-    async fn paused_at(&mut self, subdomain: &str) -> Result<bool, StoreError> {
-        let rows = query(
-            self.connection,
-            "select 1 as there from sites join tenants on tenants.id = sites.tenant_id \
-             where sites.subdomain = $1 and sites.live_deployment_id is not null \
-             and sites.status <> $2 and tenants.status = 'suspended'",
-            [subdomain.into(), SiteStatus::Suspended.as_str().into()],
-        )
-        .await?;
-        Ok(!rows.is_empty())
+    async fn on_offer_at(&mut self, subdomain: &str) -> Result<Option<Site>, StoreError> {
+        let found = on_offer().filter(Column::Subdomain.eq(subdomain)).one(self.connection).await;
+        found.map_err(store_error)?.map(Site::try_from).transpose()
     }
 }
 
+/// Sites for sale of active tenants.
+fn on_offer() -> Select<row::Entity> {
+    row::Entity::find().filter(Column::Status.eq(SiteStatus::ForSale.as_str())).filter(Expr::cust(
+        "exists (select 1 from tenants where tenants.id = sites.tenant_id and tenants.status = 'active')",
+    ))
+}
+
 /// What an update may change.
-fn changes(site: &Site) -> row::ActiveModel {
-    row::ActiveModel {
+fn changes(site: &Site) -> Result<row::ActiveModel, StoreError> {
+    let look = site.look.as_ref().map(serde_json::to_value).transpose().map_err(json_error)?;
+    Ok(row::ActiveModel {
         tenant_id: NotSet,
         id: NotSet,
         name: Set(site.name.clone()),
@@ -254,8 +261,17 @@ fn changes(site: &Site) -> row::ActiveModel {
         custom_domain: Set(site.custom_domain.clone()),
         status: Set(site.status.as_str().to_owned()),
         live_deployment_id: Set(site.live_deployment_id.map(DeploymentId::uuid)),
+        language: Set(site.language.clone()),
+        industry: Set(site.industry.clone()),
+        look: Set(look),
+        price_amount: Set(site.price.as_ref().map(|price| price.amount)),
+        price_currency: Set(site.price.as_ref().map(|price| price.currency.clone())),
         created_at: NotSet,
         updated_at: Set(to_row(site.updated_at)),
         version: NotSet,
-    }
+    })
+}
+
+fn json_error(error: serde_json::Error) -> StoreError {
+    StoreError::Internal(Box::new(error))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use portico_billing::{
+    period::Period,
     plan::{Meter, Plan},
     ports::BillingRepositories,
     subscription::{Subscription, SubscriptionStatus},
@@ -78,22 +79,35 @@ async fn a_meter_stops_at_its_limit_and_at_zero() {
             (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
         let mut work = store.begin().await.unwrap();
         let mut meters = work.meters();
-        assert!(!meters.add(ours.id, Meter::Sites, 4, Some(3)).await.unwrap(), "over the limit at once");
-        assert!(meters.add(ours.id, Meter::Sites, 2, Some(3)).await.unwrap());
-        assert!(!meters.add(ours.id, Meter::Sites, 2, Some(3)).await.unwrap());
-        assert_eq!(meters.used(ours.id, Meter::Sites).await.unwrap(), 2, "a refusal changes nothing");
-        assert!(meters.add(ours.id, Meter::Sites, 1, Some(3)).await.unwrap());
-        assert!(!meters.add(ours.id, Meter::Sites, 1, Some(1)).await.unwrap(), "the limit went down");
-        assert!(meters.add(ours.id, Meter::Sites, 7, None).await.unwrap());
-        assert!(!meters.add(ours.id, Meter::Sites, u64::MAX, None).await.unwrap(), "does not overflow");
-        assert_eq!(meters.used(ours.id, Meter::Sites).await.unwrap(), 10);
-        assert_eq!(meters.used(ours.id, Meter::Storage).await.unwrap(), 0);
-        assert_eq!(meters.used(theirs.id, Meter::Sites).await.unwrap(), 0);
+        assert!(
+            !meters.add(ours.id, Meter::Sites, Period::Standing, 4, Some(3)).await.unwrap(),
+            "over the limit at once"
+        );
+        assert!(meters.add(ours.id, Meter::Sites, Period::Standing, 2, Some(3)).await.unwrap());
+        assert!(!meters.add(ours.id, Meter::Sites, Period::Standing, 2, Some(3)).await.unwrap());
+        assert_eq!(
+            meters.used(ours.id, Meter::Sites, Period::Standing).await.unwrap(),
+            2,
+            "a refusal changes nothing"
+        );
+        assert!(meters.add(ours.id, Meter::Sites, Period::Standing, 1, Some(3)).await.unwrap());
+        assert!(
+            !meters.add(ours.id, Meter::Sites, Period::Standing, 1, Some(1)).await.unwrap(),
+            "the limit went down"
+        );
+        assert!(meters.add(ours.id, Meter::Sites, Period::Standing, 7, None).await.unwrap());
+        assert!(
+            !meters.add(ours.id, Meter::Sites, Period::Standing, u64::MAX, None).await.unwrap(),
+            "does not overflow"
+        );
+        assert_eq!(meters.used(ours.id, Meter::Sites, Period::Standing).await.unwrap(), 10);
+        assert_eq!(meters.used(ours.id, Meter::Storage, Period::Standing).await.unwrap(), 0);
+        assert_eq!(meters.used(theirs.id, Meter::Sites, Period::Standing).await.unwrap(), 0);
 
-        meters.subtract(ours.id, Meter::Sites, 4).await.unwrap();
-        assert_eq!(meters.used(ours.id, Meter::Sites).await.unwrap(), 6);
-        meters.subtract(ours.id, Meter::Sites, 100).await.unwrap();
-        assert_eq!(meters.used(ours.id, Meter::Sites).await.unwrap(), 0);
+        meters.subtract(ours.id, Meter::Sites, Period::Standing, 4).await.unwrap();
+        assert_eq!(meters.used(ours.id, Meter::Sites, Period::Standing).await.unwrap(), 6);
+        meters.subtract(ours.id, Meter::Sites, Period::Standing, 100).await.unwrap();
+        assert_eq!(meters.used(ours.id, Meter::Sites, Period::Standing).await.unwrap(), 0);
     })
     .await;
 }
@@ -108,13 +122,17 @@ async fn of_64_at_once_for_the_last_unit_one_gets_it() {
         for limit in [1, 2] {
             let outcomes = at_once(store, 64, |store, _| async move {
                 let mut work = store.begin().await.unwrap();
-                let added = work.meters().add(tenant, Meter::Sites, 1, Some(limit)).await.unwrap();
+                let added =
+                    work.meters().add(tenant, Meter::Sites, Period::Standing, 1, Some(limit)).await.unwrap();
                 work.commit().await.unwrap();
                 added
             })
             .await;
             assert_eq!(outcomes.into_iter().filter(|added| *added).count(), 1, "limit {limit}");
-            assert_eq!(store.reader().meters().used(tenant, Meter::Sites).await.unwrap(), limit);
+            assert_eq!(
+                store.reader().meters().used(tenant, Meter::Sites, Period::Standing).await.unwrap(),
+                limit
+            );
         }
     })
     .await;

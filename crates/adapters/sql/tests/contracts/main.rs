@@ -8,6 +8,7 @@ mod email_changes;
 mod events;
 mod external_identities;
 mod fixtures;
+mod generations;
 mod guards;
 mod identity;
 mod jobs;

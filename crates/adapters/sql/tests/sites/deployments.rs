@@ -91,3 +91,32 @@ async fn a_deployment_needs_a_site_of_its_own_tenant() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn live_are_those_whose_files_are_kept() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let (site, other) = (fixture.site(ours, "shop").await, fixture.site(ours, "other").await);
+        let mut live = Vec::new();
+        for status in [DeploymentStatus::Live, DeploymentStatus::Failed, DeploymentStatus::Live] {
+            let deployment = Deployment { status, ..fixture.new_deployment(&site) };
+            fixture.insert_deployment(&deployment).await.unwrap();
+            if status == DeploymentStatus::Live {
+                live.insert(0, deployment);
+            }
+        }
+        fixture.insert_deployment(&fixture.new_deployment(&site)).await.unwrap();
+        let mut reader = database.store().reader();
+        assert_eq!(reader.deployments().live(ours, site.id).await.unwrap(), live);
+        assert_eq!(reader.deployments().live(theirs, site.id).await.unwrap(), []);
+        assert_eq!(reader.deployments().live(ours, other.id).await.unwrap(), []);
+        let cleaned =
+            Deployment { cleaned_at: Some(fixture.new_site(ours, "x").created_at), ..live[1].clone() };
+        fixture.write(async |unit| unit.deployments().update(&cleaned).await).await.unwrap();
+        assert_eq!(reader.deployments().live(ours, site.id).await.unwrap(), live[..1]);
+        let found = reader.deployments().find(ours, site.id, cleaned.id).await.unwrap();
+        assert_eq!(found, Some(cleaned));
+    })
+    .await;
+}

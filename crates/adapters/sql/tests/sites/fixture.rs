@@ -82,6 +82,10 @@ impl<'d> Fixture<'d> {
             custom_domain: None,
             status: SiteStatus::Draft,
             live_deployment_id: None,
+            language: "en".to_owned(),
+            industry: None,
+            look: None,
+            price: None,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -111,6 +115,9 @@ impl<'d> Fixture<'d> {
             status: PageStatus::Published,
             is_home: false,
             template_id: Some(self.env.new_id()),
+            language: None,
+            translation_of: None,
+            publish_at: None,
             published_at: Some(now),
             created_at: now,
             updated_at: now,
@@ -185,6 +192,7 @@ impl<'d> Fixture<'d> {
             created_at: self.now(),
             started_at: None,
             finished_at: None,
+            cleaned_at: None,
         }
     }
 

@@ -2,9 +2,17 @@
 
 #![expect(clippy::expect_used, reason = "what cannot be set up fails the test, with the reason")]
 
+mod assets;
 mod deployments;
+mod domains;
 mod fixture;
 mod navigation;
 mod pages;
 mod sections;
+mod seo;
 mod sites;
+mod submissions;
+mod templates;
+mod versions;
+mod visits;
+mod wizards;

@@ -288,3 +288,38 @@ async fn nothing_is_stored_without_a_commit() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn unarchived_is_all_that_a_draft_shows() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let (site, other) = (fixture.site(ours, "shop").await, fixture.site(ours, "other").await);
+        let mut shown = Vec::new();
+        for (slug, status, home) in [
+            ("one", PageStatus::Published, false),
+            ("two", PageStatus::Draft, true),
+            ("three", PageStatus::Archived, false),
+        ] {
+            let page = Page { status, is_home: home, ..fixture.new_page(&site, slug) };
+            fixture.insert_page(&page).await.unwrap();
+            let hidden = portico_sites::section::Section { visible: false, ..fixture.new_section(&page, 1) };
+            let section = fixture.new_section(&page, 0);
+            fixture.insert_sections(&[section.clone(), hidden]).await.unwrap();
+            if status != PageStatus::Archived {
+                shown.insert(0, (page, section));
+            }
+        }
+        fixture.page(&other, "elsewhere").await;
+        let mut reader = database.store().reader();
+        let pages = reader.pages().unarchived(ours, site.id).await.unwrap();
+        assert_eq!(pages, shown.iter().map(|(page, _)| page.clone()).collect::<Vec<_>>(), "home first");
+        let mut sections = reader.sections().unarchived(ours, site.id).await.unwrap();
+        sections.sort_by_key(|section| std::cmp::Reverse(section.created_at));
+        assert_eq!(sections, shown.iter().map(|(_, section)| section.clone()).collect::<Vec<_>>());
+        assert_eq!(reader.pages().unarchived(theirs, site.id).await.unwrap(), []);
+        assert_eq!(reader.sections().unarchived(theirs, site.id).await.unwrap(), []);
+        assert_eq!(reader.seo().unarchived(ours, site.id).await.unwrap(), []);
+    })
+    .await;
+}

@@ -1,11 +1,11 @@
 //! [`portico_sites::ports::SiteRepository`].
 
-use portico_kernel::{PageRequest, StoreError, TenantId};
+use portico_kernel::{Money, PageRequest, StoreError, TenantId, look::Colors};
 use portico_sites::{
-    ports::{LiveSite, SiteFilter, SiteRepositories, Sort, SortKey},
+    look::{Look, Style},
+    ports::{SiteFilter, SiteRepositories, Sort, SortKey},
     site::{Site, SiteStatus},
 };
-use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
 use portico_testkit::on_each_database;
 
 use crate::fixture::{Fixture, assert_conflict, assert_missing, assert_one_wins, assert_stale};
@@ -19,6 +19,10 @@ async fn stores_and_finds_a_site_of_its_tenant_only() {
             custom_domain: Some("www.example.com".to_owned()),
             live_deployment_id: Some(fixture.new_deployment(&fixture.new_site(ours, "any")).id),
             status: SiteStatus::ForSale,
+            language: "pt-BR".to_owned(),
+            industry: Some("bakery".to_owned()),
+            look: Some(Look { style: Style::Bold, colors: Some(Colors::default()), fonts: None }),
+            price: Some(Money { amount: 35900, currency: "usd".to_owned() }),
             ..fixture.new_site(ours, "shop")
         };
         fixture.insert_site(&site).await.unwrap();
@@ -275,54 +279,16 @@ async fn equal_times_are_told_apart_by_id() {
 }
 
 #[tokio::test]
-async fn a_live_site_answers_unless_suspended_or_without_an_active_tenant() {
+async fn a_locked_site_makes_others_wait() {
     on_each_database(async |database| {
         let fixture = Fixture::new(database);
-        let tenant = fixture.tenant("ours").await;
-        let mut site = fixture.site(tenant, "shop").await;
-        let live_at =
-            async |subdomain: &str| database.store().reader().sites().live_at(subdomain).await.unwrap();
-        assert_eq!(live_at("shop").await, None, "nothing was deployed yet");
-
-        let deployment = fixture.new_deployment(&site).id;
-        let store = async |site: &mut Site| {
-            fixture.write(async |unit| unit.sites().update(site).await).await.unwrap();
-            site.version += 1;
-        };
-        site.live_deployment_id = Some(deployment);
-        site.status = SiteStatus::Published;
-        store(&mut site).await;
-        let live = Some(LiveSite { tenant, site: site.id, deployment });
-        assert_eq!(live_at("shop").await, live);
-        assert_eq!(live_at("ours").await, None);
-        assert_eq!(live_at("").await, None);
-
-        site.status = SiteStatus::Suspended;
-        store(&mut site).await;
-        assert_eq!(live_at("shop").await, None);
-        site.status = SiteStatus::ForSale;
-        store(&mut site).await;
-        assert_eq!(live_at("shop").await, live);
-
-        for (status, expected) in [
-            (TenantStatus::Suspended, None),
-            (TenantStatus::Active, live),
-            (TenantStatus::Deleting, None),
-            (TenantStatus::Deleted, None),
-        ] {
-            fixture
-                .write(async |unit| {
-                    let mut owner = unit.tenants().find(tenant).await?.unwrap();
-                    owner.status = status;
-                    unit.tenants().update(&owner).await
-                })
-                .await
-                .unwrap();
-            assert_eq!(live_at("shop").await, expected, "{status:?}");
-            let paused = database.store().reader().sites().paused_at("shop").await.unwrap();
-            assert_eq!(paused, status == TenantStatus::Suspended, "{status:?}");
-            assert!(!database.store().reader().sites().paused_at("ours").await.unwrap(), "no site");
-        }
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let site = fixture.site(ours, "shop").await;
+        crate::fixture::assert_blocks(&fixture, async |unit| {
+            assert_eq!(unit.sites().lock(theirs, site.id).await.unwrap(), None, "not theirs");
+            assert_eq!(unit.sites().lock(ours, site.id).await.unwrap().as_ref(), Some(&site));
+        })
+        .await;
     })
     .await;
 }

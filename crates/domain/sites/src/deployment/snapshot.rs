@@ -1,13 +1,15 @@
 //! What a deployment shows: the published part of a site, read at one moment.
 
-use portico_kernel::PageId;
+use std::collections::BTreeMap;
 
-use super::Deployment;
+use portico_kernel::{AssetId, PageId};
+
 use crate::{
     navigation::{NavItem, reachable},
     page::{Page, PageStatus},
-    ports::{PageSnapshot, SiteSnapshot, Theme},
+    ports::{PageSnapshot, SitePicture, SiteSnapshot, Theme},
     section::Section,
+    seo::Seo,
     site::Site,
 };
 
@@ -16,47 +18,62 @@ use crate::{
 pub struct SnapshotParts {
     /// The site.
     pub site: Site,
-    /// The deployment that is being built.
-    pub deployment: Deployment,
-    /// Published pages with their visible sections, home first, then oldest first.
+    /// Pages with their visible sections, home first, then oldest first.
     pub pages: Vec<PageSnapshot>,
     /// Navigation by parent and position, without what does not lead anywhere.
     pub navigation: Vec<NavItem>,
 }
 
+/// What of a snapshot other domains and the file store know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Surroundings {
+    /// Where the site answers, without a trailing slash.
+    pub base_url: String,
+    /// How it looks.
+    pub theme: Theme,
+    /// The pictures that pages refer to.
+    pub assets: BTreeMap<AssetId, SitePicture>,
+}
+
 impl SnapshotParts {
-    /// Puts the parts together. `sections` are those of all pages, each page's by position.
-    pub(super) fn assemble(
+    /// Puts the parts together. `sections` are those of all pages, each page's by position. Archived pages are left out.
+    pub(crate) fn assemble(
         site: Site,
-        deployment: Deployment,
         pages: Vec<Page>,
         sections: Vec<Section>,
+        seo: Vec<Seo>,
         navigation: Vec<NavItem>,
     ) -> Self {
         let mut pages: Vec<Page> =
-            pages.into_iter().filter(|page| page.status == PageStatus::Published).collect();
+            pages.into_iter().filter(|page| page.status != PageStatus::Archived).collect();
         pages.sort_by_key(|page| (page.created_at, page.id));
         if let Some(home) = home(&pages) {
             pages[..=home].rotate_right(1);
         }
         let ids: Vec<PageId> = pages.iter().map(|page| page.id).collect();
         let mut snapshots: Vec<PageSnapshot> =
-            pages.into_iter().map(|page| PageSnapshot { page, sections: Vec::new() }).collect();
+            pages.into_iter().map(|page| PageSnapshot { page, sections: Vec::new(), seo: None }).collect();
         for section in sections.into_iter().filter(|section| section.visible) {
             if let Some(index) = ids.iter().position(|id| *id == section.page_id) {
                 snapshots[index].sections.push(section);
             }
         }
+        for seo in seo {
+            if let Some(index) = ids.iter().position(|id| *id == seo.page_id) {
+                snapshots[index].seo = Some(seo);
+            }
+        }
         for snapshot in &mut snapshots {
             snapshot.sections.sort_by_key(|section| section.position);
         }
-        Self { site, deployment, pages: snapshots, navigation: reachable(navigation, &ids) }
+        Self { site, pages: snapshots, navigation: reachable(navigation, &ids) }
     }
 
-    /// The whole snapshot. `base_url` is where the site answers, without a trailing slash.
-    pub fn into_snapshot(self, base_url: String, language: String, theme: Theme) -> SiteSnapshot {
+    /// The whole snapshot.
+    pub fn into_snapshot(self, surroundings: Surroundings) -> SiteSnapshot {
         let Self { site, pages, navigation, .. } = self;
-        SiteSnapshot { site, base_url, language, theme, pages, navigation }
+        let Surroundings { base_url, theme, assets } = surroundings;
+        SiteSnapshot { language: site.language.clone(), site, base_url, theme, pages, navigation, assets }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 async fn store_with_site(env: &Env) -> (Store, Scope, SiteId) {
     let (mut store, scope) = (Store::default(), member(TenantRole::Owner));
-    let input = NewSite { name: "Bakery".to_owned(), subdomain: None };
+    let input = NewSite { name: "Bakery".to_owned(), ..NewSite::default() };
     let site = Sites::new(&mut store, &scope, env).create(input).await.unwrap();
     (store, scope, site.id)
 }
@@ -24,7 +24,7 @@ async fn page(store: &mut Store, env: &Env, slug: &str, status: PageStatus, is_h
         slug: Some(slug.to_owned()),
         status: Some(status),
         is_home: Some(is_home),
-        template_id: None,
+        ..NewPage::default()
     };
     Pages::new(store, &member(TenantRole::Owner), env).create(None, input).await.unwrap().id
 }
@@ -35,8 +35,8 @@ fn worker() -> Scope {
 
 /// Asks for a deployment and builds it to the end.
 async fn deploy(store: &mut Store, env: &Env, site: SiteId) -> DeploymentId {
-    let (owner, worker) = (member(TenantRole::Owner), worker());
-    let id = Deployments::new(store, &owner, env).request(site).await.unwrap().id;
+    let worker = worker();
+    let id = Deployments::new(store, &worker, env).request(site).await.unwrap().id;
     let mut deployments = Deployments::new(store, &worker, env);
     deployments.begin(site, id).await.unwrap().unwrap();
     deployments.finish(site, id).await.unwrap();
@@ -103,8 +103,9 @@ async fn a_build_goes_live_once() {
     // The first worker dies after its first step; the second begins anew.
     deployments.begin(site, id).await.unwrap().unwrap();
     deployments.progress(site, id, 60).await.unwrap();
-    let parts = deployments.begin(site, id).await.unwrap().unwrap();
-    assert_eq!((parts.deployment.status, parts.deployment.progress), (DeploymentStatus::Building, 0));
+    deployments.begin(site, id).await.unwrap().unwrap();
+    let begun = deployments.get(site, id).await.unwrap();
+    assert_eq!((begun.status, begun.progress), (DeploymentStatus::Building, 0));
     for (percent, expected) in [(50, 50), (30, 50), (100, 99), (-5, 99)] {
         deployments.progress(site, id, percent).await.unwrap();
         assert_eq!(deployments.get(site, id).await.unwrap().progress, expected);
@@ -143,8 +144,9 @@ async fn a_failure_leaves_the_site_as_it_is_and_can_be_tried_again() {
     assert_eq!(store.sites[0].live_deployment_id, Some(first));
 
     let mut deployments = Deployments::new(&mut store, &system, &env);
-    let parts = deployments.begin(site, id).await.unwrap().unwrap();
-    assert_eq!((parts.deployment.error, parts.deployment.finished_at), (None, None));
+    deployments.begin(site, id).await.unwrap().unwrap();
+    let begun = deployments.get(site, id).await.unwrap();
+    assert_eq!((begun.error, begun.finished_at), (None, None));
     deployments.finish(site, id).await.unwrap();
     assert_eq!(store.sites[0].live_deployment_id, Some(id));
 }
@@ -223,7 +225,7 @@ async fn the_snapshot_shows_what_is_published() {
     store.calls = 0;
     let system = worker();
     let parts = Deployments::new(&mut store, &system, &env).begin(site, id).await.unwrap().unwrap();
-    assert_eq!(store.calls, 7, "few queries, whatever the number of pages");
+    assert_eq!(store.calls, 8, "few queries, whatever the number of pages");
     let pages: Vec<PageId> = parts.pages.iter().map(|snapshot| snapshot.page.id).collect();
     assert_eq!(pages, [start, about]);
     let htmls: Vec<_> =
@@ -241,26 +243,44 @@ async fn the_first_page_of_a_snapshot_answers_at_the_root() {
         page(&mut store, &env, slug, PageStatus::Published, slug == "start").await;
     }
     let site = store.sites[0].clone();
-    let deployment = Deployment {
-        id: env.new_id(),
-        tenant: tenant(1),
-        site_id: site.id,
-        status: DeploymentStatus::Building,
-        progress: 0,
-        error: None,
-        created_at: env.now(),
-        started_at: None,
-        finished_at: None,
-    };
     let mut pages = store.pages.clone();
     for expected in
         [&["start", "old", "index", "home"][..], &["home", "old", "index"], &["index", "old"], &["old"], &[]]
     {
-        let parts =
-            SnapshotParts::assemble(site.clone(), deployment.clone(), pages.clone(), Vec::new(), Vec::new());
+        let parts = SnapshotParts::assemble(site.clone(), pages.clone(), Vec::new(), Vec::new(), Vec::new());
         let slugs: Vec<&str> = parts.pages.iter().map(|snapshot| snapshot.page.slug.as_str()).collect();
         assert_eq!(slugs, expected);
         // Without the first one, the next rule applies.
         pages.retain(|page| Some(&page.slug.as_str()) != expected.first());
     }
+}
+
+#[tokio::test]
+async fn old_deployments_are_given_up_and_cannot_be_rolled_back_to() {
+    let env = env();
+    let (mut store, owner, site) = store_with_site(&env).await;
+    page(&mut store, &env, "about", PageStatus::Published, false).await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(deploy(&mut store, &env, site).await);
+    }
+    // The first one answers again, so it stays whatever its age.
+    Deployments::new(&mut store, &owner, &env).rollback(site, made[0]).await.unwrap();
+    store.events.clear();
+    let worker = worker();
+    let mut deployments = Deployments::new(&mut store, &worker, &env);
+    let kept = deployments.retire(site, 3).await.unwrap();
+    assert_eq!(kept, [made[4], made[3], made[0]], "two, the one that is being built, and the live one");
+    assert_eq!(deployments.retire(site, 3).await.unwrap(), kept);
+    assert_eq!(store.take_events(), ["deployment.cleaned"; 2]);
+    let mut deployments = Deployments::new(&mut store, &owner, &env);
+    let gone = deployments.rollback(site, made[1]).await.unwrap_err();
+    assert_eq!((gone.kind(), gone.code()), (Kind::Conflict, "deployment_cleaned"));
+    assert!(deployments.get(site, made[1]).await.unwrap().cleaned_at.is_some());
+    deployments.rollback(site, made[3]).await.unwrap();
+
+    // Keeping none still keeps the one that answers.
+    let mut deployments = Deployments::new(&mut store, &worker, &env);
+    assert_eq!(deployments.retire(site, 0).await.unwrap(), [made[3]]);
+    assert_eq!(deployments.retire(env.new_id(), 0).await.unwrap(), []);
 }

@@ -55,6 +55,7 @@ impl<'a> Deployments<'a> {
             created_at: now,
             started_at: None,
             finished_at: None,
+            cleaned_at: None,
         };
         self.repositories.deployments().insert(&deployment).await.map_err(|error| match error {
             StoreError::Conflict(_) => SitesError::DeploymentInProgress,
@@ -113,14 +114,20 @@ impl<'a> Deployments<'a> {
     /// Switches the site over to an earlier deployment. Switching to the one that is live changes nothing.
     ///
     /// # Errors
-    /// `Denied`, also while the caller's address is not verified; `NotFound`; `NotDeployed`; `SiteSuspended`.
+    /// `Denied`, also while the caller's address is not verified; `NotFound`; `NotDeployed`; `DeploymentCleaned`;
+    /// `SiteSuspended`.
     pub async fn rollback(&mut self, site: SiteId, id: DeploymentId) -> Result<Site, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
         self.scope.require_verified()?;
+        // Against `retire`: what is kept now is still there when the site points to it.
+        self.repositories.sites().lock(tenant, site).await?;
         let before = self.active_site(tenant, site).await?;
         let deployment = self.find(tenant, site, id).await?.ok_or(SitesError::NotFound("deployment"))?;
         if deployment.status != DeploymentStatus::Live {
             return Err(SitesError::NotDeployed);
+        }
+        if deployment.cleaned_at.is_some() {
+            return Err(SitesError::DeploymentCleaned);
         }
         if before.live_deployment_id == Some(id) {
             return Ok(before);
@@ -133,9 +140,10 @@ impl<'a> Deployments<'a> {
         Ok(after)
     }
 
-    /// The site, given that it is not suspended.
+    /// The site, given that it is not suspended, and the caller may change it.
     pub(super) async fn active_site(&mut self, tenant: TenantId, id: SiteId) -> Result<Site, SitesError> {
         let site = site::find(self.repositories, tenant, id).await?;
+        crate::sale::editable(self.scope, &site)?;
         if site.status == SiteStatus::Suspended { Err(SitesError::SiteSuspended) } else { Ok(site) }
     }
 

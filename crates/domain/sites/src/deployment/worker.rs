@@ -46,8 +46,29 @@ impl Deployments<'_> {
             return Err(SitesError::NothingToDeploy);
         }
         let sections = self.repositories.sections().published(tenant, site.id).await?;
+        let seo = self.repositories.seo().published(tenant, site.id).await?;
         let navigation = self.repositories.navigation().list(tenant, site.id, false).await?;
-        Ok(Some(SnapshotParts::assemble(site, deployment, pages, sections, navigation)))
+        Ok(Some(SnapshotParts::assemble(site, pages, sections, seo, navigation)))
+    }
+
+    /// Gives up deployments that went live long ago, so that with the one that is being built there are `keep` of them, and
+    /// the one that answers now. Answers those whose files have to stay, newest first.
+    pub async fn retire(&mut self, site: SiteId, keep: usize) -> Result<Vec<DeploymentId>, SitesError> {
+        let tenant = self.scope.require(Permission::SitesDeploy)?;
+        let Some(site) = self.repositories.sites().lock(tenant, site).await? else { return Ok(Vec::new()) };
+        let live = self.repositories.deployments().live(tenant, site.id).await?;
+        let mut kept = Vec::new();
+        for before in live {
+            if kept.len() + 1 < keep || site.live_deployment_id == Some(before.id) {
+                kept.push(before.id);
+                continue;
+            }
+            let after = Deployment { cleaned_at: Some(self.env.now()), ..before.clone() };
+            self.store(&after).await?;
+            let event = self.event("deployment.cleaned", before.id);
+            self.append(event.before(&before).after(&after)).await?;
+        }
+        Ok(kept)
     }
 
     /// Notes how far the build has come. Only forward, and never to 100: that is for `finish`.

@@ -9,7 +9,7 @@ use crate::{
 
 async fn store_with_site(env: &Env) -> (Store, Scope, SiteId) {
     let (mut store, scope) = (Store::default(), member(TenantRole::Owner));
-    let input = NewSite { name: "Bakery".to_owned(), subdomain: None };
+    let input = NewSite { name: "Bakery".to_owned(), ..NewSite::default() };
     let site = Sites::new(&mut store, &scope, env).create(input).await.unwrap();
     store.events.clear();
     (store, scope, site.id)

@@ -10,7 +10,7 @@ use crate::{
 
 async fn store_with_site(env: &Env) -> (Store, Scope, SiteId) {
     let (mut store, scope) = (Store::default(), member(TenantRole::Owner));
-    let input = NewSite { name: "Bakery".to_owned(), subdomain: None };
+    let input = NewSite { name: "Bakery".to_owned(), ..NewSite::default() };
     let site = Sites::new(&mut store, &scope, env).create(input).await.unwrap();
     store.events.clear();
     (store, scope, site.id)
@@ -55,7 +55,7 @@ async fn all_errors_come_at_once() {
         slug: Some("No Slug".to_owned()),
         status: Some(PageStatus::Archived),
         is_home: Some(true),
-        template_id: None,
+        ..NewPage::default()
     };
     let error = Pages::new(&mut store, &scope, &env).create(Some(site), input).await.unwrap_err();
     let fields: Vec<&str> = error.fields().iter().map(|error| error.field.as_str()).collect();
@@ -86,6 +86,7 @@ async fn publishing_notes_the_time_and_appends_an_event_of_its_own() {
             "page.published",
             "page.updated",
             "page.updated",
+            "page.unpublished",
             "page.updated",
             "page.published"
         ]

@@ -1,13 +1,13 @@
 //! Changing several sections of a page at once: all of it, or none.
 
-use portico_kernel::{PageId, Permission, SectionId, Violations};
+use portico_kernel::{AssetId, PageId, Permission, SectionId, Violations};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     MAX_SECTIONS, NewSection, Section, SectionType, SectionUpdate, Sections,
     order::{behind, place},
-    use_cases::{check_room, missing_page},
+    use_cases::{check_room, missing_page, references},
 };
 use crate::SitesError;
 
@@ -58,22 +58,31 @@ impl Sections<'_> {
         check_ids(&sections, &input, &mut violations);
 
         let mut changes: Vec<(Section, Section, Option<u32>)> = Vec::new();
+        // The pictures that new content refers to.
+        let mut named: Vec<(String, AssetId)> = Vec::new();
         for (index, update) in input.update.into_iter().enumerate() {
             let Some(before) = sections.iter().find(|section| Some(section.id) == update.id) else {
                 continue;
             };
             let prefix = format!("update[{index}].");
             let BulkUpdate { kind, content, position, visible, .. } = update;
+            let has_content = content.is_some();
             let change = SectionUpdate { kind, content, position, visible };
             let changed = self.change(before, change, &prefix, &mut violations);
+            if has_content {
+                named.extend(references(&changed, &prefix));
+            }
             changes.push((before.clone(), changed, position));
         }
         let mut created: Vec<(Section, Option<u32>)> = Vec::new();
         for (index, new) in input.create.into_iter().enumerate() {
             let position = new.position;
-            let section = self.build(tenant, page, new, &format!("create[{index}]."), &mut violations);
+            let prefix = format!("create[{index}].");
+            let section = self.build(tenant, page, new, &prefix, &mut violations);
+            named.extend(section.iter().flat_map(|section| references(section, &prefix)));
             created.extend(section.map(|section| (section, position)));
         }
+        self.check_references(tenant, named, &mut violations).await?;
         check_room((sections.len() + created.len()).saturating_sub(input.delete.len()), &mut violations);
         violations.into_result().map_err(SitesError::Invalid)?;
 

@@ -11,7 +11,7 @@ use crate::{
 
 async fn store_with_page(env: &Env) -> (Store, Scope, PageId) {
     let (mut store, scope) = (Store::default(), member(TenantRole::Owner));
-    let input = NewSite { name: "Bakery".to_owned(), subdomain: None };
+    let input = NewSite { name: "Bakery".to_owned(), ..NewSite::default() };
     let site = Sites::new(&mut store, &scope, env).create(input).await.unwrap();
     let input = NewPage { title: "About".to_owned(), ..NewPage::default() };
     let page = Pages::new(&mut store, &scope, env).create(Some(site.id), input).await.unwrap();

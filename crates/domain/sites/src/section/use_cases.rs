@@ -1,6 +1,8 @@
 //! The use cases of sections, besides the one that changes several at once.
 
-use portico_kernel::{Env, Event, PageId, Permission, Scope, SectionId, StoreError, TenantId, Violations};
+use portico_kernel::{
+    AssetId, Env, Event, PageId, Permission, Scope, SectionId, StoreError, TenantId, Violations,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -9,7 +11,12 @@ use super::{
     content::SectionContent,
     order::{behind, check_complete, is_settled, place, settle},
 };
-use crate::{SitesError, ports::SiteRepositories, version};
+use crate::{
+    SitesError,
+    asset::{check_pictures, pictures_in},
+    ports::SiteRepositories,
+    version,
+};
 
 /// What a new section is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -103,6 +110,8 @@ impl<'a> Sections<'a> {
         let mut violations = Violations::default();
         let wish = input.position;
         let section = self.build(tenant, page, input, "", &mut violations);
+        let references = section.as_ref().map(|new| references(new, "")).unwrap_or_default();
+        self.check_references(tenant, references, &mut violations).await?;
         violations.into_result().map_err(SitesError::Invalid)?;
         // Without a violation there is a section.
         let Some(mut section) = section else { return Err(SitesError::Invalid(Vec::new())) };
@@ -140,7 +149,10 @@ impl<'a> Sections<'a> {
         version::check(before.version, expected)?;
         let wish = input.position;
         let mut violations = Violations::default();
+        let has_content = input.content.is_some();
         let changed = self.change(&before, input, "", &mut violations);
+        let references = if has_content { references(&changed, "") } else { Vec::new() };
+        self.check_references(tenant, references, &mut violations).await?;
         violations.into_result().map_err(SitesError::Invalid)?;
 
         self.repositories
@@ -205,8 +217,20 @@ impl<'a> Sections<'a> {
         page: PageId,
     ) -> Result<Vec<Section>, SitesError> {
         let locked = self.repositories.pages().lock(tenant, page).await?;
-        locked.ok_or(SitesError::NotFound("page"))?;
+        let page_of = locked.ok_or(SitesError::NotFound("page"))?;
+        crate::sale::guard(self.repositories, self.scope, tenant, page_of.site_id).await?;
         Ok(self.repositories.sections().list(tenant, page).await?)
+    }
+
+    /// Notes references of new content that lead to no picture of the tenant. Content that was there already may still name
+    /// a picture that is gone by now.
+    pub(super) async fn check_references(
+        &mut self,
+        tenant: TenantId,
+        references: Vec<(String, AssetId)>,
+        violations: &mut Violations,
+    ) -> Result<(), SitesError> {
+        check_pictures(self.repositories, tenant, &references, violations).await
     }
 
     /// A new section of this input. Errors are noted below `prefix`; `None` only if there are any.
@@ -286,6 +310,13 @@ impl<'a> Sections<'a> {
     pub(super) async fn append(&mut self, event: Event) -> Result<(), SitesError> {
         Ok(self.repositories.events().append(event).await?)
     }
+}
+
+/// The pictures that a section refers to, with the fields that name them; `prefix` is the path of the section's input.
+pub(super) fn references(section: &Section, prefix: &str) -> Vec<(String, AssetId)> {
+    let Ok(content) = SectionContent::from_stored(section.kind, &section.content) else { return Vec::new() };
+    let named = pictures_in(&content).into_iter();
+    named.map(|(field, id)| (format!("{prefix}content.{field}"), id)).collect()
 }
 
 /// That a page has room for this many sections.

@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::{Store, env, member, tenant, user};
 
 fn new(name: &str, subdomain: Option<&str>) -> NewSite {
-    NewSite { name: name.to_owned(), subdomain: subdomain.map(str::to_owned) }
+    NewSite { name: name.to_owned(), subdomain: subdomain.map(str::to_owned), ..NewSite::default() }
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn updates_merge_and_check_the_version() {
     let (mut store, scope, env) = (Store::default(), member(TenantRole::Owner), env());
     let mut sites = Sites::new(&mut store, &scope, &env);
     let site = sites.create(new("Bakery", None)).await.unwrap();
-    let rename = SiteUpdate { name: Some("Café".to_owned()), subdomain: None };
+    let rename = SiteUpdate { name: Some("Café".to_owned()), ..SiteUpdate::default() };
     let changed = sites.update(site.id, rename.clone(), Some(1)).await.unwrap();
     assert_eq!((changed.name.as_str(), changed.subdomain.as_str(), changed.version), ("Café", "bakery", 2));
     assert_eq!(sites.get(site.id).await.unwrap(), changed);

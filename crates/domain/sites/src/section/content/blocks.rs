@@ -1,5 +1,6 @@
 //! Content of sections that are one block: hero, text, contact, call to action, HTML.
 
+use portico_kernel::AssetId;
 use serde::{Deserialize, Serialize};
 
 use super::fields::Fields;
@@ -26,6 +27,8 @@ pub struct HeroContent {
     pub subheading: Option<String>,
     /// Picture: `https:` address, or a path on the site.
     pub image_url: Option<String>,
+    /// Picture: an uploaded one. Goes before `imageUrl`.
+    pub image_asset_id: Option<AssetId>,
     /// What the picture shows, for those who do not see it.
     pub image_alt: Option<String>,
     /// What the button says. Together with `ctaUrl`.
@@ -41,6 +44,7 @@ impl HeroContent {
             heading: fields.text("heading", MAX_HEADING),
             subheading: fields.optional_text("subheading", MAX_LEAD),
             image_url: fields.optional_image_source("imageUrl"),
+            image_asset_id: fields.optional_asset("imageAssetId"),
             image_alt: fields.optional_text("imageAlt", MAX_ALT),
             cta_label,
             cta_url,
@@ -69,7 +73,7 @@ impl TextContent {
     }
 }
 
-/// Content of a `contact` section. At least one way to get in touch is named.
+/// Content of a `contact` section. At least one way to get in touch is named, or there is a form.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -86,6 +90,13 @@ pub struct ContactContent {
     pub address: Option<String>,
     /// When somebody is there; may have several lines.
     pub hours: Option<String>,
+    /// Whether visitors can write through a form.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub form: bool,
+    /// What visitors may agree to in the form, for instance to get offers; words of ours in the language of the page where
+    /// absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consent_text: Option<String>,
 }
 
 impl ContactContent {
@@ -97,6 +108,8 @@ impl ContactContent {
             phone: fields.optional_text("phone", 40),
             address: fields.optional_text("address", 300),
             hours: fields.optional_text("hours", 500),
+            form: fields.flag("form"),
+            consent_text: fields.optional_text("consentText", 300),
         };
         if content.email.as_deref().is_some_and(|email| !looks_like_email(email)) {
             fields.add("email", "invalid_email", "This is not an email address.");
@@ -109,8 +122,12 @@ impl ContactContent {
             fields.add("phone", "invalid_phone", "Use digits, spaces and the characters + - . / ( ).");
         }
         let ways = [&content.email, &content.phone, &content.address];
-        if ways.iter().all(|way| way.is_none()) {
-            fields.add("email", "required", "Give an email address, a phone number or an address.");
+        if ways.iter().all(|way| way.is_none()) && !content.form {
+            fields.add(
+                "email",
+                "required",
+                "Give an email address, a phone number or an address, or have a form.",
+            );
         }
         content
     }

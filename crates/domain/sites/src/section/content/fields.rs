@@ -1,6 +1,6 @@
 //! Reading an object whose shape is not known yet, noting every broken rule instead of stopping at the first.
 
-use portico_kernel::{FieldError, Violations};
+use portico_kernel::{AssetId, FieldError, Violations};
 use serde_json::{Map, Value};
 
 use super::blocks::MAX_LABEL;
@@ -83,6 +83,16 @@ impl Fields<'_> {
     pub(super) fn optional_image_source(&mut self, name: &str) -> Option<String> {
         let text = self.raw_text(name).filter(|text| !text.trim().is_empty())?;
         self.note(name, image_source(&text))
+    }
+
+    /// The id of an uploaded picture, if there is one. Whether there is such a picture is asked elsewhere.
+    pub(super) fn optional_asset(&mut self, name: &str) -> Option<AssetId> {
+        let text = self.raw_text(name).filter(|text| !text.trim().is_empty())?;
+        let id = text.trim().parse().ok();
+        if id.is_none() {
+            self.add(name, "invalid_id", "This is not the id of an asset.");
+        }
+        id
     }
 
     /// Yes or no; no when absent.

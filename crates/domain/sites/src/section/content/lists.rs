@@ -1,5 +1,6 @@
 //! Content of sections that are lists: features, gallery, testimonials, pricing, questions and answers.
 
+use portico_kernel::AssetId;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -22,6 +23,8 @@ pub struct Feature {
     pub text: Option<String>,
     /// An emoji, or the name of a drawing that the renderer knows.
     pub icon: Option<String>,
+    /// Picture above it: an uploaded one. Goes before the icon.
+    pub image_asset_id: Option<AssetId>,
 }
 
 /// Content of a `features` section.
@@ -47,6 +50,7 @@ impl FeaturesContent {
                 title: item.text("title", MAX_HEADING),
                 text: item.optional_text("text", 1000),
                 icon: item.optional_text("icon", 32),
+                image_asset_id: item.optional_asset("imageAssetId"),
             }),
         }
     }
@@ -57,9 +61,11 @@ impl FeaturesContent {
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GalleryImage {
-    /// `https:` address, or a path on the site.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    /// `https:` address, or a path on the site. Needed without an uploaded picture.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
+    /// An uploaded picture. Goes before `url`.
+    pub image_asset_id: Option<AssetId>,
     /// What it shows, for those who do not see it.
     pub alt: Option<String>,
     /// What is written below it.
@@ -82,11 +88,23 @@ impl GalleryContent {
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         Self {
             heading: fields.optional_text("heading", MAX_HEADING),
-            images: fields.list("images", 1, 60, |image| GalleryImage {
-                url: image.image_source("url"),
-                alt: image.optional_text("alt", MAX_ALT),
-                caption: image.optional_text("caption", 300),
-            }),
+            images: fields.list("images", 1, 60, GalleryImage::read),
+        }
+    }
+}
+
+impl GalleryImage {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let image_asset_id = fields.optional_asset("imageAssetId");
+        let url = match image_asset_id {
+            Some(_) => fields.optional_image_source("url").unwrap_or_default(),
+            None => fields.image_source("url"),
+        };
+        Self {
+            url,
+            image_asset_id,
+            alt: fields.optional_text("alt", MAX_ALT),
+            caption: fields.optional_text("caption", 300),
         }
     }
 }
@@ -104,6 +122,8 @@ pub struct Testimonial {
     pub author: String,
     /// What they do, or where.
     pub role: Option<String>,
+    /// Picture of them: an uploaded one.
+    pub image_asset_id: Option<AssetId>,
 }
 
 /// Content of a `testimonials` section.
@@ -126,6 +146,7 @@ impl TestimonialsContent {
                 quote: item.text("quote", 1000),
                 author: item.text("author", 120),
                 role: item.optional_text("role", 120),
+                image_asset_id: item.optional_asset("imageAssetId"),
             }),
         }
     }

@@ -1,0 +1,41 @@
+//! The port `ContentGenerator`: what every writer keeps, and how the real one treats a server that does not behave.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test as the test itself would")]
+
+mod contract;
+mod misbehaviour;
+mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use portico_ai::{ChatConfig, ChatWriter};
+use portico_outbound::{Bounds, GuardedClient};
+use portico_security::system_env;
+use portico_sites::ports::BusinessInfo;
+
+/// A writer that asks this server, through the client of the product.
+pub fn writer(server: &server::Server, adjust: impl FnOnce(&mut ChatConfig)) -> ChatWriter {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = ChatConfig {
+        base_url: server.url(),
+        model: "test-model".to_owned(),
+        api_key: Some(server::KEY.to_owned().into()),
+        timeout: Duration::from_secs(10),
+        max_output_tokens: 1000,
+        max_attempts: 3,
+    };
+    adjust(&mut config);
+    let bounds = Bounds { total: config.timeout, body: 64 * 1024, ..Bounds::default() };
+    let client = GuardedClient::new(vec!["127.0.0.0/8".parse().unwrap()], bounds).unwrap();
+    ChatWriter::new(config, Arc::new(client), system_env())
+}
+
+/// A business of which something is known.
+pub fn business() -> BusinessInfo {
+    BusinessInfo {
+        name: "Luz".to_owned(),
+        industry: Some("bakery".to_owned()),
+        description: Some("We bake bread. See https://luz.example/menu".to_owned()),
+        location: Some("Antigua Guatemala".to_owned()),
+        ..BusinessInfo::default()
+    }
+}

@@ -1,0 +1,245 @@
+//! Files of deployments: the ones that were asked for lately, and how they are answered.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+    web::Bytes,
+};
+use moka::future::Cache;
+use portico_kernel::{DeploymentId, SiteId, StoreError, files::FileError};
+use portico_sites::ports::LiveSite;
+
+use super::{
+    encoding::{Encoding, negotiate},
+    manifest::{Entry, Manifest, blob_key, is_asset, manifest_key},
+};
+use crate::{http::conditional::not_modified, state::App};
+
+/// Bytes of files kept in memory at most.
+const FILE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of manifests kept in memory at most.
+const MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
+/// For how long the deployments whose assets still answer are believed.
+const KEPT_FOR: Duration = Duration::from_millis(900);
+/// Hexadecimal digits of the hash that are in an entity tag.
+const TAG_DIGITS: usize = 24;
+
+/// Content security policy of published sites: nothing but the site's own style sheet, images and forms.
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; font-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A file of a deployment in one of its forms, ready to be sent.
+pub(super) struct SiteFile {
+    bytes: Bytes,
+    tag: String,
+    encoding: Encoding,
+    /// Whether a client with other wishes would get another form.
+    varies: bool,
+    content_type: HeaderValue,
+}
+
+/// Names a file for the cache: its content and form. Two sites with the same content share it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FileKey {
+    hash: String,
+    content_type: String,
+    encoding: Encoding,
+}
+
+/// Why a file cannot be read now.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// The file store failed.
+    #[error("a file of a site could not be read")]
+    File(#[source] Arc<FileError>),
+    /// The database failed.
+    #[error("the deployments of a site could not be read")]
+    Store(#[source] Arc<StoreError>),
+    /// It should be there.
+    #[error("{0} is not there")]
+    Missing(String),
+    /// It was not written by us.
+    #[error("{0} cannot be read")]
+    Damaged(String),
+}
+
+/// The files that were asked for lately. Neither manifests nor contents ever change, so nothing in here is stale.
+pub(super) struct Files {
+    manifests: Cache<DeploymentId, Arc<Manifest>>,
+    files: Cache<FileKey, Arc<SiteFile>>,
+    /// Deployments of a site, by the one that is live, whose assets still answer.
+    kept: Cache<(SiteId, DeploymentId), Arc<[DeploymentId]>>,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self {
+            manifests: Cache::builder()
+                .max_capacity(MANIFEST_BYTES)
+                .weigher(move |_: &DeploymentId, manifest: &Arc<Manifest>| {
+                    weight(manifest.files.keys().map(|path| path.len() + 256).sum::<usize>() + 128)
+                })
+                .build(),
+            files: Cache::builder()
+                .max_capacity(FILE_BYTES)
+                .weigher(move |_: &FileKey, file: &Arc<SiteFile>| weight(file.bytes.len() + 320))
+                .build(),
+            kept: Cache::builder().max_capacity(10_000).time_to_live(KEPT_FOR).build(),
+        }
+    }
+}
+
+impl Files {
+    /// What a deployment consists of.
+    pub(super) async fn manifest(&self, app: &App, site: &LiveSite) -> Result<Arc<Manifest>, ReadError> {
+        let load = async {
+            let key = manifest_key(site.tenant, site.site, site.deployment);
+            let bytes = app.files.get(&key).await.map_err(|error| ReadError::File(Arc::new(error)))?;
+            let bytes = bytes.ok_or_else(|| ReadError::Missing(key.clone()))?;
+            serde_json::from_slice(&bytes).map(Arc::new).map_err(|_| ReadError::Damaged(key))
+        };
+        let loaded = self.manifests.try_get_with(site.deployment, load).await;
+        loaded.map_err(|error: Arc<ReadError>| (*error).clone())
+    }
+
+    /// The content of a file of the deployment, for our own use; `None` when there is no such file.
+    pub(super) async fn content(
+        &self,
+        app: &App,
+        site: &LiveSite,
+        path: &str,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let manifest = self.manifest(app, site).await?;
+        let Some(entry) = manifest.files.get(path) else { return Ok(None) };
+        Ok(Some(self.file(app, site, entry, None).await?.bytes.clone()))
+    }
+
+    /// A content in the form that the client prefers.
+    async fn file(
+        &self,
+        app: &App,
+        site: &LiveSite,
+        entry: &Entry,
+        accepted: Option<&str>,
+    ) -> Result<Arc<SiteFile>, ReadError> {
+        let encoding = negotiate(accepted, &entry.encodings);
+        let (hash, content_type) = (entry.hash.clone(), entry.content_type.clone());
+        let key = FileKey { hash, content_type, encoding };
+        let load = async {
+            let name = blob_key(site.tenant, site.site, &entry.hash, encoding);
+            let bytes = app.files.get(&name).await.map_err(|error| ReadError::File(Arc::new(error)))?;
+            let bytes = bytes.ok_or_else(|| ReadError::Missing(name.clone()))?;
+            let digits = entry.hash.get(..TAG_DIGITS).unwrap_or(&entry.hash);
+            Ok(Arc::new(SiteFile {
+                bytes: bytes.into(),
+                tag: format!("\"{digits}{}\"", encoding.tag()),
+                encoding,
+                varies: !entry.encodings.is_empty(),
+                content_type: HeaderValue::from_str(&entry.content_type)
+                    .map_err(|_| ReadError::Damaged(name))?,
+            }))
+        };
+        let loaded = self.files.try_get_with(key, load).await;
+        loaded.map_err(|error: Arc<ReadError>| (*error).clone())
+    }
+
+    /// Whoever got a page just before the site switched to another deployment, or back, asks for what belongs to it just
+    /// after: assets of all deployments that are kept answer. What they are called changes with their content.
+    async fn asset_of_another_deployment(
+        &self,
+        app: &App,
+        site: &LiveSite,
+        path: &str,
+    ) -> Result<Option<Entry>, ReadError> {
+        let load = async {
+            let live = app.reader().deployments().live(site.tenant, site.site).await?;
+            Ok(live.into_iter().map(|deployment| deployment.id).collect())
+        };
+        let kept = self.kept.try_get_with((site.site, site.deployment), load).await;
+        let kept: Arc<[DeploymentId]> = kept.map_err(ReadError::Store)?;
+        for deployment in kept.iter().filter(|deployment| **deployment != site.deployment) {
+            match self.manifest(app, &LiveSite { deployment: *deployment, ..*site }).await {
+                Ok(manifest) => {
+                    if let Some(entry) = manifest.files.get(path) {
+                        return Ok(Some(entry.clone()));
+                    }
+                }
+                // Its files are being deleted right now.
+                Err(ReadError::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What is at a path of a site.
+pub(super) enum Found {
+    File { file: Arc<SiteFile>, path: String },
+    Moved(String),
+    Missing(Option<Arc<SiteFile>>),
+    Nothing,
+}
+
+/// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` leads there.
+pub(super) async fn find(app: &App, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
+    let accepted = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let files = &app.live_sites.files;
+    let manifest = files.manifest(app, site).await?;
+    let path = request.path().trim_start_matches('/');
+    let name =
+        if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
+    if let Some(entry) = manifest.files.get(&name) {
+        return Ok(Found::File { file: files.file(app, site, entry, accepted).await?, path: name });
+    }
+    if !path.is_empty() && !path.ends_with('/') && manifest.files.contains_key(&format!("{path}/index.html"))
+    {
+        return Ok(Found::Moved(format!("/{path}/")));
+    }
+    if is_asset(&name)
+        && let Some(entry) = files.asset_of_another_deployment(app, site, &name).await?
+    {
+        return Ok(Found::File { file: files.file(app, site, &entry, accepted).await?, path: name });
+    }
+    Ok(Found::Missing(match manifest.files.get("404.html") {
+        Some(entry) => Some(files.file(app, site, entry, accepted).await?),
+        None => None,
+    }))
+}
+
+/// The answer with a file.
+pub(super) fn respond(
+    request: &HttpRequest,
+    status: StatusCode,
+    file: &SiteFile,
+    path: &str,
+) -> HttpResponse {
+    let cache = if status == StatusCode::OK && is_asset(path) {
+        // Asset names carry a hash of their content.
+        "public, max-age=31536000, immutable"
+    } else {
+        "public, max-age=0, must-revalidate"
+    };
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(cache)))
+        .insert_header((header::ETAG, file.tag.as_str()))
+        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)));
+    if file.varies {
+        response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
+    }
+    if status == StatusCode::OK && not_modified(request, &file.tag) {
+        return response.status(StatusCode::NOT_MODIFIED).finish();
+    }
+    // Also where it is `identity`: that keeps the server from compressing it once more. The middleware takes that word off.
+    response
+        .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(file.encoding.as_str())))
+        .insert_header((header::CONTENT_TYPE, file.content_type.clone()))
+        .body(file.bytes.clone())
+}

@@ -1,0 +1,136 @@
+//! Which site is at a host name.
+
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use moka::future::Cache;
+use portico_kernel::StoreError;
+use portico_sites::{
+    domain::DomainMode,
+    domain_name::DomainName,
+    ports::{HostName, HostedSite, LiveSite},
+};
+
+use crate::{signals::Signals, state::App};
+
+/// How long another instance may go on with the deployment before a switch.
+const TIME_TO_LIVE: Duration = Duration::from_millis(900);
+/// Host names remembered at most.
+const SITES: u64 = 100_000;
+
+/// Questions of the proxy about certificates in a second, after a burst. Real ones come once for a name in weeks.
+const ASKS_A_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
+/// Questions at once.
+const ASKS_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
+
+/// The name of the site that a request is for. Found out once, before routing.
+pub struct SiteHost {
+    /// The name, in lower case.
+    pub name: HostName,
+}
+
+/// What is at a host name.
+#[derive(Clone)]
+pub(super) enum At {
+    /// No site.
+    Nothing,
+    /// A site that has nothing to show.
+    Idle,
+    /// A site whose tenant is suspended.
+    Paused,
+    /// A site whose main address is another one: where, without a slash at the end.
+    Moved(Arc<str>),
+    /// A site.
+    Live(LiveSite),
+}
+
+/// What answers at which host name.
+pub(super) struct Hosts {
+    signals: Arc<Signals>,
+    sites: Cache<(u64, HostName), At>,
+    asks: DefaultDirectRateLimiter,
+}
+
+impl Hosts {
+    pub(super) fn new(signals: Arc<Signals>) -> Self {
+        let quota = Quota::per_second(ASKS_A_SECOND).allow_burst(ASKS_AT_ONCE);
+        Self {
+            signals,
+            sites: Cache::builder().max_capacity(SITES).time_to_live(TIME_TO_LIVE).build(),
+            asks: RateLimiter::direct(quota),
+        }
+    }
+
+    pub(super) async fn at(&self, app: &App, host: &HostName) -> Result<At, Arc<StoreError>> {
+        let key = (self.signals.sites_epoch(), host.clone());
+        self.sites.try_get_with(key, look_up(app, host)).await
+    }
+
+    /// Whether one more question about a certificate is welcome.
+    pub(super) fn admits_ask(&self) -> bool {
+        self.asks.check().is_ok()
+    }
+}
+
+async fn look_up(app: &App, host: &HostName) -> Result<At, StoreError> {
+    let found = app.reader().domains().hosted_at(host).await?;
+    Ok(found.map_or(At::Nothing, |site| place(app, host, site)))
+}
+
+/// What a visitor of this host gets to see of the site.
+fn place(app: &App, host: &HostName, site: HostedSite) -> At {
+    let Some(deployment) = site.deployment else { return At::Idle };
+    if site.paused {
+        return At::Paused;
+    }
+    let leads_on = match host {
+        HostName::Subdomain(_) => site.primary.is_some(),
+        HostName::Domain(name) => {
+            site.mode == Some(DomainMode::Redirect) && site.primary.as_ref() != Some(name)
+        }
+    };
+    if leads_on {
+        return At::Moved(app.address_at(&site.subdomain, site.primary.as_deref()).into());
+    }
+    At::Live(LiveSite { tenant: site.tenant, site: site.site, deployment })
+}
+
+/// The name of the site that a request with this `Host` header is for; `None` for the API. A name that is nobody's is
+/// answered by the API, as a server that is called by its address is.
+pub(super) async fn find(app: &App, hosts: &Hosts, header: &str, path: &str) -> Option<HostName> {
+    let host = without_port(header);
+    if host.eq_ignore_ascii_case(&app.api_host) {
+        return None;
+    }
+    if let Some(subdomain) = app.subdomain_of(host) {
+        return Some(HostName::Subdomain(subdomain.to_ascii_lowercase()));
+    }
+    // Most that come by another name come by an address; this is quicker than finding out that it is no domain.
+    if host.parse::<IpAddr>().is_ok() || !host.contains('.') {
+        return None;
+    }
+    let name = DomainName::parse(host.strip_suffix('.').unwrap_or(host)).ok()?;
+    let name = HostName::Domain(name.into_string());
+    match hosts.at(app, &name).await {
+        Ok(At::Nothing) => None,
+        Ok(_) => Some(name),
+        // Nobody can tell. Whether the server is alive is to be told all the same; a visitor is to come back later.
+        Err(_) => (!path.starts_with("/api/")).then_some(name),
+    }
+}
+
+/// The name that a proxy asks about.
+pub(super) fn asked(app: &App, domain: &str) -> Option<HostName> {
+    if let Some(subdomain) = app.subdomain_of(domain) {
+        return Some(HostName::Subdomain(subdomain.to_ascii_lowercase()));
+    }
+    DomainName::parse(domain).ok().map(|name| HostName::Domain(name.into_string()))
+}
+
+/// A `Host` header without its port (RFC 9110 section 7.2).
+fn without_port(header: &str) -> &str {
+    match header.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => header,
+    }
+}

@@ -1,0 +1,94 @@
+//! What a deployment consists of: which content is at which path. Contents are kept by their hash, so what did not change
+//! between two deployments is one file.
+
+use std::collections::BTreeMap;
+
+use portico_kernel::{DeploymentId, SiteId, TenantId};
+use serde::{Deserialize, Serialize};
+
+use super::encoding::Encoding;
+
+/// The files of a deployment by path. Never changes once the deployment is live.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Path without a leading slash, for instance `about/index.html`, and what is there.
+    pub files: BTreeMap<String, Entry>,
+}
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// SHA-256 of the content, in lower-case hexadecimal digits.
+    pub hash: String,
+    /// Bytes, before any compression.
+    pub size: u64,
+    /// Media type.
+    pub content_type: String,
+    /// In which compressed forms it is kept, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encodings: Vec<Encoding>,
+}
+
+/// Where everything that belongs to a site is.
+pub fn site_prefix(tenant: TenantId, site: SiteId) -> String {
+    format!("sites/{tenant}/{site}")
+}
+
+/// Where the contents of a site's files are.
+pub fn blobs(tenant: TenantId, site: SiteId) -> String {
+    format!("{}/blobs", site_prefix(tenant, site))
+}
+
+/// Where a content is in one of its forms.
+pub fn blob_key(tenant: TenantId, site: SiteId, hash: &str, encoding: Encoding) -> String {
+    format!("{}/{}", blobs(tenant, site), blob_name(hash, encoding))
+}
+
+/// The name of a content in one of its forms.
+pub fn blob_name(hash: &str, encoding: Encoding) -> String {
+    format!("{hash}{}", encoding.extension())
+}
+
+/// Where the manifests of a site's deployments are.
+pub fn manifests(tenant: TenantId, site: SiteId) -> String {
+    format!("{}/manifests", site_prefix(tenant, site))
+}
+
+/// Where the manifest of a deployment is.
+pub fn manifest_key(tenant: TenantId, site: SiteId, deployment: DeploymentId) -> String {
+    format!("{}/{deployment}.json", manifests(tenant, site))
+}
+
+/// The media type of a file, by the end of its path.
+pub fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("xml") => "application/xml; charset=utf-8",
+        Some("txt") => "text/plain; charset=utf-8",
+        Some("json" | "webmanifest") => "application/json",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("webp") => "image/webp",
+        Some("gif") => "image/gif",
+        Some("avif") => "image/avif",
+        Some("ico") => "image/x-icon",
+        Some("woff2") => "font/woff2",
+        Some("pdf") => "application/pdf",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Whether compressing a file of this type is worth it. All others are compressed by their format already.
+pub fn is_compressible(content_type: &str) -> bool {
+    content_type.starts_with("text/")
+        || matches!(content_type, "application/xml; charset=utf-8" | "application/json" | "image/svg+xml")
+}
+
+/// Whether a path is that of an asset, and not that of a page with the slug `assets`. Names of assets carry a hash of their
+/// content.
+pub fn is_asset(path: &str) -> bool {
+    path.starts_with("assets/") && !path.ends_with(".html")
+}

@@ -1,0 +1,209 @@
+//! Files behind signed links: for browsers, which do not sign in to show a picture.
+
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder, get,
+    http::{
+        StatusCode,
+        header::{
+            self, Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue, HeaderValue,
+        },
+    },
+    web::{Bytes, Data, Path},
+};
+use portico_kernel::{AssetId, TenantId, Timestamp};
+use portico_sites::asset::{AssetKind, VARIANT_CONTENT_TYPE};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    flows::assets::{self, LinkedFile},
+    http::{
+        conditional,
+        problem::{Problem, ProblemBody},
+        query::Query,
+    },
+    state::App,
+};
+
+/// Nothing in the file may do anything: no script, no form, no origin of its own.
+const POLICY: &str =
+    "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// What makes a link good.
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Link {
+    /// Until when, in seconds since 1970.
+    #[param(required = true, example = 1_800_000_000)]
+    expires: Option<u64>,
+    /// What only this installation can have written.
+    #[param(required = true)]
+    signature: Option<String>,
+}
+
+/// Show a file by its link
+///
+/// `url` of an asset and those of its thumbnails lead here; nobody signs in. PDF is to be saved, not shown. Parts of a file can
+/// be asked for (`Range`). Links that were made up, have expired, or lead to a deleted file are 404 alike.
+#[utoipa::path(
+    tag = "Assets",
+    operation_id = "readAssetFile",
+    params(
+        ("tenantId" = TenantId, Path), ("assetId" = AssetId, Path),
+        ("variant" = String, Path, description = "`original`, or the width of a thumbnail.", example = "640"),
+        Link,
+    ),
+    responses(
+        (status = 200, content(
+            (String = "image/webp", example = json!("(the picture)")),
+            (String = "image/jpeg", example = json!("(the picture)")),
+            (String = "image/png", example = json!("(the picture)")),
+            (String = "image/gif", example = json!("(the picture)")),
+            (String = "application/pdf", example = json!("(the document)")),
+        )),
+        (status = 206, description = "The part that was asked for.", content(
+            (String = "image/webp", example = json!("(the picture)")),
+            (String = "image/jpeg", example = json!("(the picture)")),
+            (String = "image/png", example = json!("(the picture)")),
+            (String = "image/gif", example = json!("(the picture)")),
+            (String = "application/pdf", example = json!("(the document)")),
+        )),
+        (status = 304, description = "Not changed."),
+        (status = 404, description = "A link that is not good (any more).", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[get("/files/{tenantId}/{assetId}/{variant}")]
+pub(super) async fn show(
+    app: Data<App>,
+    path: Path<(TenantId, AssetId, String)>,
+    query: Query<Link>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (tenant, id, variant) = path.into_inner();
+    let Link { expires: Some(expires), signature: Some(signature) } = query.0 else {
+        return Err(Problem::not_found());
+    };
+    let expires = i64::try_from(expires).ok().and_then(Timestamp::from_unix_seconds);
+    let expires = expires.ok_or_else(Problem::not_found)?;
+    let found = assets::follow(&app, (tenant, id, &variant), expires, &signature).await?;
+    let file = found.ok_or_else(Problem::not_found)?;
+    let tag = format!("\"{}\"", &file.hash()[..file.hash().len().min(32)]);
+    let left = (expires.unix_seconds() - app.env.now().unix_seconds()).max(0);
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::ETAG, tag.as_str()))
+        .insert_header((header::CACHE_CONTROL, format!("private, max-age={left}, immutable")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
+        .insert_header((header::ACCEPT_RANGES, HeaderValue::from_static("bytes")))
+        // Front ends of other origins show it.
+        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin")));
+    if conditional::not_modified(&request, &tag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let bytes: Bytes = match file.read(&app).await? {
+        Some(bytes) => bytes.into(),
+        None => {
+            return Err(Problem::internal(format!("the file of asset {id} ({variant}) is not in the store")));
+        }
+    };
+    response
+        .content_type(content_type(&file))
+        .insert_header(disposition(&file))
+        // It is compressed as far as it goes, and a part of it must stay a part of it.
+        .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static("identity")));
+    Ok(body(response, bytes, range(&request, &tag)))
+}
+
+fn content_type(file: &LinkedFile) -> &'static str {
+    file.variant.as_ref().map_or(file.asset.content_type.content_type(), |_| VARIANT_CONTENT_TYPE)
+}
+
+/// Under which name it is saved (RFC 6266): one for old clients, and the real one. A document is never shown in place.
+fn disposition(file: &LinkedFile) -> ContentDisposition {
+    let name = match &file.variant {
+        None => file.asset.filename.clone(),
+        Some(variant) => {
+            let (stem, _) = file.asset.filename.rsplit_once('.').unwrap_or((&file.asset.filename, ""));
+            format!("{stem}-{}.webp", variant.width)
+        }
+    };
+    let plain = |c: char| if c.is_ascii_graphic() && !"\"\\%".contains(c) || c == ' ' { c } else { '_' };
+    let extended = ExtendedValue {
+        charset: Charset::Ext("UTF-8".to_owned()),
+        language_tag: None,
+        value: name.clone().into_bytes(),
+    };
+    ContentDisposition {
+        disposition: match file.asset.content_type.kind() {
+            AssetKind::Pdf => DispositionType::Attachment,
+            AssetKind::Image => DispositionType::Inline,
+        },
+        parameters: vec![
+            DispositionParam::Filename(name.chars().map(plain).collect()),
+            DispositionParam::FilenameExt(extended),
+        ],
+    }
+}
+
+/// The one range of bytes that is asked for (RFC 9110 section 14). Several at once, other units, and what is not in the file
+/// are answered with all of the file, as section 14.2 allows.
+fn range<'r>(request: &'r HttpRequest, tag: &str) -> Option<&'r str> {
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if text(header::IF_RANGE).is_some_and(|wanted| wanted != tag) {
+        return None;
+    }
+    text(header::RANGE)?.trim().strip_prefix("bytes=").filter(|range| !range.contains(','))
+}
+
+fn body(mut response: HttpResponseBuilder, bytes: Bytes, range: Option<&str>) -> HttpResponse {
+    let size = bytes.len();
+    match range.and_then(|range| part(range, size)) {
+        None => response.body(bytes),
+        Some((first, last)) => response
+            .status(StatusCode::PARTIAL_CONTENT)
+            .insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}")))
+            .body(bytes.slice(first..=last)),
+    }
+}
+
+/// The first and the last byte of a range, both of them in the file; `None` where it is none, or lies outside.
+fn part(range: &str, size: usize) -> Option<(usize, usize)> {
+    let end = size.checked_sub(1)?;
+    let number = |text: &str| -> Option<usize> {
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    };
+    let (first, last) = match range.split_once('-')? {
+        ("", length) => (size.saturating_sub(number(length)?), end),
+        (first, "") => (number(first)?, end),
+        (first, last) => (number(first)?, number(last)?),
+    };
+    (first <= last && first <= end).then_some((first, last.min(end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_of_http() {
+        for (range, expected) in [
+            ("0-0", Some((0, 0))),
+            ("0-", Some((0, 9))),
+            ("3-5", Some((3, 5))),
+            ("3-500", Some((3, 9))),
+            ("-4", Some((6, 9))),
+            ("-40", Some((0, 9))),
+            ("10-", None),
+            ("-0", None),
+            ("5-3", None),
+            ("a-b", None),
+            ("+1-2", None),
+            ("-", None),
+            ("99999999999999999999-", None),
+        ] {
+            assert_eq!(part(range, 10), expected, "{range}");
+        }
+        assert_eq!(part("0-0", 0), None);
+        assert_eq!(part("-1", 0), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! Settings of files: where they are kept, and how long.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use portico_storage::{ObjectFileStore, S3Options};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::{Settings, sources::duration};
+
+/// Object storage.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// `file://…`, or `s3://bucket/prefix`. Default: `file://{data_dir}/files`.
+    pub url: Option<String>,
+    /// Address of an S3 server. Default: Amazon's for the region.
+    pub endpoint: Option<String>,
+    /// Region of the bucket. Default: `us-east-1`.
+    pub region: Option<String>,
+    /// Who we are there. Default: what environment and machine say (web identity, instance).
+    pub access_key_id: Option<String>,
+    /// What proves it.
+    pub secret_access_key: Option<SecretString>,
+    /// Whether the endpoint may be one without encryption.
+    pub allow_http: bool,
+    /// Whether the name of the bucket is a part of the host name, and not of the path.
+    pub virtual_hosted: bool,
+}
+
+/// Files that tenants upload.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Assets {
+    /// How long the address of a file works at least; at most twice as long.
+    #[serde(deserialize_with = "duration")]
+    pub link_ttl: Duration,
+    /// For how long a deleted file can be restored.
+    #[serde(deserialize_with = "duration")]
+    pub deletion_grace: Duration,
+}
+
+impl Default for Assets {
+    fn default() -> Self {
+        Self { link_ttl: Duration::from_secs(3600), deletion_grace: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+impl Storage {
+    /// Whether files are on an S3 server.
+    fn is_s3(&self) -> bool {
+        self.url.as_deref().is_some_and(|url| url.starts_with("s3:"))
+    }
+
+    /// Errors with what is wrong.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let said = self.endpoint.is_some()
+            || self.region.is_some()
+            || self.access_key_id.is_some()
+            || self.secret_access_key.is_some();
+        if said && !self.is_s3() {
+            bail!("storage.endpoint, region and keys are for storage.url = s3://bucket/prefix");
+        }
+        if self.access_key_id.is_some() != self.secret_access_key.is_some() {
+            bail!("storage.access_key_id and storage.secret_access_key go together");
+        }
+        Ok(())
+    }
+}
+
+impl Assets {
+    /// Errors with what is wrong.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let (minute, week) = (Duration::from_secs(60), Duration::from_secs(7 * 24 * 3600));
+        if !(minute..=week).contains(&self.link_ttl) {
+            bail!("assets.link_ttl must be between one minute and seven days");
+        }
+        if self.deletion_grace > Duration::from_secs(366 * 24 * 3600) {
+            bail!("assets.deletion_grace must be a year at most");
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Opens the file store.
+    pub fn open_files(&self) -> anyhow::Result<ObjectFileStore> {
+        let storage = &self.storage;
+        let Some(url) = &storage.url else {
+            return ObjectFileStore::directory(self.data_dir.join("files")).context("data_dir");
+        };
+        if !storage.is_s3() {
+            return ObjectFileStore::open(url).context("storage.url");
+        }
+        let options = S3Options {
+            endpoint: storage.endpoint.as_deref(),
+            region: storage.region.as_deref(),
+            access_key_id: storage.access_key_id.as_deref(),
+            secret_access_key: storage.secret_access_key.as_ref().map(ExposeSecret::expose_secret),
+            allow_http: storage.allow_http,
+            virtual_hosted: storage.virtual_hosted,
+        };
+        ObjectFileStore::s3(url, options).context("storage")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_go_together_and_only_with_a_bucket() {
+        let secret = || Some(SecretString::from("secret".to_owned()));
+        let bucket = || Storage { url: Some("s3://bucket".to_owned()), ..Storage::default() };
+        assert!(Storage::default().check().is_ok() && bucket().check().is_ok());
+        assert!(Storage { secret_access_key: secret(), ..bucket() }.check().is_err());
+        assert!(Storage { access_key_id: Some("id".to_owned()), ..bucket() }.check().is_err());
+        let both = Storage { access_key_id: Some("id".to_owned()), secret_access_key: secret(), ..bucket() };
+        assert!(both.check().is_ok());
+        assert!(Storage { url: None, ..both }.check().is_err());
+        assert!(Storage { region: Some("eu".to_owned()), ..Storage::default() }.check().is_err());
+    }
+
+    #[test]
+    fn links_live_for_a_while() {
+        assert!(Assets::default().check().is_ok());
+        assert!(Assets { link_ttl: Duration::ZERO, ..Assets::default() }.check().is_err());
+        assert!(
+            Assets { link_ttl: Duration::from_secs(8 * 24 * 3600), ..Assets::default() }.check().is_err()
+        );
+    }
+}

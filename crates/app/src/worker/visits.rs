@@ -1,0 +1,71 @@
+//! Storing visits of published sites, and forgetting what was kept long enough.
+
+use std::time::Duration;
+
+use portico_kernel::StoreError;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use crate::{http::problem::chain, state::App};
+
+/// How much a crash may lose.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How often what is too old is looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
+/// Rows of one kind that are deleted in one transaction.
+const ROWS: u64 = 1000;
+
+/// Stores what is noted until told to stop, and then once more.
+pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
+    let mut forget_at = Instant::now() + EVERY;
+    while !*stopping.borrow() {
+        tokio::select! {
+            () = sleep(EVERY) => {}
+            () = app.visits.half_full.notified() => {}
+            _ = stopping.changed() => {}
+        }
+        app.visits.flush(&app).await;
+        if Instant::now() >= forget_at {
+            forget_at = Instant::now() + FORGET_EVERY;
+            if let Err(error) = forget(&app).await {
+                tracing::warn!(error = %chain(&error), "old visits and messages could not be deleted");
+            }
+        }
+    }
+}
+
+/// Deletes counts of visits and messages of visitors that are older than the settings say.
+pub async fn forget(app: &App) -> Result<(), StoreError> {
+    let settings = &app.settings.sites;
+    if let Some(retention) = kept(settings.analytics_retention) {
+        let day = (app.env.now() - retention).into_inner().date();
+        loop {
+            let mut work = app.begin().await?;
+            let forgotten = work.visits().forget(day, ROWS).await?;
+            work.commit().await?;
+            if forgotten == 0 {
+                break;
+            }
+        }
+    }
+    if let Some(retention) = kept(settings.submission_retention) {
+        loop {
+            let mut work = app.begin().await?;
+            let forgotten = work.submissions().forget(app.env.now() - retention, ROWS).await?;
+            work.commit().await?;
+            if forgotten < ROWS {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// For how long, if not for ever.
+fn kept(retention: Duration) -> Option<time::Duration> {
+    if retention.is_zero() { None } else { retention.try_into().ok() }
+}

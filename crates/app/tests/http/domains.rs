@@ -1,0 +1,555 @@
+//! Customers' own domains, from the text record to the page, against a name server of the test's own.
+
+use std::time::Duration;
+
+use portico::worker::handlers;
+use portico_billing::plan::{Meter, catalogue};
+use portico_kernel::{Job, JobState, PlatformRole, TenantRole};
+use portico_testkit::{
+    dns::TestDns,
+    server::{Answer, Client, Database, TestServer, at_once, eventually},
+};
+use serde_json::{Value, json};
+
+use crate::fixture::{Person, text, unlimited};
+use crate::sites::site;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that asks `dns` and lets everybody connect domains.
+async fn start(database: Database, dns: &TestDns) -> TestServer {
+    let address = dns.address();
+    let server = TestServer::start_with(database, |settings| {
+        settings.dns.servers = vec![address];
+        settings.sites.domain_target = vec!["edge.portico.example".into(), "192.0.2.1".into()];
+        settings.sites.domain = "sites.example".into();
+    })
+    .await;
+    unlimited(&server).await;
+    server
+}
+
+async fn on_each_database(test: impl AsyncFn(&TestServer, &TestDns)) {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let dns = TestDns::start().await;
+        let server = start(database, &dns).await;
+        test(&server, &dns).await;
+        server.stop().await;
+    }
+}
+
+/// A customer with a site.
+struct Shop {
+    client: Client,
+    /// `/api/v1/sites/{siteId}`.
+    path: String,
+    /// Host name of its subdomain, with the port.
+    host: String,
+}
+
+impl Shop {
+    async fn new(server: &TestServer, email: &str) -> Self {
+        let client = server.customer(email).await;
+        let site = site(&client, "Panadería Luz").await;
+        let host = text(&site, "url").trim_start_matches("http://").to_owned();
+        Self { path: format!("/api/v1/sites/{}", text(&site, "id")), client, host }
+    }
+
+    /// Publishes a page and waits until it answers.
+    async fn deploy(&self) {
+        let page = json!({"title": "Welcome", "status": "published", "isHome": true});
+        self.client.post(&self.client.t("/pages"), page).await.expect(201);
+        self.client.post_empty(&format!("{}/deploy", self.path)).await.expect(202);
+        self.live().await;
+    }
+
+    async fn live(&self) {
+        let live = eventually(PATIENCE, async || {
+            let status = self.client.get(&format!("{}/status", self.path)).await.expect(200);
+            assert_ne!(status["status"], "failed", "{status}");
+            (status["status"] == "live").then_some(())
+        });
+        live.await.expect("the site is deployed");
+    }
+
+    async fn add(&self, body: Value) -> Answer {
+        self.client.post(&format!("{}/domains", self.path), body).await
+    }
+
+    fn domain(&self, id: &str) -> String {
+        format!("{}/domains/{id}", self.path)
+    }
+
+    async fn verify(&self, id: &str) -> Answer {
+        self.client.post_empty(&format!("{}/verify", self.domain(id))).await
+    }
+
+    /// Adds a domain and publishes its proof; answers its id.
+    async fn proven(&self, dns: &TestDns, body: Value) -> String {
+        let domain = self.add(body).await.expect(201);
+        prove(dns, &domain);
+        let verified = self.verify(&text(&domain, "id")).await.expect(200);
+        assert_eq!(verified["status"], "verified", "{verified}");
+        text(&domain, "id")
+    }
+}
+
+/// Publishes the text record that an answer asks for.
+fn prove(dns: &TestDns, domain: &Value) {
+    let record = &domain["records"][0];
+    assert_eq!(record["type"], "TXT");
+    dns.txt(record["name"].as_str().unwrap(), &["v=spf1 -all", record["expected"].as_str().unwrap()]);
+}
+
+/// What a visitor gets who comes to a host name.
+async fn visit(server: &TestServer, host: &str, path: &str) -> Answer {
+    server.client().with("host", host).get(path).await
+}
+
+fn is_page(answer: &Answer) -> bool {
+    answer.status == 200 && answer.text.contains("<h1") && answer.text.contains("Welcome")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_serves_the_site_once_it_is_proven() {
+    on_each_database(async |server, dns| {
+        let shop = Shop::new(server, "domain@example.com").await;
+        shop.deploy().await;
+        assert!(is_page(&visit(server, &shop.host, "/").await));
+        let port = server.url.rsplit_once(':').unwrap().1;
+        let host = format!("www.example.com:{port}");
+
+        let added = shop.add(json!({"name": "WWW.Example.com"})).await;
+        assert!(added.header("location").starts_with(&format!("{}/domains/", shop.path)), "{added:?}");
+        let added = added.expect(201);
+        assert_eq!((&added["name"], &added["mode"]), (&json!("www.example.com"), &json!("primary")));
+        let [txt, cname] = added["records"].as_array().unwrap().as_slice() else { panic!("{added}") };
+        assert_eq!(txt["name"], "_portico-challenge.www.example.com");
+        assert!(text(txt, "expected").starts_with("portico-verify="), "{txt}");
+        assert_eq!((&cname["type"], &cname["expected"]), (&json!("CNAME"), &json!("edge.portico.example")));
+        let id = text(&added, "id");
+
+        // No such name at all, another text, then the right one among others.
+        let missing = shop.verify(&id).await.expect(200);
+        assert_eq!((&missing["status"], &missing["reason"]), (&json!("pending"), &json!("txt_missing")));
+        assert_eq!(missing["records"][0]["found"], json!([]));
+        dns.txt("_portico-challenge.www.example.com", &["portico-verify=nonsense"]);
+        let wrong = shop.verify(&id).await.expect(200);
+        assert_eq!((&wrong["status"], &wrong["reason"]), (&json!("pending"), &json!("txt_wrong")));
+        assert_eq!(wrong["records"][0]["found"], json!(["portico-verify=nonsense"]));
+        assert_eq!(shop.client.get(&shop.domain(&id)).await.expect(200), wrong);
+        for path in ["/", "/api/v1/sites"] {
+            let early = visit(server, &host, path).await;
+            assert!(!is_page(&early) && early.status != 200, "{path}: {early:?}");
+        }
+        assert_eq!(server.client().get("/api/tls/ask?domain=www.example.com").await.status, 404);
+
+        prove(dns, &added);
+        dns.cname("www.example.com", "edge.portico.example");
+        dns.a("edge.portico.example", "192.0.2.1");
+        let verified = shop.verify(&id).await.expect(200);
+        assert_eq!((&verified["status"], &verified["reason"]), (&json!("verified"), &Value::Null));
+        let oks: Vec<_> = verified["records"].as_array().unwrap().iter().map(|r| r["ok"].clone()).collect();
+        assert_eq!(oks, [true, true], "{verified}");
+        assert_eq!(verified["records"][1]["found"], json!(["edge.portico.example", "192.0.2.1"]));
+
+        // At once, in any spelling; the subdomain leads there; nothing was restarted.
+        for host in
+            [host.clone(), "www.example.com".into(), "WWW.EXAMPLE.COM".into(), "www.example.com.".into()]
+        {
+            assert!(is_page(&visit(server, &host, "/").await), "{host}");
+        }
+        let moved = visit(server, &shop.host, "/a%20b?c=d").await;
+        assert_eq!(
+            (moved.status.as_u16(), moved.header("location")),
+            (308, format!("http://{host}/a%20b?c=d").as_str())
+        );
+        assert_eq!(moved.header("cache-control"), "no-cache");
+        let site = shop.client.get(&shop.path).await.expect(200);
+        assert_eq!(
+            (&site["customDomain"], &site["url"]),
+            (&json!("www.example.com"), &json!(format!("http://{host}")))
+        );
+        assert_eq!(server.client().get("/api/tls/ask?domain=www.example.com").await.status, 200);
+
+        // The pages name their address, so they were built again.
+        let canonical = format!("<link rel=\"canonical\" href=\"http://{host}/\"");
+        let rebuilt = eventually(PATIENCE, async || {
+            visit(server, &host, "/").await.text.contains(&canonical).then_some(())
+        });
+        rebuilt.await.expect("the canonical link is the domain");
+
+        shop.client.delete(&shop.domain(&id)).await.expect(204);
+        assert!(!is_page(&visit(server, &host, "/").await));
+        assert!(is_page(&visit(server, &shop.host, "/").await));
+        assert_eq!(server.client().get("/api/tls/ask?domain=www.example.com").await.status, 404);
+        assert_eq!(shop.client.get(&shop.path).await.expect(200)["customDomain"], Value::Null);
+        let audit = shop.client.get(&shop.client.t("/audit?limit=100")).await.expect(200).to_string();
+        for kind in ["domain.added", "domain.verified", "domain.removed"] {
+            assert!(audit.contains(kind), "{kind}");
+        }
+        assert!(
+            !audit.contains("portico-verify") && !audit.contains(&text(txt, "expected")[15..]),
+            "a proof is no news"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_domains_lead_to_the_main_one_or_serve_too() {
+    on_each_database(async |server, dns| {
+        let shop = Shop::new(server, "modes@example.com").await;
+        shop.deploy().await;
+        let port = server.url.rsplit_once(':').unwrap().1;
+        let main = shop.proven(dns, json!({"name": "main.example"})).await;
+        let other = shop.proven(dns, json!({"name": "other.example"})).await;
+        shop.proven(dns, json!({"name": "alias.example", "mode": "alias"})).await;
+        let location = |answer: Answer| (answer.status.as_u16(), answer.header("location").to_owned());
+        let to = |host: &str| (308, format!("http://{host}:{port}/x"));
+        assert_eq!(location(visit(server, "other.example", "/x").await), to("main.example"));
+        assert!(is_page(&visit(server, "alias.example", "/").await));
+        assert!(is_page(&visit(server, "main.example", "/").await));
+
+        // They swap.
+        shop.client.put(&shop.domain(&other), json!({"mode": "primary"})).await.expect(200);
+        assert_eq!(location(visit(server, "main.example", "/x").await), to("other.example"));
+        assert_eq!(location(visit(server, &shop.host, "/x").await), to("other.example"));
+        assert!(is_page(&visit(server, "other.example", "/").await));
+        assert_eq!(shop.client.get(&shop.domain(&main)).await.expect(200)["mode"], "redirect");
+        let list = shop.client.get(&format!("{}/domains", shop.path)).await.expect(200);
+        let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|d| text(d, "name")).collect();
+        assert_eq!(names, ["main.example", "other.example", "alias.example"]);
+
+        // Without a main one the subdomain is it.
+        shop.client.delete(&shop.domain(&other)).await.expect(204);
+        let subdomain = shop.host.split(':').next().unwrap();
+        assert_eq!(location(visit(server, "main.example", "/x").await), to(subdomain));
+        assert!(is_page(&visit(server, &shop.host, "/").await));
+
+        let version = shop.client.get(&shop.domain(&main)).await.header("etag").to_owned();
+        let mine = shop.client.with("if-match", &version);
+        mine.put(&shop.domain(&main), json!({"mode": "alias"})).await.expect(200);
+        assert_eq!(mine.put(&shop.domain(&main), json!({"mode": "redirect"})).await.status, 412);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tenants_with_proofs_cannot_both_have_a_domain() {
+    on_each_database(async |server, dns| {
+        for round in 0..4 {
+            let name = format!("contested{round}.example");
+            let mut shops = Vec::new();
+            let mut texts = Vec::new();
+            for side in ["a", "b"] {
+                let shop = Shop::new(server, &format!("{side}{round}@example.com")).await;
+                let domain = shop.add(json!({"name": name})).await.expect(201);
+                texts.push(text(&domain["records"][0], "expected"));
+                shops.push((shop.client.clone(), format!("{}/verify", shop.domain(&text(&domain, "id")))));
+            }
+            assert_ne!(texts[0], texts[1]);
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            dns.txt(&format!("_portico-challenge.{name}"), &texts);
+            let answers = at_once(8, |number| {
+                let (client, path) = shops[number % 2].clone();
+                async move { (number % 2, client.post_empty(&path).await) }
+            })
+            .await;
+            let winners: Vec<_> = answers
+                .iter()
+                .filter(|(_, a)| a.json["status"] == "verified")
+                .map(|(side, _)| *side)
+                .collect();
+            assert!(!winners.is_empty(), "{answers:?}");
+            assert!(winners.iter().all(|side| *side == winners[0]), "both have it: {answers:?}");
+            for (side, answer) in &answers {
+                let expected = if *side == winners[0] { 200 } else { 409 };
+                assert_eq!(answer.status.as_u16(), expected, "{answer:?}");
+                if expected == 409 {
+                    assert_eq!(answer.json["code"], "domain_taken");
+                }
+            }
+            let (loser, path) = &shops[1 - winners[0]];
+            let domain = loser.get(path.trim_end_matches("/verify")).await.expect(200);
+            assert_eq!((&domain["status"], &domain["reason"]), (&json!("pending"), &json!("taken")));
+            // The other one lets go.
+            let (winner, won) = &shops[winners[0]];
+            winner.delete(won.trim_end_matches("/verify")).await.expect(204);
+            assert_eq!(loser.post_empty(path).await.expect(200)["status"], "verified");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_decides_how_many_domains_also_at_once() {
+    on_each_database(async |server, _| {
+        let limit = async |domains: u64| {
+            let mut work = server.app.begin().await.unwrap();
+            for mut plan in catalogue() {
+                plan.limits.clear();
+                plan.limits.insert(Meter::CustomDomains, domains);
+                work.plans().upsert(&plan).await.unwrap();
+            }
+            work.commit().await.unwrap();
+        };
+        let used = async |shop: &Shop| {
+            let usage = shop.client.get("/api/v1/billing/usage").await.expect(200);
+            let meters = usage.as_object().unwrap().values().find_map(Value::as_array).unwrap().clone();
+            meters.iter().find(|usage| usage["meter"] == "custom_domains").unwrap()["used"].clone()
+        };
+        let shop = Shop::new(server, "quota@example.com").await;
+        limit(0).await;
+        let refused = shop.add(json!({"name": "one.example"})).await;
+        assert_eq!((refused.status.as_u16(), &refused.json["meter"]), (402, &json!("custom_domains")));
+        assert_eq!(shop.client.get(&format!("{}/domains", shop.path)).await.expect(200)["total"], 0);
+
+        limit(2).await;
+        let (client, path) = (shop.client.clone(), format!("{}/domains", shop.path));
+        let answers = at_once(16, |number| {
+            let (client, path) = (client.clone(), path.clone());
+            async move { client.post(&path, json!({"name": format!("n{number}.example")})).await }
+        })
+        .await;
+        let count = |status: u16| answers.iter().filter(|answer| answer.status.as_u16() == status).count();
+        assert_eq!((count(201), count(402)), (2, 14), "{answers:?}");
+        assert_eq!(used(&shop).await, 2);
+
+        let id = text(&shop.client.get(&path).await.expect(200)["items"][0], "id");
+        let gone = at_once(4, |_| {
+            let (client, path) = (shop.client.clone(), shop.domain(&id));
+            async move { client.delete(&path).await.status.as_u16() }
+        })
+        .await;
+        assert_eq!(gone.iter().filter(|status| **status == 204).count(), 1, "{gone:?}");
+        assert_eq!(used(&shop).await, 1);
+        shop.client.delete(&shop.path).await.expect(204);
+        assert_eq!(used(&shop).await, 0, "the site took its domain along");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_servers_that_do_not_answer_leave_a_domain_as_it_was() {
+    on_each_database(async |server, dns| {
+        let shop = Shop::new(server, "silent@example.com").await;
+        let domain = shop.add(json!({"name": "silent.example"})).await.expect(201);
+        let id = text(&domain, "id");
+        dns.silence("_portico-challenge.silent.example");
+        let silent = shop.verify(&id).await.expect(200);
+        assert_eq!((&silent["status"], &silent["reason"]), (&json!("pending"), &json!("dns_timeout")));
+        dns.fail("_portico-challenge.silent.example");
+        let broken = shop.verify(&id).await.expect(200);
+        assert_eq!((&broken["status"], &broken["reason"]), (&json!("pending"), &json!("dns_failed")));
+        // A proof behind aliases is one.
+        dns.cname("_portico-challenge.silent.example", "a.proofs.example");
+        dns.cname("a.proofs.example", "b.proofs.example");
+        dns.txt("b.proofs.example", &[&text(&domain["records"][0], "expected")]);
+        assert_eq!(shop.verify(&id).await.expect(200)["status"], "verified");
+        // And a verified domain outlives name servers that are down.
+        dns.silence("_portico-challenge.silent.example");
+        let still = shop.verify(&id).await.expect(200);
+        assert_eq!((&still["status"], &still["reason"]), (&json!("verified"), &json!("dns_timeout")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proof_is_looked_for_in_the_background() {
+    on_each_database(async |server, dns| {
+        let shop = Shop::new(server, "background@example.com").await;
+        let domain = shop.add(json!({"name": "background.example"})).await.expect(201);
+        let id = text(&domain, "id");
+        let queued = async || {
+            let mut page = portico_kernel::PageRequest { page: 1, limit: 100 };
+            let mut found: Vec<Job> = Vec::new();
+            loop {
+                let jobs = server.app.jobs.list(Some(JobState::Queued), page).await.unwrap();
+                let last = jobs.items.len() < 100;
+                found.extend(jobs.items.into_iter().filter(|job| job.payload["domainId"] == id));
+                if last {
+                    return found;
+                }
+                page.page += 1;
+            }
+        };
+        let [first] = queued().await.try_into().unwrap();
+        let wait = first.run_at - server.app.env.now();
+        assert!(wait > time::Duration::seconds(30) && wait <= time::Duration::MINUTE, "{wait}");
+        handlers::handle(&server.app, &first).await.unwrap();
+        assert_eq!(shop.client.get(&shop.domain(&id)).await.expect(200)["reason"], "txt_missing");
+        assert_eq!(queued().await.len(), 2, "the next look is planned");
+
+        prove(dns, &domain);
+        let second = queued().await.into_iter().find(|job| job.id != first.id).unwrap();
+        // The worker died and the job runs again and again, and so does the one before it.
+        for _ in 0..3 {
+            handlers::handle(&server.app, &second).await.unwrap();
+            handlers::handle(&server.app, &first).await.unwrap();
+        }
+        assert_eq!(shop.client.get(&shop.domain(&id)).await.expect(200)["status"], "verified");
+        let jobs = queued().await;
+        assert_eq!(jobs.len(), 3, "one more look, in a day: {jobs:?}");
+        let next = jobs.iter().map(|job| job.run_at).max().unwrap() - server.app.env.now();
+        assert!(next > time::Duration::hours(23), "{next}");
+
+        // Removed: nothing is left to look at.
+        shop.client.delete(&shop.domain(&id)).await.expect(204);
+        for job in queued().await {
+            handlers::handle(&server.app, &job).await.unwrap();
+        }
+        assert_eq!(queued().await.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_names_and_strangers_are_refused() {
+    on_each_database(async |server, _| {
+        let shop = Shop::new(server, "names@example.com").await;
+        for (name, code) in [
+            ("", "required"),
+            ("localhost", "invalid_domain"),
+            ("https://example.com", "invalid_domain"),
+            ("127.0.0.1", "invalid_domain"),
+            ("example.com.", "invalid_domain"),
+            ("example.com:80", "invalid_domain"),
+            ("exa mple.com", "invalid_domain"),
+            ("xn--a.example", "invalid_domain"),
+            ("co.uk", "public_suffix"),
+            ("sites.example", "reserved_domain"),
+            ("other.sites.example", "reserved_domain"),
+            ("edge.portico.example", "reserved_domain"),
+        ] {
+            let answer = shop.add(json!({"name": name})).await;
+            let error = &answer.json["errors"][0];
+            assert_eq!(
+                (answer.status.as_u16(), &error["field"], &error["code"]),
+                (422, &json!("name"), &json!(code)),
+                "{name}"
+            );
+        }
+        assert_eq!(shop.add(json!({"name": "a.example", "mode": "main"})).await.status, 422);
+        assert_eq!(shop.add(json!({"name": "a.example", "site": "x"})).await.status, 422);
+        let domain = shop.add(json!({"name": "straße.example"})).await.expect(201);
+        assert_eq!(domain["name"], "xn--strae-oqa.example");
+        let again = shop.add(json!({"name": "XN--STRAE-OQA.example"})).await;
+        assert_eq!((again.status.as_u16(), &again.json["code"]), (409, &json!("domain_exists")));
+
+        let path = shop.domain(&text(&domain, "id"));
+        let stranger = server.customer("stranger@example.com").await;
+        let viewer = Person::new(server, "viewer@example.com", |_| {}).await;
+        viewer.join(server, &shop.client.tenant, TenantRole::Viewer).await;
+        let viewer = viewer.client.with("x-tenant-id", &shop.client.tenant);
+        viewer.get(&path).await.expect(200);
+        for (client, status) in [(&stranger, 404), (&viewer, 403)] {
+            let answers = [
+                client.post_empty(&format!("{path}/verify")).await,
+                client.put(&path, json!({"mode": "alias"})).await,
+                client.delete(&path).await,
+                client.post(&format!("{}/domains", shop.path), json!({"name": "b.example"})).await,
+            ];
+            for answer in answers {
+                assert_eq!(answer.status.as_u16(), status, "{answer:?}");
+            }
+        }
+        assert_eq!(stranger.get(&path).await.status, 404);
+        assert_eq!(shop.client.get(&path.replace(&text(&domain, "id"), "nonsense")).await.status, 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_tenant_is_paused_at_its_domain_too() {
+    on_each_database(async |server, dns| {
+        let shop = Shop::new(server, "paused@example.com").await;
+        shop.deploy().await;
+        shop.proven(dns, json!({"name": "paused.example"})).await;
+        let boss = Person::new(server, "boss@example.org", |user| user.role = PlatformRole::SuperAdmin).await;
+        boss.client.post(&shop.client.t("/suspend"), json!({"reason": "test"})).await.expect(200);
+        for host in ["paused.example", &shop.host] {
+            let paused = visit(server, host, "/").await;
+            assert!(
+                paused.status == 503 && paused.text.contains("This site is paused"),
+                "{host}: {paused:?}"
+            );
+        }
+        assert_eq!(server.client().get("/api/tls/ask?domain=paused.example").await.status, 200);
+        boss.client.post_empty(&shop.client.t("/reinstate")).await.expect(200);
+        assert!(is_page(&visit(server, "paused.example", "/").await));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_instance_knows_at_once() {
+    let dns = TestDns::start().await;
+    let server = start(Database::Postgres, &dns).await;
+    let other = server.another_instance().await;
+    // Starting wrote the plans anew.
+    unlimited(&server).await;
+    let shop = Shop::new(&server, "instances@example.com").await;
+    shop.deploy().await;
+    assert!(!is_page(&visit(&other, "here.example", "/").await));
+    let id = shop.proven(&dns, json!({"name": "here.example"})).await;
+    let soon = Duration::from_secs(1);
+    let served = async |wanted: bool| {
+        let seen = async || (is_page(&visit(&other, "here.example", "/").await) == wanted).then_some(());
+        eventually(soon, seen).await.unwrap_or_else(|| panic!("served there: {}", !wanted));
+    };
+    served(true).await;
+    shop.client.delete(&shop.domain(&id)).await.expect(204);
+    served(false).await;
+    other.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_asks_before_it_has_a_certificate_made() {
+    on_each_database(async |server, dns| {
+        let shop = Shop::new(server, "tls@example.com").await;
+        shop.proven(dns, json!({"name": "tls.example"})).await;
+        let pending = shop.add(json!({"name": "pending.example"})).await.expect(201);
+        assert_eq!(pending["status"], "pending");
+        let subdomain = shop.host.split(':').next().unwrap();
+        for (domain, status) in [
+            ("tls.example", 200),
+            ("TLS.example", 200),
+            (subdomain, 200),
+            ("pending.example", 404),
+            ("nobody.sites.example", 404),
+            ("sites.example", 404),
+            ("a.b.sites.example", 404),
+            ("www.tls.example", 404),
+            ("127.0.0.1", 404),
+            ("", 404),
+            ("..", 404),
+        ] {
+            let answer = server.client().get(&format!("/api/tls/ask?domain={domain}")).await;
+            assert_eq!(answer.status.as_u16(), status, "{domain}: {answer:?}");
+            assert!(!answer.text.contains("Luz"), "{answer:?}");
+        }
+        // At the name of a site nothing of the API answers.
+        assert_eq!(visit(server, "tls.example", "/api/v1/plans").await.status, 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_about_certificates_are_limited_for_all_together() {
+    let server =
+        TestServer::start_with(Database::Sqlite, |settings| settings.rate_limit.enabled = true).await;
+    let client = server.client();
+    let answers = at_once(400, |_| {
+        let client = client.clone();
+        async move { client.get("/api/tls/ask?domain=nobody.example").await }
+    })
+    .await;
+    let refused = answers.iter().filter(|answer| answer.status == 429).count();
+    assert!((1..=200).contains(&refused), "{refused}");
+    assert!(answers.iter().all(|answer| matches!(answer.status.as_u16(), 404 | 429)));
+    let told = answers.iter().find(|answer| answer.status == 429).unwrap();
+    assert_eq!(told.header("retry-after"), "1");
+    server.stop().await;
+}

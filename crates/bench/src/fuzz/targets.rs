@@ -1,0 +1,560 @@
+//! What is fed, with what, and what has to hold about the result.
+
+use std::sync::{Arc, LazyLock};
+
+use portico_kernel::{
+    Clock, Env, Random, Timestamp,
+    name::{Slug, Subdomain},
+};
+use portico_sites::{
+    domain_name::DomainName,
+    link::{image_source, link_target},
+    rich_text::{MAX_RICH_TEXT, sanitise},
+    section::{SectionType, content::SectionContent},
+};
+use serde_json::{Map, Value, json};
+
+use super::{harm, inputs::Numbers};
+
+/// Something that reads what strangers send.
+pub struct Target {
+    /// Its name.
+    pub name: &'static str,
+    /// Nasty cases to begin with.
+    pub corpus: &'static [&'static str],
+    /// Feeds it. Answers whether it took the input, or what is wrong about what it made of it.
+    pub check: fn(&str) -> Result<bool, String>,
+}
+
+/// Everything that is fed.
+pub const TARGETS: &[Target] = &[
+    Target { name: "rich-text", corpus: HTML, check: rich_text },
+    Target { name: "slug", corpus: NAMES, check: slug },
+    Target { name: "subdomain", corpus: NAMES, check: subdomain },
+    Target { name: "domain", corpus: DOMAINS, check: domain },
+    Target { name: "link", corpus: LINKS, check: link },
+    Target { name: "section", corpus: HTML, check: section },
+];
+
+fn rich_text(input: &str) -> Result<bool, String> {
+    let Ok(clean) = sanitise(input, MAX_RICH_TEXT) else { return Ok(false) };
+    if let Some(reason) = harm::in_html(&clean) {
+        return Err(reason);
+    }
+    // Cleaning may make it longer (`&` becomes `&amp;`), and the limits are about what people send.
+    match sanitise(&clean, usize::MAX / 16) {
+        Ok(again) if again != clean => Err(format!("cleaning twice changes {clean:?} to {again:?}")),
+        _ => Ok(true),
+    }
+}
+
+fn slug(input: &str) -> Result<bool, String> {
+    let made = Slug::from_title(input);
+    for slug in [made.clone(), made.with_suffix(input.len() as u64)] {
+        if Slug::parse(slug.as_str()).is_err() {
+            return Err(format!("a title makes {slug}, which is no slug"));
+        }
+    }
+    if Slug::from_title(made.as_str()) != made {
+        return Err(format!("{made} makes another slug"));
+    }
+    match Slug::parse(input) {
+        Ok(slug) if slug.as_str() != input => Err(format!("{slug} is not what was read")),
+        read => Ok(read.is_ok()),
+    }
+}
+
+/// Time and randomness that stand still.
+static ENV: LazyLock<Env> = LazyLock::new(|| {
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_seconds(0).unwrap_or_else(|| time::OffsetDateTime::UNIX_EPOCH.into())
+        }
+    }
+    impl Random for Still {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(7);
+        }
+    }
+    Env::new(Arc::new(Still), Arc::new(Still)).reserving(["acme".to_owned()])
+});
+
+fn subdomain(input: &str) -> Result<bool, String> {
+    let suffix = input.get(..input.len().min(8)).unwrap_or_default();
+    for suggestion in [Subdomain::suggest(input, "", &ENV), Subdomain::suggest(input, suffix, &ENV)] {
+        if Subdomain::wish(suggestion.as_str(), &ENV).is_err() && suggestion.as_str() != "site" {
+            return Err(format!("{suggestion} is suggested and refused"));
+        }
+    }
+    let Ok(name) = Subdomain::wish(input, &ENV) else { return Ok(false) };
+    let is_label = (3..=63).contains(&input.len())
+        && input.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !input.starts_with('-')
+        && !input.ends_with('-');
+    if name.as_str() != input || !is_label {
+        return Err(format!("{name} is no label"));
+    }
+    if input.split('-').any(|word| word == "portico" || word == "acme") {
+        return Err(format!("{name} poses as somebody"));
+    }
+    Ok(true)
+}
+
+fn domain(input: &str) -> Result<bool, String> {
+    let Ok(name) = DomainName::parse(input) else { return Ok(false) };
+    let text = name.as_str();
+    if DomainName::parse(text).as_ref() != Ok(&name) {
+        return Err(format!("{text} is read differently"));
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if text.len() > 253 || text.split('.').count() < 2 || !text.split('.').all(is_label) {
+        return Err(format!("{text} is no host name"));
+    }
+    // Others must see the same host in it.
+    match url::Url::parse(&format!("https://{text}/")) {
+        Ok(url) if url.domain() == Some(text) => Ok(true),
+        other => Err(format!("{text} is another host to others: {other:?}")),
+    }
+}
+
+fn link(input: &str) -> Result<bool, String> {
+    let mut accepted = false;
+    for read in [link_target, image_source] {
+        let Ok(address) = read(input) else { continue };
+        accepted = true;
+        if read(&address).as_ref() != Ok(&address) {
+            return Err(format!("{address:?} is read differently"));
+        }
+        if let Some(reason) = harm::address(&address) {
+            return Err(reason);
+        }
+    }
+    Ok(accepted)
+}
+
+/// A section of some type, whose fields are pieces of the input.
+fn section(input: &str) -> Result<bool, String> {
+    let seed = input
+        .bytes()
+        .fold(input.len() as u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut numbers = Numbers::from_seed(seed);
+    let Some((kind, fields)) = numbers.pick(KINDS).copied() else { return Ok(false) };
+    let pieces: Vec<&str> = input.split(';').collect();
+    let content = object(fields, &pieces, &mut numbers, 0);
+    let Ok(read) = SectionContent::read(kind, content, "content") else { return Ok(false) };
+    let stored = read.into_json();
+    if let Some(reason) = harm_in(&stored, "") {
+        return Err(reason);
+    }
+    match SectionContent::read(kind, stored.clone(), "content") {
+        // What is cleaned may be longer than what may be sent.
+        Err(errors) if errors.iter().all(|error| error.code == "too_long" || error.code == "too_complex") => {
+            Ok(true)
+        }
+        Err(errors) => Err(format!("what was stored is refused: {errors:?}")),
+        Ok(again) if again.clone().into_json() != stored => {
+            Err(format!("reading twice changes {stored} to {}", again.into_json()))
+        }
+        Ok(_) => Ok(true),
+    }
+}
+
+fn object(fields: &[&str], pieces: &[&str], numbers: &mut Numbers, depth: usize) -> Value {
+    let mut made = Map::new();
+    for field in fields {
+        let text = numbers.pick(pieces).copied().unwrap_or_default();
+        let value = match numbers.below(24) {
+            0 => continue,
+            1 => Value::Null,
+            2 => json!(numbers.next()),
+            3 => json!([text]),
+            _ if ITEMS.contains(field) && depth == 0 => {
+                let count = numbers.below(4);
+                Value::Array((0..count).map(|_| object(ITEM_FIELDS, pieces, numbers, 1)).collect())
+            }
+            _ if matches!(*field, "html" | "answer") => json!(format!("<p>{text}</p>")),
+            _ if field.ends_with("Url") || *field == "url" => {
+                json!(numbers.pick(LINKS).copied().unwrap_or(text))
+            }
+            4 => json!(numbers.below(2) == 0),
+            _ => json!(text),
+        };
+        made.insert((*field).to_owned(), value);
+    }
+    Value::Object(made)
+}
+
+/// Looks at every text of stored content: HTML where the name says so, addresses where it does.
+fn harm_in(value: &Value, field: &str) -> Option<String> {
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| harm_in(value, name)),
+        Value::Array(items) => items.iter().find_map(|item| harm_in(item, field)),
+        Value::String(text) if field.to_ascii_lowercase().ends_with("html") => harm::in_html(text),
+        Value::String(text) if field.ends_with("Url") || field == "url" => harm::address(text),
+        _ => None,
+    }
+}
+
+type Kind = (SectionType, &'static [&'static str]);
+
+/// The types and the fields that they may have.
+const KINDS: &[Kind] = &[
+    (SectionType::Text, &["heading", "html"]),
+    (SectionType::Html, &["html"]),
+    (
+        SectionType::Hero,
+        &["heading", "subheading", "text", "imageUrl", "imageAlt", "buttonLabel", "buttonUrl"],
+    ),
+    (SectionType::Cta, &["heading", "text", "buttonLabel", "buttonUrl"]),
+    (SectionType::Contact, &["heading", "text", "email", "phone", "address", "hours"]),
+    (SectionType::Faq, &["heading", "items"]),
+    (SectionType::Features, &["heading", "text", "items"]),
+    (SectionType::Gallery, &["heading", "images"]),
+    (SectionType::Pricing, &["heading", "text", "plans"]),
+    (SectionType::Testimonials, &["heading", "items"]),
+];
+
+/// Fields that hold lists of objects.
+const ITEMS: &[&str] = &["items", "images", "plans"];
+
+/// Fields of those objects.
+const ITEM_FIELDS: &[&str] = &[
+    "question",
+    "answer",
+    "answerHtml",
+    "title",
+    "text",
+    "icon",
+    "url",
+    "imageUrl",
+    "alt",
+    "caption",
+    "name",
+    "price",
+    "quote",
+    "author",
+    "role",
+    "features",
+    "buttonLabel",
+    "buttonUrl",
+];
+
+/// HTML that once got past some sanitiser, or made one slow.
+const HTML: &[&str] = &[
+    "<p>Hello <b>world</b></p>",
+    "<a href=\"https://example.com\" title=x>link</a>",
+    "<img src=/a.png alt=x>",
+    "<script>alert(1)</script>",
+    "<SCRIPT SRC=//evil.example/x.js>",
+    "<svg/onload=alert(1)>",
+    "<img src=x onerror=alert(1)>",
+    "<a href=\"javascript:alert(1)\">x</a>",
+    "<a href=\"java\tscript:alert(1)\">",
+    "<a href=\" &#106;avascript:alert(1)\">",
+    "<a href=\"&#x6A;&#x61;vascript:alert(1)\">",
+    "<math><mtext><table><mglyph><style><!--</style><img title=\"--&gt;&lt;img src=1 onerror=alert(1)&gt;\">",
+    "<svg></p><style><a id=\"</style><img src=1 onerror=alert(1)>\">",
+    "<noscript><p title=\"</noscript><img src=x onerror=alert(1)>\">",
+    "<form><math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
+    "<!--><img src=x onerror=alert(1)>-->",
+    "<![CDATA[<img src=x onerror=alert(1)>]]>",
+    "<iframe srcdoc=\"<script>alert(1)</script>\">",
+    "<object data=javascript:alert(1)>",
+    "<base href=//evil.example>",
+    "<meta http-equiv=refresh content=0;url=javascript:alert(1)>",
+    "<link rel=stylesheet href=//evil>",
+    "<style>@import '//evil'</style>",
+    "<div style=\"background:url(javascript:alert(1))\">",
+    "<input autofocus onfocus=alert(1)>",
+    "<details open ontoggle=alert(1)>",
+    "<template><script>alert(1)</script></template>",
+    "<xmp><img src=x onerror=alert(1)></xmp>",
+    "<plaintext>",
+    "<textarea></textarea><script>",
+    "<title></title><img src onerror=alert(1)>",
+    "<select><style></select>",
+    "<table><tr><td>",
+    "</table>",
+    "</p>",
+    "</br>",
+    "<b>",
+    "<b a=1>",
+    "<b a=2>",
+    "<i><u><s><font><nobr>",
+    "<p>",
+    "<div>",
+    "<li>",
+    "<dd>",
+    "<a>",
+    "</a>",
+    "<a href=/x>",
+    "<h1>",
+    "<hr>",
+    "<br/>",
+    "<frameset>",
+    "<body onload=alert(1)>",
+    "<html>",
+    "<?xml version=1?>",
+    "<%",
+    "<a\u{0}b>",
+    "<im\u{0}g src=x onerror=alert(1)>",
+    "&lt;script&gt;",
+    "&amp;",
+    "&#0;",
+    "&#x110000;",
+    "&notanentity",
+    "&;",
+    "&",
+    "<",
+    ">",
+    "\"",
+    "'",
+    "`",
+    "<img src=\"data:image/svg+xml,<svg onload=alert(1)>\">",
+    "<img width=99999 height=-1 src=https://a.example/b.png>",
+    "<ol start=99999999999>",
+    "<td colspan=1e9>",
+    "<a href=//evil.example>",
+    "<a href=/\\evil.example>",
+    "<a href=\"https:evil.example\">",
+    "<a href=tel:+1555>",
+    "<a href=mailto:a@b.example>",
+    "<math href=javascript:alert(1)>",
+    "<svg><use href=data:,x>",
+    "<keygen>",
+    "<p><p><p>",
+    "<table><a><table><a>",
+    "<ruby><rt>",
+    "<bdo dir=rtl>\u{202e}",
+    "Straße & Łódź",
+    "日本語",
+    "; plain text ; more",
+];
+
+/// Names of pages and sites.
+const NAMES: &[&str] = &[
+    "About us",
+    "uber-uns",
+    "about",
+    "a",
+    "acme",
+    "bakery",
+    "my-shop",
+    "portico",
+    "p0rtico",
+    "port1co",
+    "portlco",
+    "por-tico",
+    "porticologin",
+    "admin",
+    "adm1n",
+    "www",
+    "www2",
+    "api",
+    "mail",
+    "support",
+    "xn--evil",
+    "xn--",
+    "--",
+    "-",
+    "a-",
+    "-a",
+    "a--b",
+    "ns1",
+    "localhost",
+    "well-known",
+    "Café Müller & Söhne",
+    "Ana's Bakery",
+    "Straße",
+    "Łódź",
+    "İstanbul",
+    "寿司",
+    "北京",
+    "ﬁ",
+    "ſ",
+    "ÆØÅ",
+    "E\u{301}te\u{301}",
+    "Señor Œuvre",
+    "..",
+    "../",
+    "/",
+    "%2e%2e",
+    "\0",
+    "\n",
+    " ",
+    "'",
+    "’",
+    "\u{ad}",
+    "0",
+    "1",
+    "l",
+    "I",
+    "rn",
+    "vv",
+    "cl",
+    "2026",
+    "a.b",
+    "a_b",
+    "A",
+    "Z",
+    "site",
+    "null",
+    "undefined",
+    "con",
+    "index",
+    "home",
+    "wort ",
+];
+
+/// Names of domains.
+const DOMAINS: &[&str] = &[
+    "example.com",
+    "www.example.com",
+    "WWW.EXAMPLE.COM",
+    "a.b.c.example",
+    "example",
+    "com",
+    "co.uk",
+    "shop.co.uk",
+    "github.io",
+    "münchen.example",
+    "straße.example",
+    "例え.jp",
+    "xn--mnchen-3ya.example",
+    "xn--a.example",
+    "xn--",
+    "xn--xn---",
+    "xn--0.com",
+    "localhost",
+    "a.local",
+    "a.internal",
+    "a.onion",
+    "1.0.0.127.in-addr.arpa",
+    "127.0.0.1",
+    "127.1",
+    "0x7f.1",
+    "0177.0.0.1",
+    "2130706433",
+    "1.2.3",
+    "1.2.3.4.5",
+    "[::1]",
+    "::1",
+    "①②⑦.⓪.⓪.①",
+    "example。com",
+    "example．com",
+    ".",
+    "..",
+    "...",
+    "a..b",
+    ".a",
+    "a.",
+    "-a.com",
+    "a-.com",
+    "ab--c.com",
+    "a_b.com",
+    "*.example.com",
+    "_dmarc.example.com",
+    "http://",
+    "https://example.com/",
+    "user@example.com",
+    "example.com:443",
+    "example.com/path",
+    "example.com?",
+    "example.com#",
+    "%65xample.com",
+    "ex ample.com",
+    "exa\u{ad}mple.com",
+    "exa\u{200b}mple.com",
+    "exa\u{200d}mple.com",
+    "\u{202e}moc.elpmaxe",
+    "faß.de",
+    "ΒΌΛΟΣ.com",
+    "βόλος.com",
+    "نامه\u{200c}ای.com",
+    "क्\u{200d}ष.com",
+    "a\u{301}.com",
+    "ﬁ.com",
+    "K.com",
+    "ſ.com",
+    "İ.com",
+    "\u{ff05}.com",
+    "a\u{2044}b.com",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com",
+    "sites.example",
+    "\0.com",
+    "com.gt",
+    "公司.cn",
+];
+
+/// Addresses of links and pictures.
+const LINKS: &[&str] = &[
+    "https://example.com",
+    "http://example.com/a?b=c#d",
+    "/contact",
+    "/",
+    "#prices",
+    "mailto:info@example.com",
+    "tel:+502-5555-1234",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "java\tscript:alert(1)",
+    "java\nscript:alert(1)",
+    "\u{1}javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "vbscript:x",
+    "file:///etc/passwd",
+    "blob:https://example.com/1",
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "/\t/evil.example",
+    "https:evil.example",
+    "https:/evil.example",
+    "https:///evil.example",
+    "https://",
+    "https://user:secret@example.com",
+    "https://bank.example@evil.example",
+    "https://example.com/\u{202e}gpj.exe",
+    "about",
+    "example.com",
+    "mailto:",
+    "tel:javascript",
+    "tel:+",
+    "https://exa\u{ad}mple.com",
+    "https://[::1]/",
+    "https://127.1/",
+    "https://example.com:99999/",
+    "https://xn--/",
+    "https://münchen.example/straße",
+    " /about ",
+    "/..//evil.example",
+    "/.//evil.example",
+    "/%2e%2e//",
+    "/;/",
+    "?",
+    "&",
+    "%",
+    "%00",
+    "\0",
+    "'",
+    "\"",
+    "`",
+    "<",
+    ">",
+    "@",
+    ":",
+    "#",
+    "//",
+    "mailto:a@b?cc=c@d&body=<script>",
+    "mailto:javascript:alert(1)//@x",
+    "tel:1;ext=javascript",
+    "HTTPS://EXAMPLE.COM/",
+    "ftp://a",
+];

@@ -1,0 +1,275 @@
+//! The use cases of files.
+
+use portico_kernel::{
+    AssetId, Env, Event, NewJob, Page as List, PageId, PageRequest, Permission, Scope, TenantId, Timestamp,
+    Violations, patch::double_option,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use time::Duration;
+
+use super::{Asset, AssetKind, AssetType, Variant, check_pictures, filename};
+use crate::{SitesError, ports::SiteRepositories, version};
+
+/// The job that deletes the files of an asset that is gone, or never came to be.
+pub const PURGE_JOB: &str = "asset.purge";
+
+/// Attempts to delete files: the file store may be down for about a day.
+const PURGE_ATTEMPTS: u32 = 36;
+
+/// How long an upload may take from its first stored file to its row. What has no row by then is deleted.
+const UPLOAD_TIME: Duration = Duration::HOUR;
+
+/// The most characters of a description.
+const MAX_ALT: usize = 300;
+
+/// Which files to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AssetFilter {
+    /// Part of the name or the description, ignoring case.
+    pub q: Option<String>,
+    /// What sort of file.
+    pub kind: Option<AssetKind>,
+}
+
+/// A file that was checked and is in the file store already.
+#[derive(Clone, Debug)]
+pub struct NewAsset {
+    /// As [`Assets::announce`] gave it.
+    pub id: AssetId,
+    /// Name as it was sent.
+    pub filename: String,
+    /// What it is, by its content.
+    pub content_type: AssetType,
+    /// Bytes as stored.
+    pub size: u64,
+    /// Width and height of a picture.
+    pub pixels: Option<(u32, u32)>,
+    /// SHA-256 as stored, hexadecimal.
+    pub hash: String,
+    /// Smaller copies of a picture, narrowest first.
+    pub variants: Vec<Variant>,
+}
+
+/// What to change about a file. Absent fields stay as they are; `null` clears.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AssetUpdate {
+    /// Name without a path, at most 150 characters. Ends as files of its format do.
+    pub filename: Option<String>,
+    /// What a picture shows, for those who do not see it; at most 300 characters.
+    #[serde(default, deserialize_with = "double_option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub alt_text: Option<Option<String>>,
+}
+
+/// The use cases of files, inside one unit of work. Bytes are the caller's affair: see `flows/assets.rs` of the application.
+pub struct Assets<'a> {
+    repositories: &'a mut dyn SiteRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> Assets<'a> {
+    /// The use cases for this caller.
+    pub fn new(repositories: &'a mut dyn SiteRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Ids for files that are about to be stored. Commit before storing the first byte: whatever happens after that, a job
+    /// deletes the files of those that did not become assets within an hour.
+    pub async fn announce(&mut self, count: usize) -> Result<Vec<AssetId>, SitesError> {
+        let tenant = self.scope.require(Permission::AssetsWrite)?;
+        let ids: Vec<AssetId> = (0..count).map(|_| self.env.new_id()).collect();
+        self.purge_later(tenant, &ids, self.env.now() + UPLOAD_TIME).await?;
+        Ok(ids)
+    }
+
+    /// Makes assets of files that are stored. The caller consumes the quota in the same unit of work.
+    pub async fn create(&mut self, files: Vec<NewAsset>) -> Result<Vec<Asset>, SitesError> {
+        let tenant = self.scope.require(Permission::AssetsWrite)?;
+        let now = self.env.now();
+        let assets: Vec<Asset> = files
+            .into_iter()
+            .map(|file| Asset {
+                id: file.id,
+                tenant,
+                filename: filename::clean(&file.filename, file.content_type),
+                content_type: file.content_type,
+                size: file.size,
+                width: file.pixels.map(|(width, _)| width),
+                height: file.pixels.map(|(_, height)| height),
+                hash: file.hash,
+                variants: file.variants,
+                alt_text: None,
+                purge_at: None,
+                created_at: now,
+                updated_at: now,
+                version: 1,
+            })
+            .collect();
+        self.repositories.assets().insert(&assets).await?;
+        for asset in &assets {
+            self.append(self.event("asset.created", asset.id).after(asset)).await?;
+        }
+        Ok(assets)
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    /// `NotFound`, also when it is deleted.
+    pub async fn get(&mut self, id: AssetId) -> Result<Asset, SitesError> {
+        let tenant = self.scope.require(Permission::AssetsRead)?;
+        self.find(tenant, id).await
+    }
+
+    /// The tenant's files, newest first.
+    pub async fn list(&mut self, filter: AssetFilter, page: PageRequest) -> Result<List<Asset>, SitesError> {
+        let tenant = self.scope.require(Permission::AssetsRead)?;
+        Ok(self.repositories.assets().list(tenant, filter, page).await?)
+    }
+
+    /// Changes name or description. `expected` is the version that the client saw, if it says.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound`; `PreconditionFailed`.
+    pub async fn update(
+        &mut self,
+        id: AssetId,
+        input: AssetUpdate,
+        expected: Option<i64>,
+    ) -> Result<Asset, SitesError> {
+        let tenant = self.scope.require(Permission::AssetsWrite)?;
+        let before = self.find(tenant, id).await?;
+        version::check(before.version, expected)?;
+        let mut after = before.clone();
+        let mut violations = Violations::default();
+        if let Some(name) = input.filename {
+            let name = name.trim();
+            violations.text("filename", name, 1, filename::MAX_FILENAME);
+            let ending = before.content_type.extensions()[0];
+            violations.check(
+                !violations.is_empty() || filename::clean(name, before.content_type) == name,
+                "filename",
+                "invalid_filename",
+                format!(
+                    "Use a name without slashes, quotes and invisible characters that ends in .{ending}."
+                ),
+            );
+            after.filename = name.to_owned();
+        }
+        if let Some(text) = input.alt_text {
+            violations.optional_text("altText", text.as_deref(), MAX_ALT);
+            after.alt_text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        }
+        violations.into_result().map_err(SitesError::Invalid)?;
+        after.updated_at = self.env.now();
+        let after = self.store(after, expected).await?;
+        self.append(self.event("asset.updated", id).before(&before).after(&after)).await?;
+        Ok(after)
+    }
+
+    /// Deletes a file: it is in no list any more, and a job deletes its bytes after `grace`. The caller releases the quota in
+    /// the same unit of work. `is_branding` says whether the branding shows it; `force` deletes it although it is in use,
+    /// and pages show nothing in its place from their next deployment on. Answers the file as it was.
+    ///
+    /// # Errors
+    /// `NotFound`; `PreconditionFailed`; `AssetInUse` unless `force`.
+    pub async fn delete(
+        &mut self,
+        id: AssetId,
+        expected: Option<i64>,
+        grace: Duration,
+        is_branding: bool,
+        force: bool,
+    ) -> Result<Asset, SitesError> {
+        let tenant = self.scope.require(Permission::AssetsWrite)?;
+        let before = self.find(tenant, id).await?;
+        version::check(before.version, expected)?;
+        if !force {
+            let pages: Vec<PageId> = self.repositories.assets().used_by(tenant, id).await?;
+            if is_branding || !pages.is_empty() {
+                return Err(SitesError::AssetInUse { pages, branding: is_branding });
+            }
+        }
+        let purge_at = self.env.now() + grace.max(Duration::ZERO);
+        self.store(Asset { purge_at: Some(purge_at), ..before.clone() }, expected).await?;
+        self.append(self.event("asset.deleted", id).before(&before)).await?;
+        self.purge_later(tenant, &[id], purge_at).await?;
+        Ok(before)
+    }
+
+    /// Brings a deleted file back. The caller consumes the quota in the same unit of work.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, or its time of grace is over; `AssetNotDeleted`.
+    pub async fn restore(&mut self, id: AssetId) -> Result<Asset, SitesError> {
+        let tenant = self.scope.require(Permission::AssetsWrite)?;
+        let found = self.repositories.assets().deleted(tenant, id).await?;
+        // One whose time is over may be purged any moment.
+        let found = found.filter(|asset| asset.purge_at.is_some_and(|at| at > self.env.now()));
+        let Some(found) = found else {
+            self.find(tenant, id).await?;
+            return Err(SitesError::AssetNotDeleted);
+        };
+        let after = self.store(Asset { purge_at: None, ..found }, None).await?;
+        self.append(self.event("asset.restored", id).after(&after)).await?;
+        Ok(after)
+    }
+
+    /// That these are pictures of the tenant; notes each that is not, with its field. For what refers to pictures from
+    /// outside of this domain.
+    pub async fn check_pictures(
+        &mut self,
+        references: &[(String, AssetId)],
+        violations: &mut Violations,
+    ) -> Result<(), SitesError> {
+        let Some(tenant) = self.scope.active_tenant() else { return Ok(()) };
+        check_pictures(self.repositories, tenant, references, violations).await
+    }
+
+    /// For the job: whether the files of the asset may be deleted, because it never came to be, is gone, or is now.
+    pub async fn purge(&mut self, id: AssetId) -> Result<bool, SitesError> {
+        let tenant = self.scope.require(Permission::AssetsWrite)?;
+        Ok(self.repositories.assets().purge(tenant, id, self.env.now()).await?)
+    }
+
+    async fn find(&mut self, tenant: TenantId, id: AssetId) -> Result<Asset, SitesError> {
+        self.repositories.assets().find(tenant, id).await?.ok_or(SitesError::NotFound("asset"))
+    }
+
+    async fn store(&mut self, mut asset: Asset, expected: Option<i64>) -> Result<Asset, SitesError> {
+        let stored = self.repositories.assets().update(&asset).await;
+        stored.map_err(|error| version::refused(error, expected))?;
+        asset.version += 1;
+        Ok(asset)
+    }
+
+    async fn purge_later(
+        &mut self,
+        tenant: TenantId,
+        ids: &[AssetId],
+        at: Timestamp,
+    ) -> Result<(), SitesError> {
+        let job = NewJob {
+            id: self.env.new_id(),
+            kind: PURGE_JOB,
+            payload: json!({"assetIds": ids}),
+            tenant,
+            run_at: at,
+            max_attempts: PURGE_ATTEMPTS,
+            request_id: self.scope.request.id.clone(),
+        };
+        Ok(self.repositories.jobs().enqueue(job).await?)
+    }
+
+    fn event(&self, kind: &'static str, id: AssetId) -> Event {
+        Event::new(self.env, self.scope, kind, id.uuid())
+    }
+
+    async fn append(&mut self, event: Event) -> Result<(), SitesError> {
+        Ok(self.repositories.events().append(event).await?)
+    }
+}

@@ -1,0 +1,165 @@
+//! Asking the DNS whose a domain is and where it leads.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Domain, DomainReason};
+use crate::{
+    domain_name::{challenge_name, challenge_text, is_apex},
+    ports::{DomainResolver, Pointing, ResolveError},
+};
+
+/// The most values of a record that are told: whoever runs the name servers could send any number.
+const MOST_FOUND: usize = 10;
+
+/// The most characters of a value that are told.
+const LONGEST_FOUND: usize = 255;
+
+/// A record that the DNS has to have, and what it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DnsRecord {
+    /// `TXT`, `CNAME`, `A` or `AAAA`.
+    #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", schema(example = "TXT"))]
+    pub kind: String,
+    /// At which name.
+    #[cfg_attr(feature = "openapi", schema(example = "_portico-challenge.www.example.com"))]
+    pub name: String,
+    /// What it has to say.
+    #[cfg_attr(feature = "openapi", schema(example = "portico-verify=pWn0…"))]
+    pub expected: String,
+    /// What the DNS says there, at the last check.
+    pub found: Vec<String>,
+    /// Whether that will do. Only the text record decides about the verification.
+    pub ok: bool,
+}
+
+/// Where domains have to lead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The host name for aliases (CNAME).
+    pub host: Option<String>,
+    /// Addresses for names that cannot be aliases, and for those who prefer them.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What came of asking for the text record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Findings {
+    /// It is there.
+    Proven,
+    /// It is not there.
+    Unproven(DomainReason),
+    /// Nobody can tell right now.
+    Unknown(DomainReason),
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsCheck {
+    /// About the proof.
+    pub findings: Findings,
+    /// Every record that matters.
+    pub records: Vec<DnsRecord>,
+}
+
+/// The records that a domain needs, with nothing found yet.
+pub fn expected_records(domain: &Domain, target: &Target) -> Vec<DnsRecord> {
+    let mut records = vec![DnsRecord {
+        kind: "TXT".to_owned(),
+        name: challenge_name(&domain.name),
+        expected: challenge_text(&domain.token),
+        found: Vec::new(),
+        ok: false,
+    }];
+    let pointing = |kind: &str, expected: &str| DnsRecord {
+        kind: kind.to_owned(),
+        name: domain.name.clone(),
+        expected: expected.to_owned(),
+        found: Vec::new(),
+        ok: false,
+    };
+    match &target.host {
+        Some(host) if !is_apex(&domain.name) || target.addresses.is_empty() => {
+            // At a name without anything before it some providers write an alias all the same (ALIAS, flattened CNAME).
+            records.push(pointing("CNAME", host));
+        }
+        _ => {
+            let kind = |address: &IpAddr| if address.is_ipv4() { "A" } else { "AAAA" };
+            records
+                .extend(target.addresses.iter().map(|address| pointing(kind(address), &address.to_string())));
+        }
+    }
+    records
+}
+
+/// Asks the DNS. Takes time: not for a unit of work.
+pub async fn look(resolver: &dyn DomainResolver, domain: &Domain, target: &Target) -> DnsCheck {
+    let mut records = expected_records(domain, target);
+    let findings = match resolver.texts(&challenge_name(&domain.name)).await {
+        Ok(texts) => judge(&texts, records.first_mut()),
+        Err(ResolveError::TimedOut) => Findings::Unknown(DomainReason::DnsTimeout),
+        Err(ResolveError::Failed(_)) => Findings::Unknown(DomainReason::DnsFailed),
+    };
+    if records.len() > 1
+        && let Ok(found) = resolver.pointing(&domain.name).await
+    {
+        // The addresses behind our own host, for names that say them directly. That they cannot be found now does not
+        // make those wrong that are configured.
+        let mut ours = target.addresses.clone();
+        if let Some(host) = &target.host
+            && let Ok(pointing) = resolver.pointing(host).await
+        {
+            ours.extend(pointing.addresses);
+        }
+        for record in records.iter_mut().skip(1) {
+            tell(record, &found, &ours);
+        }
+    }
+    DnsCheck { findings, records }
+}
+
+/// Finds the one text among those at the name, which may hold others: of another tenant, of a former owner.
+fn judge(texts: &[String], record: Option<&mut DnsRecord>) -> Findings {
+    let Some(record) = record else { return Findings::Unproven(DomainReason::TxtMissing) };
+    // Some providers keep the quotation marks that their form was given.
+    let bare = |text: &str| text.trim().trim_matches('"').to_owned();
+    record.ok = texts.iter().any(|text| bare(text) == record.expected);
+    record.found = shown(texts.iter().cloned());
+    match (record.ok, texts.is_empty()) {
+        (true, _) => Findings::Proven,
+        (false, true) => Findings::Unproven(DomainReason::TxtMissing),
+        (false, false) => Findings::Unproven(DomainReason::TxtWrong),
+    }
+}
+
+/// Writes down where a name leads, and whether that is here.
+fn tell(record: &mut DnsRecord, found: &Pointing, ours: &[IpAddr]) {
+    let is_ours = |address: &IpAddr| ours.contains(address);
+    let wanted: Option<IpAddr> = record.expected.parse().ok();
+    record.ok = match wanted {
+        Some(address) => found.addresses.contains(&address),
+        // Some of the visitors would go elsewhere if some of the addresses were not ours.
+        None => {
+            found.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(&record.expected))
+                || !found.addresses.is_empty() && found.addresses.iter().all(is_ours)
+        }
+    };
+    let addresses = found.addresses.iter().filter(|address| match wanted {
+        Some(wanted) => wanted.is_ipv4() == address.is_ipv4(),
+        None => true,
+    });
+    let aliases = found.aliases.iter().cloned();
+    record.found = shown(aliases.chain(addresses.map(IpAddr::to_string)));
+}
+
+/// Values as they are told: not more than somebody would read, and no control characters.
+fn shown(values: impl Iterator<Item = String>) -> Vec<String> {
+    let readable = |text: String| {
+        text.chars().take(LONGEST_FOUND).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    };
+    values.take(MOST_FOUND).map(readable).collect()
+}

@@ -1,0 +1,349 @@
+//! The use cases of domains.
+
+use portico_kernel::{
+    DomainId, Env, Event, NewJob, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
+    Violations,
+};
+use serde_json::json;
+
+use super::{
+    Domain, DomainMode, DomainReason, DomainStatus, DomainUpdate, Findings, NewDomain, check::DnsCheck,
+    next_check, rules,
+};
+use crate::{
+    SitesError,
+    domain_name::{DomainName, OwnNames},
+    ports::{DOMAIN_EXISTS, DOMAIN_VERIFIED_ELSEWHERE, SECOND_PRIMARY, SiteRepositories},
+    sale,
+    site::{self, Site},
+    version,
+};
+
+/// The use cases of domains, inside one unit of work.
+pub struct Domains<'a> {
+    repositories: &'a mut dyn SiteRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> Domains<'a> {
+    /// The use cases for this caller.
+    pub fn new(repositories: &'a mut dyn SiteRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Connects a domain to a site; it serves nothing until it is verified. A job looks for the proof from now on. The
+    /// caller consumes the quota in the same unit of work.
+    ///
+    /// # Errors
+    /// `NotFound` (site); `Invalid`; `DomainExists`; `SiteForSale`.
+    pub async fn add(
+        &mut self,
+        site: SiteId,
+        input: NewDomain,
+        own: &OwnNames,
+    ) -> Result<Domain, SitesError> {
+        let tenant = self.scope.require(Permission::DomainsWrite)?;
+        let site = site::find(self.repositories, tenant, site).await?;
+        sale::editable(self.scope, &site)?;
+        let mut violations = Violations::default();
+        let name = violations.take("name", DomainName::parse(&input.name).and_then(|name| own.spare(name)));
+        violations.into_result().map_err(SitesError::Invalid)?;
+        let Some(name) = name else { return Err(SitesError::Invalid(Vec::new())) };
+        let mode = match input.mode {
+            Some(mode) => mode,
+            None if self.repositories.domains().primary(tenant, site.id).await?.is_some() => {
+                DomainMode::Redirect
+            }
+            None => DomainMode::Primary,
+        };
+        let now = self.env.now();
+        let domain = Domain {
+            id: self.env.new_id(),
+            tenant,
+            site_id: site.id,
+            name: name.into_string(),
+            mode,
+            status: DomainStatus::Pending,
+            reason: None,
+            checked_at: None,
+            verified_at: None,
+            created_at: now,
+            updated_at: now,
+            records: Vec::new(),
+            token: self.env.secret(),
+            missing_since: None,
+            misses: 0,
+            round: 1,
+            version: 1,
+        };
+        self.repositories.domains().insert(&domain).await.map_err(|error| match error {
+            StoreError::Conflict(key) if key == DOMAIN_EXISTS => SitesError::DomainExists,
+            StoreError::MissingReference(_) => SitesError::NotFound("site"),
+            error => SitesError::Store(error),
+        })?;
+        self.append(self.event("domain.added", domain.id).after(&domain)).await?;
+        self.schedule(&domain).await?;
+        Ok(domain)
+    }
+
+    /// The site's domains, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound` (site).
+    pub async fn list(&mut self, site: SiteId, page: PageRequest) -> Result<List<Domain>, SitesError> {
+        let tenant = self.scope.require(Permission::DomainsRead)?;
+        let list = self.repositories.domains().list(tenant, site, page).await?;
+        if list.total == 0 {
+            site::find(self.repositories, tenant, site).await?;
+        }
+        Ok(list)
+    }
+
+    /// The domain.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&mut self, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
+        let tenant = self.scope.require(Permission::DomainsRead)?;
+        self.find(tenant, site, id).await
+    }
+
+    /// The domain, for somebody who may have it looked at. The DNS is asked outside of any unit of work; what it said is for
+    /// [`Domains::record`].
+    ///
+    /// # Errors
+    /// `NotFound`; `SiteForSale`.
+    pub async fn to_check(&mut self, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
+        let tenant = self.scope.require(Permission::DomainsWrite)?;
+        let domain = self.find(tenant, site, id).await?;
+        let site = site::find(self.repositories, tenant, site).await?;
+        sale::editable(self.scope, &site)?;
+        Ok(domain)
+    }
+
+    /// Changes what the domain is for. Making it the main address makes the one that was so until now lead to it.
+    ///
+    /// # Errors
+    /// `NotFound`; `PreconditionFailed`; `SiteForSale`.
+    pub async fn update(
+        &mut self,
+        site: SiteId,
+        id: DomainId,
+        input: DomainUpdate,
+        expected: Option<i64>,
+    ) -> Result<Domain, SitesError> {
+        let tenant = self.scope.require(Permission::DomainsWrite)?;
+        let site = site::lock(self.repositories, tenant, site).await?;
+        sale::editable(self.scope, &site)?;
+        let before = self.find(tenant, site.id, id).await?;
+        version::check(before.version, expected)?;
+        let mut domain = before.clone();
+        domain.mode = input.mode.unwrap_or(before.mode);
+        domain.updated_at = self.env.now();
+        if is_main(&domain) {
+            self.demote_others(&site, id).await?;
+        }
+        self.store(&mut domain, expected).await?;
+        self.append(self.event("domain.updated", id).before(&before).after(&domain)).await?;
+        self.settle(site).await?;
+        Ok(domain)
+    }
+
+    /// Disconnects the domain; it answers nothing from now on. The caller releases the quota in the same unit of work.
+    ///
+    /// # Errors
+    /// `NotFound`; `PreconditionFailed`; `SiteForSale`.
+    pub async fn remove(
+        &mut self,
+        site: SiteId,
+        id: DomainId,
+        expected: Option<i64>,
+    ) -> Result<Domain, SitesError> {
+        let tenant = self.scope.require(Permission::DomainsWrite)?;
+        let site = site::lock(self.repositories, tenant, site).await?;
+        sale::editable(self.scope, &site)?;
+        let before = self.find(tenant, site.id, id).await?;
+        version::check(before.version, expected)?;
+        // Two at the same moment: one of them removes it, so that the quota is released once.
+        if !self.repositories.domains().delete(tenant, site.id, id).await? {
+            return Err(SitesError::NotFound("domain"));
+        }
+        self.append(self.event("domain.removed", id).before(&before)).await?;
+        self.settle(site).await?;
+        Ok(before)
+    }
+
+    /// Disconnects all domains of a site that is about to be deleted in the same unit of work, and answers how many there
+    /// were; the caller gives the quota back. The event that the site is deleted stands for all of it.
+    pub async fn remove_all(&mut self, site: SiteId) -> Result<u64, SitesError> {
+        let tenant = self.scope.require(Permission::SitesDelete)?;
+        Ok(self.repositories.domains().delete_of_site(tenant, site).await?)
+    }
+
+    /// Notes what the DNS said about the domain as it was when it was asked. A proof verifies it, once nobody else has
+    /// verified the name; that the proof is gone, for some days, ends the verification.
+    ///
+    /// # Errors
+    /// `NotFound`; `DomainTaken`: the proof is there, but somebody else came first.
+    pub async fn record(&mut self, checked: &Domain, check: DnsCheck) -> Result<Domain, SitesError> {
+        let tenant = self.scope.require(Permission::DomainsWrite)?;
+        let site = site::lock(self.repositories, tenant, checked.site_id).await?;
+        let before = self.find(tenant, site.id, checked.id).await?;
+        let mut domain = before.clone();
+        domain.records = check.records;
+        let moved = rules::note(&mut domain, check.findings, self.env.now());
+        if moved && is_main(&domain) {
+            self.demote_others(&site, domain.id).await?;
+        }
+        // A domain that was given up has no job any more.
+        let wakes = moved && before.status == DomainStatus::Failed;
+        if wakes {
+            domain.round += 1;
+        }
+        if moved || domain.reason != before.reason {
+            domain.updated_at = self.env.now();
+        }
+        self.store(&mut domain, None).await?;
+        let kind = match domain.status {
+            DomainStatus::Verified if moved => Some("domain.verified"),
+            DomainStatus::Failed if moved => Some("domain.failed"),
+            // Somebody may want to know that a domain is about to be lost.
+            DomainStatus::Verified if domain.reason != before.reason => Some("domain.updated"),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            self.append(self.event(kind, domain.id).before(&before).after(&domain)).await?;
+        }
+        if wakes {
+            self.schedule(&domain).await?;
+        }
+        if moved {
+            self.settle(site).await?;
+        }
+        Ok(domain)
+    }
+
+    /// Notes that somebody else has proven that the domain is theirs.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn record_taken(
+        &mut self,
+        checked: &Domain,
+        mut check: DnsCheck,
+    ) -> Result<Domain, SitesError> {
+        check.findings = Findings::Unknown(DomainReason::Taken);
+        self.record(checked, check).await
+    }
+
+    /// The domain that a job is to look at; `None` when it is gone, or the job has been overtaken by another one.
+    pub async fn due(
+        &mut self,
+        site: SiteId,
+        id: DomainId,
+        round: i64,
+    ) -> Result<Option<Domain>, SitesError> {
+        let tenant = self.scope.require(Permission::DomainsWrite)?;
+        let found = self.repositories.domains().find(tenant, site, id).await?;
+        Ok(found.filter(|domain| domain.round == round))
+    }
+
+    /// Ends a round of checks in the background and begins the next one, unless the domain is given up. A job that runs
+    /// twice finds the round over and does nothing.
+    pub async fn end_round(&mut self, mut domain: Domain) -> Result<(), SitesError> {
+        self.scope.require(Permission::DomainsWrite)?;
+        domain.round += 1;
+        self.store(&mut domain, None).await?;
+        self.schedule(&domain).await
+    }
+
+    /// Makes the verified primary domain the address of the site, or the subdomain when there is none, and has a live site
+    /// built again: its pages name their address.
+    async fn settle(&mut self, before: Site) -> Result<(), SitesError> {
+        let primary = self.repositories.domains().primary(before.tenant_id, before.id).await?;
+        let primary = primary.map(|domain| domain.name);
+        if primary == before.custom_domain {
+            return Ok(());
+        }
+        let now = self.env.now();
+        let mut after = Site { custom_domain: primary, updated_at: now, ..before.clone() };
+        self.repositories.sites().update(&after).await?;
+        after.version += 1;
+        let event = Event::new(self.env, self.scope, "site.updated", after.id.uuid());
+        self.append(event.before(&before).after(&after)).await?;
+        if after.live_deployment_id.is_some() {
+            self.enqueue("site.redeploy", json!({"siteId": after.id}), after.tenant_id, now, 12).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes other primary domains of the site lead to the one that takes their place.
+    async fn demote_others(&mut self, site: &Site, id: DomainId) -> Result<(), SitesError> {
+        let Some(before) = self.repositories.domains().primary(site.tenant_id, site.id).await? else {
+            return Ok(());
+        };
+        if before.id == id {
+            return Ok(());
+        }
+        let mut demoted = Domain { mode: DomainMode::Redirect, updated_at: self.env.now(), ..before.clone() };
+        self.store(&mut demoted, None).await?;
+        self.append(self.event("domain.updated", before.id).before(&before).after(&demoted)).await
+    }
+
+    async fn find(&mut self, tenant: TenantId, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
+        let found = self.repositories.domains().find(tenant, site, id).await?;
+        found.ok_or(SitesError::NotFound("domain"))
+    }
+
+    async fn store(&mut self, domain: &mut Domain, expected: Option<i64>) -> Result<(), SitesError> {
+        self.repositories.domains().update(domain).await.map_err(|error| match error {
+            StoreError::Conflict(key) if key == DOMAIN_VERIFIED_ELSEWHERE => SitesError::DomainTaken,
+            // Two became the main address at the same moment.
+            StoreError::Conflict(key) if key == SECOND_PRIMARY => SitesError::Store(StoreError::Stale),
+            error => version::refused(error, expected),
+        })?;
+        domain.version += 1;
+        Ok(())
+    }
+
+    async fn schedule(&mut self, domain: &Domain) -> Result<(), SitesError> {
+        let now = self.env.now();
+        let Some(pause) = next_check(domain, now) else { return Ok(()) };
+        let payload = json!({"siteId": domain.site_id, "domainId": domain.id, "round": domain.round});
+        self.enqueue("domain.check", payload, domain.tenant, now + pause, 20).await
+    }
+
+    async fn enqueue(
+        &mut self,
+        kind: &'static str,
+        payload: serde_json::Value,
+        tenant: TenantId,
+        run_at: portico_kernel::Timestamp,
+        max_attempts: u32,
+    ) -> Result<(), SitesError> {
+        let job = NewJob {
+            id: self.env.new_id(),
+            kind,
+            payload,
+            tenant,
+            run_at,
+            max_attempts,
+            request_id: self.scope.request.id.clone(),
+        };
+        Ok(self.repositories.jobs().enqueue(job).await?)
+    }
+
+    fn event(&self, kind: &'static str, id: DomainId) -> Event {
+        Event::new(self.env, self.scope, kind, id.uuid())
+    }
+
+    async fn append(&mut self, event: Event) -> Result<(), SitesError> {
+        Ok(self.repositories.events().append(event).await?)
+    }
+}
+
+/// Whether it is the main address of its site.
+fn is_main(domain: &Domain) -> bool {
+    (domain.status, domain.mode) == (DomainStatus::Verified, DomainMode::Primary)
+}

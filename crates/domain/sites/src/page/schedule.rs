@@ -1,0 +1,97 @@
+//! Publishing a page later, by itself.
+
+use portico_kernel::{NewJob, PageId, Permission, SiteId, Timestamp, Violations};
+use serde_json::json;
+use time::Duration;
+
+use super::{Page, PageStatus, Pages};
+use crate::{SitesError, site};
+
+/// The job that publishes a page at its time.
+pub const PUBLISH_JOB: &str = "page.publish";
+
+/// The job that deploys a live site after a page of it was published by itself.
+pub const DEPLOY_JOB: &str = "site.deploy";
+
+/// How far ahead a page can be scheduled.
+const LONGEST: Duration = Duration::days(365);
+
+/// Attempts to publish or deploy: the database may be down, or other deployments under way, for hours.
+const MAX_ATTEMPTS: u32 = 20;
+
+/// Checks a wish to publish at a time (or not to, for `None`) a page that will have this status.
+pub(super) fn check(
+    violations: &mut Violations,
+    publish_at: Option<Timestamp>,
+    status: PageStatus,
+    now: Timestamp,
+) {
+    let Some(at) = publish_at else { return };
+    if at <= now || at - now > LONGEST {
+        violations.add("publishAt", "out_of_range", "Use a time in the future, at most a year ahead.");
+    }
+    if status != PageStatus::Draft {
+        violations.add("publishAt", "exclusive", "Only a draft can be published later.");
+    }
+}
+
+impl Pages<'_> {
+    /// Enqueues the job for a page whose time was set. A job for an earlier wish finds another time on the page, and does
+    /// nothing.
+    pub(super) async fn schedule(&mut self, page: &Page, at: Timestamp) -> Result<(), SitesError> {
+        let job = NewJob {
+            id: self.env.new_id(),
+            kind: PUBLISH_JOB,
+            payload: json!({"pageId": page.id, "publishAt": at}),
+            tenant: page.tenant,
+            run_at: at,
+            max_attempts: MAX_ATTEMPTS,
+            request_id: self.scope.request.id.clone(),
+        };
+        Ok(self.repositories.jobs().enqueue(job).await?)
+    }
+
+    /// Publishes a page that is scheduled for exactly this time, and has its site deployed if that is live. Answers the page,
+    /// or `None` when there is nothing to do: published, put away, rescheduled or deleted meanwhile.
+    pub async fn publish_scheduled(&mut self, id: PageId, at: Timestamp) -> Result<Option<Page>, SitesError> {
+        let tenant = self.scope.require(Permission::PagesWrite)?;
+        let Some(before) = self.repositories.pages().lock(tenant, id).await? else { return Ok(None) };
+        let now = self.env.now();
+        if before.publish_at != Some(at) || before.status != PageStatus::Draft || now < at {
+            return Ok(None);
+        }
+        let mut page = Page {
+            status: PageStatus::Published,
+            publish_at: None,
+            published_at: Some(now),
+            updated_at: now,
+            ..before.clone()
+        };
+        self.repositories.pages().update(&page).await?;
+        page.version += 1;
+        self.append(self.event("page.updated", &page).before(&before).after(&page)).await?;
+        self.append(self.event("page.published", &page).before(&before).after(&page)).await?;
+        if site::find(self.repositories, tenant, page.site_id).await?.live_deployment_id.is_some() {
+            self.deploy_soon(&page, page.site_id).await?;
+        }
+        Ok(Some(page))
+    }
+
+    /// A deployment may be under way, which did not see this page: a job asks for one until there can be.
+    async fn deploy_soon(&mut self, page: &Page, site: SiteId) -> Result<(), SitesError> {
+        let job = NewJob {
+            id: self.env.new_id(),
+            kind: DEPLOY_JOB,
+            payload: json!({"siteId": site}),
+            tenant: page.tenant,
+            run_at: self.env.now(),
+            max_attempts: MAX_ATTEMPTS,
+            request_id: self.scope.request.id.clone(),
+        };
+        Ok(self.repositories.jobs().enqueue(job).await?)
+    }
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

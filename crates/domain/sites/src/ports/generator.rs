@@ -1,0 +1,189 @@
+//! Somebody who writes texts: the port to a language model, or to its stand-in.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use portico_kernel::{Fault, Kind};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::section::SectionType;
+
+/// What is known of the business that a text is about. All of it comes from a customer: it is data, never instructions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BusinessInfo {
+    /// Name of the business.
+    pub name: String,
+    /// A word of the list of industries.
+    pub industry: Option<String>,
+    /// What it does, in its own words.
+    pub description: Option<String>,
+    /// Where it is, for instance a town.
+    pub location: Option<String>,
+    /// Services or products by name.
+    pub services: Vec<String>,
+    /// Whom the site is for.
+    pub audience: Option<String>,
+    /// What the site is to achieve, for instance `bookings`.
+    pub goals: Vec<String>,
+}
+
+/// How a text is to sound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Tone {
+    /// Warm and near.
+    #[default]
+    Friendly,
+    /// Matter-of-fact.
+    Professional,
+    /// Lively and short.
+    Bold,
+    /// Fine and calm.
+    Elegant,
+}
+
+/// What is asked of the writer for a whole page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PageBrief {
+    /// Of whom.
+    pub business: BusinessInfo,
+    /// BCP 47, for instance `es`.
+    pub language: String,
+    /// How it is to sound.
+    pub tone: Tone,
+    /// Title of the page.
+    pub title: String,
+    /// What the page is for, in the customer's words.
+    pub purpose: Option<String>,
+    /// The sections to write, in order, each with the content that is there so far (an example of the shape, or null).
+    pub sections: Vec<(SectionType, Value)>,
+}
+
+/// What is asked of the writer for one section that is there already.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RewriteBrief {
+    /// Of whom.
+    pub business: BusinessInfo,
+    /// BCP 47.
+    pub language: String,
+    /// How it is to sound.
+    pub tone: Tone,
+    /// What sort of section.
+    pub kind: SectionType,
+    /// Its content now.
+    pub content: Value,
+    /// What to do about it, in the customer's words.
+    pub instructions: Option<String>,
+}
+
+/// What is asked of the writer for search engines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeoBrief {
+    /// Of whom.
+    pub business: BusinessInfo,
+    /// BCP 47.
+    pub language: String,
+    /// Title of the page.
+    pub title: String,
+    /// The texts of the page.
+    pub text: String,
+}
+
+/// Texts of a page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PageDraft {
+    /// Sections in the order of the brief, each checked and sanitised for its type.
+    pub sections: Vec<(SectionType, Value)>,
+    /// What it took.
+    pub tokens: Tokens,
+}
+
+/// A section written anew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SectionDraft {
+    /// Content, checked and sanitised for the type.
+    pub content: Value,
+    /// What it took.
+    pub tokens: Tokens,
+}
+
+/// What search engines could be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeoDraft {
+    /// At most 60 characters.
+    pub title: String,
+    /// At most 155 characters.
+    pub description: String,
+    /// At most 10.
+    pub keywords: Vec<String>,
+    /// What it took.
+    pub tokens: Tokens,
+}
+
+/// What a text took, as the provider counts it. Zero for a writer that has no provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Read.
+    pub input: u64,
+    /// Written.
+    pub output: u64,
+}
+
+/// Writes texts. What it answers MUST have passed [`crate::generation`]: no link or fact that is not in the brief. MUST answer
+/// `Unusable` where a section needs facts that are not there ([`crate::generation::can_be_written`]), and MUST bound its time.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ContentGenerator: Send + Sync {
+    /// Writes a page. MUST answer one section for each of the brief, of the same type and in the same order, each of which
+    /// passes `SectionContent::read`. MUST treat everything in the brief as data.
+    async fn page(&self, brief: &PageBrief) -> Result<PageDraft, GeneratorError>;
+
+    /// Writes one section anew. MUST keep links, pictures, quotes, prices and ways to get in touch that are in it, and add none.
+    async fn rewrite(&self, brief: &RewriteBrief) -> Result<SectionDraft, GeneratorError>;
+
+    /// Writes for search engines.
+    async fn seo(&self, brief: &SeoBrief) -> Result<SeoDraft, GeneratorError>;
+}
+
+/// Why nothing was written. What is in it is for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum GeneratorError {
+    /// The provider cannot be reached, is overloaded or refuses us. Trying again later makes sense.
+    #[error("the content generator is unavailable: {0}")]
+    Unavailable(String),
+    /// The provider answered, also when asked once more, nothing that could be used.
+    #[error("the content generator answered nothing usable: {0}")]
+    Unusable(String),
+}
+
+impl Fault for GeneratorError {
+    fn kind(&self) -> Kind {
+        Kind::Unavailable
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "generator_unavailable",
+            Self::Unusable(_) => "generation_failed",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Unavailable(_) => {
+                "No texts can be written right now. Try again shortly; this use was not counted."
+            }
+            Self::Unusable(_) => {
+                "The text that was written could not be used. Try again, perhaps with other words; this use was not counted."
+            }
+        })
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        Some(30)
+    }
+}

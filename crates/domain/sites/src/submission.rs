@@ -1,0 +1,338 @@
+//! What visitors send through contact forms of published sites.
+//!
+//! A submission is the tenant's data about somebody who has no account here. So what is stored is what the visitor wrote and
+//! agreed to, and nothing that they did not know of (no address, no browser); events carry ids only, and deleting deletes.
+
+pub mod form;
+
+use portico_kernel::{
+    CursorPage, CursorRequest, Env, Event, Permission, Scope, SectionId, SiteId, StoreError, SubmissionId,
+    TenantId, Timestamp, Violations,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::Duration;
+
+pub use form::{DeployedForm, DeployedForms, FormInput};
+
+use crate::{SitesError, ports::SiteRepositories, site, version};
+
+/// How long the same message from the same form is taken for a second click on the button.
+const SAME_CLICK: Duration = Duration::minutes(10);
+
+/// Days after which what was taken for spam goes.
+pub const SPAM_DAYS: i64 = 30;
+
+/// Where a submission stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum SubmissionStatus {
+    /// Nobody has read it.
+    #[default]
+    New,
+    /// Somebody has.
+    Read,
+    /// Nobody has to. Goes after 30 days.
+    Spam,
+}
+
+impl SubmissionStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::New, Self::Read, Self::Spam];
+
+    /// The word for it in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Read => "read",
+            Self::Spam => "spam",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// What a visitor said about being written to later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Consent {
+    /// Whether they agreed.
+    pub given: bool,
+    /// To what: the text as it stood in the form.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "You may send me news and offers. I can take this back at any time.")
+    )]
+    pub text: String,
+    /// When they agreed.
+    pub at: Option<Timestamp>,
+}
+
+/// What a visitor sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Submission {
+    /// UUIDv7.
+    pub id: SubmissionId,
+    /// Whose.
+    #[serde(skip)]
+    pub tenant: TenantId,
+    /// On which site.
+    pub site_id: SiteId,
+    /// In the form of which section. It may be gone by now.
+    pub section_id: SectionId,
+    /// Path of the page with the form.
+    #[cfg_attr(feature = "openapi", schema(example = "/contact/"))]
+    pub page_path: String,
+    /// Language of the form, BCP 47.
+    #[cfg_attr(feature = "openapi", schema(example = "es"))]
+    pub language: String,
+    /// Who writes, as they say.
+    #[cfg_attr(feature = "openapi", schema(example = "Ana Pérez"))]
+    pub name: String,
+    /// Where they can be reached, as they say.
+    #[cfg_attr(feature = "openapi", schema(format = "email", example = "ana@example.com"))]
+    pub email: String,
+    /// Phone number, as they write it.
+    #[cfg_attr(feature = "openapi", schema(example = "+502 5555 1234"))]
+    pub phone: Option<String>,
+    /// What they write.
+    #[cfg_attr(feature = "openapi", schema(example = "Do you bake gluten-free bread?"))]
+    pub message: String,
+    /// Whether they may be written to later.
+    pub consent: Consent,
+    /// Where it stands.
+    pub status: SubmissionStatus,
+    /// When it came.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+    /// The same for a second click on the button.
+    #[serde(skip)]
+    pub digest: String,
+    /// Counts changes, for optimistic locking and `ETag`.
+    #[serde(skip)]
+    pub version: i64,
+}
+
+/// What events tell of a submission: nothing that the visitor wrote.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Trace {
+    id: SubmissionId,
+    site_id: SiteId,
+    section_id: SectionId,
+    status: SubmissionStatus,
+    consent: bool,
+}
+
+impl Submission {
+    fn trace(&self) -> Trace {
+        let Self { id, site_id, section_id, status, .. } = *self;
+        Trace { id, site_id, section_id, status, consent: self.consent.given }
+    }
+}
+
+/// Which submissions to list. Every field that is set narrows the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubmissionFilter {
+    /// Where they stand.
+    pub status: Option<SubmissionStatus>,
+    /// Part of name, address, phone number or message, ignoring case.
+    pub q: Option<String>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+}
+
+/// What to change about a submission.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"status": "read"})))]
+pub struct SubmissionUpdate {
+    /// Where it stands now.
+    pub status: Option<SubmissionStatus>,
+}
+
+/// The use cases of submissions, inside one unit of work.
+pub struct Submissions<'a> {
+    repositories: &'a mut dyn SiteRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> Submissions<'a> {
+    /// The use cases for this caller.
+    pub fn new(repositories: &'a mut dyn SiteRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Takes what a visitor sent through a form that is live; the caller has found the form at the visitor's host name. `None`
+    /// for what is a second click on the button, and for what only a program would send: neither is stored.
+    ///
+    /// # Errors
+    /// `Invalid` with every wrong field; `NotFound` when the site is gone.
+    pub async fn receive(
+        &mut self,
+        (tenant, site, section): (TenantId, SiteId, SectionId),
+        form: &DeployedForm,
+        input: &FormInput,
+    ) -> Result<Option<Submission>, SitesError> {
+        let message = input.checked().map_err(SitesError::Invalid)?;
+        if input.is_trapped() {
+            return Ok(None);
+        }
+        let now = self.env.now();
+        let submission = Submission {
+            id: self.env.new_id(),
+            tenant,
+            site_id: site,
+            section_id: section,
+            page_path: form.page.clone(),
+            language: form.language.clone(),
+            consent: Consent {
+                given: input.consent,
+                text: form.consent.clone(),
+                at: input.consent.then_some(now),
+            },
+            status: if message.is_spam() { SubmissionStatus::Spam } else { SubmissionStatus::New },
+            created_at: now,
+            updated_at: now,
+            digest: digest(section, &message, now),
+            version: 1,
+            name: message.name,
+            email: message.email,
+            phone: message.phone,
+            message: message.message,
+        };
+        let stored =
+            self.repositories.submissions().insert(&submission).await.map_err(|error| match error {
+                StoreError::MissingReference(_) => SitesError::NotFound("site"),
+                error => SitesError::Store(error),
+            })?;
+        if !stored {
+            return Ok(None);
+        }
+        let event = Event::new(self.env, self.scope, "submission.received", submission.id.uuid());
+        let event = event.in_tenant(tenant).after(&submission.trace());
+        self.repositories.events().append(event).await?;
+        Ok(Some(submission))
+    }
+
+    /// What visitors of the site sent, newest first.
+    ///
+    /// # Errors
+    /// `Denied`; `Invalid`; `NotFound` (site).
+    pub async fn list(
+        &mut self,
+        site: SiteId,
+        filter: SubmissionFilter,
+        request: CursorRequest,
+    ) -> Result<CursorPage<Submission>, SitesError> {
+        let tenant = self.scope.require(Permission::SubmissionsRead)?;
+        let mut violations = Violations::default();
+        let cursor = request.cursor.as_ref().is_none_or(|text| text.parse::<SubmissionId>().is_ok());
+        violations.check(cursor, "cursor", "invalid_cursor", "Use the nextCursor of the piece before.");
+        violations.optional_text("q", filter.q.as_deref(), 200);
+        if let (Some(from), Some(to)) = (filter.from, filter.to) {
+            violations.check(from <= to, "to", "before_from", "The end must not be before the beginning.");
+        }
+        violations.into_result().map_err(SitesError::Invalid)?;
+        let page = self.repositories.submissions().list(tenant, site, filter, request).await?;
+        if page.items.is_empty() {
+            site::find(self.repositories, tenant, site).await?;
+        }
+        Ok(page)
+    }
+
+    /// The submission.
+    ///
+    /// # Errors
+    /// `Denied`; `NotFound`.
+    pub async fn get(&mut self, site: SiteId, id: SubmissionId) -> Result<Submission, SitesError> {
+        let tenant = self.scope.require(Permission::SubmissionsRead)?;
+        self.find(tenant, site, id).await
+    }
+
+    /// Marks the submission. `expected` is the version that the client saw, if it says.
+    ///
+    /// # Errors
+    /// `Denied`; `Invalid`; `NotFound`; `PreconditionFailed`.
+    pub async fn update(
+        &mut self,
+        site: SiteId,
+        id: SubmissionId,
+        input: SubmissionUpdate,
+        expected: Option<i64>,
+    ) -> Result<Submission, SitesError> {
+        let tenant = self.scope.require(Permission::SubmissionsWrite)?;
+        let before = self.find(tenant, site, id).await?;
+        version::check(before.version, expected)?;
+        let Some(status) = input.status else {
+            let mut violations = Violations::default();
+            violations.add("status", "required", "This field is required.");
+            return Err(SitesError::Invalid(violations.into_result().err().unwrap_or_default()));
+        };
+        let mut after = Submission { status, updated_at: self.env.now(), ..before.clone() };
+        let updated = self.repositories.submissions().update(&after).await;
+        updated.map_err(|error| version::refused(error, expected))?;
+        after.version += 1;
+        let event = Event::new(self.env, self.scope, "submission.updated", id.uuid());
+        let event = event.before(&before.trace()).after(&after.trace());
+        self.repositories.events().append(event).await?;
+        Ok(after)
+    }
+
+    /// Deletes the submission for good.
+    ///
+    /// # Errors
+    /// `Denied`; `NotFound`; `PreconditionFailed`.
+    pub async fn delete(
+        &mut self,
+        site: SiteId,
+        id: SubmissionId,
+        expected: Option<i64>,
+    ) -> Result<(), SitesError> {
+        let tenant = self.scope.require(Permission::SubmissionsWrite)?;
+        let before = self.find(tenant, site, id).await?;
+        version::check(before.version, expected)?;
+        if !self.repositories.submissions().delete(tenant, site, id).await? {
+            return Err(SitesError::NotFound("submission"));
+        }
+        let event = Event::new(self.env, self.scope, "submission.deleted", id.uuid()).before(&before.trace());
+        Ok(self.repositories.events().append(event).await?)
+    }
+
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        site: SiteId,
+        id: SubmissionId,
+    ) -> Result<Submission, SitesError> {
+        let found = self.repositories.submissions().find(tenant, site, id).await?;
+        found.ok_or(SitesError::NotFound("submission"))
+    }
+}
+
+/// Tells whether two submissions are one that was sent twice.
+fn digest(section: SectionId, message: &form::Message, now: Timestamp) -> String {
+    let window = now.unix_seconds().div_euclid(SAME_CLICK.whole_seconds());
+    let mut digest = Sha256::new().chain_update(section.uuid().as_bytes()).chain_update(window.to_be_bytes());
+    for text in
+        [&message.name, &message.email, message.phone.as_ref().unwrap_or(&String::new()), &message.message]
+    {
+        // Its length in front, so that nothing can move from one field to the next.
+        digest = digest.chain_update((text.len() as u64).to_be_bytes()).chain_update(text.as_bytes());
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,536 @@
+//! Templates in use: from the library to a page, changed, and back.
+
+use portico_kernel::{Env, Fault, PageRequest, Permission, Permissions, Scope, TenantRole};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    SitesError,
+    page::{NewPage, Page, PageStatus, Pages},
+    ports::{SiteRepositories, TemplateFilter},
+    section::{NewSection, Section, SectionUpdate, Sections},
+    site::{NewSite, Site, Sites},
+    testing::{Store, env, member, tenant, user},
+};
+
+fn staff() -> Scope {
+    user(None, Permissions::of(&[Permission::PlatformTemplates]), true)
+}
+
+/// What staff would send.
+fn input(name: &str) -> NewTemplate {
+    serde_json::from_value(json!({
+        "name": name, "category": "food-and-drink", "industry": "bakery", "description": "For bakeries.",
+        "look": {"style": "playful", "fonts": {"heading": "slab"}},
+        "pages": [
+            {"key": "about", "title": "About us", "sections": [
+                {"key": "story", "type": "text", "content": {"html": "<p>Since 1958.</p>"}},
+            ]},
+            {"key": "home", "title": "Welcome", "isHome": true, "seoTitle": "Bread", "sections": [
+                {"key": "hero", "type": "hero", "content": {"heading": "Warm bread", "ctaLabel": "Visit", "ctaUrl": "/about"}},
+                {"key": "why", "type": "features", "content": {"items": [{"title": "One"}, {"title": "Two"}, {"title": "Three"}]}},
+                {"key": "call", "type": "cta", "content": {"heading": "Come by", "label": "Call", "url": "tel:123"}},
+            ]},
+        ],
+    }))
+    .unwrap()
+}
+
+struct Bakery {
+    store: Store,
+    scope: Scope,
+    env: Env,
+    template: Template,
+    site: Site,
+    page: Page,
+}
+
+impl Bakery {
+    async fn new() -> Self {
+        let (mut store, env, scope) = (Store::default(), env(), member(TenantRole::Editor));
+        let template =
+            Templates::new(&mut store, &staff(), &env).create(input("Corner Bakery")).await.unwrap();
+        let new = NewSite { name: "Luz".to_owned(), ..NewSite::default() };
+        let site = Sites::new(&mut store, &scope, &env).create(new).await.unwrap();
+        let new = NewPage { title: "Mine".to_owned(), ..NewPage::default() };
+        let page = Pages::new(&mut store, &scope, &env).create(Some(site.id), new).await.unwrap();
+        store.take_events();
+        Self { store, scope, env, template, site, page }
+    }
+
+    fn templates(&mut self) -> Templates<'_> {
+        Templates::new(&mut self.store, &self.scope, &self.env)
+    }
+
+    fn sections_of(&mut self) -> Sections<'_> {
+        Sections::new(&mut self.store, &self.scope, &self.env)
+    }
+
+    async fn apply(&mut self, input: TemplateApplication) -> Result<Applied, SitesError> {
+        let template = self.template.clone();
+        self.templates().apply(&template, input).await
+    }
+
+    async fn apply_to_page(&mut self) -> Applied {
+        let wish = TemplateApplication { page_id: Some(self.page.id), ..TemplateApplication::default() };
+        self.apply(wish).await.unwrap()
+    }
+
+    async fn sections(&mut self) -> Vec<Section> {
+        let page = self.page.id;
+        self.sections_of().list(page).await.unwrap()
+    }
+
+    async fn state(&mut self) -> PageTemplate {
+        let page = self.page.id;
+        self.templates().state(page).await.unwrap()
+    }
+
+    async fn reset(
+        &mut self,
+        section: Option<&Section>,
+        field: Option<&str>,
+    ) -> Result<PageTemplate, SitesError> {
+        let page = self.page.id;
+        let input = PageReset { section_id: section.map(|s| s.id), field: field.map(str::to_owned) };
+        self.templates().reset(page, input, None).await
+    }
+
+    async fn write(&mut self, section: &Section, content: Value) {
+        let page = self.page.id;
+        let update = SectionUpdate { content: Some(content), ..SectionUpdate::default() };
+        self.sections_of().update(page, section.id, update, None).await.unwrap();
+    }
+}
+
+fn fields(error: SitesError) -> Vec<String> {
+    error.fields().iter().map(|error| error.field.clone()).collect()
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_a_template_is_named() {
+    let mut bakery = Bakery::new().await;
+    let wrong: NewTemplate = serde_json::from_value(json!({
+        "name": " ", "slug": "Not a slug", "category": "Food & drink", "industry": "witchcraft", "description": "",
+        "language": "english", "look": {"fonts": {"body": "comic"}},
+        "pages": [
+            {"key": "home", "title": "", "isHome": true, "sections": []},
+            {"key": "home", "title": "Two", "slug": "two", "isHome": true, "seoTitle": "x".repeat(121), "sections": [
+                {"key": "", "type": "hero", "content": {"subheading": "no heading", "colour": "red"}},
+                {"key": "a", "content": {}},
+                {"key": "a", "type": "hero", "content": {"heading": "A", "imageAssetId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"}},
+                {"key": "b", "type": "text", "content": {"html": "<script>alert(1)</script>"}},
+            ]},
+        ],
+    }))
+    .unwrap();
+    let scope = staff();
+    let error = Templates::new(&mut bakery.store, &scope, &bakery.env).create(wrong).await.unwrap_err();
+    let mut named = fields(error);
+    named.sort();
+    let mut expected = [
+        "name",
+        "slug",
+        "category",
+        "industry",
+        "description",
+        "language",
+        "look.fonts.body",
+        "pages[0].title",
+        "pages[0].sections",
+        "pages[1].key",
+        "pages[1].isHome",
+        "pages[1].seoTitle",
+        "pages[1].sections[0].key",
+        "pages[1].sections[0].content.heading",
+        "pages[1].sections[0].content.colour",
+        "pages[1].sections[1].type",
+        "pages[1].sections[2].key",
+        "pages[1].sections[2].content",
+        "pages[1].sections[3].content.html",
+    ];
+    expected.sort_unstable();
+    assert_eq!(named, expected);
+    assert_eq!(bakery.store.take_events(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn only_staff_make_change_and_delete_templates() {
+    let mut bakery = Bakery::new().await;
+    let slug = bakery.template.slug.clone();
+    assert_eq!(slug, "corner-bakery");
+    assert!(bakery.template.pages[1].is_home && !bakery.template.pages[0].is_home);
+    for scope in [member(TenantRole::Owner), Scope::anonymous(Default::default())] {
+        let mut templates = Templates::new(&mut bakery.store, &scope, &bakery.env);
+        assert!(matches!(templates.create(input("Mine")).await, Err(SitesError::Denied(_))));
+        let update = TemplateUpdate::default();
+        assert!(matches!(templates.update(&slug, update, None).await, Err(SitesError::Denied(_))));
+        assert!(matches!(templates.delete(&slug, None).await, Err(SitesError::Denied(_))));
+        assert_eq!(templates.get(&slug).await.unwrap().name, "Corner Bakery", "reading is for everybody");
+    }
+    let scope = staff();
+    let mut templates = Templates::new(&mut bakery.store, &scope, &bakery.env);
+    let again = templates.create(input("Corner Bakery")).await.unwrap_err();
+    assert_eq!(again.code(), "slug_taken");
+    let update = TemplateUpdate { is_featured: Some(true), ..TemplateUpdate::default() };
+    let changed = templates.update(&slug, update.clone(), Some(1)).await.unwrap();
+    assert!(changed.is_featured && changed.version == 2 && changed.pages == bakery.template.pages);
+    assert!(matches!(templates.update(&slug, update, Some(1)).await, Err(SitesError::PreconditionFailed)));
+    assert!(matches!(templates.delete(&slug, Some(1)).await, Err(SitesError::PreconditionFailed)));
+    templates.delete(&slug, Some(2)).await.unwrap();
+    assert!(matches!(templates.get(&slug).await, Err(SitesError::NotFound("template"))));
+    assert_eq!(bakery.store.take_events(), ["template.updated", "template.deleted"]);
+}
+
+#[tokio::test]
+async fn a_new_site_gets_pages_navigation_and_seo_in_a_dozen_calls() {
+    let mut bakery = Bakery::new().await;
+    let calls = bakery.store.calls;
+    let wish = TemplateApplication { site_name: Some("Sol".to_owned()), ..TemplateApplication::default() };
+    let applied = bakery.apply(wish).await.unwrap();
+    let calls = bakery.store.calls - calls;
+    assert!(calls <= 13, "{calls} calls");
+    let site = applied.new_site.unwrap();
+    assert_eq!((site.language.as_str(), site.industry.as_deref()), ("en", Some("bakery")));
+    assert_eq!(site.look.unwrap().style, crate::look::Style::Playful);
+    let shown: Vec<_> = applied.pages.iter().map(|p| (p.slug.as_str(), p.is_home, p.status)).collect();
+    assert_eq!(shown, [("about-us", false, PageStatus::Draft), ("welcome", true, PageStatus::Draft)]);
+    assert!(applied.pages.iter().all(|page| page.template_id == Some(bakery.template.id)));
+    let items = bakery.store.navigation().list(tenant(1), site.id, false).await.unwrap();
+    assert_eq!(items.len(), 1, "the home page is reached by the name of the site");
+    assert_eq!((items[0].label.as_str(), items[0].page_id), ("About us", Some(applied.pages[0].id)));
+    assert_eq!(bakery.store.seo.len(), 1);
+    assert_eq!(bakery.store.seo[0].title.as_deref(), Some("Bread"));
+    let events = bakery.store.take_events();
+    assert_eq!(events, ["site.created", "page.created", "page.created", "template.applied"]);
+    let id = bakery.template.id.to_string();
+    assert_eq!(bakery.templates().get(&id).await.unwrap().popularity, 1);
+}
+
+#[tokio::test]
+async fn pages_come_to_a_site_behind_those_it_has() {
+    let mut bakery = Bakery::new().await;
+    for (round, slugs) in [["about-us", "welcome"], ["about-us-2", "welcome-2"]].into_iter().enumerate() {
+        let wish = TemplateApplication {
+            site_id: Some(bakery.site.id),
+            status: Some(PageStatus::Published),
+            ..TemplateApplication::default()
+        };
+        let applied = bakery.apply(wish).await.unwrap();
+        let found: Vec<_> = applied.pages.iter().map(|page| page.slug.as_str()).collect();
+        assert_eq!(found, slugs);
+        assert!(applied.pages.iter().all(|page| !page.is_home), "the home page is the customer's choice");
+        let items = bakery.store.navigation().list(tenant(1), bakery.site.id, false).await.unwrap();
+        let positions: Vec<i32> = items.iter().map(|item| item.position).collect();
+        assert_eq!(positions, (0..2 * (round as i32 + 1)).collect::<Vec<_>>());
+    }
+    let wish = TemplateApplication {
+        site_id: Some(bakery.site.id),
+        template_page: Some("about".to_owned()),
+        ..TemplateApplication::default()
+    };
+    assert_eq!(bakery.apply(wish).await.unwrap().pages[0].slug, "about-us-3");
+}
+
+#[tokio::test]
+async fn a_wish_must_be_clear() {
+    let mut bakery = Bakery::new().await;
+    let (page, site) = (bakery.page.id, bakery.site.id);
+    for (wish, expected) in [
+        (json!({}), vec!["siteName"]),
+        (json!({"pageId": page, "siteId": site}), vec!["pageId", "siteId"]),
+        (json!({"pageId": page, "subdomain": "x", "status": "draft"}), vec!["subdomain", "status"]),
+        (json!({"siteName": "A", "templatePage": "home"}), vec!["templatePage"]),
+        (
+            json!({"siteId": site, "templatePage": "nowhere", "status": "archived"}),
+            vec!["status", "templatePage"],
+        ),
+    ] {
+        let input = serde_json::from_value(wish.clone()).unwrap();
+        assert_eq!(fields(bakery.apply(input).await.unwrap_err()), expected, "{wish}");
+    }
+    let nowhere =
+        TemplateApplication { page_id: Some(bakery.env.new_id()), ..TemplateApplication::default() };
+    assert!(matches!(bakery.apply(nowhere).await, Err(SitesError::NotFound("page"))));
+    assert_eq!(bakery.store.take_events(), Vec::<String>::new());
+    bakery.scope = member(TenantRole::Viewer);
+    let wish = TemplateApplication { page_id: Some(page), ..TemplateApplication::default() };
+    assert!(matches!(bakery.apply(wish).await, Err(SitesError::Denied(_))));
+}
+
+#[tokio::test]
+async fn what_was_customised_is_told_by_field_and_item() {
+    let mut bakery = Bakery::new().await;
+    assert_eq!(bakery.state().await.template_id, None, "not made from a template");
+    let applied = bakery.apply_to_page().await;
+    assert_eq!((applied.sections, applied.replaced_sections), (3, 0));
+    let state = bakery.state().await;
+    assert_eq!(state.template_id, Some(bakery.template.id));
+    assert_eq!((state.template_page.as_deref(), state.is_customised), (Some("home"), false));
+    assert!(state.sections.iter().all(|section| section.state == Customisation::Unchanged));
+
+    let sections = bakery.sections().await;
+    bakery.write(&sections[0], json!({"heading": "Mine", "ctaLabel": "Visit", "ctaUrl": "/about"})).await;
+    bakery
+        .write(
+            &sections[1],
+            json!({"items": [{"title": "One"}, {"title": "2"}, {"title": "Three"}, {"title": "Four"}]}),
+        )
+        .await;
+    let page = bakery.page.id;
+    bakery.sections_of().delete(page, sections[2].id, None).await.unwrap();
+    let text: NewSection =
+        serde_json::from_value(json!({"type": "text", "content": {"html": "<p>x</p>"}, "position": 0}))
+            .unwrap();
+    bakery.sections_of().create(page, text).await.unwrap();
+
+    let state = bakery.state().await;
+    assert!(state.is_customised && !state.is_reordered);
+    let told: Vec<_> =
+        state.sections.iter().map(|s| (s.section_key.as_deref(), s.state, s.fields.join(" "))).collect();
+    assert_eq!(
+        told,
+        [
+            (None, Customisation::Added, String::new()),
+            (Some("hero"), Customisation::Customised, "heading".to_owned()),
+            (Some("why"), Customisation::Customised, "items[1] items[3]".to_owned()),
+        ]
+    );
+    assert_eq!(state.removed.len(), 1);
+    assert_eq!(
+        (state.removed[0].section_key.as_str(), state.removed[0].section_id),
+        ("call", sections[2].id)
+    );
+}
+
+#[tokio::test]
+async fn one_field_goes_back_and_versions_go_up() {
+    let mut bakery = Bakery::new().await;
+    bakery.apply_to_page().await;
+    let sections = bakery.sections().await;
+    let (hero, why) = (sections[0].clone(), sections[1].clone());
+    bakery.write(&hero, json!({"heading": "Mine", "subheading": "Also mine"})).await;
+    bakery.write(&why, json!({"items": [{"title": "Only"}]})).await;
+    bakery.store.take_events();
+
+    let state = bakery.reset(Some(&hero), Some("heading")).await.unwrap();
+    assert_eq!(state.sections[0].fields, ["ctaLabel", "ctaUrl", "subheading"]);
+    let now = bakery.sections().await;
+    assert_eq!(now[0].content["heading"], "Warm bread");
+    assert_eq!(now[0].content["subheading"], "Also mine");
+    assert_eq!(now[0].version, 3, "made, changed, reset");
+    assert_eq!(bakery.store.take_events(), ["section.updated", "page.reset_to_template"]);
+
+    // A button needs both: half of it is refused, and names what is missing.
+    let half = bakery.reset(Some(&hero), Some("ctaLabel")).await.unwrap_err();
+    assert_eq!(fields(half), ["content.ctaUrl"]);
+    bakery.reset(Some(&why), Some("items[2]")).await.unwrap();
+    let items = bakery.sections().await[1].content["items"].clone();
+    assert_eq!((items[0]["title"].as_str(), items[1]["title"].as_str()), (Some("Only"), Some("Three")));
+
+    for wrong in ["colour", "items[7]", "items[", ""] {
+        assert_eq!(fields(bakery.reset(Some(&hero), Some(wrong)).await.unwrap_err()), ["field"], "{wrong:?}");
+    }
+    assert_eq!(fields(bakery.reset(None, Some("heading")).await.unwrap_err()), ["sectionId"]);
+    bakery.store.take_events();
+    let version = bakery.sections().await[0].version;
+    bakery.reset(Some(&hero), Some("heading")).await.unwrap();
+    assert_eq!(bakery.sections().await[0].version, version, "nothing to do");
+    assert_eq!(bakery.store.take_events(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_whole_page_goes_back_to_what_the_template_was() {
+    let mut bakery = Bakery::new().await;
+    bakery.apply_to_page().await;
+    let original = bakery.sections().await;
+    // Staff change the template afterwards: that must not reach the customer.
+    let (scope, slug) = (staff(), bakery.template.slug.clone());
+    let update = TemplateUpdate { pages: Some(input("x").pages[..1].to_vec()), ..TemplateUpdate::default() };
+    Templates::new(&mut bakery.store, &scope, &bakery.env).update(&slug, update, None).await.unwrap();
+
+    let page = bakery.page.id;
+    bakery.write(&original[0], json!({"heading": "Mine"})).await;
+    bakery.sections_of().delete(page, original[1].id, None).await.unwrap();
+    let hidden = SectionUpdate { visible: Some(false), position: Some(0), ..SectionUpdate::default() };
+    bakery.sections_of().update(page, original[2].id, hidden, None).await.unwrap();
+    let text: NewSection =
+        serde_json::from_value(json!({"type": "text", "content": {"html": "<p>x</p>"}})).unwrap();
+    bakery.sections_of().create(page, text).await.unwrap();
+    let state = bakery.state().await;
+    assert!(state.is_reordered && state.removed.len() == 1);
+    assert_eq!(state.sections[0].fields, ["visible"]);
+    bakery.store.take_events();
+
+    let state = bakery.reset(None, None).await.unwrap();
+    assert!(!state.is_customised, "{state:?}");
+    assert_eq!(state, bakery.state().await, "what is answered is what is stored");
+    let now = bakery.sections().await;
+    let texts = |all: &[Section]| {
+        all.iter().map(|s| (s.kind, s.content.clone(), s.position, s.visible)).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&now), texts(&original));
+    assert_eq!((now[0].id, now[2].id), (original[0].id, original[2].id));
+    assert_ne!(now[1].id, original[1].id, "made anew, so that an old version is not taken for it");
+    assert!(now[0].version > original[0].version && now[2].version > original[2].version);
+    let mut events = bakery.store.take_events();
+    events.sort();
+    assert_eq!(
+        events,
+        [
+            "page.reset_to_template",
+            "section.created",
+            "section.deleted",
+            "section.updated",
+            "section.updated"
+        ]
+    );
+    bakery.reset(None, None).await.unwrap();
+    assert_eq!(bakery.store.take_events(), Vec::<String>::new(), "nothing to do");
+}
+
+#[tokio::test]
+async fn one_section_goes_back_also_when_it_was_removed_or_became_another() {
+    let mut bakery = Bakery::new().await;
+    bakery.apply_to_page().await;
+    let original = bakery.sections().await;
+    let page = bakery.page.id;
+    let other: SectionUpdate =
+        serde_json::from_value(json!({"type": "text", "content": {"html": "<p>x</p>"}})).unwrap();
+    bakery.sections_of().update(page, original[0].id, other, None).await.unwrap();
+    assert_eq!(bakery.state().await.sections[0].fields, ["type"]);
+    assert_eq!(fields(bakery.reset(Some(&original[0]), Some("heading")).await.unwrap_err()), ["field"]);
+    bakery.reset(Some(&original[0]), None).await.unwrap();
+    assert_eq!(bakery.sections().await[0].content, original[0].content);
+
+    bakery.sections_of().delete(page, original[1].id, None).await.unwrap();
+    assert!(matches!(
+        bakery.reset(Some(&original[1]), Some("items[0]")).await,
+        Err(SitesError::NotFound("section"))
+    ));
+    let state = bakery.reset(Some(&original[1]), None).await.unwrap();
+    assert!(!state.is_customised, "{state:?}");
+    assert_eq!(bakery.sections().await[1].content, original[1].content);
+
+    let text: NewSection =
+        serde_json::from_value(json!({"type": "text", "content": {"html": "<p>x</p>"}})).unwrap();
+    let added = bakery.sections_of().create(page, text).await.unwrap();
+    assert!(matches!(bakery.reset(Some(&added), None).await, Err(SitesError::NotFromTemplate)));
+    let nowhere = Section { id: bakery.env.new_id(), ..added };
+    assert!(matches!(bakery.reset(Some(&nowhere), None).await, Err(SitesError::NotFound("section"))));
+}
+
+#[tokio::test]
+async fn a_reset_looks_at_the_version_that_the_client_saw() {
+    let mut bakery = Bakery::new().await;
+    assert!(matches!(bakery.reset(None, None).await, Err(SitesError::NotFromTemplate)));
+    bakery.apply_to_page().await;
+    let hero = bakery.sections().await[0].clone();
+    bakery.write(&hero, json!({"heading": "Mine"})).await;
+    let page = bakery.page.id;
+    let input = PageReset { section_id: Some(hero.id), field: None };
+    let stale = bakery.templates().reset(page, input.clone(), Some(hero.version)).await;
+    assert!(matches!(stale, Err(SitesError::PreconditionFailed)));
+    bakery.templates().reset(page, input, Some(hero.version + 1)).await.unwrap();
+    let stale = bakery.templates().reset(page, PageReset::default(), Some(99)).await;
+    assert!(matches!(stale, Err(SitesError::PreconditionFailed)));
+}
+
+#[tokio::test]
+async fn a_copy_of_a_page_can_be_reset_too() {
+    let mut bakery = Bakery::new().await;
+    bakery.apply_to_page().await;
+    let copy =
+        Pages::new(&mut bakery.store, &bakery.scope, &bakery.env).duplicate(bakery.page.id).await.unwrap();
+    bakery.page = copy;
+    let section = bakery.sections().await[0].clone();
+    bakery.write(&section, json!({"heading": "Mine"})).await;
+    assert_eq!(bakery.state().await.sections[0].fields, ["ctaLabel", "ctaUrl", "heading"]);
+    assert!(!bakery.reset(None, None).await.unwrap().is_customised);
+}
+
+#[tokio::test]
+async fn a_page_names_a_template_that_there_is() {
+    let mut bakery = Bakery::new().await;
+    let (template, nowhere) = (bakery.template.id, bakery.env.new_id());
+    let mut pages = Pages::new(&mut bakery.store, &bakery.scope, &bakery.env);
+    let named =
+        |template| NewPage { title: "Named".to_owned(), template_id: Some(template), ..NewPage::default() };
+    assert_eq!(fields(pages.create(None, named(nowhere)).await.unwrap_err()), ["templateId"]);
+    assert_eq!(pages.create(None, named(template)).await.unwrap().template_id, Some(template));
+}
+
+#[tokio::test]
+async fn the_library_is_seeded_once_and_leaves_alone_what_staff_did() {
+    let mut bakery = Bakery::new().await;
+    let env = env();
+    let author = |slug: &str, name: &str| Template {
+        slug: slug.to_owned(),
+        name: name.to_owned(),
+        ..bakery.template.clone()
+    };
+    let authored = [
+        author("one", "One"),
+        author("two", "Two"),
+        author("three", "Three"),
+        author("corner-bakery", "Clash"),
+    ];
+    let library = Library::prepare(&env, &authored);
+    assert_eq!((library.templates.len(), library.refused.len()), (4, 0));
+    let store = &mut bakery.store;
+    assert_eq!(library.seed(store).await.unwrap(), 3, "what staff made under its slug stays");
+    let calls = store.calls;
+    assert_eq!(library.seed(store).await.unwrap(), 0);
+    assert_eq!(store.calls - calls, 1, "one query when nothing changed");
+
+    let scope = staff();
+    let mut templates = Templates::new(store, &scope, &env);
+    let rename = TemplateUpdate { name: Some("Edited".to_owned()), ..TemplateUpdate::default() };
+    templates.update("one", rename, None).await.unwrap();
+    templates.delete("two", None).await.unwrap();
+    let next = [author("one", "One, newer"), author("two", "Two, newer"), author("three", "Three, newer")];
+    let next = Library::prepare(&env, &next);
+    assert_eq!(next.seed(store).await.unwrap(), 1);
+    let mut templates = Templates::new(store, &scope, &env);
+    assert_eq!(templates.get("one").await.unwrap().name, "Edited");
+    assert!(templates.get("two").await.is_err(), "does not come back");
+    let three = templates.get("three").await.unwrap();
+    assert_eq!((three.name.as_str(), three.version, three.id), ("Three, newer", 2, library_id("three")));
+    assert_eq!(next.seed(store).await.unwrap(), 0);
+}
+
+#[test]
+fn ids_of_the_library_are_the_same_everywhere() {
+    assert_eq!(library_id("millstone-bakery"), library_id("millstone-bakery"));
+    assert_ne!(library_id("millstone-bakery"), library_id("millstone-baker"));
+    assert_eq!(library_id("one").uuid().get_version_num(), 8);
+}
+
+#[tokio::test]
+async fn a_library_template_that_breaks_rules_is_left_out() {
+    let bakery = Bakery::new().await;
+    let mut wrong =
+        Template { slug: "wrong".to_owned(), industry: "witchcraft".to_owned(), ..bakery.template.clone() };
+    wrong.pages[0].sections[0].content = json!({"html": ""});
+    let library = Library::prepare(&bakery.env, &[bakery.template.clone(), wrong, bakery.template.clone()]);
+    assert_eq!(library.templates.len(), 1);
+    let named: Vec<_> = library.refused.iter().map(|(slug, errors)| (slug.as_str(), errors.len())).collect();
+    assert_eq!(named, [("wrong", 2), ("corner-bakery", 1)]);
+}
+
+#[tokio::test]
+async fn the_catalogue_refuses_an_industry_that_there_is_not() {
+    let mut bakery = Bakery::new().await;
+    let filter =
+        |industry: &str| TemplateFilter { industry: Some(industry.to_owned()), ..TemplateFilter::default() };
+    let mut templates = bakery.templates();
+    assert_eq!(templates.list(filter("bakery"), PageRequest::default()).await.unwrap().total, 1);
+    assert_eq!(templates.list(filter("hotel"), PageRequest::default()).await.unwrap().total, 0);
+    let error = templates.list(filter("witchcraft"), PageRequest::default()).await.unwrap_err();
+    assert_eq!(fields(error), ["industry"]);
+    let industries = templates.industries().await.unwrap();
+    let with: Vec<_> =
+        industries.iter().filter(|i| i.templates > 0).map(|i| (i.industry.id, i.templates)).collect();
+    assert_eq!(with, [("bakery", 1)]);
+    assert_eq!(industries.len(), crate::industry::INDUSTRIES.len());
+}

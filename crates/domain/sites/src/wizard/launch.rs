@@ -1,0 +1,144 @@
+//! The last step: a site, once, however often it is asked for.
+
+use portico_kernel::{AssetId, Permission, Violations, WizardId};
+
+use super::{ContentChoice, ContentMode, Design, StepName, Wizard, WizardStatus, Wizards, plan};
+use crate::{
+    SitesError,
+    asset::check_pictures,
+    look::Look,
+    page::PageStatus,
+    site::{NewSite, Site, Sites},
+    template::{PagePlan, Target, Template, build_pages, look_input},
+};
+
+/// What there is to do when a wizard is completed.
+#[derive(Debug)]
+pub enum LaunchState {
+    /// Nothing: it has made its site.
+    Done(Box<Wizard>),
+    /// The site can be made.
+    Ready(Box<Launch>),
+}
+
+/// A site that can be made.
+#[derive(Debug)]
+pub struct Launch {
+    /// From which wizard; locked.
+    pub wizard: Wizard,
+    /// From which template.
+    pub template: Template,
+    /// How the site looks: the design over the template.
+    pub look: Look,
+    /// The logo that was chosen.
+    pub logo: Option<AssetId>,
+    plans: Vec<PagePlan>,
+}
+
+impl Launch {
+    /// Whether colours or fonts were chosen, and not only left as the template has them.
+    pub fn is_designed(&self) -> bool {
+        let design = self.wizard.design.as_ref();
+        design.is_some_and(|design| {
+            design.colors.is_some() || design.fonts.is_some() || design.logo_asset_id.is_some()
+        })
+    }
+}
+
+impl Wizards<'_> {
+    /// Locks the wizard and looks whether everything is there that a site needs. `expected` is the version that the client
+    /// saw, if it says; one that has made its site is answered in any case.
+    ///
+    /// # Errors
+    /// `Invalid` naming every step that is missing and everything that does not fit together; `NotFound`;
+    /// `PreconditionFailed`; `GenerationInProgress` while texts are generated that the site is to have.
+    pub async fn prepare_launch(
+        &mut self,
+        id: WizardId,
+        expected: Option<i64>,
+    ) -> Result<LaunchState, SitesError> {
+        let tenant = self.scope.require(Permission::SitesWrite)?;
+        let wizard = self.locked(tenant, id).await?;
+        if wizard.status == WizardStatus::Completed {
+            return Ok(LaunchState::Done(Box::new(wizard)));
+        }
+        crate::version::check(wizard.version, expected)?;
+        let generation = self.generation_of(tenant, id).await?;
+        let mode = wizard.content.as_ref().map(ContentChoice::mode);
+        if mode == Some(ContentMode::Ai) && generation.status.is_active() {
+            return Err(SitesError::GenerationInProgress);
+        }
+        let mut violations = Violations::default();
+        check_steps(&wizard, &mut violations);
+        let logo = wizard.design.as_ref().and_then(|design| design.logo_asset_id);
+        let pictures = wizard.design.iter().flat_map(Design::pictures).collect::<Vec<_>>();
+        check_pictures(self.repositories, tenant, &pictures, &mut violations).await?;
+        let template = self.template_of(&wizard, &mut violations).await?;
+        let ready = template.map(|template| {
+            let design = wizard.design.clone().unwrap_or_default();
+            let look = design.over(&template.look, &mut violations);
+            let plans = plan::written(&wizard, &template, &generation, &mut violations);
+            Launch { wizard, template, look, logo, plans }
+        });
+        violations.into_result().map_err(SitesError::Invalid)?;
+        // Without a violation there is a template.
+        let launch = ready.ok_or(SitesError::NotFound("template"))?;
+        Ok(LaunchState::Ready(Box::new(launch)))
+    }
+
+    /// Makes the site with published pages, sections, navigation and what search engines are told, and completes the wizard.
+    /// `branded`: colours and fonts have become those of the tenant, so that the site needs none of its own. The caller
+    /// counts the site against the plan in the same unit of work.
+    ///
+    /// # Errors
+    /// `Denied` without `pages:write` and `navigation:write`; `Invalid`; `SubdomainTaken`.
+    pub async fn launch(&mut self, launch: Launch, branded: bool) -> Result<(Wizard, Site), SitesError> {
+        let Launch { wizard: before, template, look, plans, .. } = launch;
+        let look = if branded { Look { style: look.style, colors: None, fonts: None } } else { look };
+        let business = before.business_info.clone().unwrap_or_default();
+        let new = NewSite {
+            name: business.name,
+            industry: Some(business.industry),
+            subdomain: before.seo.as_ref().and_then(|presence| presence.subdomain.clone()),
+            language: Some(before.language(&template)),
+            look: Some(look_input(&look)),
+        };
+        let site = Sites::new(self.repositories, self.scope, self.env).create(new).await?;
+        let target =
+            Target { site: &site, is_new: true, template: Some(&template), status: PageStatus::Published };
+        build_pages(self.repositories, self.scope, self.env, target, plans).await?;
+        let after = Wizard {
+            status: WizardStatus::Completed,
+            site_id: Some(site.id),
+            completed_at: Some(self.env.now()),
+            ..before.clone()
+        };
+        let wizard = self.store(&before, after, None, "wizard.completed").await?;
+        Ok((wizard, site))
+    }
+}
+
+/// That the seven steps before the last one are complete.
+fn check_steps(wizard: &Wizard, violations: &mut Violations) {
+    for (number, step) in (1..).zip(StepName::ALL) {
+        let (field, what) = match step {
+            StepName::BusinessInfo => ("businessInfo", "business info"),
+            StepName::Goals => ("goals", "goals"),
+            StepName::Template => ("templateId", "template"),
+            StepName::Design => ("design", "design preferences"),
+            StepName::Pages => ("pages", "pages"),
+            StepName::Content => ("content", "content"),
+            StepName::Seo => ("seo", "SEO and contact details"),
+            StepName::Launch => continue,
+        };
+        if wizard.is_complete(step) {
+            continue;
+        }
+        if step == StepName::Content && wizard.content.is_some() {
+            let message = "Step 6 (content): have the texts generated first, or choose to write your own.";
+            violations.add("content.mode", "not_generated", message);
+        } else {
+            violations.add(field, "required", format!("Step {number} ({what}) is not complete."));
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! What the steps of the wizard ask for, and the rules for it. Each part is checked whole, with every error at once.
+
+use portico_kernel::{
+    AssetId, FieldError, TemplateId, Violations,
+    look::{Colors, ColorsUpdate, Fonts, FontsUpdate, apply_colors, apply_fonts},
+    name::{Slug, Subdomain},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    industry::Industry,
+    language,
+    look::{Look, Style},
+    ports::Tone,
+    section::{SectionType, content::SectionContent},
+};
+
+/// The most pages that a wizard makes.
+pub(super) const MAX_PAGES: usize = 30;
+/// The most texts of one's own.
+const MAX_OWN_SECTIONS: usize = 300;
+/// The most characters of a title.
+const MAX_TITLE: usize = 200;
+/// The most characters of a longer text.
+const MAX_TEXT: usize = 2000;
+/// The most services, goals and keywords.
+const MAX_WORDS: usize = 20;
+
+/// Step 1: who the business is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BusinessDetails {
+    /// Name of the business, 1 to 120 characters; becomes the name of the site.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true, example = "Panadería Luz"))]
+    pub name: String,
+    /// A word of the list of industries.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true, example = "bakery"))]
+    pub industry: String,
+    /// What it does, in its own words.
+    pub description: Option<String>,
+    /// Where it is, for instance a town.
+    pub location: Option<String>,
+    /// Services or products by name, at most 20.
+    #[serde(default)]
+    pub services: Vec<String>,
+}
+
+/// Step 2: what the site is to achieve, for whom, and how it is to sound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SiteGoals {
+    /// What it is to achieve, for instance `bookings`; 1 to 20 of them.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub goals: Vec<String>,
+    /// Whom it is for.
+    pub audience: Option<String>,
+    /// How its texts are to sound; `friendly` when absent.
+    pub tone: Option<Tone>,
+    /// Language of the site, BCP 47; that of the template when absent.
+    #[cfg_attr(feature = "openapi", schema(example = "es"))]
+    pub language: Option<String>,
+}
+
+/// Step 4: style, colours, fonts, logo. What is absent is as the template has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Design {
+    /// Layout, shapes and sizes.
+    pub style: Option<Style>,
+    /// Colours.
+    pub colors: Option<ColorsUpdate>,
+    /// Fonts.
+    pub fonts: Option<FontsUpdate>,
+    /// Logo: a picture of the tenant.
+    #[serde(alias = "logo_asset_id")]
+    pub logo_asset_id: Option<AssetId>,
+}
+
+/// Step 5: one page of the site: of the template (named by its key), or an extra one (with a title and no key).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PageChoice {
+    /// Key of a page of the template.
+    #[cfg_attr(feature = "openapi", schema(example = "home"))]
+    pub key: Option<String>,
+    /// Title; that of the template's page when absent. An extra page needs one.
+    pub title: Option<String>,
+    /// Last part of the address; that of the template's page, or made from the title, when absent.
+    pub slug: Option<String>,
+    /// What an extra page is for, for whoever writes its text.
+    pub purpose: Option<String>,
+}
+
+impl PageChoice {
+    /// What texts of one's own name the page by: its key; of an extra page its slug.
+    pub fn name(&self) -> String {
+        self.key.clone().unwrap_or_else(|| self.extra_slug())
+    }
+
+    /// The slug of an extra page.
+    pub(super) fn extra_slug(&self) -> String {
+        let title = self.title.as_deref().unwrap_or_default();
+        self.slug.clone().unwrap_or_else(|| Slug::from_title(title).into_string())
+    }
+}
+
+/// Who writes the texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ContentMode {
+    /// They are generated from the first two steps.
+    Ai,
+    /// The customer.
+    #[default]
+    Own,
+}
+
+/// Step 6: who writes the texts, and those that are there already. They go before generated ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ContentChoice {
+    /// Who writes the texts. With `ai` the step is complete once they are generated.
+    #[cfg_attr(feature = "openapi", schema(required = true, value_type = ContentMode))]
+    pub mode: Option<ContentMode>,
+    /// Texts of one's own.
+    #[serde(default)]
+    pub sections: Vec<OwnSection>,
+}
+
+impl ContentChoice {
+    /// Who writes the texts.
+    pub fn mode(&self) -> ContentMode {
+        self.mode.unwrap_or_default()
+    }
+}
+
+/// A text of one's own, for a section of the template or as a section more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OwnSection {
+    /// Key of the template's page, or slug of an extra page.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true, example = "home"))]
+    pub page: String,
+    /// Key of the section on the template's page; its fields replace the template's one by one. Absent: a section more.
+    #[cfg_attr(feature = "openapi", schema(example = "hero"))]
+    pub section: Option<String>,
+    /// What sort of block a section more is.
+    #[serde(rename = "type")]
+    pub kind: Option<SectionType>,
+    /// Content of the shape that the type has.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true, value_type = Object))]
+    pub content: Value,
+}
+
+/// Step 7: what search engines are told, how the business is reached, and where the site answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Presence {
+    /// Title in results; the name of the business when absent.
+    pub title: Option<String>,
+    /// A sentence or two below it; the description of the business when absent.
+    pub description: Option<String>,
+    /// What the site is about, at most 20.
+    #[serde(default)]
+    pub keywords: Vec<String>,
+    /// Email address.
+    #[cfg_attr(feature = "openapi", schema(example = "hola@luz.example"))]
+    pub email: Option<String>,
+    /// Phone number, as people write it.
+    #[cfg_attr(feature = "openapi", schema(example = "+502 5555 1234"))]
+    pub phone: Option<String>,
+    /// Postal address; may have several lines.
+    pub address: Option<String>,
+    /// When somebody is there; may have several lines.
+    pub hours: Option<String>,
+    /// Where the site answers; made from the name when absent.
+    #[cfg_attr(feature = "openapi", schema(example = "panaderia-luz"))]
+    pub subdomain: Option<String>,
+}
+
+impl Presence {
+    /// The ways to get in touch, as fields of a contact section.
+    pub(super) fn contact(&self) -> [(&'static str, Option<&String>); 4] {
+        [
+            ("email", self.email.as_ref()),
+            ("phone", self.phone.as_ref()),
+            ("address", self.address.as_ref()),
+            ("hours", self.hours.as_ref()),
+        ]
+    }
+
+    /// Whether visitors can be told how to get in touch: opening hours alone do not do.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.contact()[..3].iter().any(|(_, value)| value.is_some())
+    }
+}
+
+/// What to change about a wizard: any of its parts. A part that is named is replaced whole, the others stay.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WizardUpdate {
+    /// Step 1.
+    #[serde(alias = "business_info")]
+    pub business_info: Option<BusinessDetails>,
+    /// Step 2.
+    pub goals: Option<SiteGoals>,
+    /// Step 3.
+    #[serde(alias = "template_id")]
+    pub template_id: Option<TemplateId>,
+    /// Step 4.
+    pub design: Option<Design>,
+    /// Step 5: 1 to 30 pages, in the order of the navigation.
+    pub pages: Option<Vec<PageChoice>>,
+    /// Step 6.
+    pub content: Option<ContentChoice>,
+    /// Step 7.
+    pub seo: Option<Presence>,
+}
+
+impl BusinessDetails {
+    pub(super) fn read(mut self, violations: &mut Violations) -> Self {
+        violations.text("businessInfo.name", &self.name, 1, 120);
+        self.name = self.name.trim().to_owned();
+        self.industry = self.industry.trim().to_owned();
+        if self.industry.is_empty() {
+            violations.add("businessInfo.industry", "required", "This field is required.");
+        } else if Industry::find(&self.industry).is_none() {
+            let message = "There is no such industry; the list has `other` for what is not in it.";
+            violations.add("businessInfo.industry", "unknown_industry", message);
+        }
+        self.description = tidy(self.description, "businessInfo.description", MAX_TEXT, violations);
+        self.location = tidy(self.location, "businessInfo.location", 300, violations);
+        self.services = words(self.services, "businessInfo.services", 0, 200, violations);
+        self
+    }
+}
+
+impl SiteGoals {
+    pub(super) fn read(mut self, violations: &mut Violations) -> Self {
+        self.goals = words(self.goals, "goals.goals", 1, 200, violations);
+        self.audience = tidy(self.audience, "goals.audience", 500, violations);
+        self.language = self.language.map(|tag| tag.trim().to_owned());
+        if let Some(tag) = &self.language {
+            language::check(violations, "goals.language", tag);
+        }
+        self
+    }
+}
+
+impl Design {
+    /// Checks the design on top of what a template looks like. Whether the logo is there is for the caller.
+    pub(super) fn read(self, template: Option<&Look>, violations: &mut Violations) -> Self {
+        self.over(template.unwrap_or(&Look::default()), violations);
+        self
+    }
+
+    /// The pictures that it refers to, with the fields that name them.
+    pub(super) fn pictures(&self) -> Vec<(String, AssetId)> {
+        self.logo_asset_id.iter().map(|id| ("design.logoAssetId".to_owned(), *id)).collect()
+    }
+
+    /// The look with this design on top of it.
+    pub(super) fn over(&self, template: &Look, violations: &mut Violations) -> Look {
+        let mut found = Violations::default();
+        let mut look = template.clone();
+        look.style = self.style.unwrap_or(template.style);
+        if let Some(update) = self.colors.clone() {
+            apply_colors(look.colors.get_or_insert_with(Colors::default), update, &mut found);
+        }
+        if let Some(update) = self.fonts.clone() {
+            apply_fonts(look.fonts.get_or_insert_with(Fonts::default), update, &mut found);
+        }
+        for FieldError { field, code, message } in found.into_result().err().unwrap_or_default() {
+            violations.add(format!("design.{field}"), code, message);
+        }
+        look
+    }
+}
+
+impl PageChoice {
+    /// Checks a list of pages for what can be told without a template.
+    pub(super) fn read_all(pages: Vec<Self>, violations: &mut Violations) -> Vec<Self> {
+        if pages.is_empty() {
+            violations.add("pages", "too_few", "Choose at least one page.");
+        }
+        if pages.len() > MAX_PAGES {
+            violations.add("pages", "too_many", format!("At most {MAX_PAGES} pages are possible."));
+            return Vec::new();
+        }
+        let pages: Vec<Self> =
+            (0..).zip(pages).map(|(index, page): (usize, _)| page.read(index, violations)).collect();
+        for (index, page) in pages.iter().enumerate() {
+            violations.check(
+                !pages[..index].iter().any(|earlier| earlier.name() == page.name()),
+                format!("pages[{index}]"),
+                "duplicate",
+                "This page is in the list already.",
+            );
+        }
+        pages
+    }
+
+    fn read(mut self, index: usize, violations: &mut Violations) -> Self {
+        let field = |name: &str| format!("pages[{index}].{name}");
+        self.key = tidy(self.key, field("key"), 100, violations);
+        self.title = tidy(self.title, field("title"), MAX_TITLE, violations);
+        self.purpose = tidy(self.purpose, field("purpose"), 500, violations);
+        if self.key.is_none() && self.title.is_none() {
+            violations.add(field("title"), "required", "A page that is not of the template needs a title.");
+        }
+        self.slug = self.slug.filter(|slug| !slug.trim().is_empty());
+        if let Some(slug) = &self.slug {
+            violations.take(field("slug"), Slug::parse(slug));
+        }
+        self
+    }
+}
+
+impl ContentChoice {
+    /// The pictures that texts of one's own refer to, with the fields that name them.
+    pub(super) fn pictures(&self) -> Vec<(String, AssetId)> {
+        let mut found = Vec::new();
+        for (index, section) in self.sections.iter().enumerate() {
+            collect_pictures(&section.content, &format!("content.sections[{index}].content"), &mut found);
+        }
+        found
+    }
+
+    /// Checks what can be told without a template: sections more are checked for their type, others when the site is made.
+    pub(super) fn read(mut self, violations: &mut Violations) -> Self {
+        if self.mode.is_none() {
+            violations.add("content.mode", "required", "Say whether the texts are `ai` or `own`.");
+        }
+        if self.sections.len() > MAX_OWN_SECTIONS {
+            let message = format!("At most {MAX_OWN_SECTIONS} are possible.");
+            violations.add("content.sections", "too_many", message);
+            self.sections = Vec::new();
+        }
+        for (index, section) in self.sections.iter_mut().enumerate() {
+            section.read(&format!("content.sections[{index}]"), violations);
+        }
+        self
+    }
+}
+
+/// Notes the pictures that some content refers to, whatever its type is.
+fn collect_pictures(content: &Value, path: &str, found: &mut Vec<(String, AssetId)>) {
+    match content {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect_pictures(item, &format!("{path}[{index}]"), found);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let field = format!("{path}.{name}");
+                match value.as_str().filter(|_| name == "imageAssetId").and_then(|text| text.parse().ok()) {
+                    Some(id) => found.push((field, id)),
+                    None => collect_pictures(value, &field, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+impl OwnSection {
+    fn read(&mut self, path: &str, violations: &mut Violations) {
+        violations.text(format!("{path}.page"), &self.page, 1, 100);
+        self.page = self.page.trim().to_owned();
+        self.section = tidy(self.section.take(), format!("{path}.section"), 100, violations);
+        match (self.section.is_some(), self.kind) {
+            (false, None) => {
+                let message = "Name a section of the template, or the type of a section more.";
+                violations.add(format!("{path}.type"), "required", message);
+            }
+            (false, Some(kind)) => {
+                match SectionContent::read(kind, self.content.take(), &format!("{path}.content")) {
+                    Ok(content) => self.content = content.into_json(),
+                    Err(errors) => violations.extend(errors),
+                }
+            }
+            (true, _) => violations.check(
+                self.content.is_object(),
+                format!("{path}.content"),
+                "invalid_type",
+                "This must be an object.",
+            ),
+        }
+    }
+}
+
+impl Presence {
+    pub(super) fn read(mut self, violations: &mut Violations) -> Self {
+        self.title = tidy(self.title, "seo.title", MAX_TITLE, violations);
+        self.description = tidy(self.description, "seo.description", 500, violations);
+        self.keywords = words(self.keywords, "seo.keywords", 0, 60, violations);
+        self.email = blank_is_none(self.email);
+        self.phone = blank_is_none(self.phone);
+        self.address = blank_is_none(self.address);
+        self.hours = blank_is_none(self.hours);
+        // The rules are those of the section that will show it; that section must name a way, this step need not.
+        let stand_in = if self.is_reachable() { None } else { Some("-") };
+        let contact = json!({
+            "email": self.email, "phone": self.phone,
+            "address": self.address.as_deref().or(stand_in), "hours": self.hours,
+        });
+        if let Err(errors) = SectionContent::read(SectionType::Contact, contact, "seo") {
+            violations.extend(errors);
+        }
+        self.subdomain = blank_is_none(self.subdomain);
+        if let Some(wish) = &self.subdomain {
+            violations.take("seo.subdomain", Subdomain::parse(wish));
+        }
+        self
+    }
+}
+
+/// The text without white space around it; `None` when it says nothing.
+fn blank_is_none(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Like [`blank_is_none`], and checked.
+fn tidy(
+    text: Option<String>,
+    field: impl Into<String>,
+    max: usize,
+    violations: &mut Violations,
+) -> Option<String> {
+    let text = blank_is_none(text)?;
+    violations.text(field, &text, 0, max);
+    Some(text)
+}
+
+/// A list of `min` to [`MAX_WORDS`] short texts.
+fn words(
+    list: Vec<String>,
+    field: &str,
+    min: usize,
+    length: usize,
+    violations: &mut Violations,
+) -> Vec<String> {
+    if list.len() < min {
+        violations.add(field, "required", "Name at least one.");
+    }
+    if list.len() > MAX_WORDS {
+        violations.add(field, "too_many", format!("At most {MAX_WORDS} are possible."));
+        return Vec::new();
+    }
+    for (index, text) in list.iter().enumerate() {
+        violations.text(format!("{field}[{index}]"), text, 1, length);
+    }
+    list.into_iter().map(|text| text.trim().to_owned()).collect()
+}

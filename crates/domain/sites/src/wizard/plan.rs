@@ -1,0 +1,434 @@
+//! From what was said to pages: the template's pages as chosen, with the texts that count.
+//!
+//! What counts more comes later: the template's own copy, what was generated, what the customer wrote, and last of all how
+//! the business is reached.
+
+use std::collections::BTreeMap;
+
+use portico_kernel::Violations;
+use serde_json::{Map, Value, json};
+
+use super::{ContentChoice, ContentMode, Generation, PageChoice, Presence, Wizard};
+use crate::{
+    ports::{BusinessInfo, PageBrief},
+    section::{SectionType, content::SectionContent},
+    template::{PagePlan, SectionPlan, Template, TemplatePage, TemplateSection},
+};
+
+/// Fields that say where something leads or what a picture is. Nobody who writes texts decides those.
+const ADDRESSES: [&str; 5] = ["imageUrl", "imageAssetId", "imageAlt", "ctaUrl", "url"];
+
+/// The chosen pages of a template and the extra ones, before any text of this wizard is in them; all of the template's
+/// pages where none were chosen. One of them is home. What does not fit the template is noted.
+pub(super) fn pages(wizard: &Wizard, template: &Template, violations: &mut Violations) -> Vec<TemplatePage> {
+    let mut pages: Vec<TemplatePage> = match &wizard.pages {
+        None => template.pages.clone(),
+        Some(choices) => (0..)
+            .zip(choices)
+            .filter_map(|(index, choice): (usize, _)| chosen(choice, index, template, violations))
+            .collect(),
+    };
+    for index in 0..pages.len() {
+        violations.check(
+            !pages[..index].iter().any(|earlier| earlier.slug == pages[index].slug),
+            format!("pages[{index}].slug"),
+            "duplicate",
+            "Another page of the list has this slug.",
+        );
+    }
+    let home = pages.iter().position(|page| page.is_home).unwrap_or(0);
+    for (index, page) in pages.iter_mut().enumerate() {
+        page.is_home = index == home;
+    }
+    relink(&mut pages, template);
+    pages
+}
+
+fn chosen(
+    choice: &PageChoice,
+    index: usize,
+    template: &Template,
+    violations: &mut Violations,
+) -> Option<TemplatePage> {
+    let Some(key) = &choice.key else { return Some(extra(choice)) };
+    let Some(page) = template.pages.iter().find(|page| page.key == *key) else {
+        let keys = template.pages.iter().map(|page| page.key.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("The template has no such page. It has: {keys}.");
+        violations.add(format!("pages[{index}].key"), "unknown_page", message);
+        return None;
+    };
+    let mut page = page.clone();
+    if let Some(title) = &choice.title {
+        page.title.clone_from(title);
+    }
+    if let Some(slug) = &choice.slug {
+        page.slug.clone_from(slug);
+    }
+    Some(page)
+}
+
+/// A page that the template does not have: its title, and a text that somebody has yet to write.
+fn extra(choice: &PageChoice) -> TemplatePage {
+    let title = choice.title.clone().unwrap_or_default();
+    let section = |key: &str, kind, content| TemplateSection { key: key.to_owned(), kind, content };
+    TemplatePage {
+        key: choice.name(),
+        slug: choice.extra_slug(),
+        is_home: false,
+        seo_title: None,
+        seo_description: None,
+        sections: vec![
+            section("hero", SectionType::Hero, json!({"heading": title})),
+            section("text", SectionType::Text, Value::Null),
+        ],
+        title,
+    }
+}
+
+/// Lets links to pages of the template lead to where those are now; to the home page where they were left out.
+fn relink(pages: &mut [TemplatePage], template: &Template) {
+    let now: BTreeMap<String, String> = template
+        .pages
+        .iter()
+        .map(|old| {
+            let page = pages.iter().find(|page| page.key == old.key && !page.is_home);
+            (old.slug.clone(), page.map_or("/".to_owned(), |page| format!("/{}", page.slug)))
+        })
+        .collect();
+    let sections = pages.iter_mut().flat_map(|page| &mut page.sections);
+    sections.for_each(|section| change_links(&mut section.content, &|address| target(address, &now)));
+}
+
+/// Where a link to a page of the template leads now; `None` for any other link.
+fn target(address: &str, now: &BTreeMap<String, String>) -> Option<String> {
+    let path_end = address.find(['?', '#']).unwrap_or(address.len());
+    let (path, rest) = address.split_at(path_end);
+    let slug = path.strip_prefix('/')?.trim_end_matches('/');
+    now.get(slug).map(|target| format!("{target}{rest}"))
+}
+
+/// Lets links that write to or call the business of the example reach the one that the site is about; where it names neither
+/// address nor number, they lead to the contact page.
+fn redirect(pages: &mut [TemplatePage], presence: &Presence) {
+    let contact = pages.iter().find(|page| page.key == "contact" && !page.is_home);
+    let elsewhere = contact.map_or("/".to_owned(), |page| format!("/{}", page.slug));
+    let mail = presence.email.as_ref().map(|email| format!("mailto:{email}"));
+    let call = presence.phone.as_ref().map(|phone| {
+        let dialled = phone.chars().filter(|c| c.is_ascii_digit() || *c == '+');
+        format!("tel:{}", dialled.collect::<String>())
+    });
+    let change = |address: &str| match address.split_once(':')?.0 {
+        "mailto" => mail.clone().or_else(|| call.clone()).or_else(|| Some(elsewhere.clone())),
+        "tel" => call.clone().or_else(|| mail.clone()).or_else(|| Some(elsewhere.clone())),
+        _ => None,
+    };
+    let sections = pages.iter_mut().flat_map(|page| &mut page.sections);
+    sections.for_each(|section| change_links(&mut section.content, &change));
+}
+
+/// Changes the links of a content, those in rich text included, for which there is another address.
+fn change_links(content: &mut Value, change: &impl Fn(&str) -> Option<String>) {
+    match content {
+        Value::Array(items) => items.iter_mut().for_each(|item| change_links(item, change)),
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                match (name.as_str(), value) {
+                    ("ctaUrl" | "url", Value::String(address)) => {
+                        if let Some(changed) = change(address) {
+                            *address = changed;
+                        }
+                    }
+                    ("html" | "answer", Value::String(html)) => *html = change_hrefs(html, change),
+                    (_, nested) => change_links(nested, change),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Rich text that was sanitised has each address between double quotation marks.
+fn change_hrefs(html: &str, change: &impl Fn(&str) -> Option<String>) -> String {
+    const HREF: &str = "href=\"";
+    let mut pieces = html.split(HREF);
+    let mut changed = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        changed.push_str(HREF);
+        match piece.split_once('"').and_then(|(address, rest)| Some((change(address)?, rest))) {
+            Some((address, rest)) => {
+                changed.push_str(&address);
+                changed.push('"');
+                changed.push_str(rest);
+            }
+            None => changed.push_str(piece),
+        }
+    }
+    changed
+}
+
+/// Whether somebody else may write such a section: not one with facts (how to get in touch, prices, what customers said),
+/// pictures, or HTML of the customer's own.
+pub(super) fn is_writable(kind: SectionType) -> bool {
+    matches!(
+        kind,
+        SectionType::Hero | SectionType::Text | SectionType::Features | SectionType::Faq | SectionType::Cta
+    )
+}
+
+/// What is asked of the writer for a page.
+pub(super) fn brief(wizard: &Wizard, template: &Template, page: &TemplatePage) -> PageBrief {
+    let business = wizard.business_info.clone().unwrap_or_default();
+    let goals = wizard.goals.clone().unwrap_or_default();
+    let choices = wizard.pages.iter().flatten();
+    let purpose =
+        choices.filter(|choice| choice.name() == page.key).find_map(|choice| choice.purpose.clone());
+    let writable = page.sections.iter().filter(|section| is_writable(section.kind));
+    PageBrief {
+        business: BusinessInfo {
+            name: business.name,
+            industry: Some(business.industry),
+            description: business.description,
+            location: business.location,
+            services: business.services,
+            audience: goals.audience,
+            goals: goals.goals,
+        },
+        language: wizard.language(template),
+        tone: goals.tone.unwrap_or_default(),
+        title: page.title.clone(),
+        purpose,
+        sections: writable.map(|section| (section.kind, section.content.clone())).collect(),
+    }
+}
+
+/// What was written for a section, with the links and pictures that were there; `None` when that cannot be shown.
+pub(super) fn graft(kind: SectionType, before: &Value, mut written: Value) -> Option<Value> {
+    keep_addresses(before, &mut written);
+    SectionContent::read(kind, written, "").ok().map(SectionContent::into_json)
+}
+
+fn keep_addresses(before: &Value, written: &mut Value) {
+    match written {
+        Value::Object(fields) => {
+            for name in ADDRESSES {
+                match before.get(name) {
+                    Some(address) => drop(fields.insert(name.to_owned(), address.clone())),
+                    None => drop(fields.remove(name)),
+                }
+            }
+            // Whoever writes the text need not draw the same picture beside it.
+            if let Some(icon) = before.get("icon").filter(|icon| icon.is_string()) {
+                fields.insert("icon".to_owned(), icon.clone());
+            }
+            // A button that leads nowhere is none, and one that leads somewhere says so.
+            if fields.get("ctaUrl").is_none_or(Value::is_null) {
+                fields.remove("ctaLabel");
+            } else if fields
+                .get("ctaLabel")
+                .and_then(Value::as_str)
+                .is_none_or(|label| label.trim().is_empty())
+                && let Some(label) = before.get("ctaLabel")
+            {
+                fields.insert("ctaLabel".to_owned(), label.clone());
+            }
+            for (name, value) in fields.iter_mut().filter(|(name, _)| !ADDRESSES.contains(&name.as_str())) {
+                keep_addresses(before.get(name).unwrap_or(&Value::Null), value);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                keep_addresses(before.get(index).unwrap_or(&Value::Null), item);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The pages with every text in its place, ready to be made. What does not fit is noted.
+pub(super) fn written(
+    wizard: &Wizard,
+    template: &Template,
+    generation: &Generation,
+    violations: &mut Violations,
+) -> Vec<PagePlan> {
+    let nothing = (ContentChoice::default(), Presence::default());
+    let content = wizard.content.as_ref().unwrap_or(&nothing.0);
+    let presence = wizard.seo.as_ref().unwrap_or(&nothing.1);
+    let mut pages = pages(wizard, template, violations);
+    for section in pages.iter_mut().flat_map(|page| &mut page.sections) {
+        if section.kind == SectionType::Contact {
+            // The address of an example is nobody's.
+            for (name, _) in presence.contact() {
+                set(&mut section.content, name, Value::Null);
+            }
+        }
+    }
+    redirect(&mut pages, presence);
+    if content.mode() == ContentMode::Ai {
+        for page in &mut pages {
+            apply_generated(page, generation);
+        }
+    }
+    apply_own(&mut pages, template, content, presence, violations);
+    apply_contact(&mut pages, presence);
+    for page in &mut pages {
+        page.sections.retain(|section| !section.content.is_null());
+    }
+    apply_seo(&mut pages, wizard, presence);
+    pages.into_iter().map(|page| page_plan(page, template, presence)).collect()
+}
+
+/// The page as it is to be made. What is from the template remembers what the template has, so that one can go back to it.
+fn page_plan(page: TemplatePage, template: &Template, presence: &Presence) -> PagePlan {
+    let source = template.pages.iter().find(|source| source.key == page.key);
+    let section_plan = |section: TemplateSection| {
+        let source = source.and_then(|source| source.sections.iter().find(|other| other.key == section.key));
+        SectionPlan {
+            key: source.map(|_| section.key),
+            kind: section.kind,
+            content: section.content,
+            original: source.map(|source| source.content.clone()),
+        }
+    };
+    PagePlan {
+        key: source.map(|source| source.key.clone()),
+        title: page.title,
+        slug: page.slug,
+        is_home: page.is_home,
+        in_navigation: true,
+        seo_title: page.seo_title,
+        seo_description: page.seo_description,
+        seo_keywords: presence.keywords.clone(),
+        sections: page.sections.into_iter().map(section_plan).collect(),
+    }
+}
+
+fn apply_generated(page: &mut TemplatePage, generation: &Generation) {
+    let written = generation.pages.iter().find(|written| written.page == page.key);
+    for text in written.into_iter().flat_map(|page| &page.sections) {
+        let place = page.sections.iter_mut().find(|place| place.key == text.key && place.kind == text.kind);
+        if let Some(section) = place {
+            // Links may have moved since it was written.
+            if let Some(content) = graft(text.kind, &section.content, text.content.clone()) {
+                section.content = content;
+            }
+        }
+    }
+}
+
+fn apply_own(
+    pages: &mut [TemplatePage],
+    template: &Template,
+    content: &ContentChoice,
+    presence: &Presence,
+    violations: &mut Violations,
+) {
+    for (index, own) in content.sections.iter().enumerate() {
+        let path = format!("content.sections[{index}]");
+        let Some(page) = pages.iter_mut().find(|page| page.key == own.page) else {
+            // Texts of a page that was left out again wait until it is chosen again.
+            let is_known = template.pages.iter().any(|page| page.key == own.page);
+            violations.check(is_known, format!("{path}.page"), "unknown_page", "There is no such page.");
+            continue;
+        };
+        let Some(key) = &own.section else {
+            page.sections.extend(own.kind.map(|kind| TemplateSection {
+                key: format!("own-{index}"),
+                kind,
+                content: own.content.clone(),
+            }));
+            continue;
+        };
+        let Some(section) = page.sections.iter_mut().find(|section| section.key == *key) else {
+            let message = "The page has no such section.";
+            violations.add(format!("{path}.section"), "unknown_section", message);
+            continue;
+        };
+        let mut merged = section.content.clone();
+        for (name, value) in own.content.as_object().into_iter().flatten() {
+            set(&mut merged, name, value.clone());
+        }
+        if section.kind == SectionType::Contact {
+            fill_contact(&mut merged, presence);
+        }
+        match SectionContent::read(section.kind, merged, &format!("{path}.content")) {
+            Ok(content) => section.content = content.into_json(),
+            Err(errors) => violations.extend(errors),
+        }
+    }
+}
+
+/// Puts contact details into every contact section. A section that has none to show goes; where there is none for them, one
+/// is added.
+fn apply_contact(pages: &mut [TemplatePage], presence: &Presence) {
+    let mut shown = false;
+    for page in pages.iter_mut() {
+        page.sections.retain_mut(|section| {
+            if section.kind != SectionType::Contact {
+                return true;
+            }
+            fill_contact(&mut section.content, presence);
+            match SectionContent::read(section.kind, section.content.take(), "") {
+                Ok(content) => {
+                    section.content = content.into_json();
+                    shown = true;
+                    true
+                }
+                Err(_) => false,
+            }
+        });
+    }
+    if shown || !presence.is_reachable() {
+        return;
+    }
+    let mut content = Value::Object(Map::new());
+    fill_contact(&mut content, presence);
+    let place = pages.iter().position(|page| page.key == "contact");
+    let place = place.or_else(|| pages.iter().position(|page| page.is_home));
+    if let Some(page) = place.and_then(|place| pages.get_mut(place)) {
+        let key = "contact-details".to_owned();
+        page.sections.push(TemplateSection { key, kind: SectionType::Contact, content });
+    }
+}
+
+fn fill_contact(content: &mut Value, presence: &Presence) {
+    for (name, value) in presence.contact() {
+        if let Some(value) = value {
+            set(content, name, json!(value));
+        }
+    }
+}
+
+/// The home page tells what the business is. Of the others search engines see their own titles and texts: what the template
+/// tells about them is about the business of its example.
+fn apply_seo(pages: &mut [TemplatePage], wizard: &Wizard, presence: &Presence) {
+    let business = wizard.business_info.clone().unwrap_or_default();
+    for page in pages {
+        (page.seo_title, page.seo_description) = (None, None);
+        if page.is_home {
+            page.seo_title = presence.title.clone().or_else(|| Some(business.name.clone()));
+            let described = presence.description.clone().or_else(|| business.description.clone());
+            page.seo_description = described.map(|text| shortened(&text, 300));
+        }
+    }
+}
+
+/// At most `max` characters, cut at a word.
+fn shortened(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some((end, _)) => {
+            let cut = &text[..end];
+            let cut = cut.rsplit_once(char::is_whitespace).map_or(cut, |(words, _)| words);
+            format!("{}…", cut.trim_end_matches([',', ';', ':', ' ']))
+        }
+    }
+}
+
+/// Sets a field of an object; of anything else it makes one.
+fn set(content: &mut Value, name: &str, value: Value) {
+    match content {
+        Value::Object(fields) => drop(fields.insert(name.to_owned(), value)),
+        other => *other = json!({ name: value }),
+    }
+}

@@ -1,0 +1,60 @@
+//! A Redis server of a test's own.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+
+/// How long the server may take to start.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running `redis-server` on 127.0.0.1, which keeps nothing on disk and goes with this value. Tests that need one fail
+/// where none is installed; `scripts/test` sees to that.
+pub struct TestRedis {
+    child: Child,
+    port: u16,
+}
+
+impl TestRedis {
+    /// Starts one on a free port.
+    pub async fn start() -> Self {
+        Self::start_at(free_port()).await
+    }
+
+    /// Starts one on a port.
+    pub async fn start_at(port: u16) -> Self {
+        let child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed: scripts/redis-server installs it");
+        let server = Self { child, port };
+        let deadline = Instant::now() + PATIENCE;
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert!(Instant::now() < deadline, "Redis does not start");
+            sleep(Duration::from_millis(20)).await;
+        }
+        server
+    }
+
+    /// Its address, as the setting `redis.url` has it.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+}
+
+impl Drop for TestRedis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody listens on at the moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

@@ -1,0 +1,314 @@
+// The browser's part of scripts/check-sites, which tells what it is for.
+//
+// `proof` shows that a page with faults is found out; `files` opens the sites in the folder CHECK_SITES, one folder each;
+// `server` goes through the API of CHECK_SERVER.
+
+import fs from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const require = createRequire(path.join(process.env.CHECK_TOOLS, 'index.js'));
+const puppeteer = require('puppeteer-core');
+const { HtmlValidate } = require('html-validate');
+const axeSource = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const WIDTHS = [
+    { name: 'desk', width: 1280, height: 900 },
+    { name: 'phone', width: 390, height: 844, isMobile: true, hasTouch: true },
+];
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+// As published sites have it; crates/app/src/http says the same.
+const POLICY = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const TYPES = { '.html': 'text/html; charset=utf-8', '.css': 'text/css', '.svg': 'image/svg+xml', '.webp': 'image/webp' };
+
+const validator = new HtmlValidate({
+    extends: ['html-validate:standard', 'html-validate:a11y'],
+    rules: {
+        // Matters of taste, on which the renderer is consistent.
+        'void-style': 'off',
+        'no-trailing-whitespace': 'off',
+        'doctype-style': 'off',
+        'attribute-boolean-style': 'off',
+        'long-title': 'off',
+        // Numbers as people write them; they are links to dial.
+        'tel-non-breaking': 'off',
+        // Titles of pages that customers write may be anything.
+        'no-raw-characters': ['error', { relaxed: true }],
+    },
+});
+
+const problems = [];
+const counts = { pages: 0, views: 0, requests: 0, rules: 0 };
+
+function report(where, what) {
+    problems.push(`${where}: ${what}`);
+    if (process.argv[2] !== 'proof') console.error(`  ${where}: ${what}`);
+}
+
+async function checkHtml(where, html) {
+    const result = await validator.validateString(html, where);
+    for (const { messages } of result.results) {
+        for (const message of messages) report(where, `html ${message.line}:${message.column} ${message.message} (${message.ruleId})`);
+    }
+}
+
+async function runAxe(page, where) {
+    await page.evaluate(axeSource);
+    const found = await page.evaluate(async (rules) => {
+        const result = await window.axe.run(document, { runOnly: { type: 'tag', values: rules }, resultTypes: ['violations', 'incomplete'] });
+        const nodes = (list) => list.map((rule) => ({ id: rule.id, nodes: rule.nodes.map((node) => ({ html: node.html, why: node.failureSummary })) }));
+        return { violations: nodes(result.violations), passes: result.passes.length };
+    }, RULES);
+    counts.rules += found.passes;
+    for (const rule of found.violations) {
+        for (const node of rule.nodes.slice(0, 3)) {
+            report(where, `axe ${rule.id}: ${node.html.slice(0, 160)} ${node.why.replace(/\s+/g, ' ').slice(0, 300)}`);
+        }
+    }
+}
+
+// Opens an address at every width and checks what happens. `status` is what the server is to answer.
+async function checkPage(browser, address, where, { status = 200, picture } = {}) {
+    const own = new URL(address).origin;
+    counts.pages += 1;
+    let html = null;
+    for (const width of WIDTHS) {
+        const name = `${where} (${width.name})`;
+        const page = await browser.newPage();
+        await page.setViewport(width);
+        await page.setCacheEnabled(false);
+        page.on('console', (message) => {
+            // A page that is not there is said to be so in the console, too.
+            if (status === 200 || !message.text().includes('status of 404')) report(name, `console ${message.type()}: ${message.text()}`);
+        });
+        page.on('pageerror', (error) => report(name, `script: ${error.message}`));
+        page.on('request', (request) => {
+            counts.requests += 1;
+            const url = request.url();
+            if (!url.startsWith('data:') && new URL(url).origin !== own) report(name, `request to another host: ${url}`);
+        });
+        page.on('response', (response) => {
+            if (response.status() >= 400 && response.url() !== address) report(name, `${response.status()} for ${response.url()}`);
+        });
+        const answer = await page.goto(address, { waitUntil: 'load' });
+        if (answer.status() !== status) report(name, `status ${answer.status()} instead of ${status}`);
+        html ??= await answer.text();
+        counts.views += 1;
+        // Everything is looked at, also what is loaded late or folded.
+        await page.evaluate(() => {
+            document.querySelectorAll('img[loading]').forEach((image) => image.removeAttribute('loading'));
+            return Promise.all([...document.images].map((image) => image.complete || new Promise((done) => { image.onload = done; image.onerror = done; })));
+        });
+        if (picture) await takePictures(page, picture, width);
+        await page.evaluate(() => document.querySelectorAll('.faq details').forEach((details) => { details.open = true; }));
+        const layout = await page.evaluate(() => {
+            const limit = document.documentElement.clientWidth;
+            const scrolls = (element) => { for (let at = element; at; at = at.parentElement) if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(at).overflowX)) return true; return false; };
+            const wide = [...document.querySelectorAll('body *')].filter((element) => element.getBoundingClientRect().right > limit + 1 && !scrolls(element));
+            return {
+                overflow: document.documentElement.scrollWidth - limit,
+                wide: wide.slice(0, 3).map((element) => `${element.tagName.toLowerCase()}.${element.className}`),
+                broken: [...document.images].filter((image) => !image.naturalWidth).map((image) => image.src),
+                still: document.getAnimations().length,
+            };
+        });
+        if (layout.overflow > 0) report(name, `${layout.overflow} pixels wider than the screen: ${layout.wide.join(' ')}`);
+        for (const source of layout.broken) report(name, `picture does not show: ${source}`);
+        await runAxe(page, name);
+        const menu = await page.$('.menu-narrow > summary');
+        if (menu && await menu.isVisible()) {
+            await menu.click();
+            await page.waitForSelector('.menu-narrow nav a', { visible: true });
+            await runAxe(page, `${name}, menu open`);
+        }
+        await page.close();
+    }
+    await checkHtml(where, html);
+    return html;
+}
+
+async function takePictures(page, file, width) {
+    await page.evaluate(() => window.scrollTo(0, 0));
+    const desk = width.name === 'desk';
+    const [height, scale] = desk ? [1600, 0.5] : [1000, 0.55];
+    const clip = { x: 0, y: 0, width: width.width, height, scale };
+    await page.screenshot({ path: `${file}-${width.name}.webp`, type: 'webp', quality: 72, clip, captureBeyondViewport: true });
+}
+
+// Serves the folders under `<name>.localhost`, with the headers of published sites.
+function serve(folder) {
+    const server = http.createServer((request, response) => {
+        const name = request.headers.host.split('.')[0];
+        const { pathname } = new URL(request.url, 'http://localhost');
+        let file = path.join(folder, name, path.normalize(decodeURIComponent(pathname)));
+        if (pathname.endsWith('/')) file = path.join(file, 'index.html');
+        const found = fs.existsSync(file) && fs.statSync(file).isFile();
+        const shown = found ? file : path.join(folder, name, '404.html');
+        response.writeHead(found ? 200 : 404, {
+            'content-type': TYPES[path.extname(shown)] ?? 'application/octet-stream',
+            'content-security-policy': POLICY,
+            'x-content-type-options': 'nosniff',
+        });
+        response.end(fs.readFileSync(shown));
+    });
+    return new Promise((ready) => server.listen(0, '127.0.0.1', () => ready(server)));
+}
+
+async function checkFiles(browser) {
+    const folder = process.env.CHECK_SITES;
+    const server = await serve(folder);
+    const only = process.env.CHECK_ONLY;
+    const pictures = process.env.CHECK_PICTURES;
+    if (pictures) fs.mkdirSync(pictures, { recursive: true });
+    const names = fs.readdirSync(folder).filter((name) => name.includes(only)).sort();
+    for (const name of names) {
+        console.error(name);
+        const origin = `http://${name}.localhost:${server.address().port}`;
+        const pages = fs.readdirSync(path.join(folder, name), { recursive: true }).filter((file) => path.basename(file) === 'index.html').sort();
+        for (const page of pages) {
+            const at = `/${page.slice(0, -'index.html'.length)}`;
+            const picture = pictures && at === '/' ? path.join(pictures, name) : undefined;
+            await checkPage(browser, origin + at, name + at, { picture });
+        }
+        await checkPage(browser, `${origin}/no-such-page/`, `${name}/no-such-page/`, { status: 404 });
+    }
+    server.close();
+    if (!names.length) report('files', `no site has ${only} in its name`);
+}
+
+// A check that finds nothing says something only if it finds what is there.
+const BROKEN = `<!DOCTYPE html><html><head><title>Broken</title><link rel="stylesheet" href="/style.css"></head><body>
+<main><h1 class="pale">Pale</h1><h4>Skipped</h4><form><input type="text"></form><script>alert(1)</script>
+<img src="/none.png"><img alt="far" src="https://127.0.0.1:1/far.png"><p class="wide">wide</p><p id="a"></p><p id="a"><b>open</p></main></body></html>`;
+const FAULTS = {
+    'a message in the console': /console error/,
+    'a script that may not run': /console error: .*(script|Script)/,
+    'a picture that is not there': /404 for .*none\.png/,
+    'a picture that does not show': /picture does not show/,
+    'a request to another host': /request to another host: https:\/\/127\.0\.0\.1:1\//,
+    'a page wider than the phone': /\(phone\): \d+ pixels wider than the screen/,
+    'pale text': /axe color-contrast/,
+    'a field without a label': /axe label/,
+    'a picture without a text': /axe image-alt/,
+    'a page without a language': /axe html-has-lang/,
+    'a heading that is skipped': /heading-order|heading-level/,
+    'an id that is there twice': /no-dup-id/,
+    'a tag that is not closed': /close-order|element-permitted|no-implicit-close/,
+};
+
+async function checkProof(browser) {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'check-sites-'));
+    fs.mkdirSync(path.join(folder, 'broken'));
+    fs.writeFileSync(path.join(folder, 'broken', 'index.html'), BROKEN);
+    fs.writeFileSync(path.join(folder, 'broken', '404.html'), BROKEN);
+    fs.writeFileSync(path.join(folder, 'broken', 'style.css'), '.pale { color: #ccc } .wide { width: 1200px }');
+    const server = await serve(folder);
+    await checkPage(browser, `http://broken.localhost:${server.address().port}/`, 'broken/');
+    server.close();
+    fs.rmSync(folder, { recursive: true });
+    const found = problems.splice(0);
+    for (const [fault, trace] of Object.entries(FAULTS)) {
+        if (!found.some((problem) => trace.test(problem))) {
+            problems.push(fault);
+            console.error(`  not found: ${fault}`);
+        }
+    }
+}
+
+// A small client of the API, as one customer.
+class Customer {
+    token = null;
+
+    async call(method, at, body) {
+        const response = await fetch(`${process.env.CHECK_SERVER}/api/v1${at}`, {
+            method,
+            headers: { ...(this.token && { authorization: `Bearer ${this.token}` }), ...(body && { 'content-type': 'application/json' }) },
+            body: body && JSON.stringify(body),
+        });
+        const text = await response.text();
+        if (!response.ok) throw new Error(`${method} ${at} answered ${response.status}: ${text}`);
+        return text ? JSON.parse(text) : null;
+    }
+
+    async register() {
+        const email = 'visitor@example.com';
+        const tokens = await this.call('POST', '/auth/register', { email, password: 'Fresh-Bread-1950', fullName: 'Ana Baker' });
+        this.token = tokens.access_token;
+        const link = await until('a verification mail', async () => {
+            const answer = await fetch(`${process.env.CHECK_SERVER}/dev/mailbox?to=${encodeURIComponent(email)}`, { headers: { accept: 'application/json' } });
+            const mails = (await answer.json()).items;
+            return mails.map((mail) => /\/verify-email\?token=([A-Za-z0-9_-]+)/.exec(mail.text)).find(Boolean);
+        });
+        await this.call('POST', '/auth/verify-email', { token: link[1] });
+    }
+}
+
+async function until(what, ask) {
+    for (let attempt = 0; attempt < 150; attempt += 1) {
+        const answer = await ask();
+        if (answer) return answer;
+        await new Promise((done) => setTimeout(done, 200));
+    }
+    throw new Error(`waited too long for ${what}`);
+}
+
+async function checkServer(browser) {
+    const customer = new Customer();
+    const { items: templates } = await customer.call('GET', '/templates?limit=100');
+    if (templates.length < 14) report('GET /templates', `only ${templates.length} templates`);
+    for (const template of templates.filter(({ slug }) => slug.includes(process.env.CHECK_ONLY))) {
+        const { pages } = await customer.call('GET', `/templates/${template.id}`);
+        for (const { key } of pages) {
+            console.error(`preview of ${template.slug} ${key}`);
+            await checkPage(browser, `${process.env.CHECK_SERVER}/api/v1/templates/${template.id}/preview?page=${key}`, `preview of ${template.slug} ${key}`);
+        }
+    }
+
+    await customer.register();
+    const template = templates.find(({ isPremium }) => !isPremium);
+    console.error(`a site from ${template.slug}`);
+    const applied = await customer.call('POST', `/templates/${template.id}/apply`, { siteName: 'Mill Lane Twelve', status: 'published' });
+    const site = applied.siteId;
+    await customer.call('POST', `/sites/${site}/deploy`);
+    await until('the deployment', async () => {
+        const { status, error } = await customer.call('GET', `/sites/${site}/status`);
+        if (status === 'failed') throw new Error(`the deployment failed: ${error}`);
+        return status === 'live';
+    });
+    const { url } = await customer.call('GET', `/sites/${site}`);
+    const port = new URL(process.env.CHECK_SERVER).port;
+    const origin = `http://${new URL(url).hostname}:${port}`;
+    const sitemap = await fetchAt(origin, port, '/sitemap.xml');
+    const paths = [...sitemap.matchAll(/<loc>([^<]+)<\/loc>/g)].map((match) => new URL(match[1]).pathname);
+    if (paths.length < 3) report(origin, `only ${paths.length} pages are in the sitemap`);
+    for (const at of paths) await checkPage(browser, origin + at, `deployed ${template.slug}${at}`);
+    await checkPage(browser, `${origin}/no-such-page/`, `deployed ${template.slug}/no-such-page/`, { status: 404 });
+}
+
+// Node does not resolve names below localhost; browsers do.
+function fetchAt(origin, port, at) {
+    return new Promise((done, failed) => {
+        http.get({ host: '127.0.0.1', port, path: at, headers: { host: new URL(origin).host } }, (response) => {
+            let text = '';
+            response.on('data', (part) => { text += part; });
+            response.on('end', () => done(text));
+        }).on('error', failed);
+    });
+}
+
+const browser = await puppeteer.launch({
+    executablePath: process.env.CHROMIUM,
+    headless: true,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+try {
+    await { proof: checkProof, files: checkFiles, server: checkServer }[process.argv[2]](browser);
+} catch (error) {
+    report(process.argv[2], error.stack);
+} finally {
+    await browser.close();
+}
+console.log(`${process.argv[2]}: ${counts.pages} pages, ${counts.views} views, ${counts.requests} requests, ${counts.rules} rules of axe-core passed, ${problems.length} problems`);
+process.exitCode = problems.length ? 1 : 0;
