@@ -18,7 +18,7 @@ use actix_web::{
     http::header::{self, HeaderValue},
 };
 use portico_kernel::{
-    Permission, Scope,
+    Permission, Scope, TenantId,
     cache::{Cache, CacheError, GROUPS, Lookup},
 };
 use serde::Serialize;
@@ -126,12 +126,7 @@ impl Answers {
     }
 
     /// `None` when nothing may be taken from the cache nor put there.
-    async fn look(
-        &self,
-        tenant: portico_kernel::TenantId,
-        about: About,
-        request: &HttpRequest,
-    ) -> Option<Place> {
+    async fn look(&self, tenant: TenantId, about: About, request: &HttpRequest) -> Option<Place> {
         if !self.signals.hears() {
             return None;
         }

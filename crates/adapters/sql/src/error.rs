@@ -26,6 +26,11 @@ pub(crate) fn unreadable(column: &'static str, value: &str) -> StoreError {
     StoreError::Internal(format!("{column} holds {value:?}, which is not known here").into())
 }
 
+/// JSON of a row that does not have the shape that its column has.
+pub(crate) fn json_error(error: serde_json::Error) -> StoreError {
+    StoreError::Internal(Box::new(error))
+}
+
 enum Meaning {
     Conflict(String),
     MissingReference(String),

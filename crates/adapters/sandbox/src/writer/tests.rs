@@ -134,24 +134,6 @@ async fn what_the_owner_says_is_in_the_text() {
     }
 }
 
-/// Five businesses of each language and tone, for people to read: `cargo test -p portico-sandbox read_it -- --ignored --nocapture`.
-#[tokio::test]
-#[ignore = "for people to read"]
-async fn read_it() {
-    for (industry, language, tone) in [
-        ("bakery", "en", Tone::Friendly),
-        ("legal", "en", Tone::Professional),
-        ("fitness", "en", Tone::Bold),
-        ("hotel", "es", Tone::Elegant),
-        ("home_services", "es", Tone::Friendly),
-        ("dental", "es", Tone::Professional),
-    ] {
-        let business = BusinessInfo { industry: Some(industry.into()), ..bakery() };
-        let texts = page(&brief(business, language, tone)).await;
-        eprintln!("\n== {industry} {language} {tone:?}\n{}", texts.join("\n"));
-    }
-}
-
 #[tokio::test]
 async fn facts_are_kept_and_none_are_made_up() {
     let rewrite = async |kind, content: Value| {

@@ -5,7 +5,7 @@ use portico_billing::{plan::Plan, ports::PlanRepository};
 use portico_kernel::StoreError;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, sea_query::OnConflict};
 
-use crate::error::store_error;
+use crate::error::{json_error, store_error};
 
 /// A row of the table.
 pub(crate) mod row {
@@ -28,10 +28,6 @@ pub(crate) mod row {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
-}
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
 }
 
 impl TryFrom<row::Model> for Plan {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     dialect::{execute, query},
-    error::{store_error, unreadable},
+    error::{json_error, store_error, unreadable},
     time::{from_row, to_row},
 };
 
@@ -58,10 +58,6 @@ pub(crate) mod row {
 }
 
 use row::Column;
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
-}
 
 /// A word that this version does not know gives no permission.
 fn permissions(words: Value) -> Result<Permissions, StoreError> {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::list::list;
 use crate::{
     dialect::{contains, execute, query},
-    error::{store_error, unreadable},
+    error::{json_error, store_error, unreadable},
     time::{from_row, to_row},
 };
 
@@ -76,10 +76,6 @@ impl TryFrom<row::Model> for Asset {
             version: row.version,
         })
     }
-}
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
 }
 
 /// Files that tenants uploaded, over one connection.

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::list::list;
 use crate::{
     dialect::query,
-    error::{store_error, unreadable},
+    error::{json_error, store_error, unreadable},
     time::{from_row, to_row},
 };
 
@@ -86,10 +86,6 @@ impl TryFrom<row::Model> for Domain {
             version: row.version,
         })
     }
-}
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
 }
 
 /// What an update may change.

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::pages;
 use crate::{
-    error::store_error,
+    error::{json_error, store_error},
     time::{from_row, to_row},
 };
 
@@ -43,10 +43,6 @@ pub(crate) mod row {
 }
 
 use row::Column;
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
-}
 
 impl TryFrom<row::Model> for Seo {
     type Error = StoreError;

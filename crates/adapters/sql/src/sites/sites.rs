@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::list::{SortColumns, list, sorted};
 use crate::{
     dialect::{contains, query},
-    error::{store_error, unreadable},
+    error::{json_error, store_error, unreadable},
     tenancy::subdomains,
     time::{from_row, to_row},
 };
@@ -270,8 +270,4 @@ fn changes(site: &Site) -> Result<row::ActiveModel, StoreError> {
         updated_at: Set(to_row(site.updated_at)),
         version: NotSet,
     })
-}
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
 }

@@ -18,7 +18,7 @@ use sea_orm::{
 
 use crate::{
     dialect::{contains, execute, query},
-    error::{store_error, unreadable},
+    error::{json_error, store_error, unreadable},
     time::{from_row, to_row},
 };
 
@@ -111,10 +111,6 @@ struct Summary {
     outline: sea_orm::JsonValue,
     created_at: sea_orm::prelude::TimeDateTime,
     updated_at: sea_orm::prelude::TimeDateTime,
-}
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
 }
 
 impl TryFrom<row::Model> for Template {

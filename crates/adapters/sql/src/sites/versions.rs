@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     dialect::query,
-    error::store_error,
+    error::{json_error, store_error},
     outbox::events::{actor_kind, actor_word},
     time::{from_row, to_row},
 };
@@ -203,8 +203,7 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         let content = this.select_only().column(Column::Content).into_model::<Content>();
         // It can go in between, when room is made for newer ones.
         let Some(row) = content.one(self.connection).await.map_err(store_error)? else { return Ok(None) };
-        let content =
-            serde_json::from_value(row.content).map_err(|error| StoreError::Internal(Box::new(error)))?;
+        let content = serde_json::from_value(row.content).map_err(json_error)?;
         Ok(Some(FullPageVersion { version: head.try_into()?, content }))
     }
 

@@ -15,7 +15,7 @@ use sea_orm::{
 use super::list::list;
 use crate::{
     dialect::execute,
-    error::{store_error, unreadable},
+    error::{json_error, store_error, unreadable},
     time::{from_row, to_row},
 };
 
@@ -98,10 +98,6 @@ mod text {
 }
 
 use row::Column;
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
-}
 
 impl TryFrom<row::Model> for Wizard {
     type Error = StoreError;

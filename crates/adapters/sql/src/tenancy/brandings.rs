@@ -6,7 +6,7 @@ use portico_tenancy::{branding::Branding, ports::BrandingRepository};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::{
-    error::store_error,
+    error::{json_error, store_error},
     time::{from_row, to_row},
 };
 
@@ -31,10 +31,6 @@ pub(crate) mod row {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
-}
-
-fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
 }
 
 impl TryFrom<row::Model> for Branding {
