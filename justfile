@@ -39,6 +39,14 @@ openapi:
 bench *ARGUMENTS:
     scripts/with-postgres cargo run --release -p portico-bench -- {{ARGUMENTS}}
 
+# What webhooks do under kills, under load and beside endpoints that never answer
+webhooks *ARGUMENTS:
+    cargo build --release -p portico && scripts/with-postgres cargo run --release -p portico-bench -- webhooks {{ARGUMENTS}}
+
+# Have deliveries verified by published libraries, and by the receivers of the guide
+check-webhooks:
+    scripts/check-webhooks
+
 # Whether known and unknown addresses can be told apart by time, on a server of its own
 timing *ARGUMENTS:
     cargo build --release -p portico && cargo run --release -p portico-bench -- timing {{ARGUMENTS}}

@@ -132,12 +132,17 @@ def one_of_everything():
         "wizardId": ("/api/v1/wizard/start", {"businessInfo": {"name": "Fuzz", "industry": "bakery"}}),
         "navId": (f"{base}/navigation", {"label": "About", "url": "https://example.com/"}),
         "keyId": (f"{base}/api-keys", {"name": "Fuzz", "permissions": ["pages:read"]}),
+        # An address that is not called.
+        "webhookId": (f"{base}/webhooks", {"url": "https://localhost/hook", "events": ["page.updated"]}),
         "invitationId": (f"{base}/invitations", {"email": "guest@example.org", "role": "viewer"}),
     }
     for name, (path, body) in made.items():
         answer = call("POST", path, body, ROOT)
         if answer:
             ids[name] = answer["id"]
+    answer = call("POST", f"{base}/webhooks/{ids.get('webhookId')}/test", token=ROOT)
+    if answer:
+        ids["deliveryId"] = answer["id"]
     section = {"type": "text", "content": {"html": "<p>Text</p>"}}
     answer = call("POST", f"{base}/pages/{ids['pageId']}/sections", section, ROOT)
     ids["sectionId"] = answer["id"]
@@ -175,6 +180,16 @@ def map_path_parameters(context, path_parameters):
         if name in IDS and CHANCE.random() < 0.5 and not (dangerous and name == "tenantId"):
             path_parameters[name] = IDS[name]
     return path_parameters
+
+
+@schemathesis.hook
+def map_headers(context, headers):
+    """A key of its own for most requests: the answer to an earlier one would hide what the operation does."""
+    key = headers.get("Idempotency-Key") if headers else None
+    # What is no header at all does not even reach the routes.
+    if key is not None and (CHANCE.random() < 0.8 or not str(key).isprintable()):
+        headers["Idempotency-Key"] = f"fuzz-{next(NUMBERS)}"
+    return headers
 
 
 @schemathesis.auth(refresh_interval=None)

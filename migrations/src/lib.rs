@@ -34,6 +34,11 @@ mod m20261121_000020_assets;
 mod m20261121_000021_publishing;
 mod m20261121_000022_domains;
 mod m20261121_000023_visitors;
+mod m20261121_000024_webhooks;
+mod m20261121_000025_live_updates;
+mod m20261121_000026_idempotency;
+mod m20261121_000028_schedules;
+mod m20261121_000029_traces;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -65,6 +70,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000021_publishing::Migration),
             Box::new(m20261121_000022_domains::Migration),
             Box::new(m20261121_000023_visitors::Migration),
+            Box::new(m20261121_000024_webhooks::Migration),
+            Box::new(m20261121_000025_live_updates::Migration),
+            Box::new(m20261121_000026_idempotency::Migration),
+            Box::new(m20261121_000028_schedules::Migration),
+            Box::new(m20261121_000029_traces::Migration),
         ]
     }
 }

@@ -61,8 +61,7 @@ impl Callers {
         user: UserId,
         tenant: Option<TenantId>,
     ) -> Result<Option<CallerState>, Arc<StoreError>> {
-        let tenant_epoch = tenant.map_or(0, |tenant| self.signals.tenant_epoch(tenant));
-        let key = Key { session, tenant, epochs: (self.signals.user_epoch(user), tenant_epoch) };
+        let key = self.key(session, user, tenant);
         let mut entry = self.read_through(&key).await?;
         let max_age = self.signals.max_age();
         if entry.read.elapsed() > max_age || entry.impersonator_epoch != self.impersonator_epoch(&entry.state)
@@ -83,6 +82,24 @@ impl Callers {
             });
         }
         Ok(entry.state.clone())
+    }
+
+    /// What [`Callers::get`] would answer without a query; `None` when it would need one.
+    pub async fn known(
+        &self,
+        session: SessionId,
+        user: UserId,
+        tenant: Option<TenantId>,
+    ) -> Option<Option<CallerState>> {
+        let entry = self.cache.get(&self.key(session, user, tenant)).await?;
+        let current = entry.read.elapsed() <= self.signals.max_age()
+            && entry.impersonator_epoch == self.impersonator_epoch(&entry.state);
+        current.then(|| entry.state.clone())
+    }
+
+    fn key(&self, session: SessionId, user: UserId, tenant: Option<TenantId>) -> Key {
+        let tenant_epoch = tenant.map_or(0, |tenant| self.signals.tenant_epoch(tenant));
+        Key { session, tenant, epochs: (self.signals.user_epoch(user), tenant_epoch) }
     }
 
     async fn read_through(&self, key: &Key) -> Result<Arc<Entry>, Arc<StoreError>> {

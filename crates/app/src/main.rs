@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use portico::{server, settings::Settings, startup, telemetry};
+use portico::{health_check, run, server, settings::Settings, startup, telemetry};
 
 /// The backend behind a customer portal.
 #[derive(Parser)]
@@ -16,7 +16,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server (the default).
-    Serve,
+    Serve {
+        /// Answer requests only; `portico worker` does the rest.
+        #[arg(long)]
+        no_worker: bool,
+    },
+    /// Work in the background only: jobs, events, what comes round.
+    Worker,
     /// Look after the schema of the database.
     Migrate {
         #[arg(value_enum)]
@@ -34,6 +40,12 @@ enum Command {
     Admin {
         #[command(subcommand)]
         action: AdminAction,
+    },
+    /// Ask the instance on this machine whether it is ready; exit code 0 when it is.
+    Health {
+        /// Its port, where that is not `server.port`.
+        #[arg(long)]
+        port: Option<u16>,
     },
     /// Look at the settings without starting anything.
     Config {
@@ -82,7 +94,7 @@ fn main() -> ExitCode {
         }
     };
     telemetry::start_logging(settings.profile);
-    match run(cli.command.unwrap_or(Command::Serve), settings) {
+    match start(cli.command.unwrap_or(Command::Serve { no_worker: false }), settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("portico: {}", one_line(&error));
@@ -92,11 +104,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
+fn start(command: Command, settings: Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match command {
-            Command::Serve => startup::serve(settings).await,
+            Command::Serve { no_worker } => run::serve(settings, !no_worker).await,
+            Command::Worker => run::work(settings).await,
             Command::Migrate { action, steps } => {
                 let store = startup::connect(&settings).await?;
                 match action {
@@ -128,6 +141,7 @@ fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
                 say(&created);
                 Ok(())
             }
+            Command::Health { port } => health_check::ask(&settings, port).await,
             Command::Config { action: ConfigAction::Check } => {
                 say("The settings are valid.");
                 Ok(())

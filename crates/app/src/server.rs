@@ -1,6 +1,6 @@
 //! The HTTP server: routes, and the layers around them.
 
-use std::{net::TcpListener, sync::atomic::Ordering};
+use std::{any::Any, net::TcpListener, sync::atomic::Ordering, time::Duration};
 
 use actix_cors::Cors;
 use actix_web::{
@@ -16,7 +16,10 @@ use utoipa_actix_web::{AppExt, scope::scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    http::{headers::PAGE_POLICY, middleware::around, openapi, problem::Problem, routing::Routes, site},
+    http::{
+        headers::PAGE_POLICY, idempotency::once, middleware::around, openapi, problem::Problem,
+        routing::Routes, site,
+    },
     routes,
     state::App,
 };
@@ -26,6 +29,10 @@ pub const DOCUMENT_PATH: &str = "/api/openapi.json";
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
+
+/// How long a connection may be idle. Longer than proxies keep theirs, so that it is they who close: a request that meets a closing
+/// connection on its way is lost.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The API document, from the routes themselves.
 pub fn document() -> OpenApi {
@@ -76,6 +83,7 @@ pub fn application(
                 ),
         )
         .default_service(web::to(nothing_here))
+        .wrap(from_fn(once))
         .wrap(Compress::default())
         .wrap(cors)
         .wrap(from_fn(around))
@@ -87,6 +95,8 @@ pub fn start(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev:
     let ready = app.ready.clone();
     let mut server = HttpServer::new(move || application(app.clone()))
         .backlog(BACKLOG)
+        .keep_alive(KEEP_ALIVE)
+        .on_connect(move |connection, _| give_up_after(connection, settings.write_timeout))
         .disable_signals()
         .shutdown_timeout(settings.shutdown_timeout.as_secs());
     if let Some(workers) = settings.workers {
@@ -97,9 +107,46 @@ pub fn start(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev:
     Ok(server)
 }
 
+/// Has the system end a connection whose client takes nothing for so long, although something waits for it (RFC 5482). The
+/// server itself would wait for ever.
+fn give_up_after(connection: &dyn Any, patience: Duration) {
+    #[cfg(target_os = "linux")]
+    if let Some(connection) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
+        && let Err(error) = socket2::SockRef::from(connection).set_tcp_user_timeout(Some(patience))
+    {
+        tracing::debug!(%error, "clients that take nothing will be waited for");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (connection, patience);
+}
+
+/// Starts answering on `listener` about the health of a process that answers nothing else.
+pub fn start_health(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
+    let ready = app.ready.clone();
+    let server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(Data::new(app.clone()))
+            .configure(|config| routes::health(&mut Routes::Plain(config)))
+            .default_service(web::to(|| async { Problem::not_found().error_response() }))
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    ready.store(true, Ordering::Release);
+    Ok(server)
+}
+
+/// Says from now on that it is not ready, and asks clients to close their connections. Still answers whatever comes.
+pub fn retire(app: &App) {
+    app.ready.store(false, Ordering::Release);
+}
+
 /// Answers what is under way, then stops.
 pub async fn stop(app: &App, server: ServerHandle) {
-    app.ready.store(false, Ordering::Release);
+    retire(app);
+    // Streams have no end of their own to wait for.
+    app.live.close();
     server.stop(true).await;
 }
 
@@ -135,6 +182,8 @@ fn cors(origins: &[String]) -> Cors {
             "idempotency-key",
             "if-match",
             "if-none-match",
+            "last-event-id",
+            "traceparent",
             "x-api-key",
             "x-device-id",
             "x-request-id",
@@ -142,6 +191,7 @@ fn cors(origins: &[String]) -> Cors {
         ])
         .expose_headers([
             "etag",
+            "idempotent-replayed",
             "location",
             "retry-after",
             "x-device-id",

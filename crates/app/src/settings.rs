@@ -14,18 +14,30 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use sources::{duration, list, normalize};
+use sources::{duration, list, normalize, optional_duration};
 
 mod ai;
 mod domains;
 mod files;
+mod idempotency;
+mod live;
+mod rate_limit;
+mod redis;
 mod security;
 mod sources;
+mod telemetry;
+mod webhooks;
 
 pub use ai::Ai;
 pub use domains::Dns;
 pub use files::{Assets, Storage};
+pub use idempotency::Idempotency;
+pub use live::Live;
+pub use rate_limit::{PlanLimits, RateLimit};
+pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
+pub use telemetry::Telemetry;
+pub use webhooks::Webhooks;
 
 /// Where this runs; decides how forgiving the start is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -82,8 +94,16 @@ pub struct Settings {
     pub tenancy: Tenancy,
     /// Audit trail.
     pub audit: Audit,
+    /// Live updates.
+    pub live: Live,
+    /// Requests that may be sent again under a key.
+    pub idempotency: Idempotency,
+    /// Webhooks.
+    pub webhooks: Webhooks,
     /// Background jobs.
     pub worker: Worker,
+    /// Traces.
+    pub telemetry: Telemetry,
 }
 
 /// HTTP server.
@@ -103,9 +123,16 @@ pub struct Server {
     pub workers: Option<usize>,
     /// Most bytes of a JSON body.
     pub max_body_bytes: usize,
+    /// A client that takes nothing of its answer for so long loses the connection.
+    #[serde(deserialize_with = "duration")]
+    pub write_timeout: Duration,
     /// How long running requests and jobs may go on after SIGTERM.
     #[serde(deserialize_with = "duration")]
     pub shutdown_timeout: Duration,
+    /// How long to answer after SIGTERM what still comes, until whoever sends requests has seen that this process is not
+    /// ready. Default: none in development, 5 seconds in production.
+    #[serde(deserialize_with = "optional_duration")]
+    pub drain_delay: Option<Duration>,
 }
 
 /// Browser front ends.
@@ -118,37 +145,16 @@ pub struct Cors {
 }
 
 /// Database.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// `sqlite://path` or `postgres://…`. Default: `sqlite://{data_dir}/portico.db`.
     pub url: Option<SecretString>,
     /// Most connections at once. Default: 20 to Postgres, 4 readers of SQLite.
     pub max_connections: Option<u32>,
-}
-
-/// Rate limits, in requests a minute.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RateLimit {
-    /// Whether there are any. Load tests switch them off.
-    pub enabled: bool,
-    /// For each address without a valid token.
-    pub per_address: u32,
-    /// For each signed-in user.
-    pub per_user: u32,
-    /// For each API key that has no limit of its own.
-    pub per_key: u32,
-    /// For each address on routes that guess at secrets, send mail, or cost money.
-    pub sensitive: u32,
-}
-
-/// Redis, or Valkey: what instances share besides the database.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Redis {
-    /// `redis://:password@host:6379/0` or `rediss://…`. Default: none, each process has a cache of its own.
-    pub url: Option<SecretString>,
+    /// A statement that takes as long is written to the log, without its values; 0s writes none.
+    #[serde(deserialize_with = "duration")]
+    pub slow_query: Duration,
 }
 
 /// Email.
@@ -231,6 +237,8 @@ pub struct Worker {
     /// How often to look for work of which nobody told us (work of other instances, retries).
     #[serde(deserialize_with = "duration")]
     pub poll: Duration,
+    /// Port at which `portico worker` tells its health and metrics; 0 takes any free one. Default: none.
+    pub port: Option<u16>,
 }
 
 impl Default for Settings {
@@ -255,8 +263,17 @@ impl Default for Settings {
             sites: Sites::default(),
             tenancy: Tenancy::default(),
             audit: Audit::default(),
+            live: Live::default(),
+            idempotency: Idempotency::default(),
+            webhooks: Webhooks::default(),
             worker: Worker::default(),
+            telemetry: Telemetry::default(),
         }
+    }
+}
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: None, max_connections: None, slow_query: Duration::from_millis(200) }
     }
 }
 impl Default for Server {
@@ -268,13 +285,10 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             workers: None,
             max_body_bytes: 1024 * 1024,
+            write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(15),
+            drain_delay: None,
         }
-    }
-}
-impl Default for RateLimit {
-    fn default() -> Self {
-        Self { enabled: true, per_address: 100, per_user: 100, per_key: 600, sensitive: 10 }
     }
 }
 impl Default for Email {
@@ -325,7 +339,7 @@ impl Default for Audit {
 }
 impl Default for Worker {
     fn default() -> Self {
-        Self { concurrency: 4, lease: Duration::from_secs(20), poll: Duration::from_secs(1) }
+        Self { concurrency: 4, lease: Duration::from_secs(20), poll: Duration::from_secs(1), port: None }
     }
 }
 
@@ -362,6 +376,21 @@ impl Settings {
         }
     }
 
+    /// How long to answer after SIGTERM what still comes.
+    pub fn drain_delay(&self) -> Duration {
+        let usual = match self.profile {
+            Profile::Development => Duration::ZERO,
+            Profile::Production => Duration::from_secs(5),
+        };
+        self.server.drain_delay.unwrap_or(usual)
+    }
+
+    /// Whether that is Postgres, and not SQLite.
+    pub fn is_postgres(&self) -> bool {
+        let url = self.database_url();
+        ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme))
+    }
+
     /// Whether production is told to accept an embedded part of this name.
     pub fn accepts(&self, part: &str) -> bool {
         self.allow_in_production.iter().any(|allowed| allowed == part)
@@ -370,9 +399,7 @@ impl Settings {
     fn check(&self) -> anyhow::Result<()> {
         let database = self.database_url();
         let sqlite = database.expose_secret().starts_with("sqlite:");
-        let postgres =
-            ["postgres://", "postgresql://"].iter().any(|s| database.expose_secret().starts_with(s));
-        if !sqlite && !postgres {
+        if !sqlite && !self.is_postgres() {
             bail!("database.url must begin with sqlite:// or postgres://");
         }
         if let Some(secret) = &self.security.jwt_secret
@@ -380,10 +407,8 @@ impl Settings {
         {
             bail!("security.jwt_secret must have 32 characters or more");
         }
-        let limits = &self.rate_limit;
-        if limits.per_address == 0 || limits.per_user == 0 || limits.per_key == 0 || limits.sensitive == 0 {
-            bail!("rate limits must be 1 or more; switch them off with rate_limit.enabled = false");
-        }
+        self.rate_limit.check()?;
+        self.redis.check()?;
         if self.worker.concurrency == 0 || self.database.max_connections == Some(0) {
             bail!("worker.concurrency and database.max_connections must be 1 or more");
         }
@@ -409,9 +434,16 @@ impl Settings {
             provider.check(name)?;
         }
         self.ai.check()?;
+        self.telemetry.check()?;
         self.sites.check()?;
         self.storage.check()?;
+        self.live.check()?;
+        if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.server.write_timeout) {
+            bail!("server.write_timeout must be between 100 ms and ten minutes");
+        }
         self.assets.check()?;
+        self.webhooks.check()?;
+        self.idempotency.check()?;
         if self.profile == Profile::Production {
             let embedded = [
                 (sqlite, "sqlite", "database.url must point to Postgres"),

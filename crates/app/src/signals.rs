@@ -10,6 +10,12 @@ use portico_kernel::{AnnouncementListener, CommitListener, Event, TenantId, User
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::{
+    broadcasts::{Broadcasts, Hint},
+    live::Wakes,
+    traces,
+};
+
 /// Number of epochs that users and tenants share. Two who share one only cost each other a query now and then. The same in
 /// every process, because announcements name them by number.
 const STRIPES: usize = 1024;
@@ -42,6 +48,12 @@ pub struct Signals {
     pub jobs: Notify,
     /// Woken when an event was appended.
     pub events: Notify,
+    /// Woken when an event was appended, for those who plan deliveries to webhooks.
+    pub webhooks: Notify,
+    /// Woken when an event was appended to the log of a tenant to which somebody listens.
+    pub live: Wakes,
+    /// A quicker way to other processes than the database, where there is one.
+    pub broadcasts: Option<Broadcasts>,
 }
 
 impl Default for Signals {
@@ -54,11 +66,40 @@ impl Default for Signals {
             caught_up: AtomicU64::new(0),
             jobs: Notify::new(),
             events: Notify::new(),
+            webhooks: Notify::new(),
+            live: Wakes::default(),
+            broadcasts: None,
         }
     }
 }
 
 impl Signals {
+    /// With a quicker way to other processes, if there is one.
+    pub fn new(broadcasts: Option<Broadcasts>) -> Self {
+        Self { broadcasts, ..Self::default() }
+    }
+
+    /// Another process says what it committed.
+    pub fn hinted(&self, hint: &Hint) {
+        if let Some(stale) = &hint.stale {
+            self.heard(stale);
+        }
+        for (tenant, kind) in &hint.appended {
+            self.changed(*tenant, kind);
+        }
+        self.wake(hint.events, hint.jobs);
+    }
+
+    fn wake(&self, events: bool, jobs: bool) {
+        if jobs {
+            self.jobs.notify_one();
+        }
+        if events {
+            self.events.notify_one();
+            self.webhooks.notify_one();
+        }
+    }
+
     /// Moves on when a session of the user ended, or their account or a membership changed.
     pub fn user_epoch(&self, user: UserId) -> u64 {
         self.epoch(user.uuid())
@@ -118,19 +159,28 @@ impl Signals {
             stripe.fetch_add(1, Ordering::AcqRel);
         }
     }
+
+    /// Makes stale what an event of this kind may have changed.
+    fn changed(&self, tenant: TenantId, kind: &str) {
+        self.live.wake(tenant, kind);
+        if is_about_content(kind)
+            && let Some(epoch) = self.content.get(stripe(tenant.uuid()))
+        {
+            epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl CommitListener for Signals {
     fn committed(&self, events: &[Event], jobs: bool) {
+        traces::committed(events);
         self.move_on(&events.iter().flat_map(made_stale).collect());
         for event in events {
-            self.appended(event.tenant, &event.kind);
+            self.changed(event.tenant, &event.kind);
         }
-        if jobs {
-            self.jobs.notify_one();
-        }
-        if !events.is_empty() {
-            self.events.notify_one();
+        self.wake(!events.is_empty(), jobs);
+        if let Some(broadcasts) = &self.broadcasts {
+            broadcasts.tell(Hint::of(events, jobs, self.announcement(events)));
         }
     }
 
@@ -152,11 +202,11 @@ impl AnnouncementListener for Signals {
     }
 
     fn appended(&self, tenant: TenantId, kind: &str) {
-        if is_about_content(kind)
-            && let Some(epoch) = self.content.get(stripe(tenant.uuid()))
-        {
-            epoch.fetch_add(1, Ordering::AcqRel);
-        }
+        self.changed(tenant, kind);
+        // What another process wrote may well have brought work with it: no need to wait for the next look.
+        self.events.notify_one();
+        self.webhooks.notify_one();
+        self.jobs.notify_one();
     }
 
     fn caught_up(&self, moment: Instant) {
@@ -167,6 +217,7 @@ impl AnnouncementListener for Signals {
     fn missed(&self) {
         self.caught_up.store(0, Ordering::Release);
         self.move_all();
+        self.live.wake_all();
     }
 }
 
@@ -207,6 +258,8 @@ fn made_stale(event: &Event) -> Vec<String> {
             }
         }
         ("user", "registered" | "new_device") | ("tenant", "created") | ("site", "created") => Vec::new(),
+        ("subscription", "created") => Vec::new(),
+        ("subscription", _) => vec![of(event.tenant.uuid())],
         ("user" | "member", _) => vec![of(event.resource.id)],
         ("api_key", "new_address" | "refusals") => Vec::new(),
         ("api_key", _) => vec![of(event.tenant.uuid())],
@@ -245,6 +298,8 @@ mod tests {
             ("site.deployed", env.random_uuid(), [false, false, true]),
             ("domain.verified", env.random_uuid(), [false, false, true]),
             ("page.updated", env.random_uuid(), [false, false, false]),
+            ("subscription.created", tenant.uuid(), [false, false, false]),
+            ("subscription.updated", tenant.uuid(), [false, true, false]),
         ] {
             let here = Signals::default();
             let elsewhere = Signals::default();

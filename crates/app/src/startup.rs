@@ -1,39 +1,37 @@
-//! Putting the parts together, and running them until told to stop.
+//! Putting the parts together.
 
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     sync::{Arc, OnceLock, atomic::AtomicBool},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use portico_billing::plan::Plans;
-use portico_cache::{MemoryCache, RedisCache};
+use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
 use portico_identity::{
     account::Registration, password::PasswordRule, ports::OpenIdProvider, throttle::ThrottleRule,
 };
 use portico_images::BoundedImages;
-use portico_kernel::{Env, cache::Cache, http::HttpClient, mail::MailTransport};
+use portico_kernel::{Env, cache::Cache, http::HttpClient, limits::RateLimiter, mail::MailTransport};
 use portico_outbound::{Bounds, GuardedClient};
 use portico_renderer::HtmlRenderer;
 use portico_sandbox::Mailbox;
 use portico_security::{
-    Argon2Hasher, FactorKeys, JwtIssuer, MacLinkSigner, MacMarks, OidcProvider, ProviderConfig, SystemClock,
-    SystemRandom, WebauthnCeremonies, ZxcvbnMeter,
+    AesSealer, Argon2Hasher, FactorKeys, JwtIssuer, MacLinkSigner, MacMarks, OidcProvider, ProviderConfig,
+    SystemClock, SystemRandom, WebauthnCeremonies, ZxcvbnMeter,
 };
 use portico_sql::{SqlStore, StoreOptions};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::Semaphore,
-};
+use tokio::sync::Semaphore;
 
 use crate::{
     answers::Answers,
+    broadcasts::Broadcasts,
     callers::Callers,
     flows::{assets, registration, templates},
     http::{
@@ -42,14 +40,14 @@ use crate::{
         site::{Forms, LiveSites},
     },
     keys::Keys,
+    live::Live,
     server,
     settings::{self, Security, Settings},
     signals::Signals,
     state::App,
     telemetry::Telemetry,
     throttle::Throttling,
-    worker::Workers,
-    writer,
+    traces, writer,
 };
 
 /// How long a request waits for a connection: short enough that it is answered with 503 within a second.
@@ -81,12 +79,24 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     // A second installation in one process (tests) keeps the first provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let telemetry = Telemetry::install()?;
-    let signals = Arc::new(Signals::default());
-    let store = connect(&settings).await?.with_listener(signals.clone());
-    store.migrate().await.context("the database cannot be migrated")?;
-    seed(&store).await?;
     let env = Env::new(Arc::new(SystemClock), Arc::new(SystemRandom))
         .reserving(settings.sites.reserved.iter().cloned());
+    let redis = match &settings.redis.url {
+        Some(url) => {
+            Some(Redis::open(url.expose_secret(), settings.redis.timeout).await.context("redis.url")?)
+        }
+        None => None,
+    };
+    let broadcasts = redis.clone().map(|redis| {
+        let way = Arc::new(RedisBroadcast::new(redis));
+        Broadcasts::new(way, env.random_uuid())
+    });
+    let signals = Arc::new(Signals::new(broadcasts));
+    let tracer = traces::tracer(&settings.telemetry, &env).context("telemetry")?;
+    let watch = Arc::new(traces::Watch::new(&settings, tracer.clone()));
+    let store = connect(&settings).await?.with_listener(signals.clone()).with_observer(watch);
+    store.migrate().await.context("the database cannot be migrated")?;
+    seed(&store).await?;
 
     let public_url = match &settings.server.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -107,9 +117,13 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
             sandbox
         }
     };
-    let cache: Arc<dyn Cache> = match &settings.redis.url {
-        Some(url) => Arc::new(RedisCache::open(url.expose_secret()).context("redis.url")?),
+    let cache: Arc<dyn Cache> = match &redis {
+        Some(redis) => Arc::new(RedisCache::new(redis.clone())),
         None => Arc::new(MemoryCache::default()),
+    };
+    let limiter: Arc<dyn RateLimiter> = match redis {
+        Some(redis) => Arc::new(SharedLimiter::new(redis)),
+        None => Arc::new(ProcessLimiter::default()),
     };
     let security = &settings.security;
     let secret = match &security.jwt_secret {
@@ -137,6 +151,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         passkeys: Arc::new(ceremonies(security, &parsed)?),
         marks: Arc::new(MacMarks::new(&secret)),
         signer: Arc::new(MacLinkSigner::new(&secret)),
+        sealer: Arc::new(AesSealer::new(&secret)),
         generator: writer::of(&settings, &env)?,
         throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle))),
         mailer: Arc::new(TemplateMailer::new(transport, &public_url)?),
@@ -146,20 +161,25 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         renderer: renderer.clone(),
         form_renderer: renderer,
         visits: Arc::default(),
-        forms: Arc::new(Forms::new(&settings)),
+        forms: Arc::new(Forms::new(&settings, limiter.clone())),
         template_previews: Arc::default(),
         answers: Arc::new(Answers::new(cache, signals.clone())),
         keys: Arc::new(Keys::new(store.clone(), signals.clone())),
         key_usage: Arc::default(),
+        live: Arc::new(Live::new(store.clone(), signals.clone(), &settings.live)),
         completions: Arc::default(),
         callers: Arc::new(Callers::new(store.clone(), env.clone(), signals.clone())),
         live_sites: Arc::new(LiveSites::new(signals.clone())),
         drafts: Arc::default(),
-        limits: Limits::new(&settings.rate_limit).map(Arc::new),
+        limits: Limits::new(&settings.rate_limit, limiter).map(Arc::new),
         jobs: store.clone(),
+        deliveries: store.clone(),
+        idempotency: store.clone(),
+        schedules: store.clone(),
         store,
         signals,
         telemetry,
+        tracer,
         document: document()?,
         ready: Arc::new(AtomicBool::new(false)),
         env,
@@ -256,37 +276,6 @@ pub async fn create_admin(
     })
 }
 
-/// Runs the server until SIGTERM or Ctrl-C, then drains requests and jobs.
-pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let started = Instant::now();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let wanted = SocketAddr::new(settings.server.host, settings.server.port);
-    let listener =
-        TcpListener::bind(wanted).with_context(|| format!("server.port: cannot listen on {wanted}"))?;
-    let address = listener.local_addr()?;
-    let app = build(settings, address).await?;
-    let server = server::start(app.clone(), listener)?;
-    let handle = server.handle();
-    let mut running = tokio::spawn(server);
-    let workers = Workers::start(&app);
-    announce(&app, started);
-
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-        ended = &mut running => bail!("the server stopped by itself: {ended:?}"),
-    }
-    tracing::info!("stopping: finishing requests and jobs");
-    let patience = app.settings.server.shutdown_timeout;
-    tokio::join!(server::stop(&app, handle), workers.stop(patience));
-    // Requests may have ended after the task that writes this down.
-    app.key_usage.flush(&app).await;
-    app.visits.flush(&app).await;
-    app.store.close().await;
-    tracing::info!("stopped");
-    Ok(())
-}
-
 /// Passkeys belong to a domain. An IP address is none, so it gives way to `localhost`, where a developer's browser is.
 fn ceremonies(security: &Security, public_url: &url::Url) -> anyhow::Result<WebauthnCeremonies> {
     let mut own = public_url.clone();
@@ -325,16 +314,4 @@ fn generated_secret(data_dir: &Path, env: &Env) -> anyhow::Result<SecretString> 
         }
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }
-}
-
-#[expect(clippy::print_stdout, reason = "tells whoever started it where to look")]
-fn announce(app: &App, started: Instant) {
-    let url = &app.public_url;
-    println!("Portico {} is ready after {} ms.", env!("CARGO_PKG_VERSION"), started.elapsed().as_millis());
-    println!("  API      {url}/api/v1");
-    println!("  Docs     {url}/api/docs");
-    if app.mailbox.is_some() {
-        println!("  Mailbox  {url}/dev/mailbox");
-    }
-    println!("  Sites    {}", app.site_url("{subdomain}"));
 }

@@ -14,9 +14,10 @@ use portico_identity::{
     session::SessionLifetimes,
 };
 use portico_kernel::{
-    Env, StoreError, WorkQueue, files::FileStore, http::HttpClient, images::ImageProcessor,
-    signing::LinkSigner,
+    Env, StoreError, WorkQueue, files::FileStore, http::HttpClient, idempotency::IdempotencyKeys,
+    images::ImageProcessor, schedule::Schedules, sealing::Sealer, signing::LinkSigner,
 };
+use portico_otlp::Tracer;
 use portico_sandbox::Mailbox;
 use portico_sites::{
     domain::Target,
@@ -24,6 +25,7 @@ use portico_sites::{
     ports::{ContentGenerator, DomainResolver, FormRenderer, SiteRenderer},
     site::Site,
 };
+use portico_tenancy::ports::DeliveryQueue;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -32,12 +34,14 @@ use crate::{
     flows::previews::RenderedDrafts,
     flows::template_preview::TemplatePreviews,
     http::{
+        context,
         limits::Limits,
         openapi::Document,
         site::{Forms, LiveSites},
     },
     key_usage::KeyUsageCounter,
     keys::Keys,
+    live::Live,
     settings::Settings,
     signals::Signals,
     telemetry::Telemetry,
@@ -64,6 +68,12 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Background jobs.
     pub jobs: Arc<dyn WorkQueue>,
+    /// Deliveries to webhooks.
+    pub deliveries: Arc<dyn DeliveryQueue>,
+    /// Whose turn scheduled work is.
+    pub schedules: Arc<dyn Schedules>,
+    /// Requests that may be sent again under a key.
+    pub idempotency: Arc<dyn IdempotencyKeys>,
     /// Object storage.
     pub files: Arc<dyn FileStore>,
     /// Pictures that people upload.
@@ -92,6 +102,8 @@ pub struct App {
     pub generator: Option<Arc<dyn ContentGenerator>>,
     /// Links that work without signing in.
     pub signer: Arc<dyn LinkSigner>,
+    /// Encryption of secrets at rest.
+    pub sealer: Arc<dyn Sealer>,
     /// Mail about accounts.
     pub mailer: Arc<dyn AccountMailer>,
     /// Where mail goes when there is no SMTP server.
@@ -126,10 +138,14 @@ pub struct App {
     pub limits: Option<Arc<Limits>>,
     /// Wizards that are being completed.
     pub completions: Arc<Turns>,
+    /// Live updates.
+    pub live: Arc<Live>,
     /// Wake-ups and cache epochs.
     pub signals: Arc<Signals>,
     /// Metrics.
     pub telemetry: Telemetry,
+    /// Traces.
+    pub tracer: Tracer,
     /// The API document.
     pub document: Arc<Document>,
     /// Whether new requests are welcome: not while starting or shutting down.
@@ -137,14 +153,21 @@ pub struct App {
 }
 
 impl App {
-    /// Opens a transaction.
+    /// Opens a transaction. What the request at hand has committed before and what waits for its answer waits no longer: only
+    /// the last unit of work of a request is one with the answer.
     pub async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
+        if let Some(parking) = context::parking() {
+            parking.settle().await?;
+        }
         self.store.begin().await
     }
 
-    /// Reads without a transaction.
+    /// Reads without a transaction, what the request at hand has committed included.
     pub fn reader(&self) -> Box<dyn Repositories> {
-        self.store.reader()
+        match context::parking() {
+            Some(parking) => self.store.reader_behind(parking),
+            None => self.store.reader(),
+        }
     }
 
     /// How long the parts of a session live.

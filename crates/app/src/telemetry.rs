@@ -1,11 +1,18 @@
 //! Logs and metrics.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::settings::Profile;
+use crate::{http::context, report, settings::Profile, traces};
+
+pub mod catalogue;
+pub mod process;
 
 /// Upper bounds of the latency histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -30,15 +37,7 @@ impl Telemetry {
             Ok(handle)
         });
         let metrics = installed.clone().map_err(anyhow::Error::msg)?;
-        metrics::describe_histogram!("http_request_duration_seconds", "Time to answer, by route and status.");
-        metrics::describe_histogram!("job_duration_seconds", "Time to do a job, by kind and outcome.");
-        metrics::describe_gauge!("jobs", "Jobs by state.");
-        metrics::describe_gauge!("job_oldest_due_seconds", "How long the oldest job that is due has waited.");
-        metrics::describe_gauge!(
-            "event_lag_seconds",
-            "Age of the oldest event that a reader has not read, by reader."
-        );
-        metrics::describe_gauge!("database_connections", "Connections of the pool, by state.");
+        catalogue::describe();
         Ok(Self { metrics })
     }
 
@@ -56,7 +55,8 @@ impl Telemetry {
     pub const UPKEEP: Duration = Duration::from_secs(5);
 }
 
-/// Starts logging to standard error: JSON in production, readable text otherwise. `RUST_LOG` chooses what is logged.
+/// Starts logging to standard error: JSON in production, readable text otherwise. `RUST_LOG` chooses what is logged. Panics
+/// become lines of the log, too.
 pub fn start_logging(profile: Profile) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,actix_server=warn"));
@@ -68,4 +68,16 @@ pub fn start_logging(profile: Profile) {
         }
         Profile::Development => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
     };
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+        tracing::error!(
+            target: "portico::panic", at = panic.location().map(ToString::to_string), error = report::scrub(text),
+            thread = std::thread::current().name(), request_id = context::current().info.id,
+            trace_id = traces::current_id(), backtrace, "panicked"
+        );
+    }));
 }

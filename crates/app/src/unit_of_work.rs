@@ -1,15 +1,17 @@
 //! The sum of the domains' repositories over one transaction, and the commit that ends it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use portico_billing::ports::BillingRepositories;
 use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{AnnouncementListener, DeadLetters, EventReaders, StoreError, Timestamp};
 use portico_sites::{page_version, ports::SiteRepositories};
-use portico_sql::{SqlReader, SqlStore, SqlUnitOfWork};
+use portico_sql::{Parking, SqlReader, SqlStore, SqlUnitOfWork};
 use portico_tenancy::ports::TenancyRepositories;
 use time::Duration;
 
-use crate::worker::READERS;
+use crate::{http::context, worker::READERS};
 
 /// Every repository over one connection, without a transaction: for reading.
 pub trait Repositories:
@@ -26,8 +28,13 @@ pub trait UnitOfWork: Repositories {
     /// Dead jobs.
     fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c>;
 
-    /// Makes everything that was written durable, all at once, with a version of each page that was changed.
+    /// Makes everything that was written durable, all at once, with a version of each page that was changed. In a request with
+    /// an `Idempotency-Key` that is done together with the answer.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+
+    /// Like [`UnitOfWork::commit`], where the request is not done with it: what is committed has to hold, and no transaction
+    /// may stay open, while it does something slow.
+    async fn commit_early(self: Box<Self>) -> Result<(), StoreError>;
 }
 
 /// The database.
@@ -38,6 +45,9 @@ pub trait Store: Send + Sync {
 
     /// Reads without a transaction.
     fn reader(&self) -> Box<dyn Repositories>;
+
+    /// Like [`Store::reader`], but it sees what is parked as if it were committed.
+    fn reader_behind(&self, parking: Arc<Parking>) -> Box<dyn Repositories>;
 
     /// That the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -62,6 +72,8 @@ pub struct StoreFigures {
     pub open: u32,
     /// Connections that nobody uses right now.
     pub idle: u32,
+    /// The most connections there may be.
+    pub max: u32,
     /// Age of the oldest event that a reader has not read, by reader.
     pub event_lag: Vec<(&'static str, Duration)>,
 }
@@ -80,11 +92,24 @@ impl UnitOfWork for SqlUnitOfWork {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
-        // Here and not in each use case, so that none can forget it.
-        let changes = page_version::changes(self.events_so_far());
-        page_version::record(&mut *self, changes).await?;
+        record_versions(&mut self).await?;
+        match context::parking() {
+            // The request has an `Idempotency-Key`: committed with the answer, see `http::idempotency`.
+            Some(parking) => parking.park(*self).await,
+            None => Self::commit(*self).await,
+        }
+    }
+
+    async fn commit_early(mut self: Box<Self>) -> Result<(), StoreError> {
+        record_versions(&mut self).await?;
         Self::commit(*self).await
     }
+}
+
+/// Here and not in each use case, so that none can forget it.
+async fn record_versions(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
+    let changes = page_version::changes(work.events_so_far());
+    page_version::record(work, changes).await
 }
 
 #[async_trait]
@@ -95,6 +120,10 @@ impl Store for SqlStore {
 
     fn reader(&self) -> Box<dyn Repositories> {
         Box::new(Self::reader(self))
+    }
+
+    fn reader_behind(&self, parking: Arc<Parking>) -> Box<dyn Repositories> {
+        Box::new(Self::reader_behind(self, parking))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -115,7 +144,7 @@ impl Store for SqlStore {
         for (reader, _) in READERS {
             event_lag.push((*reader, self.event_lag(reader, now).await?));
         }
-        Ok(StoreFigures { open: pool.open, idle: pool.idle, event_lag })
+        Ok(StoreFigures { open: pool.open, idle: pool.idle, max: pool.max, event_lag })
     }
 
     async fn close(&self) {

@@ -30,15 +30,8 @@ pub struct Customer {
 impl Customer {
     /// Registers, verifies the address, makes a site with a page, and waits until it is live.
     pub async fn come_to(server: &str) -> anyhow::Result<Self> {
-        let mut api = Api { http: Client::builder().no_proxy().build()?, server, token: None };
-        let email = "bench@example.com";
-        let account = json!({"email": email, "password": "Fresh-Bread-1950", "fullName": "Ana Baker"});
-        let tokens = api.call(Method::POST, "/auth/register", Some(account)).await?;
-        let token = text(&tokens, "access_token")?;
-        api.token = Some(token.clone());
-        let verification = api.verification_token(email).await?;
-        api.call(Method::POST, "/auth/verify-email", Some(json!({"token": verification}))).await?;
-        let tenant = text(&api.call(Method::GET, "/profile", None).await?, "activeTenantId")?;
+        let mut api = Api::new(server)?;
+        let (token, tenant) = api.register("bench@example.com").await?;
 
         let site = json!({"name": "Harbour Bakery", "subdomain": "harbour-bakery"});
         let site = text(&api.call(Method::POST, "/sites", Some(site)).await?, "id")?;
@@ -65,14 +58,34 @@ impl Customer {
     }
 }
 
-struct Api<'a> {
+/// Calls the API of a server.
+pub struct Api<'a> {
     http: Client,
     server: &'a str,
-    token: Option<String>,
+    /// Access token of who calls.
+    pub token: Option<String>,
 }
 
-impl Api<'_> {
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+impl<'a> Api<'a> {
+    /// Nobody is signed in yet.
+    pub fn new(server: &'a str) -> anyhow::Result<Self> {
+        Ok(Self { http: Client::builder().no_proxy().build()?, server, token: None })
+    }
+
+    /// Registers, verifies the address and stays signed in. Answers the access token and the tenant.
+    pub async fn register(&mut self, email: &str) -> anyhow::Result<(String, String)> {
+        let account = json!({"email": email, "password": "Fresh-Bread-1950", "fullName": "Ana Baker"});
+        let tokens = self.call(Method::POST, "/auth/register", Some(account)).await?;
+        let token = text(&tokens, "access_token")?;
+        self.token = Some(token.clone());
+        let verification = self.verification_token(email).await?;
+        self.call(Method::POST, "/auth/verify-email", Some(json!({"token": verification}))).await?;
+        let tenant = text(&self.call(Method::GET, "/profile", None).await?, "activeTenantId")?;
+        Ok((token, tenant))
+    }
+
+    /// Sends a request. Answers the body; errors with it unless the status is one of success.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
         let mut request = self.http.request(method.clone(), format!("{}/api/v1{path}", self.server));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -120,7 +133,8 @@ impl Api<'_> {
     }
 }
 
-fn text(value: &Value, field: &str) -> anyhow::Result<String> {
+/// A field that is a text.
+pub fn text(value: &Value, field: &str) -> anyhow::Result<String> {
     Ok(value[field].as_str().with_context(|| format!("no {field} in {value}"))?.to_owned())
 }
 

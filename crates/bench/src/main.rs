@@ -14,12 +14,15 @@ mod baseline;
 mod customer;
 mod database;
 mod fuzz;
+mod jobs;
 mod load;
 mod process;
 mod report;
+mod revocation;
 mod run;
 mod servers;
 mod timing;
+mod webhooks;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -48,6 +51,12 @@ enum Command {
     Timing(timing::Timing),
     /// Random and mutated inputs for what reads the input of strangers.
     Fuzz(fuzz::Fuzz),
+    /// How fast jobs are claimed and finished, beside bare `SKIP LOCKED`.
+    Jobs(jobs::Jobs),
+    /// How long another instance still believes a session that has ended.
+    Revocation(revocation::Revocation),
+    /// What webhooks do under kills, under load and beside endpoints that never answer.
+    Webhooks(webhooks::Webhooks),
     /// The server to compare with; started by the benchmark itself.
     #[command(hide = true)]
     Baseline {
@@ -101,7 +110,16 @@ async fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             outcome => outcome.map(drop),
         },
-        None => measure(&cli).await,
+        Some(Command::Jobs(arguments)) => {
+            with_database(async |database| jobs::run(arguments, database).await).await
+        }
+        Some(Command::Revocation(arguments)) => {
+            with_database(async |database| revocation::run(arguments, database).await).await
+        }
+        Some(Command::Webhooks(arguments)) => {
+            with_database(async |database| webhooks::run(arguments, database).await).await
+        }
+        None => with_database(async |database| run::everything(&cli, database).await).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,13 +131,15 @@ async fn main() -> ExitCode {
 }
 
 /// Whatever ends the run, the children end with the values that hold them, and the database goes last.
-async fn measure(cli: &Cli) -> anyhow::Result<()> {
+async fn with_database(
+    run: impl AsyncFnOnce(&database::Temporary) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     servers::check_environment()?;
     let database = database::Temporary::create().await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let outcome = tokio::select! {
-        outcome = run::everything(cli, &database) => outcome,
+        outcome = run(&database) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("told to stop")),
         _ = hangup.recv() => Err(anyhow::anyhow!("the terminal is gone")),

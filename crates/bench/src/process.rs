@@ -68,6 +68,11 @@ impl Server {
         Ok(())
     }
 
+    /// Kills it (SIGKILL), and waits until it is gone.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Time of processors that it has used so far, in seconds.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         /// What the kernel tells programs on every architecture that Linux runs servers on (`getconf CLK_TCK`).

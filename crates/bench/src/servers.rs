@@ -68,7 +68,11 @@ pub async fn bare(database: &str, body: &Path, directory: &Path) -> anyhow::Resu
 /// Starts the real server, as it comes, with its files in `directory`; on SQLite when no database is given. It keeps no
 /// access log, has no rate limits, and its tokens outlive the run.
 pub async fn portico(database: Option<&str>, directory: &Path) -> anyhow::Result<Running> {
-    let log = directory.join("portico.log");
+    serving(&mut portico_command(database, directory)?, &directory.join("portico.log")).await
+}
+
+/// The command that [`portico`] runs; for other arguments and settings.
+pub fn portico_command(database: Option<&str>, directory: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(portico_binary()?);
     command.current_dir(directory);
     for (name, _) in std::env::vars_os() {
@@ -90,7 +94,12 @@ pub async fn portico(database: Option<&str>, directory: &Path) -> anyhow::Result
             .env("PORTICO__DATABASE__URL", url)
             .env("PORTICO__DATABASE__MAX_CONNECTIONS", POOL.to_string());
     }
-    running(&mut command, &log, |line| {
+    Ok(command)
+}
+
+/// Starts a server by a command of [`portico_command`]. What it logs goes into the file `log`.
+pub async fn serving(command: &mut Command, log: &Path) -> anyhow::Result<Running> {
+    running(command, log, |line| {
         let address = line.trim().strip_prefix("API ")?.trim();
         Some(address.strip_suffix("/api/v1").unwrap_or(address).to_owned())
     })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Actor, Env, EventId, JobQueue, Scope, StoreError, TenantId, Timestamp};
+use crate::{Actor, Env, EventId, JobQueue, Scope, StoreError, TenantId, Timestamp, TraceParent};
 
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,9 @@ pub struct Event {
     pub address: Option<String>,
     /// `User-Agent` of the client.
     pub user_agent: Option<String>,
+    /// The trace that it belongs to, and the span in it that it follows from. The store fills it in, see
+    /// [`EventLog::append`].
+    pub trace_parent: Option<TraceParent>,
     /// When.
     pub at: Timestamp,
 }
@@ -93,6 +96,7 @@ impl Event {
             request_id: scope.request.id.clone(),
             address: scope.request.address.clone(),
             user_agent: scope.request.user_agent.clone(),
+            trace_parent: None,
             at: env.now(),
         }
     }
@@ -131,7 +135,8 @@ impl Event {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait EventLog: Send {
-    /// MUST store the event if and only if the unit of work commits.
+    /// MUST store the event if and only if the unit of work commits. MUST note the trace of the work at hand, where the event
+    /// names none.
     async fn append(&mut self, event: Event) -> Result<(), StoreError>;
 }
 

@@ -3,7 +3,7 @@
 //! The address often comes from somebody else (the discovery document of an identity provider, the setting of a
 //! customer), so every such call goes through one client that checks where it really leads.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use async_trait::async_trait;
 
@@ -27,12 +27,35 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// What to send; empty for nothing.
     pub body: Vec<u8>,
+    /// How long to wait for the answer, and how much of it to read.
+    pub patience: Patience,
+}
+
+/// How long to wait for an answer, and how much of it to read. What is `None` is as the client does it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// From the beginning of the call to the end of the answer.
+    pub time: Option<Duration>,
+    /// Bytes of the body to read. The rest is left out, without an error, and so is a body that breaks off or is slow to
+    /// come: for callers to whom the status is what matters.
+    pub beginning: Option<usize>,
 }
 
 impl HttpRequest {
     /// Reads an address.
     pub fn get(url: impl Into<String>) -> Self {
-        Self { method: HttpMethod::Get, url: url.into(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: HttpMethod::Get,
+            url: url.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            patience: Patience::default(),
+        }
+    }
+
+    /// Sends something to an address.
+    pub fn post(url: impl Into<String>, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
+        Self { method: HttpMethod::Post, headers, body, ..Self::get(url) }
     }
 }
 
@@ -82,4 +105,8 @@ pub trait HttpClient: Send + Sync {
     /// connections, unless the operator allowed the network. MUST NOT follow redirects or use a proxy. MUST bound time
     /// and size.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
+
+    /// Whether an address may be called, as far as that can be told without looking its name up. MUST refuse what
+    /// [`HttpClient::send`] refuses of every address of its kind: a scheme, credentials, a number that is not public.
+    fn admits(&self, url: &str) -> Result<(), HttpError>;
 }

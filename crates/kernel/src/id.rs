@@ -154,6 +154,10 @@ ids! {
     PasskeyKind => PasskeyId;
     /// An account at an OpenID provider, linked to a user.
     ExternalIdentityKind => ExternalIdentityId;
+    /// An address that a tenant wants to be told of events at.
+    WebhookKind => WebhookId;
+    /// One attempt to tell a webhook of one event.
+    DeliveryKind => DeliveryId;
     /// An entry of the event log.
     EventKind => EventId;
     /// A unit of background work.

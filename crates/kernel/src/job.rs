@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use time::Duration;
 
-use crate::{JobId, Page, PageRequest, StoreError, TenantId, Timestamp};
+use crate::{JobId, Page, PageRequest, StoreError, TenantId, Timestamp, TraceParent};
 
 /// A job to be enqueued.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub struct NewJob {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait JobQueue: Send {
-    /// MUST enqueue the job if and only if the unit of work commits.
+    /// MUST enqueue the job if and only if the unit of work commits. MUST note the trace of the work at hand.
     async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError>;
 }
 
@@ -90,6 +90,9 @@ pub struct Job {
     pub last_error: Option<String>,
     /// Request that caused it.
     pub request_id: String,
+    /// The trace that it belongs to, and the span in it that it follows from.
+    #[serde(skip)]
+    pub trace_parent: Option<TraceParent>,
     /// When it was enqueued.
     pub created_at: Timestamp,
 }
@@ -122,11 +125,11 @@ pub trait WorkQueue: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Job>, StoreError>;
 
-    /// Extends the lease. MUST answer `false`, like the four calls below, when `worker` does not hold it any more.
+    /// Extends the lease. MUST answer `false`, like `retry` and `bury`, when `worker` does not hold it any more.
     async fn extend(&self, worker: &str, id: JobId, until: Timestamp) -> Result<bool, StoreError>;
 
-    /// Deletes a job that is done.
-    async fn complete(&self, worker: &str, id: JobId) -> Result<bool, StoreError>;
+    /// Deletes jobs that are done. MUST leave those alone that `worker` does not hold any more. Answers how many it deleted.
+    async fn complete(&self, worker: &str, ids: &[JobId]) -> Result<u64, StoreError>;
 
     /// Queues a job again after a failure.
     async fn retry(
@@ -137,8 +140,9 @@ pub trait WorkQueue: Send + Sync {
         error: &str,
     ) -> Result<bool, StoreError>;
 
-    /// Queues a job again that was not finished for want of time, for instance at shutdown; the attempt does not count.
-    async fn release(&self, worker: &str, id: JobId, now: Timestamp) -> Result<bool, StoreError>;
+    /// Queues jobs again that were not begun, or not finished for want of time, for instance at shutdown; the attempt does not
+    /// count, and they keep their place. MUST leave those alone that `worker` does not hold any more. Answers how many it queued.
+    async fn release(&self, worker: &str, ids: &[JobId]) -> Result<u64, StoreError>;
 
     /// Declares a job dead.
     async fn bury(&self, worker: &str, id: JobId, error: &str) -> Result<bool, StoreError>;

@@ -3,25 +3,34 @@
 //! A domain crate depends on this crate and on nothing else of ours; adapters translate these types to
 //! rows, messages and HTTP.
 
+pub mod broadcast;
 pub mod cache;
+pub mod catalogue;
 pub mod env;
 pub mod error;
 pub mod event;
+pub mod feed;
 pub mod files;
 pub mod http;
 pub mod id;
+pub mod idempotency;
 pub mod images;
 pub mod job;
+pub mod limits;
 pub mod look;
 pub mod mail;
+pub mod message;
 pub mod money;
 pub mod name;
 pub mod page;
 pub mod patch;
 pub mod permission;
+pub mod schedule;
 pub mod scope;
+pub mod sealing;
 pub mod signing;
 pub mod time;
+pub mod trace;
 pub mod validate;
 
 pub use env::{Clock, Env, Random};
@@ -34,4 +43,5 @@ pub use page::{CursorPage, CursorRequest, Page, PageRequest};
 pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
 pub use scope::{Actor, Denied, Device, RequestInfo, Scope};
 pub use time::Timestamp;
+pub use trace::TraceParent;
 pub use validate::Violations;

@@ -63,6 +63,10 @@ pub enum Permission {
     SubmissionsWrite,
     /// Let texts be written; counts against the plan.
     AiGenerate,
+    /// See webhooks and what was sent to them.
+    WebhooksRead,
+    /// Make, change and delete webhooks, and send to them again.
+    WebhooksWrite,
     /// Platform: see all tenants and everybody's audit trail.
     PlatformAudit,
     /// Platform: list and replay failed background jobs.
@@ -81,7 +85,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::TenantRead,
         Self::TenantWrite,
         Self::TenantDelete,
@@ -110,6 +114,8 @@ impl Permission {
         Self::SubmissionsRead,
         Self::SubmissionsWrite,
         Self::AiGenerate,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
         Self::PlatformAudit,
         Self::PlatformJobs,
         Self::PlatformUsers,
@@ -150,6 +156,8 @@ impl Permission {
             Self::SubmissionsRead => "submissions:read",
             Self::SubmissionsWrite => "submissions:write",
             Self::AiGenerate => "ai:generate",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
             Self::PlatformAudit => "platform:audit",
             Self::PlatformJobs => "platform:jobs",
             Self::PlatformUsers => "platform:users",
@@ -186,6 +194,7 @@ impl Permission {
                 | Self::TenantTransfer
                 | Self::MembersWrite
                 | Self::ApiKeysWrite
+                | Self::WebhooksWrite
                 | Self::PlatformAudit
                 | Self::PlatformJobs
                 | Self::PlatformUsers
@@ -267,7 +276,8 @@ pub enum TenantRole {
     Viewer,
     /// Edits content and publishes it.
     Editor,
-    /// Creates and deletes sites, changes settings and branding, manages members and API keys, reads the audit trail.
+    /// Creates and deletes sites, changes settings and branding, manages members, API keys and webhooks, reads the audit
+    /// trail.
     Admin,
     /// Everything, deleting the tenant included.
     Owner,
@@ -308,6 +318,8 @@ impl TenantRole {
             ApiKeysRead,
             ApiKeysWrite,
             DomainsWrite,
+            WebhooksRead,
+            WebhooksWrite,
         ]));
         const OWNER: Permissions = ADMIN.union(Permissions::of(&[TenantDelete, TenantTransfer]));
         match self {

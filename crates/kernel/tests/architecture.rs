@@ -9,9 +9,10 @@ use std::{collections::BTreeSet, path::PathBuf, process::Command};
 use serde_json::Value;
 
 /// The libraries that a domain crate may use: computation only, no I/O. ADR 0009 tells how one gets on the list.
-const PURE_LIBRARIES: [&str; 20] = [
+const PURE_LIBRARIES: [&str; 21] = [
     "ammonia",
     "async-trait",
+    "base64",
     "crc32fast",
     "email_address",
     "futures-util",
@@ -33,7 +34,7 @@ const PURE_LIBRARIES: [&str; 20] = [
 ];
 
 /// Libraries that speak to the outside, and the crates of ours that may use them outside of tests.
-const OWNED_LIBRARIES: [(&str, &[&str]); 16] = [
+const OWNED_LIBRARIES: [(&str, &[&str]); 20] = [
     ("totp-rs", &["portico-security"]),
     ("webauthn-rs", &["portico-security"]),
     ("hickory-resolver", &["portico-dns", "portico-testkit"]),
@@ -49,6 +50,10 @@ const OWNED_LIBRARIES: [(&str, &[&str]); 16] = [
     ("image", &["portico-images"]),
     ("webp", &["portico-images"]),
     ("redis", &["portico-cache"]),
+    ("opentelemetry", &["portico-otlp"]),
+    ("opentelemetry_sdk", &["portico-otlp"]),
+    ("opentelemetry-otlp", &["portico-otlp"]),
+    ("opentelemetry-http", &["portico-otlp"]),
     ("reqwest", &["portico-outbound", "portico-testkit", "portico-bench"]),
 ];
 

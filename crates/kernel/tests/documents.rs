@@ -149,6 +149,7 @@ fn every_setting_is_in_the_readme() {
         let section = match name {
             "Settings" => String::new(),
             "RateLimit" => "rate_limit.".to_owned(),
+            "PlanLimits" => "rate_limit.plans.<plan>.".to_owned(),
             "OidcProvider" => "oidc.<name>.".to_owned(),
             "Throttle" => "security.throttle.".to_owned(),
             other => other.to_lowercase() + ".",

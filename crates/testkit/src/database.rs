@@ -1,9 +1,13 @@
 //! A migrated database for each test, on SQLite and on Postgres.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -13,6 +17,8 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tokio::sync::OnceCell;
 use url::Url;
 use uuid::Uuid;
+
+use crate::tenancy::tables_without_tenant;
 
 /// Names the server to make databases on; `scripts/test` starts one and sets it.
 const SERVER: &str = "PORTICO_TEST_POSTGRES_URL";
@@ -50,8 +56,8 @@ pub struct TestDatabase {
 /// # Panics
 /// When the statement fails.
 pub async fn tamper(url: &str, statement: &str, ids: &[Uuid]) -> u64 {
-    // Written in a test.
-    let statement = AssertSqlSafe(statement);
+    // Written in a test, and past the program: not for the program to answer for.
+    let statement = AssertSqlSafe(format!("{statement} {BY_A_TEST}"));
     if url.starts_with("sqlite:") {
         let mut connection = SqliteConnection::connect(url).await.expect("the database is there");
         let query = ids.iter().fold(sqlx::query(statement), |query, id| query.bind(*id));
@@ -62,6 +68,9 @@ pub async fn tamper(url: &str, statement: &str, ids: &[Uuid]) -> u64 {
         query.execute(&mut connection).await.expect("the statement runs").rows_affected()
     }
 }
+
+/// Marks statements that a test runs itself.
+pub(crate) const BY_A_TEST: &str = "/* by a test */";
 
 /// What is left of a database when its connections are closed.
 enum Remains {
@@ -87,7 +96,21 @@ impl TestDatabase {
     /// When no Postgres server is there.
     pub async fn postgres() -> Self {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-        let template = TEMPLATE.get_or_init(migrated_template).await;
+        let template = TEMPLATE.get_or_init(|| migrated_template("template", async |_| ())).await;
+        Self::copy_of(template).await
+    }
+
+    /// A copy of a database that is migrated, and given to `fill`, once for each process. There is one such for all who ask.
+    ///
+    /// # Panics
+    /// When no Postgres server is there.
+    pub async fn postgres_filled(fill: impl AsyncFnOnce(&SqlStore)) -> Self {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(|| migrated_template("filled_template", fill)).await;
+        Self::copy_of(template).await
+    }
+
+    async fn copy_of(template: &str) -> Self {
         let name = unique_name();
         // Copying files takes 15 ms where copying through the write-ahead log, the default, takes ten times as long.
         administer(&[format!(r#"create database "{name}" template "{template}" strategy file_copy"#)]).await;
@@ -123,17 +146,25 @@ impl Drop for Remains {
             Self::Directory(directory) => remove_directory(directory),
             Self::Database(name) => {
                 let statement = format!(r#"drop database if exists "{name}" with (force)"#);
+                let database = name.clone();
                 // Dropping cannot wait for a future, and a runtime cannot be nested: hence a thread with its own. Without
                 // success the database stays until scripts/with-postgres removes the server.
                 let removal = thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                    if let Ok(runtime) = runtime {
-                        runtime.block_on(administer(&[statement]));
-                    }
+                    runtime.map(|runtime| {
+                        runtime.block_on(async {
+                            let faults = faults(&database).await;
+                            administer(&[statement]).await;
+                            faults
+                        })
+                    })
                 });
-                if removal.join().is_err() {
-                    eprintln!("could not remove the database {name}");
-                }
+                let faults = match removal.join() {
+                    Ok(Ok(faults)) => faults,
+                    _ => return eprintln!("could not remove the database {name}"),
+                };
+                // A test that has failed already says more by its own failure.
+                assert!(faults.is_empty() || thread::panicking(), "{}", faults.join("\n"));
             }
         }
     }
@@ -156,19 +187,65 @@ async fn connect(url: &str) -> SqlStore {
     SqlStore::connect(&options).await.expect("the database can be opened")
 }
 
+/// Tables whose rows belong to tenants: those with a tenant in their key.
+static OWNED_TABLES: OnceLock<BTreeSet<String>> = OnceLock::new();
+
+/// What is wrong with the statements that were run on a database, see [`tables_without_tenant`].
+async fn faults(name: &str) -> Vec<String> {
+    let Some(owned) = OWNED_TABLES.get() else { return Vec::new() };
+    let mut connection = PgConnection::connect(server().as_str()).await.expect("the Postgres server answers");
+    let run: Vec<String> = sqlx::query_scalar(
+        "select query from pg_stat_statements where dbid = (select oid from pg_database where datname = $1) \
+         and position($2 in query) = 0",
+    )
+    .bind(name)
+    .bind(BY_A_TEST)
+    .fetch_all(&mut connection)
+    .await
+    .expect(
+        "Postgres runs with shared_preload_libraries=pg_stat_statements, as scripts/with-postgres starts it",
+    );
+    // So that what is remembered stays little.
+    sqlx::query("select pg_stat_statements_reset(0, (select oid from pg_database where datname = $1), 0)")
+        .bind(name)
+        .execute(&mut connection)
+        .await
+        .expect("what was remembered is forgotten");
+    let faults = run.iter().filter_map(|sql| match tables_without_tenant(sql, owned) {
+        Ok(tables) if tables.is_empty() => None,
+        Ok(tables) => Some(format!("does not say whose rows of {}: {sql}", tables.join(", "))),
+        Err(error) => Some(format!("cannot be read: {error}")),
+    });
+    faults.collect()
+}
+
 /// Makes the database that tests get copies of, and answers its name.
-async fn migrated_template() -> String {
-    let name = format!("portico_test_{}_template", process::id());
+async fn migrated_template(suffix: &str, fill: impl AsyncFnOnce(&SqlStore)) -> String {
+    let name = format!("portico_test_{}_{suffix}", process::id());
     administer(&[
         // Of an earlier process with the same number, on a server that outlives them.
         format!(r#"drop database if exists "{name}" with (force)"#),
         format!(r#"create database "{name}""#),
+        "create extension if not exists pg_stat_statements".to_owned(),
     ])
     .await;
     let store = connect(&database_url(&name)).await;
     store.migrate().await.expect("the migrations run on Postgres");
+    fill(&store).await;
     // A database can be copied only while nobody is connected to it.
     store.close().await;
+    let mut connection = PgConnection::connect(&database_url(&name)).await.expect("the template answers");
+    let owned: Vec<String> = sqlx::query_scalar(
+        "select c.relname::text from pg_index i join pg_class c on c.oid = i.indrelid \
+         join pg_attribute a on a.attrelid = c.oid and a.attnum = any(i.indkey) \
+         where i.indisprimary and a.attname = 'tenant_id'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("the tables are listed");
+    assert!(owned.len() > 20, "tables that belong to tenants: {owned:?}");
+    let _ = OWNED_TABLES.set(owned.into_iter().collect());
+    connection.close().await.expect("the connection closes");
     name
 }
 
@@ -237,5 +314,20 @@ mod tests {
     #[should_panic(expected = "Run scripts/test")]
     fn without_a_server_the_test_fails_and_says_what_to_do() {
         server_of(None);
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_does_not_say_whose_rows_fails_its_test() {
+        let database = TestDatabase::postgres().await;
+        let mut connection = PgConnection::connect(database.url()).await.unwrap();
+        connection
+            .execute("select title from pages where id = '01900000-0000-7000-8000-000000000000'")
+            .await
+            .unwrap();
+        tamper(database.url(), "delete from pages", &[]).await;
+        connection.close().await.unwrap();
+        let dropped = thread::spawn(move || drop(database)).join();
+        let text = dropped.unwrap_err().downcast::<String>().unwrap();
+        assert!(text.contains("whose rows of pages: select title") && !text.contains("delete"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! A name server that says what a test tells it to.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -31,6 +31,8 @@ const TEXT_PART: usize = 255;
 #[derive(Clone, Debug, Default)]
 struct Entry {
     records: Vec<RData>,
+    /// Addresses that are given one after the other, and the last one again and again.
+    turns: VecDeque<RData>,
     conduct: Conduct,
 }
 
@@ -98,10 +100,18 @@ impl TestDns {
         self.put(name, RecordType::AAAA, vec![RData::AAAA(AAAA(address.parse().expect("an address")))]);
     }
 
+    /// A name that leads elsewhere at every question (DNS rebinding): the answers, one after the other, the last one again and
+    /// again. They may be kept for no time.
+    pub fn rebinding(&self, name: &str, addresses: &[&str]) {
+        let address = |text: &&str| RData::A(A(text.parse().expect("an address")));
+        let entry = Entry { turns: addresses.iter().map(address).collect(), ..Entry::default() };
+        self.zone().insert(name.to_ascii_lowercase(), entry);
+    }
+
     /// Makes a name an alias, and nothing else.
     pub fn cname(&self, name: &str, target: &str) {
         let target = Name::from_ascii(format!("{target}.")).expect("a name");
-        let entry = Entry { records: vec![RData::CNAME(CNAME(target))], conduct: Conduct::Answers };
+        let entry = Entry { records: vec![RData::CNAME(CNAME(target))], ..Entry::default() };
         self.zone().insert(name.to_ascii_lowercase(), entry);
     }
 
@@ -185,11 +195,11 @@ fn answer(question: &[u8], zone: &Zone) -> Option<Message> {
     answer.metadata.recursion_desired = question.metadata.recursion_desired;
     answer.metadata.recursion_available = true;
     answer.add_query(query.clone());
-    let zone = zone.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut zone = zone.lock().unwrap_or_else(PoisonError::into_inner);
     let mut name = query.name().clone();
     for _ in 0..LONGEST_CHAIN {
         let key = name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-        let Some(entry) = zone.get(&key) else {
+        let Some(entry) = zone.get_mut(&key) else {
             answer.metadata.response_code = ResponseCode::NXDomain;
             break;
         };
@@ -200,6 +210,15 @@ fn answer(question: &[u8], zone: &Zone) -> Option<Message> {
                 answer.metadata.response_code = ResponseCode::ServFail;
                 return Some(answer);
             }
+        }
+        if query.query_type() == RecordType::A
+            && let Some(turn) = entry.turns.pop_front()
+        {
+            if entry.turns.is_empty() {
+                entry.turns.push_back(turn.clone());
+            }
+            answer.add_answer(Record::from_rdata(name, 0, turn));
+            break;
         }
         let wanted = |record: &&RData| record.record_type() == query.query_type();
         let matching: Vec<RData> = entry.records.iter().filter(wanted).cloned().collect();

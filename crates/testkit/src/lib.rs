@@ -4,17 +4,24 @@
 //! - [`server::TestServer`] (feature `server`) is a whole server in the test's process, with a client.
 //! - [`dns::TestDns`] (feature `dns`) is a name server.
 //! - [`authenticator::Authenticator`] (feature `server`) is a passkey in software.
+//! - [`receiver::Receiver`] (feature `server`) is a receiver of webhooks.
 //! - [`redis::TestRedis`] is a Redis server.
+//! - [`collector::TestCollector`] (feature `server`) is an OpenTelemetry collector.
 //! - [`s3::S3Server`] is an S3 server.
 //! - [`env()`] is time and randomness that the test controls.
 #![expect(clippy::expect_used, reason = "what cannot be set up fails the test, with the reason")]
 
+mod across_tenants;
 #[cfg(feature = "server")]
 pub mod authenticator;
+#[cfg(feature = "server")]
+pub mod collector;
 pub mod database;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod env;
+#[cfg(feature = "server")]
+pub mod receiver;
 pub mod redis;
 pub mod s3;
 mod schema;
@@ -22,6 +29,7 @@ mod schema;
 mod search;
 #[cfg(feature = "server")]
 pub mod server;
+mod tenancy;
 
 pub use database::{TestDatabase, on_each_database};
 pub use env::{FixedClock, SeededRandom, TestEnv, env};

@@ -40,6 +40,32 @@ impl TestRedis {
         server
     }
 
+    /// Has it hang: connections stand, and nothing answers. See [`TestRedis::resume`].
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Runs a command through `redis-cli`, and answers what that printed.
+    pub fn command(&self, arguments: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(arguments)
+            .output()
+            .expect("redis-cli comes with redis-server");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{signal} is not sent");
+    }
+
     /// Its address, as the setting `redis.url` has it.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use sqlx::{Connection, Row};
 
-use crate::server::TestServer;
+use crate::{database::BY_A_TEST, server::TestServer};
 
 impl TestServer {
     /// Every `table.column` of the database in which a text stands, ignoring the case of ASCII letters. Bytes are looked at
@@ -36,7 +36,7 @@ impl TestServer {
             for column in columns {
                 let (table, column): (String, String) = (column.get(0), column.get(1));
                 let sql = format!(
-                    "select count(*) from \"{table}\" where position(lower($1) in lower(\"{column}\"::text)) > 0"
+                    "select count(*) from \"{table}\" where position(lower($1) in lower(\"{column}\"::text)) > 0 {BY_A_TEST}"
                 );
                 let count = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(text).fetch_one(&mut connection).await;
                 if count.expect("a count").get::<i64, _>(0) > 0 {

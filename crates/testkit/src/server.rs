@@ -3,15 +3,21 @@
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use portico::{server, settings::Settings, startup, state::App, worker::Workers};
+use portico_sql::SqlStore;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use crate::database::TestDatabase;
 
@@ -36,6 +42,27 @@ pub struct TestServer {
     _database: Option<TestDatabase>,
 }
 
+/// What every server starts with, written once instead of at each start.
+async fn fill(store: &SqlStore) {
+    startup::seed(store).await.expect("plans and templates can be written");
+}
+
+/// The folder of a SQLite database that is migrated and filled once for each process, to be copied.
+async fn filled_sqlite() -> &'static Path {
+    static TEMPLATE: OnceCell<TempDir> = OnceCell::const_new();
+    let template = TEMPLATE.get_or_init(|| async {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+        let store = startup::connect(&settings).await.expect("a database");
+        store.migrate().await.expect("the migrations run on SQLite");
+        fill(&store).await;
+        // Closing writes the log back into the file.
+        store.close().await;
+        folder
+    });
+    template.await.path()
+}
+
 /// What a second instance shares with the first one.
 fn share(with: &App, settings: &mut Settings) {
     let secret = std::fs::read_to_string(with.settings.data_dir.join("secret.key")).map(SecretString::from);
@@ -57,24 +84,30 @@ impl TestServer {
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut settings = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
         settings.server.port = 0;
-        settings.server.workers = Some(2);
+        // Each thread prepares every route, which costs a test more than a second thread would bring.
+        settings.server.workers = Some(1);
         settings.rate_limit.enabled = false;
         settings.security.argon2_memory_kib = 64;
         settings.security.argon2_passes = 1;
-        settings.worker.poll = Duration::from_millis(100);
+        settings.worker.poll = Duration::from_millis(500);
         // Nobody is there: tests do not ask the network.
         settings.dns.servers = vec![([127, 0, 0, 1], 9).into()];
         // No test asks the name servers of the machine.
         settings.dns.servers = vec![SocketAddr::from(([127, 0, 0, 1], 9))];
         settings.dns.timeout = Duration::from_millis(300);
         settings.tenancy.max_owned_tenants = 100_000;
+        settings.webhooks.max_per_tenant = 100_000;
         settings.tenancy.deletion_grace = Duration::ZERO;
         let database = match database {
-            Database::Sqlite => None,
+            Database::Sqlite => {
+                std::fs::copy(filled_sqlite().await.join("portico.db"), data.path().join("portico.db"))
+                    .expect("the database can be copied");
+                None
+            }
             Database::Postgres => {
-                let database = TestDatabase::postgres().await;
+                let database = TestDatabase::postgres_filled(fill).await;
                 settings.database.url = Some(database.url().to_owned().into());
-                settings.database.max_connections = Some(8);
+                settings.database.max_connections = Some(4);
                 Some(database)
             }
         };
@@ -143,9 +176,16 @@ impl TestServer {
     /// Registers a customer and proves the address; the client is signed in as that customer.
     pub async fn customer(&self, email: &str) -> Client {
         let client = self.unverified(email).await;
-        let token = self.mail_token(email, "verify-email").await;
-        let answer = client.post("/api/v1/auth/verify-email", json!({ "token": token })).await;
-        assert!(answer.status.is_success(), "{answer:?}");
+        let mut refusal = None;
+        let proven = eventually(Duration::from_secs(20), async || {
+            // An earlier account with the address may have had a mail, too; this one's may still be on its way.
+            let token = self.mail_token(email, "verify-email").await;
+            let answer = client.post("/api/v1/auth/verify-email", json!({ "token": token })).await;
+            let proven = answer.status.is_success();
+            refusal = Some(answer);
+            proven.then_some(())
+        });
+        assert!(proven.await.is_some(), "{refusal:?}");
         client
     }
 
@@ -292,16 +332,22 @@ impl Client {
         body: Option<Vec<u8>>,
         content_type: &str,
     ) -> Answer {
+        let key = (method == Method::POST).then(key_of_its_own).flatten();
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         for (name, value) in &self.headers {
             request = request.header(name, value);
+        }
+        if let Some(key) = key.filter(|_| !self.headers.contains_key("idempotency-key")) {
+            request = request.header("idempotency-key", key);
         }
         if let Some(body) = body {
             request = request.header("content-type", content_type).body(body);
         }
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("a body");
+        // A stream of events has no end to read to.
+        let endless = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let text = if endless { String::new() } else { response.text().await.expect("a body") };
         let json = serde_json::from_str(&text).unwrap_or_default();
         Answer { status, headers, text, json }
     }
@@ -335,6 +381,13 @@ impl Client {
     pub fn t(&self, path: &str) -> String {
         format!("/api/v1/tenants/{}{path}", self.tenant)
     }
+}
+
+/// A key for a POST, where `PORTICO_TEST_KEYS` is set: with one of its own, every request is answered as it is without.
+fn key_of_its_own() -> Option<String> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    std::env::var_os("PORTICO_TEST_KEYS")?;
+    Some(format!("test {}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Several clones of a future at once; the answers in the order of the numbers given to it.

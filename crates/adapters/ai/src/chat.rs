@@ -10,7 +10,7 @@ use std::{
 
 use portico_kernel::{
     Env,
-    http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse},
+    http::{HttpClient, HttpError, HttpRequest, HttpResponse},
 };
 use portico_sites::ports::{GeneratorError, Tokens};
 use secrecy::{ExposeSecret, SecretString};
@@ -196,7 +196,7 @@ impl Chat {
             headers.push(("authorization".to_owned(), format!("Bearer {}", key.expose_secret())));
         }
         let url = format!("{}/chat/completions", self.config.base_url.trim_end_matches('/'));
-        HttpRequest { method: HttpMethod::Post, url, headers, body: body.to_string().into_bytes() }
+        HttpRequest::post(url, headers, body.to_string().into_bytes())
     }
 
     /// What to do about a request that the server does not understand.

@@ -108,6 +108,11 @@ fn mails() -> Vec<(&'static str, AccountMail)> {
     ] {
         mails.push((key, AccountMail::ApiKeyNotice { tenant: tenant(), key: "Shop <1>".into(), notice }));
     }
+    let url = || "https://hooks.example.com/in?…".to_owned();
+    mails.push((
+        "webhook.disabled",
+        AccountMail::WebhookDisabled { tenant: tenant(), url: url(), gone: false },
+    ));
     for (key, notice) in [
         ("tenant.suspended", TenantNotice::Suspended),
         ("tenant.reinstated", TenantNotice::Reinstated),

@@ -73,6 +73,11 @@ impl Outline {
                     }
                 }
             }
+            AccountMail::WebhookDisabled { tenant, url, gone } => {
+                values.insert("tenant", tenant.as_str().into());
+                values.insert("url", url.as_str().into());
+                values.insert("gone", (*gone).into());
+            }
             AccountMail::Submission { site, page, name, email, phone, message, consent } => {
                 values.insert("site", site.as_str().into());
                 values.insert("page", page.as_str().into());
@@ -119,6 +124,7 @@ fn key(mail: &AccountMail) -> &'static str {
             KeyNotice::NewAddress { .. } => "api_key.new_address",
             KeyNotice::Refusals { .. } => "api_key.refusals",
         },
+        AccountMail::WebhookDisabled { .. } => "webhook.disabled",
         AccountMail::Submission { .. } => "submission",
         AccountMail::TenantNotice { notice, .. } => match notice {
             TenantNotice::Suspended => "tenant.suspended",

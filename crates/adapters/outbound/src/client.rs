@@ -5,9 +5,14 @@ use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use portico_kernel::http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
-use reqwest::{Certificate, Client, redirect::Policy};
+use reqwest::{
+    Certificate, Client, Response,
+    header::{HeaderName, HeaderValue},
+    redirect::Policy,
+};
 use url::{Host, Url};
 
+use crate::port::may_be_called;
 use crate::resolver::{GuardedResolver, Lookup, NothingAllowed, SystemLookup, permits};
 
 /// Bounds of a call.
@@ -27,10 +32,21 @@ impl Default for Bounds {
     }
 }
 
+/// Connections to one host that are kept for the next call: as many as webhooks have calls to one receiver at once.
+const IDLE: usize = 32;
+
+/// Of an answer whose beginning is enough, read up to so many bytes, so that the connection can be used again.
+const DRAINED: usize = 64 * 1024;
+
+/// How long the body of such an answer may take once its status is known.
+const BODY_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Calls only what may be called: see [`HttpClient::send`].
 pub struct GuardedClient {
-    encrypted: Client,
-    plain: Client,
+    /// For public addresses, encrypted, at ports where the web is.
+    public: Client,
+    /// For the operator's own networks only.
+    own: Client,
     allowed: Arc<[IpNet]>,
     bounds: Bounds,
 }
@@ -49,23 +65,24 @@ impl GuardedClient {
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, HttpError> {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let client = |encrypted| {
-            let resolver = GuardedResolver { lookup: lookup.clone(), allowed: allowed.clone(), encrypted };
+        let client = |public| {
+            let resolver = GuardedResolver { lookup: lookup.clone(), allowed: allowed.clone(), public };
             Client::builder()
                 .dns_resolver(Arc::new(resolver))
                 .redirect(Policy::none())
                 .no_proxy()
-                .https_only(encrypted)
+                .https_only(public)
                 .tls_certs_merge(authorities())
                 .connect_timeout(bounds.connect)
                 .timeout(bounds.total)
                 .pool_idle_timeout(Duration::from_secs(30))
-                .pool_max_idle_per_host(4)
+                .pool_max_idle_per_host(IDLE)
+                .tcp_nodelay(true)
                 .user_agent(concat!("Portico/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|error| HttpError::Unreachable(format!("no HTTP client: {error}")))
         };
-        Ok(Self { encrypted: client(true)?, plain: client(false)?, allowed: allowed.clone(), bounds })
+        Ok(Self { public: client(true)?, own: client(false)?, allowed: allowed.clone(), bounds })
     }
 
     /// The address, and the client to use for it. An address that is written as a number is checked here: no resolver
@@ -80,21 +97,33 @@ impl GuardedClient {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(HttpError::Refused("credentials in an address".into()));
         }
+        if !encrypted && self.allowed.is_empty() {
+            return Err(HttpError::Refused("only https".into()));
+        }
+        // Everything else leads to the operator's own networks only.
+        let public = encrypted && url.port_or_known_default().is_some_and(may_be_called);
+        if !public && self.allowed.is_empty() {
+            return Err(HttpError::Refused("this port may not be called".into()));
+        }
         let literal = match url.host() {
             Some(Host::Domain("")) | None => return Err(HttpError::Refused("no host".into())),
             Some(Host::Domain(_)) => None,
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
         };
-        if literal.is_some_and(|address| !permits(address, &self.allowed, encrypted)) {
+        if literal.is_some_and(|address| !permits(address, &self.allowed, public)) {
             return Err(HttpError::Refused("this address may not be called".into()));
         }
-        Ok((url, if encrypted { &self.encrypted } else { &self.plain }))
+        Ok((url, if public { &self.public } else { &self.own }))
     }
 }
 
 #[async_trait]
 impl HttpClient for GuardedClient {
+    fn admits(&self, url: &str) -> Result<(), HttpError> {
+        self.admit(url).map(drop)
+    }
+
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (url, client) = self.admit(&request.url)?;
         let mut call = match request.method {
@@ -107,7 +136,14 @@ impl HttpClient for GuardedClient {
         if !request.body.is_empty() {
             call = call.body(request.body);
         }
+        if let Some(time) = request.patience.time {
+            call = call.timeout(time);
+        }
         let mut answer = call.send().await.map_err(failure)?;
+        if let Some(beginning) = request.patience.beginning {
+            let (status, headers) = (answer.status().as_u16(), headers(&answer));
+            return Ok(HttpResponse { status, headers, body: begin(answer, beginning).await });
+        }
         if answer.content_length().is_some_and(|length| length > self.bounds.body as u64) {
             return Err(HttpError::TooLarge);
         }
@@ -118,12 +154,35 @@ impl HttpClient for GuardedClient {
             }
             body.extend_from_slice(&chunk);
         }
-        let text = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
-            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-        };
-        let headers = answer.headers().iter().filter_map(text).collect();
-        Ok(HttpResponse { status: answer.status().as_u16(), headers, body })
+        Ok(HttpResponse { status: answer.status().as_u16(), headers: headers(&answer), body })
     }
+}
+
+/// The headers of an answer that are text.
+fn headers(answer: &Response) -> Vec<(String, String)> {
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    answer.headers().iter().filter_map(text).collect()
+}
+
+/// The beginning of a body, as far as it comes in time.
+async fn begin(mut answer: Response, most: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    let reading = async {
+        let mut read = 0;
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            read += chunk.len();
+            let wanted = chunk.len().min(most - body.len());
+            body.extend_from_slice(&chunk[..wanted]);
+            if read > DRAINED {
+                break;
+            }
+        }
+    };
+    // What has come until then is enough.
+    let _ = tokio::time::timeout(BODY_PATIENCE, reading).await;
+    body
 }
 
 /// The authorities of the machine are used too; these are for an image that has none.

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use portico_kernel::http::Patience;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -248,4 +249,98 @@ async fn nobody_there_is_unreachable() {
     assert!(!cause.contains("secret"), "{cause}");
     let unknown = get(&client, "https://no-address.test/").await;
     assert!(is_refused(&unknown), "{unknown:?}");
+}
+
+/// Keeps connections open, answers every request with the same bytes, and remembers what came.
+async fn keeping(answer: &'static str) -> (Server, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let (count, seen) = (connections.clone(), requests.clone());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            let seen = seen.clone();
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                // The requests of these tests are small enough to come in one piece.
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    seen.lock().unwrap().push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (Server { address, connections }, requests)
+}
+
+fn posting(server: &Server, patience: Patience) -> HttpRequest {
+    let headers = vec![("webhook-id".to_owned(), "evt_1".to_owned())];
+    let url = format!("http://{}/hook", server.address);
+    HttpRequest { patience, ..HttpRequest::post(url, headers, b"{}".to_vec()) }
+}
+
+fn here() -> GuardedClient {
+    guarded(&["127.0.0.1/32"], Script::new(&[&[]]))
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_also_when_not_all_of_an_answer_is_wanted() {
+    let long = format!("HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n{}", "x".repeat(2000));
+    let (server, requests) = keeping(long.leak()).await;
+    let client = here();
+    let patience = Patience { beginning: Some(50), ..Patience::default() };
+    for _ in 0..5 {
+        let answer = client.send(posting(&server, patience)).await.unwrap();
+        assert_eq!((answer.status, answer.body), (200, vec![b'x'; 50]), "more than is bounded, and no error");
+    }
+    assert_eq!(server.connections(), 1);
+    let requests = requests.lock().unwrap().clone();
+    assert!(
+        requests[0].starts_with("POST /hook HTTP/1.1\r\n") && requests[0].ends_with("\r\n\r\n{}"),
+        "{requests:?}"
+    );
+    assert!(requests[0].contains("webhook-id: evt_1\r\n"));
+    assert_eq!(client.send(posting(&server, Patience::default())).await, Err(HttpError::TooLarge));
+}
+
+#[tokio::test]
+async fn the_beginning_of_an_answer_is_enough_even_if_the_rest_never_comes() {
+    let broken = "HTTP/1.1 500 Oh\r\ncontent-length: 90\r\n\r\nsorry";
+    let patience = Patience { time: Some(Duration::from_millis(300)), beginning: Some(50) };
+    for server in [Server::start("127.0.0.1:0", broken).await, keeping(broken).await.0] {
+        let answer = here().send(posting(&server, patience)).await.unwrap();
+        assert_eq!((answer.status, answer.body), (500, b"sorry".to_vec()));
+        let whole = Patience { beginning: None, ..patience };
+        assert!(here().send(posting(&server, whole)).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_call_may_have_less_time_than_others() {
+    let server = Server::start_slow("127.0.0.1:0", HELLO, Duration::from_secs(60)).await;
+    let patience = Patience { time: Some(Duration::from_millis(50)), beginning: Some(50) };
+    let begun = std::time::Instant::now();
+    assert_eq!(here().send(posting(&server, patience)).await, Err(HttpError::TimedOut));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn only_ports_of_the_web_are_called_on_public_addresses() {
+    let client = guarded(&[], Script::new(&[&["8.8.8.8"]]));
+    let listing = guarded(&["127.0.0.0/8"], Script::new(&[&["8.8.8.8"]]));
+    for port in [22, 25, 465, 587, 993, 6000, 6667] {
+        for host in ["8.8.8.8", "[2001:4860:4860::8888]", "some.name"] {
+            for client in [&client, &listing] {
+                let answer = get(client, format!("https://{host}:{port}/")).await;
+                assert!(is_refused(&answer), "{host}:{port}: {answer:?}");
+            }
+        }
+        assert!(client.admits(&format!("https://8.8.8.8:{port}/")).is_err());
+        assert!(listing.admits(&format!("https://127.0.0.1:{port}/")).is_ok(), "the operator's own");
+    }
+    assert!(client.admits("https://8.8.8.8:8443/").is_ok() && client.admits("https://some.name/").is_ok());
 }

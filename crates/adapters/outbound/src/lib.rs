@@ -6,6 +6,7 @@
 
 mod address;
 mod client;
+mod port;
 mod resolver;
 
 pub use client::{Bounds, GuardedClient};

@@ -47,18 +47,18 @@ impl std::error::Error for NothingAllowed {}
 pub(crate) struct GuardedResolver {
     pub lookup: Arc<dyn Lookup>,
     pub allowed: Arc<[IpNet]>,
-    /// Whether the connection will be encrypted. If not, only the operator's own networks will do.
-    pub encrypted: bool,
+    /// Whether public addresses may be called in this way. If not, only the operator's own networks will do.
+    pub public: bool,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (lookup, allowed, encrypted) = (self.lookup.clone(), self.allowed.clone(), self.encrypted);
+        let (lookup, allowed, public) = (self.lookup.clone(), self.allowed.clone(), self.public);
         Box::pin(async move {
             let found = lookup.lookup(name.as_str()).await?;
             let usable: Vec<SocketAddr> = found
                 .into_iter()
-                .filter(|address| permits(*address, &allowed, encrypted))
+                .filter(|address| permits(*address, &allowed, public))
                 // The connector fills the port in.
                 .map(|address| SocketAddr::new(address, 0))
                 .collect();
@@ -70,11 +70,11 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// Whether a connection of this kind may be made.
-pub(crate) fn permits(address: IpAddr, allowed: &[IpNet], encrypted: bool) -> bool {
+/// Whether a connection may be made, in a way in which public addresses may be called or not.
+pub(crate) fn permits(address: IpAddr, allowed: &[IpNet], public: bool) -> bool {
     match judge(address, allowed) {
         Verdict::Allowed => true,
-        Verdict::Public => encrypted,
+        Verdict::Public => public,
         Verdict::Refused => false,
     }
 }

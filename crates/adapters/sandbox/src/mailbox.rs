@@ -1,10 +1,9 @@
 //! A mailbox that keeps what would have been sent, for people and programs that try Portico without a mail server.
 
 use std::{
-    collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -40,9 +39,9 @@ pub struct StoredMessage {
     pub text: String,
 }
 
-/// Keeps the newest messages as JSON files in a directory of its own.
+/// Keeps the newest messages as JSON files in a directory, which processes may share: what a worker sends is seen where somebody looks.
 ///
-/// One mailbox at a time may use a directory. Clones share the mailbox.
+/// Clones share the mailbox.
 #[derive(Clone)]
 pub struct Mailbox {
     shared: Arc<Shared>,
@@ -52,8 +51,6 @@ struct Shared {
     directory: PathBuf,
     env: Env,
     capacity: usize,
-    /// Oldest first. Only names are held in memory; the files hold the rest.
-    entries: Mutex<VecDeque<Entry>>,
 }
 
 /// A file of the mailbox, named so that names sort by time of arrival.
@@ -76,19 +73,14 @@ impl Mailbox {
 
     fn with_capacity(directory: PathBuf, env: Env, capacity: usize) -> io::Result<Self> {
         make_private_directory(&directory)?;
-        let mut entries = Vec::new();
         for file in fs::read_dir(&directory)? {
             let file = file?;
-            let name = file.file_name();
-            match name.to_str() {
-                Some(name) if name.ends_with(".tmp") => fs::remove_file(file.path())?,
-                Some(name) => entries.extend(Entry::parse(name)),
-                None => {}
+            if file.file_name().to_str().is_some_and(|name| name.ends_with(".tmp")) {
+                // Were another process just writing it, that would send its message again.
+                gone_is_fine(fs::remove_file(file.path()))?;
             }
         }
-        entries.sort();
-        let entries = Mutex::new(entries.into());
-        Ok(Self { shared: Arc::new(Shared { directory, env, capacity, entries }) })
+        Ok(Self { shared: Arc::new(Shared { directory, env, capacity }) })
     }
 
     /// The messages to an address (ignoring case), or to anybody for `None`; newest first.
@@ -100,7 +92,7 @@ impl Mailbox {
     /// The message of this id.
     pub async fn get(&self, id: MessageId) -> io::Result<Option<StoredMessage>> {
         self.blocking(move |shared| {
-            let entry = shared.entries().iter().find(|entry| entry.id == id).cloned();
+            let entry = shared.entries()?.into_iter().find(|entry| entry.id == id);
             entry.map_or(Ok(None), |entry| shared.read(&entry))
         })
         .await
@@ -108,11 +100,7 @@ impl Mailbox {
 
     /// Throws every message away.
     pub async fn clear(&self) -> io::Result<()> {
-        self.blocking(|shared| {
-            let entries = std::mem::take(&mut *shared.entries());
-            entries.iter().try_for_each(|entry| shared.remove(entry))
-        })
-        .await
+        self.blocking(|shared| shared.entries()?.iter().try_for_each(|entry| shared.remove(entry))).await
     }
 
     /// Files are read and written off the threads that serve requests.
@@ -138,7 +126,8 @@ impl Shared {
     fn keep(&self, message: MailMessage) -> io::Result<()> {
         let MailMessage { id, to, to_name, reply_to, subject, html, text } = message;
         let id = MessageId::from_uuid(id.uuid());
-        if self.entries().iter().any(|entry| entry.id == id) {
+        let entries = self.entries()?;
+        if entries.iter().any(|entry| entry.id == id) {
             // It came before, and only its sender did not hear so. Mail servers drop a repeated Message-ID, too.
             return Ok(());
         }
@@ -156,19 +145,13 @@ impl Shared {
             return Err(error);
         }
 
-        let mut entries = self.entries();
-        let position = entries.partition_point(|other| *other < entry);
-        entries.insert(position, entry);
-        let surplus = entries.len().saturating_sub(self.capacity);
-        let dropped: Vec<_> = entries.drain(..surplus).collect();
-        drop(entries);
-        dropped.iter().try_for_each(|entry| self.remove(entry))
+        let surplus = (entries.len() + 1).saturating_sub(self.capacity);
+        entries.iter().take(surplus).try_for_each(|entry| self.remove(entry))
     }
 
     fn list(&self, to: Option<&str>) -> io::Result<Vec<StoredMessage>> {
-        let entries = self.entries().clone();
         let mut messages = Vec::new();
-        for entry in entries.iter().rev() {
+        for entry in self.entries()?.iter().rev() {
             // Gone in the meantime is no error.
             let Some(message) = self.read(entry)? else { continue };
             if to.is_none_or(|to| message.to.eq_ignore_ascii_case(to)) {
@@ -187,19 +170,25 @@ impl Shared {
     }
 
     fn remove(&self, entry: &Entry) -> io::Result<()> {
-        match fs::remove_file(self.path(entry)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        gone_is_fine(fs::remove_file(self.path(entry)))
     }
 
     fn path(&self, entry: &Entry) -> PathBuf {
         self.directory.join(entry.file_name())
     }
 
-    /// A panic elsewhere leaves the names as they are, and they are always whole.
-    fn entries(&self) -> MutexGuard<'_, VecDeque<Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is there now, oldest first. None, where the directory is gone.
+    fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let files = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(entries),
+            files => files?,
+        };
+        for file in files {
+            entries.extend(file?.file_name().to_str().and_then(Entry::parse));
+        }
+        entries.sort();
+        Ok(entries)
     }
 }
 
@@ -212,6 +201,14 @@ impl Entry {
     fn parse(name: &str) -> Option<Self> {
         let (micros, id) = name.strip_suffix(".json")?.split_once('-')?;
         Some(Self { micros: micros.parse().ok()?, id: id.parse().ok()? })
+    }
+}
+
+/// Somebody else may have removed it.
+fn gone_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -299,6 +296,21 @@ mod tests {
         let mailbox = Mailbox::open(directory.path(), env()).unwrap();
         mailbox.send(&message).await.unwrap();
         assert_eq!(subjects(&mailbox, None).await, ["one"]);
+    }
+
+    #[tokio::test]
+    async fn what_one_process_keeps_another_one_sees() {
+        let directory = tempfile::tempdir().unwrap();
+        let sending = Mailbox::open(directory.path(), env()).unwrap();
+        let reading = Mailbox::open(directory.path(), env()).unwrap();
+        let message = message("ana@example.com", "one");
+        sending.send(&message).await.unwrap();
+        let listed = reading.list(None).await.unwrap().remove(0);
+        assert_eq!(reading.get(listed.id).await.unwrap(), Some(listed));
+        reading.send(&message).await.unwrap();
+        assert_eq!(subjects(&sending, None).await, ["one"], "kept once by both");
+        reading.clear().await.unwrap();
+        assert!(subjects(&sending, None).await.is_empty());
     }
 
     #[tokio::test]

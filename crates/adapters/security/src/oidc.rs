@@ -29,7 +29,7 @@ use openidconnect::{
 use portico_identity::{IdentityError, external::ExternalProfile, ports::OpenIdProvider};
 use portico_kernel::{
     Env, Timestamp,
-    http::{HttpClient, HttpError, HttpMethod, HttpRequest},
+    http::{HttpClient, HttpError, HttpMethod, HttpRequest, Patience},
 };
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -338,6 +338,7 @@ impl<'c> AsyncHttpClient<'c> for Outbound {
                 url: request.uri().to_string(),
                 headers: request.headers().iter().filter_map(header).collect(),
                 body: request.into_body(),
+                patience: Patience::default(),
             };
             let answer = self.0.send(ours).await?;
             let mut theirs = http::Response::builder().status(answer.status);

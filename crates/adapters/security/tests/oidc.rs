@@ -67,6 +67,10 @@ struct Provider {
 
 #[async_trait]
 impl HttpClient for Provider {
+    fn admits(&self, _: &str) -> Result<(), HttpError> {
+        Ok(())
+    }
+
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let script = self.script.lock().unwrap();
         if script.down {

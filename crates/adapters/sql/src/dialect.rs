@@ -33,6 +33,8 @@ pub(crate) struct Dialect {
     pub event_is_settled: &'static str,
     /// How to sort events in their order.
     pub order_by_event: &'static str,
+    /// How to sort events against their order.
+    pub newest_event_first: &'static str,
 }
 
 const POSTGRES: Dialect = Dialect {
@@ -56,6 +58,7 @@ const POSTGRES: Dialect = Dialect {
                         order by running limit 1), \
                        pg_snapshot_xmax(pg_current_snapshot())))",
     order_by_event: "events.transaction_id, events.sequence",
+    newest_event_first: "events.transaction_id desc, events.sequence desc",
 };
 
 const SQLITE: Dialect = Dialect {
@@ -70,6 +73,7 @@ const SQLITE: Dialect = Dialect {
     event_is_after: "sequence > $2 and $1 = '0'",
     event_is_settled: "true",
     order_by_event: "events.sequence",
+    newest_event_first: "events.sequence desc",
 };
 
 /// What the database behind `connection` speaks.

@@ -7,8 +7,10 @@ mod announcements;
 mod billing;
 mod dialect;
 mod error;
+mod idempotency;
 mod identity;
 mod outbox;
+mod parking;
 mod repositories;
 mod sites;
 mod store;
@@ -17,5 +19,6 @@ mod tenancy;
 mod time;
 
 pub use identity::personal_columns;
+pub use parking::Parking;
 pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};
 pub use store::{MigrationState, PoolFigures, SqlStore, StoreOptions};

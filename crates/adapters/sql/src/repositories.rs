@@ -1,15 +1,15 @@
 //! The repositories over one connection: an open transaction, or a pool to read from.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use portico_kernel::{CommitListener, Event, StoreError};
+use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::StoreObserver};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
     Statement,
 };
 
-use crate::{announcements::CHANNEL, dialect::query, error::store_error};
+use crate::{announcements::CHANNEL, dialect::query, error::store_error, parking::Parking};
 
 /// Every repository, over one connection.
 ///
@@ -18,6 +18,7 @@ pub struct Repositories<C> {
     pub(crate) connection: C,
     pub(crate) written: Written,
     listener: Option<Arc<dyn CommitListener>>,
+    observer: Option<Arc<dyn StoreObserver>>,
 }
 
 /// What the listener is told after the commit.
@@ -34,8 +35,17 @@ pub type SqlUnitOfWork = Repositories<DatabaseTransaction>;
 pub type SqlReader = Repositories<ReadConnection>;
 
 impl<C> Repositories<C> {
-    pub(crate) fn new(connection: C, listener: Option<Arc<dyn CommitListener>>) -> Self {
-        Self { connection, written: Written::default(), listener }
+    pub(crate) fn new(
+        connection: C,
+        listener: Option<Arc<dyn CommitListener>>,
+        observer: Option<Arc<dyn StoreObserver>>,
+    ) -> Self {
+        Self { connection, written: Written::default(), listener, observer }
+    }
+
+    /// The trace of the work at hand.
+    pub(crate) fn trace(&self) -> Option<TraceParent> {
+        self.observer.as_ref()?.trace_parent()
     }
 }
 
@@ -57,7 +67,13 @@ impl SqlUnitOfWork {
             let values = [CHANNEL.into(), announcement.into()];
             query(&self.connection, "select pg_notify($1, $2)", values).await?;
         }
-        self.connection.commit().await.map_err(store_error)?;
+        // Not a statement to the library below, but often where the time goes.
+        let started = Instant::now();
+        let committed = self.connection.commit().await.map_err(store_error);
+        if let Some(observer) = &self.observer {
+            observer.statement("commit", started.elapsed(), committed.is_err());
+        }
+        committed?;
         if let Some(listener) = self.listener
             && (self.written.jobs || !self.written.events.is_empty())
         {
@@ -68,7 +84,9 @@ impl SqlUnitOfWork {
 }
 
 /// A connection that refuses to write, so that a use case that was handed a reader by mistake fails at once.
-pub struct ReadConnection(pub(crate) DatabaseConnection);
+///
+/// With a [`Parking`] it sees what is parked there as if it were committed.
+pub struct ReadConnection(pub(crate) DatabaseConnection, pub(crate) Option<Arc<Parking>>);
 
 const READ_ONLY: &str = "a reader does not write; begin a unit of work";
 
@@ -87,10 +105,20 @@ impl ConnectionTrait for ReadConnection {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        if let Some(parking) = &self.1
+            && let Some(rows) = parking.query(&statement).await
+        {
+            return rows.map(|rows| rows.into_iter().next());
+        }
         self.0.query_one_raw(statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        if let Some(parking) = &self.1
+            && let Some(rows) = parking.query(&statement).await
+        {
+            return rows;
+        }
         self.0.query_all_raw(statement).await
     }
 }

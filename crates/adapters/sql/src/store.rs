@@ -2,13 +2,13 @@
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-use portico_kernel::{CommitListener, StoreError};
+use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
 use portico_migrations::Migrator;
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, SqlxPostgresConnector,
     SqlxSqliteConnector, TransactionOptions, TransactionTrait,
     sqlx::{
-        self, Connection, PgPool, SqlitePool,
+        self, ConnectOptions, Connection, PgPool, SqlitePool,
         pool::PoolOptions,
         postgres::PgConnectOptions,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -19,6 +19,7 @@ use sea_orm_migration::MigratorTrait;
 use crate::{
     dialect::execute,
     error::store_error,
+    outbox::restored,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
 };
 
@@ -69,6 +70,7 @@ pub struct SqlStore {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     listener: Option<Arc<dyn CommitListener>>,
+    observer: Option<Arc<dyn StoreObserver>>,
 }
 
 #[derive(Clone)]
@@ -99,14 +101,27 @@ impl SqlStore {
         self
     }
 
+    /// Has `observer` watch what is run, and say for which trace.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn StoreObserver>) -> Self {
+        for connection in [&mut self.writer, &mut self.reader] {
+            let observer = observer.clone();
+            connection.set_metric_callback(move |info| {
+                observer.statement(&info.statement.sql, info.elapsed, info.failed);
+            });
+        }
+        self.observer = Some(observer);
+        self
+    }
+
     /// Begins a unit of work. On SQLite it holds the only writing connection until it ends.
     pub async fn begin(&self) -> Result<SqlUnitOfWork, StoreError> {
-        Ok(Repositories::new(self.transaction().await?, self.listener.clone()))
+        Ok(Repositories::new(self.transaction().await?, self.listener.clone(), self.observer.clone()))
     }
 
     /// The repositories for reading, without a transaction.
     pub fn reader(&self) -> SqlReader {
-        Repositories::new(ReadConnection(self.reader.clone()), None)
+        Repositories::new(ReadConnection(self.reader.clone(), None), None, None)
     }
 
     /// Whether the database answers.
@@ -133,10 +148,12 @@ impl SqlStore {
         }
     }
 
-    /// Applies the migrations that are missing; all of them or none. Processes that start at once take turns.
+    /// Applies the migrations that are missing; all of them or none. Processes that start at once take turns. Afterwards the
+    /// event log can be read, also where the database was restored from a dump of another cluster.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let transaction = self.migration_transaction().await?;
         Migrator::up(&transaction, None).await.map_err(store_error)?;
+        restored::adopt(&transaction).await?;
         transaction.commit().await.map_err(store_error)
     }
 
@@ -217,7 +234,11 @@ pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
 async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError> {
     /// A connection that was idle for longer is asked whether it still lives. Asking each time would cost a round trip.
     const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
-    let connect = PgConnectOptions::from_str(&options.url).map_err(unavailable)?.application_name("portico");
+    // What is slow is told by the observer, with the request that it was slow for.
+    let connect = PgConnectOptions::from_str(&options.url)
+        .map_err(unavailable)?
+        .application_name("portico")
+        .disable_statement_logging();
     let pool = PoolOptions::<sqlx::Postgres>::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
@@ -239,6 +260,7 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
         writer: connection.clone(),
         reader: connection,
         listener: None,
+        observer: None,
     })
 }
 
@@ -251,7 +273,8 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
         // What is committed is in the log, which outlives the process; only a power cut can take the last of it.
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(options.acquire_timeout)
-        .pragma("temp_store", "memory");
+        .pragma("temp_store", "memory")
+        .disable_statement_logging();
     // In KiB, for each connection. Little, so that an idle server stays small; the operating system caches the file too.
     let writing = connect.clone().pragma("cache_size", "-8192");
     let reading = connect.pragma("cache_size", "-4096").pragma("query_only", "on");
@@ -271,5 +294,6 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
         reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers.clone()),
         pools: Pools::Sqlite { writer, readers },
         listener: None,
+        observer: None,
     })
 }

@@ -45,6 +45,12 @@ const SWEEPS: &[Sweep] = &[
         kept_for: Duration::ZERO,
     },
     Sweep {
+        table: "idempotency_keys",
+        key: "tenant_id, caller_id, key",
+        useless: "expires_at < $1",
+        kept_for: Duration::ZERO,
+    },
+    Sweep {
         table: "known_devices",
         key: "user_id, device, network",
         useless: "last_seen < $1",

@@ -64,7 +64,7 @@ pub async fn upload(app: &App, scope: &Scope, files: Vec<SpooledFile>) -> Result
     let tenant = scope.require(Permission::AssetsWrite)?;
     let mut work = app.begin().await?;
     let ids = Assets::new(&mut *work, scope, &app.env).announce(files.len()).await?;
-    work.commit().await?;
+    work.commit_early().await?;
     let (mut stored, mut errors) = (Vec::with_capacity(files.len()), Vec::new());
     for (number, (file, id)) in files.into_iter().zip(&ids).enumerate() {
         match take(app, tenant, *id, file, errors.is_empty()).await {

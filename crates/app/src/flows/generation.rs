@@ -49,7 +49,7 @@ pub async fn reserve(app: &App, scope: &Scope, id: GenerationId, calls: u64) -> 
     let limit = TokenLimit { each: ai.most_tokens().saturating_mul(calls), month: ai.monthly_token_limit };
     let mut work = app.begin().await?;
     let reservation = Generations::new(&mut *work, scope).reserve(tenant, id, limit, app.env.now()).await?;
-    work.commit().await?;
+    work.commit_early().await?;
     Ok(reservation)
 }
 

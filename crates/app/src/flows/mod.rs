@@ -5,6 +5,7 @@ pub mod assets;
 pub mod audit_export;
 pub mod avatars;
 pub mod dead_letters;
+pub mod deliveries;
 pub mod domains;
 pub mod external_sign_in;
 pub mod generation;

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     flows::account_mail::{self, MAX_ATTEMPTS, send},
     state::App,
+    webhooks,
     worker::handlers::{JobError, payload},
 };
 
@@ -60,6 +61,7 @@ enum AboutTenant {
     KeyCreated { key: String },
     KeyUsedFromNewAddress { key: String, address: String },
     KeyRefused { key: String, count: u64 },
+    WebhookDisabled { url: String, gone: bool },
     Suspended,
     Reinstated,
     DeletionScheduled { at: Timestamp },
@@ -163,6 +165,11 @@ fn about_tenant(event: &Event) -> Option<AboutTenant> {
         "api_key.refusals" => AboutTenant::KeyRefused {
             key: text(after, "name")?,
             count: after.as_ref()?.get("count")?.as_u64()?,
+        },
+        // By Portico itself: a member would know of it.
+        "webhook.disabled" => AboutTenant::WebhookDisabled {
+            url: text(after, "url")?,
+            gone: text(after, "disabledReason").is_some_and(|reason| reason == webhooks::GONE),
         },
         "tenant.suspended" => AboutTenant::Suspended,
         "tenant.reinstated" => AboutTenant::Reinstated,
@@ -290,6 +297,9 @@ fn tenant_mail_of(tenant: String, about: AboutTenant) -> AccountMail {
         AboutTenant::KeyCreated { key } => (key, KeyNotice::Created),
         AboutTenant::KeyUsedFromNewAddress { key, address } => (key, KeyNotice::NewAddress { address }),
         AboutTenant::KeyRefused { key, count } => (key, KeyNotice::Refusals { count }),
+        AboutTenant::WebhookDisabled { url, gone } => {
+            return AccountMail::WebhookDisabled { tenant, url, gone };
+        }
         AboutTenant::Suspended => {
             return AccountMail::TenantNotice { tenant, notice: TenantNotice::Suspended };
         }

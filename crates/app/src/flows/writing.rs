@@ -184,7 +184,7 @@ async fn counted<D, S>(
 async fn to_the_end<T: 'static>(
     work: impl Future<Output = Result<T, Problem>> + 'static,
 ) -> Result<T, Problem> {
-    let task = rt::spawn(context::CURRENT.scope(context::current(), work));
+    let task = rt::spawn(portico_otlp::carry(context::CURRENT.scope(context::current(), work)));
     match task.await {
         Ok(result) => result,
         Err(error) => Err(Problem::internal(error)),

@@ -1,6 +1,11 @@
 //! The body of a request as a typed input.
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::CONTENT_TYPE, web};
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    http::header::CONTENT_TYPE,
+    web::{self, Bytes},
+};
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use portico_kernel::Kind;
 use serde::de::DeserializeOwned;
@@ -20,8 +25,7 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let json = is_json(request);
         let limit = request.app_data::<web::Data<App>>().map_or(0, |app| app.settings.server.max_body_bytes);
-        let announced = content_length(request);
-        let mut payload = payload.take();
+        let body = collect(request, payload.take(), limit);
         Box::pin(async move {
             if !json {
                 return Err(Problem::new(
@@ -30,24 +34,7 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
                     "Send the body as application/json.",
                 ));
             }
-            let too_large = || {
-                Problem::new(
-                    Kind::TooLarge,
-                    "body_too_large",
-                    format!("The body may have {limit} bytes at most."),
-                )
-            };
-            if announced.is_some_and(|length| length > limit as u64) {
-                return Err(too_large());
-            }
-            let mut bytes = web::BytesMut::new();
-            while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|_| malformed("The body could not be read."))?;
-                if bytes.len() + chunk.len() > limit {
-                    return Err(too_large());
-                }
-                bytes.extend_from_slice(&chunk);
-            }
+            let bytes = body.await?;
             // serde_json stops at 128 levels, so a body that nests deeper is malformed, not a stack overflow.
             let json: Value = serde_json::from_slice(&bytes)
                 .map_err(|error| malformed(format!("The body is not JSON: {error}.")))?;
@@ -72,6 +59,36 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
         }
         let body = Body::<T>::from_request(request, payload);
         Box::pin(async { body.await.map(|body| Self(body.0)) })
+    }
+}
+
+/// Reads a body of `limit` bytes at most.
+///
+/// # Errors
+/// 413 when it is larger, 400 when it breaks off.
+pub(super) fn collect(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit: usize,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let announced = content_length(request);
+    async move {
+        let too_large = || {
+            let detail = format!("The body may have {limit} bytes at most.");
+            Problem::new(Kind::TooLarge, "body_too_large", detail)
+        };
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
+        let mut bytes = web::BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| malformed("The body could not be read."))?;
+            if bytes.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
     }
 }
 

@@ -145,8 +145,12 @@ impl FromRequest for Visitor {
 
 /// The tenant that the request names: `Err` when it is no id.
 pub(super) fn named_tenant(request: &HttpRequest) -> Result<Option<TenantId>, ()> {
-    let in_path = request.match_info().get("tenantId");
-    let in_header = || request.headers().get("x-tenant-id").map(|value| value.to_str().unwrap_or_default());
+    named(request.match_info().get("tenantId"), request.headers())
+}
+
+/// The tenant that a path names, else the one in a header.
+pub(super) fn named(in_path: Option<&str>, headers: &header::HeaderMap) -> Result<Option<TenantId>, ()> {
+    let in_header = || headers.get("x-tenant-id").map(|value| value.to_str().unwrap_or_default());
     match in_path.or_else(in_header) {
         Some(text) => text.parse().map(Some).map_err(|_| ()),
         None => Ok(None),

@@ -3,9 +3,16 @@
 use std::net::IpAddr;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
-use portico_identity::api_key::{Judgement, KeyText};
+use portico_identity::{
+    api_key::{Judgement, KeyText},
+    ports::AccessClaims,
+};
+use portico_kernel::limits::Verdict;
 
-use super::{caller::Presented, limits::Verdict};
+use super::{
+    caller::{self, Presented},
+    limits::Limits,
+};
 use crate::state::App;
 
 /// Header for an API key, besides `Authorization`.
@@ -38,18 +45,27 @@ pub async fn admit(
         return (Presented::read(app, headers), None);
     }
     let limits = app.limits.as_ref();
-    let by_address = || limits.map(|limits| limits.check(path, None, address));
+    let by_address = async || match limits {
+        Some(limits) => Some(limits.check(path, address).await),
+        None => None,
+    };
     let key = match shown(headers) {
         Shown::Nothing => {
             let presented = Presented::read(app, headers);
-            let verdict = limits.map(|limits| limits.check(path, presented.user(), address));
+            let verdict = match (limits, &presented) {
+                (Some(limits), Presented::Claims(claims)) => {
+                    let plan = plan_of(app, limits, claims, headers, path).await;
+                    Some(limits.check_user(path, claims.user, plan.as_deref(), address).await)
+                }
+                _ => by_address().await,
+            };
             return (presented, verdict);
         }
-        Shown::Nonsense => return (Presented::Rejected, by_address()),
+        Shown::Nonsense => return (Presented::Rejected, by_address().await),
         Shown::Key(key) => key,
     };
     let digest = app.tokens.digest(key.secret());
-    let verdict = if app.keys.was_admitted(&digest) { None } else { by_address() };
+    let verdict = if app.keys.was_admitted(&digest) { None } else { by_address().await };
     if verdict.is_some_and(|verdict| !verdict.allowed) {
         return (Presented::Rejected, verdict);
     }
@@ -59,7 +75,10 @@ pub async fn admit(
         Ok(Some(state)) => match state.judge(&digest, address, app.env.now()) {
             Judgement::Good => {
                 app.keys.admit(digest).await;
-                let verdict = limits.map(|limits| limits.check_key(path, &state, address));
+                let verdict = match limits {
+                    Some(limits) => Some(limits.check_key(path, &state, address).await),
+                    None => None,
+                };
                 return (Presented::Key(state), verdict);
             }
             Judgement::Unknown => Presented::Rejected,
@@ -67,7 +86,37 @@ pub async fn admit(
             Judgement::ForeignAddress => Presented::KeyFromElsewhere(state),
         },
     };
-    (presented, verdict.or_else(by_address))
+    let verdict = match verdict {
+        Some(verdict) => Some(verdict),
+        None => by_address().await,
+    };
+    (presented, verdict)
+}
+
+/// The plan of the tenant that a request is about, given that the user is a member there and that plans make a difference.
+///
+/// The caller is looked up as the route will do it, so that there is one query for both. A user who names tenants at random
+/// causes no more queries than requests that are let in.
+async fn plan_of(
+    app: &App,
+    limits: &Limits,
+    claims: &AccessClaims,
+    headers: &HeaderMap,
+    path: &str,
+) -> Option<String> {
+    if !limits.depends_on_plan(path) {
+        return None;
+    }
+    let in_path = path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split('/').next());
+    let tenant = caller::named(in_path, headers).ok()?.or(claims.tenant);
+    let state = match app.callers.known(claims.session, claims.user, tenant).await {
+        Some(state) => state,
+        None if limits.may_look_up(claims.user).await => {
+            app.callers.get(claims.session, claims.user, tenant).await.ok().flatten()
+        }
+        None => None,
+    };
+    state.filter(|state| state.user == claims.user)?.plan
 }
 
 /// What a key that was good when the request came is now. Counts against no limit.

@@ -1,20 +1,16 @@
-//! Rate limits: per address signed out, per user signed in, and stricter on routes that guess at secrets or send mail.
+//! Rate limits: per address signed out, per user signed in, per key, and stricter on routes that guess at secrets or send
+//! mail. Shared by instances where they share a Redis.
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
-    num::NonZeroU32,
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
 
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-    middleware::StateInformationMiddleware,
-    state::keyed::DashMapStateStore,
-};
 use portico_identity::api_key::KeyState;
-use portico_kernel::{ApiKeyId, UserId};
+use portico_kernel::{
+    UserId,
+    limits::{Quota, RateLimiter, Verdict},
+};
 
 use crate::settings::RateLimit;
 
@@ -41,122 +37,70 @@ pub const SENSITIVE: &[&str] = &[
     "/api/v1/auth/confirm-email-change",
 ];
 
-/// Whose requests are counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Address(IpAddr),
-    Sensitive(IpAddr, &'static str),
-    User(UserId),
-    Program(ApiKeyId),
-}
-
-type Limiter = RateLimiter<Key, DashMapStateStore<Key>, DefaultClock, StateInformationMiddleware>;
-
-/// What the limit says to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether the request may go on.
-    pub allowed: bool,
-    /// Requests a minute.
-    pub limit: u32,
-    /// Requests that could follow at once.
-    pub remaining: u32,
-    /// Seconds until all of `limit` is there again; for a refused request, until one is.
-    pub reset: u64,
-}
-
-/// The limiters of this process (GCRA, one cell for each key).
+/// The limits of requests.
 pub struct Limits {
-    per_address: Limiter,
-    per_user: Limiter,
-    sensitive: Limiter,
-    /// Limiters of keys by how much they allow: keys with the same limit share one, each with a cell of its own.
-    per_key: RwLock<BTreeMap<u32, Arc<Limiter>>>,
-    key_default: u32,
-    clock: DefaultClock,
+    limiter: Arc<dyn RateLimiter>,
+    settings: RateLimit,
 }
 
 impl Limits {
     /// `None` when limits are switched off.
-    pub fn new(settings: &RateLimit) -> Option<Self> {
-        settings.enabled.then(|| Self {
-            per_address: limiter(settings.per_address),
-            per_user: limiter(settings.per_user),
-            sensitive: limiter(settings.sensitive),
-            per_key: RwLock::default(),
-            key_default: settings.per_key,
-            clock: DefaultClock::default(),
-        })
+    pub fn new(settings: &RateLimit, limiter: Arc<dyn RateLimiter>) -> Option<Self> {
+        settings.enabled.then(|| Self { limiter, settings: settings.clone() })
     }
 
-    /// Counts a request to a canonical path by `user` (when signed in) from `address`.
-    pub fn check(&self, path: &str, user: Option<UserId>, address: IpAddr) -> Verdict {
+    /// Counts a request to a canonical path by nobody who is known.
+    pub async fn check(&self, path: &str, address: IpAddr) -> Verdict {
         let network = network(address);
-        let (limiter, key) = match (SENSITIVE.iter().find(|sensitive| **sensitive == path), user) {
-            (Some(path), _) => (&self.sensitive, Key::Sensitive(network, path)),
-            (None, Some(user)) => (&self.per_user, Key::User(user)),
-            (None, None) => (&self.per_address, Key::Address(network)),
-        };
-        self.count(limiter, &key)
+        match sensitive(path) {
+            Some(path) => self.count(&format!("path:{path}:{network}"), self.settings.sensitive).await,
+            None => self.count(&format!("address:{network}"), self.settings.per_address).await,
+        }
+    }
+
+    /// Counts a request by a signed-in user who acts in a tenant on `plan`. On the strict routes it is no way around the
+    /// limit of the address.
+    pub async fn check_user(&self, path: &str, user: UserId, plan: Option<&str>, address: IpAddr) -> Verdict {
+        if sensitive(path).is_some() {
+            return self.check(path, address).await;
+        }
+        // One account for all tenants: to belong to several is no way to do more.
+        self.count(&format!("user:{user}"), self.settings.for_user(plan)).await
     }
 
     /// Counts a request with a good API key. On the strict routes it is no way around the limit of the address.
-    pub fn check_key(&self, path: &str, key: &KeyState, address: IpAddr) -> Verdict {
-        if SENSITIVE.contains(&path) {
-            return self.check(path, None, address);
+    pub async fn check_key(&self, path: &str, key: &KeyState, address: IpAddr) -> Verdict {
+        if sensitive(path).is_some() {
+            return self.check(path, address).await;
         }
-        let limiter = self.of_rate(key.rate_limit_per_minute.unwrap_or(self.key_default));
-        self.count(&limiter, &Key::Program(key.id))
+        let limit = key.rate_limit_per_minute.unwrap_or_else(|| self.settings.for_key(key.plan.as_deref()));
+        self.count(&format!("key:{}", key.id), limit).await
     }
 
-    /// The limiter of the keys with this limit. There are as many as limits that keys can have, at most.
-    fn of_rate(&self, per_minute: u32) -> Arc<Limiter> {
-        let known = self.per_key.read().unwrap_or_else(PoisonError::into_inner).get(&per_minute).cloned();
-        known.unwrap_or_else(|| {
-            let mut all = self.per_key.write().unwrap_or_else(PoisonError::into_inner);
-            all.entry(per_minute).or_insert_with(|| Arc::new(limiter(per_minute))).clone()
-        })
+    /// Whether the plan of a tenant matters to a request by a user.
+    pub fn depends_on_plan(&self, path: &str) -> bool {
+        self.settings.users_differ() && sensitive(path).is_none()
     }
 
-    fn count(&self, limiter: &Limiter, key: &Key) -> Verdict {
-        match limiter.check_key(key) {
-            Ok(state) => {
-                let limit = state.quota().burst_size().get();
-                let remaining = state.remaining_burst_capacity();
-                let reset = (u64::from(limit.saturating_sub(remaining)) * 60).div_ceil(u64::from(limit));
-                Verdict { allowed: true, limit, remaining, reset }
-            }
-            Err(refused) => {
-                let wait = refused.wait_time_from(self.clock.now());
-                let reset = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                Verdict {
-                    allowed: false,
-                    limit: refused.quota().burst_size().get(),
-                    remaining: 0,
-                    reset: reset.max(1),
-                }
-            }
-        }
+    /// Counts a look at the database for the plan of a tenant that a user names, before the request itself is counted.
+    /// There can be no more of these than requests of somebody on no plan.
+    pub async fn may_look_up(&self, user: UserId) -> bool {
+        self.count(&format!("plan:{user}"), self.settings.per_user).await.allowed
     }
 
-    /// Forgets keys that are back at their full limit. Called now and then, so that memory stays bounded.
+    /// Forgets who is back at their full limit. Called now and then, so that memory stays bounded.
     pub fn forget_idle(&self) {
-        for limiter in [&self.per_address, &self.per_user, &self.sensitive] {
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
-        }
-        let mut per_key = self.per_key.write().unwrap_or_else(PoisonError::into_inner);
-        per_key.retain(|_, limiter| {
-            limiter.retain_recent();
-            // One that a request holds right now is about to have a key in it.
-            !limiter.is_empty() || Arc::strong_count(limiter) > 1
-        });
+        self.limiter.forget_idle();
+    }
+
+    async fn count(&self, name: &str, per_minute: u32) -> Verdict {
+        self.limiter.count(name, Quota::per_minute(per_minute)).await
     }
 }
 
-fn limiter(per_minute: u32) -> Limiter {
-    let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
-    RateLimiter::dashmap(quota).with_middleware()
+/// The path, given that it has the strict limit.
+fn sensitive(path: &str) -> Option<&'static str> {
+    SENSITIVE.iter().find(|sensitive| **sensitive == path).copied()
 }
 
 /// One customer has at least a /64 of IPv6 addresses, so that is what counts as one address.
@@ -172,50 +116,109 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use portico_cache::ProcessLimiter;
+    use portico_kernel::{ApiKeyId, Permissions, TenantId};
+
     use super::*;
+    use crate::settings::PlanLimits;
 
     fn limits() -> Limits {
-        Limits::new(&RateLimit { enabled: true, per_address: 3, per_user: 5, per_key: 4, sensitive: 2 })
-            .unwrap()
+        let large = PlanLimits { per_user: Some(8), per_key: Some(9) };
+        let settings = RateLimit {
+            enabled: true,
+            per_address: 3,
+            per_user: 5,
+            per_key: 4,
+            sensitive: 2,
+            plans: BTreeMap::from([("large".to_owned(), large)]),
+        };
+        Limits::new(&settings, Arc::new(ProcessLimiter::default())).unwrap()
     }
 
-    fn allowed(limits: &Limits, path: &str, user: Option<UserId>, address: &str, tries: u32) -> u32 {
+    fn user(number: u128) -> UserId {
+        UserId::from_uuid(uuid::Uuid::from_u128(number))
+    }
+
+    async fn allowed(limits: &Limits, path: &str, user: Option<UserId>, address: &str, tries: u32) -> u32 {
         let address = address.parse().unwrap();
-        (0..tries).filter(|_| limits.check(path, user, address).allowed).count() as u32
+        let mut count = 0;
+        for _ in 0..tries {
+            let verdict = match user {
+                Some(user) => limits.check_user(path, user, None, address).await,
+                None => limits.check(path, address).await,
+            };
+            count += u32::from(verdict.allowed);
+        }
+        count
     }
 
-    #[test]
-    fn each_key_has_its_own_limit() {
+    #[tokio::test]
+    async fn each_key_has_its_own_limit() {
         let limits = limits();
-        let user = UserId::from_uuid(uuid::Uuid::from_u128(1));
-        assert_eq!(allowed(&limits, "/api/v1/sites", None, "192.0.2.1", 10), 3);
-        assert_eq!(allowed(&limits, "/api/v1/sites", None, "192.0.2.2", 10), 3);
-        assert_eq!(allowed(&limits, "/api/v1/sites", Some(user), "192.0.2.1", 10), 5);
-        assert_eq!(allowed(&limits, "/api/v1/auth/login", None, "192.0.2.1", 10), 2);
+        let user = user(1);
+        assert_eq!(allowed(&limits, "/api/v1/sites", None, "192.0.2.1", 10).await, 3);
+        assert_eq!(allowed(&limits, "/api/v1/sites", None, "192.0.2.2", 10).await, 3);
+        assert_eq!(allowed(&limits, "/api/v1/sites", Some(user), "192.0.2.1", 10).await, 5);
+        assert_eq!(allowed(&limits, "/api/v1/auth/login", None, "192.0.2.1", 10).await, 2);
         assert_eq!(
-            allowed(&limits, "/api/v1/auth/login", Some(user), "192.0.2.1", 10),
+            allowed(&limits, "/api/v1/auth/login", Some(user), "192.0.2.1", 10).await,
             0,
             "a token does not help"
         );
     }
 
-    #[test]
-    fn a_whole_ipv6_network_is_one_address() {
-        let limits = limits();
-        assert_eq!(allowed(&limits, "/", None, "2001:db8::1", 2), 2);
-        assert_eq!(allowed(&limits, "/", None, "2001:db8::2:1", 10), 1);
-        assert_eq!(allowed(&limits, "/", None, "::ffff:192.0.2.9", 2), 2);
-        assert_eq!(allowed(&limits, "/", None, "192.0.2.9", 10), 1, "a mapped address is the IPv4 address");
-    }
-
-    #[test]
-    fn a_refusal_says_when_to_come_back() {
+    #[tokio::test]
+    async fn a_plan_decides_and_a_limit_of_the_key_wins() {
         let limits = limits();
         let address = "192.0.2.1".parse().unwrap();
-        let first = limits.check("/", None, address);
+        for (number, plan, limit) in [(1, Some("large"), 8), (2, Some("small"), 5), (3, None, 5)] {
+            let verdict = limits.check_user("/", user(number), plan, address).await;
+            assert_eq!((verdict.limit, verdict.remaining), (limit, limit - 1), "{plan:?}");
+        }
+        for (number, plan, own, limit) in
+            [(1, Some("large"), None, 9), (2, Some("small"), None, 4), (3, Some("large"), Some(2), 2)]
+        {
+            let key = KeyState {
+                id: ApiKeyId::from_uuid(uuid::Uuid::from_u128(number)),
+                tenant: TenantId::PLATFORM,
+                permissions: Permissions::NONE,
+                usable: true,
+                expires_at: None,
+                allowed_addresses: Vec::new(),
+                rate_limit_per_minute: own,
+                plan: plan.map(str::to_owned),
+                hash: [0; 32],
+                previous: None,
+            };
+            assert_eq!(limits.check_key("/", &key, address).await.limit, limit, "{plan:?} {own:?}");
+            assert_eq!(limits.check_key("/api/v1/auth/login", &key, address).await.limit, 2);
+        }
+        assert!(limits.depends_on_plan("/") && !limits.depends_on_plan("/api/v1/auth/login"));
+    }
+
+    #[tokio::test]
+    async fn a_whole_ipv6_network_is_one_address() {
+        let limits = limits();
+        assert_eq!(allowed(&limits, "/", None, "2001:db8::1", 2).await, 2);
+        assert_eq!(allowed(&limits, "/", None, "2001:db8::2:1", 10).await, 1);
+        assert_eq!(allowed(&limits, "/", None, "::ffff:192.0.2.9", 2).await, 2);
+        assert_eq!(
+            allowed(&limits, "/", None, "192.0.2.9", 10).await,
+            1,
+            "a mapped address is the IPv4 address"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_when_to_come_back() {
+        let limits = limits();
+        let address = "192.0.2.1".parse().unwrap();
+        let first = limits.check("/", address).await;
         assert_eq!((first.allowed, first.limit, first.remaining, first.reset), (true, 3, 2, 20));
-        allowed(&limits, "/", None, "192.0.2.1", 2);
-        let refused = limits.check("/", None, address);
+        allowed(&limits, "/", None, "192.0.2.1", 2).await;
+        let refused = limits.check("/", address).await;
         assert!(
             !refused.allowed && refused.remaining == 0 && (1..=20).contains(&refused.reset),
             "{refused:?}"

@@ -1,32 +1,37 @@
 //! What happens around every route, in one place: request id, alias, credentials, limits, panics, headers, metrics,
 //! access log.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::atomic::Ordering, time::Instant};
 
 use actix_web::{
     Error, HttpMessage, ResponseError,
     body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{ResponseHead, ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{
-        Method, StatusCode, Uri,
+        ConnectionType, Method, StatusCode, Uri,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web::Data,
 };
 use futures_util::FutureExt;
-use portico_kernel::RequestInfo;
+use portico_kernel::{RequestInfo, limits::Verdict};
+use portico_otlp::Span;
 
 use super::{
     alias,
     context::{CURRENT, RequestContext},
     devices, headers, keys,
-    limits::Verdict,
     problem::Problem,
     site::SiteHost,
 };
-use crate::{key_usage::KeyRequest, state::App};
+use crate::{
+    key_usage::KeyRequest,
+    report::{self, Answered, Failures},
+    state::App,
+    traces,
+};
 
 /// Name of the header that carries the request id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -52,28 +57,39 @@ pub async fn around<B: MessageBody + 'static>(
         id: info.id.clone(),
         address,
         started,
+        trace: None,
     };
-    let context = RequestContext { info, path: seen.path.clone(), device_mark };
+    let failures = Failures::of(&seen.id);
+    let context = RequestContext {
+        info,
+        path: seen.path.clone(),
+        device_mark,
+        parking: None,
+        failures: Some(failures.clone()),
+    };
+    let span = traces::of_request(&app.tracer, seen.method.as_str(), &seen.path, request.headers(), &seen.id);
+    let seen = Seen { trace: span.parent().map(|parent| parent.trace_id()), ..seen };
 
-    CURRENT
-        .scope(context, async {
-            match answer(&app, request, next, address).await {
-                Ok(mut response) => {
-                    devices::keep(&app, response.headers_mut());
-                    seal(response.headers_mut(), &seen.id);
-                    let route = response.request().match_pattern();
-                    seen.report(route.as_deref(), response.status());
-                    Ok(response)
-                }
-                Err(error) => {
-                    let mut response = error.error_response();
-                    seal(response.headers_mut(), &seen.id);
-                    seen.report(None, response.status());
-                    Err(InternalError::from_response("request failed", response).into())
-                }
+    let work = async {
+        match answer(&app, request, next, address).await {
+            Ok(mut response) => {
+                devices::keep(&app, response.headers_mut());
+                seal(response.headers_mut(), &seen.id);
+                close_when_retiring(&app, response.response_mut().head_mut());
+                let route = response.request().match_pattern();
+                seen.report(route.as_deref(), response.status(), &failures, &span);
+                Ok(response)
             }
-        })
-        .await
+            Err(error) => {
+                let mut response = error.error_response();
+                seal(response.headers_mut(), &seen.id);
+                close_when_retiring(&app, response.head_mut());
+                seen.report(None, response.status(), &failures, &span);
+                Err(InternalError::from_response("request failed", response).into())
+            }
+        }
+    };
+    CURRENT.scope(context, span.run(work)).await
 }
 
 async fn answer<B: MessageBody + 'static>(
@@ -184,6 +200,13 @@ fn seal(headers: &mut HeaderMap, id: &str) {
     headers::secure(headers);
 }
 
+/// A process that is about to stop asks for new connections to be made elsewhere, with every answer that it still gives.
+fn close_when_retiring(app: &App, head: &mut ResponseHead) {
+    if !app.ready.load(Ordering::Acquire) {
+        head.set_connection_type(ConnectionType::Close);
+    }
+}
+
 fn tell(headers: &mut HeaderMap, verdict: &Verdict) {
     for (name, value) in [
         ("x-ratelimit-limit", u64::from(verdict.limit)),
@@ -201,11 +224,23 @@ struct Seen {
     id: String,
     address: IpAddr,
     started: Instant,
+    /// Id of its trace.
+    trace: Option<String>,
 }
 
 impl Seen {
-    fn report(&self, route: Option<&str>, status: StatusCode) {
+    fn report(&self, route: Option<&str>, status: StatusCode, failures: &Failures, span: &Span) {
         let elapsed = self.started.elapsed();
+        let answered = Answered {
+            method: self.method.as_str(),
+            path: &self.path,
+            route,
+            id: &self.id,
+            trace: self.trace.as_deref(),
+            status,
+        };
+        report::answered(answered, failures);
+        traces::answered(span, self.method.as_str(), route, status.as_u16());
         let route = route.unwrap_or("none").to_owned();
         metrics::histogram!(
             "http_request_duration_seconds",
@@ -216,7 +251,8 @@ impl Seen {
         tracing::info!(
             target: "portico::access",
             method = %self.method, path = %self.path, status = status.as_u16(),
-            duration_ms = elapsed.as_secs_f64() * 1e3, request_id = %self.id, address = %self.address,
+            duration_ms = elapsed.as_secs_f64() * 1e3, request_id = %self.id, trace_id = self.trace,
+            address = %self.address,
         );
     }
 }

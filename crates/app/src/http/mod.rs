@@ -8,6 +8,7 @@ pub mod context;
 pub mod csv;
 pub mod devices;
 pub mod headers;
+pub mod idempotency;
 pub mod keys;
 pub mod limits;
 pub mod middleware;

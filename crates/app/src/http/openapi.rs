@@ -10,7 +10,10 @@ use utoipa::openapi::{
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use super::problem::ProblemBody;
+use super::{
+    idempotency::{self, operations::KeyedOperation},
+    problem::ProblemBody,
+};
 
 /// Name of the security scheme of people. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
 /// roles there): `security(("bearer" = ["pages:read"]))`.
@@ -25,6 +28,8 @@ pub struct Document {
     pub json: String,
     /// Which methods each path answers to.
     methods: Vec<(ResourceDef, String)>,
+    /// What takes an `Idempotency-Key`.
+    keyed: Vec<KeyedOperation>,
 }
 
 impl Document {
@@ -39,7 +44,15 @@ impl Document {
                 (ResourceDef::new(path.as_str()), methods.join(", "))
             })
             .collect();
-        Ok(Self { json: document.to_pretty_json()?, methods })
+        let posts = document.paths.paths.iter().filter_map(|(path, item)| Some((path, item.post.as_ref()?)));
+        let keyed =
+            posts.filter_map(|(path, post)| KeyedOperation::of(path, post, permissions_of(post))).collect();
+        Ok(Self { json: document.to_pretty_json()?, methods, keyed })
+    }
+
+    /// The operation that a POST to a path is, if it takes an `Idempotency-Key`.
+    pub fn keyed(&self, path: &str) -> Option<&KeyedOperation> {
+        self.keyed.iter().find(|operation| operation.is_at(path))
     }
 
     /// The path of the document that a path of a request belongs to.
@@ -106,7 +119,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     components.schemas.insert("ProblemBody".to_owned(), <ProblemBody as utoipa::PartialSchema>::schema());
     for (path, item) in &mut document.paths.paths {
         let in_path = path.contains('{');
-        for (_, operation) in operations_mut(item) {
+        for (method, operation) in operations_mut(item) {
             for (status, response) in &mut operation.responses.responses {
                 // What a route says about its errors is only the reason; the body is the same everywhere.
                 if let RefOr::T(response) = response
@@ -118,6 +131,9 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
                 }
             }
             tell_permissions(operation);
+            if method == HttpMethod::Post && path.starts_with("/api/v1/") {
+                idempotency::operations::offer(operation, problem);
+            }
             let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
             let body = operation.request_body.is_some();
             let query = operation.parameters.as_ref().is_some_and(|parameters| {

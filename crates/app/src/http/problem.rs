@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::context;
+use crate::report;
 
 /// Seconds after which a client may ask again when a part is down.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -145,8 +146,7 @@ impl Problem {
 
     /// Our own fault. The cause goes to the log, not to the client.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        let context = context::current();
-        tracing::error!(error = %cause, request_id = %context.info.id, path = %context.path, "request failed");
+        report::note("internal", Kind::Internal, &cause.to_string());
         Self::new(Kind::Internal, "internal", "Something went wrong on our side.")
     }
 
@@ -177,13 +177,7 @@ impl<F: Fault> From<F> for Problem {
         let kind = fault.kind();
         // Every 5xx can be found in the log by the id that the client was told.
         if matches!(kind, Kind::Internal | Kind::Unavailable) {
-            let (context, error) = (context::current(), chain(&fault));
-            let (request_id, path) = (context.info.id, context.path);
-            if kind == Kind::Internal {
-                tracing::error!(%error, %request_id, %path, "request failed");
-            } else {
-                tracing::warn!(%error, %request_id, %path, "a part is not available");
-            }
+            report::note(fault.code(), kind, &chain(&fault));
         }
         let mut problem = Self::new(kind, fault.code(), fault.detail());
         problem.0.retry_after = fault.retry_after().or(problem.0.retry_after);
@@ -219,6 +213,9 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
+        if self.0.status.is_server_error() {
+            report::refused(self.0.code, &self.0.detail);
+        }
         let mut response = HttpResponse::build(self.0.status);
         response.content_type("application/problem+json");
         if self.0.kind == Kind::Unauthenticated {
@@ -286,7 +283,7 @@ mod tests {
         for (line, (level, cause)) in
             lines.iter().zip([("ERROR", "first"), ("ERROR", "second"), ("WARN", "third")])
         {
-            for part in [level, cause, "request_id=r-17", "path=/api/v1/sites"] {
+            for part in [level, cause, "request_id=\"r-17\""] {
                 assert!(line.contains(part), "{part}: {line}");
             }
         }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::HeaderMap, web::Data};
 use futures_util::future::{Ready, ready};
-use portico_kernel::{Scope, TenantId};
+use portico_kernel::{Scope, TenantId, Timestamp};
 
 use super::{
     caller::{self, Presented},
@@ -40,6 +40,15 @@ impl FromRequest for Standing {
 }
 
 impl Standing {
+    /// When the access token or the key expires by itself.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match &self.presented {
+            Presented::Claims(claims) => Some(claims.expires_at),
+            Presented::Key(key) => key.expires_at,
+            _ => None,
+        }
+    }
+
     /// Who they are and what they may do as of now. An access token that expires meanwhile does not end the answer; the end
     /// of its session does.
     pub async fn scope(&self) -> Result<Scope, Problem> {

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod avatar;
 pub mod branding;
+pub mod deliveries;
 pub mod deployments;
 pub mod domains;
 pub mod email_change;
@@ -15,6 +16,7 @@ pub mod files;
 pub mod health;
 pub mod invitations;
 pub mod jobs;
+pub mod live;
 pub mod mailbox;
 pub mod members;
 pub mod navigation;
@@ -38,6 +40,7 @@ pub mod tenants;
 pub mod tls;
 pub mod users;
 pub mod versions;
+pub mod webhooks;
 pub mod wizard;
 
 use actix_web::web::ServiceConfig as PlainConfig;
@@ -62,6 +65,8 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(invitations::configure)
         .configure(branding::configure)
         .configure(api_keys::configure)
+        .configure(webhooks::configure)
+        .configure(deliveries::configure)
         .configure(audit::configure)
         .configure(plans::configure)
         .configure(site_sales::configure)
@@ -80,18 +85,19 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(domains::configure)
         .configure(analytics::configure)
         .configure(submissions::configure)
+        .configure(live::configure)
         .configure(jobs::configure);
 }
 
 /// What operators and their programs ask for.
 pub fn operations(config: &mut Routes<'_, '_>) {
     config.service(files::show);
-    config
-        .service(health::overall)
-        .service(health::live)
-        .service(health::ready)
-        .service(health::metrics)
-        .service(tls::ask);
+    config.configure(health).service(tls::ask);
+}
+
+/// Health and metrics of the process.
+pub fn health(config: &mut Routes<'_, '_>) {
+    config.service(health::overall).service(health::live).service(health::ready).service(health::metrics);
 }
 
 /// Pages for people: where links in emails lead.

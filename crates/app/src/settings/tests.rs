@@ -44,11 +44,25 @@ fn wrong_settings_are_refused() {
         ("PORTICO__SECURITY__THROTTLE__LONGEST_PAUSE", "2h"),
         ("PORTICO__SECURITY__THROTTLE__ENABLED", "false"),
         ("PORTICO__SITES__COUNTRY_HEADER", "CF IPCountry"),
+        ("PORTICO__SERVER__DRAIN_DELAY", "a while"),
+        ("PORTICO__WORKER__PORT", "70000"),
         ("PORTICO__SITES__FORM_PER_ADDRESS", "0"),
         ("PORTICO__SITES__ANALYTICS_RETENTION", "always"),
     ] {
         assert!(Settings::from_sources("", environment(&[(key, value)])).is_err(), "{key}={value}");
     }
+}
+
+#[test]
+fn production_drains_unless_told_otherwise() {
+    let drains = |pairs: &[(&str, &str)]| {
+        let accepted = [("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail")];
+        Settings::from_sources("", environment(&[&accepted, pairs].concat())).unwrap().drain_delay()
+    };
+    assert_eq!(drains(&[]), Duration::ZERO);
+    assert_eq!(drains(&[("PORTICO_PROFILE", "production")]), Duration::from_secs(5));
+    let short = [("PORTICO_PROFILE", "production"), ("PORTICO__SERVER__DRAIN_DELAY", "1500ms")];
+    assert_eq!(drains(&short), Duration::from_millis(1500));
 }
 
 #[test]

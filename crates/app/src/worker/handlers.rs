@@ -3,12 +3,13 @@
 use portico_kernel::{Fault, Job, Kind, RequestInfo, Scope};
 use portico_sites::page;
 use portico_sites::{asset::PURGE_JOB, wizard::GENERATE_JOB};
-use portico_tenancy::{invitation, lifecycle, tenant::Tenants};
+use portico_tenancy::{delivery::RESEND_JOB, invitation, lifecycle, tenant::Tenants};
 use serde::de::DeserializeOwned;
 
 use crate::{
     flows::{
-        account_mail, assets, avatars, domains, invitations, notices, publishing, submissions, users, wizard,
+        account_mail, assets, avatars, deliveries, domains, invitations, notices, publishing, submissions,
+        users, wizard,
     },
     http::problem::chain,
     state::App,
@@ -53,6 +54,7 @@ pub async fn handle(app: &App, job: &Job) -> Result<(), JobError> {
         lifecycle::DELETION_JOB => delete_tenant(app, job).await,
         "deployment.build" => publishing::build(app, job).await,
         "site.purge" => publishing::purge(app, job).await,
+        RESEND_JOB => deliveries::resend(app, job).await,
         domains::CHECK => domains::check(app, job).await,
         domains::REDEPLOY => domains::redeploy(app, job).await,
         page::PUBLISH_JOB => publishing::publish_page(app, job).await,

@@ -10,10 +10,11 @@ use crate::{
     flows::{account_mail, avatars},
     http::problem::chain,
     state::App,
+    traces, webhooks,
 };
 
 /// Events read at once.
-const BATCH: u32 = 200;
+const BATCH: u32 = 500;
 
 /// Pause between two rounds, so that a busy system reads in batches and not event by event.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +26,8 @@ pub enum Reader {
     Jobs(fn(&Env, &Event) -> Vec<NewJob>),
     /// Seals them into the chains of the audit trail.
     Seal,
+    /// Reads in a task of its own.
+    Elsewhere,
 }
 
 /// Every reader by the name of its cursor.
@@ -32,12 +35,13 @@ pub const READERS: &[(&str, Reader)] = &[
     ("account_mail", Reader::Jobs(account_mail::jobs_for)),
     ("avatars", Reader::Jobs(avatars::jobs_for)),
     (SEALER, Reader::Seal),
+    (webhooks::READER, Reader::Elsewhere),
 ];
 
 /// Lets every reader read until told to stop.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
     while !*stopping.borrow() {
-        for (name, reader) in READERS {
+        for (name, reader) in READERS.iter().filter(|(_, reader)| !matches!(reader, Reader::Elsewhere)) {
             loop {
                 match read(&app, name, *reader).await {
                     Ok(read) if read == BATCH as usize => {}
@@ -70,10 +74,22 @@ async fn read(app: &App, name: &'static str, reader: Reader) -> Result<usize, St
     }
     match reader {
         Reader::Jobs(jobs_for) => {
-            for job in events.iter().flat_map(|event| jobs_for(&app.env, event)) {
-                work.jobs().enqueue(job).await?;
+            for event in &events {
+                let jobs = jobs_for(&app.env, event);
+                if jobs.is_empty() {
+                    continue;
+                }
+                // The jobs follow from the event, and so belong to its trace and not to that of this batch.
+                let enqueue = async {
+                    for job in jobs {
+                        work.jobs().enqueue(job).await?;
+                    }
+                    Ok::<(), StoreError>(())
+                };
+                traces::of_event(&app.tracer, name, event).run(enqueue).await?;
             }
         }
+        Reader::Elsewhere => return Ok(0),
         Reader::Seal => portico_tenancy::chain::seal(&mut *work, &app.env, &events).await?,
     }
     work.commit().await?;

@@ -1,37 +1,10 @@
 //! Deleting from the audit trail what is older than it has to be kept.
 
-use std::time::Duration;
-
 use portico_kernel::StoreError;
 use portico_tenancy::retention::{self, Retention};
-use tokio::{sync::watch, time::sleep};
 
 use super::READERS;
-use crate::{http::problem::chain, state::App};
-
-/// After the start, so that a server that is just starting has nothing else to do.
-const FIRST: Duration = Duration::from_secs(60);
-
-/// Between two rounds. A trail loses whole days, so most rounds find nothing.
-const EVERY: Duration = Duration::from_secs(3600);
-
-/// Deletes what is of age, every now and then, until told to stop.
-pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
-    let mut pause = FIRST;
-    loop {
-        tokio::select! {
-            () = sleep(pause) => {}
-            _ = stopping.changed() => return,
-        }
-        pause = EVERY;
-        tokio::select! {
-            result = round(&app) => if let Err(error) = result {
-                tracing::warn!(error = %chain(&error), "the audit trail could not be shortened");
-            },
-            _ = stopping.changed() => return,
-        }
-    }
-}
+use crate::state::App;
 
 /// Deletes everything that is of age now, a batch in a transaction.
 pub async fn round(app: &App) -> Result<(), StoreError> {

@@ -3,25 +3,18 @@
 use std::time::Duration;
 
 use portico_kernel::StoreError;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::sleep};
 
-use crate::{http::problem::chain, state::App};
+use crate::state::App;
 
 /// How much a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);
-
-/// How often what is too old is looked for.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// Rows of one kind that are deleted in one transaction.
 const ROWS: u64 = 1000;
 
 /// Stores what is noted until told to stop, and then once more.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
-    let mut forget_at = Instant::now() + EVERY;
     while !*stopping.borrow() {
         tokio::select! {
             () = sleep(EVERY) => {}
@@ -29,12 +22,6 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
             _ = stopping.changed() => {}
         }
         app.visits.flush(&app).await;
-        if Instant::now() >= forget_at {
-            forget_at = Instant::now() + FORGET_EVERY;
-            if let Err(error) = forget(&app).await {
-                tracing::warn!(error = %chain(&error), "old visits and messages could not be deleted");
-            }
-        }
     }
 }
 

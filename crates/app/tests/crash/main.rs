@@ -2,7 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod command_line;
+mod idempotency;
 mod kill;
+mod live;
 mod look_ups;
 mod process;
 mod terminate;
+mod webhooks;
+mod workers;

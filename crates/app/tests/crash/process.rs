@@ -43,9 +43,15 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it is ready.
     pub async fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_as(folder, settings, &[]).await
+    }
+
+    /// The same with arguments.
+    pub async fn start_as(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
         let started = Instant::now();
         let mut command = portico(folder, settings);
         command
+            .args(arguments)
             .env("PORTICO__SERVER__PORT", "0")
             .env("PORTICO__RATE_LIMIT__ENABLED", "false")
             .env("RUST_LOG", "error");
@@ -170,7 +176,7 @@ impl Person {
     }
 
     /// Proves the address with the link in the mail.
-    async fn verify(&self, email: &str) {
+    pub async fn verify(&self, email: &str) {
         let marker = "/verify-email?token=";
         let token = eventually(Duration::from_secs(15), async || {
             let mails = self.call(Method::GET, &format!("/dev/mailbox?to={email}"), None).await;
@@ -215,6 +221,16 @@ impl Person {
         let status = response.status().as_u16();
         let text = response.text().await.ok()?;
         Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// POST with an `Idempotency-Key`; `None` when no whole answer comes back. Answers the body as it is, and whether it was
+    /// answered before.
+    pub async fn once(&self, key: &str, path: &str, body: &Value) -> Option<(u16, String, bool)> {
+        let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let response = request.header("idempotency-key", key).json(body).send().await.ok()?;
+        let status = response.status().as_u16();
+        let replayed = response.headers().contains_key("idempotent-replayed");
+        Some((status, response.text().await.ok()?, replayed))
     }
 
     /// GET that is answered with 200.

@@ -83,3 +83,41 @@ async fn an_idle_server_ends_at_once() {
     let status = server.ended(Duration::from_secs(5)).await;
     assert_eq!(status.and_then(|status| status.code()), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_the_signal_is_answered_while_the_server_drains() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[("PORTICO__SERVER__DRAIN_DELAY", "1s")]).await;
+    server.terminate();
+    let told = Instant::now();
+    let mut answered = 0;
+    // Well before the delay is over: what comes at its very end finds nobody any more.
+    while told.elapsed() < Duration::from_millis(700) {
+        // A connection of its own each time.
+        let (status, _) = Person::visitor(&server).call(Method::GET, "/api/health/live", None).await.unwrap();
+        assert_eq!(status, 204);
+        answered += 1;
+    }
+    assert!(answered > 5, "{answered}");
+    let visitor = Person::visitor(&server);
+    let (status, problem) = visitor.call(Method::GET, "/api/health/ready", None).await.unwrap();
+    assert_eq!((status, &problem["code"]), (503, &json!("not_ready")));
+    assert_eq!(server.ended(Duration::from_secs(5)).await.and_then(|status| status.code()), Some(0));
+    assert!(told.elapsed() >= Duration::from_secs(1), "it waited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_cuts_the_draining_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[("PORTICO__SERVER__DRAIN_DELAY", "60s")]).await;
+    let visitor = Person::visitor(&server);
+    server.terminate();
+    let retired = eventually(Duration::from_secs(5), async || {
+        let (status, _) = visitor.call(Method::GET, "/api/health/ready", None).await?;
+        (status == 503).then_some(())
+    })
+    .await;
+    assert!(retired.is_some());
+    server.terminate();
+    assert_eq!(server.ended(Duration::from_secs(5)).await.and_then(|status| status.code()), Some(0));
+}

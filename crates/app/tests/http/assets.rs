@@ -512,6 +512,7 @@ fn claimed(server: &TestServer, client: &Client, payload: Value) -> Job {
         run_at: now,
         last_error: None,
         request_id: "test".to_owned(),
+        trace_parent: None,
         created_at: now,
     }
 }

@@ -298,8 +298,10 @@ impl Fixture {
         let invitation = fixture.fresh(server, "invitationId").await;
         fixture.ids.insert("invitationId".into(), invitation);
         name_dealer(server, &client.tenant, marker).await;
-        let key = fixture.fresh(server, "keyId").await;
-        fixture.ids.insert("keyId".into(), key);
+        for parameter in ["keyId", "webhookId", "deliveryId"] {
+            let id = fixture.fresh(server, parameter).await;
+            fixture.ids.insert(parameter.into(), id);
+        }
         fixture.ids.insert("sessionId".into(), fixture.owner.claims.session.to_string());
         fixture.ids.insert("jobId".into(), dead_job(server).await);
         let asset = fixture.fresh(server, "assetId").await;
@@ -378,6 +380,15 @@ impl Fixture {
                 let key = json!({"name": format!("Key {marker}"), "permissions": ["pages:read"]});
                 client.post(&client.t("/api-keys"), key).await
             }
+            // Told of what never happens here, at an address that is not called.
+            "webhookId" => {
+                let url = format!("https://localhost/hooks/{marker}");
+                client.post(&client.t("/webhooks"), json!({"url": url, "events": ["dealer.deleted"]})).await
+            }
+            "deliveryId" => {
+                let path = self.path("/api/v1/tenants/{tenantId}/webhooks/{webhookId}/test");
+                return text(&client.post_empty(&path).await.expect(202), "id");
+            }
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
             "submissionId" => return submission(server, self).await,
@@ -434,6 +445,7 @@ impl Fixture {
             "/api/v1/tenants/{tenantId}/pages/{pageId}/sections",
             "/api/v1/tenants/{tenantId}/navigation",
             "/api/v1/tenants/{tenantId}/api-keys?limit=100",
+            "/api/v1/tenants/{tenantId}/webhooks?limit=100",
             "/api/v1/tenants/{tenantId}/audit?limit=100",
             "/api/v1/sites?limit=100",
             "/api/v1/sites/{siteId}/deployments",

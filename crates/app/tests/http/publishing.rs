@@ -104,7 +104,7 @@ pub async fn work(server: &TestServer, kind: &str) {
         let mut found = None;
         for job in app.jobs.claim("test", 100, time::Duration::MINUTE, app.env.now()).await.unwrap() {
             handlers::handle(app, &job).await.unwrap();
-            assert!(app.jobs.complete("test", job.id).await.unwrap());
+            assert!(app.jobs.complete("test", &[job.id]).await.unwrap() == 1);
             found = found.or((job.kind == kind).then_some(()));
         }
         found

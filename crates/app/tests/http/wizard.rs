@@ -613,7 +613,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
             (used(&client, "ai_generations").await, events(&client, "wizard.content_generated").await),
             (1, 1)
         );
-        assert!(server.app.jobs.complete("test", job.id).await.unwrap());
+        assert!(server.app.jobs.complete("test", &[job.id]).await.unwrap() == 1);
 
         // Anew: the old texts stay until there are new ones, and a run from which nothing comes is given back.
         client.post_empty(&format!("{path}/generate-content")).await.expect(202);

@@ -92,6 +92,15 @@ pub enum AccountMail {
         /// What happened.
         notice: KeyNotice,
     },
+    /// Tells the owners of a tenant that a webhook was switched off, because it failed.
+    WebhookDisabled {
+        /// Name of the tenant.
+        tenant: String,
+        /// Where it leads.
+        url: String,
+        /// Whether the receiver asked for it; otherwise it failed for too long.
+        gone: bool,
+    },
     /// Tells the owners of a tenant what becomes of it.
     TenantNotice {
         /// Name of the tenant.
@@ -130,6 +139,7 @@ impl AccountMail {
             self,
             Self::Invitation { .. }
                 | Self::ApiKeyNotice { .. }
+                | Self::WebhookDisabled { .. }
                 | Self::Submission { .. }
                 | Self::TenantNotice { notice: TenantNotice::OwnershipReceived, .. }
         )

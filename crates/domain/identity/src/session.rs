@@ -67,6 +67,8 @@ pub struct CallerState {
     pub membership: Option<(TenantId, TenantRole)>,
     /// What the state of the tenant leaves of the role.
     pub access: TenantAccess,
+    /// Id of the plan of that tenant; `None` when not a member.
+    pub plan: Option<String>,
 }
 
 /// What the state of a tenant leaves its members of their roles.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
+use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError, sealing::SealError};
 
 use crate::departure::Held;
 
@@ -54,6 +54,18 @@ pub enum TenancyError {
     /// Another tenant or site has the subdomain.
     #[error("subdomain taken")]
     SubdomainTaken,
+    /// The tenant has as many webhooks as the operator allows.
+    #[error("too many webhooks")]
+    TooManyWebhooks,
+    /// The webhook is paused or was switched off.
+    #[error("webhook not enabled")]
+    WebhookNotEnabled,
+    /// The event log does not have the event any more.
+    #[error("event forgotten")]
+    EventForgotten,
+    /// A secret could not be kept.
+    #[error(transparent)]
+    Sealing(#[from] SealError),
     /// `If-Match` names an older version.
     #[error("precondition failed")]
     PreconditionFailed,
@@ -77,7 +89,11 @@ impl Fault for TenancyError {
             | Self::TooManyTenants
             | Self::Deleting
             | Self::NotDeleting
+            | Self::TooManyWebhooks
+            | Self::WebhookNotEnabled
+            | Self::EventForgotten
             | Self::SubdomainTaken => Kind::Conflict,
+            Self::Sealing(_) => Kind::Internal,
             Self::InvalidInvitation => Kind::Invalid,
             Self::WrongAccount => Kind::Forbidden,
             Self::PreconditionFailed => Kind::PreconditionFailed,
@@ -100,6 +116,10 @@ impl Fault for TenancyError {
             Self::TooManyTenants => "too_many_tenants",
             Self::Deleting => "tenant_deleting",
             Self::NotDeleting => "tenant_not_deleting",
+            Self::TooManyWebhooks => "too_many_webhooks",
+            Self::WebhookNotEnabled => "webhook_not_enabled",
+            Self::EventForgotten => "event_forgotten",
+            Self::Sealing(_) => "internal",
             Self::SubdomainTaken => "subdomain_taken",
             Self::PreconditionFailed => "precondition_failed",
             Self::Store(error) => error.code(),
@@ -126,6 +146,10 @@ impl Fault for TenancyError {
             Self::TooManyTenants => "You own as many tenants as one account may.".into(),
             Self::Deleting => "This tenant is about to be deleted. Restore it first.".into(),
             Self::NotDeleting => "This tenant is not about to be deleted.".into(),
+            Self::TooManyWebhooks => "This tenant has as many webhooks as it may.".into(),
+            Self::WebhookNotEnabled => "This webhook is paused or was switched off. Resume it first.".into(),
+            Self::EventForgotten => "This event is too old: the event log does not have it any more.".into(),
+            Self::Sealing(_) => "Something went wrong on our side.".into(),
             Self::SubdomainTaken => "This subdomain is taken.".into(),
             Self::PreconditionFailed => "It was changed since you read it. Read it again.".into(),
             Self::Store(error) => error.detail(),

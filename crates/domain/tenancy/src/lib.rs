@@ -5,7 +5,9 @@ pub mod branding;
 pub mod chain;
 pub mod contact;
 pub mod dealer;
+pub mod delivery;
 pub mod departure;
+pub mod dispatch;
 pub mod error;
 pub mod invitation;
 pub mod lifecycle;
@@ -19,5 +21,6 @@ pub mod subdomain;
 pub mod tenant;
 #[cfg(test)]
 mod testing;
+pub mod webhook;
 
 pub use error::TenancyError;

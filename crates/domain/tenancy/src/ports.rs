@@ -1,6 +1,8 @@
 //! What tenancy needs from the outside.
 
+mod delivery_queue;
 mod seals;
+mod webhooks;
 
 use async_trait::async_trait;
 use portico_kernel::{
@@ -18,7 +20,9 @@ use crate::{
     tenant::Tenant,
 };
 
+pub use delivery_queue::*;
 pub use seals::*;
+pub use webhooks::*;
 
 /// Tenants.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -257,4 +261,10 @@ pub trait TenancyRepositories: Outbox {
     fn audit<'c>(&'c mut self) -> Box<dyn AuditTrail + 'c>;
     /// The seals of the audit trail.
     fn seals<'c>(&'c mut self) -> Box<dyn SealRepository + 'c>;
+    /// Webhooks.
+    fn webhooks<'c>(&'c mut self) -> Box<dyn WebhookRepository + 'c>;
+    /// Attempts to deliver to them.
+    fn deliveries<'c>(&'c mut self) -> Box<dyn DeliveryRepository + 'c>;
+    /// Plans of deliveries.
+    fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c>;
 }

@@ -12,10 +12,11 @@ use portico_kernel::{
 };
 
 use crate::ports::{
-    AuditTrail, BrandingRepository, DealerRepository, InvitationRepository, MembershipRepository,
-    MockAuditTrail, MockBrandingRepository, MockDealerRepository, MockInvitationRepository,
-    MockMembershipRepository, MockSealRepository, MockSettingsRepository, MockTenantRepository,
-    SealRepository, SettingsRepository, TenancyRepositories, TenantRepository,
+    AuditTrail, BrandingRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
+    InvitationRepository, MembershipRepository, MockAuditTrail, MockBrandingRepository, MockDealerRepository,
+    MockDeliveryPlans, MockDeliveryRepository, MockInvitationRepository, MockMembershipRepository,
+    MockSealRepository, MockSettingsRepository, MockTenantRepository, MockWebhookRepository, SealRepository,
+    SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
 };
 
 struct Fixed;
@@ -74,6 +75,11 @@ pub fn super_admin_in(tenant: TenantId) -> Scope {
     scope(tenant, PlatformRole::SuperAdmin, PlatformRole::SuperAdmin.permissions())
 }
 
+/// Somebody with exactly these permissions.
+pub fn scope_with(tenant: TenantId, permissions: Permissions) -> Scope {
+    scope(tenant, PlatformRole::Customer, permissions)
+}
+
 pub fn registering() -> Scope {
     Scope::anonymous(RequestInfo::default())
 }
@@ -90,6 +96,9 @@ pub struct Repositories {
     pub dealers: VecDeque<MockDealerRepository>,
     pub audit: VecDeque<MockAuditTrail>,
     pub seals: VecDeque<MockSealRepository>,
+    pub webhooks: VecDeque<MockWebhookRepository>,
+    pub deliveries: VecDeque<MockDeliveryRepository>,
+    pub delivery_plans: VecDeque<MockDeliveryPlans>,
     events: Arc<Mutex<Vec<Event>>>,
     jobs: Arc<Mutex<Vec<NewJob>>>,
 }
@@ -159,5 +168,14 @@ impl TenancyRepositories for Repositories {
     }
     fn seals<'c>(&'c mut self) -> Box<dyn SealRepository + 'c> {
         Box::new(self.seals.pop_front().unwrap())
+    }
+    fn webhooks<'c>(&'c mut self) -> Box<dyn WebhookRepository + 'c> {
+        Box::new(self.webhooks.pop_front().unwrap())
+    }
+    fn deliveries<'c>(&'c mut self) -> Box<dyn DeliveryRepository + 'c> {
+        Box::new(self.deliveries.pop_front().unwrap())
+    }
+    fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c> {
+        Box::new(self.delivery_plans.pop_front().unwrap())
     }
 }

@@ -137,6 +137,7 @@ struct StateRow {
     usable: bool,
     allowed_addresses: Value,
     rate_limit: Option<i32>,
+    plan_id: Option<String>,
     expires_at: Option<PrimitiveDateTime>,
 }
 
@@ -152,6 +153,7 @@ impl TryFrom<StateRow> for KeyState {
             expires_at: row.expires_at.map(from_row),
             allowed_addresses: serde_json::from_value(row.allowed_addresses).map_err(json_error)?,
             rate_limit_per_minute: rate(row.rate_limit),
+            plan: row.plan_id,
             hash: hash(row.hash)?,
             previous: row.previous_hash.map(hash).transpose()?.zip(row.previous_expires_at.map(from_row)),
         })
@@ -242,8 +244,10 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
             self.connection,
             "select k.tenant_id, k.id, k.hash, k.previous_hash, k.previous_expires_at, k.permissions, \
              (k.active and k.revoked_at is null and t.status = 'active') as usable, \
-             k.allowed_addresses, k.rate_limit, k.expires_at \
-             from api_keys k join tenants t on t.id = k.tenant_id where k.prefix = $1",
+             k.allowed_addresses, k.rate_limit, p.plan_id, k.expires_at \
+             from api_keys k join tenants t on t.id = k.tenant_id \
+             left join subscriptions p on p.tenant_id = k.tenant_id and p.status = 'active' \
+             where k.prefix = $1",
             [prefix.into()],
         )
         .await?;

@@ -145,6 +145,8 @@ const TABLES: &[Table] = &[
             ("createdAt", "created_at", Time),
         ],
     },
+    // What somebody was answered within the last day, encrypted.
+    Table { name: "idempotency_keys", user: "caller_id", fate: Fate::Deleted, list: "", columns: &[] },
     // What somebody wrote belongs to the site; that they did is in the event log, which an export has.
     Table { name: "page_versions", user: "author_id", fate: Fate::Kept, list: "", columns: &[] },
 ];

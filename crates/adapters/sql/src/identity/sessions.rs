@@ -78,6 +78,7 @@ struct CallerRow {
     tenant_id: Option<Uuid>,
     tenant_role: Option<String>,
     tenant_status: Option<String>,
+    plan_id: Option<String>,
 }
 
 impl TryFrom<CallerRow> for CallerState {
@@ -102,6 +103,7 @@ impl TryFrom<CallerRow> for CallerState {
             role: PlatformRole::parse(&row.role).ok_or_else(|| unreadable("users.role", &row.role))?,
             impersonator: row.impersonator_id.map(UserId::from_uuid),
             expires_at: from_row(row.expires_at),
+            plan: membership.and(row.plan_id),
             membership,
             access,
         })
@@ -260,11 +262,12 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
         let rows = query(
             self.connection,
             "select u.id as user_id, u.email_verified, \
-             case when s.impersonator_id is null then u.role else 'customer' end as role, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role, t.status as tenant_status \
+             case when s.impersonator_id is null then u.role else 'customer' end as role, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role, t.status as tenant_status, p.plan_id \
              from sessions s \
              join users u on u.id = s.user_id \
              left join memberships m on m.tenant_id = $2 and m.user_id = u.id \
              left join tenants t on t.id = m.tenant_id and t.status <> 'deleted' \
+             left join subscriptions p on p.tenant_id = t.id and p.status = 'active' \
              where s.id = $1 and s.ended_at is null and s.expires_at > $3 and u.status = 'active' \
              and (s.impersonator_id is null or exists (select 1 from users i where i.id = s.impersonator_id \
                   and i.status = 'active' and i.role <> 'customer'))",

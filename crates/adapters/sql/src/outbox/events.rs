@@ -1,7 +1,9 @@
 //! Appending to the event log.
 
 use async_trait::async_trait;
-use portico_kernel::{Event, EventId, EventLog, Resource, StoreError, TenantId, event::ActorKind};
+use portico_kernel::{
+    Event, EventId, EventLog, Resource, StoreError, TenantId, TraceParent, event::ActorKind,
+};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait};
 
 use crate::{
@@ -31,6 +33,7 @@ pub(crate) mod row {
         pub request_id: String,
         pub address: Option<String>,
         pub user_agent: Option<String>,
+        pub trace_parent: Option<String>,
         pub created_at: TimeDateTime,
     }
 
@@ -79,6 +82,7 @@ impl TryFrom<row::Model> for Event {
             request_id: row.request_id,
             address: row.address,
             user_agent: row.user_agent,
+            trace_parent: row.trace_parent.and_then(|text| text.parse().ok()),
             at: from_row(row.created_at),
         })
     }
@@ -88,11 +92,14 @@ impl TryFrom<row::Model> for Event {
 pub(crate) struct Events<'c, C> {
     pub connection: &'c C,
     pub appended: &'c mut Vec<Event>,
+    /// The trace of the work at hand.
+    pub trace: Option<TraceParent>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
-    async fn append(&mut self, event: Event) -> Result<(), StoreError> {
+    async fn append(&mut self, mut event: Event) -> Result<(), StoreError> {
+        event.trace_parent = event.trace_parent.or(self.trace);
         let row = row::ActiveModel {
             tenant_id: Set(event.tenant.uuid()),
             id: Set(event.id.uuid()),
@@ -107,6 +114,7 @@ impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
             request_id: Set(event.request_id.clone()),
             address: Set(event.address.clone()),
             user_agent: Set(event.user_agent.clone()),
+            trace_parent: Set(event.trace_parent.map(|parent| parent.to_string())),
             created_at: Set(to_row(event.at)),
         };
         row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;

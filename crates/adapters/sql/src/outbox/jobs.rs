@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_kernel::{
     DeadLetters, Job, JobId, JobQueue, JobState, NewJob, Page, PageRequest, StoreError, TenantId, Timestamp,
-    WorkQueue, job::QueueFigures,
+    TraceParent, WorkQueue, job::QueueFigures,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait,
@@ -38,6 +38,7 @@ pub(crate) mod row {
         pub leased_until: Option<TimeDateTime>,
         pub last_error: Option<String>,
         pub request_id: String,
+        pub trace_parent: Option<String>,
         pub created_at: TimeDateTime,
     }
 
@@ -62,6 +63,7 @@ impl TryFrom<row::Model> for Job {
             run_at: from_row(row.run_at),
             last_error: row.last_error,
             request_id: row.request_id,
+            trace_parent: row.trace_parent.and_then(|text| text.parse().ok()),
             created_at: from_row(row.created_at),
         })
     }
@@ -71,6 +73,8 @@ impl TryFrom<row::Model> for Job {
 pub(crate) struct Jobs<'c, C> {
     pub connection: &'c C,
     pub enqueued: &'c mut bool,
+    /// The trace of the work at hand.
+    pub trace: Option<TraceParent>,
 }
 
 #[async_trait]
@@ -90,6 +94,7 @@ impl<C: ConnectionTrait + Send> JobQueue for Jobs<'_, C> {
             created_at: Set(to_row(enqueued_at(&job))),
             payload: Set(job.payload),
             request_id: Set(job.request_id),
+            trace_parent: Set(self.trace.map(|parent| parent.to_string())),
         };
         row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
         *self.enqueued = true;
@@ -135,34 +140,39 @@ impl SqlStore {
         worker: &str,
         id: JobId,
         state: JobState,
-        change: Change<'_>,
+        run_at: Option<Timestamp>,
+        error: &str,
     ) -> Result<bool, StoreError> {
         let changed = execute(
             self.writer(),
-            "update jobs set state = $3, attempts = attempts - $4, run_at = coalesce($5, run_at), \
-             last_error = coalesce($6, last_error), leased_by = null, leased_until = null \
-             where id = $1 and leased_by = $2 and state = 'running'",
-            [
-                id.uuid().into(),
-                worker.into(),
-                state.as_str().into(),
-                i32::from(change.uncount).into(),
-                optional_time(change.run_at),
-                change.error.into(),
-            ],
+            "update jobs set state = $3, run_at = coalesce($4, run_at), last_error = $5, leased_by = null, \
+             leased_until = null where id = $1 and leased_by = $2 and state = 'running'",
+            [id.uuid().into(), worker.into(), state.as_str().into(), optional_time(run_at), error.into()],
         )
         .await?;
         Ok(changed == 1)
     }
-}
 
-/// What changes in a job that a worker hands back, besides its state.
-#[derive(Default)]
-struct Change<'e> {
-    /// The attempt does not count.
-    uncount: bool,
-    run_at: Option<Timestamp>,
-    error: Option<&'e str>,
+    /// Does something to the jobs among `ids` that `worker` holds. Answers to how many.
+    async fn settle(&self, what: &str, worker: &str, ids: &[JobId]) -> Result<u64, StoreError> {
+        /// Well below what a statement may bind on either database.
+        const AT_ONCE: usize = 1024;
+        let mut settled = 0;
+        for ids in ids.chunks(AT_ONCE) {
+            let Some(last) = ids.last() else { continue };
+            // Few lengths, so that few statements have to be prepared.
+            let length = ids.len().next_power_of_two();
+            let places: Vec<String> = (2..length + 2).map(|number| format!("${number}")).collect();
+            let sql = format!(
+                "{what} where id in ({}) and leased_by = $1 and state = 'running'",
+                places.join(", ")
+            );
+            let padded = ids.iter().chain(std::iter::repeat(last)).take(length);
+            let values = std::iter::once(worker.into()).chain(padded.map(|id| id.uuid().into()));
+            settled += execute(self.writer(), &sql, values.collect::<Vec<Value>>()).await?;
+        }
+        Ok(settled)
+    }
 }
 
 #[async_trait]
@@ -203,14 +213,8 @@ impl WorkQueue for SqlStore {
         Ok(changed == 1)
     }
 
-    async fn complete(&self, worker: &str, id: JobId) -> Result<bool, StoreError> {
-        let deleted = execute(
-            self.writer(),
-            "delete from jobs where id = $1 and leased_by = $2 and state = 'running'",
-            [id.uuid().into(), worker.into()],
-        )
-        .await?;
-        Ok(deleted == 1)
+    async fn complete(&self, worker: &str, ids: &[JobId]) -> Result<u64, StoreError> {
+        self.settle("delete from jobs", worker, ids).await
     }
 
     async fn retry(
@@ -220,18 +224,16 @@ impl WorkQueue for SqlStore {
         run_at: Timestamp,
         error: &str,
     ) -> Result<bool, StoreError> {
-        let change = Change { run_at: Some(run_at), error: Some(error), ..Change::default() };
-        self.hand_back(worker, id, JobState::Queued, change).await
+        self.hand_back(worker, id, JobState::Queued, Some(run_at), error).await
     }
 
-    async fn release(&self, worker: &str, id: JobId, now: Timestamp) -> Result<bool, StoreError> {
-        let change = Change { uncount: true, run_at: Some(now), ..Change::default() };
-        self.hand_back(worker, id, JobState::Queued, change).await
+    async fn release(&self, worker: &str, ids: &[JobId]) -> Result<u64, StoreError> {
+        let queue = "update jobs set state = 'queued', attempts = attempts - 1, leased_by = null, leased_until = null";
+        self.settle(queue, worker, ids).await
     }
 
     async fn bury(&self, worker: &str, id: JobId, error: &str) -> Result<bool, StoreError> {
-        let change = Change { error: Some(error), ..Change::default() };
-        self.hand_back(worker, id, JobState::Dead, change).await
+        self.hand_back(worker, id, JobState::Dead, None, error).await
     }
 
     async fn list(&self, state: Option<JobState>, page: PageRequest) -> Result<Page<Job>, StoreError> {

@@ -6,22 +6,37 @@ use sea_orm::ConnectionTrait;
 use crate::Repositories;
 
 pub(crate) mod events;
+mod feed;
 mod jobs;
 pub(crate) mod readers;
+pub(crate) mod restored;
+mod schedules;
 
 impl<C: ConnectionTrait + Send> Outbox for Repositories<C> {
     fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {
-        Box::new(events::Events { connection: &self.connection, appended: &mut self.written.events })
+        Box::new(events::Events {
+            trace: self.trace(),
+            connection: &self.connection,
+            appended: &mut self.written.events,
+        })
     }
 
     fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
-        Box::new(jobs::Jobs { connection: &self.connection, enqueued: &mut self.written.jobs })
+        Box::new(jobs::Jobs {
+            trace: self.trace(),
+            connection: &self.connection,
+            enqueued: &mut self.written.jobs,
+        })
     }
 }
 
 impl<C: ConnectionTrait + Send> Repositories<C> {
     /// Dead jobs. Only an open transaction can replay one.
     pub fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c> {
-        Box::new(jobs::Jobs { connection: &self.connection, enqueued: &mut self.written.jobs })
+        Box::new(jobs::Jobs {
+            trace: self.trace(),
+            connection: &self.connection,
+            enqueued: &mut self.written.jobs,
+        })
     }
 }

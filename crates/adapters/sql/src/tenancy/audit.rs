@@ -51,7 +51,7 @@ const IMPERSONATOR_NAME: &str = "(select full_name from users where users.id = e
 
 /// An id says when it was made, and an event happens right after its id was made. Clocks of a process hardly ever jump, and
 /// not that far.
-const ID_TOLERANCE: Duration = Duration::minutes(1);
+pub(super) const ID_TOLERANCE: Duration = Duration::minutes(1);
 
 impl TryFrom<AuditRow> for AuditEntry {
     type Error = StoreError;
@@ -92,7 +92,7 @@ fn wanted(text: Option<&str>) -> Wanted {
 }
 
 /// The smallest UUIDv7 of a moment (RFC 9562 section 5.7).
-fn first_id(moment: Timestamp) -> Uuid {
+pub(super) fn first_id(moment: Timestamp) -> Uuid {
     let millis = u64::try_from(moment.unix_micros() / 1000).unwrap_or_default();
     Uuid::from_u128(u128::from(millis.min((1 << 48) - 1)) << 80)
 }

@@ -1,8 +1,9 @@
 //! Whose data it is.
 
 use portico_tenancy::ports::{
-    AuditTrail, BrandingRepository, DealerRepository, InvitationRepository, MembershipRepository,
-    SealRepository, SettingsRepository, TenancyRepositories, TenantRepository,
+    AuditTrail, BrandingRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
+    InvitationRepository, MembershipRepository, SealRepository, SettingsRepository, TenancyRepositories,
+    TenantRepository, WebhookRepository,
 };
 use sea_orm::ConnectionTrait;
 
@@ -11,12 +12,16 @@ use crate::Repositories;
 mod audit;
 mod brandings;
 mod dealers;
+mod deliveries;
+mod delivery_plans;
+mod delivery_queue;
 mod invitations;
 mod memberships;
 pub(crate) mod seals;
 mod settings;
 pub(crate) mod subdomains;
 mod tenants;
+mod webhooks;
 
 impl<C: ConnectionTrait + Send> TenancyRepositories for Repositories<C> {
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c> {
@@ -49,5 +54,17 @@ impl<C: ConnectionTrait + Send> TenancyRepositories for Repositories<C> {
 
     fn seals<'c>(&'c mut self) -> Box<dyn SealRepository + 'c> {
         Box::new(seals::Seals { connection: &self.connection })
+    }
+
+    fn webhooks<'c>(&'c mut self) -> Box<dyn WebhookRepository + 'c> {
+        Box::new(webhooks::Webhooks { connection: &self.connection })
+    }
+
+    fn deliveries<'c>(&'c mut self) -> Box<dyn DeliveryRepository + 'c> {
+        Box::new(deliveries::Deliveries { connection: &self.connection })
+    }
+
+    fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c> {
+        Box::new(delivery_plans::Plans { connection: &self.connection })
     }
 }

@@ -1,5 +1,6 @@
 //! `portico_identity::ports::{ApiKeyRepository, ApiKeyUsageRepository}`.
 
+use portico_billing::subscription::SubscriptionStatus;
 use portico_identity::{
     api_key::{
         AddressRange, ApiKey, Mode,
@@ -13,7 +14,7 @@ use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
 use portico_testkit::{env, on_each_database};
 use time::{Date, Duration, macros::date};
 
-use crate::fixtures::{at_once, stored_tenant};
+use crate::fixtures::{at_once, stored_tenant, subscribe};
 
 fn key(env: &Env, tenant: TenantId, name: &str) -> ApiKey {
     let ranges = ["192.0.2.1", "2001:db8::/32"].map(|text| AddressRange::parse(text).unwrap());
@@ -150,6 +151,9 @@ async fn the_state_of_a_key_says_whether_it_can_be_used() {
             (first.rate_limit_per_minute, first.allowed_addresses),
             (Some(7), key.allowed_addresses.clone())
         );
+        assert_eq!(first.plan, None);
+        subscribe(store, &env, key.tenant, "starter", SubscriptionStatus::Active).await;
+        assert_eq!(state().await.plan.as_deref(), Some("starter"));
 
         let until = env.now() + Duration::HOUR;
         let mut work = store.begin().await.unwrap();

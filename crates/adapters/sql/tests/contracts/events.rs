@@ -269,3 +269,48 @@ async fn a_reader_cannot_write() {
     })
     .await;
 }
+
+/// As after a restore: the dump comes from a cluster whose transactions had far higher numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_from_another_cluster_is_read_on_where_each_reader_was() {
+    let database = TestDatabase::postgres().await;
+    let store = database.store();
+    let env = env();
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(stored_event(store, &env, TenantId::PLATFORM, "page.updated").await.id);
+    }
+    let before = take_all(store, "quick", 4).await;
+    assert_eq!(before, ids);
+    assert_eq!(take_soon(store, "slow", 2).await, ids[..2]);
+    // The last two were written the other way round: the third one is in the later transaction.
+    database
+        .tamper(
+            "update events set transaction_id = (1000000000 + case when id = $1 then 9 else sequence end)::text::xid8",
+            &[ids[2].uuid()],
+        )
+        .await;
+    database
+        .tamper(
+            "update event_cursors set transaction_id = '1000000009', sequence = 3 where reader = 'quick'",
+            &[],
+        )
+        .await;
+    database
+        .tamper(
+            "update event_cursors set transaction_id = (select transaction_id from events where id = $1) where reader = 'slow'",
+            &[ids[1].uuid()],
+        )
+        .await;
+    assert_eq!(take(store, "slow", 9).await, [], "as it is, nothing can be read");
+
+    store.migrate().await.unwrap();
+    assert_eq!(take_all(store, "slow", 2).await, ids[2..]);
+    assert_eq!(take(store, "quick", 9).await, [], "it had read everything");
+    let new = stored_event(store, &env, TenantId::PLATFORM, "page.updated").await.id;
+    for reader in ["slow", "quick"] {
+        assert_eq!(take_all(store, reader, 1).await, [new]);
+    }
+    store.migrate().await.unwrap();
+    assert_eq!(take(store, "quick", 9).await, [], "a second start changes nothing");
+}

@@ -1,5 +1,10 @@
 //! Things to store.
 
+use portico_billing::{
+    plan::Plan,
+    ports::BillingRepositories,
+    subscription::{Subscription, SubscriptionStatus},
+};
 use portico_identity::{
     ports::{IdentityRepositories, PasswordHash},
     session::Session,
@@ -49,6 +54,36 @@ pub fn tenant(env: &Env, subdomain: &str) -> Tenant {
         updated_at: env.now(),
         version: 1,
     }
+}
+
+/// Stores a plan, and puts a tenant on it.
+pub async fn subscribe(
+    store: &SqlStore,
+    env: &Env,
+    tenant: TenantId,
+    plan: &str,
+    status: SubscriptionStatus,
+) {
+    let plan = Plan {
+        id: plan.to_owned(),
+        name: plan.to_owned(),
+        amount: 1200,
+        currency: "usd".to_owned(),
+        limits: std::collections::BTreeMap::new(),
+        premium_templates: false,
+        position: 2,
+    };
+    let subscription = Subscription {
+        tenant_id: tenant,
+        plan: plan.id.clone(),
+        status,
+        created_at: env.now(),
+        updated_at: env.now(),
+    };
+    let mut work = store.begin().await.unwrap();
+    work.plans().upsert(&plan).await.unwrap();
+    work.subscriptions().insert(&subscription).await.unwrap();
+    work.commit().await.unwrap();
 }
 
 pub fn session(env: &Env, user: UserId, tenant: Option<TenantId>) -> Session {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use portico_billing::subscription::SubscriptionStatus;
 use portico_identity::{
     ports::{IdentityRepositories, PasswordHash},
     token::{OneTimeToken, TokenPurpose},
@@ -12,7 +13,7 @@ use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 
-use crate::fixtures::{at_once, join, session, stored_tenant, stored_user, user};
+use crate::fixtures::{at_once, join, session, stored_tenant, stored_user, subscribe, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_comes_back_as_stored() {
@@ -243,10 +244,19 @@ async fn a_caller_is_a_running_session_of_an_active_user() {
         assert_eq!(caller.user, ada.id);
         assert!(!caller.email_verified);
         assert_eq!(caller.expires_at, running.expires_at);
-        assert_eq!(caller.membership, Some((home.id, TenantRole::Admin)));
+        assert_eq!((caller.membership, caller.plan), (Some((home.id, TenantRole::Admin)), None));
+        subscribe(store, &env, home.id, "starter", SubscriptionStatus::Active).await;
+        subscribe(store, &env, foreign.id, "starter", SubscriptionStatus::Active).await;
+        let former = stored_tenant(store, &env, "former").await;
+        join(store, &env, ada.id, former.id, TenantRole::Viewer).await;
+        subscribe(store, &env, former.id, "starter", SubscriptionStatus::Canceled).await;
+        let caller = reader.sessions().caller(running.id, Some(former.id), now).await.unwrap().unwrap();
+        assert_eq!((caller.membership.is_some(), caller.plan), (true, None), "a subscription that ended");
+        let caller = reader.sessions().caller(running.id, Some(home.id), now).await.unwrap().unwrap();
+        assert_eq!(caller.plan.as_deref(), Some("starter"));
         for tenant in [None, Some(foreign.id)] {
             let caller = reader.sessions().caller(running.id, tenant, now).await.unwrap().unwrap();
-            assert_eq!(caller.membership, None, "{tenant:?}");
+            assert_eq!((caller.membership, caller.plan), (None, None), "{tenant:?}");
         }
         assert_eq!(reader.sessions().caller(ended.id, None, now).await.unwrap(), None, "ended");
         assert_eq!(
@@ -260,7 +270,7 @@ async fn a_caller_is_a_running_session_of_an_active_user() {
         work.tenants().update(&home).await.unwrap();
         work.commit().await.unwrap();
         let caller = reader.sessions().caller(running.id, Some(home.id), now).await.unwrap().unwrap();
-        assert_eq!(caller.membership, None, "the tenant is suspended");
+        assert_eq!((caller.membership, caller.plan), (None, None), "the tenant is suspended");
 
         ada.status = UserStatus::Suspended;
         let mut work = store.begin().await.unwrap();

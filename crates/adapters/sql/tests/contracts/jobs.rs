@@ -57,6 +57,7 @@ async fn a_job_is_claimed_when_due_with_all_it_carries() {
             run_at: new.run_at,
             last_error: None,
             request_id: new.request_id,
+            trace_parent: None,
             created_at: env.now(),
         };
         assert_eq!(jobs, [expected]);
@@ -111,12 +112,12 @@ async fn a_lease_that_ends_gives_the_job_to_another_worker() {
 
         let until = env.now() + LEASE;
         assert!(!store.extend("dead", id, until).await.unwrap());
-        assert!(!store.complete("dead", id).await.unwrap());
+        assert_eq!(store.complete("dead", &[id]).await.unwrap(), 0);
         assert!(!store.retry("dead", id, env.now(), "late").await.unwrap());
-        assert!(!store.release("dead", id, env.now()).await.unwrap());
+        assert_eq!(store.release("dead", &[id]).await.unwrap(), 0);
         assert!(!store.bury("dead", id, "late").await.unwrap());
-        assert!(store.complete("heir", id).await.unwrap());
-        assert!(!store.complete("heir", id).await.unwrap(), "done and gone");
+        assert_eq!(store.complete("heir", &[id]).await.unwrap(), 1);
+        assert_eq!(store.complete("heir", &[id]).await.unwrap(), 0, "done and gone");
         env.clock.advance(Duration::days(1));
         assert_eq!(claim_one(store, &env, "heir").await, None);
     })
@@ -136,8 +137,38 @@ async fn a_failed_job_comes_again_and_a_released_one_uncounted() {
         env.clock.set(again);
         let job = claim_one(store, &env, "two").await.unwrap();
         assert_eq!((job.attempts, job.last_error.as_deref()), (2, Some("no route to host")));
-        assert!(store.release("two", id, env.now()).await.unwrap());
+        assert_eq!(store.release("two", &[id]).await.unwrap(), 1);
         assert_eq!(claim_one(store, &env, "three").await.unwrap().attempts, 2, "the release did not count");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_jobs_are_settled_at_once_and_only_those_that_the_worker_holds() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let mut ids = Vec::new();
+        for _ in 0..37 {
+            ids.push(enqueue(store, new_job(&env, "email.welcome")).await);
+            env.clock.advance(Duration::milliseconds(1));
+        }
+        let claim = async |worker: &str, limit| {
+            let jobs = store.claim(worker, limit, LEASE, env.now()).await.unwrap();
+            jobs.into_iter().map(|job| (job.id, job.attempts)).collect::<Vec<_>>()
+        };
+        let (mine, theirs) = (claim("one", 20).await, claim("two", 100).await);
+        assert_eq!((mine.len(), theirs.len()), (20, 17));
+        assert_eq!(store.complete("one", &[]).await.unwrap(), 0);
+        assert_eq!(store.release("one", &[]).await.unwrap(), 0);
+        assert_eq!(store.complete("one", &ids).await.unwrap(), 20);
+        assert_eq!(store.release("one", &ids).await.unwrap(), 0);
+        assert_eq!(store.release("two", &ids[20..30]).await.unwrap(), 10);
+        let again = claim("three", 100).await;
+        let expected: Vec<_> = ids[20..30].iter().map(|id| (*id, 1)).collect();
+        assert_eq!(again, expected, "in their old order, and the attempt did not count");
+        assert_eq!(store.complete("two", &ids).await.unwrap(), 7);
+        assert_eq!(store.complete("three", &ids).await.unwrap(), 10);
+        assert_eq!(store.figures(env.now()).await.unwrap(), QueueFigures::default());
     })
     .await;
 }

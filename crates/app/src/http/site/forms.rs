@@ -2,7 +2,7 @@
 //!
 //! A form is one of the live deployment, so what was deployed decides which forms there are, and what visitors agreed to.
 
-use std::{net::IpAddr, num::NonZeroU32};
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
@@ -13,8 +13,10 @@ use actix_web::{
     web::{BytesMut, Payload},
 };
 use futures_util::StreamExt;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use portico_kernel::{Fault, Kind, RequestInfo, Scope, SectionId, SiteId};
+use portico_kernel::{
+    Fault, Kind, RequestInfo, Scope, SectionId, SiteId,
+    limits::{Quota, RateLimiter},
+};
 use portico_sites::{
     SitesError,
     ports::{FormTrouble, LiveSite},
@@ -37,26 +39,28 @@ use crate::{
 /// Seconds after which it makes sense to send a form again.
 const RETRY_AFTER: &str = "600";
 
-/// How much may be sent through forms. Each process counts for itself, like other limits of requests.
+/// How much may be sent through forms. Instances share the count where they share other limits of requests.
 pub struct FormLimits {
-    per_address: DefaultKeyedRateLimiter<(SiteId, IpAddr)>,
-    per_site: DefaultKeyedRateLimiter<SiteId>,
+    limiter: Arc<dyn RateLimiter>,
+    per_address: Quota,
+    per_site: Quota,
 }
 
 impl FormLimits {
     /// `None` when limits are switched off.
-    fn new(settings: &Settings) -> Option<Self> {
-        let quota = |an_hour: u32| Quota::per_hour(NonZeroU32::new(an_hour).unwrap_or(NonZeroU32::MIN));
+    fn new(settings: &Settings, limiter: Arc<dyn RateLimiter>) -> Option<Self> {
         settings.rate_limit.enabled.then(|| Self {
-            per_address: RateLimiter::keyed(quota(settings.sites.form_per_address)),
-            per_site: RateLimiter::keyed(quota(settings.sites.form_per_site)),
+            limiter,
+            per_address: Quota::per_hour(settings.sites.form_per_address),
+            per_site: Quota::per_hour(settings.sites.form_per_site),
         })
     }
 
     /// Counts a form that is in order.
-    fn allow(&self, site: SiteId, address: IpAddr) -> bool {
-        self.per_address.check_key(&(site, network(address))).is_ok()
-            && self.per_site.check_key(&site).is_ok()
+    async fn allow(&self, site: SiteId, address: IpAddr) -> bool {
+        let sender = format!("form:{site}:{}", network(address));
+        self.limiter.count(&sender, self.per_address).await.allowed
+            && self.limiter.count(&format!("form:{site}"), self.per_site).await.allowed
     }
 }
 
@@ -67,17 +71,15 @@ pub struct Forms {
 
 impl Forms {
     /// As the settings say.
-    pub fn new(settings: &Settings) -> Self {
-        Self { limits: FormLimits::new(settings) }
+    pub fn new(settings: &Settings, limiter: Arc<dyn RateLimiter>) -> Self {
+        Self { limits: FormLimits::new(settings, limiter) }
     }
 
-    /// Forgets who is back at their full limit. Called now and then, so that memory stays bounded.
-    pub fn forget_idle(&self) {
-        if let Some(limits) = &self.limits {
-            limits.per_address.retain_recent();
-            limits.per_site.retain_recent();
-            limits.per_address.shrink_to_fit();
-            limits.per_site.shrink_to_fit();
+    /// Counts a form that is in order. Answers whether it may be taken.
+    async fn allow(&self, site: SiteId, address: IpAddr) -> bool {
+        match &self.limits {
+            Some(limits) => limits.allow(site, address).await,
+            None => true,
         }
     }
 }
@@ -135,7 +137,7 @@ pub(super) async fn receive(
     }
     let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
     let address = app.client_address(request.peer_addr().map(|peer| peer.ip()), forwarded);
-    if app.forms.limits.as_ref().is_some_and(|limits| !limits.allow(site.site, address)) {
+    if !app.forms.allow(site.site, address).await {
         metrics::counter!("forms_refused_total").increment(1);
         return again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany);
     }
@@ -208,27 +210,29 @@ fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
+    use portico_cache::ProcessLimiter;
+
     use super::*;
     use crate::settings::{RateLimit, Sites};
 
-    #[test]
-    fn an_address_and_a_site_have_their_limits() {
+    #[tokio::test]
+    async fn an_address_and_a_site_have_their_limits() {
         let settings = |enabled| Settings {
             rate_limit: RateLimit { enabled, ..RateLimit::default() },
             sites: Sites { form_per_address: 2, form_per_site: 3, ..Sites::default() },
             ..Settings::default()
         };
-        let limits = FormLimits::new(&settings(true)).unwrap();
+        let limiter = Arc::new(ProcessLimiter::default());
+        let limits = FormLimits::new(&settings(true), limiter.clone()).unwrap();
         let (site, other) =
             (SiteId::from_uuid(uuid::Uuid::from_u128(1)), SiteId::from_uuid(uuid::Uuid::from_u128(2)));
-        let sent = |site, address: &str| limits.allow(site, address.parse().unwrap());
-        assert_eq!([1, 2, 3].map(|_| sent(site, "192.0.2.1")), [true, true, false]);
-        assert!(sent(other, "192.0.2.1"), "each site counts for itself");
-        assert_eq!(
-            ["2001:db8::1", "2001:db8::2"].map(|address| sent(site, address)),
-            [true, false],
-            "the site is full"
-        );
-        assert!(FormLimits::new(&settings(false)).is_none());
+        let sent = async |site, address: &str| limits.allow(site, address.parse().unwrap()).await;
+        for (address, allowed) in [("192.0.2.1", true), ("192.0.2.1", true), ("192.0.2.1", false)] {
+            assert_eq!(sent(site, address).await, allowed);
+        }
+        assert!(sent(other, "192.0.2.1").await, "each site counts for itself");
+        assert!(sent(site, "2001:db8::1").await);
+        assert!(!sent(site, "2001:db8::2").await, "the site is full");
+        assert!(FormLimits::new(&settings(false), limiter).is_none());
     }
 }

@@ -22,8 +22,10 @@ pub struct KeyState {
     pub expires_at: Option<Timestamp>,
     /// From where; from anywhere when empty.
     pub allowed_addresses: Vec<AddressRange>,
-    /// Its own limit; that of the installation when absent.
+    /// Its own limit; that of the plan, else of the installation, when absent.
     pub rate_limit_per_minute: Option<u32>,
+    /// Id of the plan of its tenant.
+    pub plan: Option<String>,
     /// SHA-256 of the secret.
     pub hash: [u8; 32],
     /// SHA-256 of the secret before the last rotation, and until when that one is good.
@@ -84,6 +86,7 @@ mod tests {
             expires_at: None,
             allowed_addresses: Vec::new(),
             rate_limit_per_minute: None,
+            plan: None,
             hash: [1; 32],
             previous: Some(([2; 32], now() + Duration::SECOND)),
         }

@@ -1,14 +1,18 @@
 //! What every cache promises, and what happens when Redis is not there.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
-
 use std::time::{Duration, Instant};
 
-use portico_cache::{MemoryCache, RedisCache};
+use portico_cache::{MemoryCache, Redis, RedisCache};
 use portico_kernel::cache::{Cache, Lookup};
 use portico_testkit::redis::{TestRedis, free_port};
 
+use crate::{PATIENT, redis};
+
 const MINUTE: Duration = Duration::from_secs(60);
+
+async fn open(address: &str) -> RedisCache {
+    RedisCache::new(redis(address, PATIENT).await)
+}
 
 async fn value(cache: &dyn Cache, group: u16, key: &str) -> Option<Vec<u8>> {
     cache.get(group, key).await.unwrap().value
@@ -57,9 +61,9 @@ async fn in_the_process() {
 async fn in_redis_for_everybody() {
     let server = TestRedis::start().await;
     let address = server.url();
-    let one = RedisCache::open(&address).unwrap();
+    let one = open(&address).await;
     keeps_its_promises(&one).await;
-    let other = RedisCache::open(&address).unwrap();
+    let other = open(&address).await;
     put(&one, 7, "shared", "value").await;
     assert_eq!(value(&other, 7, "shared").await.as_deref(), Some(&b"value"[..]));
     other.forget(7).await.unwrap();
@@ -69,7 +73,7 @@ async fn in_redis_for_everybody() {
 #[tokio::test]
 async fn redis_that_is_away_is_an_error_at_once_and_comes_back_by_itself() {
     let port = free_port();
-    let cache = RedisCache::open(&format!("redis://127.0.0.1:{port}/")).unwrap();
+    let cache = open(&format!("redis://127.0.0.1:{port}/")).await;
     let started = Instant::now();
     for _ in 0..20 {
         assert!(cache.get(1, "a").await.is_err());
@@ -96,8 +100,8 @@ async fn redis_that_is_away_is_an_error_at_once_and_comes_back_by_itself() {
     assert_eq!(value(&cache, 1, "a").await, None);
 }
 
-#[test]
-fn an_address_that_cannot_be_read_is_not_repeated() {
-    let error = RedisCache::open("http://:hunter2@cache").map(|_| ()).unwrap_err().to_string();
+#[tokio::test]
+async fn an_address_that_cannot_be_read_is_not_repeated() {
+    let error = Redis::open("http://:hunter2@cache", PATIENT).await.map(|_| ()).unwrap_err().to_string();
     assert!(!error.contains("hunter2"), "{error}");
 }

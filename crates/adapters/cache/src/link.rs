@@ -1,0 +1,196 @@
+//! The connection to Redis or Valkey that all parts of a process share, and when to leave it alone.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, RedisError,
+    aio::{MultiplexedConnection, PubSub},
+};
+use tokio::{runtime::Handle, time::timeout};
+
+/// For how long Redis is left alone after it did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Commands that may be on their way to the connection at once, before further ones wait for each other.
+const BUFFER: usize = 1024;
+
+/// A Redis server, which may go away and come back. Cheap to clone.
+///
+/// Once it does not answer, one caller a second tries it, and all others are told at once that it is not there.
+#[derive(Clone)]
+pub struct Redis(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    /// Where connections live: they outlast the thread of the request that makes them.
+    runtime: Handle,
+    /// How long anybody waits: what Redis keeps can be had in another way.
+    patience: Duration,
+    started: Instant,
+    link: RwLock<Option<Link>>,
+    /// Milliseconds after `started` until which nobody tries to connect.
+    resting_until: AtomicU64,
+    up: AtomicBool,
+}
+
+/// A connection.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub connection: MultiplexedConnection,
+    /// Which of the connections that were made.
+    pub number: u64,
+}
+
+/// Why Redis cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address cannot be read.
+    #[error("the address of Redis cannot be read: {0}")]
+    Address(String),
+}
+
+/// Redis does not answer, or not with what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoAnswer(pub String);
+
+impl From<RedisError> for NoAnswer {
+    fn from(error: RedisError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Redis {
+    /// The server at an address such as `redis://:password@host:6379/0` or `rediss://…`. It need not be there yet. Must be
+    /// called on the runtime that is to keep the connections. `patience` is how long anybody waits for an answer.
+    ///
+    /// # Errors
+    /// When the address cannot be read.
+    pub async fn open(address: &str, patience: Duration) -> Result<Self, OpenError> {
+        // The error may quote the address, which may hold a password: its kind says enough.
+        let refused = |error: RedisError| OpenError::Address(error.category().to_owned());
+        let redis = Self(Arc::new(Shared {
+            client: Client::open(address).map_err(refused)?,
+            runtime: Handle::current(),
+            patience,
+            started: Instant::now(),
+            link: RwLock::new(None),
+            resting_until: AtomicU64::new(0),
+            up: AtomicBool::new(true),
+        }));
+        if let Err(error) = redis.link().await {
+            tracing::debug!(%error, "Redis is not there yet");
+        }
+        Ok(redis)
+    }
+
+    /// The connection. Where there is none, one caller a second makes it.
+    pub(crate) async fn link(&self) -> Result<Link, NoAnswer> {
+        let current = self.0.link.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match current {
+            Some(link) => Ok(link),
+            None if self.takes_a_turn() => self.connect().await,
+            None => Err(NoAnswer("it failed a moment ago".to_owned())),
+        }
+    }
+
+    /// Waits for what was asked over the connection of this number, but no longer than anybody should.
+    pub(crate) async fn within<T>(
+        &self,
+        number: u64,
+        answer: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, NoAnswer> {
+        match timeout(self.0.patience, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                // A refusal by a server that is there (out of memory, a replica) is no reason to leave it alone.
+                if error.is_io_error() || error.is_unrecoverable_error() {
+                    self.lost(number, &error);
+                }
+                Err(error.into())
+            }
+            Err(_) => {
+                self.lost(number, &"no answer in time");
+                Err(NoAnswer("no answer in time".to_owned()))
+            }
+        }
+    }
+
+    /// A connection of its own to listen on.
+    pub(crate) async fn listening(&self) -> Result<PubSub, NoAnswer> {
+        let made = timeout(self.0.patience, self.0.client.get_async_pubsub()).await;
+        Ok(made.map_err(|_| NoAnswer("no connection in time".to_owned()))??)
+    }
+
+    /// Whether it is this caller who tries: nobody did within the pause.
+    fn takes_a_turn(&self) -> bool {
+        let until = self.0.resting_until.load(Ordering::Acquire);
+        let now = self.0.started.elapsed();
+        let next = millis(now + PAUSE);
+        let turns = &self.0.resting_until;
+        millis(now) >= until
+            && turns.compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    async fn connect(&self) -> Result<Link, NoAnswer> {
+        let (client, patience) = (self.0.client.clone(), self.0.patience);
+        let made = self.0.runtime.spawn(async move {
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None)
+                .set_pipeline_buffer_size(BUFFER);
+            let connected = async {
+                let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+                // A server that hangs still takes connections.
+                redis::cmd("PING").exec_async(&mut connection).await?;
+                Ok::<_, RedisError>(connection)
+            };
+            timeout(patience, connected).await
+        });
+        let connection = match made.await {
+            Ok(Ok(Ok(connection))) => connection,
+            Ok(Ok(Err(error))) => return Err(self.failed(&error)),
+            Ok(Err(_)) => return Err(self.failed(&"no connection in time")),
+            Err(error) => return Err(self.failed(&error)),
+        };
+        let mut current = self.0.link.write().unwrap_or_else(PoisonError::into_inner);
+        let number = millis(self.0.started.elapsed());
+        let link = Link { connection, number };
+        *current = Some(link.clone());
+        drop(current);
+        if !self.0.up.swap(true, Ordering::AcqRel) {
+            tracing::info!("Redis answers again");
+        }
+        metrics::gauge!("redis_up").set(1.0);
+        Ok(link)
+    }
+
+    /// The connection of this number is of no use any more.
+    fn lost(&self, number: u64, why: &dyn std::fmt::Display) {
+        let mut current = self.0.link.write().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|link| link.number == number) {
+            *current = None;
+            drop(current);
+            self.failed(why);
+        }
+    }
+
+    fn failed(&self, why: &dyn std::fmt::Display) -> NoAnswer {
+        self.0.resting_until.store(millis(self.0.started.elapsed() + PAUSE), Ordering::Release);
+        if self.0.up.swap(false, Ordering::AcqRel) {
+            tracing::warn!(error = %why, "Redis does not answer; going on without it");
+        }
+        metrics::gauge!("redis_up").set(0.0);
+        NoAnswer(why.to_string())
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,217 @@
+//! Beginning spans, and sending them.
+
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use opentelemetry::{
+    Context, InstrumentationScope, KeyValue, time,
+    trace::{Span as _, SpanBuilder, SpanKind, TraceContextExt, Tracer as _, TracerProvider as _},
+};
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample},
+};
+use portico_kernel::{TraceParent, http::HttpClient};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
+
+use crate::{
+    client::Exports,
+    span::{Span, remote},
+};
+
+/// How long the last spans may take to be sent when the process ends.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where spans go.
+#[derive(Clone)]
+pub struct Collector {
+    /// Address that takes OTLP over HTTP, for instance `http://127.0.0.1:4318`. What is missing of `/v1/traces` is added.
+    pub endpoint: String,
+    /// Headers of every call, for instance what it takes to be let in.
+    pub headers: Vec<(String, SecretString)>,
+    /// Which part of the traces is recorded: 0.0 to 1.0.
+    pub sample_ratio: f64,
+    /// What the process is called.
+    pub service: String,
+    /// Which version of it this is.
+    pub version: &'static str,
+    /// Which process this is.
+    pub instance: String,
+}
+
+/// Spans cannot be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct TracerError(String);
+
+/// What kind of work a span is, for tools that draw a line from who asked to who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Answers somebody who waits.
+    Answer,
+    /// Asks somebody and waits.
+    Call,
+    /// Follows from something that was left for later.
+    Later,
+}
+
+/// Begins spans. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tracer(Option<Arc<Sending>>);
+
+struct Sending {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+    ratio: Sampler,
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tracer").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Tracer {
+    /// Records nothing. A trace that somebody else began is carried on.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Sends spans in batches, from a thread of its own; `http` calls the collector on `runtime`. While the collector cannot
+    /// be reached spans wait, and when too many do (2,048) new ones are dropped.
+    pub fn sending(
+        collector: Collector,
+        http: Arc<dyn HttpClient>,
+        runtime: Handle,
+    ) -> Result<Self, TracerError> {
+        let endpoint = collector.endpoint.trim_end_matches('/').trim_end_matches("/v1/traces");
+        let headers = collector.headers.iter();
+        let headers: HashMap<String, String> =
+            headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_http_client(Exports::new(http, runtime))
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{endpoint}/v1/traces"))
+            .with_headers(headers)
+            .build()
+            .map_err(|error| TracerError(error.to_string()))?;
+        let resource = Resource::builder_empty()
+            .with_service_name(collector.service)
+            .with_attributes([
+                KeyValue::new("service.version", collector.version),
+                KeyValue::new("service.instance.id", collector.instance),
+            ])
+            .build();
+        let ratio = Sampler::TraceIdRatioBased(collector.sample_ratio);
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_sampler(Sampler::ParentBased(Box::new(ratio.clone())))
+            .with_resource(resource)
+            .build();
+        let scope = InstrumentationScope::builder("portico").with_version(collector.version).build();
+        let tracer = provider.tracer_with_scope(scope);
+        Ok(Self(Some(Arc::new(Sending { provider, tracer, ratio }))))
+    }
+
+    /// Begins work that a stranger asked for. Their trace is carried on, but whether it is recorded is for us to say: the
+    /// same traces in every process, chosen by their id.
+    pub fn asked(&self, name: impl Into<Cow<'static, str>>, parent: Option<TraceParent>) -> Span {
+        let Some(sending) = &self.0 else { return parent.map_or_else(Span::none, carried) };
+        let context = match parent {
+            Some(parent) => remote(TraceParent { sampled: sending.chooses(parent), ..parent }),
+            None => Context::new(),
+        };
+        sending.begin(SpanBuilder::from_name(name).with_kind(SpanKind::Server), &context)
+    }
+
+    /// Begins work that follows from `parent`. Without one, it begins a trace of its own.
+    pub fn begin(&self, work: Work, name: impl Into<Cow<'static, str>>, parent: Option<TraceParent>) -> Span {
+        let Some(sending) = &self.0 else { return parent.map_or_else(Span::none, carried) };
+        let kind = match work {
+            Work::Answer => SpanKind::Server,
+            Work::Call => SpanKind::Client,
+            Work::Later => SpanKind::Consumer,
+        };
+        sending.begin(SpanBuilder::from_name(name).with_kind(kind), &parent.map_or_else(Context::new, remote))
+    }
+
+    /// Whether the span of this task is recorded, so that [`Tracer::past`] has an effect.
+    pub fn records(&self) -> bool {
+        self.0.is_some() && Context::map_current(|context| context.span().is_recording())
+    }
+
+    /// Adds a call that has just ended, and took this long, to the span of this task.
+    pub fn past(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        took: Duration,
+        attributes: impl IntoIterator<Item = (&'static str, String)>,
+        failed: bool,
+    ) {
+        let Some(sending) = &self.0 else { return };
+        Context::map_current(|parent| {
+            if !parent.span().is_recording() {
+                return;
+            }
+            let end = time::now();
+            let attributes = attributes.into_iter().map(|(name, value)| KeyValue::new(name, value));
+            let builder = SpanBuilder::from_name(name)
+                .with_kind(SpanKind::Client)
+                .with_start_time(end.checked_sub(took).unwrap_or(end))
+                .with_attributes(attributes.collect::<Vec<_>>());
+            let mut span = sending.tracer.build_with_context(builder, parent);
+            if failed {
+                span.set_status(opentelemetry::trace::Status::error(""));
+            }
+            span.end_with_timestamp(end);
+        });
+    }
+
+    /// Sends what has ended so far.
+    pub async fn flush(&self) {
+        self.wait(|sending| drop(sending.provider.force_flush())).await;
+    }
+
+    /// Sends what has ended, and records nothing any more.
+    pub async fn close(&self) {
+        self.wait(|sending| drop(sending.provider.shutdown_with_timeout(PATIENCE))).await;
+    }
+
+    /// The library waits for its thread, which needs the runtime in order to call.
+    async fn wait(&self, work: impl FnOnce(&Sending) + Send + 'static) {
+        if let Some(sending) = self.0.clone() {
+            let _ = tokio::task::spawn_blocking(move || work(&sending)).await;
+        }
+    }
+}
+
+impl Sending {
+    fn begin(&self, builder: SpanBuilder, parent: &Context) -> Span {
+        Span { context: parent.with_span(self.tracer.build_with_context(builder, parent)) }
+    }
+
+    fn chooses(&self, parent: TraceParent) -> bool {
+        let trace = opentelemetry::trace::TraceId::from_bytes(parent.trace.get().to_be_bytes());
+        let decided = self.ratio.should_sample(None, trace, "", &SpanKind::Server, &[], &[]);
+        decided.decision == SamplingDecision::RecordAndSample
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        // Sends what is left, unless it was closed. Elsewhere, because the library waits for its thread, which waits for the
+        // runtime, which may wait for us.
+        let provider = self.provider.clone();
+        std::thread::spawn(move || drop(provider.shutdown_with_timeout(PATIENCE)));
+    }
+}
+
+fn carried(parent: TraceParent) -> Span {
+    Span { context: remote(parent) }
+}
+
+#[cfg(test)]
+#[path = "tracer_tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+//! Encryption of secrets at rest: AES-256-GCM with a random nonce, and keys derived from the secret of the installation.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use portico_kernel::sealing::{SealError, Sealer};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::keys::KeyRing;
+
+/// Seals with a key for each purpose. What is sealed: the nonce, then the text with its tag.
+pub struct AesSealer {
+    keys: KeyRing,
+}
+
+impl AesSealer {
+    /// With keys derived from the secret of the installation.
+    pub fn new(secret: &SecretString) -> Self {
+        Self { keys: KeyRing::new(secret) }
+    }
+
+    fn key(&self, purpose: &str) -> Option<RandomizedNonceKey> {
+        let key = self.keys.derive(&format!("portico seal {purpose}"));
+        RandomizedNonceKey::new(&AES_256_GCM, key.expose_secret()).ok()
+    }
+}
+
+impl Sealer for AesSealer {
+    fn seal(&self, purpose: &str, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let key = self.key(purpose).ok_or(SealError)?;
+        let mut body = plain.to_vec();
+        let nonce = key.seal_in_place_append_tag(Aad::from(context), &mut body).map_err(|_| SealError)?;
+        Ok([nonce.as_ref().as_slice(), &body].concat())
+    }
+
+    fn open(&self, purpose: &str, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut body = body.to_vec();
+        let plain = self.key(purpose)?.open_in_place(nonce, Aad::from(context), &mut body).ok()?;
+        Some(plain.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_sealed_here_for_this_opens() {
+        let sealer = AesSealer::new(&"a".repeat(40).into());
+        let sealed = sealer.seal("webhook", b"one", b"secret").unwrap();
+        assert_eq!(sealer.open("webhook", b"one", &sealed).as_deref(), Some(b"secret".as_slice()));
+        assert_ne!(sealer.seal("webhook", b"one", b"secret").unwrap(), sealed, "each time another nonce");
+        assert!(!sealed.windows(6).any(|bytes| bytes == b"secret"));
+
+        assert_eq!(sealer.open("webhook", b"two", &sealed), None);
+        assert_eq!(sealer.open("answer", b"one", &sealed), None);
+        assert_eq!(AesSealer::new(&"b".repeat(40).into()).open("webhook", b"one", &sealed), None);
+        assert_eq!(sealer.open("webhook", b"one", &sealed[..11]), None);
+        for position in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[position] ^= 1;
+            assert_eq!(sealer.open("webhook", b"one", &changed), None, "byte {position}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Which operations take a key. The API document says it of each, and the middleware goes by the document.
+
+use actix_web::dev::ResourceDef;
+use portico_kernel::Permission;
+use utoipa::openapi::{
+    HeaderBuilder, ObjectBuilder, RefOr, Required, Response,
+    path::{Operation, ParameterBuilder, ParameterIn},
+    schema::Type,
+};
+
+use super::key::MAX_LENGTH;
+
+/// Name of the parameter.
+const NAME: &str = "Idempotency-Key";
+
+/// POSTs by people and programs who are known that take no key. All those that anybody may send take none either: there is
+/// nobody whose key it would be.
+const WITHOUT: [&str; 10] = [
+    // They answer access tokens, which are asked for anew and not kept.
+    "switchTenant",
+    "impersonateUser",
+    // They prove who somebody is at this moment, by what is good for once.
+    "reauthenticate",
+    "reauthenticationOptions",
+    "passkeyRegistrationOptions",
+    // They answer secrets of second factors, which are not to be had again without such a proof.
+    "addPasskey",
+    "beginTotp",
+    "confirmTotp",
+    "renewRecoveryCodes",
+    // It ends the session, so nobody could ask again.
+    "eraseProfile",
+];
+
+/// An operation that takes a key.
+pub struct KeyedOperation {
+    path: String,
+    pattern: ResourceDef,
+    /// What is needed to be told the answer again.
+    pub permissions: Vec<Permission>,
+    /// Whether the body tells requests apart. Uploads are not read for it.
+    pub by_body: bool,
+}
+
+impl KeyedOperation {
+    /// The operation at a path, if it takes a key.
+    pub fn of(path: &str, operation: &Operation, permissions: Vec<Permission>) -> Option<Self> {
+        let parameters = operation.parameters.as_deref().unwrap_or_default();
+        let takes = parameters.iter().any(|parameter| match parameter {
+            RefOr::T(parameter) => parameter.name == NAME,
+            RefOr::Ref(_) => false,
+        });
+        let form = "multipart/form-data";
+        let by_body = match &operation.request_body {
+            Some(RefOr::T(body)) => !body.content.keys().any(|kind| kind.starts_with(form)),
+            other => other.is_some(),
+        };
+        takes.then(|| Self { path: path.to_owned(), pattern: ResourceDef::new(path), permissions, by_body })
+    }
+
+    /// Whether it is what is at the path of a request.
+    pub fn is_at(&self, path: &str) -> bool {
+        self.pattern.is_match(path)
+    }
+
+    /// The tenant that the path of a request names, as text.
+    pub fn tenant<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let mut places = self.path.split('/').zip(path.split('/'));
+        places.find(|(name, _)| *name == "{tenantId}").map(|(_, text)| text)
+    }
+}
+
+/// Says of a POST that it takes a key, if it does. `problem` makes the description of an error.
+pub fn offer(operation: &mut Operation, problem: impl Fn(&str) -> RefOr<Response>) {
+    let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
+    let id = operation.operation_id.as_deref().unwrap_or_default();
+    if !secured || WITHOUT.contains(&id) {
+        return;
+    }
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(MAX_LENGTH))
+        .pattern(Some("^[!-~]([ -~]*[!-~])?$"))
+        .examples([serde_json::json!("8e03978e-40d5-43dd-bc93-6894a57f9324")]);
+    let parameter = ParameterBuilder::new()
+        .name(NAME)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Any text that the client makes up for this one request, such as a UUID. Sent again under the same key, within a day \
+             and by the same caller in the same tenant, the request is not carried out again: the first answer comes back, with \
+             `Idempotent-Replayed: true`. Answers other than 2xx are not kept. 409 `idempotency_key_in_use` while the first \
+             request is under way, 422 `idempotency_key_reused` when it was another one.",
+        ))
+        .schema(Some(schema));
+    operation.parameters.get_or_insert_default().push(RefOr::T(parameter.build()));
+    let responses = &mut operation.responses.responses;
+    for (status, response) in responses.iter_mut() {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            let text = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
+            let header = HeaderBuilder::new()
+                .description(Some(
+                    "There when the answer was given before, under the same `Idempotency-Key`.",
+                ))
+                .schema(Some(text));
+            response.headers.insert("Idempotent-Replayed".to_owned(), RefOr::T(header.build()));
+        }
+    }
+    for (status, text) in [
+        ("400", "The body, or the `Idempotency-Key`, cannot be read."),
+        (
+            "409",
+            "The first request with this `Idempotency-Key` is under way; `Retry-After` says when to come back.",
+        ),
+        (
+            "422",
+            "Something breaks rules, all of it at once; or the `Idempotency-Key` was used for another request.",
+        ),
+    ] {
+        responses.entry(status.to_owned()).or_insert_with(|| problem(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tenant_is_where_the_path_has_it() {
+        let operation = |path: &str| KeyedOperation {
+            path: path.to_owned(),
+            pattern: ResourceDef::new(path),
+            permissions: Vec::new(),
+            by_body: true,
+        };
+        let pages = operation("/api/v1/tenants/{tenantId}/pages/{pageId}/duplicate");
+        assert!(pages.is_at("/api/v1/tenants/7/pages/8/duplicate"));
+        assert!(!pages.is_at("/api/v1/tenants/7/pages/8"));
+        assert_eq!(pages.tenant("/api/v1/tenants/7/pages/8/duplicate"), Some("7"));
+        assert_eq!(operation("/api/v1/sites").tenant("/api/v1/sites"), None);
+    }
+}

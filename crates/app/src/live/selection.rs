@@ -1,0 +1,129 @@
+//! Which events a client wants to hear of.
+
+use std::collections::BTreeSet;
+
+use portico_kernel::{
+    Denied, FieldError, Scope,
+    catalogue::{self, EVERYTHING, Published},
+};
+
+/// Most words of a selection.
+const MOST: usize = 100;
+
+/// Names of published events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection(BTreeSet<&'static str>);
+
+impl Selection {
+    /// Everything.
+    pub fn all() -> Self {
+        Self(catalogue::all().iter().map(|published| published.name).collect())
+    }
+
+    /// Reads names with commas between them; `page.*` is everything about pages, `*` everything. `Err` tells of each word
+    /// that stands for nothing.
+    pub fn read(text: &str) -> Result<Self, Vec<FieldError>> {
+        let (mut names, mut errors) = (BTreeSet::new(), Vec::new());
+        for (number, word) in text.split(',').map(str::trim).enumerate() {
+            if number >= MOST {
+                errors.push(FieldError::new("types", "too_many", format!("Name {MOST} at most.")));
+                break;
+            }
+            let before = names.len();
+            let beginning = word.strip_suffix('*').filter(|rest| rest.ends_with('.'));
+            let meant = |published: &&Published| match beginning {
+                _ if word == EVERYTHING => true,
+                Some(beginning) => published.name.starts_with(beginning),
+                None => published.name == word,
+            };
+            let mut known = catalogue::all().iter().filter(meant).map(|published| published.name).peekable();
+            let unknown = known.peek().is_none();
+            names.extend(known);
+            if unknown && names.len() == before {
+                let message =
+                    format!("{:?} is no type of event, see GET /api/v1/event-types.", shortened(word));
+                errors.push(FieldError::new("types", "unknown_event_type", message));
+            }
+        }
+        if errors.is_empty() { Ok(Self(names)) } else { Err(errors) }
+    }
+
+    /// Whether it is wanted, and somebody with this scope may hear of it.
+    pub fn lets(&self, published: &Published, scope: &Scope) -> bool {
+        self.0.contains(published.name) && scope.allows(published.permission)
+    }
+
+    /// That the caller may hear of something that they want to hear of.
+    pub fn require(&self, scope: &Scope) -> Result<(), Denied> {
+        let mut wanted = catalogue::all().iter().filter(|published| self.0.contains(published.name));
+        if wanted.clone().any(|published| scope.allows(published.permission)) {
+            return Ok(());
+        }
+        wanted.next().map_or(Ok(()), |published| Err(Denied::Forbidden(published.permission)))
+    }
+}
+
+fn shortened(word: &str) -> String {
+    word.chars().take(50).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::{ApiKeyId, Permission, Permissions, RequestInfo, TenantId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn of(names: &[&'static str]) -> Selection {
+        Selection(names.iter().copied().collect())
+    }
+
+    fn scope(permissions: &[Permission]) -> Scope {
+        let (key, tenant) =
+            (ApiKeyId::from_uuid(Uuid::from_u128(1)), TenantId::from_uuid(Uuid::from_u128(2)));
+        Scope::api_key(key, tenant, Permissions::of(permissions), RequestInfo::default())
+    }
+
+    #[test]
+    fn names_and_beginnings_are_read() {
+        assert_eq!(
+            Selection::read("page.created, member.updated"),
+            Ok(of(&["page.created", "member.updated"]))
+        );
+        assert_eq!(Selection::read("seo.*"), Ok(of(&["seo.deleted", "seo.updated"])));
+        assert_eq!(Selection::read("seo.*,seo.updated"), Ok(of(&["seo.deleted", "seo.updated"])));
+        assert_eq!(Selection::read("page.created,*"), Ok(Selection::all()));
+        assert_eq!(Selection::read("user.created"), Ok(of(&["user.created"])));
+    }
+
+    #[test]
+    fn words_that_stand_for_nothing_are_told_of() {
+        for (text, count) in [
+            ("", 1),
+            ("page", 1),
+            ("page*", 1),
+            ("*.created", 1),
+            ("session.started,pages.*,page.*", 2),
+            (".*", 1),
+        ] {
+            let errors = Selection::read(text).unwrap_err();
+            assert_eq!(errors.len(), count, "{text}: {errors:?}");
+            assert!(errors.iter().all(|error| error.code == "unknown_event_type"));
+        }
+        let many = vec!["page.created"; 101].join(",");
+        assert_eq!(Selection::read(&many).unwrap_err()[0].code, "too_many");
+    }
+
+    #[test]
+    fn nobody_hears_of_what_they_may_not_read() {
+        let pages = scope(&[Permission::PagesRead]);
+        let published = |kind| catalogue::published(kind).unwrap();
+        assert!(Selection::all().lets(published("page.updated"), &pages));
+        assert!(!Selection::all().lets(published("member.created"), &pages));
+        assert!(!of(&["page.created"]).lets(published("page.updated"), &pages));
+        assert_eq!(Selection::all().require(&pages), Ok(()));
+        assert_eq!(of(&["member.created", "page.created"]).require(&pages), Ok(()));
+        assert_eq!(of(&["member.created"]).require(&pages), Err(Denied::Forbidden(Permission::MembersRead)));
+        assert!(Selection::all().require(&scope(&[])).is_err());
+    }
+}

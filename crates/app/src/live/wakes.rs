@@ -1,0 +1,74 @@
+//! Waking whoever follows the events of a tenant.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, Weak},
+};
+
+use portico_kernel::{TenantId, catalogue};
+use tokio::sync::Notify;
+
+/// Who in this process waits for new events of which tenant.
+#[derive(Default)]
+pub struct Wakes {
+    sleepers: RwLock<HashMap<TenantId, Weak<Notify>>>,
+}
+
+impl Wakes {
+    /// An event of this kind was appended to the log of the tenant.
+    pub fn wake(&self, tenant: TenantId, kind: &str) {
+        let sleepers = self.sleepers.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sleeper) = sleepers.get(&tenant).and_then(Weak::upgrade)
+            && catalogue::published(kind).is_some()
+        {
+            sleeper.notify_one();
+        }
+    }
+
+    /// Anything may have happened.
+    pub fn wake_all(&self) {
+        let sleepers = self.sleepers.read().unwrap_or_else(PoisonError::into_inner);
+        for sleeper in sleepers.values().filter_map(Weak::upgrade) {
+            sleeper.notify_one();
+        }
+    }
+
+    /// What is notified of the tenant's events from now on, in place of the one before. A notification that comes while
+    /// nobody waits is kept.
+    pub fn sleeper(&self, tenant: TenantId) -> Arc<Notify> {
+        let sleeper = Arc::new(Notify::new());
+        let mut sleepers = self.sleepers.write().unwrap_or_else(PoisonError::into_inner);
+        sleepers.retain(|_, other| other.strong_count() > 0);
+        sleepers.insert(tenant, Arc::downgrade(&sleeper));
+        sleeper
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whom_it_concerns_is_woken() {
+        let wakes = Wakes::default();
+        let [one, other] = [1, 2].map(|number| TenantId::from_uuid(Uuid::from_u128(number)));
+        let (sleeper, undisturbed) = (wakes.sleeper(one), wakes.sleeper(other));
+        let woken =
+            async |sleeper: &Notify| timeout(Duration::from_millis(20), sleeper.notified()).await.is_ok();
+        wakes.wake(one, "page.updated");
+        assert!(woken(&sleeper).await, "also when it did not wait yet");
+        assert!(!woken(&undisturbed).await);
+        wakes.wake(one, "session.started");
+        assert!(!woken(&sleeper).await, "nobody is told of that anyway");
+        wakes.wake_all();
+        assert!(woken(&sleeper).await && woken(&undisturbed).await);
+        let next = wakes.sleeper(one);
+        wakes.wake(one, "page.updated");
+        assert!(woken(&next).await && !woken(&sleeper).await);
+    }
+}

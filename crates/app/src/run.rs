@@ -1,0 +1,144 @@
+//! Running a process until it is told to stop: answering requests, working in the background, or both.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Instant,
+};
+
+use anyhow::{Context, bail};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep,
+};
+
+use crate::{server, settings::Settings, startup::build, state::App, worker::Workers};
+
+/// SIGTERM or Ctrl-C.
+struct Stop(Signal);
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::terminate())?))
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+}
+
+/// Answers requests until told to stop, and works in the background unless told to leave that to others.
+///
+/// Told to stop, it says at once that it is not ready and takes no new background work, but answers for another
+/// `server.drain_delay` whatever comes, asking clients to close their connections; a second signal cuts that short. Then it
+/// stops listening and finishes what is under way.
+pub async fn serve(settings: Settings, with_work: bool) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut stop = Stop::listen()?;
+    let (listener, address) =
+        listen(SocketAddr::new(settings.server.host, settings.server.port), "server.port")?;
+    let app = build(settings, address).await?;
+    let server = server::start(app.clone(), listener)?;
+    let handle = server.handle();
+    let mut running = tokio::spawn(server);
+    let mut workers = if with_work { Workers::start(&app) } else { Workers::start_listening(&app) };
+    announce(&app, started);
+
+    tokio::select! {
+        () = stop.asked() => {}
+        ended = &mut running => bail!("the server stopped by itself: {ended:?}"),
+    }
+    tracing::info!("stopping: finishing requests and jobs");
+    server::retire(&app);
+    let patience = app.settings.server.shutdown_timeout;
+    let answering = async {
+        tokio::select! {
+            () = sleep(app.settings.drain_delay()) => {}
+            () = stop.asked() => {}
+        }
+        server::stop(&app, handle).await;
+    };
+    tokio::join!(workers.stop_working(patience), answering);
+    end(&app, workers).await;
+    Ok(())
+}
+
+/// Works in the background until told to stop, and then finishes the work that is under way. Answers requests about its
+/// health only, and only where there is a port for that.
+pub async fn work(settings: Settings) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut stop = Stop::listen()?;
+    let health = match settings.worker.port {
+        Some(port) => Some(listen(SocketAddr::new(settings.server.host, port), "worker.port")?),
+        None => None,
+    };
+    // Links in mails lead to where others answer.
+    let answering = SocketAddr::new(settings.server.host, settings.server.port);
+    let app = build(settings, answering).await?;
+    let workers = Workers::start_working(&app);
+    let (address, server) = match health {
+        Some((listener, address)) => (Some(address), Some(server::start_health(app.clone(), listener)?)),
+        None => (None, None),
+    };
+    let handle = server.as_ref().map(actix_web::dev::Server::handle);
+    let answering = tokio::spawn(async move {
+        match server {
+            Some(server) => server.await,
+            None => std::future::pending().await,
+        }
+    });
+    announce_worker(address, started);
+
+    tokio::select! {
+        () = stop.asked() => {}
+        ended = answering => bail!("worker.port: the server stopped by itself: {ended:?}"),
+    }
+    tracing::info!("stopping: finishing jobs");
+    server::retire(&app);
+    end(&app, workers).await;
+    if let Some(handle) = handle {
+        handle.stop(false).await;
+    }
+    Ok(())
+}
+
+fn listen(wanted: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener =
+        TcpListener::bind(wanted).with_context(|| format!("{setting}: cannot listen on {wanted}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+async fn end(app: &App, workers: Workers) {
+    workers.stop(app.settings.server.shutdown_timeout).await;
+    // Requests may have ended after the tasks that write this down.
+    app.key_usage.flush(app).await;
+    app.visits.flush(app).await;
+    app.tracer.close().await;
+    app.store.close().await;
+    tracing::info!("stopped");
+}
+
+#[expect(clippy::print_stdout, reason = "tells whoever started it where to look")]
+fn announce(app: &App, started: Instant) {
+    let url = &app.public_url;
+    println!("Portico {} is ready after {} ms.", env!("CARGO_PKG_VERSION"), started.elapsed().as_millis());
+    println!("  API      {url}/api/v1");
+    println!("  Docs     {url}/api/docs");
+    if app.mailbox.is_some() {
+        println!("  Mailbox  {url}/dev/mailbox");
+    }
+    println!("  Sites    {}", app.site_url("{subdomain}"));
+}
+
+#[expect(clippy::print_stdout, reason = "tells whoever started it where to look")]
+fn announce_worker(health: Option<SocketAddr>, started: Instant) {
+    let version = env!("CARGO_PKG_VERSION");
+    println!("Portico {version} works in the background after {} ms.", started.elapsed().as_millis());
+    if let Some(address) = health {
+        println!("  Health   http://{address}/api/health");
+        println!("  Metrics  http://{address}/api/metrics");
+    }
+}

@@ -1,0 +1,48 @@
+//! Settings of what instances share besides the database.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::sources::duration;
+
+/// Redis, or Valkey: what instances share besides the database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redis {
+    /// `redis://:password@host:6379/0` or `rediss://…`. Default: none, each process has a cache and rate limits of its own.
+    pub url: Option<SecretString>,
+    /// How long a request waits for it before it goes on without; then, Redis is left alone for a second.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { url: None, timeout: Duration::from_millis(250) }
+    }
+}
+
+impl Redis {
+    /// Errors with what is wrong.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&self.timeout) {
+            bail!("redis.timeout must be between 1ms and 5s");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_to_wait_is_bounded() {
+        let of = |timeout| Redis { timeout, ..Redis::default() };
+        assert!(Redis::default().check().is_ok() && of(Duration::from_secs(5)).check().is_ok());
+        assert!(of(Duration::ZERO).check().is_err() && of(Duration::from_secs(6)).check().is_err());
+    }
+}

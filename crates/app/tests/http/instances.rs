@@ -1,0 +1,84 @@
+//! Several instances on one database, as far as one process can show: scheduled work, and leaving in good order.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use portico::{
+    server,
+    worker::schedules::{self, SCHEDULES, Schedule},
+};
+use portico_testkit::server::{TestServer, at_once};
+
+/// Long enough that only one worker's turn comes in a test.
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scheduled_work_is_done_once_by_all_instances_together() {
+    static ROUNDS: AtomicUsize = AtomicUsize::new(0);
+    static COUNTED: Schedule = Schedule {
+        name: "counted",
+        every: HOUR,
+        work: |_| {
+            Box::pin(async {
+                ROUNDS.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            })
+        },
+    };
+    TestServer::on_each_database(async |one| {
+        let other = one.another_instance().await;
+        let before = ROUNDS.load(Ordering::SeqCst);
+        let apps = [one.app.clone(), other.app.clone()];
+        let turns = at_once(12, |number| {
+            let app = apps[number % 2].clone();
+            async move { schedules::turn(&app, &format!("worker-{number}"), &COUNTED).await }
+        })
+        .await;
+        assert_eq!(turns.into_iter().filter(|turn| *turn).count(), 1);
+        assert_eq!(ROUNDS.load(Ordering::SeqCst) - before, 1);
+        assert!(!schedules::turn(&other.app, "late", &COUNTED).await, "not before the interval is over");
+        other.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scheduled_work_that_fails_or_panics_gives_its_turn_back() {
+    static FAILS: Schedule = Schedule {
+        name: "fails",
+        every: Duration::ZERO,
+        work: |_| Box::pin(async { Err("no luck".to_owned()) }),
+    };
+    static PANICS: Schedule =
+        Schedule { name: "panics", every: Duration::ZERO, work: |_| Box::pin(async { panic!("oh") }) };
+    let server = TestServer::start().await;
+    for schedule in [&FAILS, &PANICS] {
+        // Were the lease still held, the second one would have to wait for its end.
+        assert!(schedules::turn(&server.app, "one", schedule).await, "{}", schedule.name);
+        assert!(schedules::turn(&server.app, "two", schedule).await, "{}", schedule.name);
+    }
+    for schedule in SCHEDULES {
+        assert!(schedules::turn(&server.app, "one", schedule).await, "{}", schedule.name);
+        assert!(!schedules::turn(&server.app, "two", schedule).await, "{}", schedule.name);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_about_to_stop_says_so_and_still_answers() {
+    let server = TestServer::start().await;
+    let client = server.customer("last@example.com").await;
+    let before = client.get("/api/health/ready").await;
+    assert_eq!((before.status.as_u16(), before.header("connection")), (200, ""));
+    server::retire(&server.app);
+    let ready = client.get("/api/health/ready").await;
+    assert_eq!((ready.status.as_u16(), ready.header("connection")), (503, "close"));
+    assert_eq!(client.get("/api/health/live").await.status.as_u16(), 204, "it is not to be killed");
+    let answered = client.get("/api/v1/profile").await;
+    assert_eq!((answered.status.as_u16(), answered.header("connection")), (200, "close"));
+    let refused = client.get("/api/v1/nothing/here").await;
+    assert_eq!((refused.status.as_u16(), refused.header("connection")), (404, "close"));
+    server.stop().await;
+}

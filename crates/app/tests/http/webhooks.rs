@@ -1,0 +1,526 @@
+//! Webhooks as members look after them: making, changing, pausing and testing them, and sending again. How deliveries are made
+//! is tested in `dispatch`.
+
+use std::time::Duration;
+
+use portico::{flows::deliveries, settings::Settings};
+use portico_kernel::{Job, JobState};
+use portico_security::webhook_signature;
+use portico_tenancy::delivery::RESEND_JOB;
+use portico_testkit::{
+    database::tamper,
+    receiver::{Receiver, Reply},
+    server::{Answer, Client, Database, TestServer, at_once, eventually},
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::fixture::text;
+
+/// Where nobody is called: the name leads to this machine, which is not public.
+const URL: &str = "https://localhost/hooks/portico";
+
+/// One attempt for each delivery, and receivers on this machine.
+fn local(settings: &mut Settings) {
+    settings.outbound.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    settings.webhooks.retries = Vec::new();
+    settings.webhooks.timeout = Duration::from_secs(5);
+}
+
+/// Runs a test on each database, with receivers on this machine.
+async fn with_receivers(test: impl AsyncFn(&TestServer)) {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let server = TestServer::start_with(database, local).await;
+        test(&server).await;
+        server.stop().await;
+    }
+}
+
+async fn make(owner: &Client, url: &str, events: &[&str]) -> Value {
+    let body = json!({"url": url, "events": events, "description": " Order desk "});
+    owner.post(&owner.t("/webhooks"), body).await.expect(201)
+}
+
+fn of(owner: &Client, webhook: &Value, rest: &str) -> String {
+    owner.t(&format!("/webhooks/{}{rest}", text(webhook, "id")))
+}
+
+async fn rename(owner: &Client, name: &str) {
+    owner.put(&owner.t(""), json!({ "name": name })).await.expect(200);
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(
+        (answer.status.as_u16(), answer.json["code"].as_str()),
+        (status, Some(code)),
+        "{}",
+        answer.text
+    );
+}
+
+/// The deliveries that a query finds, newest first, once `until` is content with them.
+async fn listed(owner: &Client, path: &str, until: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    let mut last = Value::Null;
+    let found = eventually(Duration::from_secs(20), async || {
+        last = owner.get(path).await.expect(200);
+        let items = last["items"].as_array()?.clone();
+        until(&items).then_some(items)
+    });
+    match found.await {
+        Some(items) => items,
+        None => panic!("{last}"),
+    }
+}
+
+fn are_over(count: usize) -> impl Fn(&[Value]) -> bool {
+    move |items| items.len() == count && items.iter().all(|item| item["status"] != "pending")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_made_read_changed_and_deleted() {
+    TestServer::on_each_database(async |server| {
+        let owner = server.customer("owner@example.com").await;
+        let body = json!({"url": format!(" {URL}?token=hidden "), "events": ["page.published", "submission.received"],
+                          "description": " Order desk ", "ratePerSecond": 5});
+        let answer = owner.post(&owner.t("/webhooks"), body).await;
+        assert_eq!((answer.header("cache-control"), answer.header("etag")), ("no-store", "\"v1\""));
+        let location = answer.header("location").to_owned();
+        let made = answer.expect(201);
+        let secret = text(&made, "secret");
+        assert!(secret.starts_with("whsec_") && secret.len() == 38, "{secret}");
+        assert_eq!(location, of(&owner, &made, ""));
+
+        let answer = owner.get(&location).await;
+        assert_eq!(answer.header("etag"), "\"v1\"");
+        let read = answer.expect(200);
+        let mut expected = made.clone();
+        expected.as_object_mut().unwrap().remove("secret");
+        assert_eq!(read, expected);
+        assert_eq!(
+            json!([read["url"], read["description"], read["active"], read["status"], read["failures"], read["ratePerSecond"]]),
+            json!([format!("{URL}?token=hidden"), "Order desk", true, "enabled", 0, 5])
+        );
+        let list = owner.get(&owner.t("/webhooks")).await.expect(200);
+        assert_eq!((&list["items"], &list["total"]), (&json!([expected]), &json!(1)));
+
+        let change = json!({"events": ["*"], "description": null, "ratePerSecond": null, "active": false});
+        let changed = owner.with("if-match", "\"v1\"").put(&location, change).await.expect(200);
+        assert_eq!(
+            json!([changed["events"], changed["description"], changed["ratePerSecond"], changed["active"], changed["status"]]),
+            json!([["*"], null, null, false, "paused"])
+        );
+        assert_eq!(changed["url"], read["url"]);
+        refused(&owner.with("if-match", "\"v1\"").put(&location, json!({})).await, 412, "precondition_failed");
+        refused(&owner.with("if-match", "\"v1\"").delete(&location).await, 412, "precondition_failed");
+        let on = owner.put(&location, json!({"active": true})).await.expect(200);
+        assert_eq!((&on["active"], &on["status"]), (&json!(true), &json!("enabled")));
+
+        let rotate = format!("{location}/rotate-secret");
+        let answer = owner.with("if-match", "\"v1\"").post_empty(&rotate).await;
+        refused(&answer, 412, "precondition_failed");
+        let answer = owner.post_empty(&rotate).await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let rotated = answer.expect(200);
+        assert_ne!(text(&rotated, "secret"), secret);
+        assert!(rotated["secretRotatedAt"].is_string() && rotated["previousSecretExpiresAt"].is_string());
+        let once = owner.post(&rotate, json!({"overlapHours": 0})).await.expect(200);
+        assert_eq!(once["previousSecretExpiresAt"], Value::Null);
+
+        owner.delete(&location).await.expect(204);
+        for answer in [
+            owner.get(&location).await,
+            owner.put(&location, json!({"active": true})).await,
+            owner.post_empty(&rotate).await,
+            owner.post_empty(&format!("{location}/pause")).await,
+            owner.post_empty(&format!("{location}/resume")).await,
+            owner.post_empty(&format!("{location}/test")).await,
+            owner.get(&format!("{location}/deliveries")).await,
+            owner.post(&format!("{location}/resend"), json!({"since": "2026-01-01T00:00:00Z"})).await,
+            owner.delete(&location).await,
+        ] {
+            refused(&answer, 404, "not_found");
+        }
+        let trail = owner.get(&owner.t("/audit?resourceType=webhook&limit=100")).await;
+        let kinds: Vec<_> = trail.json["items"].as_array().unwrap().iter().map(|e| text(e, "type")).collect();
+        let expected = [
+            "webhook.deleted", "webhook.rotated", "webhook.rotated", "webhook.updated", "webhook.updated",
+            "webhook.created",
+        ];
+        assert_eq!(kinds, expected);
+        for secret in [&made, &rotated, &once] {
+            assert!(!trail.text.contains(&text(secret, "secret")[6..]), "secrets never enter events");
+        }
+        assert!(!trail.text.contains("hidden"), "nor do tokens of receivers");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_told_of_field_by_field() {
+    TestServer::on_each_database(async |server| {
+        let owner = server.customer("owner@example.com").await;
+        let path = owner.t("/webhooks");
+        let body = json!({"url": "http://example.com/", "events": ["page.flown", "page.updated", "page.updated"],
+                          "ratePerSecond": 1001, "description": "x".repeat(501)});
+        let fields = ["description", "events[0]", "events[2]", "ratePerSecond", "url"];
+        assert_eq!(owner.post(&path, body).await.fields(), fields);
+        assert_eq!(owner.post(&path, json!({})).await.fields(), ["events", "url"]);
+        let answer = owner.post(&path, json!({"url": 5, "events": "*", "colour": 1})).await;
+        assert_eq!(answer.fields(), ["colour", "events", "url"]);
+        // However it is written, and whichever way it leads inside.
+        for url in [
+            "https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://0177.0.0.1/", "https://127.1/",
+            "https://10.0.0.1/", "https://169.254.169.254/latest/meta-data", "https://[::1]/", "https://[::ffff:10.0.0.1]/",
+            "https://[fd00::1]/", "https://0.0.0.0/", "https://100.64.0.1/", "http://93.184.216.34/", "file:///etc/passwd",
+            "gopher://example.com/", "https://user:word@example.com/", "https://example.com/#x", "//example.com", "x",
+        ] {
+            let answer = owner.post(&path, json!({"url": url, "events": ["*"]})).await;
+            assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec!["url".to_owned()]), "{url}");
+        }
+        assert_eq!(owner.get(&path).await.expect(200)["total"], 0);
+
+        let webhook = make(&owner, URL, &["page.updated"]).await;
+        let at = of(&owner, &webhook, "");
+        let answer = owner.put(&at, json!({"url": "https://10.0.0.1/", "events": [], "ratePerSecond": 0})).await;
+        assert_eq!(answer.fields(), ["events", "ratePerSecond", "url"]);
+        let answer = owner.post(&format!("{at}/rotate-secret"), json!({"overlapHours": 169})).await;
+        assert_eq!(answer.fields(), ["overlapHours"]);
+        assert_eq!(owner.post(&format!("{at}/rotate-secret"), json!({"overlapHours": -1})).await.fields(), ["overlapHours"]);
+        for (body, field) in [
+            (json!({}), "since"),
+            (json!({"since": "2999-01-01T00:00:00Z"}), "since"),
+            (json!({"since": "yesterday"}), "since"),
+            (json!({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}), "until"),
+        ] {
+            assert_eq!(owner.post(&format!("{at}/resend"), body.clone()).await.fields(), [field], "{body}");
+        }
+        for list in [owner.t("/deliveries"), format!("{at}/deliveries")] {
+            for (query, field) in [
+                ("status=lost", "status"),
+                ("eventType=page.flown", "eventType"),
+                ("eventId=evt_7", "eventId"),
+                ("since=now", "since"),
+                ("since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until"),
+                ("cursor=x", "cursor"),
+                ("limit=101", "limit"),
+                ("colour=red", "colour"),
+            ] {
+                let answer = owner.get(&format!("{list}?{query}")).await;
+                assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![field.to_owned()]), "{query}");
+            }
+        }
+        assert_eq!(owner.get(&owner.t("/deliveries?webhookId=7")).await.fields(), ["webhookId"]);
+        assert_eq!(owner.get(&at).await.header("etag"), "\"v1\"", "nothing was changed");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listed_networks_may_be_called_without_encryption_and_no_others() {
+    let server = TestServer::start_with(Database::Sqlite, local).await;
+    let owner = server.customer("owner@example.com").await;
+    for (url, status) in [
+        ("http://127.0.0.1:9/hook", 201),
+        ("https://127.0.0.1:9/hook", 201),
+        ("http://10.0.0.1/hook", 422),
+        ("https://10.0.0.1/hook", 422),
+        ("http://93.184.216.34/hook", 422),
+    ] {
+        let answer = owner.post(&owner.t("/webhooks"), json!({"url": url, "events": ["*"]})).await;
+        assert_eq!(answer.status.as_u16(), status, "{url}: {}", answer.text);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_tenant_gets_more_than_the_operator_allows() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let server = TestServer::start_with(database, |settings| settings.webhooks.max_per_tenant = 2).await;
+        let owner = server.customer("owner@example.com").await;
+        let made = at_once(4, |_| {
+            let owner = owner.clone();
+            async move { owner.post(&owner.t("/webhooks"), json!({"url": URL, "events": ["*"]})).await }
+        })
+        .await;
+        assert_eq!(made.iter().filter(|answer| answer.status.as_u16() == 201).count(), 2);
+        for answer in made.iter().filter(|answer| answer.status.as_u16() != 201) {
+            refused(answer, 409, "too_many_webhooks");
+        }
+        let list = owner.get(&owner.t("/webhooks")).await.expect(200);
+        owner.delete(&of(&owner, &list["items"][0], "")).await.expect(204);
+        make(&owner, URL, &["*"]).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_simultaneous_rotations_each_answer_with_a_secret_is_true() {
+    with_receivers(async |server| {
+        let owner = server.customer("owner@example.com").await;
+        let receiver = Receiver::start().await;
+        let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
+        let rotated = at_once(4, |_| {
+            let (owner, path) = (owner.clone(), of(&owner, &webhook, "/rotate-secret"));
+            async move { owner.post(&path, json!({"overlapHours": 1})).await }
+        })
+        .await;
+        for answer in rotated.iter().filter(|answer| answer.status.as_u16() != 200) {
+            refused(answer, 409, "modified_concurrently");
+        }
+        let mut versions: Vec<_> = rotated
+            .iter()
+            .filter(|answer| answer.status.as_u16() == 200)
+            .map(|answer| answer.header("etag"))
+            .collect();
+        let count = versions.len();
+        versions.sort_unstable();
+        versions.dedup();
+        assert!(count > 0 && versions.len() == count, "each is a version of its own");
+        let last = rotated.iter().max_by_key(|answer| answer.header("etag").to_owned()).unwrap();
+        owner.post_empty(&of(&owner, &webhook, "/test")).await.expect(202);
+        let received = receiver.wait_for(1).await;
+        let secret = text(&last.json, "secret");
+        let key = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &secret[6..]).unwrap();
+        let at: i64 = received[0].header("webhook-timestamp").parse().unwrap();
+        let signature = webhook_signature(&[key], received[0].header("webhook-id"), at, &received[0].body);
+        let sent = received[0].header("webhook-signature");
+        assert_eq!(sent.split(' ').count(), 2, "the secret before signs, too");
+        assert!(sent.split(' ').any(|one| one == signature), "{sent} has no {signature}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_is_sent_at_once_also_to_a_paused_webhook() {
+    with_receivers(async |server| {
+        let owner = server.customer("owner@example.com").await;
+        let receiver = Receiver::start().await;
+        let webhook = make(&owner, &receiver.url, &["page.updated"]).await;
+        for pause in [false, true] {
+            if pause {
+                owner.post_empty(&of(&owner, &webhook, "/pause")).await.expect(200);
+                receiver.always(Reply::status(500).saying("a\u{0}b".repeat(1000)));
+            }
+            let answer = owner.post_empty(&of(&owner, &webhook, "/test")).await;
+            let location = answer.header("location").to_owned();
+            let delivery = answer.expect(202);
+            assert_eq!(
+                json!([delivery["eventType"], delivery["cause"], delivery["attempt"], delivery["status"]]),
+                json!(["webhook.test", "test", 1, "pending"])
+            );
+            assert_eq!(location, owner.t(&format!("/deliveries/{}", text(&delivery, "id"))));
+            let received = receiver.wait_for(if pause { 2 } else { 1 }).await;
+            let message = received.last().unwrap().json();
+            assert_eq!(json!([message["type"], message["id"]]), json!(["webhook.test", delivery["eventId"]]));
+            assert_eq!(
+                received.last().unwrap().header("webhook-id"),
+                format!("evt_{}", text(&delivery, "eventId"))
+            );
+            let over = eventually(Duration::from_secs(20), async || {
+                let read = owner.get(&location).await.expect(200);
+                (read["status"] != "pending").then_some(read)
+            })
+            .await
+            .unwrap();
+            let (status, code) = if pause { ("failed", 500) } else { ("succeeded", 204) };
+            assert_eq!((&over["status"], &over["responseStatus"]), (&json!(status), &json!(code)));
+            if pause {
+                assert!(text(&over, "responseBody").len() <= 1024, "a kilobyte at most");
+            }
+        }
+        let trail = owner.get(&owner.t("/audit?type=webhook.tested")).await.expect(200);
+        assert_eq!(trail["items"].as_array().unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
+    with_receivers(async |server| {
+        let owner = server.customer("owner@example.com").await;
+        let receiver = Receiver::start().await;
+        let since = server.app.env.now();
+        let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
+        let log = of(&owner, &webhook, "/deliveries");
+        rename(&owner, "Arrives").await;
+        listed(&owner, &log, are_over(1)).await;
+        receiver.always(Reply::status(503));
+        rename(&owner, "Fails").await;
+        let failed = listed(&owner, &log, are_over(2)).await.remove(0);
+        assert_eq!((&failed["status"], &failed["responseStatus"]), (&json!("failed"), &json!(503)));
+        owner.post_empty(&of(&owner, &webhook, "/pause")).await.expect(200);
+        rename(&owner, "Is missed").await;
+        // What is read in the pause: the event log is read in order, so another webhook tells when.
+        let other = Receiver::start().await;
+        make(&owner, &other.url, &["webhook.paused", "tenant.updated"]).await;
+        rename(&owner, "Is missed, too").await;
+        other.wait_for(1).await;
+
+        refused(
+            &owner.post_empty(&owner.t(&format!("/deliveries/{}/resend", text(&failed, "id")))).await,
+            409,
+            "webhook_not_enabled",
+        );
+        let body = json!({ "since": since });
+        refused(
+            &owner.post(&of(&owner, &webhook, "/resend"), body.clone()).await,
+            409,
+            "webhook_not_enabled",
+        );
+        owner.post_empty(&of(&owner, &webhook, "/resume")).await.expect(200);
+        receiver.always(Reply::status(200));
+
+        let answer = owner.post_empty(&owner.t(&format!("/deliveries/{}/resend", text(&failed, "id")))).await;
+        let location = answer.header("location").to_owned();
+        let again = answer.expect(202);
+        assert_eq!(
+            json!([again["cause"], again["attempt"], again["eventId"]]),
+            json!(["resend", 1, failed["eventId"]])
+        );
+        assert_eq!(location, owner.t(&format!("/deliveries/{}", text(&again, "id"))));
+        listed(&owner, &log, are_over(3)).await;
+
+        let answer = owner.post(&of(&owner, &webhook, "/resend"), body.clone()).await;
+        let of_these = answer.header("location").to_owned();
+        let told = answer.expect(202);
+        assert_eq!((&told["onlyFailed"], told["until"].is_string()), (&json!(true), true));
+        let sent = listed(&owner, &of_these, are_over(2)).await;
+        assert!(
+            sent.iter().all(|delivery| delivery["cause"] == "resend" && delivery["status"] == "succeeded")
+        );
+        let names: Vec<_> = receiver.received().iter().map(|one| text(&one.json()["data"], "name")).collect();
+        let mut missed = names[3..].to_vec();
+        missed.sort();
+        assert_eq!(
+            (&names[..3], missed),
+            (
+                &["Arrives", "Fails", "Fails"].map(str::to_owned)[..],
+                vec!["Is missed".to_owned(), "Is missed, too".to_owned()]
+            )
+        );
+        let ids: Vec<_> = receiver.received().iter().map(|one| one.header("webhook-id").to_owned()).collect();
+        assert_eq!(ids[1], ids[2], "the same message has the same id");
+
+        // Everything has arrived now: nothing to send. Then all of it, whether or not it has.
+        owner.post(&of(&owner, &webhook, "/resend"), body).await.expect(202);
+        let all = json!({"since": since, "onlyFailed": false});
+        let answer = owner.post(&of(&owner, &webhook, "/resend"), all).await;
+        let of_these = answer.header("location").to_owned();
+        answer.expect(202);
+        let sent = listed(&owner, &of_these, are_over(4)).await;
+        let mut events: Vec<_> = sent.iter().map(|delivery| text(delivery, "eventId")).collect();
+        events.sort();
+        events.dedup();
+        assert_eq!((events.len(), receiver.received().len()), (4, 9));
+        let trail = owner.get(&owner.t("/audit?type=webhook.deliveries_resent")).await.expect(200);
+        assert_eq!(trail["items"].as_array().unwrap().len(), 4);
+
+        // A worker that dies is followed by another one, which begins from the beginning.
+        let now = server.app.env.now();
+        let job = Job {
+            id: server.app.env.new_id(),
+            kind: RESEND_JOB.to_owned(),
+            payload: json!({"webhookId": webhook["id"], "since": since, "until": now, "onlyFailed": false, "requestedAt": now}),
+            tenant_id: owner.tenant.parse().unwrap(),
+            state: JobState::Running,
+            attempts: 1,
+            max_attempts: 2,
+            run_at: now,
+            last_error: None,
+            request_id: String::new(),
+            trace_parent: None,
+            created_at: now,
+        };
+        for _ in 0..2 {
+            deliveries::resend(&server.app, &job).await.unwrap();
+        }
+        let path = format!("{log}?since={now}");
+        listed(&owner, &path, are_over(4)).await;
+        deliveries::resend(&server.app, &job).await.unwrap();
+        assert_eq!(listed(&owner, &path, are_over(4)).await.len(), 4, "also when they have arrived meanwhile");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_found_by_what_is_asked_for() {
+    with_receivers(async |server| {
+        let owner = server.customer("owner@example.com").await;
+        let receiver = Receiver::start().await;
+        receiver.next([Reply::status(200), Reply::status(404)]);
+        let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
+        rename(&owner, "One").await;
+        listed(&owner, &owner.t("/deliveries"), are_over(1)).await;
+        rename(&owner, "Two").await;
+        let [failed, good] = listed(&owner, &owner.t("/deliveries"), are_over(2)).await.try_into().unwrap();
+        let id = text(&webhook, "id");
+        let find = async |query: &str| -> Vec<String> {
+            let found = owner.get(&owner.t(&format!("/deliveries?{query}"))).await.expect(200);
+            found["items"].as_array().unwrap().iter().map(|delivery| text(delivery, "id")).collect()
+        };
+        let (bad, fine) = (text(&failed, "id"), text(&good, "id"));
+        assert_eq!(find(&format!("webhookId={id}")).await, [bad.clone(), fine.clone()]);
+        assert_eq!(find(&format!("webhookId={}", server.app.env.random_uuid())).await, [""; 0]);
+        assert_eq!(find("status=failed").await, std::slice::from_ref(&bad));
+        assert_eq!(find("status=succeeded").await, std::slice::from_ref(&fine));
+        assert_eq!(find("status=pending").await, [""; 0]);
+        assert_eq!(find("eventType=tenant.updated").await.len(), 2);
+        assert_eq!(find("eventType=webhook.test").await, [""; 0]);
+        assert_eq!(
+            find(&format!("eventId=evt_{}", text(&good, "eventId"))).await,
+            std::slice::from_ref(&fine)
+        );
+        assert_eq!(find(&format!("eventId={}", text(&failed, "eventId"))).await, std::slice::from_ref(&bad));
+        assert_eq!(find(&format!("since={}", text(&failed, "createdAt"))).await, std::slice::from_ref(&bad));
+        assert_eq!(find(&format!("until={}", text(&failed, "createdAt"))).await, std::slice::from_ref(&fine));
+        let first = owner.get(&owner.t("/deliveries?limit=1")).await.expect(200);
+        assert_eq!(text(&first["items"][0], "id"), bad);
+        assert_eq!(
+            find(&format!("limit=1&cursor={}", text(&first, "nextCursor"))).await,
+            std::slice::from_ref(&fine)
+        );
+
+        let stranger = server.customer("stranger@example.com").await;
+        let foreign = stranger.t(&format!("/deliveries/{fine}"));
+        refused(&stranger.get(&foreign).await, 404, "not_found");
+        refused(&stranger.post_empty(&format!("{foreign}/resend")).await, 404, "not_found");
+        refused(&stranger.get(&stranger.t(&format!("/webhooks/{id}/deliveries"))).await, 404, "not_found");
+        assert_eq!(stranger.get(&stranger.t("/deliveries")).await.expect(200)["items"], json!([]));
+        let all = stranger.get(&stranger.t(&format!("/deliveries?webhookId={id}"))).await.expect(200);
+        assert_eq!(all["items"], json!([]));
+
+        // What is old enough is forgotten, and with the audit trail what a delivery was about.
+        let url = server.app.settings.database_url();
+        let old = "update webhook_deliveries set created_at = '2020-01-01 00:00:00' where id = $1";
+        assert_eq!(tamper(url.expose_secret(), old, &[fine.parse().unwrap()]).await, 1);
+        deliveries::forget(&server.app).await.unwrap();
+        assert_eq!(find("").await, std::slice::from_ref(&bad));
+        let expired = "delete from events where id = $1";
+        assert_eq!(
+            tamper(url.expose_secret(), expired, &[text(&failed, "eventId").parse().unwrap()]).await,
+            1
+        );
+        let answer = owner.post_empty(&owner.t(&format!("/deliveries/{bad}/resend"))).await;
+        refused(&answer, 409, "event_forgotten");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anybody_can_see_what_webhooks_can_tell_of() {
+    let server = TestServer::start().await;
+    let answer = server.client().get("/api/v1/event-types").await;
+    assert_eq!(answer.header("cache-control"), "public, max-age=300");
+    let types = answer.expect(200);
+    let items = types["items"].as_array().unwrap();
+    assert_eq!(types["total"], items.len());
+    let page = items.iter().find(|kind| kind["name"] == "page.published").unwrap();
+    assert_eq!((&page["permission"], page["description"].is_string()), (&json!("pages:read"), true));
+    // Each can be chosen.
+    let owner = server.customer("owner@example.com").await;
+    let names: Vec<_> = items.iter().map(|kind| kind["name"].as_str().unwrap()).collect();
+    let made = make(&owner, URL, &names).await;
+    assert_eq!(made["events"].as_array().unwrap().len(), names.len());
+    server.stop().await;
+}

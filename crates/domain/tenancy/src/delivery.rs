@@ -1,0 +1,235 @@
+//! Deliveries: attempts to tell a webhook of an event.
+
+mod use_cases;
+
+use portico_kernel::{DeliveryId, EventId, TenantId, Timestamp, WebhookId};
+use serde::{Deserialize, Serialize};
+
+pub use use_cases::{Deliveries, RESEND_JOB, Resend, ResendPlan};
+pub(crate) use use_cases::{pending, planned};
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum DeliveryStatus {
+    /// Waits for its time, or is under way.
+    Pending,
+    /// Answered with 2xx.
+    Succeeded,
+    /// Anything else. Where there is to be another attempt, it is a delivery of its own.
+    Failed,
+}
+
+impl DeliveryStatus {
+    /// The word for it in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Succeeded, Self::Failed].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// Why something is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum DeliveryCause {
+    /// It happened.
+    Event,
+    /// Somebody tries the webhook.
+    Test,
+    /// Somebody wants it once more.
+    Resend,
+}
+
+impl DeliveryCause {
+    /// The word for it in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Test => "test",
+            Self::Resend => "resend",
+        }
+    }
+
+    /// The cause of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Event, Self::Test, Self::Resend].into_iter().find(|cause| cause.as_str() == text)
+    }
+}
+
+/// One attempt to tell a webhook of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// UUIDv7.
+    pub id: DeliveryId,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Where to.
+    pub webhook_id: WebhookId,
+    /// What it tells of; with `evt_` before it, the `webhook-id` of the request.
+    pub event_id: EventId,
+    /// What happened, as the outside calls it.
+    pub event_type: String,
+    /// Place of the event among the tenant's messages.
+    pub sequence: Option<i64>,
+    /// Why it is sent.
+    pub cause: DeliveryCause,
+    /// From 1; counts again from 1 when it is sent again.
+    pub attempt: u32,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Status code of the answer.
+    pub response_status: Option<u16>,
+    /// The beginning of the answer: a kilobyte at most. Not in lists.
+    pub response_body: Option<String>,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Not before this time.
+    pub due_at: Timestamp,
+    /// When it was planned.
+    pub created_at: Timestamp,
+    /// When it was over.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Delivery {
+    /// As members see it.
+    pub fn view(&self) -> DeliveryView {
+        DeliveryView {
+            id: self.id,
+            webhook_id: self.webhook_id,
+            event_id: self.event_id,
+            event_type: self.event_type.clone(),
+            sequence: self.sequence,
+            cause: self.cause,
+            attempt: self.attempt,
+            status: self.status,
+            response_status: self.response_status,
+            response_body: self.response_body.clone(),
+            duration_ms: self.duration_ms,
+            error: self.error.clone(),
+            next_attempt_at: (self.status == DeliveryStatus::Pending).then_some(self.due_at),
+            created_at: self.created_at,
+            delivered_at: self.finished_at.filter(|_| self.status == DeliveryStatus::Succeeded),
+            finished_at: self.finished_at,
+        }
+    }
+}
+
+/// An attempt as members see it. What an attempt does not have is left out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeliveryView {
+    /// UUIDv7.
+    pub id: DeliveryId,
+    /// Where to.
+    pub webhook_id: WebhookId,
+    /// What it tells of; with `evt_` before it, the `webhook-id` of the request.
+    pub event_id: EventId,
+    /// What happened.
+    #[cfg_attr(feature = "openapi", schema(example = "page.updated"))]
+    pub event_type: String,
+    /// Place of the event among the tenant's messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<i64>,
+    /// Why it is sent.
+    pub cause: DeliveryCause,
+    /// From 1; counts again from 1 when it is sent again.
+    pub attempt: u32,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Status code of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_status: Option<u16>,
+    /// The beginning of the answer: a kilobyte at most. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_body: Option<String>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// For one that is pending: not before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was planned.
+    pub created_at: Timestamp,
+    /// When it succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Timestamp>,
+    /// When it was over, one way or the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Which attempts to list. Every field that is set narrows the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Where to.
+    pub webhook: Option<WebhookId>,
+    /// Where they stand.
+    pub status: Option<DeliveryStatus>,
+    /// What happened.
+    pub event_type: Option<String>,
+    /// What they tell of; the use case has checked that it is an id.
+    pub event_id: Option<String>,
+    /// Not planned before.
+    pub since: Option<Timestamp>,
+    /// Planned before.
+    pub until: Option<Timestamp>,
+}
+
+/// Which events to send to a webhook again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// What the event log calls those that the webhook wants.
+    pub kinds: Vec<&'static str>,
+    /// Not before.
+    pub since: Timestamp,
+    /// Before.
+    pub until: Timestamp,
+    /// Only those that no attempt has succeeded with.
+    pub only_failed: bool,
+    /// When somebody asked for it: what was sent again since then is not sent once more.
+    pub requested_at: Timestamp,
+}
+
+/// What a delivery sends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// A message that is in no event log: that of a test.
+    Message(serde_json::Value),
+    /// What the event log says.
+    Event,
+    /// The event log does not have it any more.
+    Forgotten,
+}
+
+/// An event of a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occurrence {
+    /// Which.
+    pub event: EventId,
+    /// What the event log calls it.
+    pub kind: String,
+    /// Its place among the tenant's messages, where it got one.
+    pub sequence: Option<i64>,
+    /// Whether it is to be sent again.
+    pub wanted: bool,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! From the event log to the receivers: who is told of what, when an attempt is made again, and when to give up.
+
+use std::collections::BTreeMap;
+
+use portico_kernel::{
+    Env, Event, EventId, RequestInfo, Scope, StoreError, TenantId, Timestamp, WebhookId, catalogue,
+};
+use time::Duration;
+
+use crate::{
+    delivery::{Delivery, DeliveryCause},
+    ports::{Listener, PlannedDelivery, TenancyRepositories},
+};
+
+/// The longest time that a receiver may ask for with `Retry-After`.
+const LONGEST_PAUSE: Duration = Duration::DAY;
+
+/// How much later than planned an attempt may be, as a part of the delay: those that failed together do not come back together.
+const JITTER: f64 = 0.1;
+
+/// Delays between the attempts of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule(pub Vec<Duration>);
+
+impl Schedule {
+    /// When to try again after an attempt that failed at `now`, with what the receiver asked for; `None` after the last one.
+    pub fn next(
+        &self,
+        env: &Env,
+        attempt: u32,
+        now: Timestamp,
+        retry_after: Option<Duration>,
+    ) -> Option<Timestamp> {
+        let delay = *self.0.get(attempt.checked_sub(1)? as usize)?;
+        let [random] = env.random_bytes::<1>();
+        let asked = retry_after.unwrap_or(Duration::ZERO).min(LONGEST_PAUSE);
+        let delay = delay.max(asked);
+        Some(now + delay + delay * (JITTER * f64::from(random) / 255.0))
+    }
+}
+
+/// The attempt after one that failed.
+pub fn attempt_after(env: &Env, failed: &Delivery, due_at: Timestamp, now: Timestamp) -> PlannedDelivery {
+    PlannedDelivery {
+        id: env.new_id(),
+        tenant: failed.tenant,
+        webhook: failed.webhook_id,
+        event: failed.event_id,
+        event_type: failed.event_type.clone(),
+        sequence: failed.sequence,
+        cause: failed.cause,
+        attempt: failed.attempt + 1,
+        payload: None,
+        due_at,
+        created_at: now,
+    }
+}
+
+/// Plans the deliveries of events, in the transaction that moves the cursor of their reader. Answers the webhooks that have to be
+/// looked after.
+pub async fn fan_out(
+    repositories: &mut dyn TenancyRepositories,
+    env: &Env,
+    events: &[Event],
+) -> Result<Vec<(TenantId, WebhookId)>, StoreError> {
+    let mut tenants: Vec<TenantId> = events
+        .iter()
+        .filter(|event| catalogue::published(&event.kind).is_some())
+        .map(|event| event.tenant)
+        .collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    let mut touched = Vec::new();
+    if !tenants.is_empty() {
+        let listeners = repositories.delivery_plans().listeners(tenants).await?;
+        let deliveries = deliveries(repositories, env, events, &listeners).await?;
+        touched.extend(deliveries.iter().map(|delivery| (delivery.tenant, delivery.webhook)));
+        if !deliveries.is_empty() {
+            repositories.delivery_plans().plan(deliveries).await?;
+        }
+    }
+    for event in events.iter().filter(|event| changes_sending(&event.kind)) {
+        let webhook = WebhookId::from_uuid(event.resource.id);
+        repositories.delivery_plans().wake(event.tenant, webhook, env.now()).await?;
+        touched.push((event.tenant, webhook));
+    }
+    touched.sort_unstable();
+    touched.dedup();
+    Ok(touched)
+}
+
+async fn deliveries(
+    repositories: &mut dyn TenancyRepositories,
+    env: &Env,
+    events: &[Event],
+    listeners: &[Listener],
+) -> Result<Vec<PlannedDelivery>, StoreError> {
+    let mut by_tenant: BTreeMap<TenantId, Vec<&Listener>> = BTreeMap::new();
+    for listener in listeners {
+        by_tenant.entry(listener.tenant).or_default().push(listener);
+    }
+    // Every published event of a tenant that has listeners takes a place, whoever wants to hear of it.
+    let mut messages: BTreeMap<TenantId, Vec<(&Event, &'static str)>> = BTreeMap::new();
+    for event in events {
+        if let Some(published) = catalogue::published(&event.kind)
+            && by_tenant.contains_key(&event.tenant)
+        {
+            messages.entry(event.tenant).or_default().push((event, published.name));
+        }
+    }
+    let now = env.now();
+    let mut planned = Vec::new();
+    // In the order of tenants: whoever takes places in several of them does so in this order.
+    for (tenant, messages) in messages {
+        let first = repositories.delivery_plans().places(tenant, messages.len() as u32).await?;
+        for (sequence, (event, name)) in (first..).zip(messages) {
+            let wanting = by_tenant.get(&tenant).into_iter().flatten().filter(|listener| {
+                let wants = |wanted: &String| wanted == catalogue::EVERYTHING || wanted == name;
+                event.at >= listener.since && listener.events.iter().any(wants)
+            });
+            planned.extend(wanting.map(|listener| PlannedDelivery {
+                id: env.new_id(),
+                tenant,
+                webhook: listener.webhook,
+                event: event.id,
+                event_type: name.to_owned(),
+                sequence: Some(sequence),
+                cause: DeliveryCause::Event,
+                attempt: 1,
+                payload: None,
+                due_at: now,
+                created_at: now,
+            }));
+        }
+    }
+    Ok(planned)
+}
+
+/// Whether an event says that what is pending for a webhook may be sent now, in another way, or not at all.
+fn changes_sending(kind: &str) -> bool {
+    matches!(kind, "webhook.resumed" | "webhook.updated" | "webhook.rotated" | "webhook.disabled")
+}
+
+/// Switches a webhook off that fails, and says so in the event log, by which its owners hear of it. Answers whether it was enabled.
+pub async fn disable(
+    repositories: &mut dyn TenancyRepositories,
+    env: &Env,
+    tenant: TenantId,
+    webhook: WebhookId,
+    reason: &str,
+) -> Result<bool, StoreError> {
+    let changed = repositories.delivery_plans().disable(tenant, webhook, reason, env.now()).await?;
+    let Some((before, after)) = changed else { return Ok(false) };
+    let scope = Scope::system(Some(tenant), RequestInfo::default());
+    let event = Event::new(env, &scope, "webhook.disabled", webhook.uuid())
+        .before(&before.recorded())
+        .after(&after.recorded());
+    repositories.events().append(event).await?;
+    Ok(true)
+}
+
+/// What a receiver knows an event by: the same at every attempt, and when it is sent again.
+pub fn message_id(event: EventId) -> String {
+    format!("evt_{event}")
+}
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

@@ -1,0 +1,72 @@
+//! What webhooks need from the store.
+
+use async_trait::async_trait;
+use portico_kernel::{
+    CursorPage, CursorRequest, DeliveryId, EventId, Page, PageRequest, StoreError, TenantId, Timestamp,
+    WebhookId,
+};
+
+use crate::{
+    delivery::{Content, Delivery, DeliveryFilter, Occurrence, Window},
+    webhook::Webhook,
+};
+
+/// Webhooks.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait WebhookRepository: Send {
+    /// Stores a new webhook. MUST answer `false` and store nothing when the tenant has `most` of them already, also under
+    /// concurrency.
+    async fn insert(&mut self, webhook: &Webhook, most: u64) -> Result<bool, StoreError>;
+
+    /// One of the tenant's webhooks.
+    async fn find(&mut self, tenant: TenantId, id: WebhookId) -> Result<Option<Webhook>, StoreError>;
+
+    /// The tenant's webhooks, newest first.
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<Page<Webhook>, StoreError>;
+
+    /// Stores everything but its failures, which those who deliver count, with `version + 1`. MUST answer `Stale` when the
+    /// stored version is not `webhook.version`.
+    async fn update(&mut self, webhook: &Webhook) -> Result<(), StoreError>;
+
+    /// Begins counting failures anew.
+    async fn forget_failures(&mut self, tenant: TenantId, id: WebhookId) -> Result<(), StoreError>;
+
+    /// Deletes a webhook and every delivery to it. MUST answer whether there was one; of several at once exactly one does.
+    async fn delete(&mut self, tenant: TenantId, id: WebhookId) -> Result<bool, StoreError>;
+}
+
+/// Attempts to deliver, as members see them. They are planned by [`super::DeliveryPlans`].
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DeliveryRepository: Send {
+    /// One of the tenant's attempts.
+    async fn find(&mut self, tenant: TenantId, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+
+    /// The tenant's attempts, newest first, without the bodies of answers. The cursor is the id of the last attempt of the
+    /// piece before.
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        filter: DeliveryFilter,
+        request: CursorRequest,
+    ) -> Result<CursorPage<Delivery>, StoreError>;
+
+    /// What an attempt sends. MUST answer `Forgotten` when that is nowhere any more.
+    async fn content(&mut self, delivery: &Delivery) -> Result<Content, StoreError>;
+
+    /// The tenant's events of a window in the order of their ids, behind `after`, at most `limit`, those that are not wanted
+    /// among them. MUST say of an event that it is not wanted when an attempt to this webhook is pending or was planned again
+    /// since the window was asked for, and where only failed ones are wanted, when one succeeded.
+    async fn window(
+        &mut self,
+        tenant: TenantId,
+        webhook: WebhookId,
+        bounds: &Window,
+        after: Option<EventId>,
+        limit: u32,
+    ) -> Result<Vec<Occurrence>, StoreError>;
+
+    /// Deletes attempts of all tenants that were planned before this time, at most `limit`. Answers how many.
+    async fn forget(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError>;
+}

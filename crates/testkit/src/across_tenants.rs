@@ -1,0 +1,68 @@
+//! Statements that are about the rows of more than one tenant, on purpose.
+
+/// A part of each such statement (without quotation marks and numbers of parameters, with single spaces), and why it does not
+/// name a tenant. On a database that is spread by tenant each of them asks every server, unless the table is one that every
+/// server has (docs/operations.md): none may be needed to answer a common request.
+pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
+    // The event log, which is read in one order.
+    ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
+    ("select distinct tenant_id, kind from events where transaction_id >=", "news of other processes"),
+    ("from events order by transaction_id desc", "whether the log comes from another cluster"),
+    ("update event_cursors set transaction_id = $, sequence = coalesce(", "a log from another cluster"),
+    ("update events set transaction_id = $", "a log from another cluster"),
+    // What the operator's people see.
+    ("FROM events ORDER BY", "the audit trail of the platform"),
+    ("FROM events WHERE events.actor_", "the audit trail of the platform"),
+    ("FROM events WHERE events.created_at", "the audit trail of the platform"),
+    ("FROM events WHERE events.id <", "the audit trail of the platform"),
+    ("FROM events WHERE events.kind", "the audit trail of the platform"),
+    ("FROM events WHERE events.request_id", "the audit trail of the platform"),
+    ("FROM events WHERE events.resource_", "the audit trail of the platform"),
+    ("FROM tenants WHERE tenants.status <> $ AND (LOWER(", "the list of tenants, with their plans"),
+    ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
+    // The directory: what leads to a tenant.
+    ("from api_keys k join tenants t on t.id = k.tenant_id", "whose key it is"),
+    ("from domains join sites on sites.tenant_id = domains.tenant_id", "whose host name it is"),
+    (
+        "from sites join tenants on tenants.id = sites.tenant_id where sites.subdomain = $",
+        "whose host name it is",
+    ),
+    ("select $ from sites where subdomain = $ union all", "whether a subdomain is free"),
+    ("FROM sites WHERE sites.status = $ AND (exists", "sites for sale, of all tenants"),
+    ("from invitations i join tenants t on t.id = i.tenant_id", "where somebody is invited to"),
+    ("from invitations where email", "where somebody is invited to"),
+    ("from invitations where invited_by", "whom somebody has invited"),
+    ("from memberships m join tenants t on t.id = m.tenant_id", "where somebody is a member"),
+    ("from memberships where user_id", "where somebody is a member"),
+    ("FROM memberships WHERE user_id", "where somebody is a member"),
+    // Work that comes round, and work for whoever is free.
+    ("from (select * from audit_chains where tenant_id >", "audit trails with entries of age"),
+    (
+        "with ready as (select tenant_id, webhook_id from webhook_queues",
+        "webhooks that have something to be sent",
+    ),
+    ("from webhook_deliveries where status = $ limit", "figures for the operator"),
+    ("select ready_at from webhook_queues where ready_at <=", "figures for the operator"),
+    ("delete from api_key_addresses where last_seen_at <", "sweep"),
+    ("delete from api_key_refusals where minute <", "sweep"),
+    ("delete from api_key_usage where day <", "sweep"),
+    ("from generation_reservations where expires_at <", "sweep"),
+    ("from idempotency_keys where expires_at <", "sweep"),
+    ("from submissions where created_at <", "sweep"),
+    ("from submissions where status = $ and created_at <", "sweep"),
+    ("from traffic_days where day <", "sweep"),
+    ("from visit_days where day <", "sweep"),
+    ("from visit_names where day <", "sweep"),
+    ("from visitor_hashes where day <", "sweep"),
+    ("from webhook_deliveries where created_at <", "sweep"),
+    // People who are erased.
+    ("delete from idempotency_keys where caller_id = $", "erasure of a person"),
+    (
+        "select events.* from events where id in (select id from (select id from events where actor_id",
+        "erasure of a person",
+    ),
+    // Others.
+    ("FROM audit_chains WHERE $ = $", "the chains of no tenant, as the query builder writes it"),
+    ("insert into meters_by_period", "a migration"),
+    ("insert into meters_for_ever", "a migration"),
+];
