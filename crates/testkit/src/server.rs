@@ -90,9 +90,7 @@ impl TestServer {
         settings.security.argon2_memory_kib = 64;
         settings.security.argon2_passes = 1;
         settings.worker.poll = Duration::from_millis(500);
-        // Nobody is there: tests do not ask the network.
-        settings.dns.servers = vec![([127, 0, 0, 1], 9).into()];
-        // No test asks the name servers of the machine.
+        // Nobody is there: no test asks the name servers of the machine.
         settings.dns.servers = vec![SocketAddr::from(([127, 0, 0, 1], 9))];
         settings.dns.timeout = Duration::from_millis(300);
         settings.tenancy.max_owned_tenants = 100_000;
