@@ -5,9 +5,11 @@ use std::{
     time::Instant,
 };
 
+use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    task::{JoinError, JoinHandle},
     time::sleep,
 };
 
@@ -39,16 +41,25 @@ pub async fn serve(settings: Settings, with_work: bool) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
     let (listener, address) =
         listen(SocketAddr::new(settings.server.host, settings.server.port), "server.port")?;
+    let metrics = match settings.metrics.port {
+        Some(port) => Some(listen(SocketAddr::new(settings.server.host, port), "metrics.port")?),
+        None => None,
+    };
     let app = build(settings, address).await?;
     let server = server::start(app.clone(), listener)?;
     let handle = server.handle();
     let mut running = tokio::spawn(server);
+    let (metrics_address, mut metrics) = Health::start(&app, metrics)?;
     let mut workers = if with_work { Workers::start(&app) } else { Workers::start_listening(&app) };
     announce(&app, started);
+    if let Some(address) = metrics_address {
+        announce_health(address);
+    }
 
     tokio::select! {
         () = stop.asked() => {}
         ended = &mut running => bail!("the server stopped by itself: {ended:?}"),
+        ended = metrics.ended() => bail!("metrics.port: the server stopped by itself: {ended:?}"),
     }
     tracing::info!("stopping: finishing requests and jobs");
     server::retire(&app);
@@ -62,6 +73,7 @@ pub async fn serve(settings: Settings, with_work: bool) -> anyhow::Result<()> {
     };
     tokio::join!(workers.stop_working(patience), answering);
     end(&app, workers).await;
+    metrics.stop().await;
     Ok(())
 }
 
@@ -78,30 +90,46 @@ pub async fn work(settings: Settings) -> anyhow::Result<()> {
     let answering = SocketAddr::new(settings.server.host, settings.server.port);
     let app = build(settings, answering).await?;
     let workers = Workers::start_working(&app);
-    let (address, server) = match health {
-        Some((listener, address)) => (Some(address), Some(server::start_health(app.clone(), listener)?)),
-        None => (None, None),
-    };
-    let handle = server.as_ref().map(actix_web::dev::Server::handle);
-    let answering = tokio::spawn(async move {
-        match server {
-            Some(server) => server.await,
-            None => std::future::pending().await,
-        }
-    });
+    let (address, mut health) = Health::start(&app, health)?;
     announce_worker(address, started);
 
     tokio::select! {
         () = stop.asked() => {}
-        ended = answering => bail!("worker.port: the server stopped by itself: {ended:?}"),
+        ended = health.ended() => bail!("worker.port: the server stopped by itself: {ended:?}"),
     }
     tracing::info!("stopping: finishing jobs");
     server::retire(&app);
     end(&app, workers).await;
-    if let Some(handle) = handle {
-        handle.stop(false).await;
-    }
+    health.stop().await;
     Ok(())
+}
+
+/// The answers about health and metrics at a port of their own, where there is one.
+struct Health(Option<(ServerHandle, JoinHandle<std::io::Result<()>>)>);
+
+impl Health {
+    fn start(
+        app: &App,
+        listener: Option<(TcpListener, SocketAddr)>,
+    ) -> anyhow::Result<(Option<SocketAddr>, Self)> {
+        let Some((listener, address)) = listener else { return Ok((None, Self(None))) };
+        let server = server::start_health(app.clone(), listener)?;
+        Ok((Some(address), Self(Some((server.handle(), tokio::spawn(server))))))
+    }
+
+    /// Waits until it stops by itself, which it should not.
+    async fn ended(&mut self) -> Result<std::io::Result<()>, JoinError> {
+        match &mut self.0 {
+            Some((_, running)) => running.await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn stop(self) {
+        if let Some((handle, _)) = self.0 {
+            handle.stop(false).await;
+        }
+    }
 }
 
 fn listen(wanted: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -138,7 +166,12 @@ fn announce_worker(health: Option<SocketAddr>, started: Instant) {
     let version = env!("CARGO_PKG_VERSION");
     println!("Portico {version} works in the background after {} ms.", started.elapsed().as_millis());
     if let Some(address) = health {
-        println!("  Health   http://{address}/api/health");
-        println!("  Metrics  http://{address}/api/metrics");
+        announce_health(address);
     }
+}
+
+#[expect(clippy::print_stdout, reason = "tells whoever started it where to look")]
+fn announce_health(address: SocketAddr) {
+    println!("  Health   http://{address}/api/health");
+    println!("  Metrics  http://{address}/api/metrics");
 }

@@ -7,6 +7,7 @@ use actix_web::{
     App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError,
     body::MessageBody,
     dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
+    guard::fn_guard,
     http::header,
     middleware::{Compress, from_fn},
     web::{self, Data, PathConfig},
@@ -17,7 +18,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     http::{
-        headers::PAGE_POLICY, idempotency::once, middleware::around, openapi, problem::Problem,
+        headers::PAGE_POLICY, host, idempotency::once, middleware::around, openapi, problem::Problem,
         routing::Routes, site,
     },
     routes,
@@ -62,18 +63,15 @@ pub fn application(
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
         // Sites first: whatever their host name asks for is theirs, also `/api`.
-        .service(
-            web::scope("")
-                .guard(actix_web::guard::fn_guard(site::is_site))
-                .default_service(web::to(site::serve)),
-        )
+        .service(web::scope("").guard(fn_guard(site::is_site)).default_service(web::to(site::serve)))
         .service(web::scope("/api/v1").configure(|config| routes::api(&mut Routes::Plain(config))))
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)
-        .route(DOCUMENT_PATH, web::get().to(serve_document))
-        .route("/api/docs", web::get().to(|| async { redirect("/api/docs/") }))
+        .route(DOCUMENT_PATH, web::get().guard(fn_guard(host::is_own)).to(serve_document))
+        .route("/api/docs", web::get().guard(fn_guard(host::is_own)).to(|| async { redirect("/api/docs/") }))
         .service(
             web::scope("/api/docs")
+                .guard(fn_guard(host::is_own))
                 .wrap(
                     actix_web::middleware::DefaultHeaders::new()
                         .add((header::CONTENT_SECURITY_POLICY, docs_policy())),
@@ -120,12 +118,16 @@ fn give_up_after(connection: &dyn Any, patience: Duration) {
     let _ = (connection, patience);
 }
 
-/// Starts answering on `listener` about the health of a process that answers nothing else.
+/// Marks the application at a port of its own, whose metrics are for whoever can reach it.
+pub struct MetricsPort;
+
+/// Starts answering on `listener` about the health and the metrics of a process, and about nothing else.
 pub fn start_health(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
     let ready = app.ready.clone();
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(Data::new(app.clone()))
+            .app_data(MetricsPort)
             .configure(|config| routes::health(&mut Routes::Plain(config)))
             .default_service(web::to(|| async { Problem::not_found().error_response() }))
     })

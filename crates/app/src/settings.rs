@@ -21,6 +21,7 @@ mod domains;
 mod files;
 mod idempotency;
 mod live;
+mod proxies;
 mod rate_limit;
 mod redis;
 mod security;
@@ -33,6 +34,7 @@ pub use domains::Dns;
 pub use files::{Assets, Storage};
 pub use idempotency::Idempotency;
 pub use live::Live;
+pub use proxies::{ForwardedHeader, Metrics};
 pub use rate_limit::{PlanLimits, RateLimit};
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
@@ -104,6 +106,8 @@ pub struct Settings {
     pub worker: Worker,
     /// Traces.
     pub telemetry: Telemetry,
+    /// Who may read the metrics.
+    pub metrics: Metrics,
 }
 
 /// HTTP server.
@@ -116,9 +120,11 @@ pub struct Server {
     pub port: u16,
     /// Address under which clients reach the server; goes into links. Default: `http://{host}:{port}`.
     pub public_url: Option<Url>,
-    /// Proxies whose `X-Forwarded-For` is believed. Default: none.
+    /// Proxies that are believed when they say who the client is. Default: none.
     #[serde(deserialize_with = "list")]
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
     /// Threads that answer requests. Default: one per core.
     pub workers: Option<usize>,
     /// Most bytes of a JSON body.
@@ -268,6 +274,7 @@ impl Default for Settings {
             webhooks: Webhooks::default(),
             worker: Worker::default(),
             telemetry: Telemetry::default(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -283,6 +290,7 @@ impl Default for Server {
             port: 7600,
             public_url: None,
             trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
             workers: None,
             max_body_bytes: 1024 * 1024,
             write_timeout: Duration::from_secs(30),
@@ -435,6 +443,7 @@ impl Settings {
         }
         self.ai.check()?;
         self.telemetry.check()?;
+        self.metrics.check(&self.server.trusted_proxies)?;
         self.sites.check()?;
         self.storage.check()?;
         self.live.check()?;

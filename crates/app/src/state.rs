@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -188,7 +187,7 @@ impl App {
 
     /// Where a site answers, without a trailing slash.
     pub fn site_url(&self, subdomain: &str) -> String {
-        let scheme = if self.public_url.starts_with("https:") { "https" } else { "http" };
+        let scheme = if self.is_https() { "https" } else { "http" };
         format!("{scheme}://{subdomain}.{}{}", self.settings.sites.domain, self.site_port)
     }
 
@@ -200,7 +199,7 @@ impl App {
     /// The address of a site with this subdomain and perhaps a domain of its own, without a trailing slash.
     pub fn address_at(&self, subdomain: &str, domain: Option<&str>) -> String {
         let Some(domain) = domain else { return self.site_url(subdomain) };
-        let scheme = if self.public_url.starts_with("https:") { "https" } else { "http" };
+        let scheme = if self.is_https() { "https" } else { "http" };
         format!("{scheme}://{domain}{}", self.site_port)
     }
 
@@ -210,6 +209,11 @@ impl App {
         OwnNames::new([&*self.settings.sites.domain, &*self.api_host].into_iter().chain(target))
     }
 
+    /// Whether clients reach the server over TLS.
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https:")
+    }
+
     /// The subdomain of a published site that a host name (without a port) is; `None` for the API itself.
     pub fn subdomain_of<'h>(&self, host: &'h str) -> Option<&'h str> {
         // Host names have no case (RFC 4343).
@@ -217,29 +221,5 @@ impl App {
         let (subdomain, rest) = host.split_at_checked(host.len().checked_sub(domain.len())?)?;
         let subdomain = subdomain.strip_suffix('.').filter(|_| rest.eq_ignore_ascii_case(domain))?;
         (!subdomain.is_empty() && !host.eq_ignore_ascii_case(&self.api_host)).then_some(subdomain)
-    }
-
-    /// The address of a client: that of the peer, or what a trusted proxy says about it.
-    pub fn client_address(&self, peer: Option<IpAddr>, forwarded: Option<&str>) -> IpAddr {
-        let trusted = |address: &IpAddr| {
-            self.settings.server.trusted_proxies.iter().any(|network| network.contains(address))
-        };
-        let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0])).to_canonical();
-        if !trusted(&peer) {
-            return peer;
-        }
-        // The rightmost address that is not a proxy of ours: everything left of it can be made up by the client.
-        let hops = forwarded.into_iter().flat_map(|list| list.rsplit(','));
-        let mut client = peer;
-        for hop in hops {
-            match hop.trim().parse::<IpAddr>() {
-                Ok(address) => client = address.to_canonical(),
-                Err(_) => break,
-            }
-            if !trusted(&client) {
-                break;
-            }
-        }
-        client
     }
 }

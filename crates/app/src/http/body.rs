@@ -9,12 +9,11 @@ use actix_web::{
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use portico_kernel::Kind;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use super::{problem::Problem, read};
+use super::{json, problem::Problem, read};
 use crate::state::App;
 
-/// A JSON body, read as a `T`: 415 for another content type, 413 when too large, 400 when it is not JSON, 422 with every
+/// A JSON body, read as a `T`: 415 for another content type, 413 when too large, 400 when it is not JSON or names a field twice, 422 with every
 /// unknown or mistyped field.
 pub struct Body<T>(pub T);
 
@@ -23,11 +22,11 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let json = is_json(request);
+        let is_json = is_json(request);
         let limit = request.app_data::<web::Data<App>>().map_or(0, |app| app.settings.server.max_body_bytes);
         let body = collect(request, payload.take(), limit);
         Box::pin(async move {
-            if !json {
+            if !is_json {
                 return Err(Problem::new(
                     Kind::UnsupportedMediaType,
                     "unsupported_media_type",
@@ -36,8 +35,8 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
             }
             let bytes = body.await?;
             // serde_json stops at 128 levels, so a body that nests deeper is malformed, not a stack overflow.
-            let json: Value = serde_json::from_slice(&bytes)
-                .map_err(|error| malformed(format!("The body is not JSON: {error}.")))?;
+            let json =
+                json::parse(&bytes).map_err(|error| malformed(format!("The body is not JSON: {error}.")))?;
             read::from_json(json).map(Self).map_err(Problem::invalid)
         })
     }

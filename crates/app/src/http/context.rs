@@ -12,7 +12,7 @@ use crate::report::Failures;
 pub struct RequestContext {
     /// Id, address, user agent; goes into events.
     pub info: RequestInfo,
-    /// Path as the client sent it.
+    /// Path as it may be shown: in its normal form, without what opens something.
     pub path: String,
     /// Mark for the device to keep, where one signs in.
     pub device_mark: Option<String>,

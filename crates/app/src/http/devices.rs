@@ -12,7 +12,7 @@ use actix_web::{
 };
 use portico_kernel::{Device, RequestInfo};
 
-use super::context;
+use super::{alias, context};
 use crate::state::App;
 
 /// Name of the cookie.
@@ -27,7 +27,13 @@ const KEPT: Duration = Duration::days(365);
 /// Finds out which device sends a request, and answers the mark for it to keep. A client that shows none gets one, where it
 /// may sign in.
 pub fn recognize(app: &App, request: &ServiceRequest, info: &mut RequestInfo) -> Option<String> {
-    if *request.method() != Method::POST || !request.path().contains("/auth/") {
+    if *request.method() != Method::POST {
+        return None;
+    }
+    // Some aliases of signing in do not look like it.
+    let canonical = alias::canonical(request.path());
+    let path = canonical.as_deref().unwrap_or_else(|| request.path());
+    if !path.contains("/auth/") {
         return None;
     }
     let cookie = request.cookie(COOKIE);
@@ -37,7 +43,7 @@ pub fn recognize(app: &App, request: &ServiceRequest, info: &mut RequestInfo) ->
     let (id, shown) = (known.unwrap_or_else(|| app.env.random_uuid()), known.is_some());
     info.device = Some(Device { id, shown });
     // A refresh is no sign-in: there is nothing to recognise the next time by what is new now.
-    (shown || !request.path().ends_with("/refresh")).then(|| app.marks.device_mark(id))
+    (shown || !path.ends_with("/refresh")).then(|| app.marks.device_mark(id))
 }
 
 /// Adds the mark to an answer with tokens.
@@ -55,7 +61,7 @@ pub fn keep(app: &App, headers: &mut HeaderMap) {
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
-        .secure(app.public_url.starts_with("https:"))
+        .secure(app.is_https())
         .max_age(KEPT)
         .finish();
     if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {

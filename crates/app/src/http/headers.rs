@@ -1,6 +1,6 @@
 //! Security headers (OWASP secure headers; strict by default, a route may set its own).
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 
 const DEFAULTS: [(&str, &str); 7] = [
     ("x-content-type-options", "nosniff"),
@@ -20,8 +20,14 @@ const DEFAULTS: [(&str, &str); 7] = [
 pub const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Adds every security header that the answer does not have yet.
-pub fn secure(headers: &mut HeaderMap) {
+/// For a year, browsers come over TLS only (RFC 6797). Each host says it for itself: those below it may be somebody else's.
+const TLS_ONLY: &str = "max-age=31536000";
+
+/// Adds every security header that the answer does not have yet. `tls`: whether clients reach the server over TLS.
+pub fn secure(headers: &mut HeaderMap, tls: bool) {
+    if tls {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TLS_ONLY));
+    }
     for (name, value) in DEFAULTS {
         let name = HeaderName::from_static(name);
         if !headers.contains_key(&name) {

@@ -98,8 +98,8 @@ impl Limits {
     }
 }
 
-/// The path, given that it has the strict limit.
-fn sensitive(path: &str) -> Option<&'static str> {
+/// The canonical path, given that it has the strict limit.
+pub fn sensitive(path: &str) -> Option<&'static str> {
     SENSITIVE.iter().find(|sensitive| **sensitive == path).copied()
 }
 

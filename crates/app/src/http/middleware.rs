@@ -1,5 +1,5 @@
-//! What happens around every route, in one place: request id, alias, credentials, limits, panics, headers, metrics,
-//! access log.
+//! What happens around every route, in one place: normal form of the path, address of the client, request id, alias,
+//! credentials, limits, panics, headers, metrics, access log.
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, sync::atomic::Ordering, time::Instant};
 
@@ -9,7 +9,7 @@ use actix_web::{
     dev::{ResponseHead, ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{
-        ConnectionType, Method, StatusCode, Uri,
+        ConnectionType, Method, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -21,10 +21,12 @@ use portico_otlp::Span;
 
 use super::{
     alias,
+    client::{self, ClientAddress},
     context::{CURRENT, RequestContext},
     devices, headers, keys,
+    path::{self, PathFault, Spelling},
     problem::Problem,
-    site::SiteHost,
+    site::{SiteHost, respelled},
 };
 use crate::{
     key_usage::KeyRequest,
@@ -41,19 +43,24 @@ const MAX_USER_AGENT: usize = 256;
 
 /// The outermost middleware.
 pub async fn around<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
     let Some(app) = request.app_data::<Data<App>>().cloned() else {
         return Err(Problem::internal("the application has no state").into());
     };
-    let address = client_address(&app, &request);
+    // First of all: nothing below sees a path in another form.
+    let spelling = path::settle(&mut request);
+    let proxies = &app.settings.server;
+    let peer = client::peer(request.request());
+    let address = client::find(peer, &proxies.trusted_proxies, proxies.forwarded_header, request.headers());
+    request.extensions_mut().insert(ClientAddress(address));
     let mut info = request_info(&app, &request, address);
     let device_mark = devices::recognize(&app, &request, &mut info);
     let seen = Seen {
         method: request.method().clone(),
-        path: shown(request.path()),
+        path: shown(request.path(), spelling),
         id: info.id.clone(),
         address,
         started,
@@ -71,10 +78,10 @@ pub async fn around<B: MessageBody + 'static>(
     let seen = Seen { trace: span.parent().map(|parent| parent.trace_id()), ..seen };
 
     let work = async {
-        match answer(&app, request, next, address).await {
+        match answer(&app, request, next, address, spelling).await {
             Ok(mut response) => {
                 devices::keep(&app, response.headers_mut());
-                seal(response.headers_mut(), &seen.id);
+                seal(response.headers_mut(), &seen.id, app.is_https());
                 close_when_retiring(&app, response.response_mut().head_mut());
                 let route = response.request().match_pattern();
                 seen.report(route.as_deref(), response.status(), &failures, &span);
@@ -82,7 +89,7 @@ pub async fn around<B: MessageBody + 'static>(
             }
             Err(error) => {
                 let mut response = error.error_response();
-                seal(response.headers_mut(), &seen.id);
+                seal(response.headers_mut(), &seen.id, app.is_https());
                 close_when_retiring(&app, response.head_mut());
                 seen.report(None, response.status(), &failures, &span);
                 Err(InternalError::from_response("request failed", response).into())
@@ -97,18 +104,23 @@ async fn answer<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
     address: IpAddr,
+    spelling: Result<Spelling, PathFault>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if let Some(name) = app.live_sites.name_of(app, host, request.path()).await {
-        request.extensions_mut().insert(SiteHost { name });
+        if spelling == Ok(Spelling::Replaced) && matches!(*request.method(), Method::GET | Method::HEAD) {
+            let response = respelled(&request);
+            return Ok(request.into_response(response).map_into_right_body());
+        }
+        request.extensions_mut().insert(SiteHost { name, has_path: spelling.is_ok() });
         return call(request, next).await;
     }
-    if request.path().contains("%00") {
-        // No name has a NUL in it, and Postgres cannot even be asked for one.
-        return Ok(request.into_response(Problem::not_found().error_response()).map_into_right_body());
-    }
-    if let Some(canonical) = alias::canonical(request.path()) {
-        rewrite(&mut request, &canonical);
+    let canonical = spelling.and_then(|_| match alias::canonical(request.path()) {
+        Some(canonical) => path::replace(&mut request, &canonical),
+        None => Ok(()),
+    });
+    if let Err(fault) = canonical {
+        return Ok(request.into_response(fault.problem().error_response()).map_into_right_body());
     }
     let (presented, verdict) = keys::admit(app, request.headers(), request.path(), address).await;
     let keyed = presented
@@ -153,23 +165,6 @@ async fn call<B: MessageBody + 'static>(
     }
 }
 
-/// Replaces the path and keeps the query.
-fn rewrite(request: &mut ServiceRequest, path: &str) {
-    let target = match request.query_string() {
-        "" => path.to_owned(),
-        query => format!("{path}?{query}"),
-    };
-    if let Ok(uri) = target.parse::<Uri>() {
-        request.match_info_mut().get_mut().update(&uri);
-        request.head_mut().uri = uri;
-    }
-}
-
-fn client_address(app: &App, request: &ServiceRequest) -> IpAddr {
-    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    app.client_address(request.peer_addr().map(|peer| peer.ip()), forwarded)
-}
-
 fn request_info(app: &App, request: &ServiceRequest, address: IpAddr) -> RequestInfo {
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let sane = |id: &&str| {
@@ -183,13 +178,17 @@ fn request_info(app: &App, request: &ServiceRequest, address: IpAddr) -> Request
     RequestInfo { id, address: Some(address.to_string()), user_agent, device: None }
 }
 
-/// The path as it may be written down: that of a preview opens it, and is cut off.
-fn shown(path: &str) -> String {
-    if path.starts_with("/preview/") { "/preview/…".to_owned() } else { path.to_owned() }
+/// The path as it may be written down: that of a preview opens it, and is cut off. What has no normal form may be one, too.
+fn shown(path: &str, spelling: Result<Spelling, PathFault>) -> String {
+    match spelling {
+        Err(_) => "/…".to_owned(),
+        Ok(_) if path.starts_with("/preview/") => "/preview/…".to_owned(),
+        Ok(_) => path.to_owned(),
+    }
 }
 
 /// Headers of every answer.
-fn seal(headers: &mut HeaderMap, id: &str) {
+fn seal(headers: &mut HeaderMap, id: &str, tls: bool) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -197,7 +196,7 @@ fn seal(headers: &mut HeaderMap, id: &str) {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "identity") {
         headers.remove(header::CONTENT_ENCODING);
     }
-    headers::secure(headers);
+    headers::secure(headers, tls);
 }
 
 /// A process that is about to stop asks for new connections to be made elsewhere, with every answer that it still gives.

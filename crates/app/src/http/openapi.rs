@@ -157,9 +157,18 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
                 add("404", "Not there, or not to be seen by this caller.");
             }
             if body {
-                add("400", "The body cannot be read.");
+                add(
+                    "400",
+                    match in_path {
+                        true => "The body or the path cannot be read.",
+                        false => "The body cannot be read.",
+                    },
+                );
                 add("413", "The body is too large.");
                 add("415", "The body is not JSON.");
+            }
+            if in_path {
+                add("400", "The path has no normal form.");
             }
             if body || query {
                 add("422", "Fields or parameters that break rules, all of them at once.");

@@ -8,7 +8,7 @@ use portico_kernel::{Scope, TenantId, Timestamp};
 
 use super::{
     caller::{self, Presented},
-    keys,
+    client, keys,
     problem::Problem,
 };
 use crate::state::App;
@@ -32,8 +32,7 @@ impl FromRequest for Standing {
         let (Some(app), Some(presented)) = (request.app_data::<Data<App>>().cloned(), presented) else {
             return ready(Err(Problem::unauthenticated()));
         };
-        let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-        let address = app.client_address(request.peer_addr().map(|peer| peer.ip()), forwarded);
+        let address = client::address(request);
         let named = caller::named_tenant(request);
         ready(Ok(Self { presented, headers: request.headers().clone(), address, named, app }))
     }

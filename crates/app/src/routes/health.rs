@@ -2,11 +2,21 @@
 
 use std::sync::atomic::Ordering;
 
-use actix_web::{HttpResponse, get, http::header, web::Data};
+use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
 use portico_kernel::Kind;
+use secrecy::ExposeSecret;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
-use crate::{http::problem::Problem, state::App};
+use crate::{
+    http::{
+        client,
+        problem::{Problem, ProblemBody},
+    },
+    server::MetricsPort,
+    settings::{Profile, Settings},
+    state::App,
+};
 
 /// State of the server.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -51,13 +61,41 @@ pub async fn ready(app: Data<App>) -> Result<HttpResponse, Problem> {
 
 /// Metrics
 ///
-/// In the Prometheus text format.
-#[utoipa::path(tag = "Operations", responses((status = 200, body = String, content_type = "text/plain")))]
+/// In the Prometheus text format. In production, and wherever `metrics.token` or `metrics.allow_networks` is set, only with that
+/// token as `Authorization: Bearer`, or directly from one of those networks. At `metrics.port` and `worker.port` always.
+#[utoipa::path(tag = "Operations", responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = 404, description = "Not for this client.", body = ProblemBody, content_type = "application/problem+json"),
+))]
 #[get("/api/metrics")]
-pub async fn metrics(app: Data<App>) -> HttpResponse {
-    HttpResponse::Ok()
+pub async fn metrics(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    if request.app_data::<MetricsPort>().is_none() && !may_read_metrics(&app, &request) {
+        return Err(Problem::not_found());
+    }
+    Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
-        .body(app.telemetry.render())
+        .body(app.telemetry.render()))
+}
+
+/// Whether a request that came to the port of the API may read the metrics.
+fn may_read_metrics(app: &App, request: &HttpRequest) -> bool {
+    let Settings { profile, metrics: rule, server, .. } = &*app.settings;
+    if *profile == Profile::Development && rule.token.is_none() && rule.allow_networks.is_empty() {
+        return true;
+    }
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = shown
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if let (Some(token), Some((_, shown))) = (&rule.token, shown)
+        // Digests, so that the time tells nothing about how much of a guess is right.
+        && Sha256::digest(token.expose_secret()) == Sha256::digest(shown.trim())
+    {
+        return true;
+    }
+    // The other end of the connection, whatever headers say. Through a proxy everybody comes from its address.
+    let peer = client::peer(request);
+    client::is_trusted(&rule.allow_networks, peer) && !client::is_trusted(&server.trusted_proxies, peer)
 }
 
 async fn check(app: &App) -> Result<HttpResponse, Problem> {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    guard::fn_guard,
     http::header,
     web::{self, Data, Path, ServiceConfig},
 };
@@ -11,7 +12,7 @@ use portico_sandbox::{Mailbox, MessageId, StoredMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    http::{headers::PAGE_POLICY, problem::Problem, query::Query},
+    http::{headers::PAGE_POLICY, host, problem::Problem, query::Query},
     state::App,
 };
 
@@ -22,11 +23,13 @@ const MESSAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img
 
 /// Adds the routes.
 pub fn configure(config: &mut ServiceConfig) {
-    config
-        .service(web::resource("/dev/mailbox").route(web::get().to(list)).route(web::delete().to(clear)))
-        .route("/dev/mailbox/{messageId}", web::get().to(read))
-        .route("/dev/mailbox/{messageId}/html", web::get().to(read_html))
-        .route("/assets/mailbox.css", web::get().to(style));
+    // Nobody signs in here, and what is read here opens accounts.
+    let mailbox = web::scope("/dev/mailbox")
+        .guard(fn_guard(host::is_own))
+        .service(web::resource("").route(web::get().to(list)).route(web::delete().to(clear)))
+        .route("/{messageId}", web::get().to(read))
+        .route("/{messageId}/html", web::get().to(read_html));
+    config.service(mailbox).route("/assets/mailbox.css", web::get().to(style));
 }
 
 #[derive(Default, Deserialize)]

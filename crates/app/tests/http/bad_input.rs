@@ -272,7 +272,8 @@ async fn an_id_that_is_none_is_not_found() {
                 failures.check(
                     format!("{} {} with {wrong} = {value}", operation.method, operation.path),
                     &answer,
-                    404,
+                    // No path has a control character in it.
+                    if value == "%00" { 400 } else { 404 },
                 );
             }
         }

@@ -154,9 +154,14 @@ async fn a_domain_serves_the_site_once_it_is_proven() {
         assert_eq!(verified["records"][1]["found"], json!(["edge.portico.example", "192.0.2.1"]));
 
         // At once, in any spelling; the subdomain leads there; nothing was restarted.
-        for host in
-            [host.clone(), "www.example.com".into(), "WWW.EXAMPLE.COM".into(), "www.example.com.".into()]
-        {
+        let rooted = format!("www.example.com.:{port}");
+        for host in [
+            host.clone(),
+            "www.example.com".into(),
+            "WWW.EXAMPLE.COM".into(),
+            "www.example.com.".into(),
+            rooted,
+        ] {
             assert!(is_page(&visit(server, &host, "/").await), "{host}");
         }
         let moved = visit(server, &shop.host, "/a%20b?c=d").await;
@@ -170,7 +175,10 @@ async fn a_domain_serves_the_site_once_it_is_proven() {
             (&site["customDomain"], &site["url"]),
             (&json!("www.example.com"), &json!(format!("http://{host}")))
         );
-        assert_eq!(server.client().get("/api/tls/ask?domain=www.example.com").await.status, 200);
+        for domain in ["www.example.com", "www.example.com."] {
+            let asked = server.client().get(&format!("/api/tls/ask?domain={domain}")).await;
+            assert_eq!(asked.status, 200, "{domain}");
+        }
 
         // The pages name their address, so they were built again.
         let canonical = format!("<link rel=\"canonical\" href=\"http://{host}/\"");

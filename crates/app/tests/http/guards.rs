@@ -366,3 +366,19 @@ async fn the_operator_sets_the_password_rule() {
     let short = register("three@example.com", "aaaaaaaaa").await.expect(422);
     assert_eq!(short["errors"][0]["code"], "too_short");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_of_signing_in_knows_devices_too() {
+    let server = TestServer::start().await;
+    server.customer("ada@example.com").await;
+    for path in [LOGIN, "/api/v1/customer/login", "/customer/auth/login", "/api/auth/login", "/api/v1/auth/l%6fgin"] {
+        let login = json!({"email": "ada@example.com", "password": PASSWORD});
+        let first = server.client().post(path, login.clone()).await;
+        let mark = first.header("x-device-id").to_owned();
+        first.expect(200);
+        assert!(!mark.is_empty(), "{path}");
+        let again = server.client().with("x-device-id", &mark).post(path, login).await;
+        assert_eq!(again.header("x-device-id"), mark, "{path}");
+    }
+    server.stop().await;
+}

@@ -3,6 +3,7 @@
 //! Looked for are panics, inputs that take longer than 100 ms, results that change when they are read once more, and
 //! results that could do harm in a browser, which a tokenizer of its own judges.
 
+mod edge;
 mod harm;
 mod inputs;
 mod targets;

@@ -14,7 +14,7 @@ use portico_sites::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{harm, inputs::Numbers};
+use super::{edge, harm, inputs::Numbers};
 
 /// Something that reads what strangers send.
 pub struct Target {
@@ -34,6 +34,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "domain", corpus: DOMAINS, check: domain },
     Target { name: "link", corpus: LINKS, check: link },
     Target { name: "section", corpus: HTML, check: section },
+    Target { name: "path", corpus: edge::PATHS, check: edge::path },
+    Target { name: "forwarded", corpus: edge::FORWARDED, check: edge::forwarded },
 ];
 
 fn rich_text(input: &str) -> Result<bool, String> {

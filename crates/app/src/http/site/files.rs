@@ -189,7 +189,7 @@ pub(super) enum Found {
 
 /// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` leads there.
 pub(super) async fn find(app: &App, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
-    let accepted = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let accepted = accepted(request);
     let files = &app.live_sites.files;
     let manifest = files.manifest(app, site).await?;
     let path = request.path().trim_start_matches('/');
@@ -207,10 +207,22 @@ pub(super) async fn find(app: &App, site: &LiveSite, request: &HttpRequest) -> R
     {
         return Ok(Found::File { file: files.file(app, site, &entry, accepted).await?, path: name });
     }
+    missing(app, site, request).await
+}
+
+/// What is shown where there is nothing.
+pub(super) async fn missing(app: &App, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
+    let files = &app.live_sites.files;
+    let manifest = files.manifest(app, site).await?;
     Ok(Found::Missing(match manifest.files.get("404.html") {
-        Some(entry) => Some(files.file(app, site, entry, accepted).await?),
+        Some(entry) => Some(files.file(app, site, entry, accepted(request)).await?),
         None => None,
     }))
+}
+
+/// The encodings that the client takes.
+fn accepted(request: &HttpRequest) -> Option<&str> {
+    request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok())
 }
 
 /// The answer with a file.

@@ -31,7 +31,7 @@ use super::{
     unavailable,
 };
 use crate::{
-    http::{context, limits::network, problem::chain},
+    http::{client, context, limits::network, problem::chain},
     settings::Settings,
     state::App,
 };
@@ -135,9 +135,7 @@ pub(super) async fn receive(
     if let Err(errors) = input.checked() {
         return again(StatusCode::UNPROCESSABLE_ENTITY, FormTrouble::Fields(&errors));
     }
-    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    let address = app.client_address(request.peer_addr().map(|peer| peer.ip()), forwarded);
-    if !app.forms.allow(site.site, address).await {
+    if !app.forms.allow(site.site, client::address(request)).await {
         metrics::counter!("forms_refused_total").increment(1);
         return again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany);
     }

@@ -11,7 +11,7 @@ use portico_sites::{
     ports::{HostName, HostedSite, LiveSite},
 };
 
-use crate::{signals::Signals, state::App};
+use crate::{http::host, signals::Signals, state::App};
 
 /// How long another instance may go on with the deployment before a switch.
 const TIME_TO_LIVE: Duration = Duration::from_millis(900);
@@ -23,10 +23,12 @@ const ASKS_A_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
 /// Questions at once.
 const ASKS_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
 
-/// The name of the site that a request is for. Found out once, before routing.
+/// The site that a request is for. Found out once, before routing.
 pub struct SiteHost {
     /// The name, in lower case.
     pub name: HostName,
+    /// Whether the path has a normal form. Nothing is at one that has none.
+    pub has_path: bool,
 }
 
 /// What is at a host name.
@@ -98,7 +100,7 @@ fn place(app: &App, host: &HostName, site: HostedSite) -> At {
 /// The name of the site that a request with this `Host` header is for; `None` for the API. A name that is nobody's is
 /// answered by the API, as a server that is called by its address is.
 pub(super) async fn find(app: &App, hosts: &Hosts, header: &str, path: &str) -> Option<HostName> {
-    let host = without_port(header);
+    let host = host::name(header);
     if host.eq_ignore_ascii_case(&app.api_host) {
         return None;
     }
@@ -109,7 +111,7 @@ pub(super) async fn find(app: &App, hosts: &Hosts, header: &str, path: &str) -> 
     if host.parse::<IpAddr>().is_ok() || !host.contains('.') {
         return None;
     }
-    let name = DomainName::parse(host.strip_suffix('.').unwrap_or(host)).ok()?;
+    let name = DomainName::parse(host).ok()?;
     let name = HostName::Domain(name.into_string());
     match hosts.at(app, &name).await {
         Ok(At::Nothing) => None,
@@ -121,16 +123,9 @@ pub(super) async fn find(app: &App, hosts: &Hosts, header: &str, path: &str) -> 
 
 /// The name that a proxy asks about.
 pub(super) fn asked(app: &App, domain: &str) -> Option<HostName> {
+    let domain = host::without_root(domain);
     if let Some(subdomain) = app.subdomain_of(domain) {
         return Some(HostName::Subdomain(subdomain.to_ascii_lowercase()));
     }
     DomainName::parse(domain).ok().map(|name| HostName::Domain(name.into_string()))
-}
-
-/// A `Host` header without its port (RFC 9110 section 7.2).
-fn without_port(header: &str) -> &str {
-    match header.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => header,
-    }
 }

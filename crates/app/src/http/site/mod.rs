@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
+    dev::ServiceRequest,
     guard::GuardContext,
     http::{
         Method, StatusCode,
@@ -23,7 +24,7 @@ use actix_web::{
 };
 
 use self::{
-    files::{Files, Found, ReadError, SiteFile, find, respond},
+    files::{Files, Found, ReadError, SiteFile, find, missing, respond},
     host::{At, Hosts},
     manifest::Manifest,
 };
@@ -91,20 +92,23 @@ pub async fn serve(app: Data<App>, request: HttpRequest, payload: Payload) -> Ht
     if !matches!(*request.method(), Method::GET | Method::HEAD) && !forms::is_post(&request) {
         return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish();
     }
-    let host = request.extensions().get::<SiteHost>().map(|host| host.name.clone());
-    let Some(host) = host else { return unavailable() };
+    let host = request.extensions().get::<SiteHost>().map(|host| (host.name.clone(), host.has_path));
+    let Some((host, has_path)) = host else { return unavailable() };
     let mut live = None;
     let found = match app.live_sites.hosts.at(&app, &host).await {
-        Ok(At::Live(site)) if forms::is_post(&request) => {
+        Ok(At::Live(site)) if has_path && forms::is_post(&request) => {
             return forms::receive(&app, &request, payload, &site).await;
         }
         Ok(At::Live(site)) => {
             live = Some(site);
-            find(&app, &site, &request).await
+            match has_path {
+                true => find(&app, &site, &request).await,
+                false => missing(&app, &site, &request).await,
+            }
         }
         Ok(At::Paused) => return paused(),
-        Ok(At::Moved(address)) => return moved(&address, &request),
-        Ok(At::Nothing | At::Idle) => Ok(Found::Nothing),
+        Ok(At::Moved(address)) if has_path => return moved(&address, &request),
+        Ok(At::Nothing | At::Idle | At::Moved(_)) => Ok(Found::Nothing),
         Err(error) => {
             tracing::warn!(error = %chain(&*error), "a site could not be looked up");
             return unavailable();
@@ -131,6 +135,13 @@ pub async fn serve(app: Data<App>, request: HttpRequest, payload: Payload) -> Ht
             unavailable()
         }
     }
+}
+
+/// Leads to the same page under its one spelling, for a path that came in another one. What follows the host begins with one
+/// slash and no more, so that it cannot be taken for another host.
+pub fn respelled(request: &ServiceRequest) -> HttpResponse {
+    let page = request.uri().path_and_query().map_or("/", |page| page.as_str());
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
 /// Leads to the same page at the main address. Browsers are to ask again each time: the main address may change back, and

@@ -10,7 +10,10 @@ use actix_web::{
 };
 use portico_sites::{analytics::Seen, ports::LiveSite};
 
-use crate::state::App;
+use crate::{
+    http::{client, host},
+    state::App,
+};
 
 /// The most bytes of a header that are looked at.
 const MAX_HEADER: usize = 1024;
@@ -28,7 +31,6 @@ pub(super) fn note(app: &App, request: &HttpRequest, site: &LiveSite, path: &str
     app.visits.sent(site.tenant, now.into_inner().date(), bytes);
     let Some(page) = page(path).filter(|_| is_view(request, response.status())) else { return };
     let headers = request.headers();
-    let peer = request.peer_addr().map(|peer| peer.ip());
     let query = request.query_string();
     app.visits.note(Seen {
         tenant: site.tenant,
@@ -36,12 +38,12 @@ pub(super) fn note(app: &App, request: &HttpRequest, site: &LiveSite, path: &str
         at: now,
         path: page,
         query: if query.len() <= MAX_HEADER { query.to_owned() } else { String::new() },
-        host: host(headers),
+        host: host::name(text(headers, header::HOST.as_str()).unwrap_or_default()).to_owned(),
         referrer: text(headers, "referer").map(str::to_owned),
         user_agent: text(headers, "user-agent").unwrap_or_default().chars().take(MAX_AGENT).collect(),
         mobile: text(headers, "sec-ch-ua-mobile").map(|hint| hint.trim() == "?1"),
         country: country(app, request).map(str::to_owned),
-        address: app.client_address(peer, text(headers, "x-forwarded-for")),
+        address: client::address(request),
         private: ["sec-gpc", "dnt"].iter().any(|name| text(headers, name).map(str::trim) == Some("1")),
     });
 }
@@ -67,18 +69,13 @@ fn is_view(request: &HttpRequest, status: StatusCode) -> bool {
         && text(headers, "sec-fetch-dest").is_none_or(|destination| destination.trim() == "document")
 }
 
-/// The host that was asked for, without a port.
-fn host(headers: &HeaderMap) -> String {
-    let host = text(headers, header::HOST.as_str()).unwrap_or_default();
-    host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned()
-}
-
-/// What the operator's proxy says about the country. From anybody else the header means nothing.
+/// What the operator's proxy says about the country. From anybody else the header means nothing, and said twice it may be the
+/// visitor's.
 fn country<'r>(app: &App, request: &'r HttpRequest) -> Option<&'r str> {
     let name = app.settings.sites.country_header.as_deref()?;
-    let peer = request.peer_addr()?.ip().to_canonical();
-    let is_trusted = app.settings.server.trusted_proxies.iter().any(|network| network.contains(&peer));
-    text(request.headers(), name).filter(|_| is_trusted)
+    let is_trusted = client::is_trusted(&app.settings.server.trusted_proxies, client::peer(request));
+    let is_single = request.headers().get_all(name).count() == 1;
+    text(request.headers(), name).filter(|_| is_trusted && is_single)
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

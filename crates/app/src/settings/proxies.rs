@@ -1,0 +1,107 @@
+//! Settings of what proxies in front say, and of who may read metrics.
+
+use anyhow::bail;
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::sources::list;
+
+/// The header in which trusted proxies say who the client is. Any other one is ignored: a header that the proxy does not set is
+/// whatever the client wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`: a list of addresses.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239): a list of elements with `for=`.
+    Forwarded,
+    /// `X-Real-IP`: one address.
+    XRealIp,
+}
+
+impl ForwardedHeader {
+    /// Its name, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::XRealIp => "x-real-ip",
+        }
+    }
+}
+
+/// Who may read the metrics.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// A bearer token that opens them; 32 characters or more. Default: none.
+    pub token: Option<SecretString>,
+    /// Networks of which any address may read them. What a trusted proxy passes on comes from none of them. Default: none.
+    #[serde(deserialize_with = "list")]
+    pub allow_networks: Vec<IpNet>,
+    /// Port at which `portico serve` tells its health and metrics to whoever can reach it; 0 takes any free one. Default: none.
+    pub port: Option<u16>,
+}
+
+impl Metrics {
+    /// Errors with what is wrong.
+    pub(super) fn check(&self, trusted_proxies: &[IpNet]) -> anyhow::Result<()> {
+        if self.token.as_ref().is_some_and(|token| token.expose_secret().len() < 32) {
+            bail!("metrics.token must have 32 characters or more");
+        }
+        let is_of_proxies =
+            |network: &&IpNet| trusted_proxies.iter().any(|trusted| trusted.contains(*network));
+        if let Some(network) = self.allow_networks.iter().find(is_of_proxies) {
+            bail!(
+                "metrics.allow_networks: {network} is in server.trusted_proxies, and whoever comes through a proxy is not let in by \
+                 its address; use metrics.token or metrics.port"
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::{ForwardedHeader, Settings};
+
+    fn settings(pairs: &[(&str, &str)]) -> anyhow::Result<Settings> {
+        let environment = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Settings::from_sources("", environment)
+    }
+
+    #[test]
+    fn one_header_is_believed() {
+        let believed = |value| settings(&[("PORTICO__SERVER__FORWARDED_HEADER", value)]);
+        assert_eq!(settings(&[]).unwrap().server.forwarded_header, ForwardedHeader::XForwardedFor);
+        for (value, header) in [
+            ("x-forwarded-for", ForwardedHeader::XForwardedFor),
+            ("forwarded", ForwardedHeader::Forwarded),
+            ("x-real-ip", ForwardedHeader::XRealIp),
+        ] {
+            let found = believed(value).unwrap().server.forwarded_header;
+            assert_eq!((found, found.name()), (header, value));
+        }
+        assert!(believed("cf-connecting-ip").is_err() && believed("forwarded,x-real-ip").is_err());
+    }
+
+    #[test]
+    fn who_reads_metrics_is_checked() {
+        let token = ("PORTICO__METRICS__TOKEN", "00000000000000000000000000000000");
+        let found = settings(&[token, ("PORTICO__METRICS__ALLOW_NETWORKS", "10.0.0.0/8, ::1/128")]).unwrap();
+        assert_eq!(found.metrics.allow_networks.len(), 2);
+        assert!(!format!("{found:?}").contains(token.1));
+        let proxies = ("PORTICO__SERVER__TRUSTED_PROXIES", "10.0.0.0/8");
+        assert!(settings(&[proxies, ("PORTICO__METRICS__ALLOW_NETWORKS", "192.0.2.0/24")]).is_ok());
+        for wrong in [
+            &[("PORTICO__METRICS__TOKEN", "short")][..],
+            &[("PORTICO__METRICS__ALLOW_NETWORKS", "anybody")],
+            &[("PORTICO__METRICS__PORT", "70000")],
+            &[proxies, ("PORTICO__METRICS__ALLOW_NETWORKS", "10.1.0.0/16")],
+        ] {
+            assert!(settings(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
