@@ -3,10 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portico_billing::ports::BillingRepositories;
+use portico_billing::{BillingError, ports::BillingRepositories, quota::Quotas};
 use portico_identity::ports::IdentityRepositories;
-use portico_kernel::{AnnouncementListener, DeadLetters, EventReaders, StoreError, Timestamp};
-use portico_sites::{page_version, ports::SiteRepositories};
+use portico_kernel::{
+    AnnouncementListener, DeadLetters, EventReaders, Permission, RequestInfo, Scope, StoreError, Timestamp,
+    event::ActorKind,
+};
+use portico_sites::{
+    SitesError, page_version,
+    ports::SiteRepositories,
+    sale::{self, RefusedChange},
+    wizard,
+};
 use portico_sql::{Parking, SqlReader, SqlStore, SqlUnitOfWork};
 use portico_tenancy::ports::TenancyRepositories;
 use time::Duration;
@@ -92,7 +100,7 @@ impl UnitOfWork for SqlUnitOfWork {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
-        record_versions(&mut self).await?;
+        finish(&mut self).await?;
         match context::parking() {
             // The request has an `Idempotency-Key`: committed with the answer, see `http::idempotency`.
             Some(parking) => parking.park(*self).await,
@@ -101,15 +109,51 @@ impl UnitOfWork for SqlUnitOfWork {
     }
 
     async fn commit_early(mut self: Box<Self>) -> Result<(), StoreError> {
-        record_versions(&mut self).await?;
+        finish(&mut self).await?;
         Self::commit(*self).await
     }
 }
 
-/// Here and not in each use case, so that none can forget it.
-async fn record_versions(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
-    let changes = page_version::changes(work.events_so_far());
-    page_version::record(work, changes).await
+/// What holds for every change, as the last thing in its transaction. Here and not in each use case, so that none can forget it:
+/// only the operator's people have changed a site that is for sale, sold or suspended; each page that was changed has a version of
+/// it; and what the tenant stores is within its plan.
+///
+/// # Errors
+/// `Refused` with the rule that was broken.
+async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
+    let events = work.events_so_far();
+    let (sites, pages) = (sale::changes(events), page_version::changes(events));
+    // What Portico itself does, such as writing the texts that were asked for, was let in when it was asked for.
+    let asked_for = events.iter().find(|event| event.actor_kind != ActorKind::System);
+    let storing = asked_for.map(|event| (event.tenant, wizard::STORING.contains(&&*event.kind)));
+
+    for RefusedChange { person, error } in sale::refused(work, &sites).await? {
+        let user = match person {
+            Some(id) => work.users().find(id).await?,
+            None => None,
+        };
+        if user.is_none_or(|user| !user.role.permissions().contains(Permission::PlatformSites)) {
+            return Err(broken(error));
+        }
+    }
+    let recorded = page_version::record(work, pages).await.map_err(broken)?;
+    if let Some((tenant, stores)) = storing
+        && (recorded || stores)
+    {
+        let scope = Scope::system(Some(tenant), RequestInfo::default());
+        Quotas::new(work, &scope).check_storage(tenant).await.map_err(|error| match error {
+            BillingError::Store(error) => error,
+            rule => StoreError::Refused(Box::new(rule)),
+        })?;
+    }
+    Ok(())
+}
+
+fn broken(error: SitesError) -> StoreError {
+    match error {
+        SitesError::Store(error) => error,
+        rule => StoreError::Refused(Box::new(rule)),
+    }
 }
 
 #[async_trait]

@@ -99,6 +99,9 @@ pub enum StoreError {
     /// The row was changed since it was read.
     #[error("row changed since it was read")]
     Stale,
+    /// A rule about everything that a unit of work has done was broken, which shows when it is to be committed: nothing is.
+    #[error("refused at the commit: {0}")]
+    Refused(Box<dyn Fault>),
     /// The store cannot be reached, or is too busy. Trying again makes sense.
     #[error("store unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -112,6 +115,7 @@ impl Fault for StoreError {
         match self {
             Self::Conflict(_) | Self::Stale => Kind::Conflict,
             Self::MissingReference(_) => Kind::NotFound,
+            Self::Refused(rule) => rule.kind(),
             Self::Unavailable(_) => Kind::Unavailable,
             Self::Internal(_) => Kind::Internal,
         }
@@ -122,6 +126,7 @@ impl Fault for StoreError {
             Self::Conflict(_) => "duplicate",
             Self::MissingReference(_) => "not_found",
             Self::Stale => "modified_concurrently",
+            Self::Refused(rule) => rule.code(),
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
         }
@@ -132,8 +137,23 @@ impl Fault for StoreError {
             Self::Conflict(_) => "Something with these values exists already.",
             Self::MissingReference(_) => "Something this request refers to does not exist.",
             Self::Stale => "Somebody else changed this at the same moment. Read it again and retry.",
+            Self::Refused(rule) => return rule.detail(),
             Self::Unavailable(_) => "A part of the service is not reachable right now. Try again shortly.",
             Self::Internal(_) => "Something went wrong on our side.",
         })
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::Refused(rule) => rule.fields(),
+            _ => &[],
+        }
+    }
+
+    fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
+        match self {
+            Self::Refused(rule) => rule.members(),
+            _ => Vec::new(),
+        }
     }
 }

@@ -35,6 +35,10 @@ pub enum ActorKind {
     System,
 }
 
+/// The most bytes, as JSON, of the resource in an event before the change, and of the one after it. The event log is kept for
+/// long and counted against no plan, so nobody may fill it by changing something large again and again.
+pub const MAX_RESOURCE: usize = 16 * 1024;
+
 /// One entry of the event log: the audit trail and the outbox at once.
 ///
 /// Secrets (hashes, tokens, keys) MUST NOT appear in `before` or `after`.
@@ -122,6 +126,17 @@ impl Event {
         self
     }
 
+    /// With at most [`MAX_RESOURCE`] bytes of the resource before and after each: of a larger one the largest members are left out,
+    /// `{"omitted": 51234}` in the place of each says how many bytes. Ids and other short members stay. What pages held is in
+    /// their versions.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        for resource in [&mut self.before, &mut self.after].into_iter().flatten() {
+            bound(resource);
+        }
+        self
+    }
+
     /// Says who did it, where that is not the caller of record (a registration is the new user's own act).
     #[must_use]
     pub fn by_user(mut self, user: crate::UserId) -> Self {
@@ -131,11 +146,57 @@ impl Event {
     }
 }
 
+/// Cuts a resource down to [`MAX_RESOURCE`] bytes.
+fn bound(resource: &mut Value) {
+    let mut size = size_of(resource);
+    if size <= MAX_RESOURCE {
+        return;
+    }
+    if let Value::Object(members) = resource {
+        let mut sizes: Vec<(usize, String)> =
+            members.iter().map(|(name, value)| (size_of(value), name.clone())).collect();
+        sizes.sort_unstable_by(|one, other| other.cmp(one));
+        for (bytes, name) in sizes {
+            if size <= MAX_RESOURCE {
+                return;
+            }
+            let omitted = omitted(bytes);
+            size = (size - bytes).saturating_add(size_of(&omitted));
+            members.insert(name, omitted);
+        }
+    }
+    if size > MAX_RESOURCE {
+        *resource = omitted(size);
+    }
+}
+
+fn omitted(bytes: usize) -> Value {
+    serde_json::json!({"omitted": bytes})
+}
+
+/// Bytes of a value as JSON.
+fn size_of(value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting does not fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}
+
 /// Appends to the event log, inside the open unit of work.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait EventLog: Send {
-    /// MUST store the event if and only if the unit of work commits. MUST note the trace of the work at hand, where the event
+    /// MUST store the event, [bounded](Event::bounded), if and only if the unit of work commits. MUST note the trace of the work at hand, where the event
     /// names none.
     async fn append(&mut self, event: Event) -> Result<(), StoreError>;
 }
@@ -189,4 +250,38 @@ pub trait EventReaders: Send {
     /// MUST hand every committed event to every reader, also one that commits later than events with a higher id. MUST
     /// NOT hand one event to two units of work that both commit: where another one holds the reader, the answer is empty.
     async fn take(&mut self, reader: &'static str, limit: u32) -> Result<Vec<Event>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn bounded(mut resource: Value) -> Value {
+        bound(&mut resource);
+        assert!(size_of(&resource) <= MAX_RESOURCE, "{}", size_of(&resource));
+        resource
+    }
+
+    #[test]
+    fn a_large_resource_loses_its_largest_members_and_keeps_its_ids() {
+        let small = json!({"id": 7, "content": {"html": "x".repeat(MAX_RESOURCE / 2)}});
+        assert_eq!(bounded(small.clone()), small);
+        let html = "é".repeat(MAX_RESOURCE);
+        let section = json!({"id": 7, "pageId": "p", "content": {"html": html}, "position": 3});
+        let content = 11 + 2 * MAX_RESOURCE;
+        let expected = json!({"id": 7, "pageId": "p", "content": {"omitted": content}, "position": 3});
+        assert_eq!(bounded(section), expected);
+        // Only as many as have to go.
+        let half = "x".repeat(MAX_RESOURCE * 3 / 4);
+        let page = bounded(json!({"one": half, "other": format!("{half}y"), "restoredFrom": 3}));
+        assert_eq!((&page["one"], &page["restoredFrom"]), (&json!(half), &json!(3)));
+        assert!(page["other"]["omitted"].is_number());
+        // Many small members, and what has none.
+        let many: serde_json::Map<String, Value> =
+            (0..10_000).map(|number| (format!("member{number}"), json!(number))).collect();
+        assert!(bounded(Value::Object(many))["omitted"].is_number());
+        assert!(bounded(json!(vec!["text"; 10_000]))["omitted"].is_number());
+    }
 }

@@ -1,8 +1,10 @@
 //! Pictures that people upload, decoded within bounds and encoded anew.
 //!
 //! A file from outside is never handed on: what is kept is made of its pixels. That takes away metadata such as where a
-//! photo was taken, whatever hides behind the picture, and whatever else a browser might take the file for.
+//! photo was taken, whatever hides behind the picture, and whatever else a browser might take the file for. A decoder does not
+//! even see them: it is given the first frame and nothing else.
 
+mod essence;
 mod fit;
 
 use std::{
@@ -89,8 +91,7 @@ impl BoundedImages {
         let work = tokio::task::spawn_blocking(move || {
             // Held by the thread: a request that is given up does not let another image in before this one is done.
             let _permit = permit;
-            let (image, format) = decode(&source, bounds)?;
-            drop(source);
+            let (image, format) = decode(source, bounds)?;
             work(image, format)
         });
         // A decoder that panics has met a file that it cannot read.
@@ -119,15 +120,16 @@ impl ImageProcessor for BoundedImages {
     }
 
     async fn fit(&self, source: Vec<u8>, widths: Vec<u32>) -> Result<FittedPicture, ImageError> {
-        self.with_image(source, move |image, format| fit::fit(&image, format, &widths)).await
+        self.with_image(source, move |image, format| fit::fit(image, format, &widths)).await
     }
 }
 
-fn decode(source: &[u8], bounds: ImageBounds) -> Result<(DynamicImage, PictureFormat), ImageError> {
-    let (codec, format) = image::guess_format(source)
+fn decode(mut source: Vec<u8>, bounds: ImageBounds) -> Result<(DynamicImage, PictureFormat), ImageError> {
+    let (codec, format) = image::guess_format(&source)
         .ok()
         .and_then(|codec| FORMATS.into_iter().find(|(known, _)| *known == codec))
         .ok_or(ImageError::UnknownFormat)?;
+    essence::keep(&mut source, format);
     let mut reader = ImageReader::with_format(Cursor::new(source), codec);
     let mut limits = Limits::default();
     limits.max_alloc = Some(bounds.max_memory);

@@ -21,11 +21,13 @@ pub struct Repositories<C> {
     observer: Option<Arc<dyn StoreObserver>>,
 }
 
-/// What the listener is told after the commit.
+/// What has been done: for the listener, who is told after the commit, and for what is done before it.
 #[derive(Default)]
 pub(crate) struct Written {
     pub events: Vec<Event>,
     pub jobs: bool,
+    /// Whether the repositories of sections or search engine texts were asked for.
+    pub content: bool,
 }
 
 /// The repositories over an open transaction. Dropped without [`SqlUnitOfWork::commit`], it rolls back.

@@ -326,7 +326,8 @@ impl LinkedFile {
     }
 }
 
-/// What a link leads to: `None` when it is not one of ours, has expired, or its file is deleted.
+/// What a link leads to: `None` when it is not one of ours, has expired, its file is deleted, or its tenant is suspended or about
+/// to be deleted. Nothing of this is cached, so it holds for every instance at once.
 pub async fn follow(
     app: &App,
     (tenant, id, variant): (TenantId, AssetId, &str),
@@ -336,7 +337,7 @@ pub async fn follow(
     if !app.signer.verify(PURPOSE, &payload(tenant, id, variant), expires, signature, app.env.now()) {
         return Ok(None);
     }
-    let Some(asset) = app.reader().assets().find(tenant, id).await? else { return Ok(None) };
+    let Some(asset) = app.reader().assets().linked(tenant, id).await? else { return Ok(None) };
     if variant == ORIGINAL {
         return Ok(Some(LinkedFile { asset, variant: None }));
     }

@@ -105,6 +105,16 @@ pub fn base() -> OpenApi {
         .build()
 }
 
+/// Permissions to change what is on a site.
+const CONTENT: [Permission; 6] = [
+    Permission::PagesWrite,
+    Permission::NavigationWrite,
+    Permission::SitesWrite,
+    Permission::SitesDelete,
+    Permission::SitesDeploy,
+    Permission::AssetsWrite,
+];
+
 /// Adds to every operation what the layers around it can answer, so that no answer is undocumented.
 pub fn complete(mut document: OpenApi) -> OpenApi {
     if let Some(components) = &mut document.components {
@@ -134,6 +144,10 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
             if method == HttpMethod::Post && path.starts_with("/api/v1/") {
                 idempotency::operations::offer(operation, problem);
             }
+            let changes = match method {
+                HttpMethod::Get => Vec::new(),
+                _ => permissions_of(operation),
+            };
             let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
             let body = operation.request_body.is_some();
             let query = operation.parameters.as_ref().is_some_and(|parameters| {
@@ -147,6 +161,14 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
             add("429", "Too many requests; `Retry-After` says when to come back.");
             add("500", "Our own fault.");
             add("503", "A part that is needed is down; `Retry-After` says when to come back.");
+            // What is checked when a change is committed.
+            if changes.contains(&Permission::PagesWrite) {
+                add("402", "The plan includes no more storage: texts and their history count.");
+                add("422", "Fields or parameters that break rules, all of them at once.");
+            }
+            if changes.iter().any(|permission| CONTENT.contains(permission)) {
+                add("409", "The site is for sale, sold or suspended.");
+            }
             if secured {
                 add("401", "No access token or API key, or one that is not good any more.");
                 add("403", "Seen, but not allowed.");

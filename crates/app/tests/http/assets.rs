@@ -4,7 +4,7 @@ use std::{io::Write, time::Duration};
 
 use portico::{settings::Settings, worker::handlers};
 use portico_billing::plan::{Meter, catalogue};
-use portico_kernel::{Job, JobState, TenantRole, Timestamp};
+use portico_kernel::{Job, JobState, PlatformRole, TenantRole, Timestamp};
 use portico_testkit::{
     s3::S3Server,
     server::{Answer, Client, Database, TestServer, at_once, eventually},
@@ -731,4 +731,36 @@ async fn everything_works_on_s3_too() {
     });
     gone.await.expect("the files of the site go");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_end_with_the_suspension_of_their_tenant_on_every_instance() {
+    TestServer::on_each_database(async |one| {
+        let other = one.another_instance().await;
+        let client = one.customer("ada@example.com").await;
+        let root = Person::new(one, "root@example.org", |user| user.role = PlatformRole::SuperAdmin).await;
+        let picture = uploaded(&client, "a.png", &png(500, 300, 1)).await;
+        let mut links = vec![path(one, &picture["url"])];
+        links.extend(picture["thumbnails"].as_array().unwrap().iter().map(|copy| path(one, &copy["url"])));
+        assert!(links.len() > 1, "{picture}");
+        let answered = async |status: u16| {
+            for server in [one, &other] {
+                for link in &links {
+                    let answer = server.client().get(link).await;
+                    assert_eq!(answer.status.as_u16(), status, "{link}");
+                    let tag = server.client().with("if-none-match", "*").get(link).await;
+                    assert!(status == 200 || tag.status == 404, "{link}: {}", tag.status);
+                }
+            }
+        };
+        answered(200).await;
+        root.client.post(&client.t("/suspend"), json!({"reason": "Unpaid"})).await.expect(200);
+        answered(404).await;
+        root.client.post_empty(&client.t("/reinstate")).await.expect(200);
+        answered(200).await;
+        client.delete(&client.t(&format!("/assets/{}", text(&picture, "id")))).await.expect(204);
+        answered(404).await;
+        other.stop().await;
+    })
+    .await;
 }

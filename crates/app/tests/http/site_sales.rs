@@ -14,7 +14,7 @@ use crate::fixture::{Person, text};
 use crate::sites::site;
 
 /// Somebody of the operator's, with a site of their tenant that answers at its address: its path and its host.
-async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
+pub async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
     let staff = Person::new(server, "staff@example.org", |user| user.role = PlatformRole::Staff).await.client;
     let site = site(&staff, "Clínica Sol").await;
     let path = format!("/api/v1/sites/{}", text(&site, "id"));
@@ -46,7 +46,7 @@ pub async fn offered(server: &TestServer, tenant: &str, for_sale: bool) -> Site 
     site
 }
 
-fn offer_of(site: &str) -> String {
+pub fn offer_of(site: &str) -> String {
     format!("{}/offer", site.replace("/api/v1/", "/api/v1/admin/"))
 }
 

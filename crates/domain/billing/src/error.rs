@@ -27,6 +27,14 @@ pub enum BillingError {
         /// Id of the cheapest plan that would do.
         plan: Option<String>,
     },
+    /// There is room for so much only once somebody who owns the tenant has verified their address.
+    #[error("storage of an unverified tenant: {used} of {limit}")]
+    UnverifiedStorage {
+        /// Bytes that there are until then.
+        limit: u64,
+        /// Bytes that are used now.
+        used: u64,
+    },
     /// The installation has used up the tokens that its operator allows in a month.
     #[error("no tokens left in this month")]
     TokensUsedUp,
@@ -48,7 +56,9 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::NotFound(_) => Kind::NotFound,
-            Self::QuotaExceeded { .. } | Self::PlanRequired { .. } => Kind::Quota,
+            Self::QuotaExceeded { .. } | Self::UnverifiedStorage { .. } | Self::PlanRequired { .. } => {
+                Kind::Quota
+            }
             Self::TokensUsedUp => Kind::Unavailable,
             Self::Store(error) => error.kind(),
         }
@@ -58,7 +68,7 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::NotFound(_) => "not_found",
-            Self::QuotaExceeded { .. } => "quota_exceeded",
+            Self::QuotaExceeded { .. } | Self::UnverifiedStorage { .. } => "quota_exceeded",
             Self::PlanRequired { .. } => "plan_required",
             Self::TokensUsedUp => "generator_unavailable",
             Self::Store(error) => error.code(),
@@ -76,6 +86,10 @@ impl Fault for BillingError {
                 };
                 format!("Your plan includes {limit} {}, and {used} are used. {remedy}", meter.as_str()).into()
             }
+            Self::UnverifiedStorage { limit, used } => format!(
+                "Until an email address of an owner is verified there is room for {limit} bytes, and {used} are used."
+            )
+            .into(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
             Self::PlanRequired { feature, plan } => {
                 let remedy = match plan {
@@ -100,6 +114,12 @@ impl Fault for BillingError {
                 ("limit", (*limit).into()),
                 ("used", (*used).into()),
                 ("plan", plan.clone().into()),
+            ],
+            Self::UnverifiedStorage { limit, used } => vec![
+                ("meter", Meter::Storage.as_str().into()),
+                ("limit", (*limit).into()),
+                ("used", (*used).into()),
+                ("plan", serde_json::Value::Null),
             ],
             Self::PlanRequired { feature, plan } => {
                 vec![("feature", (*feature).into()), ("plan", plan.clone().into())]

@@ -10,6 +10,10 @@ use crate::{BillingError, period::Period, ports::BillingRepositories};
 /// The plan every tenant begins with.
 pub const FREE: &str = "free";
 
+/// The most bytes that a tenant stores, whatever its plan, while none of its owners has verified an address: a small site with
+/// its history and some pictures.
+pub const UNVERIFIED_STORAGE: u64 = 32 << 20;
+
 /// A gigabyte as storage is sold here.
 const GIGABYTE: u64 = 1 << 30;
 
@@ -20,7 +24,7 @@ const GIGABYTE: u64 = 1 << 30;
 pub enum Meter {
     /// Sites that exist.
     Sites,
-    /// Bytes in assets.
+    /// Bytes in assets and in texts: pages with their versions, messages of visitors, answers in the wizard.
     Storage,
     /// Texts generated in a calendar month (UTC).
     AiGenerations,

@@ -6,7 +6,7 @@ use portico_kernel::{GenerationId, Outbox, StoreError, TenantId, Timestamp};
 use crate::{
     generation::Reservation,
     period::Period,
-    plan::{Meter, Plan},
+    plan::{Meter, Plan, UNVERIFIED_STORAGE},
     subscription::Subscription,
 };
 
@@ -30,6 +30,32 @@ pub trait SubscriptionRepository: Send {
 
     /// The plan that is in force for the tenant.
     async fn plan_of(&mut self, tenant: TenantId) -> Result<Option<Plan>, StoreError>;
+}
+
+/// What a tenant stores and what it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageRoom {
+    /// Bytes of files that are stored: what [`MeterRepository::add`] has counted.
+    pub files: u64,
+    /// Bytes of texts that are stored, which the store counts by itself.
+    pub texts: u64,
+    /// Bytes that the plan in force includes; `None` is no limit. Zero without a plan.
+    pub limit: Option<u64>,
+    /// Whether an owner of the tenant has verified their address.
+    pub verified: bool,
+}
+
+impl StorageRoom {
+    /// Bytes that are stored.
+    pub const fn used(&self) -> u64 {
+        self.files.saturating_add(self.texts)
+    }
+
+    /// Bytes that are left, by the plan and as long as no address is verified.
+    pub fn left(&self) -> u64 {
+        let most = if self.verified { u64::MAX } else { UNVERIFIED_STORAGE };
+        self.limit.unwrap_or(u64::MAX).min(most).saturating_sub(self.used())
+    }
 }
 
 /// Counters of what tenants use.
@@ -56,7 +82,12 @@ pub trait MeterRepository: Send {
         amount: u64,
     ) -> Result<(), StoreError>;
 
-    /// What is used in the period. MUST keep periods apart.
+    /// What the tenant stores and what it may, with what the unit of work has stored itself. In one statement while `margin`
+    /// bytes are left: every change of a page asks. Where less is left, MUST wait for each other unit of work that has
+    /// got such an answer about the tenant, until that ends, and count what it has stored: so no two get past the limit together.
+    async fn storage(&mut self, tenant: TenantId, margin: u64) -> Result<StorageRoom, StoreError>;
+
+    /// What was added in the period, without texts in the case of storage. MUST keep periods apart.
     async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError>;
 }
 

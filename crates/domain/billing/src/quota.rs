@@ -6,9 +6,13 @@ use serde::Serialize;
 use crate::{
     BillingError,
     period::Period,
-    plan::{Meter, Plan},
-    ports::BillingRepositories,
+    plan::{Meter, Plan, UNVERIFIED_STORAGE},
+    ports::{BillingRepositories, StorageRoom},
 };
+
+/// With more bytes left than these, changes of texts do not wait for each other to find out whether they fit: more than all that
+/// can be under way at a time.
+const STORAGE_MARGIN: u64 = 64 << 20;
 
 /// How much of a meter is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,14 +59,50 @@ impl<'a> Quotas<'a> {
     ) -> Result<(), BillingError> {
         let plan = self.plan_of(tenant).await?;
         let limit = plan.limit(meter);
-        if self.repositories.meters().add(tenant, meter, period, amount, limit).await? {
+        // Texts take a part of the room for files.
+        let texts = match meter {
+            Meter::Storage => {
+                let room = self.repositories.meters().storage(tenant, u64::MAX).await?;
+                refuse_unverified(room, amount)?;
+                room.texts
+            }
+            _ => 0,
+        };
+        let room = limit.map(|limit| limit.saturating_sub(texts));
+        if self.repositories.meters().add(tenant, meter, period, amount, room).await? {
             return Ok(());
         }
-        let used = self.repositories.meters().used(tenant, meter, period).await?;
-        let offers = self.repositories.plans().list().await?;
-        let remedy = cheapest(offers, meter, used.saturating_add(amount));
+        let used = self.repositories.meters().used(tenant, meter, period).await?.saturating_add(texts);
         // Only a limit makes the counter refuse.
-        Err(BillingError::QuotaExceeded { meter, limit: limit.unwrap_or(u64::MAX), used, plan: remedy })
+        Err(self.exceeded(meter, limit.unwrap_or(u64::MAX), used, used.saturating_add(amount)).await?)
+    }
+
+    /// That the tenant stores no more than it may, after the unit of work has stored something whose bytes the store counts by
+    /// itself.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`; `UnverifiedStorage`.
+    pub async fn check_storage(&mut self, tenant: TenantId) -> Result<(), BillingError> {
+        let room = self.repositories.meters().storage(tenant, STORAGE_MARGIN).await?;
+        refuse_unverified(room, 0)?;
+        match room.limit {
+            Some(limit) if room.used() > limit => {
+                Err(self.exceeded(Meter::Storage, limit, room.used(), room.used()).await?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The error that names the cheapest plan that includes `wanted`.
+    async fn exceeded(
+        &mut self,
+        meter: Meter,
+        limit: u64,
+        used: u64,
+        wanted: u64,
+    ) -> Result<BillingError, BillingError> {
+        let offers = self.repositories.plans().list().await?;
+        Ok(BillingError::QuotaExceeded { meter, limit, used, plan: cheapest(offers, meter, wanted) })
     }
 
     /// Gives back what was counted before, in the unit of work of what gives it up.
@@ -91,7 +131,10 @@ impl<'a> Quotas<'a> {
         let mut usage = Vec::with_capacity(Meter::ALL.len());
         for meter in Meter::ALL {
             let period = meter.period(now);
-            let used = self.repositories.meters().used(tenant, meter, period).await?;
+            let used = match meter {
+                Meter::Storage => self.repositories.meters().storage(tenant, 0).await?.used(),
+                _ => self.repositories.meters().used(tenant, meter, period).await?,
+            };
             usage.push(Usage { meter, used, limit: plan.limit(meter), resets_at: period.ends_at() });
         }
         Ok(usage)
@@ -101,6 +144,15 @@ impl<'a> Quotas<'a> {
         let plan = self.repositories.subscriptions().plan_of(tenant).await?;
         plan.ok_or(BillingError::NotFound("subscription"))
     }
+}
+
+/// That so many bytes more are not too much for a tenant that nobody has verified an address for.
+fn refuse_unverified(room: StorageRoom, more: u64) -> Result<(), BillingError> {
+    let (used, limit) = (room.used(), UNVERIFIED_STORAGE);
+    if !room.verified && used.saturating_add(more) > limit {
+        return Err(BillingError::UnverifiedStorage { limit, used });
+    }
+    Ok(())
 }
 
 /// Id of the cheapest plan that includes so much of a meter.
@@ -183,6 +235,57 @@ mod tests {
         }
     }
 
+    fn room(files: u64, texts: u64, limit: Option<u64>, verified: bool) -> MockMeterRepository {
+        let mut meters = MockMeterRepository::new();
+        let room = StorageRoom { files, texts, limit, verified };
+        meters.expect_storage().times(1).return_once(move |_, _| Ok(room));
+        meters
+    }
+
+    #[tokio::test]
+    async fn texts_count_against_the_storage_of_the_plan() {
+        let scope = system(None);
+        for (files, texts, limit, fits) in
+            [(50, 50, Some(100), true), (50, 51, Some(100), false), (1 << 40, 1 << 40, None, true)]
+        {
+            let mut repositories = Repositories::default();
+            repositories.meters.push_back(room(files, texts, limit, true));
+            let mut plans = MockPlanRepository::new();
+            plans.expect_list().times(usize::from(!fits)).returning(|| Ok(catalogue()));
+            repositories.plans.push_back(plans);
+            let checked = Quotas::new(&mut repositories, &scope).check_storage(env().new_id()).await;
+            match checked {
+                Ok(()) => assert!(fits),
+                Err(BillingError::QuotaExceeded { meter, limit: told, used, plan }) => {
+                    assert_eq!((meter, Some(told), used), (Meter::Storage, limit, files + texts));
+                    assert_eq!((fits, plan.as_deref()), (false, Some("free")));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // What texts take is not there for files.
+        let mut repositories = on_plan("free");
+        repositories.meters.extend([room(0, 24, Some(1 << 30), true), counter(Some((1 << 30) - 24), true)]);
+        Quotas::new(&mut repositories, &scope).consume(env().new_id(), Meter::Storage, 5).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_a_verified_address_there_is_little_room_on_every_plan() {
+        let scope = system(None);
+        let mut repositories = Repositories::default();
+        repositories.meters.push_back(room(UNVERIFIED_STORAGE, 1, None, false));
+        let refused = Quotas::new(&mut repositories, &scope).check_storage(env().new_id()).await.unwrap_err();
+        assert_eq!((refused.kind(), refused.code()), (Kind::Quota, "quota_exceeded"));
+        assert!(refused.members().contains(&("limit", UNVERIFIED_STORAGE.into())), "{refused}");
+
+        let mut repositories = on_plan("enterprise");
+        repositories.meters.push_back(room(0, 10, None, false));
+        let refused = Quotas::new(&mut repositories, &scope)
+            .consume(env().new_id(), Meter::Storage, UNVERIFIED_STORAGE - 9)
+            .await;
+        assert_eq!(refused.unwrap_err().code(), "quota_exceeded");
+    }
+
     #[tokio::test]
     async fn premium_templates_are_for_plans_that_have_them() {
         let scope = system(None);
@@ -219,11 +322,15 @@ mod tests {
     async fn usage_lists_every_meter_with_its_limit() {
         let tenant = env().new_id();
         let mut repositories = on_plan("free");
-        repositories.meters.extend([reading(1), reading(5), reading(0), reading(0)]);
+        let mut storage = MockMeterRepository::new();
+        let room = StorageRoom { files: 3, texts: 2, limit: Some(1 << 30), verified: true };
+        storage.expect_storage().times(1).return_once(move |_, _| Ok(room));
+        repositories.meters.extend([reading(1), storage, reading(0), reading(0)]);
         let scope = system(Some(tenant));
         let usage = Quotas::new(&mut repositories, &scope).usage(env().now()).await.unwrap();
         assert_eq!(usage.iter().map(|u| u.meter).collect::<Vec<_>>(), Meter::ALL);
         assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), resets_at: None });
+        assert_eq!((usage[1].meter, usage[1].used), (Meter::Storage, 5), "files and texts");
         assert_eq!(usage[2].resets_at, Period::month_of(env().now()).ends_at());
 
         let anonymous = Scope::anonymous(RequestInfo::default());

@@ -27,6 +27,11 @@ pub enum DeploymentStatus {
 }
 
 impl DeploymentStatus {
+    /// Whether a worker still has to do with it.
+    pub const fn is_unfinished(self) -> bool {
+        matches!(self, Self::Queued | Self::Building)
+    }
+
     /// The word for it in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -75,6 +75,9 @@ pub enum SitesError {
     /// The path means the tenant's primary site, and the tenant has no site yet.
     #[error("tenant has no site")]
     NoSite,
+    /// As many messages of visitors are kept as a site may have.
+    #[error("too many submissions")]
+    TooManySubmissions,
     /// The tenant has as many wizards in progress as it may.
     #[error("too many wizards")]
     TooManyWizards,
@@ -109,6 +112,7 @@ impl Fault for SitesError {
             | Self::NoSite
             | Self::AssetNotDeleted
             | Self::AssetInUse { .. }
+            | Self::TooManySubmissions
             | Self::TooManyWizards
             | Self::WizardCompleted
             | Self::GenerationInProgress
@@ -146,6 +150,7 @@ impl Fault for SitesError {
             Self::NotForSale => "not_for_sale",
             Self::SiteSold => "site_sold",
             Self::NotPublished => "not_published",
+            Self::TooManySubmissions => "too_many_submissions",
             Self::TooManyWizards => "too_many_wizards",
             Self::WizardCompleted => "wizard_completed",
             Self::GenerationInProgress => "generation_in_progress",
@@ -193,6 +198,7 @@ impl Fault for SitesError {
             Self::NotPublished => {
                 "Only a site that answers at its address can be offered. Deploy it first.".into()
             }
+            Self::TooManySubmissions => "This site takes no more messages until some are deleted.".into(),
             Self::TooManyWizards => {
                 "There are 20 wizards in progress. Complete one of them, or delete one.".into()
             }
@@ -208,6 +214,7 @@ impl Fault for SitesError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::Invalid(errors) => errors,
+            Self::Store(error) => error.fields(),
             _ => &[],
         }
     }
@@ -217,6 +224,7 @@ impl Fault for SitesError {
             Self::AssetInUse { pages, branding } => {
                 vec![("pages", serde_json::json!(pages)), ("branding", (*branding).into())]
             }
+            Self::Store(error) => error.members(),
             _ => Vec::new(),
         }
     }

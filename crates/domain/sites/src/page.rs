@@ -191,10 +191,6 @@ impl<'a> Pages<'a> {
         violations.into_result().map_err(SitesError::Invalid)?;
 
         let site_id = site::resolve(self.repositories, tenant, site).await?;
-        // A draft changes nothing that anybody is shown.
-        if input.status == Some(PageStatus::Published) {
-            crate::sale::guard(self.repositories, self.scope, tenant, site_id).await?;
-        }
         let translation_of = same_site(original, site_id)?;
         let now = self.env.now();
         let page = Page {
@@ -276,7 +272,6 @@ impl<'a> Pages<'a> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
-        crate::sale::guard(self.repositories, self.scope, tenant, before.site_id).await?;
         let mut page = before.clone();
         let mut violations = Violations::default();
         if let Some(title) = &input.title {
@@ -397,7 +392,6 @@ impl<'a> Pages<'a> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
-        crate::sale::guard(self.repositories, self.scope, tenant, before.site_id).await?;
         Navigation::new(self.repositories, self.scope, self.env).forget(tenant, before.site_id, id).await?;
         if !self.repositories.pages().delete(tenant, id).await? {
             return Err(SitesError::NotFound("page"));

@@ -29,6 +29,9 @@ pub const MAX_VERSIONS: usize = 100;
 /// The most bytes that the versions of a page take, besides its newest one.
 pub const MAX_BYTES: i64 = 16 << 20;
 
+/// The most bytes that a page takes: sections, search engine texts and itself, in JSON. A long article takes 60,000.
+pub const MAX_PAGE_BYTES: i64 = 512 << 10;
+
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

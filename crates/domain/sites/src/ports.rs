@@ -120,6 +120,15 @@ pub trait SiteRepository: Send {
     /// The site, locked: other units of work that lock it wait until this one ends.
     async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError>;
 
+    /// The status of one of these sites, or of the sites of these pages, that is neither draft nor published; `None` when there
+    /// is none. MUST see what the unit of work has changed, and take one statement: every change of a page asks.
+    async fn frozen_among(
+        &mut self,
+        tenant: TenantId,
+        sites: &[SiteId],
+        pages: &[PageId],
+    ) -> Result<Option<SiteStatus>, StoreError>;
+
     /// The tenant's oldest site: the one that paths without a site act on.
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError>;
 
@@ -298,6 +307,11 @@ pub trait DeploymentRepository: Send {
 
 /// The repositories of sites, over one unit of work.
 pub trait SiteRepositories: Outbox {
+    /// Whether sections or search engine texts may have been written over these repositories. `false` MUST mean that none were; a
+    /// page that was made then has none.
+    fn may_have_written_content(&self) -> bool {
+        true
+    }
     /// Sites.
     fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c>;
     /// Pages.

@@ -1,8 +1,13 @@
 //! Sites for sale: prepared by the operator's people, shown to everybody, bought as they are.
 
+mod frozen;
+
+pub(crate) use frozen::frozen;
+pub use frozen::{RefusedChange, SiteChange, changes, refused};
+
 use portico_kernel::{
-    Env, Event, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId, Violations,
-    money::Money,
+    Actor, Env, Event, Page as List, PageId, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
+    Violations, money::Money,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,10 +45,10 @@ impl<'a> Sales<'a> {
     }
 
     /// Offers a published site of the active tenant for sale, or changes its price. From now on only the operator's people
-    /// change it: a buyer gets what was shown.
+    /// change it: a buyer gets what was shown. A deployment that is under way has to end first, because it would change that.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`; `NotPublished`; `SiteSuspended`; `SiteSold`; `PreconditionFailed`.
+    /// `NotFound`; `Invalid`; `NotPublished`; `SiteSuspended`; `SiteSold`; `DeploymentInProgress`; `PreconditionFailed`.
     pub async fn offer(
         &mut self,
         id: SiteId,
@@ -51,7 +56,8 @@ impl<'a> Sales<'a> {
         expected: Option<i64>,
     ) -> Result<Site, SitesError> {
         let tenant = self.tenant()?;
-        let before = site::find(self.repositories, tenant, id).await?;
+        // Against a deployment that is asked for at the same moment: what goes live after the offer, staff has asked for.
+        let before = site::lock(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
         let mut violations = Violations::default();
         let price = Money::price(offer.amount, &offer.currency, &mut violations);
@@ -61,6 +67,12 @@ impl<'a> Sales<'a> {
             SiteStatus::Sold => return Err(SitesError::SiteSold),
             SiteStatus::Published | SiteStatus::ForSale if before.live_deployment_id.is_some() => {}
             _ => return Err(SitesError::NotPublished),
+        }
+        let latest = self.repositories.deployments().latest(tenant, id).await?;
+        if before.status == SiteStatus::Published
+            && latest.is_some_and(|latest| latest.status.is_unfinished())
+        {
+            return Err(SitesError::DeploymentInProgress);
         }
         let after = Site { status: SiteStatus::ForSale, price: Some(price), ..before.clone() };
         self.change("site.offered", before, after, expected).await
@@ -120,35 +132,37 @@ impl<'a> Sales<'a> {
     }
 }
 
-/// That the caller may change the site: one that is for sale is shown to buyers as it is.
+/// That the caller may change the site, see [`refused`]. For what needs to know before the transaction ends.
 ///
 /// # Errors
-/// `SiteForSale`.
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
 pub(crate) fn editable(scope: &Scope, site: &Site) -> Result<(), SitesError> {
-    if site.status == SiteStatus::ForSale && !scope.allows(Permission::PlatformSites) {
-        return Err(SitesError::SiteForSale);
-    }
-    Ok(())
+    may_change(scope, site.status)
 }
 
-/// The same for what is on a site, of which only the id is at hand.
+fn may_change(scope: &Scope, status: SiteStatus) -> Result<(), SitesError> {
+    let is_staff = matches!(scope.actor(), Actor::User { .. }) && scope.allows(Permission::PlatformSites);
+    match frozen(status) {
+        Some(error) if !is_staff => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The same for a site of these pages.
 ///
 /// # Errors
-/// `SiteForSale`.
-pub(crate) async fn guard(
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
+pub(crate) async fn editable_pages(
     repositories: &mut dyn SiteRepositories,
     scope: &Scope,
     tenant: TenantId,
-    site: SiteId,
+    pages: &[PageId],
 ) -> Result<(), SitesError> {
-    // Whoever may edit it anyway needs no look.
-    if scope.allows(Permission::PlatformSites) {
+    if pages.is_empty() {
         return Ok(());
     }
-    match repositories.sites().find(tenant, site).await? {
-        Some(site) => editable(scope, &site),
-        None => Ok(()),
-    }
+    let status = repositories.sites().frozen_among(tenant, &[], pages).await?;
+    status.map_or(Ok(()), |status| may_change(scope, status))
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ use crate::{SitesError, ports::SiteRepositories, site, version};
 /// How long the same message from the same form is taken for a second click on the button.
 const SAME_CLICK: Duration = Duration::minutes(10);
 
+/// The most messages that a site keeps. Strangers write them, so they count against no plan: nobody is to fill up the storage of
+/// somebody else. As many messages of 5,000 letters take 60 MB.
+pub const MAX_KEPT: u64 = 10_000;
+
 /// Days after which what was taken for spam goes.
 pub const SPAM_DAYS: i64 = 30;
 
@@ -178,7 +182,7 @@ impl<'a> Submissions<'a> {
     /// for what is a second click on the button, and for what only a program would send: neither is stored.
     ///
     /// # Errors
-    /// `Invalid` with every wrong field; `NotFound` when the site is gone.
+    /// `Invalid` with every wrong field; `NotFound` when the site is gone; `TooManySubmissions` when it keeps [`MAX_KEPT`].
     pub async fn receive(
         &mut self,
         (tenant, site, section): (TenantId, SiteId, SectionId),
@@ -188,6 +192,9 @@ impl<'a> Submissions<'a> {
         let message = input.checked().map_err(SitesError::Invalid)?;
         if input.is_trapped() {
             return Ok(None);
+        }
+        if self.repositories.submissions().has(tenant, site, MAX_KEPT).await? {
+            return Err(SitesError::TooManySubmissions);
         }
         let now = self.env.now();
         let submission = Submission {

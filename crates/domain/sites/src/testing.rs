@@ -192,6 +192,17 @@ impl SiteRepository for View<'_> {
     async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
         SiteRepository::find(self, tenant, id).await
     }
+    async fn frozen_among(
+        &mut self,
+        tenant: TenantId,
+        sites: &[SiteId],
+        pages: &[PageId],
+    ) -> Result<Option<SiteStatus>, StoreError> {
+        let of_pages = self.0.pages.iter().filter(|page| page.tenant == tenant && pages.contains(&page.id));
+        let all: Vec<SiteId> = sites.iter().copied().chain(of_pages.map(|page| page.site_id)).collect();
+        let statuses = self.0.sites.iter().filter(|site| site.tenant_id == tenant && all.contains(&site.id));
+        Ok(statuses.map(|site| site.status).find(|status| crate::sale::frozen(*status).is_some()))
+    }
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
         Ok(self.0.sites.iter().find(|site| site.tenant_id == tenant).map(|site| site.id))
     }

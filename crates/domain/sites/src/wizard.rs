@@ -25,6 +25,9 @@ use serde::{Deserialize, Serialize};
 /// The most wizards of a tenant that are in progress.
 pub const MAX_OPEN: u64 = 20;
 
+/// Kinds of events after which a wizard takes more bytes than before, perhaps.
+pub const STORING: [&str; 2] = ["wizard.started", "wizard.updated"];
+
 /// Where a wizard stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -98,7 +98,8 @@ pub(crate) struct Events<'c, C> {
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
-    async fn append(&mut self, mut event: Event) -> Result<(), StoreError> {
+    async fn append(&mut self, event: Event) -> Result<(), StoreError> {
+        let mut event = event.bounded();
         event.trace_parent = event.trace_parent.or(self.trace);
         let row = row::ActiveModel {
             tenant_id: Set(event.tenant.uuid()),

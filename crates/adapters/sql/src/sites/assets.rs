@@ -122,6 +122,14 @@ impl<C: ConnectionTrait + Send> AssetRepository for Assets<'_, C> {
         query.one(self.connection).await.map_err(store_error)?.map(Asset::try_from).transpose()
     }
 
+    async fn linked(&mut self, tenant: TenantId, id: AssetId) -> Result<Option<Asset>, StoreError> {
+        let of_active = Expr::cust(
+            "exists (select 1 from tenants where tenants.id = assets.tenant_id and tenants.status = 'active')",
+        );
+        let query = present(tenant).filter(Column::Id.eq(id.uuid())).filter(of_active);
+        query.one(self.connection).await.map_err(store_error)?.map(Asset::try_from).transpose()
+    }
+
     async fn find_many(&mut self, tenant: TenantId, ids: &[AssetId]) -> Result<Vec<Asset>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());

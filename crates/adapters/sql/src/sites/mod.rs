@@ -34,7 +34,12 @@ impl<C: ConnectionTrait + Send> SiteRepositories for Repositories<C> {
         Box::new(pages::Pages { connection: &self.connection })
     }
 
+    fn may_have_written_content(&self) -> bool {
+        self.written.content
+    }
+
     fn sections<'c>(&'c mut self) -> Box<dyn SectionRepository + 'c> {
+        self.written.content = true;
         Box::new(sections::Sections { connection: &self.connection })
     }
 
@@ -59,6 +64,7 @@ impl<C: ConnectionTrait + Send> SiteRepositories for Repositories<C> {
     }
 
     fn seo<'c>(&'c mut self) -> Box<dyn SeoRepository + 'c> {
+        self.written.content = true;
         Box::new(seo::Seos { connection: &self.connection })
     }
 

@@ -1,19 +1,23 @@
 //! Sites.
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, Money, Page as List, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{DeploymentId, Money, Page as List, PageId, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
     ports::{SiteFilter, SiteRepository},
     site::{Site, SiteStatus},
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
     sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
 
-use super::list::{SortColumns, list, sorted};
+use super::{
+    list::{SortColumns, list, sorted},
+    pages,
+};
 use crate::{
     dialect::{contains, query},
     error::{json_error, store_error, unreadable},
@@ -139,6 +143,44 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
     async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
         let row = row::Entity::find_by_id((tenant.uuid(), id.uuid())).lock(LockType::NoKeyUpdate);
         row.one(self.connection).await.map_err(store_error)?.map(Site::try_from).transpose()
+    }
+
+    async fn frozen_among(
+        &mut self,
+        tenant: TenantId,
+        sites: &[SiteId],
+        pages: &[PageId],
+    ) -> Result<Option<SiteStatus>, StoreError> {
+        if sites.is_empty() && pages.is_empty() {
+            return Ok(None);
+        }
+        let mut any = Condition::any();
+        if !sites.is_empty() {
+            any = any.add(Column::Id.is_in(sites.iter().map(|id| id.uuid())));
+        }
+        if !pages.is_empty() {
+            let of_pages = pages::row::Entity::find()
+                .select_only()
+                .column(pages::row::Column::SiteId)
+                .filter(pages::row::Column::TenantId.eq(tenant.uuid()))
+                .filter(pages::row::Column::Id.is_in(pages.iter().map(|id| id.uuid())));
+            any = any.add(Column::Id.in_subquery(of_pages.into_query()));
+        }
+        let changeable = [SiteStatus::Draft.as_str(), SiteStatus::Published.as_str()];
+        let status: Option<String> = row::Entity::find()
+            .select_only()
+            .column(Column::Status)
+            .filter(Column::TenantId.eq(tenant.uuid()))
+            .filter(Column::Status.is_not_in(changeable))
+            .filter(any)
+            .limit(1)
+            .into_tuple()
+            .one(self.connection)
+            .await
+            .map_err(store_error)?;
+        status
+            .map(|word| SiteStatus::parse(&word).ok_or_else(|| unreadable("sites.status", &word)))
+            .transpose()
     }
 
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {

@@ -16,7 +16,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    dialect::{contains, execute},
+    dialect::{contains, execute, query},
     error::{store_error, unreadable},
     time::{from_row, to_row},
 };
@@ -117,6 +117,20 @@ impl<C: ConnectionTrait + Send> SubmissionRepository for Submissions<'_, C> {
         let stored =
             row::Entity::insert(row).on_conflict(twins).exec_without_returning(self.connection).await;
         stored.map(|rows| rows > 0).map_err(store_error)
+    }
+
+    async fn has(&mut self, tenant: TenantId, site: SiteId, count: u64) -> Result<bool, StoreError> {
+        let rows = query(
+            self.connection,
+            "select 1 as kept from submissions where tenant_id = $1 and site_id = $2 limit 1 offset $3",
+            [
+                tenant.uuid().into(),
+                site.uuid().into(),
+                i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX).into(),
+            ],
+        )
+        .await?;
+        Ok(!rows.is_empty())
     }
 
     async fn find(

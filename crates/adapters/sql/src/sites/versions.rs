@@ -156,7 +156,7 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         // Sums of integers are numerics on Postgres.
         let rows = query(
             self.connection,
-            "select number, digest, \
+            "select number, digest, size, \
              (select count(*) from page_versions where tenant_id = $1 and page_id = $2) as amount, \
              (select cast(sum(size) as bigint) from page_versions where tenant_id = $1 and page_id = $2) as bytes \
              from page_versions where tenant_id = $1 and page_id = $2 order by number desc limit 1",
@@ -167,6 +167,7 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         Ok(Some(LatestPageVersion {
             number: row.try_get("", "number").map_err(store_error)?,
             digest: row.try_get("", "digest").map_err(store_error)?,
+            size: row.try_get("", "size").map_err(store_error)?,
             count: row.try_get("", "amount").map_err(store_error)?,
             bytes: row.try_get("", "bytes").map_err(store_error)?,
         }))

@@ -56,6 +56,8 @@ async fn stores_finds_and_lists_files_of_their_tenant_only() {
 
         let mut reader = database.store().reader();
         let mut assets = reader.assets();
+        assert_eq!(assets.linked(ours, made[0].id).await.unwrap().as_ref(), Some(&made[0]));
+        assert_eq!(assets.linked(theirs, made[0].id).await.unwrap(), None);
         assert_eq!(assets.find(ours, made[0].id).await.unwrap().as_ref(), Some(&made[0]));
         assert_eq!(assets.find(theirs, made[0].id).await.unwrap(), None);
         let ids: Vec<AssetId> = made.iter().map(|asset| asset.id).chain([env.new_id()]).collect();
@@ -173,6 +175,29 @@ async fn knows_the_pages_that_show_a_file() {
         let users = reader.assets().used_by(ours, shown.id).await.unwrap();
         assert_eq!(users, pages[..3].iter().map(|page| page.id).collect::<Vec<_>>());
         assert_eq!(reader.assets().used_by(ours, env.new_id()).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn links_lead_to_files_of_active_tenants_only() {
+    on_each_database(async |database| {
+        let (fixture, env) = (Fixture::new(database), env());
+        let tenant = fixture.tenant("ours").await;
+        let made = asset(&env, tenant, "a.png", AssetType::Png, env.now());
+        fixture.write(async |unit| unit.assets().insert(std::slice::from_ref(&made)).await).await.unwrap();
+        for (status, found) in
+            [("suspended", false), ("active", true), ("deleting", false), ("deleted", false)]
+        {
+            let statement = format!("update tenants set status = '{status}' where id = $1");
+            assert_eq!(database.tamper(&statement, &[tenant.uuid()]).await, 1);
+            let linked = database.store().reader().assets().linked(tenant, made.id).await.unwrap();
+            assert_eq!(linked.is_some(), found, "{status}");
+        }
+        database.tamper("update tenants set status = 'active' where id = $1", &[tenant.uuid()]).await;
+        let deleted = Asset { purge_at: Some(env.now()), ..made.clone() };
+        fixture.write(async |unit| unit.assets().update(&deleted).await).await.unwrap();
+        assert_eq!(database.store().reader().assets().linked(tenant, made.id).await.unwrap(), None);
     })
     .await;
 }

@@ -11,6 +11,7 @@ mod pages;
 mod sections;
 mod seo;
 mod sites;
+mod stored_texts;
 mod submissions;
 mod templates;
 mod versions;

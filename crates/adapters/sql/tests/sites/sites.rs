@@ -292,3 +292,32 @@ async fn a_locked_site_makes_others_wait() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn tells_whether_one_of_some_sites_and_pages_is_frozen() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let (site, other) = (fixture.site(ours, "shop").await, fixture.site(ours, "other").await);
+        let (page, elsewhere) = (fixture.page(&site, "one").await, fixture.page(&other, "two").await);
+        for status in SiteStatus::ALL {
+            let stored = database.store().reader().sites().find(ours, site.id).await.unwrap().unwrap();
+            let mut unit = fixture.begin().await;
+            unit.sites().update(&Site { status, ..stored }).await.unwrap();
+            let expected = (!matches!(status, SiteStatus::Draft | SiteStatus::Published)).then_some(status);
+            for (sites, pages, expected) in [
+                (vec![site.id], vec![], expected),
+                (vec![], vec![page.id], expected),
+                (vec![other.id], vec![elsewhere.id, page.id], expected),
+                (vec![other.id], vec![elsewhere.id], None),
+                (vec![], vec![], None),
+            ] {
+                let found = unit.sites().frozen_among(ours, &sites, &pages).await.unwrap();
+                assert_eq!(found, expected, "{status:?}");
+                assert_eq!(unit.sites().frozen_among(theirs, &sites, &pages).await.unwrap(), None);
+            }
+            unit.commit().await.unwrap();
+        }
+    })
+    .await;
+}

@@ -36,7 +36,7 @@ fn content(fixture: &Fixture<'_>, page: &Page) -> PageContent {
     }
 }
 
-fn new(fixture: &Fixture<'_>, page: &Page, number: i64) -> NewPageVersion {
+pub fn new(fixture: &Fixture<'_>, page: &Page, number: i64) -> NewPageVersion {
     // Any id will do.
     let id = PageVersionId::from_uuid(fixture.new_section(page, 0).id.uuid());
     let version = PageVersion {
@@ -85,7 +85,8 @@ async fn stores_and_finds_versions_of_their_tenant_and_page_only() {
         assert_eq!(versions.find(theirs, page.id, all[1].id).await.unwrap(), None);
         assert_eq!(versions.find(ours, other.id, all[1].id).await.unwrap(), None);
         let latest = versions.latest(ours, page.id).await.unwrap();
-        let expected = LatestPageVersion { number: 3, digest: "digest 3".to_owned(), count: 3, bytes: 60 };
+        let expected =
+            LatestPageVersion { number: 3, digest: "digest 3".to_owned(), size: 30, count: 3, bytes: 60 };
         assert_eq!(latest, Some(expected));
         assert_eq!(versions.latest(theirs, page.id).await.unwrap(), None);
         drop(versions);

@@ -34,7 +34,7 @@ async fn insert(fixture: &Fixture<'_>, wizard: &Wizard, most: u64) -> Result<boo
     fixture.write(async |unit| unit.wizards().insert(wizard, most).await).await
 }
 
-async fn stored(fixture: &Fixture<'_>, tenant: TenantId) -> Wizard {
+pub async fn stored(fixture: &Fixture<'_>, tenant: TenantId) -> Wizard {
     let wizard = new_wizard(fixture, tenant);
     assert!(insert(fixture, &wizard, 100).await.unwrap());
     wizard

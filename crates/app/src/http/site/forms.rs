@@ -159,6 +159,10 @@ pub(super) async fn receive(
         Err(SitesError::Invalid(errors)) => {
             again(StatusCode::UNPROCESSABLE_ENTITY, FormTrouble::Fields(&errors))
         }
+        Err(SitesError::TooManySubmissions) => {
+            metrics::counter!("forms_refused_total").increment(1);
+            again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany)
+        }
         Err(error) => {
             tracing::error!(error = %chain(&error), "a message of a visitor could not be stored");
             again(StatusCode::SERVICE_UNAVAILABLE, FormTrouble::Unavailable)

@@ -9,7 +9,7 @@ use serde_json::json;
 use time::Duration;
 
 use super::{Asset, AssetKind, AssetType, Variant, check_pictures, filename};
-use crate::{SitesError, ports::SiteRepositories, version};
+use crate::{SitesError, ports::SiteRepositories, sale, version};
 
 /// The job that deletes the files of an asset that is gone, or never came to be.
 pub const PURGE_JOB: &str = "asset.purge";
@@ -144,6 +144,8 @@ impl<'a> Assets<'a> {
         let tenant = self.scope.require(Permission::AssetsWrite)?;
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
+        let pages = self.repositories.assets().used_by(tenant, id).await?;
+        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         let mut after = before.clone();
         let mut violations = Violations::default();
         if let Some(name) = input.filename {
@@ -176,7 +178,8 @@ impl<'a> Assets<'a> {
     /// and pages show nothing in its place from their next deployment on. Answers the file as it was.
     ///
     /// # Errors
-    /// `NotFound`; `PreconditionFailed`; `AssetInUse` unless `force`.
+    /// `NotFound`; `PreconditionFailed`; `AssetInUse` unless `force`; `SiteForSale`, `SiteSold` or `SiteSuspended` when a page of
+    /// such a site shows it.
     pub async fn delete(
         &mut self,
         id: AssetId,
@@ -188,11 +191,10 @@ impl<'a> Assets<'a> {
         let tenant = self.scope.require(Permission::AssetsWrite)?;
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
-        if !force {
-            let pages: Vec<PageId> = self.repositories.assets().used_by(tenant, id).await?;
-            if is_branding || !pages.is_empty() {
-                return Err(SitesError::AssetInUse { pages, branding: is_branding });
-            }
+        let pages: Vec<PageId> = self.repositories.assets().used_by(tenant, id).await?;
+        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
+        if !force && (is_branding || !pages.is_empty()) {
+            return Err(SitesError::AssetInUse { pages, branding: is_branding });
         }
         let purge_at = self.env.now() + grace.max(Duration::ZERO);
         self.store(Asset { purge_at: Some(purge_at), ..before.clone() }, expected).await?;

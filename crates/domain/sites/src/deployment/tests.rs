@@ -1,4 +1,4 @@
-use portico_kernel::{Fault, Kind, NavItemId, PageId, RequestInfo, TenantRole};
+use portico_kernel::{Fault, Kind, NavItemId, PageId, PlatformRole, RequestInfo, TenantRole};
 use serde_json::json;
 
 use super::*;
@@ -33,10 +33,16 @@ fn worker() -> Scope {
     Scope::system(Some(tenant(1)), RequestInfo::default())
 }
 
+/// One of the operator's people, who may deploy sites for sale, too.
+fn staff() -> Scope {
+    let permissions = PlatformRole::Staff.permissions().union(TenantRole::Owner.permissions());
+    user(Some(tenant(1)), permissions, true)
+}
+
 /// Asks for a deployment and builds it to the end.
 async fn deploy(store: &mut Store, env: &Env, site: SiteId) -> DeploymentId {
-    let worker = worker();
-    let id = Deployments::new(store, &worker, env).request(site).await.unwrap().id;
+    let (worker, staff) = (worker(), staff());
+    let id = Deployments::new(store, &staff, env).request(site).await.unwrap().id;
     let mut deployments = Deployments::new(store, &worker, env);
     deployments.begin(site, id).await.unwrap().unwrap();
     deployments.finish(site, id).await.unwrap();

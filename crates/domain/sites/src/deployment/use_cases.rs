@@ -38,7 +38,9 @@ impl<'a> Deployments<'a> {
     pub async fn request(&mut self, site: SiteId) -> Result<Deployment, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
         self.scope.require_verified()?;
-        self.active_site(tenant, site).await?;
+        // Against an offer that is made at the same moment: what is for sale stays as it was shown.
+        let found = site::lock(self.repositories, tenant, site).await?;
+        self.deployable(&found)?;
         let filter = PageFilter { status: Some(PageStatus::Published), ..PageFilter::default() };
         let one = PageRequest { page: 1, limit: 1 };
         if self.repositories.pages().list(tenant, site, filter, one).await?.total == 0 {
@@ -120,8 +122,8 @@ impl<'a> Deployments<'a> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
         self.scope.require_verified()?;
         // Against `retire`: what is kept now is still there when the site points to it.
-        self.repositories.sites().lock(tenant, site).await?;
-        let before = self.active_site(tenant, site).await?;
+        let before = site::lock(self.repositories, tenant, site).await?;
+        self.deployable(&before)?;
         let deployment = self.find(tenant, site, id).await?.ok_or(SitesError::NotFound("deployment"))?;
         if deployment.status != DeploymentStatus::Live {
             return Err(SitesError::NotDeployed);
@@ -140,11 +142,10 @@ impl<'a> Deployments<'a> {
         Ok(after)
     }
 
-    /// The site, given that it is not suspended, and the caller may change it.
-    pub(super) async fn active_site(&mut self, tenant: TenantId, id: SiteId) -> Result<Site, SitesError> {
-        let site = site::find(self.repositories, tenant, id).await?;
-        crate::sale::editable(self.scope, &site)?;
-        if site.status == SiteStatus::Suspended { Err(SitesError::SiteSuspended) } else { Ok(site) }
+    /// That the site is not suspended, and the caller may decide what it shows.
+    fn deployable(&self, site: &Site) -> Result<(), SitesError> {
+        crate::sale::editable(self.scope, site)?;
+        if site.status == SiteStatus::Suspended { Err(SitesError::SiteSuspended) } else { Ok(()) }
     }
 
     pub(super) async fn find(

@@ -28,10 +28,11 @@ impl Deployments<'_> {
         if deployment.status == DeploymentStatus::Live {
             return Ok(None);
         }
-        let site = match self.active_site(tenant, site).await {
-            Err(SitesError::NotFound(_)) => return Ok(None),
-            site => site?,
-        };
+        let Some(site) = self.repositories.sites().find(tenant, site).await? else { return Ok(None) };
+        // Of a site for sale, it is one that the operator's people have asked for.
+        if site.status == SiteStatus::Suspended {
+            return Err(SitesError::SiteSuspended);
+        }
         let before = deployment.clone();
         deployment.status = DeploymentStatus::Building;
         deployment.progress = 0;

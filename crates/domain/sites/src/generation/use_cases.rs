@@ -10,6 +10,7 @@ use crate::{
     ports::{
         BusinessInfo, PageBrief, PageDraft, RewriteBrief, SectionDraft, SeoBrief, SeoDraft, SiteRepositories,
     },
+    sale,
     section::{BulkChange, NewSection, Section, SectionUpdate, Sections},
     seo::{OpenGraphUpdate, Seo, SeoUpdate, Seos},
     site::{self, Site},
@@ -93,6 +94,7 @@ impl<'a> Generation<'a> {
             let section = found.ok_or(SitesError::NotFound("section"))?;
             let page = self.page(tenant, page).await?;
             let site = site::find(self.repositories, tenant, page.site_id).await?;
+            self.check_place(&site, apply)?;
             let language = language.or(page.language).unwrap_or_else(|| site.language.clone());
             let brief = RewriteBrief {
                 business: business.unwrap_or_else(|| of_site(&site)),
@@ -153,6 +155,7 @@ impl<'a> Generation<'a> {
         let Some(id) = page_id else { return Err(SitesError::Invalid(Vec::new())) };
         let page = self.page(tenant, id).await?;
         let site = site::find(self.repositories, tenant, page.site_id).await?;
+        self.check_place(&site, apply)?;
         let sections = self.repositories.sections().list(tenant, id).await?;
         let brief = SeoBrief {
             business: business.unwrap_or_else(|| of_site(&site)),
@@ -198,6 +201,7 @@ impl<'a> Generation<'a> {
         let GeneratePage { site_id, title, purpose, business, tone, language, create, .. } = input;
         let site_id = site::resolve(self.repositories, tenant, site_id).await?;
         let site = site::find(self.repositories, tenant, site_id).await?;
+        self.check_place(&site, create)?;
         let slug = Slug::from_title(&title).into_string();
         // Told before a use is counted. The key of the store has the last word.
         if create && self.repositories.pages().by_slug(tenant, Some(site_id), &slug).await?.is_some() {
@@ -256,6 +260,11 @@ impl<'a> Generation<'a> {
             self.scope.require(Permission::PagesWrite)?;
         }
         Ok(tenant)
+    }
+
+    /// That the caller may change the site, where the text is to be stored there: told before a use is counted.
+    fn check_place(&self, site: &Site, stores: bool) -> Result<(), SitesError> {
+        if stores { sale::editable(self.scope, site) } else { Ok(()) }
     }
 
     async fn page(&mut self, tenant: TenantId, id: PageId) -> Result<Page, SitesError> {

@@ -135,7 +135,6 @@ impl<'a> Navigation<'a> {
     pub async fn create(&mut self, site: Option<SiteId>, input: NewNavItem) -> Result<NavItem, SitesError> {
         let tenant = self.scope.require(Permission::NavigationWrite)?;
         let site_id = site::resolve(self.repositories, tenant, site).await?;
-        crate::sale::guard(self.repositories, self.scope, tenant, site_id).await?;
         let before = self.repositories.navigation().list(tenant, site_id, true).await?;
         if before.is_empty() {
             site::find(self.repositories, tenant, site_id).await?;
@@ -188,7 +187,6 @@ impl<'a> Navigation<'a> {
     ) -> Result<NavItem, SitesError> {
         let tenant = self.scope.require(Permission::NavigationWrite)?;
         let site_id = self.find(tenant, id).await?.site_id;
-        crate::sale::guard(self.repositories, self.scope, tenant, site_id).await?;
         let all = self.repositories.navigation().list(tenant, site_id, true).await?;
         let before = all.iter().find(|item| item.id == id).ok_or(SitesError::NotFound("navigation item"))?;
         version::check(before.version, expected)?;
@@ -243,7 +241,6 @@ impl<'a> Navigation<'a> {
     pub async fn delete(&mut self, id: NavItemId, expected: Option<i64>) -> Result<(), SitesError> {
         let tenant = self.scope.require(Permission::NavigationWrite)?;
         let site_id = self.find(tenant, id).await?.site_id;
-        crate::sale::guard(self.repositories, self.scope, tenant, site_id).await?;
         let all = self.repositories.navigation().list(tenant, site_id, true).await?;
         let before = all.iter().find(|item| item.id == id).ok_or(SitesError::NotFound("navigation item"))?;
         version::check(before.version, expected)?;
@@ -290,7 +287,6 @@ impl<'a> Navigation<'a> {
     ) -> Result<Vec<NavItem>, SitesError> {
         let tenant = self.scope.require(Permission::NavigationWrite)?;
         let site_id = site::resolve(self.repositories, tenant, site).await?;
-        crate::sale::guard(self.repositories, self.scope, tenant, site_id).await?;
         let before = self.repositories.navigation().list(tenant, site_id, true).await?;
         if before.is_empty() {
             site::find(self.repositories, tenant, site_id).await?;

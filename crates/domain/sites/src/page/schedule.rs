@@ -5,7 +5,7 @@ use serde_json::json;
 use time::Duration;
 
 use super::{Page, PageStatus, Pages};
-use crate::{SitesError, site};
+use crate::{SitesError, sale::frozen, site};
 
 /// The job that publishes a page at its time.
 pub const PUBLISH_JOB: &str = "page.publish";
@@ -52,12 +52,18 @@ impl Pages<'_> {
     }
 
     /// Publishes a page that is scheduled for exactly this time, and has its site deployed if that is live. Answers the page,
-    /// or `None` when there is nothing to do: published, put away, rescheduled or deleted meanwhile.
+    /// or `None` when there is nothing to do: published, put away, rescheduled or deleted meanwhile, or on a site that is for sale,
+    /// sold or suspended.
     pub async fn publish_scheduled(&mut self, id: PageId, at: Timestamp) -> Result<Option<Page>, SitesError> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let Some(before) = self.repositories.pages().lock(tenant, id).await? else { return Ok(None) };
         let now = self.env.now();
         if before.publish_at != Some(at) || before.status != PageStatus::Draft || now < at {
+            return Ok(None);
+        }
+        let site = site::find(self.repositories, tenant, before.site_id).await?;
+        if frozen(site.status).is_some() {
+            // It stays the draft that it is; whoever may change the site publishes it.
             return Ok(None);
         }
         let mut page = Page {
@@ -71,7 +77,7 @@ impl Pages<'_> {
         page.version += 1;
         self.append(self.event("page.updated", &page).before(&before).after(&page)).await?;
         self.append(self.event("page.published", &page).before(&before).after(&page)).await?;
-        if site::find(self.repositories, tenant, page.site_id).await?.live_deployment_id.is_some() {
+        if site.live_deployment_id.is_some() {
             self.deploy_soon(&page, page.site_id).await?;
         }
         Ok(Some(page))

@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Event, PageId, PageVersionId, StoreError, TenantId, Timestamp};
+use portico_kernel::{Event, FieldError, PageId, PageVersionId, StoreError, TenantId, Timestamp};
 use serde_json::Value;
 use time::Duration;
 
-use super::{KeptPage, MAX_BYTES, MAX_VERSIONS, PageContent, PageVersion, VersionAuthor};
-use crate::ports::{NewPageVersion, SiteRepositories};
+use super::{KeptPage, MAX_BYTES, MAX_PAGE_BYTES, MAX_VERSIONS, PageContent, PageVersion, VersionAuthor};
+use crate::{
+    SitesError,
+    ports::{NewPageVersion, SiteRepositories},
+};
 
 /// Once there are too many versions, this many are left, so that not every change has to make room.
 const LEFT: usize = MAX_VERSIONS - 10;
@@ -77,11 +80,16 @@ pub fn changes(events: &[Event]) -> Vec<PageChange> {
 /// last thing before the commit.
 ///
 /// MUST run in the transaction that made the changes. It locks the pages, so that versions have the order of the changes.
+/// Answers whether there are new versions.
+///
+/// # Errors
+/// `Invalid` when a page would take more than [`MAX_PAGE_BYTES`], and more than before.
 pub async fn record(
     repositories: &mut dyn SiteRepositories,
     changes: Vec<PageChange>,
-) -> Result<(), StoreError> {
+) -> Result<bool, SitesError> {
     let alone = changes.len() == 1;
+    let mut recorded = false;
     for mut change in changes {
         let (tenant, id) = (change.tenant, change.page);
         // Nobody else sees a page that is being made, and it has no version yet. Several at once can change each other.
@@ -94,7 +102,10 @@ pub async fn record(
                 None => continue,
             },
         };
-        let content = PageContent::read(repositories, tenant, id, page).await?;
+        let content = match is_new && !repositories.may_have_written_content() {
+            true => PageContent { page, sections: Vec::new(), seo: None },
+            false => PageContent::read(repositories, tenant, id, page).await?,
+        };
         let content =
             serde_json::to_value(&content).map_err(|error| StoreError::Internal(Box::new(error)))?;
         let text = content.to_string();
@@ -104,6 +115,9 @@ pub async fn record(
         let digest = digest(&text);
         if change.restored_from.is_none() && latest.as_ref().is_some_and(|latest| latest.digest == digest) {
             continue;
+        }
+        if size > MAX_PAGE_BYTES && latest.as_ref().is_none_or(|latest| size > latest.size) {
+            return Err(too_large());
         }
         let version = PageVersion {
             id: change.id,
@@ -118,6 +132,7 @@ pub async fn record(
         };
         let new = NewPageVersion { version, digest, content };
         repositories.versions().insert(&new).await?;
+        recorded = true;
         let is_full = latest.is_some_and(|latest| {
             latest.count >= MAX_VERSIONS as i64 || latest.bytes.saturating_add(size) > MAX_BYTES
         });
@@ -125,7 +140,12 @@ pub async fn record(
             make_room(repositories, tenant, id).await?;
         }
     }
-    Ok(())
+    Ok(recorded)
+}
+
+fn too_large() -> SitesError {
+    let message = format!("A page takes at most {} KiB with all of its sections.", MAX_PAGE_BYTES >> 10);
+    SitesError::Invalid(vec![FieldError::new("sections", "page_too_large", message)])
 }
 
 async fn make_room(

@@ -111,7 +111,6 @@ impl<'a> PageVersions<'a> {
         let stored = self.repositories.pages().lock(tenant, page).await?;
         let before = stored.ok_or(SitesError::NotFound("page"))?;
         version::check(before.version, expected)?;
-        crate::sale::guard(self.repositories, self.scope, tenant, before.site_id).await?;
         let FullPageVersion { version, content } = self.find(tenant, page, id).await?;
         let PageContent { page: kept, sections, seo } = content;
         let sections = accepted(sections)?;

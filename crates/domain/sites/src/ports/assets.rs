@@ -15,6 +15,9 @@ pub trait AssetRepository: Send {
     /// The file. MUST NOT find one that is deleted.
     async fn find(&mut self, tenant: TenantId, id: AssetId) -> Result<Option<Asset>, StoreError>;
 
+    /// The file, for whoever has a link to it. MUST NOT find one that is deleted, nor any of a tenant that is not active.
+    async fn linked(&mut self, tenant: TenantId, id: AssetId) -> Result<Option<Asset>, StoreError>;
+
     /// Those of these files that are there, in any order, in one round trip. MUST NOT find one that is deleted.
     async fn find_many(&mut self, tenant: TenantId, ids: &[AssetId]) -> Result<Vec<Asset>, StoreError>;
 

@@ -16,6 +16,9 @@ pub trait SubmissionRepository: Send {
     /// concurrency. MUST answer `MissingReference` when the tenant has no such site.
     async fn insert(&mut self, submission: &Submission) -> Result<bool, StoreError>;
 
+    /// Whether the site has so many submissions, or more.
+    async fn has(&mut self, tenant: TenantId, site: SiteId, count: u64) -> Result<bool, StoreError>;
+
     /// The submission.
     async fn find(
         &mut self,

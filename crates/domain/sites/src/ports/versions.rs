@@ -24,6 +24,8 @@ pub struct LatestPageVersion {
     pub number: i64,
     /// Tells its content from others.
     pub digest: String,
+    /// Bytes that it takes.
+    pub size: i64,
     /// How many there are.
     pub count: i64,
     /// How many bytes they take.

@@ -3,6 +3,9 @@ use portico_kernel::{Fault, Kind, PlatformRole, TenantRole};
 use super::*;
 use crate::{
     deployment::Deployments,
+    page::{NewPage, PageStatus, Pages},
+    section::{NewSection, SectionType, Sections},
+    seo::{SeoUpdate, Seos},
     site::{NewSite, SiteUpdate, Sites},
     testing::{Store, env, member, tenant, user},
 };
@@ -116,4 +119,80 @@ async fn only_staff_changes_a_site_for_sale() {
         assert_eq!(result.unwrap_err().code(), "site_for_sale");
     }
     Sites::new(&mut store, &staff, &env).update(site.id, rename(), None).await.unwrap();
+}
+
+/// What the end of a transaction says of what was done in it; the person, if any, with the code.
+async fn refusals(store: &mut Store) -> Vec<(bool, &'static str)> {
+    let events = std::mem::take(&mut store.events);
+    let refused = super::refused(store, &changes(&events)).await.unwrap();
+    refused.into_iter().map(|change| (change.person.is_some(), change.error.code())).collect()
+}
+
+#[tokio::test]
+async fn a_change_of_anything_on_a_frozen_site_is_refused_at_the_end() {
+    let (mut store, env) = (Store::default(), env());
+    let site = published(&mut store).await;
+    let owner = member(TenantRole::Owner);
+    let page = |title: &str| NewPage { title: title.to_owned(), ..NewPage::default() };
+    let home = Pages::new(&mut store, &owner, &env).create(Some(site.id), page("Home")).await.unwrap();
+    assert_eq!(refusals(&mut store).await, [], "while it is published");
+    for (status, code) in [
+        (SiteStatus::ForSale, "site_for_sale"),
+        (SiteStatus::Sold, "site_sold"),
+        (SiteStatus::Suspended, "site_suspended"),
+    ] {
+        store.sites[0].status = status;
+        let title = format!("Draft {}", status.as_str());
+        Pages::new(&mut store, &owner, &env).create(Some(site.id), page(&title)).await.unwrap();
+        assert_eq!(refusals(&mut store).await, [(true, code)], "a new page");
+        Pages::new(&mut store, &owner, &env).duplicate(home.id).await.unwrap();
+        assert_eq!(refusals(&mut store).await, [(true, code)], "a copy");
+        let input = SeoUpdate { title: Some(Some(title.clone())), ..SeoUpdate::default() };
+        Seos::new(&mut store, &owner, &env).update(home.id, input, None).await.unwrap();
+        assert_eq!(refusals(&mut store).await, [(true, code)], "texts for search engines");
+        let key =
+            Scope::api_key(env.new_id(), tenant(1), TenantRole::Editor.permissions(), owner.request.clone());
+        let section = NewSection {
+            kind: Some(SectionType::Text),
+            content: serde_json::json!({"html": "<p>Mine</p>"}),
+            ..NewSection::default()
+        };
+        Sections::new(&mut store, &key, &env).create(home.id, section).await.unwrap();
+        assert_eq!(refusals(&mut store).await, [(false, code)], "a key is no person");
+        // An event of a kind that nobody has thought of, about something on a page.
+        let event = Event::new(&env, &owner, "comment.created", env.random_uuid());
+        store.events.push(event.after(&serde_json::json!({"pageId": home.id})));
+        assert_eq!(refusals(&mut store).await, [(true, code)], "what comes next");
+        // Portico itself has no rights of its own to what is shown, and finds things out.
+        let portico = Scope::system(Some(tenant(1)), owner.request.clone());
+        for (kind, refused) in [("page.updated", true), ("domain.updated", false), ("site.deployed", false)] {
+            let event = Event::new(&env, &portico, kind, home.id.uuid());
+            store.events.push(event.after(&serde_json::json!({"siteId": site.id})));
+            assert_eq!(!refusals(&mut store).await.is_empty(), refused, "{kind}");
+        }
+        for kind in ["submission.received", "submission.deleted", "preview.created"] {
+            let event = Event::new(&env, &owner, kind, env.random_uuid());
+            store.events.push(event.after(&serde_json::json!({"siteId": site.id})));
+            assert_eq!(refusals(&mut store).await, [], "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_offered_while_a_deployment_could_still_change_it() {
+    let (mut store, staff, env) = (Store::default(), staff(), env());
+    let site = published(&mut store).await;
+    let owner = member(TenantRole::Owner);
+    let page =
+        NewPage { title: "Home".to_owned(), status: Some(PageStatus::Published), ..NewPage::default() };
+    Pages::new(&mut store, &owner, &env).create(Some(site.id), page).await.unwrap();
+    let building = Deployments::new(&mut store, &owner, &env).request(site.id).await.unwrap();
+    let refused = Sales::new(&mut store, &staff, &env).offer(site.id, price(1, "usd"), None).await;
+    assert!(matches!(refused, Err(SitesError::DeploymentInProgress)), "{refused:?}");
+    let portico = Scope::system(Some(tenant(1)), owner.request.clone());
+    Deployments::new(&mut store, &portico, &env).fail(site.id, building.id, "No luck.").await.unwrap();
+    Sales::new(&mut store, &staff, &env).offer(site.id, price(1, "usd"), None).await.unwrap();
+    // Neither does Portico deploy it by itself from then on.
+    let by_itself = Deployments::new(&mut store, &portico, &env).request(site.id).await;
+    assert!(matches!(by_itself, Err(SitesError::SiteForSale)), "{by_itself:?}");
 }

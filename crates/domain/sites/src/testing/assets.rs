@@ -24,6 +24,9 @@ impl AssetRepository for View<'_> {
     async fn find(&mut self, tenant: TenantId, id: AssetId) -> Result<Option<Asset>, StoreError> {
         Ok(AssetRepository::find_many(self, tenant, &[id]).await?.pop())
     }
+    async fn linked(&mut self, tenant: TenantId, id: AssetId) -> Result<Option<Asset>, StoreError> {
+        AssetRepository::find(self, tenant, id).await
+    }
     async fn find_many(&mut self, tenant: TenantId, ids: &[AssetId]) -> Result<Vec<Asset>, StoreError> {
         let mine = self.0.assets.assets.iter();
         let found = mine.filter(|asset| asset.tenant == tenant && ids.contains(&asset.id));

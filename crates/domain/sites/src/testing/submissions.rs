@@ -39,6 +39,11 @@ impl SubmissionRepository for View<'_> {
         stored.push(submission.clone());
         Ok(true)
     }
+    async fn has(&mut self, tenant: TenantId, site: SiteId, count: u64) -> Result<bool, StoreError> {
+        let stored = self.0.submissions.stored.iter();
+        let kept = stored.filter(|other| (other.tenant, other.site_id) == (tenant, site)).count();
+        Ok(kept as u64 >= count)
+    }
     async fn find(
         &mut self,
         tenant: TenantId,

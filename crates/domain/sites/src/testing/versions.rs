@@ -42,6 +42,7 @@ impl PageVersionRepository for View<'_> {
         Ok(all.iter().max_by_key(|new| new.version.number).map(|newest| LatestPageVersion {
             number: newest.version.number,
             digest: newest.digest.clone(),
+            size: newest.version.size,
             count: all.len() as i64,
             bytes: all.iter().map(|new| new.version.size).sum(),
         }))

@@ -1,0 +1,131 @@
+//! Sites that only the operator's people change: for sale, sold or suspended.
+//!
+//! The rule holds for everything that is on a site, and is checked in one place: at the end of each transaction, by the events
+//! that it has appended. An event about something of a site is a change of that site unless its kind is listed here, so a new
+//! use case is refused without knowing of the rule.
+
+use portico_kernel::{Event, PageId, SiteId, StoreError, TenantId, UserId, event::ActorKind};
+use uuid::Uuid;
+
+use crate::{SitesError, ports::SiteRepositories, site::SiteStatus};
+
+/// What happens around a site and changes nothing on it: made, offered, withdrawn; messages and links of others; the worker that
+/// builds what was asked for.
+const HARMLESS: [&str; 9] = [
+    "site.created",
+    "site.offered",
+    "site.withdrawn",
+    "site.deployed",
+    "deployment.started",
+    "deployment.failed",
+    "deployment.cleaned",
+    "preview.created",
+    "ai.generated",
+];
+
+/// The error that members get who change a site in this status; `None` where they may.
+pub(crate) fn frozen(status: SiteStatus) -> Option<SitesError> {
+    match status {
+        SiteStatus::Draft | SiteStatus::Published => None,
+        SiteStatus::ForSale => Some(SitesError::SiteForSale),
+        SiteStatus::Sold => Some(SitesError::SiteSold),
+        SiteStatus::Suspended => Some(SitesError::SiteSuspended),
+    }
+}
+
+/// What a transaction has changed on a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteChange {
+    tenant: TenantId,
+    place: Place,
+    person: Option<Uuid>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Site(SiteId),
+    Page(PageId),
+}
+
+/// A change of a site that only the operator's people may change.
+#[derive(Debug)]
+pub struct RefusedChange {
+    /// Who has made it, if a person in their own name. They may, if they have `platform:sites`; nobody else may.
+    pub person: Option<UserId>,
+    /// What others are told.
+    pub error: SitesError,
+}
+
+/// What a transaction has changed on sites, by its events.
+pub fn changes(events: &[Event]) -> Vec<SiteChange> {
+    let mut changes = Vec::new();
+    for event in events {
+        let Some(place) = place(event) else { continue };
+        let change = SiteChange { tenant: event.tenant, place, person: person(event) };
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    changes
+}
+
+/// Of these changes, those of sites that only the operator's people may change: one for each tenant and person. Called once,
+/// before the commit; asks the store one question where something was changed.
+pub async fn refused(
+    repositories: &mut dyn SiteRepositories,
+    changes: &[SiteChange],
+) -> Result<Vec<RefusedChange>, StoreError> {
+    let mut refused = Vec::new();
+    let mut rest = changes.to_vec();
+    while let Some(SiteChange { tenant, .. }) = rest.first().copied() {
+        let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|change| change.tenant == tenant);
+        rest = others;
+        let (mut sites, mut pages, mut persons) = (Vec::new(), Vec::new(), Vec::new());
+        for change in &same {
+            match change.place {
+                Place::Site(id) => sites.push(id),
+                Place::Page(id) => pages.push(id),
+            }
+            if !persons.contains(&change.person) {
+                persons.push(change.person);
+            }
+        }
+        let Some(status) = repositories.sites().frozen_among(tenant, &sites, &pages).await? else { continue };
+        for person in persons {
+            let person = person.map(UserId::from_uuid);
+            refused.extend(frozen(status).map(|error| RefusedChange { person, error }));
+        }
+    }
+    Ok(refused)
+}
+
+fn person(event: &Event) -> Option<Uuid> {
+    let in_own_name = event.actor_kind == ActorKind::User && event.impersonator_id.is_none();
+    event.actor_id.filter(|_| in_own_name)
+}
+
+/// The site that an event has changed, or the page of it; `None` when it has changed none.
+fn place(event: &Event) -> Option<Place> {
+    let group = event.kind.split_once('.').map_or(&*event.kind, |(group, _)| group);
+    // Messages of visitors are no part of the site, nor is the wizard that has made it. What becomes of a domain or of a build is found out, not decided.
+    let found_out =
+        event.actor_kind == ActorKind::System && matches!(group, "site" | "domain" | "deployment");
+    if matches!(group, "submission" | "wizard") || found_out || HARMLESS.contains(&&*event.kind) {
+        return None;
+    }
+    let named = |name: &str| -> Option<Uuid> {
+        let resources = [&event.after, &event.before];
+        resources.into_iter().flatten().find_map(|resource| resource.get(name)?.as_str()?.parse().ok())
+    };
+    let site = match group {
+        "site" => Some(event.resource.id),
+        "navigation" => named("siteId").or(Some(event.resource.id)),
+        _ => named("siteId"),
+    };
+    let page = || match group {
+        "page" | "seo" => named("pageId").or(Some(event.resource.id)),
+        _ => named("pageId"),
+    };
+    site.map(|id| Place::Site(SiteId::from_uuid(id)))
+        .or_else(|| page().map(|id| Place::Page(PageId::from_uuid(id))))
+}
