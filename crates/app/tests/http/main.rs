@@ -52,6 +52,7 @@ mod publishing;
 mod seo;
 mod site_sales;
 mod sites;
+mod strangers;
 mod templates;
 mod tenancy;
 mod tenant_lifecycle;
