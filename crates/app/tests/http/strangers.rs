@@ -1,10 +1,10 @@
 //! Mail to addresses that anybody can name: how much of it there is, and what it may say.
 
-use std::time::Duration;
-
 use portico::settings::Settings;
-use portico_testkit::server::{Client, Database, PASSWORD, TestServer, eventually};
+use portico_testkit::server::{Client, Database, PASSWORD, TestServer};
 use serde_json::{Value, json};
+
+use crate::{fixture::Person, mails::settled};
 
 /// What somebody chose to be called.
 const NAME: &str = "Claim your prize";
@@ -13,19 +13,6 @@ async fn mails(server: &TestServer, to: &str) -> Vec<Value> {
     let client = server.client().with("accept", "application/json");
     let answer = client.get(&format!("/dev/mailbox?to={to}&limit=100")).await;
     answer.json["items"].as_array().cloned().unwrap_or_default()
-}
-
-/// Waits until there is nothing left to send.
-async fn sent(server: &TestServer) {
-    let idle = eventually(Duration::from_secs(30), async || {
-        let (mut waiting, metrics) = (0.0, server.client().get("/api/metrics").await.text);
-        for line in metrics.lines() {
-            let counts = line.starts_with("jobs{") && !line.contains("dead") || line.starts_with("event_lag");
-            waiting += if counts { line.rsplit(' ').next()?.parse::<f64>().ok()? } else { 0.0 };
-        }
-        (waiting == 0.0).then_some(())
-    });
-    idle.await.expect("jobs are done");
 }
 
 async fn register(client: &Client, email: &str, name: &str) {
@@ -59,7 +46,7 @@ async fn a_mailbox_is_not_flooded_whoever_causes_the_mail() {
         }
         let invitation = json!({"email": victim, "role": "viewer"});
         inviter.post(&inviter.t("/invitations"), invitation).await.expect(201);
-        sent(server).await;
+        settled(server, &Person::new(server, "witness@example.com", |_| {}).await).await;
         let mut got = Vec::new();
         for to in [victim, "vic.tim@example.com", "victim%2Bx@example.com"] {
             got.extend(mails(server, to).await);
@@ -87,7 +74,7 @@ async fn a_flood_keeps_no_notice_from_the_owner_of_an_address() {
                 .await
                 .expect(202);
         }
-        sent(server).await;
+        settled(server, &Person::new(server, "witness@example.com", |_| {}).await).await;
         let before = mails(server, "owner@example.com").await.len();
         let change = json!({"currentPassword": PASSWORD, "newPassword": "An0ther-horse-battery"});
         owner.post("/api/v1/auth/change-password", change).await.expect(204);
