@@ -11,7 +11,7 @@ const NAME: &str = "Claim your prize";
 
 async fn mails(server: &TestServer, to: &str) -> Vec<Value> {
     let client = server.client().with("accept", "application/json");
-    let answer = client.get(&format!("/dev/mailbox?to={to}&limit=100")).await;
+    let answer = client.get(&format!("/dev/mailbox?to={to}")).await;
     answer.json["items"].as_array().cloned().unwrap_or_default()
 }
 
