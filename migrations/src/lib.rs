@@ -40,6 +40,7 @@ mod m20261121_000026_idempotency;
 mod m20261121_000028_schedules;
 mod m20261121_000029_traces;
 mod m20261121_000032_stored_texts;
+mod m20261121_000034_mail_budgets;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -77,6 +78,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000028_schedules::Migration),
             Box::new(m20261121_000029_traces::Migration),
             Box::new(m20261121_000032_stored_texts::Migration),
+            Box::new(m20261121_000034_mail_budgets::Migration),
         ]
     }
 }

@@ -9,6 +9,7 @@ pub mod http;
 pub mod key_usage;
 pub mod keys;
 pub mod live;
+pub mod outbound;
 pub mod report;
 pub mod routes;
 pub mod run;

@@ -10,6 +10,8 @@ use std::{
 use anyhow::bail;
 use config::{Config, Environment, File, FileFormat};
 use ipnet::IpNet;
+use portico_identity::mail_budget::MailRule;
+use portico_kernel::limits::Quota;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -86,7 +88,7 @@ pub struct Settings {
     pub oidc: BTreeMap<String, OidcProvider>,
     /// Writer of texts.
     pub ai: Ai,
-    /// Calls to servers that somebody else chose.
+    /// Calls to servers that the operator chose.
     pub outbound: Outbound,
     /// Asking the DNS about customers' domains.
     pub dns: Dns,
@@ -171,13 +173,29 @@ pub struct Email {
     pub smtp_url: Option<SecretString>,
     /// Sender.
     pub from: String,
+    /// Messages that one recipient gets in an hour of those that anybody can cause (links to verify an address, invitations), and
+    /// as many links for a new password.
+    pub per_recipient_per_hour: u32,
+    /// Messages that one recipient gets in an hour about their account, as many about their tenants, and as many from visitors.
+    pub notices_per_recipient_per_hour: u32,
 }
 
-/// Calls to servers that somebody else chose.
+impl Email {
+    /// How many messages a recipient gets.
+    pub fn rule(&self) -> MailRule {
+        MailRule {
+            anybody: Quota::per_hour(self.per_recipient_per_hour),
+            notices: Quota::per_hour(self.notices_per_recipient_per_hour),
+        }
+    }
+}
+
+/// Calls to servers that the operator chose.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outbound {
-    /// Networks that may be called although they are not public, also without encryption. Default: none.
+    /// Networks that may be called for the writer of texts and for every identity provider although they are not public, also
+    /// without encryption; not for webhooks. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
 }
@@ -301,7 +319,12 @@ impl Default for Server {
 }
 impl Default for Email {
     fn default() -> Self {
-        Self { smtp_url: None, from: "Portico <no-reply@portico.invalid>".into() }
+        Self {
+            smtp_url: None,
+            from: "Portico <no-reply@portico.invalid>".into(),
+            per_recipient_per_hour: 10,
+            notices_per_recipient_per_hour: 200,
+        }
     }
 }
 impl Default for Sites {
@@ -422,6 +445,9 @@ impl Settings {
         }
         if self.worker.lease < Duration::from_secs(1) || self.security.access_token_ttl.is_zero() {
             bail!("worker.lease and security.access_token_ttl must be one second or more");
+        }
+        if self.email.per_recipient_per_hour == 0 || self.email.notices_per_recipient_per_hour == 0 {
+            bail!("email.per_recipient_per_hour and email.notices_per_recipient_per_hour must be 1 or more");
         }
         if !(8..=128).contains(&self.security.password_min_length) {
             bail!("security.password_min_length must be between 8 and 128");

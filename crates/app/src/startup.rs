@@ -17,8 +17,7 @@ use portico_identity::{
     account::Registration, password::PasswordRule, ports::OpenIdProvider, throttle::ThrottleRule,
 };
 use portico_images::BoundedImages;
-use portico_kernel::{Env, cache::Cache, http::HttpClient, limits::RateLimiter, mail::MailTransport};
-use portico_outbound::{Bounds, GuardedClient};
+use portico_kernel::{Env, cache::Cache, limits::RateLimiter, mail::MailTransport};
 use portico_renderer::HtmlRenderer;
 use portico_sandbox::Mailbox;
 use portico_security::{
@@ -41,7 +40,7 @@ use crate::{
     },
     keys::Keys,
     live::Live,
-    server,
+    outbound, server,
     settings::{self, Security, Settings},
     signals::Signals,
     state::App,
@@ -131,13 +130,11 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         None => generated_secret(&settings.data_dir, &env)?,
     };
     let store = Arc::new(store);
-    let http: Arc<dyn HttpClient> =
-        Arc::new(GuardedClient::new(settings.outbound.allow_networks.clone(), Bounds::default())?);
-    let openid = openid_providers(&settings, &public_url, &secret, &http, &env)?;
+    let openid = openid_providers(&settings, &public_url, &secret, &env)?;
     let renderer = Arc::new(HtmlRenderer::new()?);
     Ok(App {
         openid: Arc::new(openid),
-        http,
+        webhook_client: outbound::for_webhooks(&settings)?,
         public_url: public_url.as_str().into(),
         api_host: parsed.host_str().unwrap_or_default().into(),
         site_port: site_port.into(),
@@ -228,7 +225,6 @@ fn openid_providers(
     settings: &Settings,
     public_url: &str,
     secret: &SecretString,
-    http: &Arc<dyn HttpClient>,
     env: &Env,
 ) -> anyhow::Result<BTreeMap<String, Arc<dyn OpenIdProvider>>> {
     let mut providers: BTreeMap<String, Arc<dyn OpenIdProvider>> = BTreeMap::new();
@@ -244,9 +240,11 @@ fn openid_providers(
                 Some(uri) => uri.to_string(),
                 None => format!("{public_url}/auth/callback"),
             },
+            email_verified_as_text: provider.email_verified_as_text,
         };
-        let provider = OidcProvider::new(config, secret, http.clone(), env.clone())
-            .with_context(|| format!("oidc.{name}"))?;
+        let client = outbound::for_provider(settings, provider)?;
+        let provider =
+            OidcProvider::new(config, secret, client, env.clone()).with_context(|| format!("oidc.{name}"))?;
         providers.insert(name.clone(), Arc::new(provider));
     }
     Ok(providers)

@@ -91,8 +91,8 @@ pub struct App {
     pub throttling: Arc<Throttling>,
     /// Where people can sign in from elsewhere, by name.
     pub openid: Arc<BTreeMap<String, Arc<dyn OpenIdProvider>>>,
-    /// Calls to servers that somebody else chose.
-    pub http: Arc<dyn HttpClient>,
+    /// Calls the receivers of webhooks, and nothing else: what it may call is what the settings allow for webhooks.
+    pub webhook_client: Arc<dyn HttpClient>,
     /// Secrets of second factors.
     pub factors: Arc<dyn FactorSecrets>,
     /// Passkeys.

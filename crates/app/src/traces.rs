@@ -1,17 +1,17 @@
 //! Traces of requests, jobs and statements; slow statements.
 
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{num::NonZero, time::Duration};
 
 use actix_web::http::header::HeaderMap;
 use metrics::{Counter, Histogram};
 use portico_kernel::{Env, Event, Job, RequestInfo, TraceParent, trace::StoreObserver};
 use portico_otlp::{Collector, Span, Tracer, Work};
-use portico_outbound::{Bounds, GuardedClient};
 use portico_tenancy::delivery::Delivery;
 use tokio::runtime::Handle;
 
 use crate::{
     http::context::{self, CURRENT, RequestContext},
+    outbound,
     settings::{Settings, Telemetry},
     worker::handlers::JobError,
 };
@@ -33,10 +33,7 @@ pub fn tracer(settings: &Telemetry, env: &Env) -> anyhow::Result<Tracer> {
         version: env!("CARGO_PKG_VERSION"),
         instance: env.random_uuid().to_string(),
     };
-    // The operator chose the address, and collectors are mostly inside.
-    let anywhere = vec!["0.0.0.0/0".parse()?, "::/0".parse()?];
-    let client = GuardedClient::new(anywhere, Bounds::default())?;
-    Ok(Tracer::sending(collector, Arc::new(client), Handle::current())?)
+    Ok(Tracer::sending(collector, outbound::for_telemetry()?, Handle::current())?)
 }
 
 /// The span of a request. Probes and metrics have none: they would be most of what is sent.

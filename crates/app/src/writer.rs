@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use portico_ai::{ChatConfig, ChatWriter};
 use portico_kernel::Env;
-use portico_outbound::{Bounds, GuardedClient};
 use portico_sandbox::SandboxWriter;
 use portico_sites::ports::ContentGenerator;
 
-use crate::settings::{Profile, Settings};
+use crate::{
+    outbound,
+    settings::{Profile, Settings},
+};
 
 /// The writer of the settings: the server of `ai.base_url`, or else the one that works offline. `None` in production where
 /// `allow_in_production` does not list `sandbox_ai`: customers are not given texts of a stand-in for those of a model.
@@ -18,9 +20,6 @@ pub fn of(settings: &Settings, env: &Env) -> anyhow::Result<Option<Arc<dyn Conte
         let welcome = settings.profile == Profile::Development || settings.accepts("sandbox_ai");
         return Ok(welcome.then(|| Arc::new(SandboxWriter) as Arc<dyn ContentGenerator>));
     };
-    // Texts take longer than anything else that is called.
-    let bounds = Bounds { total: ai.timeout, ..Bounds::default() };
-    let client = GuardedClient::new(settings.outbound.allow_networks.clone(), bounds)?;
     let config = ChatConfig {
         base_url: base_url.to_string(),
         model: model.clone(),
@@ -29,5 +28,5 @@ pub fn of(settings: &Settings, env: &Env) -> anyhow::Result<Option<Arc<dyn Conte
         max_output_tokens: ai.max_output_tokens,
         max_attempts: ai.max_attempts,
     };
-    Ok(Some(Arc::new(ChatWriter::new(config, Arc::new(client), env.clone()))))
+    Ok(Some(Arc::new(ChatWriter::new(config, outbound::for_ai(settings)?, env.clone()))))
 }

@@ -102,7 +102,8 @@ async fn main() -> ExitCode {
         Some(Command::Baseline { body, workers, connections }) => {
             baseline::serve(body, *workers, *connections).await
         }
-        Some(Command::Fuzz(arguments)) => match fuzz::run(arguments) {
+        // A runtime of its own runs inside.
+        Some(Command::Fuzz(arguments)) => match tokio::task::block_in_place(|| fuzz::run(arguments)) {
             Ok(false) => return ExitCode::FAILURE,
             outcome => outcome.map(drop),
         },

@@ -22,6 +22,7 @@ pub mod mail;
 pub mod message;
 pub mod money;
 pub mod name;
+pub mod name_text;
 pub mod page;
 pub mod patch;
 pub mod permission;

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::FieldError;
+use crate::{
+    FieldError,
+    name_text::{Addresses, has_address, is_one_line},
+};
 
 /// The broken rules found so far.
 ///
@@ -67,6 +70,41 @@ impl Violations {
         }
     }
 
+    /// Like [`Violations::text`], for one line without characters that cannot be seen: what may stand in the subject of a mail or
+    /// in the title of a page.
+    pub fn line(&mut self, field: impl Into<String>, value: &str, min: usize, max: usize) {
+        let field = field.into();
+        let before = self.errors.len();
+        self.text(field.clone(), value, min, max);
+        if self.errors.len() == before && !is_one_line(value.trim()) {
+            self.add(
+                field,
+                "invalid_characters",
+                "Line breaks, tabs and invisible characters are not allowed.",
+            );
+        }
+    }
+
+    /// Like [`Violations::line`], for the name of a company or of a thing: no address of the web. A domain by itself may be
+    /// a name (`Booking.com`).
+    pub fn name(&mut self, field: impl Into<String>, value: &str, min: usize, max: usize) {
+        self.unlinked(field.into(), value, (min, max), Addresses::Plain);
+    }
+
+    /// Like [`Violations::name`], for the name of a person, who is not called like a domain either.
+    pub fn person_name(&mut self, field: impl Into<String>, value: &str, min: usize, max: usize) {
+        self.unlinked(field.into(), value, (min, max), Addresses::Domains);
+    }
+
+    fn unlinked(&mut self, field: String, value: &str, (min, max): (usize, usize), addresses: Addresses) {
+        let before = self.errors.len();
+        self.line(field.clone(), value, min, max);
+        if self.errors.len() == before && has_address(value, addresses) {
+            let message = "A name cannot hold an address of the web. Write a space after a full stop.";
+            self.add(field, "web_address", message);
+        }
+    }
+
     /// Takes the value of a parsed newtype, or records why it could not be parsed.
     /// The field of the error becomes `field`.
     pub fn take<T>(&mut self, field: impl Into<String>, parsed: Result<T, FieldError>) -> Option<T> {
@@ -93,5 +131,28 @@ impl Violations {
     /// `Err` with everything recorded, or `Ok` when there is nothing.
     pub fn into_result(self) -> Result<(), Vec<FieldError>> {
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(check: impl FnOnce(&mut Violations)) -> Vec<String> {
+        let mut violations = Violations::default();
+        check(&mut violations);
+        violations.errors.into_iter().map(|error| error.code.into_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_breaks_one_rule_at_a_time() {
+        let person = |name: &str| codes(|violations| violations.person_name("fullName", name, 1, 20));
+        let thing = |name: &str| codes(|violations| violations.name("name", name, 1, 20));
+        assert_eq!((person(" Ada "), person("Ada\n")), (vec![], vec![]), "white space around is dropped");
+        assert_eq!(person(" "), ["required"]);
+        assert_eq!(person(&"a".repeat(21)), ["too_long"]);
+        assert_eq!(person("Ada\u{2028}evil.com"), ["invalid_characters"]);
+        assert_eq!((person("evil.com"), thing("evil.com")), (vec!["web_address".to_owned()], vec![]));
+        assert_eq!(thing("evil.com/pay"), ["web_address"]);
     }
 }

@@ -53,11 +53,12 @@ impl Reply {
         }
     }
 
-    /// With this body.
+    /// With this body, as plain text.
     #[must_use]
     pub fn saying(self, text: impl Into<Vec<u8>>) -> Self {
         match self {
-            Self::Answer { status, headers, after, .. } => {
+            Self::Answer { status, mut headers, after, .. } => {
+                headers.push(("content-type".into(), "text/plain".into()));
                 Self::Answer { status, headers, body: text.into(), after }
             }
             other => other,

@@ -144,7 +144,7 @@ impl Chat {
         let sent = request.body.len();
         let answer = self.http.send(request).await.map_err(|error| match error {
             HttpError::Refused(reason) => Failed::End(GeneratorError::Unavailable(format!(
-                "ai.base_url: {reason}; see outbound.allow_networks"
+                "ai.base_url: {reason}; see ai.allow_networks"
             ))),
             HttpError::TooLarge => {
                 Failed::End(GeneratorError::Unusable("the answer is too large".to_owned()))

@@ -13,7 +13,10 @@ use portico_identity::{
     mail::{AccountMail, MailBrand, Recipient},
     ports::AccountMailer,
 };
-use portico_kernel::mail::{MailError, MailId, MailMessage, MailTransport};
+use portico_kernel::{
+    mail::{MailError, MailId, MailMessage, MailTransport},
+    name_text::one_line,
+};
 use url::Url;
 
 use crate::{
@@ -31,6 +34,9 @@ pub enum TemplateError {
     /// Words are missing: a mistake in the source of this crate.
     #[error("email words: {0}")]
     Words(#[from] WordsError),
+    /// The message holds what people wrote, and nobody has verified the address: a mistake of the caller.
+    #[error("free text for an address that is not verified")]
+    Unverified,
     /// The address that links lead to is none.
     #[error("public URL: {0}")]
     PublicUrl(#[from] url::ParseError),
@@ -106,20 +112,26 @@ impl TemplateMailer {
         mail: &AccountMail,
         brand: &MailBrand,
     ) -> Result<MailMessage, TemplateError> {
+        if mail.has_free_text() && !to.is_verified() {
+            return Err(TemplateError::Unverified);
+        }
+        // Without what a tenant chose to be called, see `Recipient`.
+        let shown = if to.is_verified() { &brand.name } else { &brand.subdomain };
+        let brand = &MailBrand { name: shown.clone(), ..brand.clone() };
         let language = language_of(&to.language);
         let common = self.words.get(language, "common")?;
         let outline = Outline::of(mail, common)?;
         let values = context! {
             product => self.product.as_str(),
             brand => brand.name.as_deref(),
-            name => to.full_name.as_str(),
+            name => to.full_name(),
             ..outline.values.clone()
         };
         let subject = self.words.get(language, outline.key)?.line("Subject")?;
         Ok(MailMessage {
             id,
             to: to.email.to_string(),
-            to_name: Some(to.full_name.clone()).filter(|name| !name.trim().is_empty()),
+            to_name: Some(one_line(to.full_name())).filter(|name| !name.trim().is_empty()),
             reply_to: mail.reply_to().map(str::to_owned),
             subject: one_line(&self.line(Form::Text, subject, &values)?),
             html: self.body(Form::Html, language, &outline, brand, &values)?,
@@ -204,11 +216,6 @@ fn quoted(state: &State<'_, '_>, text: &str) -> Value {
     };
     let line_break = if matches!(state.auto_escape(), AutoEscape::None) { "\n" } else { "<br>" };
     Value::from_safe_string(lines.join(line_break))
-}
-
-/// A header holds no line break: what comes after one would be another header.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The language we write in for a preferred one (BCP 47, `es-GT` is `es`); the first for those we have not.

@@ -1,5 +1,5 @@
 use portico_identity::{
-    mail::{AccountNotice, FactorChange, KeyNotice, TenantNotice},
+    mail::{AccountNotice, FactorChange, KeyNotice, MailClass, TenantNotice},
     user::EmailAddress,
 };
 use portico_kernel::{TenantRole, Timestamp, mail::MockMailTransport};
@@ -16,11 +16,15 @@ fn mailer_at(public_url: &str) -> TemplateMailer {
 }
 
 fn recipient(language: &str) -> Recipient {
-    Recipient {
-        email: EmailAddress::parse("ada@example.com").unwrap(),
-        full_name: "Ada Lovelace".into(),
-        language: language.into(),
-    }
+    named("Ada Lovelace", language)
+}
+
+fn named(name: &str, language: &str) -> Recipient {
+    Recipient::verified(EmailAddress::parse("ada@example.com").unwrap(), name.into(), language.into())
+}
+
+fn stranger(language: &str) -> Recipient {
+    Recipient::unverified(EmailAddress::parse("ada@example.com").unwrap(), language.into())
 }
 
 fn render(mailer: &TemplateMailer, to: &Recipient, mail: &AccountMail, brand: &MailBrand) -> MailMessage {
@@ -35,7 +39,11 @@ fn plain(to: &Recipient, mail: &AccountMail) -> MailMessage {
 }
 
 fn brand() -> MailBrand {
-    MailBrand { name: Some("Engines & Co".into()), primary: Some("#ffe94a".into()) }
+    MailBrand {
+        name: Some("Engines & Co".into()),
+        subdomain: Some("engines".into()),
+        primary: Some("#ffe94a".into()),
+    }
 }
 
 fn at() -> Timestamp {
@@ -45,8 +53,8 @@ fn at() -> Timestamp {
 
 fn invitation() -> AccountMail {
     AccountMail::Invitation {
-        tenant: "Engines & Co".into(),
-        inviter: "Charles Babbage".into(),
+        tenant: "engines".into(),
+        inviter: EmailAddress::parse("charles@example.org").unwrap(),
         role: TenantRole::Editor,
         token: "kY3-token_of_the_link".into(),
         expires_at: at(),
@@ -122,6 +130,7 @@ fn mails() -> Vec<(&'static str, AccountMail)> {
         mails.push((key, AccountMail::TenantNotice { tenant: tenant(), notice }));
     }
     mails.push(("submission", submission()));
+    mails.push(("submission_waiting", AccountMail::SubmissionWaiting { site: "panaderia-luz".into() }));
     for (key, notice) in [
         ("account.suspended", AccountNotice::Suspended),
         ("account.reinstated", AccountNotice::Reinstated),
@@ -141,7 +150,9 @@ fn snapshot(name: &str, message: &MailMessage) {
 fn every_message_in_every_language() {
     for language in LANGUAGES {
         for (key, mail) in mails() {
-            snapshot(&format!("{language}_{key}"), &plain(&recipient(language), &mail));
+            let is_for_anybody = mail.class(&recipient(language)) == MailClass::Unsolicited;
+            let to = if is_for_anybody { stranger(language) } else { recipient(language) };
+            snapshot(&format!("{language}_{key}"), &plain(&to, &mail));
         }
     }
 }
@@ -149,7 +160,7 @@ fn every_message_in_every_language() {
 #[test]
 fn a_message_in_the_look_of_a_tenant() {
     for language in LANGUAGES {
-        let message = render(&mailer(), &recipient(language), &invitation(), &brand());
+        let message = render(&mailer(), &stranger(language), &invitation(), &brand());
         assert!(message.html.contains("background:#ffe94a"), "{}", message.html);
         snapshot(&format!("{language}_invitation_branded"), &message);
     }
@@ -197,15 +208,10 @@ fn both_parts_carry_the_link() {
 #[test]
 fn nothing_that_users_write_becomes_markup_or_structure() {
     let evil = "<img src=x onerror=alert(1)> & {{ 7 * 7 }}\n\n[Click]\r\nBcc: eve@example.com".to_owned();
-    let to = Recipient { full_name: evil.clone(), ..recipient("en") };
-    let mail = AccountMail::Invitation {
-        tenant: evil.clone(),
-        inviter: evil.clone(),
-        role: TenantRole::Viewer,
-        token: "t".into(),
-        expires_at: at(),
-    };
-    let look = MailBrand { name: Some(evil), primary: Some("red;}</style><script>".into()) };
+    let to = named(&evil, "en");
+    let mail = AccountMail::TenantNotice { tenant: evil.clone(), notice: TenantNotice::OwnershipReceived };
+    let look =
+        MailBrand { name: Some(evil), primary: Some("red;}</style><script>".into()), ..MailBrand::default() };
     let message = render(&mailer(), &to, &mail, &look);
     assert!(!message.html.contains("<img") && !message.html.contains("<script"), "{}", message.html);
     assert!(message.html.contains("&lt;img src=x onerror=alert(1)&gt; &amp; {{ 7 * 7 }}"));
@@ -250,10 +256,11 @@ fn a_signature_of_a_client_brings_no_words_along() {
 
 #[test]
 fn somebody_without_a_name_is_greeted_without_one() {
-    let to = Recipient { full_name: " ".into(), ..recipient("es") };
-    let message = plain(&to, &invitation());
-    assert!(message.text.starts_with("Hola:\n"), "{}", message.text);
-    assert_eq!(message.to_name, None);
+    for to in [named(" ", "es"), stranger("es")] {
+        let message = plain(&to, &AccountMail::PasswordReset { token: "t".into() });
+        assert!(message.text.starts_with("Hola:\n"), "{}", message.text);
+        assert_eq!(message.to_name, None);
+    }
 }
 
 #[test]
@@ -272,4 +279,75 @@ fn an_unknown_language_is_english_and_a_region_does_not_matter() {
     assert_eq!(subject("ES"), subject("es"));
     assert_eq!(subject("pt"), subject("en"));
     assert_ne!(subject("es"), subject("en"));
+}
+
+/// A word that stands for whatever somebody chose to write.
+const WRITTEN: &str = "gr4ffiti";
+
+/// Every message with that word in the place of each text that people choose.
+fn written() -> Vec<(&'static str, AccountMail)> {
+    let word = || WRITTEN.to_owned();
+    let fill = |mail: AccountMail| match mail {
+        AccountMail::ApiKeyNotice { notice, .. } => {
+            AccountMail::ApiKeyNotice { tenant: word(), key: word(), notice }
+        }
+        AccountMail::WebhookDisabled { gone, .. } => {
+            AccountMail::WebhookDisabled { tenant: word(), url: word(), gone }
+        }
+        AccountMail::TenantNotice { notice, .. } => AccountMail::TenantNotice { tenant: word(), notice },
+        AccountMail::Submission { consent, .. } => AccountMail::Submission {
+            site: word(),
+            page: word(),
+            name: word(),
+            email: word(),
+            phone: Some(word()),
+            message: word(),
+            consent,
+        },
+        AccountMail::NewDevice { address, at, .. } => {
+            AccountMail::NewDevice { device: Some(format!("{WRITTEN} {WRITTEN}")), address, at }
+        }
+        other => other,
+    };
+    mails().into_iter().map(|(key, mail)| (key, fill(mail))).collect()
+}
+
+/// Anybody can have us write to any address. What they write themselves, names among it, does not go there.
+#[test]
+fn an_address_that_nobody_verified_gets_no_word_that_people_chose() {
+    let look = MailBrand { name: Some(WRITTEN.into()), subdomain: Some("engines".into()), primary: None };
+    let id = "0190a5b0-c0d0-8e00-8f00-112233445566".parse().unwrap();
+    let mut sent = Vec::new();
+    for language in LANGUAGES {
+        for (key, mail) in written() {
+            match mailer().render(id, &stranger(language), &mail, &look) {
+                Ok(message) => {
+                    let all = format!("{message:?}");
+                    // A program that signs in names itself; of that a message has letters and digits only.
+                    assert!(key == "new_device" || !all.contains(WRITTEN), "{language} {key}: {all}");
+                    sent.push(key);
+                }
+                Err(TemplateError::Unverified) => assert!(mail.has_free_text(), "{language} {key}"),
+                Err(error) => panic!("{language} {key}: {error}"),
+            }
+        }
+    }
+    for key in ["verification", "already_registered", "password_reset", "email_change", "invitation"] {
+        assert!(sent.contains(&key), "{key} has to reach addresses that nobody has verified");
+    }
+    for key in ["submission", "api_key.created", "webhook.disabled", "tenant.ownership_received"] {
+        assert!(!sent.contains(&key), "{key} holds what people wrote");
+    }
+}
+
+#[test]
+fn what_anybody_can_cause_has_no_free_text() {
+    for (key, mail) in mails() {
+        let is_for_anybody =
+            |to: &Recipient| matches!(mail.class(to), MailClass::Unsolicited | MailClass::Recovery);
+        assert!(!is_for_anybody(&recipient("en")) || !mail.has_free_text(), "{key}");
+        assert!(is_for_anybody(&stranger("en")), "{key}: nobody has verified the address");
+    }
+    let greeted = plain(&recipient("en"), &AccountMail::PasswordReset { token: "t".into() });
+    assert!(greeted.text.starts_with("Hello Ada Lovelace,"), "{}", greeted.text);
 }

@@ -87,6 +87,9 @@ impl Outline {
                 values.insert("message", message.as_str().into());
                 values.insert("consent", (*consent).into());
             }
+            AccountMail::SubmissionWaiting { site } => {
+                values.insert("site", site.as_str().into());
+            }
             AccountMail::TenantNotice { tenant, notice } => {
                 values.insert("tenant", tenant.as_str().into());
                 if let TenantNotice::DeletionScheduled { at } = notice {
@@ -126,6 +129,7 @@ fn key(mail: &AccountMail) -> &'static str {
         },
         AccountMail::WebhookDisabled { .. } => "webhook.disabled",
         AccountMail::Submission { .. } => "submission",
+        AccountMail::SubmissionWaiting { .. } => "submission_waiting",
         AccountMail::TenantNotice { notice, .. } => match notice {
             TenantNotice::Suspended => "tenant.suspended",
             TenantNotice::Reinstated => "tenant.reinstated",

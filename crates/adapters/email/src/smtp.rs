@@ -15,7 +15,10 @@ use lettre::{
         response::{Category, Code},
     },
 };
-use portico_kernel::mail::{MailError, MailMessage, MailTransport};
+use portico_kernel::{
+    mail::{MailError, MailMessage, MailTransport},
+    name_text::one_line,
+};
 
 /// How long a mail server may take for one step.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -48,6 +51,7 @@ impl SmtpTransport {
     }
 
     fn build(&self, message: &MailMessage) -> Result<Message, Box<dyn std::error::Error + Send + Sync>> {
+        // lettre panics over a line break in a name, and nothing in a header may start a new line.
         let to = Mailbox::new(message.to_name.as_deref().map(one_line), message.to.parse()?);
         // What a stranger gave as an address is parsed, so it can be nothing but one; a message without it is better than none.
         let reply_to = message.reply_to.as_deref().and_then(|address| address.parse().ok());
@@ -61,11 +65,6 @@ impl SmtpTransport {
             .header(AutoSubmitted)
             .multipart(MultiPart::alternative_plain_html(message.text.clone(), message.html.clone()))?)
     }
-}
-
-/// A text fit for a header. lettre panics over a line break in a name, and nothing in a header may start a new line.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl fmt::Debug for SmtpTransport {

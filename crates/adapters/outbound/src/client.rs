@@ -3,7 +3,6 @@
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use ipnet::IpNet;
 use portico_kernel::http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 use reqwest::{
     Certificate, Client, Response,
@@ -12,8 +11,10 @@ use reqwest::{
 };
 use url::{Host, Url};
 
-use crate::port::may_be_called;
-use crate::resolver::{GuardedResolver, Lookup, NothingAllowed, SystemLookup, permits};
+use crate::{
+    resolver::{GuardedResolver, Lookup, NothingAllowed, SystemLookup, permits},
+    rules::Rules,
+};
 
 /// Bounds of a call.
 #[derive(Clone, Copy, Debug)]
@@ -43,35 +44,30 @@ const BODY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Calls only what may be called: see [`HttpClient::send`].
 pub struct GuardedClient {
-    /// For public addresses, encrypted, at ports where the web is.
+    /// For public addresses too.
     public: Client,
-    /// For the operator's own networks only.
+    /// For the networks of the rules only.
     own: Client,
-    allowed: Arc<[IpNet]>,
+    rules: Rules,
     bounds: Bounds,
 }
 
 impl GuardedClient {
-    /// With the resolver of the machine. `allowed` are networks that may be called although they are not public, also
-    /// without encryption.
-    pub fn new(allowed: Vec<IpNet>, bounds: Bounds) -> Result<Self, HttpError> {
-        Self::with_lookup(allowed, bounds, Arc::new(SystemLookup))
+    /// For the purpose of the rules, with the resolver of the machine.
+    pub fn new(rules: Rules, bounds: Bounds) -> Result<Self, HttpError> {
+        Self::with_lookup(rules, bounds, Arc::new(SystemLookup))
     }
 
     /// With another resolver.
-    pub fn with_lookup(
-        allowed: Vec<IpNet>,
-        bounds: Bounds,
-        lookup: Arc<dyn Lookup>,
-    ) -> Result<Self, HttpError> {
-        let allowed: Arc<[IpNet]> = allowed.into();
+    pub fn with_lookup(rules: Rules, bounds: Bounds, lookup: Arc<dyn Lookup>) -> Result<Self, HttpError> {
+        let allowed: Arc<[_]> = rules.networks.as_slice().into();
         let client = |public| {
             let resolver = GuardedResolver { lookup: lookup.clone(), allowed: allowed.clone(), public };
             Client::builder()
                 .dns_resolver(Arc::new(resolver))
                 .redirect(Policy::none())
                 .no_proxy()
-                .https_only(public)
+                .https_only(public && !rules.plain)
                 .tls_certs_merge(authorities())
                 .connect_timeout(bounds.connect)
                 .timeout(bounds.total)
@@ -82,7 +78,7 @@ impl GuardedClient {
                 .build()
                 .map_err(|error| HttpError::Unreachable(format!("no HTTP client: {error}")))
         };
-        Ok(Self { public: client(true)?, own: client(false)?, allowed: allowed.clone(), bounds })
+        Ok(Self { public: client(true)?, own: client(false)?, rules: rules.clone(), bounds })
     }
 
     /// The address, and the client to use for it. An address that is written as a number is checked here: no resolver
@@ -97,13 +93,14 @@ impl GuardedClient {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(HttpError::Refused("credentials in an address".into()));
         }
-        if !encrypted && self.allowed.is_empty() {
-            return Err(HttpError::Refused("only https".into()));
-        }
-        // Everything else leads to the operator's own networks only.
-        let public = encrypted && url.port_or_known_default().is_some_and(may_be_called);
-        if !public && self.allowed.is_empty() {
-            return Err(HttpError::Refused("this port may not be called".into()));
+        let networks = &self.rules.networks;
+        // Everything else leads to the networks of the rules only.
+        let port = url.port_or_known_default();
+        let public = port.is_some_and(|port| self.rules.admits_public(encrypted, port));
+        if !public && networks.is_empty() {
+            let reason =
+                if encrypted || self.rules.plain { "this port may not be called" } else { "only https" };
+            return Err(HttpError::Refused(reason.into()));
         }
         let literal = match url.host() {
             Some(Host::Domain("")) | None => return Err(HttpError::Refused("no host".into())),
@@ -111,7 +108,7 @@ impl GuardedClient {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
         };
-        if literal.is_some_and(|address| !permits(address, &self.allowed, public)) {
+        if literal.is_some_and(|address| !permits(address, networks, public)) {
             return Err(HttpError::Refused("this address may not be called".into()));
         }
         Ok((url, if public { &self.public } else { &self.own }))

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::Purpose;
 
 /// Answers every connection with the same bytes, and counts connections.
 struct Server {
@@ -78,9 +79,10 @@ impl Lookup for Script {
 
 fn guarded(allowed: &[&str], lookup: Arc<dyn Lookup>) -> GuardedClient {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let allowed = allowed.iter().map(|network| network.parse().unwrap()).collect();
+    let allowed: Vec<ipnet::IpNet> = allowed.iter().map(|network| network.parse().unwrap()).collect();
+    let rules = Rules::new(Purpose::Webhooks).networks(&allowed);
     let bounds = Bounds { connect: Duration::from_secs(2), total: Duration::from_millis(2500), body: 100 };
-    GuardedClient::with_lookup(allowed, bounds, lookup).unwrap()
+    GuardedClient::with_lookup(rules, bounds, lookup).unwrap()
 }
 
 async fn get(client: &GuardedClient, url: impl Into<String>) -> Result<HttpResponse, HttpError> {
@@ -332,7 +334,7 @@ async fn a_call_may_have_less_time_than_others() {
 async fn only_ports_of_the_web_are_called_on_public_addresses() {
     let client = guarded(&[], Script::new(&[&["8.8.8.8"]]));
     let listing = guarded(&["127.0.0.0/8"], Script::new(&[&["8.8.8.8"]]));
-    for port in [22, 25, 465, 587, 993, 6000, 6667] {
+    for port in [22, 25, 80, 465, 587, 993, 1024, 3000, 5432, 6379, 8080, 9200] {
         for host in ["8.8.8.8", "[2001:4860:4860::8888]", "some.name"] {
             for client in [&client, &listing] {
                 let answer = get(client, format!("https://{host}:{port}/")).await;

@@ -19,7 +19,7 @@ use hickory_resolver::{
     proto::rr::{Name, RecordType},
 };
 use portico_kernel::http::{HttpClient, HttpError, HttpRequest};
-use portico_outbound::{Bounds, GuardedClient, Lookup};
+use portico_outbound::{Bounds, GuardedClient, Lookup, Purpose, Rules};
 use portico_testkit::dns::TestDns;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -79,8 +79,9 @@ async fn whatever_the_name_says_next_only_what_was_checked_is_called() {
     let dns = TestDns::start().await;
     let client = || {
         let lookup = Arc::new(Asking::new(dns.address()));
-        let allowed = vec!["127.0.0.2/32".parse().unwrap()];
-        GuardedClient::with_lookup(allowed, Bounds::default(), lookup).unwrap()
+        let outside = "127.0.0.2/32".parse().unwrap();
+        let rules = Rules::new(Purpose::Webhooks).networks([&outside]);
+        GuardedClient::with_lookup(rules, Bounds::default(), lookup).unwrap()
     };
     let call = async |client: &GuardedClient, name: &str| {
         let url = format!("http://{name}:{}/", outside.port());

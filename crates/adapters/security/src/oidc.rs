@@ -4,10 +4,7 @@ use std::{
     error::Error,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -17,12 +14,12 @@ use openidconnect::{
     AccessTokenHash, AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId,
     ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest as TheirRequest,
     HttpResponse as TheirResponse, IdTokenVerifier, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
-    UserInfoError,
+    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, SubjectIdentifier,
+    TokenResponse, UserInfoError,
     core::{
-        CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreErrorResponseType, CoreIdTokenClaims,
-        CoreJsonWebKeySet, CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreTokenResponse,
-        CoreUserInfoClaims,
+        CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreErrorResponseType, CoreIdToken,
+        CoreIdTokenClaims, CoreJsonWebKeySet, CoreJwsSigningAlgorithm, CoreProviderMetadata,
+        CoreTokenResponse, CoreUserInfoClaims,
     },
     http,
 };
@@ -32,7 +29,10 @@ use portico_kernel::{
     http::{HttpClient, HttpError, HttpMethod, HttpRequest, Patience},
 };
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
 use sha2::Sha256;
+use time::Duration;
 
 use crate::{
     keys::{KeyRing, mac},
@@ -51,6 +51,12 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 8] = [
     CoreJwsSigningAlgorithm::EcdsaP384Sha384,
 ];
 
+/// Most bytes of a subject (OpenID Connect Core section 2).
+const LONGEST_SUBJECT: usize = 255;
+
+/// How far the clock of a provider may be ahead of ours.
+const LEEWAY: Duration = Duration::minutes(1);
+
 /// Our side of a provider, as it knows us.
 #[derive(Clone, Debug)]
 pub struct ProviderConfig {
@@ -68,6 +74,8 @@ pub struct ProviderConfig {
     pub scopes: Vec<String>,
     /// Where the provider sends the browser back to.
     pub redirect_uri: String,
+    /// Whether it may say `email_verified` as a text, against OpenID Connect Core section 5.1.
+    pub email_verified_as_text: bool,
 }
 
 /// A provider. Its discovery document and keys are kept for a while, see [`ProviderCache`].
@@ -176,6 +184,12 @@ impl OidcProvider {
             }
             error => Unverified::Rejected(chain(&error)),
         })?;
+        if !is_subject(claims.subject()) {
+            return Err(Unverified::Rejected("no subject".into()));
+        }
+        if !raw_claims(token).is_some_and(|claims| claims.is_in_force(self.env.now())) {
+            return Err(Unverified::Rejected("not in force yet".into()));
+        }
         if claims.authorized_party().is_some_and(|party| party.as_str() != self.config.client_id) {
             return Err(Unverified::Rejected("issued to somebody else".into()));
         }
@@ -201,11 +215,15 @@ impl OidcProvider {
         client: &ProviderClient,
         tokens: &CoreTokenResponse,
         claims: &CoreIdTokenClaims,
-    ) -> Result<Option<CoreUserInfoClaims>, IdentityError> {
+    ) -> Result<Option<(CoreUserInfoClaims, RawClaims)>, IdentityError> {
         let subject = Some(claims.subject().clone());
         let Ok(request) = client.user_info(tokens.access_token().clone(), subject) else { return Ok(None) };
-        match request.request_async(&self.http).await {
-            Ok(info) => Ok(Some(info)),
+        let http = Watched::new(&self.http);
+        match request.request_async(&http).await {
+            Ok(info) => {
+                let raw = serde_json::from_slice(&http.last().body).unwrap_or_default();
+                Ok(Some((info, raw)))
+            }
             Err(UserInfoError::ClaimsVerification(error)) => Err(self.rejected(chain(&error))),
             Err(error) => Err(self.unavailable(chain(&error))),
         }
@@ -253,7 +271,7 @@ impl OpenIdProvider for OidcProvider {
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .map_err(|error| self.unavailable(error))?
             .set_pkce_verifier(self.verifier(state));
-        let http = Watched { inner: &self.http, status: AtomicU16::new(0) };
+        let http = Watched::new(&self.http);
         let tokens = request.request_async(&http).await.map_err(|error| match error {
             RequestTokenError::ServerResponse(answer)
                 if *answer.error() == CoreErrorResponseType::InvalidGrant =>
@@ -261,9 +279,7 @@ impl OpenIdProvider for OidcProvider {
                 self.rejected("it does not know the code")
             }
             // An answer to our question, which makes no sense: a token that is none.
-            RequestTokenError::Parse(error, _) if http.status.load(Ordering::Relaxed) == 200 => {
-                self.rejected(chain(&error))
-            }
+            RequestTokenError::Parse(error, _) if http.last().status == 200 => self.rejected(chain(&error)),
             error => self.unavailable(chain(&error)),
         })?;
 
@@ -279,19 +295,21 @@ impl OpenIdProvider for OidcProvider {
             Unverified::Rejected(cause) => self.rejected(cause),
         })?;
 
+        let raw = tokens.id_token().and_then(raw_claims).unwrap_or_default();
+        let as_text = self.config.email_verified_as_text;
         let mut profile = ExternalProfile {
             issuer: metadata.issuer().to_string(),
             subject: claims.subject().to_string(),
             email: claims.email().map(|email| email.to_string()),
-            email_verified: claims.email_verified().unwrap_or(false),
+            email_verified: raw.is_email_verified(as_text),
             name: claims.name().and_then(|name| name.get(None)).map(|name| name.to_string()),
             locale: claims.locale().map(|locale| locale.to_string()),
         };
         if profile.email.is_none()
-            && let Some(info) = self.user_info(&client, &tokens, &claims).await?
+            && let Some((info, raw)) = self.user_info(&client, &tokens, &claims).await?
         {
             profile.email = info.email().map(|email| email.to_string());
-            profile.email_verified = info.email_verified().unwrap_or(false);
+            profile.email_verified = raw.is_email_verified(as_text);
             let name = info.name().and_then(|name| name.get(None)).map(|name| name.to_string());
             profile.name = profile.name.or(name);
             profile.locale = profile.locale.or(info.locale().map(|locale| locale.to_string()));
@@ -350,10 +368,66 @@ impl<'c> AsyncHttpClient<'c> for Outbound {
     }
 }
 
-/// Notes the status of the last answer, which the library keeps to itself.
+/// Whether a subject names somebody: 1 to 255 characters (OpenID Connect Core section 2). Everybody without one would be the same
+/// person.
+fn is_subject(subject: &SubjectIdentifier) -> bool {
+    !subject.trim().is_empty() && subject.len() <= LONGEST_SUBJECT && !subject.contains(char::is_control)
+}
+
+/// Claims as the provider wrote them, where the library does not tell everything: it takes a text for a boolean, and does not look
+/// at `nbf`.
+#[derive(Default, Deserialize)]
+struct RawClaims {
+    #[serde(default)]
+    email_verified: Value,
+    #[serde(default)]
+    nbf: Value,
+    #[serde(default)]
+    iat: Value,
+}
+
+impl RawClaims {
+    /// Whether the address is verified: only `true` says so, and the text `"true"` where the operator allows it for the provider.
+    fn is_email_verified(&self, as_text: bool) -> bool {
+        self.email_verified == Value::Bool(true) || as_text && self.email_verified == "true"
+    }
+
+    /// Whether the time has come that `nbf` names (RFC 7519 section 4.1.5), and the token is not from the future.
+    fn is_in_force(&self, now: Timestamp) -> bool {
+        let latest = (now + LEEWAY).unix_seconds() as f64;
+        let has_come = |time: &Value| time.is_null() || time.as_f64().is_some_and(|time| time <= latest);
+        has_come(&self.nbf) && has_come(&self.iat)
+    }
+}
+
+/// The claims of a token whose signature is checked elsewhere.
+fn raw_claims(token: &CoreIdToken) -> Option<RawClaims> {
+    let token = token.to_string();
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
+/// Notes the last answer, of which the library tells only what it made of it.
 struct Watched<'h> {
     inner: &'h Outbound,
-    status: AtomicU16,
+    last: Mutex<Last>,
+}
+
+/// An answer.
+#[derive(Clone, Default)]
+struct Last {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl<'h> Watched<'h> {
+    fn new(inner: &'h Outbound) -> Self {
+        Self { inner, last: Mutex::default() }
+    }
+
+    fn last(&self) -> Last {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl<'c> AsyncHttpClient<'c> for Watched<'_> {
@@ -363,7 +437,8 @@ impl<'c> AsyncHttpClient<'c> for Watched<'_> {
     fn call(&'c self, request: TheirRequest) -> Self::Future {
         Box::pin(async move {
             let answer = self.inner.call(request).await?;
-            self.status.store(answer.status().as_u16(), Ordering::Relaxed);
+            let last = Last { status: answer.status().as_u16(), body: answer.body().clone() };
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
             Ok(answer)
         })
     }

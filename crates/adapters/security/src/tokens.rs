@@ -22,6 +22,9 @@ const KIND: &str = "at+jwt";
 /// No token of ours is longer; anything longer is not even looked at.
 const LONGEST_TOKEN: usize = 2048;
 
+/// Seconds by which the clock of another instance may be ahead.
+const LEEWAY: i64 = 60;
+
 /// Session id, generation, MAC.
 const REFRESH_TOKEN_BYTES: usize = 16 + 4 + 32;
 
@@ -36,6 +39,8 @@ struct Claims {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     tid: Option<TenantId>,
     iat: i64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    nbf: Option<i64>,
     exp: i64,
 }
 
@@ -62,8 +67,9 @@ impl JwtIssuer {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         validation.set_issuer(&[ISSUER]);
-        // Expiry is compared with the time that the caller gives, not with the clock of the machine.
+        // Times are compared with the time that the caller gives, not with the clock of the machine.
         validation.validate_exp = false;
+        validation.validate_nbf = false;
         Self {
             encoding: EncodingKey::from_secret(access_key.expose_secret()),
             decoding: DecodingKey::from_secret(access_key.expose_secret()),
@@ -83,6 +89,7 @@ impl TokenIssuer for JwtIssuer {
             sid: claims.session,
             tid: claims.tenant,
             iat: now.unix_seconds(),
+            nbf: None,
             exp: claims.expires_at.unix_seconds(),
         };
         encode(&self.header, &claims, &self.encoding)
@@ -95,6 +102,11 @@ impl TokenIssuer for JwtIssuer {
         }
         let token = decode::<Claims>(token, &self.decoding, &self.validation).ok()?;
         if token.header.typ.as_deref() != Some(KIND) || token.claims.exp <= now.unix_seconds() {
+            return None;
+        }
+        // Another instance made it, whose clock may be a little ahead.
+        let begins = token.claims.nbf.unwrap_or(token.claims.iat).max(token.claims.iat);
+        if begins > now.unix_seconds().saturating_add(LEEWAY) {
             return None;
         }
         Some(AccessClaims {
@@ -216,6 +228,26 @@ mod tests {
         let issuer = issuer("a");
         let token = issuer.access_token(&claims(), at(1000)).unwrap();
         assert_eq!(issuer.read_access_token(&token, at(2000)), None);
+    }
+
+    #[test]
+    fn a_token_is_not_good_before_its_time() {
+        let ours = issuer("a");
+        let read = |name: &str, value: Value, now| {
+            let token = signed(header(), |claims| claims[name] = value);
+            ours.read_access_token(&token, at(now)).is_some()
+        };
+        for name in ["nbf", "iat"] {
+            assert!(
+                read(name, json!(1100), 1100) && read(name, json!(1100), 1040),
+                "{name}: a clock may be ahead"
+            );
+            assert!(!read(name, json!(1100), 1039), "{name}");
+            for odd in [json!(i64::MAX), json!("1000"), json!(1e300), json!([1000])] {
+                assert!(!read(name, odd.clone(), 1000), "{name} {odd}");
+            }
+        }
+        assert!(read("nbf", json!(i64::MIN), 1000));
     }
 
     #[test]

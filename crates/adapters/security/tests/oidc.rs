@@ -130,6 +130,10 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
+        Self::with(false)
+    }
+
+    fn with(email_verified_as_text: bool) -> Self {
         let script = Script {
             metadata: metadata(),
             keys: public_keys(),
@@ -151,6 +155,7 @@ impl Setup {
             client_secret: SECRET.to_owned().into(),
             scopes: vec!["openid".into(), "email".into(), "profile".into()],
             redirect_uri: "https://portal.example/auth/callback".into(),
+            email_verified_as_text,
         };
         let clock = Arc::new(SetClock(AtomicI64::new(NOW)));
         let env = Env::new(clock.clone(), Arc::new(SystemRandom));
@@ -300,6 +305,14 @@ async fn a_claim_that_is_wrong_is_refused() {
         ("exp", json!(NOW - 3600)),
         ("exp", Value::Null),
         ("sub", Value::Null),
+        ("sub", json!("")),
+        ("sub", json!(" ")),
+        ("sub", json!("\u{0}")),
+        ("sub", json!("s".repeat(256))),
+        ("nbf", json!(NOW + 61)),
+        ("nbf", json!("soon")),
+        ("nbf", json!(true)),
+        ("iat", json!(NOW + 61)),
         ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
     ] {
         let mut claims = good.clone();
@@ -469,10 +482,9 @@ async fn an_address_that_the_token_lacks_is_asked_for() {
     for name in ["email", "email_verified", "name"] {
         claims.as_object_mut().unwrap().remove(name);
     }
-    // Some providers write the truth as a text.
     setup.script(|script| {
         script.user_info = Some(
-            json!({"sub": "subject-1", "email": "ada@example.org", "email_verified": "true", "name": "Ada"}),
+            json!({"sub": "subject-1", "email": "ada@example.org", "email_verified": true, "name": "Ada"}),
         );
     });
     let profile = setup.exchange(&rs256(&claims)).await.unwrap();
@@ -488,11 +500,50 @@ async fn an_address_that_the_token_lacks_is_asked_for() {
 async fn what_is_not_said_is_not_verified() {
     let setup = Setup::new();
     let mut claims = setup.claims().await;
-    for value in [Some(json!(false)), Some(json!("false")), None] {
+    for value in [Some(json!(false)), Some(json!("false")), Some(json!("true")), Some(json!(null)), None] {
         match value {
             Some(value) => claims["email_verified"] = value,
             None => drop(claims.as_object_mut().unwrap().remove("email_verified")),
         }
         assert!(!setup.exchange(&rs256(&claims)).await.unwrap().email_verified);
+    }
+}
+
+/// Some providers write the truth as a text. Whoever could make one of them say so would own every address here, so it is for the
+/// operator to say of which provider that is to be believed.
+#[tokio::test]
+async fn a_text_verifies_an_address_only_where_the_operator_says_so() {
+    for (allowed, value, verified) in [
+        (false, json!("true"), false),
+        (true, json!("true"), true),
+        (true, json!(true), true),
+        (true, json!("false"), false),
+        (true, json!(false), false),
+        (false, json!(true), true),
+    ] {
+        let setup = Setup::with(allowed);
+        let mut claims = setup.claims().await;
+        claims["email_verified"] = value.clone();
+        let profile = setup.exchange(&rs256(&claims)).await.unwrap();
+        assert_eq!(profile.email_verified, verified, "{allowed} {value}: ID token");
+        for name in ["email", "email_verified"] {
+            claims.as_object_mut().unwrap().remove(name);
+        }
+        setup.script(|script| {
+            let info = json!({"sub": "subject-1", "email": "ada@example.org", "email_verified": value});
+            script.user_info = Some(info);
+        });
+        let profile = setup.exchange(&rs256(&claims)).await.unwrap();
+        assert_eq!(profile.email_verified, verified, "{allowed} {value}: user info");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_good_once_its_time_has_come() {
+    let setup = Setup::new();
+    let mut claims = setup.claims().await;
+    for (nbf, iat) in [(NOW, NOW), (NOW - 3600, NOW - 10), (NOW + 60, NOW + 60)] {
+        (claims["nbf"], claims["iat"]) = (json!(nbf), json!(iat));
+        setup.exchange(&rs256(&claims)).await.unwrap();
     }
 }

@@ -44,6 +44,7 @@ const SWEEPS: &[Sweep] = &[
         useless: "expires_at < $1",
         kept_for: Duration::ZERO,
     },
+    Sweep { table: "mail_budgets", key: "key", useless: "expires_at < $1", kept_for: Duration::ZERO },
     Sweep {
         table: "idempotency_keys",
         key: "tenant_id, caller_id, key",

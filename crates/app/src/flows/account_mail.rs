@@ -6,7 +6,8 @@ use portico_identity::{
     Accounts,
     email_change::EmailChangeId,
     erasure::ERASED,
-    mail::{AccountMail, MailBrand, Recipient},
+    mail::{AccountMail, MailBrand, MailClass, Recipient},
+    mail_budget::MailBudgets,
     user::EmailAddress,
 };
 use portico_kernel::{
@@ -172,20 +173,60 @@ async fn commit_and_send(
     send(app, job, &recipient, &mail).await
 }
 
-/// Sends a message on behalf of a job, in the look of the job's tenant where it speaks for that.
+/// Sends a message on behalf of a job, in the look of the job's tenant where it speaks for that. Every mail goes this way.
+///
+/// Each recipient gets so many in an hour, of each class by itself. What is more is dropped; what happened in an account is told
+/// later instead, because somebody who is in it could flood its owner to hide what they do.
 ///
 /// A job that runs again, because its worker died before it could note that the message was taken, sends it under the
 /// same `Message-ID` to the same receiver.
 pub async fn send(app: &App, job: &Job, to: &Recipient, mail: &AccountMail) -> Result<(), JobError> {
+    let class = mail.class(to);
+    if !take_from_budget(app, to, class).await? {
+        let later = class == MailClass::Account;
+        count(class, if later { "later" } else { "dropped" });
+        let reason = "the recipient has had as much mail as they get in an hour";
+        if later {
+            return Err(JobError::Retry(reason.to_owned()));
+        }
+        tracing::warn!(class = class.as_str(), job = %job.id, "mail dropped: {reason}");
+        return Ok(());
+    }
     let brand = match mail.speaks_for_tenant() {
         true => brand_of(app, job.tenant_id).await?,
         false => MailBrand::default(),
     };
-    let sent = app.mailer.send(message_id(job, to), to, mail, &brand).await;
-    sent.map_err(|error| match error {
-        MailError::Unavailable(_) => JobError::Retry(chain(&error)),
-        MailError::Rejected(_) => JobError::Fatal(chain(&error)),
-    })
+    match app.mailer.send(message_id(job, to), to, mail, &brand).await {
+        Ok(()) => {
+            count(class, "sent");
+            Ok(())
+        }
+        Err(error @ MailError::Unavailable(_)) => {
+            give_back_to_budget(app, to, class).await?;
+            Err(JobError::Retry(chain(&error)))
+        }
+        Err(error @ MailError::Rejected(_)) => {
+            count(class, "rejected");
+            Err(JobError::Fatal(chain(&error)))
+        }
+    }
+}
+
+fn count(class: MailClass, outcome: &'static str) {
+    metrics::counter!("mails_total", "class" => class.as_str(), "outcome" => outcome).increment(1);
+}
+
+async fn take_from_budget(app: &App, to: &Recipient, class: MailClass) -> Result<bool, JobError> {
+    let (rule, mut work) = (app.settings.email.rule(), app.begin().await?);
+    let taken = MailBudgets::new(&mut *work, &app.env, rule, &*app.marks).take(&to.email, class).await?;
+    work.commit().await?;
+    Ok(taken)
+}
+
+async fn give_back_to_budget(app: &App, to: &Recipient, class: MailClass) -> Result<(), JobError> {
+    let (rule, mut work) = (app.settings.email.rule(), app.begin().await?);
+    MailBudgets::new(&mut *work, &app.env, rule, &*app.marks).give_back(&to.email, class).await?;
+    Ok(work.commit().await?)
 }
 
 /// A UUIDv8 (RFC 9562 section 5.8) that is the same whenever the job writes to the same receiver.
@@ -199,9 +240,10 @@ fn message_id(job: &Job, to: &Recipient) -> MailId {
 
 async fn brand_of(app: &App, tenant: TenantId) -> Result<MailBrand, JobError> {
     let mut repositories = app.reader();
-    let name = repositories.tenants().find(tenant).await?.map(|tenant| tenant.name);
+    let tenant_row = repositories.tenants().find(tenant).await?;
+    let (name, subdomain) = tenant_row.map(|tenant| (tenant.name, tenant.subdomain)).unzip();
     let primary = repositories.branding().find(tenant).await?.map(|branding| branding.colors.primary);
-    Ok(MailBrand { name, primary })
+    Ok(MailBrand { name, subdomain, primary })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use portico_identity::{
     Accounts,
     mail::{AccountMail, Recipient},
-    user::EmailAddress,
+    user::{EmailAddress, UserStatus},
 };
 use portico_kernel::{InvitationId, Job, Scope};
 use portico_tenancy::{
@@ -104,7 +104,9 @@ pub async fn decline(app: &App, scope: &Scope, id: InvitationId) -> Result<(), P
     Ok(())
 }
 
-/// `invitation.mail`: makes the link and sends it, unless the invitation is not open any more. An attempt that fails after
+/// `invitation.mail`: makes the link and sends it, unless the invitation is not open any more or whoever invited has lost their
+/// account. The address may be anybody's, so the message calls the tenant by its subdomain and the inviter by their verified
+/// address, and not by names that they chose. An attempt that fails after
 /// the secret was stored leaves one that nobody knows; the next attempt makes another in its place.
 pub async fn mail(app: &App, job: &Job) -> Result<(), JobError> {
     let (InvitationMail { invitation_id }, scope) = (payload(job)?, scope(job));
@@ -114,15 +116,15 @@ pub async fn mail(app: &App, job: &Job) -> Result<(), JobError> {
         .issue(invitation_id, app.tokens.digest(&token))
         .await?;
     let Some(invitation) = invitation else { return Ok(()) };
+    let inviter = work.users().find(invitation.invited_by).await?;
+    let inviter = inviter.filter(|user| user.status == UserStatus::Active && user.email_verified);
+    let tenant = work.tenants().find(invitation.tenant).await?;
+    let (Some(inviter), Some(tenant)) = (inviter, tenant) else { return Ok(()) };
     work.commit().await?;
-    let to = Recipient {
-        email: EmailAddress::trusted(invitation.email),
-        full_name: String::new(),
-        language: invitation.language,
-    };
+    let to = Recipient::unverified(EmailAddress::trusted(invitation.email), invitation.language);
     let mail = AccountMail::Invitation {
-        tenant: invitation.tenant_name,
-        inviter: invitation.inviter,
+        tenant: tenant.subdomain,
+        inviter: inviter.email,
         role: invitation.role,
         token,
         expires_at: invitation.expires_at,

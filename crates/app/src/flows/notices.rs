@@ -205,7 +205,7 @@ pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
     let recipient = match to {
         Some(Addressee { email, full_name, language }) => {
             let email = account_mail::known_address(&email)?;
-            email.map(|email| Recipient { email, full_name, language })
+            email.map(|email| Recipient::verified(email, full_name, language))
         }
         None => {
             let user = app.reader().users().find(user_id).await?;

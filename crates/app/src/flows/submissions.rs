@@ -109,6 +109,10 @@ pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
     let (Some(recipient), Some(submission), Some(site)) = (recipient, submission, site) else {
         return Ok(());
     };
+    if !recipient.is_verified() {
+        let mail = AccountMail::SubmissionWaiting { site: site.subdomain };
+        return account_mail::send(app, job, &recipient, &mail).await;
+    }
     let mail = AccountMail::Submission {
         site: site.name,
         page: submission.page_path,
@@ -121,17 +125,23 @@ pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
     account_mail::send(app, job, &recipient, &mail).await
 }
 
-/// The address that the tenant's customers turn to.
+/// The address that the tenant's customers turn to. It counts as verified where a member has verified it; otherwise a tenant could
+/// name anybody's, and send them what it likes through its own form.
 async fn support(app: &App, job: &Job) -> Result<Option<Recipient>, JobError> {
     let Some(settings) = app.reader().settings().find(job.tenant_id).await? else { return Ok(None) };
     let Some(address) = settings.support_email else { return Ok(None) };
-    let email = account_mail::known_address(&address)?;
+    let Some(email) = account_mail::known_address(&address)? else { return Ok(None) };
+    let accounts = app.reader().users().by_email(&email).await?;
+    let owner = accounts.into_iter().map(|account| account.user).find(|user| user.email_verified);
+    let is_member = match owner.filter(|owner| owner.status == UserStatus::Active) {
+        Some(owner) => app.reader().memberships().role(job.tenant_id, owner.id).await?.is_some(),
+        None => false,
+    };
+    if !is_member {
+        return Ok(Some(Recipient::unverified(email, settings.language)));
+    }
     let name = app.reader().tenants().find(job.tenant_id).await?.map(|tenant| tenant.name);
-    Ok(email.map(|email| Recipient {
-        email,
-        full_name: name.unwrap_or_default(),
-        language: settings.language,
-    }))
+    Ok(Some(Recipient::verified(email, name.unwrap_or_default(), settings.language)))
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ async fn of_webhook(
 
 /// Read a delivery
 ///
-/// With the first kilobyte of what the receiver answered.
+/// With the first 512 bytes of what the receiver answered, if that is text or JSON.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "readDelivery",

@@ -128,8 +128,11 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Res
 )]
 #[post("/tenants/{tenantId}/webhooks")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewWebhook>) -> Result<HttpResponse, Problem> {
-    let rules =
-        WebhookRules { most: app.settings.webhooks.max_per_tenant, http: &*app.http, sealer: &*app.sealer };
+    let rules = WebhookRules {
+        most: app.settings.webhooks.max_per_tenant,
+        http: &*app.webhook_client,
+        sealer: &*app.sealer,
+    };
     let mut work = app.begin().await?;
     let (webhook, secret) = Webhooks::new(&mut *work, &caller.0, &app.env).create(body.0, rules).await?;
     work.commit().await?;
@@ -182,7 +185,7 @@ async fn update(
     let expected = conditional::expected_version(&request);
     let mut work = app.begin().await?;
     let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.env);
-    let webhook = webhooks.update(path.1, body.0, expected, &*app.http).await?;
+    let webhook = webhooks.update(path.1, body.0, expected, &*app.webhook_client).await?;
     work.commit().await?;
     Ok(changed(&webhook))
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::sources::duration;
+use super::sources::{duration, list};
 
 /// The writer of texts: any server that speaks the chat completions API of OpenAI.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Ai {
     pub model: Option<String>,
     /// What we show there. A server of one's own may want none.
     pub api_key: Option<SecretString>,
+    /// Networks that may be called for it although they are not public, also without encryption. Default: none.
+    #[serde(deserialize_with = "list")]
+    pub allow_networks: Vec<IpNet>,
     /// How long one text may take, all attempts together.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
@@ -36,6 +40,7 @@ impl Default for Ai {
             base_url: None,
             model: None,
             api_key: None,
+            allow_networks: Vec::new(),
             timeout: Duration::from_secs(90),
             max_output_tokens: 4000,
             max_attempts: 3,

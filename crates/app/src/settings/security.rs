@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -85,6 +86,13 @@ pub struct OidcProvider {
     pub scopes: Vec<String>,
     /// Page that the provider sends the browser back to. Default: `{server.public_url}/auth/callback`.
     pub redirect_uri: Option<Url>,
+    /// Networks that may be called for this provider although they are not public, also without encryption. Default: none.
+    #[serde(deserialize_with = "list", default)]
+    pub allow_networks: Vec<IpNet>,
+    /// Whether `email_verified` counts also as the text `"true"`, which some providers send against OpenID Connect Core section
+    /// 5.1. Default: no.
+    #[serde(default)]
+    pub email_verified_as_text: bool,
 }
 
 impl Default for Security {

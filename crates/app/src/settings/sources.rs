@@ -45,10 +45,12 @@ where
     #[serde(untagged)]
     enum Form {
         List(Vec<String>),
+        Numbers(Vec<i64>),
         Text(String),
     }
     let items = match Form::deserialize(deserializer)? {
         Form::List(items) => items,
+        Form::Numbers(numbers) => numbers.iter().map(i64::to_string).collect(),
         Form::Text(text) => {
             text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
         }

@@ -79,12 +79,15 @@ fn providers_come_from_the_environment() {
     let settings = provider(&[
         ("PORTICO__OIDC__GOOGLE__SCOPES", "email"),
         ("PORTICO__OUTBOUND__ALLOW_NETWORKS", "127.0.0.0/8, fd00::/8"),
+        ("PORTICO__OIDC__GOOGLE__ALLOW_NETWORKS", "10.0.0.0/8"),
+        ("PORTICO__OIDC__GOOGLE__EMAIL_VERIFIED_AS_TEXT", "true"),
     ])
     .unwrap();
     let google = &settings.oidc["google"];
     assert_eq!((google.issuer.as_str(), google.client_id.as_str()), ("https://accounts.google.com", "123"));
     assert_eq!((google.client_secret.expose_secret(), &google.scopes), ("0456", &vec!["email".to_owned()]));
-    assert_eq!(settings.outbound.allow_networks.len(), 2);
+    assert_eq!((settings.outbound.allow_networks.len(), google.allow_networks.len()), (2, 1));
+    assert!(google.email_verified_as_text && !provider(&[]).unwrap().oidc["google"].email_verified_as_text);
     assert!(!format!("{settings:?}").contains("0456"));
     assert_eq!(provider(&[]).unwrap().oidc["google"].scopes, ["email", "profile"]);
     for wrong in [

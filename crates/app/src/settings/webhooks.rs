@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use super::sources::{duration, list};
@@ -13,6 +14,15 @@ use super::sources::{duration, list};
 pub struct Webhooks {
     /// Most webhooks of a tenant.
     pub max_per_tenant: u64,
+    /// Networks that every tenant's webhooks may call although they are not public, at every port, also without encryption.
+    /// Default: none.
+    #[serde(deserialize_with = "list")]
+    pub allow_networks: Vec<IpNet>,
+    /// Ports of public addresses that webhooks may call besides 443 and 8443. Default: none.
+    #[serde(deserialize_with = "list")]
+    pub allow_ports: Vec<u16>,
+    /// Whether webhooks may call public addresses without encryption, at port 80 and at those of `allow_ports`.
+    pub allow_http: bool,
     /// How long attempts to deliver are kept; 0s keeps them for ever.
     #[serde(deserialize_with = "duration")]
     pub delivery_retention: Duration,
@@ -47,6 +57,9 @@ impl Default for Webhooks {
     fn default() -> Self {
         Self {
             max_per_tenant: 20,
+            allow_networks: Vec::new(),
+            allow_ports: Vec::new(),
+            allow_http: false,
             delivery_retention: Duration::from_secs(30 * 24 * 3600),
             timeout: Duration::from_secs(15),
             retries: RETRIES.map(Duration::from_secs).to_vec(),
@@ -73,6 +86,9 @@ impl Webhooks {
         }
         if self.retries.len() > 20 || self.retries.iter().any(|delay| *delay > 24 * hour) {
             bail!("webhooks.retries must be 20 delays at most, each a day at most");
+        }
+        if self.allow_ports.contains(&0) {
+            bail!("webhooks.allow_ports must be ports from 1 to 65535");
         }
         if self.per_webhook == 0 || self.concurrency == 0 {
             bail!("webhooks.per_webhook and webhooks.concurrency must be 1 or more");

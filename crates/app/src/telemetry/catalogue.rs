@@ -137,6 +137,12 @@ pub const METRICS: &[Metric] = &[
         &[],
         "Visits that were not counted because too many came at once.",
     ),
+    metric(
+        "mails_total",
+        Counter,
+        &["class", "outcome"],
+        "Messages, by who can cause them: sent, rejected (by the mail server), dropped or later (the recipient had enough in the hour).",
+    ),
     metric("forms_refused_total", Counter, &[], "Contact forms refused because too many were sent."),
     metric("texts_written_total", Counter, &["kind"], "Texts that the model wrote."),
     metric("texts_failed_total", Counter, &["code"], "Texts that the model did not write."),

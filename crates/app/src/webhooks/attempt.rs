@@ -19,8 +19,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use crate::{state::App, traces};
 
-/// How much of an answer is kept.
-const ANSWER: usize = 1024;
+/// Bytes of an answer that are kept.
+const ANSWER: usize = 512;
 
 /// Receivers that want nothing any more say so with this status (Standard Webhooks, "Operational considerations").
 const GONE: u16 = 410;
@@ -95,7 +95,7 @@ pub async fn attempt(app: &App, target: &Target, due: DueDelivery) -> Attempted 
             }
             let patience = Patience { time: Some(target.timeout), beginning: Some(ANSWER) };
             let request = HttpRequest { patience, ..HttpRequest::post(target.url.as_str(), headers, body) };
-            let answer = span.run(app.http.send(request)).await;
+            let answer = span.run(app.webhook_client.send(request)).await;
             traces::delivered(&span, answer.as_ref().ok().map(|answer| answer.status));
             (Some(answer), Some(started.elapsed()))
         }
@@ -111,7 +111,7 @@ pub async fn attempt(app: &App, target: &Target, due: DueDelivery) -> Attempted 
     match &answer {
         Some(Ok(answer)) => {
             outcome.response_status = Some(answer.status);
-            outcome.response_body = Some(text(&answer.body)).filter(|text| !text.is_empty());
+            outcome.response_body = shown(answer);
             if (200..300).contains(&answer.status) {
                 outcome.status = DeliveryStatus::Succeeded;
             } else {
@@ -166,18 +166,23 @@ fn failure(error: &HttpError) -> String {
     text.replace('\0', "")
 }
 
-/// The beginning of an answer as text. A character that is cut in two is left out, and one that no database takes.
-fn text(body: &[u8]) -> String {
-    let end = match std::str::from_utf8(body) {
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        _ => body.len(),
+/// What is kept of an answer: the beginning, if it is a text for people who look for a mistake. What says nothing of its type, is
+/// not UTF-8 or has control characters is kept no part of. A character that is cut in two is left out.
+fn shown(answer: &HttpResponse) -> Option<String> {
+    let (_, kind) = answer.headers.iter().find(|(name, _)| name == "content-type")?;
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_text =
+        kind.starts_with("text/") || kind == "application/json" || kind == "application/problem+json";
+    let body = &answer.body[..answer.body.len().min(ANSWER)];
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&body[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
     };
-    let mut text = String::from_utf8_lossy(&body[..end]).replace('\0', "\u{fffd}");
-    // Replacing may have made it longer.
-    while text.len() > ANSWER {
-        text.pop();
-    }
-    text
+    let is_plain = !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    (is_text && is_plain && !text.is_empty()).then(|| text.to_owned())
 }
 
 /// How long the receiver asks to be left alone: seconds, or a date (RFC 9110 section 10.2.3).
@@ -216,14 +221,31 @@ mod tests {
         assert_eq!(asked_for(&silent, now), None);
     }
 
+    fn of_type(kind: Option<&str>, body: &[u8]) -> Option<String> {
+        let headers = kind.map(|kind| ("content-type".to_owned(), kind.to_owned())).into_iter().collect();
+        shown(&HttpResponse { status: 200, headers, body: body.to_vec() })
+    }
+
     #[test]
-    fn answers_are_kept_as_text_that_can_be_stored() {
-        assert_eq!(text(b"ok"), "ok");
-        assert_eq!(text(b"a\0b"), "a\u{fffd}b");
-        assert_eq!(text(&[b'a', 0xff, b'b']), "a\u{fffd}b");
+    fn answers_are_kept_as_a_short_text() {
+        for kind in ["text/plain", "text/html; charset=utf-8", "Application/JSON", "application/problem+json"]
+        {
+            assert_eq!(of_type(Some(kind), b"ok\n").as_deref(), Some("ok\n"), "{kind}");
+        }
         let cut = "é".repeat(600);
-        assert_eq!(text(&cut.as_bytes()[..ANSWER + 1]).chars().filter(|c| *c != 'é').count(), 0);
-        assert!(text(&[0xff; ANSWER]).len() <= ANSWER);
-        assert!(text(&[0; ANSWER]).len() <= ANSWER);
+        let kept = of_type(Some("text/plain"), &[b"a", cut.as_bytes()].concat()).unwrap();
+        assert!(kept.len() == ANSWER - 1 && kept.ends_with('é'), "{}", kept.len());
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_kept() {
+        for kind in ["application/octet-stream", "image/png", "application/x-protobuf", "", "textual", "json"]
+        {
+            assert_eq!(of_type(Some(kind), b"secret"), None, "{kind}");
+        }
+        assert_eq!(of_type(None, b"secret"), None, "of no type");
+        for body in [&b"a\0b"[..], b"a\x1b[2Jb", &[b'a', 0xff, b'b'], &[0x80; 10], &[]] {
+            assert_eq!(of_type(Some("text/plain"), body), None, "{body:?}");
+        }
     }
 }

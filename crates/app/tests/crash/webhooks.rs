@@ -41,7 +41,7 @@ async fn deliver(database: Option<&str>) {
         ("PORTICO__SECURITY__ARGON2_PASSES", "1"),
         ("PORTICO__WEBHOOKS__LEASE", "1s"),
         ("PORTICO__DATABASE__MAX_CONNECTIONS", "8"),
-        ("PORTICO__OUTBOUND__ALLOW_NETWORKS", "127.0.0.0/8"),
+        ("PORTICO__WEBHOOKS__ALLOW_NETWORKS", "127.0.0.0/8"),
     ];
     settings.extend(database.map(|url| ("PORTICO__DATABASE__URL", url)));
     let receiver = Receiver::start();

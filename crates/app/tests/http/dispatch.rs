@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 /// Quick retries, and receivers on this machine.
 fn quick(settings: &mut Settings) {
-    settings.outbound.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    settings.webhooks.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
     settings.webhooks.retries = vec![Duration::from_millis(30), Duration::from_millis(60)];
     settings.webhooks.timeout = Duration::from_millis(400);
 }
@@ -150,9 +150,7 @@ async fn a_receiver_that_fails_is_called_again_with_the_same_id_and_not_before_i
             let fact = |attempt, status, code| (json!(attempt), json!(status), json!(code));
             assert_eq!(facts, [fact(1, "failed", 500), fact(2, "failed", 503), fact(3, "succeeded", 204)]);
             assert_eq!(attempts[0]["error"], "answered 500");
-            for (attempt, body) in
-                attempts.iter().zip([json!("ñ".repeat(512)), json!("a\u{fffd}b"), Value::Null])
-            {
+            for (attempt, body) in attempts.iter().zip([json!("ñ".repeat(256)), Value::Null, Value::Null]) {
                 let path = owner.t(&format!("/deliveries/{}", attempt["id"].as_str().unwrap()));
                 assert_eq!(owner.get(&path).await.expect(200)["responseBody"], body);
             }

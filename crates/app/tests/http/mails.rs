@@ -159,7 +159,7 @@ async fn an_address_that_is_not_proven_hears_nothing_of_what_others_do() {
 
 /// Waits until all that has happened so far has led to its mails. Events are read in their order, so those before one
 /// whose mail is there have been read.
-async fn settled(server: &TestServer, witness: &Person) {
+pub async fn settled(server: &TestServer, witness: &Person) {
     let id = witness.claims.user.uuid();
     happens(server, "user.passkey_removed", &witness.client.tenant, id, [json!(null), json!(null)]).await;
     subject(server, &witness.email, "A passkey was removed").await;

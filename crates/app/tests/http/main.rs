@@ -55,6 +55,7 @@ mod seo;
 mod site_sales;
 mod sites;
 mod stored_texts;
+mod strangers;
 mod templates;
 mod tenancy;
 mod tenant_lifecycle;

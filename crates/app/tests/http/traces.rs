@@ -106,12 +106,12 @@ async fn a_webhook_belongs_to_the_trace_of_its_event_and_tells_the_receiver() {
     let collector = TestCollector::start().await;
     let traces = TestServer::start_with(Database::Sqlite, |settings| {
         settings.telemetry.otlp_endpoint = Some(collector.url().parse().unwrap());
-        settings.outbound.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
+        settings.webhooks.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
         settings.webhooks.retries = vec![Duration::from_millis(30)];
     })
     .await;
     let plain = TestServer::start_with(Database::Postgres, |settings| {
-        settings.outbound.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
+        settings.webhooks.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await;
     let parent: TraceParent = STRANGER.parse().unwrap();

@@ -1,12 +1,14 @@
 //! Feeds what strangers could send to everything that reads it: random and mutated inputs, the same for the same seed.
 //!
-//! Looked for are panics, inputs that take longer than 100 ms, results that change when they are read once more, and
-//! results that could do harm in a browser, which a tokenizer of its own judges.
+//! Looked for are panics, inputs that take longer than 100 ms, results that change when they are read once more, results that could
+//! do harm in a browser, which a tokenizer of its own judges, and credentials that are accepted although nobody issued them.
 
 mod edge;
 mod harm;
 mod inputs;
+mod openid;
 mod targets;
+mod tokens;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -90,7 +92,7 @@ pub fn run(arguments: &Fuzz) -> anyhow::Result<bool> {
 }
 
 fn feed(target: &Target, arguments: &Fuzz) -> Outcome {
-    let mut inputs = Inputs::new(arguments.seed, target.corpus);
+    let mut inputs = Inputs::new(arguments.seed, (target.corpus)());
     let mut outcome = Outcome { inputs: 0, accepted: 0, slowest: Duration::ZERO, findings: Vec::new() };
     let started = Instant::now();
     let is_over = |inputs: u64| match arguments.seconds {

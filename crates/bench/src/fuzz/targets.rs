@@ -14,28 +14,31 @@ use portico_sites::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{edge, harm, inputs::Numbers};
+use super::{edge, harm, inputs::Numbers, openid, tokens};
 
 /// Something that reads what strangers send.
 pub struct Target {
     /// Its name.
     pub name: &'static str,
     /// Nasty cases to begin with.
-    pub corpus: &'static [&'static str],
+    pub corpus: fn() -> &'static [&'static str],
     /// Feeds it. Answers whether it took the input, or what is wrong about what it made of it.
     pub check: fn(&str) -> Result<bool, String>,
 }
 
 /// Everything that is fed.
 pub const TARGETS: &[Target] = &[
-    Target { name: "rich-text", corpus: HTML, check: rich_text },
-    Target { name: "slug", corpus: NAMES, check: slug },
-    Target { name: "subdomain", corpus: NAMES, check: subdomain },
-    Target { name: "domain", corpus: DOMAINS, check: domain },
-    Target { name: "link", corpus: LINKS, check: link },
-    Target { name: "section", corpus: HTML, check: section },
-    Target { name: "path", corpus: edge::PATHS, check: edge::path },
-    Target { name: "forwarded", corpus: edge::FORWARDED, check: edge::forwarded },
+    Target { name: "rich-text", corpus: || HTML, check: rich_text },
+    Target { name: "slug", corpus: || NAMES, check: slug },
+    Target { name: "subdomain", corpus: || NAMES, check: subdomain },
+    Target { name: "domain", corpus: || DOMAINS, check: domain },
+    Target { name: "link", corpus: || LINKS, check: link },
+    Target { name: "section", corpus: || HTML, check: section },
+    Target { name: "tokens", corpus: tokens::corpus, check: tokens::check },
+    Target { name: "openid-claims", corpus: openid::claims, check: openid::check_claims },
+    Target { name: "openid-answers", corpus: openid::documents, check: openid::check_documents },
+    Target { name: "path", corpus: || edge::PATHS, check: edge::path },
+    Target { name: "forwarded", corpus: || edge::FORWARDED, check: edge::forwarded },
 ];
 
 fn rich_text(input: &str) -> Result<bool, String> {

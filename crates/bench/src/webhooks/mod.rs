@@ -108,7 +108,7 @@ impl Stage<'_> {
     fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = servers::portico_command(Some(&self.database), self.directory)?;
         // The sinks are on this machine.
-        command.args(arguments).env("PORTICO__OUTBOUND__ALLOW_NETWORKS", "127.0.0.0/8");
+        command.args(arguments).env("PORTICO__WEBHOOKS__ALLOW_NETWORKS", "127.0.0.0/8");
         Ok(command)
     }
 

@@ -11,7 +11,7 @@ use crate::{
     Accounts, IdentityError,
     password::{PasswordRule, resembles_address},
     ports::PasswordHash,
-    profile::{ProfileUpdate, check_language, check_name, check_phone},
+    profile::{ProfileUpdate, check_company, check_language, check_name, check_phone},
     recovery::ChangePassword,
     session::{EndReason, end_everywhere},
     token::TokenPurpose,
@@ -122,7 +122,7 @@ impl NewUser {
         let (phone, mobile, company) = (trimmed(self.phone), trimmed(self.mobile), trimmed(self.company));
         check_phone(&mut violations, "phone", phone.as_deref());
         check_phone(&mut violations, "mobile", mobile.as_deref());
-        violations.optional_text("company", company.as_deref(), 200);
+        check_company(&mut violations, company.as_deref());
         if let Some(password) = &self.password {
             let about = [self.email.as_str(), self.full_name.as_str()];
             violations.extend(rule.check("password", password, &about));

@@ -128,7 +128,7 @@ impl Accounts<'_> {
             return Ok(is_in_use.then(|| (Recipient::of(&owner), AccountMail::AlreadyRegistered)));
         }
         let token = issuer.email_change_token(id);
-        let recipient = Recipient { email: change.email, ..Recipient::of(&user) };
+        let recipient = Recipient::unverified(change.email, user.language);
         Ok(Some((recipient, AccountMail::EmailChange { token })))
     }
 

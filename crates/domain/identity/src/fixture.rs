@@ -298,6 +298,9 @@ impl IdentityRepositories for Store {
     fn sign_in_failures<'c>(&'c mut self) -> Box<dyn crate::ports::SignInFailureRepository + 'c> {
         Box::new(guards::Failures(&mut self.state.guards))
     }
+    fn mail_budgets<'c>(&'c mut self) -> Box<dyn crate::ports::MailBudgetRepository + 'c> {
+        Box::new(guards::Budgets(&mut self.state.guards))
+    }
     fn known_devices<'c>(&'c mut self) -> Box<dyn crate::ports::KnownDeviceRepository + 'c> {
         Box::new(guards::Devices(&mut self.state))
     }

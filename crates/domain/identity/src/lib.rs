@@ -12,6 +12,7 @@ pub mod export;
 pub mod external;
 pub mod impersonation;
 pub mod mail;
+pub mod mail_budget;
 pub mod passkey;
 pub mod password;
 pub mod ports;

@@ -5,20 +5,45 @@ use portico_kernel::{TenantRole, Timestamp};
 use crate::user::{EmailAddress, User};
 
 /// Who gets a message.
+///
+/// To an address that nobody has verified, anybody can have us write. So no text that people choose goes there, and a recipient has
+/// a name only together with a verified address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// Address.
     pub email: EmailAddress,
-    /// Name for the salutation.
-    pub full_name: String,
     /// Preferred language, BCP 47.
     pub language: String,
+    name: Option<String>,
 }
 
 impl Recipient {
     /// The user as the receiver of a message.
     pub fn of(user: &User) -> Self {
-        Self { email: user.email.clone(), full_name: user.full_name.clone(), language: user.language.clone() }
+        match user.email_verified {
+            true => Self::verified(user.email.clone(), user.full_name.clone(), user.language.clone()),
+            false => Self::unverified(user.email.clone(), user.language.clone()),
+        }
+    }
+
+    /// The reader of an address that their account has verified.
+    pub fn verified(email: EmailAddress, full_name: String, language: String) -> Self {
+        Self { email, language, name: Some(full_name) }
+    }
+
+    /// The reader of an address of which we do not know whose it is.
+    pub fn unverified(email: EmailAddress, language: String) -> Self {
+        Self { email, language, name: None }
+    }
+
+    /// Whether they have verified the address.
+    pub fn is_verified(&self) -> bool {
+        self.name.is_some()
+    }
+
+    /// Name for the salutation; nothing for an address that is not verified.
+    pub fn full_name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 }
 
@@ -70,12 +95,13 @@ pub enum AccountMail {
         /// Name of the provider.
         provider: String,
     },
-    /// Invites somebody to become a member of a tenant. Carries the secret of the link.
+    /// Invites somebody to become a member of a tenant. Carries the secret of the link. It goes to any address, so neither the
+    /// tenant nor whoever invites is called by the name that they chose.
     Invitation {
-        /// Name of the tenant.
+        /// Subdomain of the tenant.
         tenant: String,
-        /// Name of whoever invites.
-        inviter: String,
+        /// Verified address of whoever invites.
+        inviter: EmailAddress,
         /// As what.
         role: TenantRole,
         /// Goes into the link as `?token=`.
@@ -125,6 +151,12 @@ pub enum AccountMail {
         /// Whether they agreed to be written to later.
         consent: bool,
     },
+    /// Tells that somebody wrote through a contact form, without a word of what they wrote: for an address that a tenant named,
+    /// but that none of its members has verified.
+    SubmissionWaiting {
+        /// Subdomain of the site.
+        site: String,
+    },
     /// Tells that the account was suspended, deleted, or is back.
     AccountNotice {
         /// What happened.
@@ -141,8 +173,57 @@ impl AccountMail {
                 | Self::ApiKeyNotice { .. }
                 | Self::WebhookDisabled { .. }
                 | Self::Submission { .. }
+                | Self::SubmissionWaiting { .. }
                 | Self::TenantNotice { notice: TenantNotice::OwnershipReceived, .. }
         )
+    }
+
+    /// Whether it holds texts that people chose: names of tenants, sites and keys, addresses of webhooks, what visitors wrote. Such a
+    /// message goes to verified addresses only.
+    pub fn has_free_text(&self) -> bool {
+        match self {
+            Self::Verification { .. }
+            | Self::AlreadyRegistered
+            | Self::Welcome
+            | Self::PasswordReset { .. }
+            | Self::PasswordChanged
+            | Self::EmailChange { .. }
+            | Self::EmailChanged { .. }
+            | Self::NewDevice { .. }
+            | Self::SecondFactorChanged { .. }
+            | Self::IdentityLinked { .. }
+            | Self::Invitation { .. }
+            | Self::SubmissionWaiting { .. }
+            | Self::AccountNotice { .. } => false,
+            Self::ApiKeyNotice { .. }
+            | Self::WebhookDisabled { .. }
+            | Self::TenantNotice { .. }
+            | Self::Submission { .. } => true,
+        }
+    }
+
+    /// Which messages it shares the budget of its recipient with. Whatever goes to an address that is not verified, anybody can cause.
+    pub fn class(&self, to: &Recipient) -> MailClass {
+        match self {
+            Self::PasswordReset { .. } => MailClass::Recovery,
+            _ if !to.is_verified() => MailClass::Unsolicited,
+            Self::Verification { .. }
+            | Self::AlreadyRegistered
+            | Self::EmailChange { .. }
+            | Self::Invitation { .. }
+            | Self::SubmissionWaiting { .. } => MailClass::Unsolicited,
+            Self::Welcome
+            | Self::PasswordChanged
+            | Self::EmailChanged { .. }
+            | Self::NewDevice { .. }
+            | Self::SecondFactorChanged { .. }
+            | Self::IdentityLinked { .. }
+            | Self::AccountNotice { .. } => MailClass::Account,
+            Self::ApiKeyNotice { .. } | Self::WebhookDisabled { .. } | Self::TenantNotice { .. } => {
+                MailClass::Tenant
+            }
+            Self::Submission { .. } => MailClass::Submission,
+        }
     }
 
     /// Where answers go, if not to us.
@@ -150,6 +231,34 @@ impl AccountMail {
         match self {
             Self::Submission { email, .. } => Some(email),
             _ => None,
+        }
+    }
+}
+
+/// Who can cause a message, and so whose flood could use a budget up. Each class has a budget of its own for each recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailClass {
+    /// Anybody, for any address.
+    Unsolicited,
+    /// Anybody who knows the address of an account. Apart, so that nothing else keeps its owner from a new password.
+    Recovery,
+    /// Somebody who is in the account. What these messages tell must not be lost.
+    Account,
+    /// Somebody who works in a tenant of the recipient.
+    Tenant,
+    /// Any visitor of a site of the recipient.
+    Submission,
+}
+
+impl MailClass {
+    /// The word for it in metrics and keys.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsolicited => "unsolicited",
+            Self::Recovery => "recovery",
+            Self::Account => "account",
+            Self::Tenant => "tenant",
+            Self::Submission => "submission",
         }
     }
 }
@@ -220,8 +329,10 @@ pub enum AccountNotice {
 /// How a message looks: that of the tenant it speaks for, or the product's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailBrand {
-    /// Name of the tenant; the product's own where absent.
+    /// Name of the tenant, for verified addresses; the product's own where absent.
     pub name: Option<String>,
+    /// Subdomain of the tenant, which stands for its name at other addresses.
+    pub subdomain: Option<String>,
     /// Colour of buttons and headings, `#rrggbb`; the product's own where absent.
     pub primary: Option<String>,
 }

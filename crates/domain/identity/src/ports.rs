@@ -188,6 +188,8 @@ pub trait IdentityRepositories: Outbox {
     fn sessions<'c>(&'c mut self) -> Box<dyn SessionRepository + 'c>;
     /// Counts of failed guesses at credentials.
     fn sign_in_failures<'c>(&'c mut self) -> Box<dyn SignInFailureRepository + 'c>;
+    /// How much mail recipients may still get.
+    fn mail_budgets<'c>(&'c mut self) -> Box<dyn MailBudgetRepository + 'c>;
     /// Devices that somebody signed in with.
     fn known_devices<'c>(&'c mut self) -> Box<dyn KnownDeviceRepository + 'c>;
     /// Tokens of links in emails.

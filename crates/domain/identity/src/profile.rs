@@ -60,7 +60,7 @@ impl ProfileUpdate {
         };
         check_phone(&mut violations, "phone", text_of(&change.phone));
         check_phone(&mut violations, "mobile", text_of(&change.mobile));
-        violations.optional_text("company", text_of(&change.company), 200);
+        check_company(&mut violations, text_of(&change.company));
         if let Some(language) = &change.language {
             check_language(&mut violations, language);
         }
@@ -95,11 +95,19 @@ fn text_of(value: &Option<Option<String>>) -> Option<&str> {
     value.as_ref().and_then(|text| text.as_deref())
 }
 
-/// A name is one line: it goes into the headers of messages.
+/// Most characters of the name of a person.
+pub(crate) const LONGEST_NAME: usize = 200;
+
+/// A name goes into the headers of messages, and is read by others.
 pub(crate) fn check_name(violations: &mut Violations, name: &str) {
-    violations.text("fullName", name, 1, 200);
-    let one_line = !name.trim().contains(['\n', '\r', '\t']);
-    violations.check(one_line, "fullName", "invalid_characters", "Line breaks and tabs are not allowed.");
+    violations.person_name("fullName", name, 1, LONGEST_NAME);
+}
+
+/// The company of a person goes where their name goes.
+pub(crate) fn check_company(violations: &mut Violations, company: Option<&str>) {
+    if let Some(company) = company {
+        violations.name("company", company, 0, 200);
+    }
 }
 
 /// A phone number as people write it: 5 to 15 digits (E.164 allows 15), a leading plus, and separators.

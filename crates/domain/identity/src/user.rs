@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Checks the syntax (RFC 5321: at most 254 characters; no display name, no literal address) and lowers the case.
+    /// Checks the syntax (RFC 5321: at most 254 characters; no display name, no literal address) and lowers the case. A quoted local
+    /// part (`"any text"@example.com`) is refused: it could be a sentence, and messages name addresses.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let text = text.trim();
         if text.is_empty() {
@@ -21,7 +22,9 @@ impl EmailAddress {
         }
         let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
         match Syntax::parse_with_options(text, options) {
-            Ok(_) if text.len() <= 254 && text.is_ascii() => Ok(Self(text.to_ascii_lowercase())),
+            Ok(_) if text.len() <= 254 && text.is_ascii() && !text.contains(['"', '\\', ' ']) => {
+                Ok(Self(text.to_ascii_lowercase()))
+            }
             _ => Err(FieldError::new("email", "invalid_email", "This is not a valid email address.")),
         }
     }
@@ -175,6 +178,8 @@ mod tests {
             "Ada <ada@example.com>",
             "a@example.com\r\nBcc: b@example.com",
             "a@example..com",
+            "\"a b\"@example.com",
+            "\"https://evil.example/\"@example.com",
             ".a@example.com",
             "añ@example.com",
             "a@exämple.com",

@@ -169,7 +169,7 @@ impl<'a> Pages<'a> {
     pub async fn create(&mut self, site: Option<SiteId>, input: NewPage) -> Result<Page, SitesError> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let mut violations = Violations::default();
-        violations.text("title", &input.title, 1, MAX_TITLE);
+        violations.line("title", &input.title, 1, MAX_TITLE);
         let slug = match &input.slug {
             Some(wish) => violations.take("slug", Slug::parse(wish)).map(Slug::into_string),
             None => Some(Slug::from_title(&input.title).into_string()),
@@ -275,7 +275,7 @@ impl<'a> Pages<'a> {
         let mut page = before.clone();
         let mut violations = Violations::default();
         if let Some(title) = &input.title {
-            violations.text("title", title, 1, MAX_TITLE);
+            violations.line("title", title, 1, MAX_TITLE);
             page.title = title.trim().to_owned();
         }
         if let Some(wish) = &input.slug

@@ -159,7 +159,7 @@ impl<'a> Sites<'a> {
     pub async fn create(&mut self, input: NewSite) -> Result<Site, SitesError> {
         let tenant = self.scope.require(Permission::SitesWrite)?;
         let mut violations = Violations::default();
-        violations.text("name", &input.name, 1, MAX_NAME);
+        violations.name("name", &input.name, 1, MAX_NAME);
         let subdomain = match &input.subdomain {
             Some(wish) => violations.take("subdomain", Subdomain::wish(wish, self.env)),
             None => Some(self.subdomain_from(tenant, &input.name).await?),
@@ -226,7 +226,7 @@ impl<'a> Sites<'a> {
         let mut site = before.clone();
         let mut violations = Violations::default();
         if let Some(name) = &input.name {
-            violations.text("name", name, 1, MAX_NAME);
+            violations.name("name", name, 1, MAX_NAME);
             site.name = name.trim().to_owned();
         }
         // A subdomain that a site already has stays valid, also when the rules for new ones have become stricter.

@@ -77,7 +77,7 @@ impl<'a> Dealers<'a> {
         let mut violations = Violations::default();
         let name =
             input.name.or_else(|| before.as_ref().map(|dealer| dealer.name.clone())).unwrap_or_default();
-        violations.text("name", &name, 1, 200);
+        violations.name("name", &name, 1, 200);
         let kept = before.as_ref().and_then(|dealer| dealer.email.clone());
         let address = match input.email {
             None => kept,

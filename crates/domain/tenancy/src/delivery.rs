@@ -89,7 +89,7 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// Status code of the answer.
     pub response_status: Option<u16>,
-    /// The beginning of the answer: a kilobyte at most. Not in lists.
+    /// The beginning of the answer, if it is text: 512 bytes at most. Not in lists.
     pub response_body: Option<String>,
     /// How long it took.
     pub duration_ms: Option<u64>,
@@ -153,7 +153,7 @@ pub struct DeliveryView {
     /// Status code of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_status: Option<u16>,
-    /// The beginning of the answer: a kilobyte at most. Not in lists.
+    /// The beginning of the answer, if it is text: 512 bytes at most. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_body: Option<String>,
     /// How long it took.

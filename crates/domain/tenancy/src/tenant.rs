@@ -141,7 +141,7 @@ impl<'a> Tenants<'a> {
             return Err(TenancyError::NotFound("user"));
         }
         let mut violations = Violations::default();
-        violations.text("name", &input.name, 1, NAME_MAX);
+        violations.name("name", &input.name, 1, NAME_MAX);
         let wished = input.subdomain.as_deref().map(|wished| Subdomain::wish(wished, self.env));
         let subdomain = wished.and_then(|parsed| violations.take("subdomain", parsed));
         violations.into_result()?;
@@ -193,7 +193,7 @@ impl<'a> Tenants<'a> {
         let mut after = before.clone();
         let mut violations = Violations::default();
         if let Some(name) = &input.name {
-            violations.text("name", name, 1, NAME_MAX);
+            violations.name("name", name, 1, NAME_MAX);
             after.name = name.trim().to_owned();
         }
         // The name it has is not judged again: rules may have become stricter since.

@@ -8,7 +8,7 @@ mod server;
 use std::{sync::Arc, time::Duration};
 
 use portico_ai::{ChatConfig, ChatWriter};
-use portico_outbound::{Bounds, GuardedClient};
+use portico_outbound::{Bounds, GuardedClient, Purpose, Rules};
 use portico_security::system_env;
 use portico_sites::ports::BusinessInfo;
 
@@ -25,7 +25,8 @@ pub fn writer(server: &server::Server, adjust: impl FnOnce(&mut ChatConfig)) -> 
     };
     adjust(&mut config);
     let bounds = Bounds { total: config.timeout, body: 64 * 1024, ..Bounds::default() };
-    let client = GuardedClient::new(vec!["127.0.0.0/8".parse().unwrap()], bounds).unwrap();
+    let rules = Rules::new(Purpose::Ai).networks([&"127.0.0.0/8".parse().unwrap()]);
+    let client = GuardedClient::new(rules, bounds).unwrap();
     ChatWriter::new(config, Arc::new(client), system_env())
 }
 

@@ -245,7 +245,7 @@ async fn a_server_that_is_not_allowed_is_not_called() {
     let writer = writer(&server, |config| config.base_url = "http://10.255.255.1/v1".to_owned());
     let result = writer.rewrite(&brief(SectionType::Hero, Value::Null)).await;
     let Err(GeneratorError::Unavailable(reason)) = result else { panic!("{result:?}") };
-    assert!(reason.contains("outbound.allow_networks"), "{reason}");
+    assert!(reason.contains("ai.allow_networks"), "{reason}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod directory;
 mod email_changes;
 mod external_identities;
 mod known_devices;
+mod mail_budgets;
 mod one_time_tokens;
 mod passkeys;
 mod pending_sign_ins;
@@ -78,6 +79,10 @@ impl<C: ConnectionTrait + Send> IdentityRepositories for Repositories<C> {
 
     fn sign_in_failures<'c>(&'c mut self) -> Box<dyn portico_identity::ports::SignInFailureRepository + 'c> {
         Box::new(sign_in_failures::SignInFailures { connection: &self.connection })
+    }
+
+    fn mail_budgets<'c>(&'c mut self) -> Box<dyn portico_identity::ports::MailBudgetRepository + 'c> {
+        Box::new(mail_budgets::MailBudgets { connection: &self.connection })
     }
 
     fn known_devices<'c>(&'c mut self) -> Box<dyn portico_identity::ports::KnownDeviceRepository + 'c> {

@@ -5,7 +5,7 @@ use portico_identity::{
     ports::{FailureKey, IdentityRepositories},
     user::{User, UserStatus},
 };
-use portico_kernel::{Env, Timestamp};
+use portico_kernel::{Env, Timestamp, limits::Quota};
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
 use time::Duration;
@@ -169,6 +169,61 @@ async fn devices_of_the_account_that_proved_the_address_are_recognized() {
         owner.status = UserStatus::Deleted;
         update(&mut owner).await;
         assert_eq!(recognize(Some(1), "192.0.2.1", now).await, Recognized::default());
+    })
+    .await;
+}
+
+async fn take(store: &SqlStore, key: FailureKey, quota: Quota, now: Timestamp) -> bool {
+    let mut work = store.begin().await.unwrap();
+    let taken = work.mail_budgets().take(key, quota, now).await.unwrap();
+    work.commit().await.unwrap();
+    taken
+}
+
+async fn give_back(store: &SqlStore, key: FailureKey, quota: Quota) {
+    let mut work = store.begin().await.unwrap();
+    work.mail_budgets().give_back(key, quota).await.unwrap();
+    work.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_of_mail_is_used_up_and_comes_back() {
+    on_each_database(async |database| {
+        let (store, now) = (database.store(), env().now());
+        let quota = Quota::per_hour(4);
+        let all = async |key, now| {
+            let mut taken = 0;
+            while take(store, key, quota, now).await {
+                taken += 1;
+            }
+            taken
+        };
+        assert_eq!(all(ONE, now).await, 4);
+        let soon = now + Duration::minutes(15);
+        assert!(!take(store, ONE, quota, soon - Duration::microseconds(1)).await);
+        assert_eq!(all(ONE, soon).await, 1, "what was refused is not counted");
+        assert_eq!(all(TWO, soon).await, 4, "each key by itself");
+        give_back(store, ONE, quota).await;
+        assert_eq!(all(ONE, soon).await, 1);
+        let late = now + Duration::hours(9);
+        give_back(store, ONE, quota).await;
+        assert_eq!(all(ONE, late).await, 4, "never more than the quota");
+        give_back(store, [3; 32], quota).await;
+        assert_eq!(store.sweep(late).await.unwrap(), 1, "what is full again is forgotten");
+        assert_eq!(all(ONE, late).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_of_mail_never_overshoots() {
+    on_each_database(async |database| {
+        let now = env().now();
+        let quota = Quota::per_hour(7);
+        let taken =
+            at_once(database.store(), 64, |store, _| async move { take(&store, ONE, quota, now).await })
+                .await;
+        assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 7);
     })
     .await;
 }

@@ -1,11 +1,11 @@
 //! Whose account it is that somebody with an account elsewhere signs in to.
 
-use portico_kernel::{Event, RequestInfo, Scope, StoreError, UserId};
+use portico_kernel::{Event, RequestInfo, Scope, StoreError, UserId, Violations, name_text::is_invisible};
 
 use super::{ExternalIdentities, ExternalProfile};
 use crate::{
     Accounts, IdentityError,
-    profile::LANGUAGES,
+    profile::{LANGUAGES, LONGEST_NAME, check_name},
     session::{EndReason, note_ended},
     token::TokenPurpose,
     user::{EmailAddress, User},
@@ -13,9 +13,6 @@ use crate::{
 
 /// So many accounts that claim an address without proof lose their password when somebody proves it.
 const CLAIMANTS: u32 = 100;
-
-/// Longest name of an account.
-const LONGEST_NAME: usize = 200;
 
 /// What somebody with an account elsewhere is here.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,10 +132,12 @@ impl ExternalIdentities<'_> {
 /// The name that the provider tells, as far as ours allow it; else what stands before the @.
 fn name(profile: &ExternalProfile, email: &EmailAddress) -> String {
     let told: String =
-        profile.name.iter().flat_map(|name| name.chars()).filter(|c| !c.is_control()).collect();
-    let told: String = told.trim().chars().take(LONGEST_NAME).collect();
-    match told.trim() {
-        "" => email.as_str().split('@').next().unwrap_or_default().to_owned(),
-        told => told.to_owned(),
+        profile.name.iter().flat_map(|name| name.chars()).filter(|c| !is_invisible(*c)).collect();
+    let told = told.trim().chars().take(LONGEST_NAME).collect::<String>().trim().to_owned();
+    let mut violations = Violations::default();
+    check_name(&mut violations, &told);
+    match violations.is_empty() {
+        true => told,
+        false => email.as_str().split('@').next().unwrap_or_default().to_owned(),
     }
 }

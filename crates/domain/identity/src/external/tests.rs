@@ -223,6 +223,8 @@ async fn a_name_is_made_fit() {
         (Some("  "), "ada"),
         (None, "ada"),
         (Some("A\r\nda"), "Ada"),
+        (Some("\u{202e}Ada"), "Ada"),
+        (Some("Win at evil.example/pay"), "ada"),
         (Some(&*"x".repeat(300)), &*"x".repeat(200)),
     ] {
         let mut store = Store::default();

@@ -71,9 +71,7 @@ pub struct VerifyPasskey {
 }
 
 fn check_name(violations: &mut Violations, name: &str) {
-    violations.text("name", name, 1, 100);
-    let one_line = !name.trim().contains(['\n', '\r', '\t']);
-    violations.check(one_line, "name", "invalid_characters", "Line breaks and tabs are not allowed.");
+    violations.name("name", name, 1, 100);
 }
 
 fn check_credential(violations: &mut Violations, credential: &Value) {

@@ -64,8 +64,9 @@ pub trait OpenIdProvider: Send + Sync {
     async fn authorization_url(&self, state: &str) -> Result<String, IdentityError>;
 
     /// Exchanges the code that came back with `state` for what the provider says of the person. MUST check signature (with
-    /// an asymmetric algorithm only), issuer, audience, authorized party, expiry, nonce, and the hash of the access token
-    /// where there is one (OpenID Connect Core section 3.1.3.7). Errors: [`IdentityError::SignInRejected`] when any of it
+    /// an asymmetric algorithm only), issuer, audience, authorized party, expiry, `nbf`, nonce, and the hash of the access
+    /// token where there is one (OpenID Connect Core section 3.1.3.7), and that the subject is 1 to 255 bytes. MUST take an address
+    /// for verified only where `email_verified` is a JSON `true`, or a text for a provider of which the operator allows that. Errors: [`IdentityError::SignInRejected`] when any of it
     /// is wrong or the provider does not know the code, [`IdentityError::ProviderUnavailable`] when it gives no answer.
     async fn exchange(&self, code: &str, state: &str) -> Result<ExternalProfile, IdentityError>;
 }

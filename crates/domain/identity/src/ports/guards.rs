@@ -1,7 +1,7 @@
 //! What guards sign-in: counts of failures, and the devices that somebody signed in with before.
 
 use async_trait::async_trait;
-use portico_kernel::{StoreError, Timestamp, UserId};
+use portico_kernel::{StoreError, Timestamp, UserId, limits::Quota};
 use uuid::Uuid;
 
 use crate::{
@@ -36,6 +36,19 @@ pub trait SignInFailureRepository: Send {
 
     /// Forgets the counts of these keys.
     async fn clear(&mut self, keys: &[FailureKey]) -> Result<(), StoreError>;
+}
+
+/// What recipients of mail may still get, shared by all instances.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait MailBudgetRepository: Send {
+    /// Takes one out of the quota of a key. Answers whether one was left. MUST NOT let more through than the quota, however many
+    /// ask at once. MUST count nothing when it refuses. MUST forget a key at the latest when all of its quota is there again, when
+    /// what has expired is swept.
+    async fn take(&mut self, key: FailureKey, quota: Quota, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Gives one back that was taken. MUST NOT leave a key with more than its quota.
+    async fn give_back(&mut self, key: FailureKey, quota: Quota) -> Result<(), StoreError>;
 }
 
 /// The devices and networks from which somebody signed in before.

@@ -113,11 +113,8 @@ impl FormInput {
     /// Every wrong field.
     pub fn checked(&self) -> Result<Message, Vec<FieldError>> {
         let mut violations = Violations::default();
-        violations.text("name", &self.name, 1, MAX_NAME);
-        if self.name.trim().contains(|c: char| c.is_control()) {
-            // A line break would be one in the subject of a mail.
-            violations.add("name", "invalid_characters", "Write the name in one line.");
-        }
+        // It goes into the subject of a mail. One with a link in it is taken for spam, see [`Message::is_spam`].
+        violations.line("name", &self.name, 1, MAX_NAME);
         let email = self.email.trim();
         violations.text("email", email, 1, MAX_EMAIL);
         if !email.is_empty() && email.chars().count() <= MAX_EMAIL && !is_email(email) {

@@ -211,7 +211,7 @@ fn checked(mut plans: Vec<PagePlan>, target: &Target<'_>) -> Result<Vec<PagePlan
     let mut has_home = false;
     for (index, plan) in plans.iter_mut().enumerate() {
         let field = format!("pages[{index}]");
-        violations.text(format!("{field}.title"), &plan.title, 1, MAX_TITLE);
+        violations.line(format!("{field}.title"), &plan.title, 1, MAX_TITLE);
         violations.take(format!("{field}.slug"), Slug::parse(&plan.slug));
         violations.check(
             !(plan.is_home && has_home),

@@ -225,7 +225,7 @@ impl TemplateUpdate {
     /// Changes the template. What is wrong is noted by its path, for instance `pages[0].sections[2].content.heading`.
     pub(super) fn apply(self, template: &mut Template, violations: &mut Violations) {
         if let Some(name) = self.name {
-            violations.text("name", &name, 1, MAX_NAME);
+            violations.name("name", &name, 1, MAX_NAME);
             template.name = name.trim().to_owned();
         }
         if let Some(slug) = self.slug
@@ -276,7 +276,7 @@ fn read_pages(inputs: Vec<NewTemplatePage>, violations: &mut Violations) -> Vec<
             violations.check(!taken, format!("{field}.{name}"), "duplicate", message);
         };
         twice(pages.iter().any(|other| other.key == input.key), "key", violations);
-        violations.text(format!("{field}.title"), &input.title, 1, MAX_TITLE);
+        violations.line(format!("{field}.title"), &input.title, 1, MAX_TITLE);
         let slug = match &input.slug {
             Some(slug) => violations.take(format!("{field}.slug"), Slug::parse(slug)),
             None => Some(Slug::from_title(&input.title)),

@@ -234,7 +234,7 @@ pub struct WizardUpdate {
 
 impl BusinessDetails {
     pub(super) fn read(mut self, violations: &mut Violations) -> Self {
-        violations.text("businessInfo.name", &self.name, 1, 120);
+        violations.name("businessInfo.name", &self.name, 1, 120);
         self.name = self.name.trim().to_owned();
         self.industry = self.industry.trim().to_owned();
         if self.industry.is_empty() {

@@ -1,0 +1,99 @@
+//! What may be called for each purpose, according to the settings.
+
+use std::sync::Arc;
+
+use portico_kernel::http::{HttpClient, HttpError};
+use portico_outbound::{Bounds, GuardedClient, Purpose, Rules};
+
+use crate::settings::{OidcProvider, Settings};
+
+/// For webhooks. Customers choose these addresses, so nothing that is allowed for addresses of the operator is allowed here.
+pub fn for_webhooks(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
+    let webhooks = &settings.webhooks;
+    let rules = Rules::new(Purpose::Webhooks)
+        .networks(&webhooks.allow_networks)
+        .ports(webhooks.allow_ports.iter().copied())
+        .unencrypted(webhooks.allow_http);
+    client(rules, Bounds::default())
+}
+
+/// For an identity provider. Its issuer may be at any port.
+pub fn for_provider(settings: &Settings, provider: &OidcProvider) -> Result<Arc<dyn HttpClient>, HttpError> {
+    let issuer = provider.issuer.parse::<url::Url>().ok().and_then(|url| url.port());
+    let rules = Rules::new(Purpose::OpenId)
+        .networks(&settings.outbound.allow_networks)
+        .networks(&provider.allow_networks)
+        .ports(issuer);
+    client(rules, Bounds::default())
+}
+
+/// For the writer of texts, which may take longer than anything else that is called. It may be at any port.
+pub fn for_ai(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
+    let ai = &settings.ai;
+    let rules = Rules::new(Purpose::Ai)
+        .networks(&settings.outbound.allow_networks)
+        .networks(&ai.allow_networks)
+        .ports(ai.base_url.as_ref().and_then(|url| url.port()));
+    client(rules, Bounds { total: ai.timeout, ..Bounds::default() })
+}
+
+/// For the collector of traces.
+pub fn for_telemetry() -> Result<Arc<dyn HttpClient>, HttpError> {
+    client(Rules::new(Purpose::Telemetry), Bounds::default())
+}
+
+fn client(rules: Rules, bounds: Bounds) -> Result<Arc<dyn HttpClient>, HttpError> {
+    Ok(Arc::new(GuardedClient::new(rules, bounds)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allowed_for_one_purpose_is_not_for_another() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let from = |pairs: &[(&str, &str)]| {
+            let mut all = vec![
+                ("PORTICO__OIDC__OWN__ISSUER", "https://id.example.com:9443"),
+                ("PORTICO__OIDC__OWN__CLIENT_ID", "1"),
+                ("PORTICO__OIDC__OWN__CLIENT_SECRET", "2"),
+                ("PORTICO__AI__BASE_URL", "https://ai.example.com:9444"),
+                ("PORTICO__AI__MODEL", "m"),
+            ];
+            all.extend_from_slice(pairs);
+            let environment = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Settings::from_sources("", environment.collect()).unwrap()
+        };
+        let admitted = |settings: &Settings, url: &str| {
+            let clients = [
+                for_webhooks(settings),
+                for_provider(settings, &settings.oidc["own"]),
+                for_ai(settings),
+                for_telemetry(),
+            ];
+            clients.map(|client| client.unwrap().admits(url).is_ok())
+        };
+        let inside = "http://10.1.2.3:8080/";
+        for (setting, expected) in [
+            (None, [false, false, false, true]),
+            (Some("PORTICO__OUTBOUND__ALLOW_NETWORKS"), [false, true, true, true]),
+            (Some("PORTICO__WEBHOOKS__ALLOW_NETWORKS"), [true, false, false, true]),
+            (Some("PORTICO__OIDC__OWN__ALLOW_NETWORKS"), [false, true, false, true]),
+            (Some("PORTICO__AI__ALLOW_NETWORKS"), [false, false, true, true]),
+        ] {
+            let pairs: Vec<_> = setting.map(|setting| (setting, "10.0.0.0/8")).into_iter().collect();
+            assert_eq!(admitted(&from(&pairs), inside), expected, "{setting:?}");
+            assert_eq!(admitted(&from(&pairs), "https://93.184.215.14/"), [true; 4], "{setting:?}");
+            assert_eq!(admitted(&from(&pairs), "http://169.254.169.254/")[0], false, "{setting:?}");
+        }
+        let public = |port: u16| format!("https://93.184.215.14:{port}/");
+        assert_eq!(admitted(&from(&[]), &public(9443)), [false, true, false, true]);
+        assert_eq!(admitted(&from(&[]), &public(9444)), [false, false, true, true]);
+        let more = from(&[("PORTICO__WEBHOOKS__ALLOW_PORTS", "9445, 9446")]);
+        assert_eq!(admitted(&more, &public(9446)), [true, false, false, true]);
+        assert!(!admitted(&more, "http://93.184.215.14/")[0]);
+        let plain = from(&[("PORTICO__WEBHOOKS__ALLOW_HTTP", "true")]);
+        assert_eq!(admitted(&plain, "http://93.184.215.14/"), [true, false, false, true]);
+    }
+}
