@@ -41,6 +41,7 @@ mod m20261121_000028_schedules;
 mod m20261121_000029_traces;
 mod m20261121_000032_stored_texts;
 mod m20261121_000034_mail_budgets;
+mod m20261121_000036_key_makers;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -79,6 +80,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000029_traces::Migration),
             Box::new(m20261121_000032_stored_texts::Migration),
             Box::new(m20261121_000034_mail_budgets::Migration),
+            Box::new(m20261121_000036_key_makers::Migration),
         ]
     }
 }
