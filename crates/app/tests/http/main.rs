@@ -52,6 +52,7 @@ mod publishing;
 mod seo;
 mod site_sales;
 mod sites;
+mod takeover;
 mod templates;
 mod tenancy;
 mod tenant_lifecycle;

@@ -221,7 +221,8 @@ impl<'a> ApiKeys<'a> {
     }
 
     /// Makes a key, and answers it with its text, which is stored nowhere. Errors: [`IdentityError::Invalid`];
-    /// [`IdentityError::TooManyApiKeys`]; [`portico_kernel::Denied::Impersonated`].
+    /// [`IdentityError::TooManyApiKeys`]; [`portico_kernel::Denied::Impersonated`];
+    /// [`portico_kernel::Denied::EmailUnverified`].
     pub async fn create(
         &mut self,
         input: NewApiKey,
@@ -229,6 +230,7 @@ impl<'a> ApiKeys<'a> {
     ) -> Result<(ApiKey, SecretString), IdentityError> {
         let tenant = self.scope.require(Permission::ApiKeysWrite)?;
         self.scope.require_oneself()?;
+        self.scope.require_verified()?;
         let now = self.env.now();
         let mut violations = Violations::default();
         let name = check_name(&mut violations, &input.name);
@@ -305,7 +307,8 @@ impl<'a> ApiKeys<'a> {
     }
 
     /// Gives a key a new secret, and answers it with its text. The old secret stays good for the overlap; one from before
-    /// an earlier rotation is good no more. Errors: [`portico_kernel::Denied::Impersonated`].
+    /// an earlier rotation is good no more. Errors: [`portico_kernel::Denied::Impersonated`];
+    /// [`portico_kernel::Denied::EmailUnverified`].
     pub async fn rotate(
         &mut self,
         id: ApiKeyId,
@@ -315,6 +318,7 @@ impl<'a> ApiKeys<'a> {
     ) -> Result<(ApiKey, SecretString), IdentityError> {
         let tenant = self.scope.require(Permission::ApiKeysWrite)?;
         self.scope.require_oneself()?;
+        self.scope.require_verified()?;
         let before = self.expected(tenant, id, expected).await?;
         let overlap = input.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
         let mut violations = Violations::default();
