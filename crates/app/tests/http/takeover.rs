@@ -118,13 +118,16 @@ async fn a_contested_address_that_its_reader_verifies_is_theirs_alone() {
         assert_eq!(verified.expect(200)["passwordRequired"], true);
         stranger.client.get("/api/v1/profile").await.expect(401);
         assert_eq!(by_passkey(server, &mut passkey).await.expect(401)["code"], "invalid_passkey");
-        login(server, "ada@example.com", PASSWORD).await.expect(401);
+        // The other account that claims the address is the other stranger's, and unverified.
+        let other = login(server, "ada@example.com", PASSWORD).await.expect(200);
+        assert_ne!(text(&other["user"], "id"), stranger.claims.user.to_string());
+        assert_eq!(other["user"]["emailVerified"], false);
         // The link to set a password comes by itself.
         let token = server.mail_token("ada@example.com", "reset-password").await;
         let body = json!({"token": token, "password": NEW_PASSWORD});
         server.client().post("/api/v1/auth/reset-password", body).await.expect(204);
         let ada = login(server, "ada@example.com", NEW_PASSWORD).await.expect(200);
-        assert_eq!(text(&ada["user"], "email"), "ada@example.com");
+        assert_eq!(text(&ada["user"], "id"), stranger.claims.user.to_string(), "it is hers now");
     })
     .await;
 }
