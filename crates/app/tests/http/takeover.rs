@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     factor_stage,
-    fixture::{Person, change_user, link, linked, text},
+    fixture::{Person, change_user, invitation, link, linked, text},
     passkeys::{register, sign_in_options},
 };
 
@@ -141,6 +141,28 @@ async fn whoever_opens_an_uncontested_link_on_another_device_stays_signed_in() {
         assert_eq!(verified.expect(200)["passwordRequired"], false);
         assert_eq!(ada.get("/api/v1/profile").await.expect(200)["emailVerified"], true);
         login(server, "ada@example.com", PASSWORD).await.expect(200);
+    })
+    .await;
+}
+
+/// A stranger takes the account into a tenant of their own, for its owner to begin there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_begins_in_their_own_tenant_and_not_where_a_stranger_went() {
+    TestServer::on_each_database(async |server| {
+        let eve = Person::new(server, "eve@example.org", |_| {}).await;
+        let stranger = server.unverified("ada@example.com").await;
+        // By a link that went to the stranger's own mailbox.
+        let (_, link) = invitation(server, &eve, "eve@example.org").await;
+        stranger.post("/api/v1/invitations/accept", json!({"token": link})).await.expect(200);
+        let tenants = stranger.get("/api/v1/tenants").await.expect(200);
+        let ids = tenants["items"].as_array().unwrap().iter().map(|tenant| text(tenant, "id"));
+        let trap = ids.into_iter().find(|id| *id != stranger.tenant).unwrap();
+        stranger.post("/api/v1/auth/switch-tenant", json!({"tenantId": trap})).await.expect(200);
+        reset(server, "ada@example.com").await;
+        let mut ada = server.client();
+        ada.sign(&login(server, "ada@example.com", NEW_PASSWORD).await.expect(200));
+        let profile = ada.get("/api/v1/profile").await.expect(200);
+        assert_eq!(profile["activeTenantId"], stranger.tenant.as_str());
     })
     .await;
 }

@@ -161,8 +161,7 @@ impl<'a> Accounts<'a> {
     pub async fn require_fresh(&mut self) -> Result<User, IdentityError> {
         let (id, session) = self.scope.require_oneself()?;
         let session = self.repositories.sessions().find(session).await?;
-        let session = session.filter(|session| session.user == id && session.is_running(self.env.now()));
-        let session = session.ok_or(Denied::Unauthenticated)?;
+        let session = session.filter(|session| session.user == id).ok_or(Denied::Unauthenticated)?;
         if self.env.now() - session.authenticated_at > FRESH {
             return Err(IdentityError::ReauthenticationRequired);
         }

@@ -197,7 +197,6 @@ async fn a_session_that_has_ended_adds_nothing() {
     let mut accounts = Accounts::new(&mut store, &scope, &env);
     let step = AddPasskey { name: "Laptop".into(), credential: serde_json::Value::Null };
     for result in [
-        accounts.begin_passkey(&secrets, &ceremonies).await.map(drop),
         accounts.add_passkey(&step, &secrets, &ceremonies).await.map(drop),
         accounts.confirm_totp("123456", &secrets).await.map(drop),
         accounts.renew_recovery_codes(&secrets).await.map(drop),
