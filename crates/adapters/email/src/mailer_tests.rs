@@ -85,7 +85,11 @@ fn mails() -> Vec<(&'static str, AccountMail)> {
         ("welcome", AccountMail::Welcome),
         ("password_reset", AccountMail::PasswordReset { token: token.clone() }),
         ("password_changed", AccountMail::PasswordChanged),
-        ("email_change", AccountMail::EmailChange { token }),
+        ("email_change", AccountMail::EmailChange { token: token.clone() }),
+        (
+            "email_change_requested",
+            AccountMail::EmailChangeRequested { masked: "g…@example.org".into(), token },
+        ),
         ("email_changed", AccountMail::EmailChanged { masked: "g…@example.org".into() }),
         (
             "new_device",

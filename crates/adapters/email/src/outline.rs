@@ -31,6 +31,7 @@ impl Outline {
             AccountMail::Verification { token } => ("verify-email", Some(token)),
             AccountMail::PasswordReset { token } => ("reset-password", Some(token)),
             AccountMail::EmailChange { token } => ("confirm-email-change", Some(token)),
+            AccountMail::EmailChangeRequested { token, .. } => ("cancel-email-change", Some(token)),
             AccountMail::Invitation { token, .. } => ("accept-invitation", Some(token)),
             _ => ("", None),
         };
@@ -43,7 +44,7 @@ impl Outline {
             | AccountMail::EmailChange { .. }
             | AccountMail::SecondFactorChanged { .. }
             | AccountMail::AccountNotice { .. } => {}
-            AccountMail::EmailChanged { masked } => {
+            AccountMail::EmailChanged { masked } | AccountMail::EmailChangeRequested { masked, .. } => {
                 values.insert("masked", masked.as_str().into());
             }
             AccountMail::NewDevice { device, address, at } => {
@@ -109,6 +110,7 @@ fn key(mail: &AccountMail) -> &'static str {
         AccountMail::PasswordReset { .. } => "password_reset",
         AccountMail::PasswordChanged => "password_changed",
         AccountMail::EmailChange { .. } => "email_change",
+        AccountMail::EmailChangeRequested { .. } => "email_change_requested",
         AccountMail::EmailChanged { .. } => "email_changed",
         AccountMail::NewDevice { .. } => "new_device",
         AccountMail::SecondFactorChanged { change } => match change {

@@ -57,7 +57,9 @@ pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
         ("user.password_changed" | "user.password_reset", _) => ("email.password_changed", to_user()),
         ("user.email_change_requested", _) => {
             let change = event.after.as_ref().and_then(|change| change.get("changeId"));
-            ("email.change", json!({"changeId": change}))
+            let to =
+                |kind| job(env, kind, json!({"changeId": change}), event.tenant, event.request_id.clone());
+            return vec![to("email.change_notice"), to("email.change")];
         }
         ("submission.received", _) => return submissions::job_for(env, event).into_iter().collect(),
         _ => return notices::job_for(env, event).into_iter().collect(),
@@ -125,6 +127,16 @@ pub async fn email_change(app: &App, job: &Job) -> Result<(), JobError> {
         Some((recipient, mail)) => send(app, job, &recipient, &mail).await,
         None => Ok(()),
     }
+}
+
+/// `email.change_notice`: tells the address of an account that another one was asked for, with a link that stops it.
+pub async fn email_change_notice(app: &App, job: &Job) -> Result<(), JobError> {
+    let (ToChange { change_id }, scope) = (payload(job)?, scope(job));
+    let mut work = app.begin().await?;
+    let mail = Accounts::new(&mut *work, &scope, &app.env)
+        .issue_email_change_notice(change_id, &*app.tokens)
+        .await?;
+    commit_and_send(app, job, work, mail).await
 }
 
 /// `email.welcome`: greets somebody who has proven their address.
@@ -272,6 +284,13 @@ mod tests {
         for kind in ["user.password_changed", "user.password_reset"] {
             assert_eq!(jobs(kind, None), [("email.password_changed", json!({"userId": id}))]);
         }
+    }
+
+    #[test]
+    fn both_addresses_hear_of_a_change_that_is_asked_for() {
+        let change = json!({"changeId": TenantId::PLATFORM});
+        let asked = jobs("user.email_change_requested", Some(change.clone()));
+        assert_eq!(asked, [("email.change_notice", change.clone()), ("email.change", change)]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub const SENSITIVE: &[&str] = &[
     "/api/v1/auth/reauthenticate",
     "/api/v1/auth/change-email",
     "/api/v1/auth/confirm-email-change",
+    "/api/v1/auth/cancel-email-change",
 ];
 
 /// The limits of requests.

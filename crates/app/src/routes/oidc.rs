@@ -107,7 +107,8 @@ async fn providers(app: Data<App>) -> HttpResponse {
     responses(
         (status = 200, body = Departure, headers(("Set-Cookie" = String))),
         (status = 401, description = "With `link`: not signed in."),
-        (status = 403, description = "With `link`: the last proof of who the caller is was too long ago, or it is not the person themselves."),
+        (status = 403, description = "With `link`: the last proof of who the caller is was too long ago, their address is not verified \
+            (`email_unverified`), or it is not the person themselves."),
         (status = 503, description = "The provider does not answer; `Retry-After` says when to come back."),
     ),
 )]

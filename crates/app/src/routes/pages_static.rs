@@ -15,6 +15,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/", web::get().to(|| async { redirect("/api/docs/") }))
         .route("/verify-email", file(HTML, include_str!("../../assets/verify-email.html")))
         .route("/confirm-email-change", file(HTML, include_str!("../../assets/confirm-email-change.html")))
+        .route("/cancel-email-change", file(HTML, include_str!("../../assets/cancel-email-change.html")))
         .route("/accept-invitation", file(HTML, include_str!("../../assets/accept-invitation.html")))
         .route("/reset-password", file(HTML, include_str!("../../assets/reset-password.html")))
         .route(

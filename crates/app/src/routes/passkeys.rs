@@ -85,7 +85,7 @@ struct ListPasskeys {
     operation_id = "passkeyRegistrationOptions",
     responses(
         (status = 200, body = PasskeyOptions),
-        (status = 403, description = "`reauthentication_required`, or somebody acts in the account's name."),
+        (status = 403, description = "`email_unverified`, `reauthentication_required`, or somebody acts in the account's name."),
         (status = 409, description = "The account has as many passkeys as it can have."),
     ),
     security(("bearer" = [])),

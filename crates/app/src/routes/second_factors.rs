@@ -101,7 +101,7 @@ async fn overview(app: Data<App>, caller: Caller) -> Result<HttpResponse, Proble
     operation_id = "beginTotp",
     responses(
         (status = 200, body = TotpEnrolment),
-        (status = 403, description = "`reauthentication_required`, or somebody acts in the account's name."),
+        (status = 403, description = "`email_unverified`, `reauthentication_required`, or somebody acts in the account's name."),
         (status = 409, description = "There is an authenticator app already."),
     ),
     security(("bearer" = [])),
@@ -169,7 +169,7 @@ async fn remove_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Pro
     operation_id = "renewRecoveryCodes",
     responses(
         (status = 200, body = RecoveryCodes),
-        (status = 403, description = "`reauthentication_required`, or somebody acts in the account's name."),
+        (status = 403, description = "`email_unverified`, `reauthentication_required`, or somebody acts in the account's name."),
         (status = 409, description = "The account has no second factor."),
     ),
     security(("bearer" = [])),

@@ -42,6 +42,7 @@ pub async fn handle(app: &App, job: &Job) -> Result<(), JobError> {
         "email.password_reset" => account_mail::password_reset(app, job).await,
         "email.welcome" => account_mail::welcome(app, job).await,
         "email.change" => account_mail::email_change(app, job).await,
+        "email.change_notice" => account_mail::email_change_notice(app, job).await,
         avatars::PURGE => avatars::purge(app, job).await,
         PURGE_JOB => assets::purge(app, job).await,
         notices::TO_ONE => notices::to_one(app, job).await,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico_identity::email_change::EmailChange;
-use portico_kernel::{Id, Timestamp};
+use portico_kernel::{Id, PlatformRole, Timestamp};
 use portico_testkit::server::{Client, PASSWORD, TestServer, at_once, eventually};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use crate::fixture::{Person, email_change, text};
 
 const CHANGE: &str = "/api/v1/auth/change-email";
 const CONFIRM: &str = "/api/v1/auth/confirm-email-change";
+const CANCEL: &str = "/api/v1/auth/cancel-email-change";
 
 async fn login(server: &TestServer, email: &str) -> u16 {
     let body = json!({"email": email, "password": PASSWORD});
@@ -55,8 +56,8 @@ async fn a_confirmed_address_replaces_the_old_one_which_is_told() {
             (login(server, "king@example.org").await, login(server, "ada@example.com").await),
             (200, 401)
         );
-        let told = server.mail("ada@example.com", "k…@example.org").await;
-        assert!(told.contains("Tu cuenta tiene ahora otra dirección"), "{told}");
+        let told = server.mail("ada@example.com", "Tu cuenta tiene ahora otra dirección").await;
+        assert!(told.contains("k…@example.org"), "{told}");
         assert!(!told.contains("king@"), "the old mailbox does not learn the new address");
 
         let again = server.client().post(CONFIRM, json!({ "token": token })).await.expect(422);
@@ -256,17 +257,16 @@ async fn only_the_person_themselves_with_a_fresh_proof_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_was_never_proven_is_told_nothing() {
+async fn an_unverified_address_is_not_changed_and_told_nothing() {
     TestServer::on_each_database(async |server| {
         let client = server.unverified("typo@example.com").await;
-        client.post(CHANGE, json!({"newEmail": "right@example.org"})).await.expect(202);
-        let token = server.mail_token("right@example.org", "confirm-email-change").await;
-        client.post(CONFIRM, json!({ "token": token })).await.expect(200);
-        assert_eq!(email(&client).await, json!(["right@example.org", true]));
-        // Mail about the next event arrives; by then, that about the change would have.
-        let body = json!({"currentPassword": PASSWORD, "newPassword": "Another-Horse-8"});
-        client.post("/api/v1/auth/change-password", body).await.expect(204);
-        server.mail("right@example.org", "password of your account").await;
+        let refused = client.post(CHANGE, json!({"newEmail": "right@example.org"})).await.expect(403);
+        assert_eq!(refused["code"], "email_unverified");
+        // Mail about the next event arrives; by then, that about the request would have.
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        ada.client.post(CHANGE, json!({"newEmail": "king@example.org"})).await.expect(202);
+        server.mail("ada@example.com", "k…@example.org").await;
+        assert!(mails(server, "right@example.org").await.is_empty());
         let texts: Vec<String> =
             mails(server, "typo@example.com").await.iter().map(|mail| text(mail, "text")).collect();
         assert!(texts.iter().all(|text| text.contains("verify-email")), "{texts:?}");
@@ -277,7 +277,129 @@ async fn an_address_that_was_never_proven_is_told_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_leads_to_a_page() {
     let server = TestServer::start().await;
-    let page = server.client().get("/confirm-email-change?token=x").await;
-    assert_eq!(page.status.as_u16(), 200);
-    assert!(page.text.contains(CONFIRM) && page.header("referrer-policy") == "no-referrer");
+    for (path, action) in [("/confirm-email-change", CONFIRM), ("/cancel-email-change", CANCEL)] {
+        let page = server.client().get(&format!("{path}?token=x")).await;
+        assert_eq!(page.status.as_u16(), 200);
+        assert!(page.text.contains(action) && page.header("referrer-policy") == "no-referrer");
+    }
+}
+
+/// A thief in a session of Ada's asks for an address of their own. Answers the thief and the token of their link.
+async fn stolen(server: &TestServer, ada: &Person) -> (Person, String) {
+    let mut thief = ada.clone();
+    thief.sign_in(server).await;
+    let address = format!("thief-of-{}", ada.email);
+    thief.client.post(CHANGE, json!({"newEmail": address})).await.expect(202);
+    let token = server.mail_token(&address, "confirm-email-change").await;
+    (thief, token)
+}
+
+async fn reset_token(server: &TestServer, email: &str) -> String {
+    server.client().post("/api/v1/auth/forgot-password", json!({"email": email})).await.expect(202);
+    server.mail_token(email, "reset-password").await
+}
+
+async fn reset(client: &Client, token: &str) -> u16 {
+    let body = json!({"token": token, "password": PASSWORD});
+    client.post("/api/v1/auth/reset-password", body).await.status.as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_a_thief_asked_for_dies_with_the_session_however_that_ends() {
+    TestServer::on_each_database(async |server| {
+        let root = Person::new(server, "root@example.com", |user| user.role = PlatformRole::SuperAdmin).await;
+        for end in ["reset", "password", "session", "logout", "operator", "suspension"] {
+            let email = format!("{end}@example.com");
+            let ada = Person::new(server, &email, |_| {}).await;
+            let (thief, token) = stolen(server, &ada).await;
+            let user = format!("/api/v1/users/{}", ada.claims.user);
+            match end {
+                "reset" => {
+                    let link = reset_token(server, &email).await;
+                    assert_eq!(reset(&server.client(), &link).await, 204);
+                }
+                "password" => {
+                    let body = json!({"currentPassword": PASSWORD, "newPassword": "Another-Horse-8"});
+                    ada.client.post("/api/v1/auth/change-password", body).await.expect(204);
+                }
+                "session" => {
+                    let path = format!("/api/v1/auth/sessions/{}", thief.claims.session);
+                    ada.client.delete(&path).await.expect(204);
+                }
+                "logout" => {
+                    thief.client.post_empty("/api/v1/auth/logout").await.expect(204);
+                }
+                "operator" => {
+                    let body = json!({"newPassword": "Another-Horse-8"});
+                    root.client.put(&format!("{user}/password"), body).await.expect(204);
+                }
+                _ => {
+                    for status in ["suspended", "active"] {
+                        root.client.put(&user, json!({ "status": status })).await.expect(200);
+                    }
+                }
+            }
+            let answer = server.client().post(CONFIRM, json!({ "token": token })).await.expect(422);
+            assert_eq!(answer["code"], "invalid_token", "{end}");
+            let account = root.client.get(&user).await.expect(200);
+            assert_eq!(account["email"], email.as_str(), "{end}");
+        }
+    })
+    .await;
+}
+
+/// Whichever comes first, the other one is too late; and neither keeps the other waiting for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_and_a_reset_at_once_do_not_both_happen() {
+    TestServer::on_each_database(async |server| {
+        for round in 0..4 {
+            let email = format!("ada{round}@example.com");
+            let ada = Person::new(server, &email, |_| {}).await;
+            let change = json!({"newEmail": format!("thief{round}@example.org")});
+            ada.client.post(CHANGE, change).await.expect(202);
+            let to = format!("thief{round}@example.org");
+            let token = server.mail_token(&to, "confirm-email-change").await;
+            let link = reset_token(server, &email).await;
+            let answers = at_once(2, |number| {
+                let (client, token, link) = (server.client(), token.clone(), link.clone());
+                async move {
+                    match number {
+                        0 => client.post(CONFIRM, json!({ "token": token })).await.status.as_u16(),
+                        _ => reset(&client, &link).await,
+                    }
+                }
+            })
+            .await;
+            assert!(answers == [200, 422] || answers == [422, 204], "{answers:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_present_address_hears_of_the_request_and_stops_it_without_signing_in() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |user| user.language = "es".into()).await;
+        let (thief, confirmation) = stolen(server, &ada).await;
+        let told = server.mail("ada@example.com", "t…@example.com").await;
+        assert!(told.contains("Todavía no ha cambiado nada") && !told.contains("thief-of-"), "{told}");
+        let token = server.mail_token("ada@example.com", "cancel-email-change").await;
+        let browser = server.client();
+        let wrong = browser.post(CANCEL, json!({"token": "x"})).await.expect(422);
+        assert_eq!(wrong["code"], "invalid_token");
+        assert_eq!(browser.post(CANCEL, json!({})).await.fields(), ["token"]);
+        let crossed = browser.post(CONFIRM, json!({ "token": token })).await.expect(422);
+        assert_eq!(crossed["code"], "invalid_token", "the two links are not each other's");
+        browser.get(&format!("/cancel-email-change?token={token}")).await.expect(200);
+        ada.client.get("/api/v1/profile").await.expect(200);
+
+        browser.post(CANCEL, json!({ "token": token })).await.expect(204);
+        for client in [&ada.client, &thief.client] {
+            assert_eq!(client.get("/api/v1/profile").await.status.as_u16(), 401, "the very next request");
+        }
+        browser.post(CONFIRM, json!({ "token": confirmation })).await.expect(422);
+        browser.post(CANCEL, json!({ "token": token })).await.expect(422);
+        assert_eq!(login(server, "ada@example.com").await, 200);
+    })
+    .await;
 }

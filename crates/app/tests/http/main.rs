@@ -56,6 +56,7 @@ mod site_sales;
 mod sites;
 mod stored_texts;
 mod strangers;
+mod takeover;
 mod templates;
 mod tenancy;
 mod tenant_lifecycle;

@@ -212,6 +212,34 @@ async fn an_unverified_address_links_nothing() {
     .await;
 }
 
+/// A stranger signs in from a provider that lets people name any address, names Ada's, and waits for her.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_a_stranger_left_does_not_lead_into_an_account_whose_owner_came_by_mail() {
+    on_each_database(async |server| {
+        let claims = json!({"sub": "eve", "email": "ada@example.com", "email_verified": false});
+        let tokens = sign_in(&server.client(), claims.clone()).await.expect(200);
+        let eve = with_tokens(server, &tokens);
+        refused(eve.get("/api/v1/auth/oidc/fake?link=true").await, 403, "email_unverified");
+
+        server
+            .client()
+            .post("/api/v1/auth/forgot-password", json!({"email": "ada@example.com"}))
+            .await
+            .expect(202);
+        let token = server.mail_token("ada@example.com", "reset-password").await;
+        let reset = json!({"token": token, "password": PASSWORD});
+        server.client().post("/api/v1/auth/reset-password", reset).await.expect(204);
+        let ada = login(server, "ada@example.com").await.expect(200);
+        assert_eq!(ada["user"]["id"], tokens["user"]["id"], "it is hers now");
+        refused(eve.get("/api/v1/profile").await, 401, "unauthenticated");
+        let again = sign_in(&server.client(), claims).await.expect(200);
+        assert_ne!(again["user"]["id"], ada["user"]["id"]);
+        let links = with_tokens(server, &ada).get(IDENTITIES).await.expect(200);
+        assert_eq!(links["total"], 0, "{links}");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_is_good_once_and_for_its_provider() {
     on_each_database(async |server| {

@@ -14,7 +14,7 @@ use crate::{
     password::{PasswordRule, resembles_address},
     ports::{IdentityRepositories, PasswordHash},
     profile::{check_language, check_name, check_phone},
-    session::audit_tenant,
+    session::{Session, audit_tenant},
     user::{EmailAddress, User, UserStatus},
 };
 
@@ -166,6 +166,30 @@ impl<'a> Accounts<'a> {
             return Err(IdentityError::ReauthenticationRequired);
         }
         self.caller().await
+    }
+
+    /// Like [`Accounts::require_fresh`], given that the address is verified: an account whose address is not has a password
+    /// or the linked account that it was made with, and sessions, and nothing else to get in by. See ADR 39. Errors: also
+    /// [`Denied::EmailUnverified`].
+    pub async fn require_fresh_verified(&mut self) -> Result<User, IdentityError> {
+        self.scope.require_oneself()?;
+        self.scope.require_verified()?;
+        self.require_fresh().await
+    }
+
+    /// The signed-in person and their session as they are now, with the account's row locked: for whatever adds a
+    /// credential. What takes access away at the same moment ([`crate::credentials::revoke`]) either is seen here, or waits
+    /// and takes away what is added. Errors: [`Denied::Impersonated`], [`Denied::EmailUnverified`];
+    /// [`Denied::Unauthenticated`] when the session has ended.
+    pub(crate) async fn require_holder(&mut self) -> Result<(User, Session), IdentityError> {
+        let (id, session) = self.scope.require_oneself()?;
+        self.scope.require_verified()?;
+        self.repositories.users().lock(id).await?;
+        let session = self.repositories.sessions().find(session).await?;
+        let session = session.filter(|session| session.user == id && session.is_running(self.env.now()));
+        let session = session.ok_or(Denied::Unauthenticated)?;
+        let user = self.repositories.users().find(id).await?.ok_or(Denied::Unauthenticated)?;
+        Ok((user, session))
     }
 
     /// The user behind a signed-in request.

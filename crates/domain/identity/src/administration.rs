@@ -1,20 +1,20 @@
 //! Looking after accounts: by the operator, and by people themselves where they name their own account by its id.
 
 use portico_kernel::{
-    Actor, Denied, Event, Page, PageRequest, Permission, PlatformRole, TenantId, UserId, Violations,
-    patch::double_option,
+    Actor, Denied, Event, Page, PageRequest, Permission, PlatformRole, SessionId, TenantId, UserId,
+    Violations, patch::double_option,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Accounts, IdentityError,
+    credentials::{self, Extent},
     password::{PasswordRule, resembles_address},
     ports::PasswordHash,
     profile::{ProfileUpdate, check_company, check_language, check_name, check_phone},
     recovery::ChangePassword,
-    session::{EndReason, end_everywhere},
-    token::TokenPurpose,
+    session::EndReason,
     user::{EmailAddress, User, UserStatus},
 };
 
@@ -367,7 +367,7 @@ impl Accounts<'_> {
             let event = Event::new(self.env, self.scope, kind, id.uuid());
             self.append_about(id, event.before(&changed).after(&user)).await?;
             if suspended {
-                self.end_sessions(id, EndReason::AccountSuspended).await?;
+                self.revoke_begun(id, None, EndReason::AccountSuspended).await?;
             }
         }
         if user.role < before.role {
@@ -389,7 +389,7 @@ impl Accounts<'_> {
         let mut user = User { status: UserStatus::Deleted, updated_at: self.env.now(), ..before.clone() };
         self.repositories.users().update(&user).await?;
         user.version += 1;
-        self.end_sessions(id, EndReason::AccountDeleted).await?;
+        self.revoke_begun(id, None, EndReason::AccountDeleted).await?;
         let event = Event::new(self.env, self.scope, "user.deleted", id.uuid()).before(&before);
         self.append_about(id, event).await?;
         Ok(user)
@@ -421,8 +421,7 @@ impl Accounts<'_> {
         if user.status == UserStatus::Deleted {
             return Err(IdentityError::AccountNotActive);
         }
-        self.repositories.one_time_tokens().revoke(id, TokenPurpose::PasswordReset).await?;
-        self.end_sessions(id, EndReason::PasswordSet).await?;
+        self.revoke_begun(id, None, EndReason::PasswordSet).await?;
         let event = Event::new(self.env, self.scope, "user.password_changed", id.uuid());
         self.append_about(id, event).await
     }
@@ -455,12 +454,24 @@ impl Accounts<'_> {
         Ok(())
     }
 
-    pub(crate) async fn end_sessions(
+    /// Takes away what was begun with the credentials of an account: see [`Extent::Begun`].
+    pub(crate) async fn revoke_begun(
         &mut self,
         user: UserId,
+        except: Option<SessionId>,
         reason: EndReason,
     ) -> Result<(), IdentityError> {
-        end_everywhere(self.repositories, self.scope, self.env, user, None, reason).await
+        self.revoke(user, Extent::Begun { except }, reason).await
+    }
+
+    /// Takes access to an account away.
+    pub(crate) async fn revoke(
+        &mut self,
+        user: UserId,
+        extent: Extent,
+        reason: EndReason,
+    ) -> Result<(), IdentityError> {
+        credentials::revoke(self.repositories, self.scope, self.env, user, extent, reason).await
     }
 
     async fn end_impersonations(&mut self, user: UserId) -> Result<(), IdentityError> {

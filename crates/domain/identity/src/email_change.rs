@@ -1,5 +1,8 @@
-//! Changing the address of an account: asked for by its owner, confirmed by whoever reads the new address, told to the
-//! old one.
+//! Changing the address of an account: asked for by its owner, told to the old address, confirmed by whoever reads the new
+//! one.
+//!
+//! A change lives as long as the session that asked for it: it must not bring back somebody whose access has ended. It is
+//! deleted wherever that session ends, and [`Accounts::confirm_email_change`] looks again.
 
 use portico_kernel::{Actor, Event, Id, SessionId, StoreError, Timestamp, UserId, Violations};
 use serde::Deserialize;
@@ -10,7 +13,7 @@ use crate::{
     Accounts, IdentityError,
     mail::{AccountMail, Recipient},
     ports::TokenIssuer,
-    session::{EndReason, end_everywhere},
+    session::EndReason,
     token::TokenPurpose,
     user::{EmailAddress, User, UserStatus},
     verification::valid_token,
@@ -22,7 +25,8 @@ pub const LIFETIME: Duration = Duration::hours(24);
 /// Id of a change of address. Only the token computed from it changes anything, so it is no secret.
 pub type EmailChangeId = Id<EmailChange>;
 
-/// A change of address that waits for the reader of the new one. An account has one at most: the newest.
+/// A change of address that waits for the reader of the new one. An account has one at most: the newest. It is good while the
+/// session that asked for it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailChange {
     /// UUIDv7.
@@ -62,6 +66,17 @@ pub struct ConfirmEmailChange {
     pub token: String,
 }
 
+/// What the page behind the link in the mailbox of the address so far sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"token": "VGhlIHRva2VuIG9mIHRoZSBsaW5r"})))]
+pub struct CancelEmailChange {
+    /// The `token` of the link.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub token: String,
+}
+
 impl ChangeEmail {
     /// The new address. Errors: [`IdentityError::Invalid`].
     pub fn validate(self) -> Result<EmailAddress, IdentityError> {
@@ -81,12 +96,19 @@ impl ConfirmEmailChange {
     }
 }
 
+impl CancelEmailChange {
+    /// The token. Errors: [`IdentityError::Invalid`] when it is missing.
+    pub fn validate(self) -> Result<String, IdentityError> {
+        valid_token(&self.token)
+    }
+}
+
 impl Accounts<'_> {
     /// Asks for another address. Nothing changes until its reader confirms it, and nothing tells whether it is known.
-    /// Errors: [`IdentityError::ReauthenticationRequired`], [`IdentityError::Invalid`] for the current address.
+    /// Errors: those of [`Accounts::require_fresh_verified`]; [`IdentityError::Invalid`] for the current address.
     pub async fn request_email_change(&mut self, email: EmailAddress) -> Result<(), IdentityError> {
-        let user = self.require_fresh().await?;
-        let (_, session) = self.scope.require_oneself()?;
+        self.require_fresh_verified().await?;
+        let (user, session) = self.require_holder().await?;
         let mut violations = Violations::default();
         violations.check(email != user.email, "newEmail", "unchanged", "This is your address already.");
         violations.into_result().map_err(IdentityError::Invalid)?;
@@ -94,7 +116,7 @@ impl Accounts<'_> {
         let change = EmailChange {
             id: self.env.new_id(),
             user: user.id,
-            session,
+            session: session.id,
             email,
             created_at: now,
             expires_at: now + LIFETIME,
@@ -132,9 +154,43 @@ impl Accounts<'_> {
         Ok(Some((recipient, AccountMail::EmailChange { token })))
     }
 
+    /// Decides what to tell the address so far about a change that was asked for, and makes the token of the link that stops
+    /// it. For the background job.
+    pub async fn issue_email_change_notice(
+        &mut self,
+        id: EmailChangeId,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<Option<(Recipient, AccountMail)>, IdentityError> {
+        let change = self.repositories.email_changes().find(id).await?;
+        let Some(change) = change.filter(|change| change.expires_at > self.env.now()) else {
+            return Ok(None);
+        };
+        let user = self.repositories.users().find(change.user).await?;
+        let user = user.filter(|user| user.status == UserStatus::Active && user.email_verified);
+        let Some(user) = user else { return Ok(None) };
+        let token = self.issue_token(&user, TokenPurpose::EmailChangeCancellation, issuer).await?;
+        let masked = change.email.masked();
+        Ok(Some((Recipient::of(&user), AccountMail::EmailChangeRequested { masked, token })))
+    }
+
+    /// Uses the link in the mailbox of the address so far up: whatever change waits is void, also one that was asked for
+    /// later, and every session ends, because who asked may be in one of them. Errors: [`IdentityError::InvalidToken`].
+    pub async fn cancel_email_change(
+        &mut self,
+        token: &str,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<(), IdentityError> {
+        let id = self.use_link(token, TokenPurpose::EmailChangeCancellation, issuer).await?;
+        let user = self.repositories.users().find(id).await?;
+        user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
+        self.revoke_begun(id, None, EndReason::EmailChangeCancelled).await?;
+        let event = Event::new(self.env, self.scope, "user.email_change_cancelled", id.uuid()).by_user(id);
+        self.append_about(id, event).await
+    }
+
     /// Uses the link in the new mailbox up: the address is the account's, and proven. Ends every session but the one that
     /// asked for it, and takes links to the old address out of use. Errors: [`IdentityError::InvalidToken`], also when
-    /// another account has proven the address in the meantime.
+    /// the session that asked for it has ended or expired, and when another account has proven the address in the meantime.
     ///
     /// The link proves that somebody reads the mail of the address, not that the account is theirs. So where other
     /// accounts claim the address too, it is good only together with a session of the account.
@@ -145,8 +201,16 @@ impl Accounts<'_> {
     ) -> Result<User, IdentityError> {
         let now = self.env.now();
         let id = issuer.read_email_change_token(token).ok_or(IdentityError::InvalidToken)?;
+        let change = self.repositories.email_changes().find(id).await?;
+        // The lock first, as wherever access is given or taken: a reset at the same moment either is seen below, or comes too
+        // late, because its link went to the address so far.
+        self.repositories.users().lock(change.ok_or(IdentityError::InvalidToken)?.user).await?;
         let change = self.repositories.email_changes().take(id, now).await?;
         let change = change.ok_or(IdentityError::InvalidToken)?;
+        let asked = self.repositories.sessions().find(change.session).await?;
+        asked
+            .filter(|session| session.user == change.user && session.is_running(now))
+            .ok_or(IdentityError::InvalidToken)?;
         let before = self.repositories.users().find(change.user).await?;
         let before =
             before.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
@@ -162,11 +226,8 @@ impl Accounts<'_> {
             error => error.into(),
         })?;
         user.version += 1;
-        for purpose in [TokenPurpose::PasswordReset, TokenPurpose::EmailVerification] {
-            self.repositories.one_time_tokens().revoke(user.id, purpose).await?;
-        }
-        let (scope, env, but) = (self.scope, self.env, Some(change.session));
-        end_everywhere(self.repositories, scope, env, user.id, but, EndReason::EmailChanged).await?;
+        self.repositories.one_time_tokens().revoke(user.id, TokenPurpose::EmailVerification).await?;
+        self.revoke_begun(user.id, Some(change.session), EndReason::EmailChanged).await?;
         let event = Event::new(self.env, self.scope, "user.email_changed", user.id.uuid())
             .by_user(user.id)
             .before(&before)

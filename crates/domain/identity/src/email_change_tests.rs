@@ -1,7 +1,13 @@
-use portico_kernel::Scope;
+use futures_util::future::LocalBoxFuture;
+use portico_kernel::{Denied, PlatformRole, Scope};
 
 use super::*;
-use crate::fixture::{Store, tokens};
+use crate::{
+    Sessions,
+    administration::{SettableStatus, UserUpdate},
+    fixture::{Store, hash, tokens},
+    session::SessionLifetimes,
+};
 
 fn address(email: &str) -> EmailAddress {
     EmailAddress::parse(email).unwrap()
@@ -70,12 +76,13 @@ async fn a_confirmed_address_takes_the_place_of_the_old_one() {
 #[tokio::test]
 async fn links_to_the_old_address_are_not_good_any_more() {
     let mut store = Store::default();
-    let user = store.user("ada@example.com", false);
+    let user = store.user("ada@example.com", true);
     let (system, env) = (store.system(), store.env());
     let mut accounts = Accounts::new(&mut store, &system, &env);
-    accounts.issue_password_reset(&user.email, &tokens()).await.unwrap();
-    accounts.issue_verification(&user.email, &tokens()).await.unwrap();
-    assert_eq!(store.token_count(), 2);
+    for purpose in TokenPurpose::ALL {
+        accounts.issue_token(&user, purpose, &tokens()).await.unwrap();
+    }
+    assert_eq!(store.token_count(), 3);
     let scope = store.signed_in(&user);
     let token = link(&mut store, &scope, "king@example.com").await;
     confirm(&mut store, &token).await.unwrap();
@@ -161,6 +168,132 @@ async fn only_the_person_themselves_asks_and_only_shortly_after_signing_in() {
     let result = request(&mut store, &scope, "k@example.com").await;
     assert!(matches!(result, Err(IdentityError::ReauthenticationRequired)), "{result:?}");
     assert!(store.events().is_empty());
+}
+
+/// What a thief can ask for in a stolen session, and what ends it.
+#[tokio::test]
+async fn a_change_ends_with_the_session_that_asked_for_it() {
+    type End = for<'s> fn(&'s mut Store, &'s User, &'s Scope, SessionId) -> LocalBoxFuture<'s, ()>;
+    let ends: [(&str, End); 8] = [
+        ("signing out", |store, _, thief, _| {
+            Box::pin(async move {
+                let env = store.env();
+                let mut sessions = Sessions::new(store, thief, &env, SessionLifetimes::default());
+                sessions.sign_out(None, &tokens()).await.unwrap();
+            })
+        }),
+        ("ending it from another session", |store, user, _, session| {
+            Box::pin(async move {
+                let (owner, env) = (store.signed_in(user), store.env());
+                let mut sessions = Sessions::new(store, &owner, &env, SessionLifetimes::default());
+                sessions.end(session).await.unwrap();
+            })
+        }),
+        ("a refresh token that was used twice", |store, _, _, session| {
+            Box::pin(async move {
+                let (anonymous, env) = (store.anonymous(), store.env());
+                for (generation, pause) in [(1, 0), (2, 60), (1, 0)] {
+                    store.pass(Duration::seconds(pause));
+                    let mut sessions = Sessions::new(store, &anonymous, &env, SessionLifetimes::default());
+                    sessions.refresh(&format!("{session}/{generation}"), &tokens()).await.unwrap();
+                }
+            })
+        }),
+        ("a change of the password in another session", |store, user, _, _| {
+            Box::pin(async move {
+                let (owner, env, verified) = (store.signed_in(user), store.env(), store.credential(user.id));
+                Accounts::new(store, &owner, &env).change_password(&verified, hash("new")).await.unwrap();
+            })
+        }),
+        ("a change of the password in that session", |store, user, thief, _| {
+            Box::pin(async move {
+                let (env, verified) = (store.env(), store.credential(user.id));
+                Accounts::new(store, thief, &env).change_password(&verified, hash("new")).await.unwrap();
+            })
+        }),
+        ("a password set by the operator", |store, user, _, _| {
+            Box::pin(async move {
+                let (operator, env) = (operator(store), store.env());
+                Accounts::new(store, &operator, &env).set_password(user.id, hash("new")).await.unwrap();
+            })
+        }),
+        ("a suspension", |store, user, _, _| {
+            Box::pin(async move {
+                let (operator, env) = (operator(store), store.env());
+                for status in [SettableStatus::Suspended, SettableStatus::Active] {
+                    let change = UserUpdate { status: Some(status), ..UserUpdate::default() };
+                    Accounts::new(store, &operator, &env).update(user.id, change, None).await.unwrap();
+                }
+            })
+        }),
+        ("its expiry", |store, _, _, session| {
+            Box::pin(async move {
+                store.expire(session);
+            })
+        }),
+    ];
+    for (what, end) in ends {
+        let mut store = Store::default();
+        let user = store.user("ada@example.com", true);
+        let thief = store.signed_in(&user);
+        let (_, session) = thief.require_user().unwrap();
+        let token = link(&mut store, &thief, "eve@example.com").await;
+        end(&mut store, &user, &thief, session).await;
+        let result = confirm(&mut store, &token).await;
+        assert!(matches!(result, Err(IdentityError::InvalidToken)), "{what}: {result:?}");
+        assert_eq!(store.credential(user.id).user.email, user.email, "{what}");
+    }
+}
+
+fn operator(store: &mut Store) -> Scope {
+    let root = store.user_with_role("root@example.com", PlatformRole::SuperAdmin);
+    store.looking_after(&root)
+}
+
+async fn notice(store: &mut Store) -> Option<(Recipient, AccountMail)> {
+    let (id, scope, env) = (newest(store), store.system(), store.env());
+    Accounts::new(store, &scope, &env).issue_email_change_notice(id, &tokens()).await.unwrap()
+}
+
+async fn cancel(store: &mut Store, token: &str) -> Result<(), IdentityError> {
+    let (scope, env) = (store.anonymous(), store.env());
+    Accounts::new(store, &scope, &env).cancel_email_change(token, &tokens()).await
+}
+
+#[tokio::test]
+async fn the_address_so_far_hears_of_the_request_and_stops_it() {
+    let mut store = Store::default();
+    let user = store.user("ada@example.com", true);
+    let (owner, thief) = (store.session(&user).id, store.signed_in(&user));
+    let confirmation = link(&mut store, &thief, "eve@example.org").await;
+    let Some((to, AccountMail::EmailChangeRequested { masked, token })) = notice(&mut store).await else {
+        panic!("no notice")
+    };
+    assert_eq!((to, masked.as_str()), (Recipient::of(&user), "e…@example.org"));
+    assert!(matches!(cancel(&mut store, "made up").await, Err(IdentityError::InvalidToken)));
+    // The thief asks again: the first link stops that, too.
+    let again = link(&mut store, &thief, "mallory@example.org").await;
+    cancel(&mut store, &token).await.unwrap();
+    let (_, asked) = thief.require_user().unwrap();
+    assert!(!store.is_running(owner) && !store.is_running(asked));
+    for confirmation in [confirmation, again] {
+        let result = confirm(&mut store, &confirmation).await;
+        assert!(matches!(result, Err(IdentityError::InvalidToken)), "{result:?}");
+    }
+    let event = store.events().last().unwrap();
+    assert_eq!((event.kind.as_ref(), event.actor_id), ("user.email_change_cancelled", Some(user.id.uuid())));
+    assert!(matches!(cancel(&mut store, &token).await, Err(IdentityError::InvalidToken)), "once");
+    assert_eq!(notice(&mut store).await, None, "nothing waits any more");
+}
+
+#[tokio::test]
+async fn an_account_with_an_unverified_address_cannot_ask() {
+    let mut store = Store::default();
+    let user = store.user("ada@example.com", false);
+    let scope = store.signed_in(&user);
+    store.pass(crate::account::FRESH + Duration::seconds(1));
+    let result = request(&mut store, &scope, "k@example.com").await;
+    assert!(matches!(result, Err(IdentityError::Denied(Denied::EmailUnverified))), "{result:?}");
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl Accounts<'_> {
         if before.is_erased() {
             return Ok(None);
         }
-        self.end_sessions(id, EndReason::AccountDeleted).await?;
+        self.revoke_begun(id, None, EndReason::AccountDeleted).await?;
         // What the account was is there until the log is gone through, which is how that finds the newest of it.
         let event = Event::new(self.env, self.scope, "user.erased", id.uuid()).before(&before);
         self.append_about(id, event).await?;

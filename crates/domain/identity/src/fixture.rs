@@ -218,6 +218,12 @@ impl Store {
         self.state.users.iter_mut().find(|row| row.user.id == id).unwrap()
     }
 
+    /// The session has lain idle for too long.
+    pub fn expire(&mut self, id: SessionId) {
+        let (now, sessions) = (self.env.now(), &mut self.state.sessions);
+        sessions.iter_mut().filter(|session| session.id == id).for_each(|session| session.expires_at = now);
+    }
+
     pub fn is_running(&self, id: SessionId) -> bool {
         self.state.sessions.iter().any(|session| session.id == id && session.ended_at.is_none())
     }
@@ -491,6 +497,15 @@ impl OneTimeTokenRepository for Tokens<'_> {
     async fn insert(&mut self, token: &OneTimeToken) -> Result<(), StoreError> {
         self.0.tokens.push(token.clone());
         Ok(())
+    }
+    async fn find(
+        &mut self,
+        hash: [u8; 32],
+        purpose: TokenPurpose,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, StoreError> {
+        let good = |row: &&OneTimeToken| row.hash == hash && row.purpose == purpose && row.expires_at > now;
+        Ok(self.0.tokens.iter().find(good).map(|row| row.user))
     }
     async fn consume(
         &mut self,

@@ -5,6 +5,7 @@ pub mod administration;
 pub mod api_key;
 pub mod avatar;
 pub mod code_limit;
+pub mod credentials;
 pub mod device;
 pub mod email_change;
 pub mod erasure;

@@ -71,6 +71,14 @@ pub enum AccountMail {
         /// Goes into the link as `?token=`.
         token: String,
     },
+    /// Tells the address of an account that somebody wants to put another one in its place. Carries the secret of the link
+    /// that stops it.
+    EmailChangeRequested {
+        /// The new address, shortened like that of [`AccountMail::EmailChanged`].
+        masked: String,
+        /// Goes into the link as `?token=`.
+        token: String,
+    },
     /// Tells the old address that the account has another one now.
     EmailChanged {
         /// The new address, shortened so that the old mailbox does not learn it: `a…@example.com`.

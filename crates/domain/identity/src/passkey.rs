@@ -303,13 +303,13 @@ pub enum Registered {
 }
 
 impl Accounts<'_> {
-    /// Options to make a passkey. Errors: [`IdentityError::ReauthenticationRequired`], [`IdentityError::TooManyPasskeys`].
+    /// Options to make a passkey. Errors: those of [`Accounts::require_fresh_verified`], [`IdentityError::TooManyPasskeys`].
     pub async fn begin_passkey(
         &mut self,
         secrets: &dyn FactorSecrets,
         ceremonies: &dyn PasskeyCeremonies,
     ) -> Result<Value, IdentityError> {
-        let user = self.require_fresh().await?;
+        let user = self.require_fresh_verified().await?;
         let (_, session) = self.scope.require_oneself()?;
         let known = self.repositories.passkeys().list(user.id).await?;
         if known.len() >= MOST_PASSKEYS {
@@ -329,10 +329,10 @@ impl Accounts<'_> {
         secrets: &dyn FactorSecrets,
         ceremonies: &dyn PasskeyCeremonies,
     ) -> Result<Registered, IdentityError> {
-        let (user, session) = self.scope.require_oneself()?;
-        // Two first factors at once must not both make recovery codes.
-        self.repositories.users().lock(user).await?;
-        let (purpose, owner, now) = (PasskeyPurpose::Registration, session.uuid(), self.env.now());
+        // The lock also keeps two first factors at once from both making recovery codes.
+        let (user, session) = self.require_holder().await?;
+        let (user, owner) = (user.id, session.id.uuid());
+        let (purpose, now) = (PasskeyPurpose::Registration, self.env.now());
         let state = take_challenge(self.repositories, secrets, purpose, owner.as_bytes(), now).await?;
         let state = state.ok_or(IdentityError::ChallengeExpired)?;
         let Some(made) = ceremonies.finish_registration(&state, &step.credential) else {

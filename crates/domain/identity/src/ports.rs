@@ -163,6 +163,14 @@ pub trait OneTimeTokenRepository: Send {
     /// Stores a token.
     async fn insert(&mut self, token: &OneTimeToken) -> Result<(), StoreError>;
 
+    /// Whose token this is, if it is good for the purpose. Uses nothing up.
+    async fn find(
+        &mut self,
+        hash: [u8; 32],
+        purpose: TokenPurpose,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, StoreError>;
+
     /// Uses a token up and tells whose it was. MUST succeed at most once for a token, also under concurrency, and never
     /// after it has expired or for another purpose.
     async fn consume(

@@ -5,11 +5,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    Accounts, IdentityError, device,
+    Accounts, IdentityError,
+    credentials::Extent,
+    device,
     mail::{AccountMail, Recipient},
     password::PasswordRule,
     ports::{Credential, PasswordHash, PasswordHasher, TokenIssuer},
-    session::{EndReason, end_everywhere},
+    session::EndReason,
     token::TokenPurpose,
     user::{EmailAddress, User, UserStatus},
     verification::{valid_address, valid_token},
@@ -159,33 +161,30 @@ impl Accounts<'_> {
         Ok(Some((Recipient::of(&user), AccountMail::PasswordReset { token })))
     }
 
-    /// Uses a reset link up: sets the password, ends every session, and takes the address as proven, because the link
-    /// was read there. Errors: [`IdentityError::InvalidToken`]; [`IdentityError::Invalid`] when the password
-    /// follows from the account (then the link stays good).
+    /// Uses a reset link up: sets the password, takes away what was begun with the old one, and takes the address as
+    /// verified, because the link was read there. Where it was not verified until then, a stranger may have made the
+    /// account, and everything else that one gets in by goes too. Where it was, second factors, passkeys and linked accounts
+    /// stay: a mailbox alone must not get past them. Errors: [`IdentityError::InvalidToken`]; [`IdentityError::Invalid`]
+    /// when the password follows from the account (then the link stays good).
     pub async fn reset_password(
         &mut self,
         reset: &ValidReset,
         password: PasswordHash,
         issuer: &dyn TokenIssuer,
     ) -> Result<User, IdentityError> {
-        let now = self.env.now();
-        let purpose = TokenPurpose::PasswordReset;
-        let id = self
-            .repositories
-            .one_time_tokens()
-            .consume(issuer.digest(&reset.token), purpose, now)
-            .await?
-            .ok_or(IdentityError::InvalidToken)?;
-        // Locks the user's row before anything is read: see `Sessions::sign_in`.
-        self.repositories.users().set_password(id, Some(password)).await?;
+        let id = self.use_link(&reset.token, TokenPurpose::PasswordReset, issuer).await?;
         let user = self.repositories.users().find(id).await?;
         let user =
             user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
         if let Some(error) = reset.rule.check_for("password", &reset.password, &user) {
             return Err(IdentityError::Invalid(vec![error]));
         }
-        self.repositories.one_time_tokens().revoke(id, purpose).await?;
-        self.end_sessions(id, EndReason::PasswordReset).await?;
+        let extent = match user.email_verified {
+            true => Extent::Begun { except: None },
+            false => Extent::Everything,
+        };
+        self.revoke(id, extent, EndReason::PasswordReset).await?;
+        self.repositories.users().set_password(id, Some(password)).await?;
         let event = Event::new(self.env, self.scope, "user.password_reset", id.uuid()).by_user(id);
         self.append_about(id, event).await?;
         // Whoever read the link is at home here, and nobody else: an attack on the account must not keep them from signing
@@ -227,10 +226,7 @@ impl Accounts<'_> {
         if own.is_none_or(|own| own.ended_at.is_some()) {
             return Err(Denied::Unauthenticated.into());
         }
-        // A link that was asked for with the old password in mind must not undo this.
-        self.repositories.one_time_tokens().revoke(id, TokenPurpose::PasswordReset).await?;
-        let (scope, env, but) = (self.scope, self.env, Some(session));
-        end_everywhere(self.repositories, scope, env, id, but, EndReason::PasswordChanged).await?;
+        self.revoke_begun(id, Some(session), EndReason::PasswordChanged).await?;
         let event = Event::new(self.env, self.scope, "user.password_changed", id.uuid());
         self.append_about(id, event).await
     }

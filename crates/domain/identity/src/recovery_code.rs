@@ -67,14 +67,14 @@ pub(crate) fn digest(secrets: &dyn FactorSecrets, user: UserId, typed: &str) -> 
 }
 
 impl Accounts<'_> {
-    /// New recovery codes in place of all earlier ones. Errors: [`IdentityError::ReauthenticationRequired`];
+    /// New recovery codes in place of all earlier ones. Errors: those of [`Accounts::require_fresh_verified`];
     /// [`IdentityError::NoSecondFactor`].
     pub async fn renew_recovery_codes(
         &mut self,
         secrets: &dyn FactorSecrets,
     ) -> Result<RecoveryCodes, IdentityError> {
-        let user = self.require_fresh().await?.id;
-        self.repositories.users().lock(user).await?;
+        self.require_fresh_verified().await?;
+        let user = self.require_holder().await?.0.id;
         if !self.has_second_factor(user).await? {
             return Err(IdentityError::NoSecondFactor);
         }

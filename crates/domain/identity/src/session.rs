@@ -49,6 +49,13 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
 }
 
+impl Session {
+    /// Whether it has neither ended nor expired.
+    pub fn is_running(&self, now: Timestamp) -> bool {
+        self.ended_at.is_none() && self.expires_at > now
+    }
+}
+
 /// What a request needs to know of its caller, read in one round trip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerState {
@@ -199,6 +206,8 @@ pub enum EndReason {
     AccountDeleted,
     /// Whoever acted as the user through it was signed out everywhere, or may not do so any more.
     ImpersonatorLeft,
+    /// A change of address was stopped with the link in the mailbox of the address so far.
+    EmailChangeCancelled,
 }
 
 /// The use cases of sessions, over one unit of work.
@@ -340,21 +349,18 @@ impl<'a> Sessions<'a> {
         if generation >= session.generation {
             return Err(IdentityError::InvalidRefreshToken);
         }
-        self.repositories.sessions().end(session.user, id, now).await?;
         let home = audit_tenant(self.repositories, session.user).await?;
         let event = Event::new(self.env, self.scope, "session.reuse_detected", id.uuid())
             .in_tenant(home)
             .after(&SessionView::of(&session, None));
         self.repositories.events().append(event).await?;
-        self.note_ended(session.user, &[id], EndReason::TokenReused).await?;
+        self.end_for(session.user, id, EndReason::TokenReused).await?;
         Ok(Refreshed::ReuseDetected)
     }
 
     async fn running(&mut self, id: SessionId, now: Timestamp) -> Result<Session, IdentityError> {
         let session = self.repositories.sessions().find(id).await?;
-        session
-            .filter(|session| session.ended_at.is_none() && session.expires_at > now)
-            .ok_or(IdentityError::InvalidRefreshToken)
+        session.filter(|session| session.is_running(now)).ok_or(IdentityError::InvalidRefreshToken)
     }
 
     /// Ends the session of the refresh token, and the one of the caller. Signing out twice is no error. Errors:
@@ -393,6 +399,7 @@ impl<'a> Sessions<'a> {
         }
     }
 
+    /// Ends one session, and the change of address that was asked for in it. Answers whether it was running.
     async fn end_for(
         &mut self,
         user: UserId,
@@ -401,18 +408,10 @@ impl<'a> Sessions<'a> {
     ) -> Result<bool, IdentityError> {
         let ended = self.repositories.sessions().end(user, id, self.env.now()).await?;
         if ended {
-            self.note_ended(user, &[id], reason).await?;
+            self.repositories.email_changes().delete(user, Some(id)).await?;
+            note_ended(self.repositories, self.scope, self.env, user, &[id], reason).await?;
         }
         Ok(ended)
-    }
-
-    async fn note_ended(
-        &mut self,
-        user: UserId,
-        sessions: &[SessionId],
-        reason: EndReason,
-    ) -> Result<(), IdentityError> {
-        note_ended(self.repositories, self.scope, self.env, user, sessions, reason).await
     }
 
     /// The caller's own running sessions, newest first.
@@ -454,20 +453,6 @@ pub(crate) async fn note_ended(
         repositories.events().append(event).await?;
     }
     Ok(())
-}
-
-/// Ends every session of a user but `except`, and those in which they act as somebody else.
-pub(crate) async fn end_everywhere(
-    repositories: &mut dyn IdentityRepositories,
-    scope: &Scope,
-    env: &Env,
-    user: UserId,
-    except: Option<SessionId>,
-    reason: EndReason,
-) -> Result<(), IdentityError> {
-    let ended = repositories.sessions().end_all(user, except, env.now()).await?;
-    note_ended(repositories, scope, env, user, &ended, reason).await?;
-    end_impersonations(repositories, scope, env, user).await
 }
 
 /// Ends the sessions in which one of the operator's people acts as somebody else.

@@ -3,6 +3,8 @@
 use portico_kernel::{Timestamp, UserId};
 use time::Duration;
 
+use crate::email_change;
+
 /// What a one-time token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenPurpose {
@@ -10,14 +12,20 @@ pub enum TokenPurpose {
     EmailVerification,
     /// Sets a new password.
     PasswordReset,
+    /// Stops a change of address that somebody asked for, from the mailbox of the address so far.
+    EmailChangeCancellation,
 }
 
 impl TokenPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::EmailVerification, Self::PasswordReset, Self::EmailChangeCancellation];
+
     /// The word for it in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EmailVerification => "email_verification",
             Self::PasswordReset => "password_reset",
+            Self::EmailChangeCancellation => "email_change_cancellation",
         }
     }
 
@@ -26,6 +34,7 @@ impl TokenPurpose {
         match self {
             Self::EmailVerification => Duration::hours(24),
             Self::PasswordReset => Duration::hours(1),
+            Self::EmailChangeCancellation => email_change::LIFETIME,
         }
     }
 }

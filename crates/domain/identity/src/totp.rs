@@ -84,9 +84,9 @@ pub(crate) fn typed_code(text: &str) -> Option<String> {
 
 impl Accounts<'_> {
     /// Makes a secret for an authenticator app; it is no second factor until [`Accounts::confirm_totp`]. Another secret that
-    /// waits is forgotten. Errors: [`IdentityError::ReauthenticationRequired`], [`IdentityError::TotpEnabled`].
+    /// waits is forgotten. Errors: those of [`Accounts::require_fresh_verified`], [`IdentityError::TotpEnabled`].
     pub async fn begin_totp(&mut self, secrets: &dyn FactorSecrets) -> Result<TotpEnrolment, IdentityError> {
-        let user = self.require_fresh().await?;
+        let user = self.require_fresh_verified().await?;
         let secret = self.env.random_bytes::<SECRET_BYTES>();
         let enrolment = secrets.enrolment(&user, &secret)?;
         let totp = Totp {
@@ -110,9 +110,8 @@ impl Accounts<'_> {
         code: &str,
         secrets: &dyn FactorSecrets,
     ) -> Result<Option<RecoveryCodes>, IdentityError> {
-        let (user, _) = self.scope.require_oneself()?;
-        // Two first factors at once must not both make recovery codes.
-        self.repositories.users().lock(user).await?;
+        // The lock also keeps two first factors at once from both making recovery codes.
+        let user = self.require_holder().await?.0.id;
         let now = self.env.now();
         let totp = self.repositories.second_factors().totp(user).await?;
         let pending = totp.filter(|totp| totp.confirmed_at.is_none() && now - totp.created_at <= PENDING);

@@ -38,6 +38,14 @@ impl EmailAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The address shortened to its first letter and its domain, `a…@example.com`: enough for its owner to recognise.
+    pub fn masked(&self) -> String {
+        match self.0.rsplit_once('@') {
+            Some((local, domain)) => format!("{}…@{domain}", local.chars().next().unwrap_or_default()),
+            None => "…".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for EmailAddress {
@@ -153,6 +161,12 @@ mod tests {
     #[test]
     fn addresses_are_compared_in_lower_case() {
         assert_eq!(EmailAddress::parse(" Ada@Example.COM ").unwrap().as_str(), "ada@example.com");
+    }
+
+    #[test]
+    fn a_masked_address_shows_one_letter() {
+        assert_eq!(EmailAddress::parse("ada@example.com").unwrap().masked(), "a…@example.com");
+        assert_eq!(EmailAddress::trusted("odd".into()).masked(), "…");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Proving an address: it belongs to an account once somebody used the link sent there.
 
-use portico_kernel::{Actor, Event, StoreError, Violations};
+use portico_kernel::{Actor, Event, StoreError, UserId, Violations};
 use serde::Deserialize;
 
 use crate::{
     Accounts, IdentityError,
+    credentials::Extent,
     mail::{AccountMail, Recipient},
     ports::TokenIssuer,
     session::EndReason,
@@ -53,7 +54,7 @@ impl ResendVerification {
 pub struct Verified {
     /// The account.
     pub user: User,
-    /// Whether it lost its password and sessions, because others claimed the address too.
+    /// Whether it lost its password, with everything else that one gets in by, because others claimed the address too.
     pub password_taken: bool,
 }
 
@@ -111,24 +112,34 @@ impl Accounts<'_> {
         Ok(secret)
     }
 
+    /// Uses the token of a link up, and answers whose it was, with the account's row locked: the lock comes first, as
+    /// wherever access is given or taken. Errors: [`IdentityError::InvalidToken`].
+    pub(crate) async fn use_link(
+        &mut self,
+        token: &str,
+        purpose: TokenPurpose,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<UserId, IdentityError> {
+        let (hash, now) = (issuer.digest(token), self.env.now());
+        let user = self.repositories.one_time_tokens().find(hash, purpose, now).await?;
+        self.repositories.users().lock(user.ok_or(IdentityError::InvalidToken)?).await?;
+        let user = self.repositories.one_time_tokens().consume(hash, purpose, now).await?;
+        user.ok_or(IdentityError::InvalidToken)
+    }
+
     /// Uses the link of a verification message up. Errors: [`IdentityError::InvalidToken`], also when another account
     /// has proven the address in the meantime.
     ///
     /// The link proves that somebody reads the mail of the address, not that it was they who registered. So where other
-    /// accounts claim the address too, and the caller is not signed in to this one, the account loses its password and its
-    /// sessions: whoever made it may be a stranger. A reset link then lets the owner in.
+    /// accounts claim the address too, and the caller is not signed in to this one, the account loses everything that one
+    /// gets in by: whoever made it may be a stranger. A reset link then lets the owner in.
     pub async fn verify_email(
         &mut self,
         token: &str,
         issuer: &dyn TokenIssuer,
     ) -> Result<Verified, IdentityError> {
         let purpose = TokenPurpose::EmailVerification;
-        let id = self
-            .repositories
-            .one_time_tokens()
-            .consume(issuer.digest(token), purpose, self.env.now())
-            .await?
-            .ok_or(IdentityError::InvalidToken)?;
+        let id = self.use_link(token, purpose, issuer).await?;
         let user = self.repositories.users().find(id).await?;
         let user =
             user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
@@ -146,9 +157,7 @@ impl Accounts<'_> {
         })?;
         let password_taken = contested && !signed_in;
         if password_taken {
-            self.repositories.users().set_password(id, None).await?;
-            self.repositories.known_devices().forget_user(id).await?;
-            self.end_sessions(id, EndReason::AddressContested).await?;
+            self.revoke(id, Extent::Everything, EndReason::AddressContested).await?;
             let event =
                 Event::new(self.env, self.scope, "user.password_revoked", id.uuid()).by_user(id).after(&user);
             self.append_about(id, event).await?;

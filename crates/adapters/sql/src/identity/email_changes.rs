@@ -71,4 +71,14 @@ impl<C: ConnectionTrait + Send> EmailChangeRepository for EmailChanges<'_, C> {
         .await?;
         rows.first().map(change).transpose().map_err(store_error)
     }
+
+    async fn delete(&mut self, user: UserId, session: Option<SessionId>) -> Result<(), StoreError> {
+        execute(
+            self.connection,
+            "delete from email_changes where user_id = $1 and ($2 is null or session_id = $2)",
+            [user.uuid().into(), session.map(SessionId::uuid).into()],
+        )
+        .await?;
+        Ok(())
+    }
 }

@@ -91,4 +91,9 @@ impl<C: ConnectionTrait + Send> ExternalIdentityRepository for ExternalIdentitie
         .await?;
         Ok(deleted > 0)
     }
+
+    async fn delete_all(&mut self, user: UserId) -> Result<u64, StoreError> {
+        let sql = "delete from external_identities where user_id = $1";
+        execute(self.connection, sql, [user.uuid().into()]).await
+    }
 }

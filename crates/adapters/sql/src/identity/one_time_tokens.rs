@@ -38,6 +38,23 @@ impl<C: ConnectionTrait + Send> OneTimeTokenRepository for OneTimeTokens<'_, C> 
         Ok(())
     }
 
+    async fn find(
+        &mut self,
+        hash: [u8; 32],
+        purpose: TokenPurpose,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, StoreError> {
+        let rows = query(
+            self.connection,
+            "select user_id from one_time_tokens where hash = $1 and purpose = $2 and expires_at > $3",
+            [hash.to_vec().into(), purpose.as_str().into(), to_row(now).into()],
+        )
+        .await?;
+        rows.first()
+            .map(|row| row.try_get("", "user_id").map(UserId::from_uuid).map_err(store_error))
+            .transpose()
+    }
+
     async fn consume(
         &mut self,
         hash: [u8; 32],

@@ -67,4 +67,10 @@ impl<C: ConnectionTrait + Send> SignInAttemptRepository for SignInAttempts<'_, C
         let attempt = attempt(state, row).map_err(store_error)?;
         attempt.map(Some).ok_or_else(|| unreadable("oidc_attempts.browser", "not 32 bytes"))
     }
+
+    async fn delete_all(&mut self, user: UserId) -> Result<(), StoreError> {
+        execute(self.connection, "delete from oidc_attempts where user_id = $1", [user.uuid().into()])
+            .await?;
+        Ok(())
+    }
 }

@@ -96,3 +96,26 @@ async fn a_change_is_taken_once_and_never_after_it_has_expired() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_deleted_with_its_user_or_with_the_session_that_asked_for_it() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let ada = stored_user(store, &env, "ada@example.com").await;
+        let bob = stored_user(store, &env, "bob@example.com").await;
+        let (first, other) =
+            (change(&env, ada.id, "one@example.org"), change(&env, bob.id, "two@example.org"));
+        let mut work = store.begin().await.unwrap();
+        for (user, session, left) in
+            [(ada.id, Some(other.session), true), (ada.id, Some(first.session), false), (ada.id, None, false)]
+        {
+            work.email_changes().put(&first).await.unwrap();
+            work.email_changes().put(&other).await.unwrap();
+            work.email_changes().delete(user, session).await.unwrap();
+            assert_eq!(work.email_changes().find(first.id).await.unwrap().is_some(), left, "{session:?}");
+            assert!(work.email_changes().find(other.id).await.unwrap().is_some(), "somebody else's");
+        }
+    })
+    .await;
+}

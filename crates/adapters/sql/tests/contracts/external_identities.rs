@@ -103,6 +103,13 @@ async fn a_link_is_deleted_by_its_owner_only() {
         assert!(!links.delete(eve.id, link.id).await.unwrap());
         assert!(links.delete(ada.id, link.id).await.unwrap());
         assert!(!links.delete(ada.id, link.id).await.unwrap());
+        for number in 0..3 {
+            let user = if number == 2 { eve.id } else { ada.id };
+            links.insert(&identity(&env, user, "https://one.example", &number.to_string())).await.unwrap();
+        }
+        assert_eq!(links.delete_all(ada.id).await.unwrap(), 2);
+        assert!(links.list(ada.id).await.unwrap().is_empty());
+        assert_eq!(links.list(eve.id).await.unwrap().len(), 1);
     })
     .await;
 }
@@ -156,6 +163,17 @@ async fn an_attempt_is_used_once_under_concurrency() {
         .await;
         let used: Vec<_> = used.into_iter().flatten().collect();
         assert_eq!(used, [stored]);
+
+        let eve = stored_user(database.store(), &env, "eve@example.com").await;
+        let mut work = database.store().begin().await.unwrap();
+        for (state, user) in [(1, Some(ada.id)), (2, Some(eve.id)), (3, None)] {
+            work.sign_in_attempts().insert(&attempt(&env, state, user)).await.unwrap();
+        }
+        work.sign_in_attempts().delete_all(ada.id).await.unwrap();
+        for (state, left) in [(1, false), (2, true), (3, true)] {
+            let found = work.sign_in_attempts().consume([state; 32], now).await.unwrap();
+            assert_eq!(found.is_some(), left, "attempt {state}");
+        }
     })
     .await;
 }

@@ -323,6 +323,15 @@ async fn a_token_is_used_once_in_time_and_for_its_purpose() {
             None
         );
         drop(work);
+        for (hash, purpose, at, whose) in [
+            (1, TokenPurpose::PasswordReset, now, Some(ada.id)),
+            (1, TokenPurpose::EmailVerification, now, None),
+            (1, TokenPurpose::PasswordReset, late, None),
+            (9, TokenPurpose::PasswordReset, now, None),
+        ] {
+            let found = store.reader().one_time_tokens().find([hash; 32], purpose, at).await.unwrap();
+            assert_eq!(found, whose, "token {hash} for {purpose:?}");
+        }
 
         let outcomes = at_once(store, 50, |store, _| async move {
             let mut work = store.begin().await.unwrap();

@@ -66,6 +66,9 @@ pub async fn body(
         }
         ("POST", "/auth/change-email") => json!({"newEmail": format!("changed{number}@example.net")}),
         ("POST", "/auth/confirm-email-change") => json!({"token": email_change(server, spare).await}),
+        ("POST", "/auth/cancel-email-change") => {
+            json!({"token": link(server, spare, TokenPurpose::EmailChangeCancellation).await})
+        }
         // Read as bytes, see `call`.
         ("PUT", "/profile/avatar") | ("POST", "/assets/upload") => json!(PICTURE),
         ("PUT", "/assets/{assetId}") => json!({"altText": name}),

@@ -26,7 +26,7 @@ pub struct Browser {
 
 impl ExternalIdentities<'_> {
     /// Begins an attempt to sign in, or with `link` to link the account elsewhere to the caller's own. `browser` is the
-    /// secret that goes into the browser's cookie. Errors: with `link` those of [`Accounts::require_fresh`].
+    /// secret that goes into the browser's cookie. Errors: with `link` those of [`Accounts::require_fresh_verified`].
     pub async fn begin(
         &mut self,
         provider: &str,
@@ -35,7 +35,10 @@ impl ExternalIdentities<'_> {
         issuer: &dyn TokenIssuer,
     ) -> Result<Begun, IdentityError> {
         let user = match link {
-            true => Some(Accounts::new(self.repositories, self.scope, self.env).require_fresh().await?.id),
+            true => {
+                let mut accounts = Accounts::new(self.repositories, self.scope, self.env);
+                Some(accounts.require_fresh_verified().await?.id)
+            }
             false => None,
         };
         let now = self.env.now();

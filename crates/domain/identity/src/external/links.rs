@@ -1,6 +1,6 @@
 //! The links that somebody has, made and taken away while signed in.
 
-use portico_kernel::{Denied, Event, ExternalIdentityId, UserId};
+use portico_kernel::{Event, ExternalIdentityId, UserId};
 
 use super::{ExternalIdentities, ExternalIdentity, ExternalProfile};
 use crate::{Accounts, IdentityError, session::SignedIn};
@@ -8,26 +8,20 @@ use crate::{Accounts, IdentityError, session::SignedIn};
 impl ExternalIdentities<'_> {
     /// Links an account elsewhere to the caller's own, in the end of an attempt that they began (with a fresh proof of who
     /// they are). The caller's session goes on. Linking what is linked already changes nothing. Errors:
-    /// [`IdentityError::IdentityTaken`].
+    /// [`IdentityError::IdentityTaken`]; [`portico_kernel::Denied::EmailUnverified`].
     pub async fn link(
         &mut self,
         provider: &str,
         profile: &ExternalProfile,
     ) -> Result<SignedIn, IdentityError> {
-        let (id, session) = self.scope.require_oneself()?;
-        self.repositories.users().lock(id).await?;
-        let session = self.repositories.sessions().find(session).await?;
-        let session = session
-            .filter(|session| session.user == id && session.ended_at.is_none())
-            .ok_or(Denied::Unauthenticated)?;
-        let user = self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))?;
+        let (user, session) = Accounts::new(self.repositories, self.scope, self.env).require_holder().await?;
+        let id = user.id;
         let linked = self.repositories.external_identities().find(&profile.issuer, &profile.subject).await?;
         match linked {
             Some(linked) if linked.user != id => return Err(IdentityError::IdentityTaken),
             Some(_) => {}
             None => self.insert(id, provider, profile, false).await?,
         }
-        let user = self.take_proof(user, profile).await?;
         Ok(SignedIn { session, user })
     }
 

@@ -5,13 +5,13 @@ use portico_kernel::{Event, RequestInfo, Scope, StoreError, UserId, Violations, 
 use super::{ExternalIdentities, ExternalProfile};
 use crate::{
     Accounts, IdentityError,
+    credentials::{self, Extent},
     profile::{LANGUAGES, LONGEST_NAME, check_name},
-    session::{EndReason, note_ended},
-    token::TokenPurpose,
+    session::EndReason,
     user::{EmailAddress, User},
 };
 
-/// So many accounts that claim an address without proof lose their password when somebody proves it.
+/// So many accounts that claim an address without proof are closed when somebody proves it.
 const CLAIMANTS: u32 = 100;
 
 /// What somebody with an account elsewhere is here.
@@ -28,9 +28,8 @@ impl ExternalIdentities<'_> {
     /// Finds the account of somebody whom the provider vouches for: the one that is linked; else the one that has proven
     /// the address, which is linked now; else a new one. Only an address that the provider calls verified links anything.
     ///
-    /// An account that merely names the address is never taken over: a stranger may have made it, and left behind more
-    /// ways in than a password. Somebody who proves the address gets an account of their own, and those that named it lose
-    /// password and sessions.
+    /// An account that merely names the address is never taken over: a stranger may have made it. Somebody who proves the
+    /// address gets an account of their own, and those that named it lose all that one gets in by.
     ///
     /// Errors: [`IdentityError::EmailRequired`] when a new account would have no address; `Conflict` from the store when
     /// somebody else did the same at the same moment: then look again in a new unit of work.
@@ -108,20 +107,15 @@ impl ExternalIdentities<'_> {
         User::new(self.env.new_id(), email, full_name, language, now)
     }
 
-    /// Takes password, sessions and links of mails away from every account that names the address of `owner` without proof.
+    /// Closes every account that names the address of `owner` without proof: takes away all that one gets in by.
     async fn disown_claimants(&mut self, owner: &User) -> Result<(), IdentityError> {
         // It is no act of the owner's: those who read the audit trail of a claimant learn nothing about them.
         let request = RequestInfo { id: self.scope.request.id.clone(), ..RequestInfo::default() };
         let scope = Scope::system(None, request);
         let claimants = self.repositories.users().claimants(&owner.email, CLAIMANTS).await?;
         for id in claimants.into_iter().filter(|id| *id != owner.id) {
-            self.repositories.users().set_password(id, None).await?;
-            self.repositories.known_devices().forget_user(id).await?;
-            for purpose in [TokenPurpose::EmailVerification, TokenPurpose::PasswordReset] {
-                self.repositories.one_time_tokens().revoke(id, purpose).await?;
-            }
-            let ended = self.repositories.sessions().end_all(id, None, self.env.now()).await?;
-            note_ended(self.repositories, &scope, self.env, id, &ended, EndReason::AddressContested).await?;
+            let (extent, reason) = (Extent::Everything, EndReason::AddressContested);
+            credentials::revoke(self.repositories, &scope, self.env, id, extent, reason).await?;
             let event = Event::new(self.env, &scope, "user.password_revoked", id.uuid());
             self.append_about(id, event).await?;
         }

@@ -261,14 +261,26 @@ async fn unlink(store: &mut Store, scope: &Scope, issuers: &[&str]) -> Result<()
 #[tokio::test]
 async fn linking_while_signed_in_does_not_ask_for_the_address() {
     let mut store = Store::default();
-    let ada = store.user("ada@example.com", false);
+    let ada = store.user("ada@example.com", true);
     let scope = store.signed_in(&ada);
     let user = link(&mut store, &scope, &profile("1", Some("lovelace@example.com"), true)).await.unwrap();
-    assert!(user.id == ada.id && !user.email_verified);
+    assert_eq!((user.id, user.email), (ada.id, ada.email));
     link(&mut store, &scope, &profile("1", None, false)).await.unwrap();
     assert_eq!(store.external().identities.len(), 1, "linking twice is one link");
-    let user = link(&mut store, &scope, &profile("2", Some("ada@example.com"), true)).await.unwrap();
-    assert!(user.email_verified, "the provider has proven the very address");
+}
+
+/// Also by a provider that would call the very address verified: there is one way to verify it at a time.
+#[tokio::test]
+async fn an_account_with_an_unverified_address_links_nothing() {
+    let mut store = Store::default();
+    let eve = store.user("ada@example.com", false);
+    let scope = store.signed_in(&eve);
+    let unverified = |error| matches!(error, IdentityError::Denied(portico_kernel::Denied::EmailUnverified));
+    assert!(unverified(begin(&mut store, &scope, true).await.unwrap_err()));
+    assert!(unverified(
+        link(&mut store, &scope, &profile("1", Some("ada@example.com"), true)).await.unwrap_err()
+    ));
+    assert!(store.external().identities.is_empty());
 }
 
 #[tokio::test]

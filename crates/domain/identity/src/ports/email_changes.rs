@@ -1,7 +1,7 @@
 //! What changing an address needs from the store.
 
 use async_trait::async_trait;
-use portico_kernel::{StoreError, Timestamp};
+use portico_kernel::{SessionId, StoreError, Timestamp, UserId};
 
 use crate::email_change::{EmailChange, EmailChangeId};
 
@@ -17,4 +17,7 @@ pub trait EmailChangeRepository: Send {
 
     /// Takes a change away. MUST answer it once at most, also under concurrency, and never after it has expired.
     async fn take(&mut self, id: EmailChangeId, now: Timestamp) -> Result<Option<EmailChange>, StoreError>;
+
+    /// Deletes the user's change. With `session`, MUST leave one that another session asked for.
+    async fn delete(&mut self, user: UserId, session: Option<SessionId>) -> Result<(), StoreError>;
 }

@@ -31,6 +31,9 @@ pub trait ExternalIdentityRepository: Send {
 
     /// Deletes a link of this user. Answers whether it was there.
     async fn delete(&mut self, user: UserId, id: ExternalIdentityId) -> Result<bool, StoreError>;
+
+    /// Deletes all of the user. Answers how many there were.
+    async fn delete_all(&mut self, user: UserId) -> Result<u64, StoreError>;
 }
 
 /// Sign-ins that have begun, until the browser is back from the provider.
@@ -44,6 +47,9 @@ pub trait SignInAttemptRepository: Send {
     /// expired.
     async fn consume(&mut self, state: [u8; 32], now: Timestamp)
     -> Result<Option<SignInAttempt>, StoreError>;
+
+    /// Deletes the attempts to link an account elsewhere to this user.
+    async fn delete_all(&mut self, user: UserId) -> Result<(), StoreError>;
 }
 
 /// An OpenID Connect provider that the operator has set up.

@@ -1,0 +1,168 @@
+//! A stranger makes an account with somebody else's address, equips it, and waits for its owner.
+
+use portico_identity::token::TokenPurpose;
+use portico_testkit::{
+    authenticator::Authenticator,
+    server::{Answer, PASSWORD, TestServer},
+};
+use serde_json::json;
+
+use crate::{
+    factor_stage,
+    fixture::{Person, change_user, invitation, link, linked, text},
+    passkeys::{register, sign_in_options},
+};
+
+const NEW_PASSWORD: &str = "Another-Horse-8";
+
+async fn by_passkey(server: &TestServer, passkey: &mut Authenticator) -> Answer {
+    let (token, options) = sign_in_options(server).await;
+    let body = json!({"challengeToken": token, "credential": passkey.get(&options)});
+    server.client().post("/api/v1/auth/passkeys/sign-in", body).await
+}
+
+async fn login(server: &TestServer, email: &str, password: &str) -> Answer {
+    server.client().post("/api/v1/auth/login", json!({"email": email, "password": password})).await
+}
+
+/// The owner of an address asks for a link, and sets a password with it.
+async fn reset(server: &TestServer, email: &str) {
+    server.client().post("/api/v1/auth/forgot-password", json!({"email": email})).await.expect(202);
+    let token = server.mail_token(email, "reset-password").await;
+    let body = json!({"token": token, "password": NEW_PASSWORD});
+    server.client().post("/api/v1/auth/reset-password", body).await.expect(204);
+}
+
+/// An account with an unverified address and one of everything, as it could be made before a verified address was asked for.
+async fn equipped(server: &TestServer, email: &str) -> (Person, Authenticator) {
+    let stranger = Person::new(server, email, |_| {}).await;
+    let (passkey, _) = register(server, &stranger.client).await;
+    factor_stage::enrol(server, stranger.claims.user).await;
+    linked(server, &stranger).await;
+    change_user(server, &stranger.claims, |user| user.email_verified = false).await;
+    (stranger, passkey)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_with_an_unverified_address_adds_nothing_that_one_gets_in_by() {
+    TestServer::on_each_database(async |server| {
+        let stranger = server.unverified("ada@example.com").await;
+        let credential = json!({"id": "x", "rawId": "eA", "type": "public-key", "response": {}});
+        for (path, body) in [
+            ("/api/v1/auth/passkeys/registration-options".to_owned(), json!({})),
+            ("/api/v1/auth/passkeys".to_owned(), json!({"name": "Laptop", "credential": credential})),
+            ("/api/v1/auth/totp".to_owned(), json!({})),
+            ("/api/v1/auth/totp/confirm".to_owned(), json!({"code": "123456"})),
+            ("/api/v1/auth/recovery-codes".to_owned(), json!({})),
+            ("/api/v1/auth/change-email".to_owned(), json!({"newEmail": "eve@example.org"})),
+            (stranger.t("/api-keys"), json!({"name": "Key", "permissions": ["pages:read"]})),
+        ] {
+            let answer = match body == json!({}) {
+                true => stranger.post_empty(&path).await,
+                false => stranger.post(&path, body).await,
+            };
+            assert_eq!(answer.expect(403)["code"], "email_unverified", "{path}");
+        }
+        // Signing in and out, and the password, are all that it has.
+        let change = json!({"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD});
+        stranger.post("/api/v1/auth/change-password", change).await.expect(204);
+        login(server, "ada@example.com", NEW_PASSWORD).await.expect(200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reset_of_an_unverified_account_locks_out_whoever_made_it() {
+    TestServer::on_each_database(async |server| {
+        let (stranger, mut passkey) = equipped(server, "ada@example.com").await;
+        by_passkey(server, &mut passkey).await.expect(200);
+        reset(server, "ada@example.com").await;
+
+        assert_eq!(by_passkey(server, &mut passkey).await.expect(401)["code"], "invalid_passkey");
+        stranger.client.get("/api/v1/profile").await.expect(401);
+        login(server, "ada@example.com", PASSWORD).await.expect(401);
+        // No second factor of the stranger keeps the owner out either.
+        let ada = login(server, "ada@example.com", NEW_PASSWORD).await.expect(200);
+        assert_eq!(ada["user"]["emailVerified"], true);
+        let mut client = server.client();
+        client.sign(&ada);
+        assert_eq!(client.get("/api/v1/auth/identities").await.expect(200)["total"], 0);
+        let factors = client.get("/api/v1/auth/second-factors").await.expect(200);
+        assert_eq!(factors, json!({"totp": null, "passkeys": [], "recoveryCodesLeft": 0}));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reset_of_a_verified_account_does_not_get_past_its_second_factor() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let (mut passkey, _) = register(server, &ada.client).await;
+        reset(server, "ada@example.com").await;
+        ada.client.get("/api/v1/profile").await.expect(401);
+        let answer = login(server, "ada@example.com", NEW_PASSWORD).await.expect(403);
+        assert_eq!(answer["code"], "second_factor_required");
+        by_passkey(server, &mut passkey).await.expect(200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contested_address_that_its_reader_verifies_is_theirs_alone() {
+    TestServer::on_each_database(async |server| {
+        server.unverified("ada@example.com").await;
+        let (stranger, mut passkey) = equipped(server, "ada@example.com").await;
+        // Of two mails that look alike, the owner follows that of the stranger.
+        let token = link(server, &stranger, TokenPurpose::EmailVerification).await;
+        let verified = server.client().post("/api/v1/auth/verify-email", json!({"token": token})).await;
+        assert_eq!(verified.expect(200)["passwordRequired"], true);
+        stranger.client.get("/api/v1/profile").await.expect(401);
+        assert_eq!(by_passkey(server, &mut passkey).await.expect(401)["code"], "invalid_passkey");
+        // The other account that claims the address is the other stranger's, and unverified.
+        let other = login(server, "ada@example.com", PASSWORD).await.expect(200);
+        assert_ne!(text(&other["user"], "id"), stranger.claims.user.to_string());
+        assert_eq!(other["user"]["emailVerified"], false);
+        // The link to set a password comes by itself.
+        let token = server.mail_token("ada@example.com", "reset-password").await;
+        let body = json!({"token": token, "password": NEW_PASSWORD});
+        server.client().post("/api/v1/auth/reset-password", body).await.expect(204);
+        let ada = login(server, "ada@example.com", NEW_PASSWORD).await.expect(200);
+        assert_eq!(text(&ada["user"], "id"), stranger.claims.user.to_string(), "it is hers now");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_opens_an_uncontested_link_on_another_device_stays_signed_in() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.unverified("ada@example.com").await;
+        let token = server.mail_token("ada@example.com", "verify-email").await;
+        let verified = server.client().post("/api/v1/auth/verify-email", json!({"token": token})).await;
+        assert_eq!(verified.expect(200)["passwordRequired"], false);
+        assert_eq!(ada.get("/api/v1/profile").await.expect(200)["emailVerified"], true);
+        login(server, "ada@example.com", PASSWORD).await.expect(200);
+    })
+    .await;
+}
+
+/// A stranger takes the account into a tenant of their own, for its owner to begin there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_begins_in_their_own_tenant_and_not_where_a_stranger_went() {
+    TestServer::on_each_database(async |server| {
+        let eve = Person::new(server, "eve@example.org", |_| {}).await;
+        let stranger = server.unverified("ada@example.com").await;
+        // By a link that went to the stranger's own mailbox.
+        let (_, link) = invitation(server, &eve, "eve@example.org").await;
+        stranger.post("/api/v1/invitations/accept", json!({"token": link})).await.expect(200);
+        let tenants = stranger.get("/api/v1/tenants").await.expect(200);
+        let ids = tenants["items"].as_array().unwrap().iter().map(|tenant| text(tenant, "id"));
+        let trap = ids.into_iter().find(|id| *id != stranger.tenant).unwrap();
+        stranger.post("/api/v1/auth/switch-tenant", json!({"tenantId": trap})).await.expect(200);
+        reset(server, "ada@example.com").await;
+        let mut ada = server.client();
+        ada.sign(&login(server, "ada@example.com", NEW_PASSWORD).await.expect(200));
+        let profile = ada.get("/api/v1/profile").await.expect(200);
+        assert_eq!(profile["activeTenantId"], stranger.tenant.as_str());
+    })
+    .await;
+}

@@ -1,0 +1,98 @@
+//! Everything by which somebody gets into an account, now or later, and the one place that takes it away.
+//!
+//! A contract test holds [`revoke`] against the schema: a new table that refers to users has to be emptied here, or said to
+//! let nobody in. See ADR 39.
+
+use portico_kernel::{Env, Event, Scope, SessionId, UserId};
+use serde::Serialize;
+
+use crate::{
+    IdentityError,
+    ports::IdentityRepositories,
+    session::{EndReason, audit_tenant, end_impersonations, note_ended},
+    token::TokenPurpose,
+};
+
+/// How much of an account's access is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What was begun with the credentials: sessions (also those in which somebody else acts as the user, or the user as
+    /// somebody else), sign-ins that wait for their second factor, links to other accounts that are being made, changes of
+    /// address and links in mails. Of the sessions, `except` goes on. What proves who somebody is stays: password,
+    /// passkeys, linked accounts, second factors. So do API keys, which belong to their tenant, and links that verify the
+    /// address: these let nobody in.
+    Begun {
+        /// The session that goes on.
+        except: Option<SessionId>,
+    },
+    /// All of it: nobody who had access until now has any, and the next session begins in the tenant of the user's own. For an account that a stranger may have made or used before the
+    /// owner of its address did.
+    Everything,
+}
+
+/// What was taken away for good, for the audit trail.
+#[derive(Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Revoked {
+    passkeys: u64,
+    identities: u64,
+    totp: bool,
+    recovery_codes: u64,
+}
+
+/// Takes access to an account away. Locks the user's row first, so that whoever adds a credential under that lock
+/// ([`crate::Accounts::require_holder`]) either sees this, or has it taken away here.
+///
+/// Challenges of passkeys have no user: each is good only together with a session, a waiting sign-in or a passkey.
+pub(crate) async fn revoke(
+    repositories: &mut dyn IdentityRepositories,
+    scope: &Scope,
+    env: &Env,
+    user: UserId,
+    extent: Extent,
+    reason: EndReason,
+) -> Result<(), IdentityError> {
+    let now = env.now();
+    let except = match extent {
+        Extent::Begun { except } => except,
+        Extent::Everything => None,
+    };
+    repositories.users().lock(user).await?;
+    let ended = repositories.sessions().end_all(user, except, now).await?;
+    note_ended(repositories, scope, env, user, &ended, reason).await?;
+    end_impersonations(repositories, scope, env, user).await?;
+    repositories.pending_sign_ins().delete_all(user).await?;
+    repositories.sign_in_attempts().delete_all(user).await?;
+    repositories.email_changes().delete(user, None).await?;
+    for purpose in TokenPurpose::ALL {
+        if extent == Extent::Everything || purpose != TokenPurpose::EmailVerification {
+            repositories.one_time_tokens().revoke(user, purpose).await?;
+        }
+    }
+    if extent != Extent::Everything {
+        return Ok(());
+    }
+    repositories.users().set_password(user, None).await?;
+    repositories.known_devices().forget_user(user).await?;
+    // The owner is not to begin in a tenant that the stranger has joined, where others read what they write.
+    let home = repositories.users().default_tenant(user).await?;
+    if let Some(home) = home {
+        repositories.users().remember_tenant(user, home).await?;
+    }
+    let passkeys = repositories.passkeys().delete_all(user).await?;
+    let identities = repositories.external_identities().delete_all(user).await?;
+    let totp = repositories.second_factors().delete_totp(user).await?;
+    let recovery_codes = repositories.second_factors().recovery_codes_left(user).await?;
+    repositories.second_factors().replace_recovery_codes(user, &[], now).await?;
+    let revoked = Revoked { passkeys, identities, totp, recovery_codes };
+    if revoked == Revoked::default() {
+        return Ok(());
+    }
+    let tenant = audit_tenant(repositories, user).await?;
+    let event = Event::new(env, scope, "user.credentials_revoked", user.uuid()).in_tenant(tenant);
+    Ok(repositories.events().append(event.before(&revoked)).await?)
+}
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;
