@@ -196,6 +196,7 @@ impl AccountMail {
             | Self::PasswordReset { .. }
             | Self::PasswordChanged
             | Self::EmailChange { .. }
+            | Self::EmailChangeRequested { .. }
             | Self::EmailChanged { .. }
             | Self::NewDevice { .. }
             | Self::SecondFactorChanged { .. }
@@ -222,6 +223,7 @@ impl AccountMail {
             | Self::SubmissionWaiting { .. } => MailClass::Unsolicited,
             Self::Welcome
             | Self::PasswordChanged
+            | Self::EmailChangeRequested { .. }
             | Self::EmailChanged { .. }
             | Self::NewDevice { .. }
             | Self::SecondFactorChanged { .. }

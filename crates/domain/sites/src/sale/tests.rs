@@ -150,8 +150,13 @@ async fn a_change_of_anything_on_a_frozen_site_is_refused_at_the_end() {
         let input = SeoUpdate { title: Some(Some(title.clone())), ..SeoUpdate::default() };
         Seos::new(&mut store, &owner, &env).update(home.id, input, None).await.unwrap();
         assert_eq!(refusals(&mut store).await, [(true, code)], "texts for search engines");
-        let key =
-            Scope::api_key(env.new_id(), tenant(1), TenantRole::Editor.permissions(), owner.request.clone());
+        let key = Scope::api_key(
+            env.new_id(),
+            None,
+            tenant(1),
+            TenantRole::Editor.permissions(),
+            owner.request.clone(),
+        );
         let section = NewSection {
             kind: Some(SectionType::Text),
             content: serde_json::json!({"html": "<p>Mine</p>"}),
