@@ -371,7 +371,9 @@ async fn the_operator_sets_the_password_rule() {
 async fn an_alias_of_signing_in_knows_devices_too() {
     let server = TestServer::start().await;
     server.customer("ada@example.com").await;
-    for path in [LOGIN, "/api/v1/customer/login", "/customer/auth/login", "/api/auth/login", "/api/v1/auth/l%6fgin"] {
+    for path in
+        [LOGIN, "/api/v1/customer/login", "/customer/auth/login", "/api/auth/login", "/api/v1/auth/l%6fgin"]
+    {
         let login = json!({"email": "ada@example.com", "password": PASSWORD});
         let first = server.client().post(path, login.clone()).await;
         let mark = first.header("x-device-id").to_owned();
