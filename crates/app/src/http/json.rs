@@ -6,7 +6,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, map::Entry};
 
 /// Reads JSON.
 ///
@@ -72,12 +72,16 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
-            if object.contains_key(&name) {
-                let beginning: String = name.chars().take(64).collect();
-                return Err(A::Error::custom(format_args!("the name {beginning:?} is there twice")));
+            match object.entry(name) {
+                Entry::Vacant(place) => {
+                    let Unique(value) = fields.next_value()?;
+                    place.insert(value);
+                }
+                Entry::Occupied(place) => {
+                    let beginning: String = place.key().chars().take(64).collect();
+                    return Err(A::Error::custom(format_args!("the name {beginning:?} is there twice")));
+                }
             }
-            let Unique(value) = fields.next_value()?;
-            object.insert(name, value);
         }
         Ok(Value::Object(object))
     }

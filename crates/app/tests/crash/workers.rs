@@ -24,30 +24,42 @@ use tokio::{
 
 use crate::process::{Person, Server, portico};
 
-/// A worker. Killed when dropped.
+/// A process with a port for its health and metrics, for instance a worker. Killed when dropped.
 struct Worker {
     child: Child,
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port` of that port.
     health: String,
+    /// The same of the port of the API; empty where there is none.
+    api: String,
 }
 
 impl Worker {
-    /// Starts one and waits until it works.
+    /// Starts a worker and waits until it works.
     fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_as(folder, &[settings, &[("PORTICO__WORKER__PORT", "0")]].concat(), "worker")
+    }
+
+    /// Starts a command and waits until it has told its port.
+    fn start_as(folder: &Path, settings: &[(&str, &str)], argument: &str) -> Self {
         let mut command = portico(folder, settings);
-        command.arg("worker").env("PORTICO__WORKER__PORT", "0").env("RUST_LOG", "error");
+        command.arg(argument).env("RUST_LOG", "error");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (found, wait) = mpsc::channel();
         thread::spawn(move || {
+            let mut api = String::new();
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some(rest) = line.trim().strip_prefix("API ") {
+                    api = rest.trim().trim_end_matches("/api/v1").to_owned();
+                }
                 if let Some(rest) = line.trim().strip_prefix("Health ") {
-                    let _ = found.send(rest.trim().trim_end_matches("/api/health").to_owned());
+                    let health = rest.trim().trim_end_matches("/api/health").to_owned();
+                    let _ = found.send((health, std::mem::take(&mut api)));
                 }
             }
         });
-        let health = wait.recv_timeout(Duration::from_secs(30)).unwrap();
-        Self { child, health }
+        let (health, api) = wait.recv_timeout(Duration::from_secs(30)).unwrap();
+        Self { child, health, api }
     }
 
     fn kill(mut self) {
@@ -93,6 +105,29 @@ async fn a_worker_does_what_a_server_leaves_to_it() {
     assert!(status == 200 && metrics.contains("job_duration_seconds"), "{status}: {metrics}");
     let (status, problem) = get("/api/v1/profile").await;
     assert!(status == 404 && problem.contains("\"not_found\""), "{status}: {problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_production_tells_its_metrics_at_a_port_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("PORTICO_PROFILE", "production"),
+        ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail"),
+        ("PORTICO__SERVER__PORT", "0"),
+        ("PORTICO__METRICS__PORT", "0"),
+    ];
+    let server = Worker::start_as(folder.path(), &[&settings[..], &QUICK].concat(), "serve");
+    let get = async |port: &str, path: &str| {
+        let answer = reqwest::get(format!("{port}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(get(&server.api, "/api/health/ready").await.0, 200);
+    assert_eq!(get(&server.api, "/api/metrics").await.0, 404);
+    assert_eq!(get(&server.health, "/api/health/ready").await.0, 200);
+    let (status, metrics) = get(&server.health, "/api/metrics").await;
+    assert!(status == 200 && metrics.contains("http_request_duration_seconds"), "{status}: {metrics}");
+    assert_eq!(get(&server.health, "/api/v1/profile").await.0, 404);
+    assert_eq!(get(&server.health, "/dev/mailbox").await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
