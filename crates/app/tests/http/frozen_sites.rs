@@ -32,7 +32,7 @@ const ENDS: [(&str, &str); 1] = [("DELETE", "/api/v1/tenants/{tenantId}")];
 
 /// Operations that change nothing on the site and are not refused: messages of visitors, links to drafts, other sites, wizards,
 /// and what tenants have besides sites. Whatever else is answered with success fails the test.
-const HARMLESS: [&str; 17] = [
+const HARMLESS: [&str; 18] = [
     "POST /api/v1/sites",
     "POST /api/v1/sites/{siteId}/preview",
     "PUT /api/v1/sites/{siteId}/submissions/{submissionId}",
@@ -45,6 +45,7 @@ const HARMLESS: [&str; 17] = [
     "POST /api/v1/tenants/{tenantId}/assets/upload",
     "PUT /api/v1/tenants/{tenantId}/assets/{assetId}",
     "DELETE /api/v1/tenants/{tenantId}/assets/{assetId}",
+    "POST /api/v1/tenants/{tenantId}/assets/{assetId}/restore",
     "POST /api/v1/tenants/{tenantId}/api-keys",
     "PUT /api/v1/tenants/{tenantId}/api-keys/{keyId}",
     "POST /api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate",

@@ -7,7 +7,7 @@ use crate::{
     SitesError,
     page::{NewPage, Pages},
     section::{BulkChange, NewSection, SectionType, SectionUpdate, Sections},
-    site::{NewSite, Sites},
+    site::{NewSite, SiteStatus, Sites},
     testing::{Store, env, member, tenant, user},
 };
 
@@ -221,4 +221,35 @@ async fn sections_refer_to_pictures_of_the_tenant_only_and_hold_on_to_them() {
     let error = assets.delete(document.id, None, Duration::DAY, true, false).await.unwrap_err();
     assert_eq!(error.members(), [("pages", json!([])), ("branding", json!(true))]);
     assets.delete(picture.id, None, Duration::DAY, true, true).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_frozen_site_shows_stays_as_it_is() {
+    let (mut store, env, owner) = (Store::default(), env(), member(TenantRole::Owner));
+    let input = NewSite { name: "Bakery".to_owned(), ..NewSite::default() };
+    Sites::new(&mut store, &owner, &env).create(input).await.unwrap();
+    let page = NewPage { title: "Home".to_owned(), ..NewPage::default() };
+    let page = Pages::new(&mut store, &owner, &env).create(None, page).await.unwrap();
+    let shown = upload(&mut store, &env, "a.png", AssetType::Png).await;
+    let other = upload(&mut store, &env, "b.png", AssetType::Png).await;
+    let gone = upload(&mut store, &env, "c.png", AssetType::Png).await;
+    for asset in [&shown, &gone] {
+        let content = json!({"heading": "Bread", "imageAssetId": asset.id});
+        let section = NewSection { kind: Some(SectionType::Hero), content, ..NewSection::default() };
+        Sections::new(&mut store, &owner, &env).create(page.id, section).await.unwrap();
+    }
+    let mut assets = Assets::new(&mut store, &owner, &env);
+    assets.delete(gone.id, None, Duration::days(1), false, true).await.unwrap();
+    store.sites[0].status = SiteStatus::ForSale;
+    let mut assets = Assets::new(&mut store, &owner, &env);
+    let text = || AssetUpdate { alt_text: Some(Some("Mine".to_owned())), ..AssetUpdate::default() };
+    for refused in [
+        assets.update(shown.id, text(), None).await,
+        assets.delete(shown.id, None, Duration::days(1), false, true).await,
+        assets.restore(gone.id).await,
+    ] {
+        assert_eq!(refused.unwrap_err().code(), "site_for_sale");
+    }
+    assets.update(other.id, text(), None).await.unwrap();
+    assets.delete(other.id, None, Duration::days(1), false, false).await.unwrap();
 }

@@ -134,7 +134,7 @@ impl<'a> Assets<'a> {
     /// Changes name or description. `expected` is the version that the client saw, if it says.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `PreconditionFailed`.
+    /// `Invalid`; `NotFound`; `PreconditionFailed`; `SiteForSale`, `SiteSold` or `SiteSuspended` when a page of such a site shows it.
     pub async fn update(
         &mut self,
         id: AssetId,
@@ -206,7 +206,8 @@ impl<'a> Assets<'a> {
     /// Brings a deleted file back. The caller consumes the quota in the same unit of work.
     ///
     /// # Errors
-    /// `NotFound` when there is none, or its time of grace is over; `AssetNotDeleted`.
+    /// `NotFound` when there is none, or its time of grace is over; `AssetNotDeleted`; `SiteForSale`, `SiteSold` or `SiteSuspended`
+    /// when a page of such a site would show it again.
     pub async fn restore(&mut self, id: AssetId) -> Result<Asset, SitesError> {
         let tenant = self.scope.require(Permission::AssetsWrite)?;
         let found = self.repositories.assets().deleted(tenant, id).await?;
@@ -216,6 +217,8 @@ impl<'a> Assets<'a> {
             self.find(tenant, id).await?;
             return Err(SitesError::AssetNotDeleted);
         };
+        let pages = self.repositories.assets().used_by(tenant, id).await?;
+        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         let after = self.store(Asset { purge_at: None, ..found }, None).await?;
         self.append(self.event("asset.restored", id).after(&after)).await?;
         Ok(after)
