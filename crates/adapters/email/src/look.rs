@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn look(primary: &str) -> Look {
-        Look::new(&MailBrand { name: None, primary: Some(primary.into()) }, "Portico")
+        Look::new(&MailBrand { primary: Some(primary.into()), ..MailBrand::default() }, "Portico")
     }
 
     #[test]
