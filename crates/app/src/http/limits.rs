@@ -120,6 +120,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use portico_cache::ProcessLimiter;
+    use portico_identity::api_key::KeySecret;
     use portico_kernel::{ApiKeyId, Permissions, TenantId};
 
     use super::*;
@@ -190,7 +191,7 @@ mod tests {
                 allowed_addresses: Vec::new(),
                 rate_limit_per_minute: own,
                 plan: plan.map(str::to_owned),
-                hash: [0; 32],
+                secret: KeySecret { hash: [0; 32], maker: None, maker_barred: false },
                 previous: None,
             };
             assert_eq!(limits.check_key("/", &key, address).await.limit, limit, "{plan:?} {own:?}");

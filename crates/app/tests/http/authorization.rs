@@ -104,6 +104,28 @@ fn the_documents_name_the_operations_that_want_a_verified_address() {
     assert_eq!(table, rules, "docs/authentication.md");
 }
 
+/// Of [`IN_PART`]; what the wizard does is in `wizard.rs`.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_verified_address_the_other_parts_of_an_operation_work() {
+    TestServer::on_each_database(async |server| {
+        let client = server.unverified("ada@example.com").await;
+        client.post("/api/v1/sites", json!({"name": "Site"})).await.expect(201);
+        let page = client.post(&client.t("/pages"), json!({"title": "Home"})).await.expect(201);
+        let page = client.t(&format!("/pages/{}", page["id"].as_str().unwrap()));
+        let settings = client.t("/settings");
+        let soon = server.app.env.now() + time::Duration::hours(1);
+        for (path, wanting, other) in [
+            (&page, json!({"publishAt": soon}), json!({"publishAt": null, "title": "House"})),
+            (&settings, json!({"supportEmail": "help@example.org"}), json!({"supportEmail": null})),
+        ] {
+            let refused = client.put(path, wanting.clone()).await.expect(403);
+            assert_eq!(refused["code"], "email_unverified", "{wanting}");
+            client.put(path, other).await.expect(200);
+        }
+    })
+    .await;
+}
+
 /// The whole matrix: first every call that is to be refused, after which nothing may have changed, then the others.
 async fn matrix(database: Database) {
     let provider = FakeProvider::start().await;

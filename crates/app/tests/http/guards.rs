@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use portico::throttle::PER_PAIR;
-use portico_identity::token::TokenPurpose;
+use portico_identity::{code_limit, token::TokenPurpose};
 use portico_testkit::server::{Answer, Client, Database, PASSWORD, TestServer, at_once, eventually};
 use serde_json::{Value, json};
 
-use crate::fixture::{Person, link};
+use crate::{
+    factors::{App, mfa_token},
+    fixture::{Person, link},
+};
 
 const LOGIN: &str = "/api/v1/auth/login";
 
@@ -383,4 +386,48 @@ async fn an_alias_of_signing_in_knows_devices_too() {
         assert_eq!(again.header("x-device-id"), mark, "{path}");
     }
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_at_the_second_factor_do_not_keep_the_owner_out() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let server = behind_a_proxy(database).await;
+        let email = "ada@example.com";
+        let ada = Person::new(&server, email, |_| {}).await;
+        let app = App::of(&ada.client.post_empty("/api/v1/auth/totp").await.expect(200));
+        let code = json!({"code": app.code(&server, -1)});
+        let confirmed = ada.client.post("/api/v1/auth/totp/confirm", code).await.expect(200);
+        let verify = async |client: &Client, token: &str, code: &str| {
+            client.post("/api/v1/auth/mfa/verify", json!({"mfaToken": token, "code": code})).await
+        };
+        let home = from(&server, "198.51.100.1");
+        let signed_in = verify(&home, &mfa_token(&server, email).await, &app.code(&server, 0)).await;
+        let mark = signed_in.header("x-device-id").to_owned();
+        signed_in.expect(200);
+
+        // Somebody who knows the password, from fifty networks, with five tries in each sign-in.
+        let mut looked_at = 0;
+        for network in 0..50 {
+            let stranger = from(&server, &format!("10.0.{network}.1"));
+            let token = mfa_token(&server, email).await;
+            for _ in 0..5 {
+                match verify(&stranger, &token, "000000").await {
+                    answer if answer.status.as_u16() == 401 => looked_at += 1,
+                    answer => assert_eq!(answer.expect(429)["code"], "too_many_attempts"),
+                }
+            }
+        }
+        assert_eq!(looked_at, code_limit::MOST);
+        assert_eq!(events(&ada.client, "session.throttled").await.len(), 1);
+
+        let elsewhere = from(&server, "203.0.113.9");
+        let right = app.code(&server, 1);
+        let refused = verify(&elsewhere, &mfa_token(&server, email).await, &right).await;
+        assert_eq!(refused.status.as_u16(), 429, "a right code of a stranger: {}", refused.text);
+        let laptop = from(&server, "203.0.113.10").with("x-device-id", &mark);
+        verify(&laptop, &mfa_token(&server, email).await, &app.code(&server, 1)).await.expect(200);
+        let recovery = confirmed["recoveryCodes"][0].as_str().unwrap();
+        verify(&elsewhere, &mfa_token(&server, email).await, recovery).await.expect(200);
+        server.stop().await;
+    }
 }
