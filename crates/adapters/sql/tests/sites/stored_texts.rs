@@ -59,8 +59,8 @@ async fn write(fixture: &Fixture<'_>, site: &Site, number: usize) -> (Option<Pag
     let changed = Wizard { business_info: None, ..wizard.clone() };
     fixture.write(async |unit| unit.wizards().update(&changed).await).await.expect("a wizard is changed");
     for (scope, letters) in [
-        (Scope::api_key(env().new_id(), site.tenant_id, Permissions::NONE, RequestInfo::default()), 3000),
-        (Scope::api_key(env().new_id(), site.tenant_id, Permissions::NONE, RequestInfo::default()), 30),
+        (Scope::api_key(env().new_id(), None, site.tenant_id, Permissions::NONE, RequestInfo::default()), 3000),
+        (Scope::api_key(env().new_id(), None, site.tenant_id, Permissions::NONE, RequestInfo::default()), 30),
         (Scope::anonymous(RequestInfo::default()), 3000),
     ] {
         let env = TestEnv::new(env().now(), 1000 + number as u64 * 7 + letters as u64);
