@@ -53,6 +53,8 @@ pub fn configure(settings: &mut Settings, name: &str, issuer: &str) {
         display_name: Some(format!("The {name} provider")),
         scopes: vec!["email".to_owned(), "profile".to_owned()],
         redirect_uri: None,
+        allow_networks: Vec::new(),
+        email_verified_as_text: false,
     };
     settings.oidc.insert(name.to_owned(), provider);
     settings.outbound.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
