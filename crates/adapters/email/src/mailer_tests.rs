@@ -154,8 +154,11 @@ fn snapshot(name: &str, message: &MailMessage) {
 fn every_message_in_every_language() {
     for language in LANGUAGES {
         for (key, mail) in mails() {
-            let is_for_anybody = mail.class(&recipient(language)) == MailClass::Unsolicited;
-            let to = if is_for_anybody { stranger(language) } else { recipient(language) };
+            let is_verified = mail.class(&recipient(language)) != MailClass::Unsolicited;
+            let to = match is_verified || mail == AccountMail::AlreadyRegistered {
+                true => recipient(language),
+                false => stranger(language),
+            };
             snapshot(&format!("{language}_{key}"), &plain(&to, &mail));
         }
     }
