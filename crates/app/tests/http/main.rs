@@ -32,6 +32,7 @@ mod identity;
 mod instances;
 mod invitations;
 mod jobs;
+mod key_makers;
 mod limits;
 mod listener;
 mod live;
