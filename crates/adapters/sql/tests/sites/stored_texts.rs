@@ -59,7 +59,10 @@ async fn write(fixture: &Fixture<'_>, site: &Site, number: usize) -> (Option<Pag
     let changed = Wizard { business_info: None, ..wizard.clone() };
     fixture.write(async |unit| unit.wizards().update(&changed).await).await.expect("a wizard is changed");
     for (scope, letters) in [
-        (Scope::api_key(env().new_id(), None, site.tenant_id, Permissions::NONE, RequestInfo::default()), 3000),
+        (
+            Scope::api_key(env().new_id(), None, site.tenant_id, Permissions::NONE, RequestInfo::default()),
+            3000,
+        ),
         (Scope::api_key(env().new_id(), None, site.tenant_id, Permissions::NONE, RequestInfo::default()), 30),
         (Scope::anonymous(RequestInfo::default()), 3000),
     ] {
