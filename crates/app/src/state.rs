@@ -176,6 +176,7 @@ impl App {
         SessionLifetimes {
             access_token: security.access_token_ttl.try_into().unwrap_or(default.access_token),
             refresh_token: security.refresh_token_ttl.try_into().unwrap_or(default.refresh_token),
+            session: security.session_max_age.try_into().unwrap_or(default.session),
             grace: default.grace,
         }
     }

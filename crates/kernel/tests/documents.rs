@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How many requirements each of the source systems has, by its letter.
-const REQUIREMENTS: [(char, usize); 5] = [('L', 36), ('W', 20), ('P', 14), ('R', 12), ('N', 24)];
+const REQUIREMENTS: [(char, usize); 5] = [('L', 36), ('W', 21), ('P', 14), ('R', 12), ('N', 24)];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -82,10 +82,13 @@ fn every_requirement_has_one_line() {
 #[test]
 fn every_test_that_is_named_exists() {
     let sources = files("crates", "rs");
-    let coverage = read("docs/coverage.md");
-    let named: Vec<_> = code_spans(&coverage).filter_map(|span| span.split_once(".rs::")).collect();
-    assert!(named.len() > 50, "the document was not read");
-    for (file, test) in named {
+    let (coverage, security) = (read("docs/coverage.md"), read("docs/security.md"));
+    let named = [&coverage, &security].map(|text| {
+        let named: Vec<_> = code_spans(text).filter_map(|span| span.split_once(".rs::")).collect();
+        assert!(named.len() > 50, "the document was not read");
+        named
+    });
+    for (file, test) in named.concat() {
         let ending = format!("/{file}.rs");
         let mut candidates = sources.iter().filter(|(path, _)| path.ends_with(&ending)).peekable();
         assert!(candidates.peek().is_some(), "there is no {ending}");

@@ -15,8 +15,11 @@ use portico_kernel::{Device, RequestInfo};
 use super::{alias, context};
 use crate::state::App;
 
-/// Name of the cookie.
-pub const COOKIE: &str = "portico_device";
+/// Name of the cookie. With the prefix a browser takes it from this very host only, over encrypted connections (RFC 6265bis
+/// section 4.1.3), so that no page on a subdomain can set one.
+fn cookie_name(secure: bool) -> &'static str {
+    if secure { "__Host-portico_device" } else { "portico_device" }
+}
 
 /// Name of the header that carries the mark, in and out.
 pub const HEADER: HeaderName = HeaderName::from_static("x-device-id");
@@ -36,7 +39,7 @@ pub fn recognize(app: &App, request: &ServiceRequest, info: &mut RequestInfo) ->
     if !path.contains("/auth/") {
         return None;
     }
-    let cookie = request.cookie(COOKIE);
+    let cookie = request.cookie(cookie_name(app.is_https()));
     let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let shown = [header, cookie.as_ref().map(Cookie::value)];
     let known = shown.into_iter().flatten().find_map(|mark| app.marks.read_device_mark(mark));
@@ -57,11 +60,12 @@ pub fn give(headers: &mut HeaderMap) {
 /// Has a browser keep the mark that an answer carries.
 pub fn keep(app: &App, headers: &mut HeaderMap) {
     let Some(mark) = headers.get(HEADER).and_then(|value| value.to_str().ok()) else { return };
-    let cookie = Cookie::build(COOKIE, mark)
+    let secure = app.is_https();
+    let cookie = Cookie::build(cookie_name(secure), mark)
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
-        .secure(app.is_https())
+        .secure(secure)
         .max_age(KEPT)
         .finish();
     if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {

@@ -22,6 +22,9 @@ pub struct Security {
     /// Life of a refresh token, and of a session that is not used.
     #[serde(deserialize_with = "duration")]
     pub refresh_token_ttl: Duration,
+    /// Life of a session, however much it is used.
+    #[serde(deserialize_with = "duration")]
+    pub session_max_age: Duration,
     /// Fewest characters of a password.
     pub password_min_length: usize,
     /// Whether a password needs an upper-case letter.
@@ -101,6 +104,7 @@ impl Default for Security {
             jwt_secret: None,
             access_token_ttl: Duration::from_secs(15 * 60),
             refresh_token_ttl: Duration::from_secs(7 * 24 * 3600),
+            session_max_age: Duration::from_secs(90 * 24 * 3600),
             password_min_length: 8,
             password_uppercase: true,
             password_lowercase: true,

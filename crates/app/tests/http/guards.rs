@@ -306,7 +306,8 @@ async fn the_cookie_is_for_encrypted_connections_where_there_are_any() {
     .await;
     let body = json!({"email": "ada@example.com", "password": PASSWORD, "fullName": "Ada"});
     let answer = server.client().post("/api/v1/auth/register", body).await;
-    assert!(answer.header("set-cookie").contains("Secure"), "{answer:?}");
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.starts_with("__Host-portico_device=") && cookie.contains("Secure"), "{answer:?}");
     answer.expect(201);
 }
 

@@ -97,6 +97,8 @@ pub struct SessionLifetimes {
     pub access_token: Duration,
     /// A refresh token; each refresh starts it again, so this is also how long a session may lie idle.
     pub refresh_token: Duration,
+    /// A session in whole, however often it is refreshed; then one signs in again.
+    pub session: Duration,
     /// How long the refresh token before the current one still answers with the current one, for a client whose
     /// answer got lost or that asked twice at once.
     pub grace: Duration,
@@ -107,8 +109,16 @@ impl Default for SessionLifetimes {
         Self {
             access_token: Duration::minutes(15),
             refresh_token: Duration::days(7),
+            session: Duration::days(90),
             grace: Duration::seconds(30),
         }
+    }
+}
+
+impl SessionLifetimes {
+    /// When a session that began at `created_at` ends unless it is used after `now`.
+    fn end(&self, created_at: Timestamp, now: Timestamp) -> Timestamp {
+        (now + self.refresh_token).min(created_at + self.session)
     }
 }
 
@@ -281,7 +291,7 @@ impl<'a> Sessions<'a> {
             address: self.scope.request.address.clone(),
             created_at: now,
             last_used_at: now,
-            expires_at: now + self.lifetimes.refresh_token,
+            expires_at: self.lifetimes.end(now, now),
             active_tenant: tenant,
             authenticated_at: now,
             impersonator: None,
@@ -330,7 +340,7 @@ impl<'a> Sessions<'a> {
             let mut next = session.clone();
             next.generation = generation.checked_add(1).ok_or(IdentityError::InvalidRefreshToken)?;
             (next.rotated_at, next.last_used_at) = (now, now);
-            next.expires_at = now + self.lifetimes.refresh_token;
+            next.expires_at = self.lifetimes.end(session.created_at, now);
             next.address = self.scope.request.address.clone();
             if self.repositories.sessions().rotate(&next).await? {
                 return Ok(Refreshed::Continued(Box::new(SignedIn { session: next, user })));

@@ -71,6 +71,26 @@ async fn an_idle_session_expires() {
 }
 
 #[tokio::test]
+async fn a_session_ends_however_much_it_is_used() {
+    let mut store = Store::default();
+    let user = store.user("ada@example.com", true);
+    let session = store.session(&user);
+    let mut generation_so_far = 1;
+    let mut days = 0;
+    loop {
+        store.pass(Duration::days(6));
+        days += 6;
+        let token = format!("{}/{generation_so_far}", session.id);
+        match refresh(&mut store, &token).await {
+            Ok(_) => generation_so_far += 1,
+            Err(IdentityError::InvalidRefreshToken) => break,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(days, 90);
+}
+
+#[tokio::test]
 async fn a_lost_answer_can_be_asked_for_again_within_the_grace_window() {
     let mut store = Store::default();
     let user = store.user("ada@example.com", true);
