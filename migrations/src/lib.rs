@@ -39,6 +39,7 @@ mod m20261121_000025_live_updates;
 mod m20261121_000026_idempotency;
 mod m20261121_000028_schedules;
 mod m20261121_000029_traces;
+mod m20261121_000036_key_makers;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000026_idempotency::Migration),
             Box::new(m20261121_000028_schedules::Migration),
             Box::new(m20261121_000029_traces::Migration),
+            Box::new(m20261121_000036_key_makers::Migration),
         ]
     }
 }

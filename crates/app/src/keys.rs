@@ -1,5 +1,5 @@
 //! API keys as requests show them. Read from the database once in a few seconds for a key in use, and at once after
-//! something about it or its tenant changed, here or in another process.
+//! something about it, its tenant or the account of whoever made it changed, here or in another process.
 
 use std::{
     sync::{
@@ -32,11 +32,23 @@ const ADMITTED_TIME: Duration = Duration::from_secs(600);
 
 struct Entry {
     state: Arc<KeyState>,
-    /// Epoch of the tenant; only known once the key is read.
-    tenant_epoch: u64,
+    /// Those of its tenant and its makers; only known once the key is read.
+    epochs: Epochs,
     /// When the query began: what it found may be as old as that.
     read: Instant,
     renewing: AtomicBool,
+}
+
+/// Epochs of the tenant, and of whoever made the secret and the one before it; 0 for nobody.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Epochs(u64, [u64; 2]);
+
+impl Epochs {
+    fn of(signals: &Signals, state: &KeyState) -> Self {
+        let mut makers = state.makers().map(|maker| signals.user_epoch(maker));
+        let mut next = || makers.next().unwrap_or_default();
+        Self(signals.tenant_epoch(state.tenant), [next(), next()])
+    }
 }
 
 /// Why there is no entry. Not cached with the entries, so that made-up prefixes do not push out those of real keys.
@@ -74,11 +86,14 @@ impl Keys {
             return Ok(None);
         }
         let max_age = self.signals.max_age();
-        let mut found = self.read_through(prefix).await;
-        if found.as_ref().is_ok_and(|entry| entry.read.elapsed() > max_age || !self.is_current(entry)) {
+        let mut found = self.read_through(prefix, Epochs::default()).await;
+        if let Ok(entry) = &found
+            && (entry.read.elapsed() > max_age || !self.is_current(entry))
+        {
             // Too old, perhaps because the query took long; or something has changed since.
+            let epochs = Epochs::of(&self.signals, &entry.state);
             self.states.invalidate(prefix).await;
-            found = self.read_through(prefix).await;
+            found = self.read_through(prefix, epochs).await;
         }
         let entry = match found {
             Ok(entry) => entry,
@@ -92,9 +107,10 @@ impl Keys {
         if entry.read.elapsed() > max_age / 2 && !entry.renewing.swap(true, Ordering::Relaxed) {
             let (store, signals) = (self.store.clone(), self.signals.clone());
             let (states, prefix) = (self.states.clone(), prefix.to_owned());
+            let epochs = Epochs::of(&signals, &entry.state);
             tokio::spawn(async move {
                 // If it fails, the entry runs out, and whoever asks then is told.
-                if let Ok(entry) = read(&*store, &signals, &prefix).await {
+                if let Ok(entry) = read(&*store, &signals, &prefix, epochs).await {
                     states.insert(prefix, entry).await;
                 }
             });
@@ -115,28 +131,33 @@ impl Keys {
     }
 
     fn is_current(&self, entry: &Entry) -> bool {
-        entry.tenant_epoch == self.signals.tenant_epoch(entry.state.tenant)
+        entry.epochs == Epochs::of(&self.signals, &entry.state)
     }
 
-    async fn read_through(&self, prefix: &str) -> Result<Arc<Entry>, Missing> {
-        let load = read(&*self.store, &self.signals, prefix);
+    async fn read_through(&self, prefix: &str, epochs: Epochs) -> Result<Arc<Entry>, Missing> {
+        let load = read(&*self.store, &self.signals, prefix, epochs);
         self.states.try_get_with_by_ref(prefix, load).await.map_err(|missing| (*missing).clone())
     }
 }
 
-async fn read(store: &dyn Store, signals: &Signals, prefix: &str) -> Result<Arc<Entry>, Missing> {
-    let mut before = 0;
+/// Reads the key of a prefix. The epochs of an entry have to be older than its reading, but whose they are is known only after
+/// one: `epochs` is what they were before, if this is not the first reading of the key.
+async fn read(
+    store: &dyn Store,
+    signals: &Signals,
+    prefix: &str,
+    mut epochs: Epochs,
+) -> Result<Arc<Entry>, Missing> {
     loop {
         metrics::counter!("api_key_lookups_total").increment(1);
         let read = Instant::now();
         let state = store.reader().api_keys().state(prefix).await;
         let state = state.map_err(|error| Missing::Failed(Arc::new(error)))?.ok_or(Missing::Unknown)?;
-        // The epoch has to be older than the reading; whose it is is known only after the first one.
-        let tenant_epoch = signals.tenant_epoch(state.tenant);
-        if tenant_epoch == before {
+        let now = Epochs::of(signals, &state);
+        if epochs == now {
             let (state, renewing) = (Arc::new(state), AtomicBool::new(false));
-            return Ok(Arc::new(Entry { state, tenant_epoch, read, renewing }));
+            return Ok(Arc::new(Entry { state, epochs, read, renewing }));
         }
-        before = tenant_epoch;
+        epochs = now;
     }
 }

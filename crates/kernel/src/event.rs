@@ -79,7 +79,7 @@ impl Event {
         let (actor_kind, actor_id) = match scope.actor() {
             Actor::Anonymous => (ActorKind::Anonymous, None),
             Actor::User { id, .. } => (ActorKind::User, Some(id.uuid())),
-            Actor::ApiKey { id } => (ActorKind::ApiKey, Some(id.uuid())),
+            Actor::ApiKey { id, .. } => (ActorKind::ApiKey, Some(id.uuid())),
             Actor::System => (ActorKind::System, None),
         };
         let resource_kind = kind.split_once('.').map_or(kind, |(resource, _)| resource);

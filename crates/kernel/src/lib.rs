@@ -41,7 +41,7 @@ pub use job::{DeadLetters, Job, JobQueue, JobState, NewJob, WorkQueue};
 pub use money::Money;
 pub use page::{CursorPage, CursorRequest, Page, PageRequest};
 pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
-pub use scope::{Actor, Denied, Device, RequestInfo, Scope};
+pub use scope::{Actor, Denied, Device, Maker, RequestInfo, Scope};
 pub use time::Timestamp;
 pub use trace::TraceParent;
 pub use validate::Violations;

@@ -26,9 +26,21 @@ pub enum Actor {
     ApiKey {
         /// Which key.
         id: ApiKeyId,
+        /// Who answers for the secret that it shows; `None` when nobody is known to, which is never enough.
+        maker: Option<Maker>,
     },
     /// Portico itself, for instance a background job.
     System,
+}
+
+/// The person who made the secret of an API key, as their account is now. A key does nothing for which its maker would
+/// have to verify their address first: otherwise making a key would be the way around that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maker {
+    /// Who.
+    pub id: UserId,
+    /// Whether the address of the account is verified.
+    pub email_verified: bool,
 }
 
 /// The device that a request comes from.
@@ -77,21 +89,31 @@ impl Scope {
         permissions: Permissions,
         request: RequestInfo,
     ) -> Self {
-        let permissions = match actor {
-            Actor::User { impersonator: Some(_), .. } => permissions.delegable(),
-            _ => permissions,
-        };
+        let permissions = left_to(&actor, permissions);
         Self { actor, tenant, permissions, request }
     }
 
-    /// A program that acts in the tenant of its key with the key's permissions.
-    pub fn api_key(id: ApiKeyId, tenant: TenantId, permissions: Permissions, request: RequestInfo) -> Self {
-        Self { actor: Actor::ApiKey { id }, tenant: Some(tenant), permissions, request }
+    /// A program that acts in the tenant of its key with the key's permissions. `maker` answers for it.
+    pub fn api_key(
+        id: ApiKeyId,
+        maker: Option<Maker>,
+        tenant: TenantId,
+        permissions: Permissions,
+        request: RequestInfo,
+    ) -> Self {
+        Self { actor: Actor::ApiKey { id, maker }, tenant: Some(tenant), permissions, request }
     }
 
     /// Portico itself, acting on behalf of an earlier request in `tenant`.
     pub fn system(tenant: Option<TenantId>, request: RequestInfo) -> Self {
         Self { actor: Actor::System, tenant, permissions: Permissions::of(&Permission::ALL), request }
+    }
+
+    /// The same caller with one more permission, for a step that is part of something they may do.
+    #[must_use]
+    pub fn with(&self, permission: Permission) -> Self {
+        let permissions = self.permissions.union(Permissions::of(&[permission]));
+        Self { permissions: left_to(&self.actor, permissions), ..self.clone() }
     }
 
     /// Who acts.
@@ -130,8 +152,10 @@ impl Scope {
     pub fn require_platform(&self, permission: Permission) -> Result<(), Denied> {
         match self.actor {
             Actor::Anonymous => Err(Denied::Unauthenticated),
-            _ if self.allows(permission) => Ok(()),
-            _ => Err(Denied::Forbidden(permission)),
+            Actor::User { .. } | Actor::ApiKey { .. } | Actor::System => match self.allows(permission) {
+                true => Ok(()),
+                false => Err(Denied::Forbidden(permission)),
+            },
         }
     }
 
@@ -149,7 +173,10 @@ impl Scope {
     pub fn require_oneself(&self) -> Result<(UserId, SessionId), Denied> {
         match self.actor {
             Actor::User { impersonator: Some(_), .. } => Err(Denied::Impersonated),
-            _ => self.require_user(),
+            Actor::User { impersonator: None, .. }
+            | Actor::ApiKey { .. }
+            | Actor::System
+            | Actor::Anonymous => self.require_user(),
         }
     }
 
@@ -157,7 +184,10 @@ impl Scope {
     pub fn forbid_impersonation(&self) -> Result<(), Denied> {
         match self.actor {
             Actor::User { impersonator: Some(_), .. } => Err(Denied::Impersonated),
-            _ => Ok(()),
+            Actor::User { impersonator: None, .. }
+            | Actor::ApiKey { .. }
+            | Actor::System
+            | Actor::Anonymous => Ok(()),
         }
     }
 
@@ -165,22 +195,42 @@ impl Scope {
     pub fn impersonator(&self) -> Option<UserId> {
         match self.actor {
             Actor::User { impersonator, .. } => impersonator,
-            _ => None,
+            Actor::ApiKey { .. } | Actor::System | Actor::Anonymous => None,
         }
     }
 
-    /// That the address of the signed-in person is proven. Portico itself passes.
+    /// That somebody with a verified address answers for what the caller does: the signed-in person, or whoever made the
+    /// API key. For what costs money, writes to or calls others, or is shown to the public. Portico itself passes.
     pub fn require_verified(&self) -> Result<(), Denied> {
         match self.actor {
-            Actor::User { email_verified: false, .. } => Err(Denied::EmailUnverified),
+            Actor::User { email_verified: true, .. }
+            | Actor::ApiKey { maker: Some(Maker { email_verified: true, .. }), .. }
+            | Actor::System => Ok(()),
+            Actor::User { email_verified: false, .. }
+            | Actor::ApiKey { maker: Some(Maker { email_verified: false, .. }) | None, .. } => {
+                Err(Denied::EmailUnverified)
+            }
             Actor::Anonymous => Err(Denied::Unauthenticated),
-            _ => Ok(()),
         }
     }
 
     /// Whether the caller may cross tenants.
     pub fn crosses_tenants(&self) -> bool {
-        matches!(self.actor, Actor::System | Actor::User { role: PlatformRole::SuperAdmin, .. })
+        match self.actor {
+            Actor::System => true,
+            Actor::User { role, .. } => role == PlatformRole::SuperAdmin,
+            Actor::ApiKey { .. } | Actor::Anonymous => false,
+        }
+    }
+}
+
+/// What is left of permissions in the hands of this actor, see [`Scope::user`].
+fn left_to(actor: &Actor, permissions: Permissions) -> Permissions {
+    match actor {
+        Actor::User { impersonator: Some(_), .. } => permissions.delegable(),
+        Actor::User { impersonator: None, .. } | Actor::ApiKey { .. } | Actor::System | Actor::Anonymous => {
+            permissions
+        }
     }
 }
 
@@ -193,7 +243,7 @@ pub enum Denied {
     /// Signed in, but without this permission.
     #[error("permission {} is missing", .0.as_str())]
     Forbidden(Permission),
-    /// The address of the account is not proven yet.
+    /// The address of the account, or of the account that made the API key, is not verified yet.
     #[error("email address is not verified")]
     EmailUnverified,
     /// Only a signed-in person can do this.
@@ -228,9 +278,61 @@ impl Fault for Denied {
             Self::Forbidden(permission) => {
                 format!("This needs the permission {} in the tenant.", permission.as_str()).into()
             }
-            Self::EmailUnverified => "Verify your email address first; we can send the message again.".into(),
+            Self::EmailUnverified => {
+                "Verify your email address first; we can send the message again. An API key needs the \
+                 verified address of the person who made it."
+                    .into()
+            }
             Self::NotAPerson => "Only a signed-in person can do this.".into(),
             Self::Impersonated => "Nobody can do this in somebody else's name.".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(email_verified: bool) -> Actor {
+        let id = UserId::from_uuid(Default::default());
+        let session = SessionId::from_uuid(Default::default());
+        Actor::User { id, session, email_verified, role: PlatformRole::Customer, impersonator: None }
+    }
+
+    fn key(email_verified: Option<bool>) -> Actor {
+        let id = UserId::from_uuid(Default::default());
+        let maker = email_verified.map(|email_verified| Maker { id, email_verified });
+        Actor::ApiKey { id: ApiKeyId::from_uuid(Default::default()), maker }
+    }
+
+    #[test]
+    fn a_key_is_as_good_as_the_address_of_its_maker() {
+        for (actor, wanted) in [
+            (Actor::System, Ok(())),
+            (user(true), Ok(())),
+            (user(false), Err(Denied::EmailUnverified)),
+            (key(Some(true)), Ok(())),
+            (key(Some(false)), Err(Denied::EmailUnverified)),
+            (key(None), Err(Denied::EmailUnverified)),
+            (Actor::Anonymous, Err(Denied::Unauthenticated)),
+        ] {
+            let scope = Scope::user(actor.clone(), None, Permissions::NONE, RequestInfo::default());
+            assert_eq!(scope.require_verified(), wanted, "{actor:?}");
+        }
+    }
+
+    #[test]
+    fn one_more_permission_makes_nobody_somebody_else() {
+        let Actor::User { id, session, email_verified, role, .. } = user(true) else { return };
+        let acting = Actor::User { id, session, email_verified, role, impersonator: Some(id) };
+        for (actor, permission, has) in [
+            (user(true), Permission::TenantDelete, true),
+            (acting.clone(), Permission::TenantDelete, false),
+            (acting, Permission::BrandingWrite, true),
+        ] {
+            let scope = Scope::user(actor.clone(), None, Permissions::NONE, RequestInfo::default());
+            let scope = scope.with(permission);
+            assert_eq!((scope.allows(permission), scope.actor()), (has, &actor), "{permission:?}");
         }
     }
 }

@@ -63,6 +63,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ),
     // Others.
     ("FROM audit_chains WHERE $ = $", "the chains of no tenant, as the query builder writes it"),
+    ("update api_keys set made_by = (select e.actor_id from events e", "a migration"),
     ("insert into meters_by_period", "a migration"),
     ("insert into meters_for_ever", "a migration"),
 ];

@@ -5,7 +5,7 @@ use portico_billing::{
     plan::Meter,
     quota::Quotas,
 };
-use portico_kernel::{Actor, GenerationId, Job, Permission, Permissions, Scope, WizardId};
+use portico_kernel::{GenerationId, Job, Permission, Scope, WizardId};
 use portico_sites::{
     SitesError,
     deployment::{Deployment, Deployments},
@@ -274,17 +274,6 @@ async fn brand(
         logo_asset_id: launch.logo.map(Some),
         favicon_asset_id: None,
     };
-    let scope = with_branding(scope);
-    Brandings::new(work, &scope, &app.env).update(change, None).await?;
+    Brandings::new(work, &scope.with(Permission::BrandingWrite), &app.env).update(change, None).await?;
     Ok(true)
-}
-
-/// The same caller, who may change the branding.
-fn with_branding(scope: &Scope) -> Scope {
-    let permissions = scope.permissions().union(Permissions::of(&[Permission::BrandingWrite]));
-    let (tenant, request) = (scope.active_tenant(), scope.request.clone());
-    match (scope.actor(), tenant) {
-        (Actor::ApiKey { id }, Some(tenant)) => Scope::api_key(*id, tenant, permissions, request),
-        (actor, tenant) => Scope::user(actor.clone(), tenant, permissions, request),
-    }
 }

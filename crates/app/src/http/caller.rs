@@ -11,7 +11,8 @@ use actix_web::{
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use portico_identity::{IdentityError, api_key::KeyState, ports::AccessClaims, session::TenantAccess};
 use portico_kernel::{
-    Actor, Kind, Permission, Permissions, PlatformRole, Scope, StoreError, TenantId, TenantRole, UserId,
+    Actor, Kind, Maker, Permission, Permissions, PlatformRole, Scope, StoreError, TenantId, TenantRole,
+    UserId,
 };
 use portico_tenancy::tenant::TenantStatus;
 
@@ -25,9 +26,9 @@ pub enum Presented {
     Nothing,
     /// An access token that we signed and that has not expired. Its session may have ended.
     Claims(AccessClaims),
-    /// An API key that is good.
-    Key(Arc<KeyState>),
-    /// A real key that is revoked, switched off, expired, or replaced.
+    /// An API key that is good, and the person who answers for it.
+    Key(Arc<KeyState>, Option<Maker>),
+    /// A real key that is revoked, switched off, expired, replaced, or of somebody whose account is suspended or deleted.
     RefusedKey(Arc<KeyState>),
     /// A good key, from an address from which it may not be used.
     KeyFromElsewhere(Arc<KeyState>),
@@ -63,7 +64,7 @@ impl Presented {
     /// The key, given that its secret is right, and whether it is let in.
     pub fn key(&self) -> Option<(&Arc<KeyState>, bool)> {
         match self {
-            Self::Key(key) => Some((key, true)),
+            Self::Key(key, _) => Some((key, true)),
             Self::RefusedKey(key) | Self::KeyFromElsewhere(key) => Some((key, false)),
             _ => None,
         }
@@ -99,14 +100,16 @@ pub(super) async fn admit(
 ) -> Result<Scope, Problem> {
     match presented {
         Presented::Claims(claims) => resolve(app, &claims, named).await,
-        Presented::Key(key) => of_key(&key, named),
+        Presented::Key(key, maker) => of_key(&key, maker, named),
         Presented::KeyFromElsewhere(_) => Err(Problem::new(
             Kind::Forbidden,
             "address_not_allowed",
             "This API key may not be used from your address.",
         )),
         Presented::Unavailable(error) => Err(unavailable(error)),
-        _ => Err(Problem::unauthenticated()),
+        Presented::Nothing | Presented::RefusedKey(_) | Presented::Rejected => {
+            Err(Problem::unauthenticated())
+        }
     }
 }
 
@@ -197,13 +200,17 @@ async fn resolve(
 }
 
 /// A key acts in its own tenant only.
-fn of_key(key: &KeyState, named: Result<Option<TenantId>, ()>) -> Result<Scope, Problem> {
+fn of_key(
+    key: &KeyState,
+    maker: Option<Maker>,
+    named: Result<Option<TenantId>, ()>,
+) -> Result<Scope, Problem> {
     match named {
         Ok(None) => {}
         Ok(Some(tenant)) if tenant == key.tenant => {}
         _ => return Err(Problem::not_found()),
     }
-    Ok(Scope::api_key(key.id, key.tenant, key.permissions, context::current().info))
+    Ok(Scope::api_key(key.id, maker, key.tenant, key.permissions, context::current().info))
 }
 
 /// What the state of a tenant leaves of a member's role. One that is about to be deleted can be looked at, and an owner can

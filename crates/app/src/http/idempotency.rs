@@ -107,7 +107,7 @@ async fn begin(
     let scope = caller::admit(app, presented, named).await?;
     let caller = match scope.actor() {
         Actor::User { id, .. } => id.uuid(),
-        Actor::ApiKey { id } => id.uuid(),
+        Actor::ApiKey { id, .. } => id.uuid(),
         Actor::Anonymous | Actor::System => return Err(Problem::unauthenticated()),
     };
     let key = key::read(request.headers())?;

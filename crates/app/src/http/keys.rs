@@ -73,13 +73,13 @@ pub async fn admit(
         Err(error) => Presented::Unavailable(error),
         Ok(None) => Presented::Rejected,
         Ok(Some(state)) => match state.judge(&digest, address, app.env.now()) {
-            Judgement::Good => {
+            Judgement::Good(maker) => {
                 app.keys.admit(digest).await;
                 let verdict = match limits {
                     Some(limits) => Some(limits.check_key(path, &state, address).await),
                     None => None,
                 };
-                return (Presented::Key(state), verdict);
+                return (Presented::Key(state, maker), verdict);
             }
             Judgement::Unknown => Presented::Rejected,
             Judgement::Ended => Presented::RefusedKey(state),
@@ -126,7 +126,7 @@ pub async fn read_again(app: &App, headers: &HeaderMap, address: IpAddr) -> Pres
         Err(error) => Presented::Unavailable(error),
         Ok(None) => Presented::Rejected,
         Ok(Some(state)) => match state.judge(&app.tokens.digest(key.secret()), address, app.env.now()) {
-            Judgement::Good => Presented::Key(state),
+            Judgement::Good(maker) => Presented::Key(state, maker),
             Judgement::Unknown => Presented::Rejected,
             Judgement::Ended => Presented::RefusedKey(state),
             Judgement::ForeignAddress => Presented::KeyFromElsewhere(state),

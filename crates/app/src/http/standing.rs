@@ -44,7 +44,7 @@ impl Standing {
     pub fn expires_at(&self) -> Option<Timestamp> {
         match &self.presented {
             Presented::Claims(claims) => Some(claims.expires_at),
-            Presented::Key(key) => key.expires_at,
+            Presented::Key(key, _) => key.expires_at,
             _ => None,
         }
     }

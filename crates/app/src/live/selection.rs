@@ -81,7 +81,7 @@ mod tests {
     fn scope(permissions: &[Permission]) -> Scope {
         let (key, tenant) =
             (ApiKeyId::from_uuid(Uuid::from_u128(1)), TenantId::from_uuid(Uuid::from_u128(2)));
-        Scope::api_key(key, tenant, Permissions::of(permissions), RequestInfo::default())
+        Scope::api_key(key, None, tenant, Permissions::of(permissions), RequestInfo::default())
     }
 
     #[test]

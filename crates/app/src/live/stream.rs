@@ -16,7 +16,7 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use futures_util::stream;
-use portico_kernel::{Actor, EventId, Permission, Scope, TenantId, Timestamp, feed::Place};
+use portico_kernel::{Actor, EventId, Maker, Permission, Scope, TenantId, Timestamp, feed::Place};
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -164,7 +164,7 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 fn caller_of(scope: &Scope) -> Uuid {
     match scope.actor() {
         Actor::User { id, .. } => id.uuid(),
-        Actor::ApiKey { id } => id.uuid(),
+        Actor::ApiKey { id, .. } => id.uuid(),
         Actor::Anonymous | Actor::System => Uuid::nil(),
     }
 }
@@ -324,8 +324,10 @@ impl Stream {
     fn epochs(&self) -> Epochs {
         let signals = &self.app.signals;
         let user = match self.scope.actor() {
-            Actor::User { id, .. } => signals.user_epoch(*id),
-            _ => 0,
+            Actor::User { id, .. } | Actor::ApiKey { maker: Some(Maker { id, .. }), .. } => {
+                signals.user_epoch(*id)
+            }
+            Actor::ApiKey { maker: None, .. } | Actor::System | Actor::Anonymous => 0,
         };
         let impersonator = self.scope.impersonator().map_or(0, |user| signals.user_epoch(user));
         (user, signals.tenant_epoch(self.tenant), impersonator)

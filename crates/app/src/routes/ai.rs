@@ -119,6 +119,7 @@ struct PageProposal {
     })),
     responses(
         (status = 200, body = ContentProposal),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
         (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such section.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Somebody changed the section meanwhile.", body = ProblemBody, content_type = "application/problem+json"),
@@ -154,6 +155,7 @@ async fn optimize_content(
     })),
     responses(
         (status = 200, body = SeoProposal),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
         (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such page.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Somebody changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
@@ -196,6 +198,7 @@ async fn optimize_seo(
     responses(
         (status = 200, description = "The proposal.", body = PageProposal),
         (status = 201, description = "The proposal, and the page that was made of it.", body = PageProposal, headers(("Location" = String), ("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
         (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such site.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Another page has the slug, or the tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),

@@ -116,6 +116,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Resu
     request_body = NewApiKey,
     responses(
         (status = 201, body = ApiKeyWithSecret, headers(("Location" = String), ("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "The tenant has 100 keys already.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["api_keys:write"])),
@@ -159,6 +160,7 @@ async fn read(
     request_body = ApiKeyUpdate,
     responses(
         (status = 200, body = ApiKey, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "Somebody else changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -218,6 +220,7 @@ async fn remove(
     request_body = Option<Rotation>,
     responses(
         (status = 200, body = ApiKeyWithSecret, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "Somebody else changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),

@@ -171,6 +171,7 @@ async fn read(
     params(("tenantId" = TenantId, Path), ("deliveryId" = DeliveryId, Path)),
     responses(
         (status = 202, description = "On its way.", body = DeliveryView, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "The webhook is paused or switched off (`webhook_not_enabled`), or the event log does not have the event any more (`event_forgotten`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["webhooks:write"])),
@@ -199,6 +200,7 @@ async fn resend(
     request_body = Resend,
     responses(
         (status = 202, description = "They will be sent.", body = Resend, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "The webhook is paused or switched off.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["webhooks:write"])),

@@ -184,6 +184,7 @@ async fn list(
     request_body = NewInvitation,
     responses(
         (status = 201, body = Invitation, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "A member already, invited already, or too many invitations."),
     ),
     security(("bearer" = ["members:write"])),
@@ -249,6 +250,7 @@ async fn revoke(
     params(("tenantId" = TenantId, Path), ("invitationId" = InvitationId, Path)),
     responses(
         (status = 200, body = Invitation),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "It was answered or revoked, another one is open, or too many were sent today."),
     ),
     security(("bearer" = ["members:write"])),
@@ -354,7 +356,11 @@ async fn mine(app: Data<App>, caller: Caller, query: Query<ListReceived>) -> Res
     tag = "Invitations",
     operation_id = "acceptInvitation",
     params(("invitationId" = InvitationId, Path)),
-    responses((status = 200, body = Joined), (status = 409, description = "A member already.")),
+    responses(
+        (status = 200, body = Joined),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "A member already."),
+    ),
     security(("bearer" = [])),
 )]
 #[post("/invitations/{invitationId}/accept")]
@@ -367,7 +373,10 @@ async fn accept(app: Data<App>, caller: Caller, path: Path<InvitationId>) -> Res
     tag = "Invitations",
     operation_id = "declineInvitation",
     params(("invitationId" = InvitationId, Path)),
-    responses((status = 204, description = "Declined.")),
+    responses(
+        (status = 204, description = "Declined."),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+    ),
     security(("bearer" = [])),
 )]
 #[post("/invitations/{invitationId}/decline")]

@@ -53,6 +53,7 @@ async fn read_settings(
     request_body = TenantSettingsUpdate,
     responses(
         (status = 200, body = TenantSettings, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` for another `supportEmail` while the address of the account, or of whoever made the API key, is not verified."),
         (status = 409, description = "Somebody else changed them at the same moment."),
         (status = 412, description = "Changed since they were read."),
     ),

@@ -122,6 +122,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Res
     request_body = NewWebhook,
     responses(
         (status = 201, body = WebhookWithSecret, headers(("Location" = String), ("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "The tenant has as many webhooks as it may.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["webhooks:write"])),
@@ -166,6 +167,7 @@ async fn read(
     request_body = WebhookUpdate,
     responses(
         (status = 200, body = WebhookView, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -226,6 +228,7 @@ async fn remove(
     request_body = Option<SecretRotation>,
     responses(
         (status = 200, body = WebhookWithSecret, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -282,6 +285,7 @@ async fn pause(
     params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
     responses(
         (status = 200, body = WebhookView, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["webhooks:write"])),
@@ -306,7 +310,10 @@ async fn resume(
     tag = "Webhooks",
     operation_id = "testWebhook",
     params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
-    responses((status = 202, description = "On its way.", body = DeliveryView, headers(("Location" = String)))),
+    responses(
+        (status = 202, description = "On its way.", body = DeliveryView, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+    ),
     security(("bearer" = ["webhooks:write"])),
 )]
 #[post("/tenants/{tenantId}/webhooks/{webhookId}/test")]

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use portico::worker::Workers;
-use portico_identity::{api_key::KeyText, user::UserStatus};
-use portico_kernel::{Env, Event, Permission, Permissions, RequestInfo, Scope, Timestamp};
+use portico_identity::{
+    api_key::{ApiKey, KeyText, Mode},
+    user::UserStatus,
+};
+use portico_kernel::{Env, Event, Permission, Permissions, RequestInfo, Scope, TenantRole, Timestamp};
 use portico_tenancy::tenant::TenantStatus;
-use portico_testkit::server::{Answer, Client, Database, TestServer, at_once, eventually};
+use portico_testkit::{
+    redis::TestRedis,
+    server::{Answer, Client, Database, TestServer, at_once, eventually},
+};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -263,16 +269,131 @@ async fn a_suspended_tenant_has_no_keys_within_a_second() {
     .await;
 }
 
+/// Runs a test on one instance while keys are shown at another one, on each database, without and with Redis.
+async fn with_two_instances(test: impl AsyncFn(&TestServer, &TestServer)) {
+    for (database, redis) in
+        [(Database::Sqlite, false), (Database::Postgres, false), (Database::Postgres, true)]
+    {
+        let redis = if redis { Some(TestRedis::start().await) } else { None };
+        let url = redis.as_ref().map(|redis| redis.url().into());
+        let server = TestServer::start_with(database, |settings| settings.redis.url = url).await;
+        let elsewhere = server.another_instance().await;
+        test(&server, &elsewhere).await;
+        elsewhere.stop().await;
+        server.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_survives_who_made_it() {
-    TestServer::on_each_database(async |server| {
+async fn a_key_survives_that_its_maker_leaves_the_tenant_and_not_their_suspension() {
+    with_two_instances(async |server, elsewhere| {
+        let owner = server.customer("owner@example.com").await;
         let maker = Person::new(server, "maker@example.com", |_| {}).await;
-        let key = make(&maker.client, READS, json!({})).await;
-        let client = with_key(server, &maker.client, &text(&key, "key"));
+        maker.join(server, &owner.tenant, TenantRole::Admin).await;
+        let mut there = maker.client.clone();
+        there.tenant = owner.tenant.clone();
+        let key = make(&there, READS, json!({})).await;
+        let client = with_key(elsewhere, &owner, &text(&key, "key"));
+        let path = owner.t("");
+        client.get(&path).await.expect(200);
+        let member = owner.t(&format!("/members/{}", maker.claims.user));
+        owner.put(&member, json!({"role": "viewer"})).await.expect(200);
+        owner.delete(&member).await.expect(204);
+        within_a_second(404, async || maker.client.get(&path).await).await;
+        client.get(&path).await.expect(200);
+
+        let status = async |status| change_user(server, &maker.claims, |user| user.status = status).await;
+        status(UserStatus::Suspended).await;
+        within_a_second(401, async || client.get(&path).await).await;
+        status(UserStatus::Active).await;
+        within_a_second(200, async || client.get(&path).await).await;
+        status(UserStatus::Deleted).await;
+        within_a_second(401, async || client.get(&path).await).await;
+
+        // Somebody else goes on with it; the secret that its maker knows stays worthless.
+        let rotated = owner.post_empty(&of(&owner, &key, "/rotate")).await.expect(200);
+        let renewed = with_key(elsewhere, &owner, &text(&rotated, "key"));
+        within_a_second(200, async || renewed.get(&path).await).await;
+        client.get(&path).await.expect(401);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_publishes_only_while_the_address_of_its_maker_is_verified() {
+    with_two_instances(async |server, elsewhere| {
+        let owner = server.unverified("owner@example.com").await;
+        let site = owner.post("/api/v1/sites", json!({"name": "Site"})).await.expect(201);
+        let body = json!({"title": "Home", "status": "published"});
+        owner.post(&owner.t("/pages"), body).await.expect(201);
+        let permissions = ["sites:read", "sites:write", "sites:deploy", "pages:write"];
+        let body = json!({"name": "Deploy", "permissions": permissions});
+        refused(&owner.post(&owner.t("/api-keys"), body.clone()).await, 403, "email_unverified");
+        let deploy = format!("/api/v1/sites/{}/deploy", text(&site, "id"));
+        let preview = format!("/api/v1/sites/{}/preview", text(&site, "id"));
+
+        // By a colleague with an address that is verified now.
+        let maker = Person::new(server, "maker@example.com", |_| {}).await;
+        maker.join(server, &owner.tenant, TenantRole::Admin).await;
+        let mut there = maker.client.clone();
+        there.tenant = owner.tenant.clone();
+        let key = make(&there, &permissions, json!({})).await;
+        let client = with_key(elsewhere, &owner, &text(&key, "key"));
+        client.post_empty(&preview).await.expect(201);
+        let verified = async |is| change_user(server, &maker.claims, |user| user.email_verified = is).await;
+        verified(false).await;
+        within_a_second(403, async || client.post_empty(&preview).await).await;
+        refused(&client.post_empty(&preview).await, 403, "email_unverified");
+        refused(&client.post_empty(&deploy).await, 403, "email_unverified");
+        let page = client.post(&owner.t("/pages"), json!({"title": "Drafts go on"})).await;
+        page.expect(201);
+        verified(true).await;
+        within_a_second(201, async || client.post_empty(&preview).await).await;
+        client.post_empty(&deploy).await.expect(202);
+    })
+    .await;
+}
+
+/// As a key is that was made before its maker was recorded, and whose audit trail is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_for_which_nobody_answers_publishes_nothing() {
+    TestServer::on_each_database(async |server| {
+        let owner = server.customer("owner@example.com").await;
+        let site = owner.post("/api/v1/sites", json!({"name": "Site"})).await.expect(201);
+        let (tenant, now) = (owner.tenant.parse().unwrap(), server.app.env.now());
+        let secret = KeyText::new(Mode::Live, &server.app.env);
+        let key = ApiKey {
+            id: server.app.env.new_id(),
+            tenant,
+            name: "Old".to_owned(),
+            prefix: secret.prefix().to_owned(),
+            permissions: Permissions::of(&[Permission::SitesRead, Permission::SitesWrite]),
+            mode: Mode::Live,
+            active: true,
+            allowed_addresses: Vec::new(),
+            rate_limit_per_minute: None,
+            expires_at: None,
+            previous_secret_expires_at: None,
+            last_used_at: None,
+            created_at: now,
+            updated_at: now,
+            revoked_at: None,
+            made_by: None,
+            version: 1,
+        };
+        let mut work = server.app.begin().await.unwrap();
+        let digest = server.app.tokens.digest(secret.secret());
+        assert!(work.api_keys().insert(&key, digest, 100).await.unwrap());
+        work.commit().await.unwrap();
+        let client = with_key(server, &owner, secret.full().expose_secret());
         client.get("/api/v1/sites").await.expect(200);
-        change_user(server, &maker.claims, |user| user.status = UserStatus::Suspended).await;
-        within_a_second(401, async || maker.client.get("/api/v1/profile").await).await;
-        client.get("/api/v1/sites").await.expect(200);
+        let preview = format!("/api/v1/sites/{}/preview", text(&site, "id"));
+        refused(&client.post_empty(&preview).await, 403, "email_unverified");
+        let path = owner.t(&format!("/api-keys/{}/rotate", key.id));
+        let rotated = owner.post_empty(&path).await.expect(200);
+        let renewed = with_key(server, &owner, &text(&rotated, "key"));
+        within_a_second(201, async || renewed.post_empty(&preview).await).await;
+        refused(&client.post_empty(&preview).await, 403, "email_unverified");
     })
     .await;
 }

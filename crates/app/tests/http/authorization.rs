@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use crate::fixture::{Fixture, fill, parameters, unlimited};
 use crate::provider::FakeProvider;
 use calls::said;
-use table::Rule::{self, AnyMember, VerifiedMember};
+use table::{
+    Rule::{self, AnyMember, VerifiedMember},
+    wants_verified,
+};
 
 mod access;
 mod callers;
@@ -65,6 +68,41 @@ fn the_document_names_the_operations_that_keys_may_call() {
         }
     }
     assert!(wrong.is_empty(), "name the permission as the scope of `bearer`:\n{}", wrong.join("\n"));
+}
+
+/// Operations that want a verified address only for a part of what they can do.
+const IN_PART: &[(&str, &str)] = &[
+    ("GET", "/api/v1/auth/oidc/{provider}"),
+    ("POST", "/api/v1/wizard/{wizardId}/complete"),
+    ("PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}"),
+    ("PUT", "/api/v1/tenants/{tenantId}/settings"),
+];
+
+/// The API document, and the table for those who build a front end, say it of the same operations as [`RULES`].
+#[test]
+fn the_documents_name_the_operations_that_want_a_verified_address() {
+    let rules = RULES.iter().filter(|(_, _, rule)| wants_verified(*rule));
+    let rules: BTreeSet<_> =
+        rules.map(|(method, path, _)| (*method, *path)).chain(IN_PART.iter().copied()).collect();
+
+    let document = serde_json::to_value(portico::server::document()).unwrap();
+    let refusal = |method: &str, path: &str| {
+        document["paths"][path][method.to_lowercase()]["responses"]["403"]["description"].as_str()
+    };
+    let says = |(method, path): &(&str, &str)| {
+        refusal(method, path).is_some_and(|text| text.contains("`email_unverified`"))
+    };
+    let documented: BTreeSet<_> =
+        RULES.iter().map(|(method, path, _)| (*method, *path)).filter(says).collect();
+    assert_eq!(documented, rules, "the API document");
+
+    let guide = include_str!("../../../../docs/authentication.md");
+    let section = guide.split("## Before the address is verified").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let table = section.split('`').skip(1).step_by(2).filter_map(|span| span.split_once(" /"));
+    let table: BTreeSet<_> = table.map(|(method, path)| (method, format!("/api/v1/{path}"))).collect();
+    let rules: BTreeSet<_> = rules.into_iter().map(|(method, path)| (method, path.to_owned())).collect();
+    assert_eq!(table, rules, "docs/authentication.md");
 }
 
 /// The whole matrix: first every call that is to be refused, after which nothing may have changed, then the others.

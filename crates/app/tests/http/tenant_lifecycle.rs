@@ -44,7 +44,7 @@ async fn events(client: &Client, tenant: &str, kind: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_merged_and_checked() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
+        let client = server.customer("ada@example.com").await;
         let path = client.t("/settings");
         let read = client.get(&path).await;
         assert_eq!(read.header("etag"), "\"v1\"");

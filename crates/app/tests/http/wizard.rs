@@ -573,7 +573,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
     for database in [Database::Sqlite, Database::Postgres] {
         // Without workers of its own: the test works, and dies, in their place.
         let server = TestServer::start_with(database, |settings| settings.worker.concurrency = 0).await;
-        let client = server.unverified("dies@example.com").await;
+        let client = server.customer("dies@example.com").await;
         let path = format!("/api/v1/wizard/{}", ready(&server, &client.tenant, "dies").await);
         let status = async || client.get(&format!("{path}/content-status")).await.expect(200);
         let answers = at_once(8, |_| {
@@ -638,7 +638,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_use_left_nothing_is_asked_for() {
     let server = TestServer::start_with(Database::Sqlite, |settings| settings.worker.concurrency = 0).await;
-    let client = server.unverified("spent@example.com").await;
+    let client = server.customer("spent@example.com").await;
     let mut paths = Vec::new();
     for number in 0..12 {
         let id = ready(&server, &client.tenant, &format!("spent{number}")).await;

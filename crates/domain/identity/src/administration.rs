@@ -440,9 +440,12 @@ impl Accounts<'_> {
     /// does so: of two super admins who take each other's role at once, the second one has lost it.
     async fn keep_a_super_admin(&mut self, leaving: UserId) -> Result<(), IdentityError> {
         let super_admins = self.repositories.directory().lock_super_admins().await?;
-        if let Actor::User { id, .. } = self.scope.actor()
-            && !super_admins.contains(id)
-        {
+        let looks_after = match self.scope.actor() {
+            Actor::User { id, .. } => super_admins.contains(id),
+            Actor::System => true,
+            Actor::ApiKey { .. } | Actor::Anonymous => false,
+        };
+        if !looks_after {
             return Err(Denied::Forbidden(Permission::PlatformUsers).into());
         }
         if super_admins.iter().all(|id| *id == leaving) {

@@ -1,7 +1,8 @@
 //! API keys: by which programs of a tenant get in.
 //!
-//! A key belongs to its tenant and not to who made it: it goes on working when that person leaves. It never has more
-//! permissions than the person had who gave them to it.
+//! A key belongs to its tenant and not to who made it: it goes on working when that person leaves the tenant. It never has
+//! more permissions than the person had who gave them to it. That person answers for it all the same: it is refused while
+//! their account is suspended or deleted, and does nothing for which they would have to verify their address first.
 
 mod address;
 mod state;
@@ -9,12 +10,12 @@ mod text;
 pub mod usage;
 
 pub use address::{AddressRange, origin};
-pub use state::{Judgement, KeyState};
+pub use state::{Judgement, KeySecret, KeyState};
 pub use text::KeyText;
 
 use portico_kernel::{
     ApiKeyId, Env, Event, Page, PageRequest, Permission, Permissions, Scope, StoreError, TenantId, Timestamp,
-    Violations, patch::double_option,
+    UserId, Violations, patch::double_option,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
@@ -114,6 +115,9 @@ pub struct ApiKey {
     /// When it was revoked; such a key is kept for the audit trail only.
     #[serde(skip)]
     pub revoked_at: Option<Timestamp>,
+    /// Who made its secret, when the key was made or last rotated; `None` for a key from before that was recorded.
+    #[serde(skip)]
+    pub made_by: Option<UserId>,
     /// Counts changes; `ETag` over HTTP.
     #[serde(skip)]
     pub version: i64,
@@ -228,9 +232,7 @@ impl<'a> ApiKeys<'a> {
         input: NewApiKey,
         tokens: &dyn TokenIssuer,
     ) -> Result<(ApiKey, SecretString), IdentityError> {
-        let tenant = self.scope.require(Permission::ApiKeysWrite)?;
-        self.scope.require_oneself()?;
-        self.scope.require_verified()?;
+        let (tenant, maker) = self.maker()?;
         let now = self.env.now();
         let mut violations = Violations::default();
         let name = check_name(&mut violations, &input.name);
@@ -257,6 +259,7 @@ impl<'a> ApiKeys<'a> {
             created_at: now,
             updated_at: now,
             revoked_at: None,
+            made_by: Some(maker),
             version: 1,
         };
         if !self.repositories.api_keys().insert(&key, tokens.digest(text.secret()), MAX_KEYS).await? {
@@ -274,8 +277,7 @@ impl<'a> ApiKeys<'a> {
         input: ApiKeyUpdate,
         expected: Option<i64>,
     ) -> Result<ApiKey, IdentityError> {
-        let tenant = self.scope.require(Permission::ApiKeysWrite)?;
-        self.scope.require_oneself()?;
+        let (tenant, _) = self.maker()?;
         let before = self.expected(tenant, id, expected).await?;
         let now = self.env.now();
         let mut after = before.clone();
@@ -306,9 +308,9 @@ impl<'a> ApiKeys<'a> {
         self.store(&before, after, expected, "api_key.updated").await
     }
 
-    /// Gives a key a new secret, and answers it with its text. The old secret stays good for the overlap; one from before
-    /// an earlier rotation is good no more. Errors: [`portico_kernel::Denied::Impersonated`];
-    /// [`portico_kernel::Denied::EmailUnverified`].
+    /// Gives a key a new secret, for which the caller answers, and answers it with its text. The old secret stays good for the
+    /// overlap, and for that one its own maker answers; one from before an earlier rotation is good no more. Errors:
+    /// [`portico_kernel::Denied::Impersonated`]; [`portico_kernel::Denied::EmailUnverified`].
     pub async fn rotate(
         &mut self,
         id: ApiKeyId,
@@ -316,9 +318,7 @@ impl<'a> ApiKeys<'a> {
         expected: Option<i64>,
         tokens: &dyn TokenIssuer,
     ) -> Result<(ApiKey, SecretString), IdentityError> {
-        let tenant = self.scope.require(Permission::ApiKeysWrite)?;
-        self.scope.require_oneself()?;
-        self.scope.require_verified()?;
+        let (tenant, maker) = self.maker()?;
         let before = self.expected(tenant, id, expected).await?;
         let overlap = input.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
         let mut violations = Violations::default();
@@ -330,11 +330,13 @@ impl<'a> ApiKeys<'a> {
         let after = ApiKey {
             previous_secret_expires_at: Some(now + Duration::seconds(overlap)),
             updated_at: now,
+            made_by: Some(maker),
             ..before.clone()
         };
         // In this order: of two rotations at once the second one is stale before it has replaced a secret.
         let after = self.store(&before, after, expected, "api_key.rotated").await?;
-        self.repositories.api_keys().replace_secret(tenant, id, tokens.digest(text.secret())).await?;
+        let hash = tokens.digest(text.secret());
+        self.repositories.api_keys().replace_secret(tenant, id, hash, maker).await?;
         Ok((after, text.full()))
     }
 
@@ -345,6 +347,14 @@ impl<'a> ApiKeys<'a> {
         let now = self.env.now();
         let after = ApiKey { active: false, revoked_at: Some(now), updated_at: now, ..before.clone() };
         self.store(&before, after, expected, "api_key.revoked").await.map(drop)
+    }
+
+    /// The tenant and the caller, who may make a key there or decide what one may do, and answers for it.
+    fn maker(&self) -> Result<(TenantId, UserId), IdentityError> {
+        let tenant = self.scope.require(Permission::ApiKeysWrite)?;
+        let (user, _) = self.scope.require_oneself()?;
+        self.scope.require_verified()?;
+        Ok((tenant, user))
     }
 
     pub(crate) async fn existing(&mut self, tenant: TenantId, id: ApiKeyId) -> Result<ApiKey, IdentityError> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     IdentityError,
+    api_key::ApiKey,
     ports::IdentityRepositories,
     session::{EndReason, audit_tenant, end_impersonations, note_ended},
     token::TokenPurpose,
@@ -84,6 +85,13 @@ pub(crate) async fn revoke(
     let totp = repositories.second_factors().delete_totp(user).await?;
     let recovery_codes = repositories.second_factors().recovery_codes_left(user).await?;
     repositories.second_factors().replace_recovery_codes(user, &[], now).await?;
+    let keys = repositories.api_keys().made_by(user).await?;
+    for before in keys {
+        let after = ApiKey { active: false, revoked_at: Some(now), updated_at: now, ..before.clone() };
+        repositories.api_keys().update(&after).await?;
+        let event = Event::new(env, scope, "api_key.revoked", before.id.uuid()).in_tenant(before.tenant);
+        repositories.events().append(event.before(&before)).await?;
+    }
     let revoked = Revoked { passkeys, identities, totp, recovery_codes };
     if revoked == Revoked::default() {
         return Ok(());

@@ -251,7 +251,9 @@ impl Accounts<'_> {
     fn in_background(&self) -> Result<(), IdentityError> {
         match self.scope.actor() {
             Actor::System => Ok(()),
-            _ => Err(Denied::Forbidden(Permission::PlatformUsers).into()),
+            Actor::User { .. } | Actor::ApiKey { .. } | Actor::Anonymous => {
+                Err(Denied::Forbidden(Permission::PlatformUsers).into())
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod account;
 pub mod administration;
 pub mod api_key;
 pub mod avatar;
+pub mod code_limit;
 pub mod credentials;
 pub mod device;
 pub mod email_change;

@@ -269,7 +269,7 @@ impl Sessions<'_> {
         Ok(options)
     }
 
-    /// Goes on with a sign-in by a passkey. Errors: [`IdentityError::InvalidMfaToken`], [`IdentityError::Throttled`].
+    /// Goes on with a sign-in by a passkey. Errors: [`IdentityError::InvalidMfaToken`].
     pub async fn verify_passkey(
         &mut self,
         step: &VerifyPasskey,

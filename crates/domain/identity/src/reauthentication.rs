@@ -12,7 +12,7 @@ use crate::{
     Accounts, IdentityError, Sessions,
     passkey::{Ceremony, PasskeyPurpose, put_challenge, take_challenge},
     ports::{Credential, FactorSecrets, PasskeyCeremonies, PasswordHasher},
-    second_factor::{FactorMethod, use_code},
+    second_factor::FactorMethod,
     user::UserStatus,
 };
 
@@ -131,7 +131,7 @@ impl Sessions<'_> {
             let Some(code) = code else {
                 return Err(wrong("code", "required", "This account has a second factor: send a code, too."));
             };
-            match use_code(self.repositories, user, code, secrets, self.env.now()).await? {
+            match self.use_code(user, code, secrets).await? {
                 Some(FactorMethod::RecoveryCode) => self.note_recovery_code(user).await?,
                 Some(_) => {}
                 None => {

@@ -12,9 +12,7 @@ use crate::{
     Accounts, IdentityError, Sessions,
     passkey::PasskeyView,
     ports::{FactorSecrets, IdentityRepositories},
-    recovery_code::{digest, typed_recovery_code},
     session::{SignedIn, audit_tenant},
-    totp::typed_code,
     user::{User, UserStatus},
 };
 
@@ -24,19 +22,8 @@ pub type PendingSignInId = Id<PendingSignIn>;
 /// How long a sign-in waits.
 pub const PENDING: Duration = Duration::minutes(5);
 
-/// Tries for one sign-in.
+/// Tries for one sign-in. Codes of authenticator apps are also bounded for the account, see [`crate::code_limit`].
 pub const TRIES: i32 = 5;
-
-/// Tries for all sign-ins of one account within [`TRIES_WINDOW`]: whoever knows the password can begin any number of sign-ins,
-/// and must not get any number of guesses at six digits. It locks nobody out who has not given the password away, and not
-/// even those out who have a passkey that needs no password.
-pub const TRIES_OF_ACCOUNT: u64 = 50;
-
-/// See [`TRIES_OF_ACCOUNT`].
-pub const TRIES_WINDOW: Duration = Duration::hours(1);
-
-/// Seconds after which somebody who has run into [`TRIES_OF_ACCOUNT`] is told to come back.
-const TRIES_PAUSE: u64 = 600;
 
 /// A sign-in whose first factor was right. It ends with the password that it was made with: setting one deletes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,27 +126,6 @@ impl VerifyCode {
     }
 }
 
-/// Whether a code proves the second factor, which uses it up: a code of the app, or a recovery code. Call it with the user's
-/// row locked.
-pub(crate) async fn use_code(
-    repositories: &mut dyn IdentityRepositories,
-    user: UserId,
-    code: &str,
-    secrets: &dyn FactorSecrets,
-    now: Timestamp,
-) -> Result<Option<FactorMethod>, IdentityError> {
-    if let Some(code) = typed_code(code) {
-        let totp = repositories.second_factors().totp(user).await?;
-        let Some(totp) = totp.filter(|totp| totp.confirmed_at.is_some()) else { return Ok(None) };
-        let Some(step) = secrets.matching_step(user, &totp.sealed, &code, now)? else { return Ok(None) };
-        let used = repositories.second_factors().use_totp_step(user, step).await?;
-        return Ok(used.then_some(FactorMethod::Totp));
-    }
-    let Some(code) = typed_recovery_code(code) else { return Ok(None) };
-    let used = repositories.second_factors().use_recovery_code(user, digest(secrets, user, &code)).await?;
-    Ok(used.then_some(FactorMethod::RecoveryCode))
-}
-
 /// How the second factor of a user can be proven; empty without one.
 async fn methods_of(
     repositories: &mut dyn IdentityRepositories,
@@ -213,8 +179,7 @@ impl Sessions<'_> {
         secrets: &dyn FactorSecrets,
     ) -> Result<FactorOutcome, IdentityError> {
         let (pending, user) = self.try_second_factor(&step.mfa_token, secrets).await?;
-        let now = self.env.now();
-        match use_code(self.repositories, user.id, &step.code, secrets, now).await? {
+        match self.use_code(user.id, &step.code, secrets).await? {
             Some(method) => {
                 if method == FactorMethod::RecoveryCode {
                     self.note_recovery_code(user.id).await?;
@@ -237,12 +202,7 @@ impl Sessions<'_> {
         let pending = self.repositories.pending_sign_ins().find(id).await?;
         let user = pending.ok_or(IdentityError::InvalidMfaToken)?.user;
         self.repositories.users().lock(user).await?;
-        let now = self.env.now();
-        let tries = self.repositories.pending_sign_ins().tries_since(user, now - TRIES_WINDOW).await?;
-        if tries >= TRIES_OF_ACCOUNT {
-            return Err(IdentityError::Throttled { seconds: TRIES_PAUSE });
-        }
-        if !self.repositories.pending_sign_ins().count_try(id, TRIES, now).await? {
+        if !self.repositories.pending_sign_ins().count_try(id, TRIES, self.env.now()).await? {
             return Err(IdentityError::InvalidMfaToken);
         }
         let user = self.repositories.users().find(user).await?;

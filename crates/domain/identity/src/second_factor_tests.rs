@@ -1,4 +1,4 @@
-use portico_kernel::Scope;
+use portico_kernel::{RequestInfo, Scope};
 
 use super::*;
 use crate::{
@@ -59,9 +59,19 @@ async fn first_step(store: &mut Store, verified: &Credential) -> String {
 }
 
 async fn second_step(store: &mut Store, token: &str, code: &str) -> Result<FactorOutcome, IdentityError> {
-    let (scope, env) = (store.anonymous(), store.env());
+    let scope = store.anonymous();
+    second_step_from(store, &scope, token, code).await
+}
+
+async fn second_step_from(
+    store: &mut Store,
+    scope: &Scope,
+    token: &str,
+    code: &str,
+) -> Result<FactorOutcome, IdentityError> {
+    let env = store.env();
     let step = VerifyCode { mfa_token: token.into(), code: code.into() };
-    Sessions::new(store, &scope, &env, lifetimes()).verify_code(&step, &secrets()).await
+    Sessions::new(store, scope, &env, lifetimes()).verify_code(&step, &secrets()).await
 }
 
 fn is_complete(outcome: Result<FactorOutcome, IdentityError>) -> bool {
@@ -144,27 +154,112 @@ async fn a_sign_in_waits_five_minutes_and_has_five_tries() {
     assert!(matches!(second_step(&mut store, &token, &right).await, Err(IdentityError::InvalidMfaToken)));
 }
 
+/// Somebody at an address, with a device that shows its mark if it has a number.
+fn at(address: &str, device: Option<u128>) -> Scope {
+    let device = device.map(|id| portico_kernel::Device { id: uuid::Uuid::from_u128(id), shown: true });
+    Scope::anonymous(RequestInfo { address: Some(address.into()), device, ..RequestInfo::default() })
+}
+
+/// Has somebody who knows the password try so many wrong codes from a network, in as many sign-ins as that takes. Answers how
+/// many were looked at.
+async fn guess(store: &mut Store, verified: &Credential, scope: &Scope, times: u32) -> u32 {
+    let (mut looked_at, mut token) = (0, String::new());
+    for number in 0..times {
+        if number % TRIES as u32 == 0 {
+            token = first_step(store, verified).await;
+        }
+        match second_step_from(store, scope, &token, "999999").await {
+            Ok(FactorOutcome::Refused(IdentityError::InvalidCode)) => looked_at += 1,
+            Err(IdentityError::Throttled { seconds }) => assert!(seconds > 0),
+            other => panic!("{other:?}"),
+        }
+    }
+    looked_at
+}
+
+/// Twenty guesses a day, three of a million codes being good at a time: the bound in [`crate::code_limit`].
 #[tokio::test]
-async fn guesses_are_bounded_for_the_account_too() {
+async fn an_attacker_with_the_password_gets_twenty_guesses_in_any_day() {
     let mut store = Store::default();
     let user = store.user("ada@example.com", true);
     let scope = store.signed_in(&user);
     enrol(&mut store, &scope).await;
     let verified = store.credential(user.id);
-    for _ in 0..TRIES_OF_ACCOUNT / TRIES as u64 {
-        let token = first_step(&mut store, &verified).await;
-        for _ in 0..TRIES {
-            assert!(!is_complete(second_step(&mut store, &token, "999999").await));
-        }
+    // Every ten minutes for three days, each time from another network; and all at once as soon as there is a place.
+    let mut guesses = Vec::new();
+    for round in 0..3 * 24 * 6 {
+        let stranger = at(&format!("10.{}.{}.1", round / 256, round % 256), None);
+        guesses.push(guess(&mut store, &verified, &stranger, if round % 7 == 0 { 30 } else { 1 }).await);
+        store.pass(Duration::minutes(10));
     }
-    let token = first_step(&mut store, &verified).await;
-    let right = code(&store, 0);
-    let refused = second_step(&mut store, &token, &right).await;
-    assert!(matches!(refused, Err(IdentityError::Throttled { .. })), "{refused:?}");
-    store.pass(TRIES_WINDOW + Duration::seconds(1));
-    let token = first_step(&mut store, &verified).await;
-    let right = code(&store, 0);
-    assert!(is_complete(second_step(&mut store, &token, &right).await));
+    let most = guesses.windows(24 * 6).map(|day| day.iter().sum::<u32>()).max();
+    assert_eq!(most, Some(20));
+    assert!(guesses.iter().sum::<u32>() <= 3 * 20, "{guesses:?}");
+    let throttled = store.event_kinds().into_iter().filter(|kind| *kind == "session.throttled").count();
+    assert!((2..=3).contains(&throttled), "told once each time: {throttled}");
+}
+
+#[tokio::test]
+async fn guesses_of_others_do_not_keep_the_owner_out() {
+    let mut store = Store::default();
+    let user = store.user("ada@example.com", true);
+    let scope = store.signed_in(&user);
+    let codes = enrol(&mut store, &scope).await;
+    let passkey = passkey(&store, &user, 1);
+    store.passkeys().insert(&passkey).await.unwrap();
+    let verified = store.credential(user.id);
+    let (laptop, home) = (at("198.51.100.2", Some(1)), at("192.0.2.1", None));
+    for place in [&laptop, &home] {
+        let (token, right) = (first_step(&mut store, &verified).await, code(&store, 0));
+        assert!(is_complete(second_step_from(&mut store, place, &token, &right).await));
+        store.pass(Duration::minutes(2));
+    }
+    for number in 0..50 {
+        guess(&mut store, &verified, &at(&format!("10.0.{number}.1"), None), TRIES as u32).await;
+    }
+    let elsewhere = at("203.0.113.9", Some(2));
+    let mut is_in = async |place: &Scope, given: Option<&str>| {
+        store.pass(Duration::minutes(2));
+        let right = code(&store, 0);
+        let token = first_step(&mut store, &verified).await;
+        second_step_from(&mut store, place, &token, given.unwrap_or(&right)).await.is_ok_and(|outcome| {
+            assert!(matches!(outcome, FactorOutcome::Complete(_)), "{outcome:?}");
+            true
+        })
+    };
+    assert!(!is_in(&at("203.0.113.8", None), None).await, "a right code of a stranger");
+    assert!(is_in(&home, None).await, "the network");
+    assert!(is_in(&at("203.0.113.7", Some(1)), None).await, "the device, in another network");
+    assert!(!is_in(&elsewhere, None).await, "a device of somebody else's");
+    assert!(is_in(&elsewhere, Some(&codes[0])).await, "a recovery code, from anywhere");
+    assert!(is_in(&elsewhere, None).await, "where the owner has signed in since");
+    let outcome = with_passkey(&mut store, serde_json::json!([1, user.id])).await.unwrap();
+    assert!(matches!(outcome, FactorOutcome::Complete(_)));
+
+    // Somebody in the same network: the device has tries of its own.
+    let neighbour = at("192.0.2.1", Some(3));
+    assert_eq!(guess(&mut store, &verified, &neighbour, 40).await, crate::code_limit::MOST);
+    store.pass(Duration::minutes(2));
+    let (token, right) = (first_step(&mut store, &verified).await, code(&store, 0));
+    assert!(is_complete(second_step_from(&mut store, &at("192.0.2.1", Some(1)), &token, &right).await));
+}
+
+#[tokio::test]
+async fn proving_oneself_again_is_no_way_to_more_guesses() {
+    let mut store = Store::default();
+    let user = store.user("ada@example.com", true);
+    let scope = store.signed_in(&user);
+    enrol(&mut store, &scope).await;
+    let verified = store.credential(user.id);
+    let (env, secrets) = (store.env(), secrets());
+    let mut guess = async || {
+        let mut sessions = Sessions::new(&mut store, &scope, &env, lifetimes());
+        sessions.reauthenticate_by_password(Some(&verified), Some("999999"), &secrets).await
+    };
+    for _ in 0..crate::code_limit::MOST {
+        assert!(matches!(guess().await, Ok(Reauthenticated::Refused(_))));
+    }
+    assert!(matches!(guess().await, Err(IdentityError::Throttled { .. })));
 }
 
 #[tokio::test]

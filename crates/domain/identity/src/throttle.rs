@@ -275,7 +275,7 @@ impl<'a> Throttle<'a> {
 }
 
 /// Rounded up, and at least one.
-fn seconds(wait: Duration) -> u64 {
+pub(crate) fn seconds(wait: Duration) -> u64 {
     let whole = u64::try_from(wait.whole_seconds()).unwrap_or(0);
     (whole + u64::from(wait.subsec_nanoseconds() > 0)).max(1)
 }

@@ -306,6 +306,10 @@ impl<'a> Pages<'a> {
             _ => None,
         };
         if let Some(publish_at) = input.publish_at {
+            // It deploys a live site.
+            if publish_at.is_some() {
+                self.scope.require_verified()?;
+            }
             schedule::check(&mut violations, publish_at, page.status, self.env.now());
             page.publish_at = publish_at;
         }

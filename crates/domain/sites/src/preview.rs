@@ -56,9 +56,10 @@ impl<'a> Previews<'a> {
     /// it early is that the site or its tenant is suspended or deleted.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `SiteSuspended`.
+    /// `Denied`, also without a verified address; `Invalid`; `NotFound`; `SiteSuspended`.
     pub async fn grant(&mut self, site: SiteId, input: NewPreview) -> Result<PreviewGrant, SitesError> {
         let tenant = self.scope.require(Permission::SitesWrite)?;
+        self.scope.require_verified()?;
         let life = input.expires_in.map_or(DEFAULT, Duration::seconds);
         let mut violations = Violations::default();
         violations.check(

@@ -184,7 +184,13 @@ pub(crate) async fn hold(
     permission: Permission,
 ) -> Result<(), TenancyError> {
     repositories.tenants().lock(tenant).await?;
-    let Actor::User { id, .. } = *scope.actor() else { return Ok(()) };
+    let id = match *scope.actor() {
+        Actor::User { id, .. } => id,
+        Actor::System => return Ok(()),
+        // No key has a permission that decides over people.
+        Actor::ApiKey { .. } => return Err(Denied::NotAPerson.into()),
+        Actor::Anonymous => return Err(Denied::Unauthenticated.into()),
+    };
     if scope.crosses_tenants() {
         return Ok(());
     }

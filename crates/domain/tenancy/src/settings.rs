@@ -122,6 +122,10 @@ impl<'a> Settings<'a> {
         if let Some(wished) = input.support_email {
             after.support_email =
                 trimmed(wished).and_then(|text| violations.take("supportEmail", email(&text)));
+            // Visitors' messages are sent there.
+            if after.support_email.is_some() && after.support_email != before.support_email {
+                self.scope.require_verified()?;
+            }
         }
         if let Some(days) = input.audit_retention_days {
             let holds = days.is_none_or(|days| RETENTION_DAYS.contains(&days));

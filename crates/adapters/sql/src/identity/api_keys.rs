@@ -2,14 +2,17 @@
 
 use async_trait::async_trait;
 use portico_identity::{
-    api_key::{ApiKey, KeyState, Mode},
+    api_key::{ApiKey, KeySecret, KeyState, Mode},
     ports::ApiKeyRepository,
+    user::UserStatus,
 };
-use portico_kernel::{ApiKeyId, Page, PageRequest, Permission, Permissions, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    ApiKeyId, Maker, Page, PageRequest, Permission, Permissions, StoreError, TenantId, Timestamp, UserId,
+};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde_json::Value;
 use time::PrimitiveDateTime;
@@ -48,6 +51,8 @@ pub(crate) mod row {
         pub created_at: TimeDateTime,
         pub updated_at: TimeDateTime,
         pub revoked_at: Option<TimeDateTime>,
+        pub made_by: Option<Uuid>,
+        pub previous_made_by: Option<Uuid>,
         pub version: i64,
     }
 
@@ -94,6 +99,7 @@ impl TryFrom<row::Model> for ApiKey {
             created_at: from_row(row.created_at),
             updated_at: from_row(row.updated_at),
             revoked_at: row.revoked_at.map(from_row),
+            made_by: row.made_by.map(UserId::from_uuid),
             version: row.version,
         })
     }
@@ -121,6 +127,8 @@ fn changes(key: &ApiKey) -> Result<row::ActiveModel, StoreError> {
         created_at: NotSet,
         updated_at: Set(to_row(key.updated_at)),
         revoked_at: Set(key.revoked_at.map(to_row)),
+        made_by: NotSet,
+        previous_made_by: NotSet,
         version: NotSet,
     })
 }
@@ -139,12 +147,31 @@ struct StateRow {
     rate_limit: Option<i32>,
     plan_id: Option<String>,
     expires_at: Option<PrimitiveDateTime>,
+    maker_id: Option<Uuid>,
+    maker_verified: Option<bool>,
+    maker_status: Option<String>,
+    previous_maker_id: Option<Uuid>,
+    previous_maker_verified: Option<bool>,
+    previous_maker_status: Option<String>,
+}
+
+/// A secret with the account of its maker as it was joined.
+fn secret(
+    bytes: Vec<u8>,
+    (id, verified, status): (Option<Uuid>, Option<bool>, Option<String>),
+) -> Result<KeySecret, StoreError> {
+    let maker = id.map(|id| Maker { id: UserId::from_uuid(id), email_verified: verified == Some(true) });
+    let maker_barred = maker.is_some() && status.as_deref() != Some(UserStatus::Active.as_str());
+    Ok(KeySecret { hash: hash(bytes)?, maker, maker_barred })
 }
 
 impl TryFrom<StateRow> for KeyState {
     type Error = StoreError;
 
     fn try_from(row: StateRow) -> Result<Self, StoreError> {
+        let maker = (row.maker_id, row.maker_verified, row.maker_status);
+        let before = (row.previous_maker_id, row.previous_maker_verified, row.previous_maker_status);
+        let previous = row.previous_hash.map(|hash| secret(hash, before)).transpose()?;
         Ok(Self {
             id: ApiKeyId::from_uuid(row.id),
             tenant: TenantId::from_uuid(row.tenant_id),
@@ -154,8 +181,8 @@ impl TryFrom<StateRow> for KeyState {
             allowed_addresses: serde_json::from_value(row.allowed_addresses).map_err(json_error)?,
             rate_limit_per_minute: rate(row.rate_limit),
             plan: row.plan_id,
-            hash: hash(row.hash)?,
-            previous: row.previous_hash.map(hash).transpose()?.zip(row.previous_expires_at.map(from_row)),
+            secret: secret(row.hash, maker)?,
+            previous: previous.zip(row.previous_expires_at.map(from_row)),
         })
     }
 }
@@ -187,6 +214,7 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
             hash: Set(hash.to_vec()),
             mode: Set(key.mode.as_str().to_owned()),
             created_at: Set(to_row(key.created_at)),
+            made_by: Set(key.made_by.map(UserId::uuid)),
             version: Set(key.version),
             ..changes(key)?
         };
@@ -212,6 +240,19 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
         Ok(Page::new(items, page, total))
     }
 
+    async fn made_by(&mut self, user: UserId) -> Result<Vec<ApiKey>, StoreError> {
+        let made =
+            Condition::any().add(Column::MadeBy.eq(user.uuid())).add(Column::PreviousMadeBy.eq(user.uuid()));
+        let rows = row::Entity::find()
+            .filter(made)
+            .filter(Column::RevokedAt.is_null())
+            .order_by_asc(Column::Id)
+            .all(self.connection)
+            .await
+            .map_err(store_error)?;
+        rows.into_iter().map(ApiKey::try_from).collect()
+    }
+
     async fn update(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         let updated = row::Entity::update_many()
             .set(row::ActiveModel { version: Set(key.version + 1), ..changes(key)? })
@@ -229,11 +270,13 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
         tenant: TenantId,
         id: ApiKeyId,
         hash: [u8; 32],
+        maker: UserId,
     ) -> Result<(), StoreError> {
         execute(
             self.connection,
-            "update api_keys set previous_hash = hash, hash = $3 where tenant_id = $1 and id = $2",
-            [tenant.uuid().into(), id.uuid().into(), hash.to_vec().into()],
+            "update api_keys set previous_hash = hash, previous_made_by = made_by, hash = $3, made_by = $4 \
+             where tenant_id = $1 and id = $2",
+            [tenant.uuid().into(), id.uuid().into(), hash.to_vec().into(), maker.uuid().into()],
         )
         .await?;
         Ok(())
@@ -244,8 +287,11 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
             self.connection,
             "select k.tenant_id, k.id, k.hash, k.previous_hash, k.previous_expires_at, k.permissions, \
              (k.active and k.revoked_at is null and t.status = 'active') as usable, \
-             k.allowed_addresses, k.rate_limit, p.plan_id, k.expires_at \
+             k.allowed_addresses, k.rate_limit, p.plan_id, k.expires_at, \
+             m.id as maker_id, m.email_verified as maker_verified, m.status as maker_status, \
+             b.id as previous_maker_id, b.email_verified as previous_maker_verified, b.status as previous_maker_status \
              from api_keys k join tenants t on t.id = k.tenant_id \
+             left join users m on m.id = k.made_by left join users b on b.id = k.previous_made_by \
              left join subscriptions p on p.tenant_id = k.tenant_id and p.status = 'active' \
              where k.prefix = $1",
             [prefix.into()],

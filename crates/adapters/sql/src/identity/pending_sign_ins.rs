@@ -79,15 +79,4 @@ impl<C: ConnectionTrait + Send> PendingSignInRepository for PendingSignIns<'_, C
         execute(self.connection, sql, [user.uuid().into()]).await?;
         Ok(())
     }
-
-    async fn tries_since(&mut self, user: UserId, since: Timestamp) -> Result<u64, StoreError> {
-        let rows = query(
-            self.connection,
-            "select coalesce(sum(tries), 0) as tries from pending_sign_ins where user_id = $1 and created_at >= $2",
-            [user.uuid().into(), to_row(since).into()],
-        )
-        .await?;
-        let tries = rows.first().map(|row| row.try_get::<i64>("", "tries")).transpose();
-        Ok(tries.map_err(store_error)?.unwrap_or_default().max(0) as u64)
-    }
 }

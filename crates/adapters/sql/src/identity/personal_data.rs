@@ -146,6 +146,9 @@ const TABLES: &[Table] = &[
         ],
     },
     // What somebody was answered within the last day, encrypted.
+    // The tenant's; whoever made one is a number without a name afterwards, and the key is refused.
+    Table { name: "api_keys", user: "made_by", fate: Fate::Kept, list: "", columns: &[] },
+    Table { name: "api_keys", user: "previous_made_by", fate: Fate::Kept, list: "", columns: &[] },
     Table { name: "idempotency_keys", user: "caller_id", fate: Fate::Deleted, list: "", columns: &[] },
     // What somebody wrote belongs to the site; that they did is in the event log, which an export has.
     Table { name: "page_versions", user: "author_id", fate: Fate::Kept, list: "", columns: &[] },

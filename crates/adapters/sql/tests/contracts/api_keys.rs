@@ -3,18 +3,22 @@
 use portico_billing::subscription::SubscriptionStatus;
 use portico_identity::{
     api_key::{
-        AddressRange, ApiKey, Mode,
+        AddressRange, ApiKey, KeySecret, Mode,
         usage::{Activity, Endpoint, KeyUsage, Seen},
     },
     ports::IdentityRepositories,
+    user::{User, UserStatus},
 };
-use portico_kernel::{Env, PageRequest, Permission, Permissions, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    Actor, Env, Event, Maker, Outbox, PageRequest, Permission, Permissions, PlatformRole, RequestInfo, Scope,
+    StoreError, TenantId, Timestamp,
+};
 use portico_sql::SqlStore;
 use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
 use portico_testkit::{env, on_each_database};
 use time::{Date, Duration, macros::date};
 
-use crate::fixtures::{at_once, stored_tenant, subscribe};
+use crate::fixtures::{at_once, stored_tenant, stored_user, subscribe};
 
 fn key(env: &Env, tenant: TenantId, name: &str) -> ApiKey {
     let ranges = ["192.0.2.1", "2001:db8::/32"].map(|text| AddressRange::parse(text).unwrap());
@@ -34,6 +38,7 @@ fn key(env: &Env, tenant: TenantId, name: &str) -> ApiKey {
         created_at: env.now(),
         updated_at: env.now(),
         revoked_at: None,
+        made_by: None,
         version: 1,
     }
 }
@@ -44,7 +49,7 @@ async fn store_key(store: &SqlStore, key: &ApiKey) {
     work.commit().await.unwrap();
 }
 
-async fn stored_key(store: &SqlStore, env: &Env, name: &str) -> ApiKey {
+pub async fn stored_key(store: &SqlStore, env: &Env, name: &str) -> ApiKey {
     let key = key(env, stored_tenant(store, env, name).await.id, name);
     store_key(store, &key).await;
     key
@@ -139,13 +144,14 @@ async fn the_state_of_a_key_says_whether_it_can_be_used() {
     on_each_database(async |database| {
         let (store, env) = (database.store(), env());
         let mut key = stored_key(store, &env, "luz").await;
+        let ada = stored_user(store, &env, "ada@example.com").await;
         let state = async || store.reader().api_keys().state("sn_test_luz").await.unwrap().unwrap();
         assert_eq!(store.reader().api_keys().state("sn_test_lu").await.unwrap(), None);
         let first = state().await;
         assert_eq!((first.id, first.tenant, first.permissions), (key.id, key.tenant, key.permissions));
         assert_eq!(
-            (first.usable, first.expires_at, first.hash, first.previous),
-            (true, key.expires_at, [1; 32], None)
+            (first.usable, first.expires_at, first.secret, first.previous),
+            (true, key.expires_at, KeySecret { hash: [1; 32], maker: None, maker_barred: false }, None)
         );
         assert_eq!(
             (first.rate_limit_per_minute, first.allowed_addresses),
@@ -159,10 +165,12 @@ async fn the_state_of_a_key_says_whether_it_can_be_used() {
         let mut work = store.begin().await.unwrap();
         key.previous_secret_expires_at = Some(until);
         work.api_keys().update(&key).await.unwrap();
-        work.api_keys().replace_secret(key.tenant, key.id, [2; 32]).await.unwrap();
+        work.api_keys().replace_secret(key.tenant, key.id, [2; 32], ada.id).await.unwrap();
         work.commit().await.unwrap();
         let rotated = state().await;
-        assert_eq!((rotated.hash, rotated.previous), ([2; 32], Some(([1; 32], until))));
+        let hers = Some(Maker { id: ada.id, email_verified: ada.email_verified });
+        assert_eq!(rotated.secret, KeySecret { hash: [2; 32], maker: hers, maker_barred: false });
+        assert_eq!(rotated.previous, Some((first.secret, until)));
 
         let change = async |active, revoked_at| {
             let mut work = store.begin().await.unwrap();
@@ -181,6 +189,100 @@ async fn the_state_of_a_key_says_whether_it_can_be_used() {
         work.tenants().update(&tenant).await.unwrap();
         work.commit().await.unwrap();
         assert!(!state().await.usable);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_makers_of_a_keys_secrets_are_as_their_accounts_are_now() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let ada = stored_user(store, &env, "ada@example.com").await;
+        let bob = stored_user(store, &env, "bob@example.com").await;
+        let tenant = stored_tenant(store, &env, "luz").await.id;
+        let key = ApiKey { made_by: Some(ada.id), ..key(&env, tenant, "luz") };
+        store_key(store, &key).await;
+        let found = store.reader().api_keys().find(tenant, key.id).await.unwrap().unwrap();
+        assert_eq!(found.made_by, Some(ada.id));
+        let mut work = store.begin().await.unwrap();
+        let rotated = ApiKey { previous_secret_expires_at: Some(env.now()), made_by: None, ..found };
+        work.api_keys().update(&rotated).await.unwrap();
+        let kept = work.api_keys().find(tenant, key.id).await.unwrap().unwrap();
+        assert_eq!(kept.made_by, Some(ada.id), "it goes with the secret");
+        work.api_keys().replace_secret(tenant, key.id, [2; 32], bob.id).await.unwrap();
+        work.commit().await.unwrap();
+
+        let state = async || {
+            let state = store.reader().api_keys().state("sn_test_luz").await.unwrap().unwrap();
+            let secrets = [state.secret, state.previous.unwrap().0];
+            secrets.map(|secret| (secret.maker.unwrap(), secret.maker_barred))
+        };
+        let change = async |user: &User, adjust: fn(&mut User)| {
+            let mut work = store.begin().await.unwrap();
+            let mut user = work.users().find(user.id).await.unwrap().unwrap();
+            adjust(&mut user);
+            work.users().update(&user).await.unwrap();
+            work.commit().await.unwrap();
+        };
+        let maker = |user: &User, email_verified| Maker { id: user.id, email_verified };
+        change(&ada, |user| user.email_verified = true).await;
+        change(&bob, |user| user.email_verified = false).await;
+        assert_eq!(state().await, [(maker(&bob, false), false), (maker(&ada, true), false)]);
+        change(&bob, |user| user.status = UserStatus::Suspended).await;
+        change(&ada, |user| user.status = UserStatus::Deleted).await;
+        assert_eq!(state().await, [(maker(&bob, false), true), (maker(&ada, true), true)]);
+        change(&bob, |user| user.status = UserStatus::Active).await;
+        assert_eq!(state().await[0], (maker(&bob, false), false));
+
+        let eve = stored_user(store, &env, "eve@example.com").await;
+        let mut work = store.begin().await.unwrap();
+        for (user, made) in [(&ada, true), (&bob, true), (&eve, false)] {
+            let keys = work.api_keys().made_by(user.id).await.unwrap();
+            assert_eq!(keys.iter().any(|made| made.id == key.id), made, "{}", user.email);
+        }
+        let found = work.api_keys().find(tenant, key.id).await.unwrap().unwrap();
+        let revoked = ApiKey { revoked_at: Some(env.now()), ..found };
+        work.api_keys().update(&revoked).await.unwrap();
+        assert!(work.api_keys().made_by(bob.id).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_from_before_makers_were_recorded_find_theirs_in_the_audit_trail() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let ada = stored_user(store, &env, "ada@example.com").await;
+        let bob = stored_user(store, &env, "bob@example.com").await;
+        let rotated = stored_key(store, &env, "luz").await;
+        let forgotten = stored_key(store, &env, "sol").await;
+        let mut work = store.begin().await.unwrap();
+        for (kind, user) in [("api_key.created", &ada), ("api_key.rotated", &bob), ("api_key.updated", &ada)]
+        {
+            let actor = Actor::User {
+                id: user.id,
+                session: env.new_id(),
+                email_verified: true,
+                role: PlatformRole::Customer,
+                impersonator: None,
+            };
+            let scope = Scope::user(actor, Some(rotated.tenant), Permissions::NONE, RequestInfo::default());
+            work.events().append(Event::new(&env, &scope, kind, rotated.id.uuid())).await.unwrap();
+            env.clock.advance(Duration::SECOND);
+        }
+        work.commit().await.unwrap();
+
+        let status = store.migration_status().await.unwrap();
+        let place = status.iter().position(|migration| migration.name.ends_with("_key_makers")).unwrap();
+        store.migrate_down((status.len() - place) as u32).await.unwrap();
+        store.migrate().await.unwrap();
+        let mut reader = store.reader();
+        let state = reader.api_keys().state(&rotated.prefix).await.unwrap().unwrap();
+        assert_eq!(state.makers().collect::<Vec<_>>(), [bob.id]);
+        let stored = reader.api_keys().find(rotated.tenant, rotated.id).await.unwrap().unwrap();
+        assert_eq!(stored.made_by, Some(bob.id));
+        let state = reader.api_keys().state(&forgotten.prefix).await.unwrap().unwrap();
+        assert_eq!((state.makers().count(), state.secret.maker, state.usable), (0, None, true));
     })
     .await;
 }

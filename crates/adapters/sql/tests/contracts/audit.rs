@@ -508,7 +508,7 @@ async fn entries_name_both_actors_and_keys() {
         };
         let impersonated = Scope::user(actor, Some(tenant), Permissions::NONE, RequestInfo::default());
         let key: ApiKeyId = env.new_id();
-        let program = Scope::api_key(key, tenant, Permissions::NONE, RequestInfo::default());
+        let program = Scope::api_key(key, None, tenant, Permissions::NONE, RequestInfo::default());
         let first = Event::new(&env, &impersonated, "page.updated", env.random_uuid());
         env.clock.advance(Duration::hours(2));
         let second = Event::new(&env, &program, "page.updated", env.random_uuid());

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::fixture::{Fixture, Person, change_user, text};
 
-/// Kinds of callers. The eight before `Stranger` have no good credentials, though all but `Anonymous` stand for somebody
+/// Kinds of callers. The nine before `Stranger` have no good credentials, though all but `Anonymous` stand for somebody
 /// who is an owner of the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -23,6 +23,8 @@ pub enum Kind {
     Suspended,
     /// A key of the tenant that was revoked, with every permission that keys may have.
     RevokedKey,
+    /// A key of the tenant whose maker, an owner, is suspended, with every permission that keys may have.
+    KeyOfSuspended,
     Stranger,
     Viewer,
     Editor,
@@ -35,6 +37,8 @@ pub enum Kind {
     KeyWith,
     /// A key of the tenant without any permission.
     KeyWithout,
+    /// A key with every permission whose maker, an owner, has an address that is not verified (any more).
+    KeyOfUnverified,
     /// One of the operator's people who acts as an owner of the tenant.
     Impersonator,
 }
@@ -48,6 +52,7 @@ impl Kind {
             Self::Admin => Some(TenantRole::Admin),
             Self::Stranger | Self::Staff | Self::SuperAdmin | Self::Anonymous => None,
             Self::KeyWith | Self::KeyWithout | Self::RevokedKey => None,
+            Self::KeyOfSuspended | Self::KeyOfUnverified => None,
             _ => Some(TenantRole::Owner),
         }
     }
@@ -58,7 +63,7 @@ impl Kind {
 
     /// Whether it is a key that is good.
     pub fn is_key(self) -> bool {
-        matches!(self, Self::KeyWith | Self::KeyWithout)
+        matches!(self, Self::KeyWith | Self::KeyWithout | Self::KeyOfUnverified)
     }
 
     pub fn platform_role(self) -> PlatformRole {
@@ -102,6 +107,7 @@ impl Callers {
             Unsigned,
             Suspended,
             RevokedKey,
+            KeyOfSuspended,
             Stranger,
             Viewer,
             Editor,
@@ -112,6 +118,7 @@ impl Callers {
             SuperAdmin,
             KeyWith,
             KeyWithout,
+            KeyOfUnverified,
             Impersonator,
         ] {
             let email = format!("{kind:?}@example.org").to_lowercase();
@@ -150,7 +157,9 @@ impl Callers {
                     let claims = real.split('.').nth(1).unwrap();
                     Some(format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{claims}."))
                 }
-                KeyWith | KeyWithout | RevokedKey => Some(key(server, fixture, kind).await),
+                KeyWith | KeyWithout | KeyOfUnverified | KeyOfSuspended | RevokedKey => {
+                    Some(key(server, fixture, kind).await)
+                }
                 Suspended => {
                     change_user(server, &person.claims, |user| user.status = UserStatus::Suspended).await;
                     None
@@ -173,11 +182,21 @@ impl Callers {
 /// Makes a key of the fixture's tenant, and answers its text.
 async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
     let client = &fixture.owner.client;
+    let tenant = &fixture.ids["tenantId"];
+    let email = format!("maker-of-{kind:?}@example.org").to_lowercase();
+    let maker = Person::new(server, &email, |_| {}).await;
+    maker.join(server, tenant, TenantRole::Owner).await;
     let words = Permission::ALL.into_iter().filter(|permission| permission.is_for_keys());
     let words: Vec<_> = words.map(Permission::as_str).collect();
     let body = json!({"name": format!("{kind:?}"), "permissions": words});
-    let made = client.post(&client.t("/api-keys"), body).await.expect(201);
+    let made = maker.client.post(&client.t("/api-keys"), body).await.expect(201);
     match kind {
+        Kind::KeyOfSuspended => {
+            change_user(server, &maker.claims, |user| user.status = UserStatus::Suspended).await;
+        }
+        Kind::KeyOfUnverified => {
+            change_user(server, &maker.claims, |user| user.email_verified = false).await;
+        }
         Kind::RevokedKey => {
             client.delete(&client.t(&format!("/api-keys/{}", text(&made, "id")))).await.expect(204);
         }
@@ -196,7 +215,7 @@ async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
     let keyed = server.client().with("x-api-key", &text(&made, "key"));
     for _ in 0..BURST {
         let status = keyed.get("/api/v1/profile").await.status.as_u16();
-        assert_eq!(status, if kind == Kind::RevokedKey { 401 } else { 403 });
+        assert_eq!(status, if kind.is_signed_in() { 403 } else { 401 });
     }
     let path = client.t(&format!("/audit?type=api_key.refusals&resourceId={}", text(&made, "id")));
     let noticed = eventually(Duration::from_secs(20), async || {

@@ -10,12 +10,12 @@ use super::{
     table::{
         Outcome,
         Rule::{self, AnyMember, VerifiedMember},
-        expected,
+        expected, wants_verified,
     },
 };
 use crate::{
     assets, factor_stage,
-    fixture::{Fixture, PICTURE, Person, email_change, fill, invitation, link, linked, parameters, text},
+    fixture::{Fixture, PICTURE, Person, email_change, fill, invitation, link, linked, parameters},
     provider::FakeProvider,
     site_sales, wizard,
 };
@@ -328,8 +328,15 @@ pub async fn check(
     if Outcome::of(&answer) != wanted {
         return Err(format!("{told}\n    expected: {wanted:?}"));
     }
-    let insider =
-        kind.role().is_some() || matches!(kind, Kind::SuperAdmin | Kind::KeyWith | Kind::KeyWithout);
+    let only_unverified = match kind {
+        Kind::UnverifiedOwner => wants_verified(rule),
+        Kind::KeyOfUnverified => matches!(rule, VerifiedMember(_)),
+        _ => false,
+    };
+    if only_unverified && answer.json["code"] != "email_unverified" {
+        return Err(format!("{told}\n    is no word about the address"));
+    }
+    let insider = kind.role().is_some() || kind.is_key() || *kind == Kind::SuperAdmin;
     let outsider = !insider || !kind.is_signed_in();
     if (outsider || !allowed) && said(&answer).contains(&fixture.marker) {
         return Err(format!("{told}\n    tells something of the tenant"));

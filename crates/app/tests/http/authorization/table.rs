@@ -21,15 +21,15 @@ pub enum Rule {
     MemberInPerson(TenantRole),
     /// The same, and whoever acts in their name.
     MemberOrDeputy(TenantRole),
-    /// Like `AnyMember`, given that their address is proven.
+    /// Like `AnyMember`, given that their address, or that of whoever made the key, is verified.
     VerifiedMember(TenantRole),
     /// People with this role on the platform or a higher one.
     Platform(PlatformRole),
     /// Super admins; members and keys of the tenant see that it is not for them, others do not see the tenant.
     OperatorOfTenant,
-    /// Members of the tenant in person with this role or a higher one, given that their address is proven.
+    /// Members of the tenant in person with this role or a higher one, given that their address is verified.
     VerifiedInPerson(TenantRole),
-    /// Whoever is signed in, and nobody who acts in their name, given that their address is proven.
+    /// Whoever is signed in, and nobody who acts in their name, given that their address is verified.
     VerifiedOneself,
     /// Super admins, and the person whom the path names, who is none of the callers. Nobody else may know of them.
     OwnOrSuperAdmin,
@@ -39,6 +39,8 @@ const VIEWER: Rule = AnyMember(TenantRole::Viewer);
 const EDITOR: Rule = AnyMember(TenantRole::Editor);
 const ADMIN: Rule = AnyMember(TenantRole::Admin);
 const VERIFIED_EDITOR: Rule = VerifiedMember(TenantRole::Editor);
+const VERIFIED_ADMIN: Rule = VerifiedMember(TenantRole::Admin);
+const VERIFIED_ADMIN_IN_PERSON: Rule = Rule::VerifiedInPerson(TenantRole::Admin);
 const STAFF: Rule = Rule::Platform(PlatformRole::Staff);
 const SUPER_ADMIN: Rule = Rule::Platform(PlatformRole::SuperAdmin);
 
@@ -135,18 +137,14 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("DELETE", "/api/v1/tenants/{tenantId}/members/{userId}", Rule::MemberInPerson(TenantRole::Admin)),
     ("POST", "/api/v1/tenants/{tenantId}/transfer-ownership", Rule::MemberInPerson(TenantRole::Owner)),
     ("GET", "/api/v1/tenants/{tenantId}/invitations", Rule::MemberInPerson(TenantRole::Admin)),
-    ("POST", "/api/v1/tenants/{tenantId}/invitations", Rule::VerifiedInPerson(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/invitations", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/tenants/{tenantId}/invitations/{invitationId}", Rule::MemberInPerson(TenantRole::Admin)),
     (
         "DELETE",
         "/api/v1/tenants/{tenantId}/invitations/{invitationId}",
         Rule::MemberInPerson(TenantRole::Admin),
     ),
-    (
-        "POST",
-        "/api/v1/tenants/{tenantId}/invitations/{invitationId}/resend",
-        Rule::VerifiedInPerson(TenantRole::Admin),
-    ),
+    ("POST", "/api/v1/tenants/{tenantId}/invitations/{invitationId}/resend", VERIFIED_ADMIN_IN_PERSON),
     ("POST", "/api/v1/invitations/lookup", Everybody),
     ("POST", "/api/v1/invitations/decline", Everybody),
     ("POST", "/api/v1/invitations/accept", Rule::Oneself),
@@ -155,48 +153,32 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("POST", "/api/v1/invitations/{invitationId}/decline", Rule::VerifiedOneself),
     ("POST", "/api/v1/auth/switch-tenant", SignedIn),
     ("GET", "/api/v1/tenants/{tenantId}/api-keys", ADMIN),
-    ("POST", "/api/v1/tenants/{tenantId}/api-keys", Rule::VerifiedInPerson(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/api-keys", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", ADMIN),
-    ("PUT", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", Rule::MemberInPerson(TenantRole::Admin)),
+    ("PUT", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", VERIFIED_ADMIN_IN_PERSON),
     ("DELETE", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", Rule::MemberOrDeputy(TenantRole::Admin)),
-    ("POST", "/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate", Rule::VerifiedInPerson(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/tenants/{tenantId}/api-keys/{keyId}/usage", ADMIN),
     ("GET", "/api/v1/events", VIEWER),
     ("GET", "/api/v1/event-types", Everybody),
     ("GET", "/api/v1/tenants/{tenantId}/webhooks", ADMIN),
-    ("POST", "/api/v1/tenants/{tenantId}/webhooks", Rule::MemberInPerson(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/webhooks", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}", ADMIN),
-    ("PUT", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}", Rule::MemberInPerson(TenantRole::Admin)),
+    ("PUT", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}", VERIFIED_ADMIN_IN_PERSON),
     ("DELETE", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}", Rule::MemberInPerson(TenantRole::Admin)),
-    (
-        "POST",
-        "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/rotate-secret",
-        Rule::MemberInPerson(TenantRole::Admin),
-    ),
+    ("POST", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/rotate-secret", VERIFIED_ADMIN_IN_PERSON),
     (
         "POST",
         "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/pause",
         Rule::MemberInPerson(TenantRole::Admin),
     ),
-    (
-        "POST",
-        "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/resume",
-        Rule::MemberInPerson(TenantRole::Admin),
-    ),
-    ("POST", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/test", Rule::MemberInPerson(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/resume", VERIFIED_ADMIN_IN_PERSON),
+    ("POST", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/test", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/deliveries", ADMIN),
-    (
-        "POST",
-        "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/resend",
-        Rule::MemberInPerson(TenantRole::Admin),
-    ),
+    ("POST", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}/resend", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/tenants/{tenantId}/deliveries", ADMIN),
     ("GET", "/api/v1/tenants/{tenantId}/deliveries/{deliveryId}", ADMIN),
-    (
-        "POST",
-        "/api/v1/tenants/{tenantId}/deliveries/{deliveryId}/resend",
-        Rule::MemberInPerson(TenantRole::Admin),
-    ),
+    ("POST", "/api/v1/tenants/{tenantId}/deliveries/{deliveryId}/resend", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/admin/jobs", STAFF),
     ("POST", "/api/v1/admin/jobs/{jobId}/replay", STAFF),
     ("GET", "/api/v1/billing/plans", Everybody),
@@ -207,11 +189,11 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("PUT", "/api/v1/sites/{siteId}", EDITOR),
     ("DELETE", "/api/v1/sites/{siteId}", ADMIN),
     ("GET", "/api/v1/sites/{siteId}/domains", VIEWER),
-    ("POST", "/api/v1/sites/{siteId}/domains", ADMIN),
+    ("POST", "/api/v1/sites/{siteId}/domains", VERIFIED_ADMIN),
     ("GET", "/api/v1/sites/{siteId}/domains/{domainId}", VIEWER),
-    ("PUT", "/api/v1/sites/{siteId}/domains/{domainId}", ADMIN),
+    ("PUT", "/api/v1/sites/{siteId}/domains/{domainId}", VERIFIED_ADMIN),
     ("DELETE", "/api/v1/sites/{siteId}/domains/{domainId}", ADMIN),
-    ("POST", "/api/v1/sites/{siteId}/domains/{domainId}/verify", ADMIN),
+    ("POST", "/api/v1/sites/{siteId}/domains/{domainId}/verify", VERIFIED_ADMIN),
     ("GET", "/api/v1/sites/for-sale", Everybody),
     ("GET", "/api/v1/sites/for-sale/{siteSlug}", Everybody),
     ("PUT", "/api/v1/admin/sites/{siteId}/offer", STAFF),
@@ -248,7 +230,7 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("POST", "/api/v1/wizard/{wizardId}/business-info", EDITOR),
     ("POST", "/api/v1/wizard/{wizardId}/template-selection", EDITOR),
     ("POST", "/api/v1/wizard/{wizardId}/design-preferences", EDITOR),
-    ("POST", "/api/v1/wizard/{wizardId}/generate-content", EDITOR),
+    ("POST", "/api/v1/wizard/{wizardId}/generate-content", VERIFIED_EDITOR),
     ("GET", "/api/v1/wizard/{wizardId}/content-status", VIEWER),
     ("POST", "/api/v1/wizard/{wizardId}/complete", EDITOR),
     ("GET", "/api/v1/tenants/{tenantId}/pages", VIEWER),
@@ -264,7 +246,7 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/versions/compare", VIEWER),
     ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/versions/{versionId}", VIEWER),
     ("POST", "/api/v1/tenants/{tenantId}/pages/{pageId}/versions/{versionId}/restore", EDITOR),
-    ("POST", "/api/v1/sites/{siteId}/preview", EDITOR),
+    ("POST", "/api/v1/sites/{siteId}/preview", VERIFIED_EDITOR),
     ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/seo", VIEWER),
     ("PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}/seo", EDITOR),
     ("DELETE", "/api/v1/tenants/{tenantId}/pages/{pageId}/seo", EDITOR),
@@ -275,9 +257,9 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}", VIEWER),
     ("PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}", EDITOR),
     ("DELETE", "/api/v1/tenants/{tenantId}/pages/{pageId}/sections/{sectionId}", EDITOR),
-    ("POST", "/api/v1/ai/content-optimize", EDITOR),
-    ("POST", "/api/v1/ai/seo-optimize", EDITOR),
-    ("POST", "/api/v1/ai/generate-page", EDITOR),
+    ("POST", "/api/v1/ai/content-optimize", VERIFIED_EDITOR),
+    ("POST", "/api/v1/ai/seo-optimize", VERIFIED_EDITOR),
+    ("POST", "/api/v1/ai/generate-page", VERIFIED_EDITOR),
     ("GET", "/api/v1/tenants/{tenantId}/navigation", VIEWER),
     ("POST", "/api/v1/tenants/{tenantId}/navigation", EDITOR),
     ("PUT", "/api/v1/tenants/{tenantId}/navigation/reorder", EDITOR),
@@ -300,6 +282,22 @@ impl Outcome {
             200..=299 | 409 => Self::Allowed,
             status => Self::Status(status),
         }
+    }
+}
+
+/// Whether an operation answers 403 `email_unverified` to those whom only their address keeps from it.
+pub fn wants_verified(rule: Rule) -> bool {
+    match rule {
+        VerifiedMember(_) | Rule::VerifiedInPerson(_) | Rule::VerifiedOneself => true,
+        Everybody
+        | SignedIn
+        | Rule::Oneself
+        | AnyMember(_)
+        | Rule::MemberInPerson(_)
+        | Rule::MemberOrDeputy(_)
+        | Rule::Platform(_)
+        | Rule::OperatorOfTenant
+        | Rule::OwnOrSuperAdmin => false,
     }
 }
 
@@ -331,7 +329,8 @@ pub fn expected(rule: Rule, kind: Kind) -> Outcome {
         Rule::Platform(least) => when(kind.platform_role() >= least),
         _ if kind == Kind::SuperAdmin => Outcome::Allowed,
         Rule::OwnOrSuperAdmin => Outcome::Status(404),
-        AnyMember(_) | VerifiedMember(_) if kind.is_key() => when(kind == Kind::KeyWith),
+        VerifiedMember(_) if kind.is_key() => when(kind == Kind::KeyWith),
+        AnyMember(_) if kind.is_key() => when(kind != Kind::KeyWithout),
         VerifiedMember(_) if kind == Kind::UnverifiedOwner => Outcome::Status(403),
         Rule::OperatorOfTenant => Outcome::Status(if kind.role().is_some() { 403 } else { 404 }),
         AnyMember(least)

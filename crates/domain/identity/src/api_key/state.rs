@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use portico_kernel::{ApiKeyId, Permissions, TenantId, Timestamp};
+use portico_kernel::{ApiKeyId, Maker, Permissions, TenantId, Timestamp, UserId};
 use subtle::ConstantTimeEq;
 
 use super::AddressRange;
@@ -26,20 +26,43 @@ pub struct KeyState {
     pub rate_limit_per_minute: Option<u32>,
     /// Id of the plan of its tenant.
     pub plan: Option<String>,
-    /// SHA-256 of the secret.
+    /// The secret.
+    pub secret: KeySecret,
+    /// The secret before the last rotation, and until when that one is good.
+    pub previous: Option<(KeySecret, Timestamp)>,
+}
+
+/// A secret of a key, and who answers for it: the person to whom it was shown when they made or rotated the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySecret {
+    /// SHA-256 of it.
     pub hash: [u8; 32],
-    /// SHA-256 of the secret before the last rotation, and until when that one is good.
-    pub previous: Option<([u8; 32], Timestamp)>,
+    /// The person; `None` for a key from before that was recorded.
+    pub maker: Option<Maker>,
+    /// Whether the account of the maker is suspended or deleted. The secret is no good then.
+    pub maker_barred: bool,
+}
+
+impl KeyState {
+    /// The people on whose accounts the state of the key depends.
+    pub fn makers(&self) -> impl Iterator<Item = UserId> {
+        let previous = self.previous.map(|(secret, _)| secret);
+        [Some(self.secret), previous]
+            .into_iter()
+            .flatten()
+            .filter_map(|secret| secret.maker)
+            .map(|maker| maker.id)
+    }
 }
 
 /// What is to be made of a key that a request shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is good.
-    Good,
+    /// It is good, and this person answers for it.
+    Good(Option<Maker>),
     /// The secret is not, and never was, that of the key.
     Unknown,
-    /// The secret is right, but revoked, switched off, expired, or replaced.
+    /// The secret is right, but revoked, switched off, expired, replaced, or of somebody whose account is suspended or deleted.
     Ended,
     /// The key may not be used from this address.
     ForeignAddress,
@@ -48,20 +71,22 @@ pub enum Judgement {
 impl KeyState {
     /// Judges a secret by its SHA-256. Every comparison takes as long whether or not it succeeds.
     pub fn judge(&self, digest: &[u8; 32], address: IpAddr, now: Timestamp) -> Judgement {
-        let current = bool::from(self.hash.ct_eq(digest));
-        let previous = self.previous.as_ref().is_some_and(|(hash, _)| bool::from(hash.ct_eq(digest)));
-        if !current && !previous {
-            return Judgement::Unknown;
-        }
-        let replaced = !current && self.previous.as_ref().is_some_and(|(_, until)| *until <= now);
-        if !self.usable || replaced || self.expires_at.is_some_and(|end| end <= now) {
+        let current = bool::from(self.secret.hash.ct_eq(digest));
+        let previous = self.previous.filter(|(secret, _)| bool::from(secret.hash.ct_eq(digest)));
+        let (shown, replaced) = match (current, previous) {
+            (true, _) => (self.secret, false),
+            (false, Some((secret, until))) => (secret, until <= now),
+            (false, None) => return Judgement::Unknown,
+        };
+        let expired = self.expires_at.is_some_and(|end| end <= now);
+        if !self.usable || shown.maker_barred || replaced || expired {
             return Judgement::Ended;
         }
         let allowed = &self.allowed_addresses;
         if !allowed.is_empty() && !allowed.iter().any(|range| range.contains(address)) {
             return Judgement::ForeignAddress;
         }
-        Judgement::Good
+        Judgement::Good(shown.maker)
     }
 }
 
@@ -87,23 +112,33 @@ mod tests {
             allowed_addresses: Vec::new(),
             rate_limit_per_minute: None,
             plan: None,
-            hash: [1; 32],
-            previous: Some(([2; 32], now() + Duration::SECOND)),
+            secret: secret(1),
+            previous: Some((secret(2), now() + Duration::SECOND)),
         }
+    }
+
+    /// One whose hash and maker have this number.
+    fn secret(number: u8) -> KeySecret {
+        KeySecret { hash: [number; 32], maker: Some(maker(number)), maker_barred: false }
+    }
+
+    fn maker(number: u8) -> Maker {
+        Maker { id: UserId::from_uuid(uuid::Uuid::from_u128(number.into())), email_verified: number == 1 }
+    }
+
+    fn good(number: u8) -> Judgement {
+        Judgement::Good(Some(maker(number)))
     }
 
     #[test]
     fn the_secret_and_during_an_overlap_the_one_before_are_good() {
         let judge = |state: &KeyState, byte| state.judge(&[byte; 32], ADDRESS, now());
         let overlapping = state();
-        assert_eq!(
-            [1, 2, 3].map(|byte| judge(&overlapping, byte)),
-            [Judgement::Good, Judgement::Good, Judgement::Unknown]
-        );
-        let replaced = KeyState { previous: Some(([2; 32], now())), ..state() };
+        assert_eq!([1, 2, 3].map(|byte| judge(&overlapping, byte)), [good(1), good(2), Judgement::Unknown]);
+        let replaced = KeyState { previous: Some((secret(2), now())), ..state() };
         assert_eq!(
             [1, 2, 3].map(|byte| judge(&replaced, byte)),
-            [Judgement::Good, Judgement::Ended, Judgement::Unknown]
+            [good(1), Judgement::Ended, Judgement::Unknown]
         );
     }
 
@@ -113,8 +148,23 @@ mod tests {
         let lasting = KeyState { expires_at: Some(now() + Duration::MICROSECOND), ..state() };
         let off = KeyState { usable: false, ..state() };
         let judged = [&expired, &lasting, &off].map(|state| state.judge(&[1; 32], ADDRESS, now()));
-        assert_eq!(judged, [Judgement::Ended, Judgement::Good, Judgement::Ended]);
+        assert_eq!(judged, [Judgement::Ended, good(1), Judgement::Ended]);
         assert_eq!(off.judge(&[3; 32], ADDRESS, now()), Judgement::Unknown, "a guess learns nothing");
+    }
+
+    #[test]
+    fn a_secret_is_as_good_as_the_account_of_whoever_made_it() {
+        let barred = |number| KeySecret { maker_barred: true, ..secret(number) };
+        let until = now() + Duration::SECOND;
+        let state = KeyState { secret: barred(1), ..state() };
+        assert_eq!(state.judge(&[1; 32], ADDRESS, now()), Judgement::Ended);
+        assert_eq!(state.judge(&[2; 32], ADDRESS, now()), good(2), "somebody else's");
+        let rotated = KeyState { secret: secret(1), previous: Some((barred(2), until)), ..state };
+        assert_eq!(rotated.judge(&[1; 32], ADDRESS, now()), good(1));
+        assert_eq!(rotated.judge(&[2; 32], ADDRESS, now()), Judgement::Ended, "rotating does not revive it");
+        let unknown = KeySecret { maker: None, ..secret(1) };
+        let state = KeyState { secret: unknown, ..rotated };
+        assert_eq!(state.judge(&[1; 32], ADDRESS, now()), Judgement::Good(None));
     }
 
     #[test]
@@ -122,8 +172,8 @@ mod tests {
         let ranges = ["192.0.2.1", "203.0.113.0/24"].map(|text| AddressRange::parse(text).unwrap());
         let state = KeyState { allowed_addresses: ranges.to_vec(), ..state() };
         let from = |text: &str| state.judge(&[1; 32], text.parse().unwrap(), now());
-        assert_eq!(from("203.0.113.200"), Judgement::Good);
-        assert_eq!(from("::ffff:192.0.2.1"), Judgement::Good);
+        assert_eq!(from("203.0.113.200"), good(1));
+        assert_eq!(from("::ffff:192.0.2.1"), good(1));
         assert_eq!(from("192.0.2.2"), Judgement::ForeignAddress);
         assert_eq!(from("2001:db8::1"), Judgement::ForeignAddress);
     }

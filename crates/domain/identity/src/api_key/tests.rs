@@ -1,4 +1,4 @@
-use portico_kernel::{Actor, Denied, Fault, PlatformRole, RequestInfo, TenantRole};
+use portico_kernel::{Actor, Denied, Fault, Maker, PlatformRole, RequestInfo, TenantRole};
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -126,12 +126,50 @@ async fn somebody_else_in_ones_name_makes_no_key_but_may_revoke_one() {
 }
 
 #[tokio::test]
+async fn an_unverified_address_makes_no_key_but_revokes_one() {
+    let mut store = Store::default();
+    let owner = admin(&mut store);
+    let (key, _) = created(&mut store, &owner).await;
+    let user = store.user("eve@example.com", false);
+    let scope = store.signed_in(&user);
+    let permissions = TenantRole::Admin.permissions();
+    let scope = Scope::user(scope.actor().clone(), Some(store.tenant()), permissions, RequestInfo::default());
+    let env = store.env();
+    let mut keys = ApiKeys::new(&mut store, &scope, &env);
+    let made = keys.create(new_key(&["pages:read"]), &tokens()).await.map(drop);
+    let changed = keys.update(key.id, ApiKeyUpdate::default(), None).await.map(drop);
+    let rotated = keys.rotate(key.id, Rotation::default(), None, &tokens()).await.map(drop);
+    for refused in [made, changed, rotated] {
+        assert!(matches!(refused, Err(IdentityError::Denied(Denied::EmailUnverified))), "{refused:?}");
+    }
+    keys.revoke(key.id, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_rotates_a_key_answers_for_the_new_secret() {
+    let mut store = Store::default();
+    let first = admin(&mut store);
+    let (key, _) = created(&mut store, &first).await;
+    let second = caller(&mut store, TenantRole::Admin.permissions(), false);
+    let [maker, rotator] = [&first, &second].map(|scope| scope.require_user().unwrap().0);
+    let env = store.env();
+    assert_eq!(key.made_by, Some(maker));
+    let (rotated, _) = ApiKeys::new(&mut store, &second, &env)
+        .rotate(key.id, Rotation::default(), None, &tokens())
+        .await
+        .unwrap();
+    assert_eq!(rotated.made_by, Some(rotator));
+    let state = store.api_keys().state(&key.prefix).await.unwrap().unwrap();
+    assert_eq!(state.makers().collect::<Vec<_>>(), [rotator, maker]);
+}
+
+#[tokio::test]
 async fn a_key_makes_no_key() {
     let mut store = Store::default();
     let tenant = store.tenant();
     let env = store.env();
     let every = Permissions::of(&Permission::ALL);
-    let scope = Scope::api_key(env.new_id(), tenant, every, RequestInfo::default());
+    let scope = Scope::api_key(env.new_id(), None, tenant, every, RequestInfo::default());
     let made = ApiKeys::new(&mut store, &scope, &env).create(new_key(&["pages:read"]), &tokens()).await;
     assert!(matches!(made, Err(IdentityError::Denied(Denied::NotAPerson))));
 }
@@ -162,8 +200,10 @@ async fn rotating_keeps_the_old_secret_for_the_overlap() {
     let judge = |text: &str, now| state.judge(&digest(text), address, now);
     let (during, after) = (env.now() + Duration::seconds(59), env.now() + Duration::seconds(60));
     let new = new.expose_secret();
-    assert_eq!([judge(&old, during), judge(new, during)], [Judgement::Good, Judgement::Good]);
-    assert_eq!([judge(&old, after), judge(new, after)], [Judgement::Ended, Judgement::Good]);
+    let (maker, _) = scope.require_user().unwrap();
+    let good = Judgement::Good(Some(Maker { id: maker, email_verified: true }));
+    assert_eq!([judge(&old, during), judge(new, during)], [good, good]);
+    assert_eq!([judge(&old, after), judge(new, after)], [Judgement::Ended, good]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What API keys need of the store.
 
 use async_trait::async_trait;
-use portico_kernel::{ApiKeyId, Page, PageRequest, StoreError, TenantId, Timestamp};
+use portico_kernel::{ApiKeyId, Page, PageRequest, StoreError, TenantId, Timestamp, UserId};
 use time::Date;
 
 use crate::api_key::{
@@ -23,21 +23,27 @@ pub trait ApiKeyRepository: Send {
     /// The keys of a tenant that are not revoked, newest first.
     async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<Page<ApiKey>, StoreError>;
 
-    /// Stores the key with `version + 1`, but for `last_used_at`, which is [`ApiKeyUsageRepository::begin`]'s to set. MUST
-    /// answer `Stale` when the stored version is not `key.version`.
+    /// The keys of all tenants that are not revoked and have a secret that this user made, in use or replaced by a later one.
+    async fn made_by(&mut self, user: UserId) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Stores the key with `version + 1`, but for `last_used_at`, which is [`ApiKeyUsageRepository::begin`]'s to set, and
+    /// `made_by`, which goes with the secret. MUST answer `Stale` when the stored version is not `key.version`.
     async fn update(&mut self, key: &ApiKey) -> Result<(), StoreError>;
 
-    /// Makes `hash` the key's secret, and the one it had until now its previous one. Does not change the version.
+    /// Makes `hash` the key's secret, made by `maker`, and the one it had until now, with its maker, its previous one. Does not
+    /// change the version.
     async fn replace_secret(
         &mut self,
         tenant: TenantId,
         id: ApiKeyId,
         hash: [u8; 32],
+        maker: UserId,
     ) -> Result<(), StoreError>;
 
     /// The key of a prefix as the check of a request sees it, in one round trip. MUST find revoked keys too, so that who
     /// still tries one is noticed. `usable` MUST be `false` for a key that is revoked or switched off, and for every key of
-    /// a tenant that is not active.
+    /// a tenant that is not active; the makers of its secrets MUST be as their accounts are now, and barred exactly when they
+    /// are not active.
     async fn state<'p>(&mut self, prefix: &'p str) -> Result<Option<KeyState>, StoreError>;
 }
 

@@ -75,9 +75,6 @@ pub trait PendingSignInRepository: Send {
 
     /// Deletes all of the user.
     async fn delete_all(&mut self, user: UserId) -> Result<(), StoreError>;
-
-    /// How many tries were counted for the user's sign-ins that began at `since` or later.
-    async fn tries_since(&mut self, user: UserId, since: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// Passkeys, and the challenges that wait for an answer.

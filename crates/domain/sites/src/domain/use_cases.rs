@@ -36,7 +36,7 @@ impl<'a> Domains<'a> {
     /// caller consumes the quota in the same unit of work.
     ///
     /// # Errors
-    /// `NotFound` (site); `Invalid`; `DomainExists`; `SiteForSale`.
+    /// `Denied`, also without a verified address; `NotFound` (site); `Invalid`; `DomainExists`; `SiteForSale`.
     pub async fn add(
         &mut self,
         site: SiteId,
@@ -44,6 +44,7 @@ impl<'a> Domains<'a> {
         own: &OwnNames,
     ) -> Result<Domain, SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
+        self.scope.require_verified()?;
         let site = site::find(self.repositories, tenant, site).await?;
         sale::editable(self.scope, &site)?;
         let mut violations = Violations::default();
@@ -113,9 +114,10 @@ impl<'a> Domains<'a> {
     /// [`Domains::record`].
     ///
     /// # Errors
-    /// `NotFound`; `SiteForSale`.
+    /// `Denied`, also without a verified address; `NotFound`; `SiteForSale`.
     pub async fn to_check(&mut self, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
+        self.scope.require_verified()?;
         let domain = self.find(tenant, site, id).await?;
         let site = site::find(self.repositories, tenant, site).await?;
         sale::editable(self.scope, &site)?;
@@ -125,7 +127,7 @@ impl<'a> Domains<'a> {
     /// Changes what the domain is for. Making it the main address makes the one that was so until now lead to it.
     ///
     /// # Errors
-    /// `NotFound`; `PreconditionFailed`; `SiteForSale`.
+    /// `Denied`, also without a verified address; `NotFound`; `PreconditionFailed`; `SiteForSale`.
     pub async fn update(
         &mut self,
         site: SiteId,
@@ -134,6 +136,7 @@ impl<'a> Domains<'a> {
         expected: Option<i64>,
     ) -> Result<Domain, SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
+        self.scope.require_verified()?;
         let site = site::lock(self.repositories, tenant, site).await?;
         sale::editable(self.scope, &site)?;
         let before = self.find(tenant, site.id, id).await?;

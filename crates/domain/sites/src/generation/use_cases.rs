@@ -248,9 +248,11 @@ impl<'a> Generation<'a> {
     }
 
     /// The tenant in which the caller may let texts be written and, where they are stored, change pages. What is written of a page
-    /// tells what is on it, so the caller must be allowed to read that.
+    /// tells what is on it, so the caller must be allowed to read that. Writing costs
+    /// money, so somebody with a verified address answers for it.
     fn permit(&self, stores: bool) -> Result<TenantId, SitesError> {
         let tenant = self.scope.require(Permission::AiGenerate)?;
+        self.scope.require_verified()?;
         self.scope.require(Permission::PagesRead)?;
         if stores {
             self.scope.require(Permission::PagesWrite)?;

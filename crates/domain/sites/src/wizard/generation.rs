@@ -206,8 +206,8 @@ impl Wizards<'_> {
     /// work. From now on the mode of step 6 is `ai`.
     ///
     /// # Errors
-    /// `NotFound`; `PreconditionFailed`; `WizardCompleted`; `GenerationInProgress`; `Invalid` naming what has to be known
-    /// before.
+    /// `Denied`, also without a verified address; `NotFound`; `PreconditionFailed`; `WizardCompleted`;
+    /// `GenerationInProgress`; `Invalid` naming what has to be known before.
     pub async fn request_content(
         &mut self,
         id: WizardId,
@@ -216,6 +216,7 @@ impl Wizards<'_> {
     ) -> Result<Generation, SitesError> {
         let tenant = self.scope.require(Permission::SitesWrite)?;
         self.scope.require(Permission::AiGenerate)?;
+        self.scope.require_verified()?;
         let before = self.locked_open(tenant, id, expected).await?;
         let last = self.generation_of(tenant, id).await?;
         if last.status.is_active() {

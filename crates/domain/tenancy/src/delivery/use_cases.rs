@@ -99,6 +99,7 @@ impl<'a> Deliveries<'a> {
     /// [`TenancyError::EventForgotten`].
     pub async fn resend(&mut self, id: DeliveryId) -> Result<Delivery, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
         let before = self.existing(tenant, id).await?;
         let webhook = self.webhook(tenant, before.webhook_id).await?;
         if webhook.status != WebhookStatus::Enabled {
@@ -123,6 +124,7 @@ impl<'a> Deliveries<'a> {
     /// [`TenancyError::WebhookNotEnabled`].
     pub async fn resend_since(&mut self, id: WebhookId, input: Resend) -> Result<Resend, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
         let webhook = self.webhook(tenant, id).await?;
         let now = self.env.now();
         let mut violations = Violations::default();

@@ -139,6 +139,7 @@ impl<'a> Webhooks<'a> {
         rules: WebhookRules<'_>,
     ) -> Result<(Webhook, SecretString), TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
         let mut violations = Violations::default();
         let url = violations.take("url", address::check(&input.url, rules.http)).unwrap_or_default();
         let events = self.wanted(&mut violations, &input.events);
@@ -181,6 +182,7 @@ impl<'a> Webhooks<'a> {
         http: &dyn HttpClient,
     ) -> Result<Webhook, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
         let before = self.expected(tenant, id, expected).await?;
         let mut after = before.clone();
         let mut violations = Violations::default();
@@ -234,6 +236,7 @@ impl<'a> Webhooks<'a> {
         sealer: &dyn Sealer,
     ) -> Result<(Webhook, SecretString), TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
         let before = self.expected(tenant, id, expected).await?;
         let overlap = input.overlap_hours.unwrap_or(DEFAULT_OVERLAP);
         let mut violations = Violations::default();
@@ -260,6 +263,7 @@ impl<'a> Webhooks<'a> {
     /// Goes on telling a webhook what happens, also one that was switched off. One that is told stays as it is.
     pub async fn resume(&mut self, id: WebhookId) -> Result<Webhook, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
         let before = self.existing(tenant, id).await?;
         if before.status == WebhookStatus::Enabled {
             return Ok(before);
@@ -272,6 +276,7 @@ impl<'a> Webhooks<'a> {
     /// Plans to send a message that says nothing but that the webhook works, also to one that is told nothing else.
     pub async fn test(&mut self, id: WebhookId) -> Result<Delivery, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
         let webhook = self.existing(tenant, id).await?;
         let event = Event::new(self.env, self.scope, "webhook.tested", id.uuid());
         let test = planned(
