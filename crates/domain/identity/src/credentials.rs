@@ -26,7 +26,7 @@ pub enum Extent {
         /// The session that goes on.
         except: Option<SessionId>,
     },
-    /// All of it: nobody who had access until now has any, and the next session begins in the tenant of the user's own. For an account that a stranger may have made or used before the
+    /// All of it: nobody who had access until now has any. For an account that a stranger may have made or used before the
     /// owner of its address did.
     Everything,
 }
@@ -75,11 +75,6 @@ pub(crate) async fn revoke(
     }
     repositories.users().set_password(user, None).await?;
     repositories.known_devices().forget_user(user).await?;
-    // The owner is not to begin in a tenant that the stranger has joined, where others read what they write.
-    let home = repositories.users().default_tenant(user).await?;
-    if let Some(home) = home {
-        repositories.users().remember_tenant(user, home).await?;
-    }
     let passkeys = repositories.passkeys().delete_all(user).await?;
     let identities = repositories.external_identities().delete_all(user).await?;
     let totp = repositories.second_factors().delete_totp(user).await?;
