@@ -55,6 +55,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from visit_names where day <", "sweep"),
     ("from visitor_hashes where day <", "sweep"),
     ("from webhook_deliveries where created_at <", "sweep"),
+    // Accounts that a stranger may have made, whose owner has come.
+    (
+        "FROM api_keys WHERE (api_keys.made_by = $ OR api_keys.previous_made_by = $) AND api_keys.revoked_at",
+        "keys that the stranger made",
+    ),
     // People who are erased.
     ("delete from idempotency_keys where caller_id = $", "erasure of a person"),
     (

@@ -109,6 +109,7 @@ async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResp
     request_body = AddPasskey,
     responses(
         (status = 201, body = AddedPasskey, headers(("Location" = String))),
+        (status = 403, description = "`email_unverified`, or somebody acts in the account's name."),
         (status = 409, description = "No options wait for this answer, or the passkey is known already."),
     ),
     security(("bearer" = [])),

@@ -123,6 +123,7 @@ async fn begin_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Prob
     request_body = ConfirmTotp,
     responses(
         (status = 200, body = Confirmed),
+        (status = 403, description = "`email_unverified`, or somebody acts in the account's name."),
         (status = 409, description = "No authenticator app waits to be confirmed."),
     ),
     security(("bearer" = [])),

@@ -72,6 +72,7 @@ fn the_document_names_the_operations_that_keys_may_call() {
 
 /// Operations that want a verified address only for a part of what they can do.
 const IN_PART: &[(&str, &str)] = &[
+    ("GET", "/api/v1/auth/oidc/{provider}"),
     ("POST", "/api/v1/wizard/{wizardId}/complete"),
     ("PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}"),
     ("PUT", "/api/v1/tenants/{tenantId}/settings"),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     IdentityError,
+    api_key::ApiKey,
     ports::IdentityRepositories,
     session::{EndReason, audit_tenant, end_impersonations, note_ended},
     token::TokenPurpose,
@@ -25,7 +26,7 @@ pub enum Extent {
         /// The session that goes on.
         except: Option<SessionId>,
     },
-    /// All of it: nobody who had access until now has any, and the next session begins in the tenant of the user's own. For an account that a stranger may have made or used before the
+    /// All of it: nobody who had access until now has any. For an account that a stranger may have made or used before the
     /// owner of its address did.
     Everything,
 }
@@ -74,16 +75,18 @@ pub(crate) async fn revoke(
     }
     repositories.users().set_password(user, None).await?;
     repositories.known_devices().forget_user(user).await?;
-    // The owner is not to begin in a tenant that the stranger has joined, where others read what they write.
-    let home = repositories.users().default_tenant(user).await?;
-    if let Some(home) = home {
-        repositories.users().remember_tenant(user, home).await?;
-    }
     let passkeys = repositories.passkeys().delete_all(user).await?;
     let identities = repositories.external_identities().delete_all(user).await?;
     let totp = repositories.second_factors().delete_totp(user).await?;
     let recovery_codes = repositories.second_factors().recovery_codes_left(user).await?;
     repositories.second_factors().replace_recovery_codes(user, &[], now).await?;
+    let keys = repositories.api_keys().made_by(user).await?;
+    for before in keys {
+        let after = ApiKey { active: false, revoked_at: Some(now), updated_at: now, ..before.clone() };
+        repositories.api_keys().update(&after).await?;
+        let event = Event::new(env, scope, "api_key.revoked", before.id.uuid()).in_tenant(before.tenant);
+        repositories.events().append(event.before(&before)).await?;
+    }
     let revoked = Revoked { passkeys, identities, totp, recovery_codes };
     if revoked == Revoked::default() {
         return Ok(());

@@ -11,8 +11,8 @@ use portico_kernel::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde_json::Value;
 use time::PrimitiveDateTime;
@@ -238,6 +238,19 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
             found.offset(page.offset()).limit(page.limit).all(self.connection).await.map_err(store_error)?;
         let items = rows.into_iter().map(ApiKey::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::new(items, page, total))
+    }
+
+    async fn made_by(&mut self, user: UserId) -> Result<Vec<ApiKey>, StoreError> {
+        let made =
+            Condition::any().add(Column::MadeBy.eq(user.uuid())).add(Column::PreviousMadeBy.eq(user.uuid()));
+        let rows = row::Entity::find()
+            .filter(made)
+            .filter(Column::RevokedAt.is_null())
+            .order_by_asc(Column::Id)
+            .all(self.connection)
+            .await
+            .map_err(store_error)?;
+        rows.into_iter().map(ApiKey::try_from).collect()
     }
 
     async fn update(&mut self, key: &ApiKey) -> Result<(), StoreError> {

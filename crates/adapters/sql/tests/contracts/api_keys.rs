@@ -49,7 +49,7 @@ async fn store_key(store: &SqlStore, key: &ApiKey) {
     work.commit().await.unwrap();
 }
 
-async fn stored_key(store: &SqlStore, env: &Env, name: &str) -> ApiKey {
+pub async fn stored_key(store: &SqlStore, env: &Env, name: &str) -> ApiKey {
     let key = key(env, stored_tenant(store, env, name).await.id, name);
     store_key(store, &key).await;
     key
@@ -233,6 +233,17 @@ async fn the_makers_of_a_keys_secrets_are_as_their_accounts_are_now() {
         assert_eq!(state().await, [(maker(&bob, false), true), (maker(&ada, true), true)]);
         change(&bob, |user| user.status = UserStatus::Active).await;
         assert_eq!(state().await[0], (maker(&bob, false), false));
+
+        let eve = stored_user(store, &env, "eve@example.com").await;
+        let mut work = store.begin().await.unwrap();
+        for (user, made) in [(&ada, true), (&bob, true), (&eve, false)] {
+            let keys = work.api_keys().made_by(user.id).await.unwrap();
+            assert_eq!(keys.iter().any(|made| made.id == key.id), made, "{}", user.email);
+        }
+        let found = work.api_keys().find(tenant, key.id).await.unwrap().unwrap();
+        let revoked = ApiKey { revoked_at: Some(env.now()), ..found };
+        work.api_keys().update(&revoked).await.unwrap();
+        assert!(work.api_keys().made_by(bob.id).await.unwrap().is_empty());
     })
     .await;
 }

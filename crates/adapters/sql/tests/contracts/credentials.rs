@@ -20,7 +20,10 @@ use portico_sql::{SqlStore, personal_columns};
 use portico_testkit::{TestDatabase, env, on_each_database};
 use time::Duration;
 
-use crate::fixtures::{session, stored_user};
+use crate::{
+    api_keys::stored_key,
+    fixtures::{session, stored_user},
+};
 
 /// What is taken away when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ const CREDENTIALS: &[(&str, &str, &str, Taken)] = &[
     ("authenticator_apps", "user_id", "true", WithEverything),
     ("recovery_codes", "user_id", "true", WithEverything),
     ("known_devices", "user_id", "true", WithEverything),
+    ("api_keys", "made_by", "revoked_at is null", WithEverything),
+    ("api_keys", "previous_made_by", "revoked_at is null", WithEverything),
 ];
 
 /// Every other column with a user, and why its row lets nobody in.
@@ -148,6 +153,12 @@ async fn equip(store: &SqlStore, env: &Env, user: UserId, other: UserId) {
         returned: false,
     };
     work.known_devices().save(&device).await.unwrap();
+    work.commit().await.unwrap();
+    let key = stored_key(store, env, "shop").await;
+    let mut work = store.begin().await.unwrap();
+    for _ in 0..2 {
+        work.api_keys().replace_secret(key.tenant, key.id, [1; 32], user).await.unwrap();
+    }
     work.commit().await.unwrap();
 }
 

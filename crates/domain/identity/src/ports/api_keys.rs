@@ -23,6 +23,9 @@ pub trait ApiKeyRepository: Send {
     /// The keys of a tenant that are not revoked, newest first.
     async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<Page<ApiKey>, StoreError>;
 
+    /// The keys of all tenants that are not revoked and have a secret that this user made, in use or replaced by a later one.
+    async fn made_by(&mut self, user: UserId) -> Result<Vec<ApiKey>, StoreError>;
+
     /// Stores the key with `version + 1`, but for `last_used_at`, which is [`ApiKeyUsageRepository::begin`]'s to set, and
     /// `made_by`, which goes with the secret. MUST answer `Stale` when the stored version is not `key.version`.
     async fn update(&mut self, key: &ApiKey) -> Result<(), StoreError>;
