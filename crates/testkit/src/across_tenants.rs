@@ -66,5 +66,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("insert into meters_by_period", "a migration"),
     ("insert into meters_for_ever", "a migration"),
     // A migration.
-    ("insert into stored_texts (tenant_id, part, bytes) select tenant_id, $, sum(bytes) from (", "what is stored already"),
+    (
+        "insert into stored_texts (tenant_id, part, bytes) select tenant_id, $, sum(bytes) from (",
+        "what is stored already",
+    ),
 ];
