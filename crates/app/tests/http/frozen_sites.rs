@@ -124,7 +124,7 @@ async fn sent(
             vec![
                 Some(json!({"title": "Mine"})),
                 Some(json!({"status": "draft"})),
-                Some(json!({"publishAt": at})),
+                Some(json!({"status": "draft", "publishAt": at})),
             ]
         }
         "/tenants/{tenantId}/pages" => {
