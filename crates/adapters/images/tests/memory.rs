@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+#![expect(clippy::print_stdout, reason = "the figures are what one wants to see when it fails")]
 
 use std::{fs, io::Cursor};
 

@@ -1,11 +1,13 @@
 //! A site that is for sale, sold or suspended stays as it is: every operation of the API document that changes anything is tried by
 //! an owner of its tenant, so a new route is tried too.
 
+use std::time::Duration;
+
 use portico_kernel::{PageId, PlatformRole, RequestInfo, Scope, TenantRole, Timestamp};
 use portico_sites::{page::Pages, site::SiteStatus};
 use portico_testkit::{
     TestEnv,
-    server::{Client, TestServer},
+    server::{Client, TestServer, eventually},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,6 +15,9 @@ use serde_json::{Value, json};
 use crate::authorization::{RULES, body};
 use crate::fixture::{Fixture, Person, text, unlimited};
 use crate::{assets, site_sales};
+
+/// How long something is waited for that comes by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What has nothing to do with sites, by how its path begins. Everything else is tried.
 const ELSEWHERE: [&str; 9] = [
@@ -124,7 +129,7 @@ async fn sent(
             vec![
                 Some(json!({"title": "Mine"})),
                 Some(json!({"status": "draft"})),
-                Some(json!({"publishAt": at})),
+                Some(json!({"status": "draft", "publishAt": at})),
             ]
         }
         "/tenants/{tenantId}/pages" => {
@@ -182,6 +187,13 @@ async fn no_operation_lets_a_member_change_a_frozen_site() {
             (SiteStatus::Suspended, "site_suspended"),
         ] {
             set_status(server, &fixture, status).await;
+            if status == SiteStatus::Suspended {
+                // Known to every instance within a second.
+                let visitor = server.client().with("host", &fixture.ids["siteHost"]);
+                let gone =
+                    eventually(PATIENCE, async || (visitor.get("/").await.status == 404).then_some(())).await;
+                gone.expect("a suspended site does not answer");
+            }
             let before = content(server, &fixture).await;
             for (method, template, _) in RULES {
                 let operation = (*method, *template);
