@@ -213,6 +213,8 @@ fn short(sql: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use actix_web::http::header::{HeaderName, HeaderValue};
 
     use super::*;
