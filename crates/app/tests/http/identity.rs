@@ -218,9 +218,14 @@ async fn messages_have_html_and_text_with_links_to_the_public_url() {
     ] {
         let mail = mails_about(&server, email, subject, 1).await.remove(0);
         let (html, text) = (mail["html"].as_str().unwrap(), mail["text"].as_str().unwrap());
-        assert_eq!((&mail["to"], &mail["toName"]), (&json!(email), &json!("Ada <b>Lovelace</b>")));
+        // Before the address is verified, nobody is called by a name.
+        let name = if subject.starts_with("Confirm") { Value::Null } else { json!("Ada <b>Lovelace</b>") };
+        assert_eq!((&mail["to"], &mail["toName"]), (&json!(email), &name));
         assert!(html.contains("<html lang=\"en\"") && !html.contains("<b>Lovelace"), "{subject}: {html}");
-        assert!(text.contains("Ada <b>Lovelace</b>") && !text.contains("</p>"), "{subject}: {text}");
+        assert!(
+            text.contains("Ada <b>Lovelace</b>") != name.is_null() && !text.contains("</p>"),
+            "{subject}: {text}"
+        );
         if let Some(link) = link {
             assert!(text.contains(&link), "{subject}: {text}");
             let escaped = link.replace('/', "&#x2f;").replace('=', "&#x3d;");

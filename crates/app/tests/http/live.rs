@@ -82,7 +82,7 @@ async fn what_happens_is_told_while_it_happens() {
             assert_eq!(listener.headers().get(name).map(|value| value.to_str().unwrap()), value, "{name}");
         }
         let asked = Instant::now();
-        let made = page(&owner, "Héllo\nworld").await;
+        let made = page(&owner, "Héllo world").await;
         let message = listener.expect("page.created").await;
         let took = asked.elapsed();
         assert_eq!(message.id, text(&message.data, "id"));

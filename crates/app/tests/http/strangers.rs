@@ -140,7 +140,7 @@ async fn names_hold_no_address_and_nothing_unseen() {
                 ("company", owner.put("/api/v1/profile", json!({"company": name})).await),
                 ("name", owner.post("/api/v1/tenants", json!({"name": name})).await),
                 ("name", owner.put(&owner.t(""), json!({"name": name})).await),
-                ("name", owner.post(&owner.t("/sites"), site).await),
+                ("name", owner.post("/api/v1/sites", site).await),
                 (
                     "name",
                     owner
