@@ -85,7 +85,7 @@ mod tests {
             let pairs: Vec<_> = setting.map(|setting| (setting, "10.0.0.0/8")).into_iter().collect();
             assert_eq!(admitted(&from(&pairs), inside), expected, "{setting:?}");
             assert_eq!(admitted(&from(&pairs), "https://93.184.215.14/"), [true; 4], "{setting:?}");
-            assert_eq!(admitted(&from(&pairs), "http://169.254.169.254/")[0], false, "{setting:?}");
+            assert!(!admitted(&from(&pairs), "http://169.254.169.254/")[0], "{setting:?}");
         }
         let public = |port: u16| format!("https://93.184.215.14:{port}/");
         assert_eq!(admitted(&from(&[]), &public(9443)), [false, true, false, true]);

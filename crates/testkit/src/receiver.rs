@@ -58,7 +58,7 @@ impl Reply {
     pub fn saying(self, text: impl Into<Vec<u8>>) -> Self {
         match self {
             Self::Answer { status, mut headers, after, .. } => {
-                headers.push(("content-type".into(), "text/plain".into()));
+                headers.push(("content-type", "text/plain".into()));
                 Self::Answer { status, headers, body: text.into(), after }
             }
             other => other,
