@@ -260,16 +260,17 @@ mod tests {
     async fn nobody_takes_as_long_as_somebody() {
         let hasher = hasher(Argon2Cost::default(), HashingPool { threads: 1, waiting: 1 });
         let hash = hasher.hash("x".into()).await.unwrap();
-        let fastest = async |hash: Option<PasswordHash>| {
-            let mut fastest = Duration::MAX;
-            for _ in 0..5 {
-                let start = Instant::now();
-                assert!(!hasher.verify("y".into(), hash.clone()).await.unwrap());
-                fastest = fastest.min(start.elapsed());
-            }
-            fastest
+        let time = async |hash: Option<PasswordHash>| {
+            let start = Instant::now();
+            assert!(!hasher.verify("y".into(), hash).await.unwrap());
+            start.elapsed()
         };
-        let (somebody, nobody) = (fastest(Some(hash)).await, fastest(None).await);
+        // In turns, and the fastest of each counts: other work on the machine makes single ones slow.
+        let (mut somebody, mut nobody) = (Duration::MAX, Duration::MAX);
+        for _ in 0..20 {
+            somebody = somebody.min(time(Some(hash.clone())).await);
+            nobody = nobody.min(time(None).await);
+        }
         // A wide margin: the point is that the work is done at all.
         assert!(nobody * 2 > somebody && somebody * 2 > nobody, "{nobody:?} {somebody:?}");
     }
