@@ -26,8 +26,8 @@ pub enum Extent {
         /// The session that goes on.
         except: Option<SessionId>,
     },
-    /// All of it: nobody who had access until now has any. For an account that a stranger may have made or used before the
-    /// owner of its address did.
+    /// All of it, and the API keys whose secrets the user made: nobody who had access until now has any. For an account that a
+    /// stranger may have made or used before the owner of its address did.
     Everything,
 }
 
