@@ -7,15 +7,16 @@ use sea_orm::{
     FromQueryResult,
     sqlx::{self, PgPool, pool::PoolOptions, postgres::PgListener},
 };
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use crate::{
     SqlStore,
+    connection::Health,
     dialect::query,
     error::store_error,
     outbox::events,
-    store::{Pools, unavailable},
+    store::{Pools, proven, unavailable},
 };
 
 /// The channel of `NOTIFY`.
@@ -26,6 +27,9 @@ const BEAT: Duration = Duration::from_millis(250);
 
 /// How long the proof may take.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a connection that listens may take to be set up.
+const SETTING_UP: Duration = Duration::from_secs(2);
 
 /// Events read at once from SQLite.
 const BATCH: i64 = 500;
@@ -43,7 +47,7 @@ impl SqlStore {
     /// Tells `listener` what any process commits, until the database cannot be reached any more.
     pub async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Postgres(pool) => follow_postgres(pool, listener).await,
+            Pools::Postgres { background, .. } => follow_postgres(background, &self.health, listener).await,
             Pools::Sqlite { .. } => self.follow_sqlite(listener).await,
         }
     }
@@ -74,6 +78,7 @@ impl SqlStore {
                 listener.heard(&announcement);
             }
             if (rows.len() as i64) < BATCH {
+                self.health.beat();
                 listener.caught_up(asked);
                 sleep(BEAT).await;
             }
@@ -85,7 +90,7 @@ impl SqlStore {
 async fn prove_hearing(pool: &PgPool, connection: &mut PgListener) -> Result<(), StoreError> {
     let called = sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(pool);
     called.await.map_err(unavailable)?;
-    match tokio::time::timeout(PATIENCE, connection.try_recv()).await {
+    match timeout(PATIENCE, connection.try_recv()).await {
         Ok(Ok(Some(_))) => Ok(()),
         Ok(Err(error)) => Err(unavailable(error)),
         Ok(Ok(None)) | Err(_) => Err(unavailable(sqlx::Error::PoolTimedOut)),
@@ -93,25 +98,42 @@ async fn prove_hearing(pool: &PgPool, connection: &mut PgListener) -> Result<(),
 }
 
 /// On a connection of its own: one from the pool would be missing there, and would come and go.
-async fn follow_postgres(pool: &PgPool, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
+async fn follow_postgres(
+    pool: &PgPool,
+    health: &Health,
+    listener: &dyn AnnouncementListener,
+) -> Result<(), StoreError> {
     let own = PoolOptions::new()
         .max_connections(1)
         .acquire_timeout(PATIENCE)
         .max_lifetime(None)
         .idle_timeout(None)
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                proven(connection).await?;
+                Ok(true)
+            })
+        })
         .connect_with(pool.connect_options().as_ref().clone())
         .await
         .map_err(unavailable)?;
-    let mut connection = PgListener::connect_with(&own).await.map_err(unavailable)?;
-    connection.ignore_pool_close_event(true);
-    connection.eager_reconnect(false);
-    connection.listen(CHANNEL).await.map_err(unavailable)?;
-    prove_hearing(pool, &mut connection).await?;
-    // What was announced before this moment was heard by nobody here.
-    let mut seen: String = sqlx::query_scalar("select pg_current_snapshot()::text")
-        .fetch_one(&mut connection)
-        .await
-        .map_err(unavailable)?;
+    let setting_up = async {
+        let mut connection = PgListener::connect_with(&own).await.map_err(unavailable)?;
+        connection.ignore_pool_close_event(true);
+        connection.eager_reconnect(false);
+        connection.listen(CHANNEL).await.map_err(unavailable)?;
+        prove_hearing(pool, &mut connection).await?;
+        // What was announced before this moment was heard by nobody here.
+        let seen: String = sqlx::query_scalar("select pg_current_snapshot()::text")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(unavailable)?;
+        Ok::<_, StoreError>((connection, seen))
+    };
+    let (mut connection, mut seen) = match timeout(SETTING_UP, setting_up).await {
+        Ok(set_up) => set_up?,
+        Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
+    };
     listener.missed();
     let mut beat = tokio::time::Instant::now();
     loop {
@@ -124,7 +146,7 @@ async fn follow_postgres(pool: &PgPool, listener: &dyn AnnouncementListener) -> 
                 let asked = Instant::now();
                 let proof = sqlx::query_as(APPENDED_SINCE).bind(&seen).fetch_all(&mut connection);
                 let rows: Vec<(String, Option<Uuid>, Option<String>)> =
-                    match tokio::time::timeout(PATIENCE, proof).await {
+                    match timeout(PATIENCE, proof).await {
                         Ok(answer) => answer.map_err(unavailable)?,
                         Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
                     };
@@ -137,6 +159,7 @@ async fn follow_postgres(pool: &PgPool, listener: &dyn AnnouncementListener) -> 
                 while let Some(notification) = connection.next_buffered() {
                     listener.heard(notification.payload());
                 }
+                health.beat();
                 listener.caught_up(asked);
                 beat = tokio::time::Instant::now() + BEAT;
             }

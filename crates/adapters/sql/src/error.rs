@@ -31,6 +31,28 @@ pub(crate) fn json_error(error: serde_json::Error) -> StoreError {
     StoreError::Internal(Box::new(error))
 }
 
+/// Whether the storage below the database failed: it is full, broken, or there is no memory. SQLite then may have rolled back the
+/// transaction by itself (sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction").
+pub(crate) fn is_storage_failure(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(cause))
+    | DbErr::Exec(RuntimeErr::SqlxError(cause))
+    | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
+    else {
+        return false;
+    };
+    let sqlx::Error::Database(error) = &**cause else { return false };
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        // Disk full, input/output error.
+        ["53100", "58030"].contains(&&*code)
+    } else {
+        const OUT_OF_MEMORY: i32 = 7;
+        const IO_ERROR: i32 = 10;
+        const FULL: i32 = 13;
+        code.parse::<i32>().is_ok_and(|code| [OUT_OF_MEMORY, IO_ERROR, FULL].contains(&(code & 0xff)))
+    }
+}
+
 enum Meaning {
     Conflict(String),
     MissingReference(String),
@@ -71,20 +93,21 @@ fn meaning(error: &sqlx::Error) -> Meaning {
 
 /// Whether a failure with this SQLSTATE (Postgres manual, appendix A) may be gone at the next attempt.
 fn passes_on_postgres(code: &str) -> bool {
-    // Connection exceptions; out of disk, memory or connections; shutting down.
-    ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
-        // Statement timeout, serialisation failure, deadlock, lock timeout, read-only standby.
-        || ["57014", "40001", "40P01", "55P03", "25006"].contains(&code)
+    // Connection exceptions; out of disk, memory or connections; shutting down; input/output errors.
+    ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
+        // Statement timeout, serialisation failure, deadlock, lock timeout, read-only standby, idle for too long in a transaction.
+        || ["57014", "40001", "40P01", "55P03", "25006", "25P03"].contains(&code)
 }
 
 /// Whether a failure with this extended result code (sqlite.org/rescode.html) may be gone at the next attempt.
 fn passes_on_sqlite(code: &str) -> bool {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
+    const OUT_OF_MEMORY: i32 = 7;
     const IO_ERROR: i32 = 10;
     const FULL: i32 = 13;
     const CANNOT_OPEN: i32 = 14;
-    code.parse::<i32>().is_ok_and(|code| [BUSY, LOCKED, IO_ERROR, FULL, CANNOT_OPEN].contains(&(code & 0xff)))
+    code.parse::<i32>().is_ok_and(|code| [BUSY, LOCKED, OUT_OF_MEMORY, IO_ERROR, FULL, CANNOT_OPEN].contains(&(code & 0xff)))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod announcements;
 mod billing;
+mod connection;
 mod dialect;
 mod error;
 mod idempotency;
@@ -18,6 +19,7 @@ mod sweep;
 mod tenancy;
 mod time;
 
+pub use connection::{Bounded, Transaction};
 pub use identity::personal_columns;
 pub use parking::Parking;
 pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};

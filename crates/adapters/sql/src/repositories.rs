@@ -5,11 +5,16 @@ use std::{sync::Arc, time::Instant};
 use async_trait::async_trait;
 use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::StoreObserver};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
     Statement,
 };
 
-use crate::{announcements::CHANNEL, dialect::query, error::store_error, parking::Parking};
+use crate::{
+    announcements::CHANNEL,
+    connection::{Bounded, Transaction},
+    dialect::query,
+    parking::Parking,
+};
 
 /// Every repository, over one connection.
 ///
@@ -31,7 +36,7 @@ pub(crate) struct Written {
 }
 
 /// The repositories over an open transaction. Dropped without [`SqlUnitOfWork::commit`], it rolls back.
-pub type SqlUnitOfWork = Repositories<DatabaseTransaction>;
+pub type SqlUnitOfWork = Repositories<Transaction>;
 
 /// The repositories for reading, without a transaction: each statement sees what is committed when it runs.
 pub type SqlReader = Repositories<ReadConnection>;
@@ -71,7 +76,7 @@ impl SqlUnitOfWork {
         }
         // Not a statement to the library below, but often where the time goes.
         let started = Instant::now();
-        let committed = self.connection.commit().await.map_err(store_error);
+        let committed = self.connection.commit().await;
         if let Some(observer) = &self.observer {
             observer.statement("commit", started.elapsed(), committed.is_err());
         }
@@ -88,7 +93,7 @@ impl SqlUnitOfWork {
 /// A connection that refuses to write, so that a use case that was handed a reader by mistake fails at once.
 ///
 /// With a [`Parking`] it sees what is parked there as if it were committed.
-pub struct ReadConnection(pub(crate) DatabaseConnection, pub(crate) Option<Arc<Parking>>);
+pub struct ReadConnection(pub(crate) Bounded<DatabaseConnection>, pub(crate) Option<Arc<Parking>>);
 
 const READ_ONLY: &str = "a reader does not write; begin a unit of work";
 

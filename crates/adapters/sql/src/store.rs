@@ -5,19 +5,20 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
 use portico_migrations::Migrator;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, SqlxPostgresConnector,
-    SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, SqliteTransactionMode,
+    SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions,
     sqlx::{
         self, ConnectOptions, Connection, PgPool, SqlitePool,
         pool::PoolOptions,
-        postgres::PgConnectOptions,
+        postgres::{PgConnectOptions, PgConnection},
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
 use sea_orm_migration::MigratorTrait;
 
 use crate::{
-    dialect::execute,
+    connection::{Bounded, Health, Transaction},
+    dialect::{execute, query},
     error::store_error,
     outbox::restored,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
@@ -28,18 +29,27 @@ use crate::{
 pub struct StoreOptions {
     /// `sqlite://path/to/file.db` (made when missing) or `postgres://user:password@host/database`.
     pub url: String,
-    /// The most connections: to Postgres, or to SQLite for reading. SQLite has one more, for writing.
+    /// The most connections: to Postgres, or to SQLite for reading. SQLite has one more, for writing. A quarter of those to
+    /// Postgres, at least one, is for background work, see [`SqlStore::for_background`].
     pub max_connections: u32,
     /// How long to wait for a free connection before the answer is [`StoreError::Unavailable`].
     pub acquire_timeout: Duration,
+    /// How long to wait for the answer to a statement before it is given up, and its connection closed. A fifth of it while
+    /// the database answers nobody at all. On Postgres also how long a transaction may wait for a lock, and be idle.
+    pub statement_timeout: Duration,
 }
 
 impl StoreOptions {
-    /// The defaults for a database: 20 connections to Postgres, 4 readers of SQLite, 2 seconds of patience.
+    /// The defaults for a database: 20 connections to Postgres, 4 readers of SQLite, 2 seconds of patience, 5 for a statement.
     pub fn new(url: impl Into<String>) -> Self {
         let url = url.into();
         let max_connections = if is_postgres(&url) { 20 } else { 4 };
-        Self { url, max_connections, acquire_timeout: Duration::from_secs(2) }
+        Self {
+            url,
+            max_connections,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -67,15 +77,22 @@ pub struct MigrationState {
 #[derive(Clone)]
 pub struct SqlStore {
     pub(crate) pools: Pools,
-    writer: DatabaseConnection,
-    reader: DatabaseConnection,
+    writer: Bounded<DatabaseConnection>,
+    reader: Bounded<DatabaseConnection>,
+    /// For background work, where that has connections of its own.
+    background: Option<Bounded<DatabaseConnection>>,
+    pub(crate) health: Arc<Health>,
     listener: Option<Arc<dyn CommitListener>>,
     observer: Option<Arc<dyn StoreObserver>>,
 }
 
 #[derive(Clone)]
 pub(crate) enum Pools {
-    Postgres(PgPool),
+    Postgres {
+        requests: PgPool,
+        /// So that background work goes on however many requests there are, and never takes all connections from them.
+        background: PgPool,
+    },
     /// One connection that writes, so that writers queue here instead of failing on each other's locks, and some that
     /// only read, which the write-ahead log lets them do meanwhile.
     Sqlite {
@@ -104,14 +121,30 @@ impl SqlStore {
     /// Has `observer` watch what is run, and say for which trace.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn StoreObserver>) -> Self {
-        for connection in [&mut self.writer, &mut self.reader] {
+        let connections = [&mut self.writer, &mut self.reader];
+        for connection in connections.into_iter().chain(&mut self.background) {
             let observer = observer.clone();
-            connection.set_metric_callback(move |info| {
+            connection.inner_mut().set_metric_callback(move |info| {
                 observer.statement(&info.statement.sql, info.elapsed, info.failed);
             });
         }
         self.observer = Some(observer);
         self
+    }
+
+    /// The same database for background work: over connections of its own where there are several that write, and with
+    /// this deadline for a statement.
+    ///
+    /// The deadline is 60 seconds at most: then Postgres gives up a statement by itself.
+    #[must_use]
+    pub fn for_background(&self, statement_timeout: Duration) -> Self {
+        let mut store = self.clone();
+        if let Some(background) = &self.background {
+            (store.writer, store.reader) = (background.clone(), background.clone());
+        }
+        store.writer = store.writer.with_limit(statement_timeout);
+        store.reader = store.reader.with_limit(statement_timeout);
+        store
     }
 
     /// Begins a unit of work. On SQLite it holds the only writing connection until it ends.
@@ -124,50 +157,72 @@ impl SqlStore {
         Repositories::new(ReadConnection(self.reader.clone(), None), None, None)
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers within a second, and takes what is written as far as is known: where writing failed, it
+    /// has to succeed again, or on Postgres not to have failed for some seconds.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.reader.ping().await.map_err(store_error)
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let answers = async {
+            self.reader.inner().ping().await.map_err(store_error)?;
+            match self.pools {
+                Pools::Postgres { .. } if self.health.is_failing() => {
+                    Err(StoreError::Unavailable("writing failed a moment ago".into()))
+                }
+                Pools::Sqlite { .. } if self.health.has_failed() => self.try_to_write().await,
+                _ => Ok(()),
+            }
+        };
+        match tokio::time::timeout(PATIENCE, answers).await {
+            Ok(answer) => answer,
+            Err(_) => Err(unavailable(sqlx::Error::PoolTimedOut)),
+        }
     }
 
-    /// Figures of the pool; of SQLite, readers and writer together.
+    /// Writes the first page of a file of SQLite as it is.
+    async fn try_to_write(&self) -> Result<(), StoreError> {
+        let transaction = self.transaction().await?;
+        let row = query(&transaction, "pragma user_version", []).await?;
+        let version: i32 = match row.first() {
+            Some(row) => row.try_get_by_index(0).map_err(store_error)?,
+            None => 0,
+        };
+        let same = format!("pragma user_version = {version}");
+        transaction.execute_unprepared(&same).await.map_err(store_error)?;
+        transaction.commit().await
+    }
+
+    /// Figures of the pools, all together.
     pub fn pool_figures(&self) -> PoolFigures {
         fn figures<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> PoolFigures {
             let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
             PoolFigures { open: pool.size(), idle, max: pool.options().get_max_connections() }
         }
-        match &self.pools {
-            Pools::Postgres(pool) => figures(pool),
-            Pools::Sqlite { writer, readers } => {
-                let (writer, readers) = (figures(writer), figures(readers));
-                PoolFigures {
-                    open: writer.open + readers.open,
-                    idle: writer.idle + readers.idle,
-                    max: writer.max + readers.max,
-                }
-            }
-        }
+        let (one, other) = match &self.pools {
+            Pools::Postgres { requests, background } => (figures(requests), figures(background)),
+            Pools::Sqlite { writer, readers } => (figures(writer), figures(readers)),
+        };
+        PoolFigures { open: one.open + other.open, idle: one.idle + other.idle, max: one.max + other.max }
     }
 
     /// Applies the migrations that are missing; all of them or none. Processes that start at once take turns. Afterwards the
     /// event log can be read, also where the database was restored from a dump of another cluster.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let transaction = self.migration_transaction().await?;
-        Migrator::up(&transaction, None).await.map_err(store_error)?;
+        Migrator::up(transaction.inner(), None).await.map_err(store_error)?;
         restored::adopt(&transaction).await?;
-        transaction.commit().await.map_err(store_error)
+        transaction.commit().await
     }
 
     /// Takes back the last `steps` migrations, with the data they made room for.
     pub async fn migrate_down(&self, steps: u32) -> Result<(), StoreError> {
         let transaction = self.migration_transaction().await?;
-        Migrator::down(&transaction, Some(steps)).await.map_err(store_error)?;
-        transaction.commit().await.map_err(store_error)
+        Migrator::down(transaction.inner(), Some(steps)).await.map_err(store_error)?;
+        transaction.commit().await
     }
 
     /// Every migration, and whether it was applied.
     pub async fn migration_status(&self) -> Result<Vec<MigrationState>, StoreError> {
         let migrations =
-            Migrator::get_migration_with_status_read_only(&self.reader).await.map_err(store_error)?;
+            Migrator::get_migration_with_status_read_only(self.reader.inner()).await.map_err(store_error)?;
         Ok(migrations
             .iter()
             .map(|migration| MigrationState {
@@ -180,7 +235,9 @@ impl SqlStore {
     /// Waits for connections in use, and closes all of them.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { requests, background } => {
+                tokio::join!(requests.close(), background.close());
+            }
             // The last connection to close writes the log back into the database, which a reader cannot.
             Pools::Sqlite { writer, readers } => {
                 readers.close().await;
@@ -191,32 +248,39 @@ impl SqlStore {
 
     /// Begins a transaction that may write. On SQLite it takes the write lock right away: one that reads first and asks
     /// for the lock later fails when somebody else wrote in between.
-    pub(crate) async fn transaction(&self) -> Result<DatabaseTransaction, StoreError> {
+    pub(crate) async fn transaction(&self) -> Result<Transaction, StoreError> {
         let options = match self.pools {
-            Pools::Postgres(_) => TransactionOptions::default(),
+            Pools::Postgres { .. } => TransactionOptions::default(),
             Pools::Sqlite { .. } => TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
             },
         };
-        self.writer.begin_with_options(options).await.map_err(store_error)
+        self.writer.begin(options).await
     }
 
     /// For single statements that write.
-    pub(crate) fn writer(&self) -> &DatabaseConnection {
+    pub(crate) fn writer(&self) -> &Bounded<DatabaseConnection> {
         &self.writer
     }
 
     /// For single statements that read.
-    pub(crate) fn read_connection(&self) -> &DatabaseConnection {
+    pub(crate) fn read_connection(&self) -> &Bounded<DatabaseConnection> {
         &self.reader
     }
 
-    async fn migration_transaction(&self) -> Result<DatabaseTransaction, StoreError> {
+    /// A transaction that may take long, and waits for its turn.
+    async fn migration_transaction(&self) -> Result<Transaction, StoreError> {
         /// Any number that no other program takes for its advisory locks in this database.
         const MIGRATION_LOCK: i64 = 0x706f_7274_6963_6f00;
-        let transaction = self.transaction().await?;
-        if let Pools::Postgres(_) = self.pools {
+        /// For all of a migration of a large database.
+        const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+        let patient = Self { writer: self.writer.with_limit(PATIENCE), ..self.clone() };
+        let transaction = patient.transaction().await?;
+        if let Pools::Postgres { .. } = self.pools {
+            const NO_TIMEOUTS: &str = "select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), \
+                                       set_config('idle_in_transaction_session_timeout', '0', true)";
+            query(&transaction, NO_TIMEOUTS, []).await?;
             execute(&transaction, "select pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]).await?;
         }
         Ok(transaction)
@@ -232,36 +296,87 @@ pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
 }
 
 async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError> {
-    /// A connection that was idle for longer is asked whether it still lives. Asking each time would cost a round trip.
-    const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
     // What is slow is told by the observer, with the request that it was slow for.
     let connect = PgConnectOptions::from_str(&options.url)
         .map_err(unavailable)?
         .application_name("portico")
         .disable_statement_logging();
-    let pool = PoolOptions::<sqlx::Postgres>::new()
-        .max_connections(options.max_connections)
+    let background = (options.max_connections / 4).max(1);
+    let requests = options.max_connections.saturating_sub(background).max(1);
+    let pool = |size| postgres_pool(options, size).connect_with(connect.clone());
+    let (requests, background) = tokio::try_join!(pool(requests), pool(background)).map_err(unavailable)?;
+    let health = Arc::<Health>::default();
+    let bounded = |pool: &PgPool| {
+        let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+        Bounded::new(pool, options.statement_timeout, health.clone())
+    };
+    Ok(SqlStore {
+        writer: bounded(&requests),
+        reader: bounded(&requests),
+        background: Some(bounded(&background)),
+        pools: Pools::Postgres { requests, background },
+        health,
+        listener: None,
+        observer: None,
+    })
+}
+
+/// How long a connection may take to prove that it works.
+const PROOF: Duration = Duration::from_secs(1);
+
+fn postgres_pool(options: &StoreOptions, size: u32) -> PoolOptions<sqlx::Postgres> {
+    /// A connection that was idle for longer is asked whether it still lives. Asking each time would cost a round trip.
+    const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
+    let session = session(options.statement_timeout);
+    PoolOptions::new()
+        .max_connections(size)
         .acquire_timeout(options.acquire_timeout)
         .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let [names, values] = session.clone();
+            Box::pin(async move {
+                sqlx::query(SESSION).bind(names).bind(values).execute(connection).await?;
+                Ok(())
+            })
+        })
         .before_acquire(|connection, metadata| {
             Box::pin(async move {
                 if metadata.idle_for >= TEST_IF_IDLE_FOR {
-                    connection.ping().await?;
+                    proven(connection).await?;
                 }
                 Ok(true)
             })
         })
-        .connect_with(connect)
-        .await
-        .map_err(unavailable)?;
-    let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-    Ok(SqlStore {
-        pools: Pools::Postgres(pool),
-        writer: connection.clone(),
-        reader: connection,
-        listener: None,
-        observer: None,
-    })
+        // The pool asks a connection that comes back for an answer, too, but would wait for ever, and keep its place from others.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                proven(connection).await?;
+                Ok(true)
+            })
+        })
+}
+
+/// An error unless the connection answers soon, with which the pool closes it.
+pub(crate) async fn proven(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    tokio::time::timeout(PROOF, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+const SESSION: &str = "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted(name, value)";
+
+/// What the server does about a client that is gone or does not go on (Postgres manual, sections 20.3.2 and 20.11.1): names
+/// and values of settings. A statement that is waited for is given up here, long before the server does that.
+fn session(statement_timeout: Duration) -> [Vec<String>; 2] {
+    let patience = format!("{}ms", statement_timeout.as_millis());
+    let settings = [
+        ("statement_timeout", "60s"),
+        ("lock_timeout", &patience),
+        ("idle_in_transaction_session_timeout", &patience),
+        ("tcp_keepalives_idle", "10s"),
+        ("tcp_keepalives_interval", "5s"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "10s"),
+    ];
+    [settings.map(|(name, _)| name.to_owned()).into(), settings.map(|(_, value)| value.to_owned()).into()]
 }
 
 async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> {
@@ -278,21 +393,39 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
     // In KiB, for each connection. Little, so that an idle server stays small; the operating system caches the file too.
     let writing = connect.clone().pragma("cache_size", "-8192");
     let reading = connect.pragma("cache_size", "-4096").pragma("query_only", "on");
-    let pool = || PoolOptions::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false);
+    let health = Arc::<Health>::default();
+    let pool = || PoolOptions::<sqlx::Sqlite>::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false);
     // The writer first: it makes the file, and sets the journal mode, which stays with the file.
+    let in_doubt = health.clone();
     let writer = pool()
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
+        // The library counts transactions by itself: where SQLite has ended one alone, as it does when the disk is full, all that
+        // came later would be parts of a transaction that is never committed.
+        .after_release(move |connection, _| {
+            let health = in_doubt.clone();
+            Box::pin(async move {
+                // The answer comes after that of a rollback that waits.
+                connection.ping().await?;
+                Ok(!health.take_doubt() && !connection.is_in_transaction())
+            })
+        })
         .connect_with(writing)
         .await
         .map_err(unavailable)?;
     let readers =
         pool().max_connections(options.max_connections).connect_with(reading).await.map_err(unavailable)?;
+    let bounded = |pool: &SqlitePool| {
+        let pool = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone());
+        Bounded::new(pool, options.statement_timeout, health.clone())
+    };
     Ok(SqlStore {
-        writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer.clone()),
-        reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers.clone()),
+        writer: bounded(&writer),
+        reader: bounded(&readers),
+        background: None,
         pools: Pools::Sqlite { writer, readers },
+        health,
         listener: None,
         observer: None,
     })

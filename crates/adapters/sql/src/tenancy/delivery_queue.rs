@@ -262,7 +262,7 @@ impl DeliveryQueue for SqlStore {
         let counted = outcomes.iter().filter(new).filter(|outcome| outcome.counts).collect();
         let health = count(&transaction, counted).await?;
         delivery_plans::plan(&transaction, next).await?;
-        transaction.commit().await.map_err(store_error)?;
+        transaction.commit().await?;
         Ok(health)
     }
 
