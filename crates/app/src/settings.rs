@@ -160,6 +160,9 @@ pub struct Database {
     pub url: Option<SecretString>,
     /// Most connections at once. Default: 20 to Postgres, 4 readers of SQLite.
     pub max_connections: Option<u32>,
+    /// How long to wait for the answer to a statement before it is given up and answered with 503.
+    #[serde(deserialize_with = "duration")]
+    pub statement_timeout: Duration,
     /// A statement that takes as long is written to the log, without its values; 0s writes none.
     #[serde(deserialize_with = "duration")]
     pub slow_query: Duration,
@@ -298,7 +301,12 @@ impl Default for Settings {
 }
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, max_connections: None, slow_query: Duration::from_millis(200) }
+        Self {
+            url: None,
+            max_connections: None,
+            statement_timeout: Duration::from_secs(5),
+            slow_query: Duration::from_millis(200),
+        }
     }
 }
 impl Default for Server {
@@ -442,6 +450,10 @@ impl Settings {
         self.redis.check()?;
         if self.worker.concurrency == 0 || self.database.max_connections == Some(0) {
             bail!("worker.concurrency and database.max_connections must be 1 or more");
+        }
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        if !(second..=minute).contains(&self.database.statement_timeout) {
+            bail!("database.statement_timeout must be between 1 second and 1 minute");
         }
         if self.worker.lease < Duration::from_secs(1) || self.security.access_token_ttl.is_zero() {
             bail!("worker.lease and security.access_token_ttl must be one second or more");

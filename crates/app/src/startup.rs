@@ -58,6 +58,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<SqlStore> {
         .with_context(|| format!("data_dir {} cannot be made", settings.data_dir.display()))?;
     let mut options = StoreOptions::new(settings.database_url().expose_secret());
     options.acquire_timeout = PATIENCE;
+    options.statement_timeout = settings.database.statement_timeout;
     if let Some(max) = settings.database.max_connections {
         options.max_connections = max;
     }
@@ -130,6 +131,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         None => generated_secret(&settings.data_dir, &env)?,
     };
     let store = Arc::new(store);
+    let background = Arc::new(store.for_background());
     let openid = openid_providers(&settings, &public_url, &secret, &env)?;
     let renderer = Arc::new(HtmlRenderer::new()?);
     Ok(App {
@@ -169,10 +171,10 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         live_sites: Arc::new(LiveSites::new(signals.clone())),
         drafts: Arc::default(),
         limits: Limits::new(&settings.rate_limit, limiter).map(Arc::new),
-        jobs: store.clone(),
-        deliveries: store.clone(),
+        jobs: background.clone(),
+        deliveries: background.clone(),
         idempotency: store.clone(),
-        schedules: store.clone(),
+        schedules: background,
         store,
         signals,
         telemetry,

@@ -57,7 +57,10 @@ pub trait Store: Send + Sync {
     /// Like [`Store::reader`], but it sees what is parked as if it were committed.
     fn reader_behind(&self, parking: Arc<Parking>) -> Box<dyn Repositories>;
 
-    /// That the database answers.
+    /// The same database for background work: with connections of its own where there are several, and more time.
+    fn for_background(&self) -> Arc<dyn Store>;
+
+    /// That the database answers within a second, and takes what is written as far as is known.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Tells `listener` what any process commits, until the database cannot be reached any more.
@@ -168,6 +171,10 @@ impl Store for SqlStore {
 
     fn reader_behind(&self, parking: Arc<Parking>) -> Box<dyn Repositories> {
         Box::new(Self::reader_behind(self, parking))
+    }
+
+    fn for_background(&self) -> Arc<dyn Store> {
+        Arc::new(Self::for_background(self))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

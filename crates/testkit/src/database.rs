@@ -183,7 +183,8 @@ fn unique_name() -> String {
 }
 
 async fn connect(url: &str) -> SqlStore {
-    let options = StoreOptions { acquire_timeout: PATIENCE, ..StoreOptions::new(url) };
+    let options = 
+        StoreOptions { acquire_timeout: PATIENCE, statement_timeout: PATIENCE, ..StoreOptions::new(url) };
     SqlStore::connect(&options).await.expect("the database can be opened")
 }
 

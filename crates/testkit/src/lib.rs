@@ -7,6 +7,7 @@
 //! - [`receiver::Receiver`] (feature `server`) is a receiver of webhooks.
 //! - [`redis::TestRedis`] is a Redis server.
 //! - [`collector::TestCollector`] (feature `server`) is an OpenTelemetry collector.
+//! - [`network::NetworkPath`] is a way to a server that can be made silent.
 //! - [`s3::S3Server`] is an S3 server.
 //! - [`env()`] is time and randomness that the test controls.
 #![expect(clippy::expect_used, reason = "what cannot be set up fails the test, with the reason")]
@@ -20,6 +21,7 @@ pub mod database;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod env;
+pub mod network;
 #[cfg(feature = "server")]
 pub mod receiver;
 pub mod redis;

@@ -86,6 +86,8 @@ impl TestServer {
         settings.server.port = 0;
         // Each thread prepares every route, which costs a test more than a second thread would bring.
         settings.server.workers = Some(1);
+        // A loaded machine is slow, not silent.
+        settings.database.statement_timeout = Duration::from_secs(30);
         settings.rate_limit.enabled = false;
         settings.security.argon2_memory_kib = 64;
         settings.security.argon2_passes = 1;

@@ -5,18 +5,22 @@ use std::time::{Duration, Instant};
 use portico_kernel::{AnnouncementListener, Event, StoreError, TenantId};
 use sea_orm::{
     FromQueryResult,
-    sqlx::{self, PgPool, pool::PoolOptions, postgres::PgListener},
+    sqlx::{
+        self,
+        pool::PoolOptions,
+        postgres::{PgConnectOptions, PgListener},
+    },
 };
 use tokio::time::{sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use crate::{
     SqlStore,
-    connection::Health,
+    connection::{Connections, Health},
     dialect::query,
     error::store_error,
     outbox::events,
-    store::{Pools, proven, unavailable},
+    store::{Pools, unavailable},
 };
 
 /// The channel of `NOTIFY`.
@@ -47,7 +51,10 @@ impl SqlStore {
     /// Tells `listener` what any process commits, until the database cannot be reached any more.
     pub async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Postgres { background, .. } => follow_postgres(background, &self.health, listener).await,
+            Pools::Postgres { background, .. } => {
+                let connect = background.connect_options().clone();
+                follow_postgres(connect, self.read_connection(), &self.health, listener).await
+            }
             Pools::Sqlite { .. } => self.follow_sqlite(listener).await,
         }
     }
@@ -87,9 +94,8 @@ impl SqlStore {
 }
 
 /// A pooler in transaction mode takes `LISTEN` and then delivers nothing, which must not pass for silence.
-async fn prove_hearing(pool: &PgPool, connection: &mut PgListener) -> Result<(), StoreError> {
-    let called = sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(pool);
-    called.await.map_err(unavailable)?;
+async fn prove_hearing(others: &Connections, connection: &mut PgListener) -> Result<(), StoreError> {
+    query(others, "select pg_notify($1, '')", [CHANNEL.into()]).await?;
     match timeout(PATIENCE, connection.try_recv()).await {
         Ok(Ok(Some(_))) => Ok(()),
         Ok(Err(error)) => Err(unavailable(error)),
@@ -99,7 +105,8 @@ async fn prove_hearing(pool: &PgPool, connection: &mut PgListener) -> Result<(),
 
 /// On a connection of its own: one from the pool would be missing there, and would come and go.
 async fn follow_postgres(
-    pool: &PgPool,
+    connect: PgConnectOptions,
+    others: &Connections,
     health: &Health,
     listener: &dyn AnnouncementListener,
 ) -> Result<(), StoreError> {
@@ -108,13 +115,7 @@ async fn follow_postgres(
         .acquire_timeout(PATIENCE)
         .max_lifetime(None)
         .idle_timeout(None)
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                proven(connection).await?;
-                Ok(true)
-            })
-        })
-        .connect_with(pool.connect_options().as_ref().clone())
+        .connect_with(connect)
         .await
         .map_err(unavailable)?;
     let setting_up = async {
@@ -122,7 +123,7 @@ async fn follow_postgres(
         connection.ignore_pool_close_event(true);
         connection.eager_reconnect(false);
         connection.listen(CHANNEL).await.map_err(unavailable)?;
-        prove_hearing(pool, &mut connection).await?;
+        prove_hearing(others, &mut connection).await?;
         // What was announced before this moment was heard by nobody here.
         let seen: String = sqlx::query_scalar("select pg_current_snapshot()::text")
             .fetch_one(&mut connection)

@@ -1,7 +1,7 @@
 //! Connections whose every use has a deadline, and what is known of the database behind them.
 //!
-//! A statement that is not answered in time ends in [`StoreError::Unavailable`](portico_kernel::StoreError), and its
-//! connection is closed when it comes back to the pool: nobody can know what is still under way on it (ADR 46).
+//! A statement that is not answered in time ends in [`StoreError::Unavailable`], and its connection is closed: nobody can know what
+//! is still under way on it (ADR 46).
 
 use std::{
     pin::pin,
@@ -9,28 +9,27 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use portico_kernel::StoreError;
+use portico_kernel::{StoreError, trace::StoreObserver};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
     RuntimeErr, Statement, TransactionOptions, TransactionTrait, sqlx,
 };
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
-use crate::error::{is_storage_failure, store_error};
-
-/// A part of the deadline of a statement: while the database answers nobody at all, no statement waits for longer.
-const SILENCE: u32 = 5;
-
-/// How long after writing failed the database counts as one that takes no writes, unless one succeeds earlier.
-const FAILING: Duration = Duration::from_secs(3);
+use crate::{
+    error::{is_storage_failure, store_error},
+    slots::{Lease, Slots},
+};
 
 /// What the uses of a database tell about it. Shared by all connections to it.
 pub(crate) struct Health {
     started: Instant,
+    /// How long a statement waits while the database answers nobody.
+    silence: Duration,
     /// When a statement was answered last, in microseconds after `started`.
     answered: AtomicU64,
     /// Whether something asks the database several times a second, so that a second without an answer means something.
@@ -41,19 +40,19 @@ pub(crate) struct Health {
     in_doubt: AtomicBool,
 }
 
-impl Default for Health {
-    fn default() -> Self {
+impl Health {
+    /// Nothing is known; `silence` is how long a statement waits while the database answers nobody.
+    pub fn new(silence: Duration) -> Self {
         Self {
             started: Instant::now(),
+            silence,
             answered: AtomicU64::new(0),
             beats: AtomicBool::new(false),
             write_failed: AtomicU64::new(0),
             in_doubt: AtomicBool::new(false),
         }
     }
-}
 
-impl Health {
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
@@ -64,13 +63,13 @@ impl Health {
         self.answered.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Until when to wait for a statement that was begun then: for `limit`, and while nobody is answered for a part of it.
+    /// Until when to wait for a statement that was begun then.
     fn deadline(&self, begun: Instant, limit: Duration) -> Instant {
         if !self.beats.load(Ordering::Relaxed) {
             return begun + limit;
         }
         let answered = self.started + Duration::from_micros(self.answered.load(Ordering::Relaxed));
-        (begun.max(answered) + limit / SILENCE).min(begun + limit)
+        (begun.max(answered) + self.silence).min(begun + limit)
     }
 
     /// Notes how a statement ended.
@@ -81,12 +80,17 @@ impl Health {
             Outcome::NotSent => {}
             Outcome::InDoubt => {
                 if error.is_some_and(is_storage_failure) {
-                    self.write_failed.store(self.now(), Ordering::Relaxed);
+                    self.failed_to_write();
                 }
                 self.doubt();
             }
         }
         outcome
+    }
+
+    /// The storage below failed to write.
+    pub fn failed_to_write(&self) {
+        self.write_failed.store(self.now(), Ordering::Relaxed);
     }
 
     /// Nobody can know how a transaction ended.
@@ -104,10 +108,10 @@ impl Health {
         self.write_failed.store(0, Ordering::Relaxed);
     }
 
-    /// Whether writing failed a moment ago, and nothing was written since.
-    pub fn is_failing(&self) -> bool {
+    /// Whether writing failed no longer ago than that, and nothing was written since.
+    pub fn has_failed_within(&self, time: Duration) -> bool {
         let failed = self.write_failed.load(Ordering::Relaxed);
-        failed != 0 && Duration::from_micros(self.now().saturating_sub(failed)) < FAILING
+        failed != 0 && Duration::from_micros(self.now().saturating_sub(failed)) < time
     }
 
     /// Whether writing failed, however long ago, and nothing was written since.
@@ -144,46 +148,28 @@ fn outcome(error: &DbErr) -> Outcome {
     }
 }
 
-/// A pool of connections, or an open transaction, of which every statement has a deadline.
-pub struct Bounded<C> {
-    inner: C,
+/// For how long a statement is waited for, and where it is noted how it ended.
+#[derive(Clone)]
+struct Deadline {
     limit: Duration,
     health: Arc<Health>,
-    /// Of a transaction: whether a statement was given up, or met a failure of the storage, which makes SQLite roll back by
-    /// itself. What came after it would be outside of the transaction.
-    broken: Option<AtomicBool>,
 }
 
-/// An open transaction of which every statement has a deadline. Dropped, it rolls back.
-pub type Transaction = Bounded<DatabaseTransaction>;
-
-impl<C> Bounded<C> {
-    /// Without deadlines.
-    pub(crate) fn inner(&self) -> &C {
-        &self.inner
-    }
-
-    /// Waits for an answer until the deadline, and for a part of it while the database answers nobody.
+impl Deadline {
+    /// Waits for an answer until the deadline, or until the database has answered nobody for a while.
     async fn bounded<T>(&self, asked: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        if self.broken.as_ref().is_some_and(|broken| broken.load(Ordering::Relaxed)) {
-            return Err(given_up("an earlier statement of the transaction was given up"));
-        }
         let begun = Instant::now();
         let mut asked = pin!(asked);
         let answer = loop {
             let until = self.health.deadline(begun, self.limit);
-            match timeout_at(until.into(), &mut asked).await {
+            match timeout_at(until, &mut asked).await {
                 Ok(answer) => break answer,
                 // Others may have been answered meanwhile.
                 Err(_) if self.health.deadline(begun, self.limit) > until => {}
                 Err(_) => break Err(given_up("the database did not answer in time")),
             }
         };
-        if self.health.note(answer.as_ref().err()) == Outcome::InDoubt
-            && let Some(broken) = &self.broken
-        {
-            broken.store(true, Ordering::Relaxed);
-        }
+        self.health.note(answer.as_ref().err());
         answer
     }
 }
@@ -193,64 +179,222 @@ fn given_up(why: &'static str) -> DbErr {
     DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(error))))
 }
 
-impl Bounded<DatabaseConnection> {
-    pub(crate) fn new(pool: DatabaseConnection, limit: Duration, health: Arc<Health>) -> Self {
-        Self { inner: pool, limit, health, broken: None }
+/// Connections of which every use has a deadline. For single statements; [`Connections::begin`] for more. Cheap to clone.
+#[derive(Clone)]
+pub struct Connections {
+    source: Source,
+    deadline: Deadline,
+}
+
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// Those of SQLite.
+    Shared(DatabaseConnection),
+    /// Those of Postgres.
+    Slots(Arc<Slots>),
+}
+
+/// A connection in use.
+enum Used<'c> {
+    Shared(&'c DatabaseConnection),
+    Slot(Lease),
+}
+
+impl Used<'_> {
+    fn connection(&self) -> &DatabaseConnection {
+        match self {
+            Self::Shared(connection) => connection,
+            Self::Slot(lease) => lease.connection(),
+        }
     }
 
-    /// The same pool with another deadline.
+    /// What was asked was answered.
+    fn ended<T>(self, answer: Result<T, DbErr>) -> Result<T, DbErr> {
+        if let Self::Slot(lease) = self {
+            lease.ended(answer.as_ref().err().map_or(Outcome::Answered, outcome) == Outcome::Answered);
+        }
+        answer
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(source: Source, limit: Duration, health: Arc<Health>) -> Self {
+        Self { source, deadline: Deadline { limit, health } }
+    }
+
+    /// How long a statement is waited for.
+    pub(crate) fn limit(&self) -> Duration {
+        self.deadline.limit
+    }
+
+    /// The same connections with another deadline.
     pub(crate) fn with_limit(&self, limit: Duration) -> Self {
-        Self { limit, ..self.clone() }
+        let health = self.deadline.health.clone();
+        Self { source: self.source.clone(), deadline: Deadline { limit, health } }
     }
 
-    /// For what is set up once.
-    pub(crate) fn inner_mut(&mut self) -> &mut DatabaseConnection {
-        &mut self.inner
+    /// Has `observer` watch every statement.
+    pub(crate) fn observe(&mut self, observer: &Arc<dyn StoreObserver>) {
+        match &mut self.source {
+            Source::Shared(connection) => watch(connection, observer),
+            Source::Slots(slots) => slots.observe(observer.clone()),
+        }
     }
 
+    async fn take(&self) -> Result<Used<'_>, DbErr> {
+        Ok(match &self.source {
+            Source::Shared(connection) => Used::Shared(connection),
+            Source::Slots(slots) => Used::Slot(slots.take().await?),
+        })
+    }
+
+    /// Without a deadline: for whoever sets one.
+    pub(crate) async fn ping(&self) -> Result<(), DbErr> {
+        let used = self.take().await?;
+        let answer = used.connection().ping().await;
+        used.ended(answer)
+    }
+
+    /// Opens a transaction.
+    ///
     /// # Errors
     /// `Unavailable` when there is no connection, or none that answers.
     pub(crate) async fn begin(&self, options: TransactionOptions) -> Result<Transaction, StoreError> {
-        let begun = self.bounded(self.inner.begin_with_options(options)).await;
-        let transaction = begun.inspect_err(|error| {
-            if outcome(error) != Outcome::NotSent {
-                self.health.doubt();
+        let begin = async {
+            let used = self.take().await?;
+            let begun = used.connection().begin_with_options(options).await;
+            match (begun, used) {
+                (Ok(transaction), Used::Shared(_)) => Ok((transaction, None)),
+                (Ok(transaction), Used::Slot(lease)) => {
+                    lease.ended(true);
+                    Ok((transaction, Some(lease)))
+                }
+                (Err(error), used) => used.ended(Err(error)),
             }
-        });
-        Ok(Bounded {
-            inner: transaction.map_err(store_error)?,
-            limit: self.limit,
-            health: self.health.clone(),
-            broken: Some(AtomicBool::new(false)),
-        })
+        };
+        match self.deadline.bounded(begin).await {
+            Ok((inner, lease)) => {
+                let broken = AtomicBool::new(false);
+                Ok(Transaction { inner, lease, broken, deadline: self.deadline.clone() })
+            }
+            Err(error) => {
+                if outcome(&error) != Outcome::NotSent {
+                    self.deadline.health.doubt();
+                }
+                Err(store_error(error))
+            }
+        }
     }
 }
 
-impl Clone for Bounded<DatabaseConnection> {
-    fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.limit, self.health.clone())
-    }
+/// Has `observer` told of every statement.
+pub(crate) fn watch(connection: &mut DatabaseConnection, observer: &Arc<dyn StoreObserver>) {
+    let observer = observer.clone();
+    connection.set_metric_callback(move |info| {
+        observer.statement(&info.statement.sql, info.elapsed, info.failed);
+    });
+}
+
+/// An open transaction of which every statement has a deadline. Dropped, it rolls back.
+pub struct Transaction {
+    // Before the lease, so that the connection is given back by then.
+    inner: DatabaseTransaction,
+    lease: Option<Lease>,
+    /// Whether a statement was given up, or met a failure of the storage, which makes SQLite roll back by itself. What came
+    /// after it would be outside of the transaction.
+    broken: AtomicBool,
+    deadline: Deadline,
 }
 
 impl Transaction {
+    /// Without deadlines: for migrations.
+    pub(crate) fn inner(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    async fn bounded<T>(&self, asked: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(given_up("an earlier statement of the transaction was given up"));
+        }
+        let answer = self.deadline.bounded(asked).await;
+        if answer.as_ref().is_err_and(|error| outcome(error) == Outcome::InDoubt) {
+            self.broken.store(true, Ordering::Relaxed);
+            if let Some(lease) = &self.lease {
+                lease.ended(false);
+            }
+        }
+        answer
+    }
+
     /// Makes everything durable.
     ///
     /// # Errors
     /// `Unavailable` also when nobody can know whether it is.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let Self { inner, limit, health, broken } = self;
-        let ending = Bounded { inner: (), limit, health, broken };
-        let committed = ending.bounded(inner.commit()).await;
+        let Self { inner, lease, broken, deadline } = self;
+        if broken.into_inner() {
+            return Err(store_error(given_up("an earlier statement of the transaction was given up")));
+        }
+        let committed = deadline.bounded(inner.commit()).await;
         match committed {
-            Ok(()) => ending.health.committed(),
-            Err(_) => ending.health.doubt(),
+            Ok(()) => deadline.health.committed(),
+            Err(_) => deadline.health.doubt(),
+        }
+        if let Some(lease) = &lease {
+            lease.ended(committed.is_ok());
         }
         committed.map_err(store_error)
     }
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> ConnectionTrait for Bounded<C> {
+impl ConnectionTrait for Connections {
+    fn get_database_backend(&self) -> DbBackend {
+        match &self.source {
+            Source::Shared(connection) => connection.get_database_backend(),
+            Source::Slots(_) => DbBackend::Postgres,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let asked = async {
+            let used = self.take().await?;
+            let answer = used.connection().execute_raw(statement).await;
+            used.ended(answer)
+        };
+        self.deadline.bounded(asked).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let asked = async {
+            let used = self.take().await?;
+            let answer = used.connection().execute_unprepared(sql).await;
+            used.ended(answer)
+        };
+        self.deadline.bounded(asked).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let asked = async {
+            let used = self.take().await?;
+            let answer = used.connection().query_one_raw(statement).await;
+            used.ended(answer)
+        };
+        self.deadline.bounded(asked).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let asked = async {
+            let used = self.take().await?;
+            let answer = used.connection().query_all_raw(statement).await;
+            used.ended(answer)
+        };
+        self.deadline.bounded(asked).await
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Transaction {
     fn get_database_backend(&self) -> DbBackend {
         self.inner.get_database_backend()
     }
@@ -269,5 +413,74 @@ impl<C: ConnectionTrait + Send> ConnectionTrait for Bounded<C> {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.bounded(self.inner.query_all_raw(statement)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(500);
+    const SILENCE: Duration = Duration::from_millis(100);
+
+    fn deadline() -> Deadline {
+        Deadline { limit: LIMIT, health: Arc::new(Health::new(SILENCE)) }
+    }
+
+    async fn asked(deadline: &Deadline, takes: Duration) -> (bool, Duration) {
+        let begun = Instant::now();
+        let answer = deadline.bounded(async {
+            sleep(takes).await;
+            Ok(())
+        });
+        (answer.await.is_ok(), begun.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_statement_is_given_up_at_its_deadline() {
+        let store = deadline();
+        assert!(asked(&store, LIMIT / 2).await.0);
+        let (answered, took) = asked(&store, LIMIT * 20).await;
+        assert!(!answered && took >= LIMIT && took < LIMIT * 20, "{took:?}");
+        assert!(store.health.take_doubt() && !store.health.take_doubt());
+    }
+
+    #[tokio::test]
+    async fn while_the_database_answers_nobody_the_wait_is_shorter() {
+        let store = deadline();
+        store.health.beat();
+        sleep(LIMIT).await;
+        let (answered, took) = asked(&store, LIMIT).await;
+        assert!(!answered && took >= SILENCE, "{took:?}");
+        assert!(took < LIMIT, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_statement_of_a_database_that_answers_others_has_its_time() {
+        let store = deadline();
+        let health = store.health.clone();
+        let beating = tokio::spawn(async move {
+            loop {
+                health.beat();
+                sleep(SILENCE / 10).await;
+            }
+        });
+        sleep(Duration::from_millis(1)).await;
+        assert!(asked(&store, LIMIT / 2).await.0);
+        beating.abort();
+    }
+
+    #[tokio::test]
+    async fn writing_counts_as_failing_until_it_succeeds_or_for_some_seconds() {
+        let health = Health::new(SILENCE);
+        let (moment, hour) = (Duration::from_millis(10), Duration::from_secs(3600));
+        assert!(!health.has_failed() && !health.has_failed_within(hour));
+        health.failed_to_write();
+        sleep(moment).await;
+        assert!(health.has_failed() && health.has_failed_within(hour) && !health.has_failed_within(moment));
+        health.committed();
+        assert!(!health.has_failed());
     }
 }

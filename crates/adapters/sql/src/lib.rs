@@ -14,12 +14,13 @@ mod outbox;
 mod parking;
 mod repositories;
 mod sites;
+mod slots;
 mod store;
 mod sweep;
 mod tenancy;
 mod time;
 
-pub use connection::{Bounded, Transaction};
+pub use connection::{Connections, Transaction};
 pub use identity::personal_columns;
 pub use parking::Parking;
 pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};

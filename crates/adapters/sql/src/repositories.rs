@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Instant};
 use async_trait::async_trait;
 use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::StoreObserver};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult,
     Statement,
 };
 
 use crate::{
     announcements::CHANNEL,
-    connection::{Bounded, Transaction},
+    connection::{Connections, Transaction},
     dialect::query,
     parking::Parking,
 };
@@ -93,7 +93,7 @@ impl SqlUnitOfWork {
 /// A connection that refuses to write, so that a use case that was handed a reader by mistake fails at once.
 ///
 /// With a [`Parking`] it sees what is parked there as if it were committed.
-pub struct ReadConnection(pub(crate) Bounded<DatabaseConnection>, pub(crate) Option<Arc<Parking>>);
+pub struct ReadConnection(pub(crate) Connections, pub(crate) Option<Arc<Parking>>);
 
 const READ_ONLY: &str = "a reader does not write; begin a unit of work";
 

@@ -5,23 +5,23 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
 use portico_migrations::Migrator;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, SqliteTransactionMode,
-    SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions,
+    ConnectionTrait, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions,
     sqlx::{
-        self, ConnectOptions, Connection, PgPool, SqlitePool,
+        self, ConnectOptions, Connection, SqlitePool,
         pool::PoolOptions,
-        postgres::{PgConnectOptions, PgConnection},
+        postgres::PgConnectOptions,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
 use sea_orm_migration::MigratorTrait;
 
 use crate::{
-    connection::{Bounded, Health, Transaction},
+    connection::{Connections, Health, Source, Transaction},
     dialect::{execute, query},
     error::store_error,
     outbox::restored,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
+    slots::Slots,
 };
 
 /// Where the database is and how much of it to use.
@@ -30,12 +30,13 @@ pub struct StoreOptions {
     /// `sqlite://path/to/file.db` (made when missing) or `postgres://user:password@host/database`.
     pub url: String,
     /// The most connections: to Postgres, or to SQLite for reading. SQLite has one more, for writing. A quarter of those to
-    /// Postgres, at least one, is for background work, see [`SqlStore::for_background`].
+    /// Postgres is for background work, see [`SqlStore::for_background`]; two at least, beside one at least for the rest.
     pub max_connections: u32,
     /// How long to wait for a free connection before the answer is [`StoreError::Unavailable`].
     pub acquire_timeout: Duration,
-    /// How long to wait for the answer to a statement before it is given up, and its connection closed. A fifth of it while
-    /// the database answers nobody at all. On Postgres also how long a transaction may wait for a lock, and be idle.
+    /// How long to wait for the answer to a statement before it is given up, and its connection closed: three times as long for
+    /// background work, a fifth of it while the database answers nobody at all. On Postgres also how long a transaction may wait
+    /// for a lock, and be idle.
     pub statement_timeout: Duration,
 }
 
@@ -77,10 +78,10 @@ pub struct MigrationState {
 #[derive(Clone)]
 pub struct SqlStore {
     pub(crate) pools: Pools,
-    writer: Bounded<DatabaseConnection>,
-    reader: Bounded<DatabaseConnection>,
+    writer: Connections,
+    reader: Connections,
     /// For background work, where that has connections of its own.
-    background: Option<Bounded<DatabaseConnection>>,
+    background: Option<Connections>,
     pub(crate) health: Arc<Health>,
     listener: Option<Arc<dyn CommitListener>>,
     observer: Option<Arc<dyn StoreObserver>>,
@@ -89,9 +90,9 @@ pub struct SqlStore {
 #[derive(Clone)]
 pub(crate) enum Pools {
     Postgres {
-        requests: PgPool,
+        requests: Arc<Slots>,
         /// So that background work goes on however many requests there are, and never takes all connections from them.
-        background: PgPool,
+        background: Arc<Slots>,
     },
     /// One connection that writes, so that writers queue here instead of failing on each other's locks, and some that
     /// only read, which the write-ahead log lets them do meanwhile.
@@ -123,28 +124,21 @@ impl SqlStore {
     pub fn with_observer(mut self, observer: Arc<dyn StoreObserver>) -> Self {
         let connections = [&mut self.writer, &mut self.reader];
         for connection in connections.into_iter().chain(&mut self.background) {
-            let observer = observer.clone();
-            connection.inner_mut().set_metric_callback(move |info| {
-                observer.statement(&info.statement.sql, info.elapsed, info.failed);
-            });
+            connection.observe(&observer);
         }
         self.observer = Some(observer);
         self
     }
 
-    /// The same database for background work: over connections of its own where there are several that write, and with
-    /// this deadline for a statement.
-    ///
-    /// The deadline is 60 seconds at most: then Postgres gives up a statement by itself.
+    /// The same database for background work: with more time for a statement, and over connections of its own where there are
+    /// several that write.
     #[must_use]
-    pub fn for_background(&self, statement_timeout: Duration) -> Self {
-        let mut store = self.clone();
-        if let Some(background) = &self.background {
-            (store.writer, store.reader) = (background.clone(), background.clone());
-        }
-        store.writer = store.writer.with_limit(statement_timeout);
-        store.reader = store.reader.with_limit(statement_timeout);
-        store
+    pub fn for_background(&self) -> Self {
+        let connections = |own: &Connections| match &self.background {
+            Some(background) => background.clone(),
+            None => own.with_limit(own.limit() * BACKGROUND),
+        };
+        Self { writer: connections(&self.writer), reader: connections(&self.reader), ..self.clone() }
     }
 
     /// Begins a unit of work. On SQLite it holds the only writing connection until it ends.
@@ -161,10 +155,11 @@ impl SqlStore {
     /// has to succeed again, or on Postgres not to have failed for some seconds.
     pub async fn ping(&self) -> Result<(), StoreError> {
         const PATIENCE: Duration = Duration::from_secs(1);
+        const FAILING: Duration = Duration::from_secs(3);
         let answers = async {
-            self.reader.inner().ping().await.map_err(store_error)?;
+            self.reader.ping().await.map_err(store_error)?;
             match self.pools {
-                Pools::Postgres { .. } if self.health.is_failing() => {
+                Pools::Postgres { .. } if self.health.has_failed_within(FAILING) => {
                     Err(StoreError::Unavailable("writing failed a moment ago".into()))
                 }
                 Pools::Sqlite { .. } if self.health.has_failed() => self.try_to_write().await,
@@ -197,7 +192,7 @@ impl SqlStore {
             PoolFigures { open: pool.size(), idle, max: pool.options().get_max_connections() }
         }
         let (one, other) = match &self.pools {
-            Pools::Postgres { requests, background } => (figures(requests), figures(background)),
+            Pools::Postgres { requests, background } => (requests.figures(), background.figures()),
             Pools::Sqlite { writer, readers } => (figures(writer), figures(readers)),
         };
         PoolFigures { open: one.open + other.open, idle: one.idle + other.idle, max: one.max + other.max }
@@ -222,7 +217,7 @@ impl SqlStore {
     /// Every migration, and whether it was applied.
     pub async fn migration_status(&self) -> Result<Vec<MigrationState>, StoreError> {
         let migrations =
-            Migrator::get_migration_with_status_read_only(self.reader.inner()).await.map_err(store_error)?;
+            Migrator::get_migration_with_status_read_only(&self.reader).await.map_err(store_error)?;
         Ok(migrations
             .iter()
             .map(|migration| MigrationState {
@@ -260,12 +255,12 @@ impl SqlStore {
     }
 
     /// For single statements that write.
-    pub(crate) fn writer(&self) -> &Bounded<DatabaseConnection> {
+    pub(crate) fn writer(&self) -> &Connections {
         &self.writer
     }
 
     /// For single statements that read.
-    pub(crate) fn read_connection(&self) -> &Bounded<DatabaseConnection> {
+    pub(crate) fn read_connection(&self) -> &Connections {
         &self.reader
     }
 
@@ -301,19 +296,25 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
         .map_err(unavailable)?
         .application_name("portico")
         .disable_statement_logging();
-    let background = (options.max_connections / 4).max(1);
+    let background = (options.max_connections / 4).max(2);
     let requests = options.max_connections.saturating_sub(background).max(1);
-    let pool = |size| postgres_pool(options, size).connect_with(connect.clone());
-    let (requests, background) = tokio::try_join!(pool(requests), pool(background)).map_err(unavailable)?;
-    let health = Arc::<Health>::default();
-    let bounded = |pool: &PgPool| {
-        let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-        Bounded::new(pool, options.statement_timeout, health.clone())
+    let slots = |size, statement_timeout, patience| {
+        let pool = postgres_pool(session(options, statement_timeout));
+        Slots::new(pool, connect.clone(), size, patience)
     };
+    let limit = options.statement_timeout * BACKGROUND;
+    let requests = slots(requests, options.statement_timeout, options.acquire_timeout);
+    // Nobody waits for an answer.
+    let background = slots(background, limit, options.acquire_timeout.max(options.statement_timeout));
+    let health = Arc::new(Health::new(options.statement_timeout / SILENCE));
+    let source = |slots: &Arc<Slots>| Source::Slots(slots.clone());
+    let connections = Connections::new(source(&requests), options.statement_timeout, health.clone());
+    // Tells whether the address is right.
+    connections.ping().await.map_err(store_error)?;
     Ok(SqlStore {
-        writer: bounded(&requests),
-        reader: bounded(&requests),
-        background: Some(bounded(&background)),
+        writer: connections.clone(),
+        reader: connections,
+        background: Some(Connections::new(source(&background), limit, health.clone())),
         pools: Pools::Postgres { requests, background },
         health,
         listener: None,
@@ -321,16 +322,16 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
     })
 }
 
-/// How long a connection may take to prove that it works.
-const PROOF: Duration = Duration::from_secs(1);
+/// How much longer a statement of background work may take.
+const BACKGROUND: u32 = 3;
 
-fn postgres_pool(options: &StoreOptions, size: u32) -> PoolOptions<sqlx::Postgres> {
+/// A part of the deadline of a statement: while the database answers nobody at all, no statement waits for longer.
+const SILENCE: u32 = 5;
+
+fn postgres_pool(session: [Vec<String>; 2]) -> PoolOptions<sqlx::Postgres> {
     /// A connection that was idle for longer is asked whether it still lives. Asking each time would cost a round trip.
     const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
-    let session = session(options.statement_timeout);
-    PoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(options.acquire_timeout)
+    PoolOptions::<sqlx::Postgres>::new()
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let [names, values] = session.clone();
@@ -342,35 +343,27 @@ fn postgres_pool(options: &StoreOptions, size: u32) -> PoolOptions<sqlx::Postgre
         .before_acquire(|connection, metadata| {
             Box::pin(async move {
                 if metadata.idle_for >= TEST_IF_IDLE_FOR {
-                    proven(connection).await?;
+                    connection.ping().await?;
                 }
                 Ok(true)
             })
         })
-        // The pool asks a connection that comes back for an answer, too, but would wait for ever, and keep its place from others.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                proven(connection).await?;
-                Ok(true)
-            })
-        })
 }
 
-/// An error unless the connection answers soon, with which the pool closes it.
-pub(crate) async fn proven(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    tokio::time::timeout(PROOF, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
-}
-
+/// Sets settings of a session: their names are `$1`, their values `$2`.
 const SESSION: &str = "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted(name, value)";
 
 /// What the server does about a client that is gone or does not go on (Postgres manual, sections 20.3.2 and 20.11.1): names
-/// and values of settings. A statement that is waited for is given up here, long before the server does that.
-fn session(statement_timeout: Duration) -> [Vec<String>; 2] {
-    let patience = format!("{}ms", statement_timeout.as_millis());
+/// and values of settings. It gives up a statement when it is given up here, so that nothing is left over.
+fn session(options: &StoreOptions, statement_timeout: Duration) -> [Vec<String>; 2] {
+    let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
+    let (statement, patience) = (milliseconds(statement_timeout), milliseconds(options.statement_timeout));
     let settings = [
-        ("statement_timeout", "60s"),
+        ("statement_timeout", &*statement),
         ("lock_timeout", &patience),
         ("idle_in_transaction_session_timeout", &patience),
+        // Longer than a pool keeps one that it knows of.
+        ("idle_session_timeout", "20min"),
         ("tcp_keepalives_idle", "10s"),
         ("tcp_keepalives_interval", "5s"),
         ("tcp_keepalives_count", "3"),
@@ -393,7 +386,7 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
     // In KiB, for each connection. Little, so that an idle server stays small; the operating system caches the file too.
     let writing = connect.clone().pragma("cache_size", "-8192");
     let reading = connect.pragma("cache_size", "-4096").pragma("query_only", "on");
-    let health = Arc::<Health>::default();
+    let health = Arc::new(Health::new(options.statement_timeout / SILENCE));
     let pool = || PoolOptions::<sqlx::Sqlite>::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false);
     // The writer first: it makes the file, and sets the journal mode, which stays with the file.
     let in_doubt = health.clone();
@@ -418,7 +411,7 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
         pool().max_connections(options.max_connections).connect_with(reading).await.map_err(unavailable)?;
     let bounded = |pool: &SqlitePool| {
         let pool = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone());
-        Bounded::new(pool, options.statement_timeout, health.clone())
+        Connections::new(Source::Shared(pool), options.statement_timeout, health.clone())
     };
     Ok(SqlStore {
         writer: bounded(&writer),
@@ -430,3 +423,7 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
         observer: None,
     })
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

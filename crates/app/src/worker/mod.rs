@@ -60,6 +60,7 @@ impl Workers {
     }
 
     fn work(&mut self, app: &App) {
+        let app = &App { store: app.store.for_background(), ..app.clone() };
         self.background.spawn(app, jobs::run);
         self.background.spawn(app, readers::run);
         self.background.spawn(app, webhooks::run);

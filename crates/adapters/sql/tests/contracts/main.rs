@@ -10,6 +10,7 @@ mod distribution;
 mod email_changes;
 mod events;
 mod external_identities;
+mod faults;
 mod feed;
 mod fixtures;
 mod generations;
