@@ -101,7 +101,7 @@ mod tests {
     async fn a_commit_reaches_the_caches_and_workers_of_another_process() {
         let env = system_env();
         let (way, tenant): (Arc<Kept>, TenantId) = (Arc::default(), env.new_id());
-        let signals = || Signals::new(Some(Broadcasts::new(way.clone(), env.random_uuid())));
+        let signals = || Signals::new(Some(Broadcasts::new(way.clone(), env.random_uuid())), None);
         let (here, there) = (signals(), signals());
         let scope = Scope::system(Some(tenant), RequestInfo::default());
         let event = |kind| Event::new(&env, &scope, kind, tenant.uuid());

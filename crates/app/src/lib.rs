@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod broadcasts;
 pub mod callers;
+pub mod clock;
 pub mod flows;
 pub mod health_check;
 pub mod http;

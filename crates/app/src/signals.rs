@@ -2,16 +2,20 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use portico_kernel::{AnnouncementListener, CommitListener, Event, TenantId, UserId};
+use portico_kernel::{AnnouncementListener, CommitListener, Event, TenantId, Timestamp, UserId};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
     broadcasts::{Broadcasts, Hint},
+    clock::SharedClock,
     live::Wakes,
     traces,
 };
@@ -54,6 +58,8 @@ pub struct Signals {
     pub live: Wakes,
     /// A quicker way to other processes than the database, where there is one.
     pub broadcasts: Option<Broadcasts>,
+    /// Is told what time it is in the database.
+    clock: Option<Arc<SharedClock>>,
 }
 
 impl Default for Signals {
@@ -69,14 +75,15 @@ impl Default for Signals {
             webhooks: Notify::new(),
             live: Wakes::default(),
             broadcasts: None,
+            clock: None,
         }
     }
 }
 
 impl Signals {
-    /// With a quicker way to other processes, if there is one.
-    pub fn new(broadcasts: Option<Broadcasts>) -> Self {
-        Self { broadcasts, ..Self::default() }
+    /// With a quicker way to other processes and a clock that is put right, if there are any.
+    pub fn new(broadcasts: Option<Broadcasts>, clock: Option<Arc<SharedClock>>) -> Self {
+        Self { broadcasts, clock, ..Self::default() }
     }
 
     /// Another process says what it committed.
@@ -218,6 +225,12 @@ impl AnnouncementListener for Signals {
         self.caught_up.store(0, Ordering::Release);
         self.move_all();
         self.live.wake_all();
+    }
+
+    fn database_time(&self, now: Timestamp, asked: Instant) {
+        if let Some(clock) = &self.clock {
+            clock.heard(now, asked);
+        }
     }
 }
 

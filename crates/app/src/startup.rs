@@ -32,6 +32,7 @@ use crate::{
     answers::Answers,
     broadcasts::Broadcasts,
     callers::Callers,
+    clock::SharedClock,
     flows::{assets, registration, templates},
     http::{
         limits::Limits,
@@ -79,8 +80,9 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     // A second installation in one process (tests) keeps the first provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let telemetry = Telemetry::install()?;
-    let env = Env::new(Arc::new(SystemClock), Arc::new(SystemRandom))
-        .reserving(settings.sites.reserved.iter().cloned());
+    let clock = Arc::new(SharedClock::new(Arc::new(SystemClock)));
+    let env =
+        Env::new(clock.clone(), Arc::new(SystemRandom)).reserving(settings.sites.reserved.iter().cloned());
     let redis = match &settings.redis.url {
         Some(url) => {
             Some(Redis::open(url.expose_secret(), settings.redis.timeout).await.context("redis.url")?)
@@ -91,7 +93,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         let way = Arc::new(RedisBroadcast::new(redis));
         Broadcasts::new(way, env.random_uuid())
     });
-    let signals = Arc::new(Signals::new(broadcasts));
+    let signals = Arc::new(Signals::new(broadcasts, Some(clock)));
     let tracer = traces::tracer(&settings.telemetry, &env).context("telemetry")?;
     let watch = Arc::new(traces::Watch::new(&settings, tracer.clone()));
     let store = connect(&settings).await?.with_listener(signals.clone()).with_observer(watch);

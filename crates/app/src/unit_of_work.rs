@@ -69,6 +69,13 @@ pub trait Store: Send + Sync {
     /// Deletes what nobody can use any more, such as expired links. Answers how many rows.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
+    /// When the newest event was appended, by the clock of that moment.
+    async fn newest_event_at(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Makes due what lies in the future by more than it can, because the clock went ahead when that was written. `soon` is
+    /// how far in the future leases may end. Answers how many rows it changed.
+    async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError>;
+
     /// Figures for metrics.
     async fn figures(&self, now: Timestamp) -> Result<StoreFigures, StoreError>;
 
@@ -187,6 +194,14 @@ impl Store for SqlStore {
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         Self::sweep(self, now).await
+    }
+
+    async fn newest_event_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        Self::newest_event_at(self).await
+    }
+
+    async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError> {
+        Self::after_clock_was_set_back(self, now, soon).await
     }
 
     async fn figures(&self, now: Timestamp) -> Result<StoreFigures, StoreError> {

@@ -238,6 +238,9 @@ pub trait AnnouncementListener: CommitListener {
 
     /// Announcements may have been missed.
     fn missed(&self);
+
+    /// The clock that all processes share said `now` when it was asked at `asked`. Not told where it is that of this machine.
+    fn database_time(&self, _now: Timestamp, _asked: std::time::Instant) {}
 }
 
 /// Reads the event log, inside the open unit of work.

@@ -8,6 +8,10 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
     ("select distinct tenant_id, kind from events where transaction_id >=", "news of other processes"),
     ("from events order by transaction_id desc", "whether the log comes from another cluster"),
+    ("select created_at from events order by events.transaction_id desc", "whether the clock was set back"),
+    ("update idempotency_keys set leased_until = $ where answer is null", "the clock was set back"),
+    ("update webhook_deliveries set due_at = $ where status = $ and created_at >", "the clock was set back"),
+    ("update webhook_queues set ready_at = case when leased_by is null", "the clock was set back"),
     ("update event_cursors set transaction_id = $, sequence = coalesce(", "a log from another cluster"),
     ("update events set transaction_id = $", "a log from another cluster"),
     // What the operator's people see.

@@ -183,7 +183,7 @@ fn unique_name() -> String {
 }
 
 async fn connect(url: &str) -> SqlStore {
-    let options = 
+    let options =
         StoreOptions { acquire_timeout: PATIENCE, statement_timeout: PATIENCE, ..StoreOptions::new(url) };
     SqlStore::connect(&options).await.expect("the database can be opened")
 }

@@ -43,8 +43,12 @@ impl NetworkPath {
                 let (target, silent) = (target.clone(), is_silent.clone());
                 tokio::spawn(async move {
                     let Ok(server) = TcpStream::connect(target).await else { return };
-                    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                    tokio::join!(forward(from_client, to_server, &silent), forward(from_server, to_client, &silent));
+                    let ((from_client, to_client), (from_server, to_server)) =
+                        (client.into_split(), server.into_split());
+                    tokio::join!(
+                        forward(from_client, to_server, &silent),
+                        forward(from_server, to_client, &silent)
+                    );
                 });
             }
         });

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use portico_kernel::{AnnouncementListener, Event, StoreError, TenantId};
+use portico_kernel::{AnnouncementListener, Event, StoreError, TenantId, Timestamp};
 use sea_orm::{
     FromQueryResult,
     sqlx::{
@@ -39,8 +39,9 @@ const SETTING_UP: Duration = Duration::from_secs(2);
 const BATCH: i64 = 500;
 
 /// What was committed after the snapshot `$1`, whenever its transaction began; and the snapshot that says so. One row at
-/// least. Not by `NOTIFY`, which lets only one transaction commit at a time: this is for everything that is written.
-const APPENDED_SINCE: &str = "select pg_current_snapshot()::text, appended.tenant_id, appended.kind \
+/// least, with the time there in microseconds. Not by `NOTIFY`, which lets only one transaction commit at a time: this is for everything that is written.
+const APPENDED_SINCE: &str = "select pg_current_snapshot()::text, \
+    (extract(epoch from clock_timestamp()) * 1000000)::bigint, appended.tenant_id, appended.kind \
     from (select 1) as one left join lateral ( \
         select distinct tenant_id, kind from events \
         where transaction_id >= pg_snapshot_xmin($1::text::pg_snapshot) \
@@ -146,12 +147,17 @@ async fn follow_postgres(
                 // The server sends what is announced before it answers, so after the answer nothing is missing.
                 let asked = Instant::now();
                 let proof = sqlx::query_as(APPENDED_SINCE).bind(&seen).fetch_all(&mut connection);
-                let rows: Vec<(String, Option<Uuid>, Option<String>)> =
+                let rows: Vec<(String, i64, Option<Uuid>, Option<String>)> =
                     match timeout(PATIENCE, proof).await {
                         Ok(answer) => answer.map_err(unavailable)?,
                         Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
                     };
-                for (snapshot, tenant, kind) in rows {
+                if let Some(now) =
+                    rows.first().and_then(|(_, micros, ..)| Timestamp::from_unix_micros(*micros))
+                {
+                    listener.database_time(now, asked);
+                }
+                for (snapshot, _, tenant, kind) in rows {
                     if let Some((tenant, kind)) = tenant.zip(kind) {
                         listener.appended(TenantId::from_uuid(tenant), &kind);
                     }

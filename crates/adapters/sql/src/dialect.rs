@@ -35,6 +35,9 @@ pub(crate) struct Dialect {
     pub order_by_event: &'static str,
     /// How to sort events against their order.
     pub newest_event_first: &'static str,
+    /// Whether a queued job waits for longer than from `$2`, although it was to run at once, or again after a failure: pauses
+    /// double from a second to an hour, and are up to a quarter longer.
+    pub job_waits_too_long: &'static str,
 }
 
 const POSTGRES: Dialect = Dialect {
@@ -59,6 +62,8 @@ const POSTGRES: Dialect = Dialect {
                        pg_snapshot_xmax(pg_current_snapshot())))",
     order_by_event: "events.transaction_id, events.sequence",
     newest_event_first: "events.transaction_id desc, events.sequence desc",
+    job_waits_too_long: "case when attempts = 0 then created_at > $2 and run_at < created_at + interval '1 second' \
+                         else run_at > $2 + least(power(2, least(attempts, 13) - 1), 3600) * interval '1.25 seconds' end",
 };
 
 const SQLITE: Dialect = Dialect {
@@ -74,6 +79,9 @@ const SQLITE: Dialect = Dialect {
     event_is_settled: "true",
     order_by_event: "events.sequence",
     newest_event_first: "events.sequence desc",
+    job_waits_too_long: "case when attempts = 0 \
+                         then created_at > $2 and julianday(run_at) < julianday(created_at) + 1.0 / 86400 \
+                         else julianday(run_at) > julianday($2) + min(1 << (min(attempts, 13) - 1), 3600) * 1.25 / 86400 end",
 };
 
 /// What the database behind `connection` speaks.

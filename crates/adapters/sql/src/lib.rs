@@ -5,6 +5,7 @@
 
 mod announcements;
 mod billing;
+mod clock;
 mod connection;
 mod dialect;
 mod error;

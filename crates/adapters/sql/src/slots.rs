@@ -53,7 +53,12 @@ struct Slot {
 
 impl Slots {
     /// Up to `size` connections; `patience` is how long to wait for a free one.
-    pub fn new(pool: PoolOptions<Postgres>, connect: PgConnectOptions, size: u32, patience: Duration) -> Arc<Self> {
+    pub fn new(
+        pool: PoolOptions<Postgres>,
+        connect: PgConnectOptions,
+        size: u32,
+        patience: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
             pool: pool.max_connections(1).acquire_timeout(patience),
             connect,
@@ -112,7 +117,8 @@ impl Slots {
 
     /// How many there are.
     pub fn figures(&self) -> PoolFigures {
-        let used = self.size.saturating_sub(u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX));
+        let used =
+            self.size.saturating_sub(u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX));
         let idle = self.idle().iter().map(|slot| slot.pool.size()).sum();
         PoolFigures { open: used + idle, idle, max: self.size }
     }

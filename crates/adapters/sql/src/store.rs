@@ -96,10 +96,7 @@ pub(crate) enum Pools {
     },
     /// One connection that writes, so that writers queue here instead of failing on each other's locks, and some that
     /// only read, which the write-ahead log lets them do meanwhile.
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
 }
 
 impl SqlStore {
@@ -351,7 +348,8 @@ fn postgres_pool(session: [Vec<String>; 2]) -> PoolOptions<sqlx::Postgres> {
 }
 
 /// Sets settings of a session: their names are `$1`, their values `$2`.
-const SESSION: &str = "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted(name, value)";
+const SESSION: &str =
+    "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted(name, value)";
 
 /// What the server does about a client that is gone or does not go on (Postgres manual, sections 20.3.2 and 20.11.1): names
 /// and values of settings. It gives up a statement when it is given up here, so that nothing is left over.
@@ -387,7 +385,9 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
     let writing = connect.clone().pragma("cache_size", "-8192");
     let reading = connect.pragma("cache_size", "-4096").pragma("query_only", "on");
     let health = Arc::new(Health::new(options.statement_timeout / SILENCE));
-    let pool = || PoolOptions::<sqlx::Sqlite>::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false);
+    let pool = || {
+        PoolOptions::<sqlx::Sqlite>::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false)
+    };
     // The writer first: it makes the file, and sets the journal mode, which stays with the file.
     let in_doubt = health.clone();
     let writer = pool()

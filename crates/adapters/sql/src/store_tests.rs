@@ -40,7 +40,9 @@ async fn numbers(store: &SqlStore) -> Vec<i64> {
 async fn what_is_acknowledged_around_a_full_disk_is_there_after_a_restart() {
     let folder = Folder::new("full_disk");
     let store = folder.open().await;
-    execute(store.writer(), "create table filler (number integer primary key, content blob)", []).await.unwrap();
+    execute(store.writer(), "create table filler (number integer primary key, content blob)", [])
+        .await
+        .unwrap();
     store.ping().await.unwrap();
     let (mut acknowledged, mut number) = (Vec::new(), 0);
     for round in 0..3 {
@@ -75,7 +77,9 @@ async fn what_is_acknowledged_around_a_full_disk_is_there_after_a_restart() {
 async fn a_file_that_takes_nothing_is_not_ready_until_it_does() {
     let folder = Folder::new("not_ready");
     let store = folder.open().await;
-    execute(store.writer(), "create table filler (number integer primary key, content blob)", []).await.unwrap();
+    execute(store.writer(), "create table filler (number integer primary key, content blob)", [])
+        .await
+        .unwrap();
     write(&store, 1).await.unwrap();
     store.health.failed_to_write();
     // Another program has the write lock for longer than a probe waits.
@@ -94,7 +98,9 @@ async fn a_file_that_takes_nothing_is_not_ready_until_it_does() {
 async fn a_transaction_that_met_a_failure_takes_no_more_statements() {
     let folder = Folder::new("broken");
     let store = folder.open().await;
-    execute(store.writer(), "create table filler (number integer primary key, content blob)", []).await.unwrap();
+    execute(store.writer(), "create table filler (number integer primary key, content blob)", [])
+        .await
+        .unwrap();
     store.writer().execute_unprepared("pragma max_page_count = 4").await.unwrap();
     let work = store.begin().await.unwrap();
     let insert = "insert into filler (number, content) values ($1, zeroblob($2))";

@@ -2,6 +2,7 @@
 
 mod announcements;
 mod broadcasts;
+mod clock;
 pub mod handlers;
 mod housekeeping;
 mod jobs;
@@ -61,6 +62,7 @@ impl Workers {
 
     fn work(&mut self, app: &App) {
         let app = &App { store: app.store.for_background(), ..app.clone() };
+        self.background.spawn(app, clock::run);
         self.background.spawn(app, jobs::run);
         self.background.spawn(app, readers::run);
         self.background.spawn(app, webhooks::run);

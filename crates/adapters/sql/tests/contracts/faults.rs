@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_kernel::{AnnouncementListener, CommitListener, Env, Event, EventId, Outbox, StoreError, TenantId};
+use portico_kernel::{
+    AnnouncementListener, CommitListener, Env, Event, EventId, Outbox, StoreError, TenantId,
+};
 use portico_sql::{SqlStore, StoreOptions};
 use portico_tenancy::ports::TenancyRepositories;
 use portico_testkit::{TestDatabase, env, network::NetworkPath};
@@ -24,8 +26,11 @@ const DEADLINE: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_secs(3);
 
 async fn connect(url: &str) -> SqlStore {
-    let options =
-        StoreOptions { acquire_timeout: Duration::from_millis(900), statement_timeout: DEADLINE, ..StoreOptions::new(url) };
+    let options = StoreOptions {
+        acquire_timeout: Duration::from_millis(900),
+        statement_timeout: DEADLINE,
+        ..StoreOptions::new(url)
+    };
     SqlStore::connect(&options).await.unwrap()
 }
 
@@ -132,7 +137,8 @@ async fn a_network_that_was_silent_under_load_is_left_behind() {
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
     let ids: Vec<_> = acknowledged.iter().map(|id| id.uuid()).collect();
     let expected = ids.len() as i64;
-    let stored = count(&mut connection, "select count(*) from events where id = any($1) /* by a test */", ids).await;
+    let stored =
+        count(&mut connection, "select count(*) from events where id = any($1) /* by a test */", ids).await;
     assert_eq!(stored, expected, "every acknowledged event is there, once");
     let forgotten = count(
         &mut connection,
@@ -167,7 +173,8 @@ impl CommitListener for Deaf {
 async fn while_nobody_is_answered_nobody_waits_for_the_whole_deadline() {
     let database = TestDatabase::postgres().await;
     let path = NetworkPath::to(database.url()).await;
-    let options = StoreOptions { statement_timeout: Duration::from_secs(10), ..StoreOptions::new(path.url()) };
+    let options =
+        StoreOptions { statement_timeout: Duration::from_secs(10), ..StoreOptions::new(path.url()) };
     let store = SqlStore::connect(&options).await.unwrap();
     let following = store.clone();
     let follower = tokio::spawn(async move { following.follow(&Deaf).await });
@@ -182,7 +189,10 @@ async fn while_nobody_is_answered_nobody_waits_for_the_whole_deadline() {
     let given_up = write(&store, &env).await;
     assert!(matches!(given_up, Err(StoreError::Unavailable(_))), "{given_up:?}");
     let took = begun.elapsed();
-    assert!((Duration::from_secs(1)..Duration::from_secs(2) + SLACK).contains(&took), "a fifth of it, not {took:?}");
+    assert!(
+        (Duration::from_secs(1)..Duration::from_secs(2) + SLACK).contains(&took),
+        "a fifth of it, not {took:?}"
+    );
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))), "not ready");
     assert!(begun.elapsed() - took < Duration::from_secs(1) + SLACK, "the probe does not wait for ever");
     path.set_silent(false);

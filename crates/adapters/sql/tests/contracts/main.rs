@@ -4,6 +4,7 @@
 mod api_keys;
 mod audit;
 mod billing;
+mod clock;
 mod credentials;
 mod delivery_queue;
 mod distribution;

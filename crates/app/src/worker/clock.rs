@@ -1,0 +1,57 @@
+//! Going on when the clock was set back: what was written before would wait for as long again.
+
+use std::time::Duration;
+
+use portico_kernel::{StoreError, Timestamp};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{clock::TimeWatch, http::problem::chain, state::App};
+
+/// How often to look at the clock.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Looks at the clock until told to stop, and first whether it was set back while nothing ran.
+pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
+    let mut watch = TimeWatch::new(app.env.now());
+    // As long as nobody has looked, and while it fails.
+    let mut is_due = true;
+    let mut latest = None;
+    while !*stopping.borrow() {
+        if is_due {
+            is_due = match catch_up(&app, latest).await {
+                Ok(()) => false,
+                Err(error) => {
+                    tracing::debug!(error = %chain(&error), "what the clock makes wait could not be found out");
+                    true
+                }
+            };
+        }
+        tokio::select! {
+            () = sleep(EVERY) => {}
+            _ = stopping.changed() => return,
+        }
+        if let Some(missing) = watch.set_back(app.env.now()) {
+            (is_due, latest) = (true, Some(app.env.now() + missing));
+        }
+    }
+}
+
+/// Makes due what waits for a time that is past already, when `latest`, or else the newest event, is in the future.
+async fn catch_up(app: &App, latest: Option<Timestamp>) -> Result<(), StoreError> {
+    /// Clocks differ by less, and a lease that was just extended ends later than one that is not.
+    const TOLERANCE: Duration = Duration::from_secs(60);
+    let latest = match latest {
+        Some(latest) => Some(latest),
+        None => app.store.newest_event_at().await?,
+    };
+    let now = app.env.now();
+    let longest = app.settings.worker.lease.max(app.settings.idempotency.lease) * 2;
+    let soon = now + time::Duration::try_from(longest.max(TOLERANCE)).unwrap_or(time::Duration::HOUR);
+    if latest.is_some_and(|latest| latest > soon) {
+        let rows = app.store.after_clock_was_set_back(now, soon).await?;
+        tracing::warn!(rows, "the clock was set back: what it would have made wait is due now");
+        app.signals.jobs.notify_one();
+        app.signals.webhooks.notify_one();
+    }
+    Ok(())
+}
