@@ -145,11 +145,10 @@ async fn follow_postgres(
                 // The server sends what is announced before it answers, so after the answer nothing is missing.
                 let asked = Instant::now();
                 let proof = sqlx::query_as(APPENDED_SINCE).bind(&seen).fetch_all(&mut connection);
-                let rows: Vec<(String, Option<Uuid>, Option<String>)> =
-                    match timeout(PATIENCE, proof).await {
-                        Ok(answer) => answer.map_err(unavailable)?,
-                        Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
-                    };
+                let rows: Vec<(String, Option<Uuid>, Option<String>)> = match timeout(PATIENCE, proof).await {
+                    Ok(answer) => answer.map_err(unavailable)?,
+                    Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
+                };
                 for (snapshot, tenant, kind) in rows {
                     if let Some((tenant, kind)) = tenant.zip(kind) {
                         listener.appended(TenantId::from_uuid(tenant), &kind);

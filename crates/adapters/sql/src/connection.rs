@@ -134,9 +134,10 @@ fn outcome(error: &DbErr) -> Outcome {
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
         | DbErr::Query(RuntimeErr::SqlxError(cause)) => match &**cause {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Outcome::NotSent,
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-                Outcome::InDoubt
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed => Outcome::InDoubt,
             _ if is_storage_failure(error) => Outcome::InDoubt,
             _ => Outcome::Answered,
         },

@@ -107,7 +107,8 @@ fn passes_on_sqlite(code: &str) -> bool {
     const IO_ERROR: i32 = 10;
     const FULL: i32 = 13;
     const CANNOT_OPEN: i32 = 14;
-    code.parse::<i32>().is_ok_and(|code| [BUSY, LOCKED, OUT_OF_MEMORY, IO_ERROR, FULL, CANNOT_OPEN].contains(&(code & 0xff)))
+    code.parse::<i32>()
+        .is_ok_and(|code| [BUSY, LOCKED, OUT_OF_MEMORY, IO_ERROR, FULL, CANNOT_OPEN].contains(&(code & 0xff)))
 }
 
 #[cfg(test)]

@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::StoreObserver};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
-    Statement,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 use crate::{
     announcements::CHANNEL,

@@ -5,8 +5,8 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
 use portico_migrations::Migrator;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, SqliteTransactionMode,
-    SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions,
+    ConnectionTrait, DatabaseConnection, SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector,
+    TransactionOptions,
     sqlx::{
         self, ConnectOptions, Connection, PgPool, SqlitePool,
         pool::PoolOptions,
@@ -95,10 +95,7 @@ pub(crate) enum Pools {
     },
     /// One connection that writes, so that writers queue here instead of failing on each other's locks, and some that
     /// only read, which the write-ahead log lets them do meanwhile.
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
 }
 
 impl SqlStore {
@@ -361,7 +358,8 @@ pub(crate) async fn proven(connection: &mut PgConnection) -> Result<(), sqlx::Er
     tokio::time::timeout(PROOF, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-const SESSION: &str = "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted(name, value)";
+const SESSION: &str =
+    "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted(name, value)";
 
 /// What the server does about a client that is gone or does not go on (Postgres manual, sections 20.3.2 and 20.11.1): names
 /// and values of settings. A statement that is waited for is given up here, long before the server does that.
@@ -394,7 +392,9 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
     let writing = connect.clone().pragma("cache_size", "-8192");
     let reading = connect.pragma("cache_size", "-4096").pragma("query_only", "on");
     let health = Arc::<Health>::default();
-    let pool = || PoolOptions::<sqlx::Sqlite>::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false);
+    let pool = || {
+        PoolOptions::<sqlx::Sqlite>::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false)
+    };
     // The writer first: it makes the file, and sets the journal mode, which stays with the file.
     let in_doubt = health.clone();
     let writer = pool()

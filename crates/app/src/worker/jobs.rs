@@ -24,6 +24,10 @@ use crate::{backoff::Backoff, http::problem::chain, quiet::Quiet, report, state:
 /// Longest pause between two attempts.
 const MAX_BACKOFF: time::Duration = time::Duration::HOUR;
 
+/// How long a job may take. What it calls has shorter deadlines of its own; this keeps one that hangs all the same from keeping a
+/// hand for ever. It is tried again.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
 /// How long a claimed job may wait for its turn here before another process may have it.
 const HOLD: Duration = Duration::from_millis(500);
 
@@ -237,6 +241,7 @@ async fn work(app: App, worker: String, done: mpsc::Sender<JobId>, job: Job) -> 
     let result = loop {
         tokio::select! {
             result = &mut handler => break result,
+            () = sleep_until((started + LONGEST).into()) => break Err(JobError::Retry("it took too long".into())),
             _ = heartbeat.tick() => {
                 match app.jobs.extend(&worker, job.id, app.env.now() + lease(&app)).await {
                     Ok(true) => {}
