@@ -78,8 +78,18 @@ impl KeyUsageCounter {
         }
     }
 
-    /// Writes everything down that was counted so far. What cannot be written because the database is down is kept.
+    /// Writes everything down that was counted so far, for the last time.
     pub async fn flush(&self, app: &App) {
+        if let Err(error) = self.try_flush(app).await {
+            tracing::warn!(error = %chain(&error), "the use of keys could not be recorded");
+        }
+    }
+
+    /// Writes everything down that was counted so far.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached, or somebody else was in the way: what was not written is kept.
+    pub async fn try_flush(&self, app: &App) -> Result<(), IdentityError> {
         let mut activities: Vec<Activity> = std::mem::take(&mut *self.pending()).into_values().collect();
         // Always in the same order, so that two processes do not wait for each other.
         activities.sort_by_key(|activity| (activity.tenant, activity.key));
@@ -88,16 +98,16 @@ impl KeyUsageCounter {
             let batch: Vec<Activity> = rest.by_ref().take(BATCH).collect();
             if let Err(error) = record(app, &batch).await {
                 if matches!(error.kind(), Kind::Unavailable | Kind::Conflict) {
-                    tracing::warn!(error = %chain(&error), "the use of keys will be recorded later");
-                    self.keep(batch);
-                } else {
-                    tracing::error!(error = %chain(&error), keys = batch.len(), "the use of keys is lost");
+                    self.keep(batch.into_iter().chain(rest));
+                    return Err(error);
                 }
+                tracing::error!(error = %chain(&error), keys = batch.len(), "the use of keys is lost");
             }
         }
+        Ok(())
     }
 
-    fn keep(&self, batch: Vec<Activity>) {
+    fn keep(&self, batch: impl Iterator<Item = Activity>) {
         let mut pending = self.pending();
         for activity in batch {
             match pending.get_mut(&activity.key) {

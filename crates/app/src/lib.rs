@@ -1,6 +1,7 @@
 //! The Portico server: configuration, wiring, HTTP, workers, command line.
 
 pub mod answers;
+pub mod backoff;
 pub mod broadcasts;
 pub mod callers;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod key_usage;
 pub mod keys;
 pub mod live;
 pub mod outbound;
+pub mod quiet;
 pub mod report;
 pub mod routes;
 pub mod run;

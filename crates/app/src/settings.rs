@@ -230,6 +230,10 @@ pub struct Sites {
     pub reserved: Vec<String>,
     /// Deployments of a site whose files are kept, to roll back to. At least the live one is.
     pub keep_deployments: usize,
+    /// How long sites are served as the database said last, while it cannot be asked. So long a site may be served that was
+    /// withdrawn meanwhile; 0s serves nothing stale.
+    #[serde(deserialize_with = "duration")]
+    pub serve_stale: Duration,
 }
 
 /// Tenants.
@@ -343,6 +347,7 @@ impl Default for Sites {
             domain_target: Vec::new(),
             reserved: Vec::new(),
             keep_deployments: 10,
+            serve_stale: Duration::from_secs(24 * 3600),
             country_header: None,
             analytics_retention: two_years,
             submission_retention: two_years,
@@ -362,6 +367,9 @@ impl Sites {
         }
         if self.form_per_address == 0 || self.form_per_site == 0 {
             bail!("sites.form_per_address and sites.form_per_site must be 1 or more");
+        }
+        if self.serve_stale > Duration::from_secs(30 * 24 * 3600) {
+            bail!("sites.serve_stale must be 30 days or less");
         }
         Ok(())
     }

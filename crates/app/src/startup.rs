@@ -170,7 +170,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         live: Arc::new(Live::new(store.clone(), signals.clone(), &settings.live)),
         completions: Arc::default(),
         callers: Arc::new(Callers::new(store.clone(), env.clone(), signals.clone())),
-        live_sites: Arc::new(LiveSites::new(signals.clone())),
+        live_sites: Arc::new(LiveSites::new(signals.clone(), settings.sites.serve_stale)),
         drafts: Arc::default(),
         limits: Limits::new(&settings.rate_limit, limiter).map(Arc::new),
         jobs: background.clone(),

@@ -2,7 +2,7 @@
 //!
 //! The counts are in the database and shared by all instances. A guess that is being checked has no failure yet, so each
 //! process also bounds how many are under way at a time: of many guesses at once no more than [`PER_PAIR`] per process slip
-//! past a limit.
+//! past a limit. The others wait, in a queue of [`MOST_WAITING`]; whom it refuses gets 503.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -12,13 +12,13 @@ use portico_identity::{
     throttle::{Aim, ThrottleRule},
     user::EmailAddress,
 };
-use portico_kernel::{Scope, UserId};
+use portico_kernel::{Fault, Kind, Scope, UserId};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
-use crate::{http::problem::Problem, state::App};
+use crate::{http::problem::Problem, quiet::Quiet, state::App};
 
 /// Guesses under way at a time from one network at one account, in this process.
 pub const PER_PAIR: usize = 5;
@@ -26,8 +26,17 @@ pub const PER_PAIR: usize = 5;
 /// Guesses under way at a time from one network at any accounts, in this process.
 pub const PER_NETWORK: usize = 20;
 
-/// How long a guess waits for a place. Longer than the queue of the password hashing, so that it is that which refuses first.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Guesses that wait for a place at a time, for each pair and for each network.
+pub const MOST_WAITING: usize = 500;
+
+/// How long a guess waits for a place at most: as long as a client may be expected to. With places free again after the time
+/// of one password hash, a full queue is worked off before on any machine but a very slow one.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Failures that are written down at a time after their answers. Further answers wait until theirs is.
+const WRITING: usize = 64;
+
+static NOT_WRITTEN: Quiet = Quiet::new();
 
 /// How many are too many, and how many are under way.
 pub struct Throttling {
@@ -35,12 +44,21 @@ pub struct Throttling {
     pub rule: ThrottleRule,
     pairs: Places,
     networks: Places,
+    /// Ends all waiting when the database cannot be asked: each would have to find that out for itself, one after the other.
+    store_failed: Notify,
+    writing: Arc<Semaphore>,
 }
 
 impl Throttling {
     /// With these numbers.
     pub fn new(rule: ThrottleRule) -> Self {
-        Self { rule, pairs: Places::new(PER_PAIR), networks: Places::new(PER_NETWORK) }
+        Self {
+            rule,
+            pairs: Places::new(PER_PAIR, MOST_WAITING),
+            networks: Places::new(PER_NETWORK, MOST_WAITING),
+            store_failed: Notify::new(),
+            writing: Arc::new(Semaphore::new(WRITING)),
+        }
     }
 
     async fn enter(&self, aim: &Aim) -> Result<[OwnedSemaphorePermit; 2], IdentityError> {
@@ -49,7 +67,11 @@ impl Throttling {
             let pair = self.pairs.take(aim.pair()).await?;
             Some([pair, self.networks.take(aim.network.clone()).await?])
         };
-        timeout(PATIENCE, both).await.ok().flatten().ok_or(IdentityError::Throttled { seconds: 1 })
+        let failed = self.store_failed.notified();
+        tokio::select! {
+            taken = timeout(PATIENCE, both) => taken.ok().flatten().ok_or(IdentityError::Overloaded),
+            () = failed => Err(IdentityError::Overloaded),
+        }
     }
 }
 
@@ -61,7 +83,7 @@ pub struct Attempt {
 
 /// Asks whether a guess at the credentials of the account of an address may be made now. Call it before the account is even
 /// looked for, and call [`Attempt::failed`] when the guess was wrong. Errors: 429 with `Retry-After`, the same for an address
-/// that nobody has.
+/// that nobody has; 503 when too many wait already.
 pub async fn admit(app: &App, scope: &Scope, email: &EmailAddress) -> Result<Attempt, Problem> {
     let aim = Aim::new(email.clone(), &scope.request);
     let admitted = async {
@@ -76,64 +98,111 @@ pub async fn admit(app: &App, scope: &Scope, email: &EmailAddress) -> Result<Att
             if matches!(error, IdentityError::Throttled { .. }) {
                 metrics::counter!("sign_ins_throttled_total").increment(1);
             }
+            if matches!(&error, IdentityError::Store(error) if error.kind() == Kind::Unavailable) {
+                app.throttling.store_failed.notify_waiters();
+            }
             Err(Problem::from(error))
         }
     }
 }
 
 impl Attempt {
-    /// Records that the guess was wrong, without keeping the answer waiting: `user` is whom it was aimed at, `None` for an
-    /// address that nobody has. The same work for both. The place is free only when the failure is counted.
-    pub fn failed(self, app: &App, scope: &Scope, user: Option<UserId>) {
+    /// Records that the guess was wrong, mostly without keeping the answer waiting: `user` is whom it was aimed at, `None` for
+    /// an address that nobody has. The same work for both. The place is free only when the failure is counted.
+    pub async fn failed(self, app: &App, scope: &Scope, user: Option<UserId>) {
+        let writing = app.throttling.writing.clone().try_acquire_owned();
         let (app, scope) = (app.clone(), scope.clone());
-        actix_web::rt::spawn(async move {
-            let Self { aim, places } = self;
-            let noted: Result<(), Problem> = async {
-                let mut work = app.begin().await?;
-                Accounts::new(&mut *work, &scope, &app.env).note_failed_sign_in(user).await?;
-                Throttle::new(&mut *work, &app.env, &app.throttling.rule, &*app.marks)
-                    .failed(&scope, &aim, user)
-                    .await?;
-                Ok(work.commit().await?)
+        let writes = async move {
+            let noted = self.note(&app, &scope, user).await;
+            if let Err(error) = noted
+                && let Some(suppressed) = NOT_WRITTEN.admits()
+            {
+                tracing::warn!(%error, suppressed, "a failed sign-in could not be recorded");
             }
-            .await;
-            drop(places);
-            if let Err(error) = noted {
-                tracing::warn!(%error, "a failed sign-in could not be recorded");
-            }
-        });
+        };
+        match writing {
+            Ok(permit) => drop(actix_web::rt::spawn(async move {
+                writes.await;
+                drop(permit);
+            })),
+            // The database is slow: who guesses waits for it, instead of leaving ever more to be written.
+            Err(_) => writes.await,
+        }
+    }
+
+    async fn note(self, app: &App, scope: &Scope, user: Option<UserId>) -> Result<(), Problem> {
+        let Self { aim, places: _places } = self;
+        let mut work = app.begin().await?;
+        Accounts::new(&mut *work, scope, &app.env).note_failed_sign_in(user).await?;
+        Throttle::new(&mut *work, &app.env, &app.throttling.rule, &*app.marks)
+            .failed(scope, &aim, user)
+            .await?;
+        Ok(work.commit().await?)
     }
 }
 
 mod parking {
     use super::{Arc, HashMap, OwnedSemaphorePermit, Semaphore};
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     /// Number of keys from which on those that nobody uses are looked for.
     const TIDY_AT: usize = 1024;
 
-    /// A few places for each key.
+    /// A few places for each key, and a queue.
     pub struct Places {
         each: usize,
-        keys: Mutex<HashMap<String, Arc<Semaphore>>>,
+        most_waiting: usize,
+        keys: Mutex<HashMap<String, Arc<Key>>>,
+    }
+
+    struct Key {
+        places: Arc<Semaphore>,
+        waiting: AtomicUsize,
+    }
+
+    /// One who waits, until it ends in whatever way.
+    struct Waiting(Arc<Key>);
+
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     impl Places {
-        pub fn new(each: usize) -> Self {
-            Self { each, keys: Mutex::default() }
+        pub fn new(each: usize, most_waiting: usize) -> Self {
+            Self { each, most_waiting, keys: Mutex::default() }
         }
 
-        /// Waits for a place, first come, first served. Never `None`: nobody closes a semaphore.
+        /// Waits for a place, first come, first served; `None` when too many do already.
         pub async fn take(&self, key: String) -> Option<OwnedSemaphorePermit> {
-            let semaphore = {
-                let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-                if keys.len() >= TIDY_AT {
-                    // Whoever has or waits for a place shares the semaphore.
-                    keys.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
-                }
-                keys.entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.each))).clone()
+            let key = self.key(key);
+            if let Ok(permit) = key.places.clone().try_acquire_owned() {
+                return Some(permit);
+            }
+            let before = key.waiting.fetch_add(1, Ordering::Relaxed);
+            let waiting = Waiting(key);
+            if before >= self.most_waiting {
+                return None;
+            }
+            // Nobody closes the semaphore.
+            waiting.0.places.clone().acquire_owned().await.ok()
+        }
+
+        fn key(&self, key: String) -> Arc<Key> {
+            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            if keys.len() >= TIDY_AT {
+                // Whoever waits shares the key, and whoever has a place its semaphore.
+                keys.retain(|_, key| Arc::strong_count(key) > 1 || Arc::strong_count(&key.places) > 1);
+            }
+            let new = || {
+                let places = Arc::new(Semaphore::new(self.each));
+                Arc::new(Key { places, waiting: AtomicUsize::new(0) })
             };
-            semaphore.acquire_owned().await.ok()
+            keys.entry(key).or_insert_with(new).clone()
         }
 
         #[cfg(test)]
@@ -145,11 +214,13 @@ mod parking {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::poll;
+
     use super::*;
 
     #[tokio::test]
     async fn places_are_taken_given_back_and_forgotten() {
-        let places = Places::new(2);
+        let places = Places::new(2, 10);
         let held = [places.take("a".into()).await, places.take("a".into()).await];
         let third = timeout(Duration::from_millis(20), places.take("a".into())).await;
         assert!(third.is_err(), "two are under way");
@@ -164,5 +235,39 @@ mod tests {
         let second = places.take("a".into()).await;
         let third = timeout(Duration::from_millis(20), places.take("a".into())).await;
         assert!(second.is_some() && third.is_err(), "a key in use is not forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_each_key_has_its_own() {
+        let places = Places::new(1, 2);
+        let held = places.take("a".into()).await;
+        let (mut one, mut two) = (Box::pin(places.take("a".into())), Box::pin(places.take("a".into())));
+        assert!(poll!(&mut one).is_pending() && poll!(&mut two).is_pending());
+        assert!(places.take("a".into()).await.is_none(), "two wait already");
+        assert!(places.take("b".into()).await.is_some(), "nobody else has to do with it");
+        drop(two);
+        let mut next = Box::pin(places.take("a".into()));
+        assert!(poll!(&mut next).is_pending(), "who gave up has left the queue");
+        drop(held);
+        drop(one.await.unwrap());
+        assert!(next.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_database_that_is_away() {
+        let throttling = Throttling::new(ThrottleRule::default());
+        let aim = Aim {
+            email: EmailAddress::trusted("ada@example.com".to_owned()),
+            network: "192.0.2.1".to_owned(),
+            device: None,
+        };
+        let mut held = Vec::new();
+        for _ in 0..PER_PAIR {
+            held.push(throttling.enter(&aim).await.unwrap());
+        }
+        let mut waiting = Box::pin(throttling.enter(&aim));
+        assert!(poll!(&mut waiting).is_pending());
+        throttling.store_failed.notify_waiters();
+        assert!(matches!(waiting.await, Err(IdentityError::Overloaded)));
     }
 }

@@ -1,7 +1,18 @@
 //! Waiting outside of the database for what would have to wait inside.
 
-use tokio::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use portico_kernel::Kind;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::timeout,
+};
 use uuid::Uuid;
+
+use crate::http::problem::Problem;
+
+/// How long anybody waits for a turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many can go on at a time, at most.
 const LANES: usize = 64;
@@ -18,10 +29,19 @@ impl Default for Turns {
 
 impl Turns {
     /// Waits until nobody is busy with it, or with something that shares its lane.
-    pub async fn take(&self, id: Uuid) -> MutexGuard<'_, ()> {
+    ///
+    /// # Errors
+    /// 503 when that takes longer than five seconds.
+    pub async fn take(&self, id: Uuid) -> Result<MutexGuard<'_, ()>, Problem> {
         // The end of a UUIDv7 is random.
         let lane = usize::from(id.as_bytes()[15]) % LANES;
-        self.0[lane].lock().await
+        timeout(PATIENCE, self.0[lane].lock()).await.map_err(|_| {
+            Problem::new(
+                Kind::Unavailable,
+                "overloaded",
+                "Somebody else is busy with this. Try again shortly.",
+            )
+        })
     }
 }
 
@@ -44,15 +64,15 @@ mod tests {
         let tasks = (0..20).map(|_| {
             let (turns, busy) = (turns.clone(), busy.clone());
             tokio::spawn(async move {
-                let _turn = turns.take(Uuid::from_u128(7)).await;
+                let _turn = turns.take(Uuid::from_u128(7)).await.unwrap();
                 assert_eq!(busy.fetch_add(1, Ordering::SeqCst), 0);
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 busy.fetch_sub(1, Ordering::SeqCst);
             })
         });
         futures_util::future::try_join_all(tasks.collect::<Vec<_>>()).await.unwrap();
-        let _turn = turns.take(Uuid::from_u128(7)).await;
+        let _turn = turns.take(Uuid::from_u128(7)).await.unwrap();
         let other = tokio::time::timeout(Duration::from_secs(1), turns.take(Uuid::from_u128(8))).await;
-        assert!(other.is_ok());
+        assert!(other.unwrap().is_ok());
     }
 }

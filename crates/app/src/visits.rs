@@ -81,26 +81,37 @@ impl VisitCounter {
         traffic.bytes += bytes;
     }
 
-    /// Stores everything that was noted so far. What cannot be stored because the database is down is kept.
+    /// Stores everything that was noted so far, for the last time.
     pub async fn flush(&self, app: &App) {
+        if let Err(error) = self.try_flush(app).await {
+            tracing::warn!(error = %chain(&error), "visits could not be stored");
+        }
+    }
+
+    /// Stores everything that was noted so far.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached, or somebody else was in the way: what was not stored is kept.
+    pub async fn try_flush(&self, app: &App) -> Result<(), StoreError> {
         let mut storing = self.storing.lock().await;
         if storing.waiting.len() < MOST_WAITING {
             let mut batch = VisitBatch::new(&app.env);
-            storing.drain(app, &mut batch).await;
+            let drained = storing.drain(app, &mut batch).await;
             batch.traffic = std::mem::take(&mut *self.traffic());
             storing.waiting.extend(split(app, batch));
+            drained?;
         }
         while let Some(batch) = storing.waiting.front() {
             if let Err(error) = store(app, batch).await {
                 // A site that was deleted meanwhile is left out the next time.
                 if matches!(error.kind(), Kind::Unavailable | Kind::Conflict | Kind::NotFound) {
-                    tracing::warn!(error = %chain(&error), "visits will be stored later");
-                    return;
+                    return Err(error);
                 }
                 tracing::error!(error = %chain(&error), "visits are lost");
             }
             storing.waiting.pop_front();
         }
+        Ok(())
     }
 
     fn traffic(&self) -> MutexGuard<'_, BTreeMap<(TenantId, Date), Traffic>> {
@@ -111,22 +122,22 @@ impl VisitCounter {
 
 impl Storing {
     /// Counts what is in the queue. Stops early when a salt cannot be had.
-    async fn drain(&mut self, app: &App, batch: &mut VisitBatch) {
+    async fn drain(&mut self, app: &App, batch: &mut VisitBatch) -> Result<(), StoreError> {
         let oldest = (app.env.now() - SALT_GRACE).into_inner().date();
         // Of a day that is over nothing is to lead back to an address.
         self.salts.retain(|day, _| *day >= oldest);
         // No more than there are now, so that a flood of visits does not keep this from ending.
         for _ in 0..=QUEUE {
-            let Some(seen) = self.held.take().or_else(|| self.seen.try_recv().ok()) else { return };
+            let Some(seen) = self.held.take().or_else(|| self.seen.try_recv().ok()) else { break };
             match self.salt(app, seen.day()).await {
                 Ok(salt) => batch.add(&seen, &salt),
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "visits will be counted later");
                     self.held = Some(seen);
-                    return;
+                    return Err(error);
                 }
             }
         }
+        Ok(())
     }
 
     async fn salt(&mut self, app: &App, day: Date) -> Result<Salt, StoreError> {

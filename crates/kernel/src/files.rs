@@ -1,5 +1,7 @@
 //! Keeping files: the port to object storage.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 
 /// Stores files under keys such as `sites/{tenant}/{site}/{deployment}/index.html`.
@@ -13,6 +15,10 @@ pub trait FileStore: Send + Sync {
 
     /// The file; `None` when there is none.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, FileError>;
+
+    /// These bytes of the file; `None` when there is none. MUST answer all of them or fail, also where the file is shorter, and
+    /// MUST hold nothing of the file open afterwards.
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Vec<u8>>, FileError>;
 
     /// Deletes the file. Deleting what is not there is no error.
     async fn delete(&self, key: &str) -> Result<(), FileError>;

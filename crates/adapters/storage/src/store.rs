@@ -1,6 +1,6 @@
 //! The file store over any `object_store`.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{fs, io, ops::Range, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
@@ -77,6 +77,18 @@ impl ObjectFileStore {
         Self { store, directory: None }
     }
 
+    /// `None` where the error says that there is no such file.
+    fn absent<T>(&self, error: Error) -> Result<Option<T>, FileError> {
+        match error {
+            Error::NotFound { .. } => Ok(None),
+            // Below a file there is nothing, as there is nothing in a store that has no directories.
+            error if is_below_a_file(&error) && self.directory.as_ref().is_some_and(|root| root.is_dir()) => {
+                Ok(None)
+            }
+            error => Err(unavailable(error)),
+        }
+    }
+
     /// Removes what no listing shows: directories without files, and uploads that a crash left unfinished.
     async fn sweep(&self, prefix: &Path) -> Result<(), FileError> {
         let Some(directory) = self.directory.as_ref().map(|root| root.join(prefix.as_ref())) else {
@@ -102,18 +114,27 @@ impl FileStore for ObjectFileStore {
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, FileError> {
         let path = checked(key)?;
-        let found = match self.store.get(&path).await {
-            Ok(found) => found,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            // Below a file there is nothing, as there is nothing in a store that has no directories.
-            Err(error)
-                if is_below_a_file(&error) && self.directory.as_ref().is_some_and(|root| root.is_dir()) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(unavailable(error)),
-        };
-        Ok(Some(found.bytes().await.map_err(unavailable)?.into()))
+        match self.store.get(&path).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(unavailable)?.into())),
+            Err(error) => self.absent(error),
+        }
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Vec<u8>>, FileError> {
+        let path = checked(key)?;
+        let length = range.end.saturating_sub(range.start);
+        if length == 0 {
+            // Stores refuse to read nothing.
+            return match self.store.head(&path).await {
+                Ok(_) => Ok(Some(Vec::new())),
+                Err(error) => self.absent(error),
+            };
+        }
+        match self.store.get_range(&path, range).await {
+            Ok(bytes) if bytes.len() as u64 == length => Ok(Some(bytes.into())),
+            Ok(_) => Err(unavailable(io::Error::from(io::ErrorKind::UnexpectedEof))),
+            Err(error) => self.absent(error),
+        }
     }
 
     async fn delete(&self, key: &str) -> Result<(), FileError> {

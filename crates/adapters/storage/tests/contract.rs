@@ -11,6 +11,7 @@ use portico_testkit::s3::S3Server;
 /// The contract of [`FileStore`], against a store that is empty.
 pub async fn keeps_the_contract(store: Arc<dyn FileStore>) {
     reads_what_was_written(&*store).await;
+    reads_parts(&*store).await;
     refuses_keys_of_others(&*store).await;
     deletes_by_whole_parts(&*store).await;
     lists_and_deletes_single_files(&*store).await;
@@ -30,6 +31,24 @@ async fn reads_what_was_written(store: &dyn FileStore) {
     assert_eq!(store.get("a/b").await.unwrap(), None);
     store.put("plain.txt", b"two".to_vec()).await.unwrap();
     assert_eq!(store.get("plain.txt").await.unwrap(), Some(b"two".to_vec()));
+}
+
+async fn reads_parts(store: &dyn FileStore) {
+    let bytes: Vec<u8> = (0..200_000u32).map(|number| (number % 251) as u8).collect();
+    store.put("parts/file", bytes.clone()).await.unwrap();
+    for range in [0..1, 0..200_000, 70_000..131_072, 199_999..200_000, 5..5] {
+        let part = store.get_range("parts/file", range.clone()).await.unwrap().unwrap();
+        assert!(part == bytes[range.start as usize..range.end as usize], "{range:?}");
+    }
+    for range in [199_999..200_001, 200_000..200_001, 1_000_000..1_000_001] {
+        let beyond = store.get_range("parts/file", range.clone()).await;
+        assert!(matches!(beyond, Err(FileError::Unavailable(_))), "{range:?}");
+    }
+    for range in [0..1, 0..0] {
+        assert_eq!(store.get_range("parts/none", range.clone()).await.unwrap(), None);
+        assert_eq!(store.get_range("parts/file/below", range).await.unwrap(), None);
+    }
+    assert!(matches!(store.get_range("../outside", 0..1).await, Err(FileError::InvalidKey)));
 }
 
 async fn refuses_keys_of_others(store: &dyn FileStore) {

@@ -3,8 +3,9 @@
 //! Bytes are stored before the row that counts them, and deleted after it: a file that is counted is always there. What a
 //! crash leaves behind in between is deleted by a job that is enqueued before the first byte is stored.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
+use actix_web::body::MessageBody;
 use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{
     AssetId, Fault, FieldError, Job, Kind, Permission, Scope, TenantId, Timestamp, Violations,
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::{
     http::{
+        pieces,
         problem::{Problem, chain},
         spool::SpooledFile,
     },
@@ -315,14 +317,23 @@ impl LinkedFile {
         self.variant.as_ref().map_or(&self.asset.hash, |variant| &variant.hash)
     }
 
-    /// Reads the file.
-    pub async fn read(&self, app: &App) -> Result<Option<Vec<u8>>, Problem> {
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.variant.as_ref().map_or(self.asset.size, |variant| variant.size)
+    }
+
+    /// These bytes of the file, read while they are sent.
+    pub async fn read(
+        &self,
+        app: &App,
+        range: Range<u64>,
+    ) -> Result<Option<impl MessageBody + 'static>, Problem> {
         let (tenant, id) = (self.asset.tenant, self.asset.id);
         let key = match &self.variant {
             Some(variant) => Asset::variant_key(tenant, id, variant.width),
             None => Asset::original_key(tenant, id),
         };
-        app.files.get(&key).await.map_err(|error| unavailable(&error))
+        pieces::of_file(app.files.clone(), key, range).await.map_err(|error| unavailable(&error))
     }
 }
 

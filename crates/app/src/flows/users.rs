@@ -82,7 +82,7 @@ pub async fn change_own_password(app: &App, scope: &Scope, change: ChangePasswor
     if let Err(error) = change.verify(&*app.hasher, &credential).await {
         if matches!(&error, IdentityError::Invalid(errors) if errors.iter().any(|e| e.code == "wrong_password"))
         {
-            attempt.failed(app, scope, Some(credential.user.id));
+            attempt.failed(app, scope, Some(credential.user.id)).await;
         }
         return Err(error.into());
     }

@@ -217,7 +217,7 @@ pub async fn complete(
         scope.require(Permission::SitesDeploy)?;
         scope.require_verified()?;
     }
-    let _turn = app.completions.take(id.uuid()).await;
+    let _turn = app.completions.take(id.uuid()).await?;
     let seen = app.reader().wizards().find(tenant, id).await?;
     if let Some(wizard) = seen.filter(|wizard| wizard.status == WizardStatus::Completed) {
         return made_before(app, wizard).await;

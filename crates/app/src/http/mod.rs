@@ -17,6 +17,7 @@ pub mod limits;
 pub mod middleware;
 pub mod openapi;
 pub mod path;
+pub mod pieces;
 pub mod problem;
 pub mod query;
 pub mod read;

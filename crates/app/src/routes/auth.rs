@@ -124,7 +124,7 @@ async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<H
     let attempt = throttle::admit(&app, &visitor.0, &input.email).await?;
     let candidates = Accounts::new(&mut *app.reader(), &visitor.0, &app.env).candidates(&input.email).await?;
     let Some(verified) = sign_in::verify(&*app.hasher, &input.password, &candidates).await? else {
-        attempt.failed(&app, &visitor.0, candidates.first().map(|candidate| candidate.user.id));
+        attempt.failed(&app, &visitor.0, candidates.first().map(|candidate| candidate.user.id)).await;
         return Err(IdentityError::InvalidCredentials.into());
     };
     let lifetimes = app.session_lifetimes();

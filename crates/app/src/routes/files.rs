@@ -1,14 +1,16 @@
 //! Files behind signed links: for browsers, which do not sign in to show a picture.
 
+use std::ops::Range;
+
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder, get,
+    HttpRequest, HttpResponse, get,
     http::{
         StatusCode,
         header::{
             self, Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue, HeaderValue,
         },
     },
-    web::{Bytes, Data, Path},
+    web::{Data, Path},
 };
 use portico_kernel::{AssetId, TenantId, Timestamp};
 use portico_sites::asset::{AssetKind, VARIANT_CONTENT_TYPE};
@@ -100,18 +102,23 @@ pub(super) async fn show(
     if conditional::not_modified(&request, &tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
-    let bytes: Bytes = match file.read(&app).await? {
-        Some(bytes) => bytes.into(),
-        None => {
-            return Err(Problem::internal(format!("the file of asset {id} ({variant}) is not in the store")));
-        }
-    };
-    response
+    let size = file.size();
+    let part = range(&request, &tag).and_then(|range| part(range, size));
+    // Nothing of the database is held from here on: clients may take as long as they like.
+    let body = file.read(&app, part.clone().unwrap_or(0..size)).await?.ok_or_else(|| {
+        Problem::internal(format!("the file of asset {id} ({variant}) is not in the store"))
+    })?;
+    if let Some(Range { start, end }) = part {
+        response
+            .status(StatusCode::PARTIAL_CONTENT)
+            .insert_header((header::CONTENT_RANGE, format!("bytes {start}-{}/{size}", end - 1)));
+    }
+    Ok(response
         .content_type(content_type(&file))
         .insert_header(disposition(&file))
         // It is compressed as far as it goes, and a part of it must stay a part of it.
-        .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static("identity")));
-    Ok(body(response, bytes, range(&request, &tag)))
+        .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static("identity")))
+        .body(body))
 }
 
 fn content_type(file: &LinkedFile) -> &'static str {
@@ -155,21 +162,10 @@ fn range<'r>(request: &'r HttpRequest, tag: &str) -> Option<&'r str> {
     text(header::RANGE)?.trim().strip_prefix("bytes=").filter(|range| !range.contains(','))
 }
 
-fn body(mut response: HttpResponseBuilder, bytes: Bytes, range: Option<&str>) -> HttpResponse {
-    let size = bytes.len();
-    match range.and_then(|range| part(range, size)) {
-        None => response.body(bytes),
-        Some((first, last)) => response
-            .status(StatusCode::PARTIAL_CONTENT)
-            .insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}")))
-            .body(bytes.slice(first..=last)),
-    }
-}
-
-/// The first and the last byte of a range, both of them in the file; `None` where it is none, or lies outside.
-fn part(range: &str, size: usize) -> Option<(usize, usize)> {
+/// The bytes of a range, all of them in the file; `None` where it is none, or lies outside.
+fn part(range: &str, size: u64) -> Option<Range<u64>> {
     let end = size.checked_sub(1)?;
-    let number = |text: &str| -> Option<usize> {
+    let number = |text: &str| -> Option<u64> {
         text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
     };
     let (first, last) = match range.split_once('-')? {
@@ -177,7 +173,7 @@ fn part(range: &str, size: usize) -> Option<(usize, usize)> {
         (first, "") => (number(first)?, end),
         (first, last) => (number(first)?, number(last)?),
     };
-    (first <= last && first <= end).then_some((first, last.min(end)))
+    (first <= last && first <= end).then(|| first..last.min(end) + 1)
 }
 
 #[cfg(test)]
@@ -187,12 +183,12 @@ mod tests {
     #[test]
     fn ranges_are_those_of_http() {
         for (range, expected) in [
-            ("0-0", Some((0, 0))),
-            ("0-", Some((0, 9))),
-            ("3-5", Some((3, 5))),
-            ("3-500", Some((3, 9))),
-            ("-4", Some((6, 9))),
-            ("-40", Some((0, 9))),
+            ("0-0", Some(0..1)),
+            ("0-", Some(0..10)),
+            ("3-5", Some(3..6)),
+            ("3-500", Some(3..10)),
+            ("-4", Some(6..10)),
+            ("-40", Some(0..10)),
             ("10-", None),
             ("-0", None),
             ("5-3", None),

@@ -301,7 +301,7 @@ async fn reauthenticate(
             let attempt = throttle::admit(&app, &caller.0, &credential.user.email).await?;
             let right = reauthentication::verify(&*app.hasher, &password, &credential).await?;
             if !right {
-                attempt.failed(&app, &caller.0, Some(credential.user.id));
+                attempt.failed(&app, &caller.0, Some(credential.user.id)).await;
             }
             let mut work = app.begin().await?;
             let outcome = Sessions::new(&mut *work, &caller.0, &app.env, lifetimes)

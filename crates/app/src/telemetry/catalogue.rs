@@ -132,6 +132,12 @@ pub const METRICS: &[Metric] = &[
     metric("sign_ins_throttled_total", Counter, &[], "Sign-ins refused after too many wrong guesses."),
     metric("visits_stored_total", Counter, &[], "Visits of published sites that were counted."),
     metric(
+        "site_answers_stale_total",
+        Counter,
+        &[],
+        "Answers of published sites that went by what the database had said last, because it could not be asked.",
+    ),
+    metric(
         "visits_dropped_total",
         Counter,
         &[],

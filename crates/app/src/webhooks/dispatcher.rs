@@ -20,7 +20,7 @@ use super::{
     receiver::{self, Shared},
     settler,
 };
-use crate::{http::problem::chain, state::App};
+use crate::{backoff::Backoff, http::problem::chain, state::App};
 
 /// Most webhooks that one process looks after at once.
 const MOST: usize = 2000;
@@ -48,8 +48,15 @@ pub async fn run(app: App, nudges: Arc<Nudges>, mut stopping: watch::Receiver<bo
         crowded: AtomicBool::new(false),
         app: app.clone(),
     });
-    let mut hands =
-        Hands { shared, nudges, tasks: JoinSet::new(), keys: HashMap::new(), again: HashSet::new() };
+    let mut hands = Hands {
+        shared,
+        nudges,
+        tasks: JoinSet::new(),
+        keys: HashMap::new(),
+        again: HashSet::new(),
+        backoff: Backoff::new("webhooks cannot be taken"),
+        resting_until: None,
+    };
     let beat = settings.lease / 3;
     let mut heartbeat = interval_at((Instant::now() + beat).into(), beat);
     let poll = app.settings.worker.poll;
@@ -83,13 +90,16 @@ struct Hands {
     keys: HashMap<Id, Key>,
     /// Taken while they were still looked after here: what did so may have given them back and be about to end.
     again: HashSet<Key>,
+    backoff: Backoff,
+    /// When to take some again, after that failed.
+    resting_until: Option<Instant>,
 }
 
 impl Hands {
     /// Takes webhooks. Answers whether there may be more.
     async fn take(&mut self) -> bool {
         let limit = MOST.saturating_sub(self.tasks.len()).min(BATCH);
-        if limit == 0 {
+        if limit == 0 || self.resting_until.is_some_and(|until| Instant::now() < until) {
             return false;
         }
         let app = &self.shared.app;
@@ -97,6 +107,8 @@ impl Hands {
         let until = now + lease(app);
         match app.deliveries.take(&self.shared.worker, limit as u32, until, now).await {
             Ok(taken) => {
+                self.backoff.succeeded();
+                self.resting_until = None;
                 let full = taken.len() == limit;
                 for key in taken {
                     self.look_after(key);
@@ -104,7 +116,7 @@ impl Hands {
                 full
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "webhooks cannot be taken");
+                self.resting_until = Some(Instant::now() + self.backoff.failed(&error));
                 false
             }
         }

@@ -7,7 +7,7 @@ use portico_tenancy::dispatch;
 use tokio::{sync::watch, time::sleep};
 
 use super::{Nudges, READER};
-use crate::{http::problem::chain, state::App};
+use crate::{backoff::Backoff, state::App};
 
 /// Events read at once.
 const BATCH: u32 = 500;
@@ -20,28 +20,35 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// Plans until told to stop.
 pub async fn run(app: App, nudges: Arc<Nudges>, mut stopping: watch::Receiver<bool>) {
+    let mut backoff = Backoff::new("deliveries to webhooks could not be planned");
     let mut woken = false;
     while !*stopping.borrow() {
-        let mut planned = 0;
+        let (mut planned, mut pause) = (0, PAUSE);
         loop {
             match round(&app, &nudges).await {
                 Ok(read) => {
+                    backoff.succeeded();
                     planned += read;
                     if read < BATCH as usize || *stopping.borrow() {
                         break;
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "deliveries to webhooks could not be planned");
+                    pause = backoff.failed(&error);
                     break;
                 }
             }
         }
         // Also without an event: somebody may have had deliveries planned.
-        nudges.ready.notify_one();
+        if !backoff.is_failing() {
+            nudges.ready.notify_one();
+        }
         tokio::select! {
-            () = sleep(PAUSE) => {}
+            () = sleep(pause) => {}
             _ = stopping.changed() => return,
+        }
+        if backoff.is_failing() {
+            continue;
         }
         let poll = app.settings.worker.poll;
         let wait = if woken || planned > 0 { AGAIN.min(poll) } else { poll };

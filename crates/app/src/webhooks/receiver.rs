@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_kernel::{DeliveryId, Timestamp};
+use portico_kernel::{DeliveryId, StoreError, Timestamp};
 use portico_tenancy::{
     delivery::DeliveryStatus,
     dispatch::Schedule,
@@ -28,7 +28,10 @@ use super::{
     pace::Pace,
     settler::{self, Ended},
 };
-use crate::{http::problem::chain, state::App};
+use crate::{http::problem::chain, quiet::Quiet, state::App};
+
+/// There may be thousands of receivers, and all of them meet the same trouble with the database.
+static STORE_FAILED: Quiet = Quiet::new();
 
 /// Deliveries read at once.
 const PIECE: u32 = 400;
@@ -192,7 +195,7 @@ impl Receiver {
                 return Read::Later;
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), webhook = %self.key.1, "due deliveries cannot be read");
+                self.failed(&error, "due deliveries cannot be read");
                 return Read::Later;
             }
         };
@@ -262,7 +265,7 @@ impl Receiver {
                 Ok(abandoned) if abandoned < u64::from(ABANDONED) => return true,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), webhook = %self.key.1, "deliveries cannot be given up");
+                    self.failed(&error, "deliveries cannot be given up");
                     return false;
                 }
             }
@@ -312,6 +315,12 @@ impl Receiver {
         self.release(None).await;
     }
 
+    fn failed(&self, error: &StoreError, what: &str) {
+        if let Some(suppressed) = STORE_FAILED.admits() {
+            tracing::warn!(error = %chain(error), webhook = %self.key.1, suppressed, "{what}");
+        }
+    }
+
     /// Gives the webhook back. Answers whether it did: not when something was planned since `generation`.
     async fn release(&self, generation: Option<i64>) -> bool {
         let Shared { app, worker, .. } = &*self.shared;
@@ -319,7 +328,7 @@ impl Receiver {
             Ok(released) => released,
             Err(error) => {
                 // The lease will run out: nobody keeps it from now on.
-                tracing::warn!(error = %chain(&error), webhook = %self.key.1, "a webhook cannot be given back");
+                self.failed(&error, "a webhook cannot be given back");
                 true
             }
         }

@@ -1,7 +1,5 @@
 //! Noting how attempts went: all that ended while the database was told the last time is told in one transaction.
 
-use std::time::Duration;
-
 use portico_kernel::{DeliveryId, Fault, Kind, StoreError};
 use portico_tenancy::{
     delivery::DeliveryStatus,
@@ -11,13 +9,10 @@ use portico_tenancy::{
 use tokio::{sync::mpsc, time::sleep};
 
 use super::Key;
-use crate::{http::problem::chain, state::App};
+use crate::{backoff::Backoff, http::problem::chain, state::App};
 
 /// Attempts that are noted in one transaction.
 const BATCH: usize = 500;
-
-/// Pauses before the database is told again.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 
 /// Why a webhook was switched off.
 const PERSISTENT: &str = "Every attempt failed for too long.";
@@ -41,11 +36,12 @@ pub async fn run(app: App, mut ended: mpsc::Receiver<Ended>) {
 
 /// Notes a batch. Goes on until the database takes it: what is not noted would be sent again.
 async fn note(app: &App, batch: &mut Vec<Ended>) {
-    let [mut pause, longest] = PAUSES;
+    let mut backoff = Backoff::new("deliveries cannot be noted");
     loop {
         let outcomes = batch.iter().map(|ended| ended.outcome.clone()).collect();
         match app.deliveries.settle(outcomes).await {
             Ok(health) => {
+                backoff.succeeded();
                 switch_off(app, batch, &health).await;
                 for Ended { outcome, noted } in batch.drain(..) {
                     // Whoever looked after the webhook may be gone.
@@ -54,9 +50,7 @@ async fn note(app: &App, batch: &mut Vec<Ended>) {
                 return;
             }
             Err(error) if error.kind() == Kind::Unavailable => {
-                tracing::warn!(error = %chain(&error), "deliveries cannot be noted; trying again");
-                sleep(pause).await;
-                pause = (pause * 2).min(longest);
+                sleep(backoff.failed(&error)).await;
             }
             Err(error) if batch.len() > 1 => {
                 tracing::error!(error = %chain(&error), "deliveries cannot be noted together");

@@ -19,16 +19,22 @@ use super::{
     handlers::{self, JobError},
     pace::Pace,
 };
-use crate::{http::problem::chain, report, state::App, traces};
+use crate::{backoff::Backoff, http::problem::chain, quiet::Quiet, report, state::App, traces};
 
 /// Longest pause between two attempts.
 const MAX_BACKOFF: time::Duration = time::Duration::HOUR;
+
+/// How long a job may take. What it calls has shorter deadlines of its own; this keeps one that hangs all the same from keeping a
+/// hand for ever. It is tried again.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// How long a claimed job may wait for its turn here before another process may have it.
 const HOLD: Duration = Duration::from_millis(500);
 
 /// Jobs that are told to be done in one statement.
 const BATCH: usize = 256;
+
+static NOT_EXTENDED: Quiet = Quiet::new();
 
 /// Pause before the database is told again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -48,6 +54,8 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
         held: BTreeSet::new(),
         pace: Pace::default(),
         seen_all: false,
+        backoff: Backoff::new("jobs could not be claimed"),
+        pause: None,
     };
     let poll = hands.app.settings.worker.poll;
     while !*stopping.borrow() {
@@ -57,8 +65,8 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
         tokio::select! {
             Some(claimed) = hands.claiming.join_next() => hands.take(claimed),
             Some(ended) = hands.running.join_next() => hands.note(ended),
-            () = hands.app.signals.jobs.notified(), if idle => hands.seen_all = false,
-            () = sleep(poll), if idle => hands.seen_all = false,
+            () = hands.app.signals.jobs.notified(), if idle && hands.pause.is_none() => hands.seen_all = false,
+            () = sleep(hands.pause.unwrap_or(poll)), if idle => hands.seen_all = false,
             () = sleep_until(overdue.unwrap_or_else(Instant::now).into()), if overdue.is_some() => hands.give_back().await,
             _ = stopping.changed() => {}
         }
@@ -93,6 +101,9 @@ struct Hands {
     pace: Pace,
     /// Whether the latest claim found less than it would have taken.
     seen_all: bool,
+    backoff: Backoff,
+    /// Before the next claim, after one that failed.
+    pause: Option<Duration>,
 }
 
 impl Hands {
@@ -119,14 +130,16 @@ impl Hands {
                 let now = Instant::now();
                 self.waiting.extend(jobs.into_iter().map(|job| (now, job)));
                 self.seen_all = !full;
+                self.backoff.succeeded();
+                self.pause = None;
             }
             Ok(Err(error)) => {
-                tracing::warn!(error = %chain(&error), "jobs could not be claimed");
                 self.seen_all = true;
+                self.pause = Some(self.backoff.failed(&error));
             }
             Err(error) => {
-                tracing::error!(%error, "claiming jobs panicked");
                 self.seen_all = true;
+                self.pause = Some(self.backoff.failed(&error));
             }
         }
     }
@@ -228,6 +241,7 @@ async fn work(app: App, worker: String, done: mpsc::Sender<JobId>, job: Job) -> 
     let result = loop {
         tokio::select! {
             result = &mut handler => break result,
+            () = sleep_until((started + LONGEST).into()) => break Err(JobError::Retry("it took too long".into())),
             _ = heartbeat.tick() => {
                 match app.jobs.extend(&worker, job.id, app.env.now() + lease(&app)).await {
                     Ok(true) => {}
@@ -235,7 +249,11 @@ async fn work(app: App, worker: String, done: mpsc::Sender<JobId>, job: Job) -> 
                         tracing::warn!("the lease was lost; another worker has the job");
                         return (job.id, started.elapsed());
                     }
-                    Err(error) => tracing::warn!(error = %chain(&error), "the lease could not be extended"),
+                    Err(error) => {
+                        if let Some(suppressed) = NOT_EXTENDED.admits() {
+                            tracing::warn!(error = %chain(&error), suppressed, "the lease could not be extended");
+                        }
+                    }
                 }
             }
         }

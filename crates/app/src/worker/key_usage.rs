@@ -5,19 +5,27 @@ use std::time::Duration;
 use portico_identity::{IdentityError, api_key::usage::KeyUsage};
 use tokio::{sync::watch, time::sleep};
 
-use crate::state::App;
+use crate::{backoff::Backoff, state::App};
 
 /// How much a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Writes down what is counted until told to stop, and then once more.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
+    let mut backoff = Backoff::new("the use of keys could not be recorded");
+    let mut pause = EVERY;
     while !*stopping.borrow() {
         tokio::select! {
-            () = sleep(EVERY) => {}
-            _ = stopping.changed() => {}
+            () = sleep(pause) => {}
+            _ = stopping.changed() => return app.key_usage.flush(&app).await,
         }
-        app.key_usage.flush(&app).await;
+        pause = match app.key_usage.try_flush(&app).await {
+            Ok(()) => {
+                backoff.succeeded();
+                EVERY
+            }
+            Err(error) => backoff.failed(&error).max(EVERY),
+        };
     }
 }
 

@@ -7,8 +7,8 @@ use portico_tenancy::chain::SEALER;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
+    backoff::Backoff,
     flows::{account_mail, avatars},
-    http::problem::chain,
     state::App,
     traces, webhooks,
 };
@@ -40,24 +40,35 @@ pub const READERS: &[(&str, Reader)] = &[
 
 /// Lets every reader read until told to stop.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
+    let mut backoff = Backoff::new("events could not be read");
     while !*stopping.borrow() {
+        let mut failure = None;
         for (name, reader) in READERS.iter().filter(|(_, reader)| !matches!(reader, Reader::Elsewhere)) {
             loop {
                 match read(&app, name, *reader).await {
                     Ok(read) if read == BATCH as usize => {}
                     Ok(_) => break,
                     Err(error) => {
-                        tracing::warn!(error = %chain(&error), reader = name, "events could not be read");
+                        tracing::debug!(%error, reader = name, "events could not be read");
+                        failure = Some(error);
                         break;
                     }
                 }
             }
         }
+        let pause = match &failure {
+            Some(error) => backoff.failed(error),
+            None => {
+                backoff.succeeded();
+                PAUSE
+            }
+        };
         tokio::select! {
-            () = sleep(PAUSE) => {}
+            () = sleep(pause) => {}
             _ = stopping.changed() => {}
         }
         tokio::select! {
+            () = std::future::ready(()), if failure.is_some() => {}
             () = app.signals.events.notified() => {}
             () = sleep(app.settings.worker.poll) => {}
             _ = stopping.changed() => {}

@@ -7,14 +7,14 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use portico_kernel::{Fault, Timestamp};
+use portico_kernel::{Fault, StoreError, Timestamp};
 use tokio::{
     sync::watch,
     time::{interval_at, sleep},
 };
 
 use super::{key_usage, retention, visits};
-use crate::{flows::deliveries, http::problem::chain, state::App};
+use crate::{backoff::Backoff, flows::deliveries, http::problem::chain, state::App};
 
 /// After the start, so that a server that is just starting has nothing else to do.
 const FIRST: Duration = Duration::from_secs(10);
@@ -62,6 +62,7 @@ async fn sweep(app: &App) -> Result<(), String> {
 /// Takes the turns that come to this process until told to stop.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
     let worker = app.env.random_uuid().to_string();
+    let mut backoff = Backoff::new("whose turn at scheduled work it is cannot be told");
     let mut pause = FIRST;
     loop {
         tokio::select! {
@@ -71,7 +72,13 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
         pause = LOOK;
         for schedule in SCHEDULES {
             tokio::select! {
-                _ = turn(&app, &worker, schedule) => {}
+                taken = try_turn(&app, &worker, schedule) => match taken {
+                    Ok(_) => backoff.succeeded(),
+                    Err(error) => {
+                        pause = backoff.failed(&error);
+                        break;
+                    }
+                },
                 _ = stopping.changed() => {
                     // The round is cut off; somebody else may begin it again at once.
                     end(&app, &worker, schedule, app.env.now()).await;
@@ -84,15 +91,18 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
 
 /// Does the work of a schedule if it is due and nobody else is at it. Answers whether it did.
 pub async fn turn(app: &App, worker: &str, schedule: &Schedule) -> bool {
+    try_turn(app, worker, schedule).await.unwrap_or_default()
+}
+
+/// Like [`turn`].
+///
+/// # Errors
+/// When nobody can say whose turn it is.
+async fn try_turn(app: &App, worker: &str, schedule: &Schedule) -> Result<bool, StoreError> {
     let (began, started) = (app.env.now(), Instant::now());
     let lease = time::Duration::try_from(app.settings.worker.lease).unwrap_or(time::Duration::SECOND);
-    match app.schedules.take_turn(schedule.name, worker, lease, began).await {
-        Ok(true) => {}
-        Ok(false) => return false,
-        Err(error) => {
-            tracing::warn!(error = %chain(&error), schedule = schedule.name, "whose turn it is cannot be told");
-            return false;
-        }
+    if !app.schedules.take_turn(schedule.name, worker, lease, began).await? {
+        return Ok(false);
     }
     let done = match under_lease(app, worker, schedule, lease).await {
         Some(Ok(())) => true,
@@ -102,7 +112,7 @@ pub async fn turn(app: &App, worker: &str, schedule: &Schedule) -> bool {
         }
         None => {
             tracing::warn!(schedule = schedule.name, "the lease was lost; another instance has the turn");
-            return false;
+            return Ok(false);
         }
     };
     let outcome = if done { "done" } else { "failed" };
@@ -111,7 +121,7 @@ pub async fn turn(app: &App, worker: &str, schedule: &Schedule) -> bool {
     let due =
         if done { began + delay(schedule.every) } else { app.env.now() + delay(schedule.every.min(AGAIN)) };
     end(app, worker, schedule, due).await;
-    true
+    Ok(true)
 }
 
 /// One round, while the lease is kept alive; `None` when it was lost.

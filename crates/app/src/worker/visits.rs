@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_kernel::StoreError;
 use tokio::{sync::watch, time::sleep};
 
-use crate::state::App;
+use crate::{backoff::Backoff, state::App};
 
 /// How much a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);
@@ -15,13 +15,22 @@ const ROWS: u64 = 1000;
 
 /// Stores what is noted until told to stop, and then once more.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
+    let mut backoff = Backoff::new("visits could not be stored");
+    let mut pause = EVERY;
     while !*stopping.borrow() {
         tokio::select! {
-            () = sleep(EVERY) => {}
-            () = app.visits.half_full.notified() => {}
-            _ = stopping.changed() => {}
+            () = sleep(pause) => {}
+            // A full queue is no reason to try more often: it stays full while nothing can be stored.
+            () = app.visits.half_full.notified(), if !backoff.is_failing() => {}
+            _ = stopping.changed() => return app.visits.flush(&app).await,
         }
-        app.visits.flush(&app).await;
+        pause = match app.visits.try_flush(&app).await {
+            Ok(()) => {
+                backoff.succeeded();
+                EVERY
+            }
+            Err(error) => backoff.failed(&error),
+        };
     }
 }
 

@@ -414,6 +414,18 @@ async fn links_work_for_what_they_are_for_and_no_longer() {
     }
     let stale = anybody.with("range", "bytes=0-4").with("if-range", "\"other\"").get(&document).await;
     assert_eq!(stale.status.as_u16(), 200);
+
+    // One that is sent in many pieces.
+    let filler: String = (0..60_000).map(|number| format!("% {number}\n")).collect();
+    let long = [&PDF[..9], filler.as_bytes(), &PDF[9..]].concat();
+    let uploaded = uploaded(&ada.client, "long.pdf", &long).await;
+    let document = path(&server, &uploaded["url"]);
+    let whole = anybody.get(&document).await;
+    assert_eq!(whole.header("content-length"), long.len().to_string());
+    assert!(whole.text.as_bytes() == long);
+    let part = anybody.with("range", "bytes=65530-300000").get(&document).await;
+    assert_eq!((part.status.as_u16(), part.header("content-length")), (206, "234471"));
+    assert!(part.text.as_bytes() == &long[65_530..=300_000]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

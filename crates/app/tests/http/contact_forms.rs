@@ -30,21 +30,23 @@ fn encoded(fields: &[(&str, &str)]) -> Vec<u8> {
     text.finish().into_bytes()
 }
 
-const ANA: [(&str, &str); 4] = [
+/// A message in order.
+pub const ANA: [(&str, &str); 4] = [
     ("name", "Ana Pérez"),
     ("email", "ana@example.com"),
     ("phone", "+502 5555-1234"),
     ("message", "¿Hornean sin gluten?"),
 ];
 
-struct Form {
-    shop: Shop,
-    visitor: Client,
-    action: String,
+/// A contact form of a site that is live.
+pub struct Form {
+    pub shop: Shop,
+    pub visitor: Client,
+    pub action: String,
 }
 
 impl Form {
-    async fn open(server: &TestServer, email: &str) -> Self {
+    pub async fn open(server: &TestServer, email: &str) -> Self {
         let shop = Shop::open(server, email, &[contact(true)]).await;
         let visitor = shop.visitor(server, FIREFOX);
         let page = visitor.get("/").await;
@@ -52,7 +54,7 @@ impl Form {
         Self { shop, visitor, action }
     }
 
-    async fn send(&self, fields: &[(&str, &str)]) -> Answer {
+    pub async fn send(&self, fields: &[(&str, &str)]) -> Answer {
         self.visitor.send(Method::POST, &self.action, Some(encoded(fields)), FORM).await
     }
 

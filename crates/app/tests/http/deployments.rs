@@ -374,3 +374,36 @@ async fn a_page_is_published_at_its_time_and_the_site_deployed() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_is_sent_while_it_is_read() {
+    let server = TestServer::start().await;
+    let shop = Shop::open(&server, "large@example.com").await;
+    let deployment = shop.deploy().await;
+    // Written past the program: no page of the test has a picture of this size.
+    let (hash, bytes) = ("f".repeat(64), (0..3_000_000u32).map(|n| (n % 251) as u8).collect::<Vec<u8>>());
+    std::fs::write(shop.files(&server).join("blobs").join(&hash), &bytes).unwrap();
+    let path = shop.files(&server).join(format!("manifests/{}.json", deployment["id"].as_str().unwrap()));
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest["files"]["assets/large.webp"] =
+        json!({"hash": hash, "size": bytes.len(), "contentType": "image/webp"});
+    std::fs::write(&path, manifest.to_string()).unwrap();
+
+    for _ in 0..2 {
+        let answer = raw(&server, &shop, "/assets/large.webp", &[]).await;
+        assert_eq!((answer.status, answer.headers["content-length"].as_str()), (200, "3000000"));
+        assert!(answer.bytes == bytes);
+        let tag = answer.headers["etag"].as_str();
+        let kept = raw(&server, &shop, "/assets/large.webp", &[("if-none-match", tag)]).await;
+        assert_eq!(kept.status, 304);
+    }
+    let head = shop.visitor.send(reqwest::Method::HEAD, "/assets/large.webp", None, "").await;
+    assert_eq!(
+        (head.status.as_u16(), head.header("content-length"), head.text.as_str()),
+        (200, "3000000", "")
+    );
+    // Gone although it should be there: said before a byte is sent.
+    std::fs::remove_file(shop.files(&server).join("blobs").join(&hash)).unwrap();
+    assert_eq!(raw(&server, &shop, "/assets/large.webp", &[]).await.status, 503);
+    server.stop().await;
+}

@@ -47,6 +47,7 @@ mod model;
 mod observability;
 mod oidc;
 mod openapi;
+mod outages;
 mod passkeys;
 mod previews;
 mod profile_and_sessions;

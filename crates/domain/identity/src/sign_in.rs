@@ -3,7 +3,7 @@
 //! An address may have two accounts worth a look: the one that proved it, and the newest that did not. Two
 //! verifications are made for every attempt, whatever the address, so that the time of the answer tells nothing.
 
-use futures_util::future::join;
+use futures_util::future::try_join;
 use portico_kernel::{Event, Resource, TenantId, UserId, Violations};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -56,7 +56,8 @@ impl SignIn {
 }
 
 /// The candidate whose password it is, the earlier one first. Makes exactly two verifications, at the same time,
-/// however many candidates there are. Takes long: call it outside of a unit of work.
+/// however many candidates there are; where there is no room for one of them, the other leaves the queue, too. Takes long: call
+/// it outside of a unit of work.
 pub async fn verify(
     hasher: &dyn PasswordHasher,
     password: &SecretString,
@@ -64,8 +65,8 @@ pub async fn verify(
 ) -> Result<Option<Credential>, IdentityError> {
     let hash_of = |index: usize| candidates.get(index).and_then(|candidate| candidate.password.clone());
     let (first, second) =
-        join(hasher.verify(password.clone(), hash_of(0)), hasher.verify(password.clone(), hash_of(1))).await;
-    let (first, second) = (first?, second?);
+        try_join(hasher.verify(password.clone(), hash_of(0)), hasher.verify(password.clone(), hash_of(1)))
+            .await?;
     let matching = if first { candidates.first() } else { candidates.get(1).filter(|_| second) };
     Ok(matching.cloned())
 }
@@ -148,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn an_overloaded_hasher_is_no_wrong_password() {
         let mut hasher = MockPasswordHasher::new();
-        hasher.expect_verify().times(2).returning(|_, _| Err(IdentityError::Overloaded));
+        hasher.expect_verify().times(1..=2).returning(|_, _| Err(IdentityError::Overloaded));
         assert!(matches!(verify(&hasher, &"x".into(), &[]).await, Err(IdentityError::Overloaded)));
     }
 

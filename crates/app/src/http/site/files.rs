@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::SizedStream,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, HeaderValue},
     },
     web::Bytes,
 };
+use futures_util::stream;
 use moka::future::Cache;
 use portico_kernel::{DeploymentId, SiteId, StoreError, files::FileError};
 use portico_sites::ports::LiveSite;
@@ -17,11 +19,20 @@ use portico_sites::ports::LiveSite;
 use super::{
     encoding::{Encoding, negotiate},
     manifest::{Entry, Manifest, blob_key, is_asset, manifest_key},
+    stale::{Breaker, unreachable},
 };
-use crate::{http::conditional::not_modified, state::App};
+use crate::{
+    http::{
+        conditional::not_modified,
+        pieces::{self, InPieces},
+    },
+    state::App,
+};
 
 /// Bytes of files kept in memory at most.
 const FILE_BYTES: u64 = 32 * 1024 * 1024;
+/// Largest file that is kept in memory. Larger ones are read anew for each visitor, while they are sent.
+const LARGEST_KEPT: u64 = 1024 * 1024;
 /// Bytes of manifests kept in memory at most.
 const MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 /// For how long the deployments whose assets still answer are believed.
@@ -35,12 +46,18 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; img-src '
 
 /// A file of a deployment in one of its forms, ready to be sent.
 pub(super) struct SiteFile {
-    bytes: Bytes,
+    content: Content,
     tag: String,
     encoding: Encoding,
     /// Whether a client with other wishes would get another form.
     varies: bool,
     content_type: HeaderValue,
+}
+
+/// Where the bytes of a file are.
+enum Content {
+    Memory(Bytes),
+    Store { key: String, size: u64 },
 }
 
 /// Names a file for the cache: its content and form. Two sites with the same content share it.
@@ -74,10 +91,14 @@ pub(super) struct Files {
     files: Cache<FileKey, Arc<SiteFile>>,
     /// Deployments of a site, by the one that is live, whose assets still answer.
     kept: Cache<(SiteId, DeploymentId), Arc<[DeploymentId]>>,
+    /// The same, for when the database cannot be asked; `None` where nothing stale is to be served.
+    last_said: Option<Cache<(SiteId, DeploymentId), Arc<[DeploymentId]>>>,
+    database: Arc<Breaker>,
 }
 
-impl Default for Files {
-    fn default() -> Self {
+impl Files {
+    /// Goes by what the database said last for at most `serve_stale` while it cannot be asked.
+    pub(super) fn new(database: Arc<Breaker>, serve_stale: Duration) -> Self {
         let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             manifests: Cache::builder()
@@ -88,14 +109,15 @@ impl Default for Files {
                 .build(),
             files: Cache::builder()
                 .max_capacity(FILE_BYTES)
-                .weigher(move |_: &FileKey, file: &Arc<SiteFile>| weight(file.bytes.len() + 320))
+                .weigher(move |_: &FileKey, file: &Arc<SiteFile>| weight(file.kept() + 320))
                 .build(),
             kept: Cache::builder().max_capacity(10_000).time_to_live(KEPT_FOR).build(),
+            last_said: (!serve_stale.is_zero())
+                .then(|| Cache::builder().max_capacity(10_000).time_to_live(serve_stale).build()),
+            database,
         }
     }
-}
 
-impl Files {
     /// What a deployment consists of.
     pub(super) async fn manifest(&self, app: &App, site: &LiveSite) -> Result<Arc<Manifest>, ReadError> {
         let load = async {
@@ -117,7 +139,10 @@ impl Files {
     ) -> Result<Option<Bytes>, ReadError> {
         let manifest = self.manifest(app, site).await?;
         let Some(entry) = manifest.files.get(path) else { return Ok(None) };
-        Ok(Some(self.file(app, site, entry, None).await?.bytes.clone()))
+        match &self.file(app, site, entry, None).await?.content {
+            Content::Memory(bytes) => Ok(Some(bytes.clone())),
+            Content::Store { key, .. } => read(app, key).await.map(Some),
+        }
     }
 
     /// A content in the form that the client prefers.
@@ -133,11 +158,14 @@ impl Files {
         let key = FileKey { hash, content_type, encoding };
         let load = async {
             let name = blob_key(site.tenant, site.site, &entry.hash, encoding);
-            let bytes = app.files.get(&name).await.map_err(|error| ReadError::File(Arc::new(error)))?;
-            let bytes = bytes.ok_or_else(|| ReadError::Missing(name.clone()))?;
             let digits = entry.hash.get(..TAG_DIGITS).unwrap_or(&entry.hash);
             Ok(Arc::new(SiteFile {
-                bytes: bytes.into(),
+                content: match encoding {
+                    Encoding::Identity if entry.size > LARGEST_KEPT => {
+                        Content::Store { key: name.clone(), size: entry.size }
+                    }
+                    _ => Content::Memory(read(app, &name).await?),
+                },
                 tag: format!("\"{digits}{}\"", encoding.tag()),
                 encoding,
                 varies: !entry.encodings.is_empty(),
@@ -145,7 +173,11 @@ impl Files {
                     .map_err(|_| ReadError::Damaged(name))?,
             }))
         };
-        let loaded = self.files.try_get_with(key, load).await;
+        // Where a large file is differs from site to site, unlike what is in it.
+        let loaded = match encoding {
+            Encoding::Identity if entry.size > LARGEST_KEPT => return load.await,
+            _ => self.files.try_get_with(key, load).await,
+        };
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
@@ -157,13 +189,12 @@ impl Files {
         site: &LiveSite,
         path: &str,
     ) -> Result<Option<Entry>, ReadError> {
-        let load = async {
-            let live = app.reader().deployments().live(site.tenant, site.site).await?;
-            Ok(live.into_iter().map(|deployment| deployment.id).collect())
-        };
-        let kept = self.kept.try_get_with((site.site, site.deployment), load).await;
-        let kept: Arc<[DeploymentId]> = kept.map_err(ReadError::Store)?;
-        for deployment in kept.iter().filter(|deployment| **deployment != site.deployment) {
+        for deployment in self
+            .kept_deployments(app, site)
+            .await?
+            .iter()
+            .filter(|deployment| **deployment != site.deployment)
+        {
             match self.manifest(app, &LiveSite { deployment: *deployment, ..*site }).await {
                 Ok(manifest) => {
                     if let Some(entry) = manifest.files.get(path) {
@@ -177,6 +208,46 @@ impl Files {
         }
         Ok(None)
     }
+
+    async fn kept_deployments(&self, app: &App, site: &LiveSite) -> Result<Arc<[DeploymentId]>, ReadError> {
+        let key = (site.site, site.deployment);
+        if let Some(kept) = self.kept.get(&key).await {
+            return Ok(kept);
+        }
+        let load = async {
+            let look_up = async { app.reader().deployments().live(site.tenant, site.site).await };
+            let live = self.database.ask(look_up).await?;
+            let kept: Arc<[DeploymentId]> = live.into_iter().map(|deployment| deployment.id).collect();
+            if let Some(last_said) = &self.last_said {
+                last_said.insert(key, kept.clone()).await;
+            }
+            Ok(kept)
+        };
+        let kept = match self.database.admits() {
+            true => self.kept.try_get_with(key, load).await,
+            false => Err(Arc::new(unreachable())),
+        };
+        match (kept, &self.last_said) {
+            (Err(error), Some(last_said)) => last_said.get(&key).await.ok_or(ReadError::Store(error)),
+            (kept, _) => kept.map_err(ReadError::Store),
+        }
+    }
+}
+
+/// All of a file.
+async fn read(app: &App, key: &str) -> Result<Bytes, ReadError> {
+    let bytes = app.files.get(key).await.map_err(|error| ReadError::File(Arc::new(error)))?;
+    bytes.map(Bytes::from).ok_or_else(|| ReadError::Missing(key.to_owned()))
+}
+
+impl SiteFile {
+    /// Bytes of it that are in memory.
+    fn kept(&self) -> usize {
+        match &self.content {
+            Content::Memory(bytes) => bytes.len(),
+            Content::Store { .. } => 0,
+        }
+    }
 }
 
 /// What is at a path of a site.
@@ -184,7 +255,6 @@ pub(super) enum Found {
     File { file: Arc<SiteFile>, path: String },
     Moved(String),
     Missing(Option<Arc<SiteFile>>),
-    Nothing,
 }
 
 /// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` leads there.
@@ -226,12 +296,13 @@ fn accepted(request: &HttpRequest) -> Option<&str> {
 }
 
 /// The answer with a file.
-pub(super) fn respond(
+pub(super) async fn respond(
+    app: &App,
     request: &HttpRequest,
     status: StatusCode,
     file: &SiteFile,
     path: &str,
-) -> HttpResponse {
+) -> Result<HttpResponse, ReadError> {
     let cache = if status == StatusCode::OK && is_asset(path) {
         // Asset names carry a hash of their content.
         "public, max-age=31536000, immutable"
@@ -247,11 +318,21 @@ pub(super) fn respond(
         response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
     }
     if status == StatusCode::OK && not_modified(request, &file.tag) {
-        return response.status(StatusCode::NOT_MODIFIED).finish();
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     // Also where it is `identity`: that keeps the server from compressing it once more. The middleware takes that word off.
     response
         .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(file.encoding.as_str())))
-        .insert_header((header::CONTENT_TYPE, file.content_type.clone()))
-        .body(file.bytes.clone())
+        .insert_header((header::CONTENT_TYPE, file.content_type.clone()));
+    Ok(match &file.content {
+        Content::Memory(bytes) => response.body(InPieces(bytes.clone())),
+        Content::Store { size, .. } if *request.method() == Method::HEAD => {
+            response.body(SizedStream::new(*size, stream::empty::<Result<Bytes, ReadError>>()))
+        }
+        Content::Store { key, size } => {
+            let body = pieces::of_file(app.files.clone(), key.clone(), 0..*size).await;
+            let body = body.map_err(|error| ReadError::File(Arc::new(error)))?;
+            response.body(body.ok_or_else(|| ReadError::Missing(key.clone()))?)
+        }
+    })
 }

@@ -27,14 +27,18 @@ use portico_sites::{
 };
 
 use super::{
+    UNREADABLE,
     files::{POLICY, ReadError},
     unavailable,
 };
 use crate::{
     http::{client, context, limits::network, problem::chain},
+    quiet::Quiet,
     settings::Settings,
     state::App,
 };
+
+static NOT_STORED: Quiet = Quiet::new();
 
 /// Seconds after which it makes sense to send a form again.
 const RETRY_AFTER: &str = "600";
@@ -100,7 +104,9 @@ pub(super) async fn receive(
     let forms = match deployed(app, site).await {
         Ok(forms) => forms,
         Err(error) => {
-            tracing::warn!(error = %chain(&error), "the forms of a site could not be read");
+            if let Some(suppressed) = UNREADABLE.admits() {
+                tracing::warn!(error = %chain(&error), suppressed, "the forms of a site could not be read");
+            }
             return unavailable();
         }
     };
@@ -164,7 +170,9 @@ pub(super) async fn receive(
             again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany)
         }
         Err(error) => {
-            tracing::error!(error = %chain(&error), "a message of a visitor could not be stored");
+            if let Some(suppressed) = NOT_STORED.admits() {
+                tracing::error!(error = %chain(&error), suppressed, "a message of a visitor could not be stored");
+            }
             again(StatusCode::SERVICE_UNAVAILABLE, FormTrouble::Unavailable)
         }
     }

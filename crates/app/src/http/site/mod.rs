@@ -5,12 +5,13 @@ mod files;
 mod forms;
 mod host;
 pub mod manifest;
+mod stale;
 mod visits;
 
 pub use forms::Forms;
 pub use host::SiteHost;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
@@ -18,7 +19,7 @@ use actix_web::{
     guard::GuardContext,
     http::{
         Method, StatusCode,
-        header::{self, HeaderValue},
+        header::{self, HeaderName, HeaderValue},
     },
     web::{Data, Payload},
 };
@@ -27,12 +28,18 @@ use self::{
     files::{Files, Found, ReadError, SiteFile, find, missing, respond},
     host::{At, Hosts},
     manifest::Manifest,
+    stale::Breaker,
 };
 use portico_kernel::Kind;
 use portico_sites::ports::{HostName, LiveSite};
 
 use super::problem::{Problem, chain};
-use crate::{signals::Signals, state::App};
+use crate::{quiet::Quiet, signals::Signals, state::App};
+
+static UNREADABLE: Quiet = Quiet::new();
+
+/// Says that an answer is stale (RFC 9211).
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// What answers at which host name, and the files that were asked for lately.
 pub struct LiveSites {
@@ -41,9 +48,13 @@ pub struct LiveSites {
 }
 
 impl LiveSites {
-    /// Empty caches.
-    pub fn new(signals: Arc<Signals>) -> Self {
-        Self { hosts: Hosts::new(signals), files: Files::default() }
+    /// Empty caches. What the database said last is gone by for at most `serve_stale` while it cannot be asked.
+    pub fn new(signals: Arc<Signals>, serve_stale: Duration) -> Self {
+        let database = Arc::<Breaker>::default();
+        Self {
+            hosts: Hosts::new(signals, database.clone(), serve_stale),
+            files: Files::new(database, serve_stale),
+        }
     }
 
     /// The site that a request with this `Host` header is for; `None` for the API itself.
@@ -55,15 +66,12 @@ impl LiveSites {
     pub async fn is_at(&self, app: &App, domain: &str) -> Result<bool, Problem> {
         let Some(name) = host::asked(app, domain) else { return Ok(false) };
         match self.hosts.at(app, &name).await {
-            Ok(found) => Ok(!matches!(found, At::Nothing)),
-            Err(error) => {
-                tracing::warn!(error = %chain(&*error), "a site could not be looked up");
-                Err(Problem::new(
-                    Kind::Unavailable,
-                    "unavailable",
-                    "A part of the service is not reachable right now.",
-                ))
-            }
+            Ok(found) => Ok(!matches!(found.at, At::Nothing)),
+            Err(_) => Err(Problem::new(
+                Kind::Unavailable,
+                "unavailable",
+                "A part of the service is not reachable right now.",
+            )),
         }
     }
 
@@ -94,47 +102,59 @@ pub async fn serve(app: Data<App>, request: HttpRequest, payload: Payload) -> Ht
     }
     let host = request.extensions().get::<SiteHost>().map(|host| (host.name.clone(), host.has_path));
     let Some((host, has_path)) = host else { return unavailable() };
-    let mut live = None;
-    let found = match app.live_sites.hosts.at(&app, &host).await {
-        Ok(At::Live(site)) if has_path && forms::is_post(&request) => {
+    // Why it failed was told where it was asked.
+    let Ok(found) = app.live_sites.hosts.at(&app, &host).await else { return unavailable() };
+    let mut response = match found.at {
+        At::Live(site) if has_path && forms::is_post(&request) => {
             return forms::receive(&app, &request, payload, &site).await;
         }
-        Ok(At::Live(site)) => {
-            live = Some(site);
-            match has_path {
-                true => find(&app, &site, &request).await,
-                false => missing(&app, &site, &request).await,
-            }
-        }
-        Ok(At::Paused) => return paused(),
-        Ok(At::Moved(address)) if has_path => return moved(&address, &request),
-        Ok(At::Nothing | At::Idle | At::Moved(_)) => Ok(Found::Nothing),
-        Err(error) => {
-            tracing::warn!(error = %chain(&*error), "a site could not be looked up");
-            return unavailable();
-        }
+        At::Live(site) => show(&app, &request, &site, has_path).await,
+        At::Paused => paused(),
+        At::Moved(address) if has_path => moved(&address, &request),
+        At::Nothing | At::Idle | At::Moved(_) => nothing(),
     };
-    let sent = |status: StatusCode, file: &SiteFile, path: &str| {
-        let response = respond(&request, status, file, path);
-        if let Some(site) = &live {
-            visits::note(&app, &request, site, path, &response);
-        }
-        response
-    };
-    match found {
-        Ok(Found::File { file, path }) => sent(StatusCode::OK, &file, &path),
-        Ok(Found::Moved(location)) => {
-            HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
-        }
-        Ok(Found::Missing(Some(file))) => sent(StatusCode::NOT_FOUND, &file, "404.html"),
-        Ok(Found::Missing(None) | Found::Nothing) => HttpResponse::NotFound()
-            .content_type("text/html; charset=utf-8")
-            .body("<!doctype html><html lang=\"en\"><title>No site here</title><h1>There is no site at this address.</h1></html>"),
-        Err(error) => {
-            tracing::warn!(error = %chain(&error), "a file of a site could not be read");
-            unavailable()
+    if let Some(age) = found.stale {
+        metrics::counter!("site_answers_stale_total").increment(1);
+        let status = format!("portico; hit; ttl=-{}; detail=database-unreachable", age.as_secs());
+        if let Ok(status) = HeaderValue::from_str(&status) {
+            response.headers_mut().insert(CACHE_STATUS, status);
         }
     }
+    response
+}
+
+/// What is at the path of a site.
+async fn show(app: &App, request: &HttpRequest, site: &LiveSite, has_path: bool) -> HttpResponse {
+    let found = match has_path {
+        true => find(app, site, request).await,
+        false => missing(app, site, request).await,
+    };
+    let sent = async |status: StatusCode, file: &SiteFile, path: &str| {
+        let response = respond(app, request, status, file, path).await?;
+        visits::note(app, request, site, path, &response);
+        Ok(response)
+    };
+    let answered = match found {
+        Ok(Found::File { file, path }) => sent(StatusCode::OK, &file, &path).await,
+        Ok(Found::Moved(location)) => {
+            Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish())
+        }
+        Ok(Found::Missing(Some(file))) => sent(StatusCode::NOT_FOUND, &file, "404.html").await,
+        Ok(Found::Missing(None)) => Ok(nothing()),
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| {
+        if let Some(suppressed) = UNREADABLE.admits() {
+            tracing::warn!(error = %chain(&error), suppressed, "a file of a site could not be read");
+        }
+        unavailable()
+    })
+}
+
+fn nothing() -> HttpResponse {
+    HttpResponse::NotFound()
+        .content_type("text/html; charset=utf-8")
+        .body("<!doctype html><html lang=\"en\"><title>No site here</title><h1>There is no site at this address.</h1></html>")
 }
 
 /// Leads to the same page under its one spelling, for a path that came in another one. What follows the host begins with one
