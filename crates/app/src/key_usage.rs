@@ -16,7 +16,7 @@ use portico_identity::{
 };
 use portico_kernel::{ApiKeyId, Fault, Kind};
 
-use crate::{http::problem::chain, state::App};
+use crate::{http::problem::chain, report, state::App};
 
 /// Keys that are written down in one transaction.
 const BATCH: usize = 50;
@@ -88,7 +88,7 @@ impl KeyUsageCounter {
             let batch: Vec<Activity> = rest.by_ref().take(BATCH).collect();
             if let Err(error) = record(app, &batch).await {
                 if matches!(error.kind(), Kind::Unavailable | Kind::Conflict) {
-                    tracing::warn!(error = %chain(&error), "the use of keys will be recorded later");
+                    report::warn("the use of keys will be recorded later", &error);
                     self.keep(batch);
                 } else {
                     tracing::error!(error = %chain(&error), keys = batch.len(), "the use of keys is lost");

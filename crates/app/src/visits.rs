@@ -13,7 +13,7 @@ use portico_sites::analytics::{SALT_GRACE, Salt, Seen, Traffic, VisitBatch};
 use time::Date;
 use tokio::sync::{Notify, mpsc};
 
-use crate::{http::problem::chain, state::App};
+use crate::{http::problem::chain, report, state::App};
 
 /// Visits that wait in memory at most: about 10 MB of them.
 const QUEUE: usize = 10_000;
@@ -94,7 +94,7 @@ impl VisitCounter {
             if let Err(error) = store(app, batch).await {
                 // A site that was deleted meanwhile is left out the next time.
                 if matches!(error.kind(), Kind::Unavailable | Kind::Conflict | Kind::NotFound) {
-                    tracing::warn!(error = %chain(&error), "visits will be stored later");
+                    report::warn("visits will be stored later", &error);
                     return;
                 }
                 tracing::error!(error = %chain(&error), "visits are lost");
@@ -121,7 +121,7 @@ impl Storing {
             match self.salt(app, seen.day()).await {
                 Ok(salt) => batch.add(&seen, &salt),
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "visits will be counted later");
+                    report::warn("visits will be counted later", &error);
                     self.held = Some(seen);
                     return;
                 }

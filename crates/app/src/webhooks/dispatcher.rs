@@ -20,7 +20,7 @@ use super::{
     receiver::{self, Shared},
     settler,
 };
-use crate::{http::problem::chain, state::App};
+use crate::{report, state::App};
 
 /// Most webhooks that one process looks after at once.
 const MOST: usize = 2000;
@@ -104,7 +104,7 @@ impl Hands {
                 full
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "webhooks cannot be taken");
+                report::warn("webhooks cannot be taken", &error);
                 false
             }
         }
@@ -135,7 +135,7 @@ impl Hands {
             return;
         }
         if let Err(error) = app.deliveries.keep(&self.shared.worker, keys, app.env.now() + lease(app)).await {
-            tracing::warn!(error = %chain(&error), "webhooks cannot be kept; others may send the same again");
+            report::warn("webhooks cannot be kept; others may send the same again", &error);
         }
     }
 

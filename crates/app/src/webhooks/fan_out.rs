@@ -7,7 +7,7 @@ use portico_tenancy::dispatch;
 use tokio::{sync::watch, time::sleep};
 
 use super::{Nudges, READER};
-use crate::{http::problem::chain, state::App};
+use crate::{report, state::App};
 
 /// Events read at once.
 const BATCH: u32 = 500;
@@ -32,7 +32,7 @@ pub async fn run(app: App, nudges: Arc<Nudges>, mut stopping: watch::Receiver<bo
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "deliveries to webhooks could not be planned");
+                    report::warn("deliveries to webhooks could not be planned", &error);
                     break;
                 }
             }

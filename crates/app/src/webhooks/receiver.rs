@@ -28,7 +28,7 @@ use super::{
     pace::Pace,
     settler::{self, Ended},
 };
-use crate::{http::problem::chain, state::App};
+use crate::{report, state::App};
 
 /// Deliveries read at once.
 const PIECE: u32 = 400;
@@ -192,7 +192,7 @@ impl Receiver {
                 return Read::Later;
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), webhook = %self.key.1, "due deliveries cannot be read");
+                report::warn_about("due deliveries cannot be read", self.key.1, &error);
                 return Read::Later;
             }
         };
@@ -262,7 +262,7 @@ impl Receiver {
                 Ok(abandoned) if abandoned < u64::from(ABANDONED) => return true,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), webhook = %self.key.1, "deliveries cannot be given up");
+                    report::warn_about("deliveries cannot be given up", self.key.1, &error);
                     return false;
                 }
             }
@@ -319,7 +319,7 @@ impl Receiver {
             Ok(released) => released,
             Err(error) => {
                 // The lease will run out: nobody keeps it from now on.
-                tracing::warn!(error = %chain(&error), webhook = %self.key.1, "a webhook cannot be given back");
+                report::warn_about("a webhook cannot be given back", self.key.1, &error);
                 true
             }
         }

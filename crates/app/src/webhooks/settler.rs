@@ -11,7 +11,7 @@ use portico_tenancy::{
 use tokio::{sync::mpsc, time::sleep};
 
 use super::Key;
-use crate::{http::problem::chain, state::App};
+use crate::{http::problem::chain, report, state::App};
 
 /// Attempts that are noted in one transaction.
 const BATCH: usize = 500;
@@ -54,7 +54,7 @@ async fn note(app: &App, batch: &mut Vec<Ended>) {
                 return;
             }
             Err(error) if error.kind() == Kind::Unavailable => {
-                tracing::warn!(error = %chain(&error), "deliveries cannot be noted; trying again");
+                report::warn("deliveries cannot be noted; trying again", &error);
                 sleep(pause).await;
                 pause = (pause * 2).min(longest);
             }

@@ -121,7 +121,7 @@ impl Hands {
                 self.seen_all = !full;
             }
             Ok(Err(error)) => {
-                tracing::warn!(error = %chain(&error), "jobs could not be claimed");
+                report::warn("jobs could not be claimed", &error);
                 self.seen_all = true;
             }
             Err(error) => {
@@ -189,7 +189,7 @@ impl Hands {
 
 async fn release(app: &App, worker: &str, ids: &[JobId]) {
     if let Err(error) = app.jobs.release(worker, ids).await {
-        tracing::warn!(error = %chain(&error), "jobs could not be handed back; their leases will run out");
+        report::warn("jobs could not be handed back; their leases will run out", &error);
     }
 }
 
@@ -235,7 +235,7 @@ async fn work(app: App, worker: String, done: mpsc::Sender<JobId>, job: Job) -> 
                         tracing::warn!("the lease was lost; another worker has the job");
                         return (job.id, started.elapsed());
                     }
-                    Err(error) => tracing::warn!(error = %chain(&error), "the lease could not be extended"),
+                    Err(error) => report::warn("the lease could not be extended", &error),
                 }
             }
         }
@@ -250,7 +250,7 @@ async fn work(app: App, worker: String, done: mpsc::Sender<JobId>, job: Job) -> 
         Err(error) => match failed(&app, &worker, &job, error).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "the outcome could not be stored; the job will run again");
+                report::warn("the outcome could not be stored; the job will run again", &error);
                 "unknown"
             }
         },

@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     flows::{account_mail, avatars},
-    http::problem::chain,
+    report,
     state::App,
     traces, webhooks,
 };
@@ -47,7 +47,7 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
                     Ok(read) if read == BATCH as usize => {}
                     Ok(_) => break,
                     Err(error) => {
-                        tracing::warn!(error = %chain(&error), reader = name, "events could not be read");
+                        report::warn_about("events could not be read", name, &error);
                         break;
                     }
                 }

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{key_usage, retention, visits};
-use crate::{flows::deliveries, http::problem::chain, state::App};
+use crate::{flows::deliveries, http::problem::chain, report, state::App};
 
 /// After the start, so that a server that is just starting has nothing else to do.
 const FIRST: Duration = Duration::from_secs(10);
@@ -90,7 +90,7 @@ pub async fn turn(app: &App, worker: &str, schedule: &Schedule) -> bool {
         Ok(true) => {}
         Ok(false) => return false,
         Err(error) => {
-            tracing::warn!(error = %chain(&error), schedule = schedule.name, "whose turn it is cannot be told");
+            report::warn_about("whose turn it is cannot be told", schedule.name, &error);
             return false;
         }
     }
@@ -132,7 +132,7 @@ async fn under_lease(
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), schedule = schedule.name, "the lease could not be extended");
+                    report::warn_about("the lease could not be extended", schedule.name, &error);
                 }
             },
         }
@@ -142,7 +142,7 @@ async fn under_lease(
 /// Gives up the turn. Where that fails, the lease runs out.
 async fn end(app: &App, worker: &str, schedule: &Schedule, due: Timestamp) {
     if let Err(error) = app.schedules.end_turn(schedule.name, worker, due).await {
-        tracing::warn!(error = %chain(&error), schedule = schedule.name, "the end of a turn could not be stored");
+        report::warn_about("the end of a turn could not be stored", schedule.name, &error);
     }
 }
 
