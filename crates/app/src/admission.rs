@@ -67,10 +67,10 @@ impl Admission {
     pub fn new(settings: &Settings) -> Self {
         let processors = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
         let chosen = &settings.admission;
-        // Nobody who was let in then waits for a connection: some are left to what is in no class or in the others.
+        // Nobody who was let in then waits for a connection: a quarter is for background work, some are left to the other classes.
+        // The one writer of SQLite is kept busy by a few.
         let share = match settings.is_postgres() {
-            true => settings.database.max_connections.unwrap_or(20) as usize * 2 / 5,
-            // Its one writer and its readers are quick; the places keep them busy while others are at what comes before and after.
+            true => settings.database.max_connections.unwrap_or(20) as usize / 3,
             false => 4 * processors,
         };
         let share = share.max(2);
@@ -290,7 +290,7 @@ mod tests {
         assert!((0.98..=1.0).contains(&line.work), "{}", line.work);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_queue_is_first_come_first_served_and_refuses_at_once() {
         let queue = Queue::new("test", 1, Duration::from_secs(1), false);
         let first = queue.enter(0).await.unwrap();
@@ -307,13 +307,13 @@ mod tests {
         assert_eq!(queue.line().waiting, 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_turns_out_slower_than_expected_is_waited_for_so_long_only() {
-        let queue = Queue::new("test", 1, Duration::from_secs(1), true);
+        let queue = Queue::new("test", 1, Duration::from_millis(100), true);
         let _held = queue.enter(0).await.unwrap();
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         assert!(queue.enter(0).await.is_none());
-        assert_eq!(begun.elapsed().as_secs(), 1);
+        assert!(begun.elapsed() >= Duration::from_millis(99), "{:?}", begun.elapsed());
         assert_eq!(queue.line().waiting, 0);
         // Who gives up leaves the queue.
         let mut gone = Box::pin(queue.enter(0));

@@ -22,8 +22,15 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     http::{
-        connection::{Connection, HEAD}, headers::PAGE_POLICY, host, idempotency::once, middleware::around, openapi, problem::Problem,
-        routing::Routes, site,
+        connection::{Connection, HEAD},
+        headers::PAGE_POLICY,
+        host,
+        idempotency::once,
+        middleware::around,
+        openapi,
+        problem::Problem,
+        routing::Routes,
+        site,
     },
     routes,
     state::App,
@@ -106,9 +113,8 @@ pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     // What the standard library asks for is a few connections only.
     socket2::SockRef::from(&listener).listen(BACKLOG)?;
     app.connections.come_from(&listener)?;
-    let mut server = actix_server::Server::build()
-        .disable_signals()
-        .shutdown_timeout(settings.shutdown_timeout.as_secs());
+    let mut server =
+        actix_server::Server::build().disable_signals().shutdown_timeout(settings.shutdown_timeout.as_secs());
     if let Some(workers) = settings.workers {
         server = server.workers(workers);
     }

@@ -15,11 +15,7 @@ use portico_kernel::{Env, Event, Fault, GenerationId, Permission, Scope};
 use portico_sites::ports::{ContentGenerator, GeneratorError, Tokens};
 use serde_json::{Value, json};
 
-use crate::{
-    http::problem::Problem,
-    report,
-    state::App,
-};
+use crate::{http::problem::Problem, report, state::App};
 
 /// What was written, for the event log: ids and kinds only, never texts.
 #[derive(Clone, Debug, Default)]

@@ -54,15 +54,23 @@ impl Connections {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Lets nobody new in, and takes nobody in who has come already: the system drops every attempt to connect, as if it
-    /// were lost on the way, so the client tries again and is refused once the listener is closed. Closing it at once would
+    /// Lets nobody new in: the system drops every attempt to connect, as if it were lost on the way, so the client tries again
+    /// and is refused once the listener is closed. Who is connecting already gets through. Closing the listener at once would
     /// reset connections that wait to be accepted, with the requests on them. Linux only; elsewhere this does nothing.
     pub fn let_nobody_in(&self) {
         #[cfg(target_os = "linux")]
         if let Some(listener) = self.listener.get() {
-            // BPF_RET | BPF_K: of every packet, 0 bytes are kept.
-            let drop_all = socket2::SockFilter::new(0x06, 0, 0, 0);
-            if let Err(error) = socket2::SockRef::from(listener).attach_filter(&[drop_all]) {
+            use socket2::SockFilter;
+            let drop_syn = [
+                // The byte of flags in the header of TCP (BPF_LD | BPF_B | BPF_ABS),
+                SockFilter::new(0x30, 0, 0, 13),
+                // and whether SYN is among them (BPF_JMP | BPF_JSET | BPF_K).
+                SockFilter::new(0x45, 0, 1, 0x02),
+                // Keeps nothing of such a packet, and all of the others (BPF_RET | BPF_K).
+                SockFilter::new(0x06, 0, 0, 0),
+                SockFilter::new(0x06, 0, 0, u32::MAX),
+            ];
+            if let Err(error) = socket2::SockRef::from(listener).attach_filter(&drop_syn) {
                 tracing::debug!(%error, "clients are let in until the end");
             }
         }

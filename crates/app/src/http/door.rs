@@ -14,6 +14,7 @@ use std::{
 };
 
 use actix_web::{
+    HttpMessage,
     dev::{Payload, ServiceRequest},
     error::PayloadError,
     http::Method,
@@ -50,12 +51,16 @@ fn class_of(method: &Method, path: &str) -> Option<Class> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let Some(path_in_api) = path.strip_prefix("/api/v1") else {
         // Files behind links and drafts, which the database is asked about.
-        return (reads && (path.starts_with("/files/") || path.starts_with("/preview/"))).then_some(Class::Reads);
+        return (reads && (path.starts_with("/files/") || path.starts_with("/preview/")))
+            .then_some(Class::Reads);
     };
     if reads {
         return (path_in_api != "/events").then_some(Class::Reads);
     }
-    if *method == Method::OPTIONS || path_in_api.ends_with("/assets/upload") || path_in_api == "/profile/avatar" {
+    if *method == Method::OPTIONS
+        || path_in_api.ends_with("/assets/upload")
+        || path_in_api == "/profile/avatar"
+    {
         return None;
     }
     if *method == Method::POST && LOGINS.contains(&path)

@@ -167,7 +167,7 @@ async fn answer<B: MessageBody + 'static>(
 }
 
 /// The answer to a request whose body was given up, whatever its route made of that.
-fn too_slow<B>(response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
+fn too_slow<B>(response: ServiceResponse<EitherBody<B>>) -> ServiceResponse<EitherBody<B>> {
     let refusal = Problem::request_timeout().error_response();
     let (request, _) = response.into_parts();
     ServiceResponse::new(request, refusal.map_into_right_body())

@@ -10,6 +10,7 @@ use std::{
 };
 
 use actix_web::{
+    HttpMessage,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest},
     error::PayloadError,
@@ -60,7 +61,7 @@ impl Pace {
 
 /// A request from its head to the end of its answer.
 pub struct Held {
-    payload: Option<Rc<RefCell<Payload>>>,
+    _payload: Option<Rc<RefCell<Payload>>>,
     cut: Rc<Cell<bool>>,
     _answering: Option<Answering>,
 }
@@ -87,7 +88,7 @@ impl Held {
                 Some(payload)
             }
         };
-        Self { payload, cut, _answering: answering }
+        Self { _payload: payload, cut, _answering: answering }
     }
 
     /// Whether the body was too slow, and was given up.
@@ -213,7 +214,8 @@ mod tests {
 
     #[test]
     fn settings_make_the_pace() {
-        let settings = Server { min_body_rate: 100, body_timeout: Duration::from_secs(7), ..Server::default() };
+        let settings =
+            Server { min_body_rate: 100, body_timeout: Duration::from_secs(7), ..Server::default() };
         let pace = Pace::of(&settings);
         assert_eq!(pace.patience(100), Duration::from_secs(6));
         assert_eq!(pace.patience(1000), Duration::from_secs(7));

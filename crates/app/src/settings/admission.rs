@@ -11,7 +11,7 @@ use super::sources::duration;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admission {
-    /// Reads at once. Default: two fifths of the connections to Postgres; on SQLite four for each processor.
+    /// Reads at once. Default: a third of the connections to Postgres; on SQLite four for each processor.
     pub reads: Option<usize>,
     /// Changes at once. Default: as many.
     pub writes: Option<usize>,

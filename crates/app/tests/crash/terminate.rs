@@ -117,7 +117,8 @@ async fn a_second_signal_cuts_the_draining_short() {
     let visitor = Person::visitor(&server);
     // A request under way does not hold it up either.
     let mut slow = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    slow.write_all(b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{").unwrap();
+    slow.write_all(b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+        .unwrap();
     server.terminate();
     let retired = eventually(Duration::from_secs(5), async || {
         let (status, _) = visitor.call(Method::GET, "/api/health/ready", None).await?;
@@ -143,7 +144,8 @@ fn ask_until_refused(address: &str, keeps: bool, pause: Duration) -> (usize, Vec
     let (mut answered, mut lost) = (0, Vec::new());
     let mut open: Option<BufReader<TcpStream>> = None;
     loop {
-        let mut connection = match open.take() {
+        // As every client does before it uses a connection again.
+        let mut connection = match open.take().filter(|kept| !is_closed(kept.get_ref())) {
             Some(connection) => connection,
             None => match TcpStream::connect(address) {
                 Ok(stream) => BufReader::new(stream),
@@ -161,6 +163,14 @@ fn ask_until_refused(address: &str, keeps: bool, pause: Duration) -> (usize, Vec
         }
         std::thread::sleep(pause);
     }
+}
+
+/// Whether the other side has said that it sends nothing more.
+fn is_closed(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let closed = matches!(stream.peek(&mut [0]), Ok(0));
+    stream.set_nonblocking(false).unwrap();
+    closed
 }
 
 /// Sends a request and reads the whole answer. Answers whether the connection is to be closed.
