@@ -22,7 +22,7 @@ use actix_web::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{body, caller::Presented, limits::network, problem::Problem};
+use super::{body, caller::Presented, host::names_us, limits::network, problem::Problem};
 use crate::{
     admission::{Class, Place, overloaded},
     state::App,
@@ -78,6 +78,17 @@ fn class_of(method: &Method, path: &str) -> Option<Class> {
 pub struct Admitted<'a> {
     _place: Option<Place<'a>>,
     _kept: Option<Kept>,
+}
+
+/// Refuses a request of the API for which there will be no place, before it is found out whose it is.
+///
+/// # Errors
+/// 503 `overloaded`.
+pub fn knock(app: &App, request: &ServiceRequest) -> Result<(), Problem> {
+    match class_of(request.method(), request.path()) {
+        Some(class) if names_us(app, request.headers()) => app.admission.expect_place(class),
+        _ => Ok(()),
+    }
 }
 
 /// Lets a request of the API in when it is its turn.

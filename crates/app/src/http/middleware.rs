@@ -85,6 +85,9 @@ pub async fn around<B: MessageBody + 'static>(
             Err(_) if held.is_cut() => Err(Problem::request_timeout().into()),
             answered => answered,
         };
+        if !held.is_cut() {
+            held.take_rest().await;
+        }
         match answered {
             Ok(mut response) => {
                 devices::keep(&app, response.headers_mut());
@@ -114,6 +117,9 @@ async fn answer<B: MessageBody + 'static>(
     address: IpAddr,
     spelling: Result<Spelling, PathFault>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    if let Err(refusal) = door::knock(app, &request) {
+        return Ok(request.into_response(refusal.error_response()).map_into_right_body());
+    }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if let Some(name) = app.live_sites.name_of(app, host, request.path()).await {
         if spelling == Ok(Spelling::Replaced) && matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -16,8 +16,11 @@ use actix_web::{
     error::PayloadError,
     web::Bytes,
 };
-use futures_util::{Stream, future::LocalBoxFuture};
-use tokio::time::{Instant, Sleep, sleep_until};
+use futures_util::{FutureExt, Stream, StreamExt, future::LocalBoxFuture};
+use tokio::{
+    task::yield_now,
+    time::{Instant, Sleep, sleep_until},
+};
 
 use super::connection::{Answering, Connections, Exchange};
 use crate::settings::Server;
@@ -27,6 +30,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// The same once the server is about to stop, counted from then on.
 const GRACE_AT_THE_END: Duration = Duration::from_secs(2);
+
+/// Bytes of a body that are taken in although nobody wants them.
+const LITTLE: usize = 64 << 10;
 
 /// How slowly a body may come.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +67,7 @@ impl Pace {
 
 /// A request from its head to the end of its answer.
 pub struct Held {
-    _payload: Option<Rc<RefCell<Payload>>>,
+    payload: Option<Rc<RefCell<Payload>>>,
     cut: Rc<Cell<bool>>,
     _answering: Option<Answering>,
 }
@@ -88,12 +94,31 @@ impl Held {
                 Some(payload)
             }
         };
-        Self { _payload: payload, cut, _answering: answering }
+        Self { payload, cut, _answering: answering }
     }
 
     /// Whether the body was too slow, and was given up.
     pub fn is_cut(&self) -> bool {
         self.cut.get()
+    }
+
+    /// Takes in what has come of a body that nobody has read, a little at most: when that is all of it, the connection can be
+    /// used again. Otherwise each refusal would cost a new one.
+    pub async fn take_rest(&self) {
+        let Some(payload) = &self.payload else { return };
+        let mut room = LITTLE;
+        for _ in 0..2 {
+            loop {
+                let next = payload.borrow_mut().next().now_or_never();
+                match next {
+                    Some(Some(Ok(bytes))) if bytes.len() <= room => room -= bytes.len(),
+                    Some(_) => return,
+                    None => break,
+                }
+            }
+            // The parser gets to what came with the head once the route has waited for something.
+            yield_now().await;
+        }
     }
 
     /// Keeps hold of the request until the answer is sent. What was not read of its body is not dropped before: of a chunked

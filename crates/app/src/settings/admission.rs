@@ -13,11 +13,11 @@ use super::sources::duration;
 pub struct Admission {
     /// Reads at once. Default: a third of the connections to Postgres; on SQLite four for each processor.
     pub reads: Option<usize>,
-    /// Changes at once. Default: as many.
+    /// Changes at once. Default: as many; on SQLite two for each processor.
     pub writes: Option<usize>,
     /// Requests at once that hash a password. Default: two for each processor.
     pub logins: Option<usize>,
-    /// The longest wait for one's turn, of reads and changes. Who would have to wait longer is refused at once.
+    /// The longest wait for one's turn, of reads and changes. Who has to expect more than a quarter of it is refused at once.
     #[serde(deserialize_with = "duration")]
     pub wait: Duration,
 }
