@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{http::problem::Problem, settings::Settings};
+use crate::{flows::assets::AT_ONCE, http::problem::Problem, settings::Settings};
 
 /// Most that wait in a queue, whatever the wait.
 const QUEUE: usize = 1024;
@@ -42,6 +42,9 @@ const LOGIN_WAIT: Duration = Duration::from_secs(60);
 /// Most seconds after which who was refused is asked to come again.
 const LONGEST_PAUSE: u64 = 3;
 
+/// The longest wait of files that have come, of which a quarter may be expected: sending them again would take longer.
+const UPLOAD_WAIT: Duration = Duration::from_secs(120);
+
 /// Calls to the outside at once.
 const OUTSIDE: usize = 32;
 
@@ -56,6 +59,8 @@ pub enum Class {
     Logins,
     /// What waits for somebody else's server.
     Outside,
+    /// Files that have come and are made ready and stored.
+    Uploads,
 }
 
 /// The queues of a server.
@@ -64,6 +69,7 @@ pub struct Admission {
     writes: Queue,
     logins: Queue,
     outside: Queue,
+    uploads: Queue,
 }
 
 impl Admission {
@@ -91,6 +97,7 @@ impl Admission {
                 false,
             ),
             outside: Queue::new("outside", OUTSIDE, chosen.wait, true),
+            uploads: Queue::new("uploads", AT_ONCE, UPLOAD_WAIT, false),
         }
     }
 
@@ -121,6 +128,7 @@ impl Admission {
             Class::Writes => &self.writes,
             Class::Logins => &self.logins,
             Class::Outside => &self.outside,
+            Class::Uploads => &self.uploads,
         }
     }
 }

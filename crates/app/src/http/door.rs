@@ -1,7 +1,7 @@
 //! The door: what work a request is, and whether it is let in now.
 //!
 //! A body is read before a place is taken, so that a slow client holds up nobody but itself. Files are put aside by their routes
-//! and then have their own places (`App::uploads`).
+//! and then take places of their own.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
