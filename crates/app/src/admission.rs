@@ -178,9 +178,9 @@ impl Line {
             _ => self.interval.max((now - self.last).as_secs_f64() / self.places as f64),
         };
         let wait = |ahead: usize| (ahead + 1) as f64 * interval;
-        let own = party.map_or(0, |party| self.by_party.get(&party).copied().unwrap_or(0));
         let longest = longest.as_secs_f64();
-        self.waiting < QUEUE && wait(self.waiting) <= longest && 2.0 * wait(own) <= longest
+        let share = |party| 2.0 * wait(self.by_party.get(&party).copied().unwrap_or(0)) <= longest;
+        self.waiting < QUEUE && wait(self.waiting) <= longest && party.is_none_or(share)
     }
 
     fn join(&mut self, party: Option<u64>, now: Instant) {
