@@ -1,5 +1,6 @@
 //! The Portico server: configuration, wiring, HTTP, workers, command line.
 
+pub mod admission;
 pub mod answers;
 pub mod backoff;
 pub mod broadcasts;

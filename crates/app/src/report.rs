@@ -1,15 +1,32 @@
 //! Reports of errors of ours: one line in the log for each request that is answered with 5xx, and for each job that is dead.
-//! The line names the request and the trace, and is counted.
+//! The line names the request and the trace, and is counted. What is said again and again while a part is down is said once a
+//! second, with the number of times that it was not said.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    error::Error,
+    fmt::Display,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use actix_web::http::StatusCode;
 use portico_kernel::{Job, Kind};
 
 use crate::{
-    http::context::{self, CURRENT},
+    http::{
+        context::{self, CURRENT},
+        problem::chain,
+    },
     traces,
 };
+
+/// How often the same is said at most.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Most things that are told apart. Beyond that, causes of the same kind are one.
+const KINDS: usize = 64;
 
 /// Most characters of a cause.
 const CAUSE: usize = 2000;
@@ -97,8 +114,11 @@ impl Failure {
         metrics::counter!("errors_total", "code" => code).increment(1);
         if bug {
             tracing::error!(target: "portico::errors", code, error = cause, request_id, trace_id, "failed");
-        } else {
-            tracing::warn!(target: "portico::errors", code, error = cause, request_id, trace_id, "a part is not available");
+        } else if let Some(repeated) = seldom(code, &cause) {
+            tracing::warn!(
+                target: "portico::errors", code, error = cause, request_id, trace_id,
+                repeated = (repeated > 0).then_some(repeated), "a part is not available"
+            );
         }
     }
 }
@@ -162,11 +182,63 @@ pub fn answered(request: Answered<'_>, failures: &Failures) {
             target: "portico::errors", code, status, method, route, path, request_id = id, trace_id = trace,
             error = cause, "request failed"
         );
-    } else {
+    } else if let Some(repeated) = seldom(code, &cause) {
         tracing::warn!(
             target: "portico::errors", code, status, method, route, path, request_id = id, trace_id = trace,
-            error = cause, "a part is not available"
+            error = cause, repeated = (repeated > 0).then_some(repeated), "a part is not available"
         );
+    }
+}
+
+/// Whether to say something now: once a second for each kind and cause. Answers how often it was not said since.
+pub fn seldom(kind: &'static str, cause: &str) -> Option<u64> {
+    static SAID: LazyLock<Mutex<Said>> = LazyLock::new(Mutex::default);
+    let mut hasher = DefaultHasher::new();
+    cause.hash(&mut hasher);
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).say((kind, hasher.finish()), Instant::now())
+}
+
+/// Warns of what comes again and again while a part is down.
+pub fn warn(what: &'static str, error: &dyn Error) {
+    let error = chain(error);
+    if let Some(repeated) = seldom(what, &error) {
+        tracing::warn!(error, repeated = (repeated > 0).then_some(repeated), "{what}");
+    }
+}
+
+/// The same, where it happens to many things in turn. The line names one of them.
+pub fn warn_about(what: &'static str, about: impl Display, error: &dyn Error) {
+    let error = chain(error);
+    if let Some(repeated) = seldom(what, &error) {
+        tracing::warn!(%about, error, repeated = (repeated > 0).then_some(repeated), "{what}");
+    }
+}
+
+/// What was said lately.
+#[derive(Default)]
+struct Said(HashMap<(&'static str, u64), (Instant, u64)>);
+
+impl Said {
+    fn say(&mut self, (kind, cause): (&'static str, u64), now: Instant) -> Option<u64> {
+        if self.0.len() >= KINDS {
+            self.0.retain(|_, (at, _)| now.saturating_duration_since(*at) < PAUSE);
+        }
+        let cause = if self.0.len() < KINDS { cause } else { 0 };
+        match self.0.entry((kind, cause)) {
+            Entry::Vacant(place) => {
+                place.insert((now, 0));
+                Some(0)
+            }
+            Entry::Occupied(mut place) => {
+                let (at, repeated) = place.get_mut();
+                if now.saturating_duration_since(*at) < PAUSE {
+                    *repeated += 1;
+                    return None;
+                }
+                *at = now;
+                Some(std::mem::take(repeated))
+            }
+        }
     }
 }
 
@@ -370,6 +442,18 @@ mod tests {
             found.len() == 1 && found[0].contains("nobody waited") && found[0].contains("r-17"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn the_same_is_said_once_a_second_with_how_often_it_was_not() {
+        let (mut said, start) = (Said::default(), Instant::now());
+        let mut say = |kind, cause, millis| said.say((kind, cause), start + Duration::from_millis(millis));
+        assert_eq!([say("a", 1, 0), say("a", 1, 1), say("a", 1, 999)], [Some(0), None, None]);
+        assert_eq!(say("a", 2, 1), Some(0), "another cause");
+        assert_eq!(say("b", 1, 1), Some(0), "another kind");
+        assert_eq!([say("a", 1, 1000), say("a", 1, 1500), say("a", 1, 2100)], [Some(2), None, Some(1)]);
+        let lines = (0..10_000).filter(|cause| say("c", *cause, 2200).is_some()).count();
+        assert!(lines <= KINDS, "{lines} lines for causes that are all different");
     }
 
     #[test]

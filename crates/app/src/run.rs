@@ -29,13 +29,27 @@ impl Stop {
             _ = tokio::signal::ctrl_c() => {}
         }
     }
+
+    /// Ends the process in order, or at once when asked a second time. What was acknowledged is in the database by then; what
+    /// is under way is lost to its client, jobs come back when their leases end, and visits that were counted last are not
+    /// stored.
+    async fn or_at_once(&mut self, ending: impl Future<Output = ()>) {
+        tokio::select! {
+            () = ending => {}
+            () = self.asked() => {
+                tracing::warn!("told to stop again: ending at once");
+                // Leaving the runtime would wait for its threads.
+                std::process::exit(0);
+            }
+        }
+    }
 }
 
 /// Answers requests until told to stop, and works in the background unless told to leave that to others.
 ///
 /// Told to stop, it says at once that it is not ready and takes no new background work, but answers for another
-/// `server.drain_delay` whatever comes, asking clients to close their connections; a second signal cuts that short. Then it
-/// stops listening and finishes what is under way.
+/// `server.drain_delay` whatever comes, asking clients to close their connections. Then it stops listening and finishes what is
+/// under way. A second signal ends the process at once.
 pub async fn serve(settings: Settings, with_work: bool) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut stop = Stop::listen()?;
@@ -65,15 +79,15 @@ pub async fn serve(settings: Settings, with_work: bool) -> anyhow::Result<()> {
     server::retire(&app);
     let patience = app.settings.server.shutdown_timeout;
     let answering = async {
-        tokio::select! {
-            () = sleep(app.settings.drain_delay()) => {}
-            () = stop.asked() => {}
-        }
-        server::stop(&app, handle).await;
+        sleep(app.settings.drain_delay()).await;
+        server::stop(&app, handle, server::LAST_CALL).await;
     };
-    tokio::join!(workers.stop_working(patience), answering);
-    end(&app, workers).await;
-    metrics.stop().await;
+    let ending = async {
+        tokio::join!(workers.stop_working(patience), answering);
+        end(&app, workers).await;
+        metrics.stop().await;
+    };
+    stop.or_at_once(ending).await;
     Ok(())
 }
 
@@ -99,8 +113,11 @@ pub async fn work(settings: Settings) -> anyhow::Result<()> {
     }
     tracing::info!("stopping: finishing jobs");
     server::retire(&app);
-    end(&app, workers).await;
-    health.stop().await;
+    let ending = async {
+        end(&app, workers).await;
+        health.stop().await;
+    };
+    stop.or_at_once(ending).await;
     Ok(())
 }
 

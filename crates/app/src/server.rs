@@ -1,25 +1,36 @@
 //! The HTTP server: routes, and the layers around them.
 
-use std::{any::Any, net::TcpListener, sync::atomic::Ordering, time::Duration};
+use std::{io, net::TcpListener, sync::atomic::Ordering, time::Duration};
 
 use actix_cors::Cors;
+use actix_http::{HttpService, error::DispatchError};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
     App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError,
     body::MessageBody,
-    dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{AppConfig, Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
     guard::fn_guard,
-    http::header,
+    http::{KeepAlive, header},
     middleware::{Compress, from_fn},
+    rt::net::TcpStream,
     web::{self, Data, PathConfig},
 };
+use tokio::time::{sleep, timeout};
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, scope::scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     http::{
-        headers::PAGE_POLICY, host, idempotency::once, middleware::around, openapi, problem::Problem,
-        routing::Routes, site,
+        connection::{Connection, HEAD},
+        headers::PAGE_POLICY,
+        host,
+        idempotency::once,
+        middleware::around,
+        openapi,
+        problem::Problem,
+        routing::Routes,
+        site,
     },
     routes,
     state::App,
@@ -29,11 +40,17 @@ use crate::{
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
 
 /// Connections that wait to be accepted.
-const BACKLOG: u32 = 4096;
+const BACKLOG: i32 = 4096;
 
 /// How long a connection may be idle. Longer than proxies keep theirs, so that it is they who close: a request that meets a closing
 /// connection on its way is lost.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a client whose connection is closed may take to notice.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long a connection that has been let in has to bring its request when the server stops: a round trip.
+pub const LAST_CALL: Duration = Duration::from_millis(250);
 
 /// The API document, from the routes themselves.
 pub fn document() -> OpenApi {
@@ -88,30 +105,46 @@ pub fn application(
 }
 
 /// Starts answering on `listener`. The server stops through the handle of the returned value.
-pub fn start(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
+///
+/// Put together from the parts of `actix_web::HttpServer`, which does not let anybody between the socket and the parser.
+pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     let settings = app.settings.server.clone();
     let ready = app.ready.clone();
-    let mut server = HttpServer::new(move || application(app.clone()))
-        .backlog(BACKLOG)
-        .keep_alive(KEEP_ALIVE)
-        .on_connect(move |connection, _| give_up_after(connection, settings.write_timeout))
-        .disable_signals()
-        .shutdown_timeout(settings.shutdown_timeout.as_secs());
+    // What the standard library asks for is a few connections only.
+    socket2::SockRef::from(&listener).listen(BACKLOG)?;
+    app.connections.come_from(&listener)?;
+    let mut server =
+        actix_server::Server::build().disable_signals().shutdown_timeout(settings.shutdown_timeout.as_secs());
     if let Some(workers) = settings.workers {
         server = server.workers(workers);
     }
-    let server = server.listen(listener)?.run();
+    let listening = server.listen("http", listener, move || {
+        let connections = app.connections.clone();
+        let patience = app.settings.server.write_timeout;
+        let http = HttpService::build()
+            .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+            .client_request_timeout(HEAD)
+            .client_disconnect_timeout(GOODBYE)
+            .on_connect_ext(|connection: &Connection, about| drop(about.insert(connection.exchange())))
+            .h1(map_config(application(app.clone()), |()| AppConfig::default()));
+        fn_service(move |stream: TcpStream| {
+            give_up_after(&stream, patience);
+            let peer = stream.peer_addr().ok();
+            let connection = Connection::new(stream, connections.clone());
+            async move { Ok::<_, DispatchError>((connection, peer)) }
+        })
+        .and_then(http)
+    })?;
+    let server = listening.run();
     ready.store(true, Ordering::Release);
     Ok(server)
 }
 
 /// Has the system end a connection whose client takes nothing for so long, although something waits for it (RFC 5482). The
 /// server itself would wait for ever.
-fn give_up_after(connection: &dyn Any, patience: Duration) {
+fn give_up_after(connection: &TcpStream, patience: Duration) {
     #[cfg(target_os = "linux")]
-    if let Some(connection) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
-        && let Err(error) = socket2::SockRef::from(connection).set_tcp_user_timeout(Some(patience))
-    {
+    if let Err(error) = socket2::SockRef::from(connection).set_tcp_user_timeout(Some(patience)) {
         tracing::debug!(%error, "clients that take nothing will be waited for");
     }
     #[cfg(not(target_os = "linux"))]
@@ -145,11 +178,24 @@ pub fn retire(app: &App) {
 }
 
 /// Answers what is under way, then stops.
-pub async fn stop(app: &App, server: ServerHandle) {
+///
+/// Nobody new is let in. Who was let in before has `last_call` to ask for something, and is told to ask for more elsewhere; then
+/// connections on which nothing is asked are closed, and what is asked is answered within `server.shutdown_timeout`.
+pub async fn stop(app: &App, server: ServerHandle, last_call: Duration) {
     retire(app);
+    app.connections.let_nobody_in();
     // Streams have no end of their own to wait for.
     app.live.close();
-    server.stop(true).await;
+    sleep(last_call).await;
+    app.connections.close_idle();
+    // Actix looks once a second whether all are gone, and drops a request that comes as it closes its connection.
+    let all_gone = async {
+        while app.connections.open() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let gone = timeout(app.settings.server.shutdown_timeout, all_gone).await;
+    server.stop(gone.is_ok()).await;
 }
 
 async fn serve_document(app: Data<App>) -> HttpResponse {

@@ -18,6 +18,7 @@ use url::Url;
 
 use sources::{duration, list, normalize, optional_duration};
 
+mod admission;
 mod ai;
 mod domains;
 mod files;
@@ -31,6 +32,7 @@ mod sources;
 mod telemetry;
 mod webhooks;
 
+pub use admission::Admission;
 pub use ai::Ai;
 pub use domains::Dns;
 pub use files::{Assets, Storage};
@@ -68,6 +70,8 @@ pub struct Settings {
     pub allow_in_production: Vec<String>,
     /// HTTP server.
     pub server: Server,
+    /// How much is done at once.
+    pub admission: Admission,
     /// Browser front ends.
     pub cors: Cors,
     /// Database.
@@ -131,6 +135,11 @@ pub struct Server {
     pub workers: Option<usize>,
     /// Most bytes of a JSON body.
     pub max_body_bytes: usize,
+    /// How long a body may take; a larger one so long for each started `max_body_bytes`.
+    #[serde(deserialize_with = "duration")]
+    pub body_timeout: Duration,
+    /// Least bytes a second of a body on average, after the first five seconds.
+    pub min_body_rate: u64,
     /// A client that takes nothing of its answer for so long loses the connection.
     #[serde(deserialize_with = "duration")]
     pub write_timeout: Duration,
@@ -279,6 +288,7 @@ impl Default for Settings {
             data_dir: "./data".into(),
             allow_in_production: Vec::new(),
             server: Server::default(),
+            admission: Admission::default(),
             cors: Cors::default(),
             database: Database::default(),
             rate_limit: RateLimit::default(),
@@ -323,6 +333,8 @@ impl Default for Server {
             forwarded_header: ForwardedHeader::default(),
             workers: None,
             max_body_bytes: 1024 * 1024,
+            body_timeout: Duration::from_secs(60),
+            min_body_rate: 1024,
             write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(15),
             drain_delay: None,
@@ -496,6 +508,11 @@ impl Settings {
         if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.server.write_timeout) {
             bail!("server.write_timeout must be between 100 ms and ten minutes");
         }
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        if !(second..=hour).contains(&self.server.body_timeout) || self.server.min_body_rate == 0 {
+            bail!("server.body_timeout must be one second to one hour, and server.min_body_rate 1 or more");
+        }
+        self.admission.check()?;
         self.assets.check()?;
         self.webhooks.check()?;
         self.idempotency.check()?;

@@ -29,6 +29,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use crate::{
+    admission::Admission,
     answers::Answers,
     broadcasts::Broadcasts,
     callers::Callers,
@@ -172,6 +173,9 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         callers: Arc::new(Callers::new(store.clone(), env.clone(), signals.clone())),
         live_sites: Arc::new(LiveSites::new(signals.clone(), settings.sites.serve_stale)),
         drafts: Arc::default(),
+        admission: Arc::new(Admission::new(&settings)),
+        bodies: Arc::default(),
+        connections: Arc::default(),
         limits: Limits::new(&settings.rate_limit, limiter).map(Arc::new),
         jobs: background.clone(),
         deliveries: background.clone(),

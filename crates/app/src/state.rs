@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
 };
 
 use portico_identity::{
@@ -28,11 +31,13 @@ use portico_tenancy::ports::DeliveryQueue;
 use tokio::sync::Semaphore;
 
 use crate::{
+    admission::Admission,
     answers::Answers,
     callers::Callers,
     flows::previews::RenderedDrafts,
     flows::template_preview::TemplatePreviews,
     http::{
+        connection::Connections,
         context,
         limits::Limits,
         openapi::Document,
@@ -133,6 +138,12 @@ pub struct App {
     pub live_sites: Arc<LiveSites>,
     /// Drafts that were looked at lately.
     pub drafts: Arc<RenderedDrafts>,
+    /// Queues of work.
+    pub admission: Arc<Admission>,
+    /// Bytes of large bodies that are in memory.
+    pub bodies: Arc<AtomicUsize>,
+    /// Connections of clients.
+    pub connections: Arc<Connections>,
     /// Rate limits, when there are any.
     pub limits: Option<Arc<Limits>>,
     /// Wizards that are being completed.

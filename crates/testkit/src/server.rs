@@ -89,6 +89,8 @@ impl TestServer {
         // A loaded machine is slow, not silent.
         settings.database.statement_timeout = Duration::from_secs(30);
         settings.rate_limit.enabled = false;
+        // However slow the machine and its build are: tests ask for much at once.
+        settings.admission.wait = Duration::from_secs(30);
         settings.security.argon2_memory_kib = 64;
         settings.security.argon2_passes = 1;
         settings.worker.poll = Duration::from_millis(500);
@@ -232,7 +234,7 @@ impl TestServer {
     /// Stops the server as SIGTERM does.
     pub async fn stop(mut self) {
         let workers = self.workers.take();
-        server::stop(&self.app, self.handle.clone()).await;
+        server::stop(&self.app, self.handle.clone(), Duration::ZERO).await;
         if let Some(workers) = workers {
             workers.stop(Duration::from_secs(10)).await;
         }

@@ -24,6 +24,7 @@ use crate::{
         problem::{Problem, chain},
         spool::SpooledFile,
     },
+    report,
     state::App,
     unit_of_work::Repositories,
     worker::handlers::{self, JobError},
@@ -204,7 +205,7 @@ fn overloaded() -> Problem {
 }
 
 fn unavailable(error: &FileError) -> Problem {
-    tracing::warn!(error = %chain(error), "the file store failed");
+    report::warn("the file store failed", error);
     Problem::new(Kind::Unavailable, "unavailable", "Files cannot be stored right now. Try again shortly.")
 }
 

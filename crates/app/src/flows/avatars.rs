@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::problem::{Problem, chain},
+    report,
     state::App,
     worker::handlers::{JobError, payload},
 };
@@ -116,7 +117,7 @@ fn refused(error: ImageError) -> Problem {
 }
 
 fn unavailable(error: FileError) -> Problem {
-    tracing::warn!(error = %chain(&error), "the file store failed");
+    report::warn("the file store failed", &error);
     Problem::new(Kind::Unavailable, "unavailable", "Pictures cannot be stored right now. Try again shortly.")
 }
 

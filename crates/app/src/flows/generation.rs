@@ -15,10 +15,7 @@ use portico_kernel::{Env, Event, Fault, GenerationId, Permission, Scope};
 use portico_sites::ports::{ContentGenerator, GeneratorError, Tokens};
 use serde_json::{Value, json};
 
-use crate::{
-    http::problem::{Problem, chain},
-    state::App,
-};
+use crate::{http::problem::Problem, report, state::App};
 
 /// What was written, for the event log: ids and kinds only, never texts.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +92,7 @@ pub async fn give_back(app: &App, scope: &Scope, reservation: &Reservation, toke
 /// Takes a use back because the writer failed. What was set aside stays spent unless it is certain that nothing was used.
 pub async fn failed(app: &App, scope: &Scope, reservation: &Reservation, error: &GeneratorError) {
     metrics::counter!("texts_failed_total", "code" => error.code()).increment(1);
-    tracing::warn!(error = %chain(error), id = %reservation.id, "the writer failed");
+    report::warn_about("the writer failed", reservation.id, error);
     let tokens = match error {
         GeneratorError::Unavailable(_) => Some(0),
         GeneratorError::Unusable(_) => None,

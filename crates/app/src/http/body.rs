@@ -95,7 +95,7 @@ fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(Kind::Malformed, "malformed_body", detail)
 }
 
-fn content_length(request: &HttpRequest) -> Option<u64> {
+pub(super) fn content_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(actix_web::http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -17,7 +17,7 @@ use portico_kernel::{
 use portico_tenancy::tenant::TenantStatus;
 
 use super::{context, problem::Problem};
-use crate::state::App;
+use crate::{report, state::App};
 
 /// What the request shows of its sender. Found out once, before routing.
 #[derive(Clone, Debug)]
@@ -235,7 +235,7 @@ async fn exists(app: &App, tenant: TenantId) -> Result<bool, Problem> {
 fn unavailable(error: Arc<StoreError>) -> Problem {
     match &*error {
         StoreError::Unavailable(_) => {
-            tracing::warn!(error = %super::problem::chain(&*error), "a part is not available");
+            report::warn("a part is not available", &*error);
             Problem::new(Kind::Unavailable, "unavailable", portico_kernel::Fault::detail(&*error))
         }
         other => Problem::internal(super::problem::chain(other)),

@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use actix_web::{guard::GuardContext, http::header, web::Data};
+use actix_web::{
+    guard::GuardContext,
+    http::header::{self, HeaderMap},
+    web::Data,
+};
 
 use crate::state::App;
 
@@ -24,8 +28,12 @@ pub fn without_root(name: &str) -> &str {
 /// Guards what is for people at this machine or at the public address and wants no credentials. Without it, a page of somebody
 /// else could have its own name lead here, and read what comes (DNS rebinding).
 pub fn is_own(context: &GuardContext<'_>) -> bool {
-    let Some(app) = context.app_data::<Data<App>>() else { return false };
-    let header = context.head().headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    context.app_data::<Data<App>>().is_some_and(|app| names_us(app, context.head().headers()))
+}
+
+/// Whether a request is to the public address or to this machine, and not to a site.
+pub fn names_us(app: &App, headers: &HeaderMap) -> bool {
+    let header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     header.is_some_and(|header| is_loopback(name(header)) || name(header).eq_ignore_ascii_case(&app.api_host))
 }
 

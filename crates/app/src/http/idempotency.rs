@@ -37,9 +37,9 @@ use super::{
     body, caller,
     caller::Presented,
     context::{self, CURRENT, RequestContext},
-    problem::{Problem, chain},
+    problem::Problem,
 };
-use crate::state::App;
+use crate::{report, state::App};
 
 mod answer;
 mod key;
@@ -260,7 +260,7 @@ async fn give_up(app: &App, claim: &Claim, parking: &Parking) -> Result<(), Prob
         None => {
             // The answer holds all the same; the claim ends by itself.
             if let Err(error) = app.idempotency.release(claim).await {
-                tracing::warn!(error = %chain(&error), "the claim of a request could not be given up");
+                report::warn("the claim of a request could not be given up", &error);
             }
             Ok(())
         }
@@ -283,7 +283,7 @@ fn hold(app: &App, claim: &Claim) -> oneshot::Sender<()> {
             match extend(&*keys, &env, &claim, lease).await {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => tracing::warn!(error = %chain(&error), "a lease could not be extended"),
+                Err(error) => report::warn("a lease could not be extended", &error),
             }
         }
     });

@@ -23,7 +23,8 @@ use super::{
     alias,
     client::{self, ClientAddress},
     context::{CURRENT, RequestContext},
-    devices, headers, keys,
+    devices, door, headers, keys,
+    pace::{Answer, Held, Pace},
     path::{self, PathFault, Spelling},
     problem::Problem,
     site::{SiteHost, respelled},
@@ -45,7 +46,7 @@ const MAX_USER_AGENT: usize = 256;
 pub async fn around<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+) -> Result<ServiceResponse<Answer>, Error> {
     let started = Instant::now();
     let Some(app) = request.app_data::<Data<App>>().cloned() else {
         return Err(Problem::internal("the application has no state").into());
@@ -56,6 +57,7 @@ pub async fn around<B: MessageBody + 'static>(
     let peer = client::peer(request.request());
     let address = client::find(peer, &proxies.trusted_proxies, proxies.forwarded_header, request.headers());
     request.extensions_mut().insert(ClientAddress(address));
+    let held = Held::begin(&mut request, Pace::of(&app.settings.server), &app.connections);
     let mut info = request_info(&app, &request, address);
     let device_mark = devices::recognize(&app, &request, &mut info);
     let seen = Seen {
@@ -78,20 +80,29 @@ pub async fn around<B: MessageBody + 'static>(
     let seen = Seen { trace: span.parent().map(|parent| parent.trace_id()), ..seen };
 
     let work = async {
-        match answer(&app, request, next, address, spelling).await {
+        let answered = match answer(&app, request, next, address, spelling).await {
+            Ok(response) if held.is_cut() && response.status().is_client_error() => Ok(too_slow(response)),
+            Err(_) if held.is_cut() => Err(Problem::request_timeout().into()),
+            answered => answered,
+        };
+        if !held.is_cut() {
+            held.take_rest().await;
+        }
+        match answered {
             Ok(mut response) => {
                 devices::keep(&app, response.headers_mut());
                 seal(response.headers_mut(), &seen.id, app.is_https());
                 close_when_retiring(&app, response.response_mut().head_mut());
                 let route = response.request().match_pattern();
                 seen.report(route.as_deref(), response.status(), &failures, &span);
-                Ok(response)
+                Ok(response.map_body(|_, body| held.until_sent(body)))
             }
             Err(error) => {
                 let mut response = error.error_response();
                 seal(response.headers_mut(), &seen.id, app.is_https());
                 close_when_retiring(&app, response.head_mut());
                 seen.report(None, response.status(), &failures, &span);
+                let response = response.map_body(|_, body| held.until_sent(body).boxed());
                 Err(InternalError::from_response("request failed", response).into())
             }
         }
@@ -106,6 +117,9 @@ async fn answer<B: MessageBody + 'static>(
     address: IpAddr,
     spelling: Result<Spelling, PathFault>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    if let Err(refusal) = door::knock(app, &request) {
+        return Ok(request.into_response(refusal.error_response()).map_into_right_body());
+    }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if let Some(name) = app.live_sites.name_of(app, host, request.path()).await {
         if spelling == Ok(Spelling::Replaced) && matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -113,7 +127,10 @@ async fn answer<B: MessageBody + 'static>(
             return Ok(request.into_response(response).map_into_right_body());
         }
         request.extensions_mut().insert(SiteHost { name, has_path: spelling.is_ok() });
-        return call(request, next).await;
+        return match door::enter_site(app, &mut request, address).await {
+            Ok(_admitted) => call(request, next).await,
+            Err(refusal) => Ok(request.into_response(refusal.error_response()).map_into_right_body()),
+        };
     }
     let canonical = spelling.and_then(|_| match alias::canonical(request.path()) {
         Some(canonical) => path::replace(&mut request, &canonical),
@@ -126,13 +143,18 @@ async fn answer<B: MessageBody + 'static>(
     let keyed = presented
         .key()
         .map(|(key, admitted)| (key.clone(), admitted, request.method().clone(), request.path().to_owned()));
-    request.extensions_mut().insert(presented);
     let answered = match verdict {
         Some(Verdict { allowed: false, reset, .. }) => {
             let refusal = Problem::rate_limited(reset).error_response();
             Ok(request.into_response(refusal).map_into_right_body())
         }
-        _ => call(request, next).await,
+        _ => match door::enter(app, &mut request, &presented, address).await {
+            Ok(_admitted) => {
+                request.extensions_mut().insert(presented);
+                call(request, next).await
+            }
+            Err(refusal) => Ok(request.into_response(refusal.error_response()).map_into_right_body()),
+        },
     };
     if let Some((key, admitted, method, path)) = &keyed {
         let (status, route) = match &answered {
@@ -148,6 +170,13 @@ async fn answer<B: MessageBody + 'static>(
         tell(response.headers_mut(), &verdict);
     }
     Ok(response)
+}
+
+/// The answer to a request whose body was given up, whatever its route made of that.
+fn too_slow<B>(response: ServiceResponse<EitherBody<B>>) -> ServiceResponse<EitherBody<B>> {
+    let refusal = Problem::request_timeout().error_response();
+    let (request, _) = response.into_parts();
+    ServiceResponse::new(request, refusal.map_into_right_body())
 }
 
 /// Goes on to the route. A panic there becomes a 500, and the thread lives on.
@@ -246,12 +275,18 @@ impl Seen {
             "method" => self.method.as_str().to_owned(), "route" => route, "status" => status.as_str().to_owned()
         )
         .record(elapsed.as_secs_f64());
+        // While a part is down or there is too much to do, all lines would say the same.
+        let repeated = match status {
+            StatusCode::SERVICE_UNAVAILABLE => report::seldom("access", self.method.as_str()),
+            _ => Some(0),
+        };
+        let Some(repeated) = repeated else { return };
         // The query is left out on purpose: it may carry tokens.
         tracing::info!(
             target: "portico::access",
             method = %self.method, path = %self.path, status = status.as_u16(),
             duration_ms = elapsed.as_secs_f64() * 1e3, request_id = %self.id, trace_id = self.trace,
-            address = %self.address,
+            address = %self.address, repeated = (repeated > 0).then_some(repeated),
         );
     }
 }

@@ -186,6 +186,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
                         false => "The body cannot be read.",
                     },
                 );
+                add("408", "The body came too slowly; the connection is closed.");
                 add("413", "The body is too large.");
                 add("415", "The body is not JSON.");
             }

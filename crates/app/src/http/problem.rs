@@ -144,6 +144,20 @@ impl Problem {
         problem
     }
 
+    /// The body took too long.
+    pub fn request_timeout() -> Self {
+        let mut problem = Self::new(Kind::Malformed, "request_timeout", "The body came too slowly.");
+        problem.0.status = StatusCode::REQUEST_TIMEOUT;
+        problem
+    }
+
+    /// The same, to be tried again after so many seconds.
+    #[must_use]
+    pub fn after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
     /// Our own fault. The cause goes to the log, not to the client.
     pub fn internal(cause: impl fmt::Display) -> Self {
         report::note("internal", Kind::Internal, &cause.to_string());

@@ -17,6 +17,7 @@ use portico_kernel::{FieldError, Kind};
 use portico_sites::asset::AssetType;
 
 use super::problem::Problem;
+use crate::report;
 
 /// Most files of a form.
 pub const MAX_FILES: usize = 20;
@@ -214,6 +215,6 @@ fn too_large_together() -> Problem {
 }
 
 fn unavailable(error: &std::io::Error) -> Problem {
-    tracing::warn!(%error, "an upload could not be put aside");
+    report::warn("an upload could not be put aside", error);
     Problem::new(Kind::Unavailable, "unavailable", "Files cannot be stored right now. Try again shortly.")
 }

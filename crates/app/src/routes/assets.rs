@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    admission::Class,
     flows::assets,
     http::{
         body::Body,
@@ -114,6 +115,7 @@ async fn upload(
     // Before a byte is read.
     caller.0.require(Permission::AssetsWrite)?;
     let files = spool::files_of(&request, payload, &app.settings.data_dir).await?;
+    let _place = app.admission.enter(Class::Uploads, 0).await?;
     let made = assets::upload(&app, &caller.0, files).await?;
     let total = made.len() as u64;
     let items = made.into_iter().map(|asset| AssetView::new(&app, asset)).collect();

@@ -13,6 +13,7 @@ use portico_kernel::{FieldError, Kind, UserId};
 use utoipa::ToSchema;
 
 use crate::{
+    admission::Class,
     flows::avatars::{self, MAX_BYTES},
     http::{caller::Caller, conditional, problem::Problem, routing::Routes},
     state::App,
@@ -77,6 +78,7 @@ async fn upload(
         let detail = "Send a form (multipart/form-data) with one `file`, or the picture itself (image/*).";
         return Err(Problem::new(Kind::UnsupportedMediaType, "unsupported_media_type", detail));
     };
+    let _place = app.admission.enter(Class::Uploads, 0).await?;
     let user = avatars::put(&app, &caller.0, source).await?;
     Ok(conditional::updated(user.version, &user))
 }

@@ -1,12 +1,13 @@
 //! Whether the server lives, whether it is ready for requests, and its metrics.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
-use portico_kernel::Kind;
+use portico_kernel::{Kind, StoreError};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use crate::{
     http::{
@@ -17,6 +18,9 @@ use crate::{
     settings::{Profile, Settings},
     state::App,
 };
+
+/// How long the database may take to show that it is there.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// State of the server.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -102,7 +106,8 @@ async fn check(app: &App) -> Result<HttpResponse, Problem> {
     if !app.ready.load(Ordering::Acquire) {
         return Err(Problem::new(Kind::Unavailable, "not_ready", "The server is starting or shutting down."));
     }
-    app.store.ping().await?;
+    let answered = timeout(PATIENCE, app.store.ping()).await;
+    answered.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))?;
     let health = Health { status: "ok", version: env!("CARGO_PKG_VERSION"), database: "ok" };
     Ok(HttpResponse::Ok().json(health))
 }

@@ -24,10 +24,11 @@ use crate::{
         body::Body,
         caller::Caller,
         conditional,
-        problem::{Problem, chain},
+        problem::Problem,
         query::{Query, page_request, sort},
         routing::Routes,
     },
+    report,
     state::App,
 };
 
@@ -347,7 +348,7 @@ async fn export(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem>
         sent: 0,
     };
     let pieces = stream::try_unfold(state, |state| async move {
-        state.piece().await.inspect_err(|error| tracing::warn!(error = %chain(error), "an export broke off"))
+        state.piece().await.inspect_err(|error| report::warn("an export broke off", error))
     });
     Ok(HttpResponse::Ok()
         .content_type("application/json")

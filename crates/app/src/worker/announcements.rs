@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::{sync::watch, time::sleep};
 
-use crate::{http::problem::chain, state::App};
+use crate::{report, state::App};
 
 /// Pause before the database is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
                     && told.is_none_or(|told| told.elapsed() > TELL_EVERY)
                 {
                     told = Some(Instant::now());
-                    tracing::warn!(error = %chain(&error), "changes of other processes are not heard; trying again");
+                    report::warn("changes of other processes are not heard; trying again", &error);
                 }
             }
             _ = stopping.changed() => return,

@@ -1,6 +1,10 @@
 //! SIGTERM: what is under way is finished first.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use portico_testkit::server::eventually;
 use reqwest::Method;
@@ -111,6 +115,10 @@ async fn a_second_signal_cuts_the_draining_short() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[("PORTICO__SERVER__DRAIN_DELAY", "60s")]).await;
     let visitor = Person::visitor(&server);
+    // A request under way does not hold it up either.
+    let mut slow = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    slow.write_all(b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+        .unwrap();
     server.terminate();
     let retired = eventually(Duration::from_secs(5), async || {
         let (status, _) = visitor.call(Method::GET, "/api/health/ready", None).await?;
@@ -118,6 +126,101 @@ async fn a_second_signal_cuts_the_draining_short() {
     })
     .await;
     assert!(retired.is_some());
+    let told = Instant::now();
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(5)).await.and_then(|status| status.code()), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
+}
+
+/// How often the server is stopped; more often with `PORTICO_TEST_ROUNDS`.
+fn rounds() -> usize {
+    std::env::var("PORTICO_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
+}
+
+/// What becomes of requests that are sent one after the other until nobody answers: how many were answered, and those that were
+/// not although there was a connection.
+fn ask_until_refused(address: &str, keeps: bool, pause: Duration) -> (usize, Vec<String>) {
+    const REQUEST: &[u8] = b"GET /api/v1/billing/plans HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let (mut answered, mut lost) = (0, Vec::new());
+    let mut open: Option<BufReader<TcpStream>> = None;
+    loop {
+        // As every client does before it uses a connection again.
+        let mut connection = match open.take().filter(|kept| !is_closed(kept.get_ref())) {
+            Some(connection) => connection,
+            None => match TcpStream::connect(address) {
+                Ok(stream) => BufReader::new(stream),
+                // Refused, so nothing was sent.
+                Err(_) => return (answered, lost),
+            },
+        };
+        connection.get_ref().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        match exchange(&mut connection, REQUEST) {
+            Ok(closes) => {
+                answered += 1;
+                open = (keeps && !closes).then_some(connection);
+            }
+            Err(error) => lost.push(format!("{error} (kept: {keeps}, after {answered})")),
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+/// Whether the other side has said that it sends nothing more.
+fn is_closed(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let closed = matches!(stream.peek(&mut [0]), Ok(0));
+    stream.set_nonblocking(false).unwrap();
+    closed
+}
+
+/// Sends a request and reads the whole answer. Answers whether the connection is to be closed.
+fn exchange(connection: &mut BufReader<TcpStream>, request: &[u8]) -> std::io::Result<bool> {
+    connection.get_mut().write_all(request)?;
+    let (mut closes, mut length) = (false, 0);
+    for number in 0.. {
+        let mut line = String::new();
+        connection.read_line(&mut line)?;
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() && number == 0 {
+            return Err(std::io::Error::other("closed without an answer"));
+        }
+        if line.is_empty() {
+            break;
+        }
+        closes |= line == "connection: close";
+        if let Some(text) = line.strip_prefix("content-length: ") {
+            length = text.parse().unwrap();
+        }
+    }
+    connection.read_exact(&mut vec![0; length])?;
+    Ok(closes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_of_a_direct_client_is_lost_without_a_drain_delay() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..rounds() {
+        let mut server = Server::start(folder.path(), &[]).await;
+        let address = server.url.trim_start_matches("http://").to_owned();
+        let clients: Vec<_> = (0..12)
+            .map(|number| {
+                let address = address.clone();
+                let pause = Duration::from_millis([0, 0, 2, 7, 30, 400][number % 6]);
+                std::thread::spawn(move || ask_until_refused(&address, number < 6, pause))
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        server.terminate();
+        let told = Instant::now();
+        let status = server.ended(Duration::from_secs(10)).await;
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "round {round}");
+        assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+        let mut total = 0;
+        for client in clients {
+            let (answered, lost) = client.join().unwrap();
+            assert_eq!(lost, Vec::<String>::new(), "round {round}");
+            total += answered;
+        }
+        assert!(total > 50, "{total} requests");
+    }
 }

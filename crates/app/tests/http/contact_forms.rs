@@ -1,5 +1,7 @@
 //! Contact forms of published sites: posted by visitors, read by customers.
 
+use std::time::Duration;
+
 use portico_kernel::{PlatformRole, TenantRole};
 use portico_sites::site::SiteStatus;
 use portico_testkit::server::{Answer, Client, Database, TestServer, at_once, eventually};
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     fixture::Person,
     sites::{column, events},
+    slow_clients::trickle,
     visitors::{FIREFOX, PATIENCE, Shop},
 };
 
@@ -453,4 +456,18 @@ async fn a_site_that_does_not_answer_takes_no_messages() {
         assert_eq!(form.list("").await["items"].as_array().unwrap().len(), 2);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_comes_too_slowly_is_cut() {
+    let server = TestServer::start().await;
+    let form = Form::open(&server, "langsam@example.com").await;
+    let host = &form.visitor.headers["host"];
+    let lines = format!("Host: {host}\r\nContent-Type: {FORM}\r\nContent-Length: 5000");
+    let head = format!("POST {} HTTP/1.1\r\n{lines}\r\n\r\nname=", form.action);
+    let slow = tokio::task::block_in_place(|| {
+        trickle(&server, &head, b"a", Duration::from_millis(300), Duration::from_secs(15))
+    });
+    assert_eq!(slow.status(), 408, "{slow:?}");
+    server.stop().await;
 }

@@ -56,6 +56,7 @@ mod publishing;
 mod seo;
 mod site_sales;
 mod sites;
+mod slow_clients;
 mod stored_texts;
 mod strangers;
 mod takeover;

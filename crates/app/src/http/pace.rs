@@ -1,0 +1,248 @@
+//! The body of a request, at the pace of its client: whoever reads it, there is a least rate and a deadline for the whole.
+
+use std::{
+    cell::{Cell, RefCell},
+    io::{Error, ErrorKind},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_web::{
+    HttpMessage,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest},
+    error::PayloadError,
+    web::Bytes,
+};
+use futures_util::{FutureExt, Stream, StreamExt, future::LocalBoxFuture};
+use tokio::{
+    task::yield_now,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::connection::{Answering, Connections, Exchange};
+use crate::settings::Server;
+
+/// How long a body may take before its rate counts: a line may stall for a moment.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The same once the server is about to stop, counted from then on.
+const GRACE_AT_THE_END: Duration = Duration::from_secs(2);
+
+/// Bytes of a body that are taken in although nobody wants them.
+const LITTLE: usize = 64 << 10;
+
+/// How slowly a body may come.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    grace: Duration,
+    /// Bytes a second.
+    least_rate: u64,
+    /// Time for each started `piece`.
+    timeout: Duration,
+    /// Bytes.
+    piece: u64,
+}
+
+impl Pace {
+    /// What the settings allow.
+    pub fn of(settings: &Server) -> Self {
+        Self {
+            grace: GRACE,
+            least_rate: settings.min_body_rate.max(1),
+            timeout: settings.body_timeout,
+            piece: (settings.max_body_bytes as u64).max(1),
+        }
+    }
+
+    /// How long after its beginning a body of which so many bytes have come may still be under way.
+    fn patience(&self, received: u64) -> Duration {
+        let by_rate = self.grace + Duration::from_secs_f64(received as f64 / self.least_rate as f64);
+        let pieces = u32::try_from(received / self.piece).unwrap_or(u32::MAX);
+        by_rate.min(self.timeout.saturating_mul(pieces.saturating_add(1)))
+    }
+}
+
+/// A request from its head to the end of its answer.
+pub struct Held {
+    payload: Option<Rc<RefCell<Payload>>>,
+    cut: Rc<Cell<bool>>,
+    _answering: Option<Answering>,
+}
+
+impl Held {
+    /// Puts a bound on the body of a request.
+    pub fn begin(request: &mut ServiceRequest, pace: Pace, connections: &Connections) -> Self {
+        let answering = request.conn_data::<Rc<Exchange>>().map(Answering::begin);
+        let cut = Rc::new(Cell::new(false));
+        let payload = match request.take_payload() {
+            Payload::None => None,
+            payload => {
+                let payload = Rc::new(RefCell::new(payload));
+                let stream = Paced {
+                    payload: payload.clone(),
+                    pace,
+                    begun: Instant::now(),
+                    received: 0,
+                    cut: cut.clone(),
+                    ending: Some(Box::pin(connections.ending())),
+                    timer: None,
+                };
+                request.set_payload(Payload::Stream { payload: Box::pin(stream) });
+                Some(payload)
+            }
+        };
+        Self { payload, cut, _answering: answering }
+    }
+
+    /// Whether the body was too slow, and was given up.
+    pub fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// Takes in what has come of a body that nobody has read, a little at most: when that is all of it, the connection can be
+    /// used again. Otherwise each refusal would cost a new one.
+    pub async fn take_rest(&self) {
+        let Some(payload) = &self.payload else { return };
+        let mut room = LITTLE;
+        for _ in 0..2 {
+            loop {
+                let next = payload.borrow_mut().next().now_or_never();
+                match next {
+                    Some(Some(Ok(bytes))) if bytes.len() <= room => room -= bytes.len(),
+                    Some(_) => return,
+                    None => break,
+                }
+            }
+            // The parser gets to what came with the head once the route has waited for something.
+            yield_now().await;
+        }
+    }
+
+    /// Keeps hold of the request until the answer is sent. What was not read of its body is not dropped before: of a chunked
+    /// body that is dropped, actix reads the rest for as long as it takes; otherwise it closes the connection within a second.
+    pub fn until_sent(self, body: impl MessageBody + 'static) -> Answer {
+        Answer { body: body.boxed(), _held: self }
+    }
+}
+
+/// The body of an answer, and the request that it is for.
+pub struct Answer {
+    body: BoxBody,
+    _held: Held,
+}
+
+impl MessageBody for Answer {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
+}
+
+/// A body that is given up when it is too slow.
+struct Paced {
+    payload: Rc<RefCell<Payload>>,
+    pace: Pace,
+    begun: Instant,
+    received: u64,
+    cut: Rc<Cell<bool>>,
+    /// The end of the process, until it has come.
+    ending: Option<LocalBoxFuture<'static, ()>>,
+    /// Wakes at or before the deadline.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Paced {
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        if self.ending.as_mut().is_some_and(|ending| ending.as_mut().poll(context).is_ready()) {
+            // An honest upload goes on. One that lives on what it has sent before does not.
+            self.ending = None;
+            self.pace.grace = GRACE_AT_THE_END;
+            (self.begun, self.received, self.timer) = (Instant::now(), 0, None);
+        }
+        loop {
+            let deadline = self.begun + self.pace.patience(self.received);
+            if deadline <= Instant::now() {
+                return true;
+            }
+            // Set once and looked at again when it fires, instead of anew for each piece.
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if timer.as_mut().poll(context).is_pending() {
+                return false;
+            }
+            self.timer = None;
+        }
+    }
+}
+
+impl Stream for Paced {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.cut.get() {
+            return Poll::Ready(None);
+        }
+        let next = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
+        match next {
+            Poll::Pending if self.is_late(context) => {
+                self.cut.set(true);
+                metrics::counter!("slow_bodies_total").increment(1);
+                Poll::Ready(Some(Err(PayloadError::Io(Error::from(ErrorKind::TimedOut)))))
+            }
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.received += bytes.len() as u64;
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_to_keep_a_rate_and_a_deadline_that_grows_with_it() {
+        let pace = Pace {
+            grace: Duration::from_secs(5),
+            least_rate: 1024,
+            timeout: Duration::from_secs(60),
+            piece: 1 << 20,
+        };
+        for (received, seconds) in [
+            (0, 5),
+            (1024, 6),
+            // A byte a second: what comes does not buy the time that it takes.
+            (7, 5),
+            (16 << 10, 21),
+            // From here on the deadline of the whole is nearer.
+            (55 << 10, 60),
+            ((1 << 20) - 1, 60),
+            (1 << 20, 120),
+            (50 << 20, 51 * 60),
+        ] {
+            assert_eq!(pace.patience(received).as_secs(), seconds, "{received} bytes");
+        }
+        assert!(pace.patience(u64::MAX) > Duration::from_secs(3600), "no overflow");
+    }
+
+    #[test]
+    fn settings_make_the_pace() {
+        let settings =
+            Server { min_body_rate: 100, body_timeout: Duration::from_secs(7), ..Server::default() };
+        let pace = Pace::of(&settings);
+        assert_eq!(pace.patience(100), Duration::from_secs(6));
+        assert_eq!(pace.patience(1000), Duration::from_secs(7));
+    }
+}
