@@ -13,7 +13,6 @@ pub mod key_usage;
 pub mod keys;
 pub mod live;
 pub mod outbound;
-pub mod quiet;
 pub mod report;
 pub mod routes;
 pub mod run;

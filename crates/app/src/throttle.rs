@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{http::problem::Problem, quiet::Quiet, state::App};
+use crate::{http::problem::Problem, report, state::App};
 
 /// Guesses under way at a time from one network at one account, in this process.
 pub const PER_PAIR: usize = 5;
@@ -35,8 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Failures that are written down at a time after their answers. Further answers wait until theirs is.
 const WRITING: usize = 64;
-
-static NOT_WRITTEN: Quiet = Quiet::new();
 
 /// How many are too many, and how many are under way.
 pub struct Throttling {
@@ -114,10 +112,8 @@ impl Attempt {
         let (app, scope) = (app.clone(), scope.clone());
         let writes = async move {
             let noted = self.note(&app, &scope, user).await;
-            if let Err(error) = noted
-                && let Some(suppressed) = NOT_WRITTEN.admits()
-            {
-                tracing::warn!(%error, suppressed, "a failed sign-in could not be recorded");
+            if let Err(error) = noted {
+                report::warn("a failed sign-in could not be recorded", &error);
             }
         };
         match writing {

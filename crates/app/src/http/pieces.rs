@@ -16,12 +16,10 @@ use actix_web::{
 use futures_util::{StreamExt, stream};
 use portico_kernel::files::{FileError, FileStore};
 
-use crate::{http::problem::chain, quiet::Quiet};
+use crate::report;
 
 /// Bytes of a piece. A connection asks for the next one while it holds less than 128 KiB.
 pub const PIECE: usize = 64 * 1024;
-
-static BROKEN_OFF: Quiet = Quiet::new();
 
 /// Bytes that are in memory already, shared with others.
 pub struct InPieces(pub Bytes);
@@ -61,10 +59,8 @@ pub async fn of_file(
             Ok(None) => Err(FileError::Unavailable("the file is gone".into())),
             Err(error) => Err(error),
         };
-        if let Err(error) = &read
-            && let Some(suppressed) = BROKEN_OFF.admits()
-        {
-            tracing::warn!(error = %chain(error), suppressed, "a file was sent in part only");
+        if let Err(error) = &read {
+            report::warn("a file was sent in part only", error);
         }
         rest.start = read.as_ref().map_or(rest.end, |bytes| rest.start + bytes.len() as u64);
         Some((read.map(Bytes::from), (files, key, rest)))

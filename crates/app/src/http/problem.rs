@@ -214,6 +214,7 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
+impl std::error::Error for Problem {}
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code, self.0.detail)?;

@@ -28,10 +28,7 @@ use super::{
     pace::Pace,
     settler::{self, Ended},
 };
-use crate::{http::problem::chain, quiet::Quiet, state::App};
-
-/// There may be thousands of receivers, and all of them meet the same trouble with the database.
-static STORE_FAILED: Quiet = Quiet::new();
+use crate::{report, state::App};
 
 /// Deliveries read at once.
 const PIECE: u32 = 400;
@@ -315,10 +312,9 @@ impl Receiver {
         self.release(None).await;
     }
 
-    fn failed(&self, error: &StoreError, what: &str) {
-        if let Some(suppressed) = STORE_FAILED.admits() {
-            tracing::warn!(error = %chain(error), webhook = %self.key.1, suppressed, "{what}");
-        }
+    /// There may be thousands of receivers, and all of them meet the same trouble with the database.
+    fn failed(&self, error: &StoreError, what: &'static str) {
+        report::warn_about(what, self.key.1, error);
     }
 
     /// Gives the webhook back. Answers whether it did: not when something was planned since `generation`.

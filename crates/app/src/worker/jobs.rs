@@ -19,7 +19,7 @@ use super::{
     handlers::{self, JobError},
     pace::Pace,
 };
-use crate::{backoff::Backoff, http::problem::chain, quiet::Quiet, report, state::App, traces};
+use crate::{backoff::Backoff, http::problem::chain, report, state::App, traces};
 
 /// Longest pause between two attempts.
 const MAX_BACKOFF: time::Duration = time::Duration::HOUR;
@@ -33,8 +33,6 @@ const HOLD: Duration = Duration::from_millis(500);
 
 /// Jobs that are told to be done in one statement.
 const BATCH: usize = 256;
-
-static NOT_EXTENDED: Quiet = Quiet::new();
 
 /// Pause before the database is told again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -249,11 +247,7 @@ async fn work(app: App, worker: String, done: mpsc::Sender<JobId>, job: Job) -> 
                         tracing::warn!("the lease was lost; another worker has the job");
                         return (job.id, started.elapsed());
                     }
-                    Err(error) => {
-                        if let Some(suppressed) = NOT_EXTENDED.admits() {
-                            tracing::warn!(error = %chain(&error), suppressed, "the lease could not be extended");
-                        }
-                    }
+                    Err(error) => report::warn("the lease of a job could not be extended", &error),
                 }
             }
         }

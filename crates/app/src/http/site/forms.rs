@@ -27,18 +27,15 @@ use portico_sites::{
 };
 
 use super::{
-    UNREADABLE,
     files::{POLICY, ReadError},
     unavailable,
 };
 use crate::{
     http::{client, context, limits::network, problem::chain},
-    quiet::Quiet,
+    report,
     settings::Settings,
     state::App,
 };
-
-static NOT_STORED: Quiet = Quiet::new();
 
 /// Seconds after which it makes sense to send a form again.
 const RETRY_AFTER: &str = "600";
@@ -104,9 +101,7 @@ pub(super) async fn receive(
     let forms = match deployed(app, site).await {
         Ok(forms) => forms,
         Err(error) => {
-            if let Some(suppressed) = UNREADABLE.admits() {
-                tracing::warn!(error = %chain(&error), suppressed, "the forms of a site could not be read");
-            }
+            report::warn("the forms of a site could not be read", &error);
             return unavailable();
         }
     };
@@ -170,9 +165,7 @@ pub(super) async fn receive(
             again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany)
         }
         Err(error) => {
-            if let Some(suppressed) = NOT_STORED.admits() {
-                tracing::error!(error = %chain(&error), suppressed, "a message of a visitor could not be stored");
-            }
+            report::warn("a message of a visitor could not be stored", &error);
             again(StatusCode::SERVICE_UNAVAILABLE, FormTrouble::Unavailable)
         }
     }

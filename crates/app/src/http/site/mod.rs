@@ -34,9 +34,7 @@ use portico_kernel::Kind;
 use portico_sites::ports::{HostName, LiveSite};
 
 use super::problem::{Problem, chain};
-use crate::{quiet::Quiet, signals::Signals, state::App};
-
-static UNREADABLE: Quiet = Quiet::new();
+use crate::{report, signals::Signals, state::App};
 
 /// Says that an answer is stale (RFC 9211).
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -144,9 +142,7 @@ async fn show(app: &App, request: &HttpRequest, site: &LiveSite, has_path: bool)
         Err(error) => Err(error),
     };
     answered.unwrap_or_else(|error| {
-        if let Some(suppressed) = UNREADABLE.admits() {
-            tracing::warn!(error = %chain(&error), suppressed, "a file of a site could not be read");
-        }
+        report::warn("a file of a site could not be read", &error);
         unavailable()
     })
 }

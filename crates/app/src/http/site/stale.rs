@@ -11,7 +11,7 @@ use portico_sites::ports::HostName;
 use tokio::time::timeout;
 
 use super::host::{At, Found};
-use crate::{http::problem::chain, quiet::Quiet};
+use crate::report;
 
 /// How long a look-up may take.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -30,7 +30,6 @@ const NAMES_OF_NOTHING: u64 = 20_000;
 pub(super) struct Breaker {
     /// When to ask next; `None` while the database answers.
     retry_at: Mutex<Option<Instant>>,
-    log: Quiet,
 }
 
 impl Breaker {
@@ -65,19 +64,17 @@ impl Breaker {
         match &found {
             Err(error) if error.kind() == Kind::Unavailable => {
                 self.set(Some(Instant::now() + PAUSE));
-                self.tell(error);
+                tell(error);
             }
-            Err(error) => self.tell(error),
+            Err(error) => tell(error),
             Ok(_) => self.set(None),
         }
         found
     }
+}
 
-    fn tell(&self, error: &StoreError) {
-        if let Some(suppressed) = self.log.admits() {
-            tracing::warn!(error = %chain(error), suppressed, "a site could not be looked up");
-        }
-    }
+fn tell(error: &StoreError) {
+    report::warn("a site could not be looked up", error);
 }
 
 /// The error of a look-up that was not made.
