@@ -1,0 +1,69 @@
+"""Clients that send or read as slowly as they can, beside others."""
+
+import asyncio
+import json
+
+from .client import register
+from .load import Ledger, Readers, document, outcomes, times, upload
+from .processes import part
+from .report import Broken, milliseconds, percentile
+
+BODIES, HEADS, READERS, NORMAL = 2000, 500, 200, 20
+SECONDS = 60
+# In which a body has to be there; see docs/operations.md.
+BODY_DEADLINE = 30
+
+
+async def check(report, place, name):
+    server, _ = await place.simple()
+    port = server.port
+    account = await register(port, "slow@example.com")
+    await account.make_site(port, "slow")
+    # A large file, and a large answer.
+    client = account.client(port)
+    answer = await upload(Ledger(), client, account, "large.pdf", "application/pdf", document(6 << 20))
+    client.close()
+    if answer is None or answer.status != 201:
+        raise Broken(f"the upload was not accepted: {answer and (answer.status, answer.body[:300])}")
+    file = "/" + answer.json()["items"][0]["url"].split("://")[1].split("/", 1)[1]
+    requests = [
+        lambda turn: ("page", "GET", f"{account.pages}/{account.home}", None),
+        lambda turn: ("list", "GET", f"{account.pages}?limit=10", None),
+        lambda turn: ("create", "POST", account.pages, {"title": f"Page {turn}"}),
+        lambda turn: ("profile", "GET", "/api/v1/profile", None),
+    ]
+    normal = Readers(account, port, NORMAL, 0.1, requests)
+    await normal.run(3)
+    calm = await normal.run(15)
+    before = percentile([event.seconds for event in calm], 0.99)
+    memory, files = server.resident(), server.descriptors()
+    crowd = await part("crowd", port=port, token=account.token, path=account.pages, bodies=BODIES, heads=HEADS, readers=READERS,
+                       large=[file, "/api/openapi.json"], seconds=SECONDS)
+    if (await crowd.stdout.readline()).strip() != b"ready":
+        raise Broken("the slow clients did not all get a connection")
+    held = server.descriptors() - files
+    beside = await normal.run(SECONDS - 5)
+    found = json.loads(await crowd.stdout.read())
+    await crowd.wait()
+    after = percentile([event.seconds for event in beside], 0.99)
+    limit = max(2 * before, before + 0.01)
+    report.note(name, f"{NORMAL} clients alone", times(calm))
+    report.note(name, "beside the slow ones", f"{times(beside)}; {held} connections were open")
+    report.aim(name, f"p99 at most doubled ({milliseconds(limit)})", milliseconds(after), after <= limit)
+    bad = [event for event in beside if not event.ok]
+    report.aim(name, "nothing of theirs fails", outcomes(beside), not bad)
+    body, head = found["body"], found["head"]
+    report.none(name, f"bodies at a byte a second that are not cut in {SECONDS} s", body["count"] - body["cut"], body["count"])
+    report.at_most(name, f"the last is cut ({body['answers']})", body["longest"] if body["cut"] else float("inf"), BODY_DEADLINE + 5)
+    report.none(name, f"heads that are not cut in {SECONDS} s", head["count"] - head["cut"], head["count"])
+    report.at_most(name, f"the last is cut ({head['answers']})", head["longest"] if head["cut"] else float("inf"), 15)
+    report.at_most(name, "memory above that before", server.peak - memory, 256, "MB")
+    await asyncio.sleep(2)
+    report.at_most(name, "connections left when they have gone", server.descriptors() - files, 60, "")
+    # A body at a byte a second must not hold up the end.
+    client = await asyncio.open_connection("127.0.0.1", port)
+    client[1].write(f"POST {account.pages} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {account.token}\r\ncontent-length: 500\r\n\r\n{{".encode())
+    await asyncio.sleep(0.5)
+    code, took = await server.stop()
+    client[1].close()
+    report.aim(name, "SIGTERM beside a body that does not come ends it within 16.5 s, with code 0", f"{took:.1f} s, code {code}", code == 0 and took <= 16.5)
