@@ -8,11 +8,12 @@ from .load import Ledger, Probe, Uploads, Writers, first_success, outcomes, slow
 from .processes import SmallDisk
 
 BEFORE, FULL, AFTER = 4, 10, 6
-ROUNDS = 2
+# How much is left to be filled by writing, and how it is called.
+ROUNDS = ((0, "to the last byte"), (512 << 10, "but for 512 KiB"))
 
 
 async def check(report, place, name):
-    small = SmallDisk(place.folder, 48 if place.database == "sqlite" else 160)
+    small = SmallDisk(place.folder, 160 if place.database == "sqlite" else 240)
     place.callback(small.unmount)
     settings, postgres = {}, None
     if place.database == "postgres":
@@ -36,19 +37,21 @@ async def check(report, place, name):
 
     guard = asyncio.create_task(look_after_postgres())
     place.callback(guard.cancel)
-    for number in range(1, ROUNDS + 1):
-        title = f"{name}, round {number}"
-        writers = Writers(account, [server.port], ledger, 8, text=4000).start()
+    for left, how in ROUNDS:
+        title = f"{name}, full {how}"
+        writers = Writers(account, [server.port], ledger, 8, text=2000, think=0.02, conflicts=True).start()
         uploads = Uploads(account, server.port, ledger).start()
         ready = Probe(server.port, "/api/health/ready").start()
         live = Probe(server.port, "/api/health/live").start()
         await asyncio.sleep(BEFORE)
         before = ledger.count()
         filled = time.monotonic()
+        await asyncio.to_thread(small.fill, left)
         while time.monotonic() < filled + FULL:
-            # What becomes free meanwhile is taken, too.
-            await asyncio.to_thread(small.fill)
             await asyncio.sleep(0.1)
+            if not left:
+                # What becomes free meanwhile is taken, too.
+                await asyncio.to_thread(small.fill)
         during = ledger.between(filled, time.monotonic())
         # The last seconds: it is full for certain, and known to be.
         late = ledger.between(filled + FULL / 2, time.monotonic(), {"create", "section", "update"})

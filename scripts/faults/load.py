@@ -24,7 +24,8 @@ class Event:
 
     @property
     def ok(self):
-        return isinstance(self.status, int) and self.status < 300
+        """Whether it is what has to come of it when nothing is broken."""
+        return self.status == 409 if self.kind == "conflict" else isinstance(self.status, int) and self.status < 300
 
 
 class Ledger:
@@ -100,9 +101,9 @@ async def downloaded(url, port, size):
 class Writers:
     """Clients that create and change pages and sections, each after the answer to the one before, and hold back for `pause` after a refusal."""
 
-    def __init__(self, account, ports, ledger, count, text=0, pause=0.05, think=0.0, update=True):
+    def __init__(self, account, ports, ledger, count, text=0, pause=0.05, think=0.0, update=True, conflicts=False):
         self.account, self.ports, self.ledger = account, list(ports), ledger
-        self.count, self.text, self.pause, self.think, self.update = count, text, pause, think, update
+        self.count, self.text, self.pause, self.think, self.update, self.conflicts = count, text, pause, think, update, conflicts
         self.run = os.urandom(3).hex()
         self.tasks, self.running = [], False
 
@@ -142,6 +143,9 @@ class Writers:
                 answer = await ledger.request(client, "section", "POST", f"{self.account.pages}/{latest}/sections", section)
                 if answer is not None and answer.ok:
                     ledger.sections[answer.json()["id"]] = (latest, text)
+            elif self.conflicts and turn % 5 == 0:
+                # What the rules refuse rolls a transaction back, which must not do more than that.
+                answer = await ledger.request(client, "conflict", "POST", self.account.pages, {"title": title, "slug": "home"})
             else:
                 answer = await ledger.request(client, "create", "POST", self.account.pages, {"title": title})
                 if answer is not None and answer.ok:

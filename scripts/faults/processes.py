@@ -418,9 +418,13 @@ class SmallDisk:
         self.path.chmod(0o755)
         self.ballast = self.path / "ballast"
 
-    def fill(self):
-        """Takes what is left, to the last byte."""
+    def fill(self, but=0):
+        """Takes what is left, to the last byte, or but for so many bytes."""
         with open(self.ballast, "ab", buffering=0) as ballast:
+            if but:
+                room = os.statvfs(self.path)
+                ballast.write(b"\0" * max(0, room.f_bavail * room.f_frsize - but))
+                return
             for size in (1 << 20, 1 << 12, 1):
                 with contextlib.suppress(OSError):
                     while ballast.write(b"\0" * size):

@@ -3,6 +3,10 @@
 import sys
 
 
+# Characters of a cell of the table; the lines that are written meanwhile are whole.
+WIDEST = 72
+
+
 def say(text):
     print(f"check-faults: {text}", file=sys.stderr, flush=True)
 
@@ -57,6 +61,7 @@ class Report:
         return sum(row[3] == "FAILED" for row in self.rows)
 
     def table(self):
-        rows = [("check", "aim", "measured", ""), *self.rows]
+        shorter = lambda text: text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+        rows = [tuple(map(shorter, row)) for row in [("check", "aim", "measured", ""), *self.rows]]
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
