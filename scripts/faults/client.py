@@ -158,25 +158,36 @@ class Account:
             raise Broken(f"{method} {path} answered {answer.status}: {answer.body[:500]!r}")
         return answer.json() if answer.body else None
 
+    async def sign_in(self, port):
+        """For a new access token."""
+        answer = await once(port, "POST", "/api/v1/auth/login", {"email": self.email, "password": PASSWORD})
+        if answer.status != 200:
+            raise Broken(f"signing in answered {answer.status}: {answer.body[:300]!r}")
+        self.token = answer.json()["access_token"]
+
     async def make_site(self, port, name):
         site = await self.call(port, "POST", "/api/v1/sites", {"name": name.capitalize(), "subdomain": name})
         self.site, self.host = site["id"], site["url"].split("://")[1]
         home = {"title": "Home", "slug": "home", "status": "published", "isHome": True}
         self.home = (await self.call(port, "POST", self.pages, home))["id"]
 
-    async def publish(self, port, patience=60):
-        """Deploys the site and waits until it is live. Answers how long that took, in seconds."""
-        began = time.monotonic()
-        await self.call(port, "POST", f"/api/v1/sites/{self.site}/deploy")
-        await self.live(port, patience)
-        return time.monotonic() - began
+    async def deploy(self, port):
+        """Answers the deployment that was accepted."""
+        return (await self.call(port, "POST", f"/api/v1/sites/{self.site}/deploy"))["id"]
 
-    async def live(self, port, patience=60):
+    async def live(self, port, deployment, patience=60):
+        """Waits until a deployment is live."""
+        path = f"/api/v1/sites/{self.site}/deployments/{deployment}"
+
         async def ask():
-            answer = await once(port, "GET", f"/api/v1/sites/{self.site}/status", token=self.token, patience=10)
+            answer = await once(port, "GET", path, token=self.token, patience=10)
             return answer.status == 200 and answer.json()["status"] == "live"
 
         await eventually("the site is live", ask, patience)
+
+    async def publish(self, port, patience=60):
+        """Deploys the site and waits until it is live."""
+        await self.live(port, await self.deploy(port), patience)
 
 
 async def mails(port, email, kind):

@@ -92,11 +92,12 @@ async def check(report, place, name):
         if abs(time.time() - HOUR - date) > 60:
             raise Skip("libfaketime does not move the clock of this program")
     title = f"{name}, set back while it runs"
+    session = await once(server.port, "GET", "/api/v1/profile", token=account.token)
+    report.aim(title, "who was signed in still is", str(session.status), session.status == 200)
+    await account.sign_in(server.port)
     wait = await receiver.wait("page.created", refused, 60)
     report.aim(title, "a webhook to be tried again after 5 s is, within 15 s", *late(wait, 15))
     await judge(title)
-    session = await once(server.port, "GET", "/api/v1/profile", token=account.token)
-    report.aim(title, "who was signed in still is", str(session.status), session.status == 200)
     ready = await server.ready()
     report.aim(title, "ready", "yes" if ready else "no", ready)
 
@@ -110,7 +111,7 @@ async def check(report, place, name):
         answer = await once(server.port, "POST", "/api/v1/auth/register", person)
         if answer.status == 201:
             waiting.append(person["email"])
-    await account.call(server.port, "POST", f"/api/v1/sites/{account.site}/deploy")
+    deployment = await account.deploy(server.port)
     event = await page("Waits, too")
     await asyncio.sleep(1)
     await server.stop()
@@ -119,7 +120,7 @@ async def check(report, place, name):
     began = time.monotonic()
     waits = [await arrival(server.data / "mailbox", address, began, 40) for address in waiting]
     report.aim(title, f"{len(waiting)} mails come within {PROMPT} s", *late(None if None in waits else max(waits), PROMPT))
-    report.aim(title, f"the site is live within {PROMPT} s", *late(await deployed(account, server.port, began), PROMPT))
+    report.aim(title, f"the site is live within {PROMPT} s", *late(await deployed(account, server.port, deployment, began), PROMPT))
     wait = await receiver.wait("page.created", event, max(1, began + 40 - time.monotonic()))
     report.aim(title, f"the webhook is delivered within {PROMPT} s", *late(None if wait is None else receiver.messages["page.created", event][0] - began, PROMPT))
     await judge(title)
@@ -138,7 +139,7 @@ async def check(report, place, name):
             return None
 
     asked = [asyncio.create_task(ask(number)) for number in range(40)]
-    await account.call(server.port, "POST", f"/api/v1/sites/{account.site}/deploy")
+    deployment = await account.deploy(server.port)
     await asyncio.sleep(0.05)
     server.send(signal.SIGKILL)
     await server.ended(5)
@@ -148,13 +149,13 @@ async def check(report, place, name):
     began = time.monotonic()
     waits = [await arrival(server.data / "mailbox", address, began, 60) for address in accepted]
     report.aim(title, f"{len(accepted)} mails come within {AFTER_KILL} s", *late(None if None in waits else max(waits, default=0), AFTER_KILL))
-    report.aim(title, f"the site is live within {AFTER_KILL} s", *late(await deployed(account, server.port, began), AFTER_KILL))
+    report.aim(title, f"the site is live within {AFTER_KILL} s", *late(await deployed(account, server.port, deployment, began), AFTER_KILL))
     await judge(title)
 
 
-async def deployed(account, port, began):
+async def deployed(account, port, deployment, began):
     try:
-        await account.live(port, 60)
+        await account.live(port, deployment, 60)
     except Broken:
         return None
     return time.monotonic() - began

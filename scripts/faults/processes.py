@@ -372,7 +372,7 @@ class Proxy:
             self.tasks.difference_update(pumps)
             self.writers.discard(server[1])
             server[1].close()
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

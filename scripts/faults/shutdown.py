@@ -1,6 +1,7 @@
 """The end of a server that clients talk to directly, and the start of two at once."""
 
 import asyncio
+import os
 import signal
 import time
 
@@ -16,7 +17,7 @@ class Fresh:
 
     def __init__(self, account, port, count):
         self.account, self.port, self.count, self.pages, self.lost, self.sent = account, port, count, [], [], 0
-        self.running = True
+        self.running, self.name = True, os.urandom(3).hex()
 
     def start(self):
         self.tasks = [asyncio.create_task(self.run(number)) for number in range(self.count)]
@@ -28,7 +29,7 @@ class Fresh:
             turn += 1
             client = Client(self.port, self.account.token)
             try:
-                answer = await client.request("POST", self.account.pages, {"title": f"Fresh {number} {turn}"}, {"connection": "close"})
+                answer = await client.request("POST", self.account.pages, {"title": f"Fresh {self.name} {number} {turn}"}, {"connection": "close"})
                 self.sent += 1
                 if answer.status == 201:
                     self.pages.append(answer.json()["id"])
