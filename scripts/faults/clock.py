@@ -65,7 +65,7 @@ async def check(report, place, name):
     await account.publish(server.port)
 
     async def page(title):
-        return (await account.call(server.port, "POST", account.pages, {"title": title}))["id"]
+        return (await account.call(server.port, "POST", account.pages, {"title": f"{title} {time.monotonic_ns()}"}))["id"]
 
     if await receiver.wait("page.created", await page("At first"), 20) is None:
         raise Broken("webhooks are not delivered even with the right clock")

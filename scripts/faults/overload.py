@@ -49,20 +49,34 @@ async def check(report, place, name):
     await creations(account, server.port, theirs, 3, "warm", CLIENTS)
     earlier = (await account.call(server.port, "GET", f"{account.pages}?limit=1"))["total"]
     closed = await creations(account, server.port, theirs, CLOSED, "closed", CLIENTS)
-    peak = closed["good"] / CLOSED
-    if not peak:
+    first = closed["good"] / CLOSED
+    if not first:
         raise Broken(f"nothing is created: {closed}")
-    report.note(name, f"capacity: {CLIENTS} clients, one request after the other", f"{peak:.0f}/s, p99 {milliseconds(closed['good_p99'])}")
-    rate, calm = peak * TIMES, server.resident()
+    report.note(name, f"capacity: {CLIENTS} clients, one request after the other", f"{first:.0f}/s, p99 {milliseconds(closed['good_p99'])}")
+    rate, calm = first * TIMES, server.resident()
     lines, ready, live = server.lines(), Probe(server.port, "/api/health/ready").start(), Probe(server.port, "/api/health/live").start()
     mails = asyncio.create_task(registrations(server, OPEN - 5))
     began = time.monotonic()
     storm = await creations(account, server.port, theirs, OPEN, "open", 600, rate)
     written = (server.lines() - lines) / OPEN
+    ended = time.monotonic()
+    client = account.client(server.port)
+    while time.monotonic() < ended + 20:
+        try:
+            if (await client.request("POST", account.pages, {"title": "Afterwards"})).status == 201:
+                break
+        except Lost:
+            pass
+        await asyncio.sleep(0.05)
+    recovered = time.monotonic() - ended
     await ready.stop()
     await live.stop()
     waits = await mails
     goodput = storm["good"] / OPEN
+    # Once more, because other programs on the machine make the capacity another one.
+    again = await creations(account, server.port, theirs, CLOSED, "again", CLIENTS)
+    peak = (first + again["good"] / CLOSED) / 2
+    report.note(name, "capacity afterwards", f"{again['good'] / CLOSED:.0f}/s")
     report.note(name, f"offered in an open loop for {OPEN} s", f"{rate:.0f}/s, sent {storm['sent'] / OPEN:.0f}/s, answers {storm['counts']}")
     report.note(name, "the load itself was late by (p99)", milliseconds(storm["lag_p99"]))
     report.at_least(name, f"goodput at {TIMES} times the capacity", 100 * goodput / peak, 90)
@@ -81,19 +95,10 @@ async def check(report, place, name):
     slow = [event for event in ready.events if event.seconds > 1.5]
     report.none(name, "readiness answers within 1.5 s", len(slow), len(ready.events))
     report.at_most(name, "memory above that before", server.peak - calm, 256, "MB")
-    ended = time.monotonic()
-    client = account.client(server.port)
-    while time.monotonic() < ended + 20:
-        try:
-            if (await client.request("POST", account.pages, {"title": "Afterwards"})).status == 201:
-                break
-        except Lost:
-            pass
-        await asyncio.sleep(0.05)
-    report.at_most(name, "writes again afterwards", time.monotonic() - ended, 5)
+    report.at_most(name, "writes again afterwards", recovered, 5)
     there = (await client.request("GET", f"{account.pages}?limit=1")).json()["total"] - 1 - earlier
     client.close()
-    made = closed["acknowledged"] + storm["acknowledged"]
+    made = closed["acknowledged"] + storm["acknowledged"] + again["acknowledged"]
     report.none(name, "acknowledged, and not there", max(0, made - there), made)
 
 
