@@ -31,7 +31,7 @@ CHECKS = {
 
 async def run(arguments, report):
     task = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     names = [name for name in CHECKS if name != "storm"] if "all" in arguments.checks else arguments.checks
     for name in names:
