@@ -15,6 +15,10 @@ SECONDS = 60
 BODY_DEADLINE = 30
 
 
+def p99(events):
+    return percentile([event.seconds for event in events], 0.99)
+
+
 async def check(report, place, name):
     server, _ = await place.simple()
     port = server.port
@@ -36,7 +40,6 @@ async def check(report, place, name):
     normal = Readers(account, port, NORMAL, 0.1, requests)
     await normal.run(3)
     calm = await normal.run(15)
-    before = percentile([event.seconds for event in calm], 0.99)
     memory, files = server.resident(), server.descriptors()
     crowd = await part("crowd", port=port, token=account.token, path=account.pages, bodies=BODIES, heads=HEADS, readers=READERS,
                        large=[file, "/api/openapi.json"], seconds=SECONDS)
@@ -46,11 +49,16 @@ async def check(report, place, name):
     beside = await normal.run(SECONDS - 5)
     found = json.loads(await crowd.stdout.read())
     await crowd.wait()
-    after = percentile([event.seconds for event in beside], 0.99)
-    limit = max(2 * before, before + 0.01)
+    await asyncio.sleep(2)
+    held_after = server.descriptors() - files
+    again = await normal.run(10)
+    # Before and afterwards, because other programs on the machine take their share, too.
+    alone = (p99(calm) + p99(again)) / 2
+    limit = max(2 * alone, alone + 0.01)
     report.note(name, f"{NORMAL} clients alone", times(calm))
+    report.note(name, "alone again", times(again))
     report.note(name, "beside the slow ones", f"{times(beside)}; {held} connections were open")
-    report.aim(name, f"p99 at most doubled ({milliseconds(limit)})", milliseconds(after), after <= limit)
+    report.aim(name, f"p99 at most doubled ({milliseconds(limit)})", milliseconds(p99(beside)), p99(beside) <= limit)
     bad = [event for event in beside if not event.ok]
     report.aim(name, "nothing of theirs fails", outcomes(beside), not bad)
     body, heads = found["body"], found["head"]
@@ -59,8 +67,7 @@ async def check(report, place, name):
     report.none(name, f"heads that are not cut in {SECONDS} s", heads["count"] - heads["cut"], heads["count"])
     report.at_most(name, f"the last is cut ({heads['answers']})", heads["longest"] if heads["cut"] else float("inf"), 15)
     report.at_most(name, "memory above that before", server.peak - memory, 256, "MB")
-    await asyncio.sleep(2)
-    report.at_most(name, "connections left when they have gone", server.descriptors() - files, 60, "")
+    report.at_most(name, "connections left when they have gone", held_after, 60, "")
     # A body at a byte a second must not hold up the end.
     stream = await asyncio.open_connection("127.0.0.1", port)
     fields = {"authorization": f"Bearer {account.token}", "content-type": "application/json"}
