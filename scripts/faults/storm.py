@@ -132,7 +132,7 @@ class Storm:
     def __init__(self, place, report, postgres, proxies, servers, account):
         self.place, self.report, self.postgres, self.proxies, self.servers, self.account = place, report, postgres, proxies, servers, account
         self.ledger, self.counts, self.ends = Ledger(), {}, []
-        # What was lost outside of the ledger: how many were made, and how instances ended.
+        # How instances ended, and how many pages were acknowledged outside of the ledger.
         self.slowest_end, self.bad_ends, self.burst = 0.0, 0, 0
 
     async def strike(self, kind, lasts, how, victims, pause):
@@ -174,8 +174,10 @@ class Storm:
                 await crowd.communicate()
             case "overload":
                 burst = await part("creations", port=servers[0].port, path=self.account.pages, token=self.account.token, seconds=5,
-                                   run=f"burst{sum(self.counts.values())}-", connections=300, rate=1500)
-                self.burst += json.loads((await burst.communicate())[0])["acknowledged"]
+                                   run=f"burst{sum(self.counts.values())}", connections=300, rate=1500)
+                found = json.loads((await burst.communicate())[0])
+                self.burst += found["acknowledged"]
+                say(f"storm: answers to the burst: {found['counts']}, without: {found['silent'] + found['busy']}")
         self.ends.append((kind, time.monotonic()))
 
     def recovery(self):
@@ -287,7 +289,7 @@ async def check(report, place, name):
     client = account.client(ports[1])
     total = (await client.request("GET", f"{account.pages}?limit=1")).json()["total"]
     client.close()
-    report.aim(name, "and those of the bursts", f"{total} pages, {len(ledger.pages) + storm.burst + 1} acknowledged", total >= len(ledger.pages) + storm.burst + 1)
+    report.aim(name, f"and {storm.burst} of the bursts", f"{total} pages, {len(ledger.pages) + storm.burst + 1} acknowledged", total >= len(ledger.pages) + storm.burst + 1)
     again = sum(len(times) > 1 for times in receiver.messages.values())
     report.none(name, f"webhooks that did not arrive in {SETTLE} s ({again} came more than once)", len(owed()), len(created))
     unheard = sum(len(stream.missing(created)) for stream in streams)
