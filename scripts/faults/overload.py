@@ -11,7 +11,8 @@ from .load import Probe
 from .processes import part
 from .report import Broken, milliseconds
 
-CLIENTS, CLOSED, OPEN, TIMES = 64, 8, 20, 3
+# Clients at once of the closed loop; which number does best depends on the machine.
+CLIENTS, CLOSED, OPEN, TIMES = (8, 16, 32, 64), 5, 20, 3
 # Of one process that makes load in Python.
 PER_PROCESS = 8000
 
@@ -46,13 +47,17 @@ async def check(report, place, name):
     await account.make_site(server.port, "overload")
     os.sched_setaffinity(0, theirs)
     place.callback(os.sched_setaffinity, 0, ours + theirs)
-    await creations(account, server.port, theirs, 3, "warm", CLIENTS)
+    await creations(account, server.port, theirs, 3, "warm", CLIENTS[-1])
     earlier = (await account.call(server.port, "GET", f"{account.pages}?limit=1"))["total"]
-    closed = await creations(account, server.port, theirs, CLOSED, "closed", CLIENTS)
-    first = closed["good"] / CLOSED
-    if not first:
+    made, first, best = 0, 0.0, 0
+    for clients in CLIENTS:
+        closed = await creations(account, server.port, theirs, CLOSED, f"closed{clients}x", clients)
+        made += closed["acknowledged"]
+        report.note(name, f"{clients} clients, one request after the other", f"{closed['good'] / CLOSED:.0f}/s, p99 {milliseconds(closed['good_p99'])}, {closed['counts']}")
+        if closed["good"] / CLOSED > first:
+            first, best = closed["good"] / CLOSED, clients
+    if not best:
         raise Broken(f"nothing is created: {closed}")
-    report.note(name, f"capacity: {CLIENTS} clients, one request after the other", f"{first:.0f}/s, p99 {milliseconds(closed['good_p99'])}")
     rate, calm = first * TIMES, server.resident()
     lines, ready, live = server.lines(), Probe(server.port, "/api/health/ready").start(), Probe(server.port, "/api/health/live").start()
     mails = asyncio.create_task(registrations(server, OPEN - 5))
@@ -74,9 +79,9 @@ async def check(report, place, name):
     waits = await mails
     goodput = storm["good"] / OPEN
     # Once more, because other programs on the machine make the capacity another one.
-    again = await creations(account, server.port, theirs, CLOSED, "again", CLIENTS)
+    again = await creations(account, server.port, theirs, CLOSED, "again", best)
     peak = (first + again["good"] / CLOSED) / 2
-    report.note(name, "capacity afterwards", f"{again['good'] / CLOSED:.0f}/s")
+    report.note(name, f"{best} clients afterwards", f"{again['good'] / CLOSED:.0f}/s")
     report.note(name, f"offered in an open loop for {OPEN} s", f"{rate:.0f}/s, sent {storm['sent'] / OPEN:.0f}/s, answers {storm['counts']}")
     report.note(name, "the load itself was late by (p99)", milliseconds(storm["lag_p99"]))
     report.at_least(name, f"goodput at {TIMES} times the capacity", 100 * goodput / peak, 90)
@@ -98,7 +103,7 @@ async def check(report, place, name):
     report.at_most(name, "writes again afterwards", recovered, 5)
     there = (await client.request("GET", f"{account.pages}?limit=1")).json()["total"] - 1 - earlier
     client.close()
-    made = closed["acknowledged"] + storm["acknowledged"] + again["acknowledged"]
+    made += storm["acknowledged"] + again["acknowledged"]
     report.none(name, "acknowledged, and not there", max(0, made - there), made)
 
 

@@ -1,6 +1,7 @@
 """Load in a process of its own: it takes its arguments as JSON, says `ready` where somebody waits for that, and prints what it found as JSON."""
 
 import asyncio
+import collections
 import json
 import os
 import socket
@@ -9,6 +10,10 @@ import time
 
 from .client import head
 from .report import percentile
+
+
+# Seconds that a client of a closed loop waits after a refusal.
+HOLD_BACK = 0.25
 
 
 def main(function, arguments):
@@ -48,7 +53,7 @@ class Exchange(asyncio.Protocol):
         if closes:
             self.transport.close()
         else:
-            self.load.free(self)
+            self.load.free(self, status in (429, 503))
 
     def connection_lost(self, _):
         if self.began is not None:
@@ -65,7 +70,7 @@ async def creations(port, path, token, seconds, run, connections, rate=None):
 class Creations:
     def __init__(self, port, path, token, run, connections):
         self.port, self.connections = port, connections
-        self.idle, self.open, self.running = [], 0, True
+        self.idle, self.open, self.running = collections.deque(), 0, True
         self.good, self.refused, self.counts, self.unexplained, self.lag = [], [], {}, 0, []
         self.number = 0
         self.last = None
@@ -88,9 +93,13 @@ class Creations:
             self.refused.append(now - began)
             self.unexplained += status not in (429, 503) or not retry
 
-    def free(self, exchange):
+    def free(self, exchange, refused=False):
         if self.closed_loop and self.running:
-            exchange.send(time.monotonic(), self.request())
+            # Who was refused comes again later, so that a capacity is measured and not how fast is refused.
+            if refused:
+                asyncio.get_running_loop().call_later(HOLD_BACK, self.free, exchange)
+            elif not exchange.transport.is_closing():
+                exchange.send(time.monotonic(), self.request())
         else:
             self.idle.append(exchange)
 
@@ -121,11 +130,12 @@ class Creations:
             while rate and began + sent / rate <= now:
                 due = began + sent / rate
                 sent += 1
-                while self.idle and self.idle[-1].transport.is_closing():
-                    self.idle.pop()
+                while self.idle and self.idle[0].transport.is_closing():
+                    self.idle.popleft()
                 if self.idle:
                     self.lag.append(now - due)
-                    self.idle.pop().send(due, self.request())
+                    # That which was idle for longest, so that none is closed because it was idle for too long.
+                    self.idle.popleft().send(due, self.request())
                 else:
                     busy += 1
             await asyncio.sleep(0.001 if rate else 0.05)

@@ -16,7 +16,7 @@ class Fresh:
     """Clients that open a connection for each request."""
 
     def __init__(self, account, port, count):
-        self.account, self.port, self.count, self.pages, self.lost, self.sent = account, port, count, [], [], 0
+        self.account, self.port, self.count, self.pages, self.lost, self.sent, self.refused = account, port, count, [], [], 0, 0
         self.running, self.name = True, os.urandom(3).hex()
 
     def start(self):
@@ -33,6 +33,9 @@ class Fresh:
                 self.sent += 1
                 if answer.status == 201:
                     self.pages.append(answer.json()["id"])
+                elif answer.status == 503 and "retry-after" in answer.headers:
+                    self.refused += 1
+                    await asyncio.sleep(0.01)
                 else:
                     self.lost.append(answer.status)
             except Lost as lost:
@@ -61,19 +64,24 @@ async def check(report, place, name):
 
 async def under_load(report, server, account, name):
     kept, fresh_lost, sent, acknowledged = {}, {}, 0, Ledger()
-    codes, ends = [], []
+    codes, ends, refused, late = [], [], 0, 0
     for _ in range(ROUNDS):
         ledger = Ledger()
         writers = Writers(account, [server.port], ledger, KEPT, pause=0.01, update=False).start()
         fresh = Fresh(account, server.port, FRESH).start()
         await asyncio.sleep(1)
+        ending = time.monotonic()
         code, took = await server.stop()
         codes.append(code)
         ends.append(took)
         await writers.stop()
         await fresh.stop()
+        refused += fresh.refused
         for event in ledger.events:
-            if not event.ok and event.status != "refused":
+            if event.status == 503 and event.retry_after:
+                refused += 1
+                late += event.ended > ending
+            elif not event.ok and event.status != "refused":
                 kept[event.status] = kept.get(event.status, 0) + 1
         for status in fresh.lost:
             fresh_lost[status] = fresh_lost.get(status, 0) + 1
@@ -82,6 +90,7 @@ async def under_load(report, server, account, name):
         acknowledged.pages |= {page: None for page in fresh.pages}
         await server.start()
     report.note(name, f"requests in {ROUNDS} rounds of SIGTERM", str(sent))
+    report.note(name, "answered 503 with Retry-After, by admission or at the end", f"{refused}, {late} of them after SIGTERM on kept connections")
     report.aim(name, "on connections that are kept, none is lost", str(kept or 0), not kept)
     report.aim(name, "on fresh connections, none is lost", str(fresh_lost or 0), not fresh_lost)
     report.none(name, "ended with another code than 0", sum(code != 0 for code in codes), ROUNDS)
