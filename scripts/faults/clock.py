@@ -25,7 +25,9 @@ class Clock:
         self.file = folder / "clock"
         self.set(0)
         # Timers are left alone: they go by the monotonic clock, which nobody sets back.
-        self.preload = {"LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        self.preload = {
+            "LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
 
     def set(self, seconds):
         self.file.write_text(f"{seconds:+d}\n")
@@ -122,7 +124,10 @@ async def check(report, place, name):
     report.aim(title, f"{len(waiting)} mails come within {PROMPT} s", *late(None if None in waits else max(waits), PROMPT))
     report.aim(title, f"the site is live within {PROMPT} s", *late(await deployed(account, server.port, deployment, began), PROMPT))
     wait = await receiver.wait("page.created", event, max(1, began + 40 - time.monotonic()))
-    report.aim(title, f"the webhook is delivered within {PROMPT} s", *late(None if wait is None else receiver.messages["page.created", event][0] - began, PROMPT))
+    if wait is not None:
+        # From when the server was ready: it may have come before.
+        wait = max(0, receiver.messages["page.created", event][0] - began)
+    report.aim(title, f"the webhook is delivered within {PROMPT} s", *late(wait, PROMPT))
     await judge(title)
 
     title = f"{name}, killed at work, and restarted an hour earlier"

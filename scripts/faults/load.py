@@ -8,7 +8,7 @@ import struct
 import time
 import zlib
 
-from .client import Client, Lost, eventually, once
+from .client import Lost, eventually, once
 from .report import milliseconds, percentile
 
 
@@ -33,6 +33,8 @@ class Ledger:
 
     def __init__(self):
         self.pages, self.sections, self.files, self.events = {}, {}, {}, []
+        # When the creation of each page was acknowledged.
+        self.made = {}
 
     def count(self):
         return len(self.pages) + len(self.sections) + len(self.files)
@@ -150,7 +152,7 @@ class Writers:
                 answer = await ledger.request(client, "create", "POST", self.account.pages, {"title": title})
                 if answer is not None and answer.ok:
                     latest = answer.json()["id"]
-                    ledger.pages[latest] = {title}
+                    ledger.pages[latest], ledger.made[latest] = {title}, answer.ended
             if answer is None or not answer.ok:
                 await asyncio.sleep(self.pause)
             elif self.think:

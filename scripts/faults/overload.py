@@ -53,7 +53,8 @@ async def check(report, place, name):
     for clients in CLIENTS:
         closed = await creations(account, server.port, theirs, CLOSED, f"closed{clients}x", clients)
         made += closed["acknowledged"]
-        report.note(name, f"{clients} clients, one request after the other", f"{closed['good'] / CLOSED:.0f}/s, p99 {milliseconds(closed['good_p99'])}, {closed['counts']}")
+        figures = f"{closed['good'] / CLOSED:.0f}/s, p99 {milliseconds(closed['good_p99'])}, {closed['counts']}"
+        report.note(name, f"{clients} clients, one request after the other", figures)
         if closed["good"] / CLOSED > first:
             first, best = closed["good"] / CLOSED, clients
     if not best:
@@ -61,7 +62,6 @@ async def check(report, place, name):
     rate, calm = first * TIMES, server.resident()
     lines, ready, live = server.lines(), Probe(server.port, "/api/health/ready").start(), Probe(server.port, "/api/health/live").start()
     mails = asyncio.create_task(registrations(server, OPEN - 5))
-    began = time.monotonic()
     storm = await creations(account, server.port, theirs, OPEN, "open", 600, rate)
     written = (server.lines() - lines) / OPEN
     ended = time.monotonic()
@@ -90,7 +90,8 @@ async def check(report, place, name):
     refusals = f"p99 {milliseconds(storm['refused_p99'])}, longest {milliseconds(storm['refused_longest'])}"
     report.aim(name, f"refused within 100 ms and noise ({milliseconds(limit)})", refusals, storm["refused_p99"] <= limit)
     report.none(name, "refusals are 503 with Retry-After", storm["unexplained"], sum(storm["counts"].values()))
-    report.none(name, "without an answer, or without a connection", storm["counts"].get("lost", 0) + storm["silent"] + storm["busy"], storm["sent"] + storm["busy"])
+    without = storm["counts"].get("lost", 0) + storm["silent"] + storm["busy"]
+    report.none(name, "without an answer, or without a connection", without, storm["sent"] + storm["busy"])
     report.at_most(name, "lines in the log", written, 2.5, "a second")
     known = [wait for wait in waits if wait is not None]
     report.aim(name, "a mail asked for meanwhile comes within 5 s", ", ".join(f"{wait:.1f} s" for wait in known) or "none was accepted",

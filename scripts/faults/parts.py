@@ -5,7 +5,6 @@ import collections
 import json
 import os
 import socket
-import sys
 import time
 
 from .client import head
@@ -159,8 +158,8 @@ class Creations:
 class Dripping(asyncio.Protocol):
     """A client that sends its request a byte at a time."""
 
-    def __init__(self, crowd, kind, at_once, slowly):
-        self.crowd, self.kind, self.at_once, self.slowly = crowd, kind, at_once, slowly
+    def __init__(self, kind, at_once, slowly):
+        self.kind, self.at_once, self.slowly = kind, at_once, slowly
         self.position, self.answer, self.ended = 0, b"", None
 
     def connection_made(self, transport):
@@ -193,7 +192,7 @@ async def crowd(port, token, path, bodies, heads, readers, large, seconds):
         whole = head("POST", path, f"127.0.0.1:{port}", fields, b'{"title":"' + b"x" * 488 + b'"}')
         start = whole.find(b"\r\n\r\n") + 4 if number < bodies else 1
         kind = "body" if number < bodies else "head"
-        make = lambda kind=kind, whole=whole, start=start: Dripping(None, kind, whole[:start], whole[start:])
+        make = lambda kind=kind, whole=whole, start=start: Dripping(kind, whole[:start], whole[start:])
         clients.append((await loop.create_connection(make, "127.0.0.1", port))[1])
     for number in range(readers):
         reader = socket.socket()

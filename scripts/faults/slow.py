@@ -46,6 +46,7 @@ async def check(report, place, name):
     if (await crowd.stdout.readline()).strip() != b"ready":
         raise Broken("the slow clients did not all get a connection")
     held = server.descriptors() - files
+    began = time.monotonic()
     beside = await normal.run(SECONDS - 5)
     found = json.loads(await crowd.stdout.read())
     await crowd.wait()
@@ -58,7 +59,10 @@ async def check(report, place, name):
     report.note(name, f"{NORMAL} clients alone", times(calm))
     report.note(name, "alone again", times(again))
     report.note(name, "beside the slow ones", f"{times(beside)}; {held} connections were open")
-    report.aim(name, f"p99 at most doubled ({milliseconds(limit)})", milliseconds(p99(beside)), p99(beside) <= limit)
+    # While the slow bodies are there for certain, and all the time.
+    early = [event for event in beside if event.began < began + 10]
+    report.note(name, "in the first 10 s of that", f"{times(early)}; {outcomes(early)}")
+    report.aim(name, f"p99 at most doubled ({milliseconds(limit)})", milliseconds(max(p99(beside), p99(early))), max(p99(beside), p99(early)) <= limit)
     bad = [event for event in beside if not event.ok]
     report.aim(name, "nothing of theirs fails", outcomes(beside), not bad)
     body, heads = found["body"], found["head"]
