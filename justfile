@@ -50,3 +50,7 @@ check-webhooks:
 # Whether known and unknown addresses can be told apart by time, on a server of its own
 timing *ARGUMENTS:
     cargo build --release -p portico && cargo run --release -p portico-bench -- timing {{ARGUMENTS}}
+
+# How it behaves when what it stands on fails: scripts/check-faults --help
+check-faults *ARGUMENTS:
+    scripts/check-faults {{ARGUMENTS}}
