@@ -143,8 +143,8 @@ async def eventually(what, ask, patience=60, pause=0.05):
 class Account:
     """A customer with a verified address, a tenant and a site."""
 
-    def __init__(self, email, token, tenant):
-        self.email, self.token, self.tenant = email, token, tenant
+    def __init__(self, email, token, tenant, refresh_token):
+        self.email, self.token, self.tenant, self.refresh_token = email, token, tenant, refresh_token
         self.pages = f"/api/v1/tenants/{tenant}/pages"
         self.site = self.host = None
 
@@ -203,10 +203,10 @@ async def register(port, email, patience=60):
     answer = await once(port, "POST", "/api/v1/auth/register", person, patience=patience)
     if answer.status != 201:
         raise Broken(f"registration answered {answer.status}: {answer.body[:500]!r}")
-    token = answer.json()["access_token"]
+    token, refresh_token = answer.json()["access_token"], answer.json()["refresh_token"]
     link = await eventually("the mail to verify an address", lambda: mails(port, email, "verify-email"), patience)
     verified = await once(port, "POST", "/api/v1/auth/verify-email", {"token": link[0]})
     if not verified.ok:
         raise Broken(f"the address was not verified: {verified.status}")
     profile = await once(port, "GET", "/api/v1/profile", token=token)
-    return Account(email, token, profile.json()["activeTenantId"])
+    return Account(email, token, profile.json()["activeTenantId"], refresh_token)

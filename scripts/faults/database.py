@@ -6,8 +6,8 @@ import time
 from .client import register
 from .load import Ledger, Probe, Writers, first_success, outcomes, slowest, times, unexplained
 
-# Of `database.statement_timeout` and a second to notice: the longest that a request may hang which was under way.
-DEADLINE, NOTICED = 5, 1
+# A fifth of `database.statement_timeout`: the longest that a request may hang while the database answers nobody.
+DEADLINE = 1
 WRITERS = 40
 ANSWER = 1.5
 
@@ -36,12 +36,9 @@ class Scene:
         report, ready, live, site = self.report, *self.probes
         # Also those that were under way when it began.
         during = [event for event in self.ledger.events if event.ended > began and event.began < ended]
-        late = [event for event in during if event.began > began + DEADLINE + NOTICED]
         report.note(title, "answers meanwhile", outcomes(during))
         report.none(title, "refusals are 503 with Retry-After", len(unexplained(during)), sum(not event.ok for event in during))
-        report.at_most(title, "the slowest answer, those under way included", slowest(during), DEADLINE + NOTICED + 0.5)
-        if ended - began > DEADLINE + NOTICED:
-            report.at_most(title, f"the slowest of those begun {DEADLINE + NOTICED} s later", slowest(late), ANSWER)
+        report.at_most(title, "the slowest answer, those under way included", slowest(during), DEADLINE + 0.5)
         probed = ready.between(began, ended)
         report.at_most(title, "the slowest answer of readiness", slowest(probed), ANSWER)
         # Those that waited until the end, and were answered then, say nothing wrong.

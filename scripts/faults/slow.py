@@ -12,7 +12,7 @@ from .report import Broken, milliseconds, percentile
 BODIES, HEADS, READERS, NORMAL = 2000, 500, 200, 20
 SECONDS = 60
 # In which a body has to be there; see docs/operations.md.
-BODY_DEADLINE = 30
+BODY_DEADLINE = 5
 
 
 def p99(events):

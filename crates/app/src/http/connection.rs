@@ -7,7 +7,7 @@
 //!   and nobody new is let in.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     net::TcpListener,
     pin::Pin,
@@ -16,7 +16,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -100,6 +100,8 @@ pub struct Exchange {
     asked: Cell<bool>,
     /// When the head of the next request has to be there, given that it has begun.
     deadline: Cell<Option<Instant>>,
+    /// Looks again whether the connection is over once the last request is answered: the parser would wait for the next one.
+    at_end: RefCell<Option<Waker>>,
 }
 
 /// A request that is being answered, until this is dropped.
@@ -118,7 +120,13 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.answering.set(self.0.answering.get().saturating_sub(1));
+        let left = self.0.answering.get().saturating_sub(1);
+        self.0.answering.set(left);
+        if left == 0
+            && let Some(waker) = self.0.at_end.take()
+        {
+            waker.wake();
+        }
     }
 }
 
@@ -156,10 +164,13 @@ impl Connection {
             let last = Instant::now() + HEAD_AT_THE_END;
             exchange.deadline.set(exchange.deadline.get().map(|deadline| deadline.min(last)));
         }
+        let ended = self.ending.is_none();
         if exchange.answering.get() > 0 {
+            if ended {
+                exchange.at_end.replace(Some(context.waker().clone()));
+            }
             return false;
         }
-        let ended = self.ending.is_none();
         if ended && exchange.deadline.get().is_none() {
             return true;
         }

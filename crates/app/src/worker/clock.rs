@@ -38,15 +38,16 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
 
 /// Makes due what waits for a time that is past already, when `latest`, or else the newest event, is in the future.
 async fn catch_up(app: &App, latest: Option<Timestamp>) -> Result<(), StoreError> {
-    /// Clocks differ by less, and a lease that was just extended ends later than one that is not.
-    const TOLERANCE: Duration = Duration::from_secs(60);
+    /// What leases may last longer than from now, as clocks differ.
+    const TOLERANCE: Duration = Duration::from_secs(5);
     let latest = match latest {
         Some(latest) => Some(latest),
         None => app.store.newest_event_at().await?,
     };
     let now = app.env.now();
-    let longest = app.settings.worker.lease.max(app.settings.idempotency.lease) * 2;
-    let soon = now + time::Duration::try_from(longest.max(TOLERANCE)).unwrap_or(time::Duration::HOUR);
+    let settings = &app.settings;
+    let lease = settings.worker.lease.max(settings.idempotency.lease).max(settings.webhooks.lease);
+    let soon = now + time::Duration::try_from(lease + TOLERANCE).unwrap_or(time::Duration::HOUR);
     if latest.is_some_and(|latest| latest > soon) {
         let rows = app.store.after_clock_was_set_back(now, soon).await?;
         tracing::warn!(rows, "the clock was set back: what it would have made wait is due now");

@@ -54,6 +54,9 @@ impl Server {
             .args(arguments)
             .env("PORTICO__SERVER__PORT", "0")
             .env("PORTICO__RATE_LIMIT__ENABLED", "false")
+            // A loaded machine is slow, not overloaded.
+            .env("PORTICO__ADMISSION__WAIT", "30s")
+            .env("PORTICO__DATABASE__STATEMENT_TIMEOUT", "30s")
             .env("RUST_LOG", "error");
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();

@@ -133,7 +133,7 @@ async fn a_network_that_was_silent_under_load_is_left_behind() {
         }
     }
     let acknowledged = writers.stop().await;
-    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    assert!(acknowledged.len() > 20, "{}", acknowledged.len());
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
     let ids: Vec<_> = acknowledged.iter().map(|id| id.uuid()).collect();
     let expected = ids.len() as i64;
