@@ -26,7 +26,7 @@ pub struct Parking(Mutex<State>);
 
 enum State {
     /// With what was parked, if anything.
-    Open(Option<Parked>),
+    Open(Option<Box<Parked>>),
     /// Nobody comes to take anything from here any more.
     Closed,
 }
@@ -73,7 +73,7 @@ impl Parking {
         if let Some(earlier) = parked.take() {
             earlier.take().commit().await?;
         }
-        *parked = Some(Parked { work, since: Instant::now() });
+        *parked = Some(Box::new(Parked { work, since: Instant::now() }));
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl Parking {
     /// Takes what is here, and closes the place.
     pub async fn close(&self) -> Option<SqlUnitOfWork> {
         match std::mem::replace(&mut *self.0.lock().await, State::Closed) {
-            State::Open(parked) => parked.map(Parked::take),
+            State::Open(parked) => parked.map(|parked| parked.take()),
             State::Closed => None,
         }
     }

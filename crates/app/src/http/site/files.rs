@@ -85,14 +85,16 @@ pub(super) enum ReadError {
     Damaged(String),
 }
 
+/// Deployments of a site, by the one that is live, whose assets still answer.
+type KeptDeployments = Cache<(SiteId, DeploymentId), Arc<[DeploymentId]>>;
+
 /// The files that were asked for lately. Neither manifests nor contents ever change, so nothing in here is stale.
 pub(super) struct Files {
     manifests: Cache<DeploymentId, Arc<Manifest>>,
     files: Cache<FileKey, Arc<SiteFile>>,
-    /// Deployments of a site, by the one that is live, whose assets still answer.
-    kept: Cache<(SiteId, DeploymentId), Arc<[DeploymentId]>>,
+    kept: KeptDeployments,
     /// The same, for when the database cannot be asked; `None` where nothing stale is to be served.
-    last_said: Option<Cache<(SiteId, DeploymentId), Arc<[DeploymentId]>>>,
+    last_said: Option<KeptDeployments>,
     database: Arc<Breaker>,
 }
 
