@@ -10,6 +10,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from events order by transaction_id desc", "whether the log comes from another cluster"),
     ("select created_at from events order by events.transaction_id desc", "whether the clock was set back"),
     ("update idempotency_keys set leased_until = $ where answer is null", "the clock was set back"),
+    ("update webhooks set created_at = $ where created_at >", "the clock was set back"),
     ("update webhook_deliveries set due_at = $ where status = $ and created_at >", "the clock was set back"),
     ("update webhook_queues set ready_at = case when leased_by is null", "the clock was set back"),
     ("update event_cursors set transaction_id = $, sequence = coalesce(", "a log from another cluster"),

@@ -2,7 +2,7 @@
 
 use portico_kernel::{StoreError, Timestamp};
 use sea_orm::Value;
-use time::PrimitiveDateTime;
+use time::{Duration, PrimitiveDateTime};
 
 use crate::{
     SqlStore,
@@ -25,6 +25,9 @@ const LEASES: &[&str] = &[
 /// What was planned when the clock went ahead: a new delivery or a repeated one is made now.
 const DELIVERIES: &str =
     "update webhook_deliveries set due_at = $1 where status = 'pending' and created_at > $2 and due_at > $1";
+
+/// A webhook gets what happens after it was made. `$1` is a little before now: what happened since the clock was set back, too.
+const WEBHOOKS: &str = "update webhooks set created_at = $1 where created_at > $2";
 
 impl SqlStore {
     /// When the newest event was appended, by the clock of that moment.
@@ -53,6 +56,8 @@ impl SqlStore {
         for sql in LEASES.iter().copied().chain([&*jobs, DELIVERIES]) {
             changed += execute(&transaction, sql, values()).await?;
         }
+        let a_little_before = now - Duration::MINUTE;
+        changed += execute(&transaction, WEBHOOKS, [to_row(a_little_before).into(), to_row(soon).into()]).await?;
         transaction.commit().await?;
         Ok(changed)
     }
