@@ -205,11 +205,14 @@ impl Line {
         }
     }
 
-    /// A place is given back.
-    fn given_back(&mut self, now: Instant) {
-        if self.waiting > 0 {
-            self.interval += WEIGHT * ((now - self.last).as_secs_f64() - self.interval);
-        }
+    /// A place is given back that was held for so long. While nobody waits, that tells how quickly it would go: what was learned
+    /// while the database was away must not keep everybody out for ever.
+    fn given_back(&mut self, now: Instant, held: Duration) {
+        let interval = match self.waiting {
+            0 => held.as_secs_f64() / self.places as f64,
+            _ => (now - self.last).as_secs_f64(),
+        };
+        self.interval += WEIGHT * (interval - self.interval);
         self.last = now;
     }
 }
@@ -270,7 +273,7 @@ impl Queue {
 
     fn place<'q>(&'q self, permit: SemaphorePermit<'q>) -> Place<'q> {
         metrics::gauge!("admission_running", "class" => self.name).increment(1);
-        Place { queue: self, _permit: permit }
+        Place { queue: self, taken: Instant::now(), _permit: permit }
     }
 }
 
@@ -290,12 +293,13 @@ impl Drop for Turn<'_> {
 /// A place, until it is dropped.
 pub struct Place<'q> {
     queue: &'q Queue,
+    taken: Instant,
     _permit: SemaphorePermit<'q>,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.queue.line().given_back(Instant::now());
+        self.queue.line().given_back(Instant::now(), self.taken.elapsed());
         metrics::gauge!("admission_running", "class" => self.queue.name).decrement(1);
     }
 }
@@ -362,15 +366,23 @@ mod tests {
     fn the_average_follows_how_quickly_it_goes_while_somebody_waits() {
         let (mut line, mut now) = line(10, 0, 0.005);
         now += Duration::from_secs(3600);
-        line.given_back(now);
-        assert_eq!(line.interval, 0.005, "nobody waited");
+        let held = Duration::from_millis(50);
+        line.given_back(now, held);
+        assert!((line.interval - 0.005).abs() < 1e-9, "nobody waited: ten at once take 50 ms");
         now += Duration::from_secs(3600);
         line.join(None, now);
         for _ in 0..100 {
             now += Duration::from_millis(100);
-            line.given_back(now);
+            line.given_back(now, held);
         }
         assert!((0.099..0.101).contains(&line.interval), "{}", line.interval);
+        // It went slowly while the database was away, and nobody is let into the queue now.
+        (line.waiting, line.interval) = (0, 60.0);
+        assert!(!line.admits(None, HALF, now));
+        for _ in 0..200 {
+            line.given_back(now, held);
+        }
+        assert!(line.admits(None, HALF, now), "{}", line.interval);
     }
 
     #[tokio::test]

@@ -54,7 +54,8 @@ impl SqlStore {
         match &self.pools {
             Pools::Postgres { background, .. } => {
                 let connect = background.connect_options().clone();
-                follow_postgres(connect, self.read_connection(), &self.health, listener).await
+                follow_postgres(connect, self.for_background().read_connection(), &self.health, listener)
+                    .await
             }
             Pools::Sqlite { .. } => self.follow_sqlite(listener).await,
         }

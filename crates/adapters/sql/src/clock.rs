@@ -57,7 +57,8 @@ impl SqlStore {
             changed += execute(&transaction, sql, values()).await?;
         }
         let a_little_before = now - Duration::MINUTE;
-        changed += execute(&transaction, WEBHOOKS, [to_row(a_little_before).into(), to_row(soon).into()]).await?;
+        changed +=
+            execute(&transaction, WEBHOOKS, [to_row(a_little_before).into(), to_row(soon).into()]).await?;
         transaction.commit().await?;
         Ok(changed)
     }

@@ -63,13 +63,16 @@ impl Health {
         self.answered.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Until when to wait for a statement that was begun then.
-    fn deadline(&self, begun: Instant, limit: Duration) -> Instant {
+    /// Until when to wait for a statement that was begun then. Who begins while nobody has been answered for some time waits for a
+    /// moment only, unless it is patient: background work, by which it is noticed that the database is back.
+    fn deadline(&self, begun: Instant, limit: Duration, is_patient: bool) -> Instant {
         if !self.beats.load(Ordering::Relaxed) {
             return begun + limit;
         }
         let answered = self.started + Duration::from_micros(self.answered.load(Ordering::Relaxed));
-        (begun.max(answered) + self.silence).min(begun + limit)
+        let is_known = !is_patient && begun >= answered + self.silence / 2;
+        let patience = if is_known { self.silence / 4 } else { self.silence };
+        (begun.max(answered) + patience).min(begun + limit)
     }
 
     /// Notes how a statement ended.
@@ -153,6 +156,7 @@ fn outcome(error: &DbErr) -> Outcome {
 #[derive(Clone)]
 struct Deadline {
     limit: Duration,
+    is_patient: bool,
     health: Arc<Health>,
 }
 
@@ -162,11 +166,11 @@ impl Deadline {
         let begun = Instant::now();
         let mut asked = pin!(asked);
         let answer = loop {
-            let until = self.health.deadline(begun, self.limit);
+            let until = self.health.deadline(begun, self.limit, self.is_patient);
             match timeout_at(until, &mut asked).await {
                 Ok(answer) => break answer,
                 // Others may have been answered meanwhile.
-                Err(_) if self.health.deadline(begun, self.limit) > until => {}
+                Err(_) if self.health.deadline(begun, self.limit, self.is_patient) > until => {}
                 Err(_) => break Err(given_up("the database did not answer in time")),
             }
         };
@@ -219,19 +223,20 @@ impl Used<'_> {
 }
 
 impl Connections {
+    /// For requests, which are answered soon when the database is away.
     pub(crate) fn new(source: Source, limit: Duration, health: Arc<Health>) -> Self {
-        Self { source, deadline: Deadline { limit, health } }
+        Self { source, deadline: Deadline { limit, is_patient: false, health } }
+    }
+
+    /// The same connections for background work.
+    pub(crate) fn patient(&self, limit: Duration) -> Self {
+        let health = self.deadline.health.clone();
+        Self { source: self.source.clone(), deadline: Deadline { limit, is_patient: true, health } }
     }
 
     /// How long a statement is waited for.
     pub(crate) fn limit(&self) -> Duration {
         self.deadline.limit
-    }
-
-    /// The same connections with another deadline.
-    pub(crate) fn with_limit(&self, limit: Duration) -> Self {
-        let health = self.deadline.health.clone();
-        Self { source: self.source.clone(), deadline: Deadline { limit, health } }
     }
 
     /// Has `observer` watch every statement.
@@ -427,7 +432,7 @@ mod tests {
     const SILENCE: Duration = Duration::from_millis(100);
 
     fn deadline() -> Deadline {
-        Deadline { limit: LIMIT, health: Arc::new(Health::new(SILENCE)) }
+        Deadline { limit: LIMIT, is_patient: false, health: Arc::new(Health::new(SILENCE)) }
     }
 
     async fn asked(deadline: &Deadline, takes: Duration) -> (bool, Duration) {
@@ -452,10 +457,15 @@ mod tests {
     async fn while_the_database_answers_nobody_the_wait_is_shorter() {
         let store = deadline();
         store.health.beat();
-        sleep(LIMIT).await;
         let (answered, took) = asked(&store, LIMIT).await;
-        assert!(!answered && took >= SILENCE, "{took:?}");
-        assert!(took < LIMIT, "{took:?}");
+        assert!(!answered && took >= SILENCE && took < LIMIT, "{took:?}");
+        let (answered, took) = asked(&store, LIMIT).await;
+        assert!(!answered && took >= SILENCE / 4 && took < SILENCE, "it is known by now: {took:?}");
+        let background = Deadline { is_patient: true, ..store.clone() };
+        let (answered, took) = asked(&background, LIMIT).await;
+        assert!(!answered && took >= SILENCE && took < LIMIT, "{took:?}");
+        store.health.beat();
+        assert!(asked(&store, SILENCE / 2).await.0, "it is back");
     }
 
     #[tokio::test]

@@ -133,7 +133,7 @@ impl SqlStore {
     pub fn for_background(&self) -> Self {
         let connections = |own: &Connections| match &self.background {
             Some(background) => background.clone(),
-            None => own.with_limit(own.limit() * BACKGROUND),
+            None => own.patient(own.limit() * BACKGROUND),
         };
         Self { writer: connections(&self.writer), reader: connections(&self.reader), ..self.clone() }
     }
@@ -267,7 +267,7 @@ impl SqlStore {
         const MIGRATION_LOCK: i64 = 0x706f_7274_6963_6f00;
         /// For all of a migration of a large database.
         const PATIENCE: Duration = Duration::from_secs(24 * 3600);
-        let patient = Self { writer: self.writer.with_limit(PATIENCE), ..self.clone() };
+        let patient = Self { writer: self.writer.patient(PATIENCE), ..self.clone() };
         let transaction = patient.transaction().await?;
         if let Pools::Postgres { .. } = self.pools {
             const NO_TIMEOUTS: &str = "select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), \
@@ -311,7 +311,7 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
     Ok(SqlStore {
         writer: connections.clone(),
         reader: connections,
-        background: Some(Connections::new(source(&background), limit, health.clone())),
+        background: Some(Connections::new(source(&background), limit, health.clone()).patient(limit)),
         pools: Pools::Postgres { requests, background },
         health,
         listener: None,
