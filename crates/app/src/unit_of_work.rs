@@ -69,7 +69,7 @@ pub trait Store: Send + Sync {
     /// Deletes what nobody can use any more, such as expired links. Answers how many rows.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// When the newest event was appended, by the clock of that moment.
+    /// The latest time at which one of the newest events was appended, by the clock of that moment.
     async fn newest_event_at(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Makes due what lies in the future by more than it can, because the clock went ahead when that was written. `soon` is

@@ -30,16 +30,17 @@ const DELIVERIES: &str =
 const WEBHOOKS: &str = "update webhooks set created_at = $1 where created_at > $2";
 
 impl SqlStore {
-    /// When the newest event was appended, by the clock of that moment.
+    /// The latest time at which one of the newest events was appended, by the clock of that moment. One of them is not enough: what
+    /// is appended after the clock was set back seems older than what came before.
     pub async fn newest_event_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let connection = self.read_connection();
         let sql = format!(
-            "select created_at from events order by {} limit 1",
+            "select max(created_at) as latest from (select created_at from events order by {} limit 1000) as newest",
             dialect(connection).newest_event_first
         );
         let rows = query(connection, &sql, []).await?;
-        let created_at = rows.first().map(|row| row.try_get::<PrimitiveDateTime>("", "created_at"));
-        Ok(created_at.transpose().map_err(store_error)?.map(from_row))
+        let latest = rows.first().map(|row| row.try_get::<Option<PrimitiveDateTime>>("", "latest"));
+        Ok(latest.transpose().map_err(store_error)?.flatten().map(from_row))
     }
 
     /// Makes due what lies in the future by more than it can, because the clock went ahead when that was written: jobs that were to

@@ -54,6 +54,8 @@ async fn what_a_wrong_clock_made_wait_is_due_and_what_was_wished_for_later_is_no
         assert!(store.newest_event_at().await.unwrap() >= Some(wrong));
 
         env.clock.set(right);
+        stored_event(store, &env, TenantId::PLATFORM, "page.created").await;
+        assert!(store.newest_event_at().await.unwrap() >= Some(wrong), "also after the next event");
         let soon = right + Duration::minutes(1);
         enqueued(store, &env, "patient", right + Duration::days(1)).await;
         assert_eq!(claimed(store, right).await, [""; 0], "they would wait for an hour");
