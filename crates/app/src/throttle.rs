@@ -116,13 +116,15 @@ impl Attempt {
                 report::warn("a failed sign-in could not be recorded", &error);
             }
         };
-        match writing {
-            Ok(permit) => drop(actix_web::rt::spawn(async move {
-                writes.await;
-                drop(permit);
-            })),
-            // The database is slow: who guesses waits for it, instead of leaving ever more to be written.
-            Err(_) => writes.await,
+        let is_full = writing.is_err();
+        // Of its own, so that it is written also for a client that hangs up.
+        let written = actix_web::rt::spawn(async move {
+            writes.await;
+            drop(writing);
+        });
+        // The database is slow: who guesses waits for it, instead of leaving ever more to be written.
+        if is_full && let Err(error) = written.await {
+            report::warn("a failed sign-in could not be recorded", &error);
         }
     }
 

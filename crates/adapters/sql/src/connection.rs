@@ -156,6 +156,7 @@ fn outcome(error: &DbErr) -> Outcome {
 #[derive(Clone)]
 struct Deadline {
     limit: Duration,
+    /// Whether it waits as long as ever while the database is known to answer nobody.
     is_patient: bool,
     health: Arc<Health>,
 }
@@ -254,11 +255,14 @@ impl Connections {
         })
     }
 
-    /// Without a deadline: for whoever sets one.
+    /// Whether the database answers.
     pub(crate) async fn ping(&self) -> Result<(), DbErr> {
-        let used = self.take().await?;
-        let answer = used.connection().ping().await;
-        used.ended(answer)
+        let asked = async {
+            let used = self.take().await?;
+            let answer = used.connection().ping().await;
+            used.ended(answer)
+        };
+        self.deadline.bounded(asked).await
     }
 
     /// Opens a transaction.

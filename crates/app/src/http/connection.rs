@@ -180,18 +180,27 @@ impl Connection {
 
     /// Whether the head of a request has begun and did not end in time.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        loop {
-            let Some(deadline) = self.exchange.deadline.get() else { return false };
-            if deadline <= Instant::now() {
-                return true;
-            }
-            // A timer that is set is left alone, although the head it was for has long been there: most come at once.
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if timer.as_mut().poll(context).is_pending() {
-                return false;
-            }
-            self.timer = None;
+        let deadline = self.exchange.deadline.get();
+        deadline.is_some_and(|deadline| has_passed(deadline, &mut self.timer, context))
+    }
+}
+
+/// Whether it is past a deadline. Otherwise the task is woken at or before it: a timer that is set for an earlier deadline is left
+/// alone and looked at again when it fires, as most of what has a deadline comes long before.
+pub(super) fn has_passed(
+    deadline: Instant,
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    context: &mut Context<'_>,
+) -> bool {
+    loop {
+        if deadline <= Instant::now() {
+            return true;
         }
+        let set = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if set.as_mut().poll(context).is_pending() {
+            return false;
+        }
+        *timer = None;
     }
 }
 

@@ -19,10 +19,10 @@ use actix_web::{
 use futures_util::{FutureExt, Stream, StreamExt, future::LocalBoxFuture};
 use tokio::{
     task::yield_now,
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep},
 };
 
-use super::connection::{Answering, Connections, Exchange};
+use super::connection::{Answering, Connections, Exchange, has_passed};
 use crate::settings::Server;
 
 /// How long a body may take before its rate counts: a line may stall for a moment.
@@ -170,18 +170,7 @@ impl Paced {
             self.pace.grace = GRACE_AT_THE_END;
             (self.begun, self.received, self.timer) = (Instant::now(), 0, None);
         }
-        loop {
-            let deadline = self.begun + self.pace.patience(self.received);
-            if deadline <= Instant::now() {
-                return true;
-            }
-            // Set once and looked at again when it fires, instead of anew for each piece.
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if timer.as_mut().poll(context).is_pending() {
-                return false;
-            }
-            self.timer = None;
-        }
+        has_passed(self.begun + self.pace.patience(self.received), &mut self.timer, context)
     }
 }
 
