@@ -37,11 +37,11 @@ openapi:
 
 # Measure beside bare actix routes, on a private Postgres
 bench *ARGUMENTS:
-    scripts/with-postgres cargo run --release -p portico-bench -- {{ARGUMENTS}}
+    scripts/with-postgres cargo run --profile dist -p portico-bench -- {{ARGUMENTS}}
 
 # What webhooks do under kills, under load and beside endpoints that never answer
 webhooks *ARGUMENTS:
-    cargo build --release -p portico && scripts/with-postgres cargo run --release -p portico-bench -- webhooks {{ARGUMENTS}}
+    cargo build --profile dist -p portico && scripts/with-postgres cargo run --profile dist -p portico-bench -- webhooks {{ARGUMENTS}}
 
 # Have deliveries verified by published libraries, and by the receivers of the guide
 check-webhooks:
@@ -49,7 +49,7 @@ check-webhooks:
 
 # Whether known and unknown addresses can be told apart by time, on a server of its own
 timing *ARGUMENTS:
-    cargo build --release -p portico && cargo run --release -p portico-bench -- timing {{ARGUMENTS}}
+    cargo build --profile dist -p portico && cargo run --profile dist -p portico-bench -- timing {{ARGUMENTS}}
 
 # How it behaves when what it stands on fails: scripts/check-faults --help
 check-faults *ARGUMENTS:

@@ -101,7 +101,7 @@ impl Admission {
         }
     }
 
-    /// Waits for a place, in the name of a party, which may take half of a queue.
+    /// Waits for a place, in the name of a party.
     ///
     /// # Errors
     /// 503 `overloaded`, at once where no place can be expected in time.
@@ -109,13 +109,13 @@ impl Admission {
         self.queue(class).enter(party).await.ok_or_else(overloaded)
     }
 
-    /// Refuses work for which there would be no place, whoever it is for: before it is found out who that is.
+    /// Refuses work for which there would be no place, before anything is done for it.
     ///
     /// # Errors
     /// 503 `overloaded`.
-    pub fn expect_place(&self, class: Class) -> Result<(), Problem> {
+    pub fn expect_place(&self, class: Class, party: u64) -> Result<(), Problem> {
         let queue = self.queue(class);
-        if queue.free.available_permits() > 0 || queue.admits(None) {
+        if queue.free.available_permits() > 0 || queue.admits(party) {
             return Ok(());
         }
         queue.refused();
@@ -145,7 +145,7 @@ pub fn overloaded() -> Problem {
 struct Queue {
     name: &'static str,
     longest: Duration,
-    /// Whether one party may have half of the queue only.
+    /// Whether a party leaves room for the others.
     is_shared: bool,
     free: Semaphore,
     line: Mutex<Line>,
@@ -170,7 +170,8 @@ impl Line {
         Self { places, waiting: 0, by_party: HashMap::new(), interval, last: now }
     }
 
-    /// Whether one more may wait, given how long one may have to expect to.
+    /// Whether one more of a party may wait, given how long one may have to expect to. While others wait, a party may have half of
+    /// that, and all together half as much again: where one party has filled the queue there is room for another.
     fn admits(&self, party: Option<u64>, longest: Duration, now: Instant) -> bool {
         let interval = match self.waiting {
             0 => self.interval,
@@ -179,8 +180,13 @@ impl Line {
         };
         let wait = |ahead: usize| (ahead + 1) as f64 * interval;
         let longest = longest.as_secs_f64();
-        let share = |party| 2.0 * wait(self.by_party.get(&party).copied().unwrap_or(0)) <= longest;
-        self.waiting < QUEUE && wait(self.waiting) <= longest && party.is_none_or(share)
+        let own = party.map_or(self.waiting, |party| self.by_party.get(&party).copied().unwrap_or_default());
+        let is_alone = own == self.waiting;
+        self.waiting < QUEUE
+            && match is_alone {
+                true => wait(own) <= longest,
+                false => wait(own) <= 0.5 * longest && wait(self.waiting) <= 1.5 * longest,
+            }
     }
 
     fn join(&mut self, party: Option<u64>, now: Instant) {
@@ -251,9 +257,9 @@ impl Queue {
         }
     }
 
-    /// Whether one more may wait.
-    fn admits(&self, party: Option<u64>) -> bool {
-        self.line().admits(party, self.longest / EXPECTED, Instant::now())
+    /// Whether one more of a party may wait.
+    fn admits(&self, party: u64) -> bool {
+        self.line().admits(self.is_shared.then_some(party), self.longest / EXPECTED, Instant::now())
     }
 
     /// Waits from now on, given that one more may.
@@ -347,17 +353,24 @@ mod tests {
     }
 
     #[test]
-    fn one_party_has_half_of_the_queue() {
+    fn a_party_has_the_whole_queue_until_others_come_and_half_of_it_then() {
         let (mut line, now) = line(10, 0, 0.005);
-        let mut admitted = 0;
-        while line.admits(Some(7), HALF, now) {
-            line.join(Some(7), now);
-            admitted += 1;
-        }
-        assert_eq!(admitted, 50);
-        assert!(line.admits(Some(8), HALF, now));
-        for _ in 0..admitted {
+        let fill = |line: &mut Line, party| {
+            let before = line.waiting;
+            while line.admits(Some(party), HALF, now) {
+                line.join(Some(party), now);
+            }
+            line.waiting - before
+        };
+        assert_eq!(fill(&mut line, 7), 100, "nobody else waits");
+        assert_eq!(fill(&mut line, 8), 50, "there is room for others");
+        assert_eq!((fill(&mut line, 9), fill(&mut line, 7)), (0, 0), "it has an end");
+        for _ in 0..70 {
             line.leave(Some(7));
+        }
+        assert_eq!(fill(&mut line, 7), 20);
+        for party in [7, 8].iter().flat_map(|party| [*party; 50]) {
+            line.leave(Some(party));
         }
         assert!(line.by_party.is_empty() && line.waiting == 0);
     }

@@ -14,6 +14,7 @@ use sea_orm::{
     },
 };
 use sea_orm_migration::MigratorTrait;
+use tokio::time::timeout;
 
 use crate::{
     connection::{Connections, Health, Source, Transaction},
@@ -319,6 +320,9 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
     })
 }
 
+/// How long the file of SQLite may take to be opened.
+const OPENING: Duration = Duration::from_secs(30);
+
 /// How much longer a statement of background work may take.
 const BACKGROUND: u32 = 3;
 
@@ -388,7 +392,9 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
     let pool = || {
         PoolOptions::<sqlx::Sqlite>::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false)
     };
-    // The writer first: it makes the file, and sets the journal mode, which stays with the file.
+    // Makes the file and sets the journal mode, which stays with the file. On a busy disk that takes longer than requests wait.
+    let opened = timeout(OPENING, writing.connect()).await;
+    let first = opened.map_err(|late| StoreError::Unavailable(Box::new(late)))?.map_err(unavailable)?;
     let in_doubt = health.clone();
     let writer = pool()
         .max_connections(1)
@@ -409,6 +415,7 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
         .map_err(unavailable)?;
     let readers =
         pool().max_connections(options.max_connections).connect_with(reading).await.map_err(unavailable)?;
+    first.close().await.map_err(unavailable)?;
     let bounded = |pool: &SqlitePool| {
         let pool = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone());
         Connections::new(Source::Shared(pool), options.statement_timeout, health.clone())

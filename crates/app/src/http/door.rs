@@ -17,12 +17,12 @@ use actix_web::{
     HttpMessage,
     dev::{Payload, ServiceRequest},
     error::PayloadError,
-    http::Method,
+    http::{Method, header},
     web::BytesMut,
 };
 use futures_util::{StreamExt, stream};
 
-use super::{body, caller::Presented, host::names_us, limits::network, problem::Problem};
+use super::{body, caller::Presented, host::names_us, keys::API_KEY, limits::network, problem::Problem};
 use crate::{
     admission::{Class, Place, overloaded},
     state::App,
@@ -80,13 +80,15 @@ pub struct Admitted<'a> {
     _kept: Option<Kept>,
 }
 
-/// Refuses a request of the API for which there will be no place, before it is found out whose it is.
+/// Refuses a request of the API for which there will be no place, before its credentials are looked at.
 ///
 /// # Errors
 /// 503 `overloaded`.
-pub fn knock(app: &App, request: &ServiceRequest) -> Result<(), Problem> {
+pub fn knock(app: &App, request: &ServiceRequest, address: IpAddr) -> Result<(), Problem> {
     match class_of(request.method(), request.path()) {
-        Some(class) if names_us(app, request.headers()) => app.admission.expect_place(class),
+        Some(class) if names_us(app, request.headers()) => {
+            app.admission.expect_place(class, party(request, true, address))
+        }
         _ => Ok(()),
     }
 }
@@ -102,7 +104,9 @@ pub async fn enter<'a>(
     address: IpAddr,
 ) -> Result<Admitted<'a>, Problem> {
     let class = class_of(request.method(), request.path());
-    let_in(app, request, class, party(presented, address)).await
+    let is_proven = presented.key().is_some() || presented.user().is_some();
+    let party = party(request, is_proven, address);
+    let_in(app, request, class, party).await
 }
 
 /// The same for a request to a published site. Files are answered from memory, messages are stored.
@@ -115,7 +119,8 @@ pub async fn enter_site<'a>(
     address: IpAddr,
 ) -> Result<Admitted<'a>, Problem> {
     let class = (*request.method() == Method::POST).then_some(Class::Writes);
-    let_in(app, request, class, party(&Presented::Nothing, address)).await
+    let party = party(request, false, address);
+    let_in(app, request, class, party).await
 }
 
 async fn let_in<'a>(
@@ -133,13 +138,13 @@ async fn let_in<'a>(
     Ok(Admitted { _place: Some(place), _kept: kept })
 }
 
-/// Who a request counts for: a key, a person, else a network.
-fn party(presented: &Presented, address: IpAddr) -> u64 {
+/// Who a request counts for: its credential, where it is proven or may still turn out to be; else its network.
+fn party(request: &ServiceRequest, may_be_proven: bool, address: IpAddr) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match (presented.key(), presented.user()) {
-        (Some((key, _)), _) => key.id.uuid().hash(&mut hasher),
-        (None, Some(user)) => user.uuid().hash(&mut hasher),
-        (None, None) => network(address).hash(&mut hasher),
+    let credential = [API_KEY, header::AUTHORIZATION].iter().find_map(|name| request.headers().get(name));
+    match credential.filter(|_| may_be_proven) {
+        Some(credential) => credential.as_bytes().hash(&mut hasher),
+        None => network(address).hash(&mut hasher),
     }
     hasher.finish()
 }

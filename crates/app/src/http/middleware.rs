@@ -4,7 +4,7 @@
 use std::{net::IpAddr, panic::AssertUnwindSafe, sync::atomic::Ordering, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage, ResponseError,
+    Error, HttpMessage, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ResponseHead, ServiceRequest, ServiceResponse},
     error::InternalError,
@@ -93,7 +93,7 @@ pub async fn around<B: MessageBody + 'static>(
                 devices::keep(&app, response.headers_mut());
                 seal(response.headers_mut(), &seen.id, app.is_https());
                 close_when_retiring(&app, response.response_mut().head_mut());
-                let route = response.request().match_pattern();
+                let route = pattern_of(&app, response.request());
                 seen.report(route.as_deref(), response.status(), &failures, &span);
                 Ok(response.map_body(|_, body| held.until_sent(body)))
             }
@@ -117,7 +117,7 @@ async fn answer<B: MessageBody + 'static>(
     address: IpAddr,
     spelling: Result<Spelling, PathFault>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if let Err(refusal) = door::knock(app, &request) {
+    if let Err(refusal) = door::knock(app, &request, address) {
         return Ok(request.into_response(refusal.error_response()).map_into_right_body());
     }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -157,12 +157,11 @@ async fn answer<B: MessageBody + 'static>(
         },
     };
     if let Some((key, admitted, method, path)) = &keyed {
-        let (status, route) = match &answered {
-            Ok(answer) => (answer.status(), answer.request().match_pattern()),
-            Err(error) => (error.as_response_error().status_code(), None),
+        let status = match &answered {
+            Ok(answer) => answer.status(),
+            Err(error) => error.as_response_error().status_code(),
         };
-        // A request that was not let through to the routes has no pattern yet.
-        let route = route.as_deref().or_else(|| app.document.pattern_of(path));
+        let route = app.document.pattern_of(path);
         app.key_usage.note(app, &KeyRequest { key, admitted: *admitted, method, route, address }, status);
     }
     let mut response = answered?;
@@ -170,6 +169,15 @@ async fn answer<B: MessageBody + 'static>(
         tell(response.headers_mut(), &verdict);
     }
     Ok(response)
+}
+
+/// The pattern of the route that a request is for; none for what is on a site. Actix would look for it once more.
+fn pattern_of(app: &App, request: &HttpRequest) -> Option<String> {
+    if request.extensions().contains::<SiteHost>() {
+        return None;
+    }
+    let documented = app.document.pattern_of(request.path()).map(str::to_owned);
+    documented.or_else(|| request.match_pattern())
 }
 
 /// The answer to a request whose body was given up, whatever its route made of that.

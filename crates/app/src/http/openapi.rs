@@ -1,6 +1,7 @@
 //! The API document (OpenAPI 3.1): collected from the routes, then completed with what holds for every route.
 
-use actix_web::dev::ResourceDef;
+use actix_web::web::Bytes;
+use matchit::Router;
 use portico_kernel::Permission;
 use utoipa::openapi::{
     Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi,
@@ -24,46 +25,51 @@ const API_KEY: &str = "apiKey";
 
 /// The finished document, in the forms that the server needs.
 pub struct Document {
-    /// As JSON.
-    pub json: String,
-    /// Which methods each path answers to.
-    methods: Vec<(ResourceDef, String)>,
-    /// What takes an `Idempotency-Key`.
-    keyed: Vec<KeyedOperation>,
+    /// As JSON. Shared by all answers: it is large.
+    pub json: Bytes,
+    paths: Router<Path>,
+}
+
+/// A path of the document.
+struct Path {
+    pattern: String,
+    /// The methods that it answers to.
+    methods: String,
+    /// Its POST, if that takes an `Idempotency-Key`.
+    keyed: Option<KeyedOperation>,
 }
 
 impl Document {
     /// Prepares a document.
     pub fn new(document: &OpenApi) -> anyhow::Result<Self> {
-        let methods = document
-            .paths
-            .paths
-            .iter()
-            .map(|(path, item)| {
-                let methods: Vec<&str> = operations(item).into_iter().map(|(name, _)| name).collect();
-                (ResourceDef::new(path.as_str()), methods.join(", "))
-            })
-            .collect();
-        let posts = document.paths.paths.iter().filter_map(|(path, item)| Some((path, item.post.as_ref()?)));
-        let keyed =
-            posts.filter_map(|(path, post)| KeyedOperation::of(path, post, permissions_of(post))).collect();
-        Ok(Self { json: document.to_pretty_json()?, methods, keyed })
+        let mut paths = Router::new();
+        for (pattern, item) in &document.paths.paths {
+            let methods: Vec<&str> = operations(item).into_iter().map(|(name, _)| name).collect();
+            let post = item.post.as_ref();
+            let keyed = post.and_then(|post| KeyedOperation::of(pattern, post, permissions_of(post)));
+            let path = Path { pattern: pattern.clone(), methods: methods.join(", "), keyed };
+            paths.insert(pattern.as_str(), path)?;
+        }
+        Ok(Self { json: document.to_pretty_json()?.into(), paths })
+    }
+
+    fn find(&self, path: &str) -> Option<&Path> {
+        self.paths.at(path).ok().map(|found| found.value)
     }
 
     /// The operation that a POST to a path is, if it takes an `Idempotency-Key`.
     pub fn keyed(&self, path: &str) -> Option<&KeyedOperation> {
-        self.keyed.iter().find(|operation| operation.is_at(path))
+        self.find(path)?.keyed.as_ref()
     }
 
     /// The path of the document that a path of a request belongs to.
     pub fn pattern_of(&self, path: &str) -> Option<&str> {
-        let mut patterns = self.methods.iter().map(|(pattern, _)| pattern);
-        patterns.find(|pattern| pattern.is_match(path)).and_then(ResourceDef::pattern)
+        self.find(path).map(|found| found.pattern.as_str())
     }
 
     /// The methods that a path answers to; `None` for an unknown path.
     pub fn methods_of(&self, path: &str) -> Option<&str> {
-        self.methods.iter().find(|(pattern, _)| pattern.is_match(path)).map(|(_, methods)| methods.as_str())
+        self.find(path).map(|found| found.methods.as_str())
     }
 }
 

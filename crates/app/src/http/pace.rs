@@ -5,6 +5,7 @@ use std::{
     io::{Error, ErrorKind},
     pin::Pin,
     rc::Rc,
+    sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,6 +28,9 @@ use crate::settings::Server;
 
 /// How long a body may take before its rate counts: a line may stall for a moment.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Most that is added to it, so that bodies that began together are not given up together, which would hold up everybody else.
+const SPREAD: Duration = Duration::from_secs(2);
 
 /// The same once the server is about to stop, counted from then on.
 const GRACE_AT_THE_END: Duration = Duration::from_secs(2);
@@ -65,6 +69,13 @@ impl Pace {
     }
 }
 
+/// A part of [`SPREAD`], another one each time: the multiples of the golden ratio are spread evenly (Knuth, section 6.4).
+fn spread() -> Duration {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let part = NEXT.fetch_add(0x9E37_79B9, Ordering::Relaxed);
+    SPREAD.mul_f64(f64::from(part) / f64::from(u32::MAX))
+}
+
 /// A request from its head to the end of its answer.
 pub struct Held {
     payload: Option<Rc<RefCell<Payload>>>,
@@ -83,7 +94,7 @@ impl Held {
                 let payload = Rc::new(RefCell::new(payload));
                 let stream = Paced {
                     payload: payload.clone(),
-                    pace,
+                    pace: Pace { grace: pace.grace + spread(), ..pace },
                     begun: Instant::now(),
                     received: 0,
                     cut: cut.clone(),
@@ -200,6 +211,15 @@ impl Stream for Paced {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_that_began_together_are_given_up_one_after_the_other() {
+        let mut parts: Vec<Duration> = (0..100).map(|_| spread()).collect();
+        parts.sort();
+        assert!(parts.iter().all(|part| *part <= SPREAD));
+        let gaps = parts.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.max().unwrap() < SPREAD / 25, "{parts:?}");
+    }
 
     #[test]
     fn a_body_has_to_keep_a_rate_and_a_deadline_that_grows_with_it() {

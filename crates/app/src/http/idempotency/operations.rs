@@ -1,6 +1,5 @@
 //! Which operations take a key. The API document says it of each, and the middleware goes by the document.
 
-use actix_web::dev::ResourceDef;
 use portico_kernel::Permission;
 use utoipa::openapi::{
     HeaderBuilder, ObjectBuilder, RefOr, Required, Response,
@@ -35,7 +34,6 @@ const WITHOUT: [&str; 10] = [
 /// An operation that takes a key.
 pub struct KeyedOperation {
     path: String,
-    pattern: ResourceDef,
     /// What is needed to be told the answer again.
     pub permissions: Vec<Permission>,
     /// Whether the body tells requests apart. Uploads are not read for it.
@@ -55,12 +53,7 @@ impl KeyedOperation {
             Some(RefOr::T(body)) => !body.content.keys().any(|kind| kind.starts_with(form)),
             other => other.is_some(),
         };
-        takes.then(|| Self { path: path.to_owned(), pattern: ResourceDef::new(path), permissions, by_body })
-    }
-
-    /// Whether it is what is at the path of a request.
-    pub fn is_at(&self, path: &str) -> bool {
-        self.pattern.is_match(path)
+        takes.then(|| Self { path: path.to_owned(), permissions, by_body })
     }
 
     /// The tenant that the path of a request names, as text.
@@ -130,15 +123,9 @@ mod tests {
 
     #[test]
     fn the_tenant_is_where_the_path_has_it() {
-        let operation = |path: &str| KeyedOperation {
-            path: path.to_owned(),
-            pattern: ResourceDef::new(path),
-            permissions: Vec::new(),
-            by_body: true,
-        };
+        let operation =
+            |path: &str| KeyedOperation { path: path.to_owned(), permissions: Vec::new(), by_body: true };
         let pages = operation("/api/v1/tenants/{tenantId}/pages/{pageId}/duplicate");
-        assert!(pages.is_at("/api/v1/tenants/7/pages/8/duplicate"));
-        assert!(!pages.is_at("/api/v1/tenants/7/pages/8"));
         assert_eq!(pages.tenant("/api/v1/tenants/7/pages/8/duplicate"), Some("7"));
         assert_eq!(operation("/api/v1/sites").tenant("/api/v1/sites"), None);
     }
