@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use portico::{health_check, run, server, settings::Settings, startup, telemetry};
+use portico::{
+    health_check, run, server,
+    settings::{Profile, Settings},
+    startup,
+};
+use portico_runtime::telemetry;
 
 /// The backend behind a customer portal.
 #[derive(Parser)]
@@ -93,7 +98,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    telemetry::start_logging(settings.profile);
+    telemetry::start_logging(settings.profile == Profile::Production);
     match start(cli.command.unwrap_or(Command::Serve { no_worker: false }), settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

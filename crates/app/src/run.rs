@@ -13,7 +13,8 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{server, settings::Settings, startup::build, state::App, worker::Workers};
+use crate::{background, server, settings::Settings, startup::build, state::App};
+use portico_runtime::worker::Workers;
 
 /// SIGTERM or Ctrl-C.
 struct Stop(Signal);
@@ -64,7 +65,7 @@ pub async fn serve(settings: Settings, with_work: bool) -> anyhow::Result<()> {
     let handle = server.handle();
     let mut running = tokio::spawn(server);
     let (metrics_address, mut metrics) = Health::start(&app, metrics)?;
-    let mut workers = if with_work { Workers::start(&app) } else { Workers::start_listening(&app) };
+    let mut workers = if with_work { background::start(&app) } else { background::start_listening(&app) };
     announce(&app, started);
     if let Some(address) = metrics_address {
         announce_health(address);
@@ -103,7 +104,7 @@ pub async fn work(settings: Settings) -> anyhow::Result<()> {
     // Links in mails lead to where others answer.
     let answering = SocketAddr::new(settings.server.host, settings.server.port);
     let app = build(settings, answering).await?;
-    let workers = Workers::start_working(&app);
+    let workers = background::start_working(&app);
     let (address, mut health) = Health::start(&app, health)?;
     announce_worker(address, started);
 
@@ -159,10 +160,10 @@ fn listen(wanted: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener, Soc
 async fn end(app: &App, workers: Workers) {
     workers.stop(app.settings.server.shutdown_timeout).await;
     // Requests may have ended after the tasks that write this down.
-    app.key_usage.flush(app).await;
+    app.core.key_usage.flush(&*app.core.store, &app.core.env).await;
     app.visits.flush(app).await;
-    app.tracer.close().await;
-    app.store.close().await;
+    app.core.tracer.close().await;
+    app.core.store.close().await;
     tracing::info!("stopped");
 }
 

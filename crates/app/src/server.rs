@@ -185,7 +185,7 @@ pub async fn stop(app: &App, server: ServerHandle, last_call: Duration) {
     retire(app);
     app.connections.let_nobody_in();
     // Streams have no end of their own to wait for.
-    app.live.close();
+    app.core.live.close();
     sleep(last_call).await;
     app.connections.close_idle();
     // Actix looks once a second whether all are gone, and drops a request that comes as it closes its connection.

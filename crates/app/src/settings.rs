@@ -16,34 +16,26 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use sources::{duration, list, normalize, optional_duration};
+use portico_runtime::settings::sources::{duration, list, normalize, optional_duration};
 
 mod admission;
 mod ai;
 mod domains;
 mod files;
-mod idempotency;
-mod live;
 mod proxies;
 mod rate_limit;
 mod redis;
 mod security;
-mod sources;
-mod telemetry;
-mod webhooks;
 
 pub use admission::Admission;
 pub use ai::Ai;
 pub use domains::Dns;
 pub use files::{Assets, Storage};
-pub use idempotency::Idempotency;
-pub use live::Live;
+pub use portico_runtime::settings::{Idempotency, Live, Telemetry, Webhooks, Worker};
 pub use proxies::{ForwardedHeader, Metrics};
 pub use rate_limit::{PlanLimits, RateLimit};
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
-pub use telemetry::Telemetry;
-pub use webhooks::Webhooks;
 
 /// Where this runs; decides how forgiving the start is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -265,22 +257,6 @@ pub struct Audit {
     pub retention: Duration,
 }
 
-/// Background jobs.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Worker {
-    /// Jobs at once.
-    pub concurrency: usize,
-    /// A job of a dead worker is free again after this time.
-    #[serde(deserialize_with = "duration")]
-    pub lease: Duration,
-    /// How often to look for work of which nobody told us (work of other instances, retries).
-    #[serde(deserialize_with = "duration")]
-    pub poll: Duration,
-    /// Port at which `portico worker` tells its health and metrics; 0 takes any free one. Default: none.
-    pub port: Option<u16>,
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -396,12 +372,6 @@ impl Default for Audit {
         Self { retention: Duration::from_secs(365 * 24 * 3600) }
     }
 }
-impl Default for Worker {
-    fn default() -> Self {
-        Self { concurrency: 4, lease: Duration::from_secs(20), poll: Duration::from_secs(1), port: None }
-    }
-}
-
 impl Settings {
     /// Reads `portico.toml` in the working directory, then the environment.
     pub fn load() -> anyhow::Result<Self> {
@@ -425,6 +395,19 @@ impl Settings {
             .try_deserialize()?;
         settings.check()?;
         Ok(settings)
+    }
+
+    /// What works without HTTP goes by these.
+    pub fn of_runtime(&self) -> portico_runtime::core::Settings {
+        let retention = time::Duration::try_from(self.audit.retention).ok();
+        portico_runtime::core::Settings {
+            worker: self.worker.clone(),
+            webhooks: self.webhooks.clone(),
+            live: self.live.clone(),
+            idempotency: self.idempotency.clone(),
+            audit_retention: retention.filter(|kept| !kept.is_zero()),
+            shutdown_timeout: self.server.shutdown_timeout,
+        }
     }
 
     /// Address of the database.

@@ -26,29 +26,27 @@ use portico_security::{
 };
 use portico_sql::{SqlStore, StoreOptions};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
     admission::Admission,
     answers::Answers,
-    broadcasts::Broadcasts,
-    callers::Callers,
-    clock::SharedClock,
     flows::{assets, registration, templates},
     http::{
         limits::Limits,
         openapi::Document,
         site::{Forms, LiveSites},
     },
-    keys::Keys,
-    live::Live,
     outbound, server,
-    settings::{self, Security, Settings},
-    signals::Signals,
+    settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,
-    telemetry::Telemetry,
     throttle::Throttling,
-    traces, writer,
+    writer,
+};
+use portico_otlp::{Collector, Tracer};
+use portico_runtime::{
+    broadcasts::Broadcasts, clock::SharedClock, core::Core, key_cache::ApiKeyCache, live::Live,
+    session_cache::SessionCache, signals::Signals, telemetry::Telemetry, traces,
 };
 
 /// How long a request waits for a connection: short enough that it is answered with 503 within a second.
@@ -95,8 +93,9 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         Broadcasts::new(way, env.random_uuid())
     });
     let signals = Arc::new(Signals::new(broadcasts, Some(clock)));
-    let tracer = traces::tracer(&settings.telemetry, &env).context("telemetry")?;
-    let watch = Arc::new(traces::Watch::new(&settings, tracer.clone()));
+    let tracer = tracer(&settings.telemetry, &env).context("telemetry")?;
+    let watch =
+        Arc::new(traces::Watch::new(settings.is_postgres(), settings.database.slow_query, tracer.clone()));
     let store = connect(&settings).await?.with_listener(signals.clone()).with_observer(watch);
     store.migrate().await.context("the database cannot be migrated")?;
     seed(&store).await?;
@@ -137,6 +136,23 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let background = Arc::new(store.for_background());
     let openid = openid_providers(&settings, &public_url, &secret, &env)?;
     let renderer = Arc::new(HtmlRenderer::new()?);
+    let core = Core {
+        settings: Arc::new(settings.of_runtime()),
+        sealer: Arc::new(AesSealer::new(&secret)),
+        sessions: Arc::new(SessionCache::new(store.clone(), env.clone(), signals.clone())),
+        api_keys: Arc::new(ApiKeyCache::new(store.clone(), signals.clone())),
+        key_usage: Arc::default(),
+        live: Arc::new(Live::new(store.clone(), signals.clone(), &settings.live)),
+        jobs: background.clone(),
+        deliveries: background.clone(),
+        idempotency: store.clone(),
+        schedules: background,
+        store,
+        signals: signals.clone(),
+        telemetry,
+        tracer,
+        env: env.clone(),
+    };
     Ok(App {
         openid: Arc::new(openid),
         webhook_client: outbound::for_webhooks(&settings)?,
@@ -153,7 +169,6 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         passkeys: Arc::new(ceremonies(security, &parsed)?),
         marks: Arc::new(MacMarks::new(&secret)),
         signer: Arc::new(MacLinkSigner::new(&secret)),
-        sealer: Arc::new(AesSealer::new(&secret)),
         generator: writer::of(&settings, &env)?,
         throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle))),
         mailer: Arc::new(TemplateMailer::new(transport, &public_url)?),
@@ -166,30 +181,32 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         forms: Arc::new(Forms::new(&settings, limiter.clone())),
         template_previews: Arc::default(),
         answers: Arc::new(Answers::new(cache, signals.clone())),
-        keys: Arc::new(Keys::new(store.clone(), signals.clone())),
-        key_usage: Arc::default(),
-        live: Arc::new(Live::new(store.clone(), signals.clone(), &settings.live)),
         completions: Arc::default(),
-        callers: Arc::new(Callers::new(store.clone(), env.clone(), signals.clone())),
         live_sites: Arc::new(LiveSites::new(signals.clone(), settings.sites.serve_stale)),
         drafts: Arc::default(),
         admission: Arc::new(Admission::new(&settings)),
         bodies: Arc::default(),
         connections: Arc::default(),
         limits: Limits::new(&settings.rate_limit, limiter).map(Arc::new),
-        jobs: background.clone(),
-        deliveries: background.clone(),
-        idempotency: store.clone(),
-        schedules: background,
-        store,
-        signals,
-        telemetry,
-        tracer,
         document: document()?,
         ready: Arc::new(AtomicBool::new(false)),
-        env,
+        core,
         settings: Arc::new(settings),
     })
+}
+
+/// The tracer that the settings ask for.
+fn tracer(settings: &TraceSettings, env: &Env) -> anyhow::Result<Tracer> {
+    let Some(endpoint) = &settings.otlp_endpoint else { return Ok(Tracer::off()) };
+    let collector = Collector {
+        endpoint: endpoint.to_string(),
+        headers: settings.headers()?,
+        sample_ratio: settings.sample_ratio,
+        service: settings.service_name.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        instance: env.random_uuid().to_string(),
+    };
+    Ok(Tracer::sending(collector, outbound::for_telemetry()?, Handle::current())?)
 }
 
 /// The API document, made once: every server of a process has the same.
@@ -268,13 +285,13 @@ pub async fn create_admin(
     let app = build(settings, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let chosen = password.is_some();
     // The suffix has what the password rule asks for besides length.
-    let password = password.unwrap_or_else(|| app.env.secret() + "-Aa1");
+    let password = password.unwrap_or_else(|| app.core.env.secret() + "-Aa1");
     let registration =
         Registration { email, full_name, password: password.clone().into(), ..Registration::default() };
     let (user, is_new) = registration::create_super_admin(&app, registration)
         .await
         .map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    app.store.close().await;
+    app.core.store.close().await;
     Ok(match (is_new, chosen) {
         (false, _) => format!("{} is a super admin now and keeps the password.", user.email),
         (true, true) => format!("{} is a super admin with the given password.", user.email),

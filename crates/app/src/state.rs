@@ -15,11 +15,8 @@ use portico_identity::{
     },
     session::SessionLifetimes,
 };
-use portico_kernel::{
-    Env, StoreError, WorkQueue, files::FileStore, http::HttpClient, idempotency::IdempotencyKeys,
-    images::ImageProcessor, schedule::Schedules, sealing::Sealer, signing::LinkSigner,
-};
-use portico_otlp::Tracer;
+use portico_kernel::{files::FileStore, http::HttpClient, images::ImageProcessor, signing::LinkSigner};
+use portico_runtime::{core::Core, keyed_lock::KeyedLocks};
 use portico_sandbox::Mailbox;
 use portico_sites::{
     domain::Target,
@@ -27,37 +24,27 @@ use portico_sites::{
     ports::{ContentGenerator, DomainResolver, FormRenderer, SiteRenderer},
     site::Site,
 };
-use portico_tenancy::ports::DeliveryQueue;
 use tokio::sync::Semaphore;
 
 use crate::{
     admission::Admission,
     answers::Answers,
-    callers::Callers,
-    flows::previews::RenderedDrafts,
-    flows::template_preview::TemplatePreviews,
+    flows::{previews::RenderedDrafts, template_preview::TemplatePreviews},
     http::{
         connection::Connections,
-        context,
         limits::Limits,
         openapi::Document,
         site::{Forms, LiveSites},
     },
-    key_usage::KeyUsageCounter,
-    keys::Keys,
-    live::Live,
     settings::Settings,
-    signals::Signals,
-    telemetry::Telemetry,
     throttle::Throttling,
-    turns::Turns,
-    unit_of_work::{Repositories, Store, UnitOfWork},
     visits::VisitCounter,
 };
-
 /// The parts that the server is made of. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
+    /// What background work shares with the routes.
+    pub core: Core,
     /// Settings.
     pub settings: Arc<Settings>,
     /// Address under which clients reach the server, without a trailing slash.
@@ -66,18 +53,6 @@ pub struct App {
     pub api_host: Arc<str>,
     /// Port that published sites answer at, as part of their address (`:7600`, or empty for the default port).
     pub site_port: Arc<str>,
-    /// Time and randomness.
-    pub env: Env,
-    /// The database.
-    pub store: Arc<dyn Store>,
-    /// Background jobs.
-    pub jobs: Arc<dyn WorkQueue>,
-    /// Deliveries to webhooks.
-    pub deliveries: Arc<dyn DeliveryQueue>,
-    /// Whose turn scheduled work is.
-    pub schedules: Arc<dyn Schedules>,
-    /// Requests that may be sent again under a key.
-    pub idempotency: Arc<dyn IdempotencyKeys>,
     /// Object storage.
     pub files: Arc<dyn FileStore>,
     /// Pictures that people upload.
@@ -106,8 +81,6 @@ pub struct App {
     pub generator: Option<Arc<dyn ContentGenerator>>,
     /// Links that work without signing in.
     pub signer: Arc<dyn LinkSigner>,
-    /// Encryption of secrets at rest.
-    pub sealer: Arc<dyn Sealer>,
     /// Mail about accounts.
     pub mailer: Arc<dyn AccountMailer>,
     /// Where mail goes when there is no SMTP server.
@@ -120,14 +93,8 @@ pub struct App {
     pub renderer: Arc<dyn SiteRenderer>,
     /// Templates that were rendered lately.
     pub template_previews: Arc<TemplatePreviews>,
-    /// The cache of callers.
-    pub callers: Arc<Callers>,
     /// The cache of answers.
     pub answers: Arc<Answers>,
-    /// The cache of API keys.
-    pub keys: Arc<Keys>,
-    /// How API keys are used.
-    pub key_usage: Arc<KeyUsageCounter>,
     /// What was seen on published sites.
     pub visits: Arc<VisitCounter>,
     /// How much may be sent through contact forms.
@@ -147,15 +114,7 @@ pub struct App {
     /// Rate limits, when there are any.
     pub limits: Option<Arc<Limits>>,
     /// Wizards that are being completed.
-    pub completions: Arc<Turns>,
-    /// Live updates.
-    pub live: Arc<Live>,
-    /// Wake-ups and cache epochs.
-    pub signals: Arc<Signals>,
-    /// Metrics.
-    pub telemetry: Telemetry,
-    /// Traces.
-    pub tracer: Tracer,
+    pub completions: Arc<KeyedLocks>,
     /// The API document.
     pub document: Arc<Document>,
     /// Whether new requests are welcome: not while starting or shutting down.
@@ -163,23 +122,6 @@ pub struct App {
 }
 
 impl App {
-    /// Opens a transaction. What the request at hand has committed before and what waits for its answer waits no longer: only
-    /// the last unit of work of a request is one with the answer.
-    pub async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        if let Some(parking) = context::parking() {
-            parking.settle().await?;
-        }
-        self.store.begin().await
-    }
-
-    /// Reads without a transaction, what the request at hand has committed included.
-    pub fn reader(&self) -> Box<dyn Repositories> {
-        match context::parking() {
-            Some(parking) => self.store.reader_behind(parking),
-            None => self.store.reader(),
-        }
-    }
-
     /// How long the parts of a session live.
     pub fn session_lifetimes(&self) -> SessionLifetimes {
         let security = &self.settings.security;

@@ -18,7 +18,8 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{http::problem::Problem, report, state::App};
+use crate::{http::problem::Problem, state::App};
+use portico_runtime::logging;
 
 /// Guesses under way at a time from one network at one account, in this process.
 pub const PER_PAIR: usize = 5;
@@ -86,8 +87,8 @@ pub async fn admit(app: &App, scope: &Scope, email: &EmailAddress) -> Result<Att
     let aim = Aim::new(email.clone(), &scope.request);
     let admitted = async {
         let places = app.throttling.enter(&aim).await?;
-        let mut reader = app.reader();
-        Throttle::new(&mut *reader, &app.env, &app.throttling.rule, &*app.marks).check(&aim).await?;
+        let mut reader = app.core.reader();
+        Throttle::new(&mut *reader, &app.core.env, &app.throttling.rule, &*app.marks).check(&aim).await?;
         Ok(places)
     };
     match admitted.await {
@@ -113,7 +114,7 @@ impl Attempt {
         let writes = async move {
             let noted = self.note(&app, &scope, user).await;
             if let Err(error) = noted {
-                report::warn("a failed sign-in could not be recorded", &error);
+                logging::warn("a failed sign-in could not be recorded", &error);
             }
         };
         let is_full = writing.is_err();
@@ -124,15 +125,15 @@ impl Attempt {
         });
         // The database is slow: who guesses waits for it, instead of leaving ever more to be written.
         if is_full && let Err(error) = written.await {
-            report::warn("a failed sign-in could not be recorded", &error);
+            logging::warn("a failed sign-in could not be recorded", &error);
         }
     }
 
     async fn note(self, app: &App, scope: &Scope, user: Option<UserId>) -> Result<(), Problem> {
         let Self { aim, places: _places } = self;
-        let mut work = app.begin().await?;
-        Accounts::new(&mut *work, scope, &app.env).note_failed_sign_in(user).await?;
-        Throttle::new(&mut *work, &app.env, &app.throttling.rule, &*app.marks)
+        let mut work = app.core.begin().await?;
+        Accounts::new(&mut *work, scope, &app.core.env).note_failed_sign_in(user).await?;
+        Throttle::new(&mut *work, &app.core.env, &app.throttling.rule, &*app.marks)
             .failed(scope, &aim, user)
             .await?;
         Ok(work.commit().await?)

@@ -13,7 +13,8 @@ use portico_sites::analytics::{SALT_GRACE, Salt, Seen, Traffic, VisitBatch};
 use time::Date;
 use tokio::sync::{Notify, mpsc};
 
-use crate::{http::problem::chain, state::App};
+use crate::state::App;
+use portico_runtime::logging::chain;
 
 /// Visits that wait in memory at most: about 10 MB of them.
 const QUEUE: usize = 10_000;
@@ -95,7 +96,7 @@ impl VisitCounter {
     pub async fn try_flush(&self, app: &App) -> Result<(), StoreError> {
         let mut storing = self.storing.lock().await;
         if storing.waiting.len() < MOST_WAITING {
-            let mut batch = VisitBatch::new(&app.env);
+            let mut batch = VisitBatch::new(&app.core.env);
             let drained = storing.drain(app, &mut batch).await;
             batch.traffic = std::mem::take(&mut *self.traffic());
             storing.waiting.extend(split(app, batch));
@@ -123,7 +124,7 @@ impl VisitCounter {
 impl Storing {
     /// Counts what is in the queue. Stops early when a salt cannot be had.
     async fn drain(&mut self, app: &App, batch: &mut VisitBatch) -> Result<(), StoreError> {
-        let oldest = (app.env.now() - SALT_GRACE).into_inner().date();
+        let oldest = (app.core.env.now() - SALT_GRACE).into_inner().date();
         // Of a day that is over nothing is to lead back to an address.
         self.salts.retain(|day, _| *day >= oldest);
         // No more than there are now, so that a flood of visits does not keep this from ending.
@@ -144,8 +145,8 @@ impl Storing {
         if let Some(salt) = self.salts.get(&day) {
             return Ok(*salt);
         }
-        let mut work = app.begin().await?;
-        let salt = work.visits().salt(day, app.env.random_bytes()).await?;
+        let mut work = app.core.begin().await?;
+        let salt = work.visits().salt(day, app.core.env.random_bytes()).await?;
         work.commit().await?;
         self.salts.insert(day, salt);
         Ok(salt)
@@ -158,7 +159,7 @@ fn split(app: &App, mut batch: VisitBatch) -> Vec<VisitBatch> {
     while batch.sites.len() > BATCH {
         let Some(from) = batch.sites.keys().nth(BATCH).copied() else { break };
         let rest = batch.sites.split_off(&from);
-        let mut piece = VisitBatch::new(&app.env);
+        let mut piece = VisitBatch::new(&app.core.env);
         piece.sites = std::mem::replace(&mut batch.sites, rest);
         pieces.push(piece);
     }
@@ -170,7 +171,7 @@ fn split(app: &App, mut batch: VisitBatch) -> Vec<VisitBatch> {
 
 /// Stores a batch. One that was stored before, and whose sender did not hear so, is not added again.
 async fn store(app: &App, batch: &VisitBatch) -> Result<(), StoreError> {
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     if work.visits().store(batch).await? {
         work.commit().await?;
         let visits: u64 = batch.sites.values().map(|counts| counts.visits).sum();

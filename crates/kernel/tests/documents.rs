@@ -142,8 +142,10 @@ fn the_table_of_error_codes_is_complete() {
 fn every_setting_is_in_the_readme() {
     let readme = read("README.md");
     let mut settings = read("crates/app/src/settings.rs");
-    for (_, part) in files("crates/app/src/settings", "rs") {
-        settings.push_str(&part);
+    for folder in ["crates/app/src/settings", "crates/runtime/src/settings"] {
+        for (_, part) in files(folder, "rs") {
+            settings.push_str(&part);
+        }
     }
     let documented: BTreeSet<&str> = rows(&readme).into_iter().flat_map(|row| code_spans(row[0])).collect();
     let mut count = 0;

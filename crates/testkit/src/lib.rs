@@ -4,6 +4,7 @@
 //! - [`server::TestServer`] (feature `server`) is a whole server in the test's process, with a client.
 //! - [`dns::TestDns`] (feature `dns`) is a name server.
 //! - [`authenticator::Authenticator`] (feature `server`) is a passkey in software.
+//! - [`jobs`] (feature `server`) does jobs as a worker would.
 //! - [`receiver::Receiver`] (feature `server`) is a receiver of webhooks.
 //! - [`redis::TestRedis`] is a Redis server.
 //! - [`collector::TestCollector`] (feature `server`) is an OpenTelemetry collector.
@@ -21,6 +22,8 @@ pub mod database;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod env;
+#[cfg(feature = "server")]
+pub mod jobs;
 pub mod network;
 #[cfg(feature = "server")]
 pub mod receiver;

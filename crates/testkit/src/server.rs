@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use portico::{server, settings::Settings, startup, state::App, worker::Workers};
+use portico::{background, server, settings::Settings, startup, state::App};
+use portico_runtime::worker::Workers;
 use portico_sql::SqlStore;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use secrecy::SecretString;
@@ -115,7 +116,7 @@ impl TestServer {
         };
         adjust(&mut settings);
         let listener = TcpListener::bind(("127.0.0.1", settings.server.port)).expect("a free port");
-        Self::run(settings, listener, data, database, Workers::start).await
+        Self::run(settings, listener, data, database, background::start).await
     }
 
     /// Starts a second instance on the same database, files and secret. It answers requests, and leaves background work to
@@ -125,9 +126,9 @@ impl TestServer {
         let mut settings = Settings { data_dir: data.path().to_owned(), ..(*self.app.settings).clone() };
         share(&self.app, &mut settings);
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let other = Self::run(settings, listener, data, None, Workers::start_listening).await;
+        let other = Self::run(settings, listener, data, None, background::start_listening).await;
         for app in [&self.app, &other.app] {
-            let hears = async || (app.signals.max_age() > Duration::from_secs(1)).then_some(());
+            let hears = async || (app.core.signals.max_age() > Duration::from_secs(1)).then_some(());
             eventually(Duration::from_secs(10), hears).await.expect("instances hear each other");
         }
         other
@@ -238,7 +239,7 @@ impl TestServer {
         if let Some(workers) = workers {
             workers.stop(Duration::from_secs(10)).await;
         }
-        self.app.store.close().await;
+        self.app.core.store.close().await;
     }
 }
 

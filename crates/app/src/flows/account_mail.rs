@@ -20,10 +20,12 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     flows::{notices, submissions},
-    http::problem::chain,
     state::App,
-    unit_of_work::UnitOfWork,
-    worker::handlers::{JobError, payload, scope},
+};
+use portico_runtime::{
+    logging::chain,
+    store::UnitOfWork,
+    worker::jobs::{JobError, payload, scope},
 };
 
 /// With the pauses between attempts growing to an hour, a mail server may be down for about a day.
@@ -94,8 +96,8 @@ pub async fn request(
     request_id: &str,
 ) -> Result<(), StoreError> {
     let payload = json!({"email": email});
-    let mut work = app.begin().await?;
-    work.jobs().enqueue(job(&app.env, kind, payload, TenantId::PLATFORM, request_id.to_owned())).await?;
+    let mut work = app.core.begin().await?;
+    work.jobs().enqueue(job(&app.core.env, kind, payload, TenantId::PLATFORM, request_id.to_owned())).await?;
     work.commit().await
 }
 
@@ -103,8 +105,9 @@ pub async fn request(
 pub async fn verification(app: &App, job: &Job) -> Result<(), JobError> {
     let Some(email) = address(job)? else { return Ok(()) };
     let scope = scope(job);
-    let mut work = app.begin().await?;
-    let mail = Accounts::new(&mut *work, &scope, &app.env).issue_verification(&email, &*app.tokens).await?;
+    let mut work = app.core.begin().await?;
+    let mail =
+        Accounts::new(&mut *work, &scope, &app.core.env).issue_verification(&email, &*app.tokens).await?;
     commit_and_send(app, job, work, mail).await
 }
 
@@ -112,17 +115,19 @@ pub async fn verification(app: &App, job: &Job) -> Result<(), JobError> {
 pub async fn password_reset(app: &App, job: &Job) -> Result<(), JobError> {
     let Some(email) = address(job)? else { return Ok(()) };
     let scope = scope(job);
-    let mut work = app.begin().await?;
-    let mail = Accounts::new(&mut *work, &scope, &app.env).issue_password_reset(&email, &*app.tokens).await?;
+    let mut work = app.core.begin().await?;
+    let mail =
+        Accounts::new(&mut *work, &scope, &app.core.env).issue_password_reset(&email, &*app.tokens).await?;
     commit_and_send(app, job, work, mail).await
 }
 
 /// `email.change`: a link to the new address of an account, or word to its owner.
 pub async fn email_change(app: &App, job: &Job) -> Result<(), JobError> {
     let (ToChange { change_id }, scope) = (payload(job)?, scope(job));
-    let mut reader = app.reader();
-    let mail =
-        Accounts::new(&mut *reader, &scope, &app.env).issue_email_change(change_id, &*app.tokens).await?;
+    let mut reader = app.core.reader();
+    let mail = Accounts::new(&mut *reader, &scope, &app.core.env)
+        .issue_email_change(change_id, &*app.tokens)
+        .await?;
     match mail {
         Some((recipient, mail)) => send(app, job, &recipient, &mail).await,
         None => Ok(()),
@@ -132,8 +137,8 @@ pub async fn email_change(app: &App, job: &Job) -> Result<(), JobError> {
 /// `email.change_notice`: tells the address of an account that another one was asked for, with a link that stops it.
 pub async fn email_change_notice(app: &App, job: &Job) -> Result<(), JobError> {
     let (ToChange { change_id }, scope) = (payload(job)?, scope(job));
-    let mut work = app.begin().await?;
-    let mail = Accounts::new(&mut *work, &scope, &app.env)
+    let mut work = app.core.begin().await?;
+    let mail = Accounts::new(&mut *work, &scope, &app.core.env)
         .issue_email_change_notice(change_id, &*app.tokens)
         .await?;
     commit_and_send(app, job, work, mail).await
@@ -151,7 +156,7 @@ pub async fn password_changed(app: &App, job: &Job) -> Result<(), JobError> {
 
 async fn to_user(app: &App, job: &Job, mail: AccountMail) -> Result<(), JobError> {
     let (ToUser { user_id }, scope) = (payload(job)?, scope(job));
-    let recipient = Accounts::new(&mut *app.reader(), &scope, &app.env).recipient(user_id).await?;
+    let recipient = Accounts::new(&mut *app.core.reader(), &scope, &app.core.env).recipient(user_id).await?;
     match recipient {
         Some(recipient) => send(app, job, &recipient, &mail).await,
         None => Ok(()),
@@ -229,15 +234,15 @@ fn count(class: MailClass, outcome: &'static str) {
 }
 
 async fn take_from_budget(app: &App, to: &Recipient, class: MailClass) -> Result<bool, JobError> {
-    let (rule, mut work) = (app.settings.email.rule(), app.begin().await?);
-    let taken = MailBudgets::new(&mut *work, &app.env, rule, &*app.marks).take(&to.email, class).await?;
+    let (rule, mut work) = (app.settings.email.rule(), app.core.begin().await?);
+    let taken = MailBudgets::new(&mut *work, &app.core.env, rule, &*app.marks).take(&to.email, class).await?;
     work.commit().await?;
     Ok(taken)
 }
 
 async fn give_back_to_budget(app: &App, to: &Recipient, class: MailClass) -> Result<(), JobError> {
-    let (rule, mut work) = (app.settings.email.rule(), app.begin().await?);
-    MailBudgets::new(&mut *work, &app.env, rule, &*app.marks).give_back(&to.email, class).await?;
+    let (rule, mut work) = (app.settings.email.rule(), app.core.begin().await?);
+    MailBudgets::new(&mut *work, &app.core.env, rule, &*app.marks).give_back(&to.email, class).await?;
     Ok(work.commit().await?)
 }
 
@@ -251,7 +256,7 @@ fn message_id(job: &Job, to: &Recipient) -> MailId {
 }
 
 async fn brand_of(app: &App, tenant: TenantId) -> Result<MailBrand, JobError> {
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     let tenant_row = repositories.tenants().find(tenant).await?;
     let (name, subdomain) = tenant_row.map(|tenant| (tenant.name, tenant.subdomain)).unzip();
     let primary = repositories.branding().find(tenant).await?.map(|branding| branding.colors.primary);

@@ -19,16 +19,11 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use crate::{
-    http::{
-        pieces,
-        problem::{Problem, chain},
-        spool::SpooledFile,
-    },
-    report,
+    http::{pieces, problem::Problem, spool::SpooledFile},
     state::App,
-    unit_of_work::Repositories,
-    worker::handlers::{self, JobError},
 };
+use portico_runtime::worker::jobs;
+use portico_runtime::{logging, logging::chain, store::Repositories, worker::jobs::JobError};
 
 /// Files that are made ready at a time in one process: each takes memory, and pictures take a processor.
 pub const AT_ONCE: usize = 4;
@@ -65,8 +60,8 @@ enum Refusal {
 /// 402 when they do not fit into the plan; 422 with `files[i]` for each that is damaged or too large a picture; 503.
 pub async fn upload(app: &App, scope: &Scope, files: Vec<SpooledFile>) -> Result<Vec<Asset>, Problem> {
     let tenant = scope.require(Permission::AssetsWrite)?;
-    let mut work = app.begin().await?;
-    let ids = Assets::new(&mut *work, scope, &app.env).announce(files.len()).await?;
+    let mut work = app.core.begin().await?;
+    let ids = Assets::new(&mut *work, scope, &app.core.env).announce(files.len()).await?;
     work.commit_early().await?;
     let (mut stored, mut errors) = (Vec::with_capacity(files.len()), Vec::new());
     for (number, (file, id)) in files.into_iter().zip(&ids).enumerate() {
@@ -86,7 +81,7 @@ pub async fn upload(app: &App, scope: &Scope, files: Vec<SpooledFile>) -> Result
         return Err(Problem::invalid(errors));
     }
     let size = stored.iter().map(|file| file.size).sum();
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     match keep(&mut *work, app, scope, stored, size).await {
         Ok(assets) => {
             // When a commit fails, nobody knows whether it did: the job finds out by the rows.
@@ -110,7 +105,7 @@ async fn keep(
     size: u64,
 ) -> Result<Vec<Asset>, Problem> {
     let tenant = scope.require(Permission::AssetsWrite)?;
-    let assets = Assets::new(&mut *work, scope, &app.env).create(files).await?;
+    let assets = Assets::new(&mut *work, scope, &app.core.env).create(files).await?;
     Quotas::new(&mut *work, scope).consume(tenant, Meter::Storage, size).await?;
     Ok(assets)
 }
@@ -205,7 +200,7 @@ fn overloaded() -> Problem {
 }
 
 fn unavailable(error: &FileError) -> Problem {
-    report::warn("the file store failed", error);
+    logging::warn("the file store failed", error);
     Problem::new(Kind::Unavailable, "unavailable", "Files cannot be stored right now. Try again shortly.")
 }
 
@@ -231,11 +226,12 @@ pub async fn delete(
 ) -> Result<(), Problem> {
     let tenant = scope.require(Permission::AssetsWrite)?;
     let grace = app.settings.assets.deletion_grace.try_into().unwrap_or(time::Duration::MAX);
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let branding = work.branding().find(tenant).await?;
     let shown = branding
         .is_some_and(|branding| branding.logo_asset_id == Some(id) || branding.favicon_asset_id == Some(id));
-    let deleted = Assets::new(&mut *work, scope, &app.env).delete(id, expected, grace, shown, force).await?;
+    let deleted =
+        Assets::new(&mut *work, scope, &app.core.env).delete(id, expected, grace, shown, force).await?;
     Quotas::new(&mut *work, scope).release(tenant, Meter::Storage, deleted.size).await?;
     Ok(work.commit().await?)
 }
@@ -246,8 +242,8 @@ pub async fn delete(
 /// 402; 404.
 pub async fn restore(app: &App, scope: &Scope, id: AssetId) -> Result<Asset, Problem> {
     let tenant = scope.require(Permission::AssetsWrite)?;
-    let mut work = app.begin().await?;
-    let asset = Assets::new(&mut *work, scope, &app.env).restore(id).await?;
+    let mut work = app.core.begin().await?;
+    let asset = Assets::new(&mut *work, scope, &app.core.env).restore(id).await?;
     Quotas::new(&mut *work, scope).consume(tenant, Meter::Storage, asset.size).await?;
     work.commit().await?;
     Ok(asset)
@@ -267,10 +263,10 @@ pub async fn update_branding(
     let named = [("logoAssetId", input.logo_asset_id), ("faviconAssetId", input.favicon_asset_id)];
     let references: Vec<(String, AssetId)> =
         named.into_iter().filter_map(|(field, id)| Some((field.to_owned(), id??))).collect();
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let mut violations = Violations::default();
-    Assets::new(&mut *work, scope, &app.env).check_pictures(&references, &mut violations).await?;
-    let updated = Brandings::new(&mut *work, scope, &app.env).update(input, expected).await;
+    Assets::new(&mut *work, scope, &app.core.env).check_pictures(&references, &mut violations).await?;
+    let updated = Brandings::new(&mut *work, scope, &app.core.env).update(input, expected).await;
     match (updated, violations.into_result()) {
         (Ok(branding), Ok(())) => {
             work.commit().await?;
@@ -296,8 +292,8 @@ pub fn link(app: &App, asset: &Asset, width: Option<u32>) -> String {
 /// When links made now expire.
 pub fn link_expiry(app: &App) -> Timestamp {
     let window = i64::try_from(app.settings.assets.link_ttl.as_secs()).unwrap_or(3600).max(1);
-    let end = (app.env.now().unix_seconds() / window + 2) * window;
-    Timestamp::from_unix_seconds(end).unwrap_or_else(|| app.env.now())
+    let end = (app.core.env.now().unix_seconds() / window + 2) * window;
+    Timestamp::from_unix_seconds(end).unwrap_or_else(|| app.core.env.now())
 }
 
 fn payload(tenant: TenantId, id: AssetId, variant: &str) -> String {
@@ -346,10 +342,10 @@ pub async fn follow(
     expires: Timestamp,
     signature: &str,
 ) -> Result<Option<LinkedFile>, Problem> {
-    if !app.signer.verify(PURPOSE, &payload(tenant, id, variant), expires, signature, app.env.now()) {
+    if !app.signer.verify(PURPOSE, &payload(tenant, id, variant), expires, signature, app.core.env.now()) {
         return Ok(None);
     }
-    let Some(asset) = app.reader().assets().linked(tenant, id).await? else { return Ok(None) };
+    let Some(asset) = app.core.reader().assets().linked(tenant, id).await? else { return Ok(None) };
     if variant == ORIGINAL {
         return Ok(Some(LinkedFile { asset, variant: None }));
     }
@@ -366,11 +362,11 @@ struct Purge {
 
 /// `asset.purge`: deletes the files of assets that are gone, or never came to be.
 pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
-    let Purge { asset_ids } = handlers::payload(job)?;
-    let scope = handlers::scope(job);
+    let Purge { asset_ids } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
     for id in asset_ids {
-        let mut work = app.begin().await?;
-        let is_gone = Assets::new(&mut *work, &scope, &app.env).purge(id).await?;
+        let mut work = app.core.begin().await?;
+        let is_gone = Assets::new(&mut *work, &scope, &app.core.env).purge(id).await?;
         work.commit().await?;
         if is_gone {
             let folder = Asset::folder(job.tenant_id, id);

@@ -56,7 +56,7 @@ impl Export {
     /// The next piece. Reads as the caller that they are now.
     async fn piece(&self, cursor: Option<String>) -> Result<CursorPage<AuditEntry>, Problem> {
         let scope: Scope = self.standing.scope().await?;
-        let mut repositories = self.app.reader();
+        let mut repositories = self.app.core.reader();
         let mut audit = Audit::new(&mut *repositories, &scope);
         let request = CursorRequest { cursor, limit: PIECE };
         Ok(match self.trail {

@@ -12,11 +12,11 @@ use portico_kernel::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{
-    http::problem::{Problem, chain},
-    report,
-    state::App,
-    worker::handlers::{JobError, payload},
+use crate::{http::problem::Problem, state::App};
+use portico_runtime::{
+    logging,
+    logging::chain,
+    worker::jobs::{JobError, payload},
 };
 
 /// Most bytes of an upload.
@@ -38,7 +38,7 @@ const PATH: &str = "/api/v1/avatars/";
 pub async fn put(app: &App, scope: &Scope, source: Vec<u8>) -> Result<User, Problem> {
     let (user, _) = scope.require_user()?;
     let pictures = app.images.cover(source, SIDES.map(Size::square).to_vec()).await.map_err(refused)?;
-    let upload = app.env.random_uuid().simple().to_string();
+    let upload = app.core.env.random_uuid().simple().to_string();
     for picture in pictures {
         app.files.put(&key(user, &upload, picture.size.width), picture.bytes).await.map_err(unavailable)?;
     }
@@ -58,8 +58,8 @@ pub async fn remove(app: &App, scope: &Scope) -> Result<User, Problem> {
 }
 
 async fn set(app: &App, scope: &Scope, url: Option<String>) -> Result<User, Problem> {
-    let mut work = app.begin().await?;
-    let user = Accounts::new(&mut *work, scope, &app.env).set_avatar(url).await?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).set_avatar(url).await?;
     work.commit().await?;
     Ok(user)
 }
@@ -117,7 +117,7 @@ fn refused(error: ImageError) -> Problem {
 }
 
 fn unavailable(error: FileError) -> Problem {
-    report::warn("the file store failed", &error);
+    logging::warn("the file store failed", &error);
     Problem::new(Kind::Unavailable, "unavailable", "Pictures cannot be stored right now. Try again shortly.")
 }
 

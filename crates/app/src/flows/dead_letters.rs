@@ -18,7 +18,7 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<Job>, Problem> {
     scope.require_platform(Permission::PlatformJobs)?;
-    let mut jobs = app.jobs.list(state, page).await?;
+    let mut jobs = app.core.jobs.list(state, page).await?;
     if !scope.allows(Permission::PlatformAudit) {
         jobs.items = jobs.items.into_iter().map(without_payload).collect();
     }
@@ -28,11 +28,11 @@ pub async fn list(
 /// Queues a dead job again, with all its attempts. 404 when there is no such dead job.
 pub async fn replay(app: &App, scope: &Scope, id: JobId) -> Result<Job, Problem> {
     scope.require_platform(Permission::PlatformJobs)?;
-    let mut work = app.begin().await?;
-    let job = work.dead_letters().replay(id, app.env.now()).await?.ok_or_else(Problem::not_found)?;
+    let mut work = app.core.begin().await?;
+    let job = work.dead_letters().replay(id, app.core.env.now()).await?.ok_or_else(Problem::not_found)?;
     let shown =
         if scope.allows(Permission::PlatformAudit) { job.clone() } else { without_payload(job.clone()) };
-    let event = Event::new(&app.env, scope, "job.replayed", id.uuid())
+    let event = Event::new(&app.core.env, scope, "job.replayed", id.uuid())
         .in_tenant(TenantId::PLATFORM)
         .after(&without_payload(job));
     work.events().append(event).await?;

@@ -3,10 +3,8 @@
 use portico_kernel::{Job, StoreError};
 use portico_tenancy::delivery::{Deliveries, ResendPlan};
 
-use crate::{
-    state::App,
-    worker::handlers::{JobError, payload, scope},
-};
+use crate::state::App;
+use portico_runtime::worker::jobs::{JobError, payload, scope};
 
 /// Attempts that are deleted in one transaction.
 const ROWS: u64 = 1000;
@@ -16,8 +14,8 @@ pub async fn resend(app: &App, job: &Job) -> Result<(), JobError> {
     let plan: ResendPlan = payload(job)?;
     let mut last = None;
     loop {
-        let mut work = app.begin().await?;
-        last = Deliveries::new(&mut *work, &scope(job), &app.env).plan(&plan, last).await?;
+        let mut work = app.core.begin().await?;
+        last = Deliveries::new(&mut *work, &scope(job), &app.core.env).plan(&plan, last).await?;
         work.commit().await?;
         if last.is_none() {
             return Ok(());
@@ -32,8 +30,8 @@ pub async fn forget(app: &App) -> Result<(), StoreError> {
         return Ok(());
     };
     loop {
-        let mut work = app.begin().await?;
-        let forgotten = work.deliveries().forget(app.env.now() - kept, ROWS).await?;
+        let mut work = app.core.begin().await?;
+        let forgotten = work.deliveries().forget(app.core.env.now() - kept, ROWS).await?;
         work.commit().await?;
         if forgotten < ROWS {
             return Ok(());

@@ -8,10 +8,9 @@ use portico_sites::{
 };
 use serde::Deserialize;
 
-use crate::{
-    state::App,
-    worker::handlers::{self, JobError},
-};
+use crate::state::App;
+use portico_runtime::worker::jobs;
+use portico_runtime::worker::jobs::JobError;
 
 /// The job that looks at a domain, and leaves one that looks again later.
 pub const CHECK: &str = "domain.check";
@@ -50,9 +49,10 @@ pub async fn verify(app: &App, scope: &Scope, domain: &Domain) -> Result<Domain,
 
 /// `domain.check`.
 pub async fn check(app: &App, job: &Job) -> Result<(), JobError> {
-    let Check { site_id, domain_id, round } = handlers::payload(job)?;
-    let scope = handlers::scope(job);
-    let due = Domains::new(&mut *app.reader(), &scope, &app.env).due(site_id, domain_id, round).await?;
+    let Check { site_id, domain_id, round } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let due =
+        Domains::new(&mut *app.core.reader(), &scope, &app.core.env).due(site_id, domain_id, round).await?;
     let Some(domain) = due else { return Ok(()) };
     match verify(app, &scope, &domain).await {
         Ok(_) | Err(SitesError::DomainTaken) => {}
@@ -60,8 +60,8 @@ pub async fn check(app: &App, job: &Job) -> Result<(), JobError> {
         Err(SitesError::NotFound(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    let mut work = app.begin().await?;
-    let mut domains = Domains::new(&mut *work, &scope, &app.env);
+    let mut work = app.core.begin().await?;
+    let mut domains = Domains::new(&mut *work, &scope, &app.core.env);
     let Some(domain) = domains.due(site_id, domain_id, round).await? else { return Ok(()) };
     domains.end_round(domain).await?;
     work.commit().await?;
@@ -70,10 +70,10 @@ pub async fn check(app: &App, job: &Job) -> Result<(), JobError> {
 
 /// `site.redeploy`.
 pub async fn redeploy(app: &App, job: &Job) -> Result<(), JobError> {
-    let Redeploy { site_id } = handlers::payload(job)?;
-    let scope = handlers::scope(job);
-    let mut work = app.begin().await?;
-    match Deployments::new(&mut *work, &scope, &app.env).request(site_id).await {
+    let Redeploy { site_id } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let mut work = app.core.begin().await?;
+    match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {
         Ok(_) => work.commit().await?,
         // Nothing that could be built: the next deployment will have the address.
         Err(SitesError::NotFound(_) | SitesError::NothingToDeploy | SitesError::SiteSuspended) => {}
@@ -93,8 +93,8 @@ async fn record(
     let mut tries = 0;
     loop {
         tries += 1;
-        let mut work = app.begin().await?;
-        let mut domains = Domains::new(&mut *work, scope, &app.env);
+        let mut work = app.core.begin().await?;
+        let mut domains = Domains::new(&mut *work, scope, &app.core.env);
         let noted = match taken {
             true => domains.record_taken(domain, check.clone()).await,
             false => domains.record(domain, check.clone()).await,

@@ -34,8 +34,8 @@ pub async fn begin(
     browser: &str,
 ) -> Result<Departure, Problem> {
     let provider = find(app, provider)?;
-    let mut work = app.begin().await?;
-    let begun = ExternalIdentities::new(&mut *work, scope, &app.env)
+    let mut work = app.core.begin().await?;
+    let begun = ExternalIdentities::new(&mut *work, scope, &app.core.env)
         .begin(provider.name(), link, browser, &*app.tokens)
         .await?;
     // Before the commit would be a request while a transaction is open; after it, an attempt that leads nowhere expires.
@@ -52,8 +52,8 @@ pub async fn complete(
     browser: &Browser,
 ) -> Result<SignInStep, Problem> {
     let callback = callback.validate()?;
-    let mut work = app.begin().await?;
-    let attempt = ExternalIdentities::new(&mut *work, scope, &app.env)
+    let mut work = app.core.begin().await?;
+    let attempt = ExternalIdentities::new(&mut *work, scope, &app.core.env)
         .resume(&callback.state, callback.provider.as_deref(), browser, &*app.tokens)
         .await?;
     work.commit().await?;
@@ -88,8 +88,8 @@ fn find(app: &App, name: &str) -> Result<Arc<dyn OpenIdProvider>, Problem> {
 
 /// So that what is told to come again can come again.
 async fn put_back(app: &App, scope: &Scope, attempt: &SignInAttempt) -> Result<(), Problem> {
-    let mut work = app.begin().await?;
-    ExternalIdentities::new(&mut *work, scope, &app.env).put_back(attempt).await?;
+    let mut work = app.core.begin().await?;
+    ExternalIdentities::new(&mut *work, scope, &app.core.env).put_back(attempt).await?;
     Ok(work.commit().await?)
 }
 
@@ -139,18 +139,19 @@ async fn sign_in(
 ) -> Result<SignInStep, Failure> {
     // Whoever may be signed in on the side has nothing to do with it.
     let scope = &Scope::anonymous(scope.request.clone());
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let recognised =
-        ExternalIdentities::new(&mut *work, scope, &app.env).recognise(provider, profile).await?;
+        ExternalIdentities::new(&mut *work, scope, &app.core.env).recognise(provider, profile).await?;
     let user = match recognised {
         Recognised::Known(user) => user,
         Recognised::New(user) => {
             registration::settle(app, &mut *work, scope, &user).await?;
-            ExternalIdentities::new(&mut *work, scope, &app.env).enroll(user, provider, profile).await?
+            ExternalIdentities::new(&mut *work, scope, &app.core.env).enroll(user, provider, profile).await?
         }
     };
-    let step =
-        Sessions::new(&mut *work, scope, &app.env, app.session_lifetimes()).after_first_factor(user).await?;
+    let step = Sessions::new(&mut *work, scope, &app.core.env, app.session_lifetimes())
+        .after_first_factor(user)
+        .await?;
     work.commit().await?;
     Ok(step)
 }
@@ -161,8 +162,8 @@ async fn link(
     provider: &str,
     profile: &ExternalProfile,
 ) -> Result<SignInStep, Failure> {
-    let mut work = app.begin().await?;
-    let signed_in = ExternalIdentities::new(&mut *work, scope, &app.env).link(provider, profile).await?;
+    let mut work = app.core.begin().await?;
+    let signed_in = ExternalIdentities::new(&mut *work, scope, &app.core.env).link(provider, profile).await?;
     work.commit().await?;
     Ok(SignInStep::Complete(Box::new(signed_in)))
 }

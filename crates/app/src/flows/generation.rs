@@ -15,7 +15,8 @@ use portico_kernel::{Env, Event, Fault, GenerationId, Permission, Scope};
 use portico_sites::ports::{ContentGenerator, GeneratorError, Tokens};
 use serde_json::{Value, json};
 
-use crate::{http::problem::Problem, report, state::App};
+use crate::{http::problem::Problem, state::App};
+use portico_runtime::logging;
 
 /// What was written, for the event log: ids and kinds only, never texts.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +45,9 @@ pub async fn reserve(app: &App, scope: &Scope, id: GenerationId, calls: u64) -> 
     generator(app)?;
     let ai = &app.settings.ai;
     let limit = TokenLimit { each: ai.most_tokens().saturating_mul(calls), month: ai.monthly_token_limit };
-    let mut work = app.begin().await?;
-    let reservation = Generations::new(&mut *work, scope).reserve(tenant, id, limit, app.env.now()).await?;
+    let mut work = app.core.begin().await?;
+    let reservation =
+        Generations::new(&mut *work, scope).reserve(tenant, id, limit, app.core.env.now()).await?;
     work.commit_early().await?;
     Ok(reservation)
 }
@@ -79,7 +81,7 @@ pub async fn settle(
 /// logged: the reservation ends by itself.
 pub async fn give_back(app: &App, scope: &Scope, reservation: &Reservation, tokens: Option<u64>) {
     let returned: Result<(), Problem> = async {
-        let mut work = app.begin().await?;
+        let mut work = app.core.begin().await?;
         Generations::new(&mut *work, scope).give_back(reservation, tokens).await?;
         Ok(work.commit().await?)
     }
@@ -92,7 +94,7 @@ pub async fn give_back(app: &App, scope: &Scope, reservation: &Reservation, toke
 /// Takes a use back because the writer failed. What was set aside stays spent unless it is certain that nothing was used.
 pub async fn failed(app: &App, scope: &Scope, reservation: &Reservation, error: &GeneratorError) {
     metrics::counter!("texts_failed_total", "code" => error.code()).increment(1);
-    report::warn_about("the writer failed", reservation.id, error);
+    logging::warn_about("the writer failed", reservation.id, error);
     let tokens = match error {
         GeneratorError::Unavailable(_) => Some(0),
         GeneratorError::Unusable(_) => None,

@@ -14,11 +14,8 @@ use portico_tenancy::{
 use serde::Deserialize;
 
 use super::account_mail;
-use crate::{
-    http::problem::Problem,
-    state::App,
-    worker::handlers::{JobError, payload, scope},
-};
+use crate::{http::problem::Problem, state::App};
+use portico_runtime::worker::jobs::{JobError, payload, scope};
 
 /// What the job carries.
 #[derive(Deserialize)]
@@ -29,9 +26,9 @@ struct InvitationMail {
 
 /// Invites somebody, in the language of the caller where the invitation names none.
 pub async fn create(app: &App, scope: &Scope, input: NewInvitation) -> Result<Invitation, Problem> {
-    let mut work = app.begin().await?;
-    let language = Accounts::new(&mut *work, scope, &app.env).profile().await?.language;
-    let invitation = Invitations::new(&mut *work, scope, &app.env).create(input, &language).await?;
+    let mut work = app.core.begin().await?;
+    let language = Accounts::new(&mut *work, scope, &app.core.env).profile().await?.language;
+    let invitation = Invitations::new(&mut *work, scope, &app.core.env).create(input, &language).await?;
     work.commit().await?;
     Ok(invitation)
 }
@@ -39,7 +36,7 @@ pub async fn create(app: &App, scope: &Scope, input: NewInvitation) -> Result<In
 /// What somebody with the link is told of the invitation.
 pub async fn look_up(app: &App, scope: &Scope, token: &str) -> Result<ReceivedInvitation, Problem> {
     let hash = app.tokens.digest(token);
-    Ok(Invited::new(&mut *app.reader(), scope, &app.env).by_token(hash).await?)
+    Ok(Invited::new(&mut *app.core.reader(), scope, &app.core.env).by_token(hash).await?)
 }
 
 /// Accepts by the link. Following it proves that the caller reads the mail of the address, so where it is that of their
@@ -47,13 +44,13 @@ pub async fn look_up(app: &App, scope: &Scope, token: &str) -> Result<ReceivedIn
 pub async fn accept_by_token(app: &App, scope: &Scope, token: &str) -> Result<Membership, Problem> {
     scope.require_oneself()?;
     let hash = app.tokens.digest(token);
-    let mut work = app.begin().await?;
-    let invitation = Invited::new(&mut *work, scope, &app.env).by_token(hash).await?;
+    let mut work = app.core.begin().await?;
+    let invitation = Invited::new(&mut *work, scope, &app.core.env).by_token(hash).await?;
     let address = EmailAddress::trusted(invitation.email.clone());
-    if !Accounts::new(&mut *work, scope, &app.env).prove_own_address(&address).await? {
+    if !Accounts::new(&mut *work, scope, &app.core.env).prove_own_address(&address).await? {
         return Err(TenancyError::WrongAccount.into());
     }
-    let membership = Invited::new(&mut *work, scope, &app.env).accept(&invitation).await?;
+    let membership = Invited::new(&mut *work, scope, &app.core.env).accept(&invitation).await?;
     work.commit().await?;
     Ok(membership)
 }
@@ -61,30 +58,30 @@ pub async fn accept_by_token(app: &App, scope: &Scope, token: &str) -> Result<Me
 /// Declines by the link, for whoever has it.
 pub async fn decline_by_token(app: &App, scope: &Scope, token: &str) -> Result<(), Problem> {
     let hash = app.tokens.digest(token);
-    let mut work = app.begin().await?;
-    let invitation = Invited::new(&mut *work, scope, &app.env).by_token(hash).await?;
-    Invited::new(&mut *work, scope, &app.env).decline(&invitation).await?;
+    let mut work = app.core.begin().await?;
+    let invitation = Invited::new(&mut *work, scope, &app.core.env).by_token(hash).await?;
+    Invited::new(&mut *work, scope, &app.core.env).decline(&invitation).await?;
     work.commit().await?;
     Ok(())
 }
 
 /// The open invitations to the caller's address, which has to be verified: else anybody could read those of others.
 pub async fn mine(app: &App, scope: &Scope) -> Result<Vec<ReceivedInvitation>, Problem> {
-    let mut repositories = app.reader();
-    let user = Accounts::new(&mut *repositories, scope, &app.env).profile().await?;
+    let mut repositories = app.core.reader();
+    let user = Accounts::new(&mut *repositories, scope, &app.core.env).profile().await?;
     if !user.email_verified {
         return Ok(Vec::new());
     }
-    Ok(Invited::new(&mut *repositories, scope, &app.env).for_address(user.email.as_str()).await?)
+    Ok(Invited::new(&mut *repositories, scope, &app.core.env).for_address(user.email.as_str()).await?)
 }
 
 /// Accepts one of the invitations to the caller's verified address.
 pub async fn accept(app: &App, scope: &Scope, id: InvitationId) -> Result<Membership, Problem> {
     scope.require_oneself()?;
     scope.require_verified()?;
-    let mut work = app.begin().await?;
-    let user = Accounts::new(&mut *work, scope, &app.env).profile().await?;
-    let mut invited = Invited::new(&mut *work, scope, &app.env);
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).profile().await?;
+    let mut invited = Invited::new(&mut *work, scope, &app.core.env);
     let invitation = invited.for_address_by_id(user.email.as_str(), id).await?;
     let membership = invited.accept(&invitation).await?;
     work.commit().await?;
@@ -95,9 +92,9 @@ pub async fn accept(app: &App, scope: &Scope, id: InvitationId) -> Result<Member
 pub async fn decline(app: &App, scope: &Scope, id: InvitationId) -> Result<(), Problem> {
     scope.require_oneself()?;
     scope.require_verified()?;
-    let mut work = app.begin().await?;
-    let user = Accounts::new(&mut *work, scope, &app.env).profile().await?;
-    let mut invited = Invited::new(&mut *work, scope, &app.env);
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).profile().await?;
+    let mut invited = Invited::new(&mut *work, scope, &app.core.env);
     let invitation = invited.for_address_by_id(user.email.as_str(), id).await?;
     invited.decline(&invitation).await?;
     work.commit().await?;
@@ -110,9 +107,9 @@ pub async fn decline(app: &App, scope: &Scope, id: InvitationId) -> Result<(), P
 /// the secret was stored leaves one that nobody knows; the next attempt makes another in its place.
 pub async fn mail(app: &App, job: &Job) -> Result<(), JobError> {
     let (InvitationMail { invitation_id }, scope) = (payload(job)?, scope(job));
-    let token = app.env.secret();
-    let mut work = app.begin().await?;
-    let invitation = Invitations::new(&mut *work, &scope, &app.env)
+    let token = app.core.env.secret();
+    let mut work = app.core.begin().await?;
+    let invitation = Invitations::new(&mut *work, &scope, &app.core.env)
         .issue(invitation_id, app.tokens.digest(&token))
         .await?;
     let Some(invitation) = invitation else { return Ok(()) };

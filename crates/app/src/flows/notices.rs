@@ -20,8 +20,10 @@ use uuid::Uuid;
 use crate::{
     flows::account_mail::{self, MAX_ATTEMPTS, send},
     state::App,
+};
+use portico_runtime::{
     webhooks,
-    worker::handlers::{JobError, payload},
+    worker::jobs::{JobError, payload},
 };
 
 /// The job that sends a notice to one person.
@@ -202,7 +204,7 @@ pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
             email.map(|email| Recipient::verified(email, full_name, language))
         }
         None => {
-            let user = app.reader().users().find(user_id).await?;
+            let user = app.core.reader().users().find(user_id).await?;
             user.filter(|user| user.status == UserStatus::Active && user.email_verified)
                 .map(|user| Recipient::of(&user))
         }
@@ -215,7 +217,7 @@ pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
 /// `email.notice_to_owners`: a job for each owner of the tenant, all of them or none.
 pub async fn to_owners(app: &App, job: &Job) -> Result<(), JobError> {
     let ToOwners { notice } = payload(job)?;
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let mut page = PageRequest { page: 1, limit: 100 };
     loop {
         let filter = MemberFilter { role: Some(TenantRole::Owner), ..MemberFilter::default() };
@@ -227,7 +229,7 @@ pub async fn to_owners(app: &App, job: &Job) -> Result<(), JobError> {
                 kind: TO_ONE,
                 payload,
                 tenant: job.tenant_id,
-                run_at: app.env.now(),
+                run_at: app.core.env.now(),
                 max_attempts: MAX_ATTEMPTS,
                 request_id: job.request_id.clone(),
             };
@@ -260,7 +262,7 @@ async fn mail(app: &App, tenant: TenantId, notice: Notice) -> Result<Option<Acco
     Ok(match notice {
         Notice::Account(about) => Some(account_mail_of(about)),
         Notice::Tenant(about) => {
-            let tenant = app.reader().tenants().find(tenant).await?;
+            let tenant = app.core.reader().tenants().find(tenant).await?;
             tenant.map(|tenant| tenant_mail_of(tenant.name, about))
         }
     })

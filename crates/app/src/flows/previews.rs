@@ -21,11 +21,8 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::publishing::{Prepared, StoredFile, prepare, render};
-use crate::{
-    http::{problem::chain, site::manifest::content_type},
-    state::App,
-    worker::handlers::JobError,
-};
+use crate::{http::site::manifest::content_type, state::App};
+use portico_runtime::{logging::chain, worker::jobs::JobError};
 
 /// Keeps signatures of previews apart from those of other links.
 const PURPOSE: &str = "preview";
@@ -100,7 +97,7 @@ fn read(app: &App, token: &str) -> Option<(TenantId, SiteId)> {
     let (tenant, site) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     let expires = Timestamp::from_unix_seconds(parts.next()?.parse().ok()?)?;
     let (tenant, site) = (TenantId::from_uuid(tenant), SiteId::from_uuid(site));
-    let good = app.signer.verify(PURPOSE, &payload(tenant, site), expires, parts.next()?, app.env.now());
+    let good = app.signer.verify(PURPOSE, &payload(tenant, site), expires, parts.next()?, app.core.env.now());
     good.then_some((tenant, site))
 }
 
@@ -127,13 +124,13 @@ pub async fn show(app: &App, token: &str, path: &str) -> Result<Shown, Refusal> 
 
 /// The draft of a site as it is now.
 async fn draft(app: &App, tenant: TenantId, site: SiteId) -> Result<Arc<Draft>, Refusal> {
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     let owner = repositories.tenants().find(tenant).await.map_err(|error| busy(&chain(&error)))?;
     if owner.is_none_or(|owner| owner.status != TenantStatus::Active) {
         return Err(Refusal::Gone);
     }
     let scope = Scope::system(Some(tenant), RequestInfo::default());
-    let parts = match Previews::new(&mut *repositories, &scope, &app.env).draft(site).await {
+    let parts = match Previews::new(&mut *repositories, &scope, &app.core.env).draft(site).await {
         Ok(parts) => parts,
         Err(SitesError::NotFound(_) | SitesError::SiteSuspended) => return Err(Refusal::Gone),
         Err(error) => return Err(busy(&chain(&error))),

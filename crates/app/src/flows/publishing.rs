@@ -17,10 +17,9 @@ use portico_tenancy::branding::{Branding, font_stack};
 use serde::Deserialize;
 
 use self::{pictures::Pictures, store::Plan};
-use crate::{
-    state::App,
-    worker::handlers::{self, JobError},
-};
+use crate::state::App;
+use portico_runtime::worker::jobs;
+use portico_runtime::worker::jobs::JobError;
 
 /// What a deployment job carries.
 #[derive(Deserialize)]
@@ -72,9 +71,9 @@ struct Progress<'a> {
 impl Progress<'_> {
     /// Notes that this part of the files, 0 to 1, is stored.
     async fn note(&self, app: &App, part: f64) -> Result<(), JobError> {
-        let mut work = app.begin().await?;
+        let mut work = app.core.begin().await?;
         let percent = (10.0 + 85.0 * part) as i32;
-        let mut deployments = Deployments::new(&mut *work, self.scope, &app.env);
+        let mut deployments = Deployments::new(&mut *work, self.scope, &app.core.env);
         deployments.progress(self.site, self.deployment, percent).await?;
         Ok(work.commit().await?)
     }
@@ -82,8 +81,8 @@ impl Progress<'_> {
 
 /// Builds a deployment and switches the site over to it.
 pub async fn build(app: &App, job: &Job) -> Result<(), JobError> {
-    let Build { site_id, deployment_id } = handlers::payload(job)?;
-    let scope = handlers::scope(job);
+    let Build { site_id, deployment_id } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
     let parts = match begin(app, &scope, site_id, deployment_id).await {
         Ok(Some(parts)) => parts,
         Ok(None) => return Ok(()),
@@ -107,40 +106,40 @@ pub async fn build(app: &App, job: &Job) -> Result<(), JobError> {
     plan.seal(app).await?;
     tracing::debug!(site = %site_id, deployment = %deployment_id, written, "the files of a deployment are stored");
 
-    let mut work = app.begin().await?;
-    Deployments::new(&mut *work, &scope, &app.env).finish(site_id, deployment_id).await?;
+    let mut work = app.core.begin().await?;
+    Deployments::new(&mut *work, &scope, &app.core.env).finish(site_id, deployment_id).await?;
     work.commit().await?;
     Ok(())
 }
 
 /// Tells the customer that a deployment will not come, after its job failed for good.
 pub async fn give_up(app: &App, job: &Job) -> Result<(), SitesError> {
-    let Ok(Build { site_id, deployment_id }) = handlers::payload(job) else { return Ok(()) };
+    let Ok(Build { site_id, deployment_id }) = jobs::payload(job) else { return Ok(()) };
     let reason = "The site could not be built. We are looking into it; you can try again.";
-    fail(app, &handlers::scope(job), site_id, deployment_id, reason).await
+    fail(app, &jobs::scope(job), site_id, deployment_id, reason).await
 }
 
 /// Deletes the files of a site that was deleted.
 pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
-    let OfSite { site_id } = handlers::payload(job)?;
+    let OfSite { site_id } = jobs::payload(job)?;
     store::purge(app, job.tenant_id, site_id).await
 }
 
 /// Publishes a page at its time, unless somebody thought otherwise meanwhile.
 pub async fn publish_page(app: &App, job: &Job) -> Result<(), JobError> {
-    let Publish { page_id, publish_at } = handlers::payload(job)?;
-    let scope = handlers::scope(job);
-    let mut work = app.begin().await?;
-    Pages::new(&mut *work, &scope, &app.env).publish_scheduled(page_id, publish_at).await?;
+    let Publish { page_id, publish_at } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let mut work = app.core.begin().await?;
+    Pages::new(&mut *work, &scope, &app.core.env).publish_scheduled(page_id, publish_at).await?;
     Ok(work.commit().await?)
 }
 
 /// Deploys a live site in place of a person. While another deployment is under way, the job comes back.
 pub async fn deploy(app: &App, job: &Job) -> Result<(), JobError> {
-    let OfSite { site_id } = handlers::payload(job)?;
-    let scope = handlers::scope(job);
-    let mut work = app.begin().await?;
-    match Deployments::new(&mut *work, &scope, &app.env).request(site_id).await {
+    let OfSite { site_id } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let mut work = app.core.begin().await?;
+    match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {
         Ok(_) => Ok(work.commit().await?),
         Err(error @ (SitesError::DeploymentInProgress | SitesError::Store(_))) => Err(error.into()),
         // Gone, suspended, offered for sale or emptied meanwhile.
@@ -154,8 +153,8 @@ pub async fn deploy(app: &App, job: &Job) -> Result<(), JobError> {
 /// Gives up deployments that are too old, and answers those that are kept.
 async fn retire(app: &App, scope: &Scope, site: SiteId) -> Result<Vec<DeploymentId>, SitesError> {
     let keep = app.settings.sites.keep_deployments;
-    let mut work = app.begin().await?;
-    let kept = Deployments::new(&mut *work, scope, &app.env).retire(site, keep).await?;
+    let mut work = app.core.begin().await?;
+    let kept = Deployments::new(&mut *work, scope, &app.core.env).retire(site, keep).await?;
     work.commit().await?;
     Ok(kept)
 }
@@ -166,8 +165,8 @@ async fn begin(
     site: SiteId,
     deployment: DeploymentId,
 ) -> Result<Option<SnapshotParts>, SitesError> {
-    let mut work = app.begin().await?;
-    let parts = Deployments::new(&mut *work, scope, &app.env).begin(site, deployment).await?;
+    let mut work = app.core.begin().await?;
+    let parts = Deployments::new(&mut *work, scope, &app.core.env).begin(site, deployment).await?;
     work.commit().await?;
     Ok(parts)
 }
@@ -179,8 +178,8 @@ async fn fail(
     deployment: DeploymentId,
     reason: &str,
 ) -> Result<(), SitesError> {
-    let mut work = app.begin().await?;
-    Deployments::new(&mut *work, scope, &app.env).fail(site, deployment, reason).await?;
+    let mut work = app.core.begin().await?;
+    Deployments::new(&mut *work, scope, &app.core.env).fail(site, deployment, reason).await?;
     work.commit().await?;
     Ok(())
 }
@@ -189,8 +188,8 @@ async fn fail(
 /// and its pictures.
 pub async fn prepare(app: &App, parts: SnapshotParts) -> Result<Prepared, JobError> {
     let tenant = parts.site.tenant_id;
-    let branding = app.reader().branding().find(tenant).await?;
-    let branding = branding.unwrap_or_else(|| Branding::default_of(tenant, app.env.now()));
+    let branding = app.core.reader().branding().find(tenant).await?;
+    let branding = branding.unwrap_or_else(|| Branding::default_of(tenant, app.core.env.now()));
     let Pictures { assets, logo, favicon, stored } = pictures::of(app, &parts, &branding).await?;
     let surroundings = Surroundings {
         base_url: app.site_address(&parts.site),

@@ -11,7 +11,8 @@ use portico_identity::{
 use portico_kernel::{PlatformRole, RequestInfo, Scope, TenantId};
 use portico_tenancy::tenant::Tenants;
 
-use crate::{http::problem::Problem, state::App, unit_of_work::UnitOfWork};
+use crate::{http::problem::Problem, state::App};
+use portico_runtime::store::UnitOfWork;
 
 /// Registers somebody and signs them in. The answer does not depend on whether the address is known: the message that
 /// tells is sent to the address, in the background.
@@ -20,13 +21,14 @@ pub async fn register(app: &App, scope: &Scope, registration: Registration) -> R
     let hash = app.hasher.hash(registration.password.clone()).await?;
     let lifetimes = app.session_lifetimes();
 
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let (user, tenant) = enroll(app, &mut *work, scope, registration, hash).await?;
-    let session = Sessions::new(&mut *work, scope, &app.env, lifetimes).start(&user, Some(tenant)).await?;
+    let session =
+        Sessions::new(&mut *work, scope, &app.core.env, lifetimes).start(&user, Some(tenant)).await?;
     work.commit().await?;
 
     let signed_in = SignedIn { session, user };
-    Ok(Tokens::issue(&*app.tokens, signed_in, lifetimes, app.env.now())?)
+    Ok(Tokens::issue(&*app.tokens, signed_in, lifetimes, app.core.env.now())?)
 }
 
 /// Makes a super admin for the operator at the command line: a new account whose address counts as proven, or the account
@@ -36,14 +38,15 @@ pub async fn create_super_admin(app: &App, registration: Registration) -> Result
     let scope = Scope::system(None, RequestInfo { id: "command-line".to_owned(), ..RequestInfo::default() });
     let hash = app.hasher.hash(registration.password.clone()).await?;
 
-    let mut work = app.begin().await?;
-    let candidates = Accounts::new(&mut *work, &scope, &app.env).candidates(&registration.email).await?;
+    let mut work = app.core.begin().await?;
+    let candidates = Accounts::new(&mut *work, &scope, &app.core.env).candidates(&registration.email).await?;
     let owner = candidates.into_iter().map(|candidate| candidate.user).find(|user| user.email_verified);
     let (user, is_new) = match owner {
         Some(owner) => (owner, false),
         None => (enroll(app, &mut *work, &scope, registration, hash).await?.0, true),
     };
-    let user = Accounts::new(&mut *work, &scope, &app.env).appoint(user, PlatformRole::SuperAdmin).await?;
+    let user =
+        Accounts::new(&mut *work, &scope, &app.core.env).appoint(user, PlatformRole::SuperAdmin).await?;
     work.commit().await?;
     Ok((user, is_new))
 }
@@ -56,7 +59,7 @@ async fn enroll(
     registration: ValidRegistration,
     password: PasswordHash,
 ) -> Result<(User, TenantId), Problem> {
-    let user = Accounts::new(work, scope, &app.env).register(registration, password).await?;
+    let user = Accounts::new(work, scope, &app.core.env).register(registration, password).await?;
     let tenant = settle(app, work, scope, &user).await?;
     Ok((user, tenant))
 }
@@ -68,8 +71,8 @@ pub async fn settle(
     scope: &Scope,
     user: &User,
 ) -> Result<TenantId, Problem> {
-    let tenant = Tenants::new(work, scope, &app.env).create_personal(user.id, &user.full_name).await?;
-    Subscriptions::new(work, scope, &app.env).start_free(tenant.id, user.id).await?;
-    Accounts::new(work, scope, &app.env).registered(user, tenant.id).await?;
+    let tenant = Tenants::new(work, scope, &app.core.env).create_personal(user.id, &user.full_name).await?;
+    Subscriptions::new(work, scope, &app.core.env).start_free(tenant.id, user.id).await?;
+    Accounts::new(work, scope, &app.core.env).registered(user, tenant.id).await?;
     Ok(tenant.id)
 }

@@ -45,9 +45,9 @@ impl Export {
     /// The next piece. Reads as the caller that they are now.
     async fn piece(&self, cursor: Option<String>) -> Result<CursorPage<Submission>, Problem> {
         let scope = self.standing.scope().await?;
-        let mut repositories = self.app.reader();
+        let mut repositories = self.app.core.reader();
         let request = CursorRequest { cursor, limit: PIECE };
-        let mut submissions = Submissions::new(&mut *repositories, &scope, &self.app.env);
+        let mut submissions = Submissions::new(&mut *repositories, &scope, &self.app.core.env);
         Ok(submissions.list(self.site, self.filter.clone(), request).await?)
     }
 }

@@ -22,8 +22,8 @@ use crate::{
         notices,
     },
     state::App,
-    worker::handlers::{JobError, payload},
 };
+use portico_runtime::worker::jobs::{JobError, payload};
 
 /// The job that hands a message of a visitor to everybody who is to get it.
 pub const RECEIVED: &str = "email.submission";
@@ -53,7 +53,7 @@ pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
 /// `email.submission`: a job for each receiver, all of them or none.
 pub async fn received(app: &App, job: &Job) -> Result<(), JobError> {
     let received: Received = payload(job)?;
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let support = work.settings().find(job.tenant_id).await?.and_then(|settings| settings.support_email);
     let mut receivers: Vec<(Uuid, Option<UserId>)> = Vec::new();
     let mut reached = false;
@@ -79,7 +79,7 @@ pub async fn received(app: &App, job: &Job) -> Result<(), JobError> {
             kind: TO_ONE,
             payload: json!(Received { user_id, ..received }),
             tenant: job.tenant_id,
-            run_at: app.env.now(),
+            run_at: app.core.env.now(),
             max_attempts: MAX_ATTEMPTS,
             request_id: job.request_id.clone(),
         };
@@ -98,14 +98,14 @@ pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
     let tenant = job.tenant_id;
     let recipient = match user_id {
         Some(user) => {
-            let user = app.reader().users().find(user).await?;
+            let user = app.core.reader().users().find(user).await?;
             user.filter(|user| user.status == UserStatus::Active && user.email_verified)
                 .map(|user| Recipient::of(&user))
         }
         None => support(app, job).await?,
     };
-    let submission = app.reader().submissions().find(tenant, site_id, submission_id).await?;
-    let site = app.reader().sites().find(tenant, site_id).await?;
+    let submission = app.core.reader().submissions().find(tenant, site_id, submission_id).await?;
+    let site = app.core.reader().sites().find(tenant, site_id).await?;
     let (Some(recipient), Some(submission), Some(site)) = (recipient, submission, site) else {
         return Ok(());
     };
@@ -128,19 +128,19 @@ pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
 /// The address that the tenant's customers turn to. It counts as verified where a member has verified it; otherwise a tenant could
 /// name anybody's, and send them what it likes through its own form.
 async fn support(app: &App, job: &Job) -> Result<Option<Recipient>, JobError> {
-    let Some(settings) = app.reader().settings().find(job.tenant_id).await? else { return Ok(None) };
+    let Some(settings) = app.core.reader().settings().find(job.tenant_id).await? else { return Ok(None) };
     let Some(address) = settings.support_email else { return Ok(None) };
     let Some(email) = account_mail::known_address(&address)? else { return Ok(None) };
-    let accounts = app.reader().users().by_email(&email).await?;
+    let accounts = app.core.reader().users().by_email(&email).await?;
     let owner = accounts.into_iter().map(|account| account.user).find(|user| user.email_verified);
     let is_member = match owner.filter(|owner| owner.status == UserStatus::Active) {
-        Some(owner) => app.reader().memberships().role(job.tenant_id, owner.id).await?.is_some(),
+        Some(owner) => app.core.reader().memberships().role(job.tenant_id, owner.id).await?.is_some(),
         None => false,
     };
     if !is_member {
         return Ok(Some(Recipient::unverified(email, settings.language)));
     }
-    let name = app.reader().tenants().find(job.tenant_id).await?.map(|tenant| tenant.name);
+    let name = app.core.reader().tenants().find(job.tenant_id).await?.map(|tenant| tenant.name);
     Ok(Some(Recipient::verified(email, name.unwrap_or_default(), settings.language)))
 }
 

@@ -85,7 +85,7 @@ async fn render(app: &App, template: Template) -> Result<Arc<Preview>, RenderErr
     let renderer = app.renderer.clone();
     let base = format!("/api/v1/templates/{}/preview", template.id);
     // What the template's look says nothing of is as a new tenant would see it.
-    let branding = Branding::default_of(TenantId::PLATFORM, app.env.now());
+    let branding = Branding::default_of(TenantId::PLATFORM, app.core.env.now());
     let theme = theme(&branding, Some(&template.look));
     let snapshot = preview(&template, format!("{}{base}", app.public_url), theme);
     let rendered = tokio::task::spawn_blocking(move || renderer.render(&snapshot)).await;

@@ -23,12 +23,12 @@ pub async fn apply(
 ) -> Result<(TemplateId, Applied), Problem> {
     // Before the plan is asked, so that somebody who may not do it is not told to buy it.
     let tenant = scope.require(Permission::PagesWrite)?;
-    let mut work = app.begin().await?;
-    let template = Templates::new(&mut *work, scope, &app.env).get(id_or_slug).await?;
+    let mut work = app.core.begin().await?;
+    let template = Templates::new(&mut *work, scope, &app.core.env).get(id_or_slug).await?;
     if template.is_premium {
         Quotas::new(&mut *work, scope).require_premium_templates(tenant).await?;
     }
-    let applied = Templates::new(&mut *work, scope, &app.env).apply(&template, input).await?;
+    let applied = Templates::new(&mut *work, scope, &app.core.env).apply(&template, input).await?;
     if applied.new_site.is_some() {
         Quotas::new(&mut *work, scope).consume(tenant, Meter::Sites, 1).await?;
     }

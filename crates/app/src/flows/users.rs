@@ -13,14 +13,9 @@ use portico_tenancy::tenant::{NewTenant, Tenants};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{
-    flows::avatars,
-    http::problem::Problem,
-    state::App,
-    throttle,
-    unit_of_work::UnitOfWork,
-    worker::handlers::{self, JobError},
-};
+use crate::{flows::avatars, http::problem::Problem, state::App, throttle};
+use portico_runtime::worker::jobs;
+use portico_runtime::{store::UnitOfWork, worker::jobs::JobError};
 
 /// Kind of the job that goes through the event log after an erasure.
 pub const ERASURE: &str = "user.erase";
@@ -47,12 +42,12 @@ pub async fn make(app: &App, scope: &Scope, new: NewUser) -> Result<User, Proble
     };
     let kind = if password.is_some() { "email.verification" } else { "email.password_reset" };
 
-    let mut work = app.begin().await?;
-    let user = Accounts::new(&mut *work, scope, &app.env).make(new, password).await?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).make(new, password).await?;
     let name = NewTenant { name: user.full_name.chars().take(TENANT_NAME).collect(), subdomain: None };
-    let tenant = Tenants::new(&mut *work, scope, &app.env).create(name, user.id, u64::MAX).await?;
-    Subscriptions::new(&mut *work, scope, &app.env).start_free(tenant.id, user.id).await?;
-    Accounts::new(&mut *work, scope, &app.env).made(&user, tenant.id).await?;
+    let tenant = Tenants::new(&mut *work, scope, &app.core.env).create(name, user.id, u64::MAX).await?;
+    Subscriptions::new(&mut *work, scope, &app.core.env).start_free(tenant.id, user.id).await?;
+    Accounts::new(&mut *work, scope, &app.core.env).made(&user, tenant.id).await?;
     let mail = job(app, kind, json!({"email": user.email}), scope);
     work.jobs().enqueue(mail).await?;
     work.commit().await?;
@@ -62,21 +57,21 @@ pub async fn make(app: &App, scope: &Scope, new: NewUser) -> Result<User, Proble
 /// Sets a password: one's own, knowing the current one, or that of somebody else by those who look after accounts.
 /// Passwords are hashed before a unit of work is opened.
 pub async fn set_password(app: &App, scope: &Scope, id: UserId, input: SetPassword) -> Result<(), Problem> {
-    let user = Accounts::new(&mut *app.reader(), scope, &app.env).read(id).await?;
+    let user = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).read(id).await?;
     if scope.require_user()?.0 == id {
         return change_own_password(app, scope, input.into_change()).await;
     }
     let password = input.validate_for(&user, &app.password_rule)?;
     let hash = app.hasher.hash(password).await?;
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, scope, &app.env).set_password(id, hash).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, scope, &app.core.env).set_password(id, hash).await?;
     Ok(work.commit().await?)
 }
 
 /// Sets one's own password, knowing the current one.
 pub async fn change_own_password(app: &App, scope: &Scope, change: ChangePassword) -> Result<(), Problem> {
     let change = change.validate(&app.password_rule)?;
-    let credential = Accounts::new(&mut *app.reader(), scope, &app.env).own_credential().await?;
+    let credential = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).own_credential().await?;
     // A stolen session must not be a way to guess the password.
     let attempt = throttle::admit(app, scope, &credential.user.email).await?;
     if let Err(error) = change.verify(&*app.hasher, &credential).await {
@@ -87,31 +82,31 @@ pub async fn change_own_password(app: &App, scope: &Scope, change: ChangePasswor
         return Err(error.into());
     }
     let hash = app.hasher.hash(change.new).await?;
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, scope, &app.env).change_password(&credential, hash).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, scope, &app.core.env).change_password(&credential, hash).await?;
     Ok(work.commit().await?)
 }
 
 /// Deletes an account, and the tenants that nobody else belongs to.
 pub async fn delete(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, scope, &app.env).delete(id).await?;
-    Tenants::new(&mut *work, scope, &app.env).depart(id).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, scope, &app.core.env).delete(id).await?;
+    Tenants::new(&mut *work, scope, &app.core.env).depart(id).await?;
     Ok(work.commit().await?)
 }
 
 /// Erases an account, deleting it on the way if it is not, and has the event log gone through in the background.
 pub async fn erase(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
-    let mut work = app.begin().await?;
-    let user = Accounts::new(&mut *work, scope, &app.env).read(id).await?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).read(id).await?;
     if user.is_erased() {
         return Ok(());
     }
     if user.status != portico_identity::user::UserStatus::Deleted {
-        Accounts::new(&mut *work, scope, &app.env).delete(id).await?;
-        Tenants::new(&mut *work, scope, &app.env).depart(id).await?;
+        Accounts::new(&mut *work, scope, &app.core.env).delete(id).await?;
+        Tenants::new(&mut *work, scope, &app.core.env).depart(id).await?;
     }
-    Accounts::new(&mut *work, scope, &app.env).erase(id).await?;
+    Accounts::new(&mut *work, scope, &app.core.env).erase(id).await?;
     let erasure =
         NewJob { max_attempts: ERASURE_ATTEMPTS, ..job(app, ERASURE, json!({"userId": id}), scope) };
     work.jobs().enqueue(erasure).await?;
@@ -120,11 +115,11 @@ pub async fn erase(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> 
 
 fn job(app: &App, kind: &'static str, payload: serde_json::Value, scope: &Scope) -> NewJob {
     NewJob {
-        id: app.env.new_id(),
+        id: app.core.env.new_id(),
         kind,
         payload,
         tenant: TenantId::PLATFORM,
-        run_at: app.env.now(),
+        run_at: app.core.env.now(),
         max_attempts: 36,
         request_id: scope.request.id.clone(),
     }
@@ -133,15 +128,15 @@ fn job(app: &App, kind: &'static str, payload: serde_json::Value, scope: &Scope)
 /// `user.erase`: takes out of the event log what it says about somebody who was erased, deletes their files, and forgets
 /// their addresses. Events about the account itself come last, because they tell what to look for in the others.
 pub async fn erase_traces(app: &App, job: &Job) -> Result<(), JobError> {
-    let Erasure { user_id } = handlers::payload(job)?;
-    let scope = handlers::scope(job);
+    let Erasure { user_id } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
     let prefix = avatars::root(user_id);
     app.files.delete_prefix(&prefix).await.map_err(|error| JobError::Retry(format!("{prefix}: {error}")))?;
-    let traits = Accounts::new(&mut *app.reader(), &scope, &app.env).traits(user_id).await?;
+    let traits = Accounts::new(&mut *app.core.reader(), &scope, &app.core.env).traits(user_id).await?;
     redact(app, &scope, user_id, &traits, false).await?;
     // While the log still tells which invitations were theirs.
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &scope, &app.env).forget_addresses(&traits).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &scope, &app.core.env).forget_addresses(&traits).await?;
     work.commit().await?;
     redact(app, &scope, user_id, &traits, true).await
 }
@@ -156,9 +151,9 @@ async fn redact(
 ) -> Result<(), JobError> {
     let mut after = None;
     loop {
-        let mut work: Box<dyn UnitOfWork> = app.begin().await?;
+        let mut work: Box<dyn UnitOfWork> = app.core.begin().await?;
         let last =
-            Accounts::new(&mut *work, scope, &app.env).redact_traces(user, traits, about, after).await?;
+            Accounts::new(&mut *work, scope, &app.core.env).redact_traces(user, traits, about, after).await?;
         work.commit().await?;
         match last {
             Some(last) => after = Some(last),

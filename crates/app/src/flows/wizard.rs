@@ -19,12 +19,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::generation::{Written, generator, settle};
-use crate::{
-    http::problem::Problem,
-    state::App,
-    unit_of_work::UnitOfWork,
-    worker::handlers::{self, JobError},
-};
+use crate::{http::problem::Problem, state::App};
+use portico_runtime::worker::jobs;
+use portico_runtime::{store::UnitOfWork, worker::jobs::JobError};
 
 /// What a job that generates texts carries.
 #[derive(Deserialize)]
@@ -48,9 +45,9 @@ pub struct Completed {
 
 /// Starts a wizard.
 pub async fn start(app: &App, scope: &Scope, input: WizardUpdate) -> Result<Wizard, Problem> {
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let selects = input.template_id.is_some();
-    let wizard = Wizards::new(&mut *work, scope, &app.env).start(input).await?;
+    let wizard = Wizards::new(&mut *work, scope, &app.core.env).start(input).await?;
     if selects {
         check_plan(&mut *work, scope, &wizard).await?;
     }
@@ -67,9 +64,9 @@ pub async fn update(
     (part, input): (Option<&str>, WizardUpdate),
     expected: Option<i64>,
 ) -> Result<Wizard, Problem> {
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let selects = input.template_id.is_some();
-    let updated = Wizards::new(&mut *work, scope, &app.env).update(id, input, expected).await;
+    let updated = Wizards::new(&mut *work, scope, &app.core.env).update(id, input, expected).await;
     let wizard = updated.map_err(|error| match part {
         Some(part) => as_part(error, part),
         None => error,
@@ -113,11 +110,12 @@ pub async fn request_content(
 ) -> Result<Generation, Problem> {
     let tenant = scope.require(Permission::AiGenerate)?;
     generator(app)?;
-    let run = app.env.new_id();
-    let mut work = app.begin().await?;
-    let generation = Wizards::new(&mut *work, scope, &app.env).request_content(id, run, expected).await?;
+    let run = app.core.env.new_id();
+    let mut work = app.core.begin().await?;
+    let generation =
+        Wizards::new(&mut *work, scope, &app.core.env).request_content(id, run, expected).await?;
     let limit = token_limit(app, generation.pages.len());
-    Generations::new(&mut *work, scope).reserve(tenant, run, limit, app.env.now()).await?;
+    Generations::new(&mut *work, scope).reserve(tenant, run, limit, app.core.env.now()).await?;
     work.commit().await?;
     Ok(generation)
 }
@@ -130,16 +128,16 @@ fn token_limit(app: &App, pages: usize) -> TokenLimit {
 
 /// `wizard.generate`: writes page by page and keeps each as it comes. Run again, it goes on where it stopped.
 pub async fn generate(app: &App, job: &Job) -> Result<(), JobError> {
-    let Generate { wizard_id, run } = handlers::payload(job)?;
-    let scope = handlers::scope(job);
+    let Generate { wizard_id, run } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
     let writer = generator(app)?;
 
-    let mut work = app.begin().await?;
-    let assignments = Wizards::new(&mut *work, &scope, &app.env).begin_content(wizard_id, run).await?;
+    let mut work = app.core.begin().await?;
+    let assignments = Wizards::new(&mut *work, &scope, &app.core.env).begin_content(wizard_id, run).await?;
     let Some(assignments) = assignments else { return Ok(()) };
     // The same use as when it was asked for; counted again only if it waited so long that it was given back.
     let limit = token_limit(app, assignments.len());
-    Generations::new(&mut *work, &scope).reserve(job.tenant_id, run, limit, app.env.now()).await?;
+    Generations::new(&mut *work, &scope).reserve(job.tenant_id, run, limit, app.core.env.now()).await?;
     work.commit().await?;
 
     for assignment in assignments {
@@ -155,8 +153,8 @@ pub async fn generate(app: &App, job: &Job) -> Result<(), JobError> {
                 Err(error) => return Err(error.into()),
             }
         };
-        let mut work = app.begin().await?;
-        let mut wizards = Wizards::new(&mut *work, &scope, &app.env);
+        let mut work = app.core.begin().await?;
+        let mut wizards = Wizards::new(&mut *work, &scope, &app.core.env);
         let goes_on = wizards.keep_page(wizard_id, run, &assignment.page, draft).await?;
         work.commit().await?;
         if !goes_on {
@@ -168,9 +166,9 @@ pub async fn generate(app: &App, job: &Job) -> Result<(), JobError> {
 
 /// Ends a run after its job failed for good: what came by then stays, and where nothing came, the use is given back.
 pub async fn give_up(app: &App, job: &Job) -> Result<(), SitesError> {
-    let Ok(Generate { wizard_id, run }) = handlers::payload(job) else { return Ok(()) };
+    let Ok(Generate { wizard_id, run }) = jobs::payload(job) else { return Ok(()) };
     let reason = "The writer of texts could not be reached. You can try again, or write the texts yourself.";
-    match finish(app, &handlers::scope(job), wizard_id, run, Some(reason)).await {
+    match finish(app, &jobs::scope(job), wizard_id, run, Some(reason)).await {
         Ok(()) => Ok(()),
         Err(JobError::Retry(error) | JobError::Fatal(error)) => {
             // The reservation expires by itself.
@@ -186,15 +184,15 @@ async fn finish(
     run: GenerationId,
     error: Option<&str>,
 ) -> Result<(), JobError> {
-    let mut work = app.begin().await?;
-    let ended = Wizards::new(&mut *work, scope, &app.env).finish_content(wizard, run, error).await?;
+    let mut work = app.core.begin().await?;
+    let ended = Wizards::new(&mut *work, scope, &app.core.env).finish_content(wizard, run, error).await?;
     let Some(generation) = ended else { return Ok(()) };
     let reservation = work.generations().find(generation.tenant, run).await?;
     if let Some(reservation) = reservation {
         if generation.came() {
             let tokens = Tokens { input: 0, output: generation.tokens };
             let written = Written { kind: "wizard", about: json!({"wizardId": wizard}), tokens };
-            settle(&mut *work, &app.env, scope, &reservation, &written).await?;
+            settle(&mut *work, &app.core.env, scope, &reservation, &written).await?;
         } else {
             let tokens = Some(generation.tokens);
             Generations::new(&mut *work, scope).give_back(&reservation, tokens).await?;
@@ -218,12 +216,12 @@ pub async fn complete(
         scope.require_verified()?;
     }
     let _turn = app.completions.take(id.uuid()).await?;
-    let seen = app.reader().wizards().find(tenant, id).await?;
+    let seen = app.core.reader().wizards().find(tenant, id).await?;
     if let Some(wizard) = seen.filter(|wizard| wizard.status == WizardStatus::Completed) {
         return made_before(app, wizard).await;
     }
-    let mut work = app.begin().await?;
-    let launch = match Wizards::new(&mut *work, scope, &app.env).prepare_launch(id, expected).await? {
+    let mut work = app.core.begin().await?;
+    let launch = match Wizards::new(&mut *work, scope, &app.core.env).prepare_launch(id, expected).await? {
         LaunchState::Done(wizard) => {
             drop(work);
             return made_before(app, *wizard).await;
@@ -235,9 +233,9 @@ pub async fn complete(
     Quotas::new(&mut *work, scope).consume(tenant, Meter::Sites, 1).await?;
     let is_first = work.sites().primary(tenant).await?.is_none();
     let branded = is_first && brand(app, &mut *work, scope, &launch).await?;
-    let (wizard, site) = Wizards::new(&mut *work, scope, &app.env).launch(launch, branded).await?;
+    let (wizard, site) = Wizards::new(&mut *work, scope, &app.core.env).launch(launch, branded).await?;
     let deployment = match deploy {
-        true => Some(Deployments::new(&mut *work, scope, &app.env).request(site.id).await?),
+        true => Some(Deployments::new(&mut *work, scope, &app.core.env).request(site.id).await?),
         false => None,
     };
     work.commit().await?;
@@ -247,7 +245,7 @@ pub async fn complete(
 /// A wizard that has made its site before.
 async fn made_before(app: &App, wizard: Wizard) -> Result<Completed, Problem> {
     let site = match wizard.site_id {
-        Some(site) => app.reader().sites().find(wizard.tenant, site).await?,
+        Some(site) => app.core.reader().sites().find(wizard.tenant, site).await?,
         None => None,
     };
     Ok(Completed { wizard, site, is_new: false, deployment: None })
@@ -274,6 +272,6 @@ async fn brand(
         logo_asset_id: launch.logo.map(Some),
         favicon_asset_id: None,
     };
-    Brandings::new(work, &scope.with(Permission::BrandingWrite), &app.env).update(change, None).await?;
+    Brandings::new(work, &scope.with(Permission::BrandingWrite), &app.core.env).update(change, None).await?;
     Ok(true)
 }

@@ -16,10 +16,8 @@ use portico_sites::{
 use serde_json::json;
 
 use super::generation::{Written, failed, generator, give_back, reserve, settle};
-use crate::{
-    http::{context, problem::Problem},
-    state::App,
-};
+use crate::{http::problem::Problem, state::App};
+use portico_runtime::context;
 
 /// What became of a request for a section.
 pub struct WrittenSection {
@@ -63,8 +61,8 @@ pub async fn section(app: &App, scope: Scope, input: OptimizeContent) -> Result<
     let app = app.clone();
     to_the_end(async move {
         let task = {
-            let mut reader = app.reader();
-            Generation::new(&mut *reader, &scope, &app.env).section(input).await?
+            let mut reader = app.core.reader();
+            Generation::new(&mut *reader, &scope, &app.core.env).section(input).await?
         };
         let about = task.section.map(|(page, section, _)| json!({"pageId": page, "sectionId": section}));
         let (id, draft, section) = counted(
@@ -72,12 +70,12 @@ pub async fn section(app: &App, scope: Scope, input: OptimizeContent) -> Result<
             &scope,
             async |writer| writer.rewrite(&task.brief).await,
             async |reservation, draft: &SectionDraft| {
-                let mut work = app.begin().await?;
+                let mut work = app.core.begin().await?;
                 let written =
                     Written { kind: "section", about: about.unwrap_or_default(), tokens: draft.tokens };
-                settle(&mut *work, &app.env, &scope, reservation, &written).await?;
+                settle(&mut *work, &app.core.env, &scope, reservation, &written).await?;
                 let section =
-                    Generation::new(&mut *work, &scope, &app.env).apply_section(&task, draft).await?;
+                    Generation::new(&mut *work, &scope, &app.core.env).apply_section(&task, draft).await?;
                 work.commit().await?;
                 Ok(section)
             },
@@ -96,19 +94,20 @@ pub async fn seo(app: &App, scope: Scope, input: OptimizeSeo) -> Result<WrittenS
     let app = app.clone();
     to_the_end(async move {
         let task: SeoTask = {
-            let mut reader = app.reader();
-            Generation::new(&mut *reader, &scope, &app.env).seo(input).await?
+            let mut reader = app.core.reader();
+            Generation::new(&mut *reader, &scope, &app.core.env).seo(input).await?
         };
         let (id, draft, stored) = counted(
             &app,
             &scope,
             async |writer| writer.seo(&task.brief).await,
             async |reservation, draft: &SeoDraft| {
-                let mut work = app.begin().await?;
+                let mut work = app.core.begin().await?;
                 let about = json!({"pageId": task.page});
                 let written = Written { kind: "seo", about, tokens: draft.tokens };
-                settle(&mut *work, &app.env, &scope, reservation, &written).await?;
-                let stored = Generation::new(&mut *work, &scope, &app.env).apply_seo(&task, draft).await?;
+                settle(&mut *work, &app.core.env, &scope, reservation, &written).await?;
+                let stored =
+                    Generation::new(&mut *work, &scope, &app.core.env).apply_seo(&task, draft).await?;
                 work.commit().await?;
                 Ok(stored)
             },
@@ -128,20 +127,21 @@ pub async fn page(app: &App, scope: Scope, input: GeneratePage) -> Result<Writte
     let app = app.clone();
     to_the_end(async move {
         let task = {
-            let mut reader = app.reader();
-            Generation::new(&mut *reader, &scope, &app.env).page_brief(input).await?
+            let mut reader = app.core.reader();
+            Generation::new(&mut *reader, &scope, &app.core.env).page_brief(input).await?
         };
         let (id, draft, made) = counted(
             &app,
             &scope,
             async |writer| writer.page(&task.brief).await,
             async |reservation, draft: &PageDraft| {
-                let mut work = app.begin().await?;
-                let made = Generation::new(&mut *work, &scope, &app.env).create_page(&task, draft).await?;
+                let mut work = app.core.begin().await?;
+                let made =
+                    Generation::new(&mut *work, &scope, &app.core.env).create_page(&task, draft).await?;
                 let page = made.as_ref().map(|(page, _)| page.id);
                 let about = json!({"siteId": task.site, "pageId": page});
                 let written = Written { kind: "page", about, tokens: draft.tokens };
-                settle(&mut *work, &app.env, &scope, reservation, &written).await?;
+                settle(&mut *work, &app.core.env, &scope, reservation, &written).await?;
                 work.commit().await?;
                 Ok(made)
             },
@@ -162,7 +162,7 @@ async fn counted<D, S>(
     tokens: impl FnOnce(&D) -> Tokens,
 ) -> Result<(GenerationId, D, S), Problem> {
     let writer = generator(app)?;
-    let reservation = reserve(app, scope, app.env.new_id(), 1).await?;
+    let reservation = reserve(app, scope, app.core.env.new_id(), 1).await?;
     let draft = match write(&*writer).await {
         Ok(draft) => draft,
         Err(error) => {

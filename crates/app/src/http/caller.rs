@@ -16,8 +16,10 @@ use portico_kernel::{
 };
 use portico_tenancy::tenant::TenantStatus;
 
-use super::{context, problem::Problem};
-use crate::{report, state::App};
+use super::problem::Problem;
+use crate::state::App;
+use portico_runtime::context;
+use portico_runtime::logging;
 
 /// What the request shows of its sender. Found out once, before routing.
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ impl Presented {
             .ok()
             .and_then(|text| text.split_once(' '))
             .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()));
-        match token.and_then(|token| app.tokens.read_access_token(token, app.env.now())) {
+        match token.and_then(|token| app.tokens.read_access_token(token, app.core.env.now())) {
             Some(claims) => Self::Claims(claims),
             None => Self::Rejected,
         }
@@ -166,7 +168,7 @@ async fn resolve(
     named: Result<Option<TenantId>, ()>,
 ) -> Result<Scope, Problem> {
     let tenant = named.unwrap_or(Some(TenantId::PLATFORM)).or(claims.tenant);
-    let state = app.callers.get(claims.session, claims.user, tenant).await.map_err(unavailable)?;
+    let state = app.core.sessions.get(claims.session, claims.user, tenant).await.map_err(unavailable)?;
     let Some(state) = state.filter(|state| state.user == claims.user) else {
         return Err(Problem::unauthenticated());
     };
@@ -227,7 +229,7 @@ fn left_of(role: TenantRole, access: TenantAccess) -> Permissions {
 }
 
 async fn exists(app: &App, tenant: TenantId) -> Result<bool, Problem> {
-    let tenant = app.reader().tenants().find(tenant).await?;
+    let tenant = app.core.reader().tenants().find(tenant).await?;
     Ok(tenant.is_some_and(|tenant| tenant.status != TenantStatus::Deleted))
 }
 
@@ -235,7 +237,7 @@ async fn exists(app: &App, tenant: TenantId) -> Result<bool, Problem> {
 fn unavailable(error: Arc<StoreError>) -> Problem {
     match &*error {
         StoreError::Unavailable(_) => {
-            report::warn("a part is not available", &*error);
+            logging::warn("a part is not available", &*error);
             Problem::new(Kind::Unavailable, "unavailable", portico_kernel::Fault::detail(&*error))
         }
         other => Problem::internal(super::problem::chain(other)),

@@ -12,8 +12,9 @@ use actix_web::{
 };
 use portico_kernel::{Device, RequestInfo};
 
-use super::{alias, context};
+use super::alias;
 use crate::state::App;
+use portico_runtime::context;
 
 /// Name of the cookie. With the prefix a browser takes it from this very host only, over encrypted connections (RFC 6265bis
 /// section 4.1.3), so that no page on a subdomain can set one.
@@ -43,7 +44,7 @@ pub fn recognize(app: &App, request: &ServiceRequest, info: &mut RequestInfo) ->
     let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let shown = [header, cookie.as_ref().map(Cookie::value)];
     let known = shown.into_iter().flatten().find_map(|mark| app.marks.read_device_mark(mark));
-    let (id, shown) = (known.unwrap_or_else(|| app.env.random_uuid()), known.is_some());
+    let (id, shown) = (known.unwrap_or_else(|| app.core.env.random_uuid()), known.is_some());
     info.device = Some(Device { id, shown });
     // A refresh is no sign-in: there is nothing to recognise the next time by what is new now.
     (shown || !path.ends_with("/refresh")).then(|| app.marks.device_mark(id))

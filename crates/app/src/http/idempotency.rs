@@ -34,12 +34,13 @@ use self::{
     operations::KeyedOperation,
 };
 use super::{
-    body, caller,
-    caller::Presented,
-    context::{self, CURRENT, RequestContext},
+    body,
+    caller::{self, Presented},
     problem::Problem,
 };
-use crate::{report, state::App};
+use crate::state::App;
+use portico_runtime::context::{self, CURRENT, RequestContext};
+use portico_runtime::logging;
 
 mod answer;
 mod key;
@@ -115,15 +116,15 @@ async fn begin(
         true => Sha256::digest(whole_body(app, request).await?).to_vec(),
         false => Vec::new(),
     };
-    let now = app.env.now();
+    let now = app.core.env.now();
     let claim = Claim {
         request: KeyedRequest { tenant: scope.active_tenant().unwrap_or(TenantId::PLATFORM), caller, key },
         fingerprint: fingerprint(app, &scope, path, request.query_string(), &digest),
-        holder: app.env.random_uuid(),
+        holder: app.core.env.random_uuid(),
         expires_at: now + time_of(app.settings.idempotency.retention),
     };
     let until = now + time_of(app.settings.idempotency.lease);
-    let found = app.idempotency.claim(&claim, until, now).await?;
+    let found = app.core.idempotency.claim(&claim, until, now).await?;
     let guest = Guest { claim, scope, permissions: operation.permissions.clone() };
     match found {
         None => Ok(Begun::First(guest)),
@@ -138,7 +139,7 @@ fn fingerprint(app: &App, scope: &Scope, path: &str, query: &str, digest: &[u8])
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     // None of the parts but the last has a line break in it.
     let text = format!("{impersonator}\n{digest}\n{query}\n{path}");
-    let never = Timestamp::from_unix_seconds(0).unwrap_or_else(|| app.env.now());
+    let never = Timestamp::from_unix_seconds(0).unwrap_or_else(|| app.core.env.now());
     app.signer.sign(PURPOSE, &text, never)
 }
 
@@ -166,7 +167,7 @@ fn again(app: &App, guest: &Guest, record: Record) -> Result<HttpResponse, Probl
     for permission in &guest.permissions {
         guest.scope.require_platform(*permission)?;
     }
-    let bytes = app.sealer.open(PURPOSE, &context_of(&claim.request), &sealed);
+    let bytes = app.core.sealer.open(PURPOSE, &context_of(&claim.request), &sealed);
     let answer = bytes.and_then(|bytes| Answer::from_bytes(&bytes));
     let answer = answer.ok_or_else(|| Problem::internal("an answer that was kept cannot be read"))?;
     count("replayed");
@@ -224,7 +225,13 @@ async fn settle<B: MessageBody + 'static>(
         }
         // Rolled back: somebody else was faster after this process seemed dead.
         false => {
-            match app.idempotency.find(&guest.claim.request, app.env.now()).await.map_err(Problem::from)? {
+            match app
+                .core
+                .idempotency
+                .find(&guest.claim.request, app.core.env.now())
+                .await
+                .map_err(Problem::from)?
+            {
                 Some(record) => again(app, guest, record)?,
                 None => return Err(Problem::from(KeyFault::InUse).into()),
             }
@@ -235,10 +242,10 @@ async fn settle<B: MessageBody + 'static>(
 
 /// Keeps the answer in the transaction of what the route did. `false` when the claim was lost, and nothing was done.
 async fn keep(app: &App, claim: &Claim, parking: &Parking, answer: &Answer) -> Result<bool, Problem> {
-    let sealed = app.sealer.seal(PURPOSE, &context_of(&claim.request), &answer.to_bytes());
+    let sealed = app.core.sealer.seal(PURPOSE, &context_of(&claim.request), &answer.to_bytes());
     let sealed = sealed.map_err(Problem::internal)?;
     match parking.close().await {
-        None => Ok(app.idempotency.complete(claim, &sealed).await?),
+        None => Ok(app.core.idempotency.complete(claim, &sealed).await?),
         Some(mut work) => {
             let kept = work.idempotency().complete(claim, &sealed).await?;
             if kept {
@@ -259,8 +266,8 @@ async fn give_up(app: &App, claim: &Claim, parking: &Parking) -> Result<(), Prob
         }
         None => {
             // The answer holds all the same; the claim ends by itself.
-            if let Err(error) = app.idempotency.release(claim).await {
-                report::warn("the claim of a request could not be given up", &error);
+            if let Err(error) = app.core.idempotency.release(claim).await {
+                logging::warn("the claim of a request could not be given up", &error);
             }
             Ok(())
         }
@@ -270,7 +277,7 @@ async fn give_up(app: &App, claim: &Claim, parking: &Parking) -> Result<(), Prob
 /// Extends the lease of a claim until what is answered is dropped.
 fn hold(app: &App, claim: &Claim) -> oneshot::Sender<()> {
     let (held, mut dropped) = oneshot::channel();
-    let (keys, env, claim) = (app.idempotency.clone(), app.env.clone(), claim.clone());
+    let (keys, env, claim) = (app.core.idempotency.clone(), app.core.env.clone(), claim.clone());
     let lease = app.settings.idempotency.lease;
     tokio::spawn(async move {
         let pause = lease / BEATS;
@@ -283,7 +290,7 @@ fn hold(app: &App, claim: &Claim) -> oneshot::Sender<()> {
             match extend(&*keys, &env, &claim, lease).await {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => report::warn("a lease could not be extended", &error),
+                Err(error) => logging::warn("a lease could not be extended", &error),
             }
         }
     });

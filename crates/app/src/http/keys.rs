@@ -65,16 +65,16 @@ pub async fn admit(
         Shown::Key(key) => key,
     };
     let digest = app.tokens.digest(key.secret());
-    let verdict = if app.keys.was_admitted(&digest) { None } else { by_address().await };
+    let verdict = if app.core.api_keys.was_admitted(&digest) { None } else { by_address().await };
     if verdict.is_some_and(|verdict| !verdict.allowed) {
         return (Presented::Rejected, verdict);
     }
-    let presented = match app.keys.get(key.prefix()).await {
+    let presented = match app.core.api_keys.get(key.prefix()).await {
         Err(error) => Presented::Unavailable(error),
         Ok(None) => Presented::Rejected,
-        Ok(Some(state)) => match state.judge(&digest, address, app.env.now()) {
+        Ok(Some(state)) => match state.judge(&digest, address, app.core.env.now()) {
             Judgement::Good(maker) => {
-                app.keys.admit(digest).await;
+                app.core.api_keys.admit(digest).await;
                 let verdict = match limits {
                     Some(limits) => Some(limits.check_key(path, &state, address).await),
                     None => None,
@@ -109,10 +109,10 @@ async fn plan_of(
     }
     let in_path = path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split('/').next());
     let tenant = caller::named(in_path, headers).ok()?.or(claims.tenant);
-    let state = match app.callers.known(claims.session, claims.user, tenant).await {
+    let state = match app.core.sessions.known(claims.session, claims.user, tenant).await {
         Some(state) => state,
         None if limits.may_look_up(claims.user).await => {
-            app.callers.get(claims.session, claims.user, tenant).await.ok().flatten()
+            app.core.sessions.get(claims.session, claims.user, tenant).await.ok().flatten()
         }
         None => None,
     };
@@ -122,10 +122,10 @@ async fn plan_of(
 /// What a key that was good when the request came is now. Counts against no limit.
 pub async fn read_again(app: &App, headers: &HeaderMap, address: IpAddr) -> Presented {
     let Shown::Key(key) = shown(headers) else { return Presented::Rejected };
-    match app.keys.get(key.prefix()).await {
+    match app.core.api_keys.get(key.prefix()).await {
         Err(error) => Presented::Unavailable(error),
         Ok(None) => Presented::Rejected,
-        Ok(Some(state)) => match state.judge(&app.tokens.digest(key.secret()), address, app.env.now()) {
+        Ok(Some(state)) => match state.judge(&app.tokens.digest(key.secret()), address, app.core.env.now()) {
             Judgement::Good(maker) => Presented::Key(state, maker),
             Judgement::Unknown => Presented::Rejected,
             Judgement::Ended => Presented::RefusedKey(state),

@@ -22,18 +22,20 @@ use portico_otlp::Span;
 use super::{
     alias,
     client::{self, ClientAddress},
-    context::{CURRENT, RequestContext},
     devices, door, headers, keys,
     pace::{Answer, Held, Pace},
     path::{self, PathFault, Spelling},
     problem::Problem,
     site::{SiteHost, respelled},
-};
-use crate::{
-    key_usage::KeyRequest,
-    report::{self, Answered, Failures},
-    state::App,
     traces,
+};
+use crate::state::App;
+use portico_runtime::context::{CURRENT, RequestContext};
+use portico_runtime::{
+    failures::Failures,
+    key_usage::KeyRequest,
+    logging,
+    report::{self, Answered},
 };
 
 /// Name of the header that carries the request id, in and out.
@@ -76,7 +78,8 @@ pub async fn around<B: MessageBody + 'static>(
         parking: None,
         failures: Some(failures.clone()),
     };
-    let span = traces::of_request(&app.tracer, seen.method.as_str(), &seen.path, request.headers(), &seen.id);
+    let span =
+        traces::of_request(&app.core.tracer, seen.method.as_str(), &seen.path, request.headers(), &seen.id);
     let seen = Seen { trace: span.parent().map(|parent| parent.trace_id()), ..seen };
 
     let work = async {
@@ -162,7 +165,8 @@ async fn answer<B: MessageBody + 'static>(
             Err(error) => error.as_response_error().status_code(),
         };
         let route = app.document.pattern_of(path);
-        app.key_usage.note(app, &KeyRequest { key, admitted: *admitted, method, route, address }, status);
+        let request = KeyRequest { key, admitted: *admitted, method: method.as_str(), route, address };
+        app.core.key_usage.note(&request, status.as_u16(), app.core.env.now());
     }
     let mut response = answered?;
     if let Some(verdict) = verdict {
@@ -209,7 +213,7 @@ fn request_info(app: &App, request: &ServiceRequest, address: IpAddr) -> Request
     };
     let id = match text(REQUEST_ID).filter(sane) {
         Some(id) => id.to_owned(),
-        None => app.env.new_id::<portico_kernel::EventKind>().to_string(),
+        None => app.core.env.new_id::<portico_kernel::EventKind>().to_string(),
     };
     let user_agent = text(header::USER_AGENT).map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
     RequestInfo { id, address: Some(address.to_string()), user_agent, device: None }
@@ -273,7 +277,7 @@ impl Seen {
             route,
             id: &self.id,
             trace: self.trace.as_deref(),
-            status,
+            status: status.as_u16(),
         };
         report::answered(answered, failures);
         traces::answered(span, self.method.as_str(), route, status.as_u16());
@@ -285,7 +289,7 @@ impl Seen {
         .record(elapsed.as_secs_f64());
         // While a part is down or there is too much to do, all lines would say the same.
         let repeated = match status {
-            StatusCode::SERVICE_UNAVAILABLE => report::seldom("access", self.method.as_str()),
+            StatusCode::SERVICE_UNAVAILABLE => logging::seldom("access", self.method.as_str()),
             _ => Some(0),
         };
         let Some(repeated) = repeated else { return };

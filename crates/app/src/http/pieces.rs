@@ -16,7 +16,7 @@ use actix_web::{
 use futures_util::{StreamExt, stream};
 use portico_kernel::files::{FileError, FileStore};
 
-use crate::report;
+use portico_runtime::logging;
 
 /// Bytes of a piece. A connection asks for the next one while it holds less than 128 KiB.
 pub const PIECE: usize = 64 * 1024;
@@ -60,7 +60,7 @@ pub async fn of_file(
             Err(error) => Err(error),
         };
         if let Err(error) = &read {
-            report::warn("a file was sent in part only", error);
+            logging::warn("a file was sent in part only", error);
         }
         rest.start = read.as_ref().map_or(rest.end, |bytes| rest.start + bytes.len() as u64);
         Some((read.map(Bytes::from), (files, key, rest)))

@@ -13,8 +13,8 @@ use portico_kernel::{Denied, Fault, FieldError, Kind};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::context;
-use crate::report;
+use portico_runtime::context;
+use portico_runtime::report;
 
 /// Seconds after which a client may ask again when a part is down.
 const RETRY_AFTER_SECONDS: u64 = 5;

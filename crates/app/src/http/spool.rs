@@ -17,7 +17,7 @@ use portico_kernel::{FieldError, Kind};
 use portico_sites::asset::AssetType;
 
 use super::problem::Problem;
-use crate::report;
+use portico_runtime::logging;
 
 /// Most files of a form.
 pub const MAX_FILES: usize = 20;
@@ -215,6 +215,6 @@ fn too_large_together() -> Problem {
 }
 
 fn unavailable(error: &std::io::Error) -> Problem {
-    report::warn("an upload could not be put aside", error);
+    logging::warn("an upload could not be put aside", error);
     Problem::new(Kind::Unavailable, "unavailable", "Files cannot be stored right now. Try again shortly.")
 }

@@ -52,8 +52,8 @@ async fn read(
     path: Path<SiteId>,
     query: Query<Period>,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let mut analytics = Analytics::new(&mut *repositories, &caller.0, &app.env);
+    let mut repositories = app.core.reader();
+    let mut analytics = Analytics::new(&mut *repositories, &caller.0, &app.core.env);
     let found = analytics.read(*path, query.0.from, query.0.to).await?;
     Ok(HttpResponse::Ok().json(found))
 }

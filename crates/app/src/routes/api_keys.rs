@@ -101,7 +101,7 @@ struct UsagePeriod {
 #[get("/tenants/{tenantId}/api-keys")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Result<HttpResponse, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
-    let keys = ApiKeys::new(&mut *app.reader(), &caller.0, &app.env).list(page).await?;
+    let keys = ApiKeys::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(page).await?;
     Ok(HttpResponse::Ok().json(keys))
 }
 
@@ -123,8 +123,8 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Resu
 )]
 #[post("/tenants/{tenantId}/api-keys")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewApiKey>) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let made = ApiKeys::new(&mut *work, &caller.0, &app.env).create(body.0, &*app.tokens).await?;
+    let mut work = app.core.begin().await?;
+    let made = ApiKeys::new(&mut *work, &caller.0, &app.core.env).create(body.0, &*app.tokens).await?;
     work.commit().await?;
     let made = ApiKeyWithSecret::new(made);
     let location = format!("/api/v1/tenants/{}/api-keys/{}", made.api_key.tenant, made.api_key.id);
@@ -145,7 +145,7 @@ async fn read(
     caller: Caller,
     path: Path<(TenantId, ApiKeyId)>,
 ) -> Result<HttpResponse, Problem> {
-    let key = ApiKeys::new(&mut *app.reader(), &caller.0, &app.env).get(path.1).await?;
+    let key = ApiKeys::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(path.1).await?;
     // Never 304: using a key changes `lastUsedAt`, and not the version.
     Ok(conditional::updated(key.version, &key))
 }
@@ -175,8 +175,8 @@ async fn update(
     body: Body<ApiKeyUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let key = ApiKeys::new(&mut *work, &caller.0, &app.env).update(path.1, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let key = ApiKeys::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(key.version, &key))
 }
@@ -203,8 +203,8 @@ async fn remove(
     path: Path<(TenantId, ApiKeyId)>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    ApiKeys::new(&mut *work, &caller.0, &app.env).revoke(path.1, expected).await?;
+    let mut work = app.core.begin().await?;
+    ApiKeys::new(&mut *work, &caller.0, &app.core.env).revoke(path.1, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -235,9 +235,10 @@ async fn rotate(
     body: OptionalBody<Rotation>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let rotated =
-        ApiKeys::new(&mut *work, &caller.0, &app.env).rotate(path.1, body.0, expected, &*app.tokens).await?;
+    let mut work = app.core.begin().await?;
+    let rotated = ApiKeys::new(&mut *work, &caller.0, &app.core.env)
+        .rotate(path.1, body.0, expected, &*app.tokens)
+        .await?;
     work.commit().await?;
     let rotated = ApiKeyWithSecret::new(rotated);
     Ok(unstored(conditional::updated(rotated.api_key.version, &rotated)))
@@ -262,6 +263,7 @@ async fn usage(
     query: Query<UsagePeriod>,
 ) -> Result<HttpResponse, Problem> {
     let UsagePeriod { from, to } = query.0;
-    let report = ApiKeys::new(&mut *app.reader(), &caller.0, &app.env).usage(path.1, from, to).await?;
+    let report =
+        ApiKeys::new(&mut *app.core.reader(), &caller.0, &app.core.env).usage(path.1, from, to).await?;
     Ok(HttpResponse::Ok().json(report))
 }

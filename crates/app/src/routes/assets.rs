@@ -156,9 +156,9 @@ struct ListAssets {
 async fn list(app: Data<App>, caller: Caller, query: Query<ListAssets>) -> Result<HttpResponse, Problem> {
     let ListAssets { q, kind, page, limit } = query.0;
     let page = page_request(page, limit)?;
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     let found =
-        Assets::new(&mut *repositories, &caller.0, &app.env).list(AssetFilter { q, kind }, page).await?;
+        Assets::new(&mut *repositories, &caller.0, &app.core.env).list(AssetFilter { q, kind }, page).await?;
     let items = found.items.into_iter().map(|asset| AssetView::new(&app, asset)).collect();
     Ok(HttpResponse::Ok().json(Page::new(items, page, found.total)))
 }
@@ -179,8 +179,8 @@ async fn read(
     caller: Caller,
     path: Path<(TenantId, AssetId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let asset = Assets::new(&mut *repositories, &caller.0, &app.env).get(path.1).await?;
+    let mut repositories = app.core.reader();
+    let asset = Assets::new(&mut *repositories, &caller.0, &app.core.env).get(path.1).await?;
     // Never 304: the addresses in it expire, whatever the version is.
     Ok(conditional::updated(asset.version, &AssetView::new(&app, asset)))
 }
@@ -209,8 +209,8 @@ async fn update(
     body: Body<AssetUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let asset = Assets::new(&mut *work, &caller.0, &app.env).update(path.1, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let asset = Assets::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(asset.version, &AssetView::new(&app, asset)))
 }

@@ -146,7 +146,7 @@ async fn of_tenant(
     query: Query<ListEntries>,
 ) -> Result<HttpResponse, Problem> {
     let (filter, request) = query.0.into_parts()?;
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     let entries = Audit::new(&mut *repositories, &caller.0).list(filter, request).await?;
     Ok(HttpResponse::Ok().json(entries))
 }
@@ -188,7 +188,7 @@ async fn export_of_tenant(
 )]
 #[get("/tenants/{tenantId}/audit/verify")]
 async fn verify_tenant(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     let found = Chains::new(&mut *repositories, &caller.0).verify().await?;
     Ok(HttpResponse::Ok().json(found))
 }
@@ -206,7 +206,7 @@ async fn verify_tenant(app: Data<App>, caller: Caller) -> Result<HttpResponse, P
 #[get("/audit")]
 async fn of_all(app: Data<App>, caller: Caller, query: Query<ListEntries>) -> Result<HttpResponse, Problem> {
     let (filter, request) = query.0.into_parts()?;
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     let entries = Audit::new(&mut *repositories, &caller.0).list_all(filter, request).await?;
     Ok(HttpResponse::Ok().json(entries))
 }
@@ -246,7 +246,7 @@ async fn export_of_all(
 )]
 #[get("/audit/verify")]
 async fn verify_platform(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     let found = Chains::new(&mut *repositories, &caller.0).verify_platform().await?;
     Ok(HttpResponse::Ok().json(found))
 }

@@ -122,14 +122,15 @@ async fn register(
 async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<HttpResponse, Problem> {
     let input = body.0.validate()?;
     let attempt = throttle::admit(&app, &visitor.0, &input.email).await?;
-    let candidates = Accounts::new(&mut *app.reader(), &visitor.0, &app.env).candidates(&input.email).await?;
+    let candidates =
+        Accounts::new(&mut *app.core.reader(), &visitor.0, &app.core.env).candidates(&input.email).await?;
     let Some(verified) = sign_in::verify(&*app.hasher, &input.password, &candidates).await? else {
         attempt.failed(&app, &visitor.0, candidates.first().map(|candidate| candidate.user.id)).await;
         return Err(IdentityError::InvalidCredentials.into());
     };
     let lifetimes = app.session_lifetimes();
-    let mut work = app.begin().await?;
-    let step = Sessions::new(&mut *work, &visitor.0, &app.env, lifetimes).sign_in(&verified).await?;
+    let mut work = app.core.begin().await?;
+    let step = Sessions::new(&mut *work, &visitor.0, &app.core.env, lifetimes).sign_in(&verified).await?;
     work.commit().await?;
     answer_step(&app, step)
 }
@@ -143,7 +144,7 @@ pub(crate) fn answer_step(app: &App, step: SignInStep) -> Result<HttpResponse, P
 }
 
 pub(crate) fn answer(app: &App, signed_in: SignedIn) -> Result<HttpResponse, Problem> {
-    let issued = Tokens::issue(&*app.tokens, signed_in, app.session_lifetimes(), app.env.now())?;
+    let issued = Tokens::issue(&*app.tokens, signed_in, app.session_lifetimes(), app.core.env.now())?;
     Ok(tokens(StatusCode::OK, &issued))
 }
 
@@ -164,8 +165,8 @@ async fn refresh(app: Data<App>, visitor: Visitor, body: Body<Refresh>) -> Resul
         // Made up: not worth a transaction.
         return Err(IdentityError::InvalidRefreshToken.into());
     }
-    let mut work = app.begin().await?;
-    let refreshed = Sessions::new(&mut *work, &visitor.0, &app.env, app.session_lifetimes())
+    let mut work = app.core.begin().await?;
+    let refreshed = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.session_lifetimes())
         .refresh(&token, &*app.tokens)
         .await?;
     work.commit().await?;
@@ -196,8 +197,8 @@ async fn logout(
     body: OptionalBody<SignOut>,
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.refresh_token.as_deref();
-    let mut work = app.begin().await?;
-    Sessions::new(&mut *work, &caller.0, &app.env, app.session_lifetimes())
+    let mut work = app.core.begin().await?;
+    Sessions::new(&mut *work, &caller.0, &app.core.env, app.session_lifetimes())
         .sign_out(token, &*app.tokens)
         .await?;
     work.commit().await?;
@@ -221,8 +222,9 @@ async fn verify_email(
     body: Body<VerifyEmail>,
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let verified = Accounts::new(&mut *work, &caller.0, &app.env).verify_email(&token, &*app.tokens).await?;
+    let mut work = app.core.begin().await?;
+    let verified =
+        Accounts::new(&mut *work, &caller.0, &app.core.env).verify_email(&token, &*app.tokens).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(VerifiedEmail {
         email: verified.user.email.to_string(),
@@ -252,7 +254,7 @@ async fn resend_verification(
     let message = "If there is an account to verify at this address, a message is on its way.";
     let email = if body.0.email.is_empty() && caller.0.require_user().is_ok() {
         caller.0.forbid_impersonation()?;
-        let user = Accounts::new(&mut *app.reader(), &caller.0, &app.env).profile().await?;
+        let user = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).profile().await?;
         if user.email_verified {
             return Ok(accepted(message));
         }
@@ -304,11 +306,12 @@ async fn reset_password(
 ) -> Result<HttpResponse, Problem> {
     let reset = body.0.validate(&app.password_rule)?;
     let hash = app.hasher.hash(reset.password.clone()).await?;
-    let mut work = app.begin().await?;
-    let user =
-        Accounts::new(&mut *work, &visitor.0, &app.env).reset_password(&reset, hash, &*app.tokens).await?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, &visitor.0, &app.core.env)
+        .reset_password(&reset, hash, &*app.tokens)
+        .await?;
     let aim = Aim::new(user.email, &visitor.0.request);
-    Throttle::new(&mut *work, &app.env, &app.throttling.rule, &*app.marks).forgive(&aim).await?;
+    Throttle::new(&mut *work, &app.core.env, &app.throttling.rule, &*app.marks).forgive(&aim).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

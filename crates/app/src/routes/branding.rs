@@ -33,8 +33,8 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 #[get("/tenants/{tenantId}/branding")]
 async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let find = async || {
-        let mut repositories = app.reader();
-        let branding = Brandings::new(&mut *repositories, &caller.0, &app.env).get().await?;
+        let mut repositories = app.core.reader();
+        let branding = Brandings::new(&mut *repositories, &caller.0, &app.core.env).get().await?;
         let version = branding.version;
         Ok((branding, Some(version)))
     };
@@ -85,8 +85,8 @@ async fn update(
 #[delete("/tenants/{tenantId}/branding")]
 async fn reset(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Brandings::new(&mut *work, &caller.0, &app.env).reset(expected).await?;
+    let mut work = app.core.begin().await?;
+    Brandings::new(&mut *work, &caller.0, &app.core.env).reset(expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

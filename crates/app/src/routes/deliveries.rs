@@ -114,7 +114,8 @@ fn piece(found: CursorPage<Delivery>) -> HttpResponse {
 #[get("/tenants/{tenantId}/deliveries")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListDeliveries>) -> Result<HttpResponse, Problem> {
     let (filter, request) = query.0.into_parts()?;
-    let found = Deliveries::new(&mut *app.reader(), &caller.0, &app.env).list(filter, request).await?;
+    let found =
+        Deliveries::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(filter, request).await?;
     Ok(piece(found))
 }
 
@@ -136,8 +137,8 @@ async fn of_webhook(
     query: Query<ListOfWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let (filter, request) = query.0.into_parts()?;
-    let mut repositories = app.reader();
-    let mut deliveries = Deliveries::new(&mut *repositories, &caller.0, &app.env);
+    let mut repositories = app.core.reader();
+    let mut deliveries = Deliveries::new(&mut *repositories, &caller.0, &app.core.env);
     Ok(piece(deliveries.of_webhook(path.1, filter, request).await?))
 }
 
@@ -157,7 +158,7 @@ async fn read(
     caller: Caller,
     path: Path<(TenantId, DeliveryId)>,
 ) -> Result<HttpResponse, Problem> {
-    let delivery = Deliveries::new(&mut *app.reader(), &caller.0, &app.env).get(path.1).await?;
+    let delivery = Deliveries::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(path.1).await?;
     Ok(HttpResponse::Ok().json(delivery.view()))
 }
 
@@ -182,8 +183,8 @@ async fn resend(
     caller: Caller,
     path: Path<(TenantId, DeliveryId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let delivery = Deliveries::new(&mut *work, &caller.0, &app.env).resend(path.1).await?;
+    let mut work = app.core.begin().await?;
+    let delivery = Deliveries::new(&mut *work, &caller.0, &app.core.env).resend(path.1).await?;
     work.commit().await?;
     let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
     Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
@@ -213,9 +214,9 @@ async fn resend_since(
     body: Body<Resend>,
 ) -> Result<HttpResponse, Problem> {
     let (tenant, webhook) = path.into_inner();
-    let now = app.env.now();
-    let mut work = app.begin().await?;
-    let planned = Deliveries::new(&mut *work, &caller.0, &app.env).resend_since(webhook, body.0).await?;
+    let now = app.core.env.now();
+    let mut work = app.core.begin().await?;
+    let planned = Deliveries::new(&mut *work, &caller.0, &app.core.env).resend_since(webhook, body.0).await?;
     work.commit().await?;
     let location = format!("/api/v1/tenants/{tenant}/webhooks/{webhook}/deliveries?since={now}");
     Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(planned))

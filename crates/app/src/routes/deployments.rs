@@ -77,9 +77,9 @@ struct ListDeployments {
 )]
 #[post("/sites/{siteId}/deploy")]
 async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let deployment = Deployments::new(&mut *work, &caller.0, &app.env).request(*path).await?;
-    let site = Sites::new(&mut *work, &caller.0, &app.env).get(*path).await?;
+    let mut work = app.core.begin().await?;
+    let deployment = Deployments::new(&mut *work, &caller.0, &app.core.env).request(*path).await?;
+    let site = Sites::new(&mut *work, &caller.0, &app.core.env).get(*path).await?;
     work.commit().await?;
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, format!("/api/v1/sites/{}/deployments/{}", site.id, deployment.id)))
@@ -99,8 +99,8 @@ async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
 #[get("/sites/{siteId}/status")]
 async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
     let site = site(&app, &caller.0, *path).await?;
-    let mut repositories = app.reader();
-    let deployment = Deployments::new(&mut *repositories, &caller.0, &app.env).status(*path).await?;
+    let mut repositories = app.core.reader();
+    let deployment = Deployments::new(&mut *repositories, &caller.0, &app.core.env).status(*path).await?;
     Ok(HttpResponse::Ok().json(DeploymentView::new(&app, &site, deployment)))
 }
 
@@ -123,8 +123,9 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let request = page_request(query.0.page, query.0.limit)?;
     let site = site(&app, &caller.0, *path).await?;
-    let mut repositories = app.reader();
-    let deployments = Deployments::new(&mut *repositories, &caller.0, &app.env).list(*path, request).await?;
+    let mut repositories = app.core.reader();
+    let deployments =
+        Deployments::new(&mut *repositories, &caller.0, &app.core.env).list(*path, request).await?;
     let view = |deployment| DeploymentView::new(&app, &site, deployment);
     let items: Vec<DeploymentView> = deployments.items.into_iter().map(view).collect();
     Ok(HttpResponse::Ok().json(List::new(items, request, deployments.total)))
@@ -145,8 +146,9 @@ async fn read(
     path: Path<(SiteId, DeploymentId)>,
 ) -> Result<HttpResponse, Problem> {
     let site = site(&app, &caller.0, path.0).await?;
-    let mut repositories = app.reader();
-    let deployment = Deployments::new(&mut *repositories, &caller.0, &app.env).get(path.0, path.1).await?;
+    let mut repositories = app.core.reader();
+    let deployment =
+        Deployments::new(&mut *repositories, &caller.0, &app.core.env).get(path.0, path.1).await?;
     Ok(HttpResponse::Ok().json(DeploymentView::new(&app, &site, deployment)))
 }
 
@@ -170,13 +172,13 @@ async fn rollback(
     caller: Caller,
     path: Path<(SiteId, DeploymentId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let site = Deployments::new(&mut *work, &caller.0, &app.env).rollback(path.0, path.1).await?;
+    let mut work = app.core.begin().await?;
+    let site = Deployments::new(&mut *work, &caller.0, &app.core.env).rollback(path.0, path.1).await?;
     work.commit().await?;
     let version = site.version;
     Ok(conditional::updated(version, &SiteView::new(&app, site)))
 }
 
 async fn site(app: &App, scope: &Scope, id: SiteId) -> Result<Site, Problem> {
-    Ok(Sites::new(&mut *app.reader(), scope, &app.env).get(id).await?)
+    Ok(Sites::new(&mut *app.core.reader(), scope, &app.core.env).get(id).await?)
 }

@@ -82,8 +82,8 @@ async fn list(
     query: Query<ListDomains>,
 ) -> Result<HttpResponse, Problem> {
     let request = page_request(query.0.page, query.0.limit)?;
-    let mut repositories = app.reader();
-    let domains = Domains::new(&mut *repositories, &caller.0, &app.env).list(*path, request).await?;
+    let mut repositories = app.core.reader();
+    let domains = Domains::new(&mut *repositories, &caller.0, &app.core.env).list(*path, request).await?;
     let items: Vec<DomainView> =
         domains.items.into_iter().map(|domain| DomainView::new(&app, domain)).collect();
     Ok(HttpResponse::Ok().json(List::new(items, request, domains.total)))
@@ -114,8 +114,8 @@ async fn add(
     body: Body<NewDomain>,
 ) -> Result<HttpResponse, Problem> {
     let own = app.own_names();
-    let mut work = app.begin().await?;
-    let domain = Domains::new(&mut *work, &caller.0, &app.env).add(*path, body.0, &own).await?;
+    let mut work = app.core.begin().await?;
+    let domain = Domains::new(&mut *work, &caller.0, &app.core.env).add(*path, body.0, &own).await?;
     // In the same transaction: a domain that the plan does not include was never there.
     Quotas::new(&mut *work, &caller.0).consume(domain.tenant, Meter::CustomDomains, 1).await?;
     work.commit().await?;
@@ -139,8 +139,8 @@ async fn read(
     path: Path<(SiteId, DomainId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let domain = Domains::new(&mut *repositories, &caller.0, &app.env).get(path.0, path.1).await?;
+    let mut repositories = app.core.reader();
+    let domain = Domains::new(&mut *repositories, &caller.0, &app.core.env).get(path.0, path.1).await?;
     conditional::resource(&request, domain.version, &DomainView::new(&app, domain))
 }
 
@@ -169,8 +169,8 @@ async fn update(
     body: Body<DomainUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let mut domains = Domains::new(&mut *work, &caller.0, &app.env);
+    let mut work = app.core.begin().await?;
+    let mut domains = Domains::new(&mut *work, &caller.0, &app.core.env);
     let domain = domains.update(path.0, path.1, body.0, expected).await?;
     work.commit().await?;
     let version = domain.version;
@@ -199,8 +199,8 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let domain = Domains::new(&mut *work, &caller.0, &app.env).remove(path.0, path.1, expected).await?;
+    let mut work = app.core.begin().await?;
+    let domain = Domains::new(&mut *work, &caller.0, &app.core.env).remove(path.0, path.1, expected).await?;
     Quotas::new(&mut *work, &caller.0).release(domain.tenant, Meter::CustomDomains, 1).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
@@ -227,7 +227,8 @@ async fn verify(
     caller: Caller,
     path: Path<(SiteId, DomainId)>,
 ) -> Result<HttpResponse, Problem> {
-    let domain = Domains::new(&mut *app.reader(), &caller.0, &app.env).to_check(path.0, path.1).await?;
+    let domain =
+        Domains::new(&mut *app.core.reader(), &caller.0, &app.core.env).to_check(path.0, path.1).await?;
     let domain = domains::verify(&app, &caller.0, &domain).await?;
     let version = domain.version;
     Ok(conditional::updated(version, &DomainView::new(&app, domain)))

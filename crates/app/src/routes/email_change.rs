@@ -59,8 +59,8 @@ async fn change_email(
     body: Body<ChangeEmail>,
 ) -> Result<HttpResponse, Problem> {
     let email = body.0.validate()?;
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.env).request_email_change(email).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).request_email_change(email).await?;
     work.commit().await?;
     Ok(accepted("Use the link that we send to the new address."))
 }
@@ -86,9 +86,10 @@ async fn confirm_email_change(
     body: Body<ConfirmEmailChange>,
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let user =
-        Accounts::new(&mut *work, &caller.0, &app.env).confirm_email_change(&token, &*app.tokens).await?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, &caller.0, &app.core.env)
+        .confirm_email_change(&token, &*app.tokens)
+        .await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(ChangedEmail { email: user.email.to_string(), email_verified: true }))
 }
@@ -110,8 +111,8 @@ async fn cancel_email_change(
     body: Body<CancelEmailChange>,
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &visitor.0, &app.env).cancel_email_change(&token, &*app.tokens).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &visitor.0, &app.core.env).cancel_email_change(&token, &*app.tokens).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

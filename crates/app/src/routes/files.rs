@@ -90,7 +90,7 @@ pub(super) async fn show(
     let found = assets::follow(&app, (tenant, id, &variant), expires, &signature).await?;
     let file = found.ok_or_else(Problem::not_found)?;
     let tag = format!("\"{}\"", &file.hash()[..file.hash().len().min(32)]);
-    let left = (expires.unix_seconds() - app.env.now().unix_seconds()).max(0);
+    let left = (expires.unix_seconds() - app.core.env.now().unix_seconds()).max(0);
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::ETAG, tag.as_str()))

@@ -78,7 +78,7 @@ pub async fn metrics(app: Data<App>, request: HttpRequest) -> Result<HttpRespons
     }
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
-        .body(app.telemetry.render()))
+        .body(app.core.telemetry.render()))
 }
 
 /// Whether a request that came to the port of the API may read the metrics.
@@ -106,7 +106,7 @@ async fn check(app: &App) -> Result<HttpResponse, Problem> {
     if !app.ready.load(Ordering::Acquire) {
         return Err(Problem::new(Kind::Unavailable, "not_ready", "The server is starting or shutting down."));
     }
-    let answered = timeout(PATIENCE, app.store.ping()).await;
+    let answered = timeout(PATIENCE, app.core.store.ping()).await;
     answered.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))?;
     let health = Health { status: "ok", version: env!("CARGO_PKG_VERSION"), database: "ok" };
     Ok(HttpResponse::Ok().json(health))

@@ -169,7 +169,8 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let ListInvitations { status, page, limit } = query.0;
     let page = page_request(page, limit)?;
-    let found = Invitations::new(&mut *app.reader(), &caller.0, &app.env).list(status, page).await?;
+    let found =
+        Invitations::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(status, page).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -211,7 +212,7 @@ async fn read(
     path: Path<(TenantId, InvitationId)>,
 ) -> Result<HttpResponse, Problem> {
     let (_, id) = path.into_inner();
-    let found = Invitations::new(&mut *app.reader(), &caller.0, &app.env).get(id).await?;
+    let found = Invitations::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(id).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -235,8 +236,8 @@ async fn revoke(
     path: Path<(TenantId, InvitationId)>,
 ) -> Result<HttpResponse, Problem> {
     let (_, id) = path.into_inner();
-    let mut work = app.begin().await?;
-    Invitations::new(&mut *work, &caller.0, &app.env).revoke(id).await?;
+    let mut work = app.core.begin().await?;
+    Invitations::new(&mut *work, &caller.0, &app.core.env).revoke(id).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -262,8 +263,8 @@ async fn resend(
     path: Path<(TenantId, InvitationId)>,
 ) -> Result<HttpResponse, Problem> {
     let (_, id) = path.into_inner();
-    let mut work = app.begin().await?;
-    let invitation = Invitations::new(&mut *work, &caller.0, &app.env).resend(id).await?;
+    let mut work = app.core.begin().await?;
+    let invitation = Invitations::new(&mut *work, &caller.0, &app.core.env).resend(id).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(invitation))
 }

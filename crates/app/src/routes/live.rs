@@ -12,9 +12,10 @@ use crate::{
         routing::Routes,
         standing::Standing,
     },
-    live::{self, Selection},
+    live_stream,
     state::App,
 };
+use portico_runtime::live::Selection;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -74,5 +75,5 @@ async fn listen(
     // A header that is no text names no event of ours.
     let header = request.headers().get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     let last = header.or(query.0.last_event_id.as_deref()).filter(|id| !id.is_empty());
-    live::open(app, caller.0, standing, selection, last).await
+    live_stream::open(app, caller.0, standing, selection, last).await
 }

@@ -61,9 +61,10 @@ struct ListMembers {
 async fn list(app: Data<App>, caller: Caller, query: Query<ListMembers>) -> Result<HttpResponse, Problem> {
     let ListMembers { q, role, page, limit } = query.0;
     let page = page_request(page, limit)?;
-    let mut repositories = app.reader();
-    let members =
-        Members::new(&mut *repositories, &caller.0, &app.env).list(MemberFilter { q, role }, page).await?;
+    let mut repositories = app.core.reader();
+    let members = Members::new(&mut *repositories, &caller.0, &app.core.env)
+        .list(MemberFilter { q, role }, page)
+        .await?;
     Ok(HttpResponse::Ok().json(members))
 }
 
@@ -89,8 +90,8 @@ async fn update(
     body: Body<MemberUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let (_, user) = path.into_inner();
-    let mut work = app.begin().await?;
-    let member = Members::new(&mut *work, &caller.0, &app.env).change_role(user, body.0).await?;
+    let mut work = app.core.begin().await?;
+    let member = Members::new(&mut *work, &caller.0, &app.core.env).change_role(user, body.0).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(member))
 }
@@ -116,8 +117,8 @@ async fn remove(
     path: Path<(TenantId, UserId)>,
 ) -> Result<HttpResponse, Problem> {
     let (_, user) = path.into_inner();
-    let mut work = app.begin().await?;
-    Members::new(&mut *work, &caller.0, &app.env).remove(user).await?;
+    let mut work = app.core.begin().await?;
+    Members::new(&mut *work, &caller.0, &app.core.env).remove(user).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -145,9 +146,9 @@ async fn transfer(
 ) -> Result<HttpResponse, Problem> {
     // Whether the caller may at all comes before asking for proof of who they are.
     caller.0.require(portico_kernel::Permission::TenantTransfer)?;
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.env).require_fresh().await?;
-    let member = Ownership::new(&mut *work, &caller.0, &app.env).transfer(body.0).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).require_fresh().await?;
+    let member = Ownership::new(&mut *work, &caller.0, &app.core.env).transfer(body.0).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(member))
 }

@@ -48,8 +48,9 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let find = async || {
-        let mut repositories = app.reader();
-        let items = Navigation::new(&mut *repositories, &caller.0, &app.env).list(query.0.site_id).await?;
+        let mut repositories = app.core.reader();
+        let items =
+            Navigation::new(&mut *repositories, &caller.0, &app.core.env).list(query.0.site_id).await?;
         Ok((whole(items), None))
     };
     app.answers.respond(&request, &caller.0, (About::Navigation, Permission::NavigationRead), find).await
@@ -76,8 +77,8 @@ async fn create(
     query: Query<SiteChoice>,
     body: Body<NewNavItem>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let item = Navigation::new(&mut *work, &caller.0, &app.env).create(query.0.site_id, body.0).await?;
+    let mut work = app.core.begin().await?;
+    let item = Navigation::new(&mut *work, &caller.0, &app.core.env).create(query.0.site_id, body.0).await?;
     work.commit().await?;
     let location = format!("/api/v1/tenants/{}/navigation/{}", item.tenant, item.id);
     Ok(conditional::created(&location, item.version, &item))
@@ -104,8 +105,9 @@ async fn reorder(
     query: Query<SiteChoice>,
     body: Body<NavigationOrder>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let items = Navigation::new(&mut *work, &caller.0, &app.env).reorder(query.0.site_id, body.0).await?;
+    let mut work = app.core.begin().await?;
+    let items =
+        Navigation::new(&mut *work, &caller.0, &app.core.env).reorder(query.0.site_id, body.0).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(whole(items)))
 }
@@ -125,8 +127,8 @@ async fn read(
     path: Path<(TenantId, NavItemId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let item = Navigation::new(&mut *repositories, &caller.0, &app.env).get(path.1).await?;
+    let mut repositories = app.core.reader();
+    let item = Navigation::new(&mut *repositories, &caller.0, &app.core.env).get(path.1).await?;
     conditional::resource(&request, item.version, &item)
 }
 
@@ -154,8 +156,8 @@ async fn update(
     body: Body<NavItemUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let item = Navigation::new(&mut *work, &caller.0, &app.env).update(path.1, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let item = Navigation::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(item.version, &item))
 }
@@ -181,8 +183,8 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Navigation::new(&mut *work, &caller.0, &app.env).delete(path.1, expected).await?;
+    let mut work = app.core.begin().await?;
+    Navigation::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -120,7 +120,7 @@ async fn begin(
     path: Path<String>,
     query: Query<Begin>,
 ) -> Result<HttpResponse, Problem> {
-    let secret = cookie(&app, &request).unwrap_or_else(|| app.env.secret());
+    let secret = cookie(&app, &request).unwrap_or_else(|| app.core.env.secret());
     let link = query.0.link.unwrap_or(false);
     let departure = external_sign_in::begin(&app, &caller.0, &path, link, &secret).await?;
     let secure = is_secure(&app);
@@ -187,7 +187,7 @@ async fn callback(
 )]
 #[get("/auth/identities")]
 async fn list(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let links = ExternalIdentities::new(&mut *app.reader(), &caller.0, &app.env).list().await?;
+    let links = ExternalIdentities::new(&mut *app.core.reader(), &caller.0, &app.core.env).list().await?;
     Ok(HttpResponse::Ok().json(all(links)))
 }
 
@@ -211,8 +211,8 @@ async fn unlink(
     path: Path<ExternalIdentityId>,
 ) -> Result<HttpResponse, Problem> {
     let issuers: Vec<String> = app.openid.values().map(|provider| provider.issuer().to_owned()).collect();
-    let mut work = app.begin().await?;
-    ExternalIdentities::new(&mut *work, &caller.0, &app.env).unlink(path.into_inner(), &issuers).await?;
+    let mut work = app.core.begin().await?;
+    ExternalIdentities::new(&mut *work, &caller.0, &app.core.env).unlink(path.into_inner(), &issuers).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -97,8 +97,11 @@ async fn list(
     // Few people search for the same.
     let is_search = filter.q.is_some();
     let find = async || {
-        let mut repositories = app.reader();
-        Ok((Pages::new(&mut *repositories, &caller.0, &app.env).list(site_id, filter, page).await?, None))
+        let mut repositories = app.core.reader();
+        Ok((
+            Pages::new(&mut *repositories, &caller.0, &app.core.env).list(site_id, filter, page).await?,
+            None,
+        ))
     };
     if is_search {
         return Ok(HttpResponse::Ok().json(find().await.map(|(pages, _): (_, Option<i64>)| pages)?));
@@ -125,8 +128,8 @@ async fn create(
     query: Query<SiteChoice>,
     body: Body<NewPage>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let page = Pages::new(&mut *work, &caller.0, &app.env).create(query.0.site_id, body.0).await?;
+    let mut work = app.core.begin().await?;
+    let page = Pages::new(&mut *work, &caller.0, &app.core.env).create(query.0.site_id, body.0).await?;
     work.commit().await?;
     Ok(conditional::created(&location(&page), page.version, &page))
 }
@@ -148,8 +151,8 @@ async fn by_slug(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let find = async || {
-        let mut repositories = app.reader();
-        let mut pages = Pages::new(&mut *repositories, &caller.0, &app.env);
+        let mut repositories = app.core.reader();
+        let mut pages = Pages::new(&mut *repositories, &caller.0, &app.core.env);
         let page = pages.by_slug(query.0.site_id, &path.1).await?;
         let version = page.version;
         Ok((page, Some(version)))
@@ -176,8 +179,8 @@ async fn duplicate(
     caller: Caller,
     path: Path<(TenantId, PageId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let page = Pages::new(&mut *work, &caller.0, &app.env).duplicate(path.1).await?;
+    let mut work = app.core.begin().await?;
+    let page = Pages::new(&mut *work, &caller.0, &app.core.env).duplicate(path.1).await?;
     work.commit().await?;
     Ok(conditional::created(&location(&page), page.version, &page))
 }
@@ -198,8 +201,8 @@ async fn read(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let find = async || {
-        let mut repositories = app.reader();
-        let page = Pages::new(&mut *repositories, &caller.0, &app.env).get(path.1).await?;
+        let mut repositories = app.core.reader();
+        let page = Pages::new(&mut *repositories, &caller.0, &app.core.env).get(path.1).await?;
         let version = page.version;
         Ok((page, Some(version)))
     };
@@ -231,8 +234,8 @@ async fn update(
     body: Body<PageUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let page = Pages::new(&mut *work, &caller.0, &app.env).update(path.1, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let page = Pages::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(page.version, &page))
 }
@@ -258,8 +261,8 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Pages::new(&mut *work, &caller.0, &app.env).delete(path.1, expected).await?;
+    let mut work = app.core.begin().await?;
+    Pages::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

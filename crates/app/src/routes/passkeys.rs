@@ -92,9 +92,10 @@ struct ListPasskeys {
 )]
 #[post("/auth/passkeys/registration-options")]
 async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let options =
-        Accounts::new(&mut *work, &caller.0, &app.env).begin_passkey(&*app.factors, &*app.passkeys).await?;
+    let mut work = app.core.begin().await?;
+    let options = Accounts::new(&mut *work, &caller.0, &app.core.env)
+        .begin_passkey(&*app.factors, &*app.passkeys)
+        .await?;
     work.commit().await?;
     Ok(secret(&PasskeyOptions { options }))
 }
@@ -117,8 +118,8 @@ async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResp
 #[post("/auth/passkeys")]
 async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<HttpResponse, Problem> {
     let step = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let registered = Accounts::new(&mut *work, &caller.0, &app.env)
+    let mut work = app.core.begin().await?;
+    let registered = Accounts::new(&mut *work, &caller.0, &app.core.env)
         .add_passkey(&step, &*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;
@@ -148,7 +149,7 @@ async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<H
 #[get("/auth/passkeys")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListPasskeys>) -> Result<HttpResponse, Problem> {
     let page: PageRequest = page_request(query.0.page, query.0.limit)?;
-    let passkeys = Accounts::new(&mut *app.reader(), &caller.0, &app.env).passkeys().await?;
+    let passkeys = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).passkeys().await?;
     let total = passkeys.len() as u64;
     let items = passkeys.into_iter().skip(page.offset() as usize).take(page.limit as usize).collect();
     Ok(HttpResponse::Ok().json(Page::<PasskeyView>::new(items, page, total)))
@@ -171,8 +172,9 @@ async fn rename(
     body: Body<RenamePasskey>,
 ) -> Result<HttpResponse, Problem> {
     let name = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let view = Accounts::new(&mut *work, &caller.0, &app.env).rename_passkey(id.into_inner(), name).await?;
+    let mut work = app.core.begin().await?;
+    let view =
+        Accounts::new(&mut *work, &caller.0, &app.core.env).rename_passkey(id.into_inner(), name).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(view))
 }
@@ -194,8 +196,8 @@ async fn rename(
 #[delete("/auth/passkeys/{passkeyId}")]
 async fn remove(app: Data<App>, caller: Caller, id: Path<PasskeyId>) -> Result<HttpResponse, Problem> {
     let issuers: Vec<String> = app.openid.values().map(|provider| provider.issuer().to_owned()).collect();
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.env).remove_passkey(id.into_inner(), &issuers).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).remove_passkey(id.into_inner(), &issuers).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -211,10 +213,11 @@ async fn remove(app: Data<App>, caller: Caller, id: Path<PasskeyId>) -> Result<H
 )]
 #[post("/auth/passkeys/sign-in-options")]
 async fn sign_in_options(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let (challenge_token, options) = Sessions::new(&mut *work, &visitor.0, &app.env, app.session_lifetimes())
-        .passkey_sign_in_options(&*app.factors, &*app.passkeys)
-        .await?;
+    let mut work = app.core.begin().await?;
+    let (challenge_token, options) =
+        Sessions::new(&mut *work, &visitor.0, &app.core.env, app.session_lifetimes())
+            .passkey_sign_in_options(&*app.factors, &*app.passkeys)
+            .await?;
     work.commit().await?;
     Ok(secret(&SignInOptions { challenge_token, options }))
 }
@@ -239,8 +242,8 @@ async fn sign_in(
     body: Body<PasskeySignIn>,
 ) -> Result<HttpResponse, Problem> {
     let step = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let outcome = Sessions::new(&mut *work, &visitor.0, &app.env, app.session_lifetimes())
+    let mut work = app.core.begin().await?;
+    let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.session_lifetimes())
         .passkey_sign_in(&step, &*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;

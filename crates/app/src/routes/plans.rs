@@ -32,7 +32,7 @@ struct UsageReport {
 #[utoipa::path(tag = "Billing", operation_id = "listPlans", responses((status = 200, body = Page<Plan>)))]
 #[get("/billing/plans")]
 async fn list(app: Data<App>) -> Result<HttpResponse, Problem> {
-    let plans = Plans::new(&mut *app.reader()).list().await?;
+    let plans = Plans::new(&mut *app.core.reader()).list().await?;
     let (request, total) = (PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, plans.len() as u64);
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
@@ -45,6 +45,6 @@ async fn list(app: Data<App>) -> Result<HttpResponse, Problem> {
 #[utoipa::path(tag = "Billing", operation_id = "readUsage", responses((status = 200, body = UsageReport)), security(("bearer" = ["billing:read"])))]
 #[get("/billing/usage")]
 async fn usage(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let items = Quotas::new(&mut *app.reader(), &caller.0).usage(app.env.now()).await?;
+    let items = Quotas::new(&mut *app.core.reader(), &caller.0).usage(app.core.env.now()).await?;
     Ok(HttpResponse::Ok().json(UsageReport { items }))
 }

@@ -82,8 +82,8 @@ async fn create(
     body: OptionalBody<NewPreview>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller.0.require(Permission::SitesWrite)?;
-    let mut work = app.begin().await?;
-    let grant = Previews::new(&mut *work, &caller.0, &app.env).grant(*path, body.0).await?;
+    let mut work = app.core.begin().await?;
+    let grant = Previews::new(&mut *work, &caller.0, &app.core.env).grant(*path, body.0).await?;
     work.commit().await?;
     let url = format!("{}{ROOT}{}/", app.public_url, previews::token(&app, tenant, &grant));
     Ok(HttpResponse::Created()

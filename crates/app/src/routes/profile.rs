@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use crate::{
     http::{body::Body, caller::Caller, conditional, problem::Problem, routing::Routes},
     state::App,
-    unit_of_work::Repositories,
 };
+use portico_runtime::store::Repositories;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -81,9 +81,9 @@ impl Profile {
 )]
 #[get("/profile")]
 async fn read(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let user = Accounts::new(&mut *repositories, &caller.0, &app.env).profile().await?;
-    let profile = Profile::of(user, &mut *repositories, &caller.0, &app.env).await?;
+    let mut repositories = app.core.reader();
+    let user = Accounts::new(&mut *repositories, &caller.0, &app.core.env).profile().await?;
+    let profile = Profile::of(user, &mut *repositories, &caller.0, &app.core.env).await?;
     // The tag is for `If-Match`. It does not tell whether tenants or plan changed, so it cannot answer 304.
     Ok(conditional::updated(profile.user.version, &profile))
 }
@@ -111,9 +111,9 @@ async fn update(
     body: Body<ProfileUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let user = Accounts::new(&mut *work, &caller.0, &app.env).update_profile(body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, &caller.0, &app.core.env).update_profile(body.0, expected).await?;
     work.commit().await?;
-    let profile = Profile::of(user, &mut *app.reader(), &caller.0, &app.env).await?;
+    let profile = Profile::of(user, &mut *app.core.reader(), &caller.0, &app.core.env).await?;
     Ok(conditional::updated(profile.user.version, &profile))
 }

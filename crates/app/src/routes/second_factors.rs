@@ -88,7 +88,7 @@ pub(crate) fn answer_outcome(app: &App, outcome: FactorOutcome) -> Result<HttpRe
 )]
 #[get("/auth/second-factors")]
 async fn overview(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let view = Accounts::new(&mut *app.reader(), &caller.0, &app.env).second_factors().await?;
+    let view = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).second_factors().await?;
     Ok(HttpResponse::Ok().json(view))
 }
 
@@ -108,8 +108,8 @@ async fn overview(app: Data<App>, caller: Caller) -> Result<HttpResponse, Proble
 )]
 #[post("/auth/totp")]
 async fn begin_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let enrolment = Accounts::new(&mut *work, &caller.0, &app.env).begin_totp(&*app.factors).await?;
+    let mut work = app.core.begin().await?;
+    let enrolment = Accounts::new(&mut *work, &caller.0, &app.core.env).begin_totp(&*app.factors).await?;
     work.commit().await?;
     Ok(secret(&enrolment))
 }
@@ -135,8 +135,9 @@ async fn confirm_totp(
     body: Body<ConfirmTotp>,
 ) -> Result<HttpResponse, Problem> {
     let code = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let codes = Accounts::new(&mut *work, &caller.0, &app.env).confirm_totp(&code, &*app.factors).await?;
+    let mut work = app.core.begin().await?;
+    let codes =
+        Accounts::new(&mut *work, &caller.0, &app.core.env).confirm_totp(&code, &*app.factors).await?;
     work.commit().await?;
     Ok(secret(&Confirmed { recovery_codes: codes.map(|codes| codes.recovery_codes) }))
 }
@@ -156,8 +157,8 @@ async fn confirm_totp(
 )]
 #[delete("/auth/totp")]
 async fn remove_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.env).remove_totp().await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).remove_totp().await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -177,8 +178,9 @@ async fn remove_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Pro
 )]
 #[post("/auth/recovery-codes")]
 async fn renew_recovery_codes(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let codes = Accounts::new(&mut *work, &caller.0, &app.env).renew_recovery_codes(&*app.factors).await?;
+    let mut work = app.core.begin().await?;
+    let codes =
+        Accounts::new(&mut *work, &caller.0, &app.core.env).renew_recovery_codes(&*app.factors).await?;
     work.commit().await?;
     Ok(secret(&codes))
 }
@@ -202,8 +204,8 @@ async fn verify_code(
     body: Body<VerifyCode>,
 ) -> Result<HttpResponse, Problem> {
     let step = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let outcome = Sessions::new(&mut *work, &visitor.0, &app.env, app.session_lifetimes())
+    let mut work = app.core.begin().await?;
+    let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.session_lifetimes())
         .verify_code(&step, &*app.factors)
         .await?;
     work.commit().await?;
@@ -228,8 +230,8 @@ async fn passkey_options(
     body: Body<MfaToken>,
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let options = Sessions::new(&mut *work, &visitor.0, &app.env, app.session_lifetimes())
+    let mut work = app.core.begin().await?;
+    let options = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.session_lifetimes())
         .passkey_options(&token, &*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;
@@ -255,8 +257,8 @@ async fn verify_passkey(
     body: Body<VerifyPasskey>,
 ) -> Result<HttpResponse, Problem> {
     let step = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let outcome = Sessions::new(&mut *work, &visitor.0, &app.env, app.session_lifetimes())
+    let mut work = app.core.begin().await?;
+    let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.session_lifetimes())
         .verify_passkey(&step, &*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;
@@ -288,23 +290,24 @@ async fn reauthenticate(
     let lifetimes = app.session_lifetimes();
     let outcome = match body.0.validate()? {
         Proof::Passkey(credential) => {
-            let mut work = app.begin().await?;
-            let outcome = Sessions::new(&mut *work, &caller.0, &app.env, lifetimes)
+            let mut work = app.core.begin().await?;
+            let outcome = Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes)
                 .reauthenticate_by_passkey(&credential, &*app.factors, &*app.passkeys)
                 .await?;
             work.commit().await?;
             outcome
         }
         Proof::Password { password, code } => {
-            let credential = Accounts::new(&mut *app.reader(), &caller.0, &app.env).own_credential().await?;
+            let credential =
+                Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).own_credential().await?;
             // A stolen session must not be a way to guess the password.
             let attempt = throttle::admit(&app, &caller.0, &credential.user.email).await?;
             let right = reauthentication::verify(&*app.hasher, &password, &credential).await?;
             if !right {
                 attempt.failed(&app, &caller.0, Some(credential.user.id)).await;
             }
-            let mut work = app.begin().await?;
-            let outcome = Sessions::new(&mut *work, &caller.0, &app.env, lifetimes)
+            let mut work = app.core.begin().await?;
+            let outcome = Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes)
                 .reauthenticate_by_password(right.then_some(&credential), code.as_deref(), &*app.factors)
                 .await?;
             work.commit().await?;
@@ -329,8 +332,8 @@ async fn reauthenticate(
 )]
 #[post("/auth/reauthenticate/passkey-options")]
 async fn reauthentication_options(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let options = Accounts::new(&mut *work, &caller.0, &app.env)
+    let mut work = app.core.begin().await?;
+    let options = Accounts::new(&mut *work, &caller.0, &app.core.env)
         .reauthentication_options(&*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;
@@ -350,8 +353,8 @@ async fn reauthentication_options(app: Data<App>, caller: Caller) -> Result<Http
 )]
 #[delete("/users/{userId}/second-factors")]
 async fn reset(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.env).reset_second_factors(id.into_inner()).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).reset_second_factors(id.into_inner()).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -46,8 +46,8 @@ async fn list(
     caller: Caller,
     path: Path<(TenantId, PageId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let sections = Sections::new(&mut *repositories, &caller.0, &app.env).list(path.1).await?;
+    let mut repositories = app.core.reader();
+    let sections = Sections::new(&mut *repositories, &caller.0, &app.core.env).list(path.1).await?;
     Ok(HttpResponse::Ok().json(whole(sections)))
 }
 
@@ -67,8 +67,8 @@ async fn create(
     path: Path<(TenantId, PageId)>,
     body: Body<NewSection>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let section = Sections::new(&mut *work, &caller.0, &app.env).create(path.1, body.0).await?;
+    let mut work = app.core.begin().await?;
+    let section = Sections::new(&mut *work, &caller.0, &app.core.env).create(path.1, body.0).await?;
     work.commit().await?;
     let location =
         format!("/api/v1/tenants/{}/pages/{}/sections/{}", section.tenant, section.page_id, section.id);
@@ -93,8 +93,8 @@ async fn reorder(
     path: Path<(TenantId, PageId)>,
     body: Body<SectionOrder>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let sections = Sections::new(&mut *work, &caller.0, &app.env).reorder(path.1, body.0).await?;
+    let mut work = app.core.begin().await?;
+    let sections = Sections::new(&mut *work, &caller.0, &app.core.env).reorder(path.1, body.0).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(whole(sections)))
 }
@@ -117,8 +117,8 @@ async fn bulk(
     path: Path<(TenantId, PageId)>,
     body: Body<BulkChange>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let sections = Sections::new(&mut *work, &caller.0, &app.env).bulk(path.1, body.0).await?;
+    let mut work = app.core.begin().await?;
+    let sections = Sections::new(&mut *work, &caller.0, &app.core.env).bulk(path.1, body.0).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(whole(sections)))
 }
@@ -137,8 +137,8 @@ async fn read(
     caller: Caller,
     path: Path<(TenantId, PageId, SectionId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let section = Sections::new(&mut *repositories, &caller.0, &app.env).get(path.1, path.2).await?;
+    let mut repositories = app.core.reader();
+    let section = Sections::new(&mut *repositories, &caller.0, &app.core.env).get(path.1, path.2).await?;
     // Never 304: when its neighbours move, the position of a section changes, and its version does not.
     Ok(conditional::updated(section.version, &section))
 }
@@ -168,9 +168,9 @@ async fn update(
     body: Body<SectionUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let section =
-        Sections::new(&mut *work, &caller.0, &app.env).update(path.1, path.2, body.0, expected).await?;
+        Sections::new(&mut *work, &caller.0, &app.core.env).update(path.1, path.2, body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(section.version, &section))
 }
@@ -197,8 +197,8 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Sections::new(&mut *work, &caller.0, &app.env).delete(path.1, path.2, expected).await?;
+    let mut work = app.core.begin().await?;
+    Sections::new(&mut *work, &caller.0, &app.core.env).delete(path.1, path.2, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -41,8 +41,8 @@ async fn read(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (_, page) = path.into_inner();
-    let mut repositories = app.reader();
-    let seo = Seos::new(&mut *repositories, &caller.0, &app.env).get(page).await?;
+    let mut repositories = app.core.reader();
+    let seo = Seos::new(&mut *repositories, &caller.0, &app.core.env).get(page).await?;
     conditional::resource(&request, seo.version, &seo)
 }
 
@@ -77,8 +77,8 @@ async fn update(
 ) -> Result<HttpResponse, Problem> {
     let (_, page) = path.into_inner();
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let seo = Seos::new(&mut *work, &caller.0, &app.env).update(page, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let seo = Seos::new(&mut *work, &caller.0, &app.core.env).update(page, body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(seo.version, &seo))
 }
@@ -106,8 +106,8 @@ async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let (_, page) = path.into_inner();
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Seos::new(&mut *work, &caller.0, &app.env).delete(page, expected).await?;
+    let mut work = app.core.begin().await?;
+    Seos::new(&mut *work, &caller.0, &app.core.env).delete(page, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -57,8 +57,9 @@ struct ListSessions {
 #[get("/auth/sessions")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Result<HttpResponse, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
-    let sessions =
-        Sessions::new(&mut *app.reader(), &caller.0, &app.env, app.session_lifetimes()).list().await?;
+    let sessions = Sessions::new(&mut *app.core.reader(), &caller.0, &app.core.env, app.session_lifetimes())
+        .list()
+        .await?;
     let total = sessions.len() as u64;
     let items = sessions.into_iter().skip(page.offset() as usize).take(page.limit as usize).collect();
     Ok(HttpResponse::Ok().json(Page::<SessionView>::new(items, page, total)))
@@ -76,8 +77,10 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Res
 )]
 #[delete("/auth/sessions/{sessionId}")]
 async fn end(app: Data<App>, caller: Caller, path: Path<SessionId>) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    Sessions::new(&mut *work, &caller.0, &app.env, app.session_lifetimes()).end(path.into_inner()).await?;
+    let mut work = app.core.begin().await?;
+    Sessions::new(&mut *work, &caller.0, &app.core.env, app.session_lifetimes())
+        .end(path.into_inner())
+        .await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -100,10 +103,11 @@ async fn switch_tenant(
     body: Body<SwitchTenant>,
 ) -> Result<HttpResponse, Problem> {
     let lifetimes = app.session_lifetimes();
-    let mut work = app.begin().await?;
-    let signed_in = Sessions::new(&mut *work, &caller.0, &app.env, lifetimes).switch_tenant(body.0).await?;
+    let mut work = app.core.begin().await?;
+    let signed_in =
+        Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes).switch_tenant(body.0).await?;
     work.commit().await?;
-    let switched = SwitchedTenant::issue(&*app.tokens, &signed_in, lifetimes, app.env.now())?;
+    let switched = SwitchedTenant::issue(&*app.tokens, &signed_in, lifetimes, app.core.env.now())?;
     // As for every answer with a token (RFC 6749 section 5.1).
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(switched))
 }

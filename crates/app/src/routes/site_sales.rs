@@ -17,13 +17,14 @@ use crate::{
     http::{
         body::Body,
         caller::Caller,
-        conditional, context,
+        conditional,
         problem::{Problem, ProblemBody},
         query::{Query, page_request},
         routing::Routes,
     },
     state::App,
 };
+use portico_runtime::context;
 
 /// Adds the routes. Before those of sites: `for-sale` is not the id of one.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -92,8 +93,8 @@ async fn list(app: Data<App>, query: Query<ListOffers>) -> Result<HttpResponse, 
     let ListOffers { q, page, limit } = query.0;
     let request = page_request(page, limit)?;
     let scope = Scope::anonymous(context::current().info);
-    let mut repositories = app.reader();
-    let sites = Sales::new(&mut *repositories, &scope, &app.env).on_offer(q, request).await?;
+    let mut repositories = app.core.reader();
+    let sites = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer(q, request).await?;
     let items: Vec<OfferView> = sites.items.into_iter().map(|site| OfferView::new(&app, site)).collect();
     Ok(HttpResponse::Ok().json(List::new(items, request, sites.total)))
 }
@@ -110,8 +111,8 @@ async fn list(app: Data<App>, query: Query<ListOffers>) -> Result<HttpResponse, 
 #[get("/sites/for-sale/{siteSlug}")]
 async fn read(app: Data<App>, path: Path<String>) -> Result<HttpResponse, Problem> {
     let scope = Scope::anonymous(context::current().info);
-    let mut repositories = app.reader();
-    let site = Sales::new(&mut *repositories, &scope, &app.env).on_offer_at(&path).await?;
+    let mut repositories = app.core.reader();
+    let site = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer_at(&path).await?;
     Ok(HttpResponse::Ok().json(OfferView::new(&app, site)))
 }
 
@@ -140,8 +141,8 @@ async fn offer(
     body: Body<Offer>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let site = Sales::new(&mut *work, &caller.0, &app.env).offer(*path, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let site = Sales::new(&mut *work, &caller.0, &app.core.env).offer(*path, body.0, expected).await?;
     work.commit().await?;
     let version = site.version;
     Ok(conditional::updated(version, &SiteView::new(&app, site)))
@@ -169,8 +170,8 @@ async fn withdraw(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Sales::new(&mut *work, &caller.0, &app.env).withdraw(*path, expected).await?;
+    let mut work = app.core.begin().await?;
+    Sales::new(&mut *work, &caller.0, &app.core.env).withdraw(*path, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

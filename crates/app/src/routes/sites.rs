@@ -85,8 +85,8 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result
         [("createdAt", SortKey::CreatedAt), ("updatedAt", SortKey::UpdatedAt), ("name", SortKey::Name)];
     let order = sort(by.as_deref(), &keys)?.map(|(key, descending)| Sort { key, descending });
     let filter = SiteFilter { q, status, sort: order.unwrap_or_default() };
-    let mut repositories = app.reader();
-    let sites = Sites::new(&mut *repositories, &caller.0, &app.env).list(filter, page).await?;
+    let mut repositories = app.core.reader();
+    let sites = Sites::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;
     let items: Vec<SiteView> = sites.items.into_iter().map(|site| SiteView::new(&app, site)).collect();
     Ok(HttpResponse::Ok().json(Page::new(items, page, sites.total)))
 }
@@ -107,8 +107,8 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result
 )]
 #[post("/sites")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewSite>) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let site = Sites::new(&mut *work, &caller.0, &app.env).create(body.0).await?;
+    let mut work = app.core.begin().await?;
+    let site = Sites::new(&mut *work, &caller.0, &app.core.env).create(body.0).await?;
     // In the same transaction: a site that the plan does not include was never there.
     Quotas::new(&mut *work, &caller.0).consume(site.tenant_id, Meter::Sites, 1).await?;
     work.commit().await?;
@@ -131,8 +131,8 @@ async fn read(
     path: Path<SiteId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let site = Sites::new(&mut *repositories, &caller.0, &app.env).get(*path).await?;
+    let mut repositories = app.core.reader();
+    let site = Sites::new(&mut *repositories, &caller.0, &app.core.env).get(*path).await?;
     conditional::resource(&request, site.version, &SiteView::new(&app, site))
 }
 
@@ -158,8 +158,8 @@ async fn update(
     body: Body<SiteUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let site = Sites::new(&mut *work, &caller.0, &app.env).update(*path, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let site = Sites::new(&mut *work, &caller.0, &app.core.env).update(*path, body.0, expected).await?;
     work.commit().await?;
     let version = site.version;
     Ok(conditional::updated(version, &SiteView::new(&app, site)))
@@ -186,10 +186,10 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     // Before the site, with which they would go uncounted.
-    let domains = Domains::new(&mut *work, &caller.0, &app.env).remove_all(*path).await?;
-    let site = Sites::new(&mut *work, &caller.0, &app.env).delete(*path, expected).await?;
+    let domains = Domains::new(&mut *work, &caller.0, &app.core.env).remove_all(*path).await?;
+    let site = Sites::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
     let mut quotas = Quotas::new(&mut *work, &caller.0);
     quotas.release(site.tenant_id, Meter::Sites, 1).await?;
     quotas.release(site.tenant_id, Meter::CustomDomains, domains).await?;

@@ -107,9 +107,9 @@ async fn list(
     query: Query<ListSubmissions>,
 ) -> Result<HttpResponse, Problem> {
     let (filter, request) = query.0.into_parts()?;
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     let found =
-        Submissions::new(&mut *repositories, &caller.0, &app.env).list(*path, filter, request).await?;
+        Submissions::new(&mut *repositories, &caller.0, &app.core.env).list(*path, filter, request).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -153,8 +153,8 @@ async fn read(
     path: Path<(SiteId, SubmissionId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let found = Submissions::new(&mut *repositories, &caller.0, &app.env).get(path.0, path.1).await?;
+    let mut repositories = app.core.reader();
+    let found = Submissions::new(&mut *repositories, &caller.0, &app.core.env).get(path.0, path.1).await?;
     conditional::resource(&request, found.version, &found)
 }
 
@@ -182,8 +182,8 @@ async fn update(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let mut submissions = Submissions::new(&mut *work, &caller.0, &app.env);
+    let mut work = app.core.begin().await?;
+    let mut submissions = Submissions::new(&mut *work, &caller.0, &app.core.env);
     let updated = submissions.update(path.0, path.1, body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(updated.version, &updated))
@@ -210,8 +210,8 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Submissions::new(&mut *work, &caller.0, &app.env).delete(path.0, path.1, expected).await?;
+    let mut work = app.core.begin().await?;
+    Submissions::new(&mut *work, &caller.0, &app.core.env).delete(path.0, path.1, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

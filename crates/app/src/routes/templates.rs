@@ -197,8 +197,8 @@ async fn listed(
     filter: TemplateFilter,
     page: PageRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let templates = Templates::new(&mut *repositories, &visitor.0, &app.env).list(filter, page).await?;
+    let mut repositories = app.core.reader();
+    let templates = Templates::new(&mut *repositories, &visitor.0, &app.core.env).list(filter, page).await?;
     Ok(HttpResponse::Ok().json(templates))
 }
 
@@ -218,8 +218,8 @@ fn whole<T>(items: Vec<T>) -> List<T> {
 )]
 #[get("/templates/categories")]
 async fn categories(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let categories = Templates::new(&mut *repositories, &visitor.0, &app.env).categories().await?;
+    let mut repositories = app.core.reader();
+    let categories = Templates::new(&mut *repositories, &visitor.0, &app.core.env).categories().await?;
     Ok(HttpResponse::Ok().json(whole(categories)))
 }
 
@@ -233,8 +233,8 @@ async fn categories(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Pr
 )]
 #[get("/industries")]
 async fn industries(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let industries = Templates::new(&mut *repositories, &visitor.0, &app.env).industries().await?;
+    let mut repositories = app.core.reader();
+    let industries = Templates::new(&mut *repositories, &visitor.0, &app.core.env).industries().await?;
     Ok(HttpResponse::Ok().json(whole(industries)))
 }
 
@@ -254,8 +254,8 @@ async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let template = Templates::new(&mut *repositories, &visitor.0, &app.env).get(&path).await?;
+    let mut repositories = app.core.reader();
+    let template = Templates::new(&mut *repositories, &visitor.0, &app.core.env).get(&path).await?;
     let tag = tag_of(&template);
     if conditional::not_modified(&request, &tag) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish());
@@ -307,8 +307,8 @@ fn expected_version(request: &HttpRequest) -> Option<i64> {
 )]
 #[post("/templates")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewTemplate>) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let template = Templates::new(&mut *work, &caller.0, &app.env).create(body.0).await?;
+    let mut work = app.core.begin().await?;
+    let template = Templates::new(&mut *work, &caller.0, &app.core.env).create(body.0).await?;
     work.commit().await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/templates/{}", template.id)))
@@ -344,8 +344,9 @@ async fn update(
     body: Body<TemplateUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = expected_version(&request);
-    let mut work = app.begin().await?;
-    let template = Templates::new(&mut *work, &caller.0, &app.env).update(&path, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let template =
+        Templates::new(&mut *work, &caller.0, &app.core.env).update(&path, body.0, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().insert_header((header::ETAG, tag_of(&template))).json(template))
 }
@@ -375,8 +376,8 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = expected_version(&request);
-    let mut work = app.begin().await?;
-    Templates::new(&mut *work, &caller.0, &app.env).delete(&path, expected).await?;
+    let mut work = app.core.begin().await?;
+    Templates::new(&mut *work, &caller.0, &app.core.env).delete(&path, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

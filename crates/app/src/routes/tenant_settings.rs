@@ -39,7 +39,7 @@ async fn read_settings(
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let settings = Settings::new(&mut *app.reader(), &caller.0, &app.env).get().await?;
+    let settings = Settings::new(&mut *app.core.reader(), &caller.0, &app.core.env).get().await?;
     conditional::resource(&request, settings.version, &settings)
 }
 
@@ -67,8 +67,8 @@ async fn update_settings(
     body: Body<TenantSettingsUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let settings = Settings::new(&mut *work, &caller.0, &app.env).update(body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let settings = Settings::new(&mut *work, &caller.0, &app.core.env).update(body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(settings.version, &settings))
 }
@@ -88,7 +88,7 @@ async fn update_settings(
 )]
 #[get("/tenants/{tenantId}/dealer")]
 async fn read_dealer(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let dealer = Dealers::new(&mut *app.reader(), &caller.0, &app.env).get().await?;
+    let dealer = Dealers::new(&mut *app.core.reader(), &caller.0, &app.core.env).get().await?;
     let dealer = dealer.ok_or_else(Problem::not_found)?;
     conditional::resource(&request, dealer.version, &dealer)
 }
@@ -116,8 +116,8 @@ async fn put_dealer(
     body: Body<DealerUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let dealer = Dealers::new(&mut *work, &caller.0, &app.env).put(body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let dealer = Dealers::new(&mut *work, &caller.0, &app.core.env).put(body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(dealer.version, &dealer))
 }
@@ -140,8 +140,8 @@ async fn remove_dealer(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Dealers::new(&mut *work, &caller.0, &app.env).remove(expected).await?;
+    let mut work = app.core.begin().await?;
+    Dealers::new(&mut *work, &caller.0, &app.core.env).remove(expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -66,8 +66,8 @@ struct ListTenants {
 async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Result<HttpResponse, Problem> {
     let ListTenants { q, page, limit } = query.0;
     let page = page_request(page, limit)?;
-    let mut repositories = app.reader();
-    let tenants = Tenants::new(&mut *repositories, &caller.0, &app.env).list(q.as_deref(), page).await?;
+    let mut repositories = app.core.reader();
+    let tenants = Tenants::new(&mut *repositories, &caller.0, &app.core.env).list(q.as_deref(), page).await?;
     Ok(HttpResponse::Ok().json(tenants))
 }
 
@@ -87,10 +87,10 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Resu
 #[post("/tenants")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result<HttpResponse, Problem> {
     let (owner, _) = caller.0.require_user()?;
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let most = app.settings.tenancy.max_owned_tenants;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).create(body.0, owner, most).await?;
-    Subscriptions::new(&mut *work, &caller.0, &app.env).start_free(tenant.id, owner).await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).create(body.0, owner, most).await?;
+    Subscriptions::new(&mut *work, &caller.0, &app.core.env).start_free(tenant.id, owner).await?;
     work.commit().await?;
     Ok(conditional::created(&format!("/api/v1/tenants/{}", tenant.id), tenant.version, &tenant))
 }
@@ -106,8 +106,8 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result
 #[get("/tenants/{tenantId}")]
 async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let find = async || {
-        let mut repositories = app.reader();
-        let tenant = Tenants::new(&mut *repositories, &caller.0, &app.env).get().await?;
+        let mut repositories = app.core.reader();
+        let tenant = Tenants::new(&mut *repositories, &caller.0, &app.core.env).get().await?;
         let version = tenant.version;
         Ok((tenant, Some(version)))
     };
@@ -135,8 +135,8 @@ async fn update(
     body: Body<TenantUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).update(body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).update(body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(tenant.version, &tenant))
 }
@@ -161,8 +161,9 @@ async fn update(
 #[delete("/tenants/{tenantId}")]
 async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).delete(expected, app.deletion_grace()).await?;
+    let mut work = app.core.begin().await?;
+    let tenant =
+        Tenants::new(&mut *work, &caller.0, &app.core.env).delete(expected, app.deletion_grace()).await?;
     work.commit().await?;
     if tenant.status == TenantStatus::Deleted {
         return Ok(HttpResponse::NoContent().finish());
@@ -188,8 +189,8 @@ async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<
 )]
 #[post("/tenants/{tenantId}/restore")]
 async fn restore(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).restore().await?;
+    let mut work = app.core.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).restore().await?;
     work.commit().await?;
     Ok(conditional::updated(tenant.version, &tenant))
 }
@@ -210,8 +211,8 @@ async fn restore(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem
 )]
 #[post("/tenants/{tenantId}/suspend")]
 async fn suspend(app: Data<App>, caller: Caller, body: Body<SuspendTenant>) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).suspend(body.0).await?;
+    let mut work = app.core.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).suspend(body.0).await?;
     work.commit().await?;
     Ok(conditional::updated(tenant.version, &tenant))
 }
@@ -231,8 +232,8 @@ async fn suspend(app: Data<App>, caller: Caller, body: Body<SuspendTenant>) -> R
 )]
 #[post("/tenants/{tenantId}/reinstate")]
 async fn reinstate(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.env).reinstate().await?;
+    let mut work = app.core.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).reinstate().await?;
     work.commit().await?;
     Ok(conditional::updated(tenant.version, &tenant))
 }

@@ -28,9 +28,9 @@ use crate::{
         query::{Query, page_request, sort},
         routing::Routes,
     },
-    report,
     state::App,
 };
+use portico_runtime::logging;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -92,7 +92,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result
     let page = page_request(page, limit)?;
     let order = sort(by.as_deref(), SORTS)?.map(|(sort, descending)| UserOrder { sort, descending });
     let filter = UserFilter { q, status, role, email_verified };
-    let users = Accounts::new(&mut *app.reader(), &caller.0, &app.env)
+    let users = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env)
         .list(filter, order.unwrap_or_default(), page)
         .await?;
     Ok(HttpResponse::Ok().json(users))
@@ -135,7 +135,7 @@ async fn read(
     request: HttpRequest,
     id: Path<UserId>,
 ) -> Result<HttpResponse, Problem> {
-    let user = Accounts::new(&mut *app.reader(), &caller.0, &app.env).read(id.into_inner()).await?;
+    let user = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).read(id.into_inner()).await?;
     conditional::resource(&request, user.version, &user)
 }
 
@@ -164,9 +164,9 @@ async fn update(
     body: Body<UserUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
+    let mut work = app.core.begin().await?;
     let user =
-        Accounts::new(&mut *work, &caller.0, &app.env).update(id.into_inner(), body.0, expected).await?;
+        Accounts::new(&mut *work, &caller.0, &app.core.env).update(id.into_inner(), body.0, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(user.version, &user))
 }
@@ -295,10 +295,11 @@ async fn impersonate(
 ) -> Result<HttpResponse, Problem> {
     caller.0.require_platform(Permission::PlatformImpersonate)?;
     let reason = body.0.validate()?;
-    let mut work = app.begin().await?;
-    let begun = Accounts::new(&mut *work, &caller.0, &app.env).impersonate(id.into_inner(), &reason).await?;
+    let mut work = app.core.begin().await?;
+    let begun =
+        Accounts::new(&mut *work, &caller.0, &app.core.env).impersonate(id.into_inner(), &reason).await?;
     work.commit().await?;
-    let tokens = ImpersonationTokens::issue(&*app.tokens, begun, app.env.now())?;
+    let tokens = ImpersonationTokens::issue(&*app.tokens, begun, app.core.env.now())?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens))
 }
 
@@ -339,7 +340,7 @@ struct Export {
 )]
 #[get("/profile/export")]
 async fn export(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let record = Accounts::new(&mut *app.reader(), &caller.0, &app.env).export().await?;
+    let record = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).export().await?;
     let name = format!("portico-{}.json", record.user.id);
     let state = Sending {
         app: app.get_ref().clone(),
@@ -348,7 +349,7 @@ async fn export(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem>
         sent: 0,
     };
     let pieces = stream::try_unfold(state, |state| async move {
-        state.piece().await.inspect_err(|error| report::warn("an export broke off", error))
+        state.piece().await.inspect_err(|error| logging::warn("an export broke off", error))
     });
     Ok(HttpResponse::Ok()
         .content_type("application/json")
@@ -385,8 +386,9 @@ impl Sending {
                 text
             }
             Next::Entries(before) => {
-                let mut reader = self.app.reader();
-                let events = Accounts::new(&mut *reader, &self.scope, &self.app.env).actions(before).await?;
+                let mut reader = self.app.core.reader();
+                let events =
+                    Accounts::new(&mut *reader, &self.scope, &self.app.core.env).actions(before).await?;
                 let mut text = String::new();
                 for event in events.iter().take(MOST_ENTRIES - self.sent) {
                     if self.sent > 0 {

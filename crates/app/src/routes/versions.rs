@@ -72,8 +72,9 @@ async fn list(
     query: Query<ListVersions>,
 ) -> Result<HttpResponse, Problem> {
     let request = cursor_request(query.0.cursor, query.0.limit)?;
-    let mut repositories = app.reader();
-    let versions = PageVersions::new(&mut *repositories, &caller.0, &app.env).list(path.1, request).await?;
+    let mut repositories = app.core.reader();
+    let versions =
+        PageVersions::new(&mut *repositories, &caller.0, &app.core.env).list(path.1, request).await?;
     Ok(HttpResponse::Ok().json(versions))
 }
 
@@ -94,8 +95,8 @@ async fn compare(
     path: Path<(TenantId, PageId)>,
     query: Query<CompareVersions>,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let mut versions = PageVersions::new(&mut *repositories, &caller.0, &app.env);
+    let mut repositories = app.core.reader();
+    let mut versions = PageVersions::new(&mut *repositories, &caller.0, &app.core.env);
     Ok(HttpResponse::Ok().json(versions.compare(path.1, query.0.from, query.0.to).await?))
 }
 
@@ -115,8 +116,8 @@ async fn read(
     caller: Caller,
     path: Path<(TenantId, PageId, PageVersionId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let version = PageVersions::new(&mut *repositories, &caller.0, &app.env).get(path.1, path.2).await?;
+    let mut repositories = app.core.reader();
+    let version = PageVersions::new(&mut *repositories, &caller.0, &app.core.env).get(path.1, path.2).await?;
     Ok(HttpResponse::Ok().json(version))
 }
 
@@ -143,8 +144,8 @@ async fn restore(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let mut versions = PageVersions::new(&mut *work, &caller.0, &app.env);
+    let mut work = app.core.begin().await?;
+    let mut versions = PageVersions::new(&mut *work, &caller.0, &app.core.env);
     let page = versions.restore(path.1, path.2, expected).await?;
     work.commit().await?;
     Ok(conditional::updated(page.version, &page))

@@ -106,7 +106,7 @@ async fn types() -> HttpResponse {
 #[get("/tenants/{tenantId}/webhooks")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Result<HttpResponse, Problem> {
     let request = page_request(query.0.page, query.0.limit)?;
-    let found = Webhooks::new(&mut *app.reader(), &caller.0, &app.env).list(request).await?;
+    let found = Webhooks::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(request).await?;
     let items: Vec<WebhookView> = found.items.iter().map(Webhook::view).collect();
     Ok(HttpResponse::Ok().json(Page::new(items, request, found.total)))
 }
@@ -132,10 +132,10 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewWebhook>) -> Resul
     let rules = WebhookRules {
         most: app.settings.webhooks.max_per_tenant,
         http: &*app.webhook_client,
-        sealer: &*app.sealer,
+        sealer: &*app.core.sealer,
     };
-    let mut work = app.begin().await?;
-    let (webhook, secret) = Webhooks::new(&mut *work, &caller.0, &app.env).create(body.0, rules).await?;
+    let mut work = app.core.begin().await?;
+    let (webhook, secret) = Webhooks::new(&mut *work, &caller.0, &app.core.env).create(body.0, rules).await?;
     work.commit().await?;
     let location = format!("/api/v1/tenants/{}/webhooks/{}", webhook.tenant, webhook.id);
     Ok(unstored(conditional::created(&location, webhook.version, &WebhookWithSecret::new(&webhook, &secret))))
@@ -155,7 +155,7 @@ async fn read(
     caller: Caller,
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
-    let webhook = Webhooks::new(&mut *app.reader(), &caller.0, &app.env).get(path.1).await?;
+    let webhook = Webhooks::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(path.1).await?;
     // Never 304: deliveries change `failures`, and not the version.
     Ok(changed(&webhook))
 }
@@ -185,8 +185,8 @@ async fn update(
     body: Body<WebhookUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.env);
+    let mut work = app.core.begin().await?;
+    let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
     let webhook = webhooks.update(path.1, body.0, expected, &*app.webhook_client).await?;
     work.commit().await?;
     Ok(changed(&webhook))
@@ -213,8 +213,8 @@ async fn remove(
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Webhooks::new(&mut *work, &caller.0, &app.env).delete(path.1, expected).await?;
+    let mut work = app.core.begin().await?;
+    Webhooks::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -246,9 +246,9 @@ async fn rotate(
     body: OptionalBody<SecretRotation>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.env);
-    let (webhook, secret) = webhooks.rotate(path.1, body.0, expected, &*app.sealer).await?;
+    let mut work = app.core.begin().await?;
+    let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
+    let (webhook, secret) = webhooks.rotate(path.1, body.0, expected, &*app.core.sealer).await?;
     work.commit().await?;
     Ok(unstored(conditional::updated(webhook.version, &WebhookWithSecret::new(&webhook, &secret))))
 }
@@ -273,8 +273,8 @@ async fn pause(
     caller: Caller,
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let webhook = Webhooks::new(&mut *work, &caller.0, &app.env).pause(path.1).await?;
+    let mut work = app.core.begin().await?;
+    let webhook = Webhooks::new(&mut *work, &caller.0, &app.core.env).pause(path.1).await?;
     work.commit().await?;
     Ok(changed(&webhook))
 }
@@ -299,8 +299,8 @@ async fn resume(
     caller: Caller,
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let webhook = Webhooks::new(&mut *work, &caller.0, &app.env).resume(path.1).await?;
+    let mut work = app.core.begin().await?;
+    let webhook = Webhooks::new(&mut *work, &caller.0, &app.core.env).resume(path.1).await?;
     work.commit().await?;
     Ok(changed(&webhook))
 }
@@ -325,8 +325,8 @@ async fn test(
     caller: Caller,
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.begin().await?;
-    let delivery = Webhooks::new(&mut *work, &caller.0, &app.env).test(path.1).await?;
+    let mut work = app.core.begin().await?;
+    let delivery = Webhooks::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
     work.commit().await?;
     let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
     Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))

@@ -134,8 +134,8 @@ async fn start(
 async fn list(app: Data<App>, caller: Caller, query: Query<ListWizards>) -> Result<HttpResponse, Problem> {
     let ListWizards { status, page, limit } = query.0;
     let page = page_request(page, limit)?;
-    let mut repositories = app.reader();
-    let mut wizards = Wizards::new(&mut *repositories, &caller.0, &app.env);
+    let mut repositories = app.core.reader();
+    let mut wizards = Wizards::new(&mut *repositories, &caller.0, &app.core.env);
     Ok(HttpResponse::Ok().json(wizards.list(WizardFilter { status }, page).await?))
 }
 
@@ -154,8 +154,8 @@ async fn read(
     path: Path<WizardId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let wizard = Wizards::new(&mut *repositories, &caller.0, &app.env).get(*path).await?;
+    let mut repositories = app.core.reader();
+    let wizard = Wizards::new(&mut *repositories, &caller.0, &app.core.env).get(*path).await?;
     conditional::resource(&request, wizard.version, &wizard)
 }
 
@@ -214,8 +214,8 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    Wizards::new(&mut *work, &caller.0, &app.env).delete(*path, expected).await?;
+    let mut work = app.core.begin().await?;
+    Wizards::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -364,8 +364,8 @@ async fn content_status(
     caller: Caller,
     path: Path<WizardId>,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let generation = Wizards::new(&mut *repositories, &caller.0, &app.env).content_status(*path).await?;
+    let mut repositories = app.core.reader();
+    let generation = Wizards::new(&mut *repositories, &caller.0, &app.core.env).content_status(*path).await?;
     Ok(HttpResponse::Ok().json(generation))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 use serde::Deserialize;
 
-use super::sources::duration;
+use portico_runtime::settings::sources::duration;
 
 /// How much is done at once, and how long may be waited for it.
 #[derive(Clone, Debug, Deserialize)]

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::sources::{duration, list};
+use portico_runtime::settings::sources::{duration, list};
 
 /// The writer of texts: any server that speaks the chat completions API of OpenAI.
 #[derive(Clone, Debug, Deserialize)]

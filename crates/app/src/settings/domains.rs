@@ -9,10 +9,8 @@ use anyhow::bail;
 use portico_sites::{domain::Target, domain_name::DomainName};
 use serde::Deserialize;
 
-use super::{
-    Sites,
-    sources::{duration, list},
-};
+use super::Sites;
+use portico_runtime::settings::sources::{duration, list};
 
 /// Asking the DNS about customers' domains.
 #[derive(Clone, Debug, Deserialize)]

@@ -7,7 +7,8 @@ use portico_storage::{ObjectFileStore, S3Options};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{Settings, sources::duration};
+use super::Settings;
+use portico_runtime::settings::sources::duration;
 
 /// Object storage.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::sources::list;
+use portico_runtime::settings::sources::list;
 
 /// The header in which trusted proxies say who the client is. Any other one is ignored: a header that the proxy does not set is
 /// whatever the client wrote.

@@ -6,7 +6,7 @@ use anyhow::bail;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::sources::duration;
+use portico_runtime::settings::sources::duration;
 
 /// Redis, or Valkey: what instances share besides the database.
 #[derive(Clone, Debug, Deserialize)]

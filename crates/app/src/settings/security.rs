@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::sources::{duration, list};
+use portico_runtime::settings::sources::{duration, list};
 
 /// Tokens and passwords.
 #[derive(Clone, Debug, Deserialize)]

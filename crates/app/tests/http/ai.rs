@@ -44,7 +44,7 @@ async fn with_model(replies: &[Reply], test: impl AsyncFn(&TestServer, &Server))
 async fn allow_texts(server: &TestServer, limit: u64) {
     let mut plan = catalogue().swap_remove(0);
     plan.limits.insert(Meter::AiGenerations, limit);
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.plans().upsert(&plan).await.unwrap();
     work.commit().await.unwrap();
 }
@@ -225,8 +225,8 @@ async fn a_new_month_begins_at_zero_and_other_tenants_do_not_count() {
         let other = server.customer("neighbour@example.com").await;
         allow_texts(server, 1).await;
         let tenant: TenantId = client.tenant.parse().unwrap();
-        let last_month = Period::month_of(server.app.env.now() - time::Duration::days(32));
-        let mut work = server.app.begin().await.unwrap();
+        let last_month = Period::month_of(server.app.core.env.now() - time::Duration::days(32));
+        let mut work = server.app.core.begin().await.unwrap();
         assert!(work.meters().add(tenant, Meter::AiGenerations, last_month, 1, Some(1)).await.unwrap());
         work.commit().await.unwrap();
         assert_eq!(used(&client).await, 0);
@@ -237,7 +237,7 @@ async fn a_new_month_begins_at_zero_and_other_tenants_do_not_count() {
             assert_eq!(used(client).await, 1);
         }
         let before =
-            server.app.reader().meters().used(tenant, Meter::AiGenerations, last_month).await.unwrap();
+            server.app.core.reader().meters().used(tenant, Meter::AiGenerations, last_month).await.unwrap();
         assert_eq!(before, 1);
     })
     .await;
@@ -352,10 +352,10 @@ async fn what_a_process_that_died_has_left_is_given_back() {
         allow_texts(server, 1).await;
         let tenant: TenantId = client.tenant.parse().unwrap();
         let scope = Scope::system(Some(tenant), RequestInfo::default());
-        let env = &server.app.env;
+        let env = &server.app.core.env;
         let limit = TokenLimit { each: 10, month: None };
         let reserve = async |id, at| {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             let result = Generations::new(&mut *work, &scope).reserve(tenant, id, limit, at).await;
             work.commit().await.unwrap();
             result
@@ -367,7 +367,7 @@ async fn what_a_process_that_died_has_left_is_given_back() {
         let input = json!({"type": "hero", "business": {"name": "Luz"}});
         client.post(CONTENT, input.clone()).await.expect(402);
         // As if it had begun half an hour ago: in the same month, whatever the date is.
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         let mut left = work.generations().take(tenant, id).await.unwrap().unwrap();
         left.expires_at = now - time::Duration::minutes(10);
         work.generations().insert(&left).await.unwrap();
@@ -375,7 +375,7 @@ async fn what_a_process_that_died_has_left_is_given_back() {
         client.post(CONTENT, input).await.expect(200);
         assert_eq!(used(&client).await, 1);
         // Whoever comes back too late settles nothing.
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         assert!(!Generations::new(&mut *work, &scope).settle(&first, 5).await.unwrap());
         assert!(!Generations::new(&mut *work, &scope).give_back(&first, None).await.unwrap());
         work.commit().await.unwrap();
@@ -404,8 +404,8 @@ async fn tokens_of_the_installation_are_bounded() {
         assert_eq!(refused.header("retry-after"), "3600");
         assert_eq!(refused.expect(503)["code"], "generator_unavailable");
         assert_eq!((used(&client).await, model.requests().len()), (2, 2));
-        let period = Period::month_of(server.app.env.now());
-        assert_eq!(server.app.reader().generations().spent(period).await.unwrap(), 300);
+        let period = Period::month_of(server.app.core.env.now());
+        assert_eq!(server.app.core.reader().generations().spent(period).await.unwrap(), 300);
         server.stop().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portico::worker::Workers;
+use portico::background;
 use portico_identity::api_key::KeyText;
 use portico_kernel::{Env, Event, Permission, Permissions, RequestInfo, Scope, Timestamp};
 use portico_tenancy::tenant::TenantStatus;
@@ -168,9 +168,10 @@ async fn what_is_no_good_key_is_401() {
         let last = if mistyped.pop() == Some('0') { '1' } else { '0' };
         mistyped.push(last);
         // Well formed, and never made; the prefix of a real key with another secret.
-        let invented = KeyText::new(Default::default(), &server.app.env).full().expose_secret().to_owned();
+        let invented =
+            KeyText::new(Default::default(), &server.app.core.env).full().expose_secret().to_owned();
         let guessed =
-            KeyText::renewed(text(&key, "prefix"), &server.app.env).full().expose_secret().to_owned();
+            KeyText::renewed(text(&key, "prefix"), &server.app.core.env).full().expose_secret().to_owned();
         for bad in [mistyped.as_str(), &invented, &guessed, "sn_live_", "", "x", &full[..full.len() - 1]] {
             let answer = server.client().with("x-api-key", bad).get(&path).await;
             refused(&answer, 401, "unauthenticated");
@@ -244,12 +245,12 @@ async fn a_suspended_tenant_has_no_keys_within_a_second() {
         client.get("/api/v1/sites").await.expect(200);
         let id = owner.tenant.parse().unwrap();
         let set = async |status, kind| {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             let mut tenant = work.tenants().find(id).await.unwrap().unwrap();
             tenant.status = status;
             work.tenants().update(&tenant).await.unwrap();
             let scope = Scope::system(Some(id), RequestInfo::default());
-            work.events().append(Event::new(&server.app.env, &scope, kind, id.uuid())).await.unwrap();
+            work.events().append(Event::new(&server.app.core.env, &scope, kind, id.uuid())).await.unwrap();
             work.commit().await.unwrap();
         };
         set(TenantStatus::Suspended, "tenant.suspended").await;
@@ -290,7 +291,7 @@ async fn after_a_rotation_both_secrets_are_good_until_the_overlap_ends() {
             with_key(server, &owner, &text(key, "key")).get(&path).await.expect(200);
         }
         let until: Timestamp = serde_json::from_value(newest["previousSecretExpiresAt"].clone()).unwrap();
-        let left = until - server.app.env.now();
+        let left = until - server.app.core.env.now();
         assert!(left > time::Duration::hours(23) && left <= time::Duration::DAY, "{left}");
         // A third secret ends the first of the two.
         owner.post_empty(&of(&owner, &key, "/rotate")).await.expect(200);
@@ -323,7 +324,7 @@ async fn of_two_rotations_at_once_one_is_late() {
 async fn a_key_expires_by_itself() {
     TestServer::on_each_database(async |server| {
         let owner = server.customer("owner@example.com").await;
-        let end = server.app.env.now() + time::Duration::seconds(2);
+        let end = server.app.core.env.now() + time::Duration::seconds(2);
         let key = make(&owner, READS, json!({ "expiresAt": end })).await;
         let client = with_key(server, &owner, &text(&key, "key"));
         client.get("/api/v1/sites").await.expect(200);
@@ -331,7 +332,7 @@ async fn a_key_expires_by_itself() {
             (client.get("/api/v1/sites").await.status.as_u16() == 401).then_some(())
         });
         assert!(gone.await.is_some());
-        assert!(server.app.env.now() >= end);
+        assert!(server.app.core.env.now() >= end);
         owner.put(&of(&owner, &key, ""), json!({ "expiresAt": null })).await.expect(200);
         client.get("/api/v1/sites").await.expect(200);
     })
@@ -431,7 +432,7 @@ async fn each_key_has_a_limit_of_its_own() {
 async fn futures(server: &TestServer, count: usize, make: impl Fn(&Env) -> KeyText) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..count {
-        let key = make(&server.app.env).full().expose_secret().to_owned();
+        let key = make(&server.app.core.env).full().expose_secret().to_owned();
         statuses.push(server.client().with("x-api-key", &key).get("/api/v1/sites").await.status.as_u16());
     }
     statuses
@@ -543,7 +544,7 @@ async fn what_a_key_does_is_written_down_under_its_id_and_no_secret_is() {
 async fn stopping_loses_no_count() {
     TestServer::on_each_database(async |server| {
         let (owner, key, client) = keyed(server).await;
-        let workers = Workers::start_listening(&server.app);
+        let workers = background::start_listening(&server.app);
         for _ in 0..5 {
             client.get("/api/v1/sites").await.expect(200);
         }
@@ -576,7 +577,7 @@ async fn a_key_is_looked_up_once_in_a_few_seconds() {
         let (owner, key, client) = keyed(server).await;
         let (tenant, id) = (owner.tenant.parse().unwrap(), text(&key, "id").parse().unwrap());
         let set = async |permissions| {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             let mut key = work.api_keys().find(tenant, id).await.unwrap().unwrap();
             key.permissions = permissions;
             work.api_keys().update(&key).await.unwrap();

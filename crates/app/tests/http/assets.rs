@@ -2,9 +2,10 @@
 
 use std::{io::Write, time::Duration};
 
-use portico::{settings::Settings, worker::handlers};
+use portico::settings::Settings;
 use portico_billing::plan::{Meter, catalogue};
 use portico_kernel::{Job, JobState, PlatformRole, TenantRole, Timestamp};
+use portico_testkit::jobs;
 use portico_testkit::{
     s3::S3Server,
     server::{Answer, Client, Database, TestServer, at_once, eventually},
@@ -110,7 +111,7 @@ async fn stored(server: &TestServer, client: &Client) -> Vec<String> {
 
 /// Lets a tenant on the free plan keep so many bytes.
 async fn limit(server: &TestServer, bytes: u64) {
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     for mut plan in catalogue() {
         plan.limits.insert(Meter::Storage, bytes);
         work.plans().upsert(&plan).await.unwrap();
@@ -371,7 +372,7 @@ async fn links_work_for_what_they_are_for_and_no_longer() {
     let expires: i64 = query.split('&').find_map(|p| p.strip_prefix("expires=")?.parse().ok()).unwrap();
     let thumbnail_query = thumbnail.split_once('?').unwrap().1;
     let tenant = &ada.client.tenant;
-    let expired = Timestamp::from_unix_seconds(server.app.env.now().unix_seconds() - 1).unwrap();
+    let expired = Timestamp::from_unix_seconds(server.app.core.env.now().unix_seconds() - 1).unwrap();
     let payload = format!("{tenant}/{}/original", text(&one, "id"));
     let signed_late = server.app.signer.sign("asset", &payload, expired);
     let foreign = server.app.signer.sign("preview", &payload, Timestamp::from_unix_seconds(expires).unwrap());
@@ -513,9 +514,9 @@ async fn of_sixty_four_uploads_at_the_edge_of_the_plan_exactly_those_that_fit_su
 
 /// A job as a worker gets it.
 fn claimed(server: &TestServer, client: &Client, payload: Value) -> Job {
-    let now = server.app.env.now();
+    let now = server.app.core.env.now();
     Job {
-        id: server.app.env.new_id(),
+        id: server.app.core.env.new_id(),
         kind: "asset.purge".to_owned(),
         payload,
         tenant_id: client.tenant.parse().unwrap(),
@@ -537,12 +538,12 @@ async fn what_a_killed_upload_leaves_behind_is_deleted_and_nothing_else() {
         let kept = uploaded(&ada.client, "a.png", &png(10, 10, 0)).await;
         let before = stored(server, &ada.client).await;
         // Killed after its files were stored, and before its row was.
-        let orphan = server.app.env.new_id::<()>();
+        let orphan = server.app.core.env.new_id::<()>();
         let folder = format!("assets/{}/{orphan}", ada.client.tenant);
         server.app.files.put(&format!("{folder}/original"), PDF.to_vec()).await.unwrap();
         let job = claimed(server, &ada.client, json!({"assetIds": [orphan, text(&kept, "id")]}));
         for _ in 0..2 {
-            assert!(handlers::handle(&server.app, &job).await.is_ok());
+            assert!(jobs::handle(&server.app, &job).await.is_ok());
             assert_eq!(stored(server, &ada.client).await, before);
         }
         assert_eq!(used(&ada.client).await, size(&kept));

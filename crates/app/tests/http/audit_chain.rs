@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use portico::worker::retention;
+use portico::background;
 use portico_kernel::{Event, PlatformRole, RequestInfo, Scope, TenantId};
+use portico_runtime::worker::retention;
 use portico_testkit::{
     database::tamper,
     server::{Client, TestServer, eventually},
@@ -16,10 +17,11 @@ use crate::tenancy::operator;
 /// Appends entries with a text after them, past the API.
 async fn append(server: &TestServer, tenant: TenantId, count: usize, text: &str, age: time::Duration) {
     let scope = Scope::system(Some(tenant), RequestInfo::default());
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     for number in 0..count {
-        let mut event = Event::new(&server.app.env, &scope, "page.created", server.app.env.random_uuid())
-            .after(&json!({"number": number, "text": text}));
+        let mut event =
+            Event::new(&server.app.core.env, &scope, "page.created", server.app.core.env.random_uuid())
+                .after(&json!({"number": number, "text": text}));
         event.at = event.at - age;
         work.events().append(event).await.unwrap();
     }
@@ -177,7 +179,7 @@ async fn what_is_of_age_expires_and_the_chain_stays_whole() {
         assert_eq!((&before["intact"], &before["checkpoint"]), (&json!(true), &Value::Null), "{before}");
         // Another reader may be a moment behind.
         let found = eventually(Duration::from_secs(20), async || {
-            retention::round(&server.app).await.unwrap();
+            retention::round(&server.app.core, &background::of(&server.app).reader_names()).await.unwrap();
             let found = verified(&root, "/api/v1/audit/verify").await;
             (found["checkpoint"]["number"] == 1200).then_some(found)
         });

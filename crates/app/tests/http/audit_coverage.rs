@@ -51,7 +51,7 @@ async fn entries(server: &TestServer, filter: AuditFilter) -> Vec<AuditEntry> {
     let (mut found, mut cursor) = (Vec::new(), None);
     loop {
         let request = CursorRequest { cursor, limit: 500 };
-        let page = server.app.reader().audit().list(None, filter.clone(), request).await.unwrap();
+        let page = server.app.core.reader().audit().list(None, filter.clone(), request).await.unwrap();
         found.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() {

@@ -114,7 +114,7 @@ async fn without_a_verified_address_the_other_parts_of_an_operation_work() {
         let page = client.post(&client.t("/pages"), json!({"title": "Home"})).await.expect(201);
         let page = client.t(&format!("/pages/{}", page["id"].as_str().unwrap()));
         let settings = client.t("/settings");
-        let soon = server.app.env.now() + time::Duration::hours(1);
+        let soon = server.app.core.env.now() + time::Duration::hours(1);
         for (path, wanting, other) in [
             (&page, json!({"publishAt": soon}), json!({"publishAt": null, "title": "House"})),
             (&settings, json!({"supportEmail": "help@example.org"}), json!({"supportEmail": null})),

@@ -22,7 +22,7 @@ async fn change_secretly(server: &TestServer, client: &Client, page: &Value) {
 
 /// Waits until the server keeps answers: it does while it hears what others commit.
 async fn hearing(server: &TestServer) {
-    let hears = async || server.app.signals.hears().then_some(());
+    let hears = async || server.app.core.signals.hears().then_some(());
     eventually(Duration::from_secs(10), hears).await.expect("the server hears");
 }
 

@@ -284,7 +284,7 @@ async fn programs_get_nothing_through() {
         };
         assert_eq!(post(&form.action, vec![b'a'; 33 * 1024], FORM).await, 413);
         assert_eq!(post(&form.action, b"{}".to_vec(), "application/json").await, 415);
-        let unknown = format!("/_forms/{}", server.app.env.random_uuid());
+        let unknown = format!("/_forms/{}", server.app.core.env.random_uuid());
         for path in [unknown.as_str(), "/_forms/", "/_forms/thanks/", "/_forms/..%2f", "/_forms/x"] {
             assert_eq!(post(path, encoded(&ANA), FORM).await, 404, "{path}");
         }
@@ -400,7 +400,7 @@ async fn lists_are_searched_filtered_and_exported() {
         ] {
             assert_eq!(client.get(&form.path(query)).await.fields(), [field], "{query}");
         }
-        let missing = format!("/api/v1/sites/{}/submissions", server.app.env.random_uuid());
+        let missing = format!("/api/v1/sites/{}/submissions", server.app.core.env.random_uuid());
         client.get(&missing).await.expect(404);
         client.get(&format!("{missing}/export")).await.expect(404);
 
@@ -433,7 +433,7 @@ async fn a_site_that_does_not_answer_takes_no_messages() {
             form.shop.client.tenant.parse().unwrap(),
             form.shop.path.rsplit('/').next().unwrap().parse().unwrap(),
         );
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         let mut site = work.sites().find(tenant, id).await.unwrap().unwrap();
         site.status = SiteStatus::Suspended;
         work.sites().update(&site).await.unwrap();

@@ -332,7 +332,7 @@ async fn a_page_is_published_at_its_time_and_the_site_deployed() {
             let page = client.post(&client.t("/pages"), json!({"title": title})).await.expect(201);
             client.t(&format!("/pages/{}", page["id"].as_str().unwrap()))
         };
-        let soon = || json!((server.app.env.now() + time::Duration::milliseconds(1500)).to_string());
+        let soon = || json!((server.app.core.env.now() + time::Duration::milliseconds(1500)).to_string());
         let (news, changed) = (draft("News").await, draft("Changed my mind").await);
         let at = soon();
         let set = client.put(&news, json!({"publishAt": at})).await.expect(200);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use portico::worker::handlers;
 use portico_billing::plan::{Meter, catalogue};
 use portico_kernel::{Job, JobState, PlatformRole, TenantRole};
+use portico_testkit::jobs;
 use portico_testkit::{
     dns::TestDns,
     server::{Answer, Client, Database, TestServer, at_once, eventually},
@@ -294,7 +294,7 @@ async fn two_tenants_with_proofs_cannot_both_have_a_domain() {
 async fn the_plan_decides_how_many_domains_also_at_once() {
     on_each_database(async |server, _| {
         let limit = async |domains: u64| {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             for mut plan in catalogue() {
                 plan.limits.clear();
                 plan.limits.insert(Meter::CustomDomains, domains);
@@ -373,7 +373,7 @@ async fn the_proof_is_looked_for_in_the_background() {
             let mut page = portico_kernel::PageRequest { page: 1, limit: 100 };
             let mut found: Vec<Job> = Vec::new();
             loop {
-                let jobs = server.app.jobs.list(Some(JobState::Queued), page).await.unwrap();
+                let jobs = server.app.core.jobs.list(Some(JobState::Queued), page).await.unwrap();
                 let last = jobs.items.len() < 100;
                 found.extend(jobs.items.into_iter().filter(|job| job.payload["domainId"] == id));
                 if last {
@@ -383,9 +383,9 @@ async fn the_proof_is_looked_for_in_the_background() {
             }
         };
         let [first] = queued().await.try_into().unwrap();
-        let wait = first.run_at - server.app.env.now();
+        let wait = first.run_at - server.app.core.env.now();
         assert!(wait > time::Duration::seconds(30) && wait <= time::Duration::MINUTE, "{wait}");
-        handlers::handle(&server.app, &first).await.unwrap();
+        jobs::handle(&server.app, &first).await.unwrap();
         assert_eq!(shop.client.get(&shop.domain(&id)).await.expect(200)["reason"], "txt_missing");
         assert_eq!(queued().await.len(), 2, "the next look is planned");
 
@@ -393,19 +393,19 @@ async fn the_proof_is_looked_for_in_the_background() {
         let second = queued().await.into_iter().find(|job| job.id != first.id).unwrap();
         // The worker died and the job runs again and again, and so does the one before it.
         for _ in 0..3 {
-            handlers::handle(&server.app, &second).await.unwrap();
-            handlers::handle(&server.app, &first).await.unwrap();
+            jobs::handle(&server.app, &second).await.unwrap();
+            jobs::handle(&server.app, &first).await.unwrap();
         }
         assert_eq!(shop.client.get(&shop.domain(&id)).await.expect(200)["status"], "verified");
         let jobs = queued().await;
         assert_eq!(jobs.len(), 3, "one more look, in a day: {jobs:?}");
-        let next = jobs.iter().map(|job| job.run_at).max().unwrap() - server.app.env.now();
+        let next = jobs.iter().map(|job| job.run_at).max().unwrap() - server.app.core.env.now();
         assert!(next > time::Duration::hours(23), "{next}");
 
         // Removed: nothing is left to look at.
         shop.client.delete(&shop.domain(&id)).await.expect(204);
         for job in queued().await {
-            handlers::handle(&server.app, &job).await.unwrap();
+            jobs::handle(&server.app, &job).await.unwrap();
         }
         assert_eq!(queued().await.len(), 3);
     })

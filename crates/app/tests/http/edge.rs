@@ -222,7 +222,7 @@ async fn what_opens_a_preview_is_in_no_trace_and_no_metric() {
     ] {
         assert!([400, 404, 307].contains(&wire.ask("GET", path, &[]).status), "{path}");
     }
-    server.app.tracer.flush().await;
+    server.app.core.tracer.flush().await;
     let spans = collector.spans();
     let requests: Vec<_> = spans.iter().filter(|span| span.kind == "Server").collect();
     assert_eq!(requests.len(), 8, "{requests:#?}");

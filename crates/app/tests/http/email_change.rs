@@ -180,9 +180,9 @@ async fn a_link_works_once_until_it_expires_and_as_long_as_there_is_no_newer_one
 async fn expired(server: &TestServer, person: &Person) -> String {
     let token = email_change(server, person).await;
     let id: Id<EmailChange> = server.app.tokens.read_email_change_token(&token).unwrap();
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let mut change = work.email_changes().find(id).await.unwrap().unwrap();
-    change.expires_at = Timestamp::from_unix_seconds(server.app.env.now().unix_seconds()).unwrap();
+    change.expires_at = Timestamp::from_unix_seconds(server.app.core.env.now().unix_seconds()).unwrap();
     work.email_changes().put(&change).await.unwrap();
     work.commit().await.unwrap();
     token
@@ -239,14 +239,15 @@ async fn only_the_person_themselves_with_a_fresh_proof_asks() {
             let answer = ada.client.post(CHANGE, wrong.clone()).await;
             assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![field.to_owned()]), "{wrong}");
         }
-        let mut session = server.app.reader().sessions().find(ada.claims.session).await.unwrap().unwrap();
-        session.id = server.app.env.new_id();
+        let mut session =
+            server.app.core.reader().sessions().find(ada.claims.session).await.unwrap().unwrap();
+        session.id = server.app.core.env.new_id();
         session.authenticated_at = session.authenticated_at - time::Duration::minutes(11);
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         work.sessions().insert(&session).await.unwrap();
         work.commit().await.unwrap();
         let claims = portico_identity::ports::AccessClaims { session: session.id, ..ada.claims.clone() };
-        let token = server.app.tokens.access_token(&claims, server.app.env.now()).unwrap();
+        let token = server.app.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
         let stale = ada.client.with("authorization", &format!("Bearer {token}"));
         assert_eq!(stale.post(CHANGE, body).await.expect(403)["code"], "reauthentication_required");
         let profile = json!({"email": "king@example.org"});

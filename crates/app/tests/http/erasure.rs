@@ -87,7 +87,7 @@ async fn nothing_left(server: &TestServer) {
 async fn verified(server: &TestServer, tenant: &str, redacted: u64) {
     let scope = Scope::system(Some(tenant.parse().unwrap()), RequestInfo::default());
     let found = eventually(Duration::from_secs(10), async || {
-        let verification = Chains::new(&mut *server.app.reader(), &scope).verify().await.unwrap();
+        let verification = Chains::new(&mut *server.app.core.reader(), &scope).verify().await.unwrap();
         (verification.unsealed == 0).then_some(verification)
     });
     let found = found.await.expect("everything is sealed");

@@ -58,8 +58,16 @@ pub async fn set(
         ("PUT" | "DELETE", "passkeys/{passkeyId}") | ("POST", "reauthenticate/passkey-options") => {
             refresh(server, person).await;
             // An account with an unverified address may have one from the time before that was asked for.
-            let unverified =
-                !server.app.reader().users().find(person.claims.user).await.unwrap().unwrap().email_verified;
+            let unverified = !server
+                .app
+                .core
+                .reader()
+                .users()
+                .find(person.claims.user)
+                .await
+                .unwrap()
+                .unwrap()
+                .email_verified;
             if unverified {
                 change_user(server, &person.claims, |user| user.email_verified = true).await;
             }
@@ -117,17 +125,17 @@ pub fn idle_body(method: &str, relative: &str) -> Option<Value> {
 
 /// The session has just proven itself.
 async fn refresh(server: &TestServer, person: &Person) {
-    let mut work = server.app.begin().await.unwrap();
-    let now = server.app.env.now();
+    let mut work = server.app.core.begin().await.unwrap();
+    let now = server.app.core.env.now();
     work.sessions().authenticate(person.claims.user, person.claims.session, now).await.unwrap();
     work.commit().await.unwrap();
 }
 
 /// An authenticator app that nobody has.
 pub async fn enrol(server: &TestServer, user: UserId) {
-    let now = server.app.env.now();
+    let now = server.app.core.env.now();
     let totp = Totp { user, sealed: vec![0], confirmed_at: None, created_at: now };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.second_factors().put_totp(&totp).await.unwrap();
     work.second_factors().confirm_totp(user, &[0], 1, now).await.unwrap();
     work.commit().await.unwrap();
@@ -135,9 +143,9 @@ pub async fn enrol(server: &TestServer, user: UserId) {
 
 /// Takes the second factors away, so that the password alone signs in again.
 pub async fn clear(server: &TestServer, user: UserId) {
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.second_factors().delete_totp(user).await.unwrap();
-    work.second_factors().replace_recovery_codes(user, &[], server.app.env.now()).await.unwrap();
+    work.second_factors().replace_recovery_codes(user, &[], server.app.core.env.now()).await.unwrap();
     work.passkeys().delete_all(user).await.unwrap();
     work.commit().await.unwrap();
 }

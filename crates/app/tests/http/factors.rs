@@ -21,7 +21,7 @@ impl App {
 
     /// The code `offset` steps from now.
     pub fn code(&self, server: &TestServer, offset: i64) -> String {
-        self.0.generate((server.app.env.now().unix_seconds() + 30 * offset) as u64).to_string()
+        self.0.generate((server.app.core.env.now().unix_seconds() + 30 * offset) as u64).to_string()
     }
 }
 
@@ -55,8 +55,8 @@ async fn verify(server: &TestServer, token: &str, code: &str) -> Answer {
 
 /// Makes a session one that was proven an hour ago.
 pub async fn make_stale(server: &TestServer, person: &Person) {
-    let then = server.app.env.now() - time::Duration::hours(1);
-    let mut work = server.app.begin().await.unwrap();
+    let then = server.app.core.env.now() - time::Duration::hours(1);
+    let mut work = server.app.core.begin().await.unwrap();
     assert!(work.sessions().authenticate(person.claims.user, person.claims.session, then).await.unwrap());
     work.commit().await.unwrap();
 }
@@ -314,7 +314,7 @@ async fn the_operator_resets_second_factors_of_somebody_who_has_lost_all() {
         root.client.delete(&path).await.expect(204);
         assert_eq!(verify(server, &waiting, "000000").await.expect(401)["code"], "invalid_mfa_token");
         login(server, "ada@example.com", PASSWORD).await.expect(200);
-        let nobody = format!("/api/v1/users/{}/second-factors", server.app.env.random_uuid());
+        let nobody = format!("/api/v1/users/{}/second-factors", server.app.core.env.random_uuid());
         root.client.delete(&nobody).await.expect(404);
         let resets = trail(&ada).await.into_iter().filter(|kind| kind == "user.second_factor_reset").count();
         assert_eq!(resets, 1);

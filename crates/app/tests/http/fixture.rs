@@ -46,7 +46,7 @@ impl Person {
     pub async fn new(server: &TestServer, email: &str, adjust: impl FnOnce(&mut User)) -> Self {
         let client = server.unverified(email).await;
         let token = client.headers["authorization"].trim_start_matches("Bearer ");
-        let claims = server.app.tokens.read_access_token(token, server.app.env.now()).unwrap();
+        let claims = server.app.tokens.read_access_token(token, server.app.core.env.now()).unwrap();
         change_user(server, &claims, |user| {
             user.email_verified = true;
             adjust(user);
@@ -63,14 +63,15 @@ impl Person {
         self.tokens = server.client().post("/api/v1/auth/login", login).await.expect(200);
         self.client.sign(&self.tokens);
         let token = self.tokens["access_token"].as_str().unwrap();
-        self.claims = server.app.tokens.read_access_token(token, server.app.env.now()).unwrap();
+        self.claims = server.app.tokens.read_access_token(token, server.app.core.env.now()).unwrap();
     }
 
     /// Makes them a member of a tenant.
     pub async fn join(&self, server: &TestServer, tenant: &str, role: TenantRole) {
         let tenant = tenant.parse().unwrap();
-        let membership = Membership { tenant, user: self.claims.user, role, joined_at: server.app.env.now() };
-        let mut work = server.app.begin().await.unwrap();
+        let membership =
+            Membership { tenant, user: self.claims.user, role, joined_at: server.app.core.env.now() };
+        let mut work = server.app.core.begin().await.unwrap();
         work.memberships().insert(&membership).await.unwrap();
         work.commit().await.unwrap();
     }
@@ -78,12 +79,12 @@ impl Person {
 
 /// Changes an account past every rule. The event is what caches go by, in every process.
 pub async fn change_user(server: &TestServer, claims: &AccessClaims, change: impl FnOnce(&mut User)) {
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let mut user = work.users().find(claims.user).await.unwrap().unwrap();
     change(&mut user);
     work.users().update(&user).await.unwrap();
     let scope = Scope::system(None, RequestInfo { id: "fixture".into(), ..RequestInfo::default() });
-    let event = Event::new(&server.app.env, &scope, "user.updated", claims.user.uuid());
+    let event = Event::new(&server.app.core.env, &scope, "user.updated", claims.user.uuid());
     work.events().append(event).await.unwrap();
     work.commit().await.unwrap();
 }
@@ -94,7 +95,7 @@ pub const PICTURE: &[u8] =
 
 /// Takes every limit off the free plan.
 pub async fn unlimited(server: &TestServer) {
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     for mut plan in catalogue() {
         plan.limits.clear();
         work.plans().upsert(&plan).await.unwrap();
@@ -104,7 +105,7 @@ pub async fn unlimited(server: &TestServer) {
 
 /// A link of an email, as its token.
 pub async fn link(server: &TestServer, person: &Person, purpose: TokenPurpose) -> String {
-    let (secret, now) = (server.app.env.secret(), server.app.env.now());
+    let (secret, now) = (server.app.core.env.secret(), server.app.core.env.now());
     let token = OneTimeToken {
         hash: server.app.tokens.digest(&secret),
         user: person.claims.user,
@@ -112,7 +113,7 @@ pub async fn link(server: &TestServer, person: &Person, purpose: TokenPurpose) -
         expires_at: now + time::Duration::hours(1),
         created_at: now,
     };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.one_time_tokens().insert(&token).await.unwrap();
     work.commit().await.unwrap();
     secret
@@ -121,16 +122,16 @@ pub async fn link(server: &TestServer, person: &Person, purpose: TokenPurpose) -
 /// An account elsewhere that is linked to somebody, as its id.
 pub async fn linked(server: &TestServer, person: &Person) -> String {
     let identity = ExternalIdentity {
-        id: server.app.env.new_id(),
+        id: server.app.core.env.new_id(),
         user: person.claims.user,
         provider: "test".to_owned(),
         issuer: "https://issuer.example".to_owned(),
-        subject: server.app.env.random_uuid().to_string(),
+        subject: server.app.core.env.random_uuid().to_string(),
         email: Some(person.email.clone()),
-        linked_at: server.app.env.now(),
+        linked_at: server.app.core.env.now(),
         last_used_at: None,
     };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.external_identities().insert(&identity).await.unwrap();
     work.commit().await.unwrap();
     identity.id.to_string()
@@ -138,11 +139,11 @@ pub async fn linked(server: &TestServer, person: &Person) -> String {
 
 /// A change of address that waits for its reader, as the token of the link.
 pub async fn email_change(server: &TestServer, person: &Person) -> String {
-    let now = server.app.env.now();
-    let id = server.app.env.new_id();
+    let now = server.app.core.env.now();
+    let id = server.app.core.env.new_id();
     // A session of its own: those that the person has had may have ended.
-    let mut asking = server.app.reader().sessions().find(person.claims.session).await.unwrap().unwrap();
-    (asking.id, asking.ended_at) = (server.app.env.new_id(), None);
+    let mut asking = server.app.core.reader().sessions().find(person.claims.session).await.unwrap().unwrap();
+    (asking.id, asking.ended_at) = (server.app.core.env.new_id(), None);
     let change = EmailChange {
         id,
         user: person.claims.user,
@@ -152,7 +153,7 @@ pub async fn email_change(server: &TestServer, person: &Person) -> String {
         created_at: now,
         expires_at: now + time::Duration::hours(1),
     };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.sessions().insert(&asking).await.unwrap();
     work.email_changes().put(&change).await.unwrap();
     work.commit().await.unwrap();
@@ -161,7 +162,7 @@ pub async fn email_change(server: &TestServer, person: &Person) -> String {
 
 /// A job that has failed for good.
 pub async fn dead_job(server: &TestServer) -> String {
-    let (id, now) = (server.app.env.new_id(), server.app.env.now());
+    let (id, now) = (server.app.core.env.new_id(), server.app.core.env.now());
     let job = NewJob {
         id,
         kind: "test.nobody_handles_this",
@@ -171,13 +172,13 @@ pub async fn dead_job(server: &TestServer) -> String {
         max_attempts: 1,
         request_id: "test".to_owned(),
     };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.jobs().enqueue(job).await.unwrap();
     work.commit().await.unwrap();
-    server.app.signals.jobs.notify_one();
+    server.app.core.signals.jobs.notify_one();
     eventually(Duration::from_secs(20), async || {
         let page = PageRequest { page: 1, limit: 100 };
-        let dead = server.app.jobs.list(Some(JobState::Dead), page).await.unwrap();
+        let dead = server.app.core.jobs.list(Some(JobState::Dead), page).await.unwrap();
         dead.items.iter().any(|job| job.id == id).then_some(())
     })
     .await
@@ -187,11 +188,12 @@ pub async fn dead_job(server: &TestServer) -> String {
 
 /// An open invitation to an address, into another tenant of `inviter`: its id and the token of its link.
 pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (String, String) {
-    let (id, secret, now) = (server.app.env.new_id(), server.app.env.secret(), server.app.env.now());
+    let (id, secret, now) =
+        (server.app.core.env.new_id(), server.app.core.env.secret(), server.app.core.env.now());
     // Made in the store, because the inviter may be signed out by now.
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let scope = Scope::system(None, RequestInfo::default());
-    let tenant = Tenants::new(&mut *work, &scope, &server.app.env)
+    let tenant = Tenants::new(&mut *work, &scope, &server.app.core.env)
         .create_personal(inviter.claims.user, "Invites")
         .await
         .unwrap();
@@ -218,7 +220,7 @@ pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (
 
 /// What a visitor sent to the fixture's site, as its id.
 async fn submission(server: &TestServer, fixture: &Fixture) -> String {
-    let (id, now) = (server.app.env.new_id(), server.app.env.now());
+    let (id, now) = (server.app.core.env.new_id(), server.app.core.env.now());
     let submission = Submission {
         id,
         tenant: fixture.ids["tenantId"].parse().unwrap(),
@@ -237,7 +239,7 @@ async fn submission(server: &TestServer, fixture: &Fixture) -> String {
         digest: id.to_string(),
         version: 1,
     };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     assert!(work.submissions().insert(&submission).await.unwrap());
     work.commit().await.unwrap();
     id.to_string()
@@ -250,10 +252,10 @@ async fn name_dealer(server: &TestServer, tenant: &str, marker: &str) {
         name: format!("Dealer {marker}"),
         email: None,
         phone: None,
-        updated_at: server.app.env.now(),
+        updated_at: server.app.core.env.now(),
         version: 0,
     };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.dealers().save(&dealer).await.unwrap();
     work.commit().await.unwrap();
 }
@@ -326,7 +328,7 @@ impl Fixture {
         fixture.ids.insert("provider".into(), "fake".into());
         fixture.ids.insert("identityId".into(), linked(server, &fixture.owner).await);
         // Nobody's: an account with a passkey does not sign in with its password alone.
-        fixture.ids.insert("passkeyId".into(), server.app.env.random_uuid().to_string());
+        fixture.ids.insert("passkeyId".into(), server.app.core.env.random_uuid().to_string());
         let user = fixture.fresh(server, "userId").await;
         fixture.ids.insert("userId".into(), user);
         client
@@ -400,19 +402,19 @@ impl Fixture {
             "templateId" => return wizard::template(server, false).await.id.to_string(),
             "wizardId" => return wizard::ready(server, &client.tenant, marker).await,
             "invitationId" => {
-                let email = format!("invited-{}@example.com", server.app.env.random_uuid());
+                let email = format!("invited-{}@example.com", server.app.core.env.random_uuid());
                 client.post(&client.t("/invitations"), json!({"email": email, "role": "viewer"})).await
             }
             "identityId" => return linked(server, &self.owner).await,
             "userId" => {
-                let email = format!("user{}@example.org", server.app.env.random_uuid().simple());
+                let email = format!("user{}@example.org", server.app.core.env.random_uuid().simple());
                 let client = server.unverified(&email).await;
                 let id = text(&client.get("/api/v1/profile").await.expect(200), "id");
                 // A member too, for `/members/{userId}`.
                 let (tenant, user) = (self.owner.client.tenant.parse().unwrap(), id.parse().unwrap());
-                let joined_at = server.app.env.now();
+                let joined_at = server.app.core.env.now();
                 let membership = Membership { tenant, user, role: TenantRole::Viewer, joined_at };
-                let mut work = server.app.begin().await.unwrap();
+                let mut work = server.app.core.begin().await.unwrap();
                 work.memberships().insert(&membership).await.unwrap();
                 work.commit().await.unwrap();
                 return id;
@@ -426,9 +428,9 @@ impl Fixture {
     async fn domain(&self, server: &TestServer) -> String {
         let (tenant, site) = (self.ids["tenantId"].parse().unwrap(), self.ids["siteId"].parse().unwrap());
         let scope = Scope::system(Some(tenant), RequestInfo::default());
-        let name = format!("d{}.{}.example", server.app.env.random_uuid().simple(), self.marker);
-        let mut work = server.app.begin().await.unwrap();
-        let mut domains = Domains::new(&mut *work, &scope, &server.app.env);
+        let name = format!("d{}.{}.example", server.app.core.env.random_uuid().simple(), self.marker);
+        let mut work = server.app.core.begin().await.unwrap();
+        let mut domains = Domains::new(&mut *work, &scope, &server.app.core.env);
         let input = NewDomain { name, mode: None };
         let domain = domains.add(site, input, &OwnNames::default()).await.unwrap();
         work.commit().await.unwrap();

@@ -96,7 +96,7 @@ async fn content(server: &TestServer, fixture: &Fixture) -> Vec<String> {
 
 async fn set_status(server: &TestServer, fixture: &Fixture, status: SiteStatus) {
     let (tenant, site) = (fixture.ids["tenantId"].parse().unwrap(), fixture.ids["siteId"].parse().unwrap());
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let mut site = work.sites().find(tenant, site).await.unwrap().unwrap();
     site.status = status;
     work.sites().update(&site).await.unwrap();
@@ -124,7 +124,7 @@ async fn sent(
             vec![Some(json!({"pageId": id("pageId")})), Some(json!({"siteId": id("siteId")}))]
         }
         "/tenants/{tenantId}/pages/{pageId}" if operation.0 == "PUT" => {
-            let at = server.app.env.now().unix_seconds() + 3600;
+            let at = server.app.core.env.now().unix_seconds() + 3600;
             let at = Timestamp::from_unix_seconds(at).unwrap();
             vec![
                 Some(json!({"title": "Mine"})),
@@ -244,7 +244,7 @@ async fn a_site_for_sale_shows_what_was_offered_whatever_was_planned_before() {
         // A page that is to be published soon, and a build that is under way when the site is offered.
         let page = member.post(&staff.t("/pages"), json!({"title": "Planned"})).await.expect(201);
         let planned = staff.t(&format!("/pages/{}", text(&page, "id")));
-        let at = server.app.env.now() + time::Duration::seconds(5);
+        let at = server.app.core.env.now() + time::Duration::seconds(5);
         member.put(&planned, json!({"publishAt": at})).await.expect(200);
         staff.put(&site_sales::offer_of(&path), json!({"amount": 100, "currency": "usd"})).await.expect(200);
         let draft = member.get(&planned).await.expect(200);
@@ -252,9 +252,9 @@ async fn a_site_for_sale_shows_what_was_offered_whatever_was_planned_before() {
         let id: PageId = text(&page, "id").parse().unwrap();
         let tenant = staff.tenant.parse().unwrap();
         let scope = Scope::system(Some(tenant), RequestInfo::default());
-        let later = server.app.env.now() + time::Duration::seconds(10);
+        let later = server.app.core.env.now() + time::Duration::seconds(10);
         let env = TestEnv::new(later, 7);
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         let published = Pages::new(&mut *work, &scope, &env).publish_scheduled(id, at).await.unwrap();
         assert_eq!(published, None);
         work.commit().await.unwrap();

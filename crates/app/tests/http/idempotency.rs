@@ -75,7 +75,7 @@ async fn a_request_is_carried_out_once_and_its_answer_told_again() {
         // Another body, query or path under the same key.
         for (path, body) in [
             (pages.clone(), json!({"title": "Other"})),
-            (format!("{pages}?siteId={}", server.app.env.random_uuid()), body.clone()),
+            (format!("{pages}?siteId={}", server.app.core.env.random_uuid()), body.clone()),
             (client.t("/navigation"), body.clone()),
         ] {
             refused(&keyed(client, "order 17").post(&path, body).await, 422, "idempotency_key_reused");
@@ -120,7 +120,8 @@ async fn a_request_is_carried_out_once_and_its_answer_told_again() {
         same(&made, &keyed(client, "secret").post(&client.t("/api-keys"), new).await);
         let (tenant, caller) = (client.tenant.parse().unwrap(), owner.claims.user.uuid());
         let request = KeyedRequest { tenant, caller, key: "secret".to_owned() };
-        let kept = server.app.idempotency.find(&request, server.app.env.now()).await.unwrap().unwrap();
+        let kept =
+            server.app.core.idempotency.find(&request, server.app.core.env.now()).await.unwrap().unwrap();
         let kept = String::from_utf8_lossy(&kept.answer.unwrap()).into_owned();
         assert!(!kept.contains(&text(&made.json, "key")) && !kept.contains("Import"));
 
@@ -165,7 +166,7 @@ async fn fifty_requests_at_once_make_one_thing() {
                 json!({"title": "Bread", "purpose": "Show it.", "create": true}),
             ),
         ] {
-            let key = server.app.env.random_uuid().to_string();
+            let key = server.app.core.env.random_uuid().to_string();
             let keyed = keyed(&client, &key);
             let send = move |_| {
                 let (client, path, body) = (keyed.clone(), path.clone(), body.clone());
@@ -259,7 +260,8 @@ async fn a_key_belongs_to_a_caller_in_a_tenant() {
             caller: colleague.claims.user.uuid(),
             key: "k".to_owned(),
         };
-        let find = async || server.app.idempotency.find(&request, server.app.env.now()).await.unwrap();
+        let find =
+            async || server.app.core.idempotency.find(&request, server.app.core.env.now()).await.unwrap();
         assert!(find().await.is_some());
         colleague.client.post_empty("/api/v1/profile/erase").await.expect(202);
         assert!(find().await.is_none());
@@ -291,7 +293,7 @@ fn by_hand(
 async fn extended(server: &TestServer, request: &KeyedRequest, times: usize) {
     let mut seen = BTreeSet::new();
     let all = eventually(Duration::from_secs(10), async || {
-        let record = server.app.idempotency.find(request, server.app.env.now()).await.unwrap();
+        let record = server.app.core.idempotency.find(request, server.app.core.env.now()).await.unwrap();
         seen.extend(record.map(|record| record.leased_until));
         (seen.len() > times).then_some(())
     });
@@ -335,7 +337,8 @@ async fn slow_requests(database: Database) {
     extended(&server, &request("broken"), 1).await;
     drop(broken);
     let free = eventually(Duration::from_secs(10), async || {
-        let found = server.app.idempotency.find(&request("broken"), server.app.env.now()).await.unwrap();
+        let found =
+            server.app.core.idempotency.find(&request("broken"), server.app.core.env.now()).await.unwrap();
         found.is_none().then_some(())
     });
     free.await.expect("the claim is given up");
@@ -347,7 +350,7 @@ async fn slow_requests(database: Database) {
     let mut late = by_hand(&server, client, &upload, ("late", FORM), &form);
     late.write_all(&form[..20]).unwrap();
     extended(&server, &request("late"), 1).await;
-    let (other, tenant) = (server.app.env.random_uuid(), client.tenant.parse().unwrap());
+    let (other, tenant) = (server.app.core.env.random_uuid(), client.tenant.parse().unwrap());
     let stolen = "update idempotency_keys set holder = $1 where tenant_id = $2 and key = 'late'";
     let url = server.app.settings.database_url();
     assert_eq!(tamper(url.expose_secret(), stolen, &[other, tenant]).await, 1);

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use portico::{
-    server,
-    worker::schedules::{self, SCHEDULES, Schedule},
-};
+use futures_util::future::BoxFuture;
+use portico::{background, server};
+use portico_kernel::StoreError;
+use portico_runtime::worker::schedules::{self, Schedule};
 use portico_testkit::server::{TestServer, at_once};
 
 /// Long enough that only one worker's turn comes in a test.
@@ -17,28 +17,25 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[tokio::test(flavor = "multi_thread")]
 async fn scheduled_work_is_done_once_by_all_instances_together() {
     static ROUNDS: AtomicUsize = AtomicUsize::new(0);
-    static COUNTED: Schedule = Schedule {
-        name: "counted",
-        every: HOUR,
-        work: |_| {
-            Box::pin(async {
-                ROUNDS.fetch_add(1, Ordering::SeqCst);
-                Ok(())
-            })
-        },
-    };
+    fn count<'a>((): &'a ()) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async {
+            ROUNDS.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+    let counted = &Schedule::new("counted", HOUR, &(), count);
     TestServer::on_each_database(async |one| {
         let other = one.another_instance().await;
         let before = ROUNDS.load(Ordering::SeqCst);
         let apps = [one.app.clone(), other.app.clone()];
         let turns = at_once(12, |number| {
-            let app = apps[number % 2].clone();
-            async move { schedules::turn(&app, &format!("worker-{number}"), &COUNTED).await }
+            let (app, counted) = (apps[number % 2].clone(), counted.clone());
+            async move { schedules::turn(&app.core, &format!("worker-{number}"), &counted).await }
         })
         .await;
         assert_eq!(turns.into_iter().filter(|turn| *turn).count(), 1);
         assert_eq!(ROUNDS.load(Ordering::SeqCst) - before, 1);
-        assert!(!schedules::turn(&other.app, "late", &COUNTED).await, "not before the interval is over");
+        assert!(!schedules::turn(&other.app.core, "late", counted).await, "not before the interval is over");
         other.stop().await;
     })
     .await;
@@ -46,22 +43,26 @@ async fn scheduled_work_is_done_once_by_all_instances_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scheduled_work_that_fails_or_panics_gives_its_turn_back() {
-    static FAILS: Schedule = Schedule {
-        name: "fails",
-        every: Duration::ZERO,
-        work: |_| Box::pin(async { Err("no luck".to_owned()) }),
-    };
-    static PANICS: Schedule =
-        Schedule { name: "panics", every: Duration::ZERO, work: |_| Box::pin(async { panic!("oh") }) };
-    let server = TestServer::start().await;
-    for schedule in [&FAILS, &PANICS] {
-        // Were the lease still held, the second one would have to wait for its end.
-        assert!(schedules::turn(&server.app, "one", schedule).await, "{}", schedule.name);
-        assert!(schedules::turn(&server.app, "two", schedule).await, "{}", schedule.name);
+    fn fail<'a>((): &'a ()) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { Err(StoreError::Internal("no luck".into())) })
     }
-    for schedule in SCHEDULES {
-        assert!(schedules::turn(&server.app, "one", schedule).await, "{}", schedule.name);
-        assert!(!schedules::turn(&server.app, "two", schedule).await, "{}", schedule.name);
+    fn panic<'a>((): &'a ()) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { panic!("oh") })
+    }
+    let server = TestServer::start().await;
+    let core = &server.app.core;
+    for schedule in [
+        &Schedule::new("fails", Duration::ZERO, &(), fail),
+        &Schedule::new("panics", Duration::ZERO, &(), panic),
+    ] {
+        // Were the lease still held, the second one would have to wait for its end.
+        assert!(schedules::turn(core, "one", schedule).await, "{}", schedule.name);
+        assert!(schedules::turn(core, "two", schedule).await, "{}", schedule.name);
+    }
+    let background = background::of(&server.app);
+    for schedule in &schedules::all(core, background.reader_names(), &background.schedules) {
+        assert!(schedules::turn(core, "one", schedule).await, "{}", schedule.name);
+        assert!(!schedules::turn(core, "two", schedule).await, "{}", schedule.name);
     }
     server.stop().await;
 }

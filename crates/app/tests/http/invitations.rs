@@ -26,10 +26,10 @@ async fn invited(server: &TestServer, client: &Client, email: &str, role: &str) 
 
 /// Lets the time of an invitation be over.
 async fn expire(server: &TestServer, tenant: &str, id: &str) {
-    let (tenant, id, now) = (tenant.parse().unwrap(), id.parse().unwrap(), server.app.env.now());
-    let mut work = server.app.begin().await.unwrap();
+    let (tenant, id, now) = (tenant.parse().unwrap(), id.parse().unwrap(), server.app.core.env.now());
+    let mut work = server.app.core.begin().await.unwrap();
     let mut found = work.invitations().find(tenant, id, now).await.unwrap().unwrap();
-    let hash = server.app.tokens.digest(&server.app.env.secret());
+    let hash = server.app.tokens.digest(&server.app.core.env.secret());
     found.expires_at = now - time::Duration::seconds(1);
     assert!(work.invitations().renew(&found).await.unwrap());
     assert!(!work.invitations().set_token(tenant, id, hash, now).await.unwrap());

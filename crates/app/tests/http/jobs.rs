@@ -9,7 +9,7 @@ use serde_json::json;
 /// Gives the client's account a platform-wide role.
 async fn appoint(server: &TestServer, client: &Client, role: PlatformRole) {
     let profile = client.get("/api/v1/profile").await.expect(200);
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let id = profile["id"].as_str().unwrap().parse().unwrap();
     let mut user = work.users().find(id).await.unwrap().unwrap();
     user.role = role;
@@ -23,16 +23,16 @@ async fn a_job_that_cannot_be_done_is_listed_and_can_be_replayed() {
         let staff = server.customer("staff@example.com").await;
         appoint(server, &staff, PlatformRole::Staff).await;
         let job = NewJob {
-            id: server.app.env.new_id(),
+            id: server.app.core.env.new_id(),
             kind: "nobody.knows",
             payload: json!({"a": 1}),
             tenant: TenantId::PLATFORM,
-            run_at: server.app.env.now(),
+            run_at: server.app.core.env.now(),
             max_attempts: 3,
             request_id: "r1".into(),
         };
         let id = job.id.to_string();
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         work.jobs().enqueue(job).await.unwrap();
         work.commit().await.unwrap();
 

@@ -108,10 +108,10 @@ async fn a_key_for_which_nobody_answers_publishes_nothing() {
     TestServer::on_each_database(async |server| {
         let owner = server.customer("owner@example.com").await;
         let site = owner.post("/api/v1/sites", json!({"name": "Site"})).await.expect(201);
-        let (tenant, now) = (owner.tenant.parse().unwrap(), server.app.env.now());
-        let secret = KeyText::new(Mode::Live, &server.app.env);
+        let (tenant, now) = (owner.tenant.parse().unwrap(), server.app.core.env.now());
+        let secret = KeyText::new(Mode::Live, &server.app.core.env);
         let key = ApiKey {
-            id: server.app.env.new_id(),
+            id: server.app.core.env.new_id(),
             tenant,
             name: "Old".to_owned(),
             prefix: secret.prefix().to_owned(),
@@ -129,7 +129,7 @@ async fn a_key_for_which_nobody_answers_publishes_nothing() {
             made_by: None,
             version: 1,
         };
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         let digest = server.app.tokens.digest(secret.secret());
         assert!(work.api_keys().insert(&key, digest, 100).await.unwrap());
         work.commit().await.unwrap();

@@ -162,7 +162,7 @@ async fn a_plan_has_limits_of_its_own_for_its_members_and_keys() {
         // Somebody who names tenants at random is stopped like everybody.
         let mut statuses = Vec::new();
         for _ in 0..40 {
-            let somewhere = stranger.with("x-tenant-id", &server.app.env.random_uuid().to_string());
+            let somewhere = stranger.with("x-tenant-id", &server.app.core.env.random_uuid().to_string());
             statuses.push(somewhere.get("/api/v1/sites").await.status.as_u16());
         }
         assert!(statuses.iter().all(|status| [404, 429].contains(status)), "{statuses:?}");
@@ -227,10 +227,12 @@ async fn redis_alone_tells_another_process_what_was_committed() {
     let client = one.customer("hint@example.com").await;
     let tenant = client.tenant.parse().unwrap();
     let heard = async |name: &str| {
-        let before = (two.app.signals.tenant_epoch(tenant), two.app.signals.content_epoch(tenant).1);
+        let before =
+            (two.app.core.signals.tenant_epoch(tenant), two.app.core.signals.content_epoch(tenant).1);
         client.put(&client.t(""), json!({ "name": name })).await.expect(200);
         let moved = async || {
-            let now = (two.app.signals.tenant_epoch(tenant), two.app.signals.content_epoch(tenant).1);
+            let now =
+                (two.app.core.signals.tenant_epoch(tenant), two.app.core.signals.content_epoch(tenant).1);
             (now.0 > before.0 && now.1 > before.1).then_some(())
         };
         eventually(Duration::from_millis(900), moved).await

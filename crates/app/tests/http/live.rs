@@ -23,12 +23,13 @@ pub async fn append(
     count: usize,
     after: &Value,
 ) -> Vec<EventId> {
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let tenant: TenantId = tenant.parse().unwrap();
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     let mut ids = Vec::with_capacity(count);
     for _ in 0..count {
-        let event = Event::new(&server.app.env, &scope, kind, server.app.env.random_uuid()).after(after);
+        let event =
+            Event::new(&server.app.core.env, &scope, kind, server.app.core.env.random_uuid()).after(after);
         ids.push(event.id);
         work.events().append(event).await.unwrap();
     }
@@ -206,7 +207,7 @@ async fn a_stream_goes_on_where_it_left_off_on_any_instance() {
         // What is not of this tenant, or was never told, leads nowhere.
         let foreign = one(here, &stranger.tenant, "page.created").await;
         let theirs = Listener::open(here, &stranger, "").await.last_id;
-        let unknown = here.app.env.random_uuid().to_string();
+        let unknown = here.app.core.env.random_uuid().to_string();
         for wrong in [&foreign, &theirs, &unknown, "17", "pos_", &begun[..begun.len() - 2], "é"] {
             let mut listener = Listener::after(here, &owner, "?types=page.*", Some(wrong)).await;
             let reset = listener.expect("reset").await;
@@ -296,8 +297,8 @@ async fn an_event_that_commits_late_is_not_missed() {
     let tenant: TenantId = owner.tenant.parse().unwrap();
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     let mut listener = Listener::open(&server, &owner, "").await;
-    let mut slow = server.app.begin().await.unwrap();
-    let late = Event::new(&server.app.env, &scope, "page.created", tenant.uuid());
+    let mut slow = server.app.core.begin().await.unwrap();
+    let late = Event::new(&server.app.core.env, &scope, "page.created", tenant.uuid());
     slow.events().append(late.clone()).await.unwrap();
     let early = one(&server, &owner.tenant, "page.updated").await;
     // Somebody who comes in between hears of both, too.

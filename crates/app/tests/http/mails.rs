@@ -13,11 +13,11 @@ use crate::fixture::{Person, change_user, text};
 async fn happens(server: &TestServer, kind: &'static str, tenant: &str, resource: Uuid, what: [Value; 2]) {
     let scope = Scope::system(None, RequestInfo { id: "test".into(), ..RequestInfo::default() });
     let [before, after] = what;
-    let event = Event::new(&server.app.env, &scope, kind, resource)
+    let event = Event::new(&server.app.core.env, &scope, kind, resource)
         .in_tenant(tenant.parse().unwrap())
         .before(&before)
         .after(&after);
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.events().append(event).await.unwrap();
     work.commit().await.unwrap();
 }
@@ -146,7 +146,7 @@ async fn an_address_that_is_not_proven_hears_nothing_of_what_others_do() {
             let (tenant, id) = (&person.client.tenant, person.claims.user.uuid());
             happens(server, kind, tenant, id, [account(&person, false), json!(null)]).await;
         }
-        let (tenant, id) = (&person.client.tenant, server.app.env.random_uuid());
+        let (tenant, id) = (&person.client.tenant, server.app.core.env.random_uuid());
         happens(server, "api_key.created", tenant, id, [json!(null), json!({"name": "Shop"})]).await;
         happens(server, "user.totp_added", tenant, witness.claims.user.uuid(), [json!(null), json!(null)])
             .await;
@@ -169,7 +169,7 @@ pub async fn settled(server: &TestServer, witness: &Person) {
 /// Waits until no job waits or runs.
 async fn idle(server: &TestServer) {
     let idle = eventually(Duration::from_secs(20), async || {
-        let figures = server.app.jobs.figures(server.app.env.now()).await.unwrap();
+        let figures = server.app.core.jobs.figures(server.app.core.env.now()).await.unwrap();
         (figures.queued + figures.running == 0).then_some(())
     });
     idle.await.expect("the work ends");
@@ -196,7 +196,7 @@ async fn what_happens_to_a_tenant_is_told_to_every_owner_and_nobody_else() {
             .await;
         settled(server, &second).await;
         let before = (count(server, &admin.email).await, count(server, &gone.email).await);
-        let key = server.app.env.random_uuid();
+        let key = server.app.core.env.random_uuid();
         let id: Uuid = tenant.parse().unwrap();
         for (kind, resource, after, in_spanish, in_english) in [
             (
@@ -287,24 +287,24 @@ async fn a_job_that_runs_twice_sends_one_message() {
         let before = count(server, &ada.email).await;
         // The same job again, as after a worker that died between sending and saying so.
         let job = NewJob {
-            id: server.app.env.new_id(),
+            id: server.app.core.env.new_id(),
             kind: "email.notice_to_owners",
             payload: json!({"notice": {"tenant": {"what": "key_created", "key": "Shop"}}}),
             tenant: ada.client.tenant.parse().unwrap(),
-            run_at: server.app.env.now(),
+            run_at: server.app.core.env.now(),
             max_attempts: 3,
             request_id: "test".to_owned(),
         };
         for _ in 0..3 {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             work.jobs().enqueue(job.clone()).await.unwrap();
             work.commit().await.unwrap();
-            server.app.signals.jobs.notify_one();
+            server.app.core.signals.jobs.notify_one();
             idle(server).await;
         }
         assert_eq!(count(server, &ada.email).await, before + 1);
         let page = PageRequest { page: 1, limit: 100 };
-        let dead = server.app.jobs.list(Some(JobState::Dead), page).await.unwrap();
+        let dead = server.app.core.jobs.list(Some(JobState::Dead), page).await.unwrap();
         assert_eq!(dead.total, 0, "{dead:?}");
     })
     .await;

@@ -192,17 +192,17 @@ async fn a_tenant_is_handed_over_by_its_owner_in_person() {
 
         // Who only has the session of an owner, and cannot prove to be them, does not get the tenant.
         let session = owner.claims.session;
-        let long_ago = server.app.env.now() - time::Duration::hours(1);
+        let long_ago = server.app.core.env.now() - time::Duration::hours(1);
         let stale = async |at: portico_kernel::Timestamp| {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             let mut found = work.sessions().find(session).await.unwrap().unwrap();
-            found.id = server.app.env.new_id();
+            found.id = server.app.core.env.new_id();
             found.authenticated_at = at;
             work.sessions().insert(&found).await.unwrap();
             work.commit().await.unwrap();
             let mut claims = owner.claims.clone();
             claims.session = found.id;
-            let token = server.app.tokens.access_token(&claims, server.app.env.now()).unwrap();
+            let token = server.app.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
             owner.client.with("authorization", &format!("Bearer {token}"))
         };
         let refused = stale(long_ago).await.post(&transfer, to(&heir)).await.expect(403);
@@ -246,15 +246,15 @@ async fn nobody_hands_a_tenant_over_in_somebody_elses_name() {
 
 /// A client that acts as `whom`, being `who`.
 pub async fn impersonated(server: &TestServer, whom: &Person, who: &Person) -> Client {
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let mut session = work.sessions().find(whom.claims.session).await.unwrap().unwrap();
-    session.id = server.app.env.new_id();
+    session.id = server.app.core.env.new_id();
     session.impersonator = Some(who.claims.user);
     work.sessions().insert(&session).await.unwrap();
     work.commit().await.unwrap();
     let mut claims = whom.claims.clone();
     claims.session = session.id;
-    let token = server.app.tokens.access_token(&claims, server.app.env.now()).unwrap();
+    let token = server.app.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
     whom.client.with("authorization", &format!("Bearer {token}"))
 }
 

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use portico::telemetry::catalogue::{Kind, METRICS};
 use portico_kernel::{NewJob, TenantId};
+use portico_runtime::telemetry::catalogue::{Kind, METRICS};
 use portico_testkit::{
     database::tamper,
     server::{TestServer, eventually},
@@ -336,13 +336,13 @@ async fn each_5xx_and_each_dead_job_is_reported_once_with_its_request() {
 
         let dead = counted(server, "job_dead").await;
         let request = format!("r-hopeless-{engine}");
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         let job = NewJob {
-            id: server.app.env.new_id(),
+            id: server.app.core.env.new_id(),
             kind: "nobody.knows",
             payload: json!({"password": "hunter2"}),
             tenant: TenantId::PLATFORM,
-            run_at: server.app.env.now(),
+            run_at: server.app.core.env.now(),
             max_attempts: 1,
             request_id: request.clone(),
         };

@@ -284,7 +284,7 @@ async fn a_token_that_is_not_for_this_sign_in_is_refused_and_leaves_nothing_behi
             refused(client.post(CALLBACK, back.body()).await, 422, "invalid_state");
         }
         let email = portico_identity::user::EmailAddress::parse("ada@example.com").unwrap();
-        assert!(server.app.reader().users().by_email(&email).await.unwrap().is_empty());
+        assert!(server.app.core.reader().users().by_email(&email).await.unwrap().is_empty());
     })
     .await;
 }

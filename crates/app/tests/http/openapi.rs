@@ -223,7 +223,7 @@ async fn every_read_answers_as_documented() {
         let fixture = Fixture::new(server, "okapi").await;
         let document = document();
         let nowhere = |path: &str| {
-            let id = server.app.env.random_uuid().to_string();
+            let id = server.app.core.env.random_uuid().to_string();
             crate::fixture::fill(path, |name| {
                 if name == "tenantId" { fixture.ids.get(name).cloned() } else { Some(id.clone()) }
             })

@@ -178,7 +178,7 @@ async fn shop(serve_stale: Duration) -> (TestServer, Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn sites_are_served_stale_no_longer_than_the_setting_says() {
     let (server, visitor) = shop(Duration::from_millis(2500)).await;
-    server.app.store.close().await;
+    server.app.core.store.close().await;
     let answer = until_stale(&visitor).await;
     assert!(answer.status.is_success(), "{answer:?}");
     let over = eventually(Duration::from_secs(10), async || {
@@ -189,7 +189,7 @@ async fn sites_are_served_stale_no_longer_than_the_setting_says() {
     drop(server);
 
     let (server, visitor) = shop(Duration::ZERO).await;
-    server.app.store.close().await;
+    server.app.core.store.close().await;
     let over = eventually(Duration::from_secs(10), async || {
         let answer = visitor.get("/").await;
         assert!(!is_stale(&answer));

@@ -335,7 +335,7 @@ async fn set_password(
     user: UserId,
     password: Option<portico_identity::ports::PasswordHash>,
 ) {
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.users().set_password(user, password).await.unwrap();
     work.commit().await.unwrap();
 }

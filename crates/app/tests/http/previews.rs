@@ -174,7 +174,7 @@ async fn links_that_are_no_good_show_nothing() {
         // One that has expired.
         let (tenant, site): (TenantId, _) =
             (shop.client.tenant.parse().unwrap(), shop.path.rsplit('/').next().unwrap().parse().unwrap());
-        let expires_at = server.app.env.now() - time::Duration::seconds(1);
+        let expires_at = server.app.core.env.now() - time::Duration::seconds(1);
         let old = portico::flows::previews::token(&server.app, tenant, &PreviewGrant { site, expires_at });
         gone(&format!("/preview/{old}/")).await;
 
@@ -188,7 +188,7 @@ async fn links_that_are_no_good_show_nothing() {
         set_status(server, &shop, SiteStatus::Draft).await;
         assert!(anybody.get(&root).await.status.is_success());
         for status in [TenantStatus::Suspended, TenantStatus::Deleting, TenantStatus::Active] {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             let mut owner = work.tenants().find(tenant).await.unwrap().unwrap();
             owner.status = status;
             work.tenants().update(&owner).await.unwrap();
@@ -208,7 +208,7 @@ async fn links_that_are_no_good_show_nothing() {
 async fn set_status(server: &TestServer, shop: &Shop, status: SiteStatus) {
     let (tenant, site) =
         (shop.client.tenant.parse().unwrap(), shop.path.rsplit('/').next().unwrap().parse().unwrap());
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let mut found = work.sites().find(tenant, site).await.unwrap().unwrap();
     found.status = status;
     work.sites().update(&found).await.unwrap();
@@ -226,7 +226,7 @@ async fn who_may_make_a_link_and_for_how_long() {
             made["expiresAt"].as_str().unwrap(),
             &time::format_description::well_known::Rfc3339,
         );
-        (until.unwrap() - server.app.env.now().into_inner()).whole_seconds()
+        (until.unwrap() - server.app.core.env.now().into_inner()).whole_seconds()
     };
     assert!((3590..=3600).contains(&life(&shop.client, json!({})).await));
     assert!((604_790..=604_800).contains(&life(&shop.client, json!({"expiresIn": 604_800})).await));

@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use portico::worker::handlers::{self, JobError};
+use portico_runtime::worker::jobs::JobError;
+use portico_testkit::jobs;
 use portico_testkit::server::{Answer, Client, Database, TestServer, at_once, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -102,9 +103,10 @@ pub async fn work(server: &TestServer, kind: &str) {
     let app = &server.app;
     let done = eventually(PATIENCE, async || {
         let mut found = None;
-        for job in app.jobs.claim("test", 100, time::Duration::MINUTE, app.env.now()).await.unwrap() {
-            handlers::handle(app, &job).await.unwrap();
-            assert!(app.jobs.complete("test", &[job.id]).await.unwrap() == 1);
+        for job in app.core.jobs.claim("test", 100, time::Duration::MINUTE, app.core.env.now()).await.unwrap()
+        {
+            jobs::handle(app, &job).await.unwrap();
+            assert!(app.core.jobs.complete("test", &[job.id]).await.unwrap() == 1);
             found = found.or((job.kind == kind).then_some(()));
         }
         found
@@ -520,10 +522,11 @@ async fn a_deployment_that_will_not_come_says_so_and_the_site_stays() {
         let files = app.settings.data_dir.join("files");
         std::fs::rename(&files, app.settings.data_dir.join("aside")).unwrap();
         std::fs::write(&files, "not a folder").unwrap();
-        let jobs = app.jobs.claim("test", 100, time::Duration::MINUTE, app.env.now()).await.unwrap();
+        let jobs =
+            app.core.jobs.claim("test", 100, time::Duration::MINUTE, app.core.env.now()).await.unwrap();
         let job = jobs.iter().find(|job| job.kind == "deployment.build").unwrap();
-        assert!(matches!(handlers::handle(app, job).await, Err(JobError::Retry(_))));
-        handlers::dead(app, job).await.unwrap();
+        assert!(matches!(jobs::handle(app, job).await, Err(JobError::Retry(_))));
+        jobs::give_up(app, job).await.unwrap();
         let failed = shop.status().await;
         assert_eq!((&failed["id"], &failed["status"]), (&queued["id"], &json!("failed")));
         let told = failed["error"].as_str().unwrap();

@@ -32,15 +32,15 @@ pub async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
 /// A site of a tenant that answers at its address, perhaps offered for sale already. Made in the store, past every rule.
 pub async fn offered(server: &TestServer, tenant: &str, for_sale: bool) -> Site {
     let scope = Scope::system(Some(tenant.parse().unwrap()), RequestInfo::default());
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let input = NewSite { name: "Shop window".to_owned(), ..NewSite::default() };
-    let mut site = Sites::new(&mut *work, &scope, &server.app.env).create(input).await.unwrap();
+    let mut site = Sites::new(&mut *work, &scope, &server.app.core.env).create(input).await.unwrap();
     site.status = SiteStatus::Published;
-    site.live_deployment_id = Some(server.app.env.new_id());
+    site.live_deployment_id = Some(server.app.core.env.new_id());
     work.sites().update(&site).await.unwrap();
     if for_sale {
         let offer = Offer { amount: 100, currency: "usd".to_owned() };
-        Sales::new(&mut *work, &scope, &server.app.env).offer(site.id, offer, None).await.unwrap();
+        Sales::new(&mut *work, &scope, &server.app.core.env).offer(site.id, offer, None).await.unwrap();
     }
     work.commit().await.unwrap();
     site

@@ -15,7 +15,7 @@ pub async fn site(client: &Client, name: &str) -> Value {
 pub async fn allow_sites(server: &TestServer, limit: u64) {
     let mut plan = catalogue().swap_remove(0);
     plan.limits.insert(Meter::Sites, limit);
-    let mut work = server.app.begin().await.unwrap_or_else(|error| panic!("{error}"));
+    let mut work = server.app.core.begin().await.unwrap_or_else(|error| panic!("{error}"));
     work.plans().upsert(&plan).await.unwrap_or_else(|error| panic!("{error}"));
     work.commit().await.unwrap_or_else(|error| panic!("{error}"));
 }

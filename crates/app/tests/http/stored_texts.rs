@@ -31,7 +31,7 @@ async fn page(client: &Client, title: &str) -> Answer {
 async fn plan_of(server: &TestServer, bytes: u64) {
     let mut plan = catalogue().remove(0);
     plan.limits.insert(Meter::Storage, bytes);
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.plans().upsert(&plan).await.unwrap();
     work.commit().await.unwrap();
 }

@@ -40,7 +40,7 @@ async fn allow_premium(server: &TestServer, sites: u64) {
     let mut plan = catalogue().swap_remove(0);
     plan.premium_templates = true;
     plan.limits.insert(Meter::Sites, sites);
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.plans().upsert(&plan).await.unwrap();
     work.commit().await.unwrap();
 }
@@ -372,15 +372,15 @@ async fn wishes_that_cannot_be_are_refused() {
         for wish in [
             json!({"pageId": page["id"]}),
             json!({"siteId": foreign["id"]}),
-            json!({"pageId": server.app.env.random_uuid()}),
-            json!({"siteId": server.app.env.random_uuid()}),
+            json!({"pageId": server.app.core.env.random_uuid()}),
+            json!({"siteId": server.app.core.env.random_uuid()}),
         ] {
             assert_eq!(client.post(&path, wish).await.expect(404)["code"], "not_found");
         }
         let theirs = text(&page, "id");
         client.get(&client.t(&format!("/pages/{theirs}/template"))).await.expect(404);
         client.post(&client.t(&format!("/pages/{theirs}/reset")), json!({})).await.expect(404);
-        let named = json!({"title": "Named", "templateId": server.app.env.random_uuid()});
+        let named = json!({"title": "Named", "templateId": server.app.core.env.random_uuid()});
         let answer = client.post(&client.t("/pages"), named).await;
         assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec!["templateId".to_owned()]));
         let named = json!({"title": "Named", "templateId": template.id});
@@ -507,7 +507,7 @@ async fn what_was_customised_is_told_and_taken_back() {
             );
         }
         client
-            .post(&format!("{path}/reset"), json!({"sectionId": server.app.env.random_uuid()}))
+            .post(&format!("{path}/reset"), json!({"sectionId": server.app.core.env.random_uuid()}))
             .await
             .expect(404);
 
@@ -574,7 +574,7 @@ async fn the_library_is_seeded_once_and_an_edit_by_staff_survives() {
     TestServer::on_each_database(async |server| {
         let staff = staff(server).await;
         let seed = async || {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             let written = library::seed(&mut *work).await.unwrap();
             work.commit().await.unwrap();
             written

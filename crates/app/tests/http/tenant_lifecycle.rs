@@ -251,7 +251,7 @@ async fn a_deletion_is_finished_once_when_its_time_has_come() {
         let again = owner.delete(&owner.t("")).await.expect(202);
         owner.get(&owner.t("")).await.expect(200);
         let gone = eventually(Duration::from_secs(20), async || {
-            (owner.get(&owner.t("")).await.status.as_u16() == 404).then(|| server.app.env.now())
+            (owner.get(&owner.t("")).await.status.as_u16() == 404).then(|| server.app.core.env.now())
         })
         .await
         .expect("it is deleted");

@@ -33,7 +33,7 @@ fn named<'s>(spans: &'s [TestSpan], trace: &str, name: &str) -> Vec<&'s TestSpan
 
 /// What the log says of the request of this id.
 async fn events_of(server: &TestServer, request: &str) -> Vec<Event> {
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     let events = work.readers().take("traces_test", 10_000).await.unwrap();
     events.into_iter().filter(|event| event.request_id == request).collect()
 }
@@ -50,7 +50,7 @@ async fn one_trace_leads_from_the_request_through_its_event_to_the_job() {
         let parent: TraceParent = STRANGER.parse().unwrap();
         let trace = parent.trace_id();
         let complete = eventually(Duration::from_secs(10), async || {
-            server.app.tracer.flush().await;
+            server.app.core.tracer.flush().await;
             let spans = collector.spans();
             (!named(&spans, &trace, "job email.verification").is_empty()).then_some(spans)
         });
@@ -131,7 +131,7 @@ async fn a_webhook_belongs_to_the_trace_of_its_event_and_tells_the_receiver() {
             continue;
         }
         let spans = eventually(Duration::from_secs(10), async || {
-            server.app.tracer.flush().await;
+            server.app.core.tracer.flush().await;
             let spans = collector.spans();
             (named(&spans, &parent.trace_id(), "webhook").len() == 2).then_some(spans)
         });
@@ -165,7 +165,7 @@ async fn a_request_without_a_trace_begins_one_and_probes_have_none() {
     client.get("/api/metrics").await;
     client.with("traceparent", "00-gibberish").get("/api/v1/templates").await.expect(200);
     client.get("/api/v1/nowhere").await.expect(404);
-    server.app.tracer.flush().await;
+    server.app.core.tracer.flush().await;
     let spans = collector.spans();
     let requests: Vec<_> = spans.iter().filter(|span| span.kind == "Server").collect();
     assert_eq!(requests.len(), 2, "{requests:#?}");
@@ -190,7 +190,7 @@ async fn what_is_not_recorded_is_still_carried_on() {
             .post("/api/v1/auth/register", registration("eve@example.com"))
             .await
             .expect(201);
-        server.app.tracer.flush().await;
+        server.app.core.tracer.flush().await;
         let events = events_of(server, "r-quiet").await;
         assert!(!events.is_empty());
         let parent: TraceParent = sampled.parse().unwrap();

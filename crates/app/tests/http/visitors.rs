@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portico::worker::visits::forget;
+use portico::background::visits::forget;
 use portico_sites::analytics::Seen;
 use portico_testkit::server::{Answer, Client, Database, TestServer, at_once, eventually};
 use reqwest::Method;
@@ -128,8 +128,8 @@ async fn visits_by_several_people_over_two_instances_are_counted_right() {
         assert_eq!(totals(&shop.analytics("").await), (29, 7));
 
         let tenant = shop.client.tenant.parse().unwrap();
-        let today = server.app.env.now().into_inner().date();
-        let (answers, bytes) = server.app.reader().visits().traffic(tenant, today, today).await.unwrap();
+        let today = server.app.core.env.now().into_inner().date();
+        let (answers, bytes) = server.app.core.reader().visits().traffic(tenant, today, today).await.unwrap();
         assert!(answers >= 29 && bytes > 29 * 500, "{answers} answers of {bytes} bytes");
         other.stop().await;
         server.stop().await;
@@ -186,7 +186,7 @@ async fn at_midnight_the_salt_changes_and_visitors_are_new() {
     TestServer::on_each_database(async |server| {
         let shop = Shop::open(server, "midnight@example.com", &[]).await;
         let app = &server.app;
-        let today = app.env.now().into_inner().replace_time(time::Time::MIDNIGHT);
+        let today = app.core.env.now().into_inner().replace_time(time::Time::MIDNIGHT);
         let seen = |seconds: i64| Seen {
             tenant: shop.client.tenant.parse().unwrap(),
             site: shop.path.rsplit('/').next().unwrap().parse().unwrap(),
@@ -210,7 +210,7 @@ async fn at_midnight_the_salt_changes_and_visitors_are_new() {
         let counts = |day: &Value| (day["visits"].as_u64().unwrap(), day["visitors"].as_u64().unwrap());
         assert_eq!((counts(&days[28]), counts(&days[29])), ((2, 1), (3, 1)), "{read}");
         // One salt for each day, and they differ.
-        let mut work = app.begin().await.unwrap();
+        let mut work = app.core.begin().await.unwrap();
         let yesterday = work.visits().salt(today.date().previous_day().unwrap(), [0; 32]).await.unwrap();
         let now = work.visits().salt(today.date(), [0; 32]).await.unwrap();
         assert!(yesterday != now && yesterday != [0; 32] && now != [0; 32]);
@@ -226,7 +226,7 @@ async fn visits_wait_for_a_database_that_is_down() {
     ok(visitor.get("/").await);
     server.app.visits.flush(&server.app).await;
     // Somebody else holds the one writer of SQLite, for longer than anybody waits.
-    let held = server.app.begin().await.unwrap();
+    let held = server.app.core.begin().await.unwrap();
     for _ in 0..3 {
         ok(visitor.get("/").await);
     }
@@ -247,10 +247,10 @@ async fn what_was_seen_last_is_stored_when_the_server_stops() {
     let shop = Shop::open(&server, "stopping@example.com", &[]).await;
     ok(shop.visitor(&server, FIREFOX).get("/").await);
     let app = server.app.clone();
-    let store = app.store.clone();
+    let store = app.core.store.clone();
     let (tenant, site) =
         (shop.client.tenant.parse().unwrap(), shop.path.rsplit('/').next().unwrap().parse().unwrap());
-    let today = app.env.now().into_inner().date();
+    let today = app.core.env.now().into_inner().date();
     let other = server.another_instance().await;
     ok(shop.visitor(&other, FIREFOX).get("/").await);
     other.stop().await;

@@ -340,7 +340,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
     with_receivers(async |server| {
         let owner = server.customer("owner@example.com").await;
         let receiver = Receiver::start().await;
-        let since = server.app.env.now();
+        let since = server.app.core.env.now();
         let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
         let log = of(&owner, &webhook, "/deliveries");
         rename(&owner, "Arrives").await;
@@ -417,9 +417,9 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         assert_eq!(trail["items"].as_array().unwrap().len(), 4);
 
         // A worker that dies is followed by another one, which begins from the beginning.
-        let now = server.app.env.now();
+        let now = server.app.core.env.now();
         let job = Job {
-            id: server.app.env.new_id(),
+            id: server.app.core.env.new_id(),
             kind: RESEND_JOB.to_owned(),
             payload: json!({"webhookId": webhook["id"], "since": since, "until": now, "onlyFailed": false, "requestedAt": now}),
             tenant_id: owner.tenant.parse().unwrap(),
@@ -461,7 +461,7 @@ async fn deliveries_are_found_by_what_is_asked_for() {
         };
         let (bad, fine) = (text(&failed, "id"), text(&good, "id"));
         assert_eq!(find(&format!("webhookId={id}")).await, [bad.clone(), fine.clone()]);
-        assert_eq!(find(&format!("webhookId={}", server.app.env.random_uuid())).await, [""; 0]);
+        assert_eq!(find(&format!("webhookId={}", server.app.core.env.random_uuid())).await, [""; 0]);
         assert_eq!(find("status=failed").await, std::slice::from_ref(&bad));
         assert_eq!(find("status=succeeded").await, std::slice::from_ref(&fine));
         assert_eq!(find("status=pending").await, [""; 0]);

@@ -9,12 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use portico::{
-    state::App,
-    worker::handlers::{self, JobError},
-};
+use portico::state::App;
 use portico_billing::plan::catalogue;
 use portico_kernel::{Job, TenantRole};
+use portico_runtime::worker::jobs::JobError;
 use portico_sites::{
     look::{Look, Style},
     ports::{
@@ -25,6 +23,7 @@ use portico_sites::{
     template::{Template, TemplatePage, TemplateSection},
     wizard::{GENERATE_JOB, Wizard, WizardUpdate},
 };
+use portico_testkit::jobs;
 use portico_testkit::server::{Client, Database, PASSWORD, TestServer, at_once, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -56,7 +55,7 @@ fn page(key: &str, title: &str, sections: Vec<TemplateSection>) -> TemplatePage 
 
 /// A template of three pages that is stored.
 pub async fn template(server: &TestServer, is_premium: bool) -> Template {
-    let env = &server.app.env;
+    let env = &server.app.core.env;
     let colors = serde_json::from_value(json!({
         "primary": "#112233", "secondary": "#f3efe6", "accent": "#c8651b", "background": "#ffffff", "text": "#111111"
     }));
@@ -98,7 +97,7 @@ pub async fn template(server: &TestServer, is_premium: bool) -> Template {
         updated_at: env.now(),
         version: 1,
     };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     work.templates().insert(&template).await.unwrap();
     work.commit().await.unwrap();
     template
@@ -129,7 +128,7 @@ pub async fn ready(server: &TestServer, tenant: &str, marker: &str) -> String {
     }
     all["businessInfo"]["name"] = json!(format!("Wizard {marker}"));
     let said: WizardUpdate = serde_json::from_value(all).unwrap();
-    let env = &server.app.env;
+    let env = &server.app.core.env;
     let wizard = Wizard {
         business_info: said.business_info,
         goals: said.goals,
@@ -140,7 +139,7 @@ pub async fn ready(server: &TestServer, tenant: &str, marker: &str) -> String {
         seo: said.seo,
         ..Wizard::empty(env.new_id(), tenant.parse().unwrap(), env.now())
     };
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     assert!(work.wizards().insert(&wizard, u64::MAX).await.unwrap());
     work.commit().await.unwrap();
     wizard.id.to_string()
@@ -269,13 +268,13 @@ async fn every_error_is_named_and_nothing_is_half_saved() {
         assert_eq!(refused.fields(), ["industry", "name", "services[0]"]);
         let refused = client.post(&format!("{path}/template-selection"), json!({})).await;
         assert_eq!(refused.fields(), ["templateId"]);
-        let unknown = json!({"templateId": server.app.env.random_uuid()});
+        let unknown = json!({"templateId": server.app.core.env.random_uuid()});
         let refused = client.post(&format!("{path}/template-selection"), unknown).await;
         assert_eq!((refused.status.as_u16(), refused.fields()), (422, vec!["templateId".to_owned()]));
         let design = json!({"colors": {"text": "#ffffff", "background": "#fffffe"}, "fonts": {"body": "x"}, "style": "loud", "gloss": 1});
         let refused = client.post(&format!("{path}/design-preferences"), design).await;
         assert_eq!(refused.fields(), ["gloss", "style"]);
-        let design = json!({"colors": {"text": "#ffffff", "background": "#fffffe"}, "fonts": {"body": "x"}, "logoAssetId": server.app.env.random_uuid()});
+        let design = json!({"colors": {"text": "#ffffff", "background": "#fffffe"}, "fonts": {"body": "x"}, "logoAssetId": server.app.core.env.random_uuid()});
         let refused = client.post(&format!("{path}/design-preferences"), design).await;
         assert_eq!(refused.fields(), ["colors.text", "fonts.body", "logoAssetId"]);
         let mixed = json!({"businessInfo": {"name": "Luz", "industry": "bakery"}, "seo": {"email": "x", "subdomain": "API"}, "pages": []});
@@ -395,7 +394,7 @@ async fn fifty_at_once_make_one_site_and_it_shows_what_was_said() {
         let stored = client.get(&format!("/api/v1/sites/{site}")).await.expect(200);
         assert_eq!((&stored["look"]["style"], &stored["look"]["colors"]), (&json!("elegant"), &Value::Null));
         assert_eq!((&stored["language"], &stored["name"]), (&json!("es"), &json!("Panadería Luz")));
-        let mut work = server.app.begin().await.unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
         assert_eq!(work.templates().find(template.id).await.unwrap().unwrap().popularity, 1);
         drop(work);
 
@@ -563,7 +562,8 @@ impl ContentGenerator for Writer {
 /// Takes the job that generates texts, as a worker would.
 async fn claim(app: &App) -> Job {
     let found = eventually(PATIENCE, async || {
-        let jobs = app.jobs.claim("test", 100, time::Duration::MINUTE, app.env.now()).await.unwrap();
+        let jobs =
+            app.core.jobs.claim("test", 100, time::Duration::MINUTE, app.core.env.now()).await.unwrap();
         jobs.into_iter().find(|job| job.kind == GENERATE_JOB)
     });
     found.await.expect("there is a job")
@@ -592,7 +592,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
         let writer = Writer::for_pages(2);
         let mut app = server.app.clone();
         app.generator = Some(writer.clone());
-        assert!(matches!(handlers::handle(&app, &job).await, Err(JobError::Retry(_))));
+        assert!(matches!(jobs::handle(&app, &job).await, Err(JobError::Retry(_))));
         let partial = status().await;
         // The contact page has nothing that could be written.
         assert_eq!((&partial["status"], &partial["percent"]), (&json!("running"), &json!(75)), "{partial}");
@@ -602,28 +602,28 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
         // Another worker takes over, and the first one, thought dead, comes back at the same time.
         let writer = Writer::for_pages(100);
         app.generator = Some(writer.clone());
-        let (one, other) = tokio::join!(handlers::handle(&app, &job), handlers::handle(&app, &job));
+        let (one, other) = tokio::join!(jobs::handle(&app, &job), jobs::handle(&app, &job));
         assert!(one.is_ok() && other.is_ok());
         assert!(writer.asked().iter().all(|title| title == "Pedidos"), "{:?}", writer.asked());
         let done = status().await;
         assert_eq!((&done["status"], &done["percent"]), (&json!("done"), &json!(100)), "{done}");
         let asked = writer.asked().len();
-        handlers::handle(&app, &job).await.unwrap();
+        jobs::handle(&app, &job).await.unwrap();
         assert_eq!(writer.asked().len(), asked, "run again, it does nothing");
         assert_eq!(
             (used(&client, "ai_generations").await, events(&client, "wizard.content_generated").await),
             (1, 1)
         );
-        assert!(server.app.jobs.complete("test", &[job.id]).await.unwrap() == 1);
+        assert!(server.app.core.jobs.complete("test", &[job.id]).await.unwrap() == 1);
 
         // Anew: the old texts stay until there are new ones, and a run from which nothing comes is given back.
         client.post_empty(&format!("{path}/generate-content")).await.expect(202);
         assert_eq!(used(&client, "ai_generations").await, 2);
         let job = claim(&server.app).await;
         app.generator = Some(Writer::for_pages(0));
-        assert!(matches!(handlers::handle(&app, &job).await, Err(JobError::Retry(_))));
-        handlers::dead(&app, &job).await.unwrap();
-        handlers::dead(&app, &job).await.unwrap();
+        assert!(matches!(jobs::handle(&app, &job).await, Err(JobError::Retry(_))));
+        jobs::give_up(&app, &job).await.unwrap();
+        jobs::give_up(&app, &job).await.unwrap();
         let failed = status().await;
         assert_eq!(failed["status"], "failed", "{failed}");
         assert!(failed["error"].is_string());
@@ -664,7 +664,7 @@ async fn without_a_use_left_nothing_is_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_template_of_the_library_becomes_a_site_without_a_dead_link() {
     let server = TestServer::start().await;
-    let mut work = server.app.begin().await.unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
     for mut plan in catalogue() {
         plan.limits.clear();
         plan.premium_templates = true;

@@ -43,7 +43,7 @@ pub async fn of(app: &App, parts: &SnapshotParts, branding: &Branding) -> Result
     let of_branding = branding.logo_asset_id.into_iter().chain(branding.favicon_asset_id);
     let ids: Vec<AssetId> = on_pages.iter().copied().chain(of_branding).collect();
     let mut found: BTreeMap<AssetId, Asset> = BTreeMap::new();
-    let mut repositories = app.reader();
+    let mut repositories = app.core.reader();
     for chunk in ids.chunks(CHUNK) {
         let assets = repositories.assets().find_many(tenant, chunk).await?;
         found.extend(assets.into_iter().filter(Asset::is_picture).map(|asset| (asset.id, asset)));

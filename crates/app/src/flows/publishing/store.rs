@@ -17,19 +17,16 @@ use super::{
     compress::{WORTHWHILE, compress},
 };
 use crate::{
-    http::{
-        problem::chain,
-        site::{
-            encoding::Encoding,
-            manifest::{
-                Entry, Manifest, blob_key, blob_name, blobs, content_type, is_asset, is_compressible,
-                manifest_key, manifests,
-            },
+    http::site::{
+        encoding::Encoding,
+        manifest::{
+            Entry, Manifest, blob_key, blob_name, blobs, content_type, is_asset, is_compressible,
+            manifest_key, manifests,
         },
     },
     state::App,
-    worker::handlers::JobError,
 };
+use portico_runtime::{logging::chain, worker::jobs::JobError};
 
 /// Files written at once.
 const AT_ONCE: usize = 8;

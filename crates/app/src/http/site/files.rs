@@ -217,7 +217,7 @@ impl Files {
             return Ok(kept);
         }
         let load = async {
-            let look_up = async { app.reader().deployments().live(site.tenant, site.site).await };
+            let look_up = async { app.core.reader().deployments().live(site.tenant, site.site).await };
             let live = self.database.ask(look_up).await?;
             let kept: Arc<[DeploymentId]> = live.into_iter().map(|deployment| deployment.id).collect();
             if let Some(last_said) = &self.last_said {

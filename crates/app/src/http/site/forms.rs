@@ -31,11 +31,11 @@ use super::{
     unavailable,
 };
 use crate::{
-    http::{client, context, limits::network, problem::chain},
-    report,
+    http::{client, limits::network},
     settings::Settings,
     state::App,
 };
+use portico_runtime::{context, logging, logging::chain};
 
 /// Seconds after which it makes sense to send a form again.
 const RETRY_AFTER: &str = "600";
@@ -101,7 +101,7 @@ pub(super) async fn receive(
     let forms = match deployed(app, site).await {
         Ok(forms) => forms,
         Err(error) => {
-            report::warn("the forms of a site could not be read", &error);
+            logging::warn("the forms of a site could not be read", &error);
             return unavailable();
         }
     };
@@ -144,9 +144,10 @@ pub(super) async fn receive(
         // The log keeps what happened, and not from where: visitors are nobody's users.
         let scope =
             Scope::anonymous(RequestInfo { id: context::current().info.id, ..RequestInfo::default() });
-        let mut work = app.begin().await?;
+        let mut work = app.core.begin().await?;
         let place = (site.tenant, site.site, section);
-        let received = Submissions::new(&mut *work, &scope, &app.env).receive(place, form, &input).await?;
+        let received =
+            Submissions::new(&mut *work, &scope, &app.core.env).receive(place, form, &input).await?;
         if received.is_some() {
             work.commit().await?;
         }
@@ -165,7 +166,7 @@ pub(super) async fn receive(
             again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany)
         }
         Err(error) => {
-            report::warn("a message of a visitor could not be stored", &error);
+            logging::warn("a message of a visitor could not be stored", &error);
             again(StatusCode::SERVICE_UNAVAILABLE, FormTrouble::Unavailable)
         }
     }

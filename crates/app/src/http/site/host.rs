@@ -17,7 +17,8 @@ use portico_sites::{
 };
 
 use super::stale::{Breaker, LastSaid, unreachable};
-use crate::{http::host, signals::Signals, state::App};
+use crate::{http::host, state::App};
+use portico_runtime::signals::Signals;
 
 /// How long another instance may go on with the deployment before a switch.
 const TIME_TO_LIVE: Duration = Duration::from_millis(900);
@@ -119,7 +120,7 @@ impl Hosts {
 }
 
 async fn look_up(app: &App, host: &HostName) -> Result<At, StoreError> {
-    let found = app.reader().domains().hosted_at(host).await?;
+    let found = app.core.reader().domains().hosted_at(host).await?;
     Ok(found.map_or(At::Nothing, |site| place(app, host, site)))
 }
 

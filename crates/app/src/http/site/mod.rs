@@ -33,8 +33,10 @@ use self::{
 use portico_kernel::Kind;
 use portico_sites::ports::{HostName, LiveSite};
 
-use super::problem::{Problem, chain};
-use crate::{report, signals::Signals, state::App};
+use super::problem::Problem;
+use crate::state::App;
+use portico_runtime::logging::chain;
+use portico_runtime::{logging, signals::Signals};
 
 /// Says that an answer is stale (RFC 9211).
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -142,7 +144,7 @@ async fn show(app: &App, request: &HttpRequest, site: &LiveSite, has_path: bool)
         Err(error) => Err(error),
     };
     answered.unwrap_or_else(|error| {
-        report::warn("a file of a site could not be read", &error);
+        logging::warn("a file of a site could not be read", &error);
         unavailable()
     })
 }

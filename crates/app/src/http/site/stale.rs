@@ -11,7 +11,7 @@ use portico_sites::ports::HostName;
 use tokio::time::timeout;
 
 use super::host::{At, Found};
-use crate::report;
+use portico_runtime::logging;
 
 /// How long a look-up may take.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -74,7 +74,7 @@ impl Breaker {
 }
 
 fn tell(error: &StoreError) {
-    report::warn("a site could not be looked up", error);
+    logging::warn("a site could not be looked up", error);
 }
 
 /// The error of a look-up that was not made.

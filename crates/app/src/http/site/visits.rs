@@ -22,7 +22,7 @@ const MAX_AGENT: usize = 256;
 
 /// Notes an answer of a site: its bytes, and the visit if a browser shows the page to somebody. Never waits.
 pub(super) fn note(app: &App, request: &HttpRequest, site: &LiveSite, path: &str, response: &HttpResponse) {
-    let now = app.env.now();
+    let now = app.core.env.now();
     // The head of an answer alone has no body.
     let bytes = match response.body().size() {
         BodySize::Sized(bytes) if *request.method() != Method::HEAD => bytes,

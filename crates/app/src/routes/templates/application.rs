@@ -114,8 +114,8 @@ async fn page_state(
     caller: Caller,
     path: Path<(TenantId, PageId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.reader();
-    let state = Templates::new(&mut *repositories, &caller.0, &app.env).state(path.1).await?;
+    let mut repositories = app.core.reader();
+    let state = Templates::new(&mut *repositories, &caller.0, &app.core.env).state(path.1).await?;
     Ok(HttpResponse::Ok().json(state))
 }
 
@@ -145,8 +145,8 @@ async fn reset(
     body: OptionalBody<PageReset>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.begin().await?;
-    let state = Templates::new(&mut *work, &caller.0, &app.env).reset(path.1, body.0, expected).await?;
+    let mut work = app.core.begin().await?;
+    let state = Templates::new(&mut *work, &caller.0, &app.core.env).reset(path.1, body.0, expected).await?;
     work.commit().await?;
     Ok(HttpResponse::Ok().json(state))
 }

@@ -120,8 +120,8 @@ fn content_type(path: &str) -> &'static str {
 }
 
 async fn rendered(app: &App, visitor: &Visitor, id_or_slug: &str) -> Result<Arc<Preview>, Problem> {
-    let mut repositories = app.reader();
-    let template = Templates::new(&mut *repositories, &visitor.0, &app.env).get(id_or_slug).await?;
+    let mut repositories = app.core.reader();
+    let template = Templates::new(&mut *repositories, &visitor.0, &app.core.env).get(id_or_slug).await?;
     template_preview::of(app, template).await.map_err(Problem::internal)
 }
 

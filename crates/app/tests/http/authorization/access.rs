@@ -101,7 +101,7 @@ async fn a_tenant_that_never_was_is_not_found_by_a_super_admin() {
         let fixture = Fixture::new(server, "quagga").await;
         let super_admin =
             Person::new(server, "root@example.com", |u| u.role = PlatformRole::SuperAdmin).await;
-        let nowhere = server.app.env.random_uuid().to_string();
+        let nowhere = server.app.core.env.random_uuid().to_string();
         let client = super_admin.client.with("x-tenant-id", &nowhere);
         let mut failures = Vec::new();
         for (number, (method, template, rule)) in RULES.iter().enumerate() {

@@ -131,7 +131,7 @@ impl Callers {
                 person.join(server, &fixture.ids["tenantId"], role).await;
             }
             let real = text(&person.tokens, "access_token");
-            let now = server.app.env.now();
+            let now = server.app.core.env.now();
             let token = match kind {
                 Anonymous => {
                     person.client.headers.remove("authorization");
@@ -202,7 +202,7 @@ async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
         }
         // Over the API a key has at least one permission, and each is good for something.
         Kind::KeyWithout => {
-            let mut work = server.app.begin().await.unwrap();
+            let mut work = server.app.core.begin().await.unwrap();
             let (tenant, id) = (client.tenant.parse().unwrap(), text(&made, "id").parse().unwrap());
             let mut key = work.api_keys().find(tenant, id).await.unwrap().unwrap();
             key.permissions = Permissions::NONE;

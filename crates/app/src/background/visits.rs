@@ -1,0 +1,68 @@
+//! Storing visits of published sites, and forgetting what was kept long enough.
+
+use std::time::Duration;
+
+use portico_kernel::StoreError;
+use tokio::{sync::watch, time::sleep};
+
+use crate::state::App;
+use portico_runtime::backoff::Backoff;
+
+/// How much a crash may lose.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Rows of one kind that are deleted in one transaction.
+const ROWS: u64 = 1000;
+
+/// Stores what is noted until told to stop, and then once more.
+pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
+    let mut backoff = Backoff::new("visits could not be stored");
+    let mut pause = EVERY;
+    while !*stopping.borrow() {
+        tokio::select! {
+            () = sleep(pause) => {}
+            // A full queue is no reason to try more often: it stays full while nothing can be stored.
+            () = app.visits.half_full.notified(), if !backoff.is_failing() => {}
+            _ = stopping.changed() => return app.visits.flush(&app).await,
+        }
+        pause = match app.visits.try_flush(&app).await {
+            Ok(()) => {
+                backoff.succeeded();
+                EVERY
+            }
+            Err(error) => backoff.failed(&error),
+        };
+    }
+}
+
+/// Deletes counts of visits and messages of visitors that are older than the settings say.
+pub async fn forget(app: &App) -> Result<(), StoreError> {
+    let settings = &app.settings.sites;
+    if let Some(retention) = kept(settings.analytics_retention) {
+        let day = (app.core.env.now() - retention).into_inner().date();
+        loop {
+            let mut work = app.core.begin().await?;
+            let forgotten = work.visits().forget(day, ROWS).await?;
+            work.commit().await?;
+            if forgotten == 0 {
+                break;
+            }
+        }
+    }
+    if let Some(retention) = kept(settings.submission_retention) {
+        loop {
+            let mut work = app.core.begin().await?;
+            let forgotten = work.submissions().forget(app.core.env.now() - retention, ROWS).await?;
+            work.commit().await?;
+            if forgotten < ROWS {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// For how long, if not for ever.
+fn kept(retention: Duration) -> Option<time::Duration> {
+    if retention.is_zero() { None } else { retention.try_into().ok() }
+}

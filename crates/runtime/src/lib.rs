@@ -1,0 +1,23 @@
+//! What runs without HTTP: units of work, jobs, readers of the event log, schedules, caches and their invalidation, webhooks, live updates.
+
+pub mod backoff;
+pub mod broadcasts;
+pub mod clock;
+pub mod context;
+pub mod core;
+pub mod failures;
+pub mod key_cache;
+pub mod key_usage;
+pub mod keyed_lock;
+pub mod live;
+pub mod logging;
+pub mod report;
+pub mod session_cache;
+pub mod settings;
+pub mod signals;
+pub mod store;
+pub mod telemetry;
+pub mod traces;
+pub mod wakes;
+pub mod webhooks;
+pub mod worker;

@@ -1,0 +1,324 @@
+//! Reading the new events of a tenant once, for everybody in this process who listens to it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use portico_kernel::{
+    EventId, StoreError, TenantId,
+    catalogue::{self, Published},
+    feed::{EventFeed, Place, Placed},
+    message::EventMessage,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, OnceCell, broadcast, watch},
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
+
+use crate::{logging::chain, signals::Signals};
+
+/// Events read at once.
+pub const PIECE: u32 = 100;
+
+/// Batches that are kept for streams that are not as quick as others. Who needs an older one reads for themselves.
+const KEPT: usize = 16;
+
+/// Least time between two looks, so that a busy tenant is read in batches and not event by event.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// First and longest pause while an event waits for a transaction that is still under way.
+const HELD_UP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
+/// Pause after a failure.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// How often one looks whether others are still heard. While they are not, one looks for events, too.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// How often one looks for events of which nobody told, to be sure.
+const TO_BE_SURE: Duration = Duration::from_secs(15);
+
+/// An event that the outside may hear of, as it is sent.
+pub struct Update {
+    /// Where it stands.
+    pub place: Place,
+    /// Which event.
+    pub event: EventId,
+    /// What kind.
+    pub published: &'static Published,
+    /// The whole message.
+    pub text: Bytes,
+}
+
+/// Events that were read at once.
+pub struct Batch {
+    /// Where the last one stands, told of or not.
+    pub upto: Place,
+    /// The last one.
+    pub newest: EventId,
+    /// Those that the outside may hear of.
+    pub updates: Vec<Update>,
+}
+
+impl Batch {
+    /// `None` without events.
+    pub fn of(events: &[Placed]) -> Option<Self> {
+        let last = events.last()?;
+        let updates = events.iter().filter_map(|Placed { place, event }| {
+            let published = catalogue::published(&event.kind)?;
+            let data = serde_json::to_string(&EventMessage::of(event, None)).ok()?;
+            let text = format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, published.name);
+            Some(Update { place: *place, event: event.id, published, text: text.into() })
+        });
+        Some(Self { upto: last.place, newest: last.event.id, updates: updates.collect() })
+    }
+}
+
+/// What is read of a tenant while somebody listens. Dropped, it is read no longer.
+pub struct Feed {
+    tenant: TenantId,
+    batches: broadcast::Sender<Arc<Batch>>,
+    newest: watch::Sender<Option<(Place, EventId)>>,
+    reading: OnceCell<Reading>,
+}
+
+struct Reading(AbortHandle);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A part in a feed.
+pub struct Joined {
+    /// Keeps it going.
+    _feed: Arc<Feed>,
+    /// Everything that comes after `newest`, and maybe something before it.
+    pub batches: broadcast::Receiver<Arc<Batch>>,
+    /// What was the newest event when it was joined.
+    pub newest: Option<(Place, EventId)>,
+}
+
+impl Feed {
+    /// Reads nothing yet.
+    pub fn new(tenant: TenantId) -> Self {
+        Self {
+            tenant,
+            batches: broadcast::Sender::new(KEPT),
+            newest: watch::Sender::new(None),
+            reading: OnceCell::new(),
+        }
+    }
+
+    /// Takes part. The first one has it begin to read.
+    pub async fn join(
+        self: Arc<Self>,
+        events: &Arc<dyn EventFeed>,
+        signals: &Arc<Signals>,
+        runtime: &Handle,
+    ) -> Result<Joined, StoreError> {
+        self.reading
+            .get_or_try_init(async || {
+                // Listened to before it is read: nothing that happens in between is missed.
+                let wake = signals.live.sleeper(self.tenant);
+                let newest = events.newest(self.tenant).await?;
+                self.newest.send_replace(newest);
+                let feeder = Feeder {
+                    tenant: self.tenant,
+                    at: newest.map_or(Place::default(), |(at, _)| at),
+                    events: events.clone(),
+                    signals: signals.clone(),
+                    wake,
+                    batches: self.batches.clone(),
+                    newest: self.newest.clone(),
+                };
+                Ok::<_, StoreError>(Reading(runtime.spawn(feeder.run()).abort_handle()))
+            })
+            .await?;
+        // In this order: a batch that comes in between is received, and known to be old.
+        let batches = self.batches.subscribe();
+        let newest = *self.newest.borrow();
+        Ok(Joined { batches, newest, _feed: self })
+    }
+}
+
+/// What reads.
+struct Feeder {
+    tenant: TenantId,
+    at: Place,
+    events: Arc<dyn EventFeed>,
+    signals: Arc<Signals>,
+    wake: Arc<Notify>,
+    batches: broadcast::Sender<Arc<Batch>>,
+    newest: watch::Sender<Option<(Place, EventId)>>,
+}
+
+impl Feeder {
+    /// Reads whenever there may be something new, until aborted.
+    async fn run(mut self) {
+        let mut pause = HELD_UP.0;
+        loop {
+            metrics::counter!("live_reads_total").increment(1);
+            let piece = match self.events.after(self.tenant, self.at, PIECE).await {
+                Ok(piece) => piece,
+                Err(error) => {
+                    tracing::debug!(error = %chain(&error), "events could not be read for live updates");
+                    sleep(AFTER_FAILURE).await;
+                    continue;
+                }
+            };
+            if let Some(batch) = Batch::of(&piece.events) {
+                self.at = batch.upto;
+                self.newest.send_replace(Some((batch.upto, batch.newest)));
+                // Nobody may be listening at this very moment.
+                let _ = self.batches.send(Arc::new(batch));
+                pause = HELD_UP.0;
+            }
+            if piece.held_up {
+                sleep(pause).await;
+                pause = (pause * 2).min(HELD_UP.1);
+            } else if piece.events.len() < PIECE as usize {
+                sleep(GATHER).await;
+                self.sleep().await;
+            }
+        }
+    }
+
+    /// Waits until something may have happened.
+    async fn sleep(&self) {
+        let began = Instant::now();
+        while timeout(BEAT, self.wake.notified()).await.is_err() {
+            if !self.signals.hears() || began.elapsed() > TO_BE_SURE {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use async_trait::async_trait;
+    use portico_kernel::{Env, Event, RequestInfo, Scope, feed::Piece};
+    use portico_security::system_env;
+
+    use super::*;
+
+    /// A log of one tenant. Reads of it fail as often as it is told to.
+    #[derive(Default)]
+    struct Log {
+        events: Mutex<Vec<Placed>>,
+        failures: AtomicUsize,
+        reads: AtomicUsize,
+        /// How many of the last events cannot be told of yet.
+        held_up: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl EventFeed for Log {
+        async fn newest(&self, _: TenantId) -> Result<Option<(Place, EventId)>, StoreError> {
+            Ok(self.events.lock().unwrap().last().map(|placed| (placed.place, placed.event.id)))
+        }
+
+        async fn find(&self, _: TenantId, _: EventId) -> Result<Option<Place>, StoreError> {
+            Ok(None)
+        }
+
+        async fn after(&self, _: TenantId, place: Place, limit: u32) -> Result<Piece, StoreError> {
+            self.reads.fetch_add(1, Ordering::SeqCst);
+            let less = |failures: usize| failures.checked_sub(1);
+            if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+                return Err(StoreError::Unavailable("away".into()));
+            }
+            let events = self.events.lock().unwrap();
+            let held_up = self.held_up.load(Ordering::SeqCst);
+            let settled = &events[..events.len() - held_up];
+            let after = settled.iter().filter(|placed| placed.place > place).take(limit as usize);
+            Ok(Piece { events: after.cloned().collect(), held_up: held_up > 0 })
+        }
+
+        async fn count_after(&self, _: TenantId, _: Place, _: u32) -> Result<u32, StoreError> {
+            Ok(0)
+        }
+    }
+
+    async fn joined(log: &Arc<Log>, signals: &Arc<Signals>) -> Joined {
+        let events: Arc<dyn EventFeed> = log.clone();
+        let feed = Arc::new(Feed::new(TenantId::from_uuid(uuid::Uuid::from_u128(1))));
+        feed.join(&events, signals, &Handle::current()).await.unwrap()
+    }
+
+    fn append(log: &Log, env: &Env, sequence: i64) -> EventId {
+        let placed = placed(env, "page.updated", sequence);
+        let id = placed.event.id;
+        log.events.lock().unwrap().push(placed);
+        id
+    }
+
+    #[tokio::test]
+    async fn what_nobody_tells_of_is_found_all_the_same() {
+        let (log, signals, env) = (Arc::new(Log::default()), Arc::new(Signals::default()), system_env());
+        append(&log, &env, 1);
+        let mut joined = joined(&log, &signals).await;
+        let asked = tokio::time::Instant::now();
+        let second = append(&log, &env, 2);
+        let batch = joined.batches.recv().await.unwrap();
+        assert_eq!((batch.newest, batch.updates.len()), (second, 1), "what was there before is not told");
+        assert!(asked.elapsed() < Duration::from_secs(1));
+        // Nor is it lost while the database is away, or held up by somebody.
+        log.failures.store(1, Ordering::SeqCst);
+        log.held_up.store(1, Ordering::SeqCst);
+        let third = append(&log, &env, 3);
+        let early = timeout(Duration::from_millis(1300), joined.batches.recv()).await;
+        assert!(early.is_err() && log.failures.load(Ordering::SeqCst) == 0);
+        log.held_up.store(0, Ordering::SeqCst);
+        assert_eq!(joined.batches.recv().await.unwrap().newest, third);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_of_a_tenant_to_whom_nobody_listens() {
+        let (log, signals) = (Arc::new(Log::default()), Arc::new(Signals::default()));
+        let joined = joined(&log, &signals).await;
+        sleep(Duration::from_millis(1200)).await;
+        let reads = log.reads.load(Ordering::SeqCst);
+        assert!((2..=4).contains(&reads), "twice a second while others are not heard: {reads}");
+        drop(joined);
+        sleep(Duration::from_millis(1200)).await;
+        assert!(log.reads.load(Ordering::SeqCst) <= reads + 1);
+    }
+
+    fn placed(env: &Env, kind: &'static str, sequence: i64) -> Placed {
+        let scope = Scope::system(Some(env.new_id()), RequestInfo::default());
+        let event = Event::new(env, &scope, kind, env.random_uuid()).after(&"two\nlines\r\u{2028}");
+        Placed { place: Place { transaction: 7, sequence }, event }
+    }
+
+    #[test]
+    fn what_stays_inside_is_passed_and_not_told() {
+        let env = system_env();
+        assert!(Batch::of(&[]).is_none());
+        let events = [placed(&env, "user.registered", 1), placed(&env, "session.started", 2)];
+        let batch = Batch::of(&events).unwrap();
+        assert_eq!((batch.upto, batch.newest), (events[1].place, events[1].event.id));
+        assert_eq!(batch.updates.len(), 1);
+        let update = &batch.updates[0];
+        assert_eq!((update.event, update.place), (events[0].event.id, events[0].place));
+        let text = std::str::from_utf8(&update.text).unwrap();
+        let lines: Vec<&str> = text.split('\n').collect();
+        assert_eq!(lines[0], format!("id: {}", update.event));
+        assert_eq!(lines[1], "event: user.created");
+        let data: serde_json::Value = serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(data["data"], "two\nlines\r\u{2028}");
+        assert_eq!(lines[3..], ["", ""], "whatever is in it, a message has one line of data");
+        assert!(!text.contains('\r'));
+    }
+}

@@ -1,0 +1,116 @@
+//! Where a stream begins: now, or after the last event that the client has heard of.
+
+use portico_kernel::{EventId, StoreError, TenantId, feed::Place, sealing::Sealer};
+use uuid::Uuid;
+
+use super::{Live, feed::Joined};
+
+/// Most events that are sent again. A client that missed more had better read everything anew.
+const MOST_MISSED: u32 = 5000;
+
+/// Keeps what is sealed here apart from everything else that is.
+const PURPOSE: &str = "live position";
+
+/// How the id of a position begins. Other ids are those of events.
+const POSITION: &str = "pos_";
+
+/// An id after which a stream can be taken up again, without telling which event it is: the client may not be allowed to
+/// know of that one. `None` where it cannot be sealed.
+pub fn position(sealer: &dyn Sealer, tenant: TenantId, event: EventId) -> Option<String> {
+    let sealed = sealer.seal(PURPOSE, tenant.uuid().as_bytes(), event.uuid().as_bytes()).ok()?;
+    let hex = sealed.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    Some(format!("{POSITION}{hex}"))
+}
+
+/// The event that an id of ours stands for, in this tenant.
+fn event_of(sealer: &dyn Sealer, tenant: TenantId, id: &str) -> Option<EventId> {
+    let Some(hex) = id.strip_prefix(POSITION) else {
+        return id.strip_prefix("evt_").unwrap_or(id).parse().ok();
+    };
+    if hex.len() > 256 || !hex.len().is_multiple_of(2) || !hex.is_ascii() {
+        return None;
+    }
+    let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16));
+    let sealed = bytes.collect::<Result<Vec<u8>, _>>().ok()?;
+    let plain = sealer.open(PURPOSE, tenant.uuid().as_bytes(), &sealed)?;
+    Uuid::from_slice(&plain).ok().map(EventId::from_uuid)
+}
+
+/// Why a client has to read everything anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// There is no such event (any more).
+    Unknown,
+    /// Too much has happened since.
+    TooOld,
+}
+
+impl Reset {
+    /// The word for it in the message.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown_id",
+            Self::TooOld => "too_many_events",
+        }
+    }
+}
+
+/// Where a stream begins.
+pub struct Start {
+    /// Everything after this is sent.
+    pub at: Place,
+    /// The event there.
+    pub event: Option<EventId>,
+    /// Whether the client knows that it begins there.
+    pub resumed: bool,
+    /// Why it does not begin where the client wanted.
+    pub reset: Option<Reset>,
+}
+
+impl Live {
+    /// Where a stream begins whose client names the last id that it has heard of, if any.
+    pub async fn start(
+        &self,
+        sealer: &dyn Sealer,
+        tenant: TenantId,
+        joined: &Joined,
+        last: Option<&str>,
+    ) -> Result<Start, StoreError> {
+        let (at, event) = joined.newest.map_or((Place::default(), None), |(at, event)| (at, Some(event)));
+        let now = |reset| Start { at, event, resumed: false, reset };
+        let Some(last) = last else { return Ok(now(None)) };
+        let Some(event) = event_of(sealer, tenant, last) else { return Ok(now(Some(Reset::Unknown))) };
+        let Some(at) = self.events.find(tenant, event).await? else { return Ok(now(Some(Reset::Unknown))) };
+        if self.events.count_after(tenant, at, MOST_MISSED + 1).await? > MOST_MISSED {
+            return Ok(now(Some(Reset::TooOld)));
+        }
+        Ok(Start { at, event: Some(event), resumed: true, reset: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_security::AesSealer;
+
+    use super::*;
+
+    #[test]
+    fn a_position_opens_in_its_tenant_only_and_tells_nothing() {
+        let sealer = AesSealer::new(&"0123456789abcdef0123456789abcdef".to_owned().into());
+        let [one, other] = [1, 2].map(|number| TenantId::from_uuid(Uuid::from_u128(number)));
+        let event = EventId::from_uuid(Uuid::from_u128(0x0199_f3c2_6d4e_7c3a_9d7c_5a8e_1f2b_3c4d));
+        let id = position(&sealer, one, event).unwrap();
+        assert_eq!(event_of(&sealer, one, &id), Some(event));
+        assert_eq!(event_of(&sealer, other, &id), None);
+        assert!(!id.contains("0199f3c2"));
+        assert_ne!(position(&sealer, one, event).unwrap(), id);
+        assert_eq!(event_of(&sealer, one, &event.to_string()), Some(event));
+        assert_eq!(event_of(&sealer, one, &format!("evt_{event}")), Some(event));
+        let cut = &id[..id.len() - 2];
+        for wrong in
+            ["", "pos_", "pos_0", "pos_zz", "pos_+1", "pos_é1", "17", "evt_", cut, &id.to_uppercase()]
+        {
+            assert_eq!(event_of(&sealer, one, wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Settings of requests that may be sent again under a key.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use serde::Deserialize;
+
+use super::sources::duration;
+
+/// Requests that may be sent again under a key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Idempotency {
+    /// How long an answer is kept.
+    #[serde(deserialize_with = "duration")]
+    pub retention: Duration,
+    /// After which time without a sign of life a request counts as broken off, and may be carried out again.
+    #[serde(deserialize_with = "duration")]
+    pub lease: Duration,
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Self { retention: Duration::from_secs(24 * 3600), lease: Duration::from_secs(10) }
+    }
+}
+
+impl Idempotency {
+    /// Whether they make sense.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let (second, minute, hour) =
+            (Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(3600));
+        if !(second..=minute).contains(&self.lease) {
+            bail!("idempotency.lease must be between one second and one minute");
+        }
+        if !(hour..=hour * 24 * 30).contains(&self.retention) {
+            bail!("idempotency.retention must be between one hour and 30 days");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_sane() {
+        let check = |retention, lease| {
+            let (retention, lease) = (Duration::from_secs(retention), Duration::from_secs(lease));
+            Idempotency { retention, lease }.check().is_ok()
+        };
+        assert!(Idempotency::default().check().is_ok());
+        assert!(check(3600, 1) && check(30 * 24 * 3600, 60));
+        assert!(!check(3599, 10) && !check(31 * 24 * 3600, 10));
+        assert!(!check(24 * 3600, 0) && !check(24 * 3600, 61));
+    }
+}

@@ -1,0 +1,45 @@
+//! Settings of live updates.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use serde::Deserialize;
+
+use super::sources::duration;
+
+/// Live updates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Live {
+    /// A stream on which nothing happens for so long says that it is still there.
+    #[serde(deserialize_with = "duration")]
+    pub heartbeat: Duration,
+    /// Most streams of this process.
+    pub max_streams: usize,
+    /// Most streams of a tenant in this process.
+    pub per_tenant: usize,
+    /// Most streams of a person or an API key in this process.
+    pub per_caller: usize,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(15), max_streams: 1000, per_tenant: 100, per_caller: 10 }
+    }
+}
+
+impl Live {
+    /// Whether they make sense.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.heartbeat) {
+            bail!("live.heartbeat must be between 100 ms and ten minutes");
+        }
+        if self.per_tenant == 0 || self.per_caller == 0 || self.max_streams == 0 {
+            bail!("live.max_streams, live.per_tenant and live.per_caller must be 1 or more");
+        }
+        Ok(())
+    }
+}

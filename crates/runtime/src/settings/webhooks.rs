@@ -1,0 +1,119 @@
+//! Settings of webhooks.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
+
+use super::sources::{duration, list};
+
+/// Webhooks.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhooks {
+    /// Most webhooks of a tenant.
+    pub max_per_tenant: u64,
+    /// Networks that every tenant's webhooks may call although they are not public, at every port, also without encryption.
+    /// Default: none.
+    #[serde(deserialize_with = "list")]
+    pub allow_networks: Vec<IpNet>,
+    /// Ports of public addresses that webhooks may call besides 443 and 8443. Default: none.
+    #[serde(deserialize_with = "list")]
+    pub allow_ports: Vec<u16>,
+    /// Whether webhooks may call public addresses without encryption, at port 80 and at those of `allow_ports`.
+    pub allow_http: bool,
+    /// How long attempts to deliver are kept; 0s keeps them for ever.
+    #[serde(deserialize_with = "duration")]
+    pub delivery_retention: Duration,
+    /// How long a call of a receiver may take.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// Delays between the attempts of a delivery; there is one attempt more than delays.
+    #[serde(deserialize_with = "delays")]
+    pub retries: Vec<Duration>,
+    /// A webhook is switched off when a message is given up and every attempt has failed for so long.
+    #[serde(deserialize_with = "duration")]
+    pub disable_after: Duration,
+    /// Most calls a second to one receiver; 0 for no limit. A webhook may have a lower one of its own.
+    pub rate_per_second: u32,
+    /// Most calls at once to one receiver.
+    pub per_webhook: usize,
+    /// Most calls at once of a process; those that fail or are slow have as many places of their own.
+    pub concurrency: usize,
+    /// A webhook that a dead worker looked after is free again after this time.
+    #[serde(deserialize_with = "duration")]
+    pub lease: Duration,
+}
+
+/// The delays that Standard Webhooks recommends: over about a day.
+const RETRIES: [u64; 7] = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600];
+
+fn delays<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
+    Ok(list::<D, humantime::Duration>(deserializer)?.into_iter().map(Into::into).collect())
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            max_per_tenant: 20,
+            allow_networks: Vec::new(),
+            allow_ports: Vec::new(),
+            allow_http: false,
+            delivery_retention: Duration::from_secs(30 * 24 * 3600),
+            timeout: Duration::from_secs(15),
+            retries: RETRIES.map(Duration::from_secs).to_vec(),
+            disable_after: Duration::from_secs(5 * 24 * 3600),
+            rate_per_second: 0,
+            per_webhook: 16,
+            concurrency: 256,
+            lease: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Webhooks {
+    /// Whether they make sense.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        // What is forgotten earlier would be forgotten between two attempts.
+        let retries = Duration::from_secs(2 * 24 * 3600);
+        if !self.delivery_retention.is_zero() && self.delivery_retention < retries {
+            bail!("webhooks.delivery_retention must be two days or more, or 0s for ever");
+        }
+        let hour = Duration::from_secs(3600);
+        if self.timeout.is_zero() || self.timeout > hour {
+            bail!("webhooks.timeout must be longer than 0s and at most an hour");
+        }
+        if self.retries.len() > 20 || self.retries.iter().any(|delay| *delay > 24 * hour) {
+            bail!("webhooks.retries must be 20 delays at most, each a day at most");
+        }
+        if self.allow_ports.contains(&0) {
+            bail!("webhooks.allow_ports must be ports from 1 to 65535");
+        }
+        if self.per_webhook == 0 || self.concurrency == 0 {
+            bail!("webhooks.per_webhook and webhooks.concurrency must be 1 or more");
+        }
+        if self.lease < Duration::from_secs(1) || self.lease > hour {
+            bail!("webhooks.lease must be between one second and an hour");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_kept_longer_than_they_are_repeated() {
+        let check = |hours: u64| {
+            let delivery_retention = Duration::from_secs(hours * 3600);
+            Webhooks { delivery_retention, ..Webhooks::default() }.check().is_ok()
+        };
+        assert!(Webhooks::default().check().is_ok());
+        assert!(check(0) && check(48) && !check(47));
+    }
+}

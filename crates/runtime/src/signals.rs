@@ -1,0 +1,398 @@
+//! What a commit, in this process or another one, means for the caches and workers of this process.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use portico_kernel::{AnnouncementListener, CommitListener, Event, TenantId, Timestamp, UserId};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::{
+    broadcasts::{Broadcasts, Hint},
+    clock::SharedClock,
+    wakes::Wakes,
+};
+
+/// Number of epochs that users and tenants share. Two who share one only cost each other a query now and then. The same in
+/// every process, because announcements name them by number.
+const STRIPES: usize = 1024;
+
+/// How old something cached may be while this process hears what others commit.
+const AGE_WHEN_HEARING: Duration = Duration::from_secs(5);
+
+/// How old it may be while it does not: what another process revoked is then found out by asking.
+const AGE_WHEN_DEAF: Duration = Duration::from_millis(900);
+
+/// How long after it last proved to hear everything a process is believed to hear.
+const PROOF: Duration = Duration::from_millis(800);
+
+/// Word for every epoch, in an announcement.
+const ALL: &str = "all";
+
+/// Word for the epoch of sites, in an announcement.
+const SITES: &str = "sites";
+
+/// Epochs of the caches, and wake-ups of the workers. An epoch that has moved on makes what was cached before it stale.
+pub struct Signals {
+    stripes: Vec<AtomicU64>,
+    /// Epochs of what tenants keep here, by the same numbers.
+    content: Vec<AtomicU64>,
+    sites: AtomicU64,
+    started: Instant,
+    /// Microseconds after `started` at which everything had been heard; 0 when announcements may have been missed.
+    caught_up: AtomicU64,
+    /// Woken when a job was enqueued.
+    pub jobs: Notify,
+    /// Woken when an event was appended.
+    pub events: Notify,
+    /// Woken when an event was appended, for those who plan deliveries to webhooks.
+    pub webhooks: Notify,
+    /// Woken when an event was appended to the log of a tenant to which somebody listens.
+    pub live: Wakes,
+    /// A quicker way to other processes than the database, where there is one.
+    pub broadcasts: Option<Broadcasts>,
+    /// Is told what time it is in the database.
+    clock: Option<Arc<SharedClock>>,
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self {
+            stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            content: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            sites: AtomicU64::new(0),
+            started: Instant::now(),
+            caught_up: AtomicU64::new(0),
+            jobs: Notify::new(),
+            events: Notify::new(),
+            webhooks: Notify::new(),
+            live: Wakes::default(),
+            broadcasts: None,
+            clock: None,
+        }
+    }
+}
+
+impl Signals {
+    /// With a quicker way to other processes and a clock that is put right, if there are any.
+    pub fn new(broadcasts: Option<Broadcasts>, clock: Option<Arc<SharedClock>>) -> Self {
+        Self { broadcasts, clock, ..Self::default() }
+    }
+
+    /// Another process says what it committed.
+    pub fn hinted(&self, hint: &Hint) {
+        if let Some(stale) = &hint.stale {
+            self.heard(stale);
+        }
+        for (tenant, kind) in &hint.appended {
+            self.changed(*tenant, kind);
+        }
+        self.wake(hint.events, hint.jobs);
+    }
+
+    fn wake(&self, events: bool, jobs: bool) {
+        if jobs {
+            self.jobs.notify_one();
+        }
+        if events {
+            self.events.notify_one();
+            self.webhooks.notify_one();
+        }
+    }
+
+    /// Moves on when a session of the user ended, or their account or a membership changed.
+    pub fn user_epoch(&self, user: UserId) -> u64 {
+        self.epoch(user.uuid())
+    }
+
+    /// Moves on when the tenant or one of its keys changed.
+    pub fn tenant_epoch(&self, tenant: TenantId) -> u64 {
+        self.epoch(tenant.uuid())
+    }
+
+    /// The number that the tenant's content goes by, and its epoch: moves on when the tenant, its branding, a site or
+    /// anything on one may have changed.
+    pub fn content_epoch(&self, tenant: TenantId) -> (u16, u64) {
+        let stripe = stripe(tenant.uuid());
+        (stripe as u16, self.content.get(stripe).map_or(0, |epoch| epoch.load(Ordering::Acquire)))
+    }
+
+    /// Whether this process hears what others commit.
+    pub fn hears(&self) -> bool {
+        self.max_age() == AGE_WHEN_HEARING
+    }
+
+    /// Moves on when what answers at some host name may have changed.
+    pub fn sites_epoch(&self) -> u64 {
+        self.sites.load(Ordering::Acquire)
+    }
+
+    /// How old something may be that was cached under an epoch which has not moved on.
+    pub fn max_age(&self) -> Duration {
+        let caught_up = Duration::from_micros(self.caught_up.load(Ordering::Acquire));
+        if !caught_up.is_zero() && self.started.elapsed().saturating_sub(caught_up) <= PROOF {
+            AGE_WHEN_HEARING
+        } else {
+            AGE_WHEN_DEAF
+        }
+    }
+
+    fn epoch(&self, id: Uuid) -> u64 {
+        self.stripes.get(stripe(id)).map_or(0, |epoch| epoch.load(Ordering::Acquire))
+    }
+
+    fn move_on(&self, words: &BTreeSet<String>) {
+        for word in words {
+            let stripe = usize::from_str_radix(word, 16).ok().and_then(|stripe| self.stripes.get(stripe));
+            match (word.as_str(), stripe) {
+                (SITES, _) => drop(self.sites.fetch_add(1, Ordering::AcqRel)),
+                (_, Some(stripe)) => drop(stripe.fetch_add(1, Ordering::AcqRel)),
+                // `all`, or a word of another version: better too much than too little.
+                _ => self.move_all(),
+            }
+        }
+    }
+
+    fn move_all(&self) {
+        self.sites.fetch_add(1, Ordering::AcqRel);
+        for stripe in self.stripes.iter().chain(&self.content) {
+            stripe.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Makes stale what an event of this kind may have changed.
+    fn changed(&self, tenant: TenantId, kind: &str) {
+        self.live.wake(tenant, kind);
+        if is_about_content(kind)
+            && let Some(epoch) = self.content.get(stripe(tenant.uuid()))
+        {
+            epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl CommitListener for Signals {
+    fn committed(&self, events: &[Event], jobs: bool) {
+        annotate(events);
+        self.move_on(&events.iter().flat_map(made_stale).collect());
+        for event in events {
+            self.changed(event.tenant, &event.kind);
+        }
+        self.wake(!events.is_empty(), jobs);
+        if let Some(broadcasts) = &self.broadcasts {
+            broadcasts.tell(Hint::of(events, jobs, self.announcement(events)));
+        }
+    }
+
+    fn announcement(&self, events: &[Event]) -> Option<String> {
+        /// Words that surely fit into one notification of Postgres (8,000 bytes).
+        const MOST_WORDS: usize = 1000;
+        let words: BTreeSet<String> = events.iter().flat_map(made_stale).collect();
+        match words.len() {
+            0 => None,
+            1..=MOST_WORDS => Some(words.into_iter().collect::<Vec<_>>().join(" ")),
+            _ => Some(ALL.to_owned()),
+        }
+    }
+}
+
+impl AnnouncementListener for Signals {
+    fn heard(&self, announcement: &str) {
+        self.move_on(&announcement.split_ascii_whitespace().map(str::to_owned).collect());
+    }
+
+    fn appended(&self, tenant: TenantId, kind: &str) {
+        self.changed(tenant, kind);
+        // What another process wrote may well have brought work with it: no need to wait for the next look.
+        self.events.notify_one();
+        self.webhooks.notify_one();
+        self.jobs.notify_one();
+    }
+
+    fn caught_up(&self, moment: Instant) {
+        let since = moment.saturating_duration_since(self.started).as_micros();
+        self.caught_up.store(u64::try_from(since).unwrap_or(u64::MAX).max(1), Ordering::Release);
+    }
+
+    fn missed(&self) {
+        self.caught_up.store(0, Ordering::Release);
+        self.move_all();
+        self.live.wake_all();
+    }
+
+    fn database_time(&self, now: Timestamp, asked: Instant) {
+        if let Some(clock) = &self.clock {
+            clock.heard(now, asked);
+        }
+    }
+}
+
+/// Notes in the span at hand what was committed.
+fn annotate(events: &[Event]) {
+    for event in events {
+        portico_otlp::annotate(&event.kind, &[("event.id", &event.id), ("tenant.id", &event.tenant)]);
+    }
+}
+
+/// The number of the epoch of a user or tenant. The end of a UUIDv7 is random.
+fn stripe(id: Uuid) -> usize {
+    id.as_u128() as usize % STRIPES
+}
+
+/// Whether an event may change what a tenant's pages, navigation, branding or the tenant itself look like. Whatever is not
+/// known to leave them alone may: better a look too many than an old answer.
+fn is_about_content(kind: &str) -> bool {
+    let subject = kind.split('.').next().unwrap_or(kind);
+    !matches!(
+        subject,
+        "session"
+            | "user"
+            | "member"
+            | "invitation"
+            | "api_key"
+            | "job"
+            | "submission"
+            | "ai"
+            | "audit"
+            | "preview"
+    )
+}
+
+/// What an event makes stale, as words of an announcement.
+fn made_stale(event: &Event) -> Vec<String> {
+    let of = |id: Uuid| format!("{:x}", stripe(id));
+    let Some((subject, what)) = event.kind.split_once('.') else { return Vec::new() };
+    match (subject, what) {
+        ("session", "ended") => {
+            let user = event.after.as_ref().and_then(|after| after["userId"].as_str());
+            match user.and_then(|id| id.parse().ok()) {
+                Some(user) => vec![of(user)],
+                None => vec![ALL.to_owned()],
+            }
+        }
+        ("user", "registered" | "new_device") | ("tenant", "created") | ("site", "created") => Vec::new(),
+        ("subscription", "created") => Vec::new(),
+        ("subscription", _) => vec![of(event.tenant.uuid())],
+        ("user" | "member", _) => vec![of(event.resource.id)],
+        ("api_key", "new_address" | "refusals") => Vec::new(),
+        ("api_key", _) => vec![of(event.tenant.uuid())],
+        ("tenant", _) => vec![of(event.resource.id), SITES.to_owned()],
+        ("site" | "domain", _) => vec![SITES.to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::{Env, RequestInfo, Scope};
+    use portico_security::system_env;
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(env: &Env, kind: &'static str, resource: Uuid, tenant: TenantId) -> Event {
+        let scope = Scope::system(Some(tenant), RequestInfo::default());
+        Event::new(env, &scope, kind, resource)
+    }
+
+    #[test]
+    fn events_move_the_epochs_that_they_concern() {
+        let env = system_env();
+        let (user, tenant): (UserId, TenantId) = (env.new_id(), env.new_id());
+        for (kind, resource, moved) in [
+            ("session.started", env.random_uuid(), [false, false, false]),
+            ("session.sign_in_failed", env.random_uuid(), [false, false, false]),
+            ("user.registered", user.uuid(), [false, false, false]),
+            ("user.suspended", user.uuid(), [true, false, false]),
+            ("member.updated", user.uuid(), [true, false, false]),
+            ("api_key.revoked", env.random_uuid(), [false, true, false]),
+            ("api_key.new_address", env.random_uuid(), [false, false, false]),
+            ("tenant.deleted", tenant.uuid(), [false, true, true]),
+            ("site.deployed", env.random_uuid(), [false, false, true]),
+            ("domain.verified", env.random_uuid(), [false, false, true]),
+            ("page.updated", env.random_uuid(), [false, false, false]),
+            ("subscription.created", tenant.uuid(), [false, false, false]),
+            ("subscription.updated", tenant.uuid(), [false, true, false]),
+        ] {
+            let here = Signals::default();
+            let elsewhere = Signals::default();
+            let events = [event(&env, kind, resource, tenant)];
+            here.committed(&events, false);
+            if let Some(announcement) = here.announcement(&events) {
+                elsewhere.heard(&announcement);
+            }
+            for signals in [here, elsewhere] {
+                let epochs = [signals.user_epoch(user), signals.tenant_epoch(tenant), signals.sites_epoch()];
+                assert_eq!(epochs.map(|epoch| epoch > 0), moved, "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_ended_session_concerns_its_user() {
+        let env = system_env();
+        let (user, tenant): (UserId, TenantId) = (env.new_id(), env.new_id());
+        let signals = Signals::default();
+        let ended = event(&env, "session.ended", env.random_uuid(), tenant);
+        signals.committed(&[ended.clone().after(&json!({"userId": user}))], false);
+        assert_eq!((signals.user_epoch(user), signals.sites_epoch()), (1, 0));
+        // Of whom is not known: of anybody.
+        signals.committed(&[ended], false);
+        assert_eq!((signals.user_epoch(user), signals.sites_epoch()), (2, 1));
+    }
+
+    #[test]
+    fn content_becomes_stale_here_and_elsewhere() {
+        let env = system_env();
+        let tenant: TenantId = env.new_id();
+        let signals = Signals::default();
+        for (kind, expected) in [
+            ("page.updated", 1),
+            ("session.started", 1),
+            ("submission.received", 1),
+            ("branding.updated", 2),
+            ("something.new", 3),
+        ] {
+            signals.committed(&[event(&env, kind, env.random_uuid(), tenant)], false);
+            assert_eq!(signals.content_epoch(tenant).1, expected, "{kind}");
+        }
+        signals.appended(tenant, "navigation.updated");
+        assert_eq!(signals.content_epoch(tenant).1, 4);
+        signals.missed();
+        assert_eq!(signals.content_epoch(tenant).1, 5);
+        assert!(u64::from(signals.content_epoch(tenant).0) < STRIPES as u64);
+    }
+
+    #[test]
+    fn words_of_another_version_make_everything_stale() {
+        let signals = Signals::default();
+        signals.heard("ffff");
+        signals.heard("gadgets");
+        assert_eq!(signals.sites_epoch(), 2);
+    }
+
+    #[test]
+    fn what_is_cached_is_believed_longer_while_others_are_heard() {
+        let signals = Signals::default();
+        assert_eq!(signals.max_age(), AGE_WHEN_DEAF);
+        signals.caught_up(Instant::now());
+        assert_eq!(signals.max_age(), AGE_WHEN_HEARING);
+        signals.missed();
+        assert_eq!(signals.max_age(), AGE_WHEN_DEAF);
+    }
+
+    #[test]
+    fn very_many_changes_are_announced_as_all() {
+        let env = system_env();
+        let tenant = env.new_id();
+        let users = (0..20_000).map(|_| event(&env, "user.updated", env.random_uuid(), tenant));
+        let announcement = Signals::default().announcement(&users.collect::<Vec<_>>()).unwrap();
+        assert_eq!(announcement, ALL);
+    }
+}

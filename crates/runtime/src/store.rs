@@ -1,0 +1,219 @@
+//! The sum of the domains' repositories over one transaction, and the commit that ends it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portico_billing::{BillingError, ports::BillingRepositories, quota::Quotas};
+use portico_identity::ports::IdentityRepositories;
+use portico_kernel::{
+    AnnouncementListener, DeadLetters, EventReaders, Permission, RequestInfo, Scope, StoreError, Timestamp,
+    event::ActorKind,
+};
+use portico_sites::{
+    SitesError, page_version,
+    ports::SiteRepositories,
+    sale::{self, RefusedChange},
+    wizard,
+};
+use portico_sql::{Parking, SqlReader, SqlStore, SqlUnitOfWork};
+use portico_tenancy::ports::TenancyRepositories;
+use time::Duration;
+
+use crate::context;
+
+/// Every repository over one connection, without a transaction: for reading.
+pub trait Repositories:
+    IdentityRepositories + TenancyRepositories + BillingRepositories + SiteRepositories
+{
+}
+
+/// An open transaction. Dropped without [`UnitOfWork::commit`], everything is rolled back.
+#[async_trait]
+pub trait UnitOfWork: Repositories {
+    /// Readers of the event log.
+    fn readers<'c>(&'c mut self) -> Box<dyn EventReaders + 'c>;
+
+    /// Dead jobs.
+    fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c>;
+
+    /// Makes everything that was written durable, all at once, with a version of each page that was changed. In a request with
+    /// an `Idempotency-Key` that is done together with the answer.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+
+    /// Like [`UnitOfWork::commit`], where the request is not done with it: what is committed has to hold, and no transaction
+    /// may stay open, while it does something slow.
+    async fn commit_early(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// The database.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Opens a transaction that may write.
+    async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError>;
+
+    /// Reads without a transaction.
+    fn reader(&self) -> Box<dyn Repositories>;
+
+    /// Like [`Store::reader`], but it sees what is parked as if it were committed.
+    fn reader_behind(&self, parking: Arc<Parking>) -> Box<dyn Repositories>;
+
+    /// The same database for background work: with connections of its own where there are several, and more time.
+    fn for_background(&self) -> Arc<dyn Store>;
+
+    /// That the database answers within a second, and takes what is written as far as is known.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Tells `listener` what any process commits, until the database cannot be reached any more.
+    async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError>;
+
+    /// Deletes what nobody can use any more, such as expired links. Answers how many rows.
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// The latest time at which one of the newest events was appended, by the clock of that moment.
+    async fn newest_event_at(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Makes due what lies in the future by more than it can, because the clock went ahead when that was written. `soon` is
+    /// how far in the future leases may end. Answers how many rows it changed.
+    async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError>;
+
+    /// Figures for metrics, with how far these readers of the event log are behind.
+    async fn figures(&self, readers: &[&'static str], now: Timestamp) -> Result<StoreFigures, StoreError>;
+
+    /// Closes every connection, once nothing uses them any more.
+    async fn close(&self);
+}
+
+/// Figures of the database.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoreFigures {
+    /// Connections that are open.
+    pub open: u32,
+    /// Connections that nobody uses right now.
+    pub idle: u32,
+    /// The most connections there may be.
+    pub max: u32,
+    /// Age of the oldest event that a reader has not read, by reader.
+    pub event_lag: Vec<(&'static str, Duration)>,
+}
+
+impl Repositories for SqlReader {}
+impl Repositories for SqlUnitOfWork {}
+
+#[async_trait]
+impl UnitOfWork for SqlUnitOfWork {
+    fn readers<'c>(&'c mut self) -> Box<dyn EventReaders + 'c> {
+        Self::readers(self)
+    }
+
+    fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c> {
+        Self::dead_letters(self)
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        finish(&mut self).await?;
+        match context::parking() {
+            // The request has an `Idempotency-Key`: committed with the answer, see `http::idempotency`.
+            Some(parking) => parking.park(*self).await,
+            None => Self::commit(*self).await,
+        }
+    }
+
+    async fn commit_early(mut self: Box<Self>) -> Result<(), StoreError> {
+        finish(&mut self).await?;
+        Self::commit(*self).await
+    }
+}
+
+/// What holds for every change, as the last thing in its transaction. Here and not in each use case, so that none can forget it:
+/// only the operator's people have changed a site that is for sale, sold or suspended; each page that was changed has a version of
+/// it; and what the tenant stores is within its plan.
+///
+/// # Errors
+/// `Refused` with the rule that was broken.
+async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
+    let events = work.events_so_far();
+    let (sites, pages) = (sale::changes(events), page_version::changes(events));
+    // What Portico itself does, such as writing the texts that were asked for, was let in when it was asked for.
+    let asked_for = events.iter().find(|event| event.actor_kind != ActorKind::System);
+    let storing = asked_for.map(|event| (event.tenant, wizard::STORING.contains(&&*event.kind)));
+
+    for RefusedChange { person, error } in sale::refused(work, &sites).await? {
+        let user = match person {
+            Some(id) => work.users().find(id).await?,
+            None => None,
+        };
+        if user.is_none_or(|user| !user.role.permissions().contains(Permission::PlatformSites)) {
+            return Err(broken(error));
+        }
+    }
+    let recorded = page_version::record(work, pages).await.map_err(broken)?;
+    if let Some((tenant, stores)) = storing
+        && (recorded || stores)
+    {
+        let scope = Scope::system(Some(tenant), RequestInfo::default());
+        Quotas::new(work, &scope).check_storage(tenant).await.map_err(|error| match error {
+            BillingError::Store(error) => error,
+            rule => StoreError::Refused(Box::new(rule)),
+        })?;
+    }
+    Ok(())
+}
+
+fn broken(error: SitesError) -> StoreError {
+    match error {
+        SitesError::Store(error) => error,
+        rule => StoreError::Refused(Box::new(rule)),
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
+        Ok(Box::new(Self::begin(self).await?))
+    }
+
+    fn reader(&self) -> Box<dyn Repositories> {
+        Box::new(Self::reader(self))
+    }
+
+    fn reader_behind(&self, parking: Arc<Parking>) -> Box<dyn Repositories> {
+        Box::new(Self::reader_behind(self, parking))
+    }
+
+    fn for_background(&self) -> Arc<dyn Store> {
+        Arc::new(Self::for_background(self))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Self::ping(self).await
+    }
+
+    async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
+        Self::follow(self, listener).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Self::sweep(self, now).await
+    }
+
+    async fn newest_event_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        Self::newest_event_at(self).await
+    }
+
+    async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError> {
+        Self::after_clock_was_set_back(self, now, soon).await
+    }
+
+    async fn figures(&self, readers: &[&'static str], now: Timestamp) -> Result<StoreFigures, StoreError> {
+        let pool = self.pool_figures();
+        let mut event_lag = Vec::with_capacity(readers.len());
+        for reader in readers {
+            event_lag.push((*reader, self.event_lag(reader, now).await?));
+        }
+        Ok(StoreFigures { open: pool.open, idle: pool.idle, max: pool.max, event_lag })
+    }
+
+    async fn close(&self) {
+        Self::close(self).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! Planning: reads the event log, and plans who is told of what.
+
+use std::{sync::Arc, time::Duration};
+
+use portico_kernel::StoreError;
+use portico_tenancy::dispatch;
+use tokio::{sync::watch, time::sleep};
+
+use super::{Nudges, READER};
+use crate::{backoff::Backoff, core::Core};
+
+/// Events read at once.
+const BATCH: u32 = 500;
+
+/// Pause between two rounds, so that a busy system reads in batches and not event by event.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Until it looks once more after it was woken: what was committed may wait behind a transaction that is still running.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Plans until told to stop.
+pub async fn run(core: Core, nudges: Arc<Nudges>, mut stopping: watch::Receiver<bool>) {
+    let mut backoff = Backoff::new("deliveries to webhooks could not be planned");
+    let mut woken = false;
+    while !*stopping.borrow() {
+        let (mut planned, mut pause) = (0, PAUSE);
+        loop {
+            match round(&core, &nudges).await {
+                Ok(read) => {
+                    backoff.succeeded();
+                    planned += read;
+                    if read < BATCH as usize || *stopping.borrow() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    pause = backoff.failed(&error);
+                    break;
+                }
+            }
+        }
+        // Also without an event: somebody may have had deliveries planned.
+        if !backoff.is_failing() {
+            nudges.ready.notify_one();
+        }
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = stopping.changed() => return,
+        }
+        if backoff.is_failing() {
+            continue;
+        }
+        let poll = core.settings.worker.poll;
+        let wait = if woken || planned > 0 { AGAIN.min(poll) } else { poll };
+        woken = tokio::select! {
+            () = core.signals.webhooks.notified() => true,
+            () = sleep(wait) => false,
+            _ = stopping.changed() => return,
+        };
+    }
+}
+
+/// Plans the deliveries of one batch of events. Answers how many events there were.
+async fn round(core: &Core, nudges: &Nudges) -> Result<usize, StoreError> {
+    let mut work = core.begin().await?;
+    let events = work.readers().take(READER, BATCH).await?;
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let touched = dispatch::fan_out(&mut *work, &core.env, &events).await?;
+    work.commit().await?;
+    nudges.planned(&touched);
+    Ok(events.len())
+}

@@ -1,0 +1,82 @@
+//! Webhooks at work: from the event log to the receivers.
+//!
+//! A reader of the log plans deliveries ([`fan_out`]). The dispatcher takes webhooks that have to be looked after, each for one
+//! process at a time, and gives each a task of its own ([`dispatcher`], [`receiver`]), which calls its receiver ([`attempt`]).
+//! How attempts went is noted for many at a time ([`settler`]).
+
+mod attempt;
+mod dispatcher;
+mod fan_out;
+mod pace;
+mod receiver;
+mod settler;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use portico_kernel::{TenantId, WebhookId, http::HttpClient};
+use tokio::sync::{Notify, watch};
+
+use crate::core::Core;
+
+/// The name of the reader of the event log.
+pub const READER: &str = "webhooks";
+
+/// Why a webhook is switched off whose receiver asks for it.
+pub const GONE: &str = "The receiver answered 410 Gone.";
+
+/// A webhook, in its tenant.
+type Key = (TenantId, WebhookId);
+
+/// Tells those who send what was planned in this process, so that nobody waits until somebody looks.
+#[derive(Default)]
+struct Nudges {
+    /// Something may have to be taken.
+    ready: Notify,
+    /// The webhooks that are looked after here.
+    held: Mutex<HashMap<Key, Arc<Notify>>>,
+}
+
+impl Nudges {
+    /// Something was planned for these webhooks.
+    fn planned(&self, keys: &[Key]) {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        for nudge in keys.iter().filter_map(|key| held.get(key)) {
+            nudge.notify_one();
+        }
+        drop(held);
+        self.ready.notify_one();
+    }
+
+    /// The webhook is looked after here from now on; `None` when it is already.
+    fn hold(&self, key: Key) -> Option<Arc<Notify>> {
+        use std::collections::hash_map::Entry;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.entry(key) {
+            Entry::Occupied(entry) => {
+                entry.get().notify_one();
+                None
+            }
+            Entry::Vacant(entry) => Some(entry.insert(Arc::default()).clone()),
+        }
+    }
+
+    fn let_go(&self, key: &Key) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+}
+
+/// Plans and sends until told to stop, and then until what is under way has ended.
+pub async fn run(core: Core, client: Arc<dyn HttpClient>, stopping: watch::Receiver<bool>) {
+    let nudges = Arc::new(Nudges::default());
+    tokio::join!(
+        fan_out::run(core.clone(), nudges.clone(), stopping.clone()),
+        dispatcher::run(core, client, nudges, stopping)
+    );
+}

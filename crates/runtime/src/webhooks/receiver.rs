@@ -1,0 +1,363 @@
+//! Looking after one webhook: reading what is due, and calling its receiver.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use portico_kernel::{DeliveryId, StoreError, Timestamp, http::HttpClient};
+use portico_tenancy::{
+    delivery::DeliveryStatus,
+    dispatch::Schedule,
+    ports::{Due, DueDelivery},
+    webhook::WebhookStatus,
+};
+use tokio::{
+    sync::{Notify, Semaphore, mpsc, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::{
+    GONE, Key,
+    attempt::{self, Target},
+    pace::Pace,
+    settler::{self, Ended},
+};
+use crate::{core::Core, logging};
+
+/// Deliveries read at once.
+const PIECE: u32 = 400;
+
+/// Deliveries of a receiver that fails or is slow that are read at once: it has few calls at once.
+const STRAINED_PIECE: u32 = 10;
+
+/// How long a receiver that fails or is slow is put off when there are too many like it.
+const PUT_OFF: Duration = Duration::from_secs(30);
+
+/// Attempts that have ended, or not, and are not noted yet.
+const UNNOTED: usize = 400;
+
+/// How often to look while attempts are under way: others may have planned something.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Deliveries that are given up at once.
+const ABANDONED: u32 = 1000;
+
+/// Why deliveries of a webhook that is switched off are given up.
+const OFF: &str = "the webhook was switched off";
+
+/// The longest time that a receiver is left alone for as a whole.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// What those who look after webhooks share.
+pub struct Shared {
+    /// The process.
+    pub core: Core,
+    /// Calls the receivers.
+    pub client: Arc<dyn HttpClient>,
+    /// The name of this process among the workers.
+    pub worker: String,
+    /// Calls at once of receivers that do well.
+    pub room: Arc<Semaphore>,
+    /// Calls at once of all others: those that fail or are slow take no room from those that do well.
+    pub strained_room: Arc<Semaphore>,
+    /// Takes what has ended.
+    pub ended: mpsc::Sender<Ended>,
+    /// Whether to begin nothing new.
+    pub stopping: watch::Receiver<bool>,
+    /// Whether there is hardly room to look after more webhooks.
+    pub crowded: AtomicBool,
+}
+
+/// How a call went, for the pace.
+struct Called {
+    /// It was not made, because the process stops.
+    skipped: Option<DeliveryId>,
+    succeeded: bool,
+    took: Option<Duration>,
+    gone: bool,
+    pause: Option<Duration>,
+}
+
+/// A webhook while it is looked after.
+struct Receiver {
+    shared: Arc<Shared>,
+    key: Key,
+    pace: Pace,
+    target: Option<Arc<Target>>,
+    /// Where reading goes on; `None` at the beginning.
+    after: Option<(Timestamp, DeliveryId)>,
+    waiting: VecDeque<DueDelivery>,
+    unnoted: HashSet<DeliveryId>,
+    calls: JoinSet<Called>,
+    noted: (mpsc::UnboundedSender<DeliveryId>, mpsc::UnboundedReceiver<DeliveryId>),
+    gone: bool,
+    held_until: Option<Timestamp>,
+    lost: bool,
+}
+
+/// What reading came to.
+#[derive(PartialEq, Eq)]
+enum Read {
+    /// There is something to send.
+    Some,
+    /// There is nothing more, as of this generation.
+    Nothing(i64),
+    /// Nothing that is not under way; or the database does not answer.
+    Later,
+}
+
+/// Looks after a webhook until nothing more is due, it is lost to another process, or this one stops.
+pub async fn look_after(shared: Arc<Shared>, key: Key, nudge: Arc<Notify>) {
+    let mut stopping = shared.stopping.clone();
+    let most = shared.core.settings.webhooks.per_webhook;
+    let mut receiver = Receiver {
+        shared,
+        key,
+        pace: Pace::new(most, false),
+        target: None,
+        after: None,
+        waiting: VecDeque::new(),
+        unnoted: HashSet::new(),
+        calls: JoinSet::new(),
+        noted: mpsc::unbounded_channel(),
+        gone: false,
+        held_until: None,
+        lost: false,
+    };
+    let mut look = true;
+    loop {
+        let ends = *stopping.borrow() || receiver.lost || receiver.gone || receiver.held_until.is_some();
+        if ends {
+            receiver.waiting.clear();
+            if receiver.is_idle() {
+                return receiver.end().await;
+            }
+        } else if receiver.waiting.is_empty() && look {
+            match receiver.read().await {
+                Read::Some => receiver.give_way(),
+                Read::Nothing(generation) => {
+                    if receiver.release(Some(generation)).await {
+                        return;
+                    }
+                    continue;
+                }
+                Read::Later => look = false,
+            }
+            continue;
+        }
+        let wait = receiver.call();
+        tokio::select! {
+            Some(called) = receiver.calls.join_next() => {
+                match called {
+                    Ok(called) => receiver.note(&called),
+                    // Which one is not known. What is not noted is sent again, by whoever takes the webhook next.
+                    Err(error) => {
+                        tracing::error!(%error, webhook = %key.1, "a call panicked");
+                        receiver.lost = true;
+                        receiver.unnoted.clear();
+                    }
+                }
+            }
+            Some(id) = receiver.noted.1.recv() => {
+                receiver.unnoted.remove(&id);
+                look |= receiver.is_idle();
+            }
+            () = sleep(wait.unwrap_or(LOOK)) => look = true,
+            () = nudge.notified() => look = true,
+            _ = stopping.changed(), if !ends => {}
+        }
+    }
+}
+
+impl Receiver {
+    fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.unnoted.is_empty()
+    }
+
+    /// Reads what is due next, and how the webhook is to be called now.
+    async fn read(&mut self) -> Read {
+        let core = &self.shared.core;
+        // From the beginning again, what is under way comes again, too.
+        let more = if self.after.is_none() { self.unnoted.len() as u32 } else { 0 };
+        let piece = if self.pace.is_strained() { STRAINED_PIECE } else { PIECE };
+        let due =
+            core.deliveries.due(&self.shared.worker, self.key, self.after, piece + more, core.env.now());
+        let due = match due.await {
+            Ok(Some(due)) => due,
+            Ok(None) => {
+                self.lost = true;
+                return Read::Later;
+            }
+            Err(error) => {
+                self.failed(&error, "due deliveries cannot be read");
+                return Read::Later;
+            }
+        };
+        self.adapt(&due);
+        if !due.active && due.webhook.status != WebhookStatus::Paused && !self.abandon().await {
+            return Read::Later;
+        }
+        let last = due.deliveries.last().map(DueDelivery::place);
+        let fresh = due.deliveries.into_iter().filter(|due| !self.unnoted.contains(&due.delivery.id));
+        self.waiting.extend(fresh);
+        match (self.waiting.is_empty(), self.after) {
+            (false, _) => {
+                self.after = last;
+                Read::Some
+            }
+            // What was planned meanwhile may have its place before.
+            (true, Some(_)) => {
+                self.after = None;
+                if self.is_idle() { Box::pin(self.read()).await } else { Read::Later }
+            }
+            (true, None) if self.is_idle() => Read::Nothing(due.generation),
+            (true, None) => Read::Later,
+        }
+    }
+
+    /// How the webhook is to be called from now on.
+    fn adapt(&mut self, due: &Due) {
+        let (core, webhook) = (&self.shared.core, &due.webhook);
+        let settings = &core.settings.webhooks;
+        if self.target.is_none() && webhook.failures > 0 {
+            self.pace = Pace::new(settings.per_webhook, true);
+        }
+        let allowed = Some(settings.rate_per_second).filter(|rate| *rate > 0);
+        self.pace.set_rate(match (webhook.rate_per_second, allowed) {
+            (Some(own), Some(allowed)) => Some(own.min(allowed)),
+            (own, allowed) => own.or(allowed),
+        });
+        let delays = settings.retries.iter().map(|delay| (*delay).try_into().unwrap_or(time::Duration::MAX));
+        self.target = Some(Arc::new(Target {
+            url: webhook.url.clone(),
+            keys: webhook.secrets.keys(&*core.sealer, webhook.id, core.env.now()),
+            schedule: Schedule(delays.collect()),
+            timeout: settings.timeout,
+        }));
+    }
+
+    /// Puts the receiver off where there are so many that fail or are slow that they would keep others from being looked after.
+    fn give_way(&mut self) {
+        let full = self.shared.strained_room.available_permits() == 0;
+        if self.pace.is_strained() && full && self.shared.crowded.load(Ordering::Relaxed) {
+            self.hold(PUT_OFF);
+        }
+    }
+
+    /// Leaves the receiver alone for a while.
+    fn hold(&mut self, pause: Duration) {
+        let pause = time::Duration::try_from(pause).unwrap_or(time::Duration::ZERO);
+        let until = self.shared.core.env.now() + pause;
+        self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
+    }
+
+    /// Gives up what is pending of a webhook that is switched off. Answers whether nothing is left.
+    async fn abandon(&self) -> bool {
+        let core = &self.shared.core;
+        loop {
+            match core.deliveries.abandon(self.key, OFF, ABANDONED, core.env.now()).await {
+                Ok(abandoned) if abandoned < u64::from(ABANDONED) => return true,
+                Ok(_) => {}
+                Err(error) => {
+                    self.failed(&error, "deliveries cannot be given up");
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Begins as many calls as there may be now. Answers how long until there may be another one, where its rate says so.
+    fn call(&mut self) -> Option<Duration> {
+        let target = self.target.clone()?;
+        while self.calls.len() < self.pace.width() && self.unnoted.len() < UNNOTED && !self.waiting.is_empty()
+        {
+            let wait = self.pace.turn(Instant::now());
+            if !wait.is_zero() {
+                return Some(wait);
+            }
+            let Some(due) = self.waiting.pop_front() else { break };
+            self.unnoted.insert(due.delivery.id);
+            let room = if self.pace.is_strained() { &self.shared.strained_room } else { &self.shared.room };
+            let call = call(self.shared.clone(), room.clone(), target.clone(), due, self.noted.0.clone());
+            self.calls.spawn(call);
+        }
+        None
+    }
+
+    fn note(&mut self, called: &Called) {
+        if let Some(took) = called.took {
+            self.pace.note(called.succeeded, took);
+        }
+        self.gone |= called.gone;
+        if let Some(pause) = called.pause {
+            self.hold(pause.min(LONGEST_PAUSE));
+        }
+        if let Some(id) = &called.skipped {
+            self.unnoted.remove(id);
+        }
+    }
+
+    /// Nothing is under way any more, and nothing more is to be sent for now.
+    async fn end(&self) {
+        if self.lost {
+            return;
+        }
+        if self.gone {
+            settler::disable(&self.shared.core, self.key, GONE).await;
+            self.abandon().await;
+        }
+        self.release(None).await;
+    }
+
+    /// There may be thousands of receivers, and all of them meet the same trouble with the database.
+    fn failed(&self, error: &StoreError, what: &'static str) {
+        logging::warn_about(what, self.key.1, error);
+    }
+
+    /// Gives the webhook back. Answers whether it did: not when something was planned since `generation`.
+    async fn release(&self, generation: Option<i64>) -> bool {
+        let Shared { core, worker, .. } = &*self.shared;
+        match core.deliveries.release(worker, self.key, generation, self.held_until).await {
+            Ok(released) => released,
+            Err(error) => {
+                // The lease will run out: nobody keeps it from now on.
+                self.failed(&error, "a webhook cannot be given back");
+                true
+            }
+        }
+    }
+}
+
+/// Waits for room, calls, and hands on what came of it.
+async fn call(
+    shared: Arc<Shared>,
+    room: Arc<Semaphore>,
+    target: Arc<Target>,
+    due: DueDelivery,
+    noted: mpsc::UnboundedSender<DeliveryId>,
+) -> Called {
+    // The semaphore is never closed.
+    let permit = room.acquire_owned().await.ok();
+    if *shared.stopping.borrow() {
+        let skipped = Some(due.delivery.id);
+        return Called { skipped, succeeded: false, took: None, gone: false, pause: None };
+    }
+    let attempted = attempt::attempt(&shared.core, &*shared.client, &target, due).await;
+    drop(permit);
+    let called = Called {
+        skipped: None,
+        succeeded: attempted.outcome.status == DeliveryStatus::Succeeded,
+        took: attempted.took,
+        gone: attempted.gone,
+        pause: attempted.pause,
+    };
+    // It takes until the last one of those who call has gone.
+    let _ = shared.ended.send(Ended { outcome: attempted.outcome, noted }).await;
+    called
+}

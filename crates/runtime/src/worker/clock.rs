@@ -1,0 +1,58 @@
+//! Going on when the clock was set back: what was written before would wait for as long again.
+
+use std::time::Duration;
+
+use portico_kernel::{StoreError, Timestamp};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{clock::TimeWatch, core::Core, logging::chain};
+
+/// How often to look at the clock.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Looks at the clock until told to stop, and first whether it was set back while nothing ran.
+pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
+    let mut watch = TimeWatch::new(core.env.now());
+    // As long as nobody has looked, and while it fails.
+    let mut is_due = true;
+    let mut latest = None;
+    while !*stopping.borrow() {
+        if is_due {
+            is_due = match catch_up(&core, latest).await {
+                Ok(()) => false,
+                Err(error) => {
+                    tracing::debug!(error = %chain(&error), "what the clock makes wait could not be found out");
+                    true
+                }
+            };
+        }
+        tokio::select! {
+            () = sleep(EVERY) => {}
+            _ = stopping.changed() => return,
+        }
+        if let Some(missing) = watch.set_back(core.env.now()) {
+            (is_due, latest) = (true, Some(core.env.now() + missing));
+        }
+    }
+}
+
+/// Makes due what waits for a time that is past already, when `latest`, or else the newest event, is in the future.
+async fn catch_up(core: &Core, latest: Option<Timestamp>) -> Result<(), StoreError> {
+    /// What leases may last longer than from now, as clocks differ.
+    const TOLERANCE: Duration = Duration::from_secs(5);
+    let latest = match latest {
+        Some(latest) => Some(latest),
+        None => core.store.newest_event_at().await?,
+    };
+    let now = core.env.now();
+    let settings = &core.settings;
+    let lease = settings.worker.lease.max(settings.idempotency.lease).max(settings.webhooks.lease);
+    let soon = now + time::Duration::try_from(lease + TOLERANCE).unwrap_or(time::Duration::HOUR);
+    if latest.is_some_and(|latest| latest > soon) {
+        let rows = core.store.after_clock_was_set_back(now, soon).await?;
+        tracing::warn!(rows, "the clock was set back: what it would have made wait is due now");
+        core.signals.jobs.notify_one();
+        core.signals.webhooks.notify_one();
+    }
+    Ok(())
+}

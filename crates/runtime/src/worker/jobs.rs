@@ -1,0 +1,437 @@
+//! Doing jobs: claim, work under a lease, and tell the queue how it went.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use portico_kernel::{Env, Fault, Job, JobId, Kind, RequestInfo, Scope, StoreError};
+use portico_otlp::Tracer;
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinError, JoinSet},
+    time::{interval_at, sleep, sleep_until, timeout},
+};
+use tracing::Instrument;
+
+use super::pace::Pace;
+use crate::{
+    backoff::Backoff,
+    context::{CURRENT, RequestContext},
+    core::Core,
+    logging::{self, chain},
+    report,
+};
+
+/// Longest pause between two attempts.
+const MAX_BACKOFF: time::Duration = time::Duration::HOUR;
+
+/// How long a job may take. What it calls has shorter deadlines of its own; this keeps one that hangs all the same from keeping a
+/// hand for ever. It is tried again.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// How long a claimed job may wait for its turn here before another process may have it.
+const HOLD: Duration = Duration::from_millis(500);
+
+/// Jobs that are told to be done in one statement.
+const BATCH: usize = 256;
+
+/// Pause before the database is told again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How a job fails.
+#[derive(Debug)]
+pub enum JobError {
+    /// Trying again may help.
+    Retry(String),
+    /// Trying again cannot help.
+    Fatal(String),
+}
+
+impl<F: Fault> From<F> for JobError {
+    fn from(fault: F) -> Self {
+        match fault.kind() {
+            Kind::Internal | Kind::Unavailable | Kind::Conflict | Kind::RateLimited => {
+                Self::Retry(chain(&fault))
+            }
+            _ => Self::Fatal(chain(&fault)),
+        }
+    }
+}
+
+/// Does a job with the parts of a feature. May run more than once for the same job, and then has the effect of one run.
+pub type Work<S> = for<'a> fn(&'a S, &'a Job) -> BoxFuture<'a, Result<(), JobError>>;
+
+type Handler = Box<dyn Fn(Arc<Job>) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+
+/// Who does jobs of which kind.
+#[derive(Default)]
+pub struct Handlers {
+    handlers: HashMap<&'static str, Handler>,
+    given_up: HashMap<&'static str, Handler>,
+}
+
+impl Handlers {
+    /// Has jobs of a kind done.
+    pub fn on<S: Clone + Send + Sync + 'static>(&mut self, kind: &'static str, state: &S, work: Work<S>) {
+        self.handlers.insert(kind, handler(state, work));
+    }
+
+    /// Has done what follows from a job of a kind that failed for good.
+    pub fn when_given_up<S: Clone + Send + Sync + 'static>(
+        &mut self,
+        kind: &'static str,
+        state: &S,
+        work: Work<S>,
+    ) {
+        self.given_up.insert(kind, handler(state, work));
+    }
+
+    /// Does a job.
+    ///
+    /// # Errors
+    /// Says whether to try again.
+    pub async fn handle(&self, job: &Arc<Job>) -> Result<(), JobError> {
+        match self.handlers.get(job.kind.as_str()) {
+            Some(handler) => handler(job.clone()).await,
+            None => Err(JobError::Fatal(format!("no handler for {}", job.kind))),
+        }
+    }
+
+    /// Does what follows from a job that failed for good.
+    ///
+    /// # Errors
+    /// Where that could not be stored.
+    pub async fn give_up(&self, job: &Arc<Job>) -> Result<(), JobError> {
+        match self.given_up.get(job.kind.as_str()) {
+            Some(handler) => handler(job.clone()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn handler<S: Clone + Send + Sync + 'static>(state: &S, work: Work<S>) -> Handler {
+    let state = state.clone();
+    Box::new(move |job| {
+        let state = state.clone();
+        async move { work(&state, &job).await }.boxed()
+    })
+}
+
+/// The payload of a job as the type that its handler expects.
+pub fn payload<T: DeserializeOwned>(job: &Job) -> Result<T, JobError> {
+    serde_json::from_value(job.payload.clone()).map_err(|error| JobError::Fatal(format!("payload: {error}")))
+}
+
+/// Portico itself, acting for the request that enqueued the job.
+pub fn scope(job: &Job) -> Scope {
+    let request = RequestInfo { id: job.request_id.clone(), ..RequestInfo::default() };
+    Scope::system(Some(job.tenant_id), request)
+}
+
+/// Claims and does jobs until told to stop, then waits for the running ones.
+pub async fn run(core: Core, handlers: Arc<Handlers>, mut stopping: watch::Receiver<bool>) {
+    let (done, finished) = mpsc::channel(BATCH);
+    let worker = core.env.random_uuid().to_string();
+    let completing = tokio::spawn(complete(core.clone(), worker.clone(), finished));
+    let mut hands = Hands {
+        core,
+        handlers,
+        worker,
+        done,
+        claiming: JoinSet::new(),
+        waiting: VecDeque::new(),
+        running: JoinSet::new(),
+        held: BTreeSet::new(),
+        pace: Pace::default(),
+        seen_all: false,
+        backoff: Backoff::new("jobs could not be claimed"),
+        pause: None,
+    };
+    let poll = hands.core.settings.worker.poll;
+    while !*stopping.borrow() {
+        hands.begin();
+        hands.claim();
+        let (idle, overdue) = (hands.seen_all && hands.claiming.is_empty(), hands.overdue());
+        tokio::select! {
+            Some(claimed) = hands.claiming.join_next() => hands.take(claimed),
+            Some(ended) = hands.running.join_next() => hands.note(ended),
+            () = hands.core.signals.jobs.notified(), if idle && hands.pause.is_none() => hands.seen_all = false,
+            () = sleep(hands.pause.unwrap_or(poll)), if idle => hands.seen_all = false,
+            () = sleep_until(overdue.unwrap_or_else(Instant::now).into()), if overdue.is_some() => hands.give_back().await,
+            _ = stopping.changed() => {}
+        }
+    }
+    while let Some(claimed) = hands.claiming.join_next().await {
+        hands.take(claimed);
+    }
+    hands.give_back().await;
+    hands.finish().await;
+    drop(hands);
+    if completing.await.is_err() {
+        tracing::error!("the task that completes jobs panicked; they will run again");
+    }
+}
+
+/// What came of a claim: the jobs, and whether there may be more.
+type Claim = Result<(Vec<Job>, bool), StoreError>;
+
+/// The jobs that this process has claimed.
+struct Hands {
+    core: Core,
+    handlers: Arc<Handlers>,
+    worker: String,
+    /// Takes those that are done.
+    done: mpsc::Sender<JobId>,
+    /// One claim at most, made while there still is something to do.
+    claiming: JoinSet<Claim>,
+    /// Those that were claimed because they will be begun in a moment, and since when.
+    waiting: VecDeque<(Instant, Job)>,
+    running: JoinSet<(JobId, Duration)>,
+    /// Those that run.
+    held: BTreeSet<JobId>,
+    pace: Pace,
+    /// Whether the latest claim found less than it would have taken.
+    seen_all: bool,
+    backoff: Backoff,
+    /// Before the next claim, after one that failed.
+    pause: Option<Duration>,
+}
+
+impl Hands {
+    /// Begins to claim jobs for free hands, and those that will follow them at once, when it is time to.
+    fn claim(&mut self) {
+        let concurrency = self.core.settings.worker.concurrency;
+        let ahead = self.pace.ahead(concurrency);
+        let wanted = (concurrency + ahead).saturating_sub(self.running.len() + self.waiting.len());
+        if self.seen_all || !self.claiming.is_empty() || self.waiting.len() > ahead / 2 || wanted == 0 {
+            return;
+        }
+        let (core, worker) = (self.core.clone(), self.worker.clone());
+        self.claiming.spawn(async move {
+            let jobs = core.jobs.claim(&worker, wanted as u32, lease(&core), core.env.now()).await?;
+            let full = jobs.len() == wanted;
+            Ok((jobs, full))
+        });
+    }
+
+    /// Takes what was claimed.
+    fn take(&mut self, claimed: Result<Claim, JoinError>) {
+        match claimed {
+            Ok(Ok((jobs, full))) => {
+                let now = Instant::now();
+                self.waiting.extend(jobs.into_iter().map(|job| (now, job)));
+                self.seen_all = !full;
+                self.backoff.succeeded();
+                self.pause = None;
+            }
+            Ok(Err(error)) => {
+                self.seen_all = true;
+                self.pause = Some(self.backoff.failed(&error));
+            }
+            Err(error) => {
+                self.seen_all = true;
+                self.pause = Some(self.backoff.failed(&error));
+            }
+        }
+    }
+
+    /// When others are to have what waits here.
+    fn overdue(&self) -> Option<Instant> {
+        self.waiting.front().map(|(since, _)| *since + HOLD)
+    }
+
+    /// Begins waiting jobs as far as there are hands.
+    fn begin(&mut self) {
+        while self.running.len() < self.core.settings.worker.concurrency
+            && let Some((_, job)) = self.waiting.pop_front()
+        {
+            let span =
+                tracing::info_span!("job", kind = %job.kind, id = %job.id, request_id = %job.request_id);
+            self.held.insert(job.id);
+            let (core, handlers, worker) = (self.core.clone(), self.handlers.clone(), self.worker.clone());
+            let work = work(core, handlers, worker, self.done.clone(), Arc::new(job));
+            self.running.spawn(work.instrument(span));
+        }
+    }
+
+    fn note(&mut self, ended: Result<(JobId, Duration), JoinError>) {
+        if let Ok((id, took)) = ended {
+            self.held.remove(&id);
+            self.pace.note(took);
+        }
+        while let Some(Ok((id, took))) = self.running.try_join_next() {
+            self.held.remove(&id);
+            self.pace.note(took);
+        }
+    }
+
+    /// Lets others have what has waited for too long.
+    async fn give_back(&mut self) {
+        let ids: Vec<JobId> = self.waiting.drain(..).map(|(_, job)| job.id).collect();
+        release(&self.core, &self.worker, &ids).await;
+        self.pace.note(HOLD);
+    }
+
+    /// Waits for the running jobs. Those that take too long are cut off, as if the process had died, and are free for others at
+    /// once.
+    async fn finish(&mut self) {
+        let patience = self.core.settings.shutdown_timeout.mul_f32(0.9);
+        let ending = async {
+            while let Some(ended) = self.running.join_next().await {
+                if let Ok((id, _)) = ended {
+                    self.held.remove(&id);
+                }
+            }
+        };
+        if timeout(patience, ending).await.is_err() {
+            self.running.shutdown().await;
+            let ids: Vec<JobId> = std::mem::take(&mut self.held).into_iter().collect();
+            tracing::warn!(jobs = ids.len(), "running jobs did not end in time; others will do them");
+            release(&self.core, &self.worker, &ids).await;
+        }
+    }
+}
+
+async fn release(core: &Core, worker: &str, ids: &[JobId]) {
+    if let Err(error) = core.jobs.release(worker, ids).await {
+        tracing::warn!(error = %chain(&error), "jobs could not be handed back; their leases will run out");
+    }
+}
+
+/// Tells the queue what is done: all that has come together while it was told the last time.
+async fn complete(core: Core, worker: String, mut finished: mpsc::Receiver<JobId>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while finished.recv_many(&mut batch, BATCH).await > 0 {
+        let begun = Instant::now();
+        while let Err(error) = core.jobs.complete(&worker, &batch).await {
+            // While the leases last, telling again is better than doing again.
+            if error.kind() != Kind::Unavailable || begun.elapsed() > core.settings.worker.lease / 2 {
+                let (error, jobs) = (chain(&error), batch.len());
+                tracing::warn!(error, jobs, "what was done could not be stored; the jobs will run again");
+                break;
+            }
+            sleep(PAUSE).await;
+        }
+        batch.clear();
+    }
+}
+
+fn lease(core: &Core) -> time::Duration {
+    core.settings.worker.lease.try_into().unwrap_or(time::Duration::SECOND)
+}
+
+/// Does a job in a span that follows from whatever enqueued it. What it logs and writes names the request that caused it.
+async fn in_span(
+    tracer: &Tracer,
+    job: &Job,
+    work: impl Future<Output = Result<(), JobError>>,
+) -> Result<(), JobError> {
+    let span = tracer.begin(portico_otlp::Work::Later, format!("job {}", job.kind), job.trace_parent);
+    if span.is_recorded() {
+        span.set("portico.job.id", job.id.to_string());
+        span.set("portico.job.kind", job.kind.clone());
+        span.set("portico.job.attempt", i64::from(job.attempts));
+        span.set("portico.request_id", job.request_id.clone());
+        span.set("portico.tenant.id", job.tenant_id.to_string());
+    }
+    let info = RequestInfo { id: job.request_id.clone(), ..RequestInfo::default() };
+    let context = RequestContext { info, ..RequestContext::default() };
+    let result = CURRENT.scope(context, span.run(work)).await;
+    match &result {
+        Ok(()) => {}
+        Err(JobError::Retry(_)) => span.fail("to be tried again"),
+        Err(JobError::Fatal(_)) => span.fail("hopeless"),
+    }
+    result
+}
+
+/// Does one job, keeping its lease alive. Answers how long it took.
+async fn work(
+    core: Core,
+    handlers: Arc<Handlers>,
+    worker: String,
+    done: mpsc::Sender<JobId>,
+    job: Arc<Job>,
+) -> (JobId, Duration) {
+    let started = Instant::now();
+    let beat = core.settings.worker.lease / 3;
+    let mut heartbeat = interval_at((started + beat).into(), beat);
+    let handler = AssertUnwindSafe(handlers.handle(&job)).catch_unwind();
+    let handler = in_span(&core.tracer, &job, async {
+        handler.await.unwrap_or_else(|_| Err(JobError::Retry("the handler panicked".into())))
+    });
+    tokio::pin!(handler);
+    let result = loop {
+        tokio::select! {
+            result = &mut handler => break result,
+            () = sleep_until((started + LONGEST).into()) => break Err(JobError::Retry("it took too long".into())),
+            _ = heartbeat.tick() => {
+                match core.jobs.extend(&worker, job.id, core.env.now() + lease(&core)).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tracing::warn!("the lease was lost; another worker has the job");
+                        return (job.id, started.elapsed());
+                    }
+                    Err(error) => logging::warn("the lease of a job could not be extended", &error),
+                }
+            }
+        }
+    };
+    let took = started.elapsed();
+    let outcome = match result {
+        Ok(()) => {
+            // The other end lives as long as this one; were it gone, the job would run again.
+            let _ = done.send(job.id).await;
+            "done"
+        }
+        Err(error) => match failed(&core, &handlers, &worker, &job, error).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "the outcome could not be stored; the job will run again");
+                "unknown"
+            }
+        },
+    };
+    metrics::histogram!("job_duration_seconds", "kind" => job.kind.clone(), "outcome" => outcome)
+        .record(started.elapsed().as_secs_f64());
+    (job.id, took)
+}
+
+async fn failed(
+    core: &Core,
+    handlers: &Handlers,
+    worker: &str,
+    job: &Arc<Job>,
+    error: JobError,
+) -> Result<&'static str, StoreError> {
+    match error {
+        JobError::Retry(error) if job.attempts < job.max_attempts => {
+            tracing::warn!(%error, attempt = job.attempts, "the job failed and will run again");
+            let at = core.env.now() + backoff(&core.env, job.attempts);
+            core.jobs.retry(worker, job.id, at, &error).await?;
+            Ok("retried")
+        }
+        JobError::Retry(error) | JobError::Fatal(error) => {
+            report::dead_job(job, &error);
+            // First the consequences, then the mark: dying in between runs the job once more, which is harmless.
+            if let Err(JobError::Retry(error) | JobError::Fatal(error)) = handlers.give_up(job).await {
+                tracing::error!(error, "the consequences of a dead job could not be stored");
+            }
+            core.jobs.bury(worker, job.id, &error).await?;
+            Ok("dead")
+        }
+    }
+}
+
+/// 1 s, 2 s, 4 s … up to an hour, each up to a quarter longer, so that jobs that failed together do not come back together.
+fn backoff(env: &Env, attempts: u32) -> time::Duration {
+    let exponent = attempts.saturating_sub(1).min(12);
+    let base = time::Duration::seconds(1 << exponent).min(MAX_BACKOFF);
+    let [random] = env.random_bytes::<1>();
+    base + base * f64::from(random) / (4.0 * 255.0)
+}

@@ -1,0 +1,110 @@
+//! Readers of the event log: each does its part in the transaction that moves its cursor.
+
+use std::{sync::Arc, time::Duration};
+
+use portico_kernel::{Env, Event, NewJob, StoreError};
+use portico_otlp::{Span, Tracer, Work};
+pub use portico_tenancy::chain::SEALER;
+use tokio::{sync::watch, time::sleep};
+
+use crate::{backoff::Backoff, core::Core};
+
+/// Events read at once.
+const BATCH: u32 = 500;
+
+/// Pause between two rounds, so that a busy system reads in batches and not event by event.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Turns events into jobs, in the transaction that moves its cursor.
+#[derive(Clone, Copy)]
+pub struct EventReader {
+    /// The name of its cursor.
+    pub name: &'static str,
+    /// What follows from an event.
+    pub jobs_for: fn(&Env, &Event) -> Vec<NewJob>,
+}
+
+/// Lets every reader read until told to stop.
+pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::Receiver<bool>) {
+    let mut backoff = Backoff::new("events could not be read");
+    while !*stopping.borrow() {
+        let mut failure = None;
+        let all = readers.iter().map(|reader| (reader.name, Some(reader.jobs_for))).chain([(SEALER, None)]);
+        for (name, jobs_for) in all {
+            loop {
+                match read(&core, name, jobs_for).await {
+                    Ok(read) if read == BATCH as usize => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::debug!(%error, reader = name, "events could not be read");
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+        }
+        let pause = match &failure {
+            Some(error) => backoff.failed(error),
+            None => {
+                backoff.succeeded();
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = stopping.changed() => {}
+        }
+        tokio::select! {
+            () = std::future::ready(()), if failure.is_some() => {}
+            () = core.signals.events.notified() => {}
+            () = sleep(core.settings.worker.poll) => {}
+            _ = stopping.changed() => {}
+        }
+    }
+}
+
+/// Hands one batch to a reader, or has it sealed into the chains of the audit trail. Answers how many events it had.
+async fn read(
+    core: &Core,
+    name: &'static str,
+    jobs_for: Option<fn(&Env, &Event) -> Vec<NewJob>>,
+) -> Result<usize, StoreError> {
+    let mut work = core.begin().await?;
+    let events = work.readers().take(name, BATCH).await?;
+    if events.is_empty() {
+        return Ok(0);
+    }
+    match jobs_for {
+        Some(jobs_for) => {
+            for event in &events {
+                let jobs = jobs_for(&core.env, event);
+                if jobs.is_empty() {
+                    continue;
+                }
+                // The jobs follow from the event, and so belong to its trace and not to that of this batch.
+                let enqueue = async {
+                    for job in jobs {
+                        work.jobs().enqueue(job).await?;
+                    }
+                    Ok::<(), StoreError>(())
+                };
+                span_of(&core.tracer, name, event).run(enqueue).await?;
+            }
+        }
+        None => portico_tenancy::chain::seal(&mut *work, &core.env, &events).await?,
+    }
+    work.commit().await?;
+    Ok(events.len())
+}
+
+/// The span of what a reader of the event log does about an event.
+fn span_of(tracer: &Tracer, reader: &'static str, event: &Event) -> Span {
+    let span = tracer.begin(Work::Later, format!("event {}", event.kind), event.trace_parent);
+    if span.is_recorded() {
+        span.set("portico.event.id", event.id.to_string());
+        span.set("portico.reader", reader);
+        span.set("portico.request_id", event.request_id.clone());
+        span.set("portico.tenant.id", event.tenant.to_string());
+    }
+    span
+}

@@ -1,0 +1,23 @@
+//! Doing jobs in a test, as a worker would.
+
+use std::sync::Arc;
+
+use portico::{background::handlers, state::App};
+use portico_kernel::Job;
+use portico_runtime::worker::jobs::JobError;
+
+/// Does a job.
+///
+/// # Errors
+/// As the handler fails.
+pub async fn handle(app: &App, job: &Job) -> Result<(), JobError> {
+    handlers::all(app).handle(&Arc::new(job.clone())).await
+}
+
+/// Does what follows from a job that failed for good.
+///
+/// # Errors
+/// As the handler fails.
+pub async fn give_up(app: &App, job: &Job) -> Result<(), JobError> {
+    handlers::all(app).give_up(&Arc::new(job.clone())).await
+}
