@@ -22,7 +22,8 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{flows::assets::AT_ONCE, http::problem::Problem, settings::Settings};
+use crate::{flows::assets::AT_ONCE, settings::Settings};
+use portico_web::problem::Problem;
 
 /// Most that wait in a queue, whatever the wait.
 const QUEUE: usize = 1024;

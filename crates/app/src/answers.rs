@@ -24,11 +24,11 @@ use portico_kernel::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::http::{
+use portico_runtime::signals::Signals;
+use portico_web::{
     conditional::{etag, not_modified},
     problem::Problem,
 };
-use portico_runtime::signals::Signals;
 
 /// What an answer is about; decides for how long it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,16 +23,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{
-    http::{problem::Problem, standing::Standing},
-    state::App,
-};
+use crate::{http::standing::Standing, state::App};
 use portico_runtime::context::{self, CURRENT};
 use portico_runtime::live::{
     Live, Selection, Slot,
     feed::{Batch, Joined, PIECE},
     resume::{Start, position},
 };
+use portico_web::problem::Problem;
 
 /// How often a stream looks whether it still may go on. What was revoked shows in the memory of the process.
 const TICK: Duration = Duration::from_millis(500);

@@ -21,19 +21,16 @@ use utoipa_actix_web::{AppExt, scope::scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    http::{
-        connection::{Connection, HEAD},
-        headers::PAGE_POLICY,
-        host,
-        idempotency::once,
-        middleware::around,
-        openapi,
-        problem::Problem,
-        routing::Routes,
-        site,
-    },
+    http::{host, idempotency::once, middleware::around, openapi, site},
     routes,
     state::App,
+};
+use portico_web::{
+    body::BodyLimit,
+    connection::{Connection, HEAD},
+    headers::PAGE_POLICY,
+    problem::Problem,
+    routing::Routes,
 };
 
 /// Where the API document is.
@@ -77,6 +74,7 @@ pub fn application(
 > {
     let cors = cors(&app.settings.cors.origins);
     ActixApp::new()
+        .app_data(BodyLimit(app.settings.server.max_body_bytes))
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
         // Sites first: whatever their host name asks for is theirs, also `/api`.

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use url::Url;
 
 use portico_runtime::settings::sources::{duration, list, normalize, optional_duration};
+use portico_web::client::ForwardedHeader;
 
 mod admission;
 mod ai;
@@ -32,7 +33,7 @@ pub use ai::Ai;
 pub use domains::Dns;
 pub use files::{Assets, Storage};
 pub use portico_runtime::settings::{Idempotency, Live, Telemetry, Webhooks, Worker};
-pub use proxies::{ForwardedHeader, Metrics};
+pub use proxies::Metrics;
 pub use rate_limit::{PlanLimits, RateLimit};
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};

@@ -31,7 +31,6 @@ use crate::{
     answers::Answers,
     flows::{previews::RenderedDrafts, template_preview::TemplatePreviews},
     http::{
-        connection::Connections,
         limits::Limits,
         openapi::Document,
         site::{Forms, LiveSites},
@@ -40,6 +39,7 @@ use crate::{
     throttle::Throttling,
     visits::VisitCounter,
 };
+use portico_web::connection::Connections;
 /// The parts that the server is made of. Cheap to clone.
 #[derive(Clone)]
 pub struct App {

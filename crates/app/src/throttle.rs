@@ -18,8 +18,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{http::problem::Problem, state::App};
+use crate::state::App;
 use portico_runtime::logging;
+use portico_web::problem::Problem;
 
 /// Guesses under way at a time from one network at one account, in this process.
 pub const PER_PAIR: usize = 5;

@@ -49,7 +49,7 @@ const OWNED_LIBRARIES: [(&str, &[&str]); 20] = [
     ("jsonwebtoken", &["portico-security"]),
     ("lettre", &["portico-email"]),
     ("object_store", &["portico-storage"]),
-    ("actix-web", &["portico", "portico-testkit", "portico-bench"]),
+    ("actix-web", &["portico", "portico-web", "portico-testkit", "portico-bench"]),
     ("openidconnect", &["portico-security"]),
     ("image", &["portico-images"]),
     ("webp", &["portico-images"]),
@@ -74,6 +74,7 @@ enum Layer {
     Domain,
     Adapter,
     Runtime,
+    Web,
     App,
     Migrations,
     Development,
@@ -124,6 +125,7 @@ fn members() -> Vec<Member> {
             let layer = match folder.as_str() {
                 "crates/kernel/Cargo.toml" => Layer::Kernel,
                 "crates/runtime/Cargo.toml" => Layer::Runtime,
+                "crates/web/Cargo.toml" => Layer::Web,
                 "crates/app/Cargo.toml" => Layer::App,
                 "migrations/Cargo.toml" => Layer::Migrations,
                 "crates/testkit/Cargo.toml" | "crates/bench/Cargo.toml" => Layer::Development,
@@ -146,6 +148,7 @@ fn members() -> Vec<Member> {
         Layer::Domain,
         Layer::Adapter,
         Layer::Runtime,
+        Layer::Web,
         Layer::App,
         Layer::Migrations,
         Layer::Development,
@@ -171,8 +174,10 @@ fn the_kernel_depends_on_nothing_of_ours() {
 #[test]
 fn domain_crates_depend_on_the_kernel_and_pure_libraries_only() {
     let members = members();
-    let ours =
-        names(&members, &[Layer::Domain, Layer::Adapter, Layer::Runtime, Layer::App, Layer::Migrations]);
+    let ours = names(
+        &members,
+        &[Layer::Domain, Layer::Adapter, Layer::Runtime, Layer::Web, Layer::App, Layer::Migrations],
+    );
     for member in members.iter().filter(|member| member.layer == Layer::Domain) {
         for name in member.depends_on(&["normal", "build"]) {
             assert!(
@@ -194,7 +199,7 @@ fn domain_crates_depend_on_the_kernel_and_pure_libraries_only() {
 #[test]
 fn adapters_depend_neither_on_each_other_nor_on_what_uses_them() {
     let members = members();
-    let forbidden = names(&members, &[Layer::Adapter, Layer::Runtime, Layer::App]);
+    let forbidden = names(&members, &[Layer::Adapter, Layer::Runtime, Layer::Web, Layer::App]);
     for member in members.iter().filter(|member| member.layer == Layer::Adapter) {
         for name in member.depends_on(&["normal", "build"]) {
             assert!(!forbidden.contains(name), "{} depends on {name}", member.name);
@@ -207,7 +212,7 @@ fn adapters_depend_neither_on_each_other_nor_on_what_uses_them() {
 #[test]
 fn the_runtime_depends_on_nothing_above_it() {
     let members = members();
-    let forbidden = names(&members, &[Layer::App, Layer::Migrations]);
+    let forbidden = names(&members, &[Layer::Web, Layer::App, Layer::Migrations]);
     let adapters = names(&members, &[Layer::Adapter]);
     for member in members.iter().filter(|member| member.layer == Layer::Runtime) {
         for name in member.depends_on(&["normal", "build", "dev"]) {
@@ -215,6 +220,18 @@ fn the_runtime_depends_on_nothing_above_it() {
             assert!(!forbidden.contains(name) && !is_http, "{} depends on {name}", member.name);
             let is_allowed = ["portico-sql", "portico-security", "portico-otlp"].contains(&name);
             assert!(!adapters.contains(name) || is_allowed, "{} depends on {name}", member.name);
+        }
+    }
+}
+
+/// What every route uses knows no domain and no adapter, so that a domain's routes need nothing of another domain.
+#[test]
+fn the_web_knows_no_domain() {
+    let members = members();
+    let forbidden = names(&members, &[Layer::Domain, Layer::Adapter, Layer::App, Layer::Migrations]);
+    for member in members.iter().filter(|member| member.layer == Layer::Web) {
+        for name in member.depends_on(&["normal", "build"]) {
+            assert!(!forbidden.contains(name), "{} depends on {name}", member.name);
         }
     }
 }

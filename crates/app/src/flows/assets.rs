@@ -18,12 +18,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use crate::{
-    http::{pieces, problem::Problem, spool::SpooledFile},
-    state::App,
-};
+use crate::http::spool::SpooledFile;
+use crate::state::App;
 use portico_runtime::worker::jobs;
 use portico_runtime::{logging, logging::chain, store::Repositories, worker::jobs::JobError};
+use portico_web::{pieces, problem::Problem};
 
 /// Files that are made ready at a time in one process: each takes memory, and pictures take a processor.
 pub const AT_ONCE: usize = 4;

@@ -12,12 +12,13 @@ use portico_kernel::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{http::problem::Problem, state::App};
+use crate::state::App;
 use portico_runtime::{
     logging,
     logging::chain,
     worker::jobs::{JobError, payload},
 };
+use portico_web::problem::Problem;
 
 /// Most bytes of an upload.
 pub const MAX_BYTES: usize = 5 << 20;

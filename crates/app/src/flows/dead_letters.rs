@@ -2,7 +2,8 @@
 
 use portico_kernel::{Event, Job, JobId, JobState, Page, PageRequest, Permission, Scope, TenantId};
 
-use crate::{http::problem::Problem, state::App};
+use crate::state::App;
+use portico_web::problem::Problem;
 
 /// A job without what it works on: that may tell of customers, which not everybody who looks after jobs is to see.
 fn without_payload(mut job: Job) -> Job {

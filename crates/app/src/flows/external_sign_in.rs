@@ -12,7 +12,8 @@ use portico_identity::{
 };
 use portico_kernel::{Scope, StoreError};
 
-use crate::{flows::registration, http::problem::Problem, state::App};
+use crate::{flows::registration, state::App};
+use portico_web::problem::Problem;
 
 /// How often to look again when somebody else changed the same account at the same moment.
 const TRIES: u32 = 3;

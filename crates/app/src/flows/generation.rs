@@ -15,8 +15,9 @@ use portico_kernel::{Env, Event, Fault, GenerationId, Permission, Scope};
 use portico_sites::ports::{ContentGenerator, GeneratorError, Tokens};
 use serde_json::{Value, json};
 
-use crate::{http::problem::Problem, state::App};
+use crate::state::App;
 use portico_runtime::logging;
+use portico_web::problem::Problem;
 
 /// What was written, for the event log: ids and kinds only, never texts.
 #[derive(Clone, Debug, Default)]

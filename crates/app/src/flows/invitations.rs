@@ -14,8 +14,9 @@ use portico_tenancy::{
 use serde::Deserialize;
 
 use super::account_mail;
-use crate::{http::problem::Problem, state::App};
+use crate::state::App;
 use portico_runtime::worker::jobs::{JobError, payload, scope};
+use portico_web::problem::Problem;
 
 /// What the job carries.
 #[derive(Deserialize)]

@@ -9,10 +9,8 @@ use futures_util::stream;
 use portico_kernel::{CursorPage, CursorRequest, SiteId};
 use portico_sites::submission::{Submission, SubmissionFilter, Submissions};
 
-use crate::{
-    http::{csv, problem::Problem, standing::Standing},
-    state::App,
-};
+use crate::{http::standing::Standing, state::App};
+use portico_web::{csv, problem::Problem};
 
 /// Submissions read at once: what is in memory, however many there are.
 const PIECE: u64 = 200;

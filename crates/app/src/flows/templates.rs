@@ -11,7 +11,8 @@ use portico_sites::{
     template::{Applied, Library, TemplateApplication, Templates},
 };
 
-use crate::{http::problem::Problem, state::App};
+use crate::state::App;
+use portico_web::problem::Problem;
 
 /// Applies a template: the plan must have premium templates if it is one, and room for a site if one is made, all in one
 /// transaction.

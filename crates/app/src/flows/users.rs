@@ -13,9 +13,10 @@ use portico_tenancy::tenant::{NewTenant, Tenants};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{flows::avatars, http::problem::Problem, state::App, throttle};
+use crate::{flows::avatars, state::App, throttle};
 use portico_runtime::worker::jobs;
 use portico_runtime::{store::UnitOfWork, worker::jobs::JobError};
+use portico_web::problem::Problem;
 
 /// Kind of the job that goes through the event log after an erasure.
 pub const ERASURE: &str = "user.erase";

@@ -19,9 +19,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::generation::{Written, generator, settle};
-use crate::{http::problem::Problem, state::App};
+use crate::state::App;
 use portico_runtime::worker::jobs;
 use portico_runtime::{store::UnitOfWork, worker::jobs::JobError};
+use portico_web::problem::Problem;
 
 /// What a job that generates texts carries.
 #[derive(Deserialize)]

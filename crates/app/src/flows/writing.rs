@@ -16,8 +16,9 @@ use portico_sites::{
 use serde_json::json;
 
 use super::generation::{Written, failed, generator, give_back, reserve, settle};
-use crate::{http::problem::Problem, state::App};
+use crate::state::App;
 use portico_runtime::context;
+use portico_web::problem::Problem;
 
 /// What became of a request for a section.
 pub struct WrittenSection {

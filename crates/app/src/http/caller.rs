@@ -16,10 +16,10 @@ use portico_kernel::{
 };
 use portico_tenancy::tenant::TenantStatus;
 
-use super::problem::Problem;
 use crate::state::App;
 use portico_runtime::context;
 use portico_runtime::logging;
+use portico_web::problem::Problem;
 
 /// What the request shows of its sender. Found out once, before routing.
 #[derive(Clone, Debug)]
@@ -240,6 +240,6 @@ fn unavailable(error: Arc<StoreError>) -> Problem {
             logging::warn("a part is not available", &*error);
             Problem::new(Kind::Unavailable, "unavailable", portico_kernel::Fault::detail(&*error))
         }
-        other => Problem::internal(super::problem::chain(other)),
+        other => Problem::internal(portico_runtime::logging::chain(other)),
     }
 }

@@ -22,11 +22,12 @@ use actix_web::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{body, caller::Presented, host::names_us, keys::API_KEY, limits::network, problem::Problem};
+use super::{caller::Presented, host::names_us, keys::API_KEY, limits::network};
 use crate::{
     admission::{Class, Place, overloaded},
     state::App,
 };
+use portico_web::{body, problem::Problem};
 
 /// Bytes of a body that are always kept in memory while it is read.
 const SMALL: usize = 64 << 10;

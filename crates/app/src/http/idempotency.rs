@@ -33,14 +33,11 @@ use self::{
     key::{KEY, KeyFault},
     operations::KeyedOperation,
 };
-use super::{
-    body,
-    caller::{self, Presented},
-    problem::Problem,
-};
+use super::caller::{self, Presented};
 use crate::state::App;
 use portico_runtime::context::{self, CURRENT, RequestContext};
 use portico_runtime::logging;
+use portico_web::{body, problem::Problem};
 
 mod answer;
 mod key;

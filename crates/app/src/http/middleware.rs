@@ -20,12 +20,7 @@ use portico_kernel::{RequestInfo, limits::Verdict};
 use portico_otlp::Span;
 
 use super::{
-    alias,
-    client::{self, ClientAddress},
-    devices, door, headers, keys,
-    pace::{Answer, Held, Pace},
-    path::{self, PathFault, Spelling},
-    problem::Problem,
+    alias, devices, door, keys,
     site::{SiteHost, respelled},
     traces,
 };
@@ -36,6 +31,13 @@ use portico_runtime::{
     key_usage::KeyRequest,
     logging,
     report::{self, Answered},
+};
+use portico_web::{
+    client::{self, ClientAddress},
+    headers,
+    pace::{Answer, Held, Pace},
+    path::{self, PathFault, Spelling},
+    problem::Problem,
 };
 
 /// Name of the header that carries the request id, in and out.
@@ -55,11 +57,12 @@ pub async fn around<B: MessageBody + 'static>(
     };
     // First of all: nothing below sees a path in another form.
     let spelling = path::settle(&mut request);
-    let proxies = &app.settings.server;
+    let server = &app.settings.server;
     let peer = client::peer(request.request());
-    let address = client::find(peer, &proxies.trusted_proxies, proxies.forwarded_header, request.headers());
+    let address = client::find(peer, &server.trusted_proxies, server.forwarded_header, request.headers());
     request.extensions_mut().insert(ClientAddress(address));
-    let held = Held::begin(&mut request, Pace::of(&app.settings.server), &app.connections);
+    let pace = Pace::new(server.min_body_rate, server.body_timeout, server.max_body_bytes);
+    let held = Held::begin(&mut request, pace, &app.connections);
     let mut info = request_info(&app, &request, address);
     let device_mark = devices::recognize(&app, &request, &mut info);
     let seen = Seen {

@@ -1,29 +1,15 @@
-//! Everything between the socket and a use case.
+//! What stands between the parts of `portico_web` and the routes: credentials, limits, aliases, published sites, the middleware.
 
 pub mod alias;
-pub mod body;
 pub mod caller;
-pub mod client;
-pub mod conditional;
-pub mod connection;
-pub mod csv;
 pub mod devices;
 pub mod door;
-pub mod headers;
 pub mod host;
 pub mod idempotency;
-pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod middleware;
 pub mod openapi;
-pub mod pace;
-pub mod path;
-pub mod pieces;
-pub mod problem;
-pub mod query;
-pub mod read;
-pub mod routing;
 pub mod site;
 pub mod spool;
 pub mod standing;

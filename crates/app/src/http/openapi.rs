@@ -11,10 +11,8 @@ use utoipa::openapi::{
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use super::{
-    idempotency::{self, operations::KeyedOperation},
-    problem::ProblemBody,
-};
+use super::idempotency::{self, operations::KeyedOperation};
+use portico_web::problem::ProblemBody;
 
 /// Name of the security scheme of people. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
 /// roles there): `security(("bearer" = ["pages:read"]))`.

@@ -16,8 +16,8 @@ use futures_util::StreamExt;
 use portico_kernel::{FieldError, Kind};
 use portico_sites::asset::AssetType;
 
-use super::problem::Problem;
 use portico_runtime::logging;
+use portico_web::problem::Problem;
 
 /// Most files of a form.
 pub const MAX_FILES: usize = 20;

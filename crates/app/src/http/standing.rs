@@ -8,10 +8,10 @@ use portico_kernel::{Scope, TenantId, Timestamp};
 
 use super::{
     caller::{self, Presented},
-    client, keys,
-    problem::Problem,
+    keys,
 };
 use crate::state::App;
+use portico_web::{client, problem::Problem};
 
 /// Who sent the request, for answers that take long: what was revoked meanwhile ends them. Take it beside
 /// [`caller::Caller`], which admits the request in the first place.

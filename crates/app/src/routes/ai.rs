@@ -11,16 +11,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{
-    flows::writing,
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        routing::Routes,
-    },
-    state::App,
+use crate::{flows::writing, http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
 };
 
 /// Adds the routes.

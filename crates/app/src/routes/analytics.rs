@@ -10,10 +10,8 @@ use serde::Deserialize;
 use time::Date;
 use utoipa::IntoParams;
 
-use crate::{
-    http::{caller::Caller, problem::Problem, query::Query, routing::Routes},
-    state::App,
-};
+use crate::{http::caller::Caller, state::App};
+use portico_web::{problem::Problem, query::Query, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -9,19 +9,14 @@ use portico_sites::asset::{Asset, AssetFilter, AssetKind, AssetUpdate, Assets};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
-    admission::Class,
-    flows::assets,
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, page_request},
-        routing::Routes,
-        spool,
-    },
-    state::App,
+use crate::http::spool;
+use crate::{admission::Class, flows::assets, http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -11,14 +11,13 @@ use utoipa::IntoParams;
 
 use crate::{
     flows::audit_export::{self, Trail},
-    http::{
-        caller::Caller,
-        problem::Problem,
-        query::{Query, cursor_request},
-        routing::Routes,
-        standing::Standing,
-    },
+    http::{caller::Caller, standing::Standing},
     state::App,
+};
+use portico_web::{
+    problem::Problem,
+    query::{Query, cursor_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -24,14 +24,16 @@ use utoipa::ToSchema;
 use crate::{
     flows::{account_mail, registration, users},
     http::{
-        body::{Body, OptionalBody},
         caller::{Caller, MaybeCaller, Visitor},
         devices,
-        problem::Problem,
-        routing::Routes,
     },
     state::App,
     throttle,
+};
+use portico_web::{
+    body::{Body, OptionalBody},
+    problem::Problem,
+    routing::Routes,
 };
 
 /// Adds the routes.

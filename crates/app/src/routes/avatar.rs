@@ -15,9 +15,10 @@ use utoipa::ToSchema;
 use crate::{
     admission::Class,
     flows::avatars::{self, MAX_BYTES},
-    http::{caller::Caller, conditional, problem::Problem, routing::Routes},
+    http::caller::Caller,
     state::App,
 };
+use portico_web::{conditional, problem::Problem, routing::Routes};
 
 /// Room for what surrounds the file in a form.
 const FORM_BYTES: usize = 16 << 10;

@@ -4,17 +4,12 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, put, web::Data};
 use portico_kernel::{Permission, TenantId};
 use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
 
-use crate::{
-    answers::About,
-    flows::assets,
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        routing::Routes,
-    },
-    state::App,
+use crate::{answers::About, flows::assets, http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
 };
 
 /// Adds the routes.

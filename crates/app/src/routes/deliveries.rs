@@ -11,15 +11,12 @@ use portico_tenancy::delivery::{Deliveries, Delivery, DeliveryFilter, DeliverySt
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    http::{
-        body::Body,
-        caller::Caller,
-        problem::{Problem, ProblemBody},
-        query::{Query, cursor_request},
-        routing::Routes,
-    },
-    state::App,
+use crate::{http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    problem::{Problem, ProblemBody},
+    query::{Query, cursor_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

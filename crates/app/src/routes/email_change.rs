@@ -9,15 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    http::{
-        body::Body,
-        caller::{Caller, MaybeCaller, Visitor},
-        problem::Problem,
-        routing::Routes,
-    },
+    http::caller::{Caller, MaybeCaller, Visitor},
     routes::auth::{Accepted, accepted},
     state::App,
 };
+use portico_web::{body::Body, problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

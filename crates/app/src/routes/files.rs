@@ -19,12 +19,12 @@ use utoipa::IntoParams;
 
 use crate::{
     flows::assets::{self, LinkedFile},
-    http::{
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::Query,
-    },
     state::App,
+};
+use portico_web::{
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::Query,
 };
 
 /// Nothing in the file may do anything: no script, no form, no origin of its own.

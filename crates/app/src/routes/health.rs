@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use crate::{
-    http::{
-        client,
-        problem::{Problem, ProblemBody},
-    },
     server::MetricsPort,
     settings::{Profile, Settings},
     state::App,
+};
+use portico_web::{
+    client,
+    problem::{Problem, ProblemBody},
 };
 
 /// How long the database may take to show that it is there.

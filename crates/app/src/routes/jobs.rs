@@ -8,15 +8,11 @@ use portico_kernel::{Job, JobId, JobState, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    flows::dead_letters,
-    http::{
-        caller::Caller,
-        problem::Problem,
-        query::{Query, page_request},
-        routing::Routes,
-    },
-    state::App,
+use crate::{flows::dead_letters, http::caller::Caller, state::App};
+use portico_web::{
+    problem::Problem,
+    query::{Query, page_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

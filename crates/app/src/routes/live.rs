@@ -5,17 +5,16 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    http::{
-        caller::Caller,
-        problem::{Problem, ProblemBody},
-        query::Query,
-        routing::Routes,
-        standing::Standing,
-    },
+    http::{caller::Caller, standing::Standing},
     live_stream,
     state::App,
 };
 use portico_runtime::live::Selection;
+use portico_web::{
+    problem::{Problem, ProblemBody},
+    query::Query,
+    routing::Routes,
+};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

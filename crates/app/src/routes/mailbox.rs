@@ -11,10 +11,8 @@ use actix_web::{
 use portico_sandbox::{Mailbox, MessageId, StoredMessage};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    http::{headers::PAGE_POLICY, host, problem::Problem, query::Query},
-    state::App,
-};
+use crate::{http::host, state::App};
+use portico_web::{headers::PAGE_POLICY, problem::Problem, query::Query};
 
 /// What a message as HTML may do: show itself, in a frame of our own page. Its links leave the frame.
 const MESSAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \

@@ -45,7 +45,7 @@ pub mod wizard;
 
 use actix_web::web::ServiceConfig as PlainConfig;
 
-use crate::http::routing::Routes;
+use portico_web::routing::Routes;
 
 /// Everything under `/api/v1`.
 pub fn api(config: &mut Routes<'_, '_>) {

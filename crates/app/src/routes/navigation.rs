@@ -8,17 +8,13 @@ use portico_kernel::{NavItemId, Page as List, PageRequest, Permission, TenantId}
 use portico_sites::navigation::{NavItem, NavItemUpdate, Navigation, NavigationOrder, NewNavItem};
 
 use super::pages::SiteChoice;
-use crate::{
-    answers::About,
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::Query,
-        routing::Routes,
-    },
-    state::App,
+use crate::{answers::About, http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::Query,
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -18,15 +18,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::auth::answer_step;
 use crate::{
     flows::external_sign_in,
-    http::{
-        body::Body,
-        caller::{Caller, MaybeCaller},
-        problem::Problem,
-        query::Query,
-        routing::Routes,
-    },
+    http::caller::{Caller, MaybeCaller},
     state::App,
 };
+use portico_web::{body::Body, problem::Problem, query::Query, routing::Routes};
 
 /// Length of the secret in the cookie.
 const SECRET_LENGTH: usize = 43;

@@ -12,17 +12,13 @@ use portico_sites::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    answers::About,
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, page_request, sort},
-        routing::Routes,
-    },
-    state::App,
+use crate::{answers::About, http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request, sort},
+    routing::Routes,
 };
 
 /// Adds the routes.

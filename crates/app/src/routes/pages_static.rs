@@ -6,7 +6,8 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use crate::{http::headers::PAGE_POLICY, server::redirect};
+use crate::server::redirect;
+use portico_web::headers::PAGE_POLICY;
 
 /// Adds the pages and what they are made of.
 pub fn configure(config: &mut ServiceConfig) {

@@ -18,14 +18,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::second_factors::{PasskeyOptions, answer_outcome, secret};
 use crate::{
-    http::{
-        body::Body,
-        caller::{Caller, Visitor},
-        problem::Problem,
-        query::{Query, page_request},
-        routing::Routes,
-    },
+    http::caller::{Caller, Visitor},
     state::App,
+};
+use portico_web::{
+    body::Body,
+    problem::Problem,
+    query::{Query, page_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

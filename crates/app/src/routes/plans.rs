@@ -9,10 +9,8 @@ use portico_kernel::{Page, PageRequest};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    http::{caller::Caller, problem::Problem, routing::Routes},
-    state::App,
-};
+use crate::{http::caller::Caller, state::App};
+use portico_web::{problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -16,13 +16,13 @@ use utoipa::ToSchema;
 
 use crate::{
     flows::previews::{self, Refusal, Shown},
-    http::{
-        body::OptionalBody,
-        caller::Caller,
-        problem::{Problem, ProblemBody},
-        routing::Routes,
-    },
+    http::caller::Caller,
     state::App,
+};
+use portico_web::{
+    body::OptionalBody,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
 };
 
 /// What a preview may do: what a published page may, besides sending forms. `sandbox` gives it an origin of its own, so that

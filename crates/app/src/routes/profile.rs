@@ -10,11 +10,9 @@ use portico_tenancy::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    http::{body::Body, caller::Caller, conditional, problem::Problem, routing::Routes},
-    state::App,
-};
+use crate::{http::caller::Caller, state::App};
 use portico_runtime::store::Repositories;
+use portico_web::{body::Body, conditional, problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -22,15 +22,11 @@ use utoipa::ToSchema;
 
 use super::auth;
 use crate::{
-    http::{
-        body::Body,
-        caller::{Caller, Visitor},
-        problem::Problem,
-        routing::Routes,
-    },
+    http::caller::{Caller, Visitor},
     state::App,
     throttle,
 };
+use portico_web::{body::Body, problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

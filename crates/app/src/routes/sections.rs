@@ -7,15 +7,12 @@ use actix_web::{
 use portico_kernel::{Page as List, PageId, PageRequest, SectionId, TenantId};
 use portico_sites::section::{BulkChange, NewSection, Section, SectionOrder, SectionUpdate, Sections};
 
-use crate::{
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        routing::Routes,
-    },
-    state::App,
+use crate::{http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -7,15 +7,12 @@ use actix_web::{
 use portico_kernel::{PageId, TenantId};
 use portico_sites::seo::{Seo, SeoUpdate, Seos};
 
-use crate::{
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        routing::Routes,
-    },
-    state::App,
+use crate::{http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -15,15 +15,12 @@ use portico_kernel::{Page, SessionId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    http::{
-        body::Body,
-        caller::Caller,
-        problem::Problem,
-        query::{Query, page_request},
-        routing::Routes,
-    },
-    state::App,
+use crate::{http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    problem::Problem,
+    query::{Query, page_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

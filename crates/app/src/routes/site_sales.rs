@@ -13,18 +13,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::sites::SiteView;
-use crate::{
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, page_request},
-        routing::Routes,
-    },
-    state::App,
-};
+use crate::{http::caller::Caller, state::App};
 use portico_runtime::context;
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
+};
 
 /// Adds the routes. Before those of sites: `for-sale` is not the id of one.
 pub fn configure(config: &mut Routes<'_, '_>) {

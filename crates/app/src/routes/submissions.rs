@@ -13,16 +13,15 @@ use utoipa::IntoParams;
 
 use crate::{
     flows::submission_export,
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, cursor_request},
-        routing::Routes,
-        standing::Standing,
-    },
+    http::{caller::Caller, standing::Standing},
     state::App,
+};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, cursor_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -21,15 +21,15 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    http::{
-        body::Body,
-        caller::{Caller, Visitor},
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, page_request, sort},
-        routing::Routes,
-    },
+    http::caller::{Caller, Visitor},
     state::App,
+};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request, sort},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -7,10 +7,8 @@ use portico_tenancy::{
     settings::{Settings, TenantSettings, TenantSettingsUpdate},
 };
 
-use crate::{
-    http::{body::Body, caller::Caller, conditional, problem::Problem, routing::Routes},
-    state::App,
-};
+use crate::{http::caller::Caller, state::App};
+use portico_web::{body::Body, conditional, problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

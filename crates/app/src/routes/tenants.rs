@@ -10,17 +10,13 @@ use portico_tenancy::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    answers::About,
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, page_request},
-        routing::Routes,
-    },
-    state::App,
+use crate::{answers::About, http::caller::Caller, state::App};
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

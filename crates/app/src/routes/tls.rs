@@ -4,12 +4,10 @@ use actix_web::{HttpResponse, get, web::Data};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    http::{
-        problem::{Problem, ProblemBody},
-        query::Query,
-    },
-    state::App,
+use crate::state::App;
+use portico_web::{
+    problem::{Problem, ProblemBody},
+    query::Query,
 };
 
 /// Which name to ask about.

@@ -18,19 +18,15 @@ use portico_kernel::{EventId, Page, Permission, PlatformRole, Scope, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
-    flows::users,
-    http::{
-        body::Body,
-        caller::Caller,
-        conditional,
-        problem::Problem,
-        query::{Query, page_request, sort},
-        routing::Routes,
-    },
-    state::App,
-};
+use crate::{flows::users, http::caller::Caller, state::App};
 use portico_runtime::logging;
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::Problem,
+    query::{Query, page_request, sort},
+    routing::Routes,
+};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -12,15 +12,12 @@ use portico_sites::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    http::{
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, cursor_request},
-        routing::Routes,
-    },
-    state::App,
+use crate::{http::caller::Caller, state::App};
+use portico_web::{
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, cursor_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -18,16 +18,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
-    http::{
-        body::{Body, OptionalBody},
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, page_request},
-        routing::Routes,
-    },
-    state::App,
+use crate::{http::caller::Caller, state::App};
+use portico_web::{
+    body::{Body, OptionalBody},
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -15,17 +15,13 @@ use portico_sites::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
-    flows::wizard as flow,
-    http::{
-        body::{Body, OptionalBody},
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        query::{Query, page_request},
-        routing::Routes,
-    },
-    state::App,
+use crate::{flows::wizard as flow, http::caller::Caller, state::App};
+use portico_web::{
+    body::{Body, OptionalBody},
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
 };
 
 /// Adds the routes.

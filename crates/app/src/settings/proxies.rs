@@ -7,31 +7,6 @@ use serde::Deserialize;
 
 use portico_runtime::settings::sources::list;
 
-/// The header in which trusted proxies say who the client is. Any other one is ignored: a header that the proxy does not set is
-/// whatever the client wrote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ForwardedHeader {
-    /// `X-Forwarded-For`: a list of addresses.
-    #[default]
-    XForwardedFor,
-    /// `Forwarded` (RFC 7239): a list of elements with `for=`.
-    Forwarded,
-    /// `X-Real-IP`: one address.
-    XRealIp,
-}
-
-impl ForwardedHeader {
-    /// Its name, in lower case.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::XForwardedFor => "x-forwarded-for",
-            Self::Forwarded => "forwarded",
-            Self::XRealIp => "x-real-ip",
-        }
-    }
-}
-
 /// Who may read the metrics.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -65,7 +40,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use crate::settings::{ForwardedHeader, Settings};
+    use crate::settings::Settings;
+    use portico_web::client::ForwardedHeader;
 
     fn settings(pairs: &[(&str, &str)]) -> anyhow::Result<Settings> {
         let environment = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

@@ -5,12 +5,13 @@ use std::{collections::BTreeSet, net::TcpListener};
 use portico::{
     http::{alias, limits::SENSITIVE},
     server,
-    settings::{ForwardedHeader, Profile, Settings},
+    settings::{Profile, Settings},
 };
 use portico_testkit::{
     collector::TestCollector,
     server::{Database, PASSWORD, TestServer},
 };
+use portico_web::client::ForwardedHeader;
 use reqwest::Method;
 use serde_json::json;
 

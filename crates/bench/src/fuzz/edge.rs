@@ -12,12 +12,14 @@ use actix_web::{
 use ipnet::IpNet;
 use portico::{
     http::{
-        alias, client,
+        alias,
         limits::{SENSITIVE, sensitive},
-        path::normalize,
     },
     server,
-    settings::ForwardedHeader,
+};
+use portico_web::{
+    client::{self, ForwardedHeader},
+    path::normalize,
 };
 
 use super::inputs::Numbers;

@@ -21,12 +21,10 @@ use super::{
     manifest::{Entry, Manifest, blob_key, is_asset, manifest_key},
     stale::{Breaker, unreachable},
 };
-use crate::{
-    http::{
-        conditional::not_modified,
-        pieces::{self, InPieces},
-    },
-    state::App,
+use crate::state::App;
+use portico_web::{
+    conditional::not_modified,
+    pieces::{self, InPieces},
 };
 
 /// Bytes of files kept in memory at most.

@@ -30,12 +30,9 @@ use super::{
     files::{POLICY, ReadError},
     unavailable,
 };
-use crate::{
-    http::{client, limits::network},
-    settings::Settings,
-    state::App,
-};
+use crate::{http::limits::network, settings::Settings, state::App};
 use portico_runtime::{context, logging, logging::chain};
+use portico_web::client;
 
 /// Seconds after which it makes sense to send a form again.
 const RETRY_AFTER: &str = "600";

@@ -33,10 +33,10 @@ use self::{
 use portico_kernel::Kind;
 use portico_sites::ports::{HostName, LiveSite};
 
-use super::problem::Problem;
 use crate::state::App;
 use portico_runtime::logging::chain;
 use portico_runtime::{logging, signals::Signals};
+use portico_web::problem::Problem;
 
 /// Says that an answer is stale (RFC 9211).
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

@@ -14,17 +14,12 @@ use portico_sites::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    flows::templates,
-    http::{
-        body::{Body, OptionalBody},
-        caller::Caller,
-        conditional,
-        problem::{Problem, ProblemBody},
-        routing::Routes,
-    },
-    routes::sites::SiteView,
-    state::App,
+use crate::{flows::templates, http::caller::Caller, routes::sites::SiteView, state::App};
+use portico_web::{
+    body::{Body, OptionalBody},
+    conditional,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
 };
 
 /// Adds the routes.

@@ -17,9 +17,10 @@ use utoipa::IntoParams;
 
 use crate::{
     flows::template_preview::{self, Preview, PreviewFile},
-    http::{caller::Visitor, conditional, problem::Problem, query::Query, routing::Routes},
+    http::caller::Visitor,
     state::App,
 };
+use portico_web::{conditional, problem::Problem, query::Query, routing::Routes};
 
 /// Content security policy of previews: that of published sites, and no form can be sent.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; font-src 'self'; \

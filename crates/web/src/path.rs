@@ -15,7 +15,7 @@ use actix_web::{
 };
 use portico_kernel::Kind;
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
 /// Why a path has no normal form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,11 @@ use futures_util::{StreamExt, future::LocalBoxFuture};
 use portico_kernel::Kind;
 use serde::de::DeserializeOwned;
 
-use super::{json, problem::Problem, read};
-use crate::state::App;
+use crate::{json, problem::Problem, read};
+
+/// Most bytes of a JSON body; data of the application.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimit(pub usize);
 
 /// A JSON body, read as a `T`: 415 for another content type, 413 when too large, 400 when it is not JSON or names a field twice, 422 with every
 /// unknown or mistyped field.
@@ -23,7 +26,7 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
-        let limit = request.app_data::<web::Data<App>>().map_or(0, |app| app.settings.server.max_body_bytes);
+        let limit = request.app_data::<BodyLimit>().map_or(0, |limit| limit.0);
         let body = collect(request, payload.take(), limit);
         Box::pin(async move {
             if !is_json {
@@ -65,7 +68,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
 ///
 /// # Errors
 /// 413 when it is larger, 400 when it breaks off.
-pub(super) fn collect(
+pub fn collect(
     request: &HttpRequest,
     mut payload: Payload,
     limit: usize,
@@ -95,7 +98,8 @@ fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(Kind::Malformed, "malformed_body", detail)
 }
 
-pub(super) fn content_length(request: &HttpRequest) -> Option<u64> {
+/// The length that a request announces.
+pub fn content_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(actix_web::http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

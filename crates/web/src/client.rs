@@ -11,8 +11,32 @@ use actix_web::{
     http::header::{HeaderMap, HeaderName},
 };
 use ipnet::IpNet;
+use serde::Deserialize;
 
-use crate::settings::ForwardedHeader;
+/// The header in which trusted proxies say who the client is. Any other one is ignored: a header that the proxy does not set is
+/// whatever the client wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`: a list of addresses.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239): a list of elements with `for=`.
+    Forwarded,
+    /// `X-Real-IP`: one address.
+    XRealIp,
+}
+
+impl ForwardedHeader {
+    /// Its name, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::XRealIp => "x-real-ip",
+        }
+    }
+}
 
 /// The address of the client of a request; found out once, by the middleware around every route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use futures_util::future::{Ready, ready};
 use portico_kernel::{CursorRequest, FieldError, PageRequest};
 use serde::de::DeserializeOwned;
 
-use super::{problem::Problem, read};
+use crate::{problem::Problem, read};
 
 /// The query string, read as a `T`; 422 with every unknown or mistyped parameter. Every field of `T` is an `Option`.
 pub struct Query<T>(pub T);

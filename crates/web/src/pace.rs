@@ -23,8 +23,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::connection::{Answering, Connections, Exchange, has_passed};
-use crate::settings::Server;
+use crate::connection::{Answering, Connections, Exchange, has_passed};
 
 /// How long a body may take before its rate counts: a line may stall for a moment.
 const GRACE: Duration = Duration::from_secs(5);
@@ -51,14 +50,9 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// What the settings allow.
-    pub fn of(settings: &Server) -> Self {
-        Self {
-            grace: GRACE,
-            least_rate: settings.min_body_rate.max(1),
-            timeout: settings.body_timeout,
-            piece: (settings.max_body_bytes as u64).max(1),
-        }
+    /// At `least_rate` bytes a second at least, and within `timeout` for each started piece of `piece` bytes.
+    pub fn new(least_rate: u64, timeout: Duration, piece: usize) -> Self {
+        Self { grace: GRACE, least_rate: least_rate.max(1), timeout, piece: (piece as u64).max(1) }
     }
 
     /// How long after its beginning a body of which so many bytes have come may still be under way.
@@ -248,9 +242,7 @@ mod tests {
 
     #[test]
     fn settings_make_the_pace() {
-        let settings =
-            Server { min_body_rate: 100, body_timeout: Duration::from_secs(7), ..Server::default() };
-        let pace = Pace::of(&settings);
+        let pace = Pace::new(100, Duration::from_secs(7), 1 << 20);
         assert_eq!(pace.patience(100), Duration::from_secs(6));
         assert_eq!(pace.patience(1000), Duration::from_secs(7));
     }

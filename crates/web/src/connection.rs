@@ -187,7 +187,7 @@ impl Connection {
 
 /// Whether it is past a deadline. Otherwise the task is woken at or before it: a timer that is set for an earlier deadline is left
 /// alone and looked at again when it fires, as most of what has a deadline comes long before.
-pub(super) fn has_passed(
+pub(crate) fn has_passed(
     deadline: Instant,
     timer: &mut Option<Pin<Box<Sleep>>>,
     context: &mut Context<'_>,

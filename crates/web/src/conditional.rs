@@ -6,7 +6,7 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
 /// The entity tag of a version of a resource.
 pub fn etag(version: i64) -> String {
