@@ -17,13 +17,13 @@ use std::{
 };
 
 use portico_kernel::Kind;
+use portico_web::problem::Problem;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
 use crate::{flows::assets::AT_ONCE, settings::Settings};
-use portico_web::problem::Problem;
 
 /// Most that wait in a queue, whatever the wait.
 const QUEUE: usize = 1024;

@@ -21,14 +21,13 @@ use portico_kernel::{
     Permission, Scope, TenantId,
     cache::{Cache, CacheError, GROUPS, Lookup},
 };
-use serde::Serialize;
-use sha2::{Digest, Sha256};
-
 use portico_runtime::signals::Signals;
 use portico_web::{
     conditional::{etag, not_modified},
     problem::Problem,
 };
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// What an answer is about; decides for how long it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,15 @@ use actix_web::{
 };
 use futures_util::stream;
 use portico_kernel::{Actor, EventId, Maker, Permission, Scope, TenantId, Timestamp, feed::Place};
+use portico_runtime::{
+    context::{self, CURRENT},
+    live::{
+        Live, Selection, Slot,
+        feed::{Batch, Joined, PIECE},
+        resume::{Start, position},
+    },
+};
+use portico_web::problem::Problem;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -24,13 +33,6 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{http::standing::Standing, state::App};
-use portico_runtime::context::{self, CURRENT};
-use portico_runtime::live::{
-    Live, Selection, Slot,
-    feed::{Batch, Joined, PIECE},
-    resume::{Start, position},
-};
-use portico_web::problem::Problem;
 
 /// How often a stream looks whether it still may go on. What was revoked shows in the memory of the process.
 const TICK: Duration = Duration::from_millis(500);

@@ -7,6 +7,7 @@ use std::{
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
+use portico_runtime::worker::Workers;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::{JoinError, JoinHandle},
@@ -14,7 +15,6 @@ use tokio::{
 };
 
 use crate::{background, server, settings::Settings, startup::build, state::App};
-use portico_runtime::worker::Workers;
 
 /// SIGTERM or Ctrl-C.
 struct Stop(Signal);

@@ -15,6 +15,13 @@ use actix_web::{
     rt::net::TcpStream,
     web::{self, Data, PathConfig},
 };
+use portico_web::{
+    body::BodyLimit,
+    connection::{Connection, HEAD},
+    headers::PAGE_POLICY,
+    problem::Problem,
+    routing::Routes,
+};
 use tokio::time::{sleep, timeout};
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, scope::scope};
@@ -24,13 +31,6 @@ use crate::{
     http::{host, idempotency::once, middleware::around, openapi, site},
     routes,
     state::App,
-};
-use portico_web::{
-    body::BodyLimit,
-    connection::{Connection, HEAD},
-    headers::PAGE_POLICY,
-    problem::Problem,
-    routing::Routes,
 };
 
 /// Where the API document is.

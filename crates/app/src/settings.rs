@@ -12,12 +12,11 @@ use config::{Config, Environment, File, FileFormat};
 use ipnet::IpNet;
 use portico_identity::mail_budget::MailRule;
 use portico_kernel::limits::Quota;
+use portico_runtime::settings::sources::{duration, list, normalize, optional_duration};
+use portico_web::client::ForwardedHeader;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
-
-use portico_runtime::settings::sources::{duration, list, normalize, optional_duration};
-use portico_web::client::ForwardedHeader;
 
 mod admission;
 mod ai;

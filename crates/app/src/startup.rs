@@ -18,7 +18,12 @@ use portico_identity::{
 };
 use portico_images::BoundedImages;
 use portico_kernel::{Env, cache::Cache, limits::RateLimiter, mail::MailTransport};
+use portico_otlp::{Collector, Tracer};
 use portico_renderer::HtmlRenderer;
+use portico_runtime::{
+    broadcasts::Broadcasts, clock::SharedClock, core::Core, key_cache::ApiKeyCache, live::Live,
+    session_cache::SessionCache, signals::Signals, telemetry::Telemetry, traces,
+};
 use portico_sandbox::Mailbox;
 use portico_security::{
     AesSealer, Argon2Hasher, FactorKeys, JwtIssuer, MacLinkSigner, MacMarks, OidcProvider, ProviderConfig,
@@ -42,11 +47,6 @@ use crate::{
     state::App,
     throttle::Throttling,
     writer,
-};
-use portico_otlp::{Collector, Tracer};
-use portico_runtime::{
-    broadcasts::Broadcasts, clock::SharedClock, core::Core, key_cache::ApiKeyCache, live::Live,
-    session_cache::SessionCache, signals::Signals, telemetry::Telemetry, traces,
 };
 
 /// How long a request waits for a connection: short enough that it is answered with 503 within a second.

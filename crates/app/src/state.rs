@@ -24,6 +24,7 @@ use portico_sites::{
     ports::{ContentGenerator, DomainResolver, FormRenderer, SiteRenderer},
     site::Site,
 };
+use portico_web::connection::Connections;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -39,7 +40,7 @@ use crate::{
     throttle::Throttling,
     visits::VisitCounter,
 };
-use portico_web::connection::Connections;
+
 /// The parts that the server is made of. Cheap to clone.
 #[derive(Clone)]
 pub struct App {

@@ -13,14 +13,14 @@ use portico_identity::{
     user::EmailAddress,
 };
 use portico_kernel::{Fault, Kind, Scope, UserId};
+use portico_runtime::logging;
+use portico_web::problem::Problem;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
 use crate::state::App;
-use portico_runtime::logging;
-use portico_web::problem::Problem;
 
 /// Guesses under way at a time from one network at one account, in this process.
 pub const PER_PAIR: usize = 5;

@@ -9,12 +9,12 @@ use std::{
 };
 
 use portico_kernel::{Fault, Kind, StoreError, TenantId};
+use portico_runtime::logging::chain;
 use portico_sites::analytics::{SALT_GRACE, Salt, Seen, Traffic, VisitBatch};
 use time::Date;
 use tokio::sync::{Notify, mpsc};
 
 use crate::state::App;
-use portico_runtime::logging::chain;
 
 /// Visits that wait in memory at most: about 10 MB of them.
 const QUEUE: usize = 10_000;

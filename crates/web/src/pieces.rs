@@ -15,7 +15,6 @@ use actix_web::{
 };
 use futures_util::{StreamExt, stream};
 use portico_kernel::files::{FileError, FileStore};
-
 use portico_runtime::logging;
 
 /// Bytes of a piece. A connection asks for the next one while it holds less than 128 KiB.

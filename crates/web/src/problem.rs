@@ -10,11 +10,9 @@ use actix_web::{
     },
 };
 use portico_kernel::{Denied, Fault, FieldError, Kind};
+use portico_runtime::{context, report};
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use portico_runtime::context;
-use portico_runtime::report;
 
 /// Seconds after which a client may ask again when a part is down.
 const RETRY_AFTER_SECONDS: u64 = 5;

@@ -10,7 +10,6 @@ use portico_runtime::worker::{
     readers::EventReader,
     schedules::{HOUR, Schedule},
 };
-
 use tokio::{sync::watch, time::sleep};
 
 use crate::{

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use portico_kernel::StoreError;
+use portico_runtime::backoff::Backoff;
 use tokio::{sync::watch, time::sleep};
 
 use crate::state::App;
-use portico_runtime::backoff::Backoff;
 
 /// How much a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);

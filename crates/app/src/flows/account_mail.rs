@@ -14,6 +14,11 @@ use portico_kernel::{
     Env, Event, Job, NewJob, StoreError, TenantId, UserId,
     mail::{MailError, MailId},
 };
+use portico_runtime::{
+    logging::chain,
+    store::UnitOfWork,
+    worker::jobs::{JobError, payload, scope},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -21,11 +26,6 @@ use sha2::{Digest, Sha256};
 use crate::{
     flows::{notices, submissions},
     state::App,
-};
-use portico_runtime::{
-    logging::chain,
-    store::UnitOfWork,
-    worker::jobs::{JobError, payload, scope},
 };
 
 /// With the pauses between attempts growing to an hour, a mail server may be down for about a day.

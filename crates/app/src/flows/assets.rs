@@ -12,17 +12,19 @@ use portico_kernel::{
     files::FileError,
     images::{ImageError, Picture},
 };
+use portico_runtime::{
+    logging::{self, chain},
+    store::Repositories,
+    worker::jobs::{self, JobError},
+};
 use portico_sites::asset::{Asset, AssetKind, Assets, NewAsset, VARIANT_WIDTHS, Variant};
 use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
+use portico_web::{pieces, problem::Problem};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use crate::http::spool::SpooledFile;
-use crate::state::App;
-use portico_runtime::worker::jobs;
-use portico_runtime::{logging, logging::chain, store::Repositories, worker::jobs::JobError};
-use portico_web::{pieces, problem::Problem};
+use crate::{http::spool::SpooledFile, state::App};
 
 /// Files that are made ready at a time in one process: each takes memory, and pictures take a processor.
 pub const AT_ONCE: usize = 4;

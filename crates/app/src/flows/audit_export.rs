@@ -8,10 +8,10 @@ use actix_web::{
 use futures_util::stream;
 use portico_kernel::{CursorPage, CursorRequest, Scope, event::ActorKind};
 use portico_tenancy::audit::{Audit, AuditEntry, AuditFilter};
+use portico_web::{csv, problem::Problem};
 use serde_json::Value;
 
 use crate::{http::standing::Standing, state::App};
-use portico_web::{csv, problem::Problem};
 
 /// Entries read at once: what is in memory, whatever the length of the trail.
 const PIECE: u64 = 500;

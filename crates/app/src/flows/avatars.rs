@@ -9,16 +9,15 @@ use portico_kernel::{
     files::FileError,
     images::{ImageError, PictureFormat, Size},
 };
+use portico_runtime::{
+    logging::{self, chain},
+    worker::jobs::{JobError, payload},
+};
+use portico_web::problem::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::state::App;
-use portico_runtime::{
-    logging,
-    logging::chain,
-    worker::jobs::{JobError, payload},
-};
-use portico_web::problem::Problem;
 
 /// Most bytes of an upload.
 pub const MAX_BYTES: usize = 5 << 20;

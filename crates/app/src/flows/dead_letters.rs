@@ -1,9 +1,9 @@
 //! Looking after background jobs: staff list them and replay dead ones.
 
 use portico_kernel::{Event, Job, JobId, JobState, Page, PageRequest, Permission, Scope, TenantId};
+use portico_web::problem::Problem;
 
 use crate::state::App;
-use portico_web::problem::Problem;
 
 /// A job without what it works on: that may tell of customers, which not everybody who looks after jobs is to see.
 fn without_payload(mut job: Job) -> Job {

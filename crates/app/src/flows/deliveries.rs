@@ -1,10 +1,10 @@
 //! Deliveries to webhooks in the background: sending many again, and forgetting old ones.
 
 use portico_kernel::{Job, StoreError};
+use portico_runtime::worker::jobs::{JobError, payload, scope};
 use portico_tenancy::delivery::{Deliveries, ResendPlan};
 
 use crate::state::App;
-use portico_runtime::worker::jobs::{JobError, payload, scope};
 
 /// Attempts that are deleted in one transaction.
 const ROWS: u64 = 1000;

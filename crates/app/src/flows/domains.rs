@@ -1,6 +1,7 @@
 //! Looking at customers' domains: the DNS is asked outside of any transaction, and what it said is noted in one.
 
 use portico_kernel::{DomainId, Job, Scope, SiteId, StoreError};
+use portico_runtime::worker::jobs::{self, JobError};
 use portico_sites::{
     SitesError,
     deployment::Deployments,
@@ -9,8 +10,6 @@ use portico_sites::{
 use serde::Deserialize;
 
 use crate::state::App;
-use portico_runtime::worker::jobs;
-use portico_runtime::worker::jobs::JobError;
 
 /// The job that looks at a domain, and leaves one that looks again later.
 pub const CHECK: &str = "domain.check";

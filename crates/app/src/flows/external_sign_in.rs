@@ -11,9 +11,9 @@ use portico_identity::{
     session::SignInStep,
 };
 use portico_kernel::{Scope, StoreError};
+use portico_web::problem::Problem;
 
 use crate::{flows::registration, state::App};
-use portico_web::problem::Problem;
 
 /// How often to look again when somebody else changed the same account at the same moment.
 const TRIES: u32 = 3;

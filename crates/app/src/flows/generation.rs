@@ -12,12 +12,12 @@ use portico_billing::{
     ports::BillingRepositories,
 };
 use portico_kernel::{Env, Event, Fault, GenerationId, Permission, Scope};
+use portico_runtime::logging;
 use portico_sites::ports::{ContentGenerator, GeneratorError, Tokens};
+use portico_web::problem::Problem;
 use serde_json::{Value, json};
 
 use crate::state::App;
-use portico_runtime::logging;
-use portico_web::problem::Problem;
 
 /// What was written, for the event log: ids and kinds only, never texts.
 #[derive(Clone, Debug, Default)]

@@ -6,17 +6,17 @@ use portico_identity::{
     user::{EmailAddress, UserStatus},
 };
 use portico_kernel::{InvitationId, Job, Scope};
+use portico_runtime::worker::jobs::{JobError, payload, scope};
 use portico_tenancy::{
     TenancyError,
     invitation::{Invitation, Invitations, Invited, NewInvitation, ReceivedInvitation},
     member::Membership,
 };
+use portico_web::problem::Problem;
 use serde::Deserialize;
 
 use super::account_mail;
 use crate::state::App;
-use portico_runtime::worker::jobs::{JobError, payload, scope};
-use portico_web::problem::Problem;
 
 /// What the job carries.
 #[derive(Deserialize)]

@@ -11,6 +11,10 @@ use portico_identity::{
 use portico_kernel::{
     Env, Event, Job, JobId, NewJob, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId,
 };
+use portico_runtime::{
+    webhooks,
+    worker::jobs::{JobError, payload},
+};
 use portico_tenancy::member::MemberFilter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,10 +24,6 @@ use uuid::Uuid;
 use crate::{
     flows::account_mail::{self, MAX_ATTEMPTS, send},
     state::App,
-};
-use portico_runtime::{
-    webhooks,
-    worker::jobs::{JobError, payload},
 };
 
 /// The job that sends a notice to one person.

@@ -11,6 +11,7 @@ use std::{
 use actix_web::web::Bytes;
 use moka::future::Cache;
 use portico_kernel::{RequestInfo, Scope, SiteId, TenantId, Timestamp};
+use portico_runtime::{logging::chain, worker::jobs::JobError};
 use portico_sites::{
     SitesError,
     ports::SiteSnapshot,
@@ -22,7 +23,6 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use super::publishing::{Prepared, StoredFile, prepare, render};
 use crate::{http::site::manifest::content_type, state::App};
-use portico_runtime::{logging::chain, worker::jobs::JobError};
 
 /// Keeps signatures of previews apart from those of other links.
 const PURPOSE: &str = "preview";

@@ -6,6 +6,7 @@ mod pictures;
 mod store;
 
 use portico_kernel::{DeploymentId, Fault, Job, PageId, Scope, SiteId, Timestamp};
+use portico_runtime::worker::jobs::{self, JobError};
 use portico_sites::{
     SitesError,
     deployment::{Deployments, SnapshotParts, Surroundings},
@@ -18,8 +19,6 @@ use serde::Deserialize;
 
 use self::{pictures::Pictures, store::Plan};
 use crate::state::App;
-use portico_runtime::worker::jobs;
-use portico_runtime::worker::jobs::JobError;
 
 /// What a deployment job carries.
 #[derive(Deserialize)]

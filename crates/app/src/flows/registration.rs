@@ -9,11 +9,11 @@ use portico_identity::{
     user::User,
 };
 use portico_kernel::{PlatformRole, RequestInfo, Scope, TenantId};
+use portico_runtime::store::UnitOfWork;
 use portico_tenancy::tenant::Tenants;
+use portico_web::problem::Problem;
 
 use crate::state::App;
-use portico_runtime::store::UnitOfWork;
-use portico_web::problem::Problem;
 
 /// Registers somebody and signs them in. The answer does not depend on whether the address is known: the message that
 /// tells is sent to the address, in the background.

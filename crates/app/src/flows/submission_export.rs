@@ -8,9 +8,9 @@ use actix_web::{
 use futures_util::stream;
 use portico_kernel::{CursorPage, CursorRequest, SiteId};
 use portico_sites::submission::{Submission, SubmissionFilter, Submissions};
+use portico_web::{csv, problem::Problem};
 
 use crate::{http::standing::Standing, state::App};
-use portico_web::{csv, problem::Problem};
 
 /// Submissions read at once: what is in memory, however many there are.
 const PIECE: u64 = 200;

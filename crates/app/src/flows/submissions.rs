@@ -10,6 +10,7 @@ use portico_identity::{
 use portico_kernel::{
     Env, Event, Job, NewJob, PageRequest, SiteId, StoreError, SubmissionId, TenantRole, UserId,
 };
+use portico_runtime::worker::jobs::{JobError, payload};
 use portico_sites::submission::SubmissionStatus;
 use portico_tenancy::member::MemberFilter;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,6 @@ use crate::{
     },
     state::App,
 };
-use portico_runtime::worker::jobs::{JobError, payload};
 
 /// The job that hands a message of a visitor to everybody who is to get it.
 pub const RECEIVED: &str = "email.submission";

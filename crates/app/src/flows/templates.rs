@@ -10,9 +10,9 @@ use portico_sites::{
     ports::SiteRepositories,
     template::{Applied, Library, TemplateApplication, Templates},
 };
+use portico_web::problem::Problem;
 
 use crate::state::App;
-use portico_web::problem::Problem;
 
 /// Applies a template: the plan must have premium templates if it is one, and room for a site if one is made, all in one
 /// transaction.

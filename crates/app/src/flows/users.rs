@@ -9,14 +9,16 @@ use portico_identity::{
     user::User,
 };
 use portico_kernel::{Job, NewJob, Permission, Scope, TenantId, UserId};
+use portico_runtime::{
+    store::UnitOfWork,
+    worker::jobs::{self, JobError},
+};
 use portico_tenancy::tenant::{NewTenant, Tenants};
+use portico_web::problem::Problem;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{flows::avatars, state::App, throttle};
-use portico_runtime::worker::jobs;
-use portico_runtime::{store::UnitOfWork, worker::jobs::JobError};
-use portico_web::problem::Problem;
 
 /// Kind of the job that goes through the event log after an erasure.
 pub const ERASURE: &str = "user.erase";

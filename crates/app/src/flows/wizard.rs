@@ -6,6 +6,10 @@ use portico_billing::{
     quota::Quotas,
 };
 use portico_kernel::{GenerationId, Job, Permission, Scope, WizardId};
+use portico_runtime::{
+    store::UnitOfWork,
+    worker::jobs::{self, JobError},
+};
 use portico_sites::{
     SitesError,
     deployment::{Deployment, Deployments},
@@ -15,14 +19,12 @@ use portico_sites::{
     wizard::{Generation, Launch, LaunchState, Wizard, WizardStatus, WizardUpdate, Wizards, as_part},
 };
 use portico_tenancy::branding::{BrandingUpdate, Brandings};
+use portico_web::problem::Problem;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::generation::{Written, generator, settle};
 use crate::state::App;
-use portico_runtime::worker::jobs;
-use portico_runtime::{store::UnitOfWork, worker::jobs::JobError};
-use portico_web::problem::Problem;
 
 /// What a job that generates texts carries.
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@ use std::future::Future;
 use actix_web::rt;
 use portico_billing::generation::Reservation;
 use portico_kernel::{GenerationId, Scope};
+use portico_runtime::context;
 use portico_sites::{
     generation::{GeneratePage, Generation, OptimizeContent, OptimizeSeo, PageTask, SectionTask, SeoTask},
     page::Page,
@@ -13,12 +14,11 @@ use portico_sites::{
     section::Section,
     seo::Seo,
 };
+use portico_web::problem::Problem;
 use serde_json::json;
 
 use super::generation::{Written, failed, generator, give_back, reserve, settle};
 use crate::state::App;
-use portico_runtime::context;
-use portico_web::problem::Problem;
 
 /// What became of a request for a section.
 pub struct WrittenSection {

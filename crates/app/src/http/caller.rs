@@ -14,12 +14,11 @@ use portico_kernel::{
     Actor, Kind, Maker, Permission, Permissions, PlatformRole, Scope, StoreError, TenantId, TenantRole,
     UserId,
 };
+use portico_runtime::{context, logging};
 use portico_tenancy::tenant::TenantStatus;
+use portico_web::problem::Problem;
 
 use crate::state::App;
-use portico_runtime::context;
-use portico_runtime::logging;
-use portico_web::problem::Problem;
 
 /// What the request shows of its sender. Found out once, before routing.
 #[derive(Clone, Debug)]

@@ -11,10 +11,10 @@ use actix_web::{
     },
 };
 use portico_kernel::{Device, RequestInfo};
+use portico_runtime::context;
 
 use super::alias;
 use crate::state::App;
-use portico_runtime::context;
 
 /// Name of the cookie. With the prefix a browser takes it from this very host only, over encrypted connections (RFC 6265bis
 /// section 4.1.3), so that no page on a subdomain can set one.

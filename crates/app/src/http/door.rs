@@ -21,13 +21,13 @@ use actix_web::{
     web::BytesMut,
 };
 use futures_util::{StreamExt, stream};
+use portico_web::{body, problem::Problem};
 
 use super::{caller::Presented, host::names_us, keys::API_KEY, limits::network};
 use crate::{
     admission::{Class, Place, overloaded},
     state::App,
 };
-use portico_web::{body, problem::Problem};
 
 /// Bytes of a body that are always kept in memory while it is read.
 const SMALL: usize = 64 << 10;

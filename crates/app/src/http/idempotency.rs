@@ -5,7 +5,11 @@
 //! both or neither; its claim ends with its lease, and whoever asks again has the request carried out, or the answer. A process
 //! that only seemed dead finds somebody else's claim when it wants to keep its answer, and rolls back.
 
-use std::{panic::AssertUnwindSafe, panic::resume_unwind, sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{
     Error, HttpMessage, HttpResponse, ResponseError,
@@ -21,7 +25,12 @@ use portico_kernel::{
     Actor, Env, Scope, StoreError, TenantId, Timestamp,
     idempotency::{Claim, IdempotencyKeys, KeyedRequest, Record},
 };
+use portico_runtime::{
+    context::{self, CURRENT, RequestContext},
+    logging,
+};
 use portico_sql::Parking;
+use portico_web::{body, problem::Problem};
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::oneshot,
@@ -35,9 +44,6 @@ use self::{
 };
 use super::caller::{self, Presented};
 use crate::state::App;
-use portico_runtime::context::{self, CURRENT, RequestContext};
-use portico_runtime::logging;
-use portico_web::{body, problem::Problem};
 
 mod answer;
 mod key;

@@ -18,15 +18,8 @@ use actix_web::{
 use futures_util::FutureExt;
 use portico_kernel::{RequestInfo, limits::Verdict};
 use portico_otlp::Span;
-
-use super::{
-    alias, devices, door, keys,
-    site::{SiteHost, respelled},
-    traces,
-};
-use crate::state::App;
-use portico_runtime::context::{CURRENT, RequestContext};
 use portico_runtime::{
+    context::{CURRENT, RequestContext},
     failures::Failures,
     key_usage::KeyRequest,
     logging,
@@ -39,6 +32,13 @@ use portico_web::{
     path::{self, PathFault, Spelling},
     problem::Problem,
 };
+
+use super::{
+    alias, devices, door, keys,
+    site::{SiteHost, respelled},
+    traces,
+};
+use crate::state::App;
 
 /// Name of the header that carries the request id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

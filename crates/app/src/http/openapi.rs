@@ -3,6 +3,7 @@
 use actix_web::web::Bytes;
 use matchit::Router;
 use portico_kernel::Permission;
+use portico_web::problem::ProblemBody;
 use utoipa::openapi::{
     Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi,
     OpenApiBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder,
@@ -12,7 +13,6 @@ use utoipa::openapi::{
 };
 
 use super::idempotency::{self, operations::KeyedOperation};
-use portico_web::problem::ProblemBody;
 
 /// Name of the security scheme of people. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
 /// roles there): `security(("bearer" = ["pages:read"]))`.

@@ -14,9 +14,8 @@ use actix_web::{
 };
 use futures_util::StreamExt;
 use portico_kernel::{FieldError, Kind};
-use portico_sites::asset::AssetType;
-
 use portico_runtime::logging;
+use portico_sites::asset::AssetType;
 use portico_web::problem::Problem;
 
 /// Most files of a form.

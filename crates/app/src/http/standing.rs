@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::HeaderMap, web::Data};
 use futures_util::future::{Ready, ready};
 use portico_kernel::{Scope, TenantId, Timestamp};
+use portico_web::{client, problem::Problem};
 
 use super::{
     caller::{self, Presented},
     keys,
 };
 use crate::state::App;
-use portico_web::{client, problem::Problem};
 
 /// Who sent the request, for answers that take long: what was revoked meanwhile ends them. Take it beside
 /// [`caller::Caller`], which admits the request in the first place.

@@ -7,17 +7,17 @@ use portico_sites::{
     page::Page,
     section::{Section, SectionType, content::SectionContent},
 };
-use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
-
-use crate::{flows::writing, http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
     problem::{Problem, ProblemBody},
     routing::Routes,
 };
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{flows::writing, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

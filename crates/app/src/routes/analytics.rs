@@ -6,12 +6,12 @@ use actix_web::{
 };
 use portico_kernel::SiteId;
 use portico_sites::analytics::{Analytics, SiteAnalytics};
+use portico_web::{problem::Problem, query::Query, routing::Routes};
 use serde::Deserialize;
 use time::Date;
 use utoipa::IntoParams;
 
 use crate::{http::caller::Caller, state::App};
-use portico_web::{problem::Problem, query::Query, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -11,12 +11,6 @@ use portico_identity::{
     api_key::{ApiKey, ApiKeyUpdate, NewApiKey, Rotation, usage::KeyUsageReport},
 };
 use portico_kernel::{ApiKeyId, Page, TenantId};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use time::Date;
-use utoipa::{IntoParams, ToSchema};
-
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     body::{Body, OptionalBody},
     conditional,
@@ -24,6 +18,12 @@ use portico_web::{
     query::{Query, page_request},
     routing::Routes,
 };
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use time::Date;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

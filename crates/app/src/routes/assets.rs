@@ -6,17 +6,21 @@ use actix_web::{
 };
 use portico_kernel::{AssetId, Page, PageRequest, Permission, TenantId, Timestamp};
 use portico_sites::asset::{Asset, AssetFilter, AssetKind, AssetUpdate, Assets};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-
-use crate::http::spool;
-use crate::{admission::Class, flows::assets, http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
     routing::Routes,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    admission::Class,
+    flows::assets,
+    http::{caller::Caller, spool},
+    state::App,
 };
 
 /// Adds the routes.

@@ -6,6 +6,11 @@ use portico_tenancy::{
     audit::{Audit, AuditEntry, AuditFilter},
     chain::{Chains, Verification},
 };
+use portico_web::{
+    problem::Problem,
+    query::{Query, cursor_request},
+    routing::Routes,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -13,11 +18,6 @@ use crate::{
     flows::audit_export::{self, Trail},
     http::{caller::Caller, standing::Standing},
     state::App,
-};
-use portico_web::{
-    problem::Problem,
-    query::{Query, cursor_request},
-    routing::Routes,
 };
 
 /// Adds the routes.

@@ -18,6 +18,11 @@ use portico_identity::{
     throttle::Aim,
     verification::{ResendVerification, VerifyEmail},
 };
+use portico_web::{
+    body::{Body, OptionalBody},
+    problem::Problem,
+    routing::Routes,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,11 +34,6 @@ use crate::{
     },
     state::App,
     throttle,
-};
-use portico_web::{
-    body::{Body, OptionalBody},
-    problem::Problem,
-    routing::Routes,
 };
 
 /// Adds the routes.

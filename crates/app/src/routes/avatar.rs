@@ -10,6 +10,7 @@ use actix_web::{
 use futures_util::{Stream, StreamExt};
 use portico_identity::user::User;
 use portico_kernel::{FieldError, Kind, UserId};
+use portico_web::{conditional, problem::Problem, routing::Routes};
 use utoipa::ToSchema;
 
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
     http::caller::Caller,
     state::App,
 };
-use portico_web::{conditional, problem::Problem, routing::Routes};
 
 /// Room for what surrounds the file in a form.
 const FORM_BYTES: usize = 16 << 10;

@@ -3,14 +3,14 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, put, web::Data};
 use portico_kernel::{Permission, TenantId};
 use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
-
-use crate::{answers::About, flows::assets, http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
     problem::{Problem, ProblemBody},
     routing::Routes,
 };
+
+use crate::{answers::About, flows::assets, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -8,16 +8,16 @@ use actix_web::{
 };
 use portico_kernel::{CursorPage, CursorRequest, DeliveryId, TenantId, Timestamp, WebhookId};
 use portico_tenancy::delivery::{Deliveries, Delivery, DeliveryFilter, DeliveryStatus, DeliveryView, Resend};
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
     routing::Routes,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

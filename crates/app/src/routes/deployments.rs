@@ -11,17 +11,17 @@ use portico_sites::{
     deployment::{Deployment, Deployments},
     site::{Site, Sites},
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-
-use super::sites::SiteView;
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
     routing::Routes,
 };
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::sites::SiteView;
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

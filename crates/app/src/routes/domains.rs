@@ -7,10 +7,6 @@ use actix_web::{
 use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{DomainId, Page as List, SiteId};
 use portico_sites::domain::{DnsRecord, Domain, DomainUpdate, Domains, NewDomain, expected_records};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-
-use crate::{flows::domains, http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
@@ -18,6 +14,10 @@ use portico_web::{
     query::{Query, page_request},
     routing::Routes,
 };
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{flows::domains, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

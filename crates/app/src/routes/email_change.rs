@@ -5,6 +5,7 @@ use portico_identity::{
     Accounts,
     email_change::{CancelEmailChange, ChangeEmail, ConfirmEmailChange},
 };
+use portico_web::{body::Body, problem::Problem, routing::Routes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +14,6 @@ use crate::{
     routes::auth::{Accepted, accepted},
     state::App,
 };
-use portico_web::{body::Body, problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

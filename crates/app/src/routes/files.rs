@@ -14,17 +14,17 @@ use actix_web::{
 };
 use portico_kernel::{AssetId, TenantId, Timestamp};
 use portico_sites::asset::{AssetKind, VARIANT_CONTENT_TYPE};
+use portico_web::{
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::Query,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
     flows::assets::{self, LinkedFile},
     state::App,
-};
-use portico_web::{
-    conditional,
-    problem::{Problem, ProblemBody},
-    query::Query,
 };
 
 /// Nothing in the file may do anything: no script, no form, no origin of its own.

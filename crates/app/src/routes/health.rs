@@ -4,6 +4,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
 use portico_kernel::{Kind, StoreError};
+use portico_web::{
+    client,
+    problem::{Problem, ProblemBody},
+};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -13,10 +17,6 @@ use crate::{
     server::MetricsPort,
     settings::{Profile, Settings},
     state::App,
-};
-use portico_web::{
-    client,
-    problem::{Problem, ProblemBody},
 };
 
 /// How long the database may take to show that it is there.

@@ -13,6 +13,12 @@ use portico_tenancy::{
     },
     member::Membership,
 };
+use portico_web::{
+    body::Body,
+    problem::Problem,
+    query::{Query, page_request},
+    routing::Routes,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -20,12 +26,6 @@ use crate::{
     flows::invitations,
     http::caller::{Caller, Visitor},
     state::App,
-};
-use portico_web::{
-    body::Body,
-    problem::Problem,
-    query::{Query, page_request},
-    routing::Routes,
 };
 
 /// Adds the routes.

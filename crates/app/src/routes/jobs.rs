@@ -5,15 +5,15 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_kernel::{Job, JobId, JobState, Page};
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::{flows::dead_letters, http::caller::Caller, state::App};
 use portico_web::{
     problem::Problem,
     query::{Query, page_request},
     routing::Routes,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{flows::dead_letters, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -1,6 +1,12 @@
 //! Live updates.
 
 use actix_web::{HttpRequest, HttpResponse, get, web::Data};
+use portico_runtime::live::Selection;
+use portico_web::{
+    problem::{Problem, ProblemBody},
+    query::Query,
+    routing::Routes,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -8,12 +14,6 @@ use crate::{
     http::{caller::Caller, standing::Standing},
     live_stream,
     state::App,
-};
-use portico_runtime::live::Selection;
-use portico_web::{
-    problem::{Problem, ProblemBody},
-    query::Query,
-    routing::Routes,
 };
 
 /// Adds the routes.

@@ -10,16 +10,16 @@ use portico_tenancy::{
     member::{Member, MemberFilter, MemberUpdate, Members},
     ownership::{Ownership, TransferOwnership},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     problem::Problem,
     query::{Query, page_request},
     routing::Routes,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -44,7 +44,6 @@ pub mod webhooks;
 pub mod wizard;
 
 use actix_web::web::ServiceConfig as PlainConfig;
-
 use portico_web::routing::Routes;
 
 /// Everything under `/api/v1`.

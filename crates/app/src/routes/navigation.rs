@@ -6,9 +6,6 @@ use actix_web::{
 };
 use portico_kernel::{NavItemId, Page as List, PageRequest, Permission, TenantId};
 use portico_sites::navigation::{NavItem, NavItemUpdate, Navigation, NavigationOrder, NewNavItem};
-
-use super::pages::SiteChoice;
-use crate::{answers::About, http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
@@ -16,6 +13,9 @@ use portico_web::{
     query::Query,
     routing::Routes,
 };
+
+use super::pages::SiteChoice;
+use crate::{answers::About, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

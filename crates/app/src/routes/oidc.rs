@@ -12,6 +12,7 @@ use portico_identity::{
     session::Tokens,
 };
 use portico_kernel::{ExternalIdentityId, Page, PageRequest, Timestamp};
+use portico_web::{body::Body, problem::Problem, query::Query, routing::Routes};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,7 +22,6 @@ use crate::{
     http::caller::{Caller, MaybeCaller},
     state::App,
 };
-use portico_web::{body::Body, problem::Problem, query::Query, routing::Routes};
 
 /// Length of the secret in the cookie.
 const SECRET_LENGTH: usize = 43;

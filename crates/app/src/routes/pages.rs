@@ -9,10 +9,6 @@ use portico_sites::{
     page::{NewPage, Page, PageStatus, PageUpdate, Pages},
     ports::{PageFilter, Sort, SortKey},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::{answers::About, http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
@@ -20,6 +16,10 @@ use portico_web::{
     query::{Query, page_request, sort},
     routing::Routes,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{answers::About, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

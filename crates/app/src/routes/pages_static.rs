@@ -5,9 +5,9 @@ use actix_web::{
     http::header,
     web::{self, ServiceConfig},
 };
+use portico_web::headers::PAGE_POLICY;
 
 use crate::server::redirect;
-use portico_web::headers::PAGE_POLICY;
 
 /// Adds the pages and what they are made of.
 pub fn configure(config: &mut ServiceConfig) {

@@ -12,6 +12,12 @@ use portico_identity::{
     session::Tokens,
 };
 use portico_kernel::{Page, PageRequest, PasskeyId};
+use portico_web::{
+    body::Body,
+    problem::Problem,
+    query::{Query, page_request},
+    routing::Routes,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -20,12 +26,6 @@ use super::second_factors::{PasskeyOptions, answer_outcome, secret};
 use crate::{
     http::caller::{Caller, Visitor},
     state::App,
-};
-use portico_web::{
-    body::Body,
-    problem::Problem,
-    query::{Query, page_request},
-    routing::Routes,
 };
 
 /// Adds the routes.

@@ -6,11 +6,11 @@ use portico_billing::{
     quota::{Quotas, Usage},
 };
 use portico_kernel::{Page, PageRequest};
+use portico_web::{problem::Problem, routing::Routes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{http::caller::Caller, state::App};
-use portico_web::{problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

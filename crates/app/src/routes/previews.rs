@@ -11,6 +11,11 @@ use actix_web::{
 };
 use portico_kernel::{Permission, SiteId, Timestamp};
 use portico_sites::preview::{NewPreview, Previews};
+use portico_web::{
+    body::OptionalBody,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,11 +23,6 @@ use crate::{
     flows::previews::{self, Refusal, Shown},
     http::caller::Caller,
     state::App,
-};
-use portico_web::{
-    body::OptionalBody,
-    problem::{Problem, ProblemBody},
-    routing::Routes,
 };
 
 /// What a preview may do: what a published page may, besides sending forms. `sandbox` gives it an origin of its own, so that

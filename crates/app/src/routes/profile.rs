@@ -3,16 +3,16 @@
 use actix_web::{HttpRequest, HttpResponse, get, put, web::Data};
 use portico_identity::{Accounts, profile::ProfileUpdate, user::User};
 use portico_kernel::{Env, Permission, Scope, TenantId};
+use portico_runtime::store::Repositories;
 use portico_tenancy::{
     dealer::{Dealer, Dealers},
     member::{Members, TenantSummary},
 };
+use portico_web::{body::Body, conditional, problem::Problem, routing::Routes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{http::caller::Caller, state::App};
-use portico_runtime::store::Repositories;
-use portico_web::{body::Body, conditional, problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

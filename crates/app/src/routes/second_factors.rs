@@ -16,6 +16,7 @@ use portico_identity::{
     totp::{ConfirmTotp, TotpEnrolment},
 };
 use portico_kernel::UserId;
+use portico_web::{body::Body, problem::Problem, routing::Routes};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -26,7 +27,6 @@ use crate::{
     state::App,
     throttle,
 };
-use portico_web::{body::Body, problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

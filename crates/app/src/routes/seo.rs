@@ -6,14 +6,14 @@ use actix_web::{
 };
 use portico_kernel::{PageId, TenantId};
 use portico_sites::seo::{Seo, SeoUpdate, Seos};
-
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
     problem::{Problem, ProblemBody},
     routing::Routes,
 };
+
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

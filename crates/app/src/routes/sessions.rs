@@ -12,16 +12,16 @@ use portico_identity::{
     switching::{SwitchTenant, SwitchedTenant},
 };
 use portico_kernel::{Page, SessionId};
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     problem::Problem,
     query::{Query, page_request},
     routing::Routes,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

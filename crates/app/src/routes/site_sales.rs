@@ -5,16 +5,11 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_kernel::{Page as List, Scope, SiteId, money::Money};
+use portico_runtime::context;
 use portico_sites::{
     sale::{Offer, Sales},
     site::Site,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-
-use super::sites::SiteView;
-use crate::{http::caller::Caller, state::App};
-use portico_runtime::context;
 use portico_web::{
     body::Body,
     conditional,
@@ -22,6 +17,11 @@ use portico_web::{
     query::{Query, page_request},
     routing::Routes,
 };
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::sites::SiteView;
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes. Before those of sites: `for-sale` is not the id of one.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -11,10 +11,6 @@ use portico_sites::{
     ports::{SiteFilter, Sort, SortKey},
     site::{NewSite, Site, SiteStatus, SiteUpdate, Sites},
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
@@ -22,6 +18,10 @@ use portico_web::{
     query::{Query, page_request, sort},
     routing::Routes,
 };
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -8,6 +8,13 @@ use portico_kernel::{CursorPage, CursorRequest, FieldError, SiteId, SubmissionId
 use portico_sites::submission::{
     Submission, SubmissionFilter, SubmissionStatus, SubmissionUpdate, Submissions,
 };
+use portico_web::{
+    body::Body,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, cursor_request},
+    routing::Routes,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,13 +22,6 @@ use crate::{
     flows::submission_export,
     http::{caller::Caller, standing::Standing},
     state::App,
-};
-use portico_web::{
-    body::Body,
-    conditional,
-    problem::{Problem, ProblemBody},
-    query::{Query, cursor_request},
-    routing::Routes,
 };
 
 /// Adds the routes.

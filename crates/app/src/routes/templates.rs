@@ -17,19 +17,19 @@ use portico_sites::{
         CategoryCount, IndustryCount, NewTemplate, Template, TemplateSummary, TemplateUpdate, Templates,
     },
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::{
-    http::caller::{Caller, Visitor},
-    state::App,
-};
 use portico_web::{
     body::Body,
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request, sort},
     routing::Routes,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    http::caller::{Caller, Visitor},
+    state::App,
 };
 
 /// Adds the routes.

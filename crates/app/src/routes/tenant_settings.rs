@@ -6,9 +6,9 @@ use portico_tenancy::{
     dealer::{Dealer, DealerUpdate, Dealers},
     settings::{Settings, TenantSettings, TenantSettingsUpdate},
 };
+use portico_web::{body::Body, conditional, problem::Problem, routing::Routes};
 
 use crate::{http::caller::Caller, state::App};
-use portico_web::{body::Body, conditional, problem::Problem, routing::Routes};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -7,10 +7,6 @@ use portico_tenancy::{
     lifecycle::SuspendTenant,
     tenant::{NewTenant, Tenant, TenantStatus, TenantUpdate, Tenants},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::{answers::About, http::caller::Caller, state::App};
 use portico_web::{
     body::Body,
     conditional,
@@ -18,6 +14,10 @@ use portico_web::{
     query::{Query, page_request},
     routing::Routes,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{answers::About, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

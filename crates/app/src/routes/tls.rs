@@ -1,14 +1,14 @@
 //! What a proxy in front asks before it has a certificate made.
 
 use actix_web::{HttpResponse, get, web::Data};
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::state::App;
 use portico_web::{
     problem::{Problem, ProblemBody},
     query::Query,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::state::App;
 
 /// Which name to ask about.
 #[derive(Default, Deserialize, IntoParams)]

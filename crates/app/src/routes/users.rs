@@ -15,10 +15,6 @@ use portico_identity::{
     user::{User, UserStatus},
 };
 use portico_kernel::{EventId, Page, Permission, PlatformRole, Scope, UserId};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-
-use crate::{flows::users, http::caller::Caller, state::App};
 use portico_runtime::logging;
 use portico_web::{
     body::Body,
@@ -27,6 +23,10 @@ use portico_web::{
     query::{Query, page_request, sort},
     routing::Routes,
 };
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{flows::users, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -9,16 +9,16 @@ use portico_sites::{
     page::Page,
     page_version::{Comparison, FullPageVersion, PageVersion, PageVersions},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
     routing::Routes,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -14,11 +14,6 @@ use portico_tenancy::{
         event_types,
     },
 };
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-
-use crate::{http::caller::Caller, state::App};
 use portico_web::{
     body::{Body, OptionalBody},
     conditional,
@@ -26,6 +21,11 @@ use portico_web::{
     query::{Query, page_request},
     routing::Routes,
 };
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -12,10 +12,6 @@ use portico_sites::{
     ports::WizardFilter,
     wizard::{BusinessDetails, Design, Generation, Wizard, WizardStatus, WizardUpdate, Wizards},
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-
-use crate::{flows::wizard as flow, http::caller::Caller, state::App};
 use portico_web::{
     body::{Body, OptionalBody},
     conditional,
@@ -23,6 +19,10 @@ use portico_web::{
     query::{Query, page_request},
     routing::Routes,
 };
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{flows::wizard as flow, http::caller::Caller, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use serde::Deserialize;
-
 use portico_runtime::settings::sources::duration;
+use serde::Deserialize;
 
 /// How much is done at once, and how long may be waited for it.
 #[derive(Clone, Debug, Deserialize)]

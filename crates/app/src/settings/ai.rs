@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use ipnet::IpNet;
+use portico_runtime::settings::sources::{duration, list};
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
-
-use portico_runtime::settings::sources::{duration, list};
 
 /// The writer of texts: any server that speaks the chat completions API of OpenAI.
 #[derive(Clone, Debug, Deserialize)]

@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::bail;
+use portico_runtime::settings::sources::{duration, list};
 use portico_sites::{domain::Target, domain_name::DomainName};
 use serde::Deserialize;
 
 use super::Sites;
-use portico_runtime::settings::sources::{duration, list};
 
 /// Asking the DNS about customers' domains.
 #[derive(Clone, Debug, Deserialize)]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use portico_runtime::settings::sources::duration;
 use portico_storage::{ObjectFileStore, S3Options};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::Settings;
-use portico_runtime::settings::sources::duration;
 
 /// Object storage.
 #[derive(Clone, Debug, Default, Deserialize)]

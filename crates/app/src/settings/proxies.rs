@@ -2,10 +2,9 @@
 
 use anyhow::bail;
 use ipnet::IpNet;
+use portico_runtime::settings::sources::list;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-
-use portico_runtime::settings::sources::list;
 
 /// Who may read the metrics.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use portico_runtime::settings::sources::duration;
 use secrecy::SecretString;
 use serde::Deserialize;
-
-use portico_runtime::settings::sources::duration;
 
 /// Redis, or Valkey: what instances share besides the database.
 #[derive(Clone, Debug, Deserialize)]

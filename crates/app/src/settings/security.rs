@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ipnet::IpNet;
+use portico_runtime::settings::sources::{duration, list};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
-
-use portico_runtime::settings::sources::{duration, list};
 
 /// Tokens and passwords.
 #[derive(Clone, Debug, Deserialize)]

@@ -10,8 +10,10 @@ use std::{
 };
 
 use portico_runtime::worker::jobs::JobError;
-use portico_testkit::jobs;
-use portico_testkit::server::{Answer, Client, Database, TestServer, at_once, eventually};
+use portico_testkit::{
+    jobs,
+    server::{Answer, Client, Database, TestServer, at_once, eventually},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -23,8 +23,10 @@ use portico_sites::{
     template::{Template, TemplatePage, TemplateSection},
     wizard::{GENERATE_JOB, Wizard, WizardUpdate},
 };
-use portico_testkit::jobs;
-use portico_testkit::server::{Client, Database, PASSWORD, TestServer, at_once, eventually};
+use portico_testkit::{
+    jobs,
+    server::{Client, Database, PASSWORD, TestServer, at_once, eventually},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 

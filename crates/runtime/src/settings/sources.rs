@@ -1,7 +1,6 @@
 //! From texts, as the environment and files have them, to values.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::Context;
 use serde::{Deserialize, Deserializer};

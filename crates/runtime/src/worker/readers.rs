@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use portico_kernel::{Env, Event, NewJob, StoreError};
 use portico_otlp::{Span, Tracer, Work};
-pub use portico_tenancy::chain::SEALER;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{backoff::Backoff, core::Core};
+
+pub use portico_tenancy::chain::SEALER;
 
 /// Events read at once.
 const BATCH: u32 = 500;

@@ -9,6 +9,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use portico_kernel::{DeploymentId, SiteId, files::FileError};
+use portico_runtime::{logging::chain, worker::jobs::JobError};
 use portico_sites::ports::{LiveSite, RenderedFile};
 use sha2::{Digest, Sha256};
 
@@ -26,7 +27,6 @@ use crate::{
     },
     state::App,
 };
-use portico_runtime::{logging::chain, worker::jobs::JobError};
 
 /// Files written at once.
 const AT_ONCE: usize = 8;

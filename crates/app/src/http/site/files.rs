@@ -15,6 +15,10 @@ use futures_util::stream;
 use moka::future::Cache;
 use portico_kernel::{DeploymentId, SiteId, StoreError, files::FileError};
 use portico_sites::ports::LiveSite;
+use portico_web::{
+    conditional::not_modified,
+    pieces::{self, InPieces},
+};
 
 use super::{
     encoding::{Encoding, negotiate},
@@ -22,10 +26,6 @@ use super::{
     stale::{Breaker, unreachable},
 };
 use crate::state::App;
-use portico_web::{
-    conditional::not_modified,
-    pieces::{self, InPieces},
-};
 
 /// Bytes of files kept in memory at most.
 const FILE_BYTES: u64 = 32 * 1024 * 1024;

@@ -17,6 +17,10 @@ use portico_kernel::{
     Fault, Kind, RequestInfo, Scope, SectionId, SiteId,
     limits::{Quota, RateLimiter},
 };
+use portico_runtime::{
+    context,
+    logging::{self, chain},
+};
 use portico_sites::{
     SitesError,
     ports::{FormTrouble, LiveSite},
@@ -25,14 +29,13 @@ use portico_sites::{
         form::{FORMS_FILE, FORMS_PATH, MAX_BYTES},
     },
 };
+use portico_web::client;
 
 use super::{
     files::{POLICY, ReadError},
     unavailable,
 };
 use crate::{http::limits::network, settings::Settings, state::App};
-use portico_runtime::{context, logging, logging::chain};
-use portico_web::client;
 
 /// Seconds after which it makes sense to send a form again.
 const RETRY_AFTER: &str = "600";

@@ -10,6 +10,7 @@ use std::{
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::future::Cache;
 use portico_kernel::StoreError;
+use portico_runtime::signals::Signals;
 use portico_sites::{
     domain::DomainMode,
     domain_name::DomainName,
@@ -18,7 +19,6 @@ use portico_sites::{
 
 use super::stale::{Breaker, LastSaid, unreachable};
 use crate::{http::host, state::App};
-use portico_runtime::signals::Signals;
 
 /// How long another instance may go on with the deployment before a switch.
 const TIME_TO_LIVE: Duration = Duration::from_millis(900);

@@ -23,6 +23,13 @@ use actix_web::{
     },
     web::{Data, Payload},
 };
+use portico_kernel::Kind;
+use portico_runtime::{
+    logging::{self, chain},
+    signals::Signals,
+};
+use portico_sites::ports::{HostName, LiveSite};
+use portico_web::problem::Problem;
 
 use self::{
     files::{Files, Found, ReadError, SiteFile, find, missing, respond},
@@ -30,13 +37,7 @@ use self::{
     manifest::Manifest,
     stale::Breaker,
 };
-use portico_kernel::Kind;
-use portico_sites::ports::{HostName, LiveSite};
-
 use crate::state::App;
-use portico_runtime::logging::chain;
-use portico_runtime::{logging, signals::Signals};
-use portico_web::problem::Problem;
 
 /// Says that an answer is stale (RFC 9211).
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

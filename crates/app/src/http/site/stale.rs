@@ -7,11 +7,11 @@ use std::{
 
 use moka::future::Cache;
 use portico_kernel::{Fault, Kind, StoreError};
+use portico_runtime::logging;
 use portico_sites::ports::HostName;
 use tokio::time::timeout;
 
 use super::host::{At, Found};
-use portico_runtime::logging;
 
 /// How long a look-up may take.
 const PATIENCE: Duration = Duration::from_millis(900);

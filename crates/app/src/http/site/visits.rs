@@ -9,9 +9,9 @@ use actix_web::{
     },
 };
 use portico_sites::{analytics::Seen, ports::LiveSite};
+use portico_web::client;
 
 use crate::{http::host, state::App};
-use portico_web::client;
 
 /// The most bytes of a header that are looked at.
 const MAX_HEADER: usize = 1024;

@@ -11,16 +11,16 @@ use portico_sites::{
     page::Page,
     template::{PageReset, PageTemplate, TemplateApplication, Templates},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
-
-use crate::{flows::templates, http::caller::Caller, routes::sites::SiteView, state::App};
 use portico_web::{
     body::{Body, OptionalBody},
     conditional,
     problem::{Problem, ProblemBody},
     routing::Routes,
 };
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{flows::templates, http::caller::Caller, routes::sites::SiteView, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {

@@ -12,6 +12,7 @@ use actix_web::{
 };
 use portico_kernel::FieldError;
 use portico_sites::template::Templates;
+use portico_web::{conditional, problem::Problem, query::Query, routing::Routes};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -20,7 +21,6 @@ use crate::{
     http::caller::Visitor,
     state::App,
 };
-use portico_web::{conditional, problem::Problem, query::Query, routing::Routes};
 
 /// Content security policy of previews: that of published sites, and no form can be sent.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; font-src 'self'; \
