@@ -1,6 +1,6 @@
 //! Errors as clients see them: problem details (RFC 9457). The one place that maps kinds of errors to status codes.
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, fmt};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -10,7 +10,7 @@ use actix_web::{
     },
 };
 use portico_kernel::{Denied, Fault, FieldError, Kind};
-use portico_runtime::{context, report};
+use portico_runtime::{context, logging::chain, report};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -198,18 +198,6 @@ impl<F: Fault> From<F> for Problem {
             fault.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         problem
     }
-}
-
-/// An error with its causes, for the log.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl std::error::Error for Problem {}

@@ -17,7 +17,10 @@ use actix_web::{
     HttpMessage,
     dev::{Payload, ServiceRequest},
     error::PayloadError,
-    http::{Method, header},
+    http::{
+        Method,
+        header::{self, HeaderMap},
+    },
     web::BytesMut,
 };
 use futures_util::{StreamExt, stream};
@@ -88,7 +91,7 @@ pub struct Admitted<'a> {
 pub fn knock(app: &App, request: &ServiceRequest, address: IpAddr) -> Result<(), Problem> {
     match class_of(request.method(), request.path()) {
         Some(class) if names_us(app, request.headers()) => {
-            app.admission.expect_place(class, party(request, true, address))
+            app.admission.expect_place(class, party(request.headers(), true, address))
         }
         _ => Ok(()),
     }
@@ -106,7 +109,7 @@ pub async fn enter<'a>(
 ) -> Result<Admitted<'a>, Problem> {
     let class = class_of(request.method(), request.path());
     let is_proven = presented.key().is_some() || presented.user().is_some();
-    let party = party(request, is_proven, address);
+    let party = party(request.headers(), is_proven, address);
     let_in(app, request, class, party).await
 }
 
@@ -120,7 +123,7 @@ pub async fn enter_site<'a>(
     address: IpAddr,
 ) -> Result<Admitted<'a>, Problem> {
     let class = (*request.method() == Method::POST).then_some(Class::Writes);
-    let party = party(request, false, address);
+    let party = party(request.headers(), false, address);
     let_in(app, request, class, party).await
 }
 
@@ -139,12 +142,14 @@ async fn let_in<'a>(
     Ok(Admitted { _place: Some(place), _kept: kept })
 }
 
-/// Who a request counts for: its credential, where it is proven or may still turn out to be; else its network.
-fn party(request: &ServiceRequest, may_be_proven: bool, address: IpAddr) -> u64 {
+/// Who a request counts for: its credential, where it is proven or may still turn out to be; else its network. Of the header only
+/// the token counts, which has one spelling: in how many ways a scheme and blanks can be written gives nobody a second share.
+fn party(headers: &HeaderMap, may_be_proven: bool, address: IpAddr) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let credential = [API_KEY, header::AUTHORIZATION].iter().find_map(|name| request.headers().get(name));
-    match credential.filter(|_| may_be_proven) {
-        Some(credential) => credential.as_bytes().hash(&mut hasher),
+    let credential = [API_KEY, header::AUTHORIZATION].iter().find_map(|name| headers.get(name));
+    let token = credential.and_then(|value| value.to_str().ok()?.split_ascii_whitespace().next_back());
+    match token.filter(|_| may_be_proven) {
+        Some(token) => token.hash(&mut hasher),
         None => network(address).hash(&mut hasher),
     }
     hasher.finish()
@@ -218,6 +223,8 @@ async fn read_ahead(app: &App, request: &mut ServiceRequest) -> Result<Kept, Pro
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
     use super::*;
 
     #[test]
@@ -248,6 +255,27 @@ mod tests {
         ] {
             assert_eq!(class_of(&method, path), class, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn a_credential_is_one_party_however_it_is_written() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let party_of = |name: &'static str, value: &'static str, may_be_proven| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            party(&headers, may_be_proven, address)
+        };
+        let one = party_of("authorization", "Bearer sn_live_1", true);
+        for (name, value) in [
+            ("authorization", "bEARER   sn_live_1 "),
+            ("authorization", "Bearer \tsn_live_1"),
+            ("x-api-key", " sn_live_1"),
+        ] {
+            assert_eq!(party_of(name, value, true), one, "{name}: {value}");
+        }
+        assert_ne!(party_of("authorization", "Bearer sn_live_2", true), one);
+        let network = party(&HeaderMap::new(), true, address);
+        assert_eq!(party_of("authorization", "Bearer sn_live_1", false), network, "not proven");
     }
 
     #[test]

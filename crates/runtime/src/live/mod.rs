@@ -1,7 +1,7 @@
 //! Live updates: the events of a tenant as server-sent events (WHATWG HTML, section 9.2), while they happen.
 //!
 //! The event log is the truth, so a stream can be taken up again on any instance. While somebody listens, each process
-//! reads a tenant's new events once ([`feed`]) for all of its streams , in the order in which every reader of the
+//! reads a tenant's new events once ([`feed`]) for all of its streams, in the order in which every reader of the
 //! log sees them: behind the oldest transaction that still runs, so that none is missed.
 
 pub mod feed;

@@ -20,7 +20,6 @@ use self::{jobs::Handlers, readers::EventReader, schedules::Schedule};
 use crate::{core::Core, webhooks};
 
 /// What the features have done in the background.
-#[derive(Clone)]
 pub struct Background {
     /// Who does jobs of which kind.
     pub handlers: Arc<Handlers>,
@@ -70,8 +69,8 @@ impl Workers {
 
     /// Starts the work that any process may do. `core` is to be one [for the background](Core::for_background).
     pub fn work(&mut self, core: &Core, background: Background) {
-        let Background { handlers, readers, schedules, webhook_client } = background.clone();
         let names = background.reader_names();
+        let Background { handlers, readers, schedules, webhook_client } = background;
         let tasks = &mut self.background;
         tasks.spawn(|stopping| clock::run(core.clone(), stopping));
         tasks.spawn(|stopping| jobs::run(core.clone(), handlers, stopping));
