@@ -135,7 +135,7 @@ fn start(command: Command, settings: Settings) -> anyhow::Result<()> {
             Command::Seed => {
                 let store = startup::connect(&settings).await?;
                 store.migrate().await?;
-                let (plans, templates) = startup::seed(&store).await?;
+                let (plans, templates) = startup::seed(&store, &portico_security::system_env()).await?;
                 say(&format!("{plans} plans and {templates} templates written."));
                 store.close().await;
                 Ok(())

@@ -161,7 +161,7 @@ async fn end(app: &App, workers: Workers) {
     workers.stop(app.settings.server.shutdown_timeout).await;
     // Requests may have ended after the tasks that write this down.
     app.core.key_usage.flush(&*app.core.store, &app.core.env).await;
-    app.visits.flush(app).await;
+    app.sites.visits.flush(&app.sites).await;
     app.core.tracer.close().await;
     app.core.store.close().await;
     tracing::info!("stopped");
@@ -169,14 +169,14 @@ async fn end(app: &App, workers: Workers) {
 
 #[expect(clippy::print_stdout, reason = "tells whoever started it where to look")]
 fn announce(app: &App, started: Instant) {
-    let url = &app.public_url;
+    let url = &app.api.public_url;
     println!("Portico {} is ready after {} ms.", env!("CARGO_PKG_VERSION"), started.elapsed().as_millis());
     println!("  API      {url}/api/v1");
     println!("  Docs     {url}/api/docs");
     if app.mailbox.is_some() {
         println!("  Mailbox  {url}/dev/mailbox");
     }
-    println!("  Sites    {}", app.site_url("{subdomain}"));
+    println!("  Sites    {}", app.sites.addresses.site_url("{subdomain}"));
 }
 
 #[expect(clippy::print_stdout, reason = "tells whoever started it where to look")]

@@ -15,10 +15,15 @@ use actix_web::{
     rt::net::TcpStream,
     web::{self, Data, PathConfig},
 };
+use portico_feature_sites::hosting;
 use portico_web::{
     body::BodyLimit,
     connection::{Connection, HEAD},
     headers::PAGE_POLICY,
+    host,
+    idempotency::once,
+    middleware::{api, around},
+    openapi,
     problem::Problem,
     routing::Routes,
 };
@@ -27,11 +32,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, scope::scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::{
-    http::{host, idempotency::once, middleware::around, openapi, site},
-    routes,
-    state::App,
-};
+use crate::{routes, state::App};
 
 /// Where the API document is.
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
@@ -75,10 +76,15 @@ pub fn application(
     let cors = cors(&app.settings.cors.origins);
     ActixApp::new()
         .app_data(BodyLimit(app.settings.server.max_body_bytes))
+        .app_data(Data::new(app.core.clone()))
+        .app_data(Data::new(app.api.clone()))
+        .app_data(Data::new(app.identity.clone()))
+        .app_data(Data::new(app.tenancy.clone()))
+        .app_data(Data::new(app.sites.clone()))
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
         // Sites first: whatever their host name asks for is theirs, also `/api`.
-        .service(web::scope("").guard(fn_guard(site::is_site)).default_service(web::to(site::serve)))
+        .service(web::scope("").guard(fn_guard(hosting::is_site)).default_service(web::to(hosting::serve)))
         .service(web::scope("/api/v1").configure(|config| routes::api(&mut Routes::Plain(config))))
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)
@@ -99,6 +105,8 @@ pub fn application(
         .wrap(from_fn(once))
         .wrap(Compress::default())
         .wrap(cors)
+        .wrap(from_fn(api))
+        .wrap(from_fn(hosting::at_host))
         .wrap(from_fn(around))
 }
 
@@ -107,17 +115,17 @@ pub fn application(
 /// Put together from the parts of `actix_web::HttpServer`, which does not let anybody between the socket and the parser.
 pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     let settings = app.settings.server.clone();
-    let ready = app.ready.clone();
+    let ready = app.api.ready.clone();
     // What the standard library asks for is a few connections only.
     socket2::SockRef::from(&listener).listen(BACKLOG)?;
-    app.connections.come_from(&listener)?;
+    app.api.connections.come_from(&listener)?;
     let mut server =
         actix_server::Server::build().disable_signals().shutdown_timeout(settings.shutdown_timeout.as_secs());
     if let Some(workers) = settings.workers {
         server = server.workers(workers);
     }
     let listening = server.listen("http", listener, move || {
-        let connections = app.connections.clone();
+        let connections = app.api.connections.clone();
         let patience = app.settings.server.write_timeout;
         let http = HttpService::build()
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
@@ -154,7 +162,7 @@ pub struct MetricsPort;
 
 /// Starts answering on `listener` about the health and the metrics of a process, and about nothing else.
 pub fn start_health(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
-    let ready = app.ready.clone();
+    let ready = app.api.ready.clone();
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(Data::new(app.clone()))
@@ -172,7 +180,7 @@ pub fn start_health(app: App, listener: TcpListener) -> std::io::Result<actix_we
 
 /// Says from now on that it is not ready, and asks clients to close their connections. Still answers whatever comes.
 pub fn retire(app: &App) {
-    app.ready.store(false, Ordering::Release);
+    app.api.ready.store(false, Ordering::Release);
 }
 
 /// Answers what is under way, then stops.
@@ -181,14 +189,14 @@ pub fn retire(app: &App) {
 /// connections on which nothing is asked are closed, and what is asked is answered within `server.shutdown_timeout`.
 pub async fn stop(app: &App, server: ServerHandle, last_call: Duration) {
     retire(app);
-    app.connections.let_nobody_in();
+    app.api.connections.let_nobody_in();
     // Streams have no end of their own to wait for.
     app.core.live.close();
     sleep(last_call).await;
-    app.connections.close_idle();
+    app.api.connections.close_idle();
     // Actix looks once a second whether all are gone, and drops a request that comes as it closes its connection.
     let all_gone = async {
-        while app.connections.open() > 0 {
+        while app.api.connections.open() > 0 {
             sleep(Duration::from_millis(10)).await;
         }
     };
@@ -197,11 +205,11 @@ pub async fn stop(app: &App, server: ServerHandle, last_call: Duration) {
 }
 
 async fn serve_document(app: Data<App>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(app.document.json.clone())
+    HttpResponse::Ok().content_type("application/json").body(app.api.document.json.clone())
 }
 
 async fn nothing_here(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    match app.document.methods_of(request.path()) {
+    match app.api.document.methods_of(request.path()) {
         Some(methods) if !methods.split(", ").any(|method| method == request.method().as_str()) => {
             Problem::method_not_allowed(methods.to_owned()).error_response()
         }

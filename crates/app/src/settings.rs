@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::IpAddr,
     path::PathBuf,
     time::Duration,
 };
@@ -12,28 +11,25 @@ use config::{Config, Environment, File, FileFormat};
 use ipnet::IpNet;
 use portico_identity::mail_budget::MailRule;
 use portico_kernel::limits::Quota;
-use portico_runtime::settings::sources::{duration, list, normalize, optional_duration};
-use portico_web::client::ForwardedHeader;
+use portico_runtime::settings::sources::{duration, list, normalize};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use url::Url;
 
-mod admission;
 mod ai;
 mod domains;
 mod files;
 mod proxies;
-mod rate_limit;
 mod redis;
 mod security;
 
-pub use admission::Admission;
 pub use ai::Ai;
 pub use domains::Dns;
-pub use files::{Assets, Storage};
+pub use files::Storage;
+pub use portico_feature_sites::settings::{Assets, Sites};
+pub use portico_feature_tenancy::settings::Tenancy;
 pub use portico_runtime::settings::{Idempotency, Live, Telemetry, Webhooks, Worker};
+pub use portico_web::settings::{Admission, PlanLimits, RateLimit, Server};
 pub use proxies::Metrics;
-pub use rate_limit::{PlanLimits, RateLimit};
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
 
@@ -108,42 +104,6 @@ pub struct Settings {
     pub metrics: Metrics,
 }
 
-/// HTTP server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Server {
-    /// Address to listen on.
-    pub host: IpAddr,
-    /// Port to listen on; 0 takes any free one.
-    pub port: u16,
-    /// Address under which clients reach the server; goes into links. Default: `http://{host}:{port}`.
-    pub public_url: Option<Url>,
-    /// Proxies that are believed when they say who the client is. Default: none.
-    #[serde(deserialize_with = "list")]
-    pub trusted_proxies: Vec<IpNet>,
-    /// The header in which they say it.
-    pub forwarded_header: ForwardedHeader,
-    /// Threads that answer requests. Default: one per core.
-    pub workers: Option<usize>,
-    /// Most bytes of a JSON body.
-    pub max_body_bytes: usize,
-    /// How long a body may take; a larger one so long for each started `max_body_bytes`.
-    #[serde(deserialize_with = "duration")]
-    pub body_timeout: Duration,
-    /// Least bytes a second of a body on average, after the first five seconds.
-    pub min_body_rate: u64,
-    /// A client that takes nothing of its answer for so long loses the connection.
-    #[serde(deserialize_with = "duration")]
-    pub write_timeout: Duration,
-    /// How long running requests and jobs may go on after SIGTERM.
-    #[serde(deserialize_with = "duration")]
-    pub shutdown_timeout: Duration,
-    /// How long to answer after SIGTERM what still comes, until whoever sends requests has seen that this process is not
-    /// ready. Default: none in development, 5 seconds in production.
-    #[serde(deserialize_with = "optional_duration")]
-    pub drain_delay: Option<Duration>,
-}
-
 /// Browser front ends.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -204,50 +164,6 @@ pub struct Outbound {
     pub allow_networks: Vec<IpNet>,
 }
 
-/// Published sites.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sites {
-    /// A site answers at `{subdomain}.{domain}`.
-    pub domain: String,
-    /// Header in which a trusted proxy tells the country of a visitor, for instance `CF-IPCountry`. Default: none.
-    pub country_header: Option<String>,
-    /// How long counts of visits are kept; 0s keeps them for ever.
-    #[serde(deserialize_with = "duration")]
-    pub analytics_retention: Duration,
-    /// How long messages of visitors are kept; 0s keeps them for ever.
-    #[serde(deserialize_with = "duration")]
-    pub submission_retention: Duration,
-    /// Contact forms that one address may send to a site in an hour.
-    pub form_per_address: u32,
-    /// Contact forms that a site takes in an hour.
-    pub form_per_site: u32,
-    /// Where customers' own domains have to lead: a host name for aliases, and addresses. Default: what leads where is not
-    /// told.
-    #[serde(deserialize_with = "list")]
-    pub domain_target: Vec<String>,
-    /// Brands of the operator: nobody may answer at a subdomain that looks like one of them.
-    #[serde(deserialize_with = "list")]
-    pub reserved: Vec<String>,
-    /// Deployments of a site whose files are kept, to roll back to. At least the live one is.
-    pub keep_deployments: usize,
-    /// How long sites are served as the database said last, while it cannot be asked. So long a site may be served that was
-    /// withdrawn meanwhile; 0s serves nothing stale.
-    #[serde(deserialize_with = "duration")]
-    pub serve_stale: Duration,
-}
-
-/// Tenants.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Tenancy {
-    /// Most tenants that one person may own.
-    pub max_owned_tenants: u64,
-    /// Time between asking for a tenant's deletion and the deletion; 0s deletes at once.
-    #[serde(deserialize_with = "duration")]
-    pub deletion_grace: Duration,
-}
-
 /// Audit trail.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -299,24 +215,6 @@ impl Default for Database {
         }
     }
 }
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            host: IpAddr::from([127, 0, 0, 1]),
-            port: 7600,
-            public_url: None,
-            trusted_proxies: Vec::new(),
-            forwarded_header: ForwardedHeader::default(),
-            workers: None,
-            max_body_bytes: 1024 * 1024,
-            body_timeout: Duration::from_secs(60),
-            min_body_rate: 1024,
-            write_timeout: Duration::from_secs(30),
-            shutdown_timeout: Duration::from_secs(15),
-            drain_delay: None,
-        }
-    }
-}
 impl Default for Email {
     fn default() -> Self {
         Self {
@@ -325,46 +223,6 @@ impl Default for Email {
             per_recipient_per_hour: 10,
             notices_per_recipient_per_hour: 200,
         }
-    }
-}
-impl Default for Sites {
-    fn default() -> Self {
-        let two_years = Duration::from_secs(730 * 24 * 3600);
-        Self {
-            domain: "localhost".into(),
-            domain_target: Vec::new(),
-            reserved: Vec::new(),
-            keep_deployments: 10,
-            serve_stale: Duration::from_secs(24 * 3600),
-            country_header: None,
-            analytics_retention: two_years,
-            submission_retention: two_years,
-            form_per_address: 20,
-            form_per_site: 200,
-        }
-    }
-}
-impl Sites {
-    /// Errors with what is wrong.
-    fn check(&self) -> anyhow::Result<()> {
-        let is_name = |name: &String| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        if !self.country_header.as_ref().is_none_or(is_name) {
-            bail!("sites.country_header must be the name of a header, such as CF-IPCountry");
-        }
-        if self.form_per_address == 0 || self.form_per_site == 0 {
-            bail!("sites.form_per_address and sites.form_per_site must be 1 or more");
-        }
-        if self.serve_stale > Duration::from_secs(30 * 24 * 3600) {
-            bail!("sites.serve_stale must be 30 days or less");
-        }
-        Ok(())
-    }
-}
-impl Default for Tenancy {
-    fn default() -> Self {
-        Self { max_owned_tenants: 20, deletion_grace: Duration::from_secs(14 * 24 * 3600) }
     }
 }
 impl Default for Audit {
@@ -407,6 +265,17 @@ impl Settings {
             idempotency: self.idempotency.clone(),
             audit_retention: retention.filter(|kept| !kept.is_zero()),
             shutdown_timeout: self.server.shutdown_timeout,
+        }
+    }
+
+    /// Sites go by these.
+    pub fn of_sites(&self) -> portico_feature_sites::settings::Settings {
+        portico_feature_sites::settings::Settings {
+            sites: self.sites.clone(),
+            assets: self.assets.clone(),
+            data_dir: self.data_dir.clone(),
+            tokens_per_text: self.ai.most_tokens(),
+            tokens_per_month: self.ai.monthly_token_limit,
         }
     }
 
@@ -488,13 +357,7 @@ impl Settings {
         self.sites.check()?;
         self.storage.check()?;
         self.live.check()?;
-        if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.server.write_timeout) {
-            bail!("server.write_timeout must be between 100 ms and ten minutes");
-        }
-        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
-        if !(second..=hour).contains(&self.server.body_timeout) || self.server.min_body_rate == 0 {
-            bail!("server.body_timeout must be one second to one hour, and server.min_body_rate 1 or more");
-        }
+        self.server.check()?;
         self.admission.check()?;
         self.assets.check()?;
         self.webhooks.check()?;

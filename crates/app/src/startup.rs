@@ -13,16 +13,27 @@ use portico_billing::plan::Plans;
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
+use portico_feature_identity::{flows::registration, state::App as Identity, throttle::Throttling};
+use portico_feature_sites::{
+    flows::templates,
+    hosting::{Forms, LiveSites},
+    state::{App as Sites, SiteAddresses},
+};
+use portico_feature_tenancy::state::App as Tenancy;
 use portico_identity::{
-    account::Registration, password::PasswordRule, ports::OpenIdProvider, throttle::ThrottleRule,
+    account::Registration, password::PasswordRule, ports::OpenIdProvider, session::SessionLifetimes,
+    throttle::ThrottleRule,
 };
 use portico_images::BoundedImages;
-use portico_kernel::{Env, cache::Cache, limits::RateLimiter, mail::MailTransport};
+use portico_kernel::{
+    Env, cache::Cache, files::FileStore, images::ImageProcessor, limits::RateLimiter, mail::MailTransport,
+};
 use portico_otlp::{Collector, Tracer};
 use portico_renderer::HtmlRenderer;
 use portico_runtime::{
-    broadcasts::Broadcasts, clock::SharedClock, core::Core, key_cache::ApiKeyCache, live::Live,
-    session_cache::SessionCache, signals::Signals, telemetry::Telemetry, traces,
+    access::Access, broadcasts::Broadcasts, clock::SharedClock, core::Core, key_cache::ApiKeyCache,
+    live::Live, mailing::Mailing, session_cache::SessionCache, signals::Signals, telemetry::Telemetry,
+    traces,
 };
 use portico_sandbox::Mailbox;
 use portico_security::{
@@ -30,24 +41,25 @@ use portico_security::{
     SystemClock, SystemRandom, WebauthnCeremonies, ZxcvbnMeter,
 };
 use portico_sql::{SqlStore, StoreOptions};
+use portico_web::{
+    admission::{Admission, UPLOADS},
+    api::Api,
+    limits::Limits,
+    openapi::Document,
+    response_cache::ResponseCache,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
-    admission::Admission,
-    answers::Answers,
-    flows::{assets, registration, templates},
-    http::{
-        limits::Limits,
-        openapi::Document,
-        site::{Forms, LiveSites},
-    },
     outbound, server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,
-    throttle::Throttling,
     writer,
 };
+
+/// Most connections to Postgres, where the settings do not say.
+const POSTGRES_CONNECTIONS: u32 = 20;
 
 /// How long a request waits for a connection: short enough that it is answered with 503 within a second.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -66,10 +78,11 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<SqlStore> {
 }
 
 /// Writes the catalogue of plans and the library of templates. Answers how many of each were written: none on a second run.
-pub async fn seed(store: &SqlStore) -> anyhow::Result<(usize, usize)> {
+pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
     let plans = Plans::new(&mut work).seed().await?;
-    let templates = templates::seed(&mut work).await.context("the library of templates cannot be written")?;
+    let templates =
+        templates::seed(env, &mut work).await.context("the library of templates cannot be written")?;
     work.commit().await?;
     Ok((plans, templates))
 }
@@ -98,7 +111,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         Arc::new(traces::Watch::new(settings.is_postgres(), settings.database.slow_query, tracer.clone()));
     let store = connect(&settings).await?.with_listener(signals.clone()).with_observer(watch);
     store.migrate().await.context("the database cannot be migrated")?;
-    seed(&store).await?;
+    seed(&store, &env).await?;
 
     let public_url = match &settings.server.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -107,7 +120,6 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let parsed: url::Url = public_url.parse().context("server.public_url")?;
     let site_port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
 
-    let files = settings.open_files()?;
     let mut mailbox = None;
     let transport: Arc<dyn MailTransport> = match &settings.email.smtp_url {
         Some(url) => {
@@ -139,8 +151,14 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let core = Core {
         settings: Arc::new(settings.of_runtime()),
         sealer: Arc::new(AesSealer::new(&secret)),
-        sessions: Arc::new(SessionCache::new(store.clone(), env.clone(), signals.clone())),
-        api_keys: Arc::new(ApiKeyCache::new(store.clone(), signals.clone())),
+        access: Access {
+            store: store.clone(),
+            tokens: Arc::new(JwtIssuer::new(&secret)),
+            marks: Arc::new(MacMarks::new(&secret)),
+            sessions: Arc::new(SessionCache::new(store.clone(), env.clone(), signals.clone())),
+            api_keys: Arc::new(ApiKeyCache::new(store.clone(), signals.clone())),
+            env: env.clone(),
+        },
         key_usage: Arc::default(),
         live: Arc::new(Live::new(store.clone(), signals.clone(), &settings.live)),
         jobs: background.clone(),
@@ -153,46 +171,87 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         tracer,
         env: env.clone(),
     };
-    Ok(App {
-        openid: Arc::new(openid),
-        webhook_client: outbound::for_webhooks(&settings)?,
+    let limits = Limits::new(&settings.rate_limit, limiter.clone()).map(Arc::new);
+    let connections =
+        settings.is_postgres().then(|| settings.database.max_connections.unwrap_or(POSTGRES_CONNECTIONS));
+    let api = Api {
+        core: core.clone(),
+        settings: Arc::new(settings.server.clone()),
         public_url: public_url.as_str().into(),
-        api_host: parsed.host_str().unwrap_or_default().into(),
-        site_port: site_port.into(),
-        files: Arc::new(files),
-        images: Arc::new(BoundedImages::default()),
-        uploads: Arc::new(Semaphore::new(assets::AT_ONCE)),
-        hasher: Arc::new(Argon2Hasher::new(security.argon2_memory_kib, security.argon2_passes)?),
-        password_rule: password_rule(security),
-        tokens: Arc::new(JwtIssuer::new(&secret)),
-        factors: Arc::new(FactorKeys::new(&secret)?),
-        passkeys: Arc::new(ceremonies(security, &parsed)?),
-        marks: Arc::new(MacMarks::new(&secret)),
+        host: parsed.host_str().unwrap_or_default().into(),
         signer: Arc::new(MacLinkSigner::new(&secret)),
-        generator: writer::of(&settings, &env)?,
-        throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle))),
-        mailer: Arc::new(TemplateMailer::new(transport, &public_url)?),
-        mailbox,
-        resolver: Arc::new(HickoryResolver::new(settings.dns.servers.clone(), settings.dns.timeout)),
-        domain_target: Arc::new(settings.sites.target()?),
-        renderer: renderer.clone(),
-        form_renderer: renderer,
-        visits: Arc::default(),
-        forms: Arc::new(Forms::new(&settings, limiter.clone())),
-        template_previews: Arc::default(),
-        answers: Arc::new(Answers::new(cache, signals.clone())),
-        completions: Arc::default(),
-        live_sites: Arc::new(LiveSites::new(signals.clone(), settings.sites.serve_stale)),
-        drafts: Arc::default(),
-        admission: Arc::new(Admission::new(&settings)),
+        limits: limits.clone(),
+        admission: Arc::new(Admission::new(&settings.admission, connections)),
         bodies: Arc::default(),
         connections: Arc::default(),
-        limits: Limits::new(&settings.rate_limit, limiter).map(Arc::new),
+        responses: Arc::new(ResponseCache::new(cache, signals.clone())),
         document: document()?,
         ready: Arc::new(AtomicBool::new(false)),
-        core,
-        settings: Arc::new(settings),
-    })
+    };
+    let files: Arc<dyn FileStore> = Arc::new(settings.open_files()?);
+    let images: Arc<dyn ImageProcessor> = Arc::new(BoundedImages::default());
+    let mailer = Arc::new(TemplateMailer::new(transport, &public_url)?);
+    let mail = Mailing { core: core.clone(), mailer, rule: settings.email.rule() };
+    let identity = Identity {
+        core: core.clone(),
+        api: api.clone(),
+        mail: mail.clone(),
+        hasher: Arc::new(Argon2Hasher::new(security.argon2_memory_kib, security.argon2_passes)?),
+        password_rule: password_rule(security),
+        lifetimes: session_lifetimes(security),
+        tokens: core.access.tokens.clone(),
+        marks: core.access.marks.clone(),
+        throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle))),
+        openid: Arc::new(openid),
+        factors: Arc::new(FactorKeys::new(&secret)?),
+        passkeys: Arc::new(ceremonies(security, &parsed)?),
+        files: files.clone(),
+        images: images.clone(),
+    };
+    let tenancy = Tenancy {
+        core: core.clone(),
+        api: api.clone(),
+        settings: Arc::new(settings.tenancy.clone()),
+        mail: mail.clone(),
+        tokens: core.access.tokens.clone(),
+        webhook_client: outbound::for_webhooks(&settings)?,
+    };
+    let forms = Forms::new(&settings.sites, limits.map(|_| limiter), renderer.clone());
+    let sites = Sites {
+        settings: Arc::new(settings.of_sites()),
+        addresses: Arc::new(SiteAddresses {
+            domain: settings.sites.domain.clone(),
+            port: site_port,
+            is_https: api.is_https(),
+            api_host: api.host.clone(),
+            target: settings.sites.target()?,
+        }),
+        mail,
+        files,
+        images,
+        uploads: Arc::new(Semaphore::new(UPLOADS)),
+        generator: writer::of(&settings, &env)?,
+        resolver: Arc::new(HickoryResolver::new(settings.dns.servers.clone(), settings.dns.timeout)),
+        renderer,
+        previews: Arc::default(),
+        visits: Arc::default(),
+        live_sites: Arc::new(LiveSites::new(signals, settings.sites.serve_stale, forms)),
+        completions: Arc::default(),
+        core: core.clone(),
+        api: api.clone(),
+    };
+    Ok(App { core, settings: Arc::new(settings), api, identity, tenancy, sites, mailbox })
+}
+
+/// How long the parts of a session live.
+fn session_lifetimes(security: &Security) -> SessionLifetimes {
+    let default = SessionLifetimes::default();
+    SessionLifetimes {
+        access_token: security.access_token_ttl.try_into().unwrap_or(default.access_token),
+        refresh_token: security.refresh_token_ttl.try_into().unwrap_or(default.refresh_token),
+        session: security.session_max_age.try_into().unwrap_or(default.session),
+        grace: default.grace,
+    }
 }
 
 /// The tracer that the settings ask for.
@@ -288,7 +347,7 @@ pub async fn create_admin(
     let password = password.unwrap_or_else(|| app.core.env.secret() + "-Aa1");
     let registration =
         Registration { email, full_name, password: password.clone().into(), ..Registration::default() };
-    let (user, is_new) = registration::create_super_admin(&app, registration)
+    let (user, is_new) = registration::create_super_admin(&app.identity, registration)
         .await
         .map_err(|problem| anyhow::anyhow!("{problem}"))?;
     app.core.store.close().await;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use portico_kernel::RequestInfo;
-use portico_sql::Parking;
 
 use crate::failures::Failures;
+
+pub use portico_sql::Parking;
 
 /// The request being answered.
 #[derive(Clone, Debug, Default)]

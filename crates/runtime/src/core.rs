@@ -9,11 +9,10 @@ use portico_otlp::Tracer;
 use portico_tenancy::ports::DeliveryQueue;
 
 use crate::{
+    access::Access,
     context,
-    key_cache::ApiKeyCache,
     key_usage::KeyUsageCounter,
     live::Live,
-    session_cache::SessionCache,
     settings::{Idempotency, Live as LiveSettings, Webhooks, Worker},
     signals::Signals,
     store::{Repositories, Store, UnitOfWork},
@@ -56,10 +55,8 @@ pub struct Core {
     pub idempotency: Arc<dyn IdempotencyKeys>,
     /// Encryption of secrets at rest.
     pub sealer: Arc<dyn Sealer>,
-    /// Sessions, and what they may do.
-    pub sessions: Arc<SessionCache>,
-    /// API keys, and what they may do.
-    pub api_keys: Arc<ApiKeyCache>,
+    /// Who requests come from, and what they may do.
+    pub access: Access,
     /// How API keys are used.
     pub key_usage: Arc<KeyUsageCounter>,
     /// Live updates.

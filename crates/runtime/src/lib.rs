@@ -1,5 +1,6 @@
 //! What runs without HTTP: units of work, jobs, readers of the event log, schedules, caches and their invalidation, webhooks, live updates.
 
+pub mod access;
 pub mod backoff;
 pub mod broadcasts;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod key_usage;
 pub mod keyed_lock;
 pub mod live;
 pub mod logging;
+pub mod mailing;
 pub mod report;
 pub mod session_cache;
 pub mod settings;

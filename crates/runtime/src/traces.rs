@@ -4,9 +4,10 @@ use std::{num::NonZero, time::Duration};
 
 use metrics::{Counter, Histogram};
 use portico_kernel::{TraceParent, trace::StoreObserver};
-use portico_otlp::Tracer;
 
 use crate::context;
+
+pub use portico_otlp::{Span, Tracer, carry};
 
 /// Most characters of a statement in logs and traces.
 const STATEMENT: usize = 2000;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portico::{background::handlers, state::App};
+use portico::{background, state::App};
 use portico_kernel::Job;
 use portico_runtime::worker::jobs::JobError;
 
@@ -11,7 +11,7 @@ use portico_runtime::worker::jobs::JobError;
 /// # Errors
 /// As the handler fails.
 pub async fn handle(app: &App, job: &Job) -> Result<(), JobError> {
-    handlers::all(app).handle(&Arc::new(job.clone())).await
+    background::handlers(app).handle(&Arc::new(job.clone())).await
 }
 
 /// Does what follows from a job that failed for good.
@@ -19,5 +19,5 @@ pub async fn handle(app: &App, job: &Job) -> Result<(), JobError> {
 /// # Errors
 /// As the handler fails.
 pub async fn give_up(app: &App, job: &Job) -> Result<(), JobError> {
-    handlers::all(app).give_up(&Arc::new(job.clone())).await
+    background::handlers(app).give_up(&Arc::new(job.clone())).await
 }

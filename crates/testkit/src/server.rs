@@ -45,7 +45,7 @@ pub struct TestServer {
 
 /// What every server starts with, written once instead of at each start.
 async fn fill(store: &SqlStore) {
-    startup::seed(store).await.expect("plans and templates can be written");
+    startup::seed(store, &portico_security::system_env()).await.expect("plans and templates can be written");
 }
 
 /// The folder of a SQLite database that is migrated and filled once for each process, to be copied.

@@ -1,17 +1,34 @@
 //! actix-web without a domain: typed input, problem details, conditional requests, paths in a normal form, clients behind proxies,
-//! connections and bodies with deadlines.
+//! connections and bodies with deadlines; and what stands around every route: credentials, limits, admission, idempotency, the API
+//! document.
 
+pub mod admission;
+pub mod alias;
+pub mod api;
 pub mod body;
+pub mod caller;
 pub mod client;
 pub mod conditional;
 pub mod connection;
 pub mod csv;
+pub mod devices;
+pub mod door;
 pub mod headers;
+pub mod host;
+pub mod idempotency;
 pub mod json;
+pub mod keys;
+pub mod limits;
+pub mod middleware;
+pub mod openapi;
 pub mod pace;
 pub mod path;
 pub mod pieces;
 pub mod problem;
 pub mod query;
 pub mod read;
+pub mod response_cache;
 pub mod routing;
+pub mod settings;
+pub mod standing;
+pub mod traces;

@@ -103,7 +103,7 @@ fn may_read_metrics(app: &App, request: &HttpRequest) -> bool {
 }
 
 async fn check(app: &App) -> Result<HttpResponse, Problem> {
-    if !app.ready.load(Ordering::Acquire) {
+    if !app.api.ready.load(Ordering::Acquire) {
         return Err(Problem::new(Kind::Unavailable, "not_ready", "The server is starting or shutting down."));
     }
     let answered = timeout(PATIENCE, app.core.store.ping()).await;

@@ -5,7 +5,9 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_kernel::{Job, JobId, JobState, Page};
+use portico_runtime::core::Core;
 use portico_web::{
+    caller::Caller,
     problem::Problem,
     query::{Query, page_request},
     routing::Routes,
@@ -13,7 +15,7 @@ use portico_web::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{flows::dead_letters, http::caller::Caller, state::App};
+use crate::dead_letters;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -47,9 +49,9 @@ struct ListJobs {
     security(("bearer" = ["platform:jobs"])),
 )]
 #[get("/admin/jobs")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListJobs>) -> Result<HttpResponse, Problem> {
+async fn list(core: Data<Core>, caller: Caller, query: Query<ListJobs>) -> Result<HttpResponse, Problem> {
     let ListJobs { state, page, limit } = query.0;
-    let jobs = dead_letters::list(&app, &caller.0, state, page_request(page, limit)?).await?;
+    let jobs = dead_letters::list(&core, &caller.0, state, page_request(page, limit)?).await?;
     Ok(HttpResponse::Ok().json(jobs))
 }
 
@@ -64,6 +66,6 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListJobs>) -> Result<
     security(("bearer" = ["platform:jobs"])),
 )]
 #[post("/admin/jobs/{jobId}/replay")]
-async fn replay(app: Data<App>, caller: Caller, id: Path<JobId>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Accepted().json(dead_letters::replay(&app, &caller.0, id.into_inner()).await?))
+async fn replay(core: Data<Core>, caller: Caller, id: Path<JobId>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Accepted().json(dead_letters::replay(&core, &caller.0, id.into_inner()).await?))
 }

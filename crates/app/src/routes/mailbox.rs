@@ -9,10 +9,10 @@ use actix_web::{
     web::{self, Data, Path, ServiceConfig},
 };
 use portico_sandbox::{Mailbox, MessageId, StoredMessage};
-use portico_web::{headers::PAGE_POLICY, problem::Problem, query::Query};
+use portico_web::{headers::PAGE_POLICY, host, problem::Problem, query::Query};
 use serde::{Deserialize, Serialize};
 
-use crate::{http::host, state::App};
+use crate::state::App;
 
 /// What a message as HTML may do: show itself, in a frame of our own page. Its links leave the frame.
 const MESSAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \

@@ -1,9 +1,6 @@
 //! Settings of files: where they are kept, and how long.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail};
-use portico_runtime::settings::sources::duration;
 use portico_storage::{ObjectFileStore, S3Options};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -30,24 +27,6 @@ pub struct Storage {
     pub virtual_hosted: bool,
 }
 
-/// Files that tenants upload.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Assets {
-    /// How long the address of a file works at least; at most twice as long.
-    #[serde(deserialize_with = "duration")]
-    pub link_ttl: Duration,
-    /// For how long a deleted file can be restored.
-    #[serde(deserialize_with = "duration")]
-    pub deletion_grace: Duration,
-}
-
-impl Default for Assets {
-    fn default() -> Self {
-        Self { link_ttl: Duration::from_secs(3600), deletion_grace: Duration::from_secs(7 * 24 * 3600) }
-    }
-}
-
 impl Storage {
     /// Whether files are on an S3 server.
     fn is_s3(&self) -> bool {
@@ -65,20 +44,6 @@ impl Storage {
         }
         if self.access_key_id.is_some() != self.secret_access_key.is_some() {
             bail!("storage.access_key_id and storage.secret_access_key go together");
-        }
-        Ok(())
-    }
-}
-
-impl Assets {
-    /// Errors with what is wrong.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        let (minute, week) = (Duration::from_secs(60), Duration::from_secs(7 * 24 * 3600));
-        if !(minute..=week).contains(&self.link_ttl) {
-            bail!("assets.link_ttl must be between one minute and seven days");
-        }
-        if self.deletion_grace > Duration::from_secs(366 * 24 * 3600) {
-            bail!("assets.deletion_grace must be a year at most");
         }
         Ok(())
     }
@@ -121,14 +86,5 @@ mod tests {
         assert!(both.check().is_ok());
         assert!(Storage { url: None, ..both }.check().is_err());
         assert!(Storage { region: Some("eu".to_owned()), ..Storage::default() }.check().is_err());
-    }
-
-    #[test]
-    fn links_live_for_a_while() {
-        assert!(Assets::default().check().is_ok());
-        assert!(Assets { link_ttl: Duration::ZERO, ..Assets::default() }.check().is_err());
-        assert!(
-            Assets { link_ttl: Duration::from_secs(8 * 24 * 3600), ..Assets::default() }.check().is_err()
-        );
     }
 }

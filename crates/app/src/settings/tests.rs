@@ -151,3 +151,39 @@ fn production_names_what_is_missing() {
     let allowed = ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail");
     assert!(Settings::from_sources("", environment(&[production, allowed])).is_ok());
 }
+
+fn limits(pairs: &[(&str, &str)]) -> anyhow::Result<RateLimit> {
+    let environment = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Settings::from_sources("", environment).map(|settings| settings.rate_limit)
+}
+
+#[test]
+fn a_plan_may_have_limits_of_its_own() {
+    let limits = limits(&[
+        ("PORTICO__RATE_LIMIT__PLANS__PROFESSIONAL__PER_USER", "1000"),
+        ("PORTICO__RATE_LIMIT__PLANS__ENTERPRISE__PER_KEY", "9000"),
+    ])
+    .unwrap();
+    assert_eq!(
+        (limits.for_user(Some("professional")), limits.for_key(Some("professional"))),
+        (1000, 600)
+    );
+    assert_eq!((limits.for_user(Some("enterprise")), limits.for_key(Some("enterprise"))), (100, 9000));
+    for plan in [None, Some("free"), Some("")] {
+        assert_eq!((limits.for_user(plan), limits.for_key(plan)), (100, 600));
+    }
+    assert!(limits.users_differ());
+}
+
+#[test]
+fn wrong_limits_are_refused() {
+    for wrong in [
+        ("PORTICO__RATE_LIMIT__PER_USER", "0"),
+        ("PORTICO__RATE_LIMIT__PLANS__FREE__PER_KEY", "0"),
+        ("PORTICO__RATE_LIMIT__PLANS__FREE__PER_KEY", "-1"),
+        ("PORTICO__RATE_LIMIT__PLANS__FREE__PER_HOUR", "10"),
+    ] {
+        assert!(limits(&[wrong]).is_err(), "{wrong:?}");
+    }
+    assert!(!limits(&[]).unwrap().users_differ());
+}

@@ -101,12 +101,12 @@ fn size(asset: &Value) -> u64 {
 /// The path of a link, for a client of the server.
 fn path(server: &TestServer, url: &Value) -> String {
     let url = url.as_str().unwrap();
-    url.strip_prefix(&*server.app.public_url).unwrap_or_else(|| panic!("{url}")).to_owned()
+    url.strip_prefix(&*server.app.api.public_url).unwrap_or_else(|| panic!("{url}")).to_owned()
 }
 
 /// The keys of all files of a tenant's assets.
 async fn stored(server: &TestServer, client: &Client) -> Vec<String> {
-    server.app.files.list(&format!("assets/{}", client.tenant)).await.unwrap()
+    server.app.sites.files.list(&format!("assets/{}", client.tenant)).await.unwrap()
 }
 
 /// Lets a tenant on the free plan keep so many bytes.
@@ -374,8 +374,9 @@ async fn links_work_for_what_they_are_for_and_no_longer() {
     let tenant = &ada.client.tenant;
     let expired = Timestamp::from_unix_seconds(server.app.core.env.now().unix_seconds() - 1).unwrap();
     let payload = format!("{tenant}/{}/original", text(&one, "id"));
-    let signed_late = server.app.signer.sign("asset", &payload, expired);
-    let foreign = server.app.signer.sign("preview", &payload, Timestamp::from_unix_seconds(expires).unwrap());
+    let signed_late = server.app.api.signer.sign("asset", &payload, expired);
+    let foreign =
+        server.app.api.signer.sign("preview", &payload, Timestamp::from_unix_seconds(expires).unwrap());
     for wrong in [
         address.to_owned(),
         format!("{address}?expires={expires}"),
@@ -540,7 +541,7 @@ async fn what_a_killed_upload_leaves_behind_is_deleted_and_nothing_else() {
         // Killed after its files were stored, and before its row was.
         let orphan = server.app.core.env.new_id::<()>();
         let folder = format!("assets/{}/{orphan}", ada.client.tenant);
-        server.app.files.put(&format!("{folder}/original"), PDF.to_vec()).await.unwrap();
+        server.app.sites.files.put(&format!("{folder}/original"), PDF.to_vec()).await.unwrap();
         let job = claimed(server, &ada.client, json!({"assetIds": [orphan, text(&kept, "id")]}));
         for _ in 0..2 {
             assert!(jobs::handle(&server.app, &job).await.is_ok());
@@ -741,7 +742,7 @@ async fn everything_works_on_s3_too() {
     assert_eq!(server.client().get(&path(&server, &picture["url"])).await.status.as_u16(), 404);
     client.delete(&format!("/api/v1/sites/{site}")).await.expect(204);
     let gone = eventually(Duration::from_secs(20), async || {
-        server.app.files.list("sites").await.unwrap().is_empty().then_some(())
+        server.app.sites.files.list("sites").await.unwrap().is_empty().then_some(())
     });
     gone.await.expect("the files of the site go");
     server.stop().await;

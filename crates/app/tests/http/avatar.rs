@@ -37,7 +37,7 @@ async fn put_raw(client: &Client, bytes: &[u8], content_type: &str) -> Answer {
 /// The path of the picture that the server names.
 fn path(server: &TestServer, user: &Value) -> String {
     let url = text(user, "avatarUrl");
-    url.strip_prefix(&*server.app.public_url).unwrap_or_else(|| panic!("{url}")).to_owned()
+    url.strip_prefix(&*server.app.api.public_url).unwrap_or_else(|| panic!("{url}")).to_owned()
 }
 
 async fn gone(server: &TestServer, path: &str) {

@@ -97,7 +97,7 @@ async fn limits_are_told_and_enforced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn aliases_answer_like_their_canonical_path() {
     let server = TestServer::start().await;
-    for (alias, canonical) in portico::http::alias::ALIASES {
+    for (alias, canonical) in portico_web::alias::ALIASES {
         let (old, new) = (server.client().get(alias).await, server.client().get(canonical).await);
         assert_eq!(
             (old.status, &old.json["code"]),
@@ -141,7 +141,7 @@ async fn a_panic_is_a_500_and_the_server_lives_on() {
     let server = TestServer::start().await;
     let app = App::new()
         .app_data(web::Data::new(server.app.clone()))
-        .wrap(from_fn(portico::http::middleware::around))
+        .wrap(from_fn(portico_web::middleware::around))
         .route("/fine", web::get().to(HttpResponse::Ok))
         .route("/panic", web::get().to(async || -> HttpResponse { panic!("secret detail") }));
     let app = test::init_service(app).await;

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, net::TcpListener};
 
 use portico::{
-    http::{alias, limits::SENSITIVE},
     server,
     settings::{Profile, Settings},
 };
@@ -12,6 +11,7 @@ use portico_testkit::{
     server::{Database, PASSWORD, TestServer},
 };
 use portico_web::client::ForwardedHeader;
+use portico_web::{alias, limits::SENSITIVE};
 use reqwest::Method;
 use serde_json::json;
 
@@ -143,7 +143,7 @@ async fn a_strict_operation_has_one_limit_however_it_is_spelled() {
     let mut failures = Vec::new();
     let (mut limited, mut refused) = (0, 0);
     for canonical in SENSITIVE {
-        assert_eq!(server.app.document.methods_of(canonical), Some("POST"), "{canonical}");
+        assert_eq!(server.app.api.document.methods_of(canonical), Some("POST"), "{canonical}");
         let first = wire.ask("POST", canonical, &[]);
         assert_eq!((first.header("x-ratelimit-limit"), first.header("x-ratelimit-remaining")), ("1", "0"));
         for name in names(canonical) {

@@ -179,7 +179,7 @@ async fn a_link_works_once_until_it_expires_and_as_long_as_there_is_no_newer_one
 /// The token of a change that waited for too long.
 async fn expired(server: &TestServer, person: &Person) -> String {
     let token = email_change(server, person).await;
-    let id: Id<EmailChange> = server.app.tokens.read_email_change_token(&token).unwrap();
+    let id: Id<EmailChange> = server.app.identity.tokens.read_email_change_token(&token).unwrap();
     let mut work = server.app.core.begin().await.unwrap();
     let mut change = work.email_changes().find(id).await.unwrap().unwrap();
     change.expires_at = Timestamp::from_unix_seconds(server.app.core.env.now().unix_seconds()).unwrap();
@@ -247,7 +247,7 @@ async fn only_the_person_themselves_with_a_fresh_proof_asks() {
         work.sessions().insert(&session).await.unwrap();
         work.commit().await.unwrap();
         let claims = portico_identity::ports::AccessClaims { session: session.id, ..ada.claims.clone() };
-        let token = server.app.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
+        let token = server.app.identity.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
         let stale = ada.client.with("authorization", &format!("Bearer {token}"));
         assert_eq!(stale.post(CHANGE, body).await.expect(403)["code"], "reauthentication_required");
         let profile = json!({"email": "king@example.org"});

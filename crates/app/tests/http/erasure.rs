@@ -38,7 +38,7 @@ async fn somebody(server: &TestServer, root: &Person) -> (Client, String, String
     let picture = Some(PICTURE.to_vec());
     let shown = client.send(Method::PUT, "/api/v1/profile/avatar", picture, "image/gif").await.expect(200);
     let shown =
-        shown["avatarUrl"].as_str().unwrap().strip_prefix(&*server.app.public_url).unwrap().to_owned();
+        shown["avatarUrl"].as_str().unwrap().strip_prefix(&*server.app.api.public_url).unwrap().to_owned();
     assert_eq!(server.client().get(&shown).await.status.as_u16(), 200);
     // A failed and a good sign-in, another tenant, a renamed one, an invitation, a change by an admin.
     let anonymous = server.client().with("user-agent", AGENT);

@@ -46,7 +46,7 @@ impl Person {
     pub async fn new(server: &TestServer, email: &str, adjust: impl FnOnce(&mut User)) -> Self {
         let client = server.unverified(email).await;
         let token = client.headers["authorization"].trim_start_matches("Bearer ");
-        let claims = server.app.tokens.read_access_token(token, server.app.core.env.now()).unwrap();
+        let claims = server.app.identity.tokens.read_access_token(token, server.app.core.env.now()).unwrap();
         change_user(server, &claims, |user| {
             user.email_verified = true;
             adjust(user);
@@ -63,7 +63,7 @@ impl Person {
         self.tokens = server.client().post("/api/v1/auth/login", login).await.expect(200);
         self.client.sign(&self.tokens);
         let token = self.tokens["access_token"].as_str().unwrap();
-        self.claims = server.app.tokens.read_access_token(token, server.app.core.env.now()).unwrap();
+        self.claims = server.app.identity.tokens.read_access_token(token, server.app.core.env.now()).unwrap();
     }
 
     /// Makes them a member of a tenant.
@@ -107,7 +107,7 @@ pub async fn unlimited(server: &TestServer) {
 pub async fn link(server: &TestServer, person: &Person, purpose: TokenPurpose) -> String {
     let (secret, now) = (server.app.core.env.secret(), server.app.core.env.now());
     let token = OneTimeToken {
-        hash: server.app.tokens.digest(&secret),
+        hash: server.app.identity.tokens.digest(&secret),
         user: person.claims.user,
         purpose,
         expires_at: now + time::Duration::hours(1),
@@ -157,7 +157,7 @@ pub async fn email_change(server: &TestServer, person: &Person) -> String {
     work.sessions().insert(&asking).await.unwrap();
     work.email_changes().put(&change).await.unwrap();
     work.commit().await.unwrap();
-    server.app.tokens.email_change_token(id)
+    server.app.identity.tokens.email_change_token(id)
 }
 
 /// A job that has failed for good.
@@ -212,7 +212,7 @@ pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (
         updated_at: now,
     };
     work.invitations().insert(&invitation).await.unwrap();
-    let hash = server.app.tokens.digest(&secret);
+    let hash = server.app.identity.tokens.digest(&secret);
     assert!(work.invitations().set_token(invitation.tenant_id, id, hash, now).await.unwrap());
     work.commit().await.unwrap();
     (id.to_string(), secret)

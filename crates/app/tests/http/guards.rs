@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portico::throttle::PER_PAIR;
+use portico_feature_identity::throttle::PER_PAIR;
 use portico_identity::{code_limit, token::TokenPurpose};
 use portico_testkit::server::{Answer, Client, Database, PASSWORD, TestServer, at_once, eventually};
 use serde_json::{Value, json};

@@ -29,7 +29,7 @@ async fn expire(server: &TestServer, tenant: &str, id: &str) {
     let (tenant, id, now) = (tenant.parse().unwrap(), id.parse().unwrap(), server.app.core.env.now());
     let mut work = server.app.core.begin().await.unwrap();
     let mut found = work.invitations().find(tenant, id, now).await.unwrap().unwrap();
-    let hash = server.app.tokens.digest(&server.app.core.env.secret());
+    let hash = server.app.identity.tokens.digest(&server.app.core.env.secret());
     found.expires_at = now - time::Duration::seconds(1);
     assert!(work.invitations().renew(&found).await.unwrap());
     assert!(!work.invitations().set_token(tenant, id, hash, now).await.unwrap());

@@ -130,7 +130,7 @@ async fn a_key_for_which_nobody_answers_publishes_nothing() {
             version: 1,
         };
         let mut work = server.app.core.begin().await.unwrap();
-        let digest = server.app.tokens.digest(secret.secret());
+        let digest = server.app.identity.tokens.digest(secret.secret());
         assert!(work.api_keys().insert(&key, digest, 100).await.unwrap());
         work.commit().await.unwrap();
         let client = with_key(server, &owner, secret.full().expose_secret());

@@ -202,7 +202,7 @@ async fn a_tenant_is_handed_over_by_its_owner_in_person() {
             work.commit().await.unwrap();
             let mut claims = owner.claims.clone();
             claims.session = found.id;
-            let token = server.app.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
+            let token = server.app.identity.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
             owner.client.with("authorization", &format!("Bearer {token}"))
         };
         let refused = stale(long_ago).await.post(&transfer, to(&heir)).await.expect(403);
@@ -254,7 +254,7 @@ pub async fn impersonated(server: &TestServer, whom: &Person, who: &Person) -> C
     work.commit().await.unwrap();
     let mut claims = whom.claims.clone();
     claims.session = session.id;
-    let token = server.app.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
+    let token = server.app.identity.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
     whom.client.with("authorization", &format!("Bearer {token}"))
 }
 

@@ -381,7 +381,7 @@ async fn a_browser_that_did_not_begin_cannot_end_a_sign_in() {
         let back = FakeProvider::approve(&url, &verified("1", "ada@example.com"));
         let cookie = cookie.split(';').next().unwrap();
         let page = server.client().with("sec-fetch-site", "same-origin");
-        let older = server.client().with("origin", &server.app.public_url);
+        let older = server.client().with("origin", &server.app.api.public_url);
         let wrong = format!("portico-sign-in={}", "x".repeat(43));
         for client in [
             page.clone(),

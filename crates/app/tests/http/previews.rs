@@ -175,7 +175,11 @@ async fn links_that_are_no_good_show_nothing() {
         let (tenant, site): (TenantId, _) =
             (shop.client.tenant.parse().unwrap(), shop.path.rsplit('/').next().unwrap().parse().unwrap());
         let expires_at = server.app.core.env.now() - time::Duration::seconds(1);
-        let old = portico::flows::previews::token(&server.app, tenant, &PreviewGrant { site, expires_at });
+        let old = portico_feature_sites::flows::previews::token(
+            &server.app.sites,
+            tenant,
+            &PreviewGrant { site, expires_at },
+        );
         gone(&format!("/preview/{old}/")).await;
 
         // Suspended, and back.

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico::admission::Class;
 use portico_testkit::server::{Client, Database, TestServer};
+use portico_web::admission::Class;
 use serde_json::json;
 
 /// What came back, and when.
@@ -203,7 +203,7 @@ async fn what_does_not_fit_is_refused_at_once_and_the_rest_goes_on() {
     owner.put(&branding, colour("#111111")).await.expect(200);
 
     let app = server.app.clone();
-    let place = app.admission.enter(Class::Writes, 0).await.unwrap();
+    let place = app.api.admission.enter(Class::Writes, 0).await.unwrap();
     for number in 0..5 {
         let begun = Instant::now();
         let refused = owner.put(&branding, colour(&format!("#22222{number}"))).await;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use portico::flows::templates as library;
 use portico_billing::plan::{Meter, catalogue};
+use portico_feature_sites::flows::templates as library;
 use portico_kernel::PlatformRole;
 use portico_testkit::server::{Client, TestServer, at_once};
 use serde_json::{Value, json};
@@ -575,7 +575,7 @@ async fn the_library_is_seeded_once_and_an_edit_by_staff_survives() {
         let staff = staff(server).await;
         let seed = async || {
             let mut work = server.app.core.begin().await.unwrap();
-            let written = library::seed(&mut *work).await.unwrap();
+            let written = library::seed(&server.app.core.env, &mut *work).await.unwrap();
             work.commit().await.unwrap();
             written
         };

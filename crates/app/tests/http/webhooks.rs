@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use portico::{flows::deliveries, settings::Settings};
+use portico::settings::Settings;
+use portico_feature_tenancy::flows::deliveries;
 use portico_kernel::{Job, JobState};
 use portico_security::webhook_signature;
 use portico_tenancy::delivery::RESEND_JOB;
@@ -433,11 +434,11 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
             created_at: now,
         };
         for _ in 0..2 {
-            deliveries::resend(&server.app, &job).await.unwrap();
+            deliveries::resend(&server.app.tenancy, &job).await.unwrap();
         }
         let path = format!("{log}?since={now}");
         listed(&owner, &path, are_over(4)).await;
-        deliveries::resend(&server.app, &job).await.unwrap();
+        deliveries::resend(&server.app.tenancy, &job).await.unwrap();
         assert_eq!(listed(&owner, &path, are_over(4)).await.len(), 4, "also when they have arrived meanwhile");
     })
     .await;
@@ -494,7 +495,7 @@ async fn deliveries_are_found_by_what_is_asked_for() {
         let url = server.app.settings.database_url();
         let old = "update webhook_deliveries set created_at = '2020-01-01 00:00:00' where id = $1";
         assert_eq!(tamper(url.expose_secret(), old, &[fine.parse().unwrap()]).await, 1);
-        deliveries::forget(&server.app).await.unwrap();
+        deliveries::forget(&server.app.tenancy).await.unwrap();
         assert_eq!(find("").await, std::slice::from_ref(&bad));
         let expired = "delete from events where id = $1";
         assert_eq!(

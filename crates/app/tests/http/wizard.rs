@@ -593,7 +593,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
         let job = claim(&server.app).await;
         let writer = Writer::for_pages(2);
         let mut app = server.app.clone();
-        app.generator = Some(writer.clone());
+        app.sites.generator = Some(writer.clone());
         assert!(matches!(jobs::handle(&app, &job).await, Err(JobError::Retry(_))));
         let partial = status().await;
         // The contact page has nothing that could be written.
@@ -603,7 +603,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
 
         // Another worker takes over, and the first one, thought dead, comes back at the same time.
         let writer = Writer::for_pages(100);
-        app.generator = Some(writer.clone());
+        app.sites.generator = Some(writer.clone());
         let (one, other) = tokio::join!(jobs::handle(&app, &job), jobs::handle(&app, &job));
         assert!(one.is_ok() && other.is_ok());
         assert!(writer.asked().iter().all(|title| title == "Pedidos"), "{:?}", writer.asked());
@@ -622,7 +622,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
         client.post_empty(&format!("{path}/generate-content")).await.expect(202);
         assert_eq!(used(&client, "ai_generations").await, 2);
         let job = claim(&server.app).await;
-        app.generator = Some(Writer::for_pages(0));
+        app.sites.generator = Some(Writer::for_pages(0));
         assert!(matches!(jobs::handle(&app, &job).await, Err(JobError::Retry(_))));
         jobs::give_up(&app, &job).await.unwrap();
         jobs::give_up(&app, &job).await.unwrap();

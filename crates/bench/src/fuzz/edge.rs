@@ -10,15 +10,11 @@ use actix_web::{
     },
 };
 use ipnet::IpNet;
-use portico::{
-    http::{
-        alias,
-        limits::{SENSITIVE, sensitive},
-    },
-    server,
-};
+use portico::server;
 use portico_web::{
+    alias,
     client::{self, ForwardedHeader},
+    limits::{SENSITIVE, sensitive},
     path::normalize,
 };
 

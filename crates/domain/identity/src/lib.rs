@@ -1,5 +1,6 @@
 //! Who somebody is: users, credentials, sessions, proof of an email address.
 
+pub mod access;
 pub mod account;
 pub mod administration;
 pub mod api_key;

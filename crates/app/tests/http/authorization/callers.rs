@@ -141,7 +141,7 @@ impl Callers {
                     let past = now - time::Duration::hours(1);
                     let mut claims = person.claims.clone();
                     claims.expires_at = now - time::Duration::seconds(1);
-                    Some(server.app.tokens.access_token(&claims, past).unwrap())
+                    Some(server.app.identity.tokens.access_token(&claims, past).unwrap())
                 }
                 LoggedOut => {
                     person.client.post_empty("/api/v1/auth/logout").await.expect(204);

@@ -1,0 +1,89 @@
+//! What is done besides answering requests: what each feature adds, and who does which part of it.
+
+use std::{sync::Arc, time::Duration};
+
+use portico_feature_identity::{background as identity, flows::account_mail};
+use portico_feature_sites::{background as sites, flows::submissions, visits::storing};
+use portico_feature_tenancy::background as tenancy;
+use portico_kernel::{Env, Event, NewJob};
+use portico_runtime::worker::{Background, Workers, jobs::Handlers, readers::EventReader};
+use tokio::{sync::watch, time::sleep};
+
+use crate::state::App;
+
+/// How often limits are forgotten that nobody has used for a while.
+const FORGET_LIMITS: Duration = Duration::from_secs(60);
+
+/// Every handler. A job may be done more than once, and then has the effect of one run.
+pub fn handlers(app: &App) -> Handlers {
+    let mut handlers = Handlers::default();
+    identity::register(&app.identity, &mut handlers);
+    tenancy::register(&app.tenancy, &mut handlers);
+    sites::register(&app.sites, &mut handlers);
+    handlers
+}
+
+/// The messages that an event gives rise to. One reader for all of them: its cursor has its name.
+fn mails_for(env: &Env, event: &Event) -> Vec<NewJob> {
+    let mut mails = account_mail::jobs_for(env, event);
+    mails.extend(submissions::job_for(env, event));
+    mails
+}
+
+/// What is done in the background by those who answer requests and by those who only work.
+pub fn of(app: &App) -> Background {
+    let mail = EventReader { name: "account_mail", jobs_for: mails_for };
+    Background {
+        handlers: Arc::new(handlers(app)),
+        readers: [mail].into_iter().chain(identity::readers()).collect(),
+        schedules: sites::schedules(&app.sites).into_iter().chain(tenancy::schedules(&app.tenancy)).collect(),
+        webhook_client: app.tenancy.webhook_client.clone(),
+    }
+}
+
+fn for_background(app: &App) -> App {
+    App {
+        core: app.core.for_background(),
+        identity: app.identity.for_background(),
+        tenancy: app.tenancy.for_background(),
+        sites: app.sites.for_background(),
+        ..app.clone()
+    }
+}
+
+/// Starts everything: for a process that answers requests and works, too.
+pub fn start(app: &App) -> Workers {
+    let mut workers = start_listening(app);
+    let app = for_background(app);
+    workers.work(&app.core, of(&app));
+    workers
+}
+
+/// Starts only what a process needs that answers requests and leaves the work to others.
+pub fn start_listening(app: &App) -> Workers {
+    let mut workers = Workers::start(&app.core, &of(app));
+    let app = app.clone();
+    workers.listen(&app.core.clone(), |stopping| async move {
+        tokio::join!(storing::run(app.sites.clone(), stopping.clone()), forget_idle_limits(&app, stopping));
+    });
+    workers
+}
+
+/// Forgets limits that nobody has used for a while, until told to stop.
+async fn forget_idle_limits(app: &App, mut stopping: watch::Receiver<bool>) {
+    let Some(limits) = &app.api.limits else { return };
+    loop {
+        tokio::select! {
+            () = sleep(FORGET_LIMITS) => limits.forget_idle(),
+            _ = stopping.changed() => return,
+        }
+    }
+}
+
+/// Starts only what a process does that answers no requests.
+pub fn start_working(app: &App) -> Workers {
+    let mut workers = Workers::start(&app.core, &of(app));
+    let app = for_background(app);
+    workers.work(&app.core, of(&app));
+    workers
+}

@@ -1,0 +1,41 @@
+//! Looking after background jobs: staff list them and replay dead ones.
+
+use portico_kernel::{Event, Job, JobId, JobState, Page, PageRequest, Permission, Scope, TenantId};
+use portico_runtime::core::Core;
+use portico_web::problem::Problem;
+
+/// A job without what it works on: that may tell of customers, which not everybody who looks after jobs is to see.
+fn without_payload(mut job: Job) -> Job {
+    job.payload = serde_json::Value::Null;
+    job
+}
+
+/// The jobs in a state (all for `None`), newest first. Only those who see the whole platform see what jobs work on.
+pub async fn list(
+    core: &Core,
+    scope: &Scope,
+    state: Option<JobState>,
+    page: PageRequest,
+) -> Result<Page<Job>, Problem> {
+    scope.require_platform(Permission::PlatformJobs)?;
+    let mut jobs = core.jobs.list(state, page).await?;
+    if !scope.allows(Permission::PlatformAudit) {
+        jobs.items = jobs.items.into_iter().map(without_payload).collect();
+    }
+    Ok(jobs)
+}
+
+/// Queues a dead job again, with all its attempts. 404 when there is no such dead job.
+pub async fn replay(core: &Core, scope: &Scope, id: JobId) -> Result<Job, Problem> {
+    scope.require_platform(Permission::PlatformJobs)?;
+    let mut work = core.begin().await?;
+    let job = work.dead_letters().replay(id, core.env.now()).await?.ok_or_else(Problem::not_found)?;
+    let shown =
+        if scope.allows(Permission::PlatformAudit) { job.clone() } else { without_payload(job.clone()) };
+    let event = Event::new(&core.env, scope, "job.replayed", id.uuid())
+        .in_tenant(TenantId::PLATFORM)
+        .after(&without_payload(job));
+    work.events().append(event).await?;
+    work.commit().await?;
+    Ok(shown)
+}

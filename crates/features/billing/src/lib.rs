@@ -1,0 +1,3 @@
+//! Plans and usage: routes.
+
+pub mod routes;

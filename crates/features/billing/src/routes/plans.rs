@@ -1,0 +1,47 @@
+//! Plans, and what is used of them.
+
+use actix_web::{HttpResponse, get, http::header, web::Data};
+use portico_billing::{
+    plan::{Plan, Plans},
+    quota::{Quotas, Usage},
+};
+use portico_kernel::{Page, PageRequest};
+use portico_runtime::core::Core;
+use portico_web::{caller::Caller, problem::Problem, routing::Routes};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(list).service(usage);
+}
+
+/// What the tenant uses of its plan.
+#[derive(Serialize, ToSchema)]
+struct UsageReport {
+    /// Each meter.
+    items: Vec<Usage>,
+}
+
+/// List plans
+///
+/// The plans on offer, cheapest first. For everybody, signed in or not.
+#[utoipa::path(tag = "Billing", operation_id = "listPlans", responses((status = 200, body = Page<Plan>)))]
+#[get("/billing/plans")]
+async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
+    let plans = Plans::new(&mut *core.reader()).list().await?;
+    let (request, total) = (PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, plans.len() as u64);
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+        .json(Page::new(plans, request, total)))
+}
+
+/// Read the usage
+///
+/// Each meter of the active tenant against the limit of its plan.
+#[utoipa::path(tag = "Billing", operation_id = "readUsage", responses((status = 200, body = UsageReport)), security(("bearer" = ["billing:read"])))]
+#[get("/billing/usage")]
+async fn usage(core: Data<Core>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let items = Quotas::new(&mut *core.reader(), &caller.0).usage(core.env.now()).await?;
+    Ok(HttpResponse::Ok().json(UsageReport { items }))
+}

@@ -1,0 +1,211 @@
+//! Pictures of people: made small, stored, shown to everybody, and tidied away.
+//!
+//! Each upload has a name of its own that cannot be guessed, so a picture may be kept by caches for good, and tidying an
+//! old one away cannot meet a new one, not even of the same content.
+
+use portico_identity::{Accounts, user::User};
+use portico_kernel::{
+    Env, Event, FieldError, Job, Kind, NewJob, Scope, UserId,
+    files::FileError,
+    images::{ImageError, PictureFormat, Size},
+};
+use portico_runtime::{
+    logging::{self, chain},
+    worker::jobs::{JobError, payload},
+};
+use portico_web::problem::Problem;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::state::App;
+
+/// Most bytes of an upload.
+pub const MAX_BYTES: usize = 5 << 20;
+
+/// Sides of the squares that are made of an upload; the first is what `avatarUrl` names.
+pub const SIDES: [u32; 2] = [256, 64];
+
+/// The job that deletes pictures.
+pub const PURGE: &str = "avatar.purge";
+
+/// Attempts to delete pictures: the file store may be down for about a day.
+const PURGE_ATTEMPTS: u32 = 36;
+
+/// Where the address of a picture begins, below that of the server.
+const PATH: &str = "/api/v1/avatars/";
+
+/// Makes an upload the picture of the caller.
+pub async fn put(app: &App, scope: &Scope, source: Vec<u8>) -> Result<User, Problem> {
+    let (user, _) = scope.require_user()?;
+    let pictures = app.images.cover(source, SIDES.map(Size::square).to_vec()).await.map_err(refused)?;
+    let upload = app.core.env.random_uuid().simple().to_string();
+    for picture in pictures {
+        app.files.put(&key(user, &upload, picture.size.width), picture.bytes).await.map_err(unavailable)?;
+    }
+    let url = format!("{}{PATH}{user}/{upload}-{}", app.api.public_url, SIDES[0]);
+    let stored = set(app, scope, Some(url)).await;
+    if stored.is_err()
+        && let Err(error) = app.files.delete_prefix(&folder(user, &upload)).await
+    {
+        tracing::warn!(error = %chain(&error), %user, upload, "a picture that nobody has stays behind");
+    }
+    stored
+}
+
+/// Removes the picture of the caller, if there is one.
+pub async fn remove(app: &App, scope: &Scope) -> Result<User, Problem> {
+    set(app, scope, None).await
+}
+
+async fn set(app: &App, scope: &Scope, url: Option<String>) -> Result<User, Problem> {
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).set_avatar(url).await?;
+    work.commit().await?;
+    Ok(user)
+}
+
+/// A picture by the last part of its address, such as `0f…3c-256`, and its format.
+pub async fn find(app: &App, user: UserId, name: &str) -> Result<Option<(PictureFormat, Vec<u8>)>, Problem> {
+    let Some((upload, side)) = name.split_once('-') else { return Ok(None) };
+    let side = SIDES.into_iter().find(|known| known.to_string() == side);
+    let Some(side) = side.filter(|_| is_upload(upload)) else { return Ok(None) };
+    let bytes = app.files.get(&key(user, upload, side)).await.map_err(unavailable)?;
+    Ok(bytes.and_then(|bytes| Some((PictureFormat::of_content(&bytes)?, bytes))))
+}
+
+/// Names of uploads are 32 hexadecimal digits in lower case.
+fn is_upload(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// All that belongs to a person.
+pub fn root(user: UserId) -> String {
+    format!("avatars/{user}")
+}
+
+fn folder(user: UserId, upload: &str) -> String {
+    format!("{}/{upload}", root(user))
+}
+
+fn key(user: UserId, upload: &str, side: u32) -> String {
+    format!("{}/{side}", folder(user, upload))
+}
+
+fn refused(error: ImageError) -> Problem {
+    let file =
+        |code: &'static str, message: String| Problem::invalid(vec![FieldError::new("file", code, message)]);
+    match error {
+        ImageError::UnknownFormat => Problem::new(
+            Kind::UnsupportedMediaType,
+            "unsupported_media_type",
+            "Send a picture as PNG, JPEG, WebP or GIF.",
+        ),
+        ImageError::TooManyPixels(most) => {
+            file("too_many_pixels", format!("The picture may have {} megapixels at most.", most / 1_000_000))
+        }
+        ImageError::Damaged => file("damaged_image", "The picture is damaged.".to_owned()),
+        ImageError::Overloaded => Problem::new(
+            Kind::Unavailable,
+            "overloaded",
+            "Too many pictures are being read. Try again shortly.",
+        ),
+        ImageError::Failed(error) => {
+            tracing::error!(error, "a picture could not be encoded");
+            Problem::new(Kind::Internal, "internal", "Something went wrong on our side.")
+        }
+    }
+}
+
+fn unavailable(error: FileError) -> Problem {
+    logging::warn("the file store failed", &error);
+    Problem::new(Kind::Unavailable, "unavailable", "Pictures cannot be stored right now. Try again shortly.")
+}
+
+/// What a purge job carries: the upload of a person, or all of them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Purge {
+    user_id: UserId,
+    upload: Option<String>,
+}
+
+/// The pictures that nobody needs after an event.
+pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
+    let upload = match &*event.kind {
+        "user.updated" => match replaced(event) {
+            Some(upload) => Some(upload),
+            None => return Vec::new(),
+        },
+        "user.erased" => None,
+        _ => return Vec::new(),
+    };
+    vec![NewJob {
+        id: env.new_id(),
+        kind: PURGE,
+        payload: json!({"userId": event.resource.id, "upload": upload}),
+        tenant: event.tenant,
+        run_at: env.now(),
+        max_attempts: PURGE_ATTEMPTS,
+        request_id: event.request_id.clone(),
+    }]
+}
+
+/// The upload that an event took out of use.
+fn replaced(event: &Event) -> Option<String> {
+    let url = |user: &Option<Value>| user.as_ref()?.get("avatarUrl")?.as_str().map(str::to_owned);
+    let before = url(&event.before).filter(|before| url(&event.after).as_ref() != Some(before))?;
+    let (upload, _) = before.rsplit_once('/')?.1.split_once('-')?;
+    is_upload(upload).then(|| upload.to_owned())
+}
+
+/// `avatar.purge`: deletes pictures.
+pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
+    let Purge { user_id, upload } = payload(job)?;
+    let prefix = match upload.filter(|upload| is_upload(upload)) {
+        Some(upload) => folder(user_id, &upload),
+        None => root(user_id),
+    };
+    app.files.delete_prefix(&prefix).await.map_err(|error| JobError::Retry(format!("{prefix}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::{RequestInfo, TenantId};
+    use portico_security::system_env;
+
+    use super::*;
+
+    fn payload_for(kind: &'static str, before: Option<&str>, after: Option<&str>) -> Option<Value> {
+        let env = system_env();
+        let scope = Scope::anonymous(RequestInfo::default());
+        let event = Event::new(&env, &scope, kind, TenantId::PLATFORM.uuid())
+            .before(&json!({"avatarUrl": before}))
+            .after(&json!({"avatarUrl": after}));
+        jobs_for(&env, &event).pop().map(|job| job.payload)
+    }
+
+    const ONE: &str = "https://x/api/v1/avatars/u/0123456789abcdef0123456789abcdef-256";
+    const OTHER: &str = "https://x/api/v1/avatars/u/fedcba9876543210fedcba9876543210-256";
+
+    #[test]
+    fn a_picture_that_is_not_shown_any_more_is_deleted() {
+        let upload = |after| Some(payload_for("user.updated", Some(ONE), after)?["upload"].clone());
+        assert_eq!(upload(None), Some(json!("0123456789abcdef0123456789abcdef")));
+        assert_eq!(upload(Some(OTHER)), Some(json!("0123456789abcdef0123456789abcdef")));
+        assert_eq!(upload(Some(ONE)), None, "something else has changed");
+        assert_eq!(payload_for("user.updated", None, Some(ONE)), None);
+        assert_eq!(payload_for("user.updated", Some("https://elsewhere/me.png"), None), None, "not ours");
+        assert_eq!(payload_for("user.erased", Some(ONE), None).unwrap()["upload"], Value::Null);
+        assert_eq!(payload_for("user.suspended", Some(ONE), None), None);
+    }
+
+    #[test]
+    fn names_of_uploads_lead_nowhere_else() {
+        for name in
+            ["", "..", "../secret", "0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef0123456789abcde/"]
+        {
+            assert!(!is_upload(name), "{name}");
+        }
+        assert!(is_upload("0123456789abcdef0123456789abcdef"));
+    }
+}

@@ -1,0 +1,8 @@
+//! What concerns more than one domain, or the outside.
+
+pub mod account_mail;
+pub mod avatars;
+pub mod external_sign_in;
+pub mod notices;
+pub mod registration;
+pub mod users;

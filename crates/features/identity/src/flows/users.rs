@@ -1,0 +1,167 @@
+//! Accounts from the outside: made for somebody, given another password, ended, erased.
+
+use portico_billing::subscription::Subscriptions;
+use portico_identity::{
+    Accounts, IdentityError,
+    administration::{NewUser, SetPassword},
+    erasure::Traits,
+    recovery::ChangePassword,
+    user::User,
+};
+use portico_kernel::{Job, NewJob, Permission, Scope, TenantId, UserId};
+use portico_runtime::{
+    store::UnitOfWork,
+    worker::jobs::{self, JobError},
+};
+use portico_tenancy::tenant::{NewTenant, Tenants};
+use portico_web::problem::Problem;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::avatars;
+use crate::{state::App, throttle};
+
+/// Kind of the job that goes through the event log after an erasure.
+pub const ERASURE: &str = "user.erase";
+
+/// With pauses between attempts that grow to an hour, about a day and a half.
+const ERASURE_ATTEMPTS: u32 = 48;
+
+/// Longest name of a tenant, in characters.
+const TENANT_NAME: usize = 100;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Erasure {
+    user_id: UserId,
+}
+
+/// Makes an account for somebody, with a personal tenant on the free plan. Without a password they get a link to set one.
+pub async fn make(app: &App, scope: &Scope, new: NewUser) -> Result<User, Problem> {
+    scope.require_platform(Permission::PlatformUsers)?;
+    let new = new.validate(&app.password_rule)?;
+    let password = match &new.password {
+        Some(password) => Some(app.hasher.hash(password.clone()).await?),
+        None => None,
+    };
+    let kind = if password.is_some() { "email.verification" } else { "email.password_reset" };
+
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).make(new, password).await?;
+    let name = NewTenant { name: user.full_name.chars().take(TENANT_NAME).collect(), subdomain: None };
+    let tenant = Tenants::new(&mut *work, scope, &app.core.env).create(name, user.id, u64::MAX).await?;
+    Subscriptions::new(&mut *work, scope, &app.core.env).start_free(tenant.id, user.id).await?;
+    Accounts::new(&mut *work, scope, &app.core.env).made(&user, tenant.id).await?;
+    let mail = job(app, kind, json!({"email": user.email}), scope);
+    work.jobs().enqueue(mail).await?;
+    work.commit().await?;
+    Ok(user)
+}
+
+/// Sets a password: one's own, knowing the current one, or that of somebody else by those who look after accounts.
+/// Passwords are hashed before a unit of work is opened.
+pub async fn set_password(app: &App, scope: &Scope, id: UserId, input: SetPassword) -> Result<(), Problem> {
+    let user = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).read(id).await?;
+    if scope.require_user()?.0 == id {
+        return change_own_password(app, scope, input.into_change()).await;
+    }
+    let password = input.validate_for(&user, &app.password_rule)?;
+    let hash = app.hasher.hash(password).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, scope, &app.core.env).set_password(id, hash).await?;
+    Ok(work.commit().await?)
+}
+
+/// Sets one's own password, knowing the current one.
+pub async fn change_own_password(app: &App, scope: &Scope, change: ChangePassword) -> Result<(), Problem> {
+    let change = change.validate(&app.password_rule)?;
+    let credential = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).own_credential().await?;
+    // A stolen session must not be a way to guess the password.
+    let attempt = throttle::admit(app, scope, &credential.user.email).await?;
+    if let Err(error) = change.verify(&*app.hasher, &credential).await {
+        if matches!(&error, IdentityError::Invalid(errors) if errors.iter().any(|e| e.code == "wrong_password"))
+        {
+            attempt.failed(app, scope, Some(credential.user.id)).await;
+        }
+        return Err(error.into());
+    }
+    let hash = app.hasher.hash(change.new).await?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, scope, &app.core.env).change_password(&credential, hash).await?;
+    Ok(work.commit().await?)
+}
+
+/// Deletes an account, and the tenants that nobody else belongs to.
+pub async fn delete(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, scope, &app.core.env).delete(id).await?;
+    Tenants::new(&mut *work, scope, &app.core.env).depart(id).await?;
+    Ok(work.commit().await?)
+}
+
+/// Erases an account, deleting it on the way if it is not, and has the event log gone through in the background.
+pub async fn erase(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).read(id).await?;
+    if user.is_erased() {
+        return Ok(());
+    }
+    if user.status != portico_identity::user::UserStatus::Deleted {
+        Accounts::new(&mut *work, scope, &app.core.env).delete(id).await?;
+        Tenants::new(&mut *work, scope, &app.core.env).depart(id).await?;
+    }
+    Accounts::new(&mut *work, scope, &app.core.env).erase(id).await?;
+    let erasure =
+        NewJob { max_attempts: ERASURE_ATTEMPTS, ..job(app, ERASURE, json!({"userId": id}), scope) };
+    work.jobs().enqueue(erasure).await?;
+    Ok(work.commit().await?)
+}
+
+fn job(app: &App, kind: &'static str, payload: serde_json::Value, scope: &Scope) -> NewJob {
+    NewJob {
+        id: app.core.env.new_id(),
+        kind,
+        payload,
+        tenant: TenantId::PLATFORM,
+        run_at: app.core.env.now(),
+        max_attempts: 36,
+        request_id: scope.request.id.clone(),
+    }
+}
+
+/// `user.erase`: takes out of the event log what it says about somebody who was erased, deletes their files, and forgets
+/// their addresses. Events about the account itself come last, because they tell what to look for in the others.
+pub async fn erase_traces(app: &App, job: &Job) -> Result<(), JobError> {
+    let Erasure { user_id } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let prefix = avatars::root(user_id);
+    app.files.delete_prefix(&prefix).await.map_err(|error| JobError::Retry(format!("{prefix}: {error}")))?;
+    let traits = Accounts::new(&mut *app.core.reader(), &scope, &app.core.env).traits(user_id).await?;
+    redact(app, &scope, user_id, &traits, false).await?;
+    // While the log still tells which invitations were theirs.
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &scope, &app.core.env).forget_addresses(&traits).await?;
+    work.commit().await?;
+    redact(app, &scope, user_id, &traits, true).await
+}
+
+/// In batches, each a transaction of its own, so that nobody who writes has to wait for long.
+async fn redact(
+    app: &App,
+    scope: &Scope,
+    user: UserId,
+    traits: &Traits,
+    about: bool,
+) -> Result<(), JobError> {
+    let mut after = None;
+    loop {
+        let mut work: Box<dyn UnitOfWork> = app.core.begin().await?;
+        let last =
+            Accounts::new(&mut *work, scope, &app.core.env).redact_traces(user, traits, about, after).await?;
+        work.commit().await?;
+        match last {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}

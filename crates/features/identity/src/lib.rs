@@ -1,0 +1,7 @@
+//! Accounts, sign-in and API keys: routes, flows that cross domains, background work.
+
+pub mod background;
+pub mod flows;
+pub mod routes;
+pub mod state;
+pub mod throttle;

@@ -1,0 +1,335 @@
+//! Registering, signing in and out, proving an address, setting passwords.
+//!
+//! Passwords are hashed before a unit of work is opened, and nothing in an answer, nor its time, tells whether an
+//! address is known.
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    post,
+    web::Data,
+};
+use portico_identity::{
+    Accounts, IdentityError, Sessions, Throttle,
+    account::Registration,
+    recovery::{ChangePassword, ForgotPassword, ResetPassword},
+    session::{Refresh, Refreshed, SignInStep, SignOut, SignedIn, Tokens},
+    sign_in::{self, SignIn},
+    throttle::Aim,
+    verification::{ResendVerification, VerifyEmail},
+};
+use portico_web::{
+    body::{Body, OptionalBody},
+    caller::{Caller, MaybeCaller, Visitor},
+    devices,
+    problem::Problem,
+    routing::Routes,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    flows::{registration, users},
+    state::App,
+    throttle,
+};
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config
+        .service(register)
+        .service(login)
+        .service(refresh)
+        .service(logout)
+        .service(verify_email)
+        .service(resend_verification)
+        .service(forgot_password)
+        .service(reset_password)
+        .service(change_password);
+}
+
+/// That something will be done, as far as there is anything to do.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
+    /// A sentence for a person.
+    message: &'static str,
+}
+
+/// An address that is proven now.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct VerifiedEmail {
+    /// The address.
+    #[schema(format = "email", example = "ada@example.com")]
+    email: String,
+    /// Always true.
+    email_verified: bool,
+    /// Whether a new password has to be set with the link that was just sent: somebody else had claimed the address too, and
+    /// the caller was not signed in to the account, so its password may be a stranger's.
+    password_required: bool,
+}
+
+/// Tokens must not be kept by anything on the way (RFC 6749 section 5.1).
+fn tokens(status: StatusCode, tokens: &Tokens) -> HttpResponse {
+    let mut response =
+        HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(tokens);
+    devices::give(response.headers_mut());
+    response
+}
+
+pub(super) fn accepted(message: &'static str) -> HttpResponse {
+    HttpResponse::Accepted().json(Accepted { message })
+}
+
+/// Register
+///
+/// Makes an account with a personal tenant and signs it in. The address is proven by the link in the message that
+/// follows. The answer is the same for an address that has an account already; its owner is told by email.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "register",
+    request_body = Registration,
+    responses((status = 201, body = Tokens, headers(("Location" = String)))),
+)]
+#[post("/auth/register")]
+async fn register(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<Registration>,
+) -> Result<HttpResponse, Problem> {
+    let issued = registration::register(&app, &visitor.0, body.0).await?;
+    let mut response = tokens(StatusCode::CREATED, &issued);
+    response.headers_mut().insert(header::LOCATION, header::HeaderValue::from_static("/api/v1/profile"));
+    Ok(response)
+}
+
+/// Sign in
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "login",
+    request_body = SignIn,
+    responses(
+        (status = 200, body = Tokens),
+        (status = 401, description = "The address or the password is wrong."),
+        (
+            status = 403,
+            description = "The account is suspended; or it has a second factor (`second_factor_required`): go on with `mfaToken` \
+                by one of `methods` (`totp`, `recovery_code`, `passkey`) within five minutes.",
+        ),
+    ),
+)]
+#[post("/auth/login")]
+async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<HttpResponse, Problem> {
+    let input = body.0.validate()?;
+    let attempt = throttle::admit(&app, &visitor.0, &input.email).await?;
+    let candidates =
+        Accounts::new(&mut *app.core.reader(), &visitor.0, &app.core.env).candidates(&input.email).await?;
+    let Some(verified) = sign_in::verify(&*app.hasher, &input.password, &candidates).await? else {
+        attempt.failed(&app, &visitor.0, candidates.first().map(|candidate| candidate.user.id)).await;
+        return Err(IdentityError::InvalidCredentials.into());
+    };
+    let lifetimes = app.lifetimes;
+    let mut work = app.core.begin().await?;
+    let step = Sessions::new(&mut *work, &visitor.0, &app.core.env, lifetimes).sign_in(&verified).await?;
+    work.commit().await?;
+    answer_step(&app, step)
+}
+
+/// The tokens, or what is needed before there are any.
+pub(crate) fn answer_step(app: &App, step: SignInStep) -> Result<HttpResponse, Problem> {
+    match step {
+        SignInStep::Complete(signed_in) => answer(app, *signed_in),
+        SignInStep::SecondFactor(needed) => Err(needed.into_error(&*app.factors).into()),
+    }
+}
+
+pub(crate) fn answer(app: &App, signed_in: SignedIn) -> Result<HttpResponse, Problem> {
+    let issued = Tokens::issue(&*app.tokens, signed_in, app.lifetimes, app.core.env.now())?;
+    Ok(tokens(StatusCode::OK, &issued))
+}
+
+/// Get new tokens
+///
+/// The refresh token is used up. Sent once more within 30 seconds (the answer may have been lost) it gives the same next
+/// refresh token; later it ends the session, because somebody else may have it.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "refresh",
+    request_body = Refresh,
+    responses((status = 200, body = Tokens), (status = 401, description = "The refresh token is not good any more.")),
+)]
+#[post("/auth/refresh")]
+async fn refresh(app: Data<App>, visitor: Visitor, body: Body<Refresh>) -> Result<HttpResponse, Problem> {
+    let token = body.0.validate()?;
+    if app.tokens.read_refresh_token(&token).is_none() {
+        // Made up: not worth a transaction.
+        return Err(IdentityError::InvalidRefreshToken.into());
+    }
+    let mut work = app.core.begin().await?;
+    let refreshed = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
+        .refresh(&token, &*app.tokens)
+        .await?;
+    work.commit().await?;
+    match refreshed {
+        Refreshed::Continued(signed_in) => answer(&app, *signed_in),
+        Refreshed::ReuseDetected => Err(IdentityError::InvalidRefreshToken.into()),
+    }
+}
+
+/// Sign out
+///
+/// Ends the session of the access token, that of the refresh token, or both. Access ends at once, not when the access
+/// token expires.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "logout",
+    request_body(content = Option<SignOut>),
+    responses(
+        (status = 204, description = "Signed out."),
+        (status = 401, description = "Neither a good access token nor a good refresh token."),
+        (status = 404, description = "`X-Tenant-Id` names no tenant of the caller."),
+    ),
+)]
+#[post("/auth/logout")]
+async fn logout(
+    app: Data<App>,
+    caller: MaybeCaller,
+    body: OptionalBody<SignOut>,
+) -> Result<HttpResponse, Problem> {
+    let token = body.0.refresh_token.as_deref();
+    let mut work = app.core.begin().await?;
+    Sessions::new(&mut *work, &caller.0, &app.core.env, app.lifetimes).sign_out(token, &*app.tokens).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Verify an email address
+///
+/// With the token of the link in the message. It works once, for 24 hours. Send the access token along where there is one: it
+/// shows that whoever follows the link also made the account.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "verifyEmail",
+    request_body = VerifyEmail,
+    responses((status = 200, body = VerifiedEmail)),
+)]
+#[post("/auth/verify-email")]
+async fn verify_email(
+    app: Data<App>,
+    caller: MaybeCaller,
+    body: Body<VerifyEmail>,
+) -> Result<HttpResponse, Problem> {
+    let token = body.0.validate()?;
+    let mut work = app.core.begin().await?;
+    let verified =
+        Accounts::new(&mut *work, &caller.0, &app.core.env).verify_email(&token, &*app.tokens).await?;
+    work.commit().await?;
+    Ok(HttpResponse::Ok().json(VerifiedEmail {
+        email: verified.user.email.to_string(),
+        email_verified: true,
+        password_required: verified.password_taken,
+    }))
+}
+
+/// Ask for the verification message again
+///
+/// Somebody signed in may leave the body out. The answer does not tell whether there is such an account.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "resendVerification",
+    request_body(content = Option<ResendVerification>),
+    responses(
+        (status = 202, body = Accepted),
+        (status = 404, description = "`X-Tenant-Id` names no tenant of the caller."),
+    ),
+)]
+#[post("/auth/resend-verification")]
+async fn resend_verification(
+    app: Data<App>,
+    caller: MaybeCaller,
+    body: OptionalBody<ResendVerification>,
+) -> Result<HttpResponse, Problem> {
+    let message = "If there is an account to verify at this address, a message is on its way.";
+    let email = if body.0.email.is_empty() && caller.0.require_user().is_ok() {
+        caller.0.forbid_impersonation()?;
+        let user = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).profile().await?;
+        if user.email_verified {
+            return Ok(accepted(message));
+        }
+        user.email
+    } else {
+        body.0.validate()?
+    };
+    app.mail.request("email.verification", &email, &caller.0.request.id).await?;
+    Ok(accepted(message))
+}
+
+/// Ask for a link to set a new password
+///
+/// The answer does not tell whether there is such an account.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "forgotPassword",
+    request_body = ForgotPassword,
+    responses((status = 202, body = Accepted)),
+)]
+#[post("/auth/forgot-password")]
+async fn forgot_password(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<ForgotPassword>,
+) -> Result<HttpResponse, Problem> {
+    let email = body.0.validate()?;
+    app.mail.request("email.password_reset", &email, &visitor.0.request.id).await?;
+    Ok(accepted("If there is an account at this address, a message is on its way."))
+}
+
+/// Set a new password with a link
+///
+/// With the token of the link in the message. It works once, for an hour, and ends every session of the account.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "resetPassword",
+    request_body = ResetPassword,
+    responses(
+        (status = 204, description = "The password is set."),
+        (status = 409, description = "Somebody else changed the account at the same moment."),
+    ),
+)]
+#[post("/auth/reset-password")]
+async fn reset_password(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<ResetPassword>,
+) -> Result<HttpResponse, Problem> {
+    let reset = body.0.validate(&app.password_rule)?;
+    let hash = app.hasher.hash(reset.password.clone()).await?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, &visitor.0, &app.core.env)
+        .reset_password(&reset, hash, &*app.tokens)
+        .await?;
+    let aim = Aim::new(user.email, &visitor.0.request);
+    Throttle::new(&mut *work, &app.core.env, &app.throttling.rule, &*app.marks).forgive(&aim).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Change the own password
+///
+/// Ends every other session of the account.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "changePassword",
+    request_body = ChangePassword,
+    responses((status = 204, description = "The password is changed.")),
+    security(("bearer" = [])),
+)]
+#[post("/auth/change-password")]
+async fn change_password(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<ChangePassword>,
+) -> Result<HttpResponse, Problem> {
+    users::change_own_password(&app, &caller.0, body.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

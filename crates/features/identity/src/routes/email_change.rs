@@ -1,0 +1,116 @@
+//! Changing the own address.
+
+use actix_web::{HttpResponse, post, web::Data};
+use portico_identity::{
+    Accounts,
+    email_change::{CancelEmailChange, ChangeEmail, ConfirmEmailChange},
+};
+use portico_web::{
+    body::Body,
+    caller::{Caller, MaybeCaller, Visitor},
+    problem::Problem,
+    routing::Routes,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::{Accepted, accepted};
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(change_email).service(confirm_email_change).service(cancel_email_change);
+}
+
+/// The address that an account has now.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ChangedEmail {
+    /// The new address.
+    #[schema(format = "email", example = "ada.king@example.com")]
+    email: String,
+    /// Always true: whoever used the link reads its mail.
+    email_verified: bool,
+}
+
+/// Ask for another email address
+///
+/// Sends a link to the new address, and to the address so far word of it with a link that stops it. The account keeps its
+/// address until the link in the new mailbox is used, which works once, for 24 hours, and while the session that asked runs;
+/// a newer request takes the place of an older one. The answer is the same for an address that belongs to somebody else.
+/// Needs a verified address and a proof of identity within the last 10 minutes.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "changeEmail",
+    request_body = ChangeEmail,
+    responses(
+        (status = 202, body = Accepted),
+        (status = 403, description = "The last proof of identity is too long ago, the present address is not verified \
+            (`email_unverified`), or somebody acts as the person."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/auth/change-email")]
+async fn change_email(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<ChangeEmail>,
+) -> Result<HttpResponse, Problem> {
+    let email = body.0.validate()?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).request_email_change(email).await?;
+    work.commit().await?;
+    Ok(accepted("Use the link that we send to the new address."))
+}
+
+/// Confirm another email address
+///
+/// With the token of the link in the new mailbox. From then on the account has the new address; the old one is told. Every
+/// session but the one that asked for it ends; once that one has ended or expired, the link is good no more. Send the access token along where there is one: if other accounts claim the
+/// address too, it is needed.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "confirmEmailChange",
+    request_body = ConfirmEmailChange,
+    responses(
+        (status = 200, body = ChangedEmail),
+        (status = 409, description = "Somebody else changed the account at the same moment."),
+    ),
+)]
+#[post("/auth/confirm-email-change")]
+async fn confirm_email_change(
+    app: Data<App>,
+    caller: MaybeCaller,
+    body: Body<ConfirmEmailChange>,
+) -> Result<HttpResponse, Problem> {
+    let token = body.0.validate()?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, &caller.0, &app.core.env)
+        .confirm_email_change(&token, &*app.tokens)
+        .await?;
+    work.commit().await?;
+    Ok(HttpResponse::Ok().json(ChangedEmail { email: user.email.to_string(), email_verified: true }))
+}
+
+/// Stop a change of the email address
+///
+/// With the token of the link in the mailbox of the address so far; it works once, for 24 hours, and needs no sign-in. The
+/// change that waits is void, and every session of the account ends, because who asked for it may be in one of them.
+#[utoipa::path(
+    tag = "Authentication",
+    operation_id = "cancelEmailChange",
+    request_body = CancelEmailChange,
+    responses((status = 204, description = "Nothing waits any more, and nobody is signed in.")),
+)]
+#[post("/auth/cancel-email-change")]
+async fn cancel_email_change(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<CancelEmailChange>,
+) -> Result<HttpResponse, Problem> {
+    let token = body.0.validate()?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &visitor.0, &app.core.env).cancel_email_change(&token, &*app.tokens).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}

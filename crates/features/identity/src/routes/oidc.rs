@@ -1,0 +1,250 @@
+//! Signing in with an account elsewhere (OpenID Connect), and the links to such accounts.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    cookie::{Cookie, SameSite, time::Duration as CookieDuration},
+    delete, get, post,
+    web::{Data, Path},
+};
+use portico_identity::{
+    ExternalIdentities,
+    external::{ATTEMPT_LIFETIME, Browser, Callback, ExternalIdentity},
+    session::Tokens,
+};
+use portico_kernel::{ExternalIdentityId, Page, PageRequest, Timestamp};
+use portico_web::{
+    body::Body,
+    caller::{Caller, MaybeCaller},
+    problem::Problem,
+    query::Query,
+    routing::Routes,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::answer_step;
+use crate::{flows::external_sign_in, state::App};
+
+/// Length of the secret in the cookie.
+const SECRET_LENGTH: usize = 43;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(providers).service(begin).service(callback).service(list).service(unlink);
+}
+
+/// A provider that one can sign in with.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"name": "google", "displayName": "Google"}))]
+struct Provider {
+    /// Name in paths.
+    name: String,
+    /// Name on a button.
+    display_name: String,
+}
+
+/// How to begin.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct Begin {
+    /// Whether to link the account to the caller's own, in place of signing in.
+    link: Option<bool>,
+}
+
+/// Where to send the browser.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "authorizationUrl": "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&client_id=…",
+    "state": "uTtLz2Q3yGq0b8nCq3R7oXo4xw1m5h2pVd9cJk6fYsE",
+    "expiresAt": "2026-11-21T10:10:00Z"
+}))]
+struct Departure {
+    /// Go there.
+    #[schema(format = "uri")]
+    authorization_url: String,
+    /// Comes back with the code. A page that keeps it, and finds another one in the address that the browser comes back to,
+    /// has been tricked and must not go on.
+    state: String,
+    /// Not after.
+    expires_at: Timestamp,
+}
+
+/// List the providers
+///
+/// Where one can sign in from, in the order of their names.
+#[utoipa::path(
+    tag = "Sign-in from elsewhere",
+    operation_id = "listProviders",
+    responses((status = 200, body = Page<Provider>)),
+)]
+#[get("/auth/oidc")]
+async fn providers(app: Data<App>) -> HttpResponse {
+    let providers = app.openid.values().map(|provider| Provider {
+        name: provider.name().to_owned(),
+        display_name: provider.display_name().to_owned(),
+    });
+    HttpResponse::Ok().json(all(providers.collect()))
+}
+
+/// Begin to sign in at a provider
+///
+/// Answers where to send the browser; the provider sends it back to the configured page with `code` and `state`, which that page
+/// sends to `POST /api/v1/auth/callback` within ten minutes. A cookie ties the attempt to the browser: call this and the
+/// callback with credentials (`credentials: "include"`) where the page is on another origin of the same site.
+///
+/// With `link=true` the account there is linked to the account of the caller, who must have proven who they are within the last
+/// ten minutes.
+#[utoipa::path(
+    tag = "Sign-in from elsewhere",
+    operation_id = "beginSignIn",
+    params(("provider" = String, Path, description = "Name of the provider."), Begin),
+    responses(
+        (status = 200, body = Departure, headers(("Set-Cookie" = String))),
+        (status = 401, description = "With `link`: not signed in."),
+        (status = 403, description = "With `link`: the last proof of who the caller is was too long ago, their address is not verified \
+            (`email_unverified`), or it is not the person themselves."),
+        (status = 503, description = "The provider does not answer; `Retry-After` says when to come back."),
+    ),
+)]
+#[get("/auth/oidc/{provider}")]
+async fn begin(
+    app: Data<App>,
+    caller: MaybeCaller,
+    request: HttpRequest,
+    path: Path<String>,
+    query: Query<Begin>,
+) -> Result<HttpResponse, Problem> {
+    let secret = cookie(&app, &request).unwrap_or_else(|| app.core.env.secret());
+    let link = query.0.link.unwrap_or(false);
+    let departure = external_sign_in::begin(&app, &caller.0, &path, link, &secret).await?;
+    let secure = is_secure(&app);
+    let cookie = Cookie::build(cookie_name(secure), secret)
+        .path("/")
+        .http_only(true)
+        .secure(secure)
+        .same_site(SameSite::Lax)
+        .max_age(CookieDuration::seconds(ATTEMPT_LIFETIME.whole_seconds()))
+        .finish();
+    Ok(HttpResponse::Ok().cookie(cookie).json(Departure {
+        authorization_url: departure.authorization_url,
+        state: departure.begun.state,
+        expires_at: departure.begun.expires_at,
+    }))
+}
+
+/// Come back from a provider
+///
+/// Signs in with what the provider says: to the account that is linked; else to the one that has proven the address, if the provider
+/// calls it verified; else to a new one. In the end of an attempt that was begun with `link=true` it links, and answers the
+/// tokens of the caller's own session.
+///
+/// A state is good once. After 503 it is good again.
+#[utoipa::path(
+    tag = "Sign-in from elsewhere",
+    operation_id = "completeSignIn",
+    request_body = Callback,
+    responses(
+        (status = 200, body = Tokens),
+        (status = 401, description = "In the end of an attempt to link: not signed in. Else: the account is gone."),
+        (
+            status = 403,
+            description = "The account is suspended; or it has a second factor (`second_factor_required`): go on as after \
+                `POST /api/v1/auth/login`.",
+        ),
+        (status = 404, description = "The provider is not configured any more, or `X-Tenant-Id` names no tenant of the caller."),
+        (status = 409, description = "`identity_taken`: linked to somebody else. Or somebody changed the account at the same moment."),
+        (status = 422, description = "`invalid_state`: unknown, used, expired, or begun elsewhere. `sign_in_rejected`: the provider does not \
+            confirm it. `email_required`: a new account would have no address. `invalid`: see `errors`."),
+        (status = 503, description = "The provider does not answer; `Retry-After` says when to come back."),
+    ),
+)]
+#[post("/auth/callback")]
+async fn callback(
+    app: Data<App>,
+    caller: MaybeCaller,
+    request: HttpRequest,
+    body: Body<Callback>,
+) -> Result<HttpResponse, Problem> {
+    let browser = Browser { secret: cookie(&app, &request), sends_cookies: sends_cookies(&app, &request) };
+    let step = external_sign_in::complete(&app, &caller.0, body.0, &browser).await?;
+    answer_step(&app, step)
+}
+
+/// List the own links
+///
+/// The accounts elsewhere that sign in to the caller's own, oldest first.
+#[utoipa::path(
+    tag = "Sign-in from elsewhere",
+    operation_id = "listIdentities",
+    responses((status = 200, body = Page<ExternalIdentity>)),
+    security(("bearer" = [])),
+)]
+#[get("/auth/identities")]
+async fn list(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let links = ExternalIdentities::new(&mut *app.core.reader(), &caller.0, &app.core.env).list().await?;
+    Ok(HttpResponse::Ok().json(all(links)))
+}
+
+/// Take a link away
+///
+/// The caller must have proven who they are within the last ten minutes, and have another way to sign in.
+#[utoipa::path(
+    tag = "Sign-in from elsewhere",
+    operation_id = "unlinkIdentity",
+    params(("identityId" = ExternalIdentityId, Path)),
+    responses(
+        (status = 204, description = "Taken away."),
+        (status = 409, description = "`last_sign_in_method`: nothing else would be left to sign in with."),
+    ),
+    security(("bearer" = [])),
+)]
+#[delete("/auth/identities/{identityId}")]
+async fn unlink(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<ExternalIdentityId>,
+) -> Result<HttpResponse, Problem> {
+    let issuers: Vec<String> = app.openid.values().map(|provider| provider.issuer().to_owned()).collect();
+    let mut work = app.core.begin().await?;
+    ExternalIdentities::new(&mut *work, &caller.0, &app.core.env).unlink(path.into_inner(), &issuers).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A short list: always all of it.
+fn all<T>(items: Vec<T>) -> Page<T> {
+    let total = items.len() as u64;
+    Page::new(items, PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, total)
+}
+
+fn is_secure(app: &App) -> bool {
+    app.api.public_url.starts_with("https:")
+}
+
+/// With the prefix no other host of the domain can set it (RFC 6265bis section 4.1.3.2).
+fn cookie_name(secure: bool) -> &'static str {
+    if secure { "__Host-portico-sign-in" } else { "portico-sign-in" }
+}
+
+/// The secret of the browser, where it looks like one of ours.
+fn cookie(app: &App, request: &HttpRequest) -> Option<String> {
+    let cookie = request.cookie(cookie_name(is_secure(app)))?;
+    (cookie.value().len() == SECRET_LENGTH).then(|| cookie.value().to_owned())
+}
+
+/// Whether the request comes from a page of our site in a browser, which would have sent the cookie. No page can make these
+/// headers up.
+fn sends_cookies(app: &App, request: &HttpRequest) -> bool {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    match header("sec-fetch-site") {
+        Some(site) => site != "cross-site",
+        // Older browsers, and pages without encryption.
+        None => header("origin").is_some_and(|origin| {
+            let own: Option<url::Url> = app.api.public_url.parse().ok();
+            own.is_some_and(|own| own.origin().ascii_serialization() == origin)
+        }),
+    }
+}

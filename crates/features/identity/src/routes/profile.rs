@@ -1,0 +1,117 @@
+//! The own profile: the account together with what surrounds it.
+
+use actix_web::{HttpRequest, HttpResponse, get, put, web::Data};
+use portico_identity::{Accounts, profile::ProfileUpdate, user::User};
+use portico_kernel::{Env, Permission, Scope, TenantId};
+use portico_runtime::store::Repositories;
+use portico_tenancy::{
+    dealer::{Dealer, Dealers},
+    member::{Members, TenantSummary},
+};
+use portico_web::{body::Body, caller::Caller, conditional, problem::Problem, routing::Routes};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(read).service(update);
+}
+
+/// An account, the tenants it belongs to, and the plan it works under.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Profile {
+    #[serde(flatten)]
+    user: User,
+    /// Who looks after the active tenant.
+    dealer: Option<Dealer>,
+    /// The plan of the active tenant.
+    package: Option<Package>,
+    /// The tenant that requests act in where they name none.
+    active_tenant_id: Option<TenantId>,
+    /// The tenants that the account belongs to, oldest membership first.
+    tenants: Vec<TenantSummary>,
+}
+
+/// The plan that a tenant is on.
+#[derive(Serialize, ToSchema)]
+struct Package {
+    /// Id of the plan.
+    #[schema(example = "free")]
+    plan: String,
+    /// Only a plan that is in force is shown.
+    #[schema(value_type = String, example = "active")]
+    status: &'static str,
+}
+
+impl Profile {
+    async fn of(
+        user: User,
+        repositories: &mut dyn Repositories,
+        scope: &Scope,
+        env: &Env,
+    ) -> Result<Self, Problem> {
+        let active_tenant_id = scope.active_tenant();
+        let plan = match active_tenant_id {
+            Some(tenant) => repositories.subscriptions().plan_of(tenant).await?,
+            None => None,
+        };
+        let package = plan.map(|plan| Package { plan: plan.id, status: "active" });
+        let dealer = match active_tenant_id {
+            Some(_) if scope.allows(Permission::TenantRead) => {
+                Dealers::new(repositories, scope, env).get().await?
+            }
+            _ => None,
+        };
+        let tenants = Members::new(repositories, scope, env).mine().await?;
+        Ok(Self { user, dealer, package, active_tenant_id, tenants })
+    }
+}
+
+/// Read the own profile
+#[utoipa::path(
+    tag = "Profile",
+    operation_id = "readProfile",
+    responses((status = 200, body = Profile, headers(("ETag" = String)))),
+    security(("bearer" = [])),
+)]
+#[get("/profile")]
+async fn read(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let user = Accounts::new(&mut *repositories, &caller.0, &app.core.env).profile().await?;
+    let profile = Profile::of(user, &mut *repositories, &caller.0, &app.core.env).await?;
+    // The tag is for `If-Match`. It does not tell whether tenants or plan changed, so it cannot answer 304.
+    Ok(conditional::updated(profile.user.version, &profile))
+}
+
+/// Update the own profile
+///
+/// Fields that are absent stay; `null` clears an optional one.
+#[utoipa::path(
+    tag = "Profile",
+    operation_id = "updateProfile",
+    params(("If-Match" = Option<String>, Header)),
+    request_body = ProfileUpdate,
+    responses(
+        (status = 200, body = Profile, headers(("ETag" = String))),
+        (status = 409, description = "Somebody else changed the account at the same moment."),
+        (status = 412, description = "Changed since it was read."),
+    ),
+    security(("bearer" = [])),
+)]
+#[put("/profile")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<ProfileUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, &caller.0, &app.core.env).update_profile(body.0, expected).await?;
+    work.commit().await?;
+    let profile = Profile::of(user, &mut *app.core.reader(), &caller.0, &app.core.env).await?;
+    Ok(conditional::updated(profile.user.version, &profile))
+}

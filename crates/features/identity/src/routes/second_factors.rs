@@ -1,0 +1,357 @@
+//! Second factors: authenticator apps and recovery codes, the second step of a sign-in, and proving again who one is.
+
+use actix_web::{
+    HttpResponse, delete, get,
+    http::header,
+    post,
+    web::{Data, Path},
+};
+use portico_identity::{
+    Accounts, Sessions,
+    passkey::{MfaToken, VerifyPasskey},
+    reauthentication::{self, Proof, Reauthenticate, Reauthenticated},
+    recovery_code::RecoveryCodes,
+    second_factor::{FactorOutcome, SecondFactorsView, VerifyCode},
+    session::Tokens,
+    totp::{ConfirmTotp, TotpEnrolment},
+};
+use portico_kernel::UserId;
+use portico_web::{
+    body::Body,
+    caller::{Caller, Visitor},
+    problem::Problem,
+    routing::Routes,
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::auth;
+use crate::{state::App, throttle};
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config
+        .service(overview)
+        .service(begin_totp)
+        .service(confirm_totp)
+        .service(remove_totp)
+        .service(renew_recovery_codes)
+        .service(verify_code)
+        .service(passkey_options)
+        .service(verify_passkey)
+        .service(reauthenticate)
+        .service(reauthentication_options)
+        .service(reset);
+}
+
+/// Options for `navigator.credentials`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PasskeyOptions {
+    /// What `PublicKeyCredential.parseRequestOptionsFromJSON` (or `parseCreationOptionsFromJSON`) takes, as its member
+    /// `publicKey`.
+    #[schema(value_type = Object, example = json!({"publicKey": {"challenge": "dGhl…", "rpId": "example.com", "userVerification": "required"}}))]
+    pub options: Value,
+}
+
+/// What was made with a second factor.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Confirmed {
+    /// Shown once; `null` when there are some already, because the account has another second factor.
+    #[schema(example = json!(["7QH2-9XKM-04DV-ZT3C", "M1WB-RR8E-5YPN-K6GS"]))]
+    recovery_codes: Option<Vec<String>>,
+}
+
+/// Secrets must not be kept by anything on the way.
+pub(crate) fn secret(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
+}
+
+/// The tokens, or the refusal, which is committed by now.
+pub(crate) fn answer_outcome(app: &App, outcome: FactorOutcome) -> Result<HttpResponse, Problem> {
+    match outcome {
+        FactorOutcome::Complete(signed_in) => auth::answer(app, *signed_in),
+        FactorOutcome::Refused(error) => Err(error.into()),
+    }
+}
+
+/// Read the own second factors
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "readSecondFactors",
+    responses((status = 200, body = SecondFactorsView)),
+    security(("bearer" = [])),
+)]
+#[get("/auth/second-factors")]
+async fn overview(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let view = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).second_factors().await?;
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// Begin with an authenticator app
+///
+/// Answers the secret for the app, once. It is no second factor until a code of it is confirmed, for which there are 15 minutes.
+/// Wants a proof of identity within the last ten minutes: a sign-in, or `POST /auth/reauthenticate`.
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "beginTotp",
+    responses(
+        (status = 200, body = TotpEnrolment),
+        (status = 403, description = "`email_unverified`, `reauthentication_required`, or somebody acts in the account's name."),
+        (status = 409, description = "There is an authenticator app already."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/auth/totp")]
+async fn begin_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let enrolment = Accounts::new(&mut *work, &caller.0, &app.core.env).begin_totp(&*app.factors).await?;
+    work.commit().await?;
+    Ok(secret(&enrolment))
+}
+
+/// Confirm an authenticator app
+///
+/// From now on its codes are asked for when signing in. With the first second factor come ten recovery codes, shown once.
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "confirmTotp",
+    request_body = ConfirmTotp,
+    responses(
+        (status = 200, body = Confirmed),
+        (status = 403, description = "`email_unverified`, or somebody acts in the account's name."),
+        (status = 409, description = "No authenticator app waits to be confirmed."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/auth/totp/confirm")]
+async fn confirm_totp(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<ConfirmTotp>,
+) -> Result<HttpResponse, Problem> {
+    let code = body.0.validate()?;
+    let mut work = app.core.begin().await?;
+    let codes =
+        Accounts::new(&mut *work, &caller.0, &app.core.env).confirm_totp(&code, &*app.factors).await?;
+    work.commit().await?;
+    Ok(secret(&Confirmed { recovery_codes: codes.map(|codes| codes.recovery_codes) }))
+}
+
+/// Remove the authenticator app
+///
+/// Wants a proof of identity within the last ten minutes. Without an app, nothing happens. With the last second factor the recovery
+/// codes go.
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "removeTotp",
+    responses(
+        (status = 204, description = "There is none any more."),
+        (status = 403, description = "`reauthentication_required`, or somebody acts in the account's name."),
+    ),
+    security(("bearer" = [])),
+)]
+#[delete("/auth/totp")]
+async fn remove_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).remove_totp().await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Make new recovery codes
+///
+/// In place of all earlier ones. Wants a proof of identity within the last ten minutes.
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "renewRecoveryCodes",
+    responses(
+        (status = 200, body = RecoveryCodes),
+        (status = 403, description = "`email_unverified`, `reauthentication_required`, or somebody acts in the account's name."),
+        (status = 409, description = "The account has no second factor."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/auth/recovery-codes")]
+async fn renew_recovery_codes(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let codes =
+        Accounts::new(&mut *work, &caller.0, &app.core.env).renew_recovery_codes(&*app.factors).await?;
+    work.commit().await?;
+    Ok(secret(&codes))
+}
+
+/// Go on with a sign-in by a code
+///
+/// A code of the authenticator app, or a recovery code; each works once. A sign-in has five tries within five minutes.
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "verifySecondFactor",
+    request_body = VerifyCode,
+    responses(
+        (status = 200, body = Tokens),
+        (status = 401, description = "The code is wrong (`invalid_code`), or the sign-in is over (`invalid_mfa_token`)."),
+    ),
+)]
+#[post("/auth/mfa/verify")]
+async fn verify_code(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<VerifyCode>,
+) -> Result<HttpResponse, Problem> {
+    let step = body.0.validate()?;
+    let mut work = app.core.begin().await?;
+    let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
+        .verify_code(&step, &*app.factors)
+        .await?;
+    work.commit().await?;
+    answer_outcome(&app, outcome)
+}
+
+/// Ask for options to go on with a sign-in by a passkey
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "passkeyOptionsOfSecondFactor",
+    request_body = MfaToken,
+    responses(
+        (status = 200, body = PasskeyOptions),
+        (status = 401, description = "The sign-in is over."),
+        (status = 409, description = "The account has no passkey."),
+    ),
+)]
+#[post("/auth/mfa/passkey-options")]
+async fn passkey_options(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<MfaToken>,
+) -> Result<HttpResponse, Problem> {
+    let token = body.0.validate()?;
+    let mut work = app.core.begin().await?;
+    let options = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
+        .passkey_options(&token, &*app.factors, &*app.passkeys)
+        .await?;
+    work.commit().await?;
+    Ok(secret(&PasskeyOptions { options }))
+}
+
+/// Go on with a sign-in by a passkey
+///
+/// Options are good for one answer.
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "verifySecondFactorByPasskey",
+    request_body = VerifyPasskey,
+    responses(
+        (status = 200, body = Tokens),
+        (status = 401, description = "The passkey is wrong (`invalid_passkey`), or the sign-in is over (`invalid_mfa_token`)."),
+    ),
+)]
+#[post("/auth/mfa/passkey")]
+async fn verify_passkey(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<VerifyPasskey>,
+) -> Result<HttpResponse, Problem> {
+    let step = body.0.validate()?;
+    let mut work = app.core.begin().await?;
+    let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
+        .verify_passkey(&step, &*app.factors, &*app.passkeys)
+        .await?;
+    work.commit().await?;
+    answer_outcome(&app, outcome)
+}
+
+/// Prove again who one is
+///
+/// With the password and, where the account has a second factor, a code; or with a passkey alone. The session is then good for ten
+/// minutes for changes by which a stolen session could take the account over. Whoever has neither password nor passkey signs in
+/// again: a new session is good for them, too.
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "reauthenticate",
+    request_body = Reauthenticate,
+    responses(
+        (status = 204, description = "Proven."),
+        (status = 409, description = "No options wait for this passkey."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/auth/reauthenticate")]
+async fn reauthenticate(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<Reauthenticate>,
+) -> Result<HttpResponse, Problem> {
+    caller.0.require_oneself()?;
+    let lifetimes = app.lifetimes;
+    let outcome = match body.0.validate()? {
+        Proof::Passkey(credential) => {
+            let mut work = app.core.begin().await?;
+            let outcome = Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes)
+                .reauthenticate_by_passkey(&credential, &*app.factors, &*app.passkeys)
+                .await?;
+            work.commit().await?;
+            outcome
+        }
+        Proof::Password { password, code } => {
+            let credential =
+                Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).own_credential().await?;
+            // A stolen session must not be a way to guess the password.
+            let attempt = throttle::admit(&app, &caller.0, &credential.user.email).await?;
+            let right = reauthentication::verify(&*app.hasher, &password, &credential).await?;
+            if !right {
+                attempt.failed(&app, &caller.0, Some(credential.user.id)).await;
+            }
+            let mut work = app.core.begin().await?;
+            let outcome = Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes)
+                .reauthenticate_by_password(right.then_some(&credential), code.as_deref(), &*app.factors)
+                .await?;
+            work.commit().await?;
+            outcome
+        }
+    };
+    match outcome {
+        Reauthenticated::Fresh => Ok(HttpResponse::NoContent().finish()),
+        Reauthenticated::Refused(error) => Err(error.into()),
+    }
+}
+
+/// Ask for options to prove again who one is by a passkey
+#[utoipa::path(
+    tag = "Second factors",
+    operation_id = "reauthenticationOptions",
+    responses(
+        (status = 200, body = PasskeyOptions),
+        (status = 409, description = "The account has no passkey."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/auth/reauthenticate/passkey-options")]
+async fn reauthentication_options(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let options = Accounts::new(&mut *work, &caller.0, &app.core.env)
+        .reauthentication_options(&*app.factors, &*app.passkeys)
+        .await?;
+    work.commit().await?;
+    Ok(secret(&PasskeyOptions { options }))
+}
+
+/// Take all second factors of somebody away
+///
+/// For somebody who has lost them all: authenticator app, passkeys and recovery codes. The operator has to know by other means who
+/// asks for it.
+#[utoipa::path(
+    tag = "Users",
+    operation_id = "resetSecondFactors",
+    params(("userId" = UserId, Path)),
+    responses((status = 204, description = "There are none any more.")),
+    security(("bearer" = [])),
+)]
+#[delete("/users/{userId}/second-factors")]
+async fn reset(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).reset_second_factors(id.into_inner()).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,377 @@
+//! Files that customers upload: checked, made safe, stored, counted, shown by signed links, and tidied away.
+//!
+//! Bytes are stored before the row that counts them, and deleted after it: a file that is counted is always there. What a
+//! crash leaves behind in between is deleted by a job that is enqueued before the first byte is stored.
+
+use std::{ops::Range, time::Duration};
+
+use actix_web::body::MessageBody;
+use portico_billing::{plan::Meter, quota::Quotas};
+use portico_kernel::{
+    AssetId, Fault, FieldError, Job, Kind, Permission, Scope, TenantId, Timestamp, Violations,
+    files::FileError,
+    images::{ImageError, Picture},
+};
+use portico_runtime::{
+    logging::{self, chain},
+    store::Repositories,
+    worker::jobs::{self, JobError},
+};
+use portico_sites::asset::{Asset, AssetKind, Assets, NewAsset, VARIANT_WIDTHS, Variant};
+use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
+use portico_web::{pieces, problem::Problem};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+
+use crate::{spool::SpooledFile, state::App};
+
+/// How long a file waits for that.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What signatures of links to files are for.
+const PURPOSE: &str = "asset";
+
+/// The name of the file itself in a link; smaller copies have their width.
+const ORIGINAL: &str = "original";
+
+/// A file that was checked.
+struct Checked {
+    name: String,
+    content_type: portico_sites::asset::AssetType,
+    pixels: Option<(u32, u32)>,
+    bytes: Vec<u8>,
+    variants: Vec<Picture>,
+}
+
+/// Why a file is not kept.
+enum Refusal {
+    /// Something is wrong with it.
+    Field(&'static str, String),
+    /// Something is wrong with us.
+    Problem(Problem),
+}
+
+/// Makes assets of files: all of them or, when anything is wrong with one, none.
+///
+/// # Errors
+/// 402 when they do not fit into the plan; 422 with `files[i]` for each that is damaged or too large a picture; 503.
+pub async fn upload(app: &App, scope: &Scope, files: Vec<SpooledFile>) -> Result<Vec<Asset>, Problem> {
+    let tenant = scope.require(Permission::AssetsWrite)?;
+    let mut work = app.core.begin().await?;
+    let ids = Assets::new(&mut *work, scope, &app.core.env).announce(files.len()).await?;
+    work.commit_early().await?;
+    let (mut stored, mut errors) = (Vec::with_capacity(files.len()), Vec::new());
+    for (number, (file, id)) in files.into_iter().zip(&ids).enumerate() {
+        match take(app, tenant, *id, file, errors.is_empty()).await {
+            Ok(asset) => stored.push(asset),
+            Err(Refusal::Field(code, message)) => {
+                errors.push(FieldError::new(format!("files[{number}]"), code, message));
+            }
+            Err(Refusal::Problem(problem)) => {
+                discard(app, tenant, &ids).await;
+                return Err(problem);
+            }
+        }
+    }
+    if !errors.is_empty() {
+        discard(app, tenant, &ids).await;
+        return Err(Problem::invalid(errors));
+    }
+    let size = stored.iter().map(|file| file.size).sum();
+    let mut work = app.core.begin().await?;
+    match keep(&mut *work, app, scope, stored, size).await {
+        Ok(assets) => {
+            // When a commit fails, nobody knows whether it did: the job finds out by the rows.
+            work.commit().await?;
+            Ok(assets)
+        }
+        Err(problem) => {
+            drop(work);
+            discard(app, tenant, &ids).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Makes the rows, and counts them last: who counts waits for all others of the tenant who do.
+async fn keep(
+    work: &mut dyn Repositories,
+    app: &App,
+    scope: &Scope,
+    files: Vec<NewAsset>,
+    size: u64,
+) -> Result<Vec<Asset>, Problem> {
+    let tenant = scope.require(Permission::AssetsWrite)?;
+    let assets = Assets::new(&mut *work, scope, &app.core.env).create(files).await?;
+    Quotas::new(&mut *work, scope).consume(tenant, Meter::Storage, size).await?;
+    Ok(assets)
+}
+
+/// Checks a file and, if `keep`, stores it with its smaller copies.
+async fn take(
+    app: &App,
+    tenant: TenantId,
+    id: AssetId,
+    file: SpooledFile,
+    keep: bool,
+) -> Result<NewAsset, Refusal> {
+    let permit = timeout(PATIENCE, app.uploads.acquire()).await;
+    let _permit = permit.ok().and_then(Result::ok).ok_or_else(|| Refusal::Problem(overloaded()))?;
+    let file = check(app, file).await?;
+    let variants = file.variants.iter().map(|picture| Variant {
+        width: picture.size.width,
+        height: picture.size.height,
+        size: picture.bytes.len() as u64,
+        hash: hash(&picture.bytes),
+    });
+    let asset = NewAsset {
+        id,
+        filename: file.name,
+        content_type: file.content_type,
+        size: file.bytes.len() as u64,
+        pixels: file.pixels,
+        hash: hash(&file.bytes),
+        variants: variants.collect(),
+    };
+    if keep {
+        let unavailable = |error| Refusal::Problem(unavailable(&error));
+        for picture in file.variants {
+            let key = Asset::variant_key(tenant, id, picture.size.width);
+            app.files.put(&key, picture.bytes).await.map_err(unavailable)?;
+        }
+        app.files.put(&Asset::original_key(tenant, id), file.bytes).await.map_err(unavailable)?;
+    }
+    Ok(asset)
+}
+
+/// Pictures are encoded anew, so that nothing is left of a file but its pixels. A document is kept as it is, and never shown
+/// inside of a page.
+async fn check(app: &App, file: SpooledFile) -> Result<Checked, Refusal> {
+    let (name, content_type) = (file.name.clone(), file.format);
+    let bytes = file.read().await.map_err(Refusal::Problem)?;
+    if content_type.kind() == AssetKind::Pdf {
+        if !ends_like_a_pdf(&bytes) {
+            return Err(Refusal::Field("damaged_file", "This document is damaged or cut off.".to_owned()));
+        }
+        return Ok(Checked { name, content_type, pixels: None, bytes, variants: Vec::new() });
+    }
+    let fitted = app.images.fit(bytes, VARIANT_WIDTHS.to_vec()).await.map_err(refused)?;
+    let size = fitted.original.size;
+    Ok(Checked {
+        name,
+        content_type,
+        pixels: Some((size.width, size.height)),
+        bytes: fitted.original.bytes,
+        variants: fitted.variants,
+    })
+}
+
+/// Whether the mark is there that ends a document (ISO 32000-1 section 7.5.5; readers look for it in the last kilobyte).
+fn ends_like_a_pdf(bytes: &[u8]) -> bool {
+    bytes[bytes.len().saturating_sub(1024)..].windows(5).any(|part| part == b"%%EOF")
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn refused(error: ImageError) -> Refusal {
+    match error {
+        ImageError::UnknownFormat => {
+            Refusal::Field("unknown_format", "Send PNG, JPEG, WebP, GIF or PDF.".to_owned())
+        }
+        ImageError::TooManyPixels(most) => Refusal::Field(
+            "too_many_pixels",
+            format!("A picture may have {} megapixels at most.", most / 1_000_000),
+        ),
+        ImageError::Damaged => Refusal::Field("damaged_image", "This picture is damaged.".to_owned()),
+        ImageError::Overloaded => Refusal::Problem(overloaded()),
+        ImageError::Failed(error) => {
+            Refusal::Problem(Problem::internal(format!("a picture could not be encoded: {error}")))
+        }
+    }
+}
+
+fn overloaded() -> Problem {
+    Problem::new(Kind::Unavailable, "overloaded", "Too many files are being read. Try again shortly.")
+}
+
+fn unavailable(error: &FileError) -> Problem {
+    logging::warn("the file store failed", error);
+    Problem::new(Kind::Unavailable, "unavailable", "Files cannot be stored right now. Try again shortly.")
+}
+
+/// Deletes the files of assets that did not come to be. What cannot be deleted now, the job deletes later.
+async fn discard(app: &App, tenant: TenantId, ids: &[AssetId]) {
+    for id in ids {
+        if let Err(error) = app.files.delete_prefix(&Asset::folder(tenant, *id)).await {
+            tracing::warn!(error = %chain(&error), asset = %id, "files of an upload stay for the job");
+        }
+    }
+}
+
+/// Deletes an asset and gives back what it took of the plan. Its bytes stay while it can be restored.
+///
+/// # Errors
+/// 404; 409 `asset_in_use` unless `force`; 412.
+pub async fn delete(
+    app: &App,
+    scope: &Scope,
+    id: AssetId,
+    expected: Option<i64>,
+    force: bool,
+) -> Result<(), Problem> {
+    let tenant = scope.require(Permission::AssetsWrite)?;
+    let grace = app.settings.assets.deletion_grace.try_into().unwrap_or(time::Duration::MAX);
+    let mut work = app.core.begin().await?;
+    let branding = work.branding().find(tenant).await?;
+    let shown = branding
+        .is_some_and(|branding| branding.logo_asset_id == Some(id) || branding.favicon_asset_id == Some(id));
+    let deleted =
+        Assets::new(&mut *work, scope, &app.core.env).delete(id, expected, grace, shown, force).await?;
+    Quotas::new(&mut *work, scope).release(tenant, Meter::Storage, deleted.size).await?;
+    Ok(work.commit().await?)
+}
+
+/// Brings a deleted asset back, if there is room for it.
+///
+/// # Errors
+/// 402; 404.
+pub async fn restore(app: &App, scope: &Scope, id: AssetId) -> Result<Asset, Problem> {
+    let tenant = scope.require(Permission::AssetsWrite)?;
+    let mut work = app.core.begin().await?;
+    let asset = Assets::new(&mut *work, scope, &app.core.env).restore(id).await?;
+    Quotas::new(&mut *work, scope).consume(tenant, Meter::Storage, asset.size).await?;
+    work.commit().await?;
+    Ok(asset)
+}
+
+/// Changes the branding, which may name pictures of the tenant and nothing else.
+///
+/// # Errors
+/// Those of [`Brandings::update`], and 422 for `logoAssetId` and `faviconAssetId`.
+pub async fn update_branding(
+    app: &App,
+    scope: &Scope,
+    input: BrandingUpdate,
+    expected: Option<i64>,
+) -> Result<Branding, Problem> {
+    scope.require(Permission::BrandingWrite)?;
+    let named = [("logoAssetId", input.logo_asset_id), ("faviconAssetId", input.favicon_asset_id)];
+    let references: Vec<(String, AssetId)> =
+        named.into_iter().filter_map(|(field, id)| Some((field.to_owned(), id??))).collect();
+    let mut work = app.core.begin().await?;
+    let mut violations = Violations::default();
+    Assets::new(&mut *work, scope, &app.core.env).check_pictures(&references, &mut violations).await?;
+    let updated = Brandings::new(&mut *work, scope, &app.core.env).update(input, expected).await;
+    match (updated, violations.into_result()) {
+        (Ok(branding), Ok(())) => {
+            work.commit().await?;
+            Ok(branding)
+        }
+        (Ok(_), Err(errors)) => Err(Problem::invalid(errors)),
+        // All that is wrong at once.
+        (Err(error), Err(errors)) if error.kind() == Kind::Invalid => Err(Problem::from(error).and(errors)),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// A link to a file that works for whoever holds it, for an hour or two: always the same within an hour, so that browsers
+/// keep the file. `width` is that of a smaller copy.
+pub fn link(app: &App, asset: &Asset, width: Option<u32>) -> String {
+    let variant = width.map_or_else(|| ORIGINAL.to_owned(), |width| width.to_string());
+    let expires = link_expiry(app);
+    let signature = app.api.signer.sign(PURPOSE, &payload(asset.tenant, asset.id, &variant), expires);
+    let (url, tenant, id, at) = (&app.api.public_url, asset.tenant, asset.id, expires.unix_seconds());
+    format!("{url}/files/{tenant}/{id}/{variant}?expires={at}&signature={signature}")
+}
+
+/// When links made now expire.
+pub fn link_expiry(app: &App) -> Timestamp {
+    let window = i64::try_from(app.settings.assets.link_ttl.as_secs()).unwrap_or(3600).max(1);
+    let end = (app.core.env.now().unix_seconds() / window + 2) * window;
+    Timestamp::from_unix_seconds(end).unwrap_or_else(|| app.core.env.now())
+}
+
+fn payload(tenant: TenantId, id: AssetId, variant: &str) -> String {
+    format!("{tenant}/{id}/{variant}")
+}
+
+/// What a link asks for.
+pub struct LinkedFile {
+    /// The asset.
+    pub asset: Asset,
+    /// The smaller copy; `None` for the file itself.
+    pub variant: Option<Variant>,
+}
+
+impl LinkedFile {
+    /// SHA-256 of the file, hexadecimal.
+    pub fn hash(&self) -> &str {
+        self.variant.as_ref().map_or(&self.asset.hash, |variant| &variant.hash)
+    }
+
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.variant.as_ref().map_or(self.asset.size, |variant| variant.size)
+    }
+
+    /// These bytes of the file, read while they are sent.
+    pub async fn read(
+        &self,
+        app: &App,
+        range: Range<u64>,
+    ) -> Result<Option<impl MessageBody + 'static>, Problem> {
+        let (tenant, id) = (self.asset.tenant, self.asset.id);
+        let key = match &self.variant {
+            Some(variant) => Asset::variant_key(tenant, id, variant.width),
+            None => Asset::original_key(tenant, id),
+        };
+        pieces::of_file(app.files.clone(), key, range).await.map_err(|error| unavailable(&error))
+    }
+}
+
+/// What a link leads to: `None` when it is not one of ours, has expired, its file is deleted, or its tenant is suspended or about
+/// to be deleted. Nothing of this is cached, so it holds for every instance at once.
+pub async fn follow(
+    app: &App,
+    (tenant, id, variant): (TenantId, AssetId, &str),
+    expires: Timestamp,
+    signature: &str,
+) -> Result<Option<LinkedFile>, Problem> {
+    if !app.api.signer.verify(PURPOSE, &payload(tenant, id, variant), expires, signature, app.core.env.now())
+    {
+        return Ok(None);
+    }
+    let Some(asset) = app.core.reader().assets().linked(tenant, id).await? else { return Ok(None) };
+    if variant == ORIGINAL {
+        return Ok(Some(LinkedFile { asset, variant: None }));
+    }
+    let found = asset.variants.iter().find(|known| known.width.to_string() == variant).cloned();
+    Ok(found.map(|variant| LinkedFile { asset, variant: Some(variant) }))
+}
+
+/// What a purge job carries.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Purge {
+    asset_ids: Vec<AssetId>,
+}
+
+/// `asset.purge`: deletes the files of assets that are gone, or never came to be.
+pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
+    let Purge { asset_ids } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    for id in asset_ids {
+        let mut work = app.core.begin().await?;
+        let is_gone = Assets::new(&mut *work, &scope, &app.core.env).purge(id).await?;
+        work.commit().await?;
+        if is_gone {
+            let folder = Asset::folder(job.tenant_id, id);
+            let deleted = app.files.delete_prefix(&folder).await;
+            deleted.map_err(|error| JobError::Retry(format!("{folder}: {}", chain(&error))))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Looking at customers' domains: the DNS is asked outside of any transaction, and what it said is noted in one.
+
+use portico_kernel::{DomainId, Job, Scope, SiteId, StoreError};
+use portico_runtime::worker::jobs::{self, JobError};
+use portico_sites::{
+    SitesError,
+    deployment::Deployments,
+    domain::{DnsCheck, Domain, Domains, look},
+};
+use serde::Deserialize;
+
+use crate::state::App;
+
+/// The job that looks at a domain, and leaves one that looks again later.
+pub const CHECK: &str = "domain.check";
+/// The job that builds a site again whose address has changed.
+pub const REDEPLOY: &str = "site.redeploy";
+
+/// How often to try when somebody else changes the domain or the site at the same moment.
+const TRIES: usize = 5;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Check {
+    site_id: SiteId,
+    domain_id: DomainId,
+    round: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Redeploy {
+    site_id: SiteId,
+}
+
+/// Asks the DNS about the domain and notes the answer.
+///
+/// # Errors
+/// `DomainTaken`, which is noted too: the proof is there, but somebody else came first.
+pub async fn verify(app: &App, scope: &Scope, domain: &Domain) -> Result<Domain, SitesError> {
+    let check = look(&*app.resolver, domain, &app.addresses.target).await;
+    let noted = record(app, scope, domain, &check, false).await;
+    if matches!(noted, Err(SitesError::DomainTaken)) {
+        record(app, scope, domain, &check, true).await?;
+    }
+    noted
+}
+
+/// `domain.check`.
+pub async fn check(app: &App, job: &Job) -> Result<(), JobError> {
+    let Check { site_id, domain_id, round } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let due =
+        Domains::new(&mut *app.core.reader(), &scope, &app.core.env).due(site_id, domain_id, round).await?;
+    let Some(domain) = due else { return Ok(()) };
+    match verify(app, &scope, &domain).await {
+        Ok(_) | Err(SitesError::DomainTaken) => {}
+        // Removed meanwhile.
+        Err(SitesError::NotFound(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let mut work = app.core.begin().await?;
+    let mut domains = Domains::new(&mut *work, &scope, &app.core.env);
+    let Some(domain) = domains.due(site_id, domain_id, round).await? else { return Ok(()) };
+    domains.end_round(domain).await?;
+    work.commit().await?;
+    Ok(())
+}
+
+/// `site.redeploy`.
+pub async fn redeploy(app: &App, job: &Job) -> Result<(), JobError> {
+    let Redeploy { site_id } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let mut work = app.core.begin().await?;
+    match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {
+        Ok(_) => work.commit().await?,
+        // Nothing that could be built: the next deployment will have the address.
+        Err(SitesError::NotFound(_) | SitesError::NothingToDeploy | SitesError::SiteSuspended) => {}
+        // One that is under way may have read the old address already; this one comes after it.
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn record(
+    app: &App,
+    scope: &Scope,
+    domain: &Domain,
+    check: &DnsCheck,
+    taken: bool,
+) -> Result<Domain, SitesError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut work = app.core.begin().await?;
+        let mut domains = Domains::new(&mut *work, scope, &app.core.env);
+        let noted = match taken {
+            true => domains.record_taken(domain, check.clone()).await,
+            false => domains.record(domain, check.clone()).await,
+        };
+        match noted {
+            Ok(noted) => {
+                work.commit().await?;
+                return Ok(noted);
+            }
+            Err(SitesError::Store(StoreError::Stale)) if tries < TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Letting texts be written: counted first, asked for with no transaction open, then settled or given back.
+//!
+//! A use is counted by [`reserve`] in a transaction of its own. What follows is either [`settle`], in the transaction in which the
+//! text is stored, or [`give_back`]. A process that dies in between leaves a reservation, which is given back to the tenant at its
+//! next use after [`portico_billing::generation::RESERVED_FOR`].
+
+use std::sync::Arc;
+
+use portico_billing::{
+    BillingError,
+    generation::{Generations, Reservation},
+    ports::BillingRepositories,
+};
+use portico_kernel::{Env, Event, Fault, GenerationId, Permission, Scope};
+use portico_runtime::logging;
+use portico_sites::ports::{ContentGenerator, GeneratorError, Tokens};
+use portico_web::problem::Problem;
+use serde_json::{Value, json};
+
+use crate::state::App;
+
+/// What was written, for the event log: ids and kinds only, never texts.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// What was asked for: `section`, `seo`, `page`, `wizard`.
+    pub kind: &'static str,
+    /// Ids of what it is about, for instance `{"pageId": …}`.
+    pub about: Value,
+    /// What it took.
+    pub tokens: Tokens,
+}
+
+/// The writer of texts. `Unavailable` where the operator has set up none.
+pub fn generator(app: &App) -> Result<Arc<dyn ContentGenerator>, GeneratorError> {
+    let none = || GeneratorError::Unavailable("there is no writer: set ai.base_url".to_owned());
+    app.generator.clone().ok_or_else(none)
+}
+
+/// Counts one use for the caller's tenant and sets aside the tokens of `calls` calls of the writer. The same id again (a job that
+/// is tried again) is the same use and is counted once.
+///
+/// Errors: 403 without `ai:generate`; 402 when the plan includes no more; 503 `generator_unavailable` without a writer, or when
+/// the tokens of the month are used up.
+pub async fn reserve(app: &App, scope: &Scope, id: GenerationId, calls: u64) -> Result<Reservation, Problem> {
+    let tenant = scope.require(Permission::AiGenerate)?;
+    generator(app)?;
+    let limit = app.settings.token_limit(calls);
+    let mut work = app.core.begin().await?;
+    let reservation =
+        Generations::new(&mut *work, scope).reserve(tenant, id, limit, app.core.env.now()).await?;
+    work.commit_early().await?;
+    Ok(reservation)
+}
+
+/// Makes a use final, inside the open unit of work in which the text is stored, with the event `ai.generated`. A use that is not
+/// reserved any more (settled before, or given back) leaves no second event.
+pub async fn settle(
+    work: &mut dyn BillingRepositories,
+    env: &Env,
+    scope: &Scope,
+    reservation: &Reservation,
+    written: &Written,
+) -> Result<(), BillingError> {
+    let Tokens { input, output } = written.tokens;
+    metrics::counter!("texts_written_total", "kind" => written.kind).increment(1);
+    metrics::counter!("text_tokens_total", "direction" => "input").increment(input);
+    metrics::counter!("text_tokens_total", "direction" => "output").increment(output);
+    let used = input.saturating_add(output);
+    if !Generations::new(&mut *work, scope).settle(reservation, used).await? {
+        return Ok(());
+    }
+    let event = Event::new(env, scope, "ai.generated", reservation.id.uuid()).after(&json!({
+        "kind": written.kind,
+        "about": written.about,
+        "tokens": {"input": input, "output": output},
+    }));
+    Ok(work.events().append(event).await?)
+}
+
+/// Takes a use back: nothing came of it. `tokens` is what it cost all the same, `None` when nobody knows. A failure is only
+/// logged: the reservation ends by itself.
+pub async fn give_back(app: &App, scope: &Scope, reservation: &Reservation, tokens: Option<u64>) {
+    let returned: Result<(), Problem> = async {
+        let mut work = app.core.begin().await?;
+        Generations::new(&mut *work, scope).give_back(reservation, tokens).await?;
+        Ok(work.commit().await?)
+    }
+    .await;
+    if let Err(error) = returned {
+        tracing::warn!(%error, id = %reservation.id, "a use of the writer could not be given back");
+    }
+}
+
+/// Takes a use back because the writer failed. What was set aside stays spent unless it is certain that nothing was used.
+pub async fn failed(app: &App, scope: &Scope, reservation: &Reservation, error: &GeneratorError) {
+    metrics::counter!("texts_failed_total", "code" => error.code()).increment(1);
+    logging::warn_about("the writer failed", reservation.id, error);
+    let tokens = match error {
+        GeneratorError::Unavailable(_) => Some(0),
+        GeneratorError::Unusable(_) => None,
+    };
+    give_back(app, scope, reservation, tokens).await;
+}

@@ -1,0 +1,13 @@
+//! What concerns more than one domain, or the outside.
+
+pub mod assets;
+pub mod domains;
+pub mod generation;
+pub mod previews;
+pub mod publishing;
+pub mod submission_export;
+pub mod submissions;
+pub mod template_preview;
+pub mod templates;
+pub mod wizard;
+pub mod writing;

@@ -1,0 +1,288 @@
+//! Showing drafts to whoever has a link: rendered when somebody looks, from what is stored at that moment, by the same steps
+//! as a deployment. Nothing of it gets into the file store, so nothing of it can get into the live site.
+
+use std::{
+    collections::HashMap,
+    fmt::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::web::Bytes;
+use moka::future::Cache;
+use portico_kernel::{RequestInfo, Scope, SiteId, TenantId, Timestamp};
+use portico_runtime::{logging::chain, worker::jobs::JobError};
+use portico_sites::{
+    SitesError,
+    ports::SiteSnapshot,
+    preview::{PreviewGrant, Previews},
+};
+use portico_tenancy::tenant::TenantStatus;
+use sha2::{Digest, Sha256};
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::publishing::{Prepared, StoredFile, prepare, render};
+use crate::{hosting::manifest::content_type, state::App};
+
+/// Keeps signatures of previews apart from those of other links.
+const PURPOSE: &str = "preview";
+/// Bytes of rendered drafts kept in memory at most.
+const BYTES: u64 = 24 * 1024 * 1024;
+/// For how long a rendered draft is kept that nobody looks at.
+const IDLE: Duration = Duration::from_secs(600);
+/// Drafts rendered at once.
+const AT_ONCE: usize = 2;
+/// How long somebody waits for their turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The drafts that were looked at lately, by a digest of everything that they show: what has changed is another draft.
+pub struct RenderedDrafts {
+    drafts: Cache<[u8; 32], Arc<Draft>>,
+    turns: Semaphore,
+}
+
+impl Default for RenderedDrafts {
+    fn default() -> Self {
+        let weight = |_: &[u8; 32], draft: &Arc<Draft>| {
+            let bytes: usize = draft.rendered.iter().map(|(path, bytes)| path.len() + bytes.len() + 64).sum();
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        let drafts = Cache::builder().max_capacity(BYTES).weigher(weight).time_to_idle(IDLE).build();
+        Self { drafts, turns: Semaphore::new(AT_ONCE) }
+    }
+}
+
+/// A rendered draft.
+struct Draft {
+    rendered: HashMap<String, Bytes>,
+    stored: HashMap<String, String>,
+}
+
+/// What is at a path of a preview.
+pub enum Shown {
+    /// A file and its media type.
+    File(Bytes, &'static str),
+    /// It is at this path, which is relative to the preview.
+    Moved(String),
+    /// Nothing; the page of the site that says so.
+    Missing(Option<Bytes>),
+}
+
+/// Why a preview shows nothing.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The link is not one of ours, has expired, or what it showed is gone or suspended. All the same to whoever asks.
+    Gone,
+    /// Not right now.
+    Busy,
+    /// A bug.
+    Failed,
+}
+
+/// The last part of the address of a preview: what it may show, until when, and the signature over both.
+pub fn token(app: &App, tenant: TenantId, grant: &PreviewGrant) -> String {
+    let payload = payload(tenant, grant.site);
+    let signature = app.api.signer.sign(PURPOSE, &payload, grant.expires_at);
+    format!("{payload}-{}-{signature}", grant.expires_at.unix_seconds())
+}
+
+fn payload(tenant: TenantId, site: SiteId) -> String {
+    format!("{}-{}", tenant.uuid().simple(), site.uuid().simple())
+}
+
+/// What a token may show now.
+fn read(app: &App, token: &str) -> Option<(TenantId, SiteId)> {
+    // The signature may have hyphens of its own.
+    let mut parts = token.splitn(4, '-');
+    let (tenant, site) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let expires = Timestamp::from_unix_seconds(parts.next()?.parse().ok()?)?;
+    let (tenant, site) = (TenantId::from_uuid(tenant), SiteId::from_uuid(site));
+    let good =
+        app.api.signer.verify(PURPOSE, &payload(tenant, site), expires, parts.next()?, app.core.env.now());
+    good.then_some((tenant, site))
+}
+
+/// What is at a path of a preview.
+pub async fn show(app: &App, token: &str, path: &str) -> Result<Shown, Refusal> {
+    let (tenant, site) = read(app, token).ok_or(Refusal::Gone)?;
+    let draft = draft(app, tenant, site).await?;
+    let name =
+        if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
+    if let Some(bytes) = draft.rendered.get(&name) {
+        return Ok(Shown::File(bytes.clone(), content_type(&name)));
+    }
+    if let Some(key) = draft.stored.get(&name) {
+        let found = app.files.get(key).await.map_err(|error| busy(&chain(&error)))?;
+        if let Some(bytes) = found {
+            return Ok(Shown::File(bytes.into(), content_type(&name)));
+        }
+    }
+    if !path.ends_with('/') && draft.rendered.contains_key(&format!("{path}/index.html")) {
+        return Ok(Shown::Moved(format!("{path}/")));
+    }
+    Ok(Shown::Missing(draft.rendered.get("404.html").cloned()))
+}
+
+/// The draft of a site as it is now.
+async fn draft(app: &App, tenant: TenantId, site: SiteId) -> Result<Arc<Draft>, Refusal> {
+    let mut repositories = app.core.reader();
+    let owner = repositories.tenants().find(tenant).await.map_err(|error| busy(&chain(&error)))?;
+    if owner.is_none_or(|owner| owner.status != TenantStatus::Active) {
+        return Err(Refusal::Gone);
+    }
+    let scope = Scope::system(Some(tenant), RequestInfo::default());
+    let parts = match Previews::new(&mut *repositories, &scope, &app.core.env).draft(site).await {
+        Ok(parts) => parts,
+        Err(SitesError::NotFound(_) | SitesError::SiteSuspended) => return Err(Refusal::Gone),
+        Err(error) => return Err(busy(&chain(&error))),
+    };
+    drop(repositories);
+    let Prepared { snapshot, stored } = prepare(app, parts).await.map_err(|error| failed(&error))?;
+    let render = async {
+        let turn = timeout(PATIENCE, app.previews.drafts.turns.acquire()).await;
+        let _turn = turn.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
+        let rendered = render(app, snapshot.clone()).await.map_err(|error| failed(&error))?;
+        Ok(Arc::new(Draft {
+            rendered: rendered.into_iter().map(|file| (file.path, file.bytes.into())).collect(),
+            stored: stored.iter().map(|file| (file.path.clone(), file.key.clone())).collect(),
+        }))
+    };
+    let drafts = &app.previews.drafts.drafts;
+    drafts.try_get_with(digest(&snapshot, &stored), render).await.map_err(
+        |error: Arc<Refusal>| match *error {
+            Refusal::Gone => Refusal::Gone,
+            Refusal::Busy => Refusal::Busy,
+            Refusal::Failed => Refusal::Failed,
+        },
+    )
+}
+
+/// Tells one state of a draft from another.
+fn digest(snapshot: &SiteSnapshot, stored: &[StoredFile]) -> [u8; 32] {
+    struct Hasher(Sha256);
+    impl Write for Hasher {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.update(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut hasher = Hasher(Sha256::new());
+    // Writing into a hash does not fail.
+    let _ = write!(hasher, "{snapshot:?}{stored:?}");
+    hasher.0.finalize().into()
+}
+
+fn busy(error: &str) -> Refusal {
+    tracing::warn!(error, "a preview cannot be shown now");
+    Refusal::Busy
+}
+
+fn failed(error: &JobError) -> Refusal {
+    match error {
+        JobError::Retry(error) => busy(error),
+        JobError::Fatal(error) => {
+            tracing::error!(error, "a preview cannot be rendered");
+            Refusal::Failed
+        }
+    }
+}
+
+/// The page with its own addresses below another one: what begins with a slash begins with `prefix`. Pages are written by
+/// our renderer, so tags and attributes have one form; texts never contain a bare `<`.
+pub fn below(prefix: &str, html: &str) -> String {
+    let mut page = String::with_capacity(html.len() + html.len() / 8);
+    let mut rest = html;
+    while let Some(start) = rest.find('<') {
+        let (before, tag) = rest.split_at(start);
+        page.push_str(before);
+        let (tag, behind) = tag.split_at(end_of_tag(tag));
+        rewrite_tag(prefix, tag, &mut page);
+        rest = behind;
+    }
+    page.push_str(rest);
+    page
+}
+
+/// Where a tag ends: behind the first `>` that is not in quotes.
+fn end_of_tag(tag: &str) -> usize {
+    let mut quote = None;
+    for (at, letter) in tag.char_indices() {
+        match (quote, letter) {
+            (None, '>') => return at + 1,
+            (None, '"' | '\'') => quote = Some(letter),
+            (Some(open), _) if open == letter => quote = None,
+            _ => {}
+        }
+    }
+    tag.len()
+}
+
+fn rewrite_tag(prefix: &str, tag: &str, page: &mut String) {
+    let mut rest = tag;
+    while let Some(at) = rest.find("=\"") {
+        let (name, value) = rest.split_at(at + 2);
+        let end = value.find('"').unwrap_or(value.len());
+        let (value, behind) = value.split_at(end);
+        page.push_str(name);
+        let attribute = name.trim_end_matches("=\"").rsplit(char::is_whitespace).next().unwrap_or_default();
+        match attribute {
+            "href" | "src" | "action" | "poster" => page.push_str(&moved(prefix, value)),
+            "srcset" | "imagesrcset" => {
+                let candidates = value.split(',').map(|candidate| moved(prefix, candidate.trim()));
+                page.push_str(&candidates.collect::<Vec<_>>().join(", "));
+            }
+            _ => page.push_str(value),
+        }
+        // Behind the closing quote there is no value any more.
+        let (quote, behind) = behind.split_at(behind.len().min(1));
+        page.push_str(quote);
+        rest = behind;
+    }
+    page.push_str(rest);
+}
+
+/// The style sheet with its own addresses below another one.
+pub fn sheet_below(prefix: &str, css: &str) -> String {
+    let mut sheet = css.to_owned();
+    for open in ["url(", "url(\"", "url('"] {
+        sheet = sheet.replace(&format!("{open}/"), &format!("{open}{prefix}/"));
+    }
+    sheet
+}
+
+fn moved(prefix: &str, address: &str) -> String {
+    if address.starts_with('/') && !address.starts_with("//") {
+        format!("{prefix}{address}")
+    } else {
+        address.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_the_site_lead_into_the_preview() {
+        for (page, expected) in [
+            ("<a href=\"/\">Home</a>", "<a href=\"/p/\">Home</a>"),
+            ("<a class=\"x\" href=\"/about/?a=1#b\">", "<a class=\"x\" href=\"/p/about/?a=1#b\">"),
+            ("<img src=\"/a.png\" alt=\"see src=/b\">", "<img src=\"/p/a.png\" alt=\"see src=/b\">"),
+            ("<img srcset=\"/a.webp 1x, /b.webp 2x\">", "<img srcset=\"/p/a.webp 1x, /p/b.webp 2x\">"),
+            ("<a title=\"a > b\" href=\"/c/\">", "<a title=\"a > b\" href=\"/p/c/\">"),
+            ("<a href=\"#top\">", "<a href=\"#top\">"),
+            ("<a href=\"//elsewhere.example\">", "<a href=\"//elsewhere.example\">"),
+            ("<a href=\"https://example.com/x\">", "<a href=\"https://example.com/x\">"),
+            ("<a data-href=\"/x\">", "<a data-href=\"/x\">"),
+            ("<p>href=\"/x\" &lt;a href=\"/y\"</p>", "<p>href=\"/x\" &lt;a href=\"/y\"</p>"),
+            ("<a href=\"/x", "<a href=\"/p/x"),
+            ("no tags at all", "no tags at all"),
+        ] {
+            assert_eq!(below("/p", page), expected, "{page}");
+        }
+        assert_eq!(
+            sheet_below("/p", "a{b:url(/x.woff2)}c{d:url(\"/y\")}e{f:url(data:x)}"),
+            "a{b:url(/p/x.woff2)}c{d:url(\"/p/y\")}e{f:url(data:x)}"
+        );
+    }
+}

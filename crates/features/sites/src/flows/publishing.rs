@@ -1,0 +1,229 @@
+//! Publishing a site: read it, render it, store the files, switch over. Each step is a transaction of its own, and nothing
+//! is rendered or stored while one is open.
+
+mod compress;
+mod pictures;
+mod store;
+
+use portico_kernel::{DeploymentId, Fault, Job, PageId, Scope, SiteId, Timestamp};
+use portico_runtime::worker::jobs::{self, JobError};
+use portico_sites::{
+    SitesError,
+    deployment::{Deployments, SnapshotParts, Surroundings},
+    look::Look,
+    page::Pages,
+    ports::{LiveSite, RenderedFile, SiteSnapshot, Theme},
+};
+use portico_tenancy::branding::{Branding, font_stack};
+use serde::Deserialize;
+
+use self::{pictures::Pictures, store::Plan};
+use crate::state::App;
+
+/// What a deployment job carries.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Build {
+    site_id: SiteId,
+    deployment_id: DeploymentId,
+}
+
+/// What a job about a site carries.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfSite {
+    site_id: SiteId,
+}
+
+/// What a job carries that publishes a page.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Publish {
+    page_id: PageId,
+    publish_at: Timestamp,
+}
+
+/// A file of a site that is in the file store already, such as a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Path on the site without a leading slash. Below `assets/` it has to change with the content.
+    pub path: String,
+    /// Where it is in the file store.
+    pub key: String,
+}
+
+/// What is rendered, and what is shown beside that.
+pub struct Prepared {
+    /// What the renderer makes files of.
+    pub snapshot: SiteSnapshot,
+    /// Files that are there already.
+    pub stored: Vec<StoredFile>,
+}
+
+/// How far a build is.
+struct Progress<'a> {
+    scope: &'a Scope,
+    site: SiteId,
+    deployment: DeploymentId,
+}
+
+impl Progress<'_> {
+    /// Notes that this part of the files, 0 to 1, is stored.
+    async fn note(&self, app: &App, part: f64) -> Result<(), JobError> {
+        let mut work = app.core.begin().await?;
+        let percent = (10.0 + 85.0 * part) as i32;
+        let mut deployments = Deployments::new(&mut *work, self.scope, &app.core.env);
+        deployments.progress(self.site, self.deployment, percent).await?;
+        Ok(work.commit().await?)
+    }
+}
+
+/// Builds a deployment and switches the site over to it.
+pub async fn build(app: &App, job: &Job) -> Result<(), JobError> {
+    let Build { site_id, deployment_id } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let parts = match begin(app, &scope, site_id, deployment_id).await {
+        Ok(Some(parts)) => parts,
+        Ok(None) => return Ok(()),
+        Err(error @ (SitesError::NothingToDeploy | SitesError::SiteSuspended)) => {
+            return Ok(fail(app, &scope, site_id, deployment_id, &error.detail()).await?);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let place = LiveSite { tenant: job.tenant_id, site: site_id, deployment: deployment_id };
+    let Prepared { snapshot, stored } = prepare(app, parts).await?;
+    let rendered = render(app, snapshot).await?;
+
+    let kept = store::kept(app, place, retire(app, &scope, site_id).await?).await?;
+    let manifests: Vec<_> = kept.iter().map(|(_, manifest)| manifest.clone()).collect();
+    let plan = Plan::new(app, place, rendered, stored, &manifests).await?;
+    // Before anything is written: what this deployment needs stays.
+    plan.clean(app, &kept).await;
+    let progress = Progress { scope: &scope, site: site_id, deployment: deployment_id };
+    progress.note(app, 0.0).await?;
+    let written = plan.write(app, &progress).await?;
+    plan.seal(app).await?;
+    tracing::debug!(site = %site_id, deployment = %deployment_id, written, "the files of a deployment are stored");
+
+    let mut work = app.core.begin().await?;
+    Deployments::new(&mut *work, &scope, &app.core.env).finish(site_id, deployment_id).await?;
+    work.commit().await?;
+    Ok(())
+}
+
+/// Tells the customer that a deployment will not come, after its job failed for good.
+pub async fn give_up(app: &App, job: &Job) -> Result<(), SitesError> {
+    let Ok(Build { site_id, deployment_id }) = jobs::payload(job) else { return Ok(()) };
+    let reason = "The site could not be built. We are looking into it; you can try again.";
+    fail(app, &jobs::scope(job), site_id, deployment_id, reason).await
+}
+
+/// Deletes the files of a site that was deleted.
+pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
+    let OfSite { site_id } = jobs::payload(job)?;
+    store::purge(app, job.tenant_id, site_id).await
+}
+
+/// Publishes a page at its time, unless somebody thought otherwise meanwhile.
+pub async fn publish_page(app: &App, job: &Job) -> Result<(), JobError> {
+    let Publish { page_id, publish_at } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let mut work = app.core.begin().await?;
+    Pages::new(&mut *work, &scope, &app.core.env).publish_scheduled(page_id, publish_at).await?;
+    Ok(work.commit().await?)
+}
+
+/// Deploys a live site in place of a person. While another deployment is under way, the job comes back.
+pub async fn deploy(app: &App, job: &Job) -> Result<(), JobError> {
+    let OfSite { site_id } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let mut work = app.core.begin().await?;
+    match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {
+        Ok(_) => Ok(work.commit().await?),
+        Err(error @ (SitesError::DeploymentInProgress | SitesError::Store(_))) => Err(error.into()),
+        // Gone, suspended, offered for sale or emptied meanwhile.
+        Err(error) => {
+            tracing::debug!(site = %site_id, %error, "a site is not deployed by itself");
+            Ok(())
+        }
+    }
+}
+
+/// Gives up deployments that are too old, and answers those that are kept.
+async fn retire(app: &App, scope: &Scope, site: SiteId) -> Result<Vec<DeploymentId>, SitesError> {
+    let keep = app.settings.sites.keep_deployments;
+    let mut work = app.core.begin().await?;
+    let kept = Deployments::new(&mut *work, scope, &app.core.env).retire(site, keep).await?;
+    work.commit().await?;
+    Ok(kept)
+}
+
+async fn begin(
+    app: &App,
+    scope: &Scope,
+    site: SiteId,
+    deployment: DeploymentId,
+) -> Result<Option<SnapshotParts>, SitesError> {
+    let mut work = app.core.begin().await?;
+    let parts = Deployments::new(&mut *work, scope, &app.core.env).begin(site, deployment).await?;
+    work.commit().await?;
+    Ok(parts)
+}
+
+async fn fail(
+    app: &App,
+    scope: &Scope,
+    site: SiteId,
+    deployment: DeploymentId,
+    reason: &str,
+) -> Result<(), SitesError> {
+    let mut work = app.core.begin().await?;
+    Deployments::new(&mut *work, scope, &app.core.env).fail(site, deployment, reason).await?;
+    work.commit().await?;
+    Ok(())
+}
+
+/// Completes what the sites domain read with what other domains and the file store know: the look, where the site answers,
+/// and its pictures.
+pub async fn prepare(app: &App, parts: SnapshotParts) -> Result<Prepared, JobError> {
+    let tenant = parts.site.tenant_id;
+    let branding = app.core.reader().branding().find(tenant).await?;
+    let branding = branding.unwrap_or_else(|| Branding::default_of(tenant, app.core.env.now()));
+    let Pictures { assets, logo, favicon, stored } = pictures::of(app, &parts, &branding).await?;
+    let surroundings = Surroundings {
+        base_url: app.addresses.site_address(&parts.site),
+        theme: Theme { logo, favicon, ..theme(&branding, parts.site.look.as_ref()) },
+        assets,
+    };
+    Ok(Prepared { snapshot: parts.into_snapshot(surroundings), stored })
+}
+
+/// A tenant's branding, and what the site has of its own, as the look of a site.
+pub fn theme(branding: &Branding, look: Option<&Look>) -> Theme {
+    let colors = look.and_then(|look| look.colors.clone()).unwrap_or_else(|| branding.colors.clone());
+    let fonts = look.and_then(|look| look.fonts.as_ref()).unwrap_or(&branding.fonts);
+    let stack = |name: &str| font_stack(name).unwrap_or("system-ui, sans-serif").to_owned();
+    Theme {
+        primary: colors.primary,
+        secondary: colors.secondary,
+        accent: colors.accent,
+        background: colors.background,
+        text: colors.text,
+        heading_font: stack(&fonts.heading),
+        body_font: stack(&fonts.body),
+        style: look.map(|look| look.style).unwrap_or_default(),
+        logo: None,
+        favicon: None,
+    }
+}
+
+/// Renders on the blocking pool: it is pure computation.
+pub async fn render(app: &App, snapshot: SiteSnapshot) -> Result<Vec<RenderedFile>, JobError> {
+    let renderer = app.renderer.clone();
+    let rendered = tokio::task::spawn_blocking(move || renderer.render(&snapshot)).await;
+    match rendered {
+        Ok(Ok(files)) => Ok(files),
+        Ok(Err(error)) => Err(JobError::Fatal(error.to_string())),
+        Err(error) => Err(JobError::Retry(error.to_string())),
+    }
+}

@@ -1,0 +1,166 @@
+//! Mail about what visitors sent: to each owner of the tenant, and to the address that its customers turn to.
+//!
+//! Events and jobs carry ids alone. What the visitor wrote is read when the mail is made, so a message that was deleted until then
+//! goes to nobody.
+
+use portico_identity::{
+    mail::{AccountMail, Recipient},
+    user::UserStatus,
+};
+use portico_kernel::{
+    Env, Event, Job, NewJob, PageRequest, SiteId, StoreError, SubmissionId, TenantRole, UserId,
+};
+use portico_runtime::{
+    mailing,
+    worker::jobs::{JobError, payload},
+};
+use portico_sites::submission::SubmissionStatus;
+use portico_tenancy::member::MemberFilter;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::state::App;
+
+/// The job that hands a message of a visitor to everybody who is to get it.
+pub const RECEIVED: &str = "email.submission";
+/// The job that sends it to one of them.
+pub const TO_ONE: &str = "email.submission_to_one";
+
+/// What the jobs carry.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Received {
+    site_id: SiteId,
+    submission_id: SubmissionId,
+    /// To which owner; absent for the address of the tenant's settings.
+    user_id: Option<UserId>,
+}
+
+/// The job that an event gives rise to. What was taken for spam is mailed to nobody.
+pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
+    let after = event.after.as_ref()?;
+    if event.kind != "submission.received" || after["status"] != SubmissionStatus::New.as_str() {
+        return None;
+    }
+    let payload = json!({"siteId": after["siteId"], "submissionId": event.resource.id});
+    Some(mailing::job(env, RECEIVED, payload, event.tenant, event.request_id.clone()))
+}
+
+/// `email.submission`: a job for each receiver, all of them or none.
+pub async fn received(app: &App, job: &Job) -> Result<(), JobError> {
+    let received: Received = payload(job)?;
+    let mut work = app.core.begin().await?;
+    let support = work.settings().find(job.tenant_id).await?.and_then(|settings| settings.support_email);
+    let mut receivers: Vec<(Uuid, Option<UserId>)> = Vec::new();
+    let mut reached = false;
+    let mut page = PageRequest { page: 1, limit: 100 };
+    loop {
+        let filter = MemberFilter { role: Some(TenantRole::Owner), ..MemberFilter::default() };
+        let owners = work.memberships().list(job.tenant_id, filter, page).await?.items;
+        for owner in &owners {
+            reached |= support.as_ref().is_some_and(|address| address.eq_ignore_ascii_case(&owner.email));
+            receivers.push((owner.user_id.uuid(), Some(owner.user_id)));
+        }
+        if owners.len() < page.limit as usize {
+            break;
+        }
+        page.page += 1;
+    }
+    if support.is_some() && !reached {
+        receivers.push((received.submission_id.uuid(), None));
+    }
+    for (receiver, user_id) in receivers {
+        let one = NewJob {
+            id: mailing::child(job.id, receiver),
+            kind: TO_ONE,
+            payload: json!(Received { user_id, ..received }),
+            tenant: job.tenant_id,
+            run_at: app.core.env.now(),
+            max_attempts: mailing::MAX_ATTEMPTS,
+            request_id: job.request_id.clone(),
+        };
+        match work.jobs().enqueue(one).await {
+            // An earlier attempt did it, and died before it could say so.
+            Err(StoreError::Conflict(_)) => return Ok(()),
+            result => result?,
+        }
+    }
+    Ok(work.commit().await?)
+}
+
+/// `email.submission_to_one`: the message itself.
+pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
+    let Received { site_id, submission_id, user_id } = payload(job)?;
+    let tenant = job.tenant_id;
+    let recipient = match user_id {
+        Some(user) => {
+            let user = app.core.reader().users().find(user).await?;
+            user.filter(|user| user.status == UserStatus::Active && user.email_verified)
+                .map(|user| Recipient::of(&user))
+        }
+        None => support(app, job).await?,
+    };
+    let submission = app.core.reader().submissions().find(tenant, site_id, submission_id).await?;
+    let site = app.core.reader().sites().find(tenant, site_id).await?;
+    let (Some(recipient), Some(submission), Some(site)) = (recipient, submission, site) else {
+        return Ok(());
+    };
+    if !recipient.is_verified() {
+        let mail = AccountMail::SubmissionWaiting { site: site.subdomain };
+        return app.mail.send(job, &recipient, &mail).await;
+    }
+    let mail = AccountMail::Submission {
+        site: site.name,
+        page: submission.page_path,
+        name: submission.name,
+        email: submission.email,
+        phone: submission.phone,
+        message: submission.message,
+        consent: submission.consent.given,
+    };
+    app.mail.send(job, &recipient, &mail).await
+}
+
+/// The address that the tenant's customers turn to. It counts as verified where a member has verified it; otherwise a tenant could
+/// name anybody's, and send them what it likes through its own form.
+async fn support(app: &App, job: &Job) -> Result<Option<Recipient>, JobError> {
+    let Some(settings) = app.core.reader().settings().find(job.tenant_id).await? else { return Ok(None) };
+    let Some(address) = settings.support_email else { return Ok(None) };
+    let Some(email) = mailing::known_address(&address)? else { return Ok(None) };
+    let accounts = app.core.reader().users().by_email(&email).await?;
+    let owner = accounts.into_iter().map(|account| account.user).find(|user| user.email_verified);
+    let is_member = match owner.filter(|owner| owner.status == UserStatus::Active) {
+        Some(owner) => app.core.reader().memberships().role(job.tenant_id, owner.id).await?.is_some(),
+        None => false,
+    };
+    if !is_member {
+        return Ok(Some(Recipient::unverified(email, settings.language)));
+    }
+    let name = app.core.reader().tenants().find(job.tenant_id).await?.map(|tenant| tenant.name);
+    Ok(Some(Recipient::verified(email, name.unwrap_or_default(), settings.language)))
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::{RequestInfo, Scope};
+    use portico_security::system_env;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn job(kind: &'static str, after: Value) -> Option<NewJob> {
+        let env = system_env();
+        let event = Event::new(&env, &Scope::anonymous(RequestInfo::default()), kind, env.random_uuid());
+        job_for(&env, &event.after(&after))
+    }
+
+    #[test]
+    fn a_message_leads_to_a_mail_and_spam_does_not() {
+        let site = SiteId::from_uuid(Uuid::from_u128(7));
+        let made = job("submission.received", json!({"siteId": site, "status": "new"})).unwrap();
+        assert_eq!((made.kind, &made.payload["siteId"]), (RECEIVED, &json!(site)));
+        assert!(job("submission.received", json!({"siteId": site, "status": "spam"})).is_none());
+        assert!(job("submission.updated", json!({"siteId": site, "status": "new"})).is_none());
+    }
+}

@@ -1,0 +1,213 @@
+//! Showing a template as the site that it would become.
+//!
+//! The renderer writes addresses for a site that has a host name of its own (`/about/`, `/assets/site.css`). A preview
+//! lives below a path of the API, so addresses on the site are turned into addresses of the preview. Nothing of it gets near
+//! the files and caches of published sites.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use actix_web::web::Bytes;
+use moka::future::Cache;
+use portico_kernel::{TemplateId, TenantId};
+use portico_sites::{
+    ports::{RenderError, RenderedFile},
+    template::{Template, TemplatePage, preview},
+};
+use portico_tenancy::branding::Branding;
+use sha2::{Digest, Sha256};
+
+use super::publishing::theme;
+use crate::state::App;
+
+/// Previews remembered at most.
+const PREVIEWS: u64 = 64;
+
+/// A file of a preview, ready to be sent.
+#[derive(Clone)]
+pub struct PreviewFile {
+    /// What is in it.
+    pub bytes: Bytes,
+    /// Its entity tag.
+    pub tag: String,
+}
+
+/// A template, rendered.
+pub struct Preview {
+    /// Its pages by their keys.
+    pages: BTreeMap<String, PreviewFile>,
+    /// Everything that pages refer to, by the path on the site, without a leading slash.
+    files: BTreeMap<String, PreviewFile>,
+    home: String,
+}
+
+impl Preview {
+    /// The page of this key; the home page where none is named.
+    pub fn page(&self, key: Option<&str>) -> Option<&PreviewFile> {
+        self.pages.get(key.unwrap_or(&self.home))
+    }
+
+    /// The keys of all pages.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.pages.keys().map(String::as_str)
+    }
+
+    /// What pages refer to.
+    pub fn file(&self, path: &str) -> Option<&PreviewFile> {
+        self.files.get(path)
+    }
+}
+
+/// The previews that were asked for lately, by template and version.
+pub struct TemplatePreviews {
+    cache: Cache<(TemplateId, i64), Arc<Preview>>,
+}
+
+impl Default for TemplatePreviews {
+    fn default() -> Self {
+        Self { cache: Cache::builder().max_capacity(PREVIEWS).build() }
+    }
+}
+
+/// The preview of a template.
+///
+/// # Errors
+/// A template that cannot be rendered: a bug.
+pub async fn of(app: &App, template: Template) -> Result<Arc<Preview>, Arc<RenderError>> {
+    let key = (template.id, template.version);
+    app.previews.templates.cache.try_get_with(key, render(app, template)).await
+}
+
+/// Renders on the blocking pool: it is pure computation.
+async fn render(app: &App, template: Template) -> Result<Arc<Preview>, RenderError> {
+    let renderer = app.renderer.clone();
+    let base = format!("/api/v1/templates/{}/preview", template.id);
+    // What the template's look says nothing of is as a new tenant would see it.
+    let branding = Branding::default_of(TenantId::PLATFORM, app.core.env.now());
+    let theme = theme(&branding, Some(&template.look));
+    let snapshot = preview(&template, format!("{}{base}", app.api.public_url), theme);
+    let rendered = tokio::task::spawn_blocking(move || renderer.render(&snapshot)).await;
+    let files = rendered.map_err(|error| RenderError(error.to_string()))??;
+    Ok(Arc::new(assemble(&template, &base, files)))
+}
+
+fn assemble(template: &Template, base: &str, rendered: Vec<RenderedFile>) -> Preview {
+    let home = template.pages.iter().find(|page| page.is_home).or(template.pages.first());
+    let home = home.map(|page| page.key.clone()).unwrap_or_default();
+    let path_of = |page: &TemplatePage| {
+        if page.key == home { "/".to_owned() } else { format!("/{}/", page.slug) }
+    };
+    let pages = template.pages.iter().map(|page| (path_of(page), page.key.clone())).collect();
+    let mut preview = Preview { pages: BTreeMap::new(), files: BTreeMap::new(), home };
+    let addresses = Addresses {
+        base,
+        pages,
+        files: rendered.iter().filter(|file| !is_page(&file.path)).map(|file| file.path.clone()).collect(),
+    };
+    for RenderedFile { path, bytes } in rendered {
+        if !is_page(&path) {
+            preview.files.insert(path, file(bytes));
+            continue;
+        }
+        let address = format!("/{}", path.trim_end_matches("index.html"));
+        if let Some(key) = addresses.pages.get(&address) {
+            let html = String::from_utf8_lossy(&bytes);
+            preview.pages.insert(key.clone(), file(addresses.rewrite(&html).into_bytes()));
+        }
+    }
+    preview
+}
+
+/// Whether a file is a page, or only for search engines, and not something that pages refer to.
+fn is_page(path: &str) -> bool {
+    path.ends_with(".html") || ["sitemap.xml", "robots.txt"].contains(&path)
+}
+
+fn file(bytes: Vec<u8>) -> PreviewFile {
+    let digest = Sha256::digest(&bytes);
+    let tag = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    PreviewFile { bytes: bytes.into(), tag: format!("\"{tag}\"") }
+}
+
+/// What the addresses on a site are in its preview.
+struct Addresses<'a> {
+    base: &'a str,
+    /// Keys of pages by their addresses.
+    pages: BTreeMap<String, String>,
+    files: BTreeSet<String>,
+}
+
+impl Addresses<'_> {
+    /// The page with every attribute that begins with an address on the site turned into one of the preview.
+    fn rewrite(&self, html: &str) -> String {
+        const BEGINNING: &str = "=\"/";
+        let mut out = String::with_capacity(html.len() + 2048);
+        let mut rest = html;
+        while let Some(at) = rest.find(BEGINNING) {
+            let (before, value) = rest.split_at(at + 2);
+            let end = value.find('"').unwrap_or(value.len());
+            out.push_str(before);
+            let (value, behind) = value.split_at(end);
+            if before.trim_end_matches("=\"").ends_with("srcset") {
+                let candidates: Vec<String> = value.split(", ").map(|one| self.address(one)).collect();
+                out.push_str(&candidates.join(", "));
+            } else {
+                out.push_str(&self.address(value));
+            }
+            rest = behind;
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// The address in the preview; one that leads nowhere in it stays as it is.
+    fn address(&self, address: &str) -> String {
+        let end = address.find(['?', '#', ' ']).unwrap_or(address.len());
+        let (path, rest) = address.split_at(end);
+        // Links in texts of their authors' own may lack the slash at the end; a site redirects there.
+        if let Some(key) = self.pages.get(path).or_else(|| self.pages.get(&format!("{path}/"))) {
+            // Keys are plain words, and a query of the page's own means nothing here.
+            let fragment = rest.find('#').map_or("", |at| &rest[at..]);
+            return format!("{}?page={key}{fragment}", self.base);
+        }
+        match path.strip_prefix('/').filter(|file| self.files.contains(*file)) {
+            Some(file) => format!("{}/{file}{rest}", self.base),
+            None => address.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_on_the_site_become_addresses_of_the_preview() {
+        let pages =
+            [("/", "home"), ("/about/", "about")].map(|(path, key)| (path.to_owned(), key.to_owned()));
+        let addresses = Addresses {
+            base: "/p",
+            pages: pages.into_iter().collect(),
+            files: ["assets/site.css", "assets/a.svg"].map(str::to_owned).into_iter().collect(),
+        };
+        for (html, expected) in [
+            (r#"<a href="/">x</a>"#, r#"<a href="/p?page=home">x</a>"#),
+            (r##"<a href="/about/#team" class="b">"##, r##"<a href="/p?page=about#team" class="b">"##),
+            (r##"<a href="/about#team">"##, r##"<a href="/p?page=about#team">"##),
+            (r#"<a href="/nowhere/">"#, r#"<a href="/nowhere/">"#),
+            (r##"<a href="#top">"##, r##"<a href="#top">"##),
+            (r#"<a href="https://example.com/about/">"#, r#"<a href="https://example.com/about/">"#),
+            (r#"<link href="/assets/site.css">"#, r#"<link href="/p/assets/site.css">"#),
+            (
+                r#"<img src="/assets/a.svg" srcset="/assets/a.svg 400w, /assets/a.svg 800w">"#,
+                r#"<img src="/p/assets/a.svg" srcset="/p/assets/a.svg 400w, /p/assets/a.svg 800w">"#,
+            ),
+            (r#"cut off ="/"#, r#"cut off ="/p?page=home"#),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(addresses.rewrite(html), expected);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Applying templates within what the plan allows, and bringing the library into the store.
+
+use std::sync::OnceLock;
+
+use portico_billing::{plan::Meter, quota::Quotas};
+use portico_kernel::{Env, Permission, Scope, TemplateId};
+use portico_sites::{
+    SitesError,
+    ports::SiteRepositories,
+    template::{Applied, Library, TemplateApplication, Templates},
+};
+use portico_web::problem::Problem;
+
+use crate::state::App;
+
+/// Applies a template: the plan must have premium templates if it is one, and room for a site if one is made, all in one
+/// transaction.
+pub async fn apply(
+    app: &App,
+    scope: &Scope,
+    id_or_slug: &str,
+    input: TemplateApplication,
+) -> Result<(TemplateId, Applied), Problem> {
+    // Before the plan is asked, so that somebody who may not do it is not told to buy it.
+    let tenant = scope.require(Permission::PagesWrite)?;
+    let mut work = app.core.begin().await?;
+    let template = Templates::new(&mut *work, scope, &app.core.env).get(id_or_slug).await?;
+    if template.is_premium {
+        Quotas::new(&mut *work, scope).require_premium_templates(tenant).await?;
+    }
+    let applied = Templates::new(&mut *work, scope, &app.core.env).apply(&template, input).await?;
+    if applied.new_site.is_some() {
+        Quotas::new(&mut *work, scope).consume(tenant, Meter::Sites, 1).await?;
+    }
+    work.commit().await?;
+    Ok((template.id, applied))
+}
+
+/// Brings the templates of the library up to date in the store. Answers how many were written.
+pub async fn seed(env: &Env, repositories: &mut dyn SiteRepositories) -> Result<usize, SitesError> {
+    library(env).seed(repositories).await
+}
+
+/// The library, checked once for the process.
+fn library(env: &Env) -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let library = Library::prepare(env, &portico_library::library());
+        for (slug, errors) in &library.refused {
+            tracing::error!(%slug, ?errors, "a template of the library breaks rules and is left out");
+        }
+        library
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_of_the_library_keeps_to_the_rules() {
+        let library = library(&portico_security::system_env());
+        assert_eq!(library.refused, []);
+        assert!(library.templates.len() >= 12, "{} templates", library.templates.len());
+    }
+}

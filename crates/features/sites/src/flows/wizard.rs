@@ -1,0 +1,270 @@
+//! The wizard where it meets other domains: what the plan includes, the writer of texts, and the tenant's branding.
+
+use portico_billing::{generation::Generations, plan::Meter, quota::Quotas};
+use portico_kernel::{GenerationId, Job, Permission, Scope, WizardId};
+use portico_runtime::{
+    store::UnitOfWork,
+    worker::jobs::{self, JobError},
+};
+use portico_sites::{
+    SitesError,
+    deployment::{Deployment, Deployments},
+    ports::{GeneratorError, PageDraft, Tokens},
+    site::Site,
+    template::{Template, look_input},
+    wizard::{Generation, Launch, LaunchState, Wizard, WizardStatus, WizardUpdate, Wizards, as_part},
+};
+use portico_tenancy::branding::{BrandingUpdate, Brandings};
+use portico_web::problem::Problem;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::generation::{Written, generator, settle};
+use crate::state::App;
+
+/// What a job that generates texts carries.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Generate {
+    wizard_id: WizardId,
+    run: GenerationId,
+}
+
+/// What came of completing a wizard.
+pub struct Completed {
+    /// The wizard.
+    pub wizard: Wizard,
+    /// The site that it has made; `None` when somebody has deleted it meanwhile.
+    pub site: Option<Site>,
+    /// Whether it was made by this very call.
+    pub is_new: bool,
+    /// The deployment that was asked for with it.
+    pub deployment: Option<Deployment>,
+}
+
+/// Starts a wizard.
+pub async fn start(app: &App, scope: &Scope, input: WizardUpdate) -> Result<Wizard, Problem> {
+    let mut work = app.core.begin().await?;
+    let selects = input.template_id.is_some();
+    let wizard = Wizards::new(&mut *work, scope, &app.core.env).start(input).await?;
+    if selects {
+        check_plan(&mut *work, scope, &wizard).await?;
+    }
+    work.commit().await?;
+    Ok(wizard)
+}
+
+/// Saves parts of a wizard. `part` is the one that the request is about, if it is about one: its errors name the fields
+/// without it.
+pub async fn update(
+    app: &App,
+    scope: &Scope,
+    id: WizardId,
+    (part, input): (Option<&str>, WizardUpdate),
+    expected: Option<i64>,
+) -> Result<Wizard, Problem> {
+    let mut work = app.core.begin().await?;
+    let selects = input.template_id.is_some();
+    let updated = Wizards::new(&mut *work, scope, &app.core.env).update(id, input, expected).await;
+    let wizard = updated.map_err(|error| match part {
+        Some(part) => as_part(error, part),
+        None => error,
+    })?;
+    if selects {
+        check_plan(&mut *work, scope, &wizard).await?;
+    }
+    work.commit().await?;
+    Ok(wizard)
+}
+
+/// That the plan includes the chosen template.
+async fn check_plan(work: &mut dyn UnitOfWork, scope: &Scope, wizard: &Wizard) -> Result<(), Problem> {
+    let Some(id) = wizard.template_id else { return Ok(()) };
+    let template = work.templates().find(id).await?;
+    match template {
+        Some(template) => require_premium(work, scope, &template).await,
+        None => Ok(()),
+    }
+}
+
+/// That the plan has premium templates, where this is one.
+async fn require_premium(
+    work: &mut dyn UnitOfWork,
+    scope: &Scope,
+    template: &Template,
+) -> Result<(), Problem> {
+    if template.is_premium {
+        let tenant = scope.require(Permission::SitesWrite)?;
+        Quotas::new(work, scope).require_premium_templates(tenant).await?;
+    }
+    Ok(())
+}
+
+/// Counts one use of the writer and has it write the texts of the wizard in the background: both, or neither.
+pub async fn request_content(
+    app: &App,
+    scope: &Scope,
+    id: WizardId,
+    expected: Option<i64>,
+) -> Result<Generation, Problem> {
+    let tenant = scope.require(Permission::AiGenerate)?;
+    generator(app)?;
+    let run = app.core.env.new_id();
+    let mut work = app.core.begin().await?;
+    let generation =
+        Wizards::new(&mut *work, scope, &app.core.env).request_content(id, run, expected).await?;
+    let limit = app.settings.token_limit(generation.pages.len() as u64);
+    Generations::new(&mut *work, scope).reserve(tenant, run, limit, app.core.env.now()).await?;
+    work.commit().await?;
+    Ok(generation)
+}
+
+/// `wizard.generate`: writes page by page and keeps each as it comes. Run again, it goes on where it stopped.
+pub async fn generate(app: &App, job: &Job) -> Result<(), JobError> {
+    let Generate { wizard_id, run } = jobs::payload(job)?;
+    let scope = jobs::scope(job);
+    let writer = generator(app)?;
+
+    let mut work = app.core.begin().await?;
+    let assignments = Wizards::new(&mut *work, &scope, &app.core.env).begin_content(wizard_id, run).await?;
+    let Some(assignments) = assignments else { return Ok(()) };
+    // The same use as when it was asked for; counted again only if it waited so long that it was given back.
+    let limit = app.settings.token_limit(assignments.len() as u64);
+    Generations::new(&mut *work, &scope).reserve(job.tenant_id, run, limit, app.core.env.now()).await?;
+    work.commit().await?;
+
+    for assignment in assignments {
+        let draft = if assignment.brief.sections.is_empty() {
+            Some(PageDraft { sections: Vec::new(), tokens: Tokens::default() })
+        } else {
+            match writer.page(&assignment.brief).await {
+                Ok(draft) => Some(draft),
+                Err(GeneratorError::Unusable(reason)) => {
+                    tracing::warn!(%wizard_id, page = %assignment.page, %reason, "nothing usable was written");
+                    None
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let mut work = app.core.begin().await?;
+        let mut wizards = Wizards::new(&mut *work, &scope, &app.core.env);
+        let goes_on = wizards.keep_page(wizard_id, run, &assignment.page, draft).await?;
+        work.commit().await?;
+        if !goes_on {
+            return Ok(());
+        }
+    }
+    finish(app, &scope, wizard_id, run, None).await
+}
+
+/// Ends a run after its job failed for good: what came by then stays, and where nothing came, the use is given back.
+pub async fn give_up(app: &App, job: &Job) -> Result<(), SitesError> {
+    let Ok(Generate { wizard_id, run }) = jobs::payload(job) else { return Ok(()) };
+    let reason = "The writer of texts could not be reached. You can try again, or write the texts yourself.";
+    match finish(app, &jobs::scope(job), wizard_id, run, Some(reason)).await {
+        Ok(()) => Ok(()),
+        Err(JobError::Retry(error) | JobError::Fatal(error)) => {
+            // The reservation expires by itself.
+            Err(SitesError::Store(portico_kernel::StoreError::Internal(error.into())))
+        }
+    }
+}
+
+async fn finish(
+    app: &App,
+    scope: &Scope,
+    wizard: WizardId,
+    run: GenerationId,
+    error: Option<&str>,
+) -> Result<(), JobError> {
+    let mut work = app.core.begin().await?;
+    let ended = Wizards::new(&mut *work, scope, &app.core.env).finish_content(wizard, run, error).await?;
+    let Some(generation) = ended else { return Ok(()) };
+    let reservation = work.generations().find(generation.tenant, run).await?;
+    if let Some(reservation) = reservation {
+        if generation.came() {
+            let tokens = Tokens { input: 0, output: generation.tokens };
+            let written = Written { kind: "wizard", about: json!({"wizardId": wizard}), tokens };
+            settle(&mut *work, &app.core.env, scope, &reservation, &written).await?;
+        } else {
+            let tokens = Some(generation.tokens);
+            Generations::new(&mut *work, scope).give_back(&reservation, tokens).await?;
+        }
+    }
+    work.commit().await?;
+    Ok(())
+}
+
+/// Makes the site of a wizard: once, however often and however many at a time ask for it.
+pub async fn complete(
+    app: &App,
+    scope: &Scope,
+    id: WizardId,
+    deploy: bool,
+    expected: Option<i64>,
+) -> Result<Completed, Problem> {
+    let tenant = scope.require(Permission::SitesWrite)?;
+    if deploy {
+        scope.require(Permission::SitesDeploy)?;
+        scope.require_verified()?;
+    }
+    let _turn = app.completions.take(id.uuid()).await?;
+    let seen = app.core.reader().wizards().find(tenant, id).await?;
+    if let Some(wizard) = seen.filter(|wizard| wizard.status == WizardStatus::Completed) {
+        return made_before(app, wizard).await;
+    }
+    let mut work = app.core.begin().await?;
+    let launch = match Wizards::new(&mut *work, scope, &app.core.env).prepare_launch(id, expected).await? {
+        LaunchState::Done(wizard) => {
+            drop(work);
+            return made_before(app, *wizard).await;
+        }
+        LaunchState::Ready(launch) => *launch,
+    };
+    require_premium(&mut *work, scope, &launch.template).await?;
+    // Holds the tenant's counter from here on, so that of two first sites at once one is the first.
+    Quotas::new(&mut *work, scope).consume(tenant, Meter::Sites, 1).await?;
+    let is_first = work.sites().primary(tenant).await?.is_none();
+    let branded = is_first && brand(app, &mut *work, scope, &launch).await?;
+    let (wizard, site) = Wizards::new(&mut *work, scope, &app.core.env).launch(launch, branded).await?;
+    let deployment = match deploy {
+        true => Some(Deployments::new(&mut *work, scope, &app.core.env).request(site.id).await?),
+        false => None,
+    };
+    work.commit().await?;
+    Ok(Completed { wizard, site: Some(site), is_new: true, deployment })
+}
+
+/// A wizard that has made its site before.
+async fn made_before(app: &App, wizard: Wizard) -> Result<Completed, Problem> {
+    let site = match wizard.site_id {
+        Some(site) => app.core.reader().sites().find(wizard.tenant, site).await?,
+        None => None,
+    };
+    Ok(Completed { wizard, site, is_new: false, deployment: None })
+}
+
+/// Makes the look of the tenant's first site that of the tenant. Whoever makes sites may do that as long as nobody has set a
+/// branding; afterwards only who may change it, with a design of their own. Answers whether it was done.
+async fn brand(
+    app: &App,
+    work: &mut dyn UnitOfWork,
+    scope: &Scope,
+    launch: &Launch,
+) -> Result<bool, Problem> {
+    let tenant = launch.wizard.tenant;
+    let is_untouched = work.branding().find(tenant).await?.is_none_or(|branding| branding.version == 1);
+    let may_replace = scope.allows(Permission::BrandingWrite) && launch.is_designed();
+    if !is_untouched && !may_replace {
+        return Ok(false);
+    }
+    let look = look_input(&launch.look);
+    let change = BrandingUpdate {
+        colors: look.colors,
+        fonts: look.fonts,
+        logo_asset_id: launch.logo.map(Some),
+        favicon_asset_id: None,
+    };
+    Brandings::new(work, &scope.with(Permission::BrandingWrite), &app.core.env).update(change, None).await?;
+    Ok(true)
+}

@@ -1,0 +1,225 @@
+//! Which site is at a host name.
+
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use moka::future::Cache;
+use portico_kernel::StoreError;
+use portico_runtime::signals::Signals;
+use portico_sites::{
+    domain::DomainMode,
+    domain_name::DomainName,
+    ports::{HostName, HostedSite, LiveSite},
+};
+use portico_web::host;
+
+use super::stale::{Breaker, LastSaid, unreachable};
+use crate::state::App;
+
+/// How long another instance may go on with the deployment before a switch.
+const TIME_TO_LIVE: Duration = Duration::from_millis(900);
+/// Host names remembered at most.
+const SITES: u64 = 100_000;
+
+/// Questions of the proxy about certificates in a second, after a burst. Real ones come once for a name in weeks.
+const ASKS_A_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
+/// Questions at once.
+const ASKS_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
+
+/// The site that a request is for. Found out once, before routing.
+pub struct SiteHost {
+    /// The name, in lower case.
+    pub name: HostName,
+    /// Whether the path has a normal form. Nothing is at one that has none.
+    pub has_path: bool,
+}
+
+/// What is at a host name.
+#[derive(Clone)]
+pub(super) enum At {
+    /// No site.
+    Nothing,
+    /// A site that has nothing to show.
+    Idle,
+    /// A site whose tenant is suspended.
+    Paused,
+    /// A site whose main address is another one: where, without a slash at the end.
+    Moved(Arc<str>),
+    /// A site.
+    Live(LiveSite),
+}
+
+/// What is at a host name, as far as can be told.
+#[derive(Clone)]
+pub(super) struct Found {
+    pub(super) at: At,
+    /// How long ago the database said so, where it cannot be asked now.
+    pub(super) stale: Option<Duration>,
+}
+
+/// What answers at which host name.
+pub(super) struct Hosts {
+    signals: Arc<Signals>,
+    sites: Cache<(u64, HostName), At>,
+    /// For when the database cannot be asked.
+    last_said: LastSaid,
+    database: Arc<Breaker>,
+    asks: DefaultDirectRateLimiter,
+}
+
+impl Hosts {
+    /// Goes by what the database said last for at most `serve_stale` while it cannot be asked.
+    pub(super) fn new(signals: Arc<Signals>, database: Arc<Breaker>, serve_stale: Duration) -> Self {
+        let quota = Quota::per_second(ASKS_A_SECOND).allow_burst(ASKS_AT_ONCE);
+        Self {
+            signals,
+            sites: Cache::builder().max_capacity(SITES).time_to_live(TIME_TO_LIVE).build(),
+            last_said: LastSaid::new(serve_stale),
+            database,
+            asks: RateLimiter::direct(quota),
+        }
+    }
+
+    pub(super) async fn at(&self, app: &App, host: &HostName) -> Result<Found, Arc<StoreError>> {
+        self.at_by(host, look_up(app, host)).await
+    }
+
+    async fn at_by(
+        &self,
+        host: &HostName,
+        look_up: impl Future<Output = Result<At, StoreError>>,
+    ) -> Result<Found, Arc<StoreError>> {
+        let key = (self.signals.sites_epoch(), host.clone());
+        if let Some(at) = self.sites.get(&key).await {
+            return Ok(Found { at, stale: None });
+        }
+        let asked = Instant::now();
+        let said = async {
+            let at = self.database.ask(look_up).await?;
+            self.last_said.keep(host, &at, asked).await;
+            Ok(at)
+        };
+        let said = match self.database.admits() {
+            true => self.sites.try_get_with(key, said).await,
+            false => Err(Arc::new(unreachable())),
+        };
+        match said {
+            Ok(at) => Ok(Found { at, stale: None }),
+            Err(error) => self.last_said.find(host, Instant::now()).await.ok_or(error),
+        }
+    }
+
+    /// Whether one more question about a certificate is welcome.
+    pub(super) fn admits_ask(&self) -> bool {
+        self.asks.check().is_ok()
+    }
+}
+
+async fn look_up(app: &App, host: &HostName) -> Result<At, StoreError> {
+    let found = app.core.reader().domains().hosted_at(host).await?;
+    Ok(found.map_or(At::Nothing, |site| place(app, host, site)))
+}
+
+/// What a visitor of this host gets to see of the site.
+fn place(app: &App, host: &HostName, site: HostedSite) -> At {
+    let Some(deployment) = site.deployment else { return At::Idle };
+    if site.paused {
+        return At::Paused;
+    }
+    let leads_on = match host {
+        HostName::Subdomain(_) => site.primary.is_some(),
+        HostName::Domain(name) => {
+            site.mode == Some(DomainMode::Redirect) && site.primary.as_ref() != Some(name)
+        }
+    };
+    if leads_on {
+        return At::Moved(app.addresses.address_at(&site.subdomain, site.primary.as_deref()).into());
+    }
+    At::Live(LiveSite { tenant: site.tenant, site: site.site, deployment })
+}
+
+/// The name of the site that a request with this `Host` header is for; `None` for the API. A name that is nobody's is
+/// answered by the API, as a server that is called by its address is.
+pub(super) async fn find(app: &App, hosts: &Hosts, header: &str, path: &str) -> Option<HostName> {
+    let host = host::name(header);
+    if host.eq_ignore_ascii_case(&app.api.host) {
+        return None;
+    }
+    if let Some(subdomain) = app.addresses.subdomain_of(host) {
+        return Some(HostName::Subdomain(subdomain.to_ascii_lowercase()));
+    }
+    // Most that come by another name come by an address; this is quicker than finding out that it is no domain.
+    if host.parse::<IpAddr>().is_ok() || !host.contains('.') {
+        return None;
+    }
+    let name = DomainName::parse(host).ok()?;
+    let name = HostName::Domain(name.into_string());
+    match hosts.at(app, &name).await {
+        Ok(Found { at: At::Nothing, .. }) => None,
+        Ok(_) => Some(name),
+        // Nobody can tell. Whether the server is alive is to be told all the same; a visitor is to come back later.
+        Err(_) => (!path.starts_with("/api/")).then_some(name),
+    }
+}
+
+/// The name that a proxy asks about.
+pub(super) fn asked(app: &App, domain: &str) -> Option<HostName> {
+    let domain = host::without_root(domain);
+    if let Some(subdomain) = app.addresses.subdomain_of(domain) {
+        return Some(HostName::Subdomain(subdomain.to_ascii_lowercase()));
+    }
+    DomainName::parse(domain).ok().map(|name| HostName::Domain(name.into_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::AnnouncementListener;
+
+    use super::*;
+
+    fn hosts(serve_stale: Duration) -> Hosts {
+        Hosts::new(Arc::default(), Arc::default(), serve_stale)
+    }
+
+    async fn away() -> Result<At, StoreError> {
+        Err(StoreError::Unavailable("away".into()))
+    }
+
+    async fn never() -> Result<At, StoreError> {
+        panic!("asked")
+    }
+
+    #[tokio::test]
+    async fn a_site_is_where_it_was_while_the_database_is_away() {
+        let hosts = hosts(Duration::from_secs(60));
+        let (shop, other) = (HostName::Subdomain("shop".into()), HostName::Subdomain("other".into()));
+        let fresh = hosts.at_by(&shop, async { Ok(At::Idle) }).await.unwrap();
+        assert!(matches!(fresh, Found { at: At::Idle, stale: None }));
+        assert!(hosts.at_by(&shop, never()).await.unwrap().stale.is_none(), "known for less than a second");
+        // Something changed somewhere, and then the database went away.
+        hosts.signals.missed();
+        for _ in 0..3 {
+            let found = hosts.at_by(&shop, away()).await.unwrap();
+            assert!(matches!(found, Found { at: At::Idle, stale: Some(_) }));
+            assert!(hosts.at_by(&other, never()).await.is_err(), "nobody ever asked about it");
+        }
+        tokio::time::sleep(Duration::from_millis(1050)).await;
+        let back = hosts.at_by(&shop, async { Ok(At::Paused) }).await.unwrap();
+        assert!(matches!(back, Found { at: At::Paused, stale: None }));
+        assert!(hosts.at_by(&other, async { Ok(At::Nothing) }).await.is_ok(), "all may ask again");
+    }
+
+    #[tokio::test]
+    async fn without_a_bound_nothing_stale_is_served() {
+        let hosts = hosts(Duration::ZERO);
+        let shop = HostName::Subdomain("shop".into());
+        assert!(hosts.at_by(&shop, async { Ok(At::Idle) }).await.is_ok());
+        hosts.signals.missed();
+        assert!(hosts.at_by(&shop, away()).await.is_err());
+    }
+}

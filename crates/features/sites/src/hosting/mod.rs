@@ -1,0 +1,221 @@
+//! Published sites: whatever comes to the host name of a site is answered from the files of its live deployment.
+
+pub mod encoding;
+mod files;
+mod forms;
+mod host;
+pub mod manifest;
+mod stale;
+mod visits;
+
+pub use self::forms::Forms;
+pub use self::host::SiteHost;
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    guard::GuardContext,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web::{Data, Payload},
+};
+use portico_kernel::Kind;
+use portico_runtime::{
+    logging::{self, chain},
+    signals::Signals,
+};
+use portico_sites::ports::{HostName, LiveSite};
+use portico_web::{client, door, host::SiteRequest, middleware::spelling, path::Spelling, problem::Problem};
+
+use self::{
+    files::{Files, Found, ReadError, SiteFile, find, missing, respond},
+    host::{At, Hosts},
+    manifest::Manifest,
+    stale::Breaker,
+};
+use crate::state::App;
+
+/// Says that an answer is stale (RFC 9211).
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// What answers at which host name, and the files that were asked for lately.
+pub struct LiveSites {
+    hosts: Hosts,
+    files: Files,
+    forms: Forms,
+}
+
+impl LiveSites {
+    /// Empty caches. What the database said last is gone by for at most `serve_stale` while it cannot be asked.
+    pub fn new(signals: Arc<Signals>, serve_stale: Duration, forms: Forms) -> Self {
+        let database = Arc::<Breaker>::default();
+        Self {
+            hosts: Hosts::new(signals, database.clone(), serve_stale),
+            files: Files::new(database, serve_stale),
+            forms,
+        }
+    }
+
+    /// The site that a request with this `Host` header is for; `None` for the API itself.
+    pub async fn name_of(&self, app: &App, host: &str, path: &str) -> Option<HostName> {
+        host::find(app, &self.hosts, host, path).await
+    }
+
+    /// Whether there is a site at a name, whatever it has to show.
+    pub async fn is_at(&self, app: &App, domain: &str) -> Result<bool, Problem> {
+        let Some(name) = host::asked(app, domain) else { return Ok(false) };
+        match self.hosts.at(app, &name).await {
+            Ok(found) => Ok(!matches!(found.at, At::Nothing)),
+            Err(_) => Err(Problem::new(
+                Kind::Unavailable,
+                "unavailable",
+                "A part of the service is not reachable right now.",
+            )),
+        }
+    }
+
+    /// Whether a proxy may ask for one more name.
+    pub fn admits_ask(&self, app: &App) -> bool {
+        app.api.limits.is_none() || self.hosts.admits_ask()
+    }
+
+    /// What a deployment consists of; `None` when its manifest is not there.
+    pub async fn manifest(&self, app: &App, site: &LiveSite) -> Result<Option<Arc<Manifest>>, String> {
+        match self.files.manifest(app, site).await {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(ReadError::Missing(_)) => Ok(None),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+}
+
+/// Whether a request is for a published site.
+pub fn is_site(context: &GuardContext<'_>) -> bool {
+    context.req_data().contains::<SiteHost>()
+}
+
+/// Around everything: finds out whether a request is for a published site, and lets it in as such.
+pub async fn at_host<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let Some(app) = request.app_data::<Data<App>>().cloned() else {
+        return Err(Problem::internal("the application has no state").into());
+    };
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let Some(name) = app.live_sites.name_of(&app, host, request.path()).await else {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    };
+    let spelling = spelling(&request);
+    // Also for answers that need no route.
+    request.extensions_mut().insert(SiteRequest);
+    if spelling == Ok(Spelling::Replaced) && matches!(*request.method(), Method::GET | Method::HEAD) {
+        let response = respelled(&request);
+        return Ok(request.into_response(response).map_into_right_body());
+    }
+    request.extensions_mut().insert(SiteHost { name, has_path: spelling.is_ok() });
+    let address = client::address(request.request());
+    match door::enter_site(&app.api, &mut request, address).await {
+        Ok(_admitted) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Err(refusal) => Ok(request.into_response(refusal.error_response()).map_into_right_body()),
+    }
+}
+
+/// Answers a request for a published site.
+pub async fn serve(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && !forms::is_post(&request) {
+        return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish();
+    }
+    let host = request.extensions().get::<SiteHost>().map(|host| (host.name.clone(), host.has_path));
+    let Some((host, has_path)) = host else { return unavailable() };
+    // Why it failed was told where it was asked.
+    let Ok(found) = app.live_sites.hosts.at(&app, &host).await else { return unavailable() };
+    let mut response = match found.at {
+        At::Live(site) if has_path && forms::is_post(&request) => {
+            return forms::receive(&app, &request, payload, &site).await;
+        }
+        At::Live(site) => show(&app, &request, &site, has_path).await,
+        At::Paused => paused(),
+        At::Moved(address) if has_path => moved(&address, &request),
+        At::Nothing | At::Idle | At::Moved(_) => nothing(),
+    };
+    if let Some(age) = found.stale {
+        metrics::counter!("site_answers_stale_total").increment(1);
+        let status = format!("portico; hit; ttl=-{}; detail=database-unreachable", age.as_secs());
+        if let Ok(status) = HeaderValue::from_str(&status) {
+            response.headers_mut().insert(CACHE_STATUS, status);
+        }
+    }
+    response
+}
+
+/// What is at the path of a site.
+async fn show(app: &App, request: &HttpRequest, site: &LiveSite, has_path: bool) -> HttpResponse {
+    let found = match has_path {
+        true => find(app, site, request).await,
+        false => missing(app, site, request).await,
+    };
+    let sent = async |status: StatusCode, file: &SiteFile, path: &str| {
+        let response = respond(app, request, status, file, path).await?;
+        visits::note(app, request, site, path, &response);
+        Ok(response)
+    };
+    let answered = match found {
+        Ok(Found::File { file, path }) => sent(StatusCode::OK, &file, &path).await,
+        Ok(Found::Moved(location)) => {
+            Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish())
+        }
+        Ok(Found::Missing(Some(file))) => sent(StatusCode::NOT_FOUND, &file, "404.html").await,
+        Ok(Found::Missing(None)) => Ok(nothing()),
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| {
+        logging::warn("a file of a site could not be read", &error);
+        unavailable()
+    })
+}
+
+fn nothing() -> HttpResponse {
+    HttpResponse::NotFound()
+        .content_type("text/html; charset=utf-8")
+        .body("<!doctype html><html lang=\"en\"><title>No site here</title><h1>There is no site at this address.</h1></html>")
+}
+
+/// Leads to the same page under its one spelling, for a path that came in another one. What follows the host begins with one
+/// slash and no more, so that it cannot be taken for another host.
+fn respelled(request: &ServiceRequest) -> HttpResponse {
+    let page = request.uri().path_and_query().map_or("/", |page| page.as_str());
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, page)).finish()
+}
+
+/// Leads to the same page at the main address. Browsers are to ask again each time: the main address may change back, and
+/// two remembered redirects would lead in a circle.
+fn moved(address: &str, request: &HttpRequest) -> HttpResponse {
+    let page = request.uri().path_and_query().map_or("/", |page| page.as_str());
+    HttpResponse::PermanentRedirect()
+        .insert_header((header::LOCATION, format!("{address}{page}")))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .finish()
+}
+
+/// 503, by which search engines know that the site comes back (RFC 9110 section 15.6.4).
+fn paused() -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .insert_header((header::RETRY_AFTER, "3600"))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .content_type("text/html; charset=utf-8")
+        .body("<!doctype html><html lang=\"en\"><title>Paused</title><h1>This site is paused.</h1>")
+}
+
+fn unavailable() -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .insert_header((header::RETRY_AFTER, "5"))
+        .content_type("text/plain; charset=utf-8")
+        .body("This site is not reachable right now. Try again shortly.")
+}

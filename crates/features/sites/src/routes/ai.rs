@@ -1,0 +1,232 @@
+//! Texts by AI.
+
+use actix_web::{HttpResponse, post, web::Data};
+use portico_kernel::GenerationId;
+use portico_sites::{
+    generation::{GeneratePage, OptimizeContent, OptimizeSeo},
+    page::Page,
+    section::{Section, SectionType, content::SectionContent},
+};
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{flows::writing, state::App};
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(optimize_content).service(optimize_seo).service(generate_page);
+}
+
+/// A text for a section.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ContentProposal {
+    /// Names the use in the audit trail.
+    id: GenerationId,
+    /// What sort of section.
+    #[serde(rename = "type")]
+    kind: SectionType,
+    /// The text, as content of the section.
+    #[schema(value_type = SectionContent)]
+    content: Value,
+    /// The section with the text, where `apply` was asked for; null else.
+    section: Option<Section>,
+}
+
+/// What to tell search engines.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SeoProposal {
+    /// Names the use in the audit trail.
+    id: GenerationId,
+    /// At most 60 characters.
+    title: String,
+    /// At most 155 characters.
+    description: String,
+    /// At most 10.
+    keywords: Vec<String>,
+    /// What social networks show.
+    open_graph: OpenGraphProposal,
+    /// Whether it is stored now.
+    applied: bool,
+}
+
+/// What social networks show.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct OpenGraphProposal {
+    /// Title.
+    title: String,
+    /// Description.
+    description: String,
+}
+
+/// A section of a page that was written.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SectionProposal {
+    /// What sort of section.
+    #[serde(rename = "type")]
+    kind: SectionType,
+    /// The text, as content of the section.
+    #[schema(value_type = SectionContent)]
+    content: Value,
+}
+
+/// A page that was written.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PageProposal {
+    /// Names the use in the audit trail.
+    id: GenerationId,
+    /// Title.
+    title: String,
+    /// Last part of its address, made from the title.
+    slug: String,
+    /// Language, BCP 47.
+    language: String,
+    /// Sections in order.
+    sections: Vec<SectionProposal>,
+    /// The draft that was made of it, where `create` was asked for; null else.
+    page: Option<Page>,
+}
+
+/// Write a section anew
+///
+/// Proposes a text for a section of a page, or for content that comes along; changes the page only with `apply`. Counts against
+/// the plan once it succeeds.
+#[utoipa::path(
+    tag = "AI",
+    operation_id = "optimizeContent",
+    request_body(content = OptimizeContent, example = json!({
+        "type": "hero",
+        "content": {"heading": "Welcome", "subheading": "We have bread."},
+        "business": {"name": "Millstone Bakery", "industry": "bakery", "location": "Antigua Guatemala"},
+        "instructions": "Make it shorter and warmer.",
+        "tone": "friendly",
+        "language": "en",
+    })),
+    responses(
+        (status = 200, body = ContentProposal),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such section.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Somebody changed the section meanwhile.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`generator_unavailable`: no text can be written now; `generation_failed`: what was written could not be used. Neither is counted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["ai:generate", "pages:read"])),
+)]
+#[post("/ai/content-optimize")]
+async fn optimize_content(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<OptimizeContent>,
+) -> Result<HttpResponse, Problem> {
+    let written = writing::section(&app, caller.0, body.0).await?;
+    Ok(HttpResponse::Ok().json(ContentProposal {
+        id: written.id,
+        kind: written.task.brief.kind,
+        content: written.draft.content,
+        section: written.section,
+    }))
+}
+
+/// Describe a page for search engines
+///
+/// Proposes title, description, keywords and Open Graph of a page from its texts; stores them only with `apply`. Counts against the
+/// plan once it succeeds.
+#[utoipa::path(
+    tag = "AI",
+    operation_id = "optimizeSeo",
+    request_body(content = OptimizeSeo, example = json!({
+        "pageId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d",
+        "apply": true,
+    })),
+    responses(
+        (status = 200, body = SeoProposal),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such page.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Somebody changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`generator_unavailable`: no text can be written now; `generation_failed`: what was written could not be used. Neither is counted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["ai:generate", "pages:read"])),
+)]
+#[post("/ai/seo-optimize")]
+async fn optimize_seo(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<OptimizeSeo>,
+) -> Result<HttpResponse, Problem> {
+    let written = writing::seo(&app, caller.0, body.0).await?;
+    let draft = written.draft;
+    Ok(HttpResponse::Ok().json(SeoProposal {
+        id: written.id,
+        open_graph: OpenGraphProposal { title: draft.title.clone(), description: draft.description.clone() },
+        title: draft.title,
+        description: draft.description,
+        keywords: draft.keywords,
+        applied: written.stored.is_some(),
+    }))
+}
+
+/// Write a page
+///
+/// Proposes the sections of a page; with `create` it is made as a draft of the site, and the answer is 201. Counts against the plan
+/// once it succeeds.
+#[utoipa::path(
+    tag = "AI",
+    operation_id = "generatePage",
+    request_body(content = GeneratePage, example = json!({
+        "title": "Our bread",
+        "purpose": "Show what we bake and how to order it.",
+        "sections": ["hero", "features", "cta"],
+        "business": {"name": "Millstone Bakery", "industry": "bakery", "services": ["Sourdough", "Rye"]},
+        "create": true,
+    })),
+    responses(
+        (status = 200, description = "The proposal.", body = PageProposal),
+        (status = 201, description = "The proposal, and the page that was made of it.", body = PageProposal, headers(("Location" = String), ("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such site.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another page has the slug, or the tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`generator_unavailable`: no text can be written now; `generation_failed`: what was written could not be used. Neither is counted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["ai:generate", "pages:read"])),
+)]
+#[post("/ai/generate-page")]
+async fn generate_page(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<GeneratePage>,
+) -> Result<HttpResponse, Problem> {
+    let written = writing::page(&app, caller.0, body.0).await?;
+    let brief = written.task.brief;
+    let sections =
+        written.draft.sections.into_iter().map(|(kind, content)| SectionProposal { kind, content }).collect();
+    let page = written.made.map(|(page, _)| page);
+    let made = page
+        .as_ref()
+        .map(|page| (format!("/api/v1/tenants/{}/pages/{}", page.tenant, page.id), page.version));
+    let proposal = PageProposal {
+        id: written.id,
+        title: brief.title,
+        slug: written.task.slug,
+        language: brief.language,
+        sections,
+        page,
+    };
+    Ok(match made {
+        Some((location, version)) => conditional::created(&location, version, &proposal),
+        None => HttpResponse::Ok().json(proposal),
+    })
+}

@@ -1,0 +1,182 @@
+//! Deployments of a site.
+
+use actix_web::{
+    HttpResponse, get,
+    http::header,
+    post,
+    web::{Data, Path},
+};
+use portico_kernel::{DeploymentId, Page as List, Scope, SiteId};
+use portico_sites::{
+    deployment::{Deployment, Deployments},
+    site::{Site, Sites},
+};
+use portico_web::{
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::sites::SiteView;
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(deploy).service(status).service(list).service(read).service(rollback);
+}
+
+/// A deployment and where its site answers.
+#[derive(Serialize, ToSchema)]
+struct DeploymentView {
+    #[serde(flatten)]
+    deployment: Deployment,
+    /// Where the site answers, without a trailing slash.
+    #[schema(example = "http://luz.localhost:7600")]
+    url: String,
+}
+
+impl DeploymentView {
+    fn new(app: &App, site: &Site, deployment: Deployment) -> Self {
+        Self { deployment, url: app.addresses.site_address(site) }
+    }
+}
+
+/// Which deployments to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListDeployments {
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// Deploy a site
+///
+/// Renders the published pages and switches the site over to them, in the background. The caller's address must be
+/// verified.
+#[utoipa::path(
+    tag = "Deployments",
+    operation_id = "deploySite",
+    params(("siteId" = SiteId, Path)),
+    responses(
+        (status = 202, description = "Queued; `Location` tells how it goes on.", body = DeploymentView, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 409, description = "A deployment is under way, there is no published page, or the site is suspended.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:deploy"])),
+)]
+#[post("/sites/{siteId}/deploy")]
+async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let deployment = Deployments::new(&mut *work, &caller.0, &app.core.env).request(*path).await?;
+    let site = Sites::new(&mut *work, &caller.0, &app.core.env).get(*path).await?;
+    work.commit().await?;
+    Ok(HttpResponse::Accepted()
+        .insert_header((header::LOCATION, format!("/api/v1/sites/{}/deployments/{}", site.id, deployment.id)))
+        .json(DeploymentView::new(&app, &site, deployment)))
+}
+
+/// Read the status of a site
+///
+/// Its latest deployment: how far it is, and what came of it.
+#[utoipa::path(
+    tag = "Deployments",
+    operation_id = "readSiteStatus",
+    params(("siteId" = SiteId, Path)),
+    responses((status = 200, body = DeploymentView)),
+    security(("bearer" = ["sites:read"])),
+)]
+#[get("/sites/{siteId}/status")]
+async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
+    let site = site(&app, &caller.0, *path).await?;
+    let mut repositories = app.core.reader();
+    let deployment = Deployments::new(&mut *repositories, &caller.0, &app.core.env).status(*path).await?;
+    Ok(HttpResponse::Ok().json(DeploymentView::new(&app, &site, deployment)))
+}
+
+/// List deployments
+///
+/// Newest first.
+#[utoipa::path(
+    tag = "Deployments",
+    operation_id = "listDeployments",
+    params(("siteId" = SiteId, Path), ListDeployments),
+    responses((status = 200, body = List<DeploymentView>)),
+    security(("bearer" = ["sites:read"])),
+)]
+#[get("/sites/{siteId}/deployments")]
+async fn list(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<SiteId>,
+    query: Query<ListDeployments>,
+) -> Result<HttpResponse, Problem> {
+    let request = page_request(query.0.page, query.0.limit)?;
+    let site = site(&app, &caller.0, *path).await?;
+    let mut repositories = app.core.reader();
+    let deployments =
+        Deployments::new(&mut *repositories, &caller.0, &app.core.env).list(*path, request).await?;
+    let view = |deployment| DeploymentView::new(&app, &site, deployment);
+    let items: Vec<DeploymentView> = deployments.items.into_iter().map(view).collect();
+    Ok(HttpResponse::Ok().json(List::new(items, request, deployments.total)))
+}
+
+/// Read a deployment
+#[utoipa::path(
+    tag = "Deployments",
+    operation_id = "readDeployment",
+    params(("siteId" = SiteId, Path), ("deploymentId" = DeploymentId, Path)),
+    responses((status = 200, body = DeploymentView)),
+    security(("bearer" = ["sites:read"])),
+)]
+#[get("/sites/{siteId}/deployments/{deploymentId}")]
+async fn read(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(SiteId, DeploymentId)>,
+) -> Result<HttpResponse, Problem> {
+    let site = site(&app, &caller.0, path.0).await?;
+    let mut repositories = app.core.reader();
+    let deployment =
+        Deployments::new(&mut *repositories, &caller.0, &app.core.env).get(path.0, path.1).await?;
+    Ok(HttpResponse::Ok().json(DeploymentView::new(&app, &site, deployment)))
+}
+
+/// Roll back to a deployment
+///
+/// Switches the site over to a deployment that was live before. The caller's address must be verified.
+#[utoipa::path(
+    tag = "Deployments",
+    operation_id = "rollbackDeployment",
+    params(("siteId" = SiteId, Path), ("deploymentId" = DeploymentId, Path)),
+    responses(
+        (status = 200, body = SiteView, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 409, description = "The deployment was never live, the site is suspended, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:deploy"])),
+)]
+#[post("/sites/{siteId}/deployments/{deploymentId}/rollback")]
+async fn rollback(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(SiteId, DeploymentId)>,
+) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let site = Deployments::new(&mut *work, &caller.0, &app.core.env).rollback(path.0, path.1).await?;
+    work.commit().await?;
+    let version = site.version;
+    Ok(conditional::updated(version, &SiteView::new(&app, site)))
+}
+
+async fn site(app: &App, scope: &Scope, id: SiteId) -> Result<Site, Problem> {
+    Ok(Sites::new(&mut *app.core.reader(), scope, &app.core.env).get(id).await?)
+}

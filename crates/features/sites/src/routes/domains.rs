@@ -1,0 +1,232 @@
+//! Domains of customers.
+
+use actix_web::{
+    HttpRequest, HttpResponse, delete, get, post, put,
+    web::{Data, Path},
+};
+use portico_billing::{plan::Meter, quota::Quotas};
+use portico_kernel::{DomainId, Page as List, SiteId};
+use portico_sites::domain::{DnsRecord, Domain, DomainUpdate, Domains, NewDomain, expected_records};
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{flows::domains, state::App};
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(list).service(add).service(read).service(update).service(remove).service(verify);
+}
+
+/// A domain, and what the DNS has to say for it.
+#[derive(Serialize, ToSchema)]
+struct DomainView {
+    #[serde(flatten)]
+    domain: Domain,
+    /// The records that it needs, with what the last check found. Only the text record (`TXT`) decides about the
+    /// verification; the others say where the name leads.
+    records: Vec<DnsRecord>,
+    /// Where the site answers at this domain, once it is verified.
+    #[schema(example = "https://www.example.com")]
+    url: String,
+}
+
+impl DomainView {
+    fn new(app: &App, domain: Domain) -> Self {
+        let records = match domain.records.as_slice() {
+            [] => expected_records(&domain, &app.addresses.target),
+            found => found.to_vec(),
+        };
+        Self { url: app.addresses.address_at("", Some(&domain.name)), records, domain }
+    }
+}
+
+/// Which domains to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListDomains {
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List domains
+///
+/// The site's domains, oldest first.
+#[utoipa::path(
+    tag = "Domains",
+    operation_id = "listDomains",
+    params(("siteId" = SiteId, Path), ListDomains),
+    responses((status = 200, body = List<DomainView>)),
+    security(("bearer" = ["domains:read"])),
+)]
+#[get("/sites/{siteId}/domains")]
+async fn list(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<SiteId>,
+    query: Query<ListDomains>,
+) -> Result<HttpResponse, Problem> {
+    let request = page_request(query.0.page, query.0.limit)?;
+    let mut repositories = app.core.reader();
+    let domains = Domains::new(&mut *repositories, &caller.0, &app.core.env).list(*path, request).await?;
+    let items: Vec<DomainView> =
+        domains.items.into_iter().map(|domain| DomainView::new(&app, domain)).collect();
+    Ok(HttpResponse::Ok().json(List::new(items, request, domains.total)))
+}
+
+/// Connect a domain
+///
+/// It serves the site once it is verified: publish the text record that `records` names. It is looked for in the background
+/// for 72 hours, and whenever you ask. Counts against the plan of the tenant.
+#[utoipa::path(
+    tag = "Domains",
+    operation_id = "addDomain",
+    params(("siteId" = SiteId, Path)),
+    request_body(content = NewDomain, example = json!({"name": "www.example.com", "mode": "primary"})),
+    responses(
+        (status = 201, body = DomainView, headers(("Location" = String), ("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 402, description = "The plan includes no more domains.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The tenant has connected this domain already, or the site is for sale.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["domains:write"])),
+)]
+#[post("/sites/{siteId}/domains")]
+async fn add(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<SiteId>,
+    body: Body<NewDomain>,
+) -> Result<HttpResponse, Problem> {
+    let own = app.addresses.own_names();
+    let mut work = app.core.begin().await?;
+    let domain = Domains::new(&mut *work, &caller.0, &app.core.env).add(*path, body.0, &own).await?;
+    // In the same transaction: a domain that the plan does not include was never there.
+    Quotas::new(&mut *work, &caller.0).consume(domain.tenant, Meter::CustomDomains, 1).await?;
+    work.commit().await?;
+    let (version, location) =
+        (domain.version, format!("/api/v1/sites/{}/domains/{}", domain.site_id, domain.id));
+    Ok(conditional::created(&location, version, &DomainView::new(&app, domain)))
+}
+
+/// Read a domain
+#[utoipa::path(
+    tag = "Domains",
+    operation_id = "readDomain",
+    params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path)),
+    responses((status = 200, body = DomainView, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
+    security(("bearer" = ["domains:read"])),
+)]
+#[get("/sites/{siteId}/domains/{domainId}")]
+async fn read(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(SiteId, DomainId)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let domain = Domains::new(&mut *repositories, &caller.0, &app.core.env).get(path.0, path.1).await?;
+    conditional::resource(&request, domain.version, &DomainView::new(&app, domain))
+}
+
+/// Update a domain
+///
+/// Changes what it is for. When it becomes the main address, the one before it leads to it, and a live site is built again.
+#[utoipa::path(
+    tag = "Domains",
+    operation_id = "updateDomain",
+    params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = DomainUpdate, example = json!({"mode": "redirect"})),
+    responses(
+        (status = 200, body = DomainView, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 409, description = "The site is for sale, or somebody else changed the domain or the site at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["domains:write"])),
+)]
+#[put("/sites/{siteId}/domains/{domainId}")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(SiteId, DomainId)>,
+    request: HttpRequest,
+    body: Body<DomainUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let mut domains = Domains::new(&mut *work, &caller.0, &app.core.env);
+    let domain = domains.update(path.0, path.1, body.0, expected).await?;
+    work.commit().await?;
+    let version = domain.version;
+    Ok(conditional::updated(version, &DomainView::new(&app, domain)))
+}
+
+/// Disconnect a domain
+///
+/// It answers nothing from now on, and others may connect it.
+#[utoipa::path(
+    tag = "Domains",
+    operation_id = "removeDomain",
+    params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204, description = "Disconnected."),
+        (status = 409, description = "The site is for sale, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["domains:write"])),
+)]
+#[delete("/sites/{siteId}/domains/{domainId}")]
+async fn remove(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(SiteId, DomainId)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let domain = Domains::new(&mut *work, &caller.0, &app.core.env).remove(path.0, path.1, expected).await?;
+    Quotas::new(&mut *work, &caller.0).release(domain.tenant, Meter::CustomDomains, 1).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Verify a domain
+///
+/// Asks the DNS now. The answer says which record is missing or wrong, and what was found in its place; `status` is
+/// `verified` once the text record is there. Name servers that do not answer leave it as it was, with the `reason`.
+#[utoipa::path(
+    tag = "Domains",
+    operation_id = "verifyDomain",
+    params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path)),
+    responses(
+        (status = 200, body = DomainView, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 409, description = "The record is there, but somebody else has verified this domain (`domain_taken`); or the site is for sale.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["domains:write"])),
+)]
+#[post("/sites/{siteId}/domains/{domainId}/verify")]
+async fn verify(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(SiteId, DomainId)>,
+) -> Result<HttpResponse, Problem> {
+    let domain =
+        Domains::new(&mut *app.core.reader(), &caller.0, &app.core.env).to_check(path.0, path.1).await?;
+    let domain = domains::verify(&app, &caller.0, &domain).await?;
+    let version = domain.version;
+    Ok(conditional::updated(version, &DomainView::new(&app, domain)))
+}

@@ -1,0 +1,175 @@
+//! Sites for sale.
+
+use actix_web::{
+    HttpRequest, HttpResponse, delete, get, put,
+    web::{Data, Path},
+};
+use portico_kernel::{Page as List, Scope, SiteId, money::Money};
+use portico_runtime::context;
+use portico_sites::{
+    sale::{Offer, Sales},
+    site::Site,
+};
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::sites::SiteView;
+use crate::state::App;
+
+/// Adds the routes. Before those of sites: `for-sale` is not the id of one.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(list).service(read).service(offer).service(withdraw);
+}
+
+/// A site on offer, as everybody sees it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct OfferView {
+    /// Display name.
+    #[schema(example = "Panadería Luz")]
+    name: String,
+    /// Its subdomain, which names it in paths.
+    #[schema(example = "panaderia-luz")]
+    slug: String,
+    /// Where it answers, as it would be sold.
+    #[schema(example = "http://panaderia-luz.localhost:7600")]
+    url: String,
+    /// What it costs.
+    price: Option<Money>,
+    /// Language of its pages, BCP 47.
+    #[schema(example = "es")]
+    language: String,
+}
+
+impl OfferView {
+    fn new(app: &App, site: Site) -> Self {
+        Self {
+            url: app.addresses.site_address(&site),
+            name: site.name,
+            slug: site.subdomain,
+            price: site.price,
+            language: site.language,
+        }
+    }
+}
+
+/// Which sites to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListOffers {
+    /// A part of the name or the subdomain.
+    #[param(example = "luz")]
+    q: Option<String>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List sites for sale
+///
+/// Newest first. For everybody.
+#[utoipa::path(
+    tag = "Sites for sale",
+    operation_id = "listSitesForSale",
+    params(ListOffers),
+    responses((status = 200, body = List<OfferView>)),
+)]
+#[get("/sites/for-sale")]
+async fn list(app: Data<App>, query: Query<ListOffers>) -> Result<HttpResponse, Problem> {
+    let ListOffers { q, page, limit } = query.0;
+    let request = page_request(page, limit)?;
+    let scope = Scope::anonymous(context::current().info);
+    let mut repositories = app.core.reader();
+    let sites = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer(q, request).await?;
+    let items: Vec<OfferView> = sites.items.into_iter().map(|site| OfferView::new(&app, site)).collect();
+    Ok(HttpResponse::Ok().json(List::new(items, request, sites.total)))
+}
+
+/// Read a site for sale
+///
+/// For everybody.
+#[utoipa::path(
+    tag = "Sites for sale",
+    operation_id = "readSiteForSale",
+    params(("siteSlug" = String, Path, example = "panaderia-luz")),
+    responses((status = 200, body = OfferView)),
+)]
+#[get("/sites/for-sale/{siteSlug}")]
+async fn read(app: Data<App>, path: Path<String>) -> Result<HttpResponse, Problem> {
+    let scope = Scope::anonymous(context::current().info);
+    let mut repositories = app.core.reader();
+    let site = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer_at(&path).await?;
+    Ok(HttpResponse::Ok().json(OfferView::new(&app, site)))
+}
+
+/// Offer a site for sale
+///
+/// Or change its price. The site is one of the active tenant and answers at its address; from now on only staff change it,
+/// so that a buyer gets what was shown.
+#[utoipa::path(
+    tag = "Sites for sale",
+    operation_id = "offerSite",
+    params(("siteId" = SiteId, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = Offer, example = json!({"amount": 35900, "currency": "usd"})),
+    responses(
+        (status = 200, body = SiteView, headers(("ETag" = String))),
+        (status = 409, description = "The site is not published, sold or suspended, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:sites"])),
+)]
+#[put("/admin/sites/{siteId}/offer")]
+async fn offer(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<SiteId>,
+    request: HttpRequest,
+    body: Body<Offer>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let site = Sales::new(&mut *work, &caller.0, &app.core.env).offer(*path, body.0, expected).await?;
+    work.commit().await?;
+    let version = site.version;
+    Ok(conditional::updated(version, &SiteView::new(&app, site)))
+}
+
+/// Withdraw an offer
+///
+/// The site is an ordinary published one again.
+#[utoipa::path(
+    tag = "Sites for sale",
+    operation_id = "withdrawSite",
+    params(("siteId" = SiteId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204, description = "Withdrawn."),
+        (status = 409, description = "The site is not for sale, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:sites"])),
+)]
+#[delete("/admin/sites/{siteId}/offer")]
+async fn withdraw(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<SiteId>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    Sales::new(&mut *work, &caller.0, &app.core.env).withdraw(*path, expected).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,381 @@
+//! Website templates: the catalogue for everybody, what staff do with it, and what customers make of it.
+
+mod application;
+mod preview;
+
+use actix_web::{
+    HttpRequest, HttpResponse, delete, get,
+    http::header::{self, HeaderValue},
+    post, put,
+    web::{Data, Path},
+};
+use portico_kernel::{Page as List, PageRequest};
+use portico_sites::{
+    industry::Industry,
+    ports::{TemplateFilter, TemplateSort, TemplateSortKey},
+    template::{
+        CategoryCount, IndustryCount, NewTemplate, Template, TemplateSummary, TemplateUpdate, Templates,
+    },
+};
+use portico_web::{
+    body::Body,
+    caller::{Caller, Visitor},
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request, sort},
+    routing::Routes,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config
+        .service(list)
+        .service(create)
+        .service(categories)
+        .service(list_featured)
+        .service(list_popular)
+        .service(of_industry)
+        .service(industries)
+        .service(read)
+        .service(update)
+        .service(remove)
+        .configure(preview::configure)
+        .configure(application::configure);
+}
+
+/// Which templates to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListTemplates {
+    /// A part of the name, the slug or the description.
+    #[param(example = "bread")]
+    q: Option<String>,
+    /// What sort of site: a word of `GET /templates/categories`.
+    category: Option<String>,
+    /// For whom: a word of `GET /industries`.
+    #[param(example = "bakery")]
+    industry: Option<String>,
+    /// Language of the texts.
+    #[param(example = "en")]
+    language: Option<String>,
+    /// Whether they are shown first.
+    featured: Option<bool>,
+    /// Whether only plans with premium templates may use them.
+    premium: Option<bool>,
+    /// `name`, `popularity` or `createdAt`; with a `-` before it the largest first. `name` where absent.
+    #[param(example = "-popularity")]
+    sort: Option<String>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// Which part of a list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct Paging {
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List templates
+///
+/// The catalogue, for everybody, signed in or not. Without the content of sections.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "listTemplates",
+    params(ListTemplates),
+    responses((status = 200, body = List<TemplateSummary>)),
+)]
+#[get("/templates")]
+async fn list(
+    app: Data<App>,
+    visitor: Visitor,
+    query: Query<ListTemplates>,
+) -> Result<HttpResponse, Problem> {
+    let ListTemplates { q, category, industry, language, featured, premium, sort: by, page, limit } = query.0;
+    let page = page_request(page, limit)?;
+    let keys = [
+        ("name", TemplateSortKey::Name),
+        ("popularity", TemplateSortKey::Popularity),
+        ("createdAt", TemplateSortKey::CreatedAt),
+    ];
+    let order = sort(by.as_deref(), &keys)?.map(|(key, descending)| TemplateSort { key, descending });
+    let sort = order.unwrap_or_default();
+    let filter = TemplateFilter { q, category, industry, language, featured, premium, sort };
+    listed(&app, &visitor, filter, page).await
+}
+
+/// List featured templates
+///
+/// Those that are shown first, the most popular of them first.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "listFeaturedTemplates",
+    params(Paging),
+    responses((status = 200, body = List<TemplateSummary>)),
+)]
+#[get("/templates/featured")]
+async fn list_featured(
+    app: Data<App>,
+    visitor: Visitor,
+    query: Query<Paging>,
+) -> Result<HttpResponse, Problem> {
+    let page = page_request(query.0.page, query.0.limit)?;
+    let filter = TemplateFilter { featured: Some(true), sort: most_popular(), ..TemplateFilter::default() };
+    listed(&app, &visitor, filter, page).await
+}
+
+/// List popular templates
+///
+/// By how often they were really used, the most popular first.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "listPopularTemplates",
+    params(Paging),
+    responses((status = 200, body = List<TemplateSummary>)),
+)]
+#[get("/templates/popular")]
+async fn list_popular(
+    app: Data<App>,
+    visitor: Visitor,
+    query: Query<Paging>,
+) -> Result<HttpResponse, Problem> {
+    let page = page_request(query.0.page, query.0.limit)?;
+    let filter = TemplateFilter { sort: most_popular(), ..TemplateFilter::default() };
+    listed(&app, &visitor, filter, page).await
+}
+
+/// List the templates for an industry
+///
+/// The most popular first. 404 for an industry that `GET /industries` does not have.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "listTemplatesOfIndustry",
+    params(("industry" = String, Path, example = "bakery"), Paging),
+    responses((status = 200, body = List<TemplateSummary>)),
+)]
+#[get("/templates/industry/{industry}")]
+async fn of_industry(
+    app: Data<App>,
+    visitor: Visitor,
+    path: Path<String>,
+    query: Query<Paging>,
+) -> Result<HttpResponse, Problem> {
+    let page = page_request(query.0.page, query.0.limit)?;
+    let industry = path.into_inner();
+    if Industry::find(&industry).is_none() {
+        return Err(Problem::not_found());
+    }
+    let filter =
+        TemplateFilter { industry: Some(industry), sort: most_popular(), ..TemplateFilter::default() };
+    listed(&app, &visitor, filter, page).await
+}
+
+fn most_popular() -> TemplateSort {
+    TemplateSort { key: TemplateSortKey::Popularity, descending: true }
+}
+
+async fn listed(
+    app: &App,
+    visitor: &Visitor,
+    filter: TemplateFilter,
+    page: PageRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let templates = Templates::new(&mut *repositories, &visitor.0, &app.core.env).list(filter, page).await?;
+    Ok(HttpResponse::Ok().json(templates))
+}
+
+/// All of something, as a list has it.
+fn whole<T>(items: Vec<T>) -> List<T> {
+    let total = items.len() as u64;
+    List::new(items, PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, total)
+}
+
+/// List categories of templates
+///
+/// Those that templates have, with how many there are of each.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "listTemplateCategories",
+    responses((status = 200, body = List<CategoryCount>)),
+)]
+#[get("/templates/categories")]
+async fn categories(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let categories = Templates::new(&mut *repositories, &visitor.0, &app.core.env).categories().await?;
+    Ok(HttpResponse::Ok().json(whole(categories)))
+}
+
+/// List industries
+///
+/// The one list of industries for templates, the wizard and structured data, with how many templates there are for each.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "listIndustries",
+    responses((status = 200, body = List<IndustryCount>)),
+)]
+#[get("/industries")]
+async fn industries(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let industries = Templates::new(&mut *repositories, &visitor.0, &app.core.env).industries().await?;
+    Ok(HttpResponse::Ok().json(whole(industries)))
+}
+
+/// Read a template
+///
+/// By its id or its slug, with the content of its sections.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "readTemplate",
+    params(("templateId" = String, Path, description = "Id or slug.", example = "millstone-bakery")),
+    responses((status = 200, body = Template, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
+)]
+#[get("/templates/{templateId}")]
+async fn read(
+    app: Data<App>,
+    visitor: Visitor,
+    path: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let template = Templates::new(&mut *repositories, &visitor.0, &app.core.env).get(&path).await?;
+    let tag = tag_of(&template);
+    if conditional::not_modified(&request, &tag) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish());
+    }
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("public, no-cache")))
+        .json(template))
+}
+
+/// The entity tag of a template. It is used while its version stays, so the number of uses is part of it.
+fn tag_of(template: &Template) -> String {
+    format!("\"v{}-{}\"", template.version, template.popularity)
+}
+
+/// The version that the client wants to change, from `If-Match`: uses that were counted since do not matter.
+fn expected_version(request: &HttpRequest) -> Option<i64> {
+    let value = request.headers().get(header::IF_MATCH)?.to_str().unwrap_or_default().trim();
+    let version = value
+        .strip_prefix("\"v")
+        .and_then(|rest| rest.strip_suffix('"')?.split_once('-'))
+        .and_then(|(version, _)| version.parse().ok());
+    match version {
+        None if value == "*" => None,
+        // A tag that is not one of ours matches no version.
+        version => Some(version.unwrap_or(-1)),
+    }
+}
+
+/// Create a template
+///
+/// For staff. Every section is checked like one of a page; errors name it, for instance
+/// `pages[0].sections[2].content.heading`.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "createTemplate",
+    request_body(content = NewTemplate, example = json!({
+        "name": "Corner Bakery", "category": "food-and-drink", "industry": "bakery",
+        "description": "For bakeries that sell out by noon.", "look": {"style": "playful"},
+        "pages": [{"key": "home", "title": "Welcome", "sections": [
+            {"key": "hero", "type": "hero", "content": {"heading": "Bread, warm from the oven"}},
+        ]}],
+    })),
+    responses(
+        (status = 201, body = Template, headers(("Location" = String), ("ETag" = String))),
+        (status = 409, description = "Another template has the slug.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:templates"])),
+)]
+#[post("/templates")]
+async fn create(app: Data<App>, caller: Caller, body: Body<NewTemplate>) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let template = Templates::new(&mut *work, &caller.0, &app.core.env).create(body.0).await?;
+    work.commit().await?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, format!("/api/v1/templates/{}", template.id)))
+        .insert_header((header::ETAG, tag_of(&template)))
+        .json(template))
+}
+
+/// Update a template
+///
+/// For staff. What was made from it stays as it is. A template of the library that was changed once is not brought up to
+/// date by the library any more.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "updateTemplate",
+    params(
+        ("templateId" = String, Path, description = "Id or slug."),
+        ("If-Match" = Option<String>, Header),
+    ),
+    request_body(content = TemplateUpdate, example = json!({"name": "Corner Bakery", "isFeatured": true})),
+    responses(
+        (status = 200, body = Template, headers(("ETag" = String))),
+        (status = 409, description = "Another template has the slug, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:templates"])),
+)]
+#[put("/templates/{templateId}")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<String>,
+    request: HttpRequest,
+    body: Body<TemplateUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let expected = expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let template =
+        Templates::new(&mut *work, &caller.0, &app.core.env).update(&path, body.0, expected).await?;
+    work.commit().await?;
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, tag_of(&template))).json(template))
+}
+
+/// Delete a template
+///
+/// For staff. Sites and pages that were made from it stay, and can still be reset to what it was.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "deleteTemplate",
+    params(
+        ("templateId" = String, Path, description = "Id or slug."),
+        ("If-Match" = Option<String>, Header),
+    ),
+    responses(
+        (status = 204, description = "Deleted."),
+        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:templates"])),
+)]
+#[delete("/templates/{templateId}")]
+async fn remove(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let expected = expected_version(&request);
+    let mut work = app.core.begin().await?;
+    Templates::new(&mut *work, &caller.0, &app.core.env).delete(&path, expected).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,148 @@
+//! What customers make from templates, and how it stands to them.
+
+use actix_web::{
+    HttpRequest, HttpResponse, get,
+    http::header,
+    post,
+    web::{Data, Path},
+};
+use portico_kernel::{PageId, SiteId, TemplateId, TenantId};
+use portico_sites::{
+    page::Page,
+    template::{PageReset, PageTemplate, TemplateApplication, Templates},
+};
+use portico_web::{
+    body::{Body, OptionalBody},
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    routing::Routes,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{flows::templates, routes::sites::SiteView, state::App};
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(apply).service(page_state).service(reset);
+}
+
+/// What came of applying a template.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AppliedTemplate {
+    /// Which template.
+    template_id: TemplateId,
+    /// The site that it is in.
+    site_id: SiteId,
+    /// The site, when it is a new one.
+    site: Option<SiteView>,
+    /// The pages that were made, or the one whose sections were replaced.
+    pages: Vec<Page>,
+    /// How many sections are on them now.
+    sections: usize,
+    /// How many sections gave way to those of the template.
+    replaced_sections: usize,
+}
+
+/// Apply a template
+///
+/// To a page: all of its sections are replaced, what search engines are told and the title stay. To a site: the pages of
+/// the template come to those that it has. Or to a new site, which counts against the plan. Each section remembers what it
+/// was made from, see `GET /tenants/{tenantId}/pages/{pageId}/template`. For a site also `navigation:write`, for a new one
+/// also `sites:write` is needed.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "applyTemplate",
+    params(("templateId" = String, Path, description = "Id or slug.")),
+    request_body(content = TemplateApplication, example = json!({"siteName": "Panadería Luz"})),
+    responses(
+        (status = 200, description = "The sections of the page were replaced.", body = AppliedTemplate),
+        (status = 201, description = "Pages were made.", body = AppliedTemplate, headers(("Location" = String))),
+        (status = 402, description = "The plan has no premium templates (`plan_required`), or includes no more sites (`quota_exceeded`); `plan` names the one that would do.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The subdomain is taken, or somebody else changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["pages:write"])),
+)]
+#[post("/templates/{templateId}/apply")]
+async fn apply(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<String>,
+    body: Body<TemplateApplication>,
+) -> Result<HttpResponse, Problem> {
+    let to_page = body.0.page_id.is_some();
+    let (template, applied) = templates::apply(&app, &caller.0, &path, body.0).await?;
+    let location = match (&applied.new_site, applied.pages.first()) {
+        (Some(site), _) => format!("/api/v1/sites/{}", site.id),
+        (None, Some(page)) => format!("/api/v1/tenants/{}/pages/{}", page.tenant, page.id),
+        (None, None) => format!("/api/v1/sites/{}", applied.site_id),
+    };
+    let view = AppliedTemplate {
+        template_id: template,
+        site_id: applied.site_id,
+        site: applied.new_site.map(|site| SiteView::new(&app, site)),
+        pages: applied.pages,
+        sections: applied.sections,
+        replaced_sections: applied.replaced_sections,
+    };
+    if to_page {
+        return Ok(HttpResponse::Ok().json(view));
+    }
+    Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(view))
+}
+
+/// Compare a page with its template
+///
+/// For each section which fields were customised since the page was made from a template, and which sections were added or
+/// removed.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "readPageTemplate",
+    params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
+    responses((status = 200, body = PageTemplate)),
+    security(("bearer" = ["pages:read"])),
+)]
+#[get("/tenants/{tenantId}/pages/{pageId}/template")]
+async fn page_state(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, PageId)>,
+) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let state = Templates::new(&mut *repositories, &caller.0, &app.core.env).state(path.1).await?;
+    Ok(HttpResponse::Ok().json(state))
+}
+
+/// Reset a page to its template
+///
+/// The whole page, a section, or one field of a section, to what the template was when the page was made from it. The whole
+/// page loses the sections that were added. A section that was removed comes back, with a new id. `If-Match` is about the
+/// section if one is named, otherwise about the page.
+#[utoipa::path(
+    tag = "Templates",
+    operation_id = "resetPage",
+    params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = Option<PageReset>, example = json!({"sectionId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d", "field": "heading"})),
+    responses(
+        (status = 200, body = PageTemplate),
+        (status = 409, description = "It was not made from a template, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["pages:write"])),
+)]
+#[post("/tenants/{tenantId}/pages/{pageId}/reset")]
+async fn reset(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, PageId)>,
+    request: HttpRequest,
+    body: OptionalBody<PageReset>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let state = Templates::new(&mut *work, &caller.0, &app.core.env).reset(path.1, body.0, expected).await?;
+    work.commit().await?;
+    Ok(HttpResponse::Ok().json(state))
+}

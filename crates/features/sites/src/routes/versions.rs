@@ -1,0 +1,150 @@
+//! States that pages once had.
+
+use actix_web::{
+    HttpRequest, HttpResponse, get, post,
+    web::{Data, Path},
+};
+use portico_kernel::{CursorPage, PageId, PageVersionId, TenantId};
+use portico_sites::{
+    page::Page,
+    page_version::{Comparison, FullPageVersion, PageVersion, PageVersions},
+};
+use portico_web::{
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, cursor_request},
+    routing::Routes,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    // `compare` would be taken for the id of a version.
+    config.service(list).service(compare).service(read).service(restore);
+}
+
+/// Which versions to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListVersions {
+    /// The `nextCursor` of the piece before.
+    #[param(format = "uuid")]
+    cursor: Option<String>,
+    /// Items in a piece, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// Which versions to compare.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct CompareVersions {
+    /// Id of the earlier version; the one just before the later one where absent.
+    from: Option<PageVersionId>,
+    /// Id of the later version; the page as it is now where absent.
+    to: Option<PageVersionId>,
+}
+
+/// List the versions of a page
+///
+/// Newest first; the first one is the page as it is now. Each transaction that changes the page, its sections or its search
+/// engine texts leaves one. The last hundred or so are kept.
+#[utoipa::path(
+    tag = "Pages",
+    operation_id = "listPageVersions",
+    params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ListVersions),
+    responses((status = 200, body = CursorPage<PageVersion>)),
+    security(("bearer" = ["pages:read"])),
+)]
+#[get("/tenants/{tenantId}/pages/{pageId}/versions")]
+async fn list(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, PageId)>,
+    query: Query<ListVersions>,
+) -> Result<HttpResponse, Problem> {
+    let request = cursor_request(query.0.cursor, query.0.limit)?;
+    let mut repositories = app.core.reader();
+    let versions =
+        PageVersions::new(&mut *repositories, &caller.0, &app.core.env).list(path.1, request).await?;
+    Ok(HttpResponse::Ok().json(versions))
+}
+
+/// Compare two versions of a page
+///
+/// Tells field by field what is different between them.
+#[utoipa::path(
+    tag = "Pages",
+    operation_id = "comparePageVersions",
+    params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), CompareVersions),
+    responses((status = 200, body = Comparison)),
+    security(("bearer" = ["pages:read"])),
+)]
+#[get("/tenants/{tenantId}/pages/{pageId}/versions/compare")]
+async fn compare(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, PageId)>,
+    query: Query<CompareVersions>,
+) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let mut versions = PageVersions::new(&mut *repositories, &caller.0, &app.core.env);
+    Ok(HttpResponse::Ok().json(versions.compare(path.1, query.0.from, query.0.to).await?))
+}
+
+/// Read a version of a page
+///
+/// The page, its sections and its search engine texts as they were.
+#[utoipa::path(
+    tag = "Pages",
+    operation_id = "readPageVersion",
+    params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ("versionId" = PageVersionId, Path)),
+    responses((status = 200, body = FullPageVersion)),
+    security(("bearer" = ["pages:read"])),
+)]
+#[get("/tenants/{tenantId}/pages/{pageId}/versions/{versionId}")]
+async fn read(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, PageId, PageVersionId)>,
+) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let version = PageVersions::new(&mut *repositories, &caller.0, &app.core.env).get(path.1, path.2).await?;
+    Ok(HttpResponse::Ok().json(version))
+}
+
+/// Restore a version of a page
+///
+/// Title, slug, language, sections and search engine texts become what they were; that is a new version. Status, home mark
+/// and time of publication stay: restoring never publishes.
+#[utoipa::path(
+    tag = "Pages",
+    operation_id = "restorePageVersion",
+    params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ("versionId" = PageVersionId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 200, body = Page, headers(("ETag" = String))),
+        (status = 409, description = "Another page has the slug by now, or somebody else changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["pages:write"])),
+)]
+#[post("/tenants/{tenantId}/pages/{pageId}/versions/{versionId}/restore")]
+async fn restore(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, PageId, PageVersionId)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let mut versions = PageVersions::new(&mut *work, &caller.0, &app.core.env);
+    let page = versions.restore(path.1, path.2, expected).await?;
+    work.commit().await?;
+    Ok(conditional::updated(page.version, &page))
+}

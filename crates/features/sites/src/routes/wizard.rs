@@ -1,0 +1,407 @@
+//! The wizard that makes a site.
+
+use actix_web::{
+    HttpRequest, HttpResponse, delete, get,
+    http::{StatusCode, header},
+    post, put,
+    web::{Data, Path},
+};
+use portico_kernel::{FieldError, Page as List, TemplateId, WizardId};
+use portico_sites::{
+    deployment::Deployment,
+    ports::WizardFilter,
+    wizard::{BusinessDetails, Design, Generation, Wizard, WizardStatus, WizardUpdate, Wizards},
+};
+use portico_web::{
+    body::{Body, OptionalBody},
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{flows::wizard as flow, state::App};
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config
+        .service(start)
+        .service(list)
+        .service(read)
+        .service(update)
+        .service(remove)
+        .service(business_info)
+        .service(template_selection)
+        .service(design_preferences)
+        .service(generate_content)
+        .service(content_status)
+        .service(complete);
+}
+
+/// Which wizards to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListWizards {
+    /// Where it stands.
+    status: Option<WizardStatus>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// Which template the site is made from.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"templateId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"}))]
+struct TemplateSelection {
+    /// A template of the catalogue.
+    #[serde(alias = "template_id")]
+    #[schema(required = true, value_type = TemplateId)]
+    template_id: Option<TemplateId>,
+}
+
+/// How the wizard is completed.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"deploy": true}))]
+struct Completion {
+    /// Whether the site is published right away; the caller's address must be verified. No when absent.
+    deploy: Option<bool>,
+}
+
+/// A wizard that has made its site.
+#[derive(Serialize, ToSchema)]
+struct CompletedWizard {
+    #[serde(flatten)]
+    wizard: Wizard,
+    /// Where the site answers once it is deployed, without a trailing slash.
+    #[schema(example = "http://panaderia-luz.localhost:7600")]
+    url: Option<String>,
+    /// The deployment that was asked for with this call.
+    deployment: Option<Deployment>,
+}
+
+fn answer(wizard: &Wizard) -> HttpResponse {
+    conditional::updated(wizard.version, wizard)
+}
+
+/// Start a wizard
+///
+/// Eight steps to a site: business info, goals, template, design, pages, content, SEO and contact details, launch. They can be
+/// saved one by one, in any order. Parts that are known already can come along. A tenant may have 20 wizards in progress.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "startWizard",
+    request_body(content = Option<WizardUpdate>, example = json!({"businessInfo": {"name": "Panadería Luz", "industry": "bakery"}})),
+    responses(
+        (status = 201, body = Wizard, headers(("Location" = String), ("ETag" = String))),
+        (status = 402, description = "The plan does not include this template.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "20 wizards are in progress, or the subdomain is taken.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:write"])),
+)]
+#[post("/wizard/start")]
+async fn start(
+    app: Data<App>,
+    caller: Caller,
+    body: OptionalBody<WizardUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let wizard = flow::start(&app, &caller.0, body.0).await?;
+    Ok(conditional::created(&format!("/api/v1/wizard/{}", wizard.id), wizard.version, &wizard))
+}
+
+/// List wizards
+///
+/// The one that was changed last first.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "listWizards",
+    params(ListWizards),
+    responses((status = 200, body = List<Wizard>)),
+    security(("bearer" = ["sites:read"])),
+)]
+#[get("/wizard")]
+async fn list(app: Data<App>, caller: Caller, query: Query<ListWizards>) -> Result<HttpResponse, Problem> {
+    let ListWizards { status, page, limit } = query.0;
+    let page = page_request(page, limit)?;
+    let mut repositories = app.core.reader();
+    let mut wizards = Wizards::new(&mut *repositories, &caller.0, &app.core.env);
+    Ok(HttpResponse::Ok().json(wizards.list(WizardFilter { status }, page).await?))
+}
+
+/// Read a wizard
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "readWizard",
+    params(("wizardId" = WizardId, Path)),
+    responses((status = 200, body = Wizard, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
+    security(("bearer" = ["sites:read"])),
+)]
+#[get("/wizard/{wizardId}")]
+async fn read(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let wizard = Wizards::new(&mut *repositories, &caller.0, &app.core.env).get(*path).await?;
+    conditional::resource(&request, wizard.version, &wizard)
+}
+
+/// Save steps of a wizard
+///
+/// Any of its parts at once. A part that is named is replaced whole, the others stay; with an error in one of them nothing is
+/// saved.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "updateWizard",
+    params(("wizardId" = WizardId, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = WizardUpdate, example = json!({
+        "goals": {"goals": ["bookings"], "audience": "Families nearby", "tone": "friendly", "language": "es"},
+        "pages": [{"key": "home"}, {"key": "about", "title": "Quiénes somos"}, {"title": "Pedidos", "purpose": "How to order"}],
+        "content": {"mode": "own", "sections": [{"page": "home", "section": "hero", "content": {"heading": "Pan fresco"}}]},
+        "seo": {"title": "Panadería Luz", "keywords": ["pan"], "email": "hola@luz.example", "subdomain": "panaderia-luz"}
+    })),
+    responses(
+        (status = 200, body = Wizard, headers(("ETag" = String))),
+        (status = 402, description = "The plan does not include this template.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The wizard has made its site, the subdomain is taken, or texts are being generated for another template.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:write"])),
+)]
+#[put("/wizard/{wizardId}")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+    request: HttpRequest,
+    body: Body<WizardUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    Ok(answer(&flow::update(&app, &caller.0, *path, (None, body.0), expected).await?))
+}
+
+/// Abandon a wizard
+///
+/// A site that it has made stays.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "deleteWizard",
+    params(("wizardId" = WizardId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204, description = "Deleted."),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:write"])),
+)]
+#[delete("/wizard/{wizardId}")]
+async fn remove(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    Wizards::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Save step 1 of a wizard
+///
+/// Who the business is.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "saveWizardBusinessInfo",
+    params(("wizardId" = WizardId, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = BusinessDetails, example = json!({
+        "name": "Panadería Luz", "industry": "bakery", "description": "Sourdough bread and cakes, baked through the night.",
+        "location": "Antigua Guatemala", "services": ["Bread", "Cakes"]
+    })),
+    responses(
+        (status = 200, body = Wizard, headers(("ETag" = String))),
+        (status = 409, description = "The wizard has made its site.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:write"])),
+)]
+#[post("/wizard/{wizardId}/business-info")]
+async fn business_info(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+    request: HttpRequest,
+    body: Body<BusinessDetails>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let input = WizardUpdate { business_info: Some(body.0), ..WizardUpdate::default() };
+    let input = (Some("businessInfo"), input);
+    Ok(answer(&flow::update(&app, &caller.0, *path, input, expected).await?))
+}
+
+/// Save step 3 of a wizard
+///
+/// Which template. Pages that were chosen and that the new template does not have are left out; generated texts of another
+/// template are forgotten.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "saveWizardTemplate",
+    params(("wizardId" = WizardId, Path), ("If-Match" = Option<String>, Header)),
+    request_body = TemplateSelection,
+    responses(
+        (status = 200, body = Wizard, headers(("ETag" = String))),
+        (status = 402, description = "The plan does not include this template.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The wizard has made its site, or texts are being generated for another template.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:write"])),
+)]
+#[post("/wizard/{wizardId}/template-selection")]
+async fn template_selection(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+    request: HttpRequest,
+    body: Body<TemplateSelection>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let Some(template) = body.0.template_id else {
+        let error = FieldError::new("templateId", "required", "This field is required.");
+        return Err(Problem::invalid(vec![error]));
+    };
+    let input = (None, WizardUpdate { template_id: Some(template), ..WizardUpdate::default() });
+    Ok(answer(&flow::update(&app, &caller.0, *path, input, expected).await?))
+}
+
+/// Save step 4 of a wizard
+///
+/// Style, colours, fonts and logo; what is absent is as the template has it.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "saveWizardDesign",
+    params(("wizardId" = WizardId, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = Design, example = json!({
+        "style": "elegant", "colors": {"primary": "#7a1f3d", "background": "#fffdf9", "text": "#1f2933"}, "fonts": {"heading": "old-style"}
+    })),
+    responses(
+        (status = 200, body = Wizard, headers(("ETag" = String))),
+        (status = 409, description = "The wizard has made its site.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:write"])),
+)]
+#[post("/wizard/{wizardId}/design-preferences")]
+async fn design_preferences(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+    request: HttpRequest,
+    body: Body<Design>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let input = WizardUpdate { design: Some(body.0), ..WizardUpdate::default() };
+    let input = (Some("design"), input);
+    Ok(answer(&flow::update(&app, &caller.0, *path, input, expected).await?))
+}
+
+/// Generate the texts of a wizard
+///
+/// In the background, page by page; asked for again, they are written anew. Needs steps 1 and 3. Counts as one use against the
+/// plan, which is given back when nothing comes of it.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "generateWizardContent",
+    params(("wizardId" = WizardId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 202, description = "Queued; `Location` tells how it goes on.", body = Generation, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 402, description = "The plan includes no more uses.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Texts are being generated already, or the wizard has made its site.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Steps 1 and 3 are not complete.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:write", "ai:generate"])),
+)]
+#[post("/wizard/{wizardId}/generate-content")]
+async fn generate_content(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let generation = flow::request_content(&app, &caller.0, *path, expected).await?;
+    let location = format!("/api/v1/wizard/{}/content-status", generation.wizard_id);
+    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(generation))
+}
+
+/// Read how far the texts of a wizard are
+///
+/// With what there is of them so far.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "readWizardContentStatus",
+    params(("wizardId" = WizardId, Path)),
+    responses((status = 200, body = Generation)),
+    security(("bearer" = ["sites:read"])),
+)]
+#[get("/wizard/{wizardId}/content-status")]
+async fn content_status(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
+    let generation = Wizards::new(&mut *repositories, &caller.0, &app.core.env).content_status(*path).await?;
+    Ok(HttpResponse::Ok().json(generation))
+}
+
+/// Complete a wizard
+///
+/// Makes the site with its pages, sections, navigation, SEO and look, all of it or nothing. Asked again, it answers the site
+/// that is there. The first site of a tenant gives its colours and fonts to the tenant's branding.
+#[utoipa::path(
+    tag = "Wizard",
+    operation_id = "completeWizard",
+    params(("wizardId" = WizardId, Path), ("If-Match" = Option<String>, Header)),
+    request_body = Option<Completion>,
+    responses(
+        (status = 200, description = "The site was made before.", body = CompletedWizard, headers(("Location" = String), ("ETag" = String))),
+        (status = 201, body = CompletedWizard, headers(("Location" = String), ("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` for `deploy` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 402, description = "The plan includes no more sites, or not this template.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Texts are being generated, or the subdomain is taken.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["sites:write"])),
+)]
+#[post("/wizard/{wizardId}/complete")]
+async fn complete(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<WizardId>,
+    request: HttpRequest,
+    body: OptionalBody<Completion>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let deploy = body.0.deploy.unwrap_or_default();
+    let done = flow::complete(&app, &caller.0, *path, deploy, expected).await?;
+    let status = if done.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::ETAG, conditional::etag(done.wizard.version)));
+    if let Some(site) = done.wizard.site_id {
+        response.insert_header((header::LOCATION, format!("/api/v1/sites/{site}")));
+    }
+    let url = done.site.map(|site| app.addresses.site_address(&site));
+    Ok(response.json(CompletedWizard { wizard: done.wizard, url, deployment: done.deployment }))
+}

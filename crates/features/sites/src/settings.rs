@@ -1,0 +1,203 @@
+//! Settings of sites and of the files that are uploaded for them.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use anyhow::bail;
+use portico_billing::generation::TokenLimit;
+use portico_runtime::settings::sources::{duration, list};
+use portico_sites::{domain::Target, domain_name::DomainName};
+use serde::Deserialize;
+
+/// What this feature goes by.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Published sites.
+    pub sites: Sites,
+    /// Files that tenants upload.
+    pub assets: Assets,
+    /// Folder in which uploads are put aside.
+    pub data_dir: PathBuf,
+    /// Most tokens that one text takes, all attempts together.
+    pub tokens_per_text: u64,
+    /// Tokens that all tenants together may use up in a calendar month (UTC); none sets no limit.
+    pub tokens_per_month: Option<u64>,
+}
+
+impl Settings {
+    /// What so many texts may take.
+    pub fn token_limit(&self, texts: u64) -> TokenLimit {
+        TokenLimit { each: self.tokens_per_text.saturating_mul(texts), month: self.tokens_per_month }
+    }
+}
+
+/// Published sites.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sites {
+    /// A site answers at `{subdomain}.{domain}`.
+    pub domain: String,
+    /// Header in which a trusted proxy tells the country of a visitor, for instance `CF-IPCountry`. Default: none.
+    pub country_header: Option<String>,
+    /// How long counts of visits are kept; 0s keeps them for ever.
+    #[serde(deserialize_with = "duration")]
+    pub analytics_retention: Duration,
+    /// How long messages of visitors are kept; 0s keeps them for ever.
+    #[serde(deserialize_with = "duration")]
+    pub submission_retention: Duration,
+    /// Contact forms that one address may send to a site in an hour.
+    pub form_per_address: u32,
+    /// Contact forms that a site takes in an hour.
+    pub form_per_site: u32,
+    /// Where customers' own domains have to lead: a host name for aliases, and addresses. Default: what leads where is not
+    /// told.
+    #[serde(deserialize_with = "list")]
+    pub domain_target: Vec<String>,
+    /// Brands of the operator: nobody may answer at a subdomain that looks like one of them.
+    #[serde(deserialize_with = "list")]
+    pub reserved: Vec<String>,
+    /// Deployments of a site whose files are kept, to roll back to. At least the live one is.
+    pub keep_deployments: usize,
+    /// How long sites are served as the database said last, while it cannot be asked. So long a site may be served that was
+    /// withdrawn meanwhile; 0s serves nothing stale.
+    #[serde(deserialize_with = "duration")]
+    pub serve_stale: Duration,
+}
+
+/// Files that tenants upload.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Assets {
+    /// How long the address of a file works at least; at most twice as long.
+    #[serde(deserialize_with = "duration")]
+    pub link_ttl: Duration,
+    /// For how long a deleted file can be restored.
+    #[serde(deserialize_with = "duration")]
+    pub deletion_grace: Duration,
+}
+
+impl Default for Sites {
+    fn default() -> Self {
+        let two_years = Duration::from_secs(730 * 24 * 3600);
+        Self {
+            domain: "localhost".into(),
+            domain_target: Vec::new(),
+            reserved: Vec::new(),
+            keep_deployments: 10,
+            serve_stale: Duration::from_secs(24 * 3600),
+            country_header: None,
+            analytics_retention: two_years,
+            submission_retention: two_years,
+            form_per_address: 20,
+            form_per_site: 200,
+        }
+    }
+}
+impl Sites {
+    /// Errors with what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let is_name = |name: &String| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        if !self.country_header.as_ref().is_none_or(is_name) {
+            bail!("sites.country_header must be the name of a header, such as CF-IPCountry");
+        }
+        if self.form_per_address == 0 || self.form_per_site == 0 {
+            bail!("sites.form_per_address and sites.form_per_site must be 1 or more");
+        }
+        if self.serve_stale > Duration::from_secs(30 * 24 * 3600) {
+            bail!("sites.serve_stale must be 30 days or less");
+        }
+        Ok(())
+    }
+}
+
+impl Default for Assets {
+    fn default() -> Self {
+        Self { link_ttl: Duration::from_secs(3600), deletion_grace: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+impl Assets {
+    /// Errors with what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let (minute, week) = (Duration::from_secs(60), Duration::from_secs(7 * 24 * 3600));
+        if !(minute..=week).contains(&self.link_ttl) {
+            bail!("assets.link_ttl must be between one minute and seven days");
+        }
+        if self.deletion_grace > Duration::from_secs(366 * 24 * 3600) {
+            bail!("assets.deletion_grace must be a year at most");
+        }
+        Ok(())
+    }
+}
+
+impl Sites {
+    /// Where customers' domains have to lead.
+    ///
+    /// # Errors
+    /// With what is wrong about the setting.
+    pub fn target(&self) -> anyhow::Result<Target> {
+        let mut target = Target::default();
+        for item in &self.domain_target {
+            if let Ok(address) = item.parse::<IpAddr>() {
+                target.addresses.push(address);
+                continue;
+            }
+            let Ok(host) = DomainName::parse(item) else {
+                bail!("sites.domain_target: {item:?} is neither a host name nor an address");
+            };
+            if target.host.replace(host.into_string()).is_some() {
+                bail!("sites.domain_target: give one host name, and any addresses");
+            }
+        }
+        Ok(target)
+    }
+
+    /// Errors with what is wrong.
+    pub fn check_domains(&self) -> anyhow::Result<()> {
+        self.target()?;
+        let is_word =
+            |name: &&String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if let Some(odd) = self.reserved.iter().find(|name| !is_word(name)) {
+            bail!("sites.reserved: {odd:?} is not made of letters, digits and hyphens");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(items: &[&str]) -> anyhow::Result<Target> {
+        let domain_target = items.iter().map(|item| (*item).to_owned()).collect();
+        Sites { domain_target, ..Sites::default() }.target()
+    }
+
+    #[test]
+    fn a_target_is_a_host_and_addresses() {
+        let both = target(&["Edge.Example.com", "192.0.2.1", "2001:db8::1"]).unwrap();
+        assert_eq!((both.host.as_deref(), both.addresses.len()), (Some("edge.example.com"), 2));
+        assert_eq!(target(&[]).unwrap(), Target::default());
+        for wrong in [["edge.example.com", "other.example.com"], ["https://edge.example.com", "192.0.2.1"]] {
+            assert!(target(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn reserved_names_are_words() {
+        let check =
+            |name: &str| Sites { reserved: vec![name.to_owned()], ..Sites::default() }.check_domains();
+        assert!(check("Acme-Corp").is_ok());
+        assert!(check("acme.com").is_err() && check("").is_err());
+    }
+
+    #[test]
+    fn links_live_for_a_while() {
+        assert!(Assets::default().check().is_ok());
+        assert!(Assets { link_ttl: Duration::ZERO, ..Assets::default() }.check().is_err());
+        assert!(
+            Assets { link_ttl: Duration::from_secs(8 * 24 * 3600), ..Assets::default() }.check().is_err()
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! Visits of published sites: noted in memory while pages are sent, stored in batches.
+//!
+//! Noting a visit never waits, and never fails a request: what does not fit is dropped and counted. Stored are counts alone; the
+//! address of a visitor is in memory for some seconds, and nowhere else.
+
+pub mod storing;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use portico_kernel::{Fault, Kind, StoreError, TenantId};
+use portico_runtime::logging::chain;
+use portico_sites::analytics::{SALT_GRACE, Salt, Seen, Traffic, VisitBatch};
+use time::Date;
+use tokio::sync::{Notify, mpsc};
+
+use crate::state::App;
+
+/// Visits that wait in memory at most: about 10 MB of them.
+const QUEUE: usize = 10_000;
+
+/// Sites and days stored in one transaction.
+const BATCH: usize = 100;
+
+/// Batches that wait for the database at most. Beyond that visits stay in the queue, and are dropped when it is full.
+const MOST_WAITING: usize = 20;
+
+/// What was seen on published sites since it was last stored. A crash loses it: the visits of the last few seconds.
+pub struct VisitCounter {
+    seen: mpsc::Sender<Seen>,
+    traffic: Mutex<BTreeMap<(TenantId, Date), Traffic>>,
+    /// Woken when the queue is half full.
+    pub half_full: Notify,
+    storing: tokio::sync::Mutex<Storing>,
+}
+
+/// What is on its way from the queue into the store. One task at a time works on it.
+struct Storing {
+    seen: mpsc::Receiver<Seen>,
+    /// Taken from the queue when its salt could not be had.
+    held: Option<Seen>,
+    salts: BTreeMap<Date, Salt>,
+    waiting: VecDeque<VisitBatch>,
+}
+
+impl Default for VisitCounter {
+    fn default() -> Self {
+        Self::with_capacity(QUEUE)
+    }
+}
+
+impl VisitCounter {
+    fn with_capacity(capacity: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(capacity);
+        let storing =
+            Storing { seen: receiver, held: None, salts: BTreeMap::new(), waiting: VecDeque::new() };
+        Self {
+            seen: sender,
+            traffic: Mutex::default(),
+            half_full: Notify::new(),
+            storing: tokio::sync::Mutex::new(storing),
+        }
+    }
+
+    /// Notes that a page was sent. Answers whether there was room for it.
+    pub fn note(&self, seen: Seen) -> bool {
+        let noted = self.seen.try_send(seen).is_ok();
+        if !noted {
+            metrics::counter!("visits_dropped_total").increment(1);
+        }
+        if self.seen.capacity() <= self.seen.max_capacity() / 2 {
+            self.half_full.notify_one();
+        }
+        noted
+    }
+
+    /// Counts an answer of `bytes`.
+    pub fn sent(&self, tenant: TenantId, day: Date, bytes: u64) {
+        let mut traffic = self.traffic();
+        let traffic = traffic.entry((tenant, day)).or_default();
+        traffic.answers += 1;
+        traffic.bytes += bytes;
+    }
+
+    /// Stores everything that was noted so far, for the last time.
+    pub async fn flush(&self, app: &App) {
+        if let Err(error) = self.try_flush(app).await {
+            tracing::warn!(error = %chain(&error), "visits could not be stored");
+        }
+    }
+
+    /// Stores everything that was noted so far.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached, or somebody else was in the way: what was not stored is kept.
+    pub async fn try_flush(&self, app: &App) -> Result<(), StoreError> {
+        let mut storing = self.storing.lock().await;
+        if storing.waiting.len() < MOST_WAITING {
+            let mut batch = VisitBatch::new(&app.core.env);
+            let drained = storing.drain(app, &mut batch).await;
+            batch.traffic = std::mem::take(&mut *self.traffic());
+            storing.waiting.extend(split(app, batch));
+            drained?;
+        }
+        while let Some(batch) = storing.waiting.front() {
+            if let Err(error) = store(app, batch).await {
+                // A site that was deleted meanwhile is left out the next time.
+                if matches!(error.kind(), Kind::Unavailable | Kind::Conflict | Kind::NotFound) {
+                    return Err(error);
+                }
+                tracing::error!(error = %chain(&error), "visits are lost");
+            }
+            storing.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, BTreeMap<(TenantId, Date), Traffic>> {
+        // Counts are whole after every line, so one that panicked has left nothing half done.
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storing {
+    /// Counts what is in the queue. Stops early when a salt cannot be had.
+    async fn drain(&mut self, app: &App, batch: &mut VisitBatch) -> Result<(), StoreError> {
+        let oldest = (app.core.env.now() - SALT_GRACE).into_inner().date();
+        // Of a day that is over nothing is to lead back to an address.
+        self.salts.retain(|day, _| *day >= oldest);
+        // No more than there are now, so that a flood of visits does not keep this from ending.
+        for _ in 0..=QUEUE {
+            let Some(seen) = self.held.take().or_else(|| self.seen.try_recv().ok()) else { break };
+            match self.salt(app, seen.day()).await {
+                Ok(salt) => batch.add(&seen, &salt),
+                Err(error) => {
+                    self.held = Some(seen);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn salt(&mut self, app: &App, day: Date) -> Result<Salt, StoreError> {
+        if let Some(salt) = self.salts.get(&day) {
+            return Ok(*salt);
+        }
+        let mut work = app.core.begin().await?;
+        let salt = work.visits().salt(day, app.core.env.random_bytes()).await?;
+        work.commit().await?;
+        self.salts.insert(day, salt);
+        Ok(salt)
+    }
+}
+
+/// Cuts a batch into such as one transaction can bear.
+fn split(app: &App, mut batch: VisitBatch) -> Vec<VisitBatch> {
+    let mut pieces = Vec::new();
+    while batch.sites.len() > BATCH {
+        let Some(from) = batch.sites.keys().nth(BATCH).copied() else { break };
+        let rest = batch.sites.split_off(&from);
+        let mut piece = VisitBatch::new(&app.core.env);
+        piece.sites = std::mem::replace(&mut batch.sites, rest);
+        pieces.push(piece);
+    }
+    if !batch.is_empty() {
+        pieces.push(batch);
+    }
+    pieces
+}
+
+/// Stores a batch. One that was stored before, and whose sender did not hear so, is not added again.
+async fn store(app: &App, batch: &VisitBatch) -> Result<(), StoreError> {
+    let mut work = app.core.begin().await?;
+    if work.visits().store(batch).await? {
+        work.commit().await?;
+        let visits: u64 = batch.sites.values().map(|counts| counts.visits).sum();
+        metrics::counter!("visits_stored_total").increment(visits);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::{SiteId, Timestamp};
+    use portico_security::system_env;
+
+    use super::*;
+
+    fn seen() -> Seen {
+        let env = system_env();
+        Seen {
+            tenant: env.new_id(),
+            site: env.new_id::<portico_kernel::SiteKind>() as SiteId,
+            at: Timestamp::from_unix_seconds(1_795_237_629).unwrap(),
+            path: "/".to_owned(),
+            query: String::new(),
+            host: String::new(),
+            referrer: None,
+            user_agent: String::new(),
+            mobile: None,
+            country: None,
+            address: [192, 0, 2, 1].into(),
+            private: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_drops_and_never_waits() {
+        let counter = VisitCounter::with_capacity(4);
+        let noted: Vec<bool> = (0..6).map(|_| counter.note(seen())).collect();
+        assert_eq!(noted, [true, true, true, true, false, false]);
+        // Whoever stores visits was woken before it came to that.
+        tokio::time::timeout(std::time::Duration::from_secs(1), counter.half_full.notified()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn noting_a_visit_costs_no_more_when_somebody_stores() {
+        let counter = VisitCounter::with_capacity(4);
+        let storing = counter.storing.lock().await;
+        assert!(counter.note(seen()), "also while the store is busy");
+        counter.sent(seen().tenant, seen().day(), 10);
+        drop(storing);
+    }
+}

@@ -1,0 +1,33 @@
+//! Background work of tenants: invitations, deletion, webhooks.
+
+use portico_kernel::Job;
+use portico_runtime::worker::{
+    jobs::{Handlers, JobError, scope},
+    schedules::{HOUR, Schedule},
+};
+use portico_tenancy::{delivery::RESEND_JOB, invitation, lifecycle, tenant::Tenants};
+
+use crate::{
+    flows::{deliveries, invitations},
+    state::App,
+};
+
+/// Registers the handlers of this feature's jobs.
+pub fn register(app: &App, handlers: &mut Handlers) {
+    handlers.on(invitation::MAIL_JOB, app, |app, job| Box::pin(invitations::mail(app, job)));
+    handlers.on(lifecycle::DELETION_JOB, app, |app, job| Box::pin(delete_tenant(app, job)));
+    handlers.on(RESEND_JOB, app, |app, job| Box::pin(deliveries::resend(app, job)));
+}
+
+/// What this feature does from time to time.
+pub fn schedules(app: &App) -> [Schedule; 1] {
+    [Schedule::new("delivery_retention", HOUR, app, |app| Box::pin(deliveries::forget(app)))]
+}
+
+/// Deletes a tenant whose time of grace is over, unless that was taken back.
+async fn delete_tenant(app: &App, job: &Job) -> Result<(), JobError> {
+    let mut work = app.core.begin().await?;
+    Tenants::new(&mut *work, &scope(job), &app.core.env).finish_deletion().await?;
+    work.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! Deliveries to webhooks in the background: sending many again, and forgetting old ones.
+
+use portico_kernel::{Job, StoreError};
+use portico_runtime::worker::jobs::{JobError, payload, scope};
+use portico_tenancy::delivery::{Deliveries, ResendPlan};
+
+use crate::state::App;
+
+/// Attempts that are deleted in one transaction.
+const ROWS: u64 = 1000;
+
+/// `webhook.resend`: plans everything of a time again, a batch in a transaction.
+pub async fn resend(app: &App, job: &Job) -> Result<(), JobError> {
+    let plan: ResendPlan = payload(job)?;
+    let mut last = None;
+    loop {
+        let mut work = app.core.begin().await?;
+        last = Deliveries::new(&mut *work, &scope(job), &app.core.env).plan(&plan, last).await?;
+        work.commit().await?;
+        if last.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Deletes attempts that are older than the settings say.
+pub async fn forget(app: &App) -> Result<(), StoreError> {
+    let kept = app.core.settings.webhooks.delivery_retention;
+    let Some(kept) = time::Duration::try_from(kept).ok().filter(|kept| !kept.is_zero()) else {
+        return Ok(());
+    };
+    loop {
+        let mut work = app.core.begin().await?;
+        let forgotten = work.deliveries().forget(app.core.env.now() - kept, ROWS).await?;
+        work.commit().await?;
+        if forgotten < ROWS {
+            return Ok(());
+        }
+    }
+}

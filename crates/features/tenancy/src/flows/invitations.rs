@@ -1,0 +1,130 @@
+//! Invitations, where tenancy and identity meet: whose address it is, and the message with the link.
+
+use portico_identity::{
+    Accounts,
+    mail::{AccountMail, Recipient},
+    user::{EmailAddress, UserStatus},
+};
+use portico_kernel::{InvitationId, Job, Scope};
+use portico_runtime::worker::jobs::{JobError, payload, scope};
+use portico_tenancy::{
+    TenancyError,
+    invitation::{Invitation, Invitations, Invited, NewInvitation, ReceivedInvitation},
+    member::Membership,
+};
+use portico_web::problem::Problem;
+use serde::Deserialize;
+
+use crate::state::App;
+
+/// What the job carries.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InvitationMail {
+    invitation_id: InvitationId,
+}
+
+/// Invites somebody, in the language of the caller where the invitation names none.
+pub async fn create(app: &App, scope: &Scope, input: NewInvitation) -> Result<Invitation, Problem> {
+    let mut work = app.core.begin().await?;
+    let language = Accounts::new(&mut *work, scope, &app.core.env).profile().await?.language;
+    let invitation = Invitations::new(&mut *work, scope, &app.core.env).create(input, &language).await?;
+    work.commit().await?;
+    Ok(invitation)
+}
+
+/// What somebody with the link is told of the invitation.
+pub async fn look_up(app: &App, scope: &Scope, token: &str) -> Result<ReceivedInvitation, Problem> {
+    let hash = app.tokens.digest(token);
+    Ok(Invited::new(&mut *app.core.reader(), scope, &app.core.env).by_token(hash).await?)
+}
+
+/// Accepts by the link. Following it proves that the caller reads the mail of the address, so where it is that of their
+/// account it counts as verified from then on. Errors: [`TenancyError::WrongAccount`].
+pub async fn accept_by_token(app: &App, scope: &Scope, token: &str) -> Result<Membership, Problem> {
+    scope.require_oneself()?;
+    let hash = app.tokens.digest(token);
+    let mut work = app.core.begin().await?;
+    let invitation = Invited::new(&mut *work, scope, &app.core.env).by_token(hash).await?;
+    let address = EmailAddress::trusted(invitation.email.clone());
+    if !Accounts::new(&mut *work, scope, &app.core.env).prove_own_address(&address).await? {
+        return Err(TenancyError::WrongAccount.into());
+    }
+    let membership = Invited::new(&mut *work, scope, &app.core.env).accept(&invitation).await?;
+    work.commit().await?;
+    Ok(membership)
+}
+
+/// Declines by the link, for whoever has it.
+pub async fn decline_by_token(app: &App, scope: &Scope, token: &str) -> Result<(), Problem> {
+    let hash = app.tokens.digest(token);
+    let mut work = app.core.begin().await?;
+    let invitation = Invited::new(&mut *work, scope, &app.core.env).by_token(hash).await?;
+    Invited::new(&mut *work, scope, &app.core.env).decline(&invitation).await?;
+    work.commit().await?;
+    Ok(())
+}
+
+/// The open invitations to the caller's address, which has to be verified: else anybody could read those of others.
+pub async fn mine(app: &App, scope: &Scope) -> Result<Vec<ReceivedInvitation>, Problem> {
+    let mut repositories = app.core.reader();
+    let user = Accounts::new(&mut *repositories, scope, &app.core.env).profile().await?;
+    if !user.email_verified {
+        return Ok(Vec::new());
+    }
+    Ok(Invited::new(&mut *repositories, scope, &app.core.env).for_address(user.email.as_str()).await?)
+}
+
+/// Accepts one of the invitations to the caller's verified address.
+pub async fn accept(app: &App, scope: &Scope, id: InvitationId) -> Result<Membership, Problem> {
+    scope.require_oneself()?;
+    scope.require_verified()?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).profile().await?;
+    let mut invited = Invited::new(&mut *work, scope, &app.core.env);
+    let invitation = invited.for_address_by_id(user.email.as_str(), id).await?;
+    let membership = invited.accept(&invitation).await?;
+    work.commit().await?;
+    Ok(membership)
+}
+
+/// Declines one of the invitations to the caller's verified address.
+pub async fn decline(app: &App, scope: &Scope, id: InvitationId) -> Result<(), Problem> {
+    scope.require_oneself()?;
+    scope.require_verified()?;
+    let mut work = app.core.begin().await?;
+    let user = Accounts::new(&mut *work, scope, &app.core.env).profile().await?;
+    let mut invited = Invited::new(&mut *work, scope, &app.core.env);
+    let invitation = invited.for_address_by_id(user.email.as_str(), id).await?;
+    invited.decline(&invitation).await?;
+    work.commit().await?;
+    Ok(())
+}
+
+/// `invitation.mail`: makes the link and sends it, unless the invitation is not open any more or whoever invited has lost their
+/// account. The address may be anybody's, so the message calls the tenant by its subdomain and the inviter by their verified
+/// address, and not by names that they chose. An attempt that fails after
+/// the secret was stored leaves one that nobody knows; the next attempt makes another in its place.
+pub async fn mail(app: &App, job: &Job) -> Result<(), JobError> {
+    let (InvitationMail { invitation_id }, scope) = (payload(job)?, scope(job));
+    let token = app.core.env.secret();
+    let mut work = app.core.begin().await?;
+    let invitation = Invitations::new(&mut *work, &scope, &app.core.env)
+        .issue(invitation_id, app.tokens.digest(&token))
+        .await?;
+    let Some(invitation) = invitation else { return Ok(()) };
+    let inviter = work.users().find(invitation.invited_by).await?;
+    let inviter = inviter.filter(|user| user.status == UserStatus::Active && user.email_verified);
+    let tenant = work.tenants().find(invitation.tenant).await?;
+    let (Some(inviter), Some(tenant)) = (inviter, tenant) else { return Ok(()) };
+    work.commit().await?;
+    let to = Recipient::unverified(EmailAddress::trusted(invitation.email), invitation.language);
+    let mail = AccountMail::Invitation {
+        tenant: tenant.subdomain,
+        inviter: inviter.email,
+        role: invitation.role,
+        token,
+        expires_at: invitation.expires_at,
+    };
+    app.mail.send(job, &to, &mail).await
+}

@@ -1,0 +1,221 @@
+//! What was, and is to be, sent to webhooks.
+
+use actix_web::{
+    HttpResponse, get,
+    http::header,
+    post,
+    web::{Data, Path},
+};
+use portico_kernel::{CursorPage, CursorRequest, DeliveryId, TenantId, Timestamp, WebhookId};
+use portico_tenancy::delivery::{Deliveries, Delivery, DeliveryFilter, DeliveryStatus, DeliveryView, Resend};
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    problem::{Problem, ProblemBody},
+    query::{Query, cursor_request},
+    routing::Routes,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(list).service(of_webhook).service(read).service(resend).service(resend_since);
+}
+
+/// Which deliveries of a tenant to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListDeliveries {
+    /// Where to.
+    webhook_id: Option<WebhookId>,
+    /// Where they stand.
+    status: Option<DeliveryStatus>,
+    /// What they tell of.
+    #[param(example = "page.published")]
+    event_type: Option<String>,
+    /// Which event they tell of: its id, with or without `evt_` before it.
+    #[param(example = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d")]
+    event_id: Option<String>,
+    /// Not planned before this time.
+    since: Option<Timestamp>,
+    /// Planned before this time.
+    until: Option<Timestamp>,
+    /// The `nextCursor` of the piece before.
+    #[param(format = "uuid")]
+    cursor: Option<String>,
+    /// Items in a piece, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+impl ListDeliveries {
+    fn into_parts(self) -> Result<(DeliveryFilter, CursorRequest), Problem> {
+        let Self { webhook_id: webhook, status, event_type, event_id, since, until, cursor, limit } = self;
+        let filter = DeliveryFilter { webhook, status, event_type, event_id, since, until };
+        Ok((filter, cursor_request(cursor, limit)?))
+    }
+}
+
+/// Which deliveries to a webhook to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListOfWebhook {
+    /// Where they stand.
+    status: Option<DeliveryStatus>,
+    /// What they tell of.
+    #[param(example = "page.published")]
+    event_type: Option<String>,
+    /// Which event they tell of: its id, with or without `evt_` before it.
+    #[param(example = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d")]
+    event_id: Option<String>,
+    /// Not planned before this time.
+    since: Option<Timestamp>,
+    /// Planned before this time.
+    until: Option<Timestamp>,
+    /// The `nextCursor` of the piece before.
+    #[param(format = "uuid")]
+    cursor: Option<String>,
+    /// Items in a piece, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+impl ListOfWebhook {
+    fn into_parts(self) -> Result<(DeliveryFilter, CursorRequest), Problem> {
+        let Self { status, event_type, event_id, since, until, cursor, limit } = self;
+        let filter = DeliveryFilter { webhook: None, status, event_type, event_id, since, until };
+        Ok((filter, cursor_request(cursor, limit)?))
+    }
+}
+
+fn piece(found: CursorPage<Delivery>) -> HttpResponse {
+    let items: Vec<DeliveryView> = found.items.iter().map(Delivery::view).collect();
+    HttpResponse::Ok().json(CursorPage { items, next_cursor: found.next_cursor })
+}
+
+/// List deliveries
+///
+/// Attempts to deliver to webhooks of the tenant, newest first. Each attempt is a delivery of its own; those that tell of the
+/// same event have the same `eventId`.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "listDeliveries",
+    params(("tenantId" = TenantId, Path), ListDeliveries),
+    responses((status = 200, body = CursorPage<DeliveryView>)),
+    security(("bearer" = ["webhooks:read"])),
+)]
+#[get("/tenants/{tenantId}/deliveries")]
+async fn list(app: Data<App>, caller: Caller, query: Query<ListDeliveries>) -> Result<HttpResponse, Problem> {
+    let (filter, request) = query.0.into_parts()?;
+    let found =
+        Deliveries::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(filter, request).await?;
+    Ok(piece(found))
+}
+
+/// List deliveries to a webhook
+///
+/// Attempts to deliver to it, newest first.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "listWebhookDeliveries",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path), ListOfWebhook),
+    responses((status = 200, body = CursorPage<DeliveryView>)),
+    security(("bearer" = ["webhooks:read"])),
+)]
+#[get("/tenants/{tenantId}/webhooks/{webhookId}/deliveries")]
+async fn of_webhook(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, WebhookId)>,
+    query: Query<ListOfWebhook>,
+) -> Result<HttpResponse, Problem> {
+    let (filter, request) = query.0.into_parts()?;
+    let mut repositories = app.core.reader();
+    let mut deliveries = Deliveries::new(&mut *repositories, &caller.0, &app.core.env);
+    Ok(piece(deliveries.of_webhook(path.1, filter, request).await?))
+}
+
+/// Read a delivery
+///
+/// With the first 512 bytes of what the receiver answered, if that is text or JSON.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "readDelivery",
+    params(("tenantId" = TenantId, Path), ("deliveryId" = DeliveryId, Path)),
+    responses((status = 200, body = DeliveryView)),
+    security(("bearer" = ["webhooks:read"])),
+)]
+#[get("/tenants/{tenantId}/deliveries/{deliveryId}")]
+async fn read(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, DeliveryId)>,
+) -> Result<HttpResponse, Problem> {
+    let delivery = Deliveries::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(path.1).await?;
+    Ok(HttpResponse::Ok().json(delivery.view()))
+}
+
+/// Resend a delivery
+///
+/// Sends the same message to the same webhook once more, with the same `webhook-id`, whatever became of it before. The new
+/// attempt is a delivery of its own; `Location` is where it tells how it went.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "resendDelivery",
+    params(("tenantId" = TenantId, Path), ("deliveryId" = DeliveryId, Path)),
+    responses(
+        (status = 202, description = "On its way.", body = DeliveryView, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "The webhook is paused or switched off (`webhook_not_enabled`), or the event log does not have the event any more (`event_forgotten`).", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[post("/tenants/{tenantId}/deliveries/{deliveryId}/resend")]
+async fn resend(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, DeliveryId)>,
+) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let delivery = Deliveries::new(&mut *work, &caller.0, &app.core.env).resend(path.1).await?;
+    work.commit().await?;
+    let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
+    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
+}
+
+/// Resend to a webhook
+///
+/// Sends it all events of a time that it wants, or those that have not arrived: also what happened while it was paused or
+/// switched off. They are planned in the background; `Location` is the list of deliveries in which they appear.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "resendToWebhook",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
+    request_body = Resend,
+    responses(
+        (status = 202, description = "They will be sent.", body = Resend, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "The webhook is paused or switched off.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[post("/tenants/{tenantId}/webhooks/{webhookId}/resend")]
+async fn resend_since(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, WebhookId)>,
+    body: Body<Resend>,
+) -> Result<HttpResponse, Problem> {
+    let (tenant, webhook) = path.into_inner();
+    let now = app.core.env.now();
+    let mut work = app.core.begin().await?;
+    let planned = Deliveries::new(&mut *work, &caller.0, &app.core.env).resend_since(webhook, body.0).await?;
+    work.commit().await?;
+    let location = format!("/api/v1/tenants/{tenant}/webhooks/{webhook}/deliveries?since={now}");
+    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(planned))
+}

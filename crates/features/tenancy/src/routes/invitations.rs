@@ -1,0 +1,384 @@
+//! Invitations, from both sides: `/tenants/{tenantId}/invitations` for those who invite, `/invitations` for those who are
+//! invited.
+
+use actix_web::{
+    HttpResponse, delete, get, post,
+    web::{Data, Path},
+};
+use portico_kernel::{InvitationId, Page, TenantId, TenantRole, Timestamp};
+use portico_tenancy::{
+    contact::masked,
+    invitation::{
+        Invitation, InvitationStatus, InvitationToken, Invitations, NewInvitation, ReceivedInvitation,
+    },
+    member::Membership,
+};
+use portico_web::{
+    body::Body,
+    caller::{Caller, Visitor},
+    problem::Problem,
+    query::{Query, page_request},
+    routing::Routes,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{flows::invitations, state::App};
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config
+        .service(list)
+        .service(create)
+        .service(read)
+        .service(revoke)
+        .service(resend)
+        .service(look_up)
+        .service(accept_by_token)
+        .service(decline_by_token)
+        .service(mine)
+        .service(accept)
+        .service(decline);
+}
+
+/// Which invitations to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListInvitations {
+    /// Those with one status.
+    status: Option<InvitationStatus>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// Which of the caller's own invitations to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListReceived {
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// An open invitation as whoever has the link sees it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct InvitationPreview {
+    /// Name of the tenant.
+    #[schema(example = "Panaderia Luz")]
+    tenant_name: String,
+    /// Name of whoever invites.
+    inviter: String,
+    /// As what.
+    role: TenantRole,
+    /// The invited address, shortened: enough to know the own one again.
+    #[schema(example = "g…@example.com")]
+    email: String,
+    /// The link is good until then.
+    expires_at: Timestamp,
+}
+
+/// An open invitation to the caller.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ReceivedInvitation)]
+struct Received {
+    /// Which.
+    id: InvitationId,
+    /// Where to.
+    tenant_id: TenantId,
+    /// Name of the tenant.
+    #[schema(example = "Panaderia Luz")]
+    tenant_name: String,
+    /// Name of whoever invites.
+    inviter: String,
+    /// As what.
+    role: TenantRole,
+    /// Good until then.
+    expires_at: Timestamp,
+}
+
+/// Where the caller is a member now.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Joined {
+    /// The tenant.
+    tenant_id: TenantId,
+    /// As what.
+    role: TenantRole,
+    /// Since when.
+    joined_at: Timestamp,
+}
+
+impl From<ReceivedInvitation> for InvitationPreview {
+    fn from(invitation: ReceivedInvitation) -> Self {
+        Self {
+            tenant_name: invitation.tenant_name,
+            inviter: invitation.inviter,
+            role: invitation.role,
+            email: masked(&invitation.email),
+            expires_at: invitation.expires_at,
+        }
+    }
+}
+
+impl From<ReceivedInvitation> for Received {
+    fn from(invitation: ReceivedInvitation) -> Self {
+        Self {
+            id: invitation.id,
+            tenant_id: invitation.tenant,
+            tenant_name: invitation.tenant_name,
+            inviter: invitation.inviter,
+            role: invitation.role,
+            expires_at: invitation.expires_at,
+        }
+    }
+}
+
+fn joined(membership: Membership) -> HttpResponse {
+    let Membership { tenant, role, joined_at, .. } = membership;
+    HttpResponse::Ok().json(Joined { tenant_id: tenant, role, joined_at })
+}
+
+/// List the invitations of a tenant
+///
+/// The newest first.
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "listInvitations",
+    params(("tenantId" = TenantId, Path), ListInvitations),
+    responses((status = 200, body = Page<Invitation>)),
+    security(("bearer" = ["members:write"])),
+)]
+#[get("/tenants/{tenantId}/invitations")]
+async fn list(
+    app: Data<App>,
+    caller: Caller,
+    query: Query<ListInvitations>,
+) -> Result<HttpResponse, Problem> {
+    let ListInvitations { status, page, limit } = query.0;
+    let page = page_request(page, limit)?;
+    let found =
+        Invitations::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(status, page).await?;
+    Ok(HttpResponse::Ok().json(found))
+}
+
+/// Invite somebody
+///
+/// A message with a link that is good for a week follows. Nothing tells whether the address has an account. Wants a verified
+/// address of the caller; only owners invite owners. A tenant may have 50 open invitations, and send 100 a day.
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "createInvitation",
+    params(("tenantId" = TenantId, Path)),
+    request_body = NewInvitation,
+    responses(
+        (status = 201, body = Invitation, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "A member already, invited already, or too many invitations."),
+    ),
+    security(("bearer" = ["members:write"])),
+)]
+#[post("/tenants/{tenantId}/invitations")]
+async fn create(app: Data<App>, caller: Caller, body: Body<NewInvitation>) -> Result<HttpResponse, Problem> {
+    let made = invitations::create(&app, &caller.0, body.0).await?;
+    let location = format!("/api/v1/tenants/{}/invitations/{}", made.tenant_id, made.id);
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(made))
+}
+
+/// Read an invitation
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "readInvitation",
+    params(("tenantId" = TenantId, Path), ("invitationId" = InvitationId, Path)),
+    responses((status = 200, body = Invitation)),
+    security(("bearer" = ["members:write"])),
+)]
+#[get("/tenants/{tenantId}/invitations/{invitationId}")]
+async fn read(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, InvitationId)>,
+) -> Result<HttpResponse, Problem> {
+    let (_, id) = path.into_inner();
+    let found = Invitations::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(id).await?;
+    Ok(HttpResponse::Ok().json(found))
+}
+
+/// Revoke an invitation
+///
+/// Its link is dead at once. One that was declined, revoked or has expired stays as it is.
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "revokeInvitation",
+    params(("tenantId" = TenantId, Path), ("invitationId" = InvitationId, Path)),
+    responses(
+        (status = 204, description = "Not open any more."),
+        (status = 409, description = "It was accepted; remove the member instead (`invitation_closed`)."),
+    ),
+    security(("bearer" = ["members:write"])),
+)]
+#[delete("/tenants/{tenantId}/invitations/{invitationId}")]
+async fn revoke(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, InvitationId)>,
+) -> Result<HttpResponse, Problem> {
+    let (_, id) = path.into_inner();
+    let mut work = app.core.begin().await?;
+    Invitations::new(&mut *work, &caller.0, &app.core.env).revoke(id).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Send an invitation again
+///
+/// With a new link that is good for a week; the old one is dead at once. Also for one that has expired.
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "resendInvitation",
+    params(("tenantId" = TenantId, Path), ("invitationId" = InvitationId, Path)),
+    responses(
+        (status = 200, body = Invitation),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "It was answered or revoked, another one is open, or too many were sent today."),
+    ),
+    security(("bearer" = ["members:write"])),
+)]
+#[post("/tenants/{tenantId}/invitations/{invitationId}/resend")]
+async fn resend(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, InvitationId)>,
+) -> Result<HttpResponse, Problem> {
+    let (_, id) = path.into_inner();
+    let mut work = app.core.begin().await?;
+    let invitation = Invitations::new(&mut *work, &caller.0, &app.core.env).resend(id).await?;
+    work.commit().await?;
+    Ok(HttpResponse::Ok().json(invitation))
+}
+
+/// Look at an invitation
+///
+/// For anybody who has the link, before signing in or registering.
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "lookUpInvitation",
+    request_body = InvitationToken,
+    responses((status = 200, body = InvitationPreview)),
+)]
+#[post("/invitations/lookup")]
+async fn look_up(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<InvitationToken>,
+) -> Result<HttpResponse, Problem> {
+    let token = body.0.validate()?;
+    let found = invitations::look_up(&app, &visitor.0, &token).await?;
+    Ok(HttpResponse::Ok().json(InvitationPreview::from(found)))
+}
+
+/// Accept an invitation by its link
+///
+/// The account has to have the invited address, which counts as verified by this. Register first where there is none.
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "acceptInvitationByToken",
+    request_body = InvitationToken,
+    responses(
+        (status = 200, body = Joined),
+        (status = 403, description = "The invitation is for another address (`wrong_account`)."),
+        (status = 409, description = "A member already."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/invitations/accept")]
+async fn accept_by_token(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<InvitationToken>,
+) -> Result<HttpResponse, Problem> {
+    let token = body.0.validate()?;
+    Ok(joined(invitations::accept_by_token(&app, &caller.0, &token).await?))
+}
+
+/// Decline an invitation by its link
+///
+/// Needs no account.
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "declineInvitationByToken",
+    request_body = InvitationToken,
+    responses((status = 204, description = "Declined.")),
+)]
+#[post("/invitations/decline")]
+async fn decline_by_token(
+    app: Data<App>,
+    visitor: Visitor,
+    body: Body<InvitationToken>,
+) -> Result<HttpResponse, Problem> {
+    let token = body.0.validate()?;
+    invitations::decline_by_token(&app, &visitor.0, &token).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// List the own open invitations
+///
+/// Those to the address of the account, once it is verified; the newest first.
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "listOwnInvitations",
+    params(ListReceived),
+    responses((status = 200, body = Page<Received>)),
+    security(("bearer" = [])),
+)]
+#[get("/invitations")]
+async fn mine(app: Data<App>, caller: Caller, query: Query<ListReceived>) -> Result<HttpResponse, Problem> {
+    let page = page_request(query.0.page, query.0.limit)?;
+    let all = invitations::mine(&app, &caller.0).await?;
+    let total = all.len() as u64;
+    let items = all.into_iter().skip(page.offset() as usize).take(page.limit as usize);
+    Ok(HttpResponse::Ok().json(Page::<Received>::new(items.map(Received::from).collect(), page, total)))
+}
+
+/// Accept an own invitation
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "acceptInvitation",
+    params(("invitationId" = InvitationId, Path)),
+    responses(
+        (status = 200, body = Joined),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "A member already."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/invitations/{invitationId}/accept")]
+async fn accept(app: Data<App>, caller: Caller, path: Path<InvitationId>) -> Result<HttpResponse, Problem> {
+    Ok(joined(invitations::accept(&app, &caller.0, path.into_inner()).await?))
+}
+
+/// Decline an own invitation
+#[utoipa::path(
+    tag = "Invitations",
+    operation_id = "declineInvitation",
+    params(("invitationId" = InvitationId, Path)),
+    responses(
+        (status = 204, description = "Declined."),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/invitations/{invitationId}/decline")]
+async fn decline(app: Data<App>, caller: Caller, path: Path<InvitationId>) -> Result<HttpResponse, Problem> {
+    invitations::decline(&app, &caller.0, path.into_inner()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

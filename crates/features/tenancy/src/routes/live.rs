@@ -1,0 +1,76 @@
+//! Live updates.
+
+use actix_web::{HttpRequest, HttpResponse, get, web::Data};
+use portico_runtime::live::Selection;
+use portico_web::{
+    caller::Caller,
+    problem::{Problem, ProblemBody},
+    query::Query,
+    routing::Routes,
+    standing::Standing,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{live_stream, state::App};
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(listen);
+}
+
+/// What to hear of.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct Listen {
+    /// Types of events with commas between them; `page.*` is everything about pages. Everything that the caller may read
+    /// where absent.
+    #[param(example = "page.*,member.created")]
+    types: Option<String>,
+    /// The last id that was heard of, for clients that cannot send the header `Last-Event-ID`, which goes first.
+    last_event_id: Option<String>,
+}
+
+/// Listen to events
+///
+/// What happens in the tenant while it happens, as server-sent events: of each, the `id`, the type as `event`, and as `data` the
+/// same JSON that webhooks get. Only what the caller may read. After `Last-Event-ID` the stream goes on where it left off, on any
+/// instance; where that cannot be, the first message is of the type `reset`, and the client reads everything anew. The stream ends
+/// when the access token expires, or the session, membership, key or permission ends. See docs/live-updates.md.
+#[utoipa::path(
+    tag = "Events",
+    operation_id = "listenToEvents",
+    params(
+        Listen,
+        ("Last-Event-ID" = Option<String>, Header, description = "The last id that was heard of."),
+    ),
+    responses(
+        (
+            status = 200, body = String, content_type = "text/event-stream", description = "The stream.",
+            example = json!("id: 0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d\nevent: page.updated\ndata: {\"id\":\"0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d\",\"type\":\"page.updated\"}\n\n"),
+        ),
+        (
+            status = 429, description = "Too many requests, or too many streams of the caller or the tenant.",
+            body = ProblemBody, content_type = "application/problem+json",
+        ),
+    ),
+    security(("bearer" = ["tenant:read"])),
+)]
+#[get("/events")]
+async fn listen(
+    app: Data<App>,
+    caller: Caller,
+    standing: Standing,
+    query: Query<Listen>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let selection = match &query.0.types {
+        Some(types) => Selection::read(types).map_err(Problem::invalid)?,
+        None => Selection::all(),
+    };
+    // A header that is no text names no event of ours.
+    let header = request.headers().get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
+    let last = header.or(query.0.last_event_id.as_deref()).filter(|id| !id.is_empty());
+    live_stream::open(app, caller.0, standing, selection, last).await
+}

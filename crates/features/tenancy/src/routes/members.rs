@@ -1,0 +1,152 @@
+//! Who belongs to a tenant, and who owns it.
+
+use actix_web::{
+    HttpResponse, delete, get, post, put,
+    web::{Data, Path},
+};
+use portico_identity::Accounts;
+use portico_kernel::{Page, TenantId, TenantRole, UserId};
+use portico_tenancy::{
+    member::{Member, MemberFilter, MemberUpdate, Members},
+    ownership::{Ownership, TransferOwnership},
+};
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    problem::Problem,
+    query::{Query, page_request},
+    routing::Routes,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(list).service(update).service(remove).service(transfer);
+}
+
+/// Which members to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListMembers {
+    /// A part of the name or the address.
+    #[param(example = "ada")]
+    q: Option<String>,
+    /// Those of one role.
+    role: Option<TenantRole>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List the members of a tenant
+///
+/// Who joined first comes first.
+#[utoipa::path(
+    tag = "Members",
+    operation_id = "listMembers",
+    params(("tenantId" = TenantId, Path), ListMembers),
+    responses((status = 200, body = Page<Member>)),
+    security(("bearer" = ["members:read"])),
+)]
+#[get("/tenants/{tenantId}/members")]
+async fn list(app: Data<App>, caller: Caller, query: Query<ListMembers>) -> Result<HttpResponse, Problem> {
+    let ListMembers { q, role, page, limit } = query.0;
+    let page = page_request(page, limit)?;
+    let mut repositories = app.core.reader();
+    let members = Members::new(&mut *repositories, &caller.0, &app.core.env)
+        .list(MemberFilter { q, role }, page)
+        .await?;
+    Ok(HttpResponse::Ok().json(members))
+}
+
+/// Change the role of a member
+///
+/// Only owners make somebody an owner, or an owner something else. The last owner stays one.
+#[utoipa::path(
+    tag = "Members",
+    operation_id = "updateMember",
+    params(("tenantId" = TenantId, Path), ("userId" = UserId, Path)),
+    request_body = MemberUpdate,
+    responses(
+        (status = 200, body = Member),
+        (status = 409, description = "The tenant would be left without an owner (`last_owner`)."),
+    ),
+    security(("bearer" = ["members:write"])),
+)]
+#[put("/tenants/{tenantId}/members/{userId}")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, UserId)>,
+    body: Body<MemberUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let (_, user) = path.into_inner();
+    let mut work = app.core.begin().await?;
+    let member = Members::new(&mut *work, &caller.0, &app.core.env).change_role(user, body.0).await?;
+    work.commit().await?;
+    Ok(HttpResponse::Ok().json(member))
+}
+
+/// Remove a member, or leave
+///
+/// Every member may remove themselves; others need `members:write`, and only owners remove owners. The last owner can neither
+/// be removed nor leave. What somebody who is removed has invited to is revoked.
+#[utoipa::path(
+    tag = "Members",
+    operation_id = "removeMember",
+    params(("tenantId" = TenantId, Path), ("userId" = UserId, Path)),
+    responses(
+        (status = 204, description = "Not a member any more."),
+        (status = 409, description = "The tenant would be left without an owner (`last_owner`)."),
+    ),
+    security(("bearer" = ["members:write"])),
+)]
+#[delete("/tenants/{tenantId}/members/{userId}")]
+async fn remove(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, UserId)>,
+) -> Result<HttpResponse, Problem> {
+    let (_, user) = path.into_inner();
+    let mut work = app.core.begin().await?;
+    Members::new(&mut *work, &caller.0, &app.core.env).remove(user).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Hand a tenant over
+///
+/// The member becomes an owner, and the caller an admin, unless `keepRole` is true. Wants a proof of identity that is not older
+/// than ten minutes, and cannot be done in somebody else's name.
+#[utoipa::path(
+    tag = "Members",
+    operation_id = "transferOwnership",
+    params(("tenantId" = TenantId, Path)),
+    request_body = TransferOwnership,
+    responses(
+        (status = 200, body = Member),
+        (status = 409, description = "Somebody else changed the same members at the same moment."),
+    ),
+    security(("bearer" = ["tenant:transfer"])),
+)]
+#[post("/tenants/{tenantId}/transfer-ownership")]
+async fn transfer(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<TransferOwnership>,
+) -> Result<HttpResponse, Problem> {
+    // Whether the caller may at all comes before asking for proof of who they are.
+    caller.0.require(portico_kernel::Permission::TenantTransfer)?;
+    let mut work = app.core.begin().await?;
+    Accounts::new(&mut *work, &caller.0, &app.core.env).require_fresh().await?;
+    let member = Ownership::new(&mut *work, &caller.0, &app.core.env).transfer(body.0).await?;
+    work.commit().await?;
+    Ok(HttpResponse::Ok().json(member))
+}

@@ -1,0 +1,237 @@
+//! Tenants.
+
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, put, web::Data};
+use portico_billing::subscription::Subscriptions;
+use portico_kernel::{Page, Permission, TenantId};
+use portico_tenancy::{
+    lifecycle::SuspendTenant,
+    tenant::{NewTenant, Tenant, TenantStatus, TenantUpdate, Tenants},
+};
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    response_cache::About,
+    routing::Routes,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config
+        .service(list)
+        .service(create)
+        .service(read)
+        .service(update)
+        .service(remove)
+        .service(restore)
+        .service(suspend)
+        .service(reinstate);
+}
+
+/// Which tenants to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListTenants {
+    /// A part of the name or the subdomain.
+    #[param(example = "luz")]
+    q: Option<String>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List tenants
+///
+/// The tenants that the caller belongs to, newest first; all tenants for super admins.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "listTenants",
+    params(ListTenants),
+    responses((status = 200, body = Page<Tenant>)),
+    security(("bearer" = [])),
+)]
+#[get("/tenants")]
+async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Result<HttpResponse, Problem> {
+    let ListTenants { q, page, limit } = query.0;
+    let page = page_request(page, limit)?;
+    let mut repositories = app.core.reader();
+    let tenants = Tenants::new(&mut *repositories, &caller.0, &app.core.env).list(q.as_deref(), page).await?;
+    Ok(HttpResponse::Ok().json(tenants))
+}
+
+/// Create a tenant
+///
+/// With default branding, the caller as its owner, and the free plan.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "createTenant",
+    request_body = NewTenant,
+    responses(
+        (status = 201, body = Tenant, headers(("Location" = String), ("ETag" = String))),
+        (status = 409, description = "The subdomain is taken, or the caller owns too many tenants.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+#[post("/tenants")]
+async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result<HttpResponse, Problem> {
+    let (owner, _) = caller.0.require_user()?;
+    let mut work = app.core.begin().await?;
+    let most = app.settings.max_owned_tenants;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).create(body.0, owner, most).await?;
+    Subscriptions::new(&mut *work, &caller.0, &app.core.env).start_free(tenant.id, owner).await?;
+    work.commit().await?;
+    Ok(conditional::created(&format!("/api/v1/tenants/{}", tenant.id), tenant.version, &tenant))
+}
+
+/// Read a tenant
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "readTenant",
+    params(("tenantId" = TenantId, Path)),
+    responses((status = 200, body = Tenant, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
+    security(("bearer" = ["tenant:read"])),
+)]
+#[get("/tenants/{tenantId}")]
+async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let find = async || {
+        let mut repositories = app.core.reader();
+        let tenant = Tenants::new(&mut *repositories, &caller.0, &app.core.env).get().await?;
+        let version = tenant.version;
+        Ok((tenant, Some(version)))
+    };
+    app.api.responses.respond(&request, &caller.0, (About::Tenant, Permission::TenantRead), find).await
+}
+
+/// Update a tenant
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "updateTenant",
+    params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
+    request_body = TenantUpdate,
+    responses(
+        (status = 200, body = Tenant, headers(("ETag" = String))),
+        (status = 409, description = "The subdomain is taken, or somebody else changed the tenant at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["tenant:write"])),
+)]
+#[put("/tenants/{tenantId}")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<TenantUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).update(body.0, expected).await?;
+    work.commit().await?;
+    Ok(conditional::updated(tenant.version, &tenant))
+}
+
+/// Delete a tenant
+///
+/// For owners. It is deleted after a time of grace (14 days, unless the operator chose another one; then this answers 202).
+/// Until then its sites are off the air, its members only read, and an owner can restore it. Without grace it is gone at once
+/// (204). The audit trail stays, and the subdomain stays taken.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "deleteTenant",
+    params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 202, description = "Will be deleted at `deleteAt`.", body = Tenant, headers(("Location" = String), ("ETag" = String))),
+        (status = 204, description = "Deleted."),
+        (status = 409, description = "It is about to be deleted already, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["tenant:delete"])),
+)]
+#[delete("/tenants/{tenantId}")]
+async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let tenant =
+        Tenants::new(&mut *work, &caller.0, &app.core.env).delete(expected, app.settings.grace()).await?;
+    work.commit().await?;
+    if tenant.status == TenantStatus::Deleted {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    Ok(HttpResponse::Accepted()
+        .insert_header((header::LOCATION, format!("/api/v1/tenants/{}", tenant.id)))
+        .insert_header((header::ETAG, conditional::etag(tenant.version)))
+        .json(tenant))
+}
+
+/// Restore a tenant
+///
+/// Takes back that it is to be deleted; for owners.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "restoreTenant",
+    params(("tenantId" = TenantId, Path)),
+    responses(
+        (status = 200, body = Tenant, headers(("ETag" = String))),
+        (status = 409, description = "It is not about to be deleted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["tenant:delete"])),
+)]
+#[post("/tenants/{tenantId}/restore")]
+async fn restore(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).restore().await?;
+    work.commit().await?;
+    Ok(conditional::updated(tenant.version, &tenant))
+}
+
+/// Suspend a tenant
+///
+/// By the operator. Members and keys are locked out within a second, and its sites answer 503.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "suspendTenant",
+    params(("tenantId" = TenantId, Path)),
+    request_body = SuspendTenant,
+    responses(
+        (status = 200, body = Tenant, headers(("ETag" = String))),
+        (status = 409, description = "It is about to be deleted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:tenants"])),
+)]
+#[post("/tenants/{tenantId}/suspend")]
+async fn suspend(app: Data<App>, caller: Caller, body: Body<SuspendTenant>) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).suspend(body.0).await?;
+    work.commit().await?;
+    Ok(conditional::updated(tenant.version, &tenant))
+}
+
+/// Take the suspension of a tenant back
+///
+/// By the operator.
+#[utoipa::path(
+    tag = "Tenants",
+    operation_id = "reinstateTenant",
+    params(("tenantId" = TenantId, Path)),
+    responses(
+        (status = 200, body = Tenant, headers(("ETag" = String))),
+        (status = 409, description = "It is about to be deleted.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["platform:tenants"])),
+)]
+#[post("/tenants/{tenantId}/reinstate")]
+async fn reinstate(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).reinstate().await?;
+    work.commit().await?;
+    Ok(conditional::updated(tenant.version, &tenant))
+}

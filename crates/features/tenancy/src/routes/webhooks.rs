@@ -1,0 +1,331 @@
+//! Webhooks of a tenant.
+
+use actix_web::{
+    HttpRequest, HttpResponse, delete, get,
+    http::header::{self, CACHE_CONTROL, HeaderValue},
+    post, put,
+    web::{Data, Path},
+};
+use portico_kernel::{Page, TenantId, WebhookId};
+use portico_tenancy::{
+    delivery::DeliveryView,
+    webhook::{
+        EventType, NewWebhook, SecretRotation, Webhook, WebhookRules, WebhookUpdate, WebhookView, Webhooks,
+        event_types,
+    },
+};
+use portico_web::{
+    body::{Body, OptionalBody},
+    caller::Caller,
+    conditional,
+    problem::{Problem, ProblemBody},
+    query::{Query, page_request},
+    routing::Routes,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::state::App;
+
+/// Adds the routes.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config
+        .service(types)
+        .service(list)
+        .service(create)
+        .service(read)
+        .service(update)
+        .service(remove)
+        .service(rotate)
+        .service(pause)
+        .service(resume)
+        .service(test);
+}
+
+/// A webhook with its secret.
+#[derive(Serialize, ToSchema)]
+struct WebhookWithSecret {
+    #[serde(flatten)]
+    webhook: WebhookView,
+    /// What deliveries are signed with (Standard Webhooks). It is shown this once.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret: String,
+}
+
+impl WebhookWithSecret {
+    fn new(webhook: &Webhook, secret: &SecretString) -> Self {
+        Self { webhook: webhook.view(), secret: secret.expose_secret().to_owned() }
+    }
+}
+
+/// Nothing between here and the client may keep it.
+fn unstored(mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn changed(webhook: &Webhook) -> HttpResponse {
+    conditional::updated(webhook.version, &webhook.view())
+}
+
+/// Which webhooks to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListWebhooks {
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// List types of events
+///
+/// What webhooks and live updates can tell of, and the permission that each takes. For everybody, signed in or not.
+#[utoipa::path(tag = "Webhooks", operation_id = "listEventTypes", responses((status = 200, body = Page<EventType>)))]
+#[get("/event-types")]
+async fn types() -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(event_types())
+}
+
+/// List webhooks
+///
+/// Newest first.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "listWebhooks",
+    params(("tenantId" = TenantId, Path), ListWebhooks),
+    responses((status = 200, body = Page<WebhookView>)),
+    security(("bearer" = ["webhooks:read"])),
+)]
+#[get("/tenants/{tenantId}/webhooks")]
+async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Result<HttpResponse, Problem> {
+    let request = page_request(query.0.page, query.0.limit)?;
+    let found = Webhooks::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(request).await?;
+    let items: Vec<WebhookView> = found.items.iter().map(Webhook::view).collect();
+    Ok(HttpResponse::Ok().json(Page::new(items, request, found.total)))
+}
+
+/// Create a webhook
+///
+/// From now on it is told of the events that it names, as HTTP POST to its address, signed as Standard Webhooks. The answer has
+/// the secret in `secret`, this once.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "createWebhook",
+    params(("tenantId" = TenantId, Path)),
+    request_body = NewWebhook,
+    responses(
+        (status = 201, body = WebhookWithSecret, headers(("Location" = String), ("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "The tenant has as many webhooks as it may.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[post("/tenants/{tenantId}/webhooks")]
+async fn create(app: Data<App>, caller: Caller, body: Body<NewWebhook>) -> Result<HttpResponse, Problem> {
+    let rules = WebhookRules {
+        most: app.core.settings.webhooks.max_per_tenant,
+        http: &*app.webhook_client,
+        sealer: &*app.core.sealer,
+    };
+    let mut work = app.core.begin().await?;
+    let (webhook, secret) = Webhooks::new(&mut *work, &caller.0, &app.core.env).create(body.0, rules).await?;
+    work.commit().await?;
+    let location = format!("/api/v1/tenants/{}/webhooks/{}", webhook.tenant, webhook.id);
+    Ok(unstored(conditional::created(&location, webhook.version, &WebhookWithSecret::new(&webhook, &secret))))
+}
+
+/// Read a webhook
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "readWebhook",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
+    responses((status = 200, body = WebhookView, headers(("ETag" = String)))),
+    security(("bearer" = ["webhooks:read"])),
+)]
+#[get("/tenants/{tenantId}/webhooks/{webhookId}")]
+async fn read(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, WebhookId)>,
+) -> Result<HttpResponse, Problem> {
+    let webhook = Webhooks::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(path.1).await?;
+    // Never 304: deliveries change `failures`, and not the version.
+    Ok(changed(&webhook))
+}
+
+/// Update a webhook
+///
+/// Another address is used from the next attempt on, also for what is to be sent already.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "updateWebhook",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path), ("If-Match" = Option<String>, Header)),
+    request_body = WebhookUpdate,
+    responses(
+        (status = 200, body = WebhookView, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[put("/tenants/{tenantId}/webhooks/{webhookId}")]
+async fn update(
+    app: Data<App>,
+    caller: Caller,
+    request: HttpRequest,
+    path: Path<(TenantId, WebhookId)>,
+    body: Body<WebhookUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
+    let webhook = webhooks.update(path.1, body.0, expected, &*app.webhook_client).await?;
+    work.commit().await?;
+    Ok(changed(&webhook))
+}
+
+/// Delete a webhook
+///
+/// With the log of what was sent to it. What is to be sent is not sent.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "deleteWebhook",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204, description = "Deleted."),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[delete("/tenants/{tenantId}/webhooks/{webhookId}")]
+async fn remove(
+    app: Data<App>,
+    caller: Caller,
+    request: HttpRequest,
+    path: Path<(TenantId, WebhookId)>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    Webhooks::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
+    work.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Rotate the secret of a webhook
+///
+/// The new secret is in `secret` of the answer, this once. During the overlap deliveries have two signatures, one with each
+/// secret, so that the receiver can be changed over at any moment of it. Rotating again during the overlap ends the oldest
+/// secret.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "rotateWebhookSecret",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path), ("If-Match" = Option<String>, Header)),
+    request_body = Option<SecretRotation>,
+    responses(
+        (status = 200, body = WebhookWithSecret, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[post("/tenants/{tenantId}/webhooks/{webhookId}/rotate-secret")]
+async fn rotate(
+    app: Data<App>,
+    caller: Caller,
+    request: HttpRequest,
+    path: Path<(TenantId, WebhookId)>,
+    body: OptionalBody<SecretRotation>,
+) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected_version(&request);
+    let mut work = app.core.begin().await?;
+    let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
+    let (webhook, secret) = webhooks.rotate(path.1, body.0, expected, &*app.core.sealer).await?;
+    work.commit().await?;
+    Ok(unstored(conditional::updated(webhook.version, &WebhookWithSecret::new(&webhook, &secret))))
+}
+
+/// Pause a webhook
+///
+/// It is told nothing until it is resumed. What is to be sent already waits; what happens meanwhile is not sent, unless it is
+/// asked for with `resend`.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "pauseWebhook",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
+    responses(
+        (status = 200, body = WebhookView, headers(("ETag" = String))),
+        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[post("/tenants/{tenantId}/webhooks/{webhookId}/pause")]
+async fn pause(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, WebhookId)>,
+) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let webhook = Webhooks::new(&mut *work, &caller.0, &app.core.env).pause(path.1).await?;
+    work.commit().await?;
+    Ok(changed(&webhook))
+}
+
+/// Resume a webhook
+///
+/// After a pause, and also after it was switched off because it failed for too long.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "resumeWebhook",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
+    responses(
+        (status = 200, body = WebhookView, headers(("ETag" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[post("/tenants/{tenantId}/webhooks/{webhookId}/resume")]
+async fn resume(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, WebhookId)>,
+) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let webhook = Webhooks::new(&mut *work, &caller.0, &app.core.env).resume(path.1).await?;
+    work.commit().await?;
+    Ok(changed(&webhook))
+}
+
+/// Test a webhook
+///
+/// Sends it a message of type `webhook.test` at once, also when it is paused or was switched off. `Location` is where the
+/// delivery tells how it went.
+#[utoipa::path(
+    tag = "Webhooks",
+    operation_id = "testWebhook",
+    params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
+    responses(
+        (status = 202, description = "On its way.", body = DeliveryView, headers(("Location" = String))),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+    ),
+    security(("bearer" = ["webhooks:write"])),
+)]
+#[post("/tenants/{tenantId}/webhooks/{webhookId}/test")]
+async fn test(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(TenantId, WebhookId)>,
+) -> Result<HttpResponse, Problem> {
+    let mut work = app.core.begin().await?;
+    let delivery = Webhooks::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
+    work.commit().await?;
+    let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
+    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
+}

@@ -1,0 +1,30 @@
+//! Settings of tenants.
+
+use std::time::Duration;
+
+use portico_runtime::settings::sources::duration;
+use serde::Deserialize;
+
+/// Tenants.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tenancy {
+    /// Most tenants that one person may own.
+    pub max_owned_tenants: u64,
+    /// Time between asking for a tenant's deletion and the deletion; 0s deletes at once.
+    #[serde(deserialize_with = "duration")]
+    pub deletion_grace: Duration,
+}
+
+impl Default for Tenancy {
+    fn default() -> Self {
+        Self { max_owned_tenants: 20, deletion_grace: Duration::from_secs(14 * 24 * 3600) }
+    }
+}
+
+impl Tenancy {
+    /// How long a tenant can be restored after its deletion was asked for.
+    pub fn grace(&self) -> time::Duration {
+        self.deletion_grace.try_into().unwrap_or(time::Duration::MAX)
+    }
+}

@@ -1,0 +1,314 @@
+//! Who a request comes from, and what they may do.
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+
+use portico_identity::{
+    IdentityError,
+    api_key::{Judgement, KeyState, KeyText},
+    ports::{AccessClaims, Marks, TokenIssuer},
+};
+use portico_kernel::{Actor, Denied, Env, Fault, Kind, Maker, Scope, StoreError, TenantId, UserId};
+use portico_tenancy::tenant::TenantStatus;
+use uuid::Uuid;
+
+use crate::{context, key_cache::ApiKeyCache, session_cache::SessionCache, store::Store};
+
+/// How the text of every API key begins.
+const KEY_PREFIX: &str = "sn_";
+
+/// The credentials in a request, not checked yet.
+pub enum Credentials {
+    /// None.
+    None,
+    /// Something that is neither an access token nor an API key, or two things at once.
+    Malformed,
+    /// What may be an access token.
+    Token(String),
+    /// What may be an API key.
+    Key(KeyText),
+}
+
+impl Credentials {
+    /// Reads the values of all `X-API-Key` headers, and that of `Authorization`. A key may be in both when they say the same.
+    pub fn read<'h>(mut keys: impl Iterator<Item = &'h str>, authorization: Option<&'h str>) -> Self {
+        let bearer = authorization
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        let (key, another) = (keys.next().map(str::trim), keys.next());
+        let text = match (key, bearer) {
+            (Some(_), _) if another.is_some() => return Self::Malformed,
+            (Some(key), _) if authorization.is_some() && bearer != Some(key) => return Self::Malformed,
+            (Some(key), _) => key,
+            (None, Some(token)) if token.starts_with(KEY_PREFIX) => token,
+            (None, Some(token)) => return Self::Token(token.to_owned()),
+            (None, None) if authorization.is_some() => return Self::Malformed,
+            (None, None) => return Self::None,
+        };
+        KeyText::parse(text).map_or(Self::Malformed, Self::Key)
+    }
+}
+
+/// What the credentials of a request turned out to be. Found out once, before routing.
+#[derive(Clone, Debug)]
+pub enum Presented {
+    /// No credentials.
+    Nothing,
+    /// An access token that we signed and that has not expired. Its session may have ended.
+    Claims(AccessClaims),
+    /// An API key that is good, and the person who answers for it.
+    Key(Arc<KeyState>, Option<Maker>),
+    /// A real key that is revoked, switched off, expired, replaced, or of somebody whose account is suspended or deleted.
+    RefusedKey(Arc<KeyState>),
+    /// A good key, from an address from which it may not be used.
+    KeyFromElsewhere(Arc<KeyState>),
+    /// An API key that could not be looked up.
+    Unavailable(Arc<StoreError>),
+    /// Credentials that are no good.
+    Rejected,
+}
+
+impl Presented {
+    /// The user, when there is a good token.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Claims(claims) => Some(claims.user),
+            _ => None,
+        }
+    }
+
+    /// The key, given that its secret is right, and whether it is let in.
+    pub fn key(&self) -> Option<(&Arc<KeyState>, bool)> {
+        match self {
+            Self::Key(key, _) => Some((key, true)),
+            Self::RefusedKey(key) | Self::KeyFromElsewhere(key) => Some((key, false)),
+            _ => None,
+        }
+    }
+}
+
+/// The tenant that a request names: `Err` when what it names is no id.
+pub type NamedTenant = Result<Option<TenantId>, NoTenantId>;
+
+/// A request names a tenant by what is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoTenantId;
+
+/// Why a caller is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No credentials, or ones that are not good.
+    #[error(transparent)]
+    Unauthenticated(Denied),
+    /// There is no such tenant, or none that the caller may know of.
+    #[error("no such tenant for this caller")]
+    NotFound,
+    /// The API key may not be used from the address of the request.
+    #[error("API key used from an address that it is not for")]
+    AddressNotAllowed,
+    /// The caller is a member of a tenant that is suspended.
+    #[error(transparent)]
+    TenantSuspended(IdentityError),
+    /// The database failed. Several requests share the error because they shared the query.
+    #[error(transparent)]
+    Failed(Arc<StoreError>),
+}
+
+impl Fault for Refusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Unauthenticated(error) => error.kind(),
+            Self::NotFound => Kind::NotFound,
+            Self::AddressNotAllowed => Kind::Forbidden,
+            Self::TenantSuspended(error) => error.kind(),
+            Self::Failed(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated(error) => error.code(),
+            Self::NotFound => "not_found",
+            Self::AddressNotAllowed => "address_not_allowed",
+            Self::TenantSuspended(error) => error.code(),
+            Self::Failed(error) => error.code(),
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        match self {
+            Self::Unauthenticated(error) => error.detail(),
+            Self::NotFound => "There is nothing here.".into(),
+            Self::AddressNotAllowed => "This API key may not be used from your address.".into(),
+            Self::TenantSuspended(error) => error.detail(),
+            Self::Failed(error) => error.detail(),
+        }
+    }
+}
+
+/// Who requests come from, and what they may do. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Access and refresh tokens.
+    pub tokens: Arc<dyn TokenIssuer>,
+    /// Marks of devices.
+    pub marks: Arc<dyn Marks>,
+    /// Sessions, and what they may do.
+    pub sessions: Arc<SessionCache>,
+    /// API keys, and what they may do.
+    pub api_keys: Arc<ApiKeyCache>,
+    /// Time and randomness.
+    pub env: Env,
+}
+
+impl Access {
+    /// Checks an access token.
+    pub fn check_token(&self, token: &str) -> Presented {
+        match self.tokens.read_access_token(token, self.env.now()) {
+            Some(claims) => Presented::Claims(claims),
+            None => Presented::Rejected,
+        }
+    }
+
+    /// Whether a key was good a short time ago.
+    pub fn was_good(&self, key: &KeyText) -> bool {
+        self.api_keys.was_admitted(&self.tokens.digest(key.secret()))
+    }
+
+    /// Checks an API key that is used from an address.
+    pub async fn check_key(&self, key: &KeyText, address: IpAddr) -> Presented {
+        let state = match self.api_keys.get(key.prefix()).await {
+            Err(error) => return Presented::Unavailable(error),
+            Ok(None) => return Presented::Rejected,
+            Ok(Some(state)) => state,
+        };
+        let digest = self.tokens.digest(key.secret());
+        match state.judge(&digest, address, self.env.now()) {
+            Judgement::Good(maker) => {
+                self.api_keys.admit(digest).await;
+                Presented::Key(state, maker)
+            }
+            Judgement::Unknown => Presented::Rejected,
+            Judgement::Ended => Presented::RefusedKey(state),
+            Judgement::ForeignAddress => Presented::KeyFromElsewhere(state),
+        }
+    }
+
+    /// The plan of a tenant that a user is a member of. Looked up as [`Access::admit`] does it, so that there is one query for both;
+    /// not at all when `may_query` says so and it is not known.
+    pub async fn plan(
+        &self,
+        claims: &AccessClaims,
+        named: NamedTenant,
+        may_query: impl AsyncFnOnce() -> bool,
+    ) -> Option<String> {
+        let tenant = named.ok()?.or(claims.tenant);
+        let state = match self.sessions.known(claims.session, claims.user, tenant).await {
+            Some(state) => state,
+            None if may_query().await => {
+                self.sessions.get(claims.session, claims.user, tenant).await.ok().flatten()
+            }
+            None => None,
+        };
+        state.filter(|state| state.user == claims.user)?.plan
+    }
+
+    /// Who shows these credentials, and what they may do in the tenant that the request names, else in that of the credentials.
+    pub async fn admit(&self, presented: Presented, named: NamedTenant) -> Result<Scope, Refusal> {
+        match presented {
+            Presented::Claims(claims) => self.admit_user(&claims, named).await,
+            Presented::Key(key, maker) => match named {
+                Ok(None) => Ok(scope_of(&key, maker)),
+                // A key acts in its own tenant only.
+                Ok(Some(tenant)) if tenant == key.tenant => Ok(scope_of(&key, maker)),
+                _ => Err(Refusal::NotFound),
+            },
+            Presented::KeyFromElsewhere(_) => Err(Refusal::AddressNotAllowed),
+            Presented::Unavailable(error) => Err(Refusal::Failed(error)),
+            Presented::Nothing | Presented::RefusedKey(_) | Presented::Rejected => {
+                Err(Refusal::Unauthenticated(Denied::Unauthenticated))
+            }
+        }
+    }
+
+    async fn admit_user(&self, claims: &AccessClaims, named: NamedTenant) -> Result<Scope, Refusal> {
+        // Whether the session is good is told first, also to those who name no tenant properly.
+        let tenant = named.unwrap_or(Some(TenantId::PLATFORM)).or(claims.tenant);
+        let state = self.sessions.get(claims.session, claims.user, tenant).await.map_err(Refusal::Failed)?;
+        let state = state
+            .filter(|state| state.user == claims.user)
+            .ok_or(Refusal::Unauthenticated(Denied::Unauthenticated))?;
+        let named = named.map_err(|NoTenantId| Refusal::NotFound)?;
+        let there = match named.filter(|_| state.needs_crossing()) {
+            Some(tenant) => self.exists(tenant).await.map_err(|error| Refusal::Failed(Arc::new(error)))?,
+            None => false,
+        };
+        let (tenant, permissions) = state.enter(named, there).map_err(|error| match error {
+            suspended @ IdentityError::TenantSuspended => Refusal::TenantSuspended(suspended),
+            _ => Refusal::NotFound,
+        })?;
+        let actor = Actor::User {
+            id: state.user,
+            session: claims.session,
+            email_verified: state.email_verified,
+            role: state.role,
+            impersonator: state.impersonator,
+        };
+        Ok(Scope::user(actor, tenant, permissions, context::current().info))
+    }
+
+    async fn exists(&self, tenant: TenantId) -> Result<bool, StoreError> {
+        let tenant = self.store.reader().tenants().find(tenant).await?;
+        Ok(tenant.is_some_and(|tenant| tenant.status != TenantStatus::Deleted))
+    }
+
+    /// The mark of a device, for it to keep.
+    pub fn device_mark(&self, device: Uuid) -> String {
+        self.marks.device_mark(device)
+    }
+
+    /// The device of a mark that this server made.
+    pub fn read_device_mark(&self, mark: &str) -> Option<Uuid> {
+        self.marks.read_device_mark(mark)
+    }
+}
+
+fn scope_of(key: &KeyState, maker: Option<Maker>) -> Scope {
+    Scope::api_key(key.id, maker, key.tenant, key.permissions, context::current().info)
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_identity::api_key::Mode;
+    use portico_security::system_env;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn read(keys: &[&str], authorization: Option<&str>) -> &'static str {
+        match Credentials::read(keys.iter().copied(), authorization) {
+            Credentials::None => "none",
+            Credentials::Malformed => "malformed",
+            Credentials::Token(_) => "token",
+            Credentials::Key(_) => "key",
+        }
+    }
+
+    #[test]
+    fn credentials_are_told_apart_by_where_they_are_and_how_they_begin() {
+        let key = KeyText::new(Mode::Live, &system_env()).full().expose_secret().to_owned();
+        let (bearer, blanks) = (format!("Bearer {key}"), format!("bearer   {key} "));
+        assert_eq!(read(&[], None), "none");
+        assert_eq!(read(&[], Some("Bearer abc.def.ghi")), "token");
+        assert_eq!(read(&[], Some("Basic YTpi")), "malformed");
+        assert_eq!(read(&[&key], None), "key");
+        assert_eq!(read(&[], Some(&bearer)), "key");
+        assert_eq!(read(&[&key], Some(&blanks)), "key", "both say the same");
+        assert_eq!(read(&[&key, &key], None), "malformed", "twice");
+        assert_eq!(read(&[&key], Some("Bearer abc.def.ghi")), "malformed", "two things");
+        assert_eq!(read(&["nonsense"], None), "malformed");
+        assert_eq!(read(&[], Some("Bearer sn_live_nonsense")), "malformed");
+    }
+}

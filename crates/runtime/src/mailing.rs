@@ -1,0 +1,172 @@
+//! Sending mail on behalf of jobs: within what each recipient gets in an hour, in the look of the tenant that it speaks for.
+
+use std::sync::Arc;
+
+use portico_identity::{
+    erasure::ERASED,
+    mail::{AccountMail, MailBrand, MailClass, Recipient},
+    mail_budget::{MailBudgets, MailRule},
+    ports::AccountMailer,
+    user::EmailAddress,
+};
+use portico_kernel::{
+    Env, Job, JobId, NewJob, StoreError, TenantId,
+    mail::{MailError, MailId},
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{core::Core, logging::chain, worker::jobs::JobError};
+
+/// With the pauses between attempts growing to an hour, a mail server may be down for about a day.
+pub const MAX_ATTEMPTS: u32 = 36;
+
+/// Sends mail. Cheap to clone.
+#[derive(Clone)]
+pub struct Mailing {
+    /// Database, time, metrics.
+    pub core: Core,
+    /// What renders and hands over messages.
+    pub mailer: Arc<dyn AccountMailer>,
+    /// How much mail a recipient gets in an hour.
+    pub rule: MailRule,
+}
+
+impl Mailing {
+    /// The same for background work.
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        Self { core: self.core.for_background(), ..self.clone() }
+    }
+
+    /// Sends a message on behalf of a job, in the look of the job's tenant where it speaks for that. Every mail goes this way.
+    ///
+    /// Each recipient gets so many in an hour, of each class by itself. What is more is dropped; what happened in an account is told
+    /// later instead, because somebody who is in it could flood its owner to hide what they do.
+    ///
+    /// A job that runs again, because its worker died before it could note that the message was taken, sends it under the
+    /// same `Message-ID` to the same receiver.
+    pub async fn send(&self, job: &Job, to: &Recipient, mail: &AccountMail) -> Result<(), JobError> {
+        let class = mail.class(to);
+        if !self.take_from_budget(to, class).await? {
+            let later = class == MailClass::Account;
+            count(class, if later { "later" } else { "dropped" });
+            let reason = "the recipient has had as much mail as they get in an hour";
+            if later {
+                return Err(JobError::Retry(reason.to_owned()));
+            }
+            tracing::warn!(class = class.as_str(), job = %job.id, "mail dropped: {reason}");
+            return Ok(());
+        }
+        let brand = match mail.speaks_for_tenant() {
+            true => self.brand_of(job.tenant_id).await?,
+            false => MailBrand::default(),
+        };
+        match self.mailer.send(message_id(job, to), to, mail, &brand).await {
+            Ok(()) => {
+                count(class, "sent");
+                Ok(())
+            }
+            Err(error @ MailError::Unavailable(_)) => {
+                self.give_back_to_budget(to, class).await?;
+                Err(JobError::Retry(chain(&error)))
+            }
+            Err(error @ MailError::Rejected(_)) => {
+                count(class, "rejected");
+                Err(JobError::Fatal(chain(&error)))
+            }
+        }
+    }
+
+    async fn take_from_budget(&self, to: &Recipient, class: MailClass) -> Result<bool, JobError> {
+        let (rule, mut work) = (self.rule, self.core.begin().await?);
+        let taken = MailBudgets::new(&mut *work, &self.core.env, rule, &*self.core.access.marks)
+            .take(&to.email, class)
+            .await?;
+        work.commit().await?;
+        Ok(taken)
+    }
+
+    async fn give_back_to_budget(&self, to: &Recipient, class: MailClass) -> Result<(), JobError> {
+        let (rule, mut work) = (self.rule, self.core.begin().await?);
+        MailBudgets::new(&mut *work, &self.core.env, rule, &*self.core.access.marks)
+            .give_back(&to.email, class)
+            .await?;
+        Ok(work.commit().await?)
+    }
+
+    async fn brand_of(&self, tenant: TenantId) -> Result<MailBrand, JobError> {
+        let mut repositories = self.core.reader();
+        let tenant_row = repositories.tenants().find(tenant).await?;
+        let (name, subdomain) = tenant_row.map(|tenant| (tenant.name, tenant.subdomain)).unzip();
+        let primary = repositories.branding().find(tenant).await?.map(|branding| branding.colors.primary);
+        Ok(MailBrand { name, subdomain, primary })
+    }
+
+    /// Asks for a message to an address about which nothing is known yet, and nothing is told.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn request(
+        &self,
+        kind: &'static str,
+        email: &EmailAddress,
+        request_id: &str,
+    ) -> Result<(), StoreError> {
+        let payload = serde_json::json!({"email": email});
+        let mut work = self.core.begin().await?;
+        work.jobs()
+            .enqueue(job(&self.core.env, kind, payload, TenantId::PLATFORM, request_id.to_owned()))
+            .await?;
+        work.commit().await
+    }
+}
+
+/// A job that sends a message, due at once.
+pub fn job(env: &Env, kind: &'static str, payload: Value, tenant: TenantId, request_id: String) -> NewJob {
+    NewJob {
+        id: env.new_id(),
+        kind,
+        payload,
+        tenant,
+        run_at: env.now(),
+        max_attempts: MAX_ATTEMPTS,
+        request_id,
+    }
+}
+
+/// An address in the payload of a job; `None` when its owner was erased since.
+///
+/// # Errors
+/// [`JobError::Fatal`] for what is no address.
+pub fn known_address(email: &str) -> Result<Option<EmailAddress>, JobError> {
+    if email == ERASED {
+        return Ok(None);
+    }
+    let email = EmailAddress::parse(email);
+    email.map(Some).map_err(|error| JobError::Fatal(format!("payload: {}", error.message)))
+}
+
+fn count(class: MailClass, outcome: &'static str) {
+    metrics::counter!("mails_total", "class" => class.as_str(), "outcome" => outcome).increment(1);
+}
+
+/// A UUIDv8 (RFC 9562 section 5.8) that is the same whenever the job writes to the same receiver.
+fn message_id(job: &Job, to: &Recipient) -> MailId {
+    let digest =
+        Sha256::new().chain_update(job.id.uuid().as_bytes()).chain_update(to.email.as_str()).finalize();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    MailId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// The id of the job for one receiver: the same at every attempt, so that a repeated mail has the same `Message-ID`. It begins
+/// with the time, as other ids do, by which jobs are sorted.
+pub fn child(job: JobId, receiver: Uuid) -> JobId {
+    let digest = Sha256::new().chain_update(job.uuid().as_bytes()).chain_update(receiver.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
+    bytes[..6].copy_from_slice(&job.uuid().as_bytes()[..6]);
+    JobId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}

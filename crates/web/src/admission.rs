@@ -1,0 +1,436 @@
+//! Admission control: how much work of a kind is done at once, how much may wait, and that the rest is refused before it costs
+//! anything.
+//!
+//! A class has places for work and a queue before them, first come, first served. A newcomer is let into the queue when the
+//! wait that it has to expect, from how quickly places were given back lately, is within a quarter of the bound of the class; otherwise it is
+//! refused at once. The rest is for expectations that were wrong: a queue that is as long as it may be does not time out.
+//! So a server that is asked for more than it can do goes on doing what it can, and nobody waits for an answer that comes too late.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use portico_kernel::Kind;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+use crate::{problem::Problem, settings};
+
+/// Most that wait in a queue, whatever the wait.
+const QUEUE: usize = 1024;
+
+/// Which part of the longest wait may be expected.
+const EXPECTED: u32 = 4;
+
+/// How long work of a class is taken to last before any was done.
+const FIRST_GUESS: Duration = Duration::from_millis(20);
+
+/// How much the latest place that was given back counts in the average.
+const WEIGHT: f64 = 0.05;
+
+/// The longest wait for a sign-in, of which a quarter may be expected. Two hundred of them at once for one account all get in (ADR 22).
+const LOGIN_WAIT: Duration = Duration::from_secs(60);
+
+/// Most seconds after which who was refused is asked to come again.
+const LONGEST_PAUSE: u64 = 3;
+
+/// The longest wait of files that have come, of which a quarter may be expected: sending them again would take longer.
+const UPLOAD_WAIT: Duration = Duration::from_secs(120);
+
+/// Files that are made ready at a time in one process: each takes memory, and pictures take a processor.
+pub const UPLOADS: usize = 4;
+
+/// Calls to the outside at once.
+const OUTSIDE: usize = 32;
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Reads.
+    Reads,
+    /// Changes.
+    Writes,
+    /// What hashes passwords.
+    Logins,
+    /// What waits for somebody else's server.
+    Outside,
+    /// Files that have come and are made ready and stored.
+    Uploads,
+}
+
+/// The queues of a server.
+pub struct Admission {
+    reads: Queue,
+    writes: Queue,
+    logins: Queue,
+    outside: Queue,
+    uploads: Queue,
+}
+
+impl Admission {
+    /// As the settings say, or derived from the connections to the database and the processors.
+    ///
+    /// `connections` are those to Postgres; none where the database is SQLite.
+    pub fn new(chosen: &settings::Admission, connections: Option<u32>) -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        // Nobody who was let in then waits for a connection: a quarter is for background work, some are left to the other classes.
+        // The one writer of SQLite is kept busy by a few.
+        let (reads, writes) = match connections {
+            Some(connections) => {
+                let third = (connections as usize / 3).max(2);
+                (third, third)
+            }
+            None => (4 * processors, 2 * processors),
+        };
+        Self {
+            reads: Queue::new("reads", chosen.reads.unwrap_or(reads), chosen.wait, true),
+            writes: Queue::new("writes", chosen.writes.unwrap_or(writes), chosen.wait, true),
+            // Those of one account or network are not told apart: that is the throttle's.
+            logins: Queue::new(
+                "logins",
+                chosen.logins.unwrap_or(2 * processors),
+                LOGIN_WAIT.max(chosen.wait),
+                false,
+            ),
+            outside: Queue::new("outside", OUTSIDE, chosen.wait, true),
+            uploads: Queue::new("uploads", UPLOADS, UPLOAD_WAIT, false),
+        }
+    }
+
+    /// Waits for a place, in the name of a party.
+    ///
+    /// # Errors
+    /// 503 `overloaded`, at once where no place can be expected in time.
+    pub async fn enter(&self, class: Class, party: u64) -> Result<Place<'_>, Problem> {
+        self.queue(class).enter(party).await.ok_or_else(overloaded)
+    }
+
+    /// Refuses work for which there would be no place, before anything is done for it.
+    ///
+    /// # Errors
+    /// 503 `overloaded`.
+    pub fn expect_place(&self, class: Class, party: u64) -> Result<(), Problem> {
+        let queue = self.queue(class);
+        if queue.free.available_permits() > 0 || queue.admits(party) {
+            return Ok(());
+        }
+        queue.refused();
+        Err(overloaded())
+    }
+
+    fn queue(&self, class: Class) -> &Queue {
+        match class {
+            Class::Reads => &self.reads,
+            Class::Writes => &self.writes,
+            Class::Logins => &self.logins,
+            Class::Outside => &self.outside,
+            Class::Uploads => &self.uploads,
+        }
+    }
+}
+
+/// The refusal. Those who are refused together do not come back together.
+pub fn overloaded() -> Problem {
+    static REFUSED: AtomicU64 = AtomicU64::new(0);
+    let detail = "The server has more to do than it can. Try again shortly.";
+    let seconds = 1 + REFUSED.fetch_add(1, Ordering::Relaxed) % LONGEST_PAUSE;
+    Problem::new(Kind::Unavailable, "overloaded", detail).after(seconds)
+}
+
+/// The places of a class, and who waits for them.
+struct Queue {
+    name: &'static str,
+    longest: Duration,
+    /// Whether a party leaves room for the others.
+    is_shared: bool,
+    free: Semaphore,
+    line: Mutex<Line>,
+}
+
+/// Who waits, and how quickly it goes.
+#[derive(Debug)]
+struct Line {
+    places: usize,
+    waiting: usize,
+    by_party: HashMap<u64, usize>,
+    /// Time from one place given back to the next while somebody waits: the moving average, in seconds. Unlike the time that
+    /// work takes it knows of everything that slows a busy process down.
+    interval: f64,
+    /// When a place was last given back, or the first one began to wait.
+    last: Instant,
+}
+
+impl Line {
+    fn new(places: usize, now: Instant) -> Self {
+        let interval = FIRST_GUESS.as_secs_f64() / places as f64;
+        Self { places, waiting: 0, by_party: HashMap::new(), interval, last: now }
+    }
+
+    /// Whether one more of a party may wait, given how long one may have to expect to. While others wait, a party may have half of
+    /// that, and all together half as much again: where one party has filled the queue there is room for another.
+    fn admits(&self, party: Option<u64>, longest: Duration, now: Instant) -> bool {
+        let interval = match self.waiting {
+            0 => self.interval,
+            // Nothing may be given back any more. Work that began together ends together, so it is late only after so long.
+            _ => self.interval.max((now - self.last).as_secs_f64() / self.places as f64),
+        };
+        let wait = |ahead: usize| (ahead + 1) as f64 * interval;
+        let longest = longest.as_secs_f64();
+        let own = party.map_or(self.waiting, |party| self.by_party.get(&party).copied().unwrap_or_default());
+        let is_alone = own == self.waiting;
+        self.waiting < QUEUE
+            && match is_alone {
+                true => wait(own) <= longest,
+                false => wait(own) <= 0.5 * longest && wait(self.waiting) <= 1.5 * longest,
+            }
+    }
+
+    fn join(&mut self, party: Option<u64>, now: Instant) {
+        if self.waiting == 0 {
+            self.last = now;
+        }
+        self.waiting += 1;
+        if let Some(party) = party {
+            *self.by_party.entry(party).or_default() += 1;
+        }
+    }
+
+    fn leave(&mut self, party: Option<u64>) {
+        self.waiting = self.waiting.saturating_sub(1);
+        if let Some(party) = party
+            && let Some(count) = self.by_party.get_mut(&party)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_party.remove(&party);
+            }
+        }
+    }
+
+    /// A place is given back that was held for so long. While nobody waits, that tells how quickly it would go: what was learned
+    /// while the database was away must not keep everybody out for ever.
+    fn given_back(&mut self, now: Instant, held: Duration) {
+        let interval = match self.waiting {
+            0 => held.as_secs_f64() / self.places as f64,
+            _ => (now - self.last).as_secs_f64(),
+        };
+        self.interval += WEIGHT * (interval - self.interval);
+        self.last = now;
+    }
+}
+
+impl Queue {
+    fn new(name: &'static str, places: usize, longest: Duration, is_shared: bool) -> Self {
+        let line = Mutex::new(Line::new(places, Instant::now()));
+        Self { name, longest, is_shared, free: Semaphore::new(places), line }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` when there is no place in time.
+    async fn enter(&self, party: u64) -> Option<Place<'_>> {
+        // A place that is given back goes to who waits first, so one that is free has nobody waiting for it.
+        if let Ok(permit) = self.free.try_acquire() {
+            return Some(self.place(permit));
+        }
+        let party = self.is_shared.then_some(party);
+        if !self.join(party) {
+            self.refused();
+            return None;
+        }
+        metrics::gauge!("admission_waiting", "class" => self.name).increment(1);
+        let turn = Turn { queue: self, party };
+        let permit = timeout(self.longest, self.free.acquire()).await;
+        drop(turn);
+        match permit {
+            Ok(Ok(permit)) => Some(self.place(permit)),
+            _ => {
+                self.refused();
+                None
+            }
+        }
+    }
+
+    /// Whether one more of a party may wait.
+    fn admits(&self, party: u64) -> bool {
+        self.line().admits(self.is_shared.then_some(party), self.longest / EXPECTED, Instant::now())
+    }
+
+    /// Waits from now on, given that one more may.
+    fn join(&self, party: Option<u64>) -> bool {
+        let now = Instant::now();
+        let mut line = self.line();
+        let admits = line.admits(party, self.longest / EXPECTED, now);
+        if admits {
+            line.join(party, now);
+        }
+        admits
+    }
+
+    fn refused(&self) {
+        metrics::counter!("admission_refused_total", "class" => self.name).increment(1);
+    }
+
+    fn place<'q>(&'q self, permit: SemaphorePermit<'q>) -> Place<'q> {
+        metrics::gauge!("admission_running", "class" => self.name).increment(1);
+        Place { queue: self, taken: Instant::now(), _permit: permit }
+    }
+}
+
+/// Somebody who waits, until this is dropped.
+struct Turn<'q> {
+    queue: &'q Queue,
+    party: Option<u64>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.queue.line().leave(self.party);
+        metrics::gauge!("admission_waiting", "class" => self.queue.name).decrement(1);
+    }
+}
+
+/// A place, until it is dropped.
+pub struct Place<'q> {
+    queue: &'q Queue,
+    taken: Instant,
+    _permit: SemaphorePermit<'q>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.queue.line().given_back(Instant::now(), self.taken.elapsed());
+        metrics::gauge!("admission_running", "class" => self.queue.name).decrement(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF: Duration = Duration::from_millis(500);
+
+    fn line(places: usize, waiting: usize, interval: f64) -> (Line, Instant) {
+        let now = Instant::now();
+        (Line { waiting, interval, ..Line::new(places, now) }, now)
+    }
+
+    #[test]
+    fn who_would_wait_too_long_is_not_let_into_the_queue() {
+        let admits = |waiting, interval| {
+            let (line, now) = line(10, waiting, interval);
+            line.admits(None, HALF, now)
+        };
+        // 200 a second.
+        assert!(admits(0, 0.005) && admits(98, 0.005) && !admits(100, 0.005));
+        // Work that takes long makes the queue short, and quick work does not make it endless.
+        assert!(admits(0, 0.2) && !admits(2, 0.2) && !admits(0, 0.6));
+        assert!(admits(1023, 1e-6) && !admits(1024, 1e-6));
+    }
+
+    #[test]
+    fn nobody_joins_a_queue_that_stands_still() {
+        let (line, now) = line(10, 9, 0.005);
+        let after = |millis| line.admits(None, HALF, now + Duration::from_millis(millis));
+        assert!(after(400) && !after(600));
+    }
+
+    #[test]
+    fn two_hundred_sign_ins_at_once_fit_into_the_queue() {
+        // 30 ms of hashing on each of two processors; and on a slow machine.
+        for hash in [0.03, 0.12] {
+            let (line, now) = line(4, 196, hash / 2.0);
+            // Four that began together end together.
+            let late = now + Duration::from_secs_f64(hash * 2.0);
+            assert!(line.admits(None, LOGIN_WAIT / EXPECTED, late), "{hash}");
+        }
+    }
+
+    #[test]
+    fn a_party_has_the_whole_queue_until_others_come_and_half_of_it_then() {
+        let (mut line, now) = line(10, 0, 0.005);
+        let fill = |line: &mut Line, party| {
+            let before = line.waiting;
+            while line.admits(Some(party), HALF, now) {
+                line.join(Some(party), now);
+            }
+            line.waiting - before
+        };
+        assert_eq!(fill(&mut line, 7), 100, "nobody else waits");
+        assert_eq!(fill(&mut line, 8), 50, "there is room for others");
+        assert_eq!((fill(&mut line, 9), fill(&mut line, 7)), (0, 0), "it has an end");
+        for _ in 0..70 {
+            line.leave(Some(7));
+        }
+        assert_eq!(fill(&mut line, 7), 20);
+        for party in [7, 8].iter().flat_map(|party| [*party; 50]) {
+            line.leave(Some(party));
+        }
+        assert!(line.by_party.is_empty() && line.waiting == 0);
+    }
+
+    #[test]
+    fn the_average_follows_how_quickly_it_goes_while_somebody_waits() {
+        let (mut line, mut now) = line(10, 0, 0.005);
+        now += Duration::from_secs(3600);
+        let held = Duration::from_millis(50);
+        line.given_back(now, held);
+        assert!((line.interval - 0.005).abs() < 1e-9, "nobody waited: ten at once take 50 ms");
+        now += Duration::from_secs(3600);
+        line.join(None, now);
+        for _ in 0..100 {
+            now += Duration::from_millis(100);
+            line.given_back(now, held);
+        }
+        assert!((0.099..0.101).contains(&line.interval), "{}", line.interval);
+        // It went slowly while the database was away, and nobody is let into the queue now.
+        (line.waiting, line.interval) = (0, 60.0);
+        assert!(!line.admits(None, HALF, now));
+        for _ in 0..200 {
+            line.given_back(now, held);
+        }
+        assert!(line.admits(None, HALF, now), "{}", line.interval);
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_first_come_first_served_and_refuses_at_once() {
+        let queue = Queue::new("test", 1, Duration::from_secs(40), false);
+        let first = queue.enter(0).await.unwrap();
+        queue.line().interval = 4.0;
+        let (mut second, mut third) = (Box::pin(queue.enter(0)), Box::pin(queue.enter(0)));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert!(futures_util::poll!(&mut third).is_pending());
+        assert!(queue.enter(0).await.is_none(), "12 s is too long to wait");
+        drop(first);
+        let second = second.await.unwrap();
+        assert!(futures_util::poll!(&mut third).is_pending());
+        drop(second);
+        assert!(third.await.is_some());
+        assert_eq!(queue.line().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn what_turns_out_slower_than_expected_is_waited_for_so_long_only() {
+        let queue = Queue::new("test", 1, Duration::from_millis(100), false);
+        let _held = queue.enter(0).await.unwrap();
+        let begun = Instant::now();
+        assert!(queue.enter(0).await.is_none());
+        assert!(begun.elapsed() >= Duration::from_millis(99), "{:?}", begun.elapsed());
+        assert_eq!(queue.line().waiting, 0);
+        // Who gives up leaves the queue.
+        let mut gone = Box::pin(queue.enter(0));
+        assert!(futures_util::poll!(&mut gone).is_pending() && queue.line().waiting == 1);
+        drop(gone);
+        assert_eq!(queue.line().waiting, 0);
+    }
+}

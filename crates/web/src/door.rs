@@ -1,0 +1,298 @@
+//! The door: what work a request is, and whether it is let in now.
+//!
+//! A body is read before a place is taken, so that a slow client holds up nobody but itself. Files are put aside by their routes
+//! and then take places of their own.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    io::ErrorKind,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use actix_web::{
+    HttpMessage,
+    dev::{Payload, ServiceRequest},
+    error::PayloadError,
+    http::{
+        Method,
+        header::{self, HeaderMap},
+    },
+    web::BytesMut,
+};
+use futures_util::{StreamExt, stream};
+use portico_runtime::access::Presented;
+
+use crate::{
+    admission::{Class, Place, overloaded},
+    api::Api,
+    body,
+    host::names_us,
+    keys::API_KEY,
+    limits::network,
+    problem::Problem,
+};
+
+/// Bytes of a body that are always kept in memory while it is read.
+const SMALL: usize = 64 << 10;
+
+/// Bytes of all larger bodies that are kept in memory at once.
+const LARGE_TOGETHER: usize = 64 << 20;
+
+/// Canonical paths whose POST hashes a password.
+const LOGINS: &[&str] = &[
+    "/api/v1/auth/register",
+    "/api/v1/auth/login",
+    "/api/v1/auth/reset-password",
+    "/api/v1/auth/change-password",
+    "/api/v1/auth/reauthenticate",
+    "/api/v1/invitations/accept",
+    "/api/v1/users",
+];
+
+/// What a request to a canonical path is; `None` for what is never held up: probes, metrics, documents, streams, and files that are
+/// sent, whose routes put them aside first.
+fn class_of(method: &Method, path: &str) -> Option<Class> {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let Some(path_in_api) = path.strip_prefix("/api/v1") else {
+        // Files behind links and drafts, which the database is asked about.
+        return (reads && (path.starts_with("/files/") || path.starts_with("/preview/")))
+            .then_some(Class::Reads);
+    };
+    if reads {
+        return (path_in_api != "/events").then_some(Class::Reads);
+    }
+    if *method == Method::OPTIONS
+        || path_in_api.ends_with("/assets/upload")
+        || path_in_api == "/profile/avatar"
+    {
+        return None;
+    }
+    if *method == Method::POST && LOGINS.contains(&path)
+        || path_in_api.starts_with("/users/") && path_in_api.ends_with("/password")
+    {
+        return Some(Class::Logins);
+    }
+    let calls_outside = path_in_api.starts_with("/ai/")
+        || path_in_api == "/auth/callback"
+        || path_in_api.starts_with("/sites/") && path_in_api.ends_with("/verify");
+    Some(if calls_outside { Class::Outside } else { Class::Writes })
+}
+
+/// A request that was let in, until its answer is made.
+pub struct Admitted<'a> {
+    _place: Option<Place<'a>>,
+    _kept: Option<Kept>,
+}
+
+/// Refuses a request of the API for which there will be no place, before its credentials are looked at.
+///
+/// # Errors
+/// 503 `overloaded`.
+pub fn knock(api: &Api, request: &ServiceRequest, address: IpAddr) -> Result<(), Problem> {
+    match class_of(request.method(), request.path()) {
+        Some(class) if names_us(api, request.headers()) => {
+            api.admission.expect_place(class, party(request.headers(), true, address))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets a request of the API in when it is its turn.
+///
+/// # Errors
+/// 503 `overloaded` when there is too much to do.
+pub async fn enter<'a>(
+    api: &'a Api,
+    request: &mut ServiceRequest,
+    presented: &Presented,
+    address: IpAddr,
+) -> Result<Admitted<'a>, Problem> {
+    let class = class_of(request.method(), request.path());
+    let is_proven = presented.key().is_some() || presented.user().is_some();
+    let party = party(request.headers(), is_proven, address);
+    let_in(api, request, class, party).await
+}
+
+/// The same for a request to a published site. Files are answered from memory, messages are stored.
+///
+/// # Errors
+/// 503 `overloaded` when there is too much to do.
+pub async fn enter_site<'a>(
+    api: &'a Api,
+    request: &mut ServiceRequest,
+    address: IpAddr,
+) -> Result<Admitted<'a>, Problem> {
+    let class = (*request.method() == Method::POST).then_some(Class::Writes);
+    let party = party(request.headers(), false, address);
+    let_in(api, request, class, party).await
+}
+
+async fn let_in<'a>(
+    api: &'a Api,
+    request: &mut ServiceRequest,
+    class: Option<Class>,
+    party: u64,
+) -> Result<Admitted<'a>, Problem> {
+    let Some(class) = class else { return Ok(Admitted { _place: None, _kept: None }) };
+    let kept = match class {
+        Class::Reads => None,
+        _ => Some(read_ahead(api, request).await?),
+    };
+    let place = api.admission.enter(class, party).await?;
+    Ok(Admitted { _place: Some(place), _kept: kept })
+}
+
+/// Who a request counts for: its credential, where it is proven or may still turn out to be; else its network. Of the header only
+/// the token counts, which has one spelling: in how many ways a scheme and blanks can be written gives nobody a second share.
+fn party(headers: &HeaderMap, may_be_proven: bool, address: IpAddr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let credential = [API_KEY, header::AUTHORIZATION].iter().find_map(|name| headers.get(name));
+    let token = credential.and_then(|value| value.to_str().ok()?.split_ascii_whitespace().next_back());
+    match token.filter(|_| may_be_proven) {
+        Some(token) => token.hash(&mut hasher),
+        None => network(address).hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+/// Bytes of large bodies in memory, given back when this is dropped.
+struct Kept {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Kept {
+    /// Counts a body of so many bytes. `false` when there is no room for it.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(SMALL).saturating_sub(self.bytes);
+        self.bytes += more;
+        self.all.fetch_add(more, Ordering::AcqRel) + more <= LARGE_TOGETHER || more == 0
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+/// Reads the body and puts it back. Of one that is too large or broken off, the route finds out, which knows what to say first.
+async fn read_ahead(api: &Api, request: &mut ServiceRequest) -> Result<Kept, Problem> {
+    let mut kept = Kept { bytes: 0, all: api.bodies.clone() };
+    let limit = api.settings.max_body_bytes;
+    let announced = body::content_length(request.request()).unwrap_or(0);
+    let mut payload = match request.take_payload() {
+        Payload::None => return Ok(kept),
+        payload if announced > limit as u64 => {
+            request.set_payload(payload);
+            return Ok(kept);
+        }
+        payload => payload,
+    };
+    let mut bytes = BytesMut::new();
+    let rest = loop {
+        match payload.next().await {
+            None => break None,
+            Some(Ok(chunk)) => {
+                bytes.extend_from_slice(&chunk);
+                if !kept.grow(bytes.len()) {
+                    // What is left of the body stays with the request.
+                    request.set_payload(payload);
+                    return Err(overloaded());
+                }
+                if bytes.len() > limit {
+                    break Some(None);
+                }
+            }
+            Some(Err(PayloadError::Io(error))) if error.kind() == ErrorKind::TimedOut => {
+                return Err(Problem::request_timeout());
+            }
+            Some(Err(error)) => break Some(Some(error)),
+        }
+    };
+    let bytes = bytes.freeze();
+    request.set_payload(match rest {
+        None => Payload::from(bytes),
+        Some(error) => {
+            let beginning = stream::iter([Ok(bytes)].into_iter().chain(error.map(Err)));
+            Payload::Stream { payload: Box::pin(beginning.chain(payload)) }
+        }
+    });
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn work_is_told_apart_by_method_and_path() {
+        use Class::{Logins, Outside, Reads, Writes};
+        for (method, path, class) in [
+            (Method::GET, "/api/v1/sites", Some(Reads)),
+            (Method::HEAD, "/api/v1/sites", Some(Reads)),
+            (Method::POST, "/api/v1/sites", Some(Writes)),
+            (Method::DELETE, "/api/v1/users/1", Some(Writes)),
+            (Method::POST, "/api/v1/auth/login", Some(Logins)),
+            (Method::GET, "/api/v1/users", Some(Reads)),
+            (Method::POST, "/api/v1/users", Some(Logins)),
+            (Method::PUT, "/api/v1/users/1/password", Some(Logins)),
+            (Method::POST, "/api/v1/ai/generate-page", Some(Outside)),
+            (Method::POST, "/api/v1/sites/1/domains/2/verify", Some(Outside)),
+            (Method::POST, "/api/v1/auth/refresh", Some(Writes)),
+            (Method::GET, "/files/1/2/original", Some(Reads)),
+            (Method::GET, "/preview/abc/", Some(Reads)),
+            (Method::GET, "/api/v1/events", None),
+            (Method::POST, "/api/v1/tenants/1/assets/upload", None),
+            (Method::PUT, "/api/v1/profile/avatar", None),
+            (Method::OPTIONS, "/api/v1/sites", None),
+            (Method::GET, "/api/health/live", None),
+            (Method::GET, "/api/health/ready", None),
+            (Method::GET, "/api/metrics", None),
+            (Method::GET, "/api/openapi.json", None),
+        ] {
+            assert_eq!(class_of(&method, path), class, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_one_party_however_it_is_written() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let party_of = |name: &'static str, value: &'static str, may_be_proven| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            party(&headers, may_be_proven, address)
+        };
+        let one = party_of("authorization", "Bearer sn_live_1", true);
+        for (name, value) in [
+            ("authorization", "bEARER   sn_live_1 "),
+            ("authorization", "Bearer \tsn_live_1"),
+            ("x-api-key", " sn_live_1"),
+        ] {
+            assert_eq!(party_of(name, value, true), one, "{name}: {value}");
+        }
+        assert_ne!(party_of("authorization", "Bearer sn_live_2", true), one);
+        let network = party(&HeaderMap::new(), true, address);
+        assert_eq!(party_of("authorization", "Bearer sn_live_1", false), network, "not proven");
+    }
+
+    #[test]
+    fn large_bodies_share_a_bound_and_small_ones_have_none() {
+        let all = Arc::new(AtomicUsize::new(LARGE_TOGETHER - 100));
+        let kept = || Kept { bytes: 0, all: all.clone() };
+        let (mut first, mut second, mut small) = (kept(), kept(), kept());
+        assert!(first.grow(10) && first.grow(SMALL + 60) && first.grow(SMALL + 80));
+        assert!(!second.grow(SMALL + 30));
+        assert!(small.grow(SMALL));
+        drop(second);
+        assert!(first.grow(SMALL + 100));
+        drop((first, small));
+        assert_eq!(all.load(Ordering::Acquire), LARGE_TOGETHER - 100);
+    }
+}

@@ -1,0 +1,95 @@
+//! Which credentials a request shows, and whether its limit lets it in.
+
+use std::net::IpAddr;
+
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+use portico_kernel::limits::Verdict;
+use portico_runtime::access::{Credentials, Presented};
+
+use crate::{api::Api, caller};
+
+/// Header for an API key, besides `Authorization`.
+pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Finds out what a request shows of its sender, and counts it against the limit of its key, its user, or its address.
+///
+/// A key that was not good within the last minutes is counted against the address before it is even looked for, so that
+/// made-up keys are no way around that limit.
+pub async fn admit(
+    api: &Api,
+    headers: &HeaderMap,
+    path: &str,
+    address: IpAddr,
+) -> (Presented, Option<Verdict>) {
+    let access = &api.core.access;
+    if !path.starts_with("/api/v1/") {
+        let presented = match Credentials::read([].into_iter(), authorization(headers)) {
+            Credentials::None => Presented::Nothing,
+            Credentials::Token(token) => access.check_token(&token),
+            Credentials::Malformed | Credentials::Key(_) => Presented::Rejected,
+        };
+        return (presented, None);
+    }
+    let limits = api.limits.as_ref();
+    let by_address = async || match limits {
+        Some(limits) => Some(limits.check(path, address).await),
+        None => None,
+    };
+    let key = match credentials(headers) {
+        Credentials::None => return (Presented::Nothing, by_address().await),
+        Credentials::Malformed => return (Presented::Rejected, by_address().await),
+        Credentials::Token(token) => {
+            let presented = access.check_token(&token);
+            let verdict = match (limits, &presented) {
+                (Some(limits), Presented::Claims(claims)) => {
+                    let plan = match limits.depends_on_plan(path) {
+                        true => {
+                            let in_path =
+                                path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split('/').next());
+                            // A user who names tenants at random causes no more queries than requests that are let in.
+                            let may_query = async || limits.may_look_up(claims.user).await;
+                            access.plan(claims, caller::named(in_path, headers), may_query).await
+                        }
+                        false => None,
+                    };
+                    Some(limits.check_user(path, claims.user, plan.as_deref(), address).await)
+                }
+                _ => by_address().await,
+            };
+            return (presented, verdict);
+        }
+        Credentials::Key(key) => key,
+    };
+    let verdict = if access.was_good(&key) { None } else { by_address().await };
+    if verdict.is_some_and(|verdict| !verdict.allowed) {
+        return (Presented::Rejected, verdict);
+    }
+    let presented = access.check_key(&key, address).await;
+    let verdict = match (&presented, limits) {
+        (Presented::Key(_, _), None) => None,
+        (Presented::Key(key, _), Some(limits)) => {
+            let (own, plan) = (key.rate_limit_per_minute, key.plan.as_deref());
+            Some(limits.check_key(path, key.id, own, plan, address).await)
+        }
+        _ if verdict.is_some() => verdict,
+        _ => by_address().await,
+    };
+    (presented, verdict)
+}
+
+/// What a key that was good when the request came is now. Counts against no limit.
+pub async fn check_again(api: &Api, headers: &HeaderMap, address: IpAddr) -> Presented {
+    match credentials(headers) {
+        Credentials::Key(key) => api.core.access.check_key(&key, address).await,
+        _ => Presented::Rejected,
+    }
+}
+
+fn credentials(headers: &HeaderMap) -> Credentials {
+    let keys = headers.get_all(API_KEY).map(|value| value.to_str().unwrap_or_default());
+    Credentials::read(keys, authorization(headers))
+}
+
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default())
+}

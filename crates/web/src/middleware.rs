@@ -1,0 +1,310 @@
+//! What happens around every route, in one place: normal form of the path, address of the client, request id, alias,
+//! credentials, limits, panics, headers, metrics, access log.
+
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::atomic::Ordering, time::Instant};
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{ResponseHead, ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::{
+        ConnectionType, Method, StatusCode,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web::Data,
+};
+use futures_util::FutureExt;
+use portico_kernel::{RequestInfo, limits::Verdict};
+use portico_runtime::{
+    context::{CURRENT, RequestContext},
+    failures::Failures,
+    key_usage::KeyRequest,
+    logging,
+    report::{self, Answered},
+    traces::Span,
+};
+
+use crate::{
+    alias,
+    api::Api,
+    client::{self, ClientAddress},
+    devices, door, headers,
+    host::SiteRequest,
+    keys,
+    pace::{Answer, Held, Pace},
+    path::{self, PathFault, Spelling},
+    problem::Problem,
+    traces,
+};
+
+/// Name of the header that carries the request id, in and out.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest `User-Agent` that is kept.
+const MAX_USER_AGENT: usize = 256;
+
+/// The outermost middleware.
+pub async fn around<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<Answer>, Error> {
+    let started = Instant::now();
+    let Some(api) = request.app_data::<Data<Api>>().cloned() else {
+        return Err(Problem::internal("the application has no state").into());
+    };
+    // First of all: nothing below sees a path in another form.
+    let spelling = path::settle(&mut request);
+    request.extensions_mut().insert(Spelled(spelling));
+    let server = &api.settings;
+    let peer = client::peer(request.request());
+    let address = client::find(peer, &server.trusted_proxies, server.forwarded_header, request.headers());
+    request.extensions_mut().insert(ClientAddress(address));
+    let pace = Pace::new(server.min_body_rate, server.body_timeout, server.max_body_bytes);
+    let held = Held::begin(&mut request, pace, &api.connections);
+    let mut info = request_info(&api, &request, address);
+    let device_mark = devices::recognize(&api, &request, &mut info);
+    let seen = Seen {
+        method: request.method().clone(),
+        path: shown(request.path(), spelling),
+        id: info.id.clone(),
+        address,
+        started,
+        trace: None,
+    };
+    let failures = Failures::of(&seen.id);
+    let context = RequestContext {
+        info,
+        path: seen.path.clone(),
+        device_mark,
+        parking: None,
+        failures: Some(failures.clone()),
+    };
+    let span =
+        traces::of_request(&api.core.tracer, seen.method.as_str(), &seen.path, request.headers(), &seen.id);
+    let seen = Seen { trace: span.parent().map(|parent| parent.trace_id()), ..seen };
+
+    let work = async {
+        let answered = match call(request, next).await {
+            Ok(response) if held.is_cut() && response.status().is_client_error() => Ok(too_slow(response)),
+            Err(_) if held.is_cut() => Err(Problem::request_timeout().into()),
+            answered => answered,
+        };
+        if !held.is_cut() {
+            held.take_rest().await;
+        }
+        match answered {
+            Ok(mut response) => {
+                devices::keep(&api, response.headers_mut());
+                seal(response.headers_mut(), &seen.id, api.is_https());
+                close_when_retiring(&api, response.response_mut().head_mut());
+                let route = pattern_of(&api, response.request());
+                seen.report(route.as_deref(), response.status(), &failures, &span);
+                Ok(response.map_body(|_, body| held.until_sent(body)))
+            }
+            Err(error) => {
+                let mut response = error.error_response();
+                seal(response.headers_mut(), &seen.id, api.is_https());
+                close_when_retiring(&api, response.head_mut());
+                seen.report(None, response.status(), &failures, &span);
+                let response = response.map_body(|_, body| held.until_sent(body).boxed());
+                Err(InternalError::from_response("request failed", response).into())
+            }
+        }
+    };
+    CURRENT.scope(context, span.run(work)).await
+}
+
+/// Around the routes of the API: aliases, credentials, limits, admission, use of keys. Requests to published sites pass: the layer
+/// that found the site has let them in.
+pub async fn api<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    if request.extensions().contains::<SiteRequest>() {
+        return call(request, next).await;
+    }
+    let Some(api) = request.app_data::<Data<Api>>().cloned() else {
+        return Err(Problem::internal("the application has no state").into());
+    };
+    let address = client::address(request.request());
+    let spelling = spelling(&request);
+    if let Err(refusal) = door::knock(&api, &request, address) {
+        return Ok(request.into_response(refusal.error_response()).map_into_right_body());
+    }
+    let canonical = spelling.and_then(|_| match alias::canonical(request.path()) {
+        Some(canonical) => path::replace(&mut request, &canonical),
+        None => Ok(()),
+    });
+    if let Err(fault) = canonical {
+        return Ok(request.into_response(fault.problem().error_response()).map_into_right_body());
+    }
+    let (presented, verdict) = keys::admit(&api, request.headers(), request.path(), address).await;
+    let keyed = presented
+        .key()
+        .map(|(key, admitted)| (key.clone(), admitted, request.method().clone(), request.path().to_owned()));
+    let answered = match verdict {
+        Some(Verdict { allowed: false, reset, .. }) => {
+            let refusal = Problem::rate_limited(reset).error_response();
+            Ok(request.into_response(refusal).map_into_right_body())
+        }
+        _ => match door::enter(&api, &mut request, &presented, address).await {
+            Ok(_admitted) => {
+                request.extensions_mut().insert(presented);
+                call(request, next).await
+            }
+            Err(refusal) => Ok(request.into_response(refusal.error_response()).map_into_right_body()),
+        },
+    };
+    if let Some((key, admitted, method, path)) = &keyed {
+        let status = match &answered {
+            Ok(answer) => answer.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        let route = api.document.pattern_of(path);
+        let request = KeyRequest { key, admitted: *admitted, method: method.as_str(), route, address };
+        api.core.key_usage.note(&request, status.as_u16(), api.core.env.now());
+    }
+    let mut response = answered?;
+    if let Some(verdict) = verdict {
+        tell(response.headers_mut(), &verdict);
+    }
+    Ok(response)
+}
+
+/// The pattern of the route that a request is for; none for what is on a site. Actix would look for it once more.
+fn pattern_of(api: &Api, request: &HttpRequest) -> Option<String> {
+    if request.extensions().contains::<SiteRequest>() {
+        return None;
+    }
+    let documented = api.document.pattern_of(request.path()).map(str::to_owned);
+    documented.or_else(|| request.match_pattern())
+}
+
+/// The answer to a request whose body was given up, whatever its route made of that.
+fn too_slow<B>(response: ServiceResponse<EitherBody<B>>) -> ServiceResponse<EitherBody<B>> {
+    let refusal = Problem::request_timeout().error_response();
+    let (request, _) = response.into_parts();
+    ServiceResponse::new(request, refusal.map_into_right_body())
+}
+
+/// How the path of a request was spelled, found out by the outermost layer.
+struct Spelled(Result<Spelling, PathFault>);
+
+/// How the path of a request was spelled: in its normal form, in another one that was replaced by that, or in none.
+pub fn spelling(request: &ServiceRequest) -> Result<Spelling, PathFault> {
+    request.extensions().get::<Spelled>().map_or(Ok(Spelling::Normal), |spelled| spelled.0)
+}
+
+/// Goes on to the route. A panic there becomes a 500, and the thread lives on.
+pub async fn call<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(result) => result.map(ServiceResponse::map_into_left_body),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(Problem::internal(format!("panic: {text}")).into())
+        }
+    }
+}
+
+fn request_info(api: &Api, request: &ServiceRequest, address: IpAddr) -> RequestInfo {
+    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    };
+    let id = match text(REQUEST_ID).filter(sane) {
+        Some(id) => id.to_owned(),
+        None => api.core.env.new_id::<portico_kernel::EventKind>().to_string(),
+    };
+    let user_agent = text(header::USER_AGENT).map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
+    RequestInfo { id, address: Some(address.to_string()), user_agent, device: None }
+}
+
+/// The path as it may be written down: that of a preview opens it, and is cut off. What has no normal form may be one, too.
+fn shown(path: &str, spelling: Result<Spelling, PathFault>) -> String {
+    match spelling {
+        Err(_) => "/…".to_owned(),
+        Ok(_) if path.starts_with("/preview/") => "/preview/…".to_owned(),
+        Ok(_) => path.to_owned(),
+    }
+}
+
+/// Headers of every answer.
+fn seal(headers: &mut HeaderMap, id: &str, tls: bool) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    // Said only to keep an answer from being compressed (once more); not for clients (RFC 9110 section 8.4.1).
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "identity") {
+        headers.remove(header::CONTENT_ENCODING);
+    }
+    headers::secure(headers, tls);
+}
+
+/// A process that is about to stop asks for new connections to be made elsewhere, with every answer that it still gives.
+fn close_when_retiring(api: &Api, head: &mut ResponseHead) {
+    if !api.ready.load(Ordering::Acquire) {
+        head.set_connection_type(ConnectionType::Close);
+    }
+}
+
+fn tell(headers: &mut HeaderMap, verdict: &Verdict) {
+    for (name, value) in [
+        ("x-ratelimit-limit", u64::from(verdict.limit)),
+        ("x-ratelimit-remaining", u64::from(verdict.remaining)),
+        ("x-ratelimit-reset", verdict.reset),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+}
+
+/// What the access log and the metrics say about a request.
+struct Seen {
+    method: Method,
+    path: String,
+    id: String,
+    address: IpAddr,
+    started: Instant,
+    /// Id of its trace.
+    trace: Option<String>,
+}
+
+impl Seen {
+    fn report(&self, route: Option<&str>, status: StatusCode, failures: &Failures, span: &Span) {
+        let elapsed = self.started.elapsed();
+        let answered = Answered {
+            method: self.method.as_str(),
+            path: &self.path,
+            route,
+            id: &self.id,
+            trace: self.trace.as_deref(),
+            status: status.as_u16(),
+        };
+        report::answered(answered, failures);
+        traces::answered(span, self.method.as_str(), route, status.as_u16());
+        let route = route.unwrap_or("none").to_owned();
+        metrics::histogram!(
+            "http_request_duration_seconds",
+            "method" => self.method.as_str().to_owned(), "route" => route, "status" => status.as_str().to_owned()
+        )
+        .record(elapsed.as_secs_f64());
+        // While a part is down or there is too much to do, all lines would say the same.
+        let repeated = match status {
+            StatusCode::SERVICE_UNAVAILABLE => logging::seldom("access", self.method.as_str()),
+            _ => Some(0),
+        };
+        let Some(repeated) = repeated else { return };
+        // The query is left out on purpose: it may carry tokens.
+        tracing::info!(
+            target: "portico::access",
+            method = %self.method, path = %self.path, status = status.as_u16(),
+            duration_ms = elapsed.as_secs_f64() * 1e3, request_id = %self.id, trace_id = self.trace,
+            address = %self.address, repeated = (repeated > 0).then_some(repeated),
+        );
+    }
+}

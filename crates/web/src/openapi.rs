@@ -1,0 +1,300 @@
+//! The API document (OpenAPI 3.1): collected from the routes, then completed with what holds for every route.
+
+use actix_web::web::Bytes;
+use matchit::Router;
+use portico_kernel::Permission;
+use utoipa::openapi::{
+    Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi,
+    OpenApiBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder,
+    path::{HttpMethod, Operation, Parameter, ParameterIn},
+    schema::{Schema, Type},
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+
+use crate::{
+    idempotency::{self, operations::KeyedOperation},
+    problem::ProblemBody,
+};
+
+/// Name of the security scheme of people. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
+/// roles there): `security(("bearer" = ["pages:read"]))`.
+const BEARER: &str = "bearer";
+
+/// Name of the security scheme of programs. Added to every route whose permissions a key may have.
+const API_KEY: &str = "apiKey";
+
+/// The finished document, in the forms that the server needs.
+pub struct Document {
+    /// As JSON. Shared by all answers: it is large.
+    pub json: Bytes,
+    paths: Router<Path>,
+}
+
+/// A path of the document.
+struct Path {
+    pattern: String,
+    /// The methods that it answers to.
+    methods: String,
+    /// Its POST, if that takes an `Idempotency-Key`.
+    keyed: Option<KeyedOperation>,
+}
+
+impl Document {
+    /// Prepares a document.
+    pub fn new(document: &OpenApi) -> anyhow::Result<Self> {
+        let mut paths = Router::new();
+        for (pattern, item) in &document.paths.paths {
+            let methods: Vec<&str> = operations(item).into_iter().map(|(name, _)| name).collect();
+            let post = item.post.as_ref();
+            let keyed = post.and_then(|post| KeyedOperation::of(pattern, post, permissions_of(post)));
+            let path = Path { pattern: pattern.clone(), methods: methods.join(", "), keyed };
+            paths.insert(pattern.as_str(), path)?;
+        }
+        Ok(Self { json: document.to_pretty_json()?.into(), paths })
+    }
+
+    fn find(&self, path: &str) -> Option<&Path> {
+        self.paths.at(path).ok().map(|found| found.value)
+    }
+
+    /// The operation that a POST to a path is, if it takes an `Idempotency-Key`.
+    pub fn keyed(&self, path: &str) -> Option<&KeyedOperation> {
+        self.find(path)?.keyed.as_ref()
+    }
+
+    /// The path of the document that a path of a request belongs to.
+    pub fn pattern_of(&self, path: &str) -> Option<&str> {
+        self.find(path).map(|found| found.pattern.as_str())
+    }
+
+    /// The methods that a path answers to; `None` for an unknown path.
+    pub fn methods_of(&self, path: &str) -> Option<&str> {
+        self.find(path).map(|found| found.methods.as_str())
+    }
+}
+
+/// What the document starts from.
+pub fn base() -> OpenApi {
+    let description = "The backend behind a customer portal. Errors are problem details (RFC 9457) with a stable `code`. \
+        Lists take `page` and `limit`, append-only lists `cursor` and `limit`. `ETag`, `If-None-Match` and `If-Match` \
+        work on single resources. An update (PUT) changes the fields that it names and leaves the others.";
+    let mut components = Components::new();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("An access token from `POST /api/v1/auth/login`."))
+        .build();
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let api_key = ApiKeyValue::with_description(
+        "X-API-Key",
+        "A key of a tenant, from `POST /api/v1/tenants/{tenantId}/api-keys`. It may also be sent as \
+         `Authorization: Bearer`. It acts in its own tenant only, with its own permissions and limit.",
+    );
+    components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(api_key)));
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Portico")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(description))
+                .license(Some(
+                    LicenseBuilder::new()
+                        .name("MIT OR Apache-2.0")
+                        .identifier(Some("MIT OR Apache-2.0"))
+                        .build(),
+                ))
+                .contact(Some(ContactBuilder::new().name(Some("Portico")).build()))
+                .build(),
+        )
+        .servers(Some([ServerBuilder::new().url("/").description(Some("This server")).build()]))
+        .components(Some(components))
+        .build()
+}
+
+/// Permissions to change what is on a site.
+const CONTENT: [Permission; 6] = [
+    Permission::PagesWrite,
+    Permission::NavigationWrite,
+    Permission::SitesWrite,
+    Permission::SitesDelete,
+    Permission::SitesDeploy,
+    Permission::AssetsWrite,
+];
+
+/// Adds to every operation what the layers around it can answer, so that no answer is undocumented.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    if let Some(components) = &mut document.components {
+        for schema in components.schemas.values_mut() {
+            forget_empty_defaults(schema);
+        }
+    }
+    let components = document.components.get_or_insert_with(Components::new);
+    let mut schemas = Vec::new();
+    <ProblemBody as utoipa::ToSchema>::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    components.schemas.insert("ProblemBody".to_owned(), <ProblemBody as utoipa::PartialSchema>::schema());
+    for (path, item) in &mut document.paths.paths {
+        let in_path = path.contains('{');
+        for (method, operation) in operations_mut(item) {
+            for (status, response) in &mut operation.responses.responses {
+                // What a route says about its errors is only the reason; the body is the same everywhere.
+                if let RefOr::T(response) = response
+                    && status.starts_with(['4', '5'])
+                    && response.content.is_empty()
+                    && let RefOr::T(complete) = problem(&response.description)
+                {
+                    *response = complete;
+                }
+            }
+            tell_permissions(operation);
+            if method == HttpMethod::Post && path.starts_with("/api/v1/") {
+                idempotency::operations::offer(operation, problem);
+            }
+            let changes = match method {
+                HttpMethod::Get => Vec::new(),
+                _ => permissions_of(operation),
+            };
+            let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
+            let body = operation.request_body.is_some();
+            let query = operation.parameters.as_ref().is_some_and(|parameters| {
+                parameters.iter().any(|parameter| {
+                    matches!(parameter, RefOr::T(Parameter { parameter_in: ParameterIn::Query, .. }))
+                })
+            });
+            let mut add = |status: &str, text: &str| {
+                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(text));
+            };
+            add("429", "Too many requests; `Retry-After` says when to come back.");
+            add("500", "Our own fault.");
+            add("503", "A part that is needed is down; `Retry-After` says when to come back.");
+            // What is checked when a change is committed.
+            if changes.contains(&Permission::PagesWrite) {
+                add("402", "The plan includes no more storage: texts and their history count.");
+                add("422", "Fields or parameters that break rules, all of them at once.");
+            }
+            if changes.iter().any(|permission| CONTENT.contains(permission)) {
+                add("409", "The site is for sale, sold or suspended.");
+            }
+            if secured {
+                add("401", "No access token or API key, or one that is not good any more.");
+                add("403", "Seen, but not allowed.");
+                // `X-Tenant-Id` may name a tenant that the caller does not belong to.
+                add("404", "Not there, or not to be seen by this caller.");
+            }
+            if in_path {
+                add("404", "Not there, or not to be seen by this caller.");
+            }
+            if body {
+                add(
+                    "400",
+                    match in_path {
+                        true => "The body or the path cannot be read.",
+                        false => "The body cannot be read.",
+                    },
+                );
+                add("408", "The body came too slowly; the connection is closed.");
+                add("413", "The body is too large.");
+                add("415", "The body is not JSON.");
+            }
+            if in_path {
+                add("400", "The path has no normal form.");
+            }
+            if body || query {
+                add("422", "Fields or parameters that break rules, all of them at once.");
+            }
+        }
+    }
+    document
+}
+
+/// Says which permissions an operation needs, and lets keys in where they may have them.
+fn tell_permissions(operation: &mut Operation) {
+    let needed = permissions_of(operation);
+    if needed.is_empty() {
+        return;
+    }
+    let words: Vec<String> = needed.iter().map(|permission| format!("`{}`", permission.as_str())).collect();
+    let mut text = format!("Needs the permission {}.", words.join(" and "));
+    if needed.iter().all(|permission| permission.is_for_keys()) {
+        let scopes = needed.iter().map(|permission| permission.as_str());
+        operation.security.get_or_insert_default().push(SecurityRequirement::new(API_KEY, scopes));
+    } else {
+        text.push_str(" Not for API keys.");
+    }
+    operation.description = Some(match operation.description.take() {
+        Some(description) if !description.is_empty() => format!("{description}\n\n{text}"),
+        _ => text,
+    });
+}
+
+/// The permissions that a route names as the scopes of its security.
+fn permissions_of(operation: &Operation) -> Vec<Permission> {
+    let security = serde_json::to_value(&operation.security).unwrap_or_default();
+    let requirements = security.as_array().into_iter().flatten();
+    let scopes = requirements.filter_map(|requirement| requirement[BEARER].as_array()).flatten();
+    scopes.filter_map(|scope| Permission::parse(scope.as_str()?)).collect()
+}
+
+/// Inputs have a default for every field only so that every missing one is reported at once; an empty text is no default
+/// that a client should know of.
+fn forget_empty_defaults(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else { return };
+    for property in object.properties.values_mut() {
+        let RefOr::T(property) = property else { continue };
+        let default = match property {
+            Schema::Object(object) => &mut object.default,
+            Schema::Array(array) => &mut array.default,
+            _ => continue,
+        };
+        if default
+            .as_ref()
+            .is_some_and(|value| value.is_null() || *value == "" || *value == serde_json::json!([]))
+        {
+            *default = None;
+        }
+    }
+}
+
+fn problem(description: &str) -> RefOr<utoipa::openapi::Response> {
+    let mut response = ResponseBuilder::new().description(description).content(
+        "application/problem+json",
+        ContentBuilder::new().schema(Some(RefOr::Ref(Ref::from_schema_name("ProblemBody")))).build(),
+    );
+    let text = utoipa::openapi::ObjectBuilder::new().schema_type(Type::String);
+    response = response.header("X-Request-Id", HeaderBuilder::new().schema(Some(text)).build());
+    RefOr::T(response.build())
+}
+
+/// The operations of a path, by upper-case method.
+fn operations(item: &utoipa::openapi::PathItem) -> Vec<(&'static str, &Operation)> {
+    [
+        ("GET", &item.get),
+        ("PUT", &item.put),
+        ("POST", &item.post),
+        ("DELETE", &item.delete),
+        ("PATCH", &item.patch),
+        ("HEAD", &item.head),
+        ("OPTIONS", &item.options),
+    ]
+    .into_iter()
+    .filter_map(|(name, operation)| operation.as_ref().map(|operation| (name, operation)))
+    .collect()
+}
+
+fn operations_mut(item: &mut utoipa::openapi::PathItem) -> Vec<(HttpMethod, &mut Operation)> {
+    [
+        (HttpMethod::Get, &mut item.get),
+        (HttpMethod::Put, &mut item.put),
+        (HttpMethod::Post, &mut item.post),
+        (HttpMethod::Delete, &mut item.delete),
+        (HttpMethod::Patch, &mut item.patch),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
+    .collect()
+}
+
+/// What a secured route names as its security.
+pub fn bearer() -> SecurityRequirement {
+    SecurityRequirement::new(BEARER, Vec::<String>::new())
+}

@@ -1,0 +1,179 @@
+//! Answers to reading requests, kept for a while.
+//!
+//! What a tenant keeps here (the tenant itself, branding, pages, navigation) is read far more often than it is changed, so
+//! whole answers are kept in a [`Cache`], by groups of tenants. A group is forgotten as soon as this process knows of a
+//! change in it: its own at once, that of others within half a second, from the event log. A process that does not hear
+//! of others at the moment keeps nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+};
+use portico_kernel::{
+    Permission, Scope, TenantId,
+    cache::{Cache, CacheError, GROUPS, Lookup},
+};
+use portico_runtime::signals::Signals;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    conditional::{etag, not_modified},
+    problem::Problem,
+};
+
+/// What an answer is about; decides for how long it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A tenant.
+    Tenant,
+    /// Branding.
+    Branding,
+    /// A list of pages.
+    PageList,
+    /// A page.
+    Page,
+    /// A navigation.
+    Navigation,
+}
+
+impl About {
+    const fn lifetime(self) -> Duration {
+        Duration::from_secs(
+            60 * match self {
+                Self::PageList => 2,
+                Self::Tenant | Self::Page => 5,
+                Self::Navigation => 10,
+                Self::Branding => 30,
+            },
+        )
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Branding => "branding",
+            Self::PageList => "page_list",
+            Self::Page => "page",
+            Self::Navigation => "navigation",
+        }
+    }
+}
+
+/// The cache of responses.
+pub struct ResponseCache {
+    cache: Arc<dyn Cache>,
+    signals: Arc<Signals>,
+    /// For each group, 1 + the epoch up to which it was forgotten; 0 when it never was. What was kept before this process
+    /// started may be stale.
+    forgotten: Vec<AtomicU64>,
+}
+
+/// An answer in the making: where it is to be kept, if anywhere.
+struct Entry {
+    group: u16,
+    key: String,
+    lookup: Lookup,
+}
+
+impl ResponseCache {
+    /// In front of a cache.
+    pub fn new(cache: Arc<dyn Cache>, signals: Arc<Signals>) -> Self {
+        Self { cache, signals, forgotten: (0..GROUPS).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// Answers a reading request of somebody who has the permission: from the cache, or with what `read` finds, which is
+    /// kept then. `read` answers the resource and, where it has one, its version; else the tag is made from the answer.
+    /// The answer must be the same for everybody who has the permission in the tenant.
+    pub async fn respond<T: Serialize>(
+        &self,
+        request: &HttpRequest,
+        scope: &Scope,
+        (about, permission): (About, Permission),
+        read: impl AsyncFnOnce() -> Result<(T, Option<i64>), Problem>,
+    ) -> Result<HttpResponse, Problem> {
+        let tenant = scope.require(permission)?;
+        let entry = self.look(tenant, about, request).await;
+        let outcome = match &entry {
+            Some(Entry { lookup: Lookup { value: Some(_), .. }, .. }) => "hit",
+            Some(_) => "miss",
+            None => "bypass",
+        };
+        metrics::counter!("cache_requests_total", "about" => about.as_str(), "outcome" => outcome)
+            .increment(1);
+        match entry {
+            Some(Entry { lookup: Lookup { value: Some(kept), .. }, .. }) => Ok(answer(request, kept)),
+            entry => {
+                let (resource, version) = read().await?;
+                let made = make(&resource, version)?;
+                if let Some(Entry { group, key, lookup }) = entry {
+                    let (value, lifetime) = (made.clone(), about.lifetime());
+                    noted(self.cache.put(group, lookup.generation, &key, value, lifetime).await);
+                }
+                Ok(answer(request, made))
+            }
+        }
+    }
+
+    /// `None` when nothing may be taken from the cache nor put there.
+    async fn look(&self, tenant: TenantId, about: About, request: &HttpRequest) -> Option<Entry> {
+        if !self.signals.hears() {
+            return None;
+        }
+        let (group, epoch) = self.signals.content_epoch(tenant);
+        let forgotten = self.forgotten.get(usize::from(group))?;
+        if forgotten.load(Ordering::Acquire) < epoch + 1 {
+            noted(self.cache.forget(group).await)?;
+            forgotten.fetch_max(epoch + 1, Ordering::AcqRel);
+        }
+        let key = format!("{tenant}:{}:{}?{}", about.as_str(), request.path(), request.query_string());
+        let lookup = noted(self.cache.get(group, &key).await)?;
+        Some(Entry { group, key, lookup })
+    }
+}
+
+fn noted<T>(result: Result<T, CacheError>) -> Option<T> {
+    result
+        .inspect_err(|error| {
+            metrics::counter!("cache_failures_total").increment(1);
+            tracing::debug!(%error, "going on without the cache");
+        })
+        .ok()
+}
+
+/// What is kept: the entity tag, a line break, the body.
+fn make(resource: &impl Serialize, version: Option<i64>) -> Result<Vec<u8>, Problem> {
+    let body = serde_json::to_vec(resource).map_err(Problem::internal)?;
+    let tag = match version {
+        Some(version) => etag(version),
+        None => {
+            let digest = Sha256::digest(&body);
+            format!("\"{}\"", digest[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
+    };
+    Ok([tag.as_bytes(), b"\n", &body].concat())
+}
+
+fn answer(request: &HttpRequest, mut kept: Vec<u8>) -> HttpResponse {
+    let end = kept.iter().position(|byte| *byte == b'\n').unwrap_or_default();
+    let tag = String::from_utf8_lossy(&kept[..end]).into_owned();
+    let mut response =
+        if not_modified(request, &tag) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((header::ETAG, tag.as_str()))
+        // Kept by us, where a change can drop it. A browser has to ask each time, and is told when nothing changed.
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
+    if not_modified(request, &tag) {
+        return response.finish();
+    }
+    kept.drain(..=end);
+    response.content_type("application/json").body(kept)
+}

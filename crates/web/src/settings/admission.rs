@@ -1,0 +1,57 @@
+//! Settings of admission control.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use portico_runtime::settings::sources::duration;
+use serde::Deserialize;
+
+/// How much is done at once, and how long may be waited for it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admission {
+    /// Reads at once. Default: a third of the connections to Postgres; on SQLite four for each processor.
+    pub reads: Option<usize>,
+    /// Changes at once. Default: as many; on SQLite two for each processor.
+    pub writes: Option<usize>,
+    /// Requests at once that hash a password. Default: two for each processor.
+    pub logins: Option<usize>,
+    /// The longest wait for one's turn, of reads and changes. Who has to expect more than a quarter of it is refused at once.
+    #[serde(deserialize_with = "duration")]
+    pub wait: Duration,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { reads: None, writes: None, logins: None, wait: Duration::from_secs(1) }
+    }
+}
+
+impl Admission {
+    /// Errors with what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if [self.reads, self.writes, self.logins].contains(&Some(0)) {
+            bail!("admission.reads, admission.writes and admission.logins must be 1 or more");
+        }
+        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.wait) {
+            bail!("admission.wait must be between 10 ms and one minute");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_place_at_least_and_a_bound_at_most() {
+        let check = |places, millis| {
+            let wait = Duration::from_millis(millis);
+            Admission { writes: places, wait, ..Admission::default() }.check().is_ok()
+        };
+        assert!(Admission::default().check().is_ok());
+        assert!(check(None, 10) && check(Some(1), 60_000));
+        assert!(!check(Some(0), 1000) && !check(None, 9) && !check(None, 60_001));
+    }
+}

@@ -1,0 +1,9 @@
+//! The settings that what is in this crate goes by.
+
+mod admission;
+mod rate_limit;
+mod server;
+
+pub use admission::Admission;
+pub use rate_limit::{PlanLimits, RateLimit};
+pub use server::Server;

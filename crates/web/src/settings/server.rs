@@ -1,0 +1,80 @@
+//! Settings of the HTTP server.
+
+use std::{net::IpAddr, time::Duration};
+
+use anyhow::bail;
+use ipnet::IpNet;
+use portico_runtime::settings::sources::{duration, list, optional_duration};
+use serde::Deserialize;
+use url::Url;
+
+use crate::client::ForwardedHeader;
+
+/// HTTP server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on; 0 takes any free one.
+    pub port: u16,
+    /// Address under which clients reach the server; goes into links. Default: `http://{host}:{port}`.
+    pub public_url: Option<Url>,
+    /// Proxies that are believed when they say who the client is. Default: none.
+    #[serde(deserialize_with = "list")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
+    /// Threads that answer requests. Default: one per core.
+    pub workers: Option<usize>,
+    /// Most bytes of a JSON body.
+    pub max_body_bytes: usize,
+    /// How long a body may take; a larger one so long for each started `max_body_bytes`.
+    #[serde(deserialize_with = "duration")]
+    pub body_timeout: Duration,
+    /// Least bytes a second of a body on average, after the first five seconds.
+    pub min_body_rate: u64,
+    /// A client that takes nothing of its answer for so long loses the connection.
+    #[serde(deserialize_with = "duration")]
+    pub write_timeout: Duration,
+    /// How long running requests and jobs may go on after SIGTERM.
+    #[serde(deserialize_with = "duration")]
+    pub shutdown_timeout: Duration,
+    /// How long to answer after SIGTERM what still comes, until whoever sends requests has seen that this process is not
+    /// ready. Default: none in development, 5 seconds in production.
+    #[serde(deserialize_with = "optional_duration")]
+    pub drain_delay: Option<Duration>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 7600,
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            workers: None,
+            max_body_bytes: 1024 * 1024,
+            body_timeout: Duration::from_secs(60),
+            min_body_rate: 1024,
+            write_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(15),
+            drain_delay: None,
+        }
+    }
+}
+
+impl Server {
+    /// Errors with what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.write_timeout) {
+            bail!("server.write_timeout must be between 100 ms and ten minutes");
+        }
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        if !(second..=hour).contains(&self.body_timeout) || self.min_body_rate == 0 {
+            bail!("server.body_timeout must be one second to one hour, and server.min_body_rate 1 or more");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! Asking again whether a caller is still let in, while an answer is being sent.
+
+use std::net::IpAddr;
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::HeaderMap, web::Data};
+use futures_util::future::{Ready, ready};
+use portico_kernel::{Scope, Timestamp};
+use portico_runtime::access::{NamedTenant, Presented};
+
+use crate::{api::Api, caller, client, keys, problem::Problem};
+
+/// Who sent the request, for answers that take long: what was revoked meanwhile ends them. Take it beside
+/// [`caller::Caller`], which admits the request in the first place.
+pub struct Standing {
+    api: Data<Api>,
+    presented: Presented,
+    headers: HeaderMap,
+    address: IpAddr,
+    named: NamedTenant,
+}
+
+impl FromRequest for Standing {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let presented = request.extensions().get::<Presented>().cloned();
+        let (Some(api), Some(presented)) = (request.app_data::<Data<Api>>().cloned(), presented) else {
+            return ready(Err(Problem::unauthenticated()));
+        };
+        let address = client::address(request);
+        let named = caller::named_tenant(request);
+        ready(Ok(Self { presented, headers: request.headers().clone(), address, named, api }))
+    }
+}
+
+impl Standing {
+    /// When the access token or the key expires by itself.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match &self.presented {
+            Presented::Claims(claims) => Some(claims.expires_at),
+            Presented::Key(key, _) => key.expires_at,
+            _ => None,
+        }
+    }
+
+    /// Who they are and what they may do as of now. An access token that expires meanwhile does not end the answer; the end
+    /// of its session does.
+    pub async fn scope(&self) -> Result<Scope, Problem> {
+        let presented = match &self.presented {
+            claims @ Presented::Claims(_) => claims.clone(),
+            _ => keys::check_again(&self.api, &self.headers, self.address).await,
+        };
+        Ok(self.api.core.access.admit(presented, self.named).await?)
+    }
+}

@@ -1,0 +1,68 @@
+//! Traces of requests.
+
+use actix_web::http::header::HeaderMap;
+use portico_kernel::TraceParent;
+use portico_runtime::traces::{Span, Tracer};
+
+/// Most characters of a path in traces.
+const PATH: usize = 256;
+
+/// The span of a request. Probes and metrics have none: they would be most of what is sent.
+pub fn of_request(tracer: &Tracer, method: &str, path: &str, headers: &HeaderMap, id: &str) -> Span {
+    if path.starts_with("/api/health") || path == "/api/metrics" {
+        return Span::none();
+    }
+    let span = tracer.asked("HTTP", asked_by(headers));
+    if span.is_recorded() {
+        span.set("http.request.method", method.to_owned());
+        span.set("url.path", path.chars().take(PATH).collect::<String>());
+        span.set("portico.request_id", id.to_owned());
+    }
+    span
+}
+
+/// How a request ended.
+pub fn answered(span: &Span, method: &str, route: Option<&str>, status: u16) {
+    span.rename(|| route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")));
+    if let Some(route) = route {
+        span.set("http.route", route.to_owned());
+    }
+    span.set("http.response.status_code", i64::from(status));
+    if status >= 500 {
+        span.fail("");
+    }
+}
+
+/// What a client says of its own trace. Said twice, it is not believed (W3C Trace Context, section 3.2.2).
+fn asked_by(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut said = headers.get_all("traceparent");
+    match (said.next(), said.next()) {
+        (Some(one), None) => one.to_str().ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_believed_when_it_is_said_once() {
+        const ONE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let headers = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                let name = HeaderName::from_static("traceparent");
+                headers.append(name, HeaderValue::from_str(value).unwrap());
+            }
+            asked_by(&headers)
+        };
+        assert_eq!(headers(&[]), None);
+        assert_eq!(headers(&[ONE]).unwrap().to_string(), ONE);
+        assert_eq!(headers(&[ONE, ONE]), None);
+        assert_eq!(headers(&["nonsense"]), None);
+        assert_eq!(headers(&["00-é"]), None);
+    }
+}
