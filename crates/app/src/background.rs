@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use portico_feature_identity::{background as identity, flows::account_mail};
-use portico_feature_sites::{background as sites, flows::submissions, visits::storing};
+use portico_feature_sites::{background as sites, flows::{submissions, visits}};
 use portico_feature_tenancy::background as tenancy;
 use portico_kernel::{Env, Event, NewJob};
 use portico_runtime::worker::{Background, Workers, jobs::Handlers, readers::EventReader};
@@ -64,7 +64,7 @@ pub fn start_listening(app: &App) -> Workers {
     let mut workers = Workers::start(&app.core, &of(app));
     let app = app.clone();
     workers.listen(&app.core.clone(), |stopping| async move {
-        tokio::join!(storing::run(app.sites.clone(), stopping.clone()), forget_idle_limits(&app, stopping));
+        tokio::join!(visits::run(app.sites.clone(), stopping.clone()), forget_idle_limits(&app, stopping));
     });
     workers
 }

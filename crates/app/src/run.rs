@@ -161,7 +161,7 @@ async fn end(app: &App, workers: Workers) {
     workers.stop(app.settings.server.shutdown_timeout).await;
     // Requests may have ended after the tasks that write this down.
     app.core.key_usage.flush(&*app.core.store, &app.core.env).await;
-    app.sites.visits.flush(&app.sites).await;
+    app.sites.hosting.visits.flush(&app.core).await;
     app.core.tracer.close().await;
     app.core.store.close().await;
     tracing::info!("stopped");
@@ -176,7 +176,7 @@ fn announce(app: &App, started: Instant) {
     if app.mailbox.is_some() {
         println!("  Mailbox  {url}/dev/mailbox");
     }
-    println!("  Sites    {}", app.sites.addresses.site_url("{subdomain}"));
+    println!("  Sites    {}", app.sites.hosting.addresses.site_url("{subdomain}"));
 }
 
 #[expect(clippy::print_stdout, reason = "tells whoever started it where to look")]

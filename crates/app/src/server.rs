@@ -32,7 +32,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, scope::scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::{routes, state::App};
+use crate::{
+    routes::{self, health::MetricsPort, pages_static::redirect},
+    state::App,
+};
 
 /// Where the API document is.
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
@@ -80,6 +83,7 @@ pub fn application(
         .app_data(Data::new(app.api.clone()))
         .app_data(Data::new(app.identity.clone()))
         .app_data(Data::new(app.tenancy.clone()))
+        .app_data(Data::new(app.sites.hosting.clone()))
         .app_data(Data::new(app.sites.clone()))
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
@@ -157,9 +161,6 @@ fn give_up_after(connection: &TcpStream, patience: Duration) {
     let _ = (connection, patience);
 }
 
-/// Marks the application at a port of its own, whose metrics are for whoever can reach it.
-pub struct MetricsPort;
-
 /// Starts answering on `listener` about the health and the metrics of a process, and about nothing else.
 pub fn start_health(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
     let ready = app.api.ready.clone();
@@ -215,10 +216,6 @@ async fn nothing_here(app: Data<App>, request: HttpRequest) -> HttpResponse {
         }
         _ => Problem::not_found().error_response(),
     }
-}
-
-pub(crate) fn redirect(location: &'static str) -> HttpResponse {
-    HttpResponse::Found().insert_header((header::LOCATION, location)).finish()
 }
 
 /// Swagger UI writes style attributes, so it gets those beside what our own pages may do.

@@ -16,8 +16,9 @@ use portico_email::{SmtpTransport, TemplateMailer};
 use portico_feature_identity::{flows::registration, state::App as Identity, throttle::Throttling};
 use portico_feature_sites::{
     flows::templates,
-    hosting::{Forms, LiveSites},
-    state::{App as Sites, SiteAddresses},
+    addresses::SiteAddresses,
+    hosting::{Forms, Hosting, LiveSites},
+    state::App as Sites,
 };
 use portico_feature_tenancy::state::App as Tenancy;
 use portico_identity::{
@@ -201,7 +202,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         lifetimes: session_lifetimes(security),
         tokens: core.access.tokens.clone(),
         marks: core.access.marks.clone(),
-        throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle))),
+        throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle), core.access.marks.clone())),
         openid: Arc::new(openid),
         factors: Arc::new(FactorKeys::new(&secret)?),
         passkeys: Arc::new(ceremonies(security, &parsed)?),
@@ -216,9 +217,9 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         tokens: core.access.tokens.clone(),
         webhook_client: outbound::for_webhooks(&settings)?,
     };
-    let forms = Forms::new(&settings.sites, limits.map(|_| limiter), renderer.clone());
-    let sites = Sites {
-        settings: Arc::new(settings.of_sites()),
+    let hosting = Hosting {
+        core: core.clone(),
+        api: api.clone(),
         addresses: Arc::new(SiteAddresses {
             domain: settings.sites.domain.clone(),
             port: site_port,
@@ -226,6 +227,15 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
             api_host: api.host.clone(),
             target: settings.sites.target()?,
         }),
+        files: files.clone(),
+        live: Arc::new(LiveSites::new(signals, settings.sites.serve_stale)),
+        forms: Arc::new(Forms::new(&settings.sites, limits.map(|_| limiter), renderer.clone())),
+        visits: Arc::default(),
+        country_header: settings.sites.country_header.as_deref().map(Into::into),
+    };
+    let sites = Sites {
+        settings: Arc::new(settings.of_sites()),
+        hosting,
         mail,
         files,
         images,
@@ -234,8 +244,6 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         resolver: Arc::new(HickoryResolver::new(settings.dns.servers.clone(), settings.dns.timeout)),
         renderer,
         previews: Arc::default(),
-        visits: Arc::default(),
-        live_sites: Arc::new(LiveSites::new(signals, settings.sites.serve_stale, forms)),
         completions: Arc::default(),
         core: core.clone(),
         api: api.clone(),

@@ -14,10 +14,12 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use crate::{
-    server::MetricsPort,
     settings::{Profile, Settings},
     state::App,
 };
+
+/// Marks the application at a port of its own, whose metrics are for whoever can reach it.
+pub struct MetricsPort;
 
 /// How long the database may take to show that it is there.
 const PATIENCE: Duration = Duration::from_secs(1);

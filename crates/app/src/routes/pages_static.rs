@@ -7,8 +7,6 @@ use actix_web::{
 };
 use portico_web::headers::PAGE_POLICY;
 
-use crate::server::redirect;
-
 /// Adds the pages and what they are made of.
 pub fn configure(config: &mut ServiceConfig) {
     const HTML: &str = "text/html; charset=utf-8";
@@ -41,4 +39,9 @@ fn file(content_type: &'static str, content: &'static str) -> actix_web::Route {
             .insert_header((header::REFERRER_POLICY, "no-referrer"))
             .body(content)
     })
+}
+
+/// Leads to another address.
+pub fn redirect(location: &'static str) -> HttpResponse {
+    HttpResponse::Found().insert_header((header::LOCATION, location)).finish()
 }

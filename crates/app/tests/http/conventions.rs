@@ -140,7 +140,7 @@ async fn a_panic_is_a_500_and_the_server_lives_on() {
     use actix_web::{App, HttpResponse, middleware::from_fn, test, web};
     let server = TestServer::start().await;
     let app = App::new()
-        .app_data(web::Data::new(server.app.clone()))
+        .app_data(web::Data::new(server.app.api.clone()))
         .wrap(from_fn(portico_web::middleware::around))
         .route("/fine", web::get().to(HttpResponse::Ok))
         .route("/panic", web::get().to(async || -> HttpResponse { panic!("secret detail") }));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portico_feature_sites::visits::storing::forget;
+use portico_feature_sites::flows::visits::forget;
 use portico_sites::analytics::Seen;
 use portico_testkit::server::{Answer, Client, Database, TestServer, at_once, eventually};
 use reqwest::Method;
@@ -104,7 +104,7 @@ async fn visits_by_several_people_over_two_instances_are_counted_right() {
         .await;
         visits.into_iter().for_each(ok);
         // Instances store at the same moment, and more than once.
-        let flush = async |of: &TestServer| of.app.sites.visits.flush(&of.app.sites).await;
+        let flush = async |of: &TestServer| of.app.sites.hosting.visits.flush(&of.app.core).await;
         tokio::join!(flush(&server), flush(&other), flush(&server), flush(&other));
 
         let read = shop.analytics("").await;
@@ -167,7 +167,7 @@ async fn what_is_no_visit_is_not_counted() {
             .get("/?utm_source=Letter")
             .await);
 
-        server.app.sites.visits.flush(&server.app.sites).await;
+        server.app.sites.hosting.visits.flush(&server.app.core).await;
         let read = shop.analytics("").await;
         assert_eq!(totals(&read), (6, 1), "{read}");
         assert_eq!(
@@ -202,9 +202,9 @@ async fn at_midnight_the_salt_changes_and_visitors_are_new() {
             private: false,
         };
         for seconds in [-2, -1, 0, 1, 2] {
-            assert!(app.sites.visits.note(seen(seconds)));
+            assert!(app.sites.hosting.visits.note(seen(seconds)));
         }
-        app.sites.visits.flush(&app.sites).await;
+        app.sites.hosting.visits.flush(&app.core).await;
         let read = shop.analytics("?from=&to=").await;
         let days = read["days"].as_array().unwrap();
         let counts = |day: &Value| (day["visits"].as_u64().unwrap(), day["visitors"].as_u64().unwrap());
@@ -224,7 +224,7 @@ async fn visits_wait_for_a_database_that_is_down() {
     let shop = Shop::open(&server, "down@example.com", &[]).await;
     let visitor = shop.visitor(&server, FIREFOX);
     ok(visitor.get("/").await);
-    server.app.sites.visits.flush(&server.app.sites).await;
+    server.app.sites.hosting.visits.flush(&server.app.core).await;
     // Somebody else holds the one writer of SQLite, for longer than anybody waits.
     let held = server.app.core.begin().await.unwrap();
     for _ in 0..3 {
@@ -233,10 +233,10 @@ async fn visits_wait_for_a_database_that_is_down() {
     let began = std::time::Instant::now();
     ok(visitor.get("/about-us/").await);
     assert!(began.elapsed() < Duration::from_millis(500), "pages do not wait for it: {:?}", began.elapsed());
-    server.app.sites.visits.flush(&server.app.sites).await;
+    server.app.sites.hosting.visits.flush(&server.app.core).await;
     assert_eq!(totals(&shop.analytics("").await), (1, 1), "not yet");
     drop(held);
-    server.app.sites.visits.flush(&server.app.sites).await;
+    server.app.sites.hosting.visits.flush(&server.app.core).await;
     assert_eq!(totals(&shop.analytics("").await), (5, 1), "and none is lost");
     server.stop().await;
 }
@@ -293,7 +293,7 @@ async fn analytics_are_for_members_and_within_bounds() {
 
         // Kept as long as the settings say: nothing of today goes.
         ok(shop.visitor(server, FIREFOX).get("/").await);
-        server.app.sites.visits.flush(&server.app.sites).await;
+        server.app.sites.hosting.visits.flush(&server.app.core).await;
         forget(&server.app.sites).await.unwrap();
         assert_eq!(totals(&shop.analytics("").await), (1, 1));
     })

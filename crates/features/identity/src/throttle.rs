@@ -9,18 +9,17 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking::Places;
 use portico_identity::{
     Accounts, IdentityError, Throttle,
+    ports::Marks,
     throttle::{Aim, ThrottleRule},
     user::EmailAddress,
 };
 use portico_kernel::{Fault, Kind, Scope, UserId};
-use portico_runtime::logging;
+use portico_runtime::{core::Core, logging};
 use portico_web::problem::Problem;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-
-use crate::state::App;
 
 /// Guesses under way at a time from one network at one account, in this process.
 pub const PER_PAIR: usize = 5;
@@ -42,6 +41,8 @@ const WRITING: usize = 64;
 pub struct Throttling {
     /// The numbers.
     pub rule: ThrottleRule,
+    /// Digests of what is counted.
+    pub marks: Arc<dyn Marks>,
     pairs: Places,
     networks: Places,
     /// Ends all waiting when the database cannot be asked: each would have to find that out for itself, one after the other.
@@ -51,9 +52,10 @@ pub struct Throttling {
 
 impl Throttling {
     /// With these numbers.
-    pub fn new(rule: ThrottleRule) -> Self {
+    pub fn new(rule: ThrottleRule, marks: Arc<dyn Marks>) -> Self {
         Self {
             rule,
+            marks,
             pairs: Places::new(PER_PAIR, MOST_WAITING),
             networks: Places::new(PER_NETWORK, MOST_WAITING),
             store_failed: Notify::new(),
@@ -77,6 +79,7 @@ impl Throttling {
 
 /// A guess that may be made. Its place is free again when it is dropped.
 pub struct Attempt {
+    throttling: Arc<Throttling>,
     aim: Aim,
     places: [OwnedSemaphorePermit; 2],
 }
@@ -84,22 +87,27 @@ pub struct Attempt {
 /// Asks whether a guess at the credentials of the account of an address may be made now. Call it before the account is even
 /// looked for, and call [`Attempt::failed`] when the guess was wrong. Errors: 429 with `Retry-After`, the same for an address
 /// that nobody has; 503 when too many wait already.
-pub async fn admit(app: &App, scope: &Scope, email: &EmailAddress) -> Result<Attempt, Problem> {
+pub async fn admit(
+    throttling: &Arc<Throttling>,
+    core: &Core,
+    scope: &Scope,
+    email: &EmailAddress,
+) -> Result<Attempt, Problem> {
     let aim = Aim::new(email.clone(), &scope.request);
     let admitted = async {
-        let places = app.throttling.enter(&aim).await?;
-        let mut reader = app.core.reader();
-        Throttle::new(&mut *reader, &app.core.env, &app.throttling.rule, &*app.marks).check(&aim).await?;
+        let places = throttling.enter(&aim).await?;
+        let mut reader = core.reader();
+        Throttle::new(&mut *reader, &core.env, &throttling.rule, &*throttling.marks).check(&aim).await?;
         Ok(places)
     };
     match admitted.await {
-        Ok(places) => Ok(Attempt { aim, places }),
+        Ok(places) => Ok(Attempt { throttling: throttling.clone(), aim, places }),
         Err(error) => {
             if matches!(error, IdentityError::Throttled { .. }) {
                 metrics::counter!("sign_ins_throttled_total").increment(1);
             }
             if matches!(&error, IdentityError::Store(error) if error.kind() == Kind::Unavailable) {
-                app.throttling.store_failed.notify_waiters();
+                throttling.store_failed.notify_waiters();
             }
             Err(Problem::from(error))
         }
@@ -109,11 +117,11 @@ pub async fn admit(app: &App, scope: &Scope, email: &EmailAddress) -> Result<Att
 impl Attempt {
     /// Records that the guess was wrong, mostly without keeping the answer waiting: `user` is whom it was aimed at, `None` for
     /// an address that nobody has. The same work for both. The place is free only when the failure is counted.
-    pub async fn failed(self, app: &App, scope: &Scope, user: Option<UserId>) {
-        let writing = app.throttling.writing.clone().try_acquire_owned();
-        let (app, scope) = (app.clone(), scope.clone());
+    pub async fn failed(self, core: &Core, scope: &Scope, user: Option<UserId>) {
+        let writing = self.throttling.writing.clone().try_acquire_owned();
+        let (core, scope) = (core.clone(), scope.clone());
         let writes = async move {
-            let noted = self.note(&app, &scope, user).await;
+            let noted = self.note(&core, &scope, user).await;
             if let Err(error) = noted {
                 logging::warn("a failed sign-in could not be recorded", &error);
             }
@@ -130,11 +138,11 @@ impl Attempt {
         }
     }
 
-    async fn note(self, app: &App, scope: &Scope, user: Option<UserId>) -> Result<(), Problem> {
-        let Self { aim, places: _places } = self;
-        let mut work = app.core.begin().await?;
-        Accounts::new(&mut *work, scope, &app.core.env).note_failed_sign_in(user).await?;
-        Throttle::new(&mut *work, &app.core.env, &app.throttling.rule, &*app.marks)
+    async fn note(self, core: &Core, scope: &Scope, user: Option<UserId>) -> Result<(), Problem> {
+        let Self { throttling, aim, places: _places } = self;
+        let mut work = core.begin().await?;
+        Accounts::new(&mut *work, scope, &core.env).note_failed_sign_in(user).await?;
+        Throttle::new(&mut *work, &core.env, &throttling.rule, &*throttling.marks)
             .failed(scope, &aim, user)
             .await?;
         Ok(work.commit().await?)

@@ -7,9 +7,8 @@ use portico_runtime::worker::{
 use portico_sites::{asset::PURGE_JOB, page, wizard::GENERATE_JOB};
 
 use crate::{
-    flows::{assets, domains, publishing, submissions, wizard},
+    flows::{assets, domains, publishing, submissions, visits, wizard},
     state::App,
-    visits::storing,
 };
 
 /// Registers the handlers of this feature's jobs.
@@ -34,5 +33,5 @@ pub fn register(app: &App, handlers: &mut Handlers) {
 
 /// What this feature does from time to time.
 pub fn schedules(app: &App) -> [Schedule; 1] {
-    [Schedule::new("site_retention", HOUR, app, |app| Box::pin(storing::forget(app)))]
+    [Schedule::new("site_retention", HOUR, app, |app| Box::pin(visits::forget(app)))]
 }

@@ -1,8 +1,10 @@
 //! The website builder and published sites: routes, flows that cross domains, background work.
 
+pub mod addresses;
 pub mod background;
 pub mod flows;
 pub mod hosting;
+pub mod rendered;
 pub mod routes;
 pub mod settings;
 pub mod spool;

@@ -3,20 +3,16 @@
 //! Noting a visit never waits, and never fails a request: what does not fit is dropped and counted. Stored are counts alone; the
 //! address of a visitor is in memory for some seconds, and nowhere else.
 
-pub mod storing;
-
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use portico_kernel::{Fault, Kind, StoreError, TenantId};
-use portico_runtime::logging::chain;
+use portico_runtime::{core::Core, logging::chain};
 use portico_sites::analytics::{SALT_GRACE, Salt, Seen, Traffic, VisitBatch};
 use time::Date;
 use tokio::sync::{Notify, mpsc};
-
-use crate::state::App;
 
 /// Visits that wait in memory at most: about 10 MB of them.
 const QUEUE: usize = 10_000;
@@ -85,8 +81,8 @@ impl VisitCounter {
     }
 
     /// Stores everything that was noted so far, for the last time.
-    pub async fn flush(&self, app: &App) {
-        if let Err(error) = self.try_flush(app).await {
+    pub async fn flush(&self, core: &Core) {
+        if let Err(error) = self.try_flush(core).await {
             tracing::warn!(error = %chain(&error), "visits could not be stored");
         }
     }
@@ -95,17 +91,17 @@ impl VisitCounter {
     ///
     /// # Errors
     /// Where the database cannot be reached, or somebody else was in the way: what was not stored is kept.
-    pub async fn try_flush(&self, app: &App) -> Result<(), StoreError> {
+    pub async fn try_flush(&self, core: &Core) -> Result<(), StoreError> {
         let mut storing = self.storing.lock().await;
         if storing.waiting.len() < MOST_WAITING {
-            let mut batch = VisitBatch::new(&app.core.env);
-            let drained = storing.drain(app, &mut batch).await;
+            let mut batch = VisitBatch::new(&core.env);
+            let drained = storing.drain(core, &mut batch).await;
             batch.traffic = std::mem::take(&mut *self.traffic());
-            storing.waiting.extend(split(app, batch));
+            storing.waiting.extend(split(core, batch));
             drained?;
         }
         while let Some(batch) = storing.waiting.front() {
-            if let Err(error) = store(app, batch).await {
+            if let Err(error) = store(core, batch).await {
                 // A site that was deleted meanwhile is left out the next time.
                 if matches!(error.kind(), Kind::Unavailable | Kind::Conflict | Kind::NotFound) {
                     return Err(error);
@@ -125,14 +121,14 @@ impl VisitCounter {
 
 impl Storing {
     /// Counts what is in the queue. Stops early when a salt cannot be had.
-    async fn drain(&mut self, app: &App, batch: &mut VisitBatch) -> Result<(), StoreError> {
-        let oldest = (app.core.env.now() - SALT_GRACE).into_inner().date();
+    async fn drain(&mut self, core: &Core, batch: &mut VisitBatch) -> Result<(), StoreError> {
+        let oldest = (core.env.now() - SALT_GRACE).into_inner().date();
         // Of a day that is over nothing is to lead back to an address.
         self.salts.retain(|day, _| *day >= oldest);
         // No more than there are now, so that a flood of visits does not keep this from ending.
         for _ in 0..=QUEUE {
             let Some(seen) = self.held.take().or_else(|| self.seen.try_recv().ok()) else { break };
-            match self.salt(app, seen.day()).await {
+            match self.salt(core, seen.day()).await {
                 Ok(salt) => batch.add(&seen, &salt),
                 Err(error) => {
                     self.held = Some(seen);
@@ -143,12 +139,12 @@ impl Storing {
         Ok(())
     }
 
-    async fn salt(&mut self, app: &App, day: Date) -> Result<Salt, StoreError> {
+    async fn salt(&mut self, core: &Core, day: Date) -> Result<Salt, StoreError> {
         if let Some(salt) = self.salts.get(&day) {
             return Ok(*salt);
         }
-        let mut work = app.core.begin().await?;
-        let salt = work.visits().salt(day, app.core.env.random_bytes()).await?;
+        let mut work = core.begin().await?;
+        let salt = work.visits().salt(day, core.env.random_bytes()).await?;
         work.commit().await?;
         self.salts.insert(day, salt);
         Ok(salt)
@@ -156,12 +152,12 @@ impl Storing {
 }
 
 /// Cuts a batch into such as one transaction can bear.
-fn split(app: &App, mut batch: VisitBatch) -> Vec<VisitBatch> {
+fn split(core: &Core, mut batch: VisitBatch) -> Vec<VisitBatch> {
     let mut pieces = Vec::new();
     while batch.sites.len() > BATCH {
         let Some(from) = batch.sites.keys().nth(BATCH).copied() else { break };
         let rest = batch.sites.split_off(&from);
-        let mut piece = VisitBatch::new(&app.core.env);
+        let mut piece = VisitBatch::new(&core.env);
         piece.sites = std::mem::replace(&mut batch.sites, rest);
         pieces.push(piece);
     }
@@ -172,8 +168,8 @@ fn split(app: &App, mut batch: VisitBatch) -> Vec<VisitBatch> {
 }
 
 /// Stores a batch. One that was stored before, and whose sender did not hear so, is not added again.
-async fn store(app: &App, batch: &VisitBatch) -> Result<(), StoreError> {
-    let mut work = app.core.begin().await?;
+async fn store(core: &Core, batch: &VisitBatch) -> Result<(), StoreError> {
+    let mut work = core.begin().await?;
     if work.visits().store(batch).await? {
         work.commit().await?;
         let visits: u64 = batch.sites.values().map(|counts| counts.visits).sum();

@@ -77,11 +77,11 @@ pub async fn change_own_password(app: &App, scope: &Scope, change: ChangePasswor
     let change = change.validate(&app.password_rule)?;
     let credential = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).own_credential().await?;
     // A stolen session must not be a way to guess the password.
-    let attempt = throttle::admit(app, scope, &credential.user.email).await?;
+    let attempt = throttle::admit(&app.throttling, &app.core, scope, &credential.user.email).await?;
     if let Err(error) = change.verify(&*app.hasher, &credential).await {
         if matches!(&error, IdentityError::Invalid(errors) if errors.iter().any(|e| e.code == "wrong_password"))
         {
-            attempt.failed(app, scope, Some(credential.user.id)).await;
+            attempt.failed(&app.core, scope, Some(credential.user.id)).await;
         }
         return Err(error.into());
     }

@@ -121,11 +121,11 @@ async fn register(
 #[post("/auth/login")]
 async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<HttpResponse, Problem> {
     let input = body.0.validate()?;
-    let attempt = throttle::admit(&app, &visitor.0, &input.email).await?;
+    let attempt = throttle::admit(&app.throttling, &app.core, &visitor.0, &input.email).await?;
     let candidates =
         Accounts::new(&mut *app.core.reader(), &visitor.0, &app.core.env).candidates(&input.email).await?;
     let Some(verified) = sign_in::verify(&*app.hasher, &input.password, &candidates).await? else {
-        attempt.failed(&app, &visitor.0, candidates.first().map(|candidate| candidate.user.id)).await;
+        attempt.failed(&app.core, &visitor.0, candidates.first().map(|candidate| candidate.user.id)).await;
         return Err(IdentityError::InvalidCredentials.into());
     };
     let lifetimes = app.lifetimes;

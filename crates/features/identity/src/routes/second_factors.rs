@@ -298,10 +298,10 @@ async fn reauthenticate(
             let credential =
                 Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).own_credential().await?;
             // A stolen session must not be a way to guess the password.
-            let attempt = throttle::admit(&app, &caller.0, &credential.user.email).await?;
+            let attempt = throttle::admit(&app.throttling, &app.core, &caller.0, &credential.user.email).await?;
             let right = reauthentication::verify(&*app.hasher, &password, &credential).await?;
             if !right {
-                attempt.failed(&app, &caller.0, Some(credential.user.id)).await;
+                attempt.failed(&app.core, &caller.0, Some(credential.user.id)).await;
             }
             let mut work = app.core.begin().await?;
             let outcome = Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes)

@@ -38,7 +38,7 @@ struct Redeploy {
 /// # Errors
 /// `DomainTaken`, which is noted too: the proof is there, but somebody else came first.
 pub async fn verify(app: &App, scope: &Scope, domain: &Domain) -> Result<Domain, SitesError> {
-    let check = look(&*app.resolver, domain, &app.addresses.target).await;
+    let check = look(&*app.resolver, domain, &app.hosting.addresses.target).await;
     let noted = record(app, scope, domain, &check, false).await;
     if matches!(noted, Err(SitesError::DomainTaken)) {
         record(app, scope, domain, &check, true).await?;

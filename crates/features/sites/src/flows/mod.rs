@@ -9,5 +9,6 @@ pub mod submission_export;
 pub mod submissions;
 pub mod template_preview;
 pub mod templates;
+pub mod visits;
 pub mod wizard;
 pub mod writing;

@@ -2,14 +2,12 @@
 //! as a deployment. Nothing of it gets into the file store, so nothing of it can get into the live site.
 
 use std::{
-    collections::HashMap,
     fmt::{self, Write},
     sync::Arc,
     time::Duration,
 };
 
 use actix_web::web::Bytes;
-use moka::future::Cache;
 use portico_kernel::{RequestInfo, Scope, SiteId, TenantId, Timestamp};
 use portico_runtime::{logging::chain, worker::jobs::JobError};
 use portico_sites::{
@@ -19,44 +17,15 @@ use portico_sites::{
 };
 use portico_tenancy::tenant::TenantStatus;
 use sha2::{Digest, Sha256};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
 use super::publishing::{Prepared, StoredFile, prepare, render};
-use crate::{hosting::manifest::content_type, state::App};
+use crate::{hosting::manifest::content_type, rendered::Draft, state::App};
 
 /// Keeps signatures of previews apart from those of other links.
 const PURPOSE: &str = "preview";
-/// Bytes of rendered drafts kept in memory at most.
-const BYTES: u64 = 24 * 1024 * 1024;
-/// For how long a rendered draft is kept that nobody looks at.
-const IDLE: Duration = Duration::from_secs(600);
-/// Drafts rendered at once.
-const AT_ONCE: usize = 2;
 /// How long somebody waits for their turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The drafts that were looked at lately, by a digest of everything that they show: what has changed is another draft.
-pub struct RenderedDrafts {
-    drafts: Cache<[u8; 32], Arc<Draft>>,
-    turns: Semaphore,
-}
-
-impl Default for RenderedDrafts {
-    fn default() -> Self {
-        let weight = |_: &[u8; 32], draft: &Arc<Draft>| {
-            let bytes: usize = draft.rendered.iter().map(|(path, bytes)| path.len() + bytes.len() + 64).sum();
-            u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
-        let drafts = Cache::builder().max_capacity(BYTES).weigher(weight).time_to_idle(IDLE).build();
-        Self { drafts, turns: Semaphore::new(AT_ONCE) }
-    }
-}
-
-/// A rendered draft.
-struct Draft {
-    rendered: HashMap<String, Bytes>,
-    stored: HashMap<String, String>,
-}
 
 /// What is at a path of a preview.
 pub enum Shown {

@@ -191,7 +191,7 @@ pub async fn prepare(app: &App, parts: SnapshotParts) -> Result<Prepared, JobErr
     let branding = branding.unwrap_or_else(|| Branding::default_of(tenant, app.core.env.now()));
     let Pictures { assets, logo, favicon, stored } = pictures::of(app, &parts, &branding).await?;
     let surroundings = Surroundings {
-        base_url: app.addresses.site_address(&parts.site),
+        base_url: app.hosting.addresses.site_address(&parts.site),
         theme: Theme { logo, favicon, ..theme(&branding, parts.site.look.as_ref()) },
         assets,
     };

@@ -9,9 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use actix_web::web::Bytes;
-use moka::future::Cache;
-use portico_kernel::{TemplateId, TenantId};
+use portico_kernel::TenantId;
 use portico_sites::{
     ports::{RenderError, RenderedFile},
     template::{Template, TemplatePage, preview},
@@ -20,56 +18,7 @@ use portico_tenancy::branding::Branding;
 use sha2::{Digest, Sha256};
 
 use super::publishing::theme;
-use crate::state::App;
-
-/// Previews remembered at most.
-const PREVIEWS: u64 = 64;
-
-/// A file of a preview, ready to be sent.
-#[derive(Clone)]
-pub struct PreviewFile {
-    /// What is in it.
-    pub bytes: Bytes,
-    /// Its entity tag.
-    pub tag: String,
-}
-
-/// A template, rendered.
-pub struct Preview {
-    /// Its pages by their keys.
-    pages: BTreeMap<String, PreviewFile>,
-    /// Everything that pages refer to, by the path on the site, without a leading slash.
-    files: BTreeMap<String, PreviewFile>,
-    home: String,
-}
-
-impl Preview {
-    /// The page of this key; the home page where none is named.
-    pub fn page(&self, key: Option<&str>) -> Option<&PreviewFile> {
-        self.pages.get(key.unwrap_or(&self.home))
-    }
-
-    /// The keys of all pages.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.pages.keys().map(String::as_str)
-    }
-
-    /// What pages refer to.
-    pub fn file(&self, path: &str) -> Option<&PreviewFile> {
-        self.files.get(path)
-    }
-}
-
-/// The previews that were asked for lately, by template and version.
-pub struct TemplatePreviews {
-    cache: Cache<(TemplateId, i64), Arc<Preview>>,
-}
-
-impl Default for TemplatePreviews {
-    fn default() -> Self {
-        Self { cache: Cache::builder().max_capacity(PREVIEWS).build() }
-    }
-}
+use crate::{rendered::{Preview, PreviewFile}, state::App};
 
 /// The preview of a template.
 ///

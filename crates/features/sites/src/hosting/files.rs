@@ -25,7 +25,7 @@ use super::{
     manifest::{Entry, Manifest, blob_key, is_asset, manifest_key},
     stale::{Breaker, unreachable},
 };
-use crate::state::App;
+use crate::hosting::Hosting;
 
 /// Bytes of files kept in memory at most.
 const FILE_BYTES: u64 = 32 * 1024 * 1024;
@@ -119,10 +119,10 @@ impl Files {
     }
 
     /// What a deployment consists of.
-    pub(super) async fn manifest(&self, app: &App, site: &LiveSite) -> Result<Arc<Manifest>, ReadError> {
+    pub(super) async fn manifest(&self, hosting: &Hosting, site: &LiveSite) -> Result<Arc<Manifest>, ReadError> {
         let load = async {
             let key = manifest_key(site.tenant, site.site, site.deployment);
-            let bytes = app.files.get(&key).await.map_err(|error| ReadError::File(Arc::new(error)))?;
+            let bytes = hosting.files.get(&key).await.map_err(|error| ReadError::File(Arc::new(error)))?;
             let bytes = bytes.ok_or_else(|| ReadError::Missing(key.clone()))?;
             serde_json::from_slice(&bytes).map(Arc::new).map_err(|_| ReadError::Damaged(key))
         };
@@ -133,22 +133,22 @@ impl Files {
     /// The content of a file of the deployment, for our own use; `None` when there is no such file.
     pub(super) async fn content(
         &self,
-        app: &App,
+        hosting: &Hosting,
         site: &LiveSite,
         path: &str,
     ) -> Result<Option<Bytes>, ReadError> {
-        let manifest = self.manifest(app, site).await?;
+        let manifest = self.manifest(hosting, site).await?;
         let Some(entry) = manifest.files.get(path) else { return Ok(None) };
-        match &self.file(app, site, entry, None).await?.content {
+        match &self.file(hosting, site, entry, None).await?.content {
             Content::Memory(bytes) => Ok(Some(bytes.clone())),
-            Content::Store { key, .. } => read(app, key).await.map(Some),
+            Content::Store { key, .. } => read(hosting, key).await.map(Some),
         }
     }
 
     /// A content in the form that the client prefers.
     async fn file(
         &self,
-        app: &App,
+        hosting: &Hosting,
         site: &LiveSite,
         entry: &Entry,
         accepted: Option<&str>,
@@ -164,7 +164,7 @@ impl Files {
                     Encoding::Identity if entry.size > LARGEST_KEPT => {
                         Content::Store { key: name.clone(), size: entry.size }
                     }
-                    _ => Content::Memory(read(app, &name).await?),
+                    _ => Content::Memory(read(hosting, &name).await?),
                 },
                 tag: format!("\"{digits}{}\"", encoding.tag()),
                 encoding,
@@ -185,17 +185,17 @@ impl Files {
     /// after: assets of all deployments that are kept answer. What they are called changes with their content.
     async fn asset_of_another_deployment(
         &self,
-        app: &App,
+        hosting: &Hosting,
         site: &LiveSite,
         path: &str,
     ) -> Result<Option<Entry>, ReadError> {
         for deployment in self
-            .kept_deployments(app, site)
+            .kept_deployments(hosting, site)
             .await?
             .iter()
             .filter(|deployment| **deployment != site.deployment)
         {
-            match self.manifest(app, &LiveSite { deployment: *deployment, ..*site }).await {
+            match self.manifest(hosting, &LiveSite { deployment: *deployment, ..*site }).await {
                 Ok(manifest) => {
                     if let Some(entry) = manifest.files.get(path) {
                         return Ok(Some(entry.clone()));
@@ -209,13 +209,13 @@ impl Files {
         Ok(None)
     }
 
-    async fn kept_deployments(&self, app: &App, site: &LiveSite) -> Result<Arc<[DeploymentId]>, ReadError> {
+    async fn kept_deployments(&self, hosting: &Hosting, site: &LiveSite) -> Result<Arc<[DeploymentId]>, ReadError> {
         let key = (site.site, site.deployment);
         if let Some(kept) = self.kept.get(&key).await {
             return Ok(kept);
         }
         let load = async {
-            let look_up = async { app.core.reader().deployments().live(site.tenant, site.site).await };
+            let look_up = async { hosting.core.reader().deployments().live(site.tenant, site.site).await };
             let live = self.database.ask(look_up).await?;
             let kept: Arc<[DeploymentId]> = live.into_iter().map(|deployment| deployment.id).collect();
             if let Some(last_said) = &self.last_said {
@@ -235,8 +235,8 @@ impl Files {
 }
 
 /// All of a file.
-async fn read(app: &App, key: &str) -> Result<Bytes, ReadError> {
-    let bytes = app.files.get(key).await.map_err(|error| ReadError::File(Arc::new(error)))?;
+async fn read(hosting: &Hosting, key: &str) -> Result<Bytes, ReadError> {
+    let bytes = hosting.files.get(key).await.map_err(|error| ReadError::File(Arc::new(error)))?;
     bytes.map(Bytes::from).ok_or_else(|| ReadError::Missing(key.to_owned()))
 }
 
@@ -258,34 +258,34 @@ pub(super) enum Found {
 }
 
 /// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` leads there.
-pub(super) async fn find(app: &App, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
+pub(super) async fn find(hosting: &Hosting, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
     let accepted = accepted(request);
-    let files = &app.live_sites.files;
-    let manifest = files.manifest(app, site).await?;
+    let files = &hosting.live.files;
+    let manifest = files.manifest(hosting, site).await?;
     let path = request.path().trim_start_matches('/');
     let name =
         if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
     if let Some(entry) = manifest.files.get(&name) {
-        return Ok(Found::File { file: files.file(app, site, entry, accepted).await?, path: name });
+        return Ok(Found::File { file: files.file(hosting, site, entry, accepted).await?, path: name });
     }
     if !path.is_empty() && !path.ends_with('/') && manifest.files.contains_key(&format!("{path}/index.html"))
     {
         return Ok(Found::Moved(format!("/{path}/")));
     }
     if is_asset(&name)
-        && let Some(entry) = files.asset_of_another_deployment(app, site, &name).await?
+        && let Some(entry) = files.asset_of_another_deployment(hosting, site, &name).await?
     {
-        return Ok(Found::File { file: files.file(app, site, &entry, accepted).await?, path: name });
+        return Ok(Found::File { file: files.file(hosting, site, &entry, accepted).await?, path: name });
     }
-    missing(app, site, request).await
+    missing(hosting, site, request).await
 }
 
 /// What is shown where there is nothing.
-pub(super) async fn missing(app: &App, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
-    let files = &app.live_sites.files;
-    let manifest = files.manifest(app, site).await?;
+pub(super) async fn missing(hosting: &Hosting, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
+    let files = &hosting.live.files;
+    let manifest = files.manifest(hosting, site).await?;
     Ok(Found::Missing(match manifest.files.get("404.html") {
-        Some(entry) => Some(files.file(app, site, entry, accepted(request)).await?),
+        Some(entry) => Some(files.file(hosting, site, entry, accepted(request)).await?),
         None => None,
     }))
 }
@@ -297,7 +297,7 @@ fn accepted(request: &HttpRequest) -> Option<&str> {
 
 /// The answer with a file.
 pub(super) async fn respond(
-    app: &App,
+    hosting: &Hosting,
     request: &HttpRequest,
     status: StatusCode,
     file: &SiteFile,
@@ -330,7 +330,7 @@ pub(super) async fn respond(
             response.body(SizedStream::new(*size, stream::empty::<Result<Bytes, ReadError>>()))
         }
         Content::Store { key, size } => {
-            let body = pieces::of_file(app.files.clone(), key.clone(), 0..*size).await;
+            let body = pieces::of_file(hosting.files.clone(), key.clone(), 0..*size).await;
             let body = body.map_err(|error| ReadError::File(Arc::new(error)))?;
             response.body(body.ok_or_else(|| ReadError::Missing(key.clone()))?)
         }

@@ -35,7 +35,7 @@ use super::{
     files::{POLICY, ReadError},
     unavailable,
 };
-use crate::{settings::Sites, state::App};
+use crate::{settings::Sites, hosting::Hosting};
 
 /// Seconds after which it makes sense to send a form again.
 const RETRY_AFTER: &str = "600";
@@ -98,13 +98,13 @@ pub(super) fn is_post(request: &HttpRequest) -> bool {
 
 /// Takes a form that was posted to a live site.
 pub(super) async fn receive(
-    app: &App,
+    hosting: &Hosting,
     request: &HttpRequest,
     payload: Payload,
     site: &LiveSite,
 ) -> HttpResponse {
     let section = request.path().trim_start_matches(FORMS_PATH).parse::<SectionId>().ok();
-    let forms = match deployed(app, site).await {
+    let forms = match deployed(hosting, site).await {
         Ok(forms) => forms,
         Err(error) => {
             logging::warn("the forms of a site could not be read", &error);
@@ -126,7 +126,7 @@ pub(super) async fn receive(
         Err(status) => return plain(status, "The form could not be read."),
     };
     let input = FormInput::read(&body);
-    let again = |status: StatusCode, trouble: FormTrouble<'_>| match app.live_sites.forms.renderer.form(
+    let again = |status: StatusCode, trouble: FormTrouble<'_>| match hosting.forms.renderer.form(
         &forms,
         form,
         request.path(),
@@ -142,7 +142,7 @@ pub(super) async fn receive(
     if let Err(errors) = input.checked() {
         return again(StatusCode::UNPROCESSABLE_ENTITY, FormTrouble::Fields(&errors));
     }
-    if !app.live_sites.forms.allow(site.site, client::address(request)).await {
+    if !hosting.forms.allow(site.site, client::address(request)).await {
         metrics::counter!("forms_refused_total").increment(1);
         return again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany);
     }
@@ -150,10 +150,10 @@ pub(super) async fn receive(
         // The log keeps what happened, and not from where: visitors are nobody's users.
         let scope =
             Scope::anonymous(RequestInfo { id: context::current().info.id, ..RequestInfo::default() });
-        let mut work = app.core.begin().await?;
+        let mut work = hosting.core.begin().await?;
         let place = (site.tenant, site.site, section);
         let received =
-            Submissions::new(&mut *work, &scope, &app.core.env).receive(place, form, &input).await?;
+            Submissions::new(&mut *work, &scope, &hosting.core.env).receive(place, form, &input).await?;
         if received.is_some() {
             work.commit().await?;
         }
@@ -179,8 +179,8 @@ pub(super) async fn receive(
 }
 
 /// The forms of the live deployment.
-async fn deployed(app: &App, site: &LiveSite) -> Result<DeployedForms, ReadError> {
-    let Some(bytes) = app.live_sites.files.content(app, site, FORMS_FILE).await? else {
+async fn deployed(hosting: &Hosting, site: &LiveSite) -> Result<DeployedForms, ReadError> {
+    let Some(bytes) = hosting.live.files.content(hosting, site, FORMS_FILE).await? else {
         return Ok(DeployedForms::default());
     };
     serde_json::from_slice(&bytes).map_err(|_| ReadError::Damaged(FORMS_FILE.to_owned()))

@@ -19,7 +19,7 @@ use portico_sites::{
 use portico_web::host;
 
 use super::stale::{Breaker, LastSaid, unreachable};
-use crate::state::App;
+use crate::hosting::Hosting;
 
 /// How long another instance may go on with the deployment before a switch.
 const TIME_TO_LIVE: Duration = Duration::from_millis(900);
@@ -85,8 +85,8 @@ impl Hosts {
         }
     }
 
-    pub(super) async fn at(&self, app: &App, host: &HostName) -> Result<Found, Arc<StoreError>> {
-        self.at_by(host, look_up(app, host)).await
+    pub(super) async fn at(&self, hosting: &Hosting, host: &HostName) -> Result<Found, Arc<StoreError>> {
+        self.at_by(host, look_up(hosting, host)).await
     }
 
     async fn at_by(
@@ -120,13 +120,13 @@ impl Hosts {
     }
 }
 
-async fn look_up(app: &App, host: &HostName) -> Result<At, StoreError> {
-    let found = app.core.reader().domains().hosted_at(host).await?;
-    Ok(found.map_or(At::Nothing, |site| place(app, host, site)))
+async fn look_up(hosting: &Hosting, host: &HostName) -> Result<At, StoreError> {
+    let found = hosting.core.reader().domains().hosted_at(host).await?;
+    Ok(found.map_or(At::Nothing, |site| place(hosting, host, site)))
 }
 
 /// What a visitor of this host gets to see of the site.
-fn place(app: &App, host: &HostName, site: HostedSite) -> At {
+fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> At {
     let Some(deployment) = site.deployment else { return At::Idle };
     if site.paused {
         return At::Paused;
@@ -138,19 +138,19 @@ fn place(app: &App, host: &HostName, site: HostedSite) -> At {
         }
     };
     if leads_on {
-        return At::Moved(app.addresses.address_at(&site.subdomain, site.primary.as_deref()).into());
+        return At::Moved(hosting.addresses.address_at(&site.subdomain, site.primary.as_deref()).into());
     }
     At::Live(LiveSite { tenant: site.tenant, site: site.site, deployment })
 }
 
 /// The name of the site that a request with this `Host` header is for; `None` for the API. A name that is nobody's is
 /// answered by the API, as a server that is called by its address is.
-pub(super) async fn find(app: &App, hosts: &Hosts, header: &str, path: &str) -> Option<HostName> {
+pub(super) async fn find(hosting: &Hosting, hosts: &Hosts, header: &str, path: &str) -> Option<HostName> {
     let host = host::name(header);
-    if host.eq_ignore_ascii_case(&app.api.host) {
+    if host.eq_ignore_ascii_case(&hosting.api.host) {
         return None;
     }
-    if let Some(subdomain) = app.addresses.subdomain_of(host) {
+    if let Some(subdomain) = hosting.addresses.subdomain_of(host) {
         return Some(HostName::Subdomain(subdomain.to_ascii_lowercase()));
     }
     // Most that come by another name come by an address; this is quicker than finding out that it is no domain.
@@ -159,7 +159,7 @@ pub(super) async fn find(app: &App, hosts: &Hosts, header: &str, path: &str) -> 
     }
     let name = DomainName::parse(host).ok()?;
     let name = HostName::Domain(name.into_string());
-    match hosts.at(app, &name).await {
+    match hosts.at(hosting, &name).await {
         Ok(Found { at: At::Nothing, .. }) => None,
         Ok(_) => Some(name),
         // Nobody can tell. Whether the server is alive is to be told all the same; a visitor is to come back later.
@@ -168,9 +168,9 @@ pub(super) async fn find(app: &App, hosts: &Hosts, header: &str, path: &str) -> 
 }
 
 /// The name that a proxy asks about.
-pub(super) fn asked(app: &App, domain: &str) -> Option<HostName> {
+pub(super) fn asked(hosting: &Hosting, domain: &str) -> Option<HostName> {
     let domain = host::without_root(domain);
-    if let Some(subdomain) = app.addresses.subdomain_of(domain) {
+    if let Some(subdomain) = hosting.addresses.subdomain_of(domain) {
         return Some(HostName::Subdomain(subdomain.to_ascii_lowercase()));
     }
     DomainName::parse(domain).ok().map(|name| HostName::Domain(name.into_string()))

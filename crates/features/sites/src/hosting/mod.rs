@@ -25,13 +25,14 @@ use actix_web::{
     middleware::Next,
     web::{Data, Payload},
 };
-use portico_kernel::Kind;
+use portico_kernel::{Kind, files::FileStore};
 use portico_runtime::{
+    core::Core,
     logging::{self, chain},
     signals::Signals,
 };
 use portico_sites::ports::{HostName, LiveSite};
-use portico_web::{client, door, host::SiteRequest, middleware::spelling, path::Spelling, problem::Problem};
+use portico_web::{api::Api, client, door, host::SiteRequest, middleware::spelling, path::Spelling, problem::Problem};
 
 use self::{
     files::{Files, Found, ReadError, SiteFile, find, missing, respond},
@@ -39,38 +40,57 @@ use self::{
     manifest::Manifest,
     stale::Breaker,
 };
-use crate::state::App;
+use crate::{addresses::SiteAddresses, visits::VisitCounter};
 
 /// Says that an answer is stale (RFC 9211).
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// The parts of published sites. Cheap to clone.
+#[derive(Clone)]
+pub struct Hosting {
+    /// What everything in the process shares.
+    pub core: Core,
+    /// What stands around the routes.
+    pub api: Api,
+    /// Where sites answer.
+    pub addresses: Arc<SiteAddresses>,
+    /// Object storage.
+    pub files: Arc<dyn FileStore>,
+    /// What answers at which host name.
+    pub live: Arc<LiveSites>,
+    /// Contact forms.
+    pub forms: Arc<Forms>,
+    /// What was seen on published sites.
+    pub visits: Arc<VisitCounter>,
+    /// Header in which a trusted proxy tells the country of a visitor.
+    pub country_header: Option<Arc<str>>,
+}
 
 /// What answers at which host name, and the files that were asked for lately.
 pub struct LiveSites {
     hosts: Hosts,
     files: Files,
-    forms: Forms,
 }
 
 impl LiveSites {
     /// Empty caches. What the database said last is gone by for at most `serve_stale` while it cannot be asked.
-    pub fn new(signals: Arc<Signals>, serve_stale: Duration, forms: Forms) -> Self {
+    pub fn new(signals: Arc<Signals>, serve_stale: Duration) -> Self {
         let database = Arc::<Breaker>::default();
         Self {
             hosts: Hosts::new(signals, database.clone(), serve_stale),
             files: Files::new(database, serve_stale),
-            forms,
         }
     }
 
     /// The site that a request with this `Host` header is for; `None` for the API itself.
-    pub async fn name_of(&self, app: &App, host: &str, path: &str) -> Option<HostName> {
-        host::find(app, &self.hosts, host, path).await
+    pub async fn name_of(&self, hosting: &Hosting, host: &str, path: &str) -> Option<HostName> {
+        host::find(hosting, &self.hosts, host, path).await
     }
 
     /// Whether there is a site at a name, whatever it has to show.
-    pub async fn is_at(&self, app: &App, domain: &str) -> Result<bool, Problem> {
-        let Some(name) = host::asked(app, domain) else { return Ok(false) };
-        match self.hosts.at(app, &name).await {
+    pub async fn is_at(&self, hosting: &Hosting, domain: &str) -> Result<bool, Problem> {
+        let Some(name) = host::asked(hosting, domain) else { return Ok(false) };
+        match self.hosts.at(hosting, &name).await {
             Ok(found) => Ok(!matches!(found.at, At::Nothing)),
             Err(_) => Err(Problem::new(
                 Kind::Unavailable,
@@ -81,13 +101,13 @@ impl LiveSites {
     }
 
     /// Whether a proxy may ask for one more name.
-    pub fn admits_ask(&self, app: &App) -> bool {
-        app.api.limits.is_none() || self.hosts.admits_ask()
+    pub fn admits_ask(&self, hosting: &Hosting) -> bool {
+        hosting.api.limits.is_none() || self.hosts.admits_ask()
     }
 
     /// What a deployment consists of; `None` when its manifest is not there.
-    pub async fn manifest(&self, app: &App, site: &LiveSite) -> Result<Option<Arc<Manifest>>, String> {
-        match self.files.manifest(app, site).await {
+    pub async fn manifest(&self, hosting: &Hosting, site: &LiveSite) -> Result<Option<Arc<Manifest>>, String> {
+        match self.files.manifest(hosting, site).await {
             Ok(manifest) => Ok(Some(manifest)),
             Err(ReadError::Missing(_)) => Ok(None),
             Err(error) => Err(chain(&error)),
@@ -105,11 +125,11 @@ pub async fn at_host<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let Some(app) = request.app_data::<Data<App>>().cloned() else {
+    let Some(hosting) = request.app_data::<Data<Hosting>>().cloned() else {
         return Err(Problem::internal("the application has no state").into());
     };
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let Some(name) = app.live_sites.name_of(&app, host, request.path()).await else {
+    let Some(name) = hosting.live.name_of(&hosting, host, request.path()).await else {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
     let spelling = spelling(&request);
@@ -121,26 +141,26 @@ pub async fn at_host<B: MessageBody + 'static>(
     }
     request.extensions_mut().insert(SiteHost { name, has_path: spelling.is_ok() });
     let address = client::address(request.request());
-    match door::enter_site(&app.api, &mut request, address).await {
+    match door::enter_site(&hosting.api, &mut request, address).await {
         Ok(_admitted) => next.call(request).await.map(ServiceResponse::map_into_left_body),
         Err(refusal) => Ok(request.into_response(refusal.error_response()).map_into_right_body()),
     }
 }
 
 /// Answers a request for a published site.
-pub async fn serve(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+pub async fn serve(hosting: Data<Hosting>, request: HttpRequest, payload: Payload) -> HttpResponse {
     if !matches!(*request.method(), Method::GET | Method::HEAD) && !forms::is_post(&request) {
         return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish();
     }
     let host = request.extensions().get::<SiteHost>().map(|host| (host.name.clone(), host.has_path));
     let Some((host, has_path)) = host else { return unavailable() };
     // Why it failed was told where it was asked.
-    let Ok(found) = app.live_sites.hosts.at(&app, &host).await else { return unavailable() };
+    let Ok(found) = hosting.live.hosts.at(&hosting, &host).await else { return unavailable() };
     let mut response = match found.at {
         At::Live(site) if has_path && forms::is_post(&request) => {
-            return forms::receive(&app, &request, payload, &site).await;
+            return forms::receive(&hosting, &request, payload, &site).await;
         }
-        At::Live(site) => show(&app, &request, &site, has_path).await,
+        At::Live(site) => show(&hosting, &request, &site, has_path).await,
         At::Paused => paused(),
         At::Moved(address) if has_path => moved(&address, &request),
         At::Nothing | At::Idle | At::Moved(_) => nothing(),
@@ -156,14 +176,14 @@ pub async fn serve(app: Data<App>, request: HttpRequest, payload: Payload) -> Ht
 }
 
 /// What is at the path of a site.
-async fn show(app: &App, request: &HttpRequest, site: &LiveSite, has_path: bool) -> HttpResponse {
+async fn show(hosting: &Hosting, request: &HttpRequest, site: &LiveSite, has_path: bool) -> HttpResponse {
     let found = match has_path {
-        true => find(app, site, request).await,
-        false => missing(app, site, request).await,
+        true => find(hosting, site, request).await,
+        false => missing(hosting, site, request).await,
     };
     let sent = async |status: StatusCode, file: &SiteFile, path: &str| {
-        let response = respond(app, request, status, file, path).await?;
-        visits::note(app, request, site, path, &response);
+        let response = respond(hosting, request, status, file, path).await?;
+        visits::note(hosting, request, site, path, &response);
         Ok(response)
     };
     let answered = match found {

@@ -11,7 +11,7 @@ use actix_web::{
 use portico_sites::{analytics::Seen, ports::LiveSite};
 use portico_web::{client, host};
 
-use crate::state::App;
+use crate::hosting::Hosting;
 
 /// The most bytes of a header that are looked at.
 const MAX_HEADER: usize = 1024;
@@ -19,18 +19,18 @@ const MAX_HEADER: usize = 1024;
 const MAX_AGENT: usize = 256;
 
 /// Notes an answer of a site: its bytes, and the visit if a browser shows the page to somebody. Never waits.
-pub(super) fn note(app: &App, request: &HttpRequest, site: &LiveSite, path: &str, response: &HttpResponse) {
-    let now = app.core.env.now();
+pub(super) fn note(hosting: &Hosting, request: &HttpRequest, site: &LiveSite, path: &str, response: &HttpResponse) {
+    let now = hosting.core.env.now();
     // The head of an answer alone has no body.
     let bytes = match response.body().size() {
         BodySize::Sized(bytes) if *request.method() != Method::HEAD => bytes,
         _ => 0,
     };
-    app.visits.sent(site.tenant, now.into_inner().date(), bytes);
+    hosting.visits.sent(site.tenant, now.into_inner().date(), bytes);
     let Some(page) = page(path).filter(|_| is_view(request, response.status())) else { return };
     let headers = request.headers();
     let query = request.query_string();
-    app.visits.note(Seen {
+    hosting.visits.note(Seen {
         tenant: site.tenant,
         site: site.site,
         at: now,
@@ -40,7 +40,7 @@ pub(super) fn note(app: &App, request: &HttpRequest, site: &LiveSite, path: &str
         referrer: text(headers, "referer").map(str::to_owned),
         user_agent: text(headers, "user-agent").unwrap_or_default().chars().take(MAX_AGENT).collect(),
         mobile: text(headers, "sec-ch-ua-mobile").map(|hint| hint.trim() == "?1"),
-        country: country(app, request).map(str::to_owned),
+        country: country(hosting, request).map(str::to_owned),
         address: client::address(request),
         private: ["sec-gpc", "dnt"].iter().any(|name| text(headers, name).map(str::trim) == Some("1")),
     });
@@ -69,9 +69,9 @@ fn is_view(request: &HttpRequest, status: StatusCode) -> bool {
 
 /// What the operator's proxy says about the country. From anybody else the header means nothing, and said twice it may be the
 /// visitor's.
-fn country<'r>(app: &App, request: &'r HttpRequest) -> Option<&'r str> {
-    let name = app.settings.sites.country_header.as_deref()?;
-    let is_trusted = client::is_trusted(&app.api.settings.trusted_proxies, client::peer(request));
+fn country<'r>(hosting: &Hosting, request: &'r HttpRequest) -> Option<&'r str> {
+    let name = hosting.country_header.as_deref()?;
+    let is_trusted = client::is_trusted(&hosting.api.settings.trusted_proxies, client::peer(request));
     let is_single = request.headers().get_all(name).count() == 1;
     text(request.headers(), name).filter(|_| is_trusted && is_single)
 }

@@ -41,7 +41,7 @@ struct DeploymentView {
 
 impl DeploymentView {
     fn new(app: &App, site: &Site, deployment: Deployment) -> Self {
-        Self { deployment, url: app.addresses.site_address(site) }
+        Self { deployment, url: app.hosting.addresses.site_address(site) }
     }
 }
 

@@ -41,10 +41,10 @@ struct DomainView {
 impl DomainView {
     fn new(app: &App, domain: Domain) -> Self {
         let records = match domain.records.as_slice() {
-            [] => expected_records(&domain, &app.addresses.target),
+            [] => expected_records(&domain, &app.hosting.addresses.target),
             found => found.to_vec(),
         };
-        Self { url: app.addresses.address_at("", Some(&domain.name)), records, domain }
+        Self { url: app.hosting.addresses.address_at("", Some(&domain.name)), records, domain }
     }
 }
 
@@ -110,7 +110,7 @@ async fn add(
     path: Path<SiteId>,
     body: Body<NewDomain>,
 ) -> Result<HttpResponse, Problem> {
-    let own = app.addresses.own_names();
+    let own = app.hosting.addresses.own_names();
     let mut work = app.core.begin().await?;
     let domain = Domains::new(&mut *work, &caller.0, &app.core.env).add(*path, body.0, &own).await?;
     // In the same transaction: a domain that the plan does not include was never there.

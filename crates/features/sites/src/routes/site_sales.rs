@@ -52,7 +52,7 @@ struct OfferView {
 impl OfferView {
     fn new(app: &App, site: Site) -> Self {
         Self {
-            url: app.addresses.site_address(&site),
+            url: app.hosting.addresses.site_address(&site),
             name: site.name,
             slug: site.subdomain,
             price: site.price,

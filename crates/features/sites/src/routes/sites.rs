@@ -42,7 +42,7 @@ pub struct SiteView {
 impl SiteView {
     /// The site as clients see it.
     pub fn new(app: &App, site: Site) -> Self {
-        Self { url: app.addresses.site_address(&site), site }
+        Self { url: app.hosting.addresses.site_address(&site), site }
     }
 }
 

@@ -37,10 +37,10 @@ pub struct AskTls {
 #[get("/api/tls/ask")]
 pub async fn ask(app: Data<App>, query: Query<AskTls>) -> Result<HttpResponse, Problem> {
     let domain = query.0.domain.unwrap_or_default();
-    if !app.live_sites.admits_ask(&app) {
+    if !app.hosting.live.admits_ask(&app.hosting) {
         return Err(Problem::rate_limited(1));
     }
-    match app.live_sites.is_at(&app, &domain).await? {
+    match app.hosting.live.is_at(&app.hosting, &domain).await? {
         true => Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("yes")),
         false => Err(Problem::not_found()),
     }

@@ -402,6 +402,6 @@ async fn complete(
     if let Some(site) = done.wizard.site_id {
         response.insert_header((header::LOCATION, format!("/api/v1/sites/{site}")));
     }
-    let url = done.site.map(|site| app.addresses.site_address(&site));
+    let url = done.site.map(|site| app.hosting.addresses.site_address(&site));
     Ok(response.json(CompletedWizard { wizard: done.wizard, url, deployment: done.deployment }))
 }

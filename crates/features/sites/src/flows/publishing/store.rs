@@ -214,7 +214,7 @@ pub async fn kept(
 ) -> Result<Vec<(DeploymentId, Arc<Manifest>)>, JobError> {
     let mut kept = Vec::with_capacity(deployments.len());
     for deployment in deployments {
-        let manifest = app.live_sites.manifest(app, &LiveSite { deployment, ..place }).await;
+        let manifest = app.hosting.live.manifest(&app.hosting, &LiveSite { deployment, ..place }).await;
         kept.extend(manifest.map_err(JobError::Retry)?.map(|manifest| (deployment, manifest)));
     }
     Ok(kept)

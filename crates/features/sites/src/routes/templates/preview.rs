@@ -17,7 +17,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    flows::template_preview::{self, Preview, PreviewFile},
+    flows::template_preview,
+    rendered::{Preview, PreviewFile},
     state::App,
 };
 

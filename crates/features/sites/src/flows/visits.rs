@@ -22,10 +22,10 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
         tokio::select! {
             () = sleep(pause) => {}
             // A full queue is no reason to try more often: it stays full while nothing can be stored.
-            () = app.visits.half_full.notified(), if !backoff.is_failing() => {}
-            _ = stopping.changed() => return app.visits.flush(&app).await,
+            () = app.hosting.visits.half_full.notified(), if !backoff.is_failing() => {}
+            _ = stopping.changed() => return app.hosting.visits.flush(&app.core).await,
         }
-        pause = match app.visits.try_flush(&app).await {
+        pause = match app.hosting.visits.try_flush(&app.core).await {
             Ok(()) => {
                 backoff.succeeded();
                 EVERY
