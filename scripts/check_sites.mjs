@@ -19,7 +19,7 @@ const WIDTHS = [
     { name: 'phone', width: 390, height: 844, isMobile: true, hasTouch: true },
 ];
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-// As published sites have it; crates/app/src/http says the same.
+// As published sites have it; crates/features/sites/src/hosting says the same.
 const POLICY = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const TYPES = { '.html': 'text/html; charset=utf-8', '.css': 'text/css', '.svg': 'image/svg+xml', '.webp': 'image/webp' };
 

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use portico_feature_identity::{background as identity, flows::account_mail};
-use portico_feature_sites::{background as sites, flows::{submissions, visits}};
+use portico_feature_sites::{
+    background as sites,
+    flows::{submissions, visits},
+};
 use portico_feature_tenancy::background as tenancy;
 use portico_kernel::{Env, Event, NewJob};
 use portico_runtime::worker::{Background, Workers, jobs::Handlers, readers::EventReader};

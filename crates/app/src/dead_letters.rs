@@ -1,7 +1,7 @@
 //! Looking after background jobs: staff list them and replay dead ones.
 
-use portico_kernel::{Event, Job, JobId, JobState, Page, PageRequest, Permission, Scope, TenantId};
-use portico_runtime::core::Core;
+use portico_kernel::{Env, Event, Job, JobId, JobState, Page, PageRequest, Permission, Scope, TenantId};
+use portico_runtime::{core::Core, store::UnitOfWork};
 use portico_web::problem::Problem;
 
 /// A job without what it works on: that may tell of customers, which not everybody who looks after jobs is to see.
@@ -26,16 +26,14 @@ pub async fn list(
 }
 
 /// Queues a dead job again, with all its attempts. 404 when there is no such dead job.
-pub async fn replay(core: &Core, scope: &Scope, id: JobId) -> Result<Job, Problem> {
+pub async fn replay(work: &mut dyn UnitOfWork, env: &Env, scope: &Scope, id: JobId) -> Result<Job, Problem> {
     scope.require_platform(Permission::PlatformJobs)?;
-    let mut work = core.begin().await?;
-    let job = work.dead_letters().replay(id, core.env.now()).await?.ok_or_else(Problem::not_found)?;
+    let job = work.dead_letters().replay(id, env.now()).await?.ok_or_else(Problem::not_found)?;
     let shown =
         if scope.allows(Permission::PlatformAudit) { job.clone() } else { without_payload(job.clone()) };
-    let event = Event::new(&core.env, scope, "job.replayed", id.uuid())
+    let event = Event::new(env, scope, "job.replayed", id.uuid())
         .in_tenant(TenantId::PLATFORM)
         .after(&without_payload(job));
     work.events().append(event).await?;
-    work.commit().await?;
     Ok(shown)
 }

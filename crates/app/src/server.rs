@@ -25,7 +25,7 @@ use portico_web::{
     middleware::{api, around},
     openapi,
     problem::Problem,
-    routing::Routes,
+    routing::{Routes, Row},
 };
 use tokio::time::{sleep, timeout};
 use utoipa::openapi::OpenApi;
@@ -36,6 +36,9 @@ use crate::{
     routes::{self, health::MetricsPort, pages_static::redirect},
     state::App,
 };
+
+/// What stands before the paths of the API.
+const PREFIX: &str = "/api/v1";
 
 /// Where the API document is.
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
@@ -55,13 +58,24 @@ pub const LAST_CALL: Duration = Duration::from_millis(250);
 
 /// The API document, from the routes themselves.
 pub fn document() -> OpenApi {
+    described().0
+}
+
+/// The API document, and what the operations in it are.
+pub fn described() -> (OpenApi, Vec<Row>) {
+    let (mut outside, mut rows) = (Vec::new(), Vec::new());
     let (_, document) = ActixApp::new()
         .into_utoipa_app()
         .openapi(openapi::base())
-        .configure(|config| routes::operations(&mut Routes::Documented(config)))
-        .service(scope("/api/v1").configure(|config| routes::api(&mut Routes::Documented(config))))
+        .configure(|config| {
+            routes::operations(&mut Routes::Documented { config, prefix: "", rows: &mut outside });
+        })
+        .service(scope(PREFIX).configure(|config| {
+            routes::api(&mut Routes::Documented { config, prefix: PREFIX, rows: &mut rows });
+        }))
         .split_for_parts();
-    openapi::complete(document)
+    rows.append(&mut outside);
+    (openapi::complete(document, &rows), rows)
 }
 
 /// The application of one server thread.
@@ -89,7 +103,7 @@ pub fn application(
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
         // Sites first: whatever their host name asks for is theirs, also `/api`.
         .service(web::scope("").guard(fn_guard(hosting::is_site)).default_service(web::to(hosting::serve)))
-        .service(web::scope("/api/v1").configure(|config| routes::api(&mut Routes::Plain(config))))
+        .service(web::scope(PREFIX).configure(|config| routes::api(&mut Routes::Plain(config))))
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)
         .route(DOCUMENT_PATH, web::get().guard(fn_guard(host::is_own)).to(serve_document))

@@ -269,8 +269,8 @@ impl Settings {
     }
 
     /// Sites go by these.
-    pub fn of_sites(&self) -> portico_feature_sites::settings::Settings {
-        portico_feature_sites::settings::Settings {
+    pub fn of_sites(&self) -> portico_feature_sites::state::Settings {
+        portico_feature_sites::state::Settings {
             sites: self.sites.clone(),
             assets: self.assets.clone(),
             data_dir: self.data_dir.clone(),

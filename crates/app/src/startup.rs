@@ -15,8 +15,8 @@ use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
 use portico_feature_identity::{flows::registration, state::App as Identity, throttle::Throttling};
 use portico_feature_sites::{
-    flows::templates,
     addresses::SiteAddresses,
+    flows::templates,
     hosting::{Forms, Hosting, LiveSites},
     state::App as Sites,
 };
@@ -282,7 +282,8 @@ fn document() -> anyhow::Result<Arc<Document>> {
     if let Some(document) = DOCUMENT.get() {
         return Ok(document.clone());
     }
-    let made = Arc::new(Document::new(&server::document())?);
+    let (document, rows) = server::described();
+    let made = Arc::new(Document::new(&document, &rows)?);
     Ok(DOCUMENT.get_or_init(|| made).clone())
 }
 

@@ -1,6 +1,9 @@
 //! Who acts, in which tenant, with which permissions.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{ApiKeyId, Fault, Kind, Permission, Permissions, PlatformRole, SessionId, TenantId, UserId};
 
@@ -71,6 +74,8 @@ pub struct Scope {
     actor: Actor,
     tenant: Option<TenantId>,
     permissions: Permissions,
+    /// What was required of the caller. Shared by clones.
+    asked_for: Arc<Mutex<Permissions>>,
     /// Where the request came from.
     pub request: RequestInfo,
 }
@@ -78,7 +83,13 @@ pub struct Scope {
 impl Scope {
     /// A caller that is not signed in.
     pub fn anonymous(request: RequestInfo) -> Self {
-        Self { actor: Actor::Anonymous, tenant: None, permissions: Permissions::NONE, request }
+        Self {
+            actor: Actor::Anonymous,
+            tenant: None,
+            permissions: Permissions::NONE,
+            asked_for: Arc::default(),
+            request,
+        }
     }
 
     /// A signed-in caller who acts in `tenant` (if any) with `permissions`. Somebody who acts as another person has only those
@@ -90,7 +101,7 @@ impl Scope {
         request: RequestInfo,
     ) -> Self {
         let permissions = left_to(&actor, permissions);
-        Self { actor, tenant, permissions, request }
+        Self { actor, tenant, permissions, asked_for: Arc::default(), request }
     }
 
     /// A program that acts in the tenant of its key with the key's permissions. `maker` answers for it.
@@ -101,19 +112,28 @@ impl Scope {
         permissions: Permissions,
         request: RequestInfo,
     ) -> Self {
-        Self { actor: Actor::ApiKey { id, maker }, tenant: Some(tenant), permissions, request }
+        Self {
+            actor: Actor::ApiKey { id, maker },
+            tenant: Some(tenant),
+            permissions,
+            asked_for: Arc::default(),
+            request,
+        }
     }
 
     /// Portico itself, acting on behalf of an earlier request in `tenant`.
     pub fn system(tenant: Option<TenantId>, request: RequestInfo) -> Self {
-        Self { actor: Actor::System, tenant, permissions: Permissions::of(&Permission::ALL), request }
+        let permissions = Permissions::of(&Permission::ALL);
+        Self { actor: Actor::System, tenant, permissions, asked_for: Arc::default(), request }
     }
 
     /// The same caller with one more permission, for a step that is part of something they may do.
     #[must_use]
     pub fn with(&self, permission: Permission) -> Self {
         let permissions = self.permissions.union(Permissions::of(&[permission]));
-        Self { permissions: left_to(&self.actor, permissions), ..self.clone() }
+        let permissions = left_to(&self.actor, permissions);
+        // What the step asks for, the caller need not have.
+        Self { permissions, asked_for: Arc::default(), ..self.clone() }
     }
 
     /// Who acts.
@@ -142,7 +162,10 @@ impl Scope {
             return Err(Denied::Unauthenticated);
         }
         match self.tenant {
-            Some(tenant) if self.allows(permission) => Ok(tenant),
+            Some(tenant) if self.allows(permission) => {
+                self.note(permission);
+                Ok(tenant)
+            }
             _ if self.impersonator().is_some() && !permission.is_delegable() => Err(Denied::Impersonated),
             _ => Err(Denied::Forbidden(permission)),
         }
@@ -153,10 +176,23 @@ impl Scope {
         match self.actor {
             Actor::Anonymous => Err(Denied::Unauthenticated),
             Actor::User { .. } | Actor::ApiKey { .. } | Actor::System => match self.allows(permission) {
-                true => Ok(()),
+                true => {
+                    self.note(permission);
+                    Ok(())
+                }
                 false => Err(Denied::Forbidden(permission)),
             },
         }
+    }
+
+    /// The permissions that were [required](Scope::require) of this caller so far, and that they have.
+    pub fn asked_for(&self) -> Permissions {
+        *self.asked_for.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, permission: Permission) {
+        let mut asked_for = self.asked_for.lock().unwrap_or_else(PoisonError::into_inner);
+        *asked_for = asked_for.union(Permissions::of(&[permission]));
     }
 
     /// The signed-in person and their session.
@@ -319,6 +355,19 @@ mod tests {
             let scope = Scope::user(actor.clone(), None, Permissions::NONE, RequestInfo::default());
             assert_eq!(scope.require_verified(), wanted, "{actor:?}");
         }
+    }
+
+    #[test]
+    fn a_scope_knows_what_it_was_asked_for_and_has() {
+        let has = Permissions::of(&[Permission::PagesWrite, Permission::PagesRead]);
+        let tenant = Some(TenantId::from_uuid(Default::default()));
+        let scope = Scope::user(user(true), tenant, has, RequestInfo::default());
+        assert_eq!(scope.asked_for(), Permissions::NONE);
+        assert!(scope.require(Permission::SitesWrite).is_err());
+        assert!(scope.clone().require(Permission::PagesWrite).is_ok());
+        assert!(scope.with(Permission::BrandingWrite).require(Permission::BrandingWrite).is_ok());
+        assert!(scope.allows(Permission::PagesRead));
+        assert_eq!(scope.asked_for(), Permissions::of(&[Permission::PagesWrite]));
     }
 
     #[test]

@@ -142,7 +142,10 @@ fn the_table_of_error_codes_is_complete() {
 fn every_setting_is_in_the_readme() {
     let readme = read("README.md");
     let mut settings = read("crates/app/src/settings.rs");
-    for folder in ["crates/app/src/settings", "crates/runtime/src/settings"] {
+    for file in ["crates/features/sites/src/settings.rs", "crates/features/tenancy/src/settings.rs"] {
+        settings.push_str(&read(file));
+    }
+    for folder in ["crates/app/src/settings", "crates/runtime/src/settings", "crates/web/src/settings"] {
         for (_, part) in files(folder, "rs") {
             settings.push_str(&part);
         }

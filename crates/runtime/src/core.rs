@@ -10,7 +10,6 @@ use portico_tenancy::ports::DeliveryQueue;
 
 use crate::{
     access::Access,
-    context,
     key_usage::KeyUsageCounter,
     live::Live,
     settings::{Idempotency, Live as LiveSettings, Webhooks, Worker},
@@ -70,24 +69,17 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens a transaction. What the request at hand has committed before and what waits for its answer waits no longer: only
-    /// the last unit of work of a request is one with the answer.
+    /// Opens a transaction. Commit or drop it before anything outside is called.
     ///
     /// # Errors
     /// Where the database cannot be reached.
     pub async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        if let Some(parking) = context::parking() {
-            parking.settle().await?;
-        }
         self.store.begin().await
     }
 
-    /// Reads without a transaction, what the request at hand has committed included.
+    /// Reads without a transaction.
     pub fn reader(&self) -> Box<dyn Repositories> {
-        match context::parking() {
-            Some(parking) => self.store.reader_behind(parking),
-            None => self.store.reader(),
-        }
+        self.store.reader()
     }
 
     /// The same for background work, see [`Store::for_background`].

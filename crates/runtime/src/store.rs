@@ -7,7 +7,7 @@ use portico_billing::{BillingError, ports::BillingRepositories, quota::Quotas};
 use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{
     AnnouncementListener, DeadLetters, EventReaders, Permission, RequestInfo, Scope, StoreError, Timestamp,
-    event::ActorKind,
+    event::ActorKind, idempotency::IdempotencyRecords,
 };
 use portico_sites::{
     SitesError, page_version,
@@ -15,11 +15,9 @@ use portico_sites::{
     sale::{self, RefusedChange},
     wizard,
 };
-use portico_sql::{Parking, SqlReader, SqlStore, SqlUnitOfWork};
+use portico_sql::{SqlReader, SqlStore, SqlUnitOfWork};
 use portico_tenancy::ports::TenancyRepositories;
 use time::Duration;
-
-use crate::context;
 
 /// Every repository over one connection, without a transaction: for reading.
 pub trait Repositories:
@@ -36,13 +34,11 @@ pub trait UnitOfWork: Repositories {
     /// Dead jobs.
     fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c>;
 
-    /// Makes everything that was written durable, all at once, with a version of each page that was changed. In a request with
-    /// an `Idempotency-Key` that is done together with the answer.
-    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+    /// Requests that have a key.
+    fn idempotency<'c>(&'c mut self) -> Box<dyn IdempotencyRecords + 'c>;
 
-    /// Like [`UnitOfWork::commit`], where the request is not done with it: what is committed has to hold, and no transaction
-    /// may stay open, while it does something slow.
-    async fn commit_early(self: Box<Self>) -> Result<(), StoreError>;
+    /// Makes everything that was written durable, all at once, with a version of each page that was changed.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
 /// The database.
@@ -53,9 +49,6 @@ pub trait Store: Send + Sync {
 
     /// Reads without a transaction.
     fn reader(&self) -> Box<dyn Repositories>;
-
-    /// Like [`Store::reader`], but it sees what is parked as if it were committed.
-    fn reader_behind(&self, parking: Arc<Parking>) -> Box<dyn Repositories>;
 
     /// The same database for background work: with connections of its own where there are several, and more time.
     fn for_background(&self) -> Arc<dyn Store>;
@@ -109,16 +102,11 @@ impl UnitOfWork for SqlUnitOfWork {
         Self::dead_letters(self)
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
-        finish(&mut self).await?;
-        match context::parking() {
-            // The request has an `Idempotency-Key`: committed with the answer, see `http::idempotency`.
-            Some(parking) => parking.park(*self).await,
-            None => Self::commit(*self).await,
-        }
+    fn idempotency<'c>(&'c mut self) -> Box<dyn IdempotencyRecords + 'c> {
+        Self::idempotency(self)
     }
 
-    async fn commit_early(mut self: Box<Self>) -> Result<(), StoreError> {
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         finish(&mut self).await?;
         Self::commit(*self).await
     }
@@ -174,10 +162,6 @@ impl Store for SqlStore {
 
     fn reader(&self) -> Box<dyn Repositories> {
         Box::new(Self::reader(self))
-    }
-
-    fn reader_behind(&self, parking: Arc<Parking>) -> Box<dyn Repositories> {
-        Box::new(Self::reader_behind(self, parking))
     }
 
     fn for_background(&self) -> Arc<dyn Store> {

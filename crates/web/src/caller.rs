@@ -1,23 +1,61 @@
 //! Authentication: a route that acts for a caller takes a [`Caller`], and cannot be reached without one.
 
+use std::sync::Arc;
+
 use actix_web::{
-    FromRequest, HttpMessage, HttpRequest, ResponseError,
-    dev::Payload,
-    http::{StatusCode, header::HeaderMap},
+    FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, dev::Payload, http::StatusCode,
     web::Data,
 };
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use portico_kernel::Scope;
-use portico_runtime::{
-    access::{NamedTenant, NoTenantId, Presented},
-    context,
-};
+use portico_runtime::{access::Presented, context, core::Core, store::UnitOfWork};
 
-use crate::{api::Api, problem::Problem};
+use crate::{api::Api, credentials, idempotency::ClaimedRequest, problem::Problem};
 
 /// Who sent the request, and what they may do in the tenant that it is about: the one in the path, else the one in
 /// `X-Tenant-Id`, else the active tenant of the token.
-pub struct Caller(pub Scope);
+#[derive(Clone)]
+pub struct Caller(
+    /// Who acts, where, with which permissions.
+    pub Scope,
+    /// The request's claim, where it has an `Idempotency-Key`.
+    Option<Arc<ClaimedRequest>>,
+);
+
+impl Caller {
+    /// Carries out a change and answers it: begins a transaction, runs `change`, and commits. Where the request has an
+    /// `Idempotency-Key`, the answer is kept under it in the same transaction. On any error nothing is changed.
+    ///
+    /// # Errors
+    /// What `change` fails with; what the commit fails with.
+    pub async fn write(
+        &self,
+        core: &Core,
+        change: impl AsyncFnOnce(&mut dyn UnitOfWork) -> Result<HttpResponse, Problem>,
+    ) -> Result<HttpResponse, Problem> {
+        let mut work = core.begin().await?;
+        let answer = change(&mut *work).await?;
+        self.commit(work, answer).await
+    }
+
+    /// Commits a change with its answer, as the last step of one that takes several: see [`Caller::write`].
+    ///
+    /// # Errors
+    /// What the commit fails with.
+    pub async fn commit(
+        &self,
+        work: Box<dyn UnitOfWork>,
+        answer: HttpResponse,
+    ) -> Result<HttpResponse, Problem> {
+        match &self.1 {
+            Some(claimed) => claimed.commit(work, &self.0, answer).await,
+            None => {
+                work.commit().await?;
+                Ok(answer)
+            }
+        }
+    }
+}
 
 impl FromRequest for Caller {
     type Error = Problem;
@@ -26,12 +64,13 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let presented = request.extensions().get::<Presented>().cloned();
         let api = request.app_data::<Data<Api>>().cloned();
-        let named = named_tenant(request);
+        let named = credentials::named_tenant(request);
+        let claimed = request.extensions().get::<Arc<ClaimedRequest>>().cloned();
         Box::pin(async move {
             let (Some(api), Some(presented)) = (api, presented) else {
                 return Err(Problem::unauthenticated());
             };
-            Ok(Self(api.core.access.admit(presented, named).await?))
+            Ok(Self(api.core.access.admit(presented, named).await?, claimed))
         })
     }
 }
@@ -66,19 +105,5 @@ impl FromRequest for Visitor {
 
     fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self(Scope::anonymous(context::current().info))))
-    }
-}
-
-/// The tenant that a request names.
-pub fn named_tenant(request: &HttpRequest) -> NamedTenant {
-    named(request.match_info().get("tenantId"), request.headers())
-}
-
-/// The tenant that a path names, else the one in a header.
-pub fn named(in_path: Option<&str>, headers: &HeaderMap) -> NamedTenant {
-    let in_header = || headers.get("x-tenant-id").map(|value| value.to_str().unwrap_or_default());
-    match in_path.or_else(in_header) {
-        Some(text) => text.parse().map(Some).map_err(|_| NoTenantId),
-        None => Ok(None),
     }
 }

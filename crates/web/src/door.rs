@@ -30,9 +30,10 @@ use crate::{
     admission::{Class, Place, overloaded},
     api::Api,
     body,
+    credentials::API_KEY,
     host::names_us,
-    keys::API_KEY,
     limits::network,
+    openapi::Document,
     problem::Problem,
 };
 
@@ -42,44 +43,20 @@ const SMALL: usize = 64 << 10;
 /// Bytes of all larger bodies that are kept in memory at once.
 const LARGE_TOGETHER: usize = 64 << 20;
 
-/// Canonical paths whose POST hashes a password.
-const LOGINS: &[&str] = &[
-    "/api/v1/auth/register",
-    "/api/v1/auth/login",
-    "/api/v1/auth/reset-password",
-    "/api/v1/auth/change-password",
-    "/api/v1/auth/reauthenticate",
-    "/api/v1/invitations/accept",
-    "/api/v1/users",
-];
-
-/// What a request to a canonical path is; `None` for what is never held up: probes, metrics, documents, streams, and files that are
-/// sent, whose routes put them aside first.
-fn class_of(method: &Method, path: &str) -> Option<Class> {
+/// The queue that a request to a canonical path waits in; none where nothing is held up. What is at no documented path goes by its
+/// method, so that asking for what does not exist is no way past the queues.
+pub fn class_of(document: &Document, method: &Method, path: &str) -> Option<Class> {
+    if let Some(operation) = document.operation(method, path) {
+        return operation.class;
+    }
     let reads = matches!(*method, Method::GET | Method::HEAD);
-    let Some(path_in_api) = path.strip_prefix("/api/v1") else {
-        // Files behind links and drafts, which the database is asked about.
-        return (reads && (path.starts_with("/files/") || path.starts_with("/preview/")))
-            .then_some(Class::Reads);
-    };
-    if reads {
-        return (path_in_api != "/events").then_some(Class::Reads);
+    match path.starts_with("/api/v1") {
+        _ if *method == Method::OPTIONS => None,
+        true if reads => Some(Class::Reads),
+        true => Some(Class::Writes),
+        // Drafts, which the database is asked about.
+        false => (reads && path.starts_with("/preview/")).then_some(Class::Reads),
     }
-    if *method == Method::OPTIONS
-        || path_in_api.ends_with("/assets/upload")
-        || path_in_api == "/profile/avatar"
-    {
-        return None;
-    }
-    if *method == Method::POST && LOGINS.contains(&path)
-        || path_in_api.starts_with("/users/") && path_in_api.ends_with("/password")
-    {
-        return Some(Class::Logins);
-    }
-    let calls_outside = path_in_api.starts_with("/ai/")
-        || path_in_api == "/auth/callback"
-        || path_in_api.starts_with("/sites/") && path_in_api.ends_with("/verify");
-    Some(if calls_outside { Class::Outside } else { Class::Writes })
 }
 
 /// A request that was let in, until its answer is made.
@@ -93,7 +70,7 @@ pub struct Admitted<'a> {
 /// # Errors
 /// 503 `overloaded`.
 pub fn knock(api: &Api, request: &ServiceRequest, address: IpAddr) -> Result<(), Problem> {
-    match class_of(request.method(), request.path()) {
+    match class_of(&api.document, request.method(), request.path()) {
         Some(class) if names_us(api, request.headers()) => {
             api.admission.expect_place(class, party(request.headers(), true, address))
         }
@@ -111,7 +88,7 @@ pub async fn enter<'a>(
     presented: &Presented,
     address: IpAddr,
 ) -> Result<Admitted<'a>, Problem> {
-    let class = class_of(request.method(), request.path());
+    let class = class_of(&api.document, request.method(), request.path());
     let is_proven = presented.key().is_some() || presented.user().is_some();
     let party = party(request.headers(), is_proven, address);
     let_in(api, request, class, party).await
@@ -230,36 +207,6 @@ mod tests {
     use actix_web::http::header::{HeaderName, HeaderValue};
 
     use super::*;
-
-    #[test]
-    fn work_is_told_apart_by_method_and_path() {
-        use Class::{Logins, Outside, Reads, Writes};
-        for (method, path, class) in [
-            (Method::GET, "/api/v1/sites", Some(Reads)),
-            (Method::HEAD, "/api/v1/sites", Some(Reads)),
-            (Method::POST, "/api/v1/sites", Some(Writes)),
-            (Method::DELETE, "/api/v1/users/1", Some(Writes)),
-            (Method::POST, "/api/v1/auth/login", Some(Logins)),
-            (Method::GET, "/api/v1/users", Some(Reads)),
-            (Method::POST, "/api/v1/users", Some(Logins)),
-            (Method::PUT, "/api/v1/users/1/password", Some(Logins)),
-            (Method::POST, "/api/v1/ai/generate-page", Some(Outside)),
-            (Method::POST, "/api/v1/sites/1/domains/2/verify", Some(Outside)),
-            (Method::POST, "/api/v1/auth/refresh", Some(Writes)),
-            (Method::GET, "/files/1/2/original", Some(Reads)),
-            (Method::GET, "/preview/abc/", Some(Reads)),
-            (Method::GET, "/api/v1/events", None),
-            (Method::POST, "/api/v1/tenants/1/assets/upload", None),
-            (Method::PUT, "/api/v1/profile/avatar", None),
-            (Method::OPTIONS, "/api/v1/sites", None),
-            (Method::GET, "/api/health/live", None),
-            (Method::GET, "/api/health/ready", None),
-            (Method::GET, "/api/metrics", None),
-            (Method::GET, "/api/openapi.json", None),
-        ] {
-            assert_eq!(class_of(&method, path), class, "{method} {path}");
-        }
-    }
 
     #[test]
     fn a_credential_is_one_party_however_it_is_written() {

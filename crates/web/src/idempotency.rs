@@ -1,13 +1,16 @@
 //! `Idempotency-Key`: a POST that is sent again is carried out once (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! A request with a key is claimed first, by a row that others find in their way. What the route commits last is not committed
-//! at once, but parked (see [`Parking`]), and committed here in one transaction with the answer. So a process that dies leaves
-//! both or neither; its claim ends with its lease, and whoever asks again has the request carried out, or the answer. A process
-//! that only seemed dead finds somebody else's claim when it wants to keep its answer, and rolls back.
+//! A request with a key is claimed first, by a row that others find in their way. The route changes something and answers in one step
+//! ([`crate::caller::Caller::write`]), and the answer is kept in the transaction of the change. So a process that dies leaves both or
+//! neither; its claim ends with its lease, and a client that asks again has the request carried out, or gets the answer. A process
+//! that only seemed dead finds another claim when it wants to keep its answer, and rolls back.
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,8 +30,11 @@ use portico_kernel::{
 };
 use portico_runtime::{
     access::Presented,
-    context::{self, CURRENT, Parking, RequestContext},
-    logging, traces,
+    context::{self, CURRENT},
+    core::Core,
+    logging,
+    store::UnitOfWork,
+    traces,
 };
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -39,13 +45,11 @@ use tokio::{
 use self::{
     answer::Answer,
     key::{KEY, KeyFault},
-    operations::KeyedOperation,
 };
-use crate::{api::Api, body, caller, problem::Problem};
+use crate::{api::Api, body, credentials, openapi::keyed::KeyedOperation, problem::Problem};
 
 mod answer;
 mod key;
-pub mod operations;
 
 /// What answers are encrypted for, and what fingerprints are made for.
 const PURPOSE: &str = "idempotency";
@@ -66,9 +70,9 @@ pub async fn once<B: MessageBody + 'static>(
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
     let response = match begin(&api, operation, &path, &mut request).await {
-        Ok(Begun::First(guest)) => {
-            let api = api.get_ref().clone();
-            return run(api, guest, request, next).await.map(ServiceResponse::map_into_right_body);
+        Ok(Begun::First(claimed)) => {
+            let lease = api.core.settings.idempotency.lease;
+            return run(lease, claimed, request, next).await.map(ServiceResponse::map_into_right_body);
         }
         Ok(Begun::Again(response)) => response,
         Err(problem) => problem.error_response(),
@@ -86,16 +90,109 @@ fn keyed(request: &ServiceRequest) -> Option<Data<Api>> {
 /// What becomes of a request with a key.
 enum Begun {
     /// It is carried out.
-    First(Guest),
+    First(ClaimedRequest),
     /// It was carried out before: this was answered.
     Again(HttpResponse),
 }
 
-/// Whose request it is, and what they have to be allowed to be told the answer.
-struct Guest {
-    claim: Claim,
+/// A request with a key that this process carries out.
+pub struct ClaimedRequest {
+    core: Core,
     scope: Scope,
-    permissions: Vec<portico_kernel::Permission>,
+    claim: Claim,
+    /// Whether the request is answered for good: its answer was kept, or that of another claim has to be given.
+    answered: AtomicBool,
+}
+
+impl ClaimedRequest {
+    /// Commits a unit of work, in one with the answer. `scope` is that of the use case, which knows what it was asked for.
+    ///
+    /// # Errors
+    /// Where the answer cannot be read or kept. When another process has carried out the request meanwhile, nothing is committed,
+    /// and its answer is given.
+    pub async fn commit(
+        &self,
+        mut work: Box<dyn UnitOfWork>,
+        scope: &Scope,
+        answer: HttpResponse,
+    ) -> Result<HttpResponse, Problem> {
+        if !answer.status().is_success() {
+            work.commit().await?;
+            return Ok(answer);
+        }
+        let (answer, sealed) = self.seal(scope, answer).await?;
+        if work.idempotency().complete(&self.claim, &sealed).await? {
+            work.commit().await?;
+            self.answered.store(true, Ordering::Relaxed);
+            count("first");
+            return Ok(answer);
+        }
+        drop(work);
+        self.answer_of_another().await
+    }
+
+    /// Keeps an answer to which nothing was changed in the end.
+    async fn keep(&self, answer: HttpResponse) -> Result<HttpResponse, Problem> {
+        let (answer, sealed) = self.seal(&self.scope, answer).await?;
+        match self.core.idempotency.complete(&self.claim, &sealed).await? {
+            true => {
+                count("unchanged");
+                Ok(answer)
+            }
+            false => self.answer_of_another().await,
+        }
+    }
+
+    /// The answer, and what is stored of it.
+    async fn seal(&self, scope: &Scope, answer: HttpResponse) -> Result<(HttpResponse, Vec<u8>), Problem> {
+        let (answer, body) = answer.into_parts();
+        let body = to_bytes(body).await.map_err(Problem::internal)?;
+        let kept = Answer::new(answer.status(), answer.headers(), body.clone(), scope.asked_for());
+        let sealed = self.core.sealer.seal(PURPOSE, &context_of(&self.claim.request), &kept.to_bytes());
+        Ok((answer.set_body(body).map_into_boxed_body(), sealed.map_err(Problem::internal)?))
+    }
+
+    /// What another process has answered after this one seemed dead.
+    async fn answer_of_another(&self) -> Result<HttpResponse, Problem> {
+        self.answered.store(true, Ordering::Relaxed);
+        match self.core.idempotency.find(&self.claim.request, self.core.env.now()).await? {
+            Some(record) => self.again(record),
+            None => Err(KeyFault::InUse.into()),
+        }
+    }
+
+    /// The answer to a request that was claimed before.
+    fn again(&self, record: Record) -> Result<HttpResponse, Problem> {
+        if record.fingerprint != self.claim.fingerprint {
+            count("reused");
+            return Err(KeyFault::Reused.into());
+        }
+        let Some(sealed) = record.answer else {
+            count("in_use");
+            return Err(KeyFault::InUse.into());
+        };
+        let bytes = self.core.sealer.open(PURPOSE, &context_of(&self.claim.request), &sealed);
+        let answer = bytes.and_then(|bytes| Answer::from_bytes(&bytes));
+        let answer = answer.ok_or_else(|| Problem::internal("an answer that was kept cannot be read"))?;
+        // A caller who may not do it any more does not get the answer either.
+        for permission in answer.permissions.iter() {
+            self.scope.require_platform(permission)?;
+        }
+        count("replayed");
+        Ok(answer.replay())
+    }
+
+    /// Gives the request up, which came to nothing, so that it can be sent again at once.
+    async fn give_up(&self) {
+        if self.answered.load(Ordering::Relaxed) {
+            return;
+        }
+        count("released");
+        // The answer holds all the same; the claim ends by itself.
+        if let Err(error) = self.core.idempotency.release(&self.claim).await {
+            logging::warn("the claim of a request could not be given up", &error);
+        }
+    }
 }
 
 async fn begin(
@@ -105,7 +202,7 @@ async fn begin(
     request: &mut ServiceRequest,
 ) -> Result<Begun, Problem> {
     let presented = request.extensions().get::<Presented>().cloned().ok_or_else(Problem::unauthenticated)?;
-    let named = caller::named(operation.tenant(path), request.headers());
+    let named = credentials::named(operation.tenant(path), request.headers());
     let scope = api.core.access.admit(presented, named).await?;
     let caller = match scope.actor() {
         Actor::User { id, .. } => id.uuid(),
@@ -126,10 +223,10 @@ async fn begin(
     };
     let until = now + time_of(api.core.settings.idempotency.lease);
     let found = api.core.idempotency.claim(&claim, until, now).await?;
-    let guest = Guest { claim, scope, permissions: operation.permissions.clone() };
+    let claimed = ClaimedRequest { core: api.core.clone(), scope, claim, answered: AtomicBool::new(false) };
     match found {
-        None => Ok(Begun::First(guest)),
-        Some(record) => again(api, &guest, record).map(Begun::Again),
+        None => Ok(Begun::First(claimed)),
+        Some(record) => claimed.again(record).map(Begun::Again),
     }
 }
 
@@ -153,49 +250,42 @@ async fn whole_body(api: &Api, request: &mut ServiceRequest) -> Result<Bytes, Pr
     Ok(bytes)
 }
 
-/// The answer to a request that was claimed before.
-fn again(api: &Api, guest: &Guest, record: Record) -> Result<HttpResponse, Problem> {
-    let claim = &guest.claim;
-    if record.fingerprint != claim.fingerprint {
-        count("reused");
-        return Err(KeyFault::Reused.into());
-    }
-    let Some(sealed) = record.answer else {
-        count("in_use");
-        return Err(KeyFault::InUse.into());
-    };
-    // Whoever may not do it any more is not told what came of it either.
-    for permission in &guest.permissions {
-        guest.scope.require_platform(*permission)?;
-    }
-    let bytes = api.core.sealer.open(PURPOSE, &context_of(&claim.request), &sealed);
-    let answer = bytes.and_then(|bytes| Answer::from_bytes(&bytes));
-    let answer = answer.ok_or_else(|| Problem::internal("an answer that was kept cannot be read"))?;
-    count("replayed");
-    Ok(answer.replay())
-}
-
 /// Carries out a request to its end, also when the client hangs up meanwhile.
 async fn run<B: MessageBody + 'static>(
-    api: Api,
-    guest: Guest,
+    lease: Duration,
+    claimed: ClaimedRequest,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse, Error> {
-    let parking = Arc::new(Parking::default());
-    let context = RequestContext { parking: Some(parking.clone()), ..context::current() };
+    let claimed = Arc::new(claimed);
+    request.extensions_mut().insert(claimed.clone());
     let work = async move {
-        let _lease = hold(&api, &guest.claim);
+        let _lease = hold(&claimed, lease);
         let called = AssertUnwindSafe(next.call(request)).catch_unwind().await;
-        let failed = match called {
-            Ok(Ok(response)) => return settle(&api, &guest, &parking, response).await,
-            Ok(Err(error)) => Ok(error),
-            Err(panic) => Err(panic),
-        };
-        give_up(&api, &guest.claim, &parking).await?;
-        Err(failed.unwrap_or_else(|panic| resume_unwind(panic)))
+        match called {
+            Ok(Ok(response)) if response.status().is_success() => {
+                if claimed.answered.load(Ordering::Relaxed) {
+                    return Ok(response.map_into_boxed_body());
+                }
+                let (request, response) = response.into_parts();
+                let kept = claimed.keep(response.map_into_boxed_body()).await?;
+                Ok(ServiceResponse::new(request, kept))
+            }
+            Ok(Ok(response)) => {
+                claimed.give_up().await;
+                Ok(response.map_into_boxed_body())
+            }
+            Ok(Err(error)) => {
+                claimed.give_up().await;
+                Err(error)
+            }
+            Err(panic) => {
+                claimed.give_up().await;
+                resume_unwind(panic)
+            }
+        }
     };
-    match rt::spawn(traces::carry(CURRENT.scope(context, work))).await {
+    match rt::spawn(traces::carry(CURRENT.scope(context::current(), work))).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
@@ -204,82 +294,11 @@ async fn run<B: MessageBody + 'static>(
     }
 }
 
-/// Commits what the route has done, with its answer.
-async fn settle<B: MessageBody + 'static>(
-    api: &Api,
-    guest: &Guest,
-    parking: &Parking,
-    response: ServiceResponse<B>,
-) -> Result<ServiceResponse, Error> {
-    if !response.status().is_success() {
-        give_up(api, &guest.claim, parking).await?;
-        return Ok(response.map_into_boxed_body());
-    }
-    let (request, response) = response.into_parts();
-    let (response, body) = response.into_parts();
-    let body = to_bytes(body).await.map_err(|error| Problem::internal(error.into()))?;
-    let answer = Answer::new(response.status(), response.headers(), body.clone());
-    let response = match keep(api, &guest.claim, parking, &answer).await? {
-        true => {
-            count("first");
-            response.set_body(body).map_into_boxed_body()
-        }
-        // Rolled back: somebody else was faster after this process seemed dead.
-        false => {
-            match api
-                .core
-                .idempotency
-                .find(&guest.claim.request, api.core.env.now())
-                .await
-                .map_err(Problem::from)?
-            {
-                Some(record) => again(api, guest, record)?,
-                None => return Err(Problem::from(KeyFault::InUse).into()),
-            }
-        }
-    };
-    Ok(ServiceResponse::new(request, response))
-}
-
-/// Keeps the answer in the transaction of what the route did. `false` when the claim was lost, and nothing was done.
-async fn keep(api: &Api, claim: &Claim, parking: &Parking, answer: &Answer) -> Result<bool, Problem> {
-    let sealed = api.core.sealer.seal(PURPOSE, &context_of(&claim.request), &answer.to_bytes());
-    let sealed = sealed.map_err(Problem::internal)?;
-    match parking.close().await {
-        None => Ok(api.core.idempotency.complete(claim, &sealed).await?),
-        Some(mut work) => {
-            let kept = work.idempotency().complete(claim, &sealed).await?;
-            if kept {
-                work.commit().await?;
-            }
-            Ok(kept)
-        }
-    }
-}
-
-/// Gives a request up that came to nothing, with what its route committed on the way: that it was refused may itself be noted.
-async fn give_up(api: &Api, claim: &Claim, parking: &Parking) -> Result<(), Problem> {
-    count("released");
-    match parking.close().await {
-        Some(mut work) => {
-            work.idempotency().release(claim).await?;
-            Ok(work.commit().await?)
-        }
-        None => {
-            // The answer holds all the same; the claim ends by itself.
-            if let Err(error) = api.core.idempotency.release(claim).await {
-                logging::warn("the claim of a request could not be given up", &error);
-            }
-            Ok(())
-        }
-    }
-}
-
 /// Extends the lease of a claim until what is answered is dropped.
-fn hold(api: &Api, claim: &Claim) -> oneshot::Sender<()> {
+fn hold(claimed: &ClaimedRequest, lease: Duration) -> oneshot::Sender<()> {
     let (held, mut dropped) = oneshot::channel();
-    let (keys, env, claim) = (api.core.idempotency.clone(), api.core.env.clone(), claim.clone());
-    let lease = api.core.settings.idempotency.lease;
+    let (keys, env) = (claimed.core.idempotency.clone(), claimed.core.env.clone());
+    let claim = claimed.claim.clone();
     tokio::spawn(async move {
         let pause = lease / BEATS;
         let mut beats = interval_at(Instant::now() + pause, pause);

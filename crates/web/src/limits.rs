@@ -13,30 +13,6 @@ use portico_kernel::{
 
 use crate::settings::RateLimit;
 
-/// Canonical paths with the strict limit.
-pub const SENSITIVE: &[&str] = &[
-    "/api/v1/ai/content-optimize",
-    "/api/v1/ai/seo-optimize",
-    "/api/v1/ai/generate-page",
-    "/api/v1/auth/register",
-    "/api/v1/auth/login",
-    "/api/v1/auth/forgot-password",
-    "/api/v1/auth/reset-password",
-    "/api/v1/auth/resend-verification",
-    "/api/v1/auth/verify-email",
-    "/api/v1/auth/change-password",
-    "/api/v1/auth/mfa/verify",
-    "/api/v1/auth/mfa/passkey-options",
-    "/api/v1/auth/mfa/passkey",
-    "/api/v1/auth/passkeys/sign-in-options",
-    "/api/v1/auth/passkeys/sign-in",
-    "/api/v1/auth/totp/confirm",
-    "/api/v1/auth/reauthenticate",
-    "/api/v1/auth/change-email",
-    "/api/v1/auth/confirm-email-change",
-    "/api/v1/auth/cancel-email-change",
-];
-
 /// The limits of requests.
 pub struct Limits {
     limiter: Arc<dyn RateLimiter>,
@@ -49,10 +25,10 @@ impl Limits {
         settings.enabled.then(|| Self { limiter, settings: settings.clone() })
     }
 
-    /// Counts a request to a canonical path by nobody who is known.
-    pub async fn check(&self, path: &str, address: IpAddr) -> Verdict {
+    /// Counts a request by nobody who is known. `strict` is the path, where it has the strict limit.
+    pub async fn check(&self, strict: Option<&str>, address: IpAddr) -> Verdict {
         let network = network(address);
-        match sensitive(path) {
+        match strict {
             Some(path) => self.count(&format!("path:{path}:{network}"), self.settings.sensitive).await,
             None => self.count(&format!("address:{network}"), self.settings.per_address).await,
         }
@@ -60,9 +36,15 @@ impl Limits {
 
     /// Counts a request by a signed-in user who acts in a tenant on `plan`. On the strict routes it is no way around the
     /// limit of the address.
-    pub async fn check_user(&self, path: &str, user: UserId, plan: Option<&str>, address: IpAddr) -> Verdict {
-        if sensitive(path).is_some() {
-            return self.check(path, address).await;
+    pub async fn check_user(
+        &self,
+        strict: Option<&str>,
+        user: UserId,
+        plan: Option<&str>,
+        address: IpAddr,
+    ) -> Verdict {
+        if strict.is_some() {
+            return self.check(strict, address).await;
         }
         // One account for all tenants: to belong to several is no way to do more.
         self.count(&format!("user:{user}"), self.settings.for_user(plan)).await
@@ -73,22 +55,22 @@ impl Limits {
     /// `own` is the limit of the key itself, `plan` that of its tenant.
     pub async fn check_key(
         &self,
-        path: &str,
+        strict: Option<&str>,
         key: ApiKeyId,
         own: Option<u32>,
         plan: Option<&str>,
         address: IpAddr,
     ) -> Verdict {
-        if sensitive(path).is_some() {
-            return self.check(path, address).await;
+        if strict.is_some() {
+            return self.check(strict, address).await;
         }
         let limit = own.unwrap_or_else(|| self.settings.for_key(plan));
         self.count(&format!("key:{key}"), limit).await
     }
 
     /// Whether the plan of a tenant matters to a request by a user.
-    pub fn depends_on_plan(&self, path: &str) -> bool {
-        self.settings.users_differ() && sensitive(path).is_none()
+    pub fn depends_on_plan(&self, strict: Option<&str>) -> bool {
+        self.settings.users_differ() && strict.is_none()
     }
 
     /// Counts a look at the database for the plan of a tenant that a user names, before the request itself is counted.
@@ -105,11 +87,6 @@ impl Limits {
     async fn count(&self, name: &str, per_minute: u32) -> Verdict {
         self.limiter.count(name, Quota::per_minute(per_minute)).await
     }
-}
-
-/// The canonical path, given that it has the strict limit.
-pub fn sensitive(path: &str) -> Option<&'static str> {
-    SENSITIVE.iter().find(|sensitive| **sensitive == path).copied()
 }
 
 /// One customer has at least a /64 of IPv6 addresses, so that is what counts as one address.
@@ -149,13 +126,19 @@ mod tests {
         UserId::from_uuid(uuid::Uuid::from_u128(number))
     }
 
-    async fn allowed(limits: &Limits, path: &str, user: Option<UserId>, address: &str, tries: u32) -> u32 {
+    async fn allowed(
+        limits: &Limits,
+        strict: Option<&str>,
+        user: Option<UserId>,
+        address: &str,
+        tries: u32,
+    ) -> u32 {
         let address = address.parse().unwrap();
         let mut count = 0;
         for _ in 0..tries {
             let verdict = match user {
-                Some(user) => limits.check_user(path, user, None, address).await,
-                None => limits.check(path, address).await,
+                Some(user) => limits.check_user(strict, user, None, address).await,
+                None => limits.check(strict, address).await,
             };
             count += u32::from(verdict.allowed);
         }
@@ -166,12 +149,12 @@ mod tests {
     async fn each_key_has_its_own_limit() {
         let limits = limits();
         let user = user(1);
-        assert_eq!(allowed(&limits, "/api/v1/sites", None, "192.0.2.1", 10).await, 3);
-        assert_eq!(allowed(&limits, "/api/v1/sites", None, "192.0.2.2", 10).await, 3);
-        assert_eq!(allowed(&limits, "/api/v1/sites", Some(user), "192.0.2.1", 10).await, 5);
-        assert_eq!(allowed(&limits, "/api/v1/auth/login", None, "192.0.2.1", 10).await, 2);
+        assert_eq!(allowed(&limits, None, None, "192.0.2.1", 10).await, 3);
+        assert_eq!(allowed(&limits, None, None, "192.0.2.2", 10).await, 3);
+        assert_eq!(allowed(&limits, None, Some(user), "192.0.2.1", 10).await, 5);
+        assert_eq!(allowed(&limits, Some("/api/v1/auth/login"), None, "192.0.2.1", 10).await, 2);
         assert_eq!(
-            allowed(&limits, "/api/v1/auth/login", Some(user), "192.0.2.1", 10).await,
+            allowed(&limits, Some("/api/v1/auth/login"), Some(user), "192.0.2.1", 10).await,
             0,
             "a token does not help"
         );
@@ -182,27 +165,31 @@ mod tests {
         let limits = limits();
         let address = "192.0.2.1".parse().unwrap();
         for (number, plan, limit) in [(1, Some("large"), 8), (2, Some("small"), 5), (3, None, 5)] {
-            let verdict = limits.check_user("/", user(number), plan, address).await;
+            let verdict = limits.check_user(None, user(number), plan, address).await;
             assert_eq!((verdict.limit, verdict.remaining), (limit, limit - 1), "{plan:?}");
         }
         for (number, plan, own, limit) in
             [(1, Some("large"), None, 9), (2, Some("small"), None, 4), (3, Some("large"), Some(2), 2)]
         {
             let key = ApiKeyId::from_uuid(uuid::Uuid::from_u128(number));
-            assert_eq!(limits.check_key("/", key, own, plan, address).await.limit, limit, "{plan:?} {own:?}");
-            assert_eq!(limits.check_key("/api/v1/auth/login", key, own, plan, address).await.limit, 2);
+            assert_eq!(
+                limits.check_key(None, key, own, plan, address).await.limit,
+                limit,
+                "{plan:?} {own:?}"
+            );
+            assert_eq!(limits.check_key(Some("/api/v1/auth/login"), key, own, plan, address).await.limit, 2);
         }
-        assert!(limits.depends_on_plan("/") && !limits.depends_on_plan("/api/v1/auth/login"));
+        assert!(limits.depends_on_plan(None) && !limits.depends_on_plan(Some("/api/v1/auth/login")));
     }
 
     #[tokio::test]
     async fn a_whole_ipv6_network_is_one_address() {
         let limits = limits();
-        assert_eq!(allowed(&limits, "/", None, "2001:db8::1", 2).await, 2);
-        assert_eq!(allowed(&limits, "/", None, "2001:db8::2:1", 10).await, 1);
-        assert_eq!(allowed(&limits, "/", None, "::ffff:192.0.2.9", 2).await, 2);
+        assert_eq!(allowed(&limits, None, None, "2001:db8::1", 2).await, 2);
+        assert_eq!(allowed(&limits, None, None, "2001:db8::2:1", 10).await, 1);
+        assert_eq!(allowed(&limits, None, None, "::ffff:192.0.2.9", 2).await, 2);
         assert_eq!(
-            allowed(&limits, "/", None, "192.0.2.9", 10).await,
+            allowed(&limits, None, None, "192.0.2.9", 10).await,
             1,
             "a mapped address is the IPv4 address"
         );
@@ -212,10 +199,10 @@ mod tests {
     async fn a_refusal_says_when_to_come_back() {
         let limits = limits();
         let address = "192.0.2.1".parse().unwrap();
-        let first = limits.check("/", address).await;
+        let first = limits.check(None, address).await;
         assert_eq!((first.allowed, first.limit, first.remaining, first.reset), (true, 3, 2, 20));
-        allowed(&limits, "/", None, "192.0.2.1", 2).await;
-        let refused = limits.check("/", address).await;
+        allowed(&limits, None, None, "192.0.2.1", 2).await;
+        let refused = limits.check(None, address).await;
         assert!(
             !refused.allowed && refused.remaining == 0 && (1..=20).contains(&refused.reset),
             "{refused:?}"

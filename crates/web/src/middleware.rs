@@ -30,9 +30,8 @@ use crate::{
     alias,
     api::Api,
     client::{self, ClientAddress},
-    devices, door, headers,
+    credentials, devices, door, headers,
     host::SiteRequest,
-    keys,
     pace::{Answer, Held, Pace},
     path::{self, PathFault, Spelling},
     problem::Problem,
@@ -74,13 +73,8 @@ pub async fn around<B: MessageBody + 'static>(
         trace: None,
     };
     let failures = Failures::of(&seen.id);
-    let context = RequestContext {
-        info,
-        path: seen.path.clone(),
-        device_mark,
-        parking: None,
-        failures: Some(failures.clone()),
-    };
+    let context =
+        RequestContext { info, path: seen.path.clone(), device_mark, failures: Some(failures.clone()) };
     let span =
         traces::of_request(&api.core.tracer, seen.method.as_str(), &seen.path, request.headers(), &seen.id);
     let seen = Seen { trace: span.parent().map(|parent| parent.trace_id()), ..seen };
@@ -140,7 +134,7 @@ pub async fn api<B: MessageBody + 'static>(
     if let Err(fault) = canonical {
         return Ok(request.into_response(fault.problem().error_response()).map_into_right_body());
     }
-    let (presented, verdict) = keys::admit(&api, request.headers(), request.path(), address).await;
+    let (presented, verdict) = credentials::admit(&api, request.headers(), request.path(), address).await;
     let keyed = presented
         .key()
         .map(|(key, admitted)| (key.clone(), admitted, request.method().clone(), request.path().to_owned()));

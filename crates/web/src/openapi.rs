@@ -1,6 +1,8 @@
 //! The API document (OpenAPI 3.1): collected from the routes, then completed with what holds for every route.
 
-use actix_web::web::Bytes;
+use actix_web::{http::Method, web::Bytes};
+use anyhow::{Context, bail};
+use keyed::KeyedOperation;
 use matchit::Router;
 use portico_kernel::Permission;
 use utoipa::openapi::{
@@ -12,9 +14,11 @@ use utoipa::openapi::{
 };
 
 use crate::{
-    idempotency::{self, operations::KeyedOperation},
     problem::ProblemBody,
+    routing::{self, Row},
 };
+
+pub mod keyed;
 
 /// Name of the security scheme of people. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
 /// roles there): `security(("bearer" = ["pages:read"]))`.
@@ -35,22 +39,51 @@ struct Path {
     pattern: String,
     /// The methods that it answers to.
     methods: String,
+    /// What they are.
+    operations: Vec<(&'static str, routing::Operation)>,
     /// Its POST, if that takes an `Idempotency-Key`.
     keyed: Option<KeyedOperation>,
 }
 
 impl Document {
-    /// Prepares a document.
-    pub fn new(document: &OpenApi) -> anyhow::Result<Self> {
+    /// Prepares a document, whose operations are what `rows` say.
+    ///
+    /// # Errors
+    /// Where an operation is not what the document says of it.
+    pub fn new(document: &OpenApi, rows: &[Row]) -> anyhow::Result<Self> {
         let mut paths = Router::new();
         for (pattern, item) in &document.paths.paths {
-            let methods: Vec<&str> = operations(item).into_iter().map(|(name, _)| name).collect();
-            let post = item.post.as_ref();
-            let keyed = post.and_then(|post| KeyedOperation::of(pattern, post, permissions_of(post)));
-            let path = Path { pattern: pattern.clone(), methods: methods.join(", "), keyed };
+            let mut found = Vec::new();
+            for (method, operation) in operations(item) {
+                let row = rows.iter().find(|row| row.method == method && row.path == *pattern);
+                let row = row.with_context(|| format!("nothing says what {method} {pattern} is"))?;
+                if row.operation.for_anyone == is_secured(operation) {
+                    bail!("{method} {pattern}: the route and its documentation differ in whom it is for");
+                }
+                found.push((method, row.operation));
+            }
+            let methods: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+            let takes_key = found.iter().any(|(_, operation)| operation.keyed);
+            let post = item.post.as_ref().filter(|_| takes_key);
+            let keyed = post.map(|post| KeyedOperation::of(pattern, post));
+            let methods = methods.join(", ");
+            let path = Path { pattern: pattern.clone(), methods, operations: found, keyed };
             paths.insert(pattern.as_str(), path)?;
         }
         Ok(Self { json: document.to_pretty_json()?.into(), paths })
+    }
+
+    /// What a request of a method to a path is; `None` for what the document does not know.
+    pub fn operation(&self, method: &Method, path: &str) -> Option<routing::Operation> {
+        let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
+        let operations = &self.find(path)?.operations;
+        operations.iter().find(|(name, _)| *name == method).map(|(_, operation)| *operation)
+    }
+
+    /// The pattern of a path with the strict limit. What is strict of one operation holds for the path, whatever the method.
+    pub fn strict(&self, path: &str) -> Option<&str> {
+        let found = self.find(path)?;
+        found.operations.iter().any(|(_, operation)| operation.strict).then_some(found.pattern.as_str())
     }
 
     fn find(&self, path: &str) -> Option<&Path> {
@@ -121,8 +154,58 @@ const CONTENT: [Permission; 6] = [
     Permission::AssetsWrite,
 ];
 
+/// The errors that many operations answer, by the name that each has among the components, and what is said of it.
+const SHARED: [(&str, &str); 22] = [
+    ("TooManyRequests", "Too many requests; `Retry-After` says when to come back."),
+    ("InternalError", "Our own fault."),
+    ("Unavailable", "A part that is needed is down; `Retry-After` says when to come back."),
+    ("Unauthenticated", "No access token or API key, or one that is not good any more."),
+    ("Forbidden", "Seen, but not allowed."),
+    ("EmailUnverified", "Not allowed; `email_unverified` while the address of the account is not verified."),
+    (
+        "MakerUnverified",
+        "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified.",
+    ),
+    ("NotFound", "Not there, or not to be seen by this caller."),
+    ("Invalid", "Fields or parameters that break rules, all of them at once."),
+    ("StorageExceeded", "The plan includes no more storage: texts and their history count."),
+    ("SiteNotEditable", "The site is for sale, sold or suspended."),
+    ("ModifiedConcurrently", "Somebody else changed it at the same moment."),
+    ("PreconditionFailed", "Changed since it was read."),
+    ("MalformedBody", "The body cannot be read."),
+    ("MalformedBodyOrPath", "The body or the path cannot be read."),
+    ("MalformedPath", "The path has no normal form."),
+    ("RequestTimeout", "The body came too slowly; the connection is closed."),
+    ("BodyTooLarge", "The body is too large."),
+    ("NotJson", "The body is not JSON."),
+    ("MalformedKey", keyed::MALFORMED),
+    ("KeyInUse", keyed::IN_USE),
+    ("InvalidOrKeyReused", keyed::INVALID_OR_REUSED),
+];
+
+/// Moves the errors that many operations answer to the components.
+fn share_errors(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_with(Components::new);
+    for (name, text) in SHARED {
+        components.responses.insert(name.to_owned(), problem(text));
+    }
+    for item in document.paths.paths.values_mut() {
+        for (_, operation) in operations_mut(item) {
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(inline) = &*response else { continue };
+                let shared = SHARED.iter().find(|(_, text)| inline.description == *text);
+                if let Some((name, _)) = shared
+                    && status.starts_with(['4', '5'])
+                {
+                    *response = RefOr::Ref(Ref::from_response_name(*name));
+                }
+            }
+        }
+    }
+}
+
 /// Adds to every operation what the layers around it can answer, so that no answer is undocumented.
-pub fn complete(mut document: OpenApi) -> OpenApi {
+pub fn complete(mut document: OpenApi, rows: &[Row]) -> OpenApi {
     if let Some(components) = &mut document.components {
         for schema in components.schemas.values_mut() {
             forget_empty_defaults(schema);
@@ -147,14 +230,16 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
                 }
             }
             tell_permissions(operation);
-            if method == HttpMethod::Post && path.starts_with("/api/v1/") {
-                idempotency::operations::offer(operation, problem);
+            if method == HttpMethod::Post
+                && rows.iter().any(|row| row.operation.keyed && row.method == "POST" && row.path == *path)
+            {
+                keyed::offer(operation, problem);
             }
             let changes = match method {
                 HttpMethod::Get => Vec::new(),
                 _ => permissions_of(operation),
             };
-            let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
+            let secured = is_secured(operation);
             let body = operation.request_body.is_some();
             let query = operation.parameters.as_ref().is_some_and(|parameters| {
                 parameters.iter().any(|parameter| {
@@ -204,7 +289,13 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
             }
         }
     }
+    share_errors(&mut document);
     document
+}
+
+/// Whether an operation is for signed-in callers only.
+fn is_secured(operation: &Operation) -> bool {
+    operation.security.as_ref().is_some_and(|security| !security.is_empty())
 }
 
 /// Says which permissions an operation needs, and lets keys in where they may have them.

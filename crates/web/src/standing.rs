@@ -7,10 +7,10 @@ use futures_util::future::{Ready, ready};
 use portico_kernel::{Scope, Timestamp};
 use portico_runtime::access::{NamedTenant, Presented};
 
-use crate::{api::Api, caller, client, keys, problem::Problem};
+use crate::{api::Api, client, credentials, problem::Problem};
 
 /// Who sent the request, for answers that take long: what was revoked meanwhile ends them. Take it beside
-/// [`caller::Caller`], which admits the request in the first place.
+/// [`crate::caller::Caller`], which admits the request in the first place.
 pub struct Standing {
     api: Data<Api>,
     presented: Presented,
@@ -29,7 +29,7 @@ impl FromRequest for Standing {
             return ready(Err(Problem::unauthenticated()));
         };
         let address = client::address(request);
-        let named = caller::named_tenant(request);
+        let named = credentials::named_tenant(request);
         ready(Ok(Self { presented, headers: request.headers().clone(), address, named, api }))
     }
 }
@@ -49,7 +49,7 @@ impl Standing {
     pub async fn scope(&self) -> Result<Scope, Problem> {
         let presented = match &self.presented {
             claims @ Presented::Claims(_) => claims.clone(),
-            _ => keys::check_again(&self.api, &self.headers, self.address).await,
+            _ => credentials::check_again(&self.api, &self.headers, self.address).await,
         };
         Ok(self.api.core.access.admit(presented, self.named).await?)
     }

@@ -12,7 +12,6 @@ mod error;
 mod idempotency;
 mod identity;
 mod outbox;
-mod parking;
 mod repositories;
 mod sites;
 mod slots;
@@ -23,6 +22,5 @@ mod time;
 
 pub use connection::{Connections, Transaction};
 pub use identity::personal_columns;
-pub use parking::Parking;
 pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};
 pub use store::{MigrationState, PoolFigures, SqlStore, StoreOptions};

@@ -10,7 +10,6 @@ use crate::{
     announcements::CHANNEL,
     connection::{Connections, Transaction},
     dialect::query,
-    parking::Parking,
 };
 
 /// Every repository, over one connection.
@@ -88,9 +87,7 @@ impl SqlUnitOfWork {
 }
 
 /// A connection that refuses to write, so that a use case that was handed a reader by mistake fails at once.
-///
-/// With a [`Parking`] it sees what is parked there as if it were committed.
-pub struct ReadConnection(pub(crate) Connections, pub(crate) Option<Arc<Parking>>);
+pub struct ReadConnection(pub(crate) Connections);
 
 const READ_ONLY: &str = "a reader does not write; begin a unit of work";
 
@@ -109,20 +106,10 @@ impl ConnectionTrait for ReadConnection {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        if let Some(parking) = &self.1
-            && let Some(rows) = parking.query(&statement).await
-        {
-            return rows.map(|rows| rows.into_iter().next());
-        }
         self.0.query_one_raw(statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        if let Some(parking) = &self.1
-            && let Some(rows) = parking.query(&statement).await
-        {
-            return rows;
-        }
         self.0.query_all_raw(statement).await
     }
 }

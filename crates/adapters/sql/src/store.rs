@@ -146,7 +146,7 @@ impl SqlStore {
 
     /// The repositories for reading, without a transaction.
     pub fn reader(&self) -> SqlReader {
-        Repositories::new(ReadConnection(self.reader.clone(), None), None, None)
+        Repositories::new(ReadConnection(self.reader.clone()), None, None)
     }
 
     /// Whether the database answers within a second, and takes what is written as far as is known: where writing failed, it

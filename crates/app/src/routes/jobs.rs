@@ -10,7 +10,7 @@ use portico_web::{
     caller::Caller,
     problem::Problem,
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -19,7 +19,7 @@ use crate::dead_letters;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(replay);
+    config.service(READ, list).service(KEYED, replay);
 }
 
 /// Which jobs to list.
@@ -67,5 +67,10 @@ async fn list(core: Data<Core>, caller: Caller, query: Query<ListJobs>) -> Resul
 )]
 #[post("/admin/jobs/{jobId}/replay")]
 async fn replay(core: Data<Core>, caller: Caller, id: Path<JobId>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Accepted().json(dead_letters::replay(&core, &caller.0, id.into_inner()).await?))
+    caller
+        .write(&core, async |work| {
+            let job = dead_letters::replay(work, &core.env, &caller.0, id.into_inner()).await?;
+            Ok(HttpResponse::Accepted().json(job))
+        })
+        .await
 }

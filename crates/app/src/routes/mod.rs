@@ -10,7 +10,7 @@ use portico_feature_billing::routes as billing;
 use portico_feature_identity::routes as identity;
 use portico_feature_sites::routes as sites;
 use portico_feature_tenancy::routes as tenancy;
-use portico_web::routing::Routes;
+use portico_web::routing::{READ, Routes};
 
 /// Everything under `/api/v1`.
 pub fn api(config: &mut Routes<'_, '_>) {
@@ -29,7 +29,11 @@ pub fn operations(config: &mut Routes<'_, '_>) {
 
 /// Health and metrics of the process.
 pub fn health(config: &mut Routes<'_, '_>) {
-    config.service(health::overall).service(health::live).service(health::ready).service(health::metrics);
+    config
+        .service(READ.for_anyone().unqueued(), health::overall)
+        .service(READ.for_anyone().unqueued(), health::live)
+        .service(READ.for_anyone().unqueued(), health::ready)
+        .service(READ.for_anyone().unqueued(), health::metrics);
 }
 
 /// Pages for people: where links in emails lead.
@@ -37,4 +41,44 @@ pub fn pages(config: &mut PlainConfig) {
     pages_static::configure(config);
     mailbox::configure(config);
     sites::pages(config);
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::Method;
+    use portico_web::{admission::Class, door::class_of, openapi::Document};
+
+    use crate::server;
+
+    #[test]
+    fn work_is_told_apart_by_method_and_path() {
+        let (document, rows) = server::described();
+        let document = Document::new(&document, &rows).unwrap();
+        use Class::{Logins, Outside, Reads, Writes};
+        for (method, path, class) in [
+            (Method::GET, "/api/v1/sites", Some(Reads)),
+            (Method::HEAD, "/api/v1/sites", Some(Reads)),
+            (Method::POST, "/api/v1/sites", Some(Writes)),
+            (Method::DELETE, "/api/v1/users/1", Some(Writes)),
+            (Method::POST, "/api/v1/auth/login", Some(Logins)),
+            (Method::GET, "/api/v1/users", Some(Reads)),
+            (Method::POST, "/api/v1/users", Some(Logins)),
+            (Method::PUT, "/api/v1/users/1/password", Some(Logins)),
+            (Method::POST, "/api/v1/ai/generate-page", Some(Outside)),
+            (Method::POST, "/api/v1/sites/1/domains/2/verify", Some(Outside)),
+            (Method::POST, "/api/v1/auth/refresh", Some(Writes)),
+            (Method::GET, "/files/1/2/original", Some(Reads)),
+            (Method::GET, "/preview/abc/", Some(Reads)),
+            (Method::GET, "/api/v1/events", None),
+            (Method::POST, "/api/v1/tenants/1/assets/upload", None),
+            (Method::PUT, "/api/v1/profile/avatar", None),
+            (Method::OPTIONS, "/api/v1/sites", None),
+            (Method::GET, "/api/health/live", None),
+            (Method::GET, "/api/health/ready", None),
+            (Method::GET, "/api/metrics", None),
+            (Method::GET, "/api/openapi.json", None),
+        ] {
+            assert_eq!(class_of(&document, &method, path), class, "{method} {path}");
+        }
+    }
 }

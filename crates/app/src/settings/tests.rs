@@ -164,10 +164,7 @@ fn a_plan_may_have_limits_of_its_own() {
         ("PORTICO__RATE_LIMIT__PLANS__ENTERPRISE__PER_KEY", "9000"),
     ])
     .unwrap();
-    assert_eq!(
-        (limits.for_user(Some("professional")), limits.for_key(Some("professional"))),
-        (1000, 600)
-    );
+    assert_eq!((limits.for_user(Some("professional")), limits.for_key(Some("professional"))), (1000, 600));
     assert_eq!((limits.for_user(Some("enterprise")), limits.for_key(Some("enterprise"))), (100, 9000));
     for plan in [None, Some("free"), Some("")] {
         assert_eq!((limits.for_user(plan), limits.for_key(plan)), (100, 600));

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, fill, parameters, unlimited};
 use crate::provider::FakeProvider;
+use callers::key;
 use calls::said;
 use table::{
     Rule::{self, AnyMember, VerifiedMember},
@@ -87,7 +88,10 @@ fn the_documents_name_the_operations_that_want_a_verified_address() {
 
     let document = serde_json::to_value(portico::server::document()).unwrap();
     let refusal = |method: &str, path: &str| {
-        document["paths"][path][method.to_lowercase()]["responses"]["403"]["description"].as_str()
+        let response = &document["paths"][path][method.to_lowercase()]["responses"]["403"];
+        let shared =
+            response["$ref"].as_str().and_then(|name| document.pointer(name.trim_start_matches('#')));
+        shared.unwrap_or(response)["description"].as_str()
     };
     let says = |(method, path): &(&str, &str)| {
         refusal(method, path).is_some_and(|text| text.contains("`email_unverified`"))
@@ -163,6 +167,40 @@ async fn every_operation_answers_every_kind_of_caller_as_ruled_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_answers_every_kind_of_caller_as_ruled_on_postgres() {
     matrix(Database::Postgres).await;
+}
+
+/// What an operation says it needs, and what its use case asks for, is compared by a key that may do nothing: it is refused with
+/// the name of what was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_documents_the_permission_that_its_use_case_asks_for() {
+    let server = TestServer::start().await;
+    unlimited(&server).await;
+    let fixture = Fixture::new(&server, "okapi").await;
+    let client = server.client().with("x-api-key", &key(&server, &fixture, Kind::KeyWithout).await);
+    let document = serde_json::to_value(portico::server::document()).unwrap();
+    let (mut compared, mut failures) = (0, Vec::new());
+    for (number, (method, template, _)) in RULES.iter().enumerate() {
+        let operation = &document["paths"][template][method.to_lowercase()];
+        let Some(security) = operation["security"].as_array() else { continue };
+        let scopes = security.iter().filter_map(|scheme| scheme["bearer"].as_array()).flatten();
+        let documented: BTreeSet<&str> = scopes.filter_map(Value::as_str).collect();
+        let body = body(&server, &fixture, &fixture.owner, (method, template), number).await;
+        let answer = call(&client, method, &fixture.path(template), body.as_ref()).await;
+        let detail = answer.json["detail"].as_str().unwrap_or_default();
+        let asked = detail.strip_prefix("This needs the permission ").and_then(|rest| rest.split(' ').next());
+        let agrees = match asked {
+            Some(asked) => documented.contains(asked),
+            // For a person, whose role does not matter.
+            None => documented.is_empty() || answer.json["code"] == "person_required",
+        };
+        compared += usize::from(asked.is_some());
+        if !agrees {
+            failures.push(format!("{method} {template} documents {documented:?}: {} {}", answer.status, answer.text));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(compared > 100, "{compared} operations asked for a permission");
+    server.stop().await;
 }
 
 /// Every way to put the ids of another tenant into a path.

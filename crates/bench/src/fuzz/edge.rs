@@ -14,7 +14,7 @@ use portico::server;
 use portico_web::{
     alias,
     client::{self, ForwardedHeader},
-    limits::{SENSITIVE, sensitive},
+    openapi::Document,
     path::normalize,
 };
 
@@ -26,10 +26,18 @@ static OPERATIONS: LazyLock<Vec<(String, ResourceDef)>> = LazyLock::new(|| {
     paths.into_keys().map(|path| (path.clone(), ResourceDef::new(path))).collect()
 });
 
+/// The document, and the paths of strict operations.
+static DOCUMENT: LazyLock<(Document, Vec<String>)> = LazyLock::new(|| {
+    let (document, rows) = server::described();
+    let strict = rows.iter().filter(|row| row.operation.strict).map(|row| row.path.clone()).collect();
+    (Document::new(&document, &rows).expect("the document is in order"), strict)
+});
+
 /// Every path under which a strict operation is documented, and the canonical one.
 static STRICT: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
-    let mut names: Vec<(String, &str)> = SENSITIVE.iter().map(|path| ((*path).to_owned(), *path)).collect();
-    for canonical in SENSITIVE {
+    let strict = &DOCUMENT.1;
+    let mut names: Vec<(String, &str)> = strict.iter().map(|path| (path.clone(), path.as_str())).collect();
+    for canonical in strict {
         for (alias, target) in alias::ALIASES {
             let rest = canonical.strip_prefix(target);
             if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -92,8 +100,8 @@ fn dispatch(target: &str) -> Result<Option<Option<&'static str>>, String> {
     }
     let reached =
         OPERATIONS.iter().find(|(_, pattern)| pattern.is_match(routed)).map(|(path, _)| path.as_str());
-    let strict = reached.filter(|path| SENSITIVE.contains(path));
-    let counted = sensitive(&canonical);
+    let strict = reached.filter(|path| DOCUMENT.1.iter().any(|strict| strict == path));
+    let counted = DOCUMENT.0.strict(&canonical);
     if strict != counted {
         return Err(format!("{target:?} reaches {reached:?} and is counted as {counted:?}"));
     }

@@ -224,6 +224,8 @@ mod parking {
 mod tests {
     use futures_util::poll;
 
+    use portico_security::MacMarks;
+
     use super::*;
 
     #[tokio::test]
@@ -263,7 +265,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_a_database_that_is_away() {
-        let throttling = Throttling::new(ThrottleRule::default());
+        let throttling =
+            Throttling::new(ThrottleRule::default(), Arc::new(MacMarks::new(&"0".repeat(32).into())));
         let aim = Aim {
             email: EmailAddress::trusted("ada@example.com".to_owned()),
             network: "192.0.2.1".to_owned(),

@@ -103,4 +103,3 @@ impl Default for TemplatePreviews {
         Self { cache: Cache::builder().max_capacity(PREVIEWS).build() }
     }
 }
-

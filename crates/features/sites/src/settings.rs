@@ -1,34 +1,11 @@
 //! Settings of sites and of the files that are uploaded for them.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use anyhow::bail;
-use portico_billing::generation::TokenLimit;
 use portico_runtime::settings::sources::{duration, list};
 use portico_sites::{domain::Target, domain_name::DomainName};
 use serde::Deserialize;
-
-/// What this feature goes by.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Published sites.
-    pub sites: Sites,
-    /// Files that tenants upload.
-    pub assets: Assets,
-    /// Folder in which uploads are put aside.
-    pub data_dir: PathBuf,
-    /// Most tokens that one text takes, all attempts together.
-    pub tokens_per_text: u64,
-    /// Tokens that all tenants together may use up in a calendar month (UTC); none sets no limit.
-    pub tokens_per_month: Option<u64>,
-}
-
-impl Settings {
-    /// What so many texts may take.
-    pub fn token_limit(&self, texts: u64) -> TokenLimit {
-        TokenLimit { each: self.tokens_per_text.saturating_mul(texts), month: self.tokens_per_month }
-    }
-}
 
 /// Published sites.
 #[derive(Clone, Debug, Deserialize)]

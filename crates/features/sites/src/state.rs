@@ -1,14 +1,19 @@
 //! What the routes and the background work of sites share.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
+use portico_billing::generation::TokenLimit;
 use portico_kernel::{files::FileStore, images::ImageProcessor};
 use portico_runtime::{core::Core, keyed_lock::KeyedLocks, mailing::Mailing};
 use portico_sites::ports::{ContentGenerator, DomainResolver, SiteRenderer};
 use portico_web::api::Api;
 use tokio::sync::Semaphore;
 
-use crate::{hosting::Hosting, rendered::RenderedPreviews, settings::Settings};
+use crate::{
+    hosting::Hosting,
+    rendered::RenderedPreviews,
+    settings::{Assets, Sites},
+};
 
 /// The parts of this feature. Cheap to clone.
 #[derive(Clone)]
@@ -46,5 +51,27 @@ impl App {
     #[must_use]
     pub fn for_background(&self) -> Self {
         Self { core: self.core.for_background(), mail: self.mail.for_background(), ..self.clone() }
+    }
+}
+
+/// What this feature goes by.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Published sites.
+    pub sites: Sites,
+    /// Files that tenants upload.
+    pub assets: Assets,
+    /// Folder in which uploads are put aside.
+    pub data_dir: PathBuf,
+    /// Most tokens that one text takes, all attempts together.
+    pub tokens_per_text: u64,
+    /// Tokens that all tenants together may use up in a calendar month (UTC); none sets no limit.
+    pub tokens_per_month: Option<u64>,
+}
+
+impl Settings {
+    /// What so many texts may take.
+    pub fn token_limit(&self, texts: u64) -> TokenLimit {
+        TokenLimit { each: self.tokens_per_text.saturating_mul(texts), month: self.tokens_per_month }
     }
 }

@@ -8,6 +8,7 @@ use actix_web::{
     },
     web::Bytes,
 };
+use portico_kernel::{Permission, Permissions};
 use serde::{Deserialize, Serialize};
 
 /// The header of an answer that was given before.
@@ -30,6 +31,8 @@ pub struct Answer {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
+    /// What the caller was asked for; who is answered the same again has to have it still.
+    pub permissions: Permissions,
 }
 
 /// What stands before the body.
@@ -37,22 +40,25 @@ pub struct Answer {
 struct Head {
     status: u16,
     headers: Vec<(String, String)>,
+    /// By their words.
+    permissions: Vec<String>,
 }
 
 impl Answer {
     /// What is to be kept.
-    pub fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+    pub fn new(status: StatusCode, headers: &HeaderMap, body: Bytes, permissions: Permissions) -> Self {
         let all = KEPT.into_iter().flat_map(|name| {
             headers.get_all(&name).map(move |value| (name.clone(), value.clone())).collect::<Vec<_>>()
         });
-        Self { status, headers: all.collect(), body }
+        Self { status, headers: all.collect(), body, permissions }
     }
 
     /// As bytes: the length of the head, the head as JSON, the body.
     pub fn to_bytes(&self) -> Vec<u8> {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
-        let head = Head { status: self.status.as_u16(), headers: headers.collect() };
+        let permissions = self.permissions.iter().map(|permission| permission.as_str().to_owned()).collect();
+        let head = Head { status: self.status.as_u16(), headers: headers.collect(), permissions };
         let head = serde_json::to_vec(&head).unwrap_or_default();
         let length = u32::try_from(head.len()).unwrap_or_default();
         [&length.to_be_bytes(), head.as_slice(), &self.body].concat()
@@ -67,10 +73,13 @@ impl Answer {
         let headers = head.headers.into_iter().map(|(name, value)| {
             Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
         });
+        let permissions =
+            head.permissions.iter().map(|word| Permission::parse(word)).collect::<Option<Vec<_>>>();
         Some(Self {
             status: StatusCode::from_u16(head.status).ok()?,
             headers: headers.collect::<Option<_>>()?,
             body: Bytes::copy_from_slice(body),
+            permissions: Permissions::of(&permissions?),
         })
     }
 
@@ -104,8 +113,9 @@ mod tests {
         ] {
             headers.append(name.parse().unwrap(), HeaderValue::from_static(value));
         }
+        let asked = Permissions::of(&[Permission::SitesWrite]);
         let body = Bytes::from_static(b"{\"id\":\xff}");
-        let answer = Answer::new(StatusCode::CREATED, &headers, body.clone());
+        let answer = Answer::new(StatusCode::CREATED, &headers, body.clone(), asked);
         let bytes = answer.to_bytes();
         let read = Answer::from_bytes(&bytes).unwrap();
         assert_eq!(read, answer);
@@ -124,7 +134,7 @@ mod tests {
             assert_eq!(Answer::from_bytes(&bytes[..length]), None, "{length} bytes");
         }
         assert_eq!(Answer::from_bytes(&[0xff; 40]), None);
-        let empty = Answer::new(StatusCode::NO_CONTENT, &HeaderMap::new(), Bytes::new());
+        let empty = Answer::new(StatusCode::NO_CONTENT, &HeaderMap::new(), Bytes::new(), Permissions::NONE);
         assert_eq!(Answer::from_bytes(&empty.to_bytes()), Some(empty));
     }
 }

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use portico_kernel::{Fault, Kind};
 
+use crate::openapi::keyed::MAX_LENGTH;
+
 /// The header.
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// Longest key.
-pub const MAX_LENGTH: usize = 255;
 
 /// Why a request with a key is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

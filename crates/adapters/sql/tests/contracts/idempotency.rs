@@ -7,7 +7,7 @@ use portico_kernel::{
     Env, TenantId, Timestamp, UserId,
     idempotency::{Claim, IdempotencyKeys, KeyedRequest, Record},
 };
-use portico_sql::{Parking, SqlStore};
+use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 
@@ -184,53 +184,6 @@ async fn of_a_late_end_and_a_new_beginning_one_holds() {
                 assert_eq!(found.answer, Some(b"late".to_vec()));
             }
         }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_parked_is_seen_by_its_own_readers_only() {
-    on_each_database(async |database| {
-        let (env, store) = (env(), database.store());
-        let parking = Arc::new(Parking::default());
-        let stored = async |id| store.reader().users().find(id).await.unwrap().is_some();
-        let parked = async |email: &str| {
-            let made = user(&env, email);
-            let mut work = store.begin().await.unwrap();
-            work.users().insert(&made, None).await.unwrap();
-            parking.park(work).await.unwrap();
-            made.id
-        };
-        let first = parked("first@example.com").await;
-        let mut behind = store.reader_behind(parking.clone());
-        assert!(!stored(first).await);
-        assert!(behind.users().find(first).await.unwrap().is_some(), "also by one that was there before");
-        parking.settle().await.unwrap();
-        assert!(stored(first).await);
-        assert!(behind.users().find(first).await.unwrap().is_some());
-        parking.settle().await.unwrap();
-
-        // Nothing is written through a reader, parked or not.
-        let second = parked("second@example.com").await;
-        let refused = behind.sessions().insert(&session(&env, first, None)).await;
-        assert!(refused.is_err());
-        let work = parking.close().await.unwrap();
-        assert!(!stored(second).await);
-        assert!(behind.users().find(second).await.unwrap().is_none(), "taken away");
-        work.commit().await.unwrap();
-        assert!(stored(second).await);
-        assert!(parking.close().await.is_none());
-        assert!(stored(parked("third@example.com").await).await, "nobody would come for it");
-
-        // Nobody takes it: rolled back.
-        let forgotten = Parking::default();
-        let fourth = user(&env, "fourth@example.com");
-        let mut work = store.begin().await.unwrap();
-        work.users().insert(&fourth, None).await.unwrap();
-        forgotten.park(work).await.unwrap();
-        drop(forgotten);
-        stored_user(store, &env, "fourth@example.com").await;
-        assert!(!stored(fourth.id).await);
     })
     .await;
 }

@@ -180,7 +180,7 @@ impl Callers {
 }
 
 /// Makes a key of the fixture's tenant, and answers its text.
-async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
+pub async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
     let client = &fixture.owner.client;
     let tenant = &fixture.ids["tenantId"];
     let email = format!("maker-of-{kind:?}@example.org").to_lowercase();

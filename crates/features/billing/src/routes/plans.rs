@@ -7,13 +7,17 @@ use portico_billing::{
 };
 use portico_kernel::{Page, PageRequest};
 use portico_runtime::core::Core;
-use portico_web::{caller::Caller, problem::Problem, routing::Routes};
+use portico_web::{
+    caller::Caller,
+    problem::Problem,
+    routing::{READ, Routes},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(usage);
+    config.service(READ.for_anyone(), list).service(READ, usage);
 }
 
 /// What the tenant uses of its plan.

@@ -3,8 +3,9 @@
 use portico_billing::subscription::Subscriptions;
 use portico_identity::{
     Accounts, IdentityError,
-    administration::{NewUser, SetPassword},
+    administration::{NewUser, SetPassword, ValidNewUser},
     erasure::Traits,
+    ports::{Credential, PasswordHash},
     recovery::ChangePassword,
     user::User,
 };
@@ -36,17 +37,34 @@ struct Erasure {
     user_id: UserId,
 }
 
-/// Makes an account for somebody, with a personal tenant on the free plan. Without a password they get a link to set one.
-pub async fn make(app: &App, scope: &Scope, new: NewUser) -> Result<User, Problem> {
+/// An account that is to be made, with its password hashed.
+pub struct PreparedUser {
+    new: ValidNewUser,
+    password: Option<PasswordHash>,
+}
+
+/// Checks what is asked for, and hashes the password.
+///
+/// # Errors
+/// 403; 422 with what is wrong.
+pub async fn prepare(app: &App, scope: &Scope, new: NewUser) -> Result<PreparedUser, Problem> {
     scope.require_platform(Permission::PlatformUsers)?;
     let new = new.validate(&app.password_rule)?;
     let password = match &new.password {
         Some(password) => Some(app.hasher.hash(password.clone()).await?),
         None => None,
     };
-    let kind = if password.is_some() { "email.verification" } else { "email.password_reset" };
+    Ok(PreparedUser { new, password })
+}
 
-    let mut work = app.core.begin().await?;
+/// Makes an account for somebody, with a personal tenant on the free plan. Without a password they get a link to set one.
+pub async fn make(
+    work: &mut dyn UnitOfWork,
+    app: &App,
+    scope: &Scope,
+    PreparedUser { new, password }: PreparedUser,
+) -> Result<User, Problem> {
+    let kind = if password.is_some() { "email.verification" } else { "email.password_reset" };
     let user = Accounts::new(&mut *work, scope, &app.core.env).make(new, password).await?;
     let name = NewTenant { name: user.full_name.chars().take(TENANT_NAME).collect(), subdomain: None };
     let tenant = Tenants::new(&mut *work, scope, &app.core.env).create(name, user.id, u64::MAX).await?;
@@ -54,7 +72,6 @@ pub async fn make(app: &App, scope: &Scope, new: NewUser) -> Result<User, Proble
     Accounts::new(&mut *work, scope, &app.core.env).made(&user, tenant.id).await?;
     let mail = job(app, kind, json!({"email": user.email}), scope);
     work.jobs().enqueue(mail).await?;
-    work.commit().await?;
     Ok(user)
 }
 
@@ -63,7 +80,10 @@ pub async fn make(app: &App, scope: &Scope, new: NewUser) -> Result<User, Proble
 pub async fn set_password(app: &App, scope: &Scope, id: UserId, input: SetPassword) -> Result<(), Problem> {
     let user = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).read(id).await?;
     if scope.require_user()?.0 == id {
-        return change_own_password(app, scope, input.into_change()).await;
+        let change = check_own_password(app, scope, input.into_change()).await?;
+        let mut work = app.core.begin().await?;
+        change_own_password(&mut *work, app, scope, change).await?;
+        return Ok(work.commit().await?);
     }
     let password = input.validate_for(&user, &app.password_rule)?;
     let hash = app.hasher.hash(password).await?;
@@ -72,8 +92,21 @@ pub async fn set_password(app: &App, scope: &Scope, id: UserId, input: SetPasswo
     Ok(work.commit().await?)
 }
 
-/// Sets one's own password, knowing the current one.
-pub async fn change_own_password(app: &App, scope: &Scope, change: ChangePassword) -> Result<(), Problem> {
+/// A new password of one's own, hashed, of somebody who knew the current one.
+pub struct CheckedPassword {
+    credential: Credential,
+    hash: PasswordHash,
+}
+
+/// Checks that the caller knows their current password, and hashes the new one.
+///
+/// # Errors
+/// 422 with what is wrong, 429 and 503 as [`throttle::admit`].
+pub async fn check_own_password(
+    app: &App,
+    scope: &Scope,
+    change: ChangePassword,
+) -> Result<CheckedPassword, Problem> {
     let change = change.validate(&app.password_rule)?;
     let credential = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).own_credential().await?;
     // A stolen session must not be a way to guess the password.
@@ -86,9 +119,17 @@ pub async fn change_own_password(app: &App, scope: &Scope, change: ChangePasswor
         return Err(error.into());
     }
     let hash = app.hasher.hash(change.new).await?;
-    let mut work = app.core.begin().await?;
-    Accounts::new(&mut *work, scope, &app.core.env).change_password(&credential, hash).await?;
-    Ok(work.commit().await?)
+    Ok(CheckedPassword { credential, hash })
+}
+
+/// Sets one's own password.
+pub async fn change_own_password(
+    work: &mut dyn UnitOfWork,
+    app: &App,
+    scope: &Scope,
+    CheckedPassword { credential, hash }: CheckedPassword,
+) -> Result<(), Problem> {
+    Ok(Accounts::new(work, scope, &app.core.env).change_password(&credential, hash).await?)
 }
 
 /// Deletes an account, and the tenants that nobody else belongs to.
@@ -100,8 +141,7 @@ pub async fn delete(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem>
 }
 
 /// Erases an account, deleting it on the way if it is not, and has the event log gone through in the background.
-pub async fn erase(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
-    let mut work = app.core.begin().await?;
+pub async fn erase(work: &mut dyn UnitOfWork, app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
     let user = Accounts::new(&mut *work, scope, &app.core.env).read(id).await?;
     if user.is_erased() {
         return Ok(());
@@ -113,8 +153,7 @@ pub async fn erase(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> 
     Accounts::new(&mut *work, scope, &app.core.env).erase(id).await?;
     let erasure =
         NewJob { max_attempts: ERASURE_ATTEMPTS, ..job(app, ERASURE, json!({"userId": id}), scope) };
-    work.jobs().enqueue(erasure).await?;
-    Ok(work.commit().await?)
+    Ok(work.jobs().enqueue(erasure).await?)
 }
 
 fn job(app: &App, kind: &'static str, payload: serde_json::Value, scope: &Scope) -> NewJob {

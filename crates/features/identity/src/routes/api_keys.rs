@@ -17,7 +17,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -29,13 +29,13 @@ use crate::state::App;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(list)
-        .service(create)
-        .service(read)
-        .service(update)
-        .service(remove)
-        .service(rotate)
-        .service(usage);
+        .service(READ, list)
+        .service(KEYED, create)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove)
+        .service(KEYED, rotate)
+        .service(READ, usage);
 }
 
 /// A key with its text.
@@ -121,12 +121,15 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Resu
 )]
 #[post("/tenants/{tenantId}/api-keys")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewApiKey>) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let made = ApiKeys::new(&mut *work, &caller.0, &app.core.env).create(body.0, &*app.tokens).await?;
-    work.commit().await?;
-    let made = ApiKeyWithSecret::new(made);
-    let location = format!("/api/v1/tenants/{}/api-keys/{}", made.api_key.tenant, made.api_key.id);
-    Ok(unstored(conditional::created(&location, made.api_key.version, &made)))
+    caller
+        .write(&app.core, async |work| {
+            let made =
+                ApiKeys::new(&mut *work, &caller.0, &app.core.env).create(body.0, &*app.tokens).await?;
+            let made = ApiKeyWithSecret::new(made);
+            let location = format!("/api/v1/tenants/{}/api-keys/{}", made.api_key.tenant, made.api_key.id);
+            Ok(unstored(conditional::created(&location, made.api_key.version, &made)))
+        })
+        .await
 }
 
 /// Read an API key
@@ -173,10 +176,13 @@ async fn update(
     body: Body<ApiKeyUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let key = ApiKeys::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(key.version, &key))
+    caller
+        .write(&app.core, async |work| {
+            let key =
+                ApiKeys::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
+            Ok(conditional::updated(key.version, &key))
+        })
+        .await
 }
 
 /// Revoke an API key
@@ -201,10 +207,12 @@ async fn remove(
     path: Path<(TenantId, ApiKeyId)>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    ApiKeys::new(&mut *work, &caller.0, &app.core.env).revoke(path.1, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            ApiKeys::new(&mut *work, &caller.0, &app.core.env).revoke(path.1, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Rotate an API key
@@ -233,13 +241,15 @@ async fn rotate(
     body: OptionalBody<Rotation>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let rotated = ApiKeys::new(&mut *work, &caller.0, &app.core.env)
-        .rotate(path.1, body.0, expected, &*app.tokens)
-        .await?;
-    work.commit().await?;
-    let rotated = ApiKeyWithSecret::new(rotated);
-    Ok(unstored(conditional::updated(rotated.api_key.version, &rotated)))
+    caller
+        .write(&app.core, async |work| {
+            let rotated = ApiKeys::new(&mut *work, &caller.0, &app.core.env)
+                .rotate(path.1, body.0, expected, &*app.tokens)
+                .await?;
+            let rotated = ApiKeyWithSecret::new(rotated);
+            Ok(unstored(conditional::updated(rotated.api_key.version, &rotated)))
+        })
+        .await
 }
 
 /// Read the usage of an API key

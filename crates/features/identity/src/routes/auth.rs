@@ -19,11 +19,12 @@ use portico_identity::{
     verification::{ResendVerification, VerifyEmail},
 };
 use portico_web::{
+    admission::Class,
     body::{Body, OptionalBody},
     caller::{Caller, MaybeCaller, Visitor},
     devices,
     problem::Problem,
-    routing::Routes,
+    routing::{KEYED, Routes, WRITE},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -37,15 +38,15 @@ use crate::{
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(register)
-        .service(login)
-        .service(refresh)
-        .service(logout)
-        .service(verify_email)
-        .service(resend_verification)
-        .service(forgot_password)
-        .service(reset_password)
-        .service(change_password);
+        .service(WRITE.for_anyone().strict().waiting_in(Class::Logins), register)
+        .service(WRITE.for_anyone().strict().waiting_in(Class::Logins), login)
+        .service(WRITE.for_anyone(), refresh)
+        .service(WRITE.for_anyone(), logout)
+        .service(WRITE.for_anyone().strict(), verify_email)
+        .service(WRITE.for_anyone().strict(), resend_verification)
+        .service(WRITE.for_anyone().strict(), forgot_password)
+        .service(WRITE.for_anyone().strict().waiting_in(Class::Logins), reset_password)
+        .service(KEYED.strict().waiting_in(Class::Logins), change_password);
 }
 
 /// That something will be done, as far as there is anything to do.
@@ -330,6 +331,11 @@ async fn change_password(
     caller: Caller,
     body: Body<ChangePassword>,
 ) -> Result<HttpResponse, Problem> {
-    users::change_own_password(&app, &caller.0, body.0).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let change = users::check_own_password(&app, &caller.0, body.0).await?;
+    caller
+        .write(&app.core, async |work| {
+            users::change_own_password(work, &app, &caller.0, change).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

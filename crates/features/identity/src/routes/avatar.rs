@@ -10,7 +10,13 @@ use actix_web::{
 use futures_util::{Stream, StreamExt};
 use portico_identity::user::User;
 use portico_kernel::{FieldError, Kind, UserId};
-use portico_web::{admission::Class, caller::Caller, conditional, problem::Problem, routing::Routes};
+use portico_web::{
+    admission::Class,
+    caller::Caller,
+    conditional,
+    problem::Problem,
+    routing::{READ, Routes, WRITE},
+};
 use utoipa::ToSchema;
 
 use crate::{
@@ -23,7 +29,10 @@ const FORM_BYTES: usize = 16 << 10;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(upload).service(remove).service(show);
+    config
+        .service(WRITE.unqueued(), upload)
+        .service(WRITE.unqueued(), remove)
+        .service(READ.for_anyone(), show);
 }
 
 /// A form with a picture.

@@ -9,7 +9,7 @@ use portico_web::{
     body::Body,
     caller::{Caller, MaybeCaller, Visitor},
     problem::Problem,
-    routing::Routes,
+    routing::{KEYED, Routes, WRITE},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,7 +19,10 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(change_email).service(confirm_email_change).service(cancel_email_change);
+    config
+        .service(KEYED.strict(), change_email)
+        .service(WRITE.for_anyone().strict(), confirm_email_change)
+        .service(WRITE.for_anyone().strict(), cancel_email_change);
 }
 
 /// The address that an account has now.
@@ -57,10 +60,12 @@ async fn change_email(
     body: Body<ChangeEmail>,
 ) -> Result<HttpResponse, Problem> {
     let email = body.0.validate()?;
-    let mut work = app.core.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.core.env).request_email_change(email).await?;
-    work.commit().await?;
-    Ok(accepted("Use the link that we send to the new address."))
+    caller
+        .write(&app.core, async |work| {
+            Accounts::new(&mut *work, &caller.0, &app.core.env).request_email_change(email).await?;
+            Ok(accepted("Use the link that we send to the new address."))
+        })
+        .await
 }
 
 /// Confirm another email address

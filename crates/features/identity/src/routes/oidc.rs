@@ -13,11 +13,12 @@ use portico_identity::{
 };
 use portico_kernel::{ExternalIdentityId, Page, PageRequest, Timestamp};
 use portico_web::{
+    admission::Class,
     body::Body,
     caller::{Caller, MaybeCaller},
     problem::Problem,
     query::Query,
-    routing::Routes,
+    routing::{READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -30,7 +31,12 @@ const SECRET_LENGTH: usize = 43;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(providers).service(begin).service(callback).service(list).service(unlink);
+    config
+        .service(READ.for_anyone(), providers)
+        .service(READ.for_anyone(), begin)
+        .service(WRITE.for_anyone().waiting_in(Class::Outside), callback)
+        .service(READ, list)
+        .service(WRITE, unlink);
 }
 
 /// A provider that one can sign in with.
@@ -208,10 +214,14 @@ async fn unlink(
     path: Path<ExternalIdentityId>,
 ) -> Result<HttpResponse, Problem> {
     let issuers: Vec<String> = app.openid.values().map(|provider| provider.issuer().to_owned()).collect();
-    let mut work = app.core.begin().await?;
-    ExternalIdentities::new(&mut *work, &caller.0, &app.core.env).unlink(path.into_inner(), &issuers).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            ExternalIdentities::new(&mut *work, &caller.0, &app.core.env)
+                .unlink(path.into_inner(), &issuers)
+                .await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// A short list: always all of it.

@@ -17,7 +17,7 @@ use portico_web::{
     caller::{Caller, Visitor},
     problem::Problem,
     query::{Query, page_request},
-    routing::Routes,
+    routing::{READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,13 +29,13 @@ use crate::state::App;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(registration_options)
-        .service(sign_in_options)
-        .service(sign_in)
-        .service(list)
-        .service(add)
-        .service(rename)
-        .service(remove);
+        .service(WRITE, registration_options)
+        .service(WRITE.for_anyone().strict(), sign_in_options)
+        .service(WRITE.for_anyone().strict(), sign_in)
+        .service(READ, list)
+        .service(WRITE, add)
+        .service(WRITE, rename)
+        .service(WRITE, remove);
 }
 
 /// A passkey that was just added.
@@ -90,12 +90,14 @@ struct ListPasskeys {
 )]
 #[post("/auth/passkeys/registration-options")]
 async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let options = Accounts::new(&mut *work, &caller.0, &app.core.env)
-        .begin_passkey(&*app.factors, &*app.passkeys)
-        .await?;
-    work.commit().await?;
-    Ok(secret(&PasskeyOptions { options }))
+    caller
+        .write(&app.core, async |work| {
+            let options = Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .begin_passkey(&*app.factors, &*app.passkeys)
+                .await?;
+            Ok(secret(&PasskeyOptions { options }))
+        })
+        .await
 }
 
 /// Add a passkey
@@ -116,22 +118,24 @@ async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResp
 #[post("/auth/passkeys")]
 async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<HttpResponse, Problem> {
     let step = body.0.validate()?;
-    let mut work = app.core.begin().await?;
-    let registered = Accounts::new(&mut *work, &caller.0, &app.core.env)
-        .add_passkey(&step, &*app.factors, &*app.passkeys)
-        .await?;
-    work.commit().await?;
-    match registered {
-        Registered::Added(passkey, codes) => {
-            let location = format!("/api/v1/auth/passkeys/{}", passkey.id);
-            let recovery_codes = codes.map(|codes| codes.recovery_codes);
-            Ok(HttpResponse::Created()
-                .insert_header((header::LOCATION, location))
-                .insert_header((header::CACHE_CONTROL, "no-store"))
-                .json(AddedPasskey { passkey, recovery_codes }))
-        }
-        Registered::Refused(error) => Err(error.into()),
-    }
+    caller
+        .write(&app.core, async |work| {
+            let registered = Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .add_passkey(&step, &*app.factors, &*app.passkeys)
+                .await?;
+            match registered {
+                Registered::Added(passkey, codes) => {
+                    let location = format!("/api/v1/auth/passkeys/{}", passkey.id);
+                    let recovery_codes = codes.map(|codes| codes.recovery_codes);
+                    Ok(HttpResponse::Created()
+                        .insert_header((header::LOCATION, location))
+                        .insert_header((header::CACHE_CONTROL, "no-store"))
+                        .json(AddedPasskey { passkey, recovery_codes }))
+                }
+                Registered::Refused(error) => Err(error.into()),
+            }
+        })
+        .await
 }
 
 /// List the own passkeys
@@ -170,11 +174,14 @@ async fn rename(
     body: Body<RenamePasskey>,
 ) -> Result<HttpResponse, Problem> {
     let name = body.0.validate()?;
-    let mut work = app.core.begin().await?;
-    let view =
-        Accounts::new(&mut *work, &caller.0, &app.core.env).rename_passkey(id.into_inner(), name).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().json(view))
+    caller
+        .write(&app.core, async |work| {
+            let view = Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .rename_passkey(id.into_inner(), name)
+                .await?;
+            Ok(HttpResponse::Ok().json(view))
+        })
+        .await
 }
 
 /// Remove a passkey
@@ -194,10 +201,14 @@ async fn rename(
 #[delete("/auth/passkeys/{passkeyId}")]
 async fn remove(app: Data<App>, caller: Caller, id: Path<PasskeyId>) -> Result<HttpResponse, Problem> {
     let issuers: Vec<String> = app.openid.values().map(|provider| provider.issuer().to_owned()).collect();
-    let mut work = app.core.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.core.env).remove_passkey(id.into_inner(), &issuers).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .remove_passkey(id.into_inner(), &issuers)
+                .await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Ask for options to sign in with a passkey

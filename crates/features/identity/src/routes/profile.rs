@@ -8,7 +8,13 @@ use portico_tenancy::{
     dealer::{Dealer, Dealers},
     member::{Members, TenantSummary},
 };
-use portico_web::{body::Body, caller::Caller, conditional, problem::Problem, routing::Routes};
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    conditional,
+    problem::Problem,
+    routing::{READ, Routes, WRITE},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,7 +22,7 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(read).service(update);
+    config.service(READ, read).service(WRITE, update);
 }
 
 /// An account, the tenants it belongs to, and the plan it works under.
@@ -109,9 +115,12 @@ async fn update(
     body: Body<ProfileUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let user = Accounts::new(&mut *work, &caller.0, &app.core.env).update_profile(body.0, expected).await?;
-    work.commit().await?;
-    let profile = Profile::of(user, &mut *app.core.reader(), &caller.0, &app.core.env).await?;
-    Ok(conditional::updated(profile.user.version, &profile))
+    caller
+        .write(&app.core, async |work| {
+            let user =
+                Accounts::new(&mut *work, &caller.0, &app.core.env).update_profile(body.0, expected).await?;
+            let profile = Profile::of(user, &mut *app.core.reader(), &caller.0, &app.core.env).await?;
+            Ok(conditional::updated(profile.user.version, &profile))
+        })
+        .await
 }

@@ -17,10 +17,11 @@ use portico_identity::{
 };
 use portico_kernel::UserId;
 use portico_web::{
+    admission::Class,
     body::Body,
     caller::{Caller, Visitor},
     problem::Problem,
-    routing::Routes,
+    routing::{READ, Routes, WRITE},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -32,17 +33,17 @@ use crate::{state::App, throttle};
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(overview)
-        .service(begin_totp)
-        .service(confirm_totp)
-        .service(remove_totp)
-        .service(renew_recovery_codes)
-        .service(verify_code)
-        .service(passkey_options)
-        .service(verify_passkey)
-        .service(reauthenticate)
-        .service(reauthentication_options)
-        .service(reset);
+        .service(READ, overview)
+        .service(WRITE, begin_totp)
+        .service(WRITE.strict(), confirm_totp)
+        .service(WRITE, remove_totp)
+        .service(WRITE, renew_recovery_codes)
+        .service(WRITE.for_anyone().strict(), verify_code)
+        .service(WRITE.for_anyone().strict(), passkey_options)
+        .service(WRITE.for_anyone().strict(), verify_passkey)
+        .service(WRITE.strict().waiting_in(Class::Logins), reauthenticate)
+        .service(WRITE, reauthentication_options)
+        .service(WRITE, reset);
 }
 
 /// Options for `navigator.credentials`.
@@ -105,10 +106,13 @@ async fn overview(app: Data<App>, caller: Caller) -> Result<HttpResponse, Proble
 )]
 #[post("/auth/totp")]
 async fn begin_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let enrolment = Accounts::new(&mut *work, &caller.0, &app.core.env).begin_totp(&*app.factors).await?;
-    work.commit().await?;
-    Ok(secret(&enrolment))
+    caller
+        .write(&app.core, async |work| {
+            let enrolment =
+                Accounts::new(&mut *work, &caller.0, &app.core.env).begin_totp(&*app.factors).await?;
+            Ok(secret(&enrolment))
+        })
+        .await
 }
 
 /// Confirm an authenticator app
@@ -132,11 +136,14 @@ async fn confirm_totp(
     body: Body<ConfirmTotp>,
 ) -> Result<HttpResponse, Problem> {
     let code = body.0.validate()?;
-    let mut work = app.core.begin().await?;
-    let codes =
-        Accounts::new(&mut *work, &caller.0, &app.core.env).confirm_totp(&code, &*app.factors).await?;
-    work.commit().await?;
-    Ok(secret(&Confirmed { recovery_codes: codes.map(|codes| codes.recovery_codes) }))
+    caller
+        .write(&app.core, async |work| {
+            let codes = Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .confirm_totp(&code, &*app.factors)
+                .await?;
+            Ok(secret(&Confirmed { recovery_codes: codes.map(|codes| codes.recovery_codes) }))
+        })
+        .await
 }
 
 /// Remove the authenticator app
@@ -154,10 +161,12 @@ async fn confirm_totp(
 )]
 #[delete("/auth/totp")]
 async fn remove_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.core.env).remove_totp().await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Accounts::new(&mut *work, &caller.0, &app.core.env).remove_totp().await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Make new recovery codes
@@ -175,11 +184,14 @@ async fn remove_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Pro
 )]
 #[post("/auth/recovery-codes")]
 async fn renew_recovery_codes(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let codes =
-        Accounts::new(&mut *work, &caller.0, &app.core.env).renew_recovery_codes(&*app.factors).await?;
-    work.commit().await?;
-    Ok(secret(&codes))
+    caller
+        .write(&app.core, async |work| {
+            let codes = Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .renew_recovery_codes(&*app.factors)
+                .await?;
+            Ok(secret(&codes))
+        })
+        .await
 }
 
 /// Go on with a sign-in by a code
@@ -298,7 +310,8 @@ async fn reauthenticate(
             let credential =
                 Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).own_credential().await?;
             // A stolen session must not be a way to guess the password.
-            let attempt = throttle::admit(&app.throttling, &app.core, &caller.0, &credential.user.email).await?;
+            let attempt =
+                throttle::admit(&app.throttling, &app.core, &caller.0, &credential.user.email).await?;
             let right = reauthentication::verify(&*app.hasher, &password, &credential).await?;
             if !right {
                 attempt.failed(&app.core, &caller.0, Some(credential.user.id)).await;
@@ -329,12 +342,14 @@ async fn reauthenticate(
 )]
 #[post("/auth/reauthenticate/passkey-options")]
 async fn reauthentication_options(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let options = Accounts::new(&mut *work, &caller.0, &app.core.env)
-        .reauthentication_options(&*app.factors, &*app.passkeys)
-        .await?;
-    work.commit().await?;
-    Ok(secret(&PasskeyOptions { options }))
+    caller
+        .write(&app.core, async |work| {
+            let options = Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .reauthentication_options(&*app.factors, &*app.passkeys)
+                .await?;
+            Ok(secret(&PasskeyOptions { options }))
+        })
+        .await
 }
 
 /// Take all second factors of somebody away
@@ -350,8 +365,10 @@ async fn reauthentication_options(app: Data<App>, caller: Caller) -> Result<Http
 )]
 #[delete("/users/{userId}/second-factors")]
 async fn reset(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.core.env).reset_second_factors(id.into_inner()).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Accounts::new(&mut *work, &caller.0, &app.core.env).reset_second_factors(id.into_inner()).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

@@ -17,7 +17,7 @@ use portico_web::{
     caller::Caller,
     problem::Problem,
     query::{Query, page_request},
-    routing::Routes,
+    routing::{READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -26,7 +26,7 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(end).service(switch_tenant);
+    config.service(READ, list).service(WRITE, end).service(WRITE, switch_tenant);
 }
 
 /// Which sessions to list.
@@ -74,10 +74,12 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Res
 )]
 #[delete("/auth/sessions/{sessionId}")]
 async fn end(app: Data<App>, caller: Caller, path: Path<SessionId>) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    Sessions::new(&mut *work, &caller.0, &app.core.env, app.lifetimes).end(path.into_inner()).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Sessions::new(&mut *work, &caller.0, &app.core.env, app.lifetimes).end(path.into_inner()).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Switch to another tenant
@@ -98,11 +100,13 @@ async fn switch_tenant(
     body: Body<SwitchTenant>,
 ) -> Result<HttpResponse, Problem> {
     let lifetimes = app.lifetimes;
-    let mut work = app.core.begin().await?;
-    let signed_in =
-        Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes).switch_tenant(body.0).await?;
-    work.commit().await?;
-    let switched = SwitchedTenant::issue(&*app.tokens, &signed_in, lifetimes, app.core.env.now())?;
-    // As for every answer with a token (RFC 6749 section 5.1).
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(switched))
+    caller
+        .write(&app.core, async |work| {
+            let signed_in =
+                Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes).switch_tenant(body.0).await?;
+            let switched = SwitchedTenant::issue(&*app.tokens, &signed_in, lifetimes, app.core.env.now())?;
+            // As for every answer with a token (RFC 6749 section 5.1).
+            Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(switched))
+        })
+        .await
 }

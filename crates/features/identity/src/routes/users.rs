@@ -17,12 +17,13 @@ use portico_identity::{
 use portico_kernel::{EventId, Page, Permission, PlatformRole, Scope, UserId};
 use portico_runtime::logging;
 use portico_web::{
+    admission::Class,
     body::Body,
     caller::Caller,
     conditional,
     problem::Problem,
     query::{Query, page_request, sort},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -32,16 +33,16 @@ use crate::{flows::users, state::App};
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(list)
-        .service(create)
-        .service(read)
-        .service(update)
-        .service(remove)
-        .service(set_password)
-        .service(erase)
-        .service(impersonate)
-        .service(export)
-        .service(erase_oneself);
+        .service(READ, list)
+        .service(KEYED.waiting_in(Class::Logins), create)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove)
+        .service(WRITE.waiting_in(Class::Logins), set_password)
+        .service(KEYED, erase)
+        .service(WRITE, impersonate)
+        .service(READ, export)
+        .service(WRITE, erase_oneself);
 }
 
 /// Which accounts to list.
@@ -111,8 +112,13 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result
 )]
 #[post("/users")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewUser>) -> Result<HttpResponse, Problem> {
-    let user = users::make(&app, &caller.0, body.0).await?;
-    Ok(conditional::created(&format!("/api/v1/users/{}", user.id), user.version, &user))
+    let prepared = users::prepare(&app, &caller.0, body.0).await?;
+    caller
+        .write(&app.core, async |work| {
+            let user = users::make(work, &app, &caller.0, prepared).await?;
+            Ok(conditional::created(&format!("/api/v1/users/{}", user.id), user.version, &user))
+        })
+        .await
 }
 
 /// Read an account
@@ -161,11 +167,14 @@ async fn update(
     body: Body<UserUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let user =
-        Accounts::new(&mut *work, &caller.0, &app.core.env).update(id.into_inner(), body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(user.version, &user))
+    caller
+        .write(&app.core, async |work| {
+            let user = Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .update(id.into_inner(), body.0, expected)
+                .await?;
+            Ok(conditional::updated(user.version, &user))
+        })
+        .await
 }
 
 /// Delete an account
@@ -244,8 +253,12 @@ fn erasing() -> HttpResponse {
 #[post("/users/{userId}/erase")]
 async fn erase(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpResponse, Problem> {
     caller.0.require_platform(Permission::PlatformUsers)?;
-    users::erase(&app, &caller.0, id.into_inner()).await?;
-    Ok(erasing())
+    caller
+        .write(&app.core, async |work| {
+            users::erase(work, &app, &caller.0, id.into_inner()).await?;
+            Ok(erasing())
+        })
+        .await
 }
 
 /// Erase the own account
@@ -263,8 +276,12 @@ async fn erase(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpR
 #[post("/profile/erase")]
 async fn erase_oneself(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let (id, _) = caller.0.require_oneself()?;
-    users::erase(&app, &caller.0, id).await?;
-    Ok(erasing())
+    caller
+        .write(&app.core, async |work| {
+            users::erase(work, &app, &caller.0, id).await?;
+            Ok(erasing())
+        })
+        .await
 }
 
 /// Act as a customer
@@ -292,12 +309,15 @@ async fn impersonate(
 ) -> Result<HttpResponse, Problem> {
     caller.0.require_platform(Permission::PlatformImpersonate)?;
     let reason = body.0.validate()?;
-    let mut work = app.core.begin().await?;
-    let begun =
-        Accounts::new(&mut *work, &caller.0, &app.core.env).impersonate(id.into_inner(), &reason).await?;
-    work.commit().await?;
-    let tokens = ImpersonationTokens::issue(&*app.tokens, begun, app.core.env.now())?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens))
+    caller
+        .write(&app.core, async |work| {
+            let begun = Accounts::new(&mut *work, &caller.0, &app.core.env)
+                .impersonate(id.into_inner(), &reason)
+                .await?;
+            let tokens = ImpersonationTokens::issue(&*app.tokens, begun, app.core.env.now())?;
+            Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens))
+        })
+        .await
 }
 
 /// Everything that is stored about a person.

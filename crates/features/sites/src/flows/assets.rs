@@ -5,21 +5,21 @@
 
 use std::{ops::Range, time::Duration};
 
-use actix_web::body::MessageBody;
+use actix_web::{HttpResponse, body::MessageBody};
 use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{
-    AssetId, Fault, FieldError, Job, Kind, Permission, Scope, TenantId, Timestamp, Violations,
+    AssetId, Env, Fault, FieldError, Job, Kind, Permission, Scope, TenantId, Timestamp, Violations,
     files::FileError,
     images::{ImageError, Picture},
 };
 use portico_runtime::{
     logging::{self, chain},
-    store::Repositories,
+    store::{Repositories, UnitOfWork},
     worker::jobs::{self, JobError},
 };
 use portico_sites::asset::{Asset, AssetKind, Assets, NewAsset, VARIANT_WIDTHS, Variant};
 use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
-use portico_web::{pieces, problem::Problem};
+use portico_web::{caller::Caller, pieces, problem::Problem};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
@@ -52,15 +52,21 @@ enum Refusal {
     Problem(Problem),
 }
 
-/// Makes assets of files: all of them or, when anything is wrong with one, none.
+/// Makes assets of files: all of them or, when anything is wrong with one, none. `answer` is what the caller gets.
 ///
 /// # Errors
 /// 402 when they do not fit into the plan; 422 with `files[i]` for each that is damaged or too large a picture; 503.
-pub async fn upload(app: &App, scope: &Scope, files: Vec<SpooledFile>) -> Result<Vec<Asset>, Problem> {
+pub async fn upload(
+    app: &App,
+    caller: &Caller,
+    files: Vec<SpooledFile>,
+    answer: impl FnOnce(Vec<Asset>) -> HttpResponse,
+) -> Result<HttpResponse, Problem> {
+    let scope = &caller.0;
     let tenant = scope.require(Permission::AssetsWrite)?;
     let mut work = app.core.begin().await?;
     let ids = Assets::new(&mut *work, scope, &app.core.env).announce(files.len()).await?;
-    work.commit_early().await?;
+    work.commit().await?;
     let (mut stored, mut errors) = (Vec::with_capacity(files.len()), Vec::new());
     for (number, (file, id)) in files.into_iter().zip(&ids).enumerate() {
         match take(app, tenant, *id, file, errors.is_empty()).await {
@@ -81,11 +87,8 @@ pub async fn upload(app: &App, scope: &Scope, files: Vec<SpooledFile>) -> Result
     let size = stored.iter().map(|file| file.size).sum();
     let mut work = app.core.begin().await?;
     match keep(&mut *work, app, scope, stored, size).await {
-        Ok(assets) => {
-            // When a commit fails, nobody knows whether it did: the job finds out by the rows.
-            work.commit().await?;
-            Ok(assets)
-        }
+        // When a commit fails, nobody knows whether it did: the job finds out by the rows.
+        Ok(assets) => caller.commit(work, answer(assets)).await,
         Err(problem) => {
             drop(work);
             discard(app, tenant, &ids).await;
@@ -238,12 +241,15 @@ pub async fn delete(
 ///
 /// # Errors
 /// 402; 404.
-pub async fn restore(app: &App, scope: &Scope, id: AssetId) -> Result<Asset, Problem> {
+pub async fn restore(
+    work: &mut dyn UnitOfWork,
+    env: &Env,
+    scope: &Scope,
+    id: AssetId,
+) -> Result<Asset, Problem> {
     let tenant = scope.require(Permission::AssetsWrite)?;
-    let mut work = app.core.begin().await?;
-    let asset = Assets::new(&mut *work, scope, &app.core.env).restore(id).await?;
+    let asset = Assets::new(&mut *work, scope, env).restore(id).await?;
     Quotas::new(&mut *work, scope).consume(tenant, Meter::Storage, asset.size).await?;
-    work.commit().await?;
     Ok(asset)
 }
 

@@ -1,7 +1,10 @@
 //! Looking at customers' domains: the DNS is asked outside of any transaction, and what it said is noted in one.
 
 use portico_kernel::{DomainId, Job, Scope, SiteId, StoreError};
-use portico_runtime::worker::jobs::{self, JobError};
+use portico_runtime::{
+    store::UnitOfWork,
+    worker::jobs::{self, JobError},
+};
 use portico_sites::{
     SitesError,
     deployment::Deployments,
@@ -33,15 +36,20 @@ struct Redeploy {
     site_id: SiteId,
 }
 
-/// Asks the DNS about the domain and notes the answer.
+/// Asks the DNS about the domain and notes the answer, in a unit of work that is to be committed.
 ///
 /// # Errors
 /// `DomainTaken`, which is noted too: the proof is there, but somebody else came first.
-pub async fn verify(app: &App, scope: &Scope, domain: &Domain) -> Result<Domain, SitesError> {
+pub async fn verify(
+    app: &App,
+    scope: &Scope,
+    domain: &Domain,
+) -> Result<(Box<dyn UnitOfWork>, Domain), SitesError> {
     let check = look(&*app.resolver, domain, &app.hosting.addresses.target).await;
     let noted = record(app, scope, domain, &check, false).await;
     if matches!(noted, Err(SitesError::DomainTaken)) {
-        record(app, scope, domain, &check, true).await?;
+        let (work, _) = record(app, scope, domain, &check, true).await?;
+        work.commit().await?;
     }
     noted
 }
@@ -88,7 +96,7 @@ async fn record(
     domain: &Domain,
     check: &DnsCheck,
     taken: bool,
-) -> Result<Domain, SitesError> {
+) -> Result<(Box<dyn UnitOfWork>, Domain), SitesError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -99,10 +107,7 @@ async fn record(
             false => domains.record(domain, check.clone()).await,
         };
         match noted {
-            Ok(noted) => {
-                work.commit().await?;
-                return Ok(noted);
-            }
+            Ok(noted) => return Ok((work, noted)),
             Err(SitesError::Store(StoreError::Stale)) if tries < TRIES => {}
             Err(error) => return Err(error),
         }

@@ -48,7 +48,7 @@ pub async fn reserve(app: &App, scope: &Scope, id: GenerationId, calls: u64) -> 
     let mut work = app.core.begin().await?;
     let reservation =
         Generations::new(&mut *work, scope).reserve(tenant, id, limit, app.core.env.now()).await?;
-    work.commit_early().await?;
+    work.commit().await?;
     Ok(reservation)
 }
 

@@ -18,7 +18,10 @@ use portico_tenancy::branding::Branding;
 use sha2::{Digest, Sha256};
 
 use super::publishing::theme;
-use crate::{rendered::{Preview, PreviewFile}, state::App};
+use crate::{
+    rendered::{Preview, PreviewFile},
+    state::App,
+};
 
 /// The preview of a template.
 ///

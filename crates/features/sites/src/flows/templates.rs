@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{Env, Permission, Scope, TemplateId};
+use portico_runtime::store::UnitOfWork;
 use portico_sites::{
     SitesError,
     ports::SiteRepositories,
@@ -11,28 +12,24 @@ use portico_sites::{
 };
 use portico_web::problem::Problem;
 
-use crate::state::App;
-
-/// Applies a template: the plan must have premium templates if it is one, and room for a site if one is made, all in one
-/// transaction.
+/// Applies a template: the plan must have premium templates if it is one, and room for a site if one is made.
 pub async fn apply(
-    app: &App,
+    work: &mut dyn UnitOfWork,
+    env: &Env,
     scope: &Scope,
     id_or_slug: &str,
     input: TemplateApplication,
 ) -> Result<(TemplateId, Applied), Problem> {
     // Before the plan is asked, so that somebody who may not do it is not told to buy it.
     let tenant = scope.require(Permission::PagesWrite)?;
-    let mut work = app.core.begin().await?;
-    let template = Templates::new(&mut *work, scope, &app.core.env).get(id_or_slug).await?;
+    let template = Templates::new(&mut *work, scope, env).get(id_or_slug).await?;
     if template.is_premium {
         Quotas::new(&mut *work, scope).require_premium_templates(tenant).await?;
     }
-    let applied = Templates::new(&mut *work, scope, &app.core.env).apply(&template, input).await?;
+    let applied = Templates::new(&mut *work, scope, env).apply(&template, input).await?;
     if applied.new_site.is_some() {
         Quotas::new(&mut *work, scope).consume(tenant, Meter::Sites, 1).await?;
     }
-    work.commit().await?;
     Ok((template.id, applied))
 }
 

@@ -1,7 +1,8 @@
 //! The wizard where it meets other domains: what the plan includes, the writer of texts, and the tenant's branding.
 
+use actix_web::HttpResponse;
 use portico_billing::{generation::Generations, plan::Meter, quota::Quotas};
-use portico_kernel::{GenerationId, Job, Permission, Scope, WizardId};
+use portico_kernel::{Env, GenerationId, Job, Permission, Scope, WizardId};
 use portico_runtime::{
     store::UnitOfWork,
     worker::jobs::{self, JobError},
@@ -15,7 +16,7 @@ use portico_sites::{
     wizard::{Generation, Launch, LaunchState, Wizard, WizardStatus, WizardUpdate, Wizards, as_part},
 };
 use portico_tenancy::branding::{BrandingUpdate, Brandings};
-use portico_web::problem::Problem;
+use portico_web::{caller::Caller, problem::Problem};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -43,37 +44,39 @@ pub struct Completed {
 }
 
 /// Starts a wizard.
-pub async fn start(app: &App, scope: &Scope, input: WizardUpdate) -> Result<Wizard, Problem> {
-    let mut work = app.core.begin().await?;
+pub async fn start(
+    work: &mut dyn UnitOfWork,
+    env: &Env,
+    scope: &Scope,
+    input: WizardUpdate,
+) -> Result<Wizard, Problem> {
     let selects = input.template_id.is_some();
-    let wizard = Wizards::new(&mut *work, scope, &app.core.env).start(input).await?;
+    let wizard = Wizards::new(&mut *work, scope, env).start(input).await?;
     if selects {
-        check_plan(&mut *work, scope, &wizard).await?;
+        check_plan(work, scope, &wizard).await?;
     }
-    work.commit().await?;
     Ok(wizard)
 }
 
 /// Saves parts of a wizard. `part` is the one that the request is about, if it is about one: its errors name the fields
 /// without it.
 pub async fn update(
-    app: &App,
+    work: &mut dyn UnitOfWork,
+    env: &Env,
     scope: &Scope,
     id: WizardId,
     (part, input): (Option<&str>, WizardUpdate),
     expected: Option<i64>,
 ) -> Result<Wizard, Problem> {
-    let mut work = app.core.begin().await?;
     let selects = input.template_id.is_some();
-    let updated = Wizards::new(&mut *work, scope, &app.core.env).update(id, input, expected).await;
+    let updated = Wizards::new(&mut *work, scope, env).update(id, input, expected).await;
     let wizard = updated.map_err(|error| match part {
         Some(part) => as_part(error, part),
         None => error,
     })?;
     if selects {
-        check_plan(&mut *work, scope, &wizard).await?;
+        check_plan(work, scope, &wizard).await?;
     }
-    work.commit().await?;
     Ok(wizard)
 }
 
@@ -102,6 +105,7 @@ async fn require_premium(
 
 /// Counts one use of the writer and has it write the texts of the wizard in the background: both, or neither.
 pub async fn request_content(
+    work: &mut dyn UnitOfWork,
     app: &App,
     scope: &Scope,
     id: WizardId,
@@ -110,12 +114,10 @@ pub async fn request_content(
     let tenant = scope.require(Permission::AiGenerate)?;
     generator(app)?;
     let run = app.core.env.new_id();
-    let mut work = app.core.begin().await?;
     let generation =
         Wizards::new(&mut *work, scope, &app.core.env).request_content(id, run, expected).await?;
     let limit = app.settings.token_limit(generation.pages.len() as u64);
     Generations::new(&mut *work, scope).reserve(tenant, run, limit, app.core.env.now()).await?;
-    work.commit().await?;
     Ok(generation)
 }
 
@@ -195,14 +197,16 @@ async fn finish(
     Ok(())
 }
 
-/// Makes the site of a wizard: once, however often and however many at a time ask for it.
+/// Makes the site of a wizard: once, however often and however many at a time ask for it. `answer` is what the caller gets.
 pub async fn complete(
     app: &App,
-    scope: &Scope,
+    caller: &Caller,
     id: WizardId,
     deploy: bool,
     expected: Option<i64>,
-) -> Result<Completed, Problem> {
+    answer: impl FnOnce(Completed) -> HttpResponse,
+) -> Result<HttpResponse, Problem> {
+    let scope = &caller.0;
     let tenant = scope.require(Permission::SitesWrite)?;
     if deploy {
         scope.require(Permission::SitesDeploy)?;
@@ -211,13 +215,13 @@ pub async fn complete(
     let _turn = app.completions.take(id.uuid()).await?;
     let seen = app.core.reader().wizards().find(tenant, id).await?;
     if let Some(wizard) = seen.filter(|wizard| wizard.status == WizardStatus::Completed) {
-        return made_before(app, wizard).await;
+        return Ok(answer(made_before(app, wizard).await?));
     }
     let mut work = app.core.begin().await?;
     let launch = match Wizards::new(&mut *work, scope, &app.core.env).prepare_launch(id, expected).await? {
         LaunchState::Done(wizard) => {
             drop(work);
-            return made_before(app, *wizard).await;
+            return Ok(answer(made_before(app, *wizard).await?));
         }
         LaunchState::Ready(launch) => *launch,
     };
@@ -231,8 +235,8 @@ pub async fn complete(
         true => Some(Deployments::new(&mut *work, scope, &app.core.env).request(site.id).await?),
         false => None,
     };
-    work.commit().await?;
-    Ok(Completed { wizard, site: Some(site), is_new: true, deployment })
+    let completed = Completed { wizard, site: Some(site), is_new: true, deployment };
+    caller.commit(work, answer(completed)).await
 }
 
 /// A wizard that has made its site before.

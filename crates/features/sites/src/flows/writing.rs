@@ -3,7 +3,7 @@
 
 use std::future::Future;
 
-use actix_web::rt;
+use actix_web::{HttpResponse, rt};
 use portico_billing::generation::Reservation;
 use portico_kernel::{GenerationId, Scope};
 use portico_runtime::{context, traces};
@@ -14,7 +14,7 @@ use portico_sites::{
     section::Section,
     seo::Seo,
 };
-use portico_web::problem::Problem;
+use portico_web::{caller::Caller, problem::Problem};
 use serde_json::json;
 
 use super::generation::{Written, failed, generator, give_back, reserve, settle};
@@ -56,34 +56,40 @@ pub struct WrittenPage {
 
 /// Lets a section be written anew.
 ///
-/// Errors: those of [`reserve`] and [`Generation::section`]; 409 `modified_concurrently` when somebody changed the section
+/// `answer` is what the caller gets. Errors: those of [`reserve`] and [`Generation::section`]; 409 `modified_concurrently` when somebody changed the section
 /// meanwhile; 503 when nothing usable was written. A use that fails is not counted.
-pub async fn section(app: &App, scope: Scope, input: OptimizeContent) -> Result<WrittenSection, Problem> {
+pub async fn section(
+    app: &App,
+    caller: Caller,
+    input: OptimizeContent,
+    answer: impl FnOnce(WrittenSection) -> HttpResponse + 'static,
+) -> Result<HttpResponse, Problem> {
     let app = app.clone();
     to_the_end(async move {
+        let scope = &caller.0;
         let task = {
             let mut reader = app.core.reader();
-            Generation::new(&mut *reader, &scope, &app.core.env).section(input).await?
+            Generation::new(&mut *reader, scope, &app.core.env).section(input).await?
         };
         let about = task.section.map(|(page, section, _)| json!({"pageId": page, "sectionId": section}));
-        let (id, draft, section) = counted(
+        let brief = task.brief.clone();
+        counted(
             &app,
-            &scope,
-            async |writer| writer.rewrite(&task.brief).await,
-            async |reservation, draft: &SectionDraft| {
+            scope,
+            async |writer| writer.rewrite(&brief).await,
+            async |reservation, draft: SectionDraft| {
                 let mut work = app.core.begin().await?;
                 let written =
                     Written { kind: "section", about: about.unwrap_or_default(), tokens: draft.tokens };
-                settle(&mut *work, &app.core.env, &scope, reservation, &written).await?;
+                settle(&mut *work, &app.core.env, scope, reservation, &written).await?;
                 let section =
-                    Generation::new(&mut *work, &scope, &app.core.env).apply_section(&task, draft).await?;
-                work.commit().await?;
-                Ok(section)
+                    Generation::new(&mut *work, scope, &app.core.env).apply_section(&task, &draft).await?;
+                let id = reservation.id;
+                caller.commit(work, answer(WrittenSection { id, task, draft, section })).await
             },
             |draft| draft.tokens,
         )
-        .await?;
-        Ok(WrittenSection { id, task, draft, section })
+        .await
     })
     .await
 }
@@ -91,31 +97,36 @@ pub async fn section(app: &App, scope: Scope, input: OptimizeContent) -> Result<
 /// Lets a page be described for search engines.
 ///
 /// Errors: those of [`reserve`] and [`Generation::seo`]; 503 when nothing usable was written. A use that fails is not counted.
-pub async fn seo(app: &App, scope: Scope, input: OptimizeSeo) -> Result<WrittenSeo, Problem> {
+pub async fn seo(
+    app: &App,
+    caller: Caller,
+    input: OptimizeSeo,
+    answer: impl FnOnce(WrittenSeo) -> HttpResponse + 'static,
+) -> Result<HttpResponse, Problem> {
     let app = app.clone();
     to_the_end(async move {
+        let scope = &caller.0;
         let task: SeoTask = {
             let mut reader = app.core.reader();
-            Generation::new(&mut *reader, &scope, &app.core.env).seo(input).await?
+            Generation::new(&mut *reader, scope, &app.core.env).seo(input).await?
         };
-        let (id, draft, stored) = counted(
+        counted(
             &app,
-            &scope,
+            scope,
             async |writer| writer.seo(&task.brief).await,
-            async |reservation, draft: &SeoDraft| {
+            async |reservation, draft: SeoDraft| {
                 let mut work = app.core.begin().await?;
                 let about = json!({"pageId": task.page});
                 let written = Written { kind: "seo", about, tokens: draft.tokens };
-                settle(&mut *work, &app.core.env, &scope, reservation, &written).await?;
+                settle(&mut *work, &app.core.env, scope, reservation, &written).await?;
                 let stored =
-                    Generation::new(&mut *work, &scope, &app.core.env).apply_seo(&task, draft).await?;
-                work.commit().await?;
-                Ok(stored)
+                    Generation::new(&mut *work, scope, &app.core.env).apply_seo(&task, &draft).await?;
+                let id = reservation.id;
+                caller.commit(work, answer(WrittenSeo { id, draft, stored })).await
             },
             |draft| draft.tokens,
         )
-        .await?;
-        Ok(WrittenSeo { id, draft, stored })
+        .await
     })
     .await
 }
@@ -124,44 +135,50 @@ pub async fn seo(app: &App, scope: Scope, input: OptimizeSeo) -> Result<WrittenS
 ///
 /// Errors: those of [`reserve`], [`Generation::page_brief`] and [`Generation::create_page`]; 503 when nothing usable was written.
 /// A use that fails is not counted.
-pub async fn page(app: &App, scope: Scope, input: GeneratePage) -> Result<WrittenPage, Problem> {
+pub async fn page(
+    app: &App,
+    caller: Caller,
+    input: GeneratePage,
+    answer: impl FnOnce(WrittenPage) -> HttpResponse + 'static,
+) -> Result<HttpResponse, Problem> {
     let app = app.clone();
     to_the_end(async move {
+        let scope = &caller.0;
         let task = {
             let mut reader = app.core.reader();
-            Generation::new(&mut *reader, &scope, &app.core.env).page_brief(input).await?
+            Generation::new(&mut *reader, scope, &app.core.env).page_brief(input).await?
         };
-        let (id, draft, made) = counted(
+        let brief = task.brief.clone();
+        counted(
             &app,
-            &scope,
-            async |writer| writer.page(&task.brief).await,
-            async |reservation, draft: &PageDraft| {
+            scope,
+            async |writer| writer.page(&brief).await,
+            async |reservation, draft: PageDraft| {
                 let mut work = app.core.begin().await?;
                 let made =
-                    Generation::new(&mut *work, &scope, &app.core.env).create_page(&task, draft).await?;
+                    Generation::new(&mut *work, scope, &app.core.env).create_page(&task, &draft).await?;
                 let page = made.as_ref().map(|(page, _)| page.id);
                 let about = json!({"siteId": task.site, "pageId": page});
                 let written = Written { kind: "page", about, tokens: draft.tokens };
-                settle(&mut *work, &app.core.env, &scope, reservation, &written).await?;
-                work.commit().await?;
-                Ok(made)
+                settle(&mut *work, &app.core.env, scope, reservation, &written).await?;
+                let id = reservation.id;
+                caller.commit(work, answer(WrittenPage { id, task, draft, made })).await
             },
             |draft| draft.tokens,
         )
-        .await?;
-        Ok(WrittenPage { id, task, draft, made })
+        .await
     })
     .await
 }
 
 /// One counted use: reserved, written, stored. Given back when the writer or the storing fails.
-async fn counted<D, S>(
+async fn counted<D>(
     app: &App,
     scope: &Scope,
     write: impl AsyncFnOnce(&dyn ContentGenerator) -> Result<D, GeneratorError>,
-    store: impl AsyncFnOnce(&Reservation, &D) -> Result<S, Problem>,
+    store: impl AsyncFnOnce(&Reservation, D) -> Result<HttpResponse, Problem>,
     tokens: impl FnOnce(&D) -> Tokens,
-) -> Result<(GenerationId, D, S), Problem> {
+) -> Result<HttpResponse, Problem> {
     let writer = generator(app)?;
     let reservation = reserve(app, scope, app.core.env.new_id(), 1).await?;
     let draft = match write(&*writer).await {
@@ -171,10 +188,10 @@ async fn counted<D, S>(
             return Err(error.into());
         }
     };
-    match store(&reservation, &draft).await {
-        Ok(stored) => Ok((reservation.id, draft, stored)),
+    let Tokens { input, output } = tokens(&draft);
+    match store(&reservation, draft).await {
+        Ok(answer) => Ok(answer),
         Err(problem) => {
-            let Tokens { input, output } = tokens(&draft);
             give_back(app, scope, &reservation, Some(input.saturating_add(output))).await;
             Err(problem)
         }

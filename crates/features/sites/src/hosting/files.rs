@@ -119,7 +119,11 @@ impl Files {
     }
 
     /// What a deployment consists of.
-    pub(super) async fn manifest(&self, hosting: &Hosting, site: &LiveSite) -> Result<Arc<Manifest>, ReadError> {
+    pub(super) async fn manifest(
+        &self,
+        hosting: &Hosting,
+        site: &LiveSite,
+    ) -> Result<Arc<Manifest>, ReadError> {
         let load = async {
             let key = manifest_key(site.tenant, site.site, site.deployment);
             let bytes = hosting.files.get(&key).await.map_err(|error| ReadError::File(Arc::new(error)))?;
@@ -209,7 +213,11 @@ impl Files {
         Ok(None)
     }
 
-    async fn kept_deployments(&self, hosting: &Hosting, site: &LiveSite) -> Result<Arc<[DeploymentId]>, ReadError> {
+    async fn kept_deployments(
+        &self,
+        hosting: &Hosting,
+        site: &LiveSite,
+    ) -> Result<Arc<[DeploymentId]>, ReadError> {
         let key = (site.site, site.deployment);
         if let Some(kept) = self.kept.get(&key).await {
             return Ok(kept);
@@ -258,7 +266,11 @@ pub(super) enum Found {
 }
 
 /// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` leads there.
-pub(super) async fn find(hosting: &Hosting, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
+pub(super) async fn find(
+    hosting: &Hosting,
+    site: &LiveSite,
+    request: &HttpRequest,
+) -> Result<Found, ReadError> {
     let accepted = accepted(request);
     let files = &hosting.live.files;
     let manifest = files.manifest(hosting, site).await?;
@@ -281,7 +293,11 @@ pub(super) async fn find(hosting: &Hosting, site: &LiveSite, request: &HttpReque
 }
 
 /// What is shown where there is nothing.
-pub(super) async fn missing(hosting: &Hosting, site: &LiveSite, request: &HttpRequest) -> Result<Found, ReadError> {
+pub(super) async fn missing(
+    hosting: &Hosting,
+    site: &LiveSite,
+    request: &HttpRequest,
+) -> Result<Found, ReadError> {
     let files = &hosting.live.files;
     let manifest = files.manifest(hosting, site).await?;
     Ok(Found::Missing(match manifest.files.get("404.html") {

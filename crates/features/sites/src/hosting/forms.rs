@@ -35,7 +35,7 @@ use super::{
     files::{POLICY, ReadError},
     unavailable,
 };
-use crate::{settings::Sites, hosting::Hosting};
+use crate::{hosting::Hosting, settings::Sites};
 
 /// Seconds after which it makes sense to send a form again.
 const RETRY_AFTER: &str = "600";

@@ -32,7 +32,9 @@ use portico_runtime::{
     signals::Signals,
 };
 use portico_sites::ports::{HostName, LiveSite};
-use portico_web::{api::Api, client, door, host::SiteRequest, middleware::spelling, path::Spelling, problem::Problem};
+use portico_web::{
+    api::Api, client, door, host::SiteRequest, middleware::spelling, path::Spelling, problem::Problem,
+};
 
 use self::{
     files::{Files, Found, ReadError, SiteFile, find, missing, respond},
@@ -106,7 +108,11 @@ impl LiveSites {
     }
 
     /// What a deployment consists of; `None` when its manifest is not there.
-    pub async fn manifest(&self, hosting: &Hosting, site: &LiveSite) -> Result<Option<Arc<Manifest>>, String> {
+    pub async fn manifest(
+        &self,
+        hosting: &Hosting,
+        site: &LiveSite,
+    ) -> Result<Option<Arc<Manifest>>, String> {
         match self.files.manifest(hosting, site).await {
             Ok(manifest) => Ok(Some(manifest)),
             Err(ReadError::Missing(_)) => Ok(None),

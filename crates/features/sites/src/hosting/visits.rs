@@ -19,7 +19,13 @@ const MAX_HEADER: usize = 1024;
 const MAX_AGENT: usize = 256;
 
 /// Notes an answer of a site: its bytes, and the visit if a browser shows the page to somebody. Never waits.
-pub(super) fn note(hosting: &Hosting, request: &HttpRequest, site: &LiveSite, path: &str, response: &HttpResponse) {
+pub(super) fn note(
+    hosting: &Hosting,
+    request: &HttpRequest,
+    site: &LiveSite,
+    path: &str,
+    response: &HttpResponse,
+) {
     let now = hosting.core.env.now();
     // The head of an answer alone has no body.
     let bytes = match response.body().size() {

@@ -8,21 +8,28 @@ use portico_sites::{
     section::{Section, SectionType, content::SectionContent},
 };
 use portico_web::{
+    admission::Class,
     body::Body,
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
-    routing::Routes,
+    routing::{KEYED, Routes},
 };
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{flows::writing, state::App};
+use crate::{
+    flows::writing::{self, WrittenPage, WrittenSection, WrittenSeo},
+    state::App,
+};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(optimize_content).service(optimize_seo).service(generate_page);
+    config
+        .service(KEYED.strict().waiting_in(Class::Outside), optimize_content)
+        .service(KEYED.strict().waiting_in(Class::Outside), optimize_seo)
+        .service(KEYED.strict().waiting_in(Class::Outside), generate_page);
 }
 
 /// A text for a section.
@@ -130,13 +137,15 @@ async fn optimize_content(
     caller: Caller,
     body: Body<OptimizeContent>,
 ) -> Result<HttpResponse, Problem> {
-    let written = writing::section(&app, caller.0, body.0).await?;
-    Ok(HttpResponse::Ok().json(ContentProposal {
-        id: written.id,
-        kind: written.task.brief.kind,
-        content: written.draft.content,
-        section: written.section,
-    }))
+    let answer = |written: WrittenSection| {
+        HttpResponse::Ok().json(ContentProposal {
+            id: written.id,
+            kind: written.task.brief.kind,
+            content: written.draft.content,
+            section: written.section,
+        })
+    };
+    writing::section(&app, caller, body.0, answer).await
 }
 
 /// Describe a page for search engines
@@ -166,16 +175,21 @@ async fn optimize_seo(
     caller: Caller,
     body: Body<OptimizeSeo>,
 ) -> Result<HttpResponse, Problem> {
-    let written = writing::seo(&app, caller.0, body.0).await?;
-    let draft = written.draft;
-    Ok(HttpResponse::Ok().json(SeoProposal {
-        id: written.id,
-        open_graph: OpenGraphProposal { title: draft.title.clone(), description: draft.description.clone() },
-        title: draft.title,
-        description: draft.description,
-        keywords: draft.keywords,
-        applied: written.stored.is_some(),
-    }))
+    let answer = |written: WrittenSeo| {
+        let draft = written.draft;
+        HttpResponse::Ok().json(SeoProposal {
+            id: written.id,
+            open_graph: OpenGraphProposal {
+                title: draft.title.clone(),
+                description: draft.description.clone(),
+            },
+            title: draft.title,
+            description: draft.description,
+            keywords: draft.keywords,
+            applied: written.stored.is_some(),
+        })
+    };
+    writing::seo(&app, caller, body.0, answer).await
 }
 
 /// Write a page
@@ -209,24 +223,30 @@ async fn generate_page(
     caller: Caller,
     body: Body<GeneratePage>,
 ) -> Result<HttpResponse, Problem> {
-    let written = writing::page(&app, caller.0, body.0).await?;
-    let brief = written.task.brief;
-    let sections =
-        written.draft.sections.into_iter().map(|(kind, content)| SectionProposal { kind, content }).collect();
-    let page = written.made.map(|(page, _)| page);
-    let made = page
-        .as_ref()
-        .map(|page| (format!("/api/v1/tenants/{}/pages/{}", page.tenant, page.id), page.version));
-    let proposal = PageProposal {
-        id: written.id,
-        title: brief.title,
-        slug: written.task.slug,
-        language: brief.language,
-        sections,
-        page,
+    let answer = |written: WrittenPage| {
+        let brief = written.task.brief;
+        let sections = written
+            .draft
+            .sections
+            .into_iter()
+            .map(|(kind, content)| SectionProposal { kind, content })
+            .collect();
+        let page = written.made.map(|(page, _)| page);
+        let made = page
+            .as_ref()
+            .map(|page| (format!("/api/v1/tenants/{}/pages/{}", page.tenant, page.id), page.version));
+        let proposal = PageProposal {
+            id: written.id,
+            title: brief.title,
+            slug: written.task.slug,
+            language: brief.language,
+            sections,
+            page,
+        };
+        match made {
+            Some((location, version)) => conditional::created(&location, version, &proposal),
+            None => HttpResponse::Ok().json(proposal),
+        }
     };
-    Ok(match made {
-        Some((location, version)) => conditional::created(&location, version, &proposal),
-        None => HttpResponse::Ok().json(proposal),
-    })
+    writing::page(&app, caller, body.0, answer).await
 }

@@ -6,7 +6,12 @@ use actix_web::{
 };
 use portico_kernel::SiteId;
 use portico_sites::analytics::{Analytics, SiteAnalytics};
-use portico_web::{caller::Caller, problem::Problem, query::Query, routing::Routes};
+use portico_web::{
+    caller::Caller,
+    problem::Problem,
+    query::Query,
+    routing::{READ, Routes},
+};
 use serde::Deserialize;
 use time::Date;
 use utoipa::IntoParams;
@@ -15,7 +20,7 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(read);
+    config.service(READ, read);
 }
 
 /// Which days to show.

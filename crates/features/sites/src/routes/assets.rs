@@ -13,7 +13,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +22,13 @@ use crate::{flows::assets, spool, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(upload).service(list).service(restore).service(read).service(update).service(remove);
+    config
+        .service(KEYED.unqueued(), upload)
+        .service(READ, list)
+        .service(KEYED, restore)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove);
 }
 
 /// A file as clients see it.
@@ -112,11 +118,13 @@ async fn upload(
     caller.0.require(Permission::AssetsWrite)?;
     let files = spool::files_of(&request, payload, &app.settings.data_dir).await?;
     let _place = app.api.admission.enter(Class::Uploads, 0).await?;
-    let made = assets::upload(&app, &caller.0, files).await?;
-    let total = made.len() as u64;
-    let items = made.into_iter().map(|asset| AssetView::new(&app, asset)).collect();
-    let request = PageRequest { page: 1, limit: PageRequest::MAX_LIMIT };
-    Ok(HttpResponse::Created().json(Page::new(items, request, total)))
+    let answer = |made: Vec<Asset>| {
+        let total = made.len() as u64;
+        let items = made.into_iter().map(|asset| AssetView::new(&app, asset)).collect();
+        let request = PageRequest { page: 1, limit: PageRequest::MAX_LIMIT };
+        HttpResponse::Created().json(Page::new(items, request, total))
+    };
+    assets::upload(&app, &caller, files, answer).await
 }
 
 /// Which files to list.
@@ -205,10 +213,13 @@ async fn update(
     body: Body<AssetUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let asset = Assets::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(asset.version, &AssetView::new(&app, asset)))
+    caller
+        .write(&app.core, async |work| {
+            let asset =
+                Assets::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
+            Ok(conditional::updated(asset.version, &AssetView::new(&app, asset)))
+        })
+        .await
 }
 
 /// Whether to delete what is in use.
@@ -270,6 +281,10 @@ async fn restore(
     caller: Caller,
     path: Path<(TenantId, AssetId)>,
 ) -> Result<HttpResponse, Problem> {
-    let asset = assets::restore(&app, &caller.0, path.1).await?;
-    Ok(conditional::updated(asset.version, &AssetView::new(&app, asset)))
+    caller
+        .write(&app.core, async |work| {
+            let asset = assets::restore(work, &app.core.env, &caller.0, path.1).await?;
+            Ok(conditional::updated(asset.version, &AssetView::new(&app, asset)))
+        })
+        .await
 }

@@ -9,14 +9,14 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     response_cache::About,
-    routing::Routes,
+    routing::{READ, Routes, WRITE},
 };
 
 use crate::{flows::assets, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(read).service(update).service(reset);
+    config.service(READ, read).service(WRITE, update).service(WRITE, reset);
 }
 
 /// Read the branding
@@ -82,8 +82,10 @@ async fn update(
 #[delete("/tenants/{tenantId}/branding")]
 async fn reset(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Brandings::new(&mut *work, &caller.0, &app.core.env).reset(expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Brandings::new(&mut *work, &caller.0, &app.core.env).reset(expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

@@ -16,7 +16,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -26,7 +26,12 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(deploy).service(status).service(list).service(read).service(rollback);
+    config
+        .service(KEYED, deploy)
+        .service(READ, status)
+        .service(READ, list)
+        .service(READ, read)
+        .service(KEYED, rollback);
 }
 
 /// A deployment and where its site answers.
@@ -75,13 +80,18 @@ struct ListDeployments {
 )]
 #[post("/sites/{siteId}/deploy")]
 async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let deployment = Deployments::new(&mut *work, &caller.0, &app.core.env).request(*path).await?;
-    let site = Sites::new(&mut *work, &caller.0, &app.core.env).get(*path).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Accepted()
-        .insert_header((header::LOCATION, format!("/api/v1/sites/{}/deployments/{}", site.id, deployment.id)))
-        .json(DeploymentView::new(&app, &site, deployment)))
+    caller
+        .write(&app.core, async |work| {
+            let deployment = Deployments::new(&mut *work, &caller.0, &app.core.env).request(*path).await?;
+            let site = Sites::new(&mut *work, &caller.0, &app.core.env).get(*path).await?;
+            Ok(HttpResponse::Accepted()
+                .insert_header((
+                    header::LOCATION,
+                    format!("/api/v1/sites/{}/deployments/{}", site.id, deployment.id),
+                ))
+                .json(DeploymentView::new(&app, &site, deployment)))
+        })
+        .await
 }
 
 /// Read the status of a site
@@ -170,11 +180,14 @@ async fn rollback(
     caller: Caller,
     path: Path<(SiteId, DeploymentId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let site = Deployments::new(&mut *work, &caller.0, &app.core.env).rollback(path.0, path.1).await?;
-    work.commit().await?;
-    let version = site.version;
-    Ok(conditional::updated(version, &SiteView::new(&app, site)))
+    caller
+        .write(&app.core, async |work| {
+            let site =
+                Deployments::new(&mut *work, &caller.0, &app.core.env).rollback(path.0, path.1).await?;
+            let version = site.version;
+            Ok(conditional::updated(version, &SiteView::new(&app, site)))
+        })
+        .await
 }
 
 async fn site(app: &App, scope: &Scope, id: SiteId) -> Result<Site, Problem> {

@@ -8,12 +8,13 @@ use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{DomainId, Page as List, SiteId};
 use portico_sites::domain::{DnsRecord, Domain, DomainUpdate, Domains, NewDomain, expected_records};
 use portico_web::{
+    admission::Class,
     body::Body,
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +23,13 @@ use crate::{flows::domains, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(add).service(read).service(update).service(remove).service(verify);
+    config
+        .service(READ, list)
+        .service(KEYED, add)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove)
+        .service(KEYED.waiting_in(Class::Outside), verify);
 }
 
 /// A domain, and what the DNS has to say for it.
@@ -111,14 +118,16 @@ async fn add(
     body: Body<NewDomain>,
 ) -> Result<HttpResponse, Problem> {
     let own = app.hosting.addresses.own_names();
-    let mut work = app.core.begin().await?;
-    let domain = Domains::new(&mut *work, &caller.0, &app.core.env).add(*path, body.0, &own).await?;
-    // In the same transaction: a domain that the plan does not include was never there.
-    Quotas::new(&mut *work, &caller.0).consume(domain.tenant, Meter::CustomDomains, 1).await?;
-    work.commit().await?;
-    let (version, location) =
-        (domain.version, format!("/api/v1/sites/{}/domains/{}", domain.site_id, domain.id));
-    Ok(conditional::created(&location, version, &DomainView::new(&app, domain)))
+    caller
+        .write(&app.core, async |work| {
+            let domain = Domains::new(&mut *work, &caller.0, &app.core.env).add(*path, body.0, &own).await?;
+            // In the same transaction: a domain that the plan does not include was never there.
+            Quotas::new(&mut *work, &caller.0).consume(domain.tenant, Meter::CustomDomains, 1).await?;
+            let (version, location) =
+                (domain.version, format!("/api/v1/sites/{}/domains/{}", domain.site_id, domain.id));
+            Ok(conditional::created(&location, version, &DomainView::new(&app, domain)))
+        })
+        .await
 }
 
 /// Read a domain
@@ -166,12 +175,14 @@ async fn update(
     body: Body<DomainUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let mut domains = Domains::new(&mut *work, &caller.0, &app.core.env);
-    let domain = domains.update(path.0, path.1, body.0, expected).await?;
-    work.commit().await?;
-    let version = domain.version;
-    Ok(conditional::updated(version, &DomainView::new(&app, domain)))
+    caller
+        .write(&app.core, async |work| {
+            let mut domains = Domains::new(&mut *work, &caller.0, &app.core.env);
+            let domain = domains.update(path.0, path.1, body.0, expected).await?;
+            let version = domain.version;
+            Ok(conditional::updated(version, &DomainView::new(&app, domain)))
+        })
+        .await
 }
 
 /// Disconnect a domain
@@ -196,11 +207,14 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let domain = Domains::new(&mut *work, &caller.0, &app.core.env).remove(path.0, path.1, expected).await?;
-    Quotas::new(&mut *work, &caller.0).release(domain.tenant, Meter::CustomDomains, 1).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            let domain =
+                Domains::new(&mut *work, &caller.0, &app.core.env).remove(path.0, path.1, expected).await?;
+            Quotas::new(&mut *work, &caller.0).release(domain.tenant, Meter::CustomDomains, 1).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Verify a domain
@@ -226,7 +240,7 @@ async fn verify(
 ) -> Result<HttpResponse, Problem> {
     let domain =
         Domains::new(&mut *app.core.reader(), &caller.0, &app.core.env).to_check(path.0, path.1).await?;
-    let domain = domains::verify(&app, &caller.0, &domain).await?;
+    let (work, domain) = domains::verify(&app, &caller.0, &domain).await?;
     let version = domain.version;
-    Ok(conditional::updated(version, &DomainView::new(&app, domain)))
+    caller.commit(work, conditional::updated(version, &DomainView::new(&app, domain))).await
 }

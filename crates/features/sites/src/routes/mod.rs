@@ -21,7 +21,7 @@ pub mod versions;
 pub mod wizard;
 
 use actix_web::web::ServiceConfig;
-use portico_web::routing::Routes;
+use portico_web::routing::{READ, Routes};
 
 /// Everything under `/api/v1`.
 pub fn api(config: &mut Routes<'_, '_>) {
@@ -47,7 +47,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
 
 /// What is not under `/api/v1`: files behind links, and what a proxy asks before it gets a certificate.
 pub fn outside(config: &mut Routes<'_, '_>) {
-    config.service(files::show).service(tls::ask);
+    config.service(READ.for_anyone(), files::show).service(READ.for_anyone().unqueued(), tls::ask);
 }
 
 /// Pages for people.

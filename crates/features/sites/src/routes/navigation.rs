@@ -13,7 +13,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::Query,
     response_cache::About,
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 
 use super::pages::SiteChoice;
@@ -21,7 +21,13 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(create).service(reorder).service(read).service(update).service(remove);
+    config
+        .service(READ, list)
+        .service(KEYED, create)
+        .service(WRITE, reorder)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove);
 }
 
 /// List the navigation
@@ -78,11 +84,14 @@ async fn create(
     query: Query<SiteChoice>,
     body: Body<NewNavItem>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let item = Navigation::new(&mut *work, &caller.0, &app.core.env).create(query.0.site_id, body.0).await?;
-    work.commit().await?;
-    let location = format!("/api/v1/tenants/{}/navigation/{}", item.tenant, item.id);
-    Ok(conditional::created(&location, item.version, &item))
+    caller
+        .write(&app.core, async |work| {
+            let item =
+                Navigation::new(&mut *work, &caller.0, &app.core.env).create(query.0.site_id, body.0).await?;
+            let location = format!("/api/v1/tenants/{}/navigation/{}", item.tenant, item.id);
+            Ok(conditional::created(&location, item.version, &item))
+        })
+        .await
 }
 
 /// Reorder the navigation
@@ -106,11 +115,14 @@ async fn reorder(
     query: Query<SiteChoice>,
     body: Body<NavigationOrder>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let items =
-        Navigation::new(&mut *work, &caller.0, &app.core.env).reorder(query.0.site_id, body.0).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().json(whole(items)))
+    caller
+        .write(&app.core, async |work| {
+            let items = Navigation::new(&mut *work, &caller.0, &app.core.env)
+                .reorder(query.0.site_id, body.0)
+                .await?;
+            Ok(HttpResponse::Ok().json(whole(items)))
+        })
+        .await
 }
 
 /// Read a navigation item
@@ -157,10 +169,14 @@ async fn update(
     body: Body<NavItemUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let item = Navigation::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(item.version, &item))
+    caller
+        .write(&app.core, async |work| {
+            let item = Navigation::new(&mut *work, &caller.0, &app.core.env)
+                .update(path.1, body.0, expected)
+                .await?;
+            Ok(conditional::updated(item.version, &item))
+        })
+        .await
 }
 
 /// Delete a navigation item
@@ -184,10 +200,12 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Navigation::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Navigation::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// A list that is never longer than a page.

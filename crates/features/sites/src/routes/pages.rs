@@ -16,7 +16,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Query, page_request, sort},
     response_cache::About,
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -26,13 +26,13 @@ use crate::state::App;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(list)
-        .service(create)
-        .service(by_slug)
-        .service(duplicate)
-        .service(read)
-        .service(update)
-        .service(remove);
+        .service(READ, list)
+        .service(KEYED, create)
+        .service(READ, by_slug)
+        .service(KEYED, duplicate)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove);
 }
 
 /// Which site is meant.
@@ -126,10 +126,13 @@ async fn create(
     query: Query<SiteChoice>,
     body: Body<NewPage>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let page = Pages::new(&mut *work, &caller.0, &app.core.env).create(query.0.site_id, body.0).await?;
-    work.commit().await?;
-    Ok(conditional::created(&location(&page), page.version, &page))
+    caller
+        .write(&app.core, async |work| {
+            let page =
+                Pages::new(&mut *work, &caller.0, &app.core.env).create(query.0.site_id, body.0).await?;
+            Ok(conditional::created(&location(&page), page.version, &page))
+        })
+        .await
 }
 
 /// Read a page by its slug
@@ -177,10 +180,12 @@ async fn duplicate(
     caller: Caller,
     path: Path<(TenantId, PageId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let page = Pages::new(&mut *work, &caller.0, &app.core.env).duplicate(path.1).await?;
-    work.commit().await?;
-    Ok(conditional::created(&location(&page), page.version, &page))
+    caller
+        .write(&app.core, async |work| {
+            let page = Pages::new(&mut *work, &caller.0, &app.core.env).duplicate(path.1).await?;
+            Ok(conditional::created(&location(&page), page.version, &page))
+        })
+        .await
 }
 
 /// Read a page
@@ -232,10 +237,13 @@ async fn update(
     body: Body<PageUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let page = Pages::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(page.version, &page))
+    caller
+        .write(&app.core, async |work| {
+            let page =
+                Pages::new(&mut *work, &caller.0, &app.core.env).update(path.1, body.0, expected).await?;
+            Ok(conditional::updated(page.version, &page))
+        })
+        .await
 }
 
 /// Delete a page
@@ -259,10 +267,12 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Pages::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Pages::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 fn location(page: &Page) -> String {

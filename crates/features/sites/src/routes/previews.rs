@@ -15,7 +15,7 @@ use portico_web::{
     body::OptionalBody,
     caller::Caller,
     problem::{Problem, ProblemBody},
-    routing::Routes,
+    routing::{KEYED, Routes},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -35,7 +35,7 @@ const ROOT: &str = "/preview/";
 
 /// Adds the routes of the API.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(create);
+    config.service(KEYED, create);
 }
 
 /// Adds what is behind the links.
@@ -82,13 +82,15 @@ async fn create(
     body: OptionalBody<NewPreview>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller.0.require(Permission::SitesWrite)?;
-    let mut work = app.core.begin().await?;
-    let grant = Previews::new(&mut *work, &caller.0, &app.core.env).grant(*path, body.0).await?;
-    work.commit().await?;
-    let url = format!("{}{ROOT}{}/", app.api.public_url, previews::token(&app, tenant, &grant));
-    Ok(HttpResponse::Created()
-        .insert_header((header::LOCATION, url.as_str()))
-        .json(Preview { url, expires_at: grant.expires_at }))
+    caller
+        .write(&app.core, async |work| {
+            let grant = Previews::new(&mut *work, &caller.0, &app.core.env).grant(*path, body.0).await?;
+            let url = format!("{}{ROOT}{}/", app.api.public_url, previews::token(&app, tenant, &grant));
+            Ok(HttpResponse::Created()
+                .insert_header((header::LOCATION, url.as_str()))
+                .json(Preview { url, expires_at: grant.expires_at }))
+        })
+        .await
 }
 
 /// Answers a request for a preview.

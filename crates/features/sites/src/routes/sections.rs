@@ -11,7 +11,7 @@ use portico_web::{
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 
 use crate::state::App;
@@ -19,13 +19,13 @@ use crate::state::App;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(list)
-        .service(create)
-        .service(reorder)
-        .service(bulk)
-        .service(read)
-        .service(update)
-        .service(remove);
+        .service(READ, list)
+        .service(KEYED, create)
+        .service(WRITE, reorder)
+        .service(KEYED, bulk)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove);
 }
 
 /// List sections
@@ -65,12 +65,16 @@ async fn create(
     path: Path<(TenantId, PageId)>,
     body: Body<NewSection>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let section = Sections::new(&mut *work, &caller.0, &app.core.env).create(path.1, body.0).await?;
-    work.commit().await?;
-    let location =
-        format!("/api/v1/tenants/{}/pages/{}/sections/{}", section.tenant, section.page_id, section.id);
-    Ok(conditional::created(&location, section.version, &section))
+    caller
+        .write(&app.core, async |work| {
+            let section = Sections::new(&mut *work, &caller.0, &app.core.env).create(path.1, body.0).await?;
+            let location = format!(
+                "/api/v1/tenants/{}/pages/{}/sections/{}",
+                section.tenant, section.page_id, section.id
+            );
+            Ok(conditional::created(&location, section.version, &section))
+        })
+        .await
 }
 
 /// Reorder sections
@@ -91,10 +95,13 @@ async fn reorder(
     path: Path<(TenantId, PageId)>,
     body: Body<SectionOrder>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let sections = Sections::new(&mut *work, &caller.0, &app.core.env).reorder(path.1, body.0).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().json(whole(sections)))
+    caller
+        .write(&app.core, async |work| {
+            let sections =
+                Sections::new(&mut *work, &caller.0, &app.core.env).reorder(path.1, body.0).await?;
+            Ok(HttpResponse::Ok().json(whole(sections)))
+        })
+        .await
 }
 
 /// Change several sections at once
@@ -115,10 +122,12 @@ async fn bulk(
     path: Path<(TenantId, PageId)>,
     body: Body<BulkChange>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let sections = Sections::new(&mut *work, &caller.0, &app.core.env).bulk(path.1, body.0).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().json(whole(sections)))
+    caller
+        .write(&app.core, async |work| {
+            let sections = Sections::new(&mut *work, &caller.0, &app.core.env).bulk(path.1, body.0).await?;
+            Ok(HttpResponse::Ok().json(whole(sections)))
+        })
+        .await
 }
 
 /// Read a section
@@ -166,11 +175,14 @@ async fn update(
     body: Body<SectionUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let section =
-        Sections::new(&mut *work, &caller.0, &app.core.env).update(path.1, path.2, body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(section.version, &section))
+    caller
+        .write(&app.core, async |work| {
+            let section = Sections::new(&mut *work, &caller.0, &app.core.env)
+                .update(path.1, path.2, body.0, expected)
+                .await?;
+            Ok(conditional::updated(section.version, &section))
+        })
+        .await
 }
 
 /// Delete a section
@@ -195,10 +207,12 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Sections::new(&mut *work, &caller.0, &app.core.env).delete(path.1, path.2, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Sections::new(&mut *work, &caller.0, &app.core.env).delete(path.1, path.2, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// A list that is never longer than a page.

@@ -11,14 +11,14 @@ use portico_web::{
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
-    routing::Routes,
+    routing::{READ, Routes, WRITE},
 };
 
 use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(read).service(update).service(remove);
+    config.service(READ, read).service(WRITE, update).service(WRITE, remove);
 }
 
 /// Read what search engines are told
@@ -75,10 +75,12 @@ async fn update(
 ) -> Result<HttpResponse, Problem> {
     let (_, page) = path.into_inner();
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let seo = Seos::new(&mut *work, &caller.0, &app.core.env).update(page, body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(seo.version, &seo))
+    caller
+        .write(&app.core, async |work| {
+            let seo = Seos::new(&mut *work, &caller.0, &app.core.env).update(page, body.0, expected).await?;
+            Ok(conditional::updated(seo.version, &seo))
+        })
+        .await
 }
 
 /// Take away what search engines are told
@@ -104,8 +106,10 @@ async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let (_, page) = path.into_inner();
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Seos::new(&mut *work, &caller.0, &app.core.env).delete(page, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Seos::new(&mut *work, &caller.0, &app.core.env).delete(page, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

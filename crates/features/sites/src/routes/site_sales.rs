@@ -16,7 +16,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::Routes,
+    routing::{READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -26,7 +26,11 @@ use crate::state::App;
 
 /// Adds the routes. Before those of sites: `for-sale` is not the id of one.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(read).service(offer).service(withdraw);
+    config
+        .service(READ.for_anyone(), list)
+        .service(READ.for_anyone(), read)
+        .service(WRITE, offer)
+        .service(WRITE, withdraw);
 }
 
 /// A site on offer, as everybody sees it.
@@ -139,11 +143,14 @@ async fn offer(
     body: Body<Offer>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let site = Sales::new(&mut *work, &caller.0, &app.core.env).offer(*path, body.0, expected).await?;
-    work.commit().await?;
-    let version = site.version;
-    Ok(conditional::updated(version, &SiteView::new(&app, site)))
+    caller
+        .write(&app.core, async |work| {
+            let site =
+                Sales::new(&mut *work, &caller.0, &app.core.env).offer(*path, body.0, expected).await?;
+            let version = site.version;
+            Ok(conditional::updated(version, &SiteView::new(&app, site)))
+        })
+        .await
 }
 
 /// Withdraw an offer
@@ -168,8 +175,10 @@ async fn withdraw(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Sales::new(&mut *work, &caller.0, &app.core.env).withdraw(*path, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Sales::new(&mut *work, &caller.0, &app.core.env).withdraw(*path, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

@@ -17,7 +17,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request, sort},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -26,7 +26,12 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(create).service(read).service(update).service(remove);
+    config
+        .service(READ, list)
+        .service(KEYED, create)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove);
 }
 
 /// A site and where it answers.
@@ -105,13 +110,19 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result
 )]
 #[post("/sites")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewSite>) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let site = Sites::new(&mut *work, &caller.0, &app.core.env).create(body.0).await?;
-    // In the same transaction: a site that the plan does not include was never there.
-    Quotas::new(&mut *work, &caller.0).consume(site.tenant_id, Meter::Sites, 1).await?;
-    work.commit().await?;
-    let version = site.version;
-    Ok(conditional::created(&format!("/api/v1/sites/{}", site.id), version, &SiteView::new(&app, site)))
+    caller
+        .write(&app.core, async |work| {
+            let site = Sites::new(&mut *work, &caller.0, &app.core.env).create(body.0).await?;
+            // In the same transaction: a site that the plan does not include was never there.
+            Quotas::new(&mut *work, &caller.0).consume(site.tenant_id, Meter::Sites, 1).await?;
+            let version = site.version;
+            Ok(conditional::created(
+                &format!("/api/v1/sites/{}", site.id),
+                version,
+                &SiteView::new(&app, site),
+            ))
+        })
+        .await
 }
 
 /// Read a site
@@ -156,11 +167,14 @@ async fn update(
     body: Body<SiteUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let site = Sites::new(&mut *work, &caller.0, &app.core.env).update(*path, body.0, expected).await?;
-    work.commit().await?;
-    let version = site.version;
-    Ok(conditional::updated(version, &SiteView::new(&app, site)))
+    caller
+        .write(&app.core, async |work| {
+            let site =
+                Sites::new(&mut *work, &caller.0, &app.core.env).update(*path, body.0, expected).await?;
+            let version = site.version;
+            Ok(conditional::updated(version, &SiteView::new(&app, site)))
+        })
+        .await
 }
 
 /// Delete a site
@@ -184,13 +198,15 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    // Before the site, with which they would go uncounted.
-    let domains = Domains::new(&mut *work, &caller.0, &app.core.env).remove_all(*path).await?;
-    let site = Sites::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
-    let mut quotas = Quotas::new(&mut *work, &caller.0);
-    quotas.release(site.tenant_id, Meter::Sites, 1).await?;
-    quotas.release(site.tenant_id, Meter::CustomDomains, domains).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            // Before the site, with which they would go uncounted.
+            let domains = Domains::new(&mut *work, &caller.0, &app.core.env).remove_all(*path).await?;
+            let site = Sites::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
+            let mut quotas = Quotas::new(&mut *work, &caller.0);
+            quotas.release(site.tenant_id, Meter::Sites, 1).await?;
+            quotas.release(site.tenant_id, Meter::CustomDomains, domains).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

@@ -14,7 +14,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
-    routing::Routes,
+    routing::{READ, Routes, WRITE},
     standing::Standing,
 };
 use serde::Deserialize;
@@ -24,7 +24,12 @@ use crate::{flows::submission_export, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(export).service(list).service(read).service(update).service(remove);
+    config
+        .service(READ, export)
+        .service(READ, list)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove);
 }
 
 /// Which submissions to list.
@@ -179,11 +184,13 @@ async fn update(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let mut submissions = Submissions::new(&mut *work, &caller.0, &app.core.env);
-    let updated = submissions.update(path.0, path.1, body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(updated.version, &updated))
+    caller
+        .write(&app.core, async |work| {
+            let mut submissions = Submissions::new(&mut *work, &caller.0, &app.core.env);
+            let updated = submissions.update(path.0, path.1, body.0, expected).await?;
+            Ok(conditional::updated(updated.version, &updated))
+        })
+        .await
 }
 
 /// Delete what a visitor sent
@@ -207,8 +214,10 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Submissions::new(&mut *work, &caller.0, &app.core.env).delete(path.0, path.1, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Submissions::new(&mut *work, &caller.0, &app.core.env).delete(path.0, path.1, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

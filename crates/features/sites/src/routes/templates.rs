@@ -23,7 +23,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request, sort},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -33,16 +33,16 @@ use crate::state::App;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(list)
-        .service(create)
-        .service(categories)
-        .service(list_featured)
-        .service(list_popular)
-        .service(of_industry)
-        .service(industries)
-        .service(read)
-        .service(update)
-        .service(remove)
+        .service(READ.for_anyone(), list)
+        .service(KEYED, create)
+        .service(READ.for_anyone(), categories)
+        .service(READ.for_anyone(), list_featured)
+        .service(READ.for_anyone(), list_popular)
+        .service(READ.for_anyone(), of_industry)
+        .service(READ.for_anyone(), industries)
+        .service(READ.for_anyone(), read)
+        .service(WRITE, update)
+        .service(WRITE, remove)
         .configure(preview::configure)
         .configure(application::configure);
 }
@@ -305,13 +305,15 @@ fn expected_version(request: &HttpRequest) -> Option<i64> {
 )]
 #[post("/templates")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewTemplate>) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let template = Templates::new(&mut *work, &caller.0, &app.core.env).create(body.0).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Created()
-        .insert_header((header::LOCATION, format!("/api/v1/templates/{}", template.id)))
-        .insert_header((header::ETAG, tag_of(&template)))
-        .json(template))
+    caller
+        .write(&app.core, async |work| {
+            let template = Templates::new(&mut *work, &caller.0, &app.core.env).create(body.0).await?;
+            Ok(HttpResponse::Created()
+                .insert_header((header::LOCATION, format!("/api/v1/templates/{}", template.id)))
+                .insert_header((header::ETAG, tag_of(&template)))
+                .json(template))
+        })
+        .await
 }
 
 /// Update a template
@@ -342,11 +344,13 @@ async fn update(
     body: Body<TemplateUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let template =
-        Templates::new(&mut *work, &caller.0, &app.core.env).update(&path, body.0, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, tag_of(&template))).json(template))
+    caller
+        .write(&app.core, async |work| {
+            let template =
+                Templates::new(&mut *work, &caller.0, &app.core.env).update(&path, body.0, expected).await?;
+            Ok(HttpResponse::Ok().insert_header((header::ETAG, tag_of(&template))).json(template))
+        })
+        .await
 }
 
 /// Delete a template
@@ -374,8 +378,10 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Templates::new(&mut *work, &caller.0, &app.core.env).delete(&path, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Templates::new(&mut *work, &caller.0, &app.core.env).delete(&path, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

@@ -14,7 +14,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -24,7 +24,7 @@ use crate::state::App;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     // `compare` would be taken for the id of a version.
-    config.service(list).service(compare).service(read).service(restore);
+    config.service(READ, list).service(READ, compare).service(READ, read).service(KEYED, restore);
 }
 
 /// Which versions to list.
@@ -142,9 +142,11 @@ async fn restore(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let mut versions = PageVersions::new(&mut *work, &caller.0, &app.core.env);
-    let page = versions.restore(path.1, path.2, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(page.version, &page))
+    caller
+        .write(&app.core, async |work| {
+            let mut versions = PageVersions::new(&mut *work, &caller.0, &app.core.env);
+            let page = versions.restore(path.1, path.2, expected).await?;
+            Ok(conditional::updated(page.version, &page))
+        })
+        .await
 }

@@ -18,7 +18,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -28,17 +28,17 @@ use crate::{flows::wizard as flow, state::App};
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(start)
-        .service(list)
-        .service(read)
-        .service(update)
-        .service(remove)
-        .service(business_info)
-        .service(template_selection)
-        .service(design_preferences)
-        .service(generate_content)
-        .service(content_status)
-        .service(complete);
+        .service(KEYED, start)
+        .service(READ, list)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove)
+        .service(KEYED, business_info)
+        .service(KEYED, template_selection)
+        .service(KEYED, design_preferences)
+        .service(KEYED, generate_content)
+        .service(READ, content_status)
+        .service(KEYED, complete);
 }
 
 /// Which wizards to list.
@@ -113,8 +113,12 @@ async fn start(
     caller: Caller,
     body: OptionalBody<WizardUpdate>,
 ) -> Result<HttpResponse, Problem> {
-    let wizard = flow::start(&app, &caller.0, body.0).await?;
-    Ok(conditional::created(&format!("/api/v1/wizard/{}", wizard.id), wizard.version, &wizard))
+    caller
+        .write(&app.core, async |work| {
+            let wizard = flow::start(work, &app.core.env, &caller.0, body.0).await?;
+            Ok(conditional::created(&format!("/api/v1/wizard/{}", wizard.id), wizard.version, &wizard))
+        })
+        .await
 }
 
 /// List wizards
@@ -187,7 +191,12 @@ async fn update(
     body: Body<WizardUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    Ok(answer(&flow::update(&app, &caller.0, *path, (None, body.0), expected).await?))
+    caller
+        .write(&app.core, async |work| {
+            let input = (None, body.0);
+            Ok(answer(&flow::update(work, &app.core.env, &caller.0, *path, input, expected).await?))
+        })
+        .await
 }
 
 /// Abandon a wizard
@@ -211,10 +220,12 @@ async fn remove(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Wizards::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Wizards::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Save step 1 of a wizard
@@ -246,7 +257,11 @@ async fn business_info(
     let expected = conditional::expected_version(&request);
     let input = WizardUpdate { business_info: Some(body.0), ..WizardUpdate::default() };
     let input = (Some("businessInfo"), input);
-    Ok(answer(&flow::update(&app, &caller.0, *path, input, expected).await?))
+    caller
+        .write(&app.core, async |work| {
+            Ok(answer(&flow::update(work, &app.core.env, &caller.0, *path, input, expected).await?))
+        })
+        .await
 }
 
 /// Save step 3 of a wizard
@@ -280,7 +295,11 @@ async fn template_selection(
         return Err(Problem::invalid(vec![error]));
     };
     let input = (None, WizardUpdate { template_id: Some(template), ..WizardUpdate::default() });
-    Ok(answer(&flow::update(&app, &caller.0, *path, input, expected).await?))
+    caller
+        .write(&app.core, async |work| {
+            Ok(answer(&flow::update(work, &app.core.env, &caller.0, *path, input, expected).await?))
+        })
+        .await
 }
 
 /// Save step 4 of a wizard
@@ -311,7 +330,11 @@ async fn design_preferences(
     let expected = conditional::expected_version(&request);
     let input = WizardUpdate { design: Some(body.0), ..WizardUpdate::default() };
     let input = (Some("design"), input);
-    Ok(answer(&flow::update(&app, &caller.0, *path, input, expected).await?))
+    caller
+        .write(&app.core, async |work| {
+            Ok(answer(&flow::update(work, &app.core.env, &caller.0, *path, input, expected).await?))
+        })
+        .await
 }
 
 /// Generate the texts of a wizard
@@ -340,9 +363,13 @@ async fn generate_content(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let generation = flow::request_content(&app, &caller.0, *path, expected).await?;
-    let location = format!("/api/v1/wizard/{}/content-status", generation.wizard_id);
-    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(generation))
+    caller
+        .write(&app.core, async |work| {
+            let generation = flow::request_content(work, &app, &caller.0, *path, expected).await?;
+            let location = format!("/api/v1/wizard/{}/content-status", generation.wizard_id);
+            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(generation))
+        })
+        .await
 }
 
 /// Read how far the texts of a wizard are
@@ -395,13 +422,15 @@ async fn complete(
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
     let deploy = body.0.deploy.unwrap_or_default();
-    let done = flow::complete(&app, &caller.0, *path, deploy, expected).await?;
-    let status = if done.is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = HttpResponse::build(status);
-    response.insert_header((header::ETAG, conditional::etag(done.wizard.version)));
-    if let Some(site) = done.wizard.site_id {
-        response.insert_header((header::LOCATION, format!("/api/v1/sites/{site}")));
-    }
-    let url = done.site.map(|site| app.hosting.addresses.site_address(&site));
-    Ok(response.json(CompletedWizard { wizard: done.wizard, url, deployment: done.deployment }))
+    let answer = |done: flow::Completed| {
+        let status = if done.is_new { StatusCode::CREATED } else { StatusCode::OK };
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::ETAG, conditional::etag(done.wizard.version)));
+        if let Some(site) = done.wizard.site_id {
+            response.insert_header((header::LOCATION, format!("/api/v1/sites/{site}")));
+        }
+        let url = done.site.map(|site| app.hosting.addresses.site_address(&site));
+        response.json(CompletedWizard { wizard: done.wizard, url, deployment: done.deployment })
+    };
+    flow::complete(&app, &caller, *path, deploy, expected, answer).await
 }

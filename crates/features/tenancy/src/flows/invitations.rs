@@ -5,8 +5,11 @@ use portico_identity::{
     mail::{AccountMail, Recipient},
     user::{EmailAddress, UserStatus},
 };
-use portico_kernel::{InvitationId, Job, Scope};
-use portico_runtime::worker::jobs::{JobError, payload, scope};
+use portico_kernel::{Env, InvitationId, Job, Scope};
+use portico_runtime::{
+    store::UnitOfWork,
+    worker::jobs::{JobError, payload, scope},
+};
 use portico_tenancy::{
     TenancyError,
     invitation::{Invitation, Invitations, Invited, NewInvitation, ReceivedInvitation},
@@ -25,11 +28,14 @@ struct InvitationMail {
 }
 
 /// Invites somebody, in the language of the caller where the invitation names none.
-pub async fn create(app: &App, scope: &Scope, input: NewInvitation) -> Result<Invitation, Problem> {
-    let mut work = app.core.begin().await?;
-    let language = Accounts::new(&mut *work, scope, &app.core.env).profile().await?.language;
-    let invitation = Invitations::new(&mut *work, scope, &app.core.env).create(input, &language).await?;
-    work.commit().await?;
+pub async fn create(
+    work: &mut dyn UnitOfWork,
+    env: &Env,
+    scope: &Scope,
+    input: NewInvitation,
+) -> Result<Invitation, Problem> {
+    let language = Accounts::new(&mut *work, scope, env).profile().await?.language;
+    let invitation = Invitations::new(&mut *work, scope, env).create(input, &language).await?;
     Ok(invitation)
 }
 
@@ -41,17 +47,20 @@ pub async fn look_up(app: &App, scope: &Scope, token: &str) -> Result<ReceivedIn
 
 /// Accepts by the link. Following it proves that the caller reads the mail of the address, so where it is that of their
 /// account it counts as verified from then on. Errors: [`TenancyError::WrongAccount`].
-pub async fn accept_by_token(app: &App, scope: &Scope, token: &str) -> Result<Membership, Problem> {
+pub async fn accept_by_token(
+    work: &mut dyn UnitOfWork,
+    app: &App,
+    scope: &Scope,
+    token: &str,
+) -> Result<Membership, Problem> {
     scope.require_oneself()?;
-    let hash = app.tokens.digest(token);
-    let mut work = app.core.begin().await?;
-    let invitation = Invited::new(&mut *work, scope, &app.core.env).by_token(hash).await?;
+    let (env, hash) = (&app.core.env, app.tokens.digest(token));
+    let invitation = Invited::new(&mut *work, scope, env).by_token(hash).await?;
     let address = EmailAddress::trusted(invitation.email.clone());
-    if !Accounts::new(&mut *work, scope, &app.core.env).prove_own_address(&address).await? {
+    if !Accounts::new(&mut *work, scope, env).prove_own_address(&address).await? {
         return Err(TenancyError::WrongAccount.into());
     }
-    let membership = Invited::new(&mut *work, scope, &app.core.env).accept(&invitation).await?;
-    work.commit().await?;
+    let membership = Invited::new(&mut *work, scope, env).accept(&invitation).await?;
     Ok(membership)
 }
 
@@ -76,29 +85,33 @@ pub async fn mine(app: &App, scope: &Scope) -> Result<Vec<ReceivedInvitation>, P
 }
 
 /// Accepts one of the invitations to the caller's verified address.
-pub async fn accept(app: &App, scope: &Scope, id: InvitationId) -> Result<Membership, Problem> {
+pub async fn accept(
+    work: &mut dyn UnitOfWork,
+    env: &Env,
+    scope: &Scope,
+    id: InvitationId,
+) -> Result<Membership, Problem> {
     scope.require_oneself()?;
     scope.require_verified()?;
-    let mut work = app.core.begin().await?;
-    let user = Accounts::new(&mut *work, scope, &app.core.env).profile().await?;
-    let mut invited = Invited::new(&mut *work, scope, &app.core.env);
+    let user = Accounts::new(&mut *work, scope, env).profile().await?;
+    let mut invited = Invited::new(&mut *work, scope, env);
     let invitation = invited.for_address_by_id(user.email.as_str(), id).await?;
-    let membership = invited.accept(&invitation).await?;
-    work.commit().await?;
-    Ok(membership)
+    Ok(invited.accept(&invitation).await?)
 }
 
 /// Declines one of the invitations to the caller's verified address.
-pub async fn decline(app: &App, scope: &Scope, id: InvitationId) -> Result<(), Problem> {
+pub async fn decline(
+    work: &mut dyn UnitOfWork,
+    env: &Env,
+    scope: &Scope,
+    id: InvitationId,
+) -> Result<(), Problem> {
     scope.require_oneself()?;
     scope.require_verified()?;
-    let mut work = app.core.begin().await?;
-    let user = Accounts::new(&mut *work, scope, &app.core.env).profile().await?;
-    let mut invited = Invited::new(&mut *work, scope, &app.core.env);
+    let user = Accounts::new(&mut *work, scope, env).profile().await?;
+    let mut invited = Invited::new(&mut *work, scope, env);
     let invitation = invited.for_address_by_id(user.email.as_str(), id).await?;
-    invited.decline(&invitation).await?;
-    work.commit().await?;
-    Ok(())
+    Ok(invited.decline(&invitation).await?)
 }
 
 /// `invitation.mail`: makes the link and sends it, unless the invitation is not open any more or whoever invited has lost their

@@ -10,7 +10,7 @@ use portico_web::{
     caller::Caller,
     problem::Problem,
     query::{Query, cursor_request},
-    routing::Routes,
+    routing::{READ, Routes},
     standing::Standing,
 };
 use serde::Deserialize;
@@ -24,12 +24,12 @@ use crate::{
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(export_of_tenant)
-        .service(verify_tenant)
-        .service(of_tenant)
-        .service(export_of_all)
-        .service(verify_platform)
-        .service(of_all);
+        .service(READ, export_of_tenant)
+        .service(READ, verify_tenant)
+        .service(READ, of_tenant)
+        .service(READ, export_of_all)
+        .service(READ, verify_platform)
+        .service(READ, of_all);
 }
 
 /// Which entries to list.

@@ -13,7 +13,7 @@ use portico_web::{
     caller::Caller,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -22,7 +22,12 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(of_webhook).service(read).service(resend).service(resend_since);
+    config
+        .service(READ, list)
+        .service(READ, of_webhook)
+        .service(READ, read)
+        .service(KEYED, resend)
+        .service(KEYED, resend_since);
 }
 
 /// Which deliveries of a tenant to list.
@@ -181,11 +186,13 @@ async fn resend(
     caller: Caller,
     path: Path<(TenantId, DeliveryId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let delivery = Deliveries::new(&mut *work, &caller.0, &app.core.env).resend(path.1).await?;
-    work.commit().await?;
-    let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
-    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
+    caller
+        .write(&app.core, async |work| {
+            let delivery = Deliveries::new(&mut *work, &caller.0, &app.core.env).resend(path.1).await?;
+            let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
+            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
+        })
+        .await
 }
 
 /// Resend to a webhook
@@ -213,9 +220,12 @@ async fn resend_since(
 ) -> Result<HttpResponse, Problem> {
     let (tenant, webhook) = path.into_inner();
     let now = app.core.env.now();
-    let mut work = app.core.begin().await?;
-    let planned = Deliveries::new(&mut *work, &caller.0, &app.core.env).resend_since(webhook, body.0).await?;
-    work.commit().await?;
-    let location = format!("/api/v1/tenants/{tenant}/webhooks/{webhook}/deliveries?since={now}");
-    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(planned))
+    caller
+        .write(&app.core, async |work| {
+            let planned =
+                Deliveries::new(&mut *work, &caller.0, &app.core.env).resend_since(webhook, body.0).await?;
+            let location = format!("/api/v1/tenants/{tenant}/webhooks/{webhook}/deliveries?since={now}");
+            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(planned))
+        })
+        .await
 }

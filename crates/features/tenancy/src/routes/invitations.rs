@@ -14,11 +14,12 @@ use portico_tenancy::{
     member::Membership,
 };
 use portico_web::{
+    admission::Class,
     body::Body,
     caller::{Caller, Visitor},
     problem::Problem,
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -28,17 +29,17 @@ use crate::{flows::invitations, state::App};
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(list)
-        .service(create)
-        .service(read)
-        .service(revoke)
-        .service(resend)
-        .service(look_up)
-        .service(accept_by_token)
-        .service(decline_by_token)
-        .service(mine)
-        .service(accept)
-        .service(decline);
+        .service(READ, list)
+        .service(KEYED, create)
+        .service(READ, read)
+        .service(WRITE, revoke)
+        .service(KEYED, resend)
+        .service(WRITE.for_anyone(), look_up)
+        .service(KEYED.waiting_in(Class::Logins), accept_by_token)
+        .service(WRITE.for_anyone(), decline_by_token)
+        .service(READ, mine)
+        .service(KEYED, accept)
+        .service(KEYED, decline);
 }
 
 /// Which invitations to list.
@@ -189,9 +190,13 @@ async fn list(
 )]
 #[post("/tenants/{tenantId}/invitations")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewInvitation>) -> Result<HttpResponse, Problem> {
-    let made = invitations::create(&app, &caller.0, body.0).await?;
-    let location = format!("/api/v1/tenants/{}/invitations/{}", made.tenant_id, made.id);
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(made))
+    caller
+        .write(&app.core, async |work| {
+            let made = invitations::create(work, &app.core.env, &caller.0, body.0).await?;
+            let location = format!("/api/v1/tenants/{}/invitations/{}", made.tenant_id, made.id);
+            Ok(HttpResponse::Created().insert_header(("Location", location)).json(made))
+        })
+        .await
 }
 
 /// Read an invitation
@@ -233,10 +238,12 @@ async fn revoke(
     path: Path<(TenantId, InvitationId)>,
 ) -> Result<HttpResponse, Problem> {
     let (_, id) = path.into_inner();
-    let mut work = app.core.begin().await?;
-    Invitations::new(&mut *work, &caller.0, &app.core.env).revoke(id).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Invitations::new(&mut *work, &caller.0, &app.core.env).revoke(id).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Send an invitation again
@@ -260,10 +267,12 @@ async fn resend(
     path: Path<(TenantId, InvitationId)>,
 ) -> Result<HttpResponse, Problem> {
     let (_, id) = path.into_inner();
-    let mut work = app.core.begin().await?;
-    let invitation = Invitations::new(&mut *work, &caller.0, &app.core.env).resend(id).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().json(invitation))
+    caller
+        .write(&app.core, async |work| {
+            let invitation = Invitations::new(&mut *work, &caller.0, &app.core.env).resend(id).await?;
+            Ok(HttpResponse::Ok().json(invitation))
+        })
+        .await
 }
 
 /// Look at an invitation
@@ -307,7 +316,11 @@ async fn accept_by_token(
     body: Body<InvitationToken>,
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
-    Ok(joined(invitations::accept_by_token(&app, &caller.0, &token).await?))
+    caller
+        .write(&app.core, async |work| {
+            Ok(joined(invitations::accept_by_token(work, &app, &caller.0, &token).await?))
+        })
+        .await
 }
 
 /// Decline an invitation by its link
@@ -363,7 +376,11 @@ async fn mine(app: Data<App>, caller: Caller, query: Query<ListReceived>) -> Res
 )]
 #[post("/invitations/{invitationId}/accept")]
 async fn accept(app: Data<App>, caller: Caller, path: Path<InvitationId>) -> Result<HttpResponse, Problem> {
-    Ok(joined(invitations::accept(&app, &caller.0, path.into_inner()).await?))
+    caller
+        .write(&app.core, async |work| {
+            Ok(joined(invitations::accept(work, &app.core.env, &caller.0, path.into_inner()).await?))
+        })
+        .await
 }
 
 /// Decline an own invitation
@@ -379,6 +396,10 @@ async fn accept(app: Data<App>, caller: Caller, path: Path<InvitationId>) -> Res
 )]
 #[post("/invitations/{invitationId}/decline")]
 async fn decline(app: Data<App>, caller: Caller, path: Path<InvitationId>) -> Result<HttpResponse, Problem> {
-    invitations::decline(&app, &caller.0, path.into_inner()).await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            invitations::decline(work, &app.core.env, &caller.0, path.into_inner()).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

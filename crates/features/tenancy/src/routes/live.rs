@@ -6,7 +6,7 @@ use portico_web::{
     caller::Caller,
     problem::{Problem, ProblemBody},
     query::Query,
-    routing::Routes,
+    routing::{READ, Routes},
     standing::Standing,
 };
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use crate::{live_stream, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(listen);
+    config.service(READ.unqueued(), listen);
 }
 
 /// What to hear of.

@@ -15,7 +15,7 @@ use portico_web::{
     caller::Caller,
     problem::Problem,
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -24,7 +24,7 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(list).service(update).service(remove).service(transfer);
+    config.service(READ, list).service(WRITE, update).service(WRITE, remove).service(KEYED, transfer);
 }
 
 /// Which members to list.
@@ -88,10 +88,12 @@ async fn update(
     body: Body<MemberUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let (_, user) = path.into_inner();
-    let mut work = app.core.begin().await?;
-    let member = Members::new(&mut *work, &caller.0, &app.core.env).change_role(user, body.0).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().json(member))
+    caller
+        .write(&app.core, async |work| {
+            let member = Members::new(&mut *work, &caller.0, &app.core.env).change_role(user, body.0).await?;
+            Ok(HttpResponse::Ok().json(member))
+        })
+        .await
 }
 
 /// Remove a member, or leave
@@ -115,10 +117,12 @@ async fn remove(
     path: Path<(TenantId, UserId)>,
 ) -> Result<HttpResponse, Problem> {
     let (_, user) = path.into_inner();
-    let mut work = app.core.begin().await?;
-    Members::new(&mut *work, &caller.0, &app.core.env).remove(user).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Members::new(&mut *work, &caller.0, &app.core.env).remove(user).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Hand a tenant over
@@ -144,9 +148,11 @@ async fn transfer(
 ) -> Result<HttpResponse, Problem> {
     // Whether the caller may at all comes before asking for proof of who they are.
     caller.0.require(portico_kernel::Permission::TenantTransfer)?;
-    let mut work = app.core.begin().await?;
-    Accounts::new(&mut *work, &caller.0, &app.core.env).require_fresh().await?;
-    let member = Ownership::new(&mut *work, &caller.0, &app.core.env).transfer(body.0).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().json(member))
+    caller
+        .write(&app.core, async |work| {
+            Accounts::new(&mut *work, &caller.0, &app.core.env).require_fresh().await?;
+            let member = Ownership::new(&mut *work, &caller.0, &app.core.env).transfer(body.0).await?;
+            Ok(HttpResponse::Ok().json(member))
+        })
+        .await
 }

@@ -6,18 +6,24 @@ use portico_tenancy::{
     dealer::{Dealer, DealerUpdate, Dealers},
     settings::{Settings, TenantSettings, TenantSettingsUpdate},
 };
-use portico_web::{body::Body, caller::Caller, conditional, problem::Problem, routing::Routes};
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    conditional,
+    problem::Problem,
+    routing::{READ, Routes, WRITE},
+};
 
 use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(read_settings)
-        .service(update_settings)
-        .service(read_dealer)
-        .service(put_dealer)
-        .service(remove_dealer);
+        .service(READ, read_settings)
+        .service(WRITE, update_settings)
+        .service(READ, read_dealer)
+        .service(WRITE, put_dealer)
+        .service(WRITE, remove_dealer);
 }
 
 /// Read the settings of a tenant
@@ -65,10 +71,13 @@ async fn update_settings(
     body: Body<TenantSettingsUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let settings = Settings::new(&mut *work, &caller.0, &app.core.env).update(body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(settings.version, &settings))
+    caller
+        .write(&app.core, async |work| {
+            let settings =
+                Settings::new(&mut *work, &caller.0, &app.core.env).update(body.0, expected).await?;
+            Ok(conditional::updated(settings.version, &settings))
+        })
+        .await
 }
 
 /// Read the dealer of a tenant
@@ -114,10 +123,12 @@ async fn put_dealer(
     body: Body<DealerUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let dealer = Dealers::new(&mut *work, &caller.0, &app.core.env).put(body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(dealer.version, &dealer))
+    caller
+        .write(&app.core, async |work| {
+            let dealer = Dealers::new(&mut *work, &caller.0, &app.core.env).put(body.0, expected).await?;
+            Ok(conditional::updated(dealer.version, &dealer))
+        })
+        .await
 }
 
 /// Take the dealer of a tenant away
@@ -138,8 +149,10 @@ async fn remove_dealer(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Dealers::new(&mut *work, &caller.0, &app.core.env).remove(expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Dealers::new(&mut *work, &caller.0, &app.core.env).remove(expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }

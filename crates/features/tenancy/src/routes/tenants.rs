@@ -14,7 +14,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
     response_cache::About,
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -24,14 +24,14 @@ use crate::state::App;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(list)
-        .service(create)
-        .service(read)
-        .service(update)
-        .service(remove)
-        .service(restore)
-        .service(suspend)
-        .service(reinstate);
+        .service(READ, list)
+        .service(KEYED, create)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove)
+        .service(KEYED, restore)
+        .service(KEYED, suspend)
+        .service(KEYED, reinstate);
 }
 
 /// Which tenants to list.
@@ -85,12 +85,15 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Resu
 #[post("/tenants")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result<HttpResponse, Problem> {
     let (owner, _) = caller.0.require_user()?;
-    let mut work = app.core.begin().await?;
-    let most = app.settings.max_owned_tenants;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).create(body.0, owner, most).await?;
-    Subscriptions::new(&mut *work, &caller.0, &app.core.env).start_free(tenant.id, owner).await?;
-    work.commit().await?;
-    Ok(conditional::created(&format!("/api/v1/tenants/{}", tenant.id), tenant.version, &tenant))
+    caller
+        .write(&app.core, async |work| {
+            let most = app.settings.max_owned_tenants;
+            let tenant =
+                Tenants::new(&mut *work, &caller.0, &app.core.env).create(body.0, owner, most).await?;
+            Subscriptions::new(&mut *work, &caller.0, &app.core.env).start_free(tenant.id, owner).await?;
+            Ok(conditional::created(&format!("/api/v1/tenants/{}", tenant.id), tenant.version, &tenant))
+        })
+        .await
 }
 
 /// Read a tenant
@@ -133,10 +136,12 @@ async fn update(
     body: Body<TenantUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).update(body.0, expected).await?;
-    work.commit().await?;
-    Ok(conditional::updated(tenant.version, &tenant))
+    caller
+        .write(&app.core, async |work| {
+            let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).update(body.0, expected).await?;
+            Ok(conditional::updated(tenant.version, &tenant))
+        })
+        .await
 }
 
 /// Delete a tenant
@@ -159,17 +164,20 @@ async fn update(
 #[delete("/tenants/{tenantId}")]
 async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let tenant =
-        Tenants::new(&mut *work, &caller.0, &app.core.env).delete(expected, app.settings.grace()).await?;
-    work.commit().await?;
-    if tenant.status == TenantStatus::Deleted {
-        return Ok(HttpResponse::NoContent().finish());
-    }
-    Ok(HttpResponse::Accepted()
-        .insert_header((header::LOCATION, format!("/api/v1/tenants/{}", tenant.id)))
-        .insert_header((header::ETAG, conditional::etag(tenant.version)))
-        .json(tenant))
+    caller
+        .write(&app.core, async |work| {
+            let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env)
+                .delete(expected, app.settings.grace())
+                .await?;
+            if tenant.status == TenantStatus::Deleted {
+                return Ok(HttpResponse::NoContent().finish());
+            }
+            Ok(HttpResponse::Accepted()
+                .insert_header((header::LOCATION, format!("/api/v1/tenants/{}", tenant.id)))
+                .insert_header((header::ETAG, conditional::etag(tenant.version)))
+                .json(tenant))
+        })
+        .await
 }
 
 /// Restore a tenant
@@ -187,10 +195,12 @@ async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<
 )]
 #[post("/tenants/{tenantId}/restore")]
 async fn restore(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).restore().await?;
-    work.commit().await?;
-    Ok(conditional::updated(tenant.version, &tenant))
+    caller
+        .write(&app.core, async |work| {
+            let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).restore().await?;
+            Ok(conditional::updated(tenant.version, &tenant))
+        })
+        .await
 }
 
 /// Suspend a tenant
@@ -209,10 +219,12 @@ async fn restore(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem
 )]
 #[post("/tenants/{tenantId}/suspend")]
 async fn suspend(app: Data<App>, caller: Caller, body: Body<SuspendTenant>) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).suspend(body.0).await?;
-    work.commit().await?;
-    Ok(conditional::updated(tenant.version, &tenant))
+    caller
+        .write(&app.core, async |work| {
+            let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).suspend(body.0).await?;
+            Ok(conditional::updated(tenant.version, &tenant))
+        })
+        .await
 }
 
 /// Take the suspension of a tenant back
@@ -230,8 +242,10 @@ async fn suspend(app: Data<App>, caller: Caller, body: Body<SuspendTenant>) -> R
 )]
 #[post("/tenants/{tenantId}/reinstate")]
 async fn reinstate(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).reinstate().await?;
-    work.commit().await?;
-    Ok(conditional::updated(tenant.version, &tenant))
+    caller
+        .write(&app.core, async |work| {
+            let tenant = Tenants::new(&mut *work, &caller.0, &app.core.env).reinstate().await?;
+            Ok(conditional::updated(tenant.version, &tenant))
+        })
+        .await
 }

@@ -20,7 +20,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::Routes,
+    routing::{KEYED, READ, Routes, WRITE},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -31,16 +31,16 @@ use crate::state::App;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(types)
-        .service(list)
-        .service(create)
-        .service(read)
-        .service(update)
-        .service(remove)
-        .service(rotate)
-        .service(pause)
-        .service(resume)
-        .service(test);
+        .service(READ.for_anyone(), types)
+        .service(READ, list)
+        .service(KEYED, create)
+        .service(READ, read)
+        .service(WRITE, update)
+        .service(WRITE, remove)
+        .service(KEYED, rotate)
+        .service(KEYED, pause)
+        .service(KEYED, resume)
+        .service(KEYED, test);
 }
 
 /// A webhook with its secret.
@@ -132,11 +132,18 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewWebhook>) -> Resul
         http: &*app.webhook_client,
         sealer: &*app.core.sealer,
     };
-    let mut work = app.core.begin().await?;
-    let (webhook, secret) = Webhooks::new(&mut *work, &caller.0, &app.core.env).create(body.0, rules).await?;
-    work.commit().await?;
-    let location = format!("/api/v1/tenants/{}/webhooks/{}", webhook.tenant, webhook.id);
-    Ok(unstored(conditional::created(&location, webhook.version, &WebhookWithSecret::new(&webhook, &secret))))
+    caller
+        .write(&app.core, async |work| {
+            let (webhook, secret) =
+                Webhooks::new(&mut *work, &caller.0, &app.core.env).create(body.0, rules).await?;
+            let location = format!("/api/v1/tenants/{}/webhooks/{}", webhook.tenant, webhook.id);
+            Ok(unstored(conditional::created(
+                &location,
+                webhook.version,
+                &WebhookWithSecret::new(&webhook, &secret),
+            )))
+        })
+        .await
 }
 
 /// Read a webhook
@@ -183,11 +190,13 @@ async fn update(
     body: Body<WebhookUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
-    let webhook = webhooks.update(path.1, body.0, expected, &*app.webhook_client).await?;
-    work.commit().await?;
-    Ok(changed(&webhook))
+    caller
+        .write(&app.core, async |work| {
+            let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
+            let webhook = webhooks.update(path.1, body.0, expected, &*app.webhook_client).await?;
+            Ok(changed(&webhook))
+        })
+        .await
 }
 
 /// Delete a webhook
@@ -211,10 +220,12 @@ async fn remove(
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    Webhooks::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    caller
+        .write(&app.core, async |work| {
+            Webhooks::new(&mut *work, &caller.0, &app.core.env).delete(path.1, expected).await?;
+            Ok(HttpResponse::NoContent().finish())
+        })
+        .await
 }
 
 /// Rotate the secret of a webhook
@@ -244,11 +255,13 @@ async fn rotate(
     body: OptionalBody<SecretRotation>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
-    let (webhook, secret) = webhooks.rotate(path.1, body.0, expected, &*app.core.sealer).await?;
-    work.commit().await?;
-    Ok(unstored(conditional::updated(webhook.version, &WebhookWithSecret::new(&webhook, &secret))))
+    caller
+        .write(&app.core, async |work| {
+            let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
+            let (webhook, secret) = webhooks.rotate(path.1, body.0, expected, &*app.core.sealer).await?;
+            Ok(unstored(conditional::updated(webhook.version, &WebhookWithSecret::new(&webhook, &secret))))
+        })
+        .await
 }
 
 /// Pause a webhook
@@ -271,10 +284,12 @@ async fn pause(
     caller: Caller,
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let webhook = Webhooks::new(&mut *work, &caller.0, &app.core.env).pause(path.1).await?;
-    work.commit().await?;
-    Ok(changed(&webhook))
+    caller
+        .write(&app.core, async |work| {
+            let webhook = Webhooks::new(&mut *work, &caller.0, &app.core.env).pause(path.1).await?;
+            Ok(changed(&webhook))
+        })
+        .await
 }
 
 /// Resume a webhook
@@ -297,10 +312,12 @@ async fn resume(
     caller: Caller,
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let webhook = Webhooks::new(&mut *work, &caller.0, &app.core.env).resume(path.1).await?;
-    work.commit().await?;
-    Ok(changed(&webhook))
+    caller
+        .write(&app.core, async |work| {
+            let webhook = Webhooks::new(&mut *work, &caller.0, &app.core.env).resume(path.1).await?;
+            Ok(changed(&webhook))
+        })
+        .await
 }
 
 /// Test a webhook
@@ -323,9 +340,11 @@ async fn test(
     caller: Caller,
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
-    let mut work = app.core.begin().await?;
-    let delivery = Webhooks::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
-    work.commit().await?;
-    let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
-    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
+    caller
+        .write(&app.core, async |work| {
+            let delivery = Webhooks::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
+            let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
+            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
+        })
+        .await
 }

@@ -16,7 +16,7 @@ use portico_web::{
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
-    routing::Routes,
+    routing::{KEYED, READ, Routes},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,7 +25,7 @@ use crate::{flows::templates, routes::sites::SiteView, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(apply).service(page_state).service(reset);
+    config.service(KEYED, apply).service(READ, page_state).service(KEYED, reset);
 }
 
 /// What came of applying a template.
@@ -73,24 +73,28 @@ async fn apply(
     body: Body<TemplateApplication>,
 ) -> Result<HttpResponse, Problem> {
     let to_page = body.0.page_id.is_some();
-    let (template, applied) = templates::apply(&app, &caller.0, &path, body.0).await?;
-    let location = match (&applied.new_site, applied.pages.first()) {
-        (Some(site), _) => format!("/api/v1/sites/{}", site.id),
-        (None, Some(page)) => format!("/api/v1/tenants/{}/pages/{}", page.tenant, page.id),
-        (None, None) => format!("/api/v1/sites/{}", applied.site_id),
-    };
-    let view = AppliedTemplate {
-        template_id: template,
-        site_id: applied.site_id,
-        site: applied.new_site.map(|site| SiteView::new(&app, site)),
-        pages: applied.pages,
-        sections: applied.sections,
-        replaced_sections: applied.replaced_sections,
-    };
-    if to_page {
-        return Ok(HttpResponse::Ok().json(view));
-    }
-    Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(view))
+    caller
+        .write(&app.core, async |work| {
+            let (template, applied) = templates::apply(work, &app.core.env, &caller.0, &path, body.0).await?;
+            let location = match (&applied.new_site, applied.pages.first()) {
+                (Some(site), _) => format!("/api/v1/sites/{}", site.id),
+                (None, Some(page)) => format!("/api/v1/tenants/{}/pages/{}", page.tenant, page.id),
+                (None, None) => format!("/api/v1/sites/{}", applied.site_id),
+            };
+            let view = AppliedTemplate {
+                template_id: template,
+                site_id: applied.site_id,
+                site: applied.new_site.map(|site| SiteView::new(&app, site)),
+                pages: applied.pages,
+                sections: applied.sections,
+                replaced_sections: applied.replaced_sections,
+            };
+            if to_page {
+                return Ok(HttpResponse::Ok().json(view));
+            }
+            Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(view))
+        })
+        .await
 }
 
 /// Compare a page with its template
@@ -141,8 +145,11 @@ async fn reset(
     body: OptionalBody<PageReset>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let mut work = app.core.begin().await?;
-    let state = Templates::new(&mut *work, &caller.0, &app.core.env).reset(path.1, body.0, expected).await?;
-    work.commit().await?;
-    Ok(HttpResponse::Ok().json(state))
+    caller
+        .write(&app.core, async |work| {
+            let state =
+                Templates::new(&mut *work, &caller.0, &app.core.env).reset(path.1, body.0, expected).await?;
+            Ok(HttpResponse::Ok().json(state))
+        })
+        .await
 }

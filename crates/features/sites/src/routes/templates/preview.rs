@@ -12,7 +12,13 @@ use actix_web::{
 };
 use portico_kernel::FieldError;
 use portico_sites::template::Templates;
-use portico_web::{caller::Visitor, conditional, problem::Problem, query::Query, routing::Routes};
+use portico_web::{
+    caller::Visitor,
+    conditional,
+    problem::Problem,
+    query::Query,
+    routing::{READ, Routes},
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -28,7 +34,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' https
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(show).service(show_file);
+    config.service(READ.for_anyone(), show).service(READ.for_anyone(), show_file);
 }
 
 /// Which page of a template to show.

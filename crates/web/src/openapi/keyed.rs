@@ -1,59 +1,44 @@
-//! Which operations take a key. The API document says it of each, and the middleware goes by the document.
+//! What the API document says of operations that take an `Idempotency-Key`.
 
-use portico_kernel::Permission;
 use utoipa::openapi::{
     HeaderBuilder, ObjectBuilder, RefOr, Required, Response,
     path::{Operation, ParameterBuilder, ParameterIn},
     schema::Type,
 };
 
-use super::key::MAX_LENGTH;
+/// What is said of a request whose body or key cannot be read.
+pub const MALFORMED: &str = "The body, or the `Idempotency-Key`, cannot be read.";
+
+/// What is said of a request whose key is in use.
+pub const IN_USE: &str =
+    "The first request with this `Idempotency-Key` is under way; `Retry-After` says when to come back.";
+
+/// What is said of a request that breaks rules, or whose key was used before.
+pub const INVALID_OR_REUSED: &str =
+    "Something breaks rules, all of it at once; or the `Idempotency-Key` was used for another request.";
+
+/// Longest key.
+pub const MAX_LENGTH: usize = 255;
 
 /// Name of the parameter.
 const NAME: &str = "Idempotency-Key";
 
-/// POSTs by people and programs who are known that take no key. All those that anybody may send take none either: there is
-/// nobody whose key it would be.
-const WITHOUT: [&str; 10] = [
-    // They answer access tokens, which are asked for anew and not kept.
-    "switchTenant",
-    "impersonateUser",
-    // They prove who somebody is at this moment, by what is good for once.
-    "reauthenticate",
-    "reauthenticationOptions",
-    "passkeyRegistrationOptions",
-    // They answer secrets of second factors, which are not to be had again without such a proof.
-    "addPasskey",
-    "beginTotp",
-    "confirmTotp",
-    "renewRecoveryCodes",
-    // It ends the session, so nobody could ask again.
-    "eraseProfile",
-];
-
 /// An operation that takes a key.
 pub struct KeyedOperation {
     path: String,
-    /// What is needed to be told the answer again.
-    pub permissions: Vec<Permission>,
     /// Whether the body tells requests apart. Uploads are not read for it.
     pub by_body: bool,
 }
 
 impl KeyedOperation {
-    /// The operation at a path, if it takes a key.
-    pub fn of(path: &str, operation: &Operation, permissions: Vec<Permission>) -> Option<Self> {
-        let parameters = operation.parameters.as_deref().unwrap_or_default();
-        let takes = parameters.iter().any(|parameter| match parameter {
-            RefOr::T(parameter) => parameter.name == NAME,
-            RefOr::Ref(_) => false,
-        });
+    /// The operation at a path.
+    pub fn of(path: &str, operation: &Operation) -> Self {
         let form = "multipart/form-data";
         let by_body = match &operation.request_body {
             Some(RefOr::T(body)) => !body.content.keys().any(|kind| kind.starts_with(form)),
             other => other.is_some(),
         };
-        takes.then(|| Self { path: path.to_owned(), permissions, by_body })
+        Self { path: path.to_owned(), by_body }
     }
 
     /// The tenant that the path of a request names, as text.
@@ -63,13 +48,8 @@ impl KeyedOperation {
     }
 }
 
-/// Says of a POST that it takes a key, if it does. `problem` makes the description of an error.
+/// Says of a POST that it takes a key. `problem` makes the description of an error.
 pub fn offer(operation: &mut Operation, problem: impl Fn(&str) -> RefOr<Response>) {
-    let secured = operation.security.as_ref().is_some_and(|security| !security.is_empty());
-    let id = operation.operation_id.as_deref().unwrap_or_default();
-    if !secured || WITHOUT.contains(&id) {
-        return;
-    }
     let schema = ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
@@ -102,17 +82,7 @@ pub fn offer(operation: &mut Operation, problem: impl Fn(&str) -> RefOr<Response
             response.headers.insert("Idempotent-Replayed".to_owned(), RefOr::T(header.build()));
         }
     }
-    for (status, text) in [
-        ("400", "The body, or the `Idempotency-Key`, cannot be read."),
-        (
-            "409",
-            "The first request with this `Idempotency-Key` is under way; `Retry-After` says when to come back.",
-        ),
-        (
-            "422",
-            "Something breaks rules, all of it at once; or the `Idempotency-Key` was used for another request.",
-        ),
-    ] {
+    for (status, text) in [("400", MALFORMED), ("409", IN_USE), ("422", INVALID_OR_REUSED)] {
         responses.entry(status.to_owned()).or_insert_with(|| problem(text));
     }
 }
@@ -123,8 +93,7 @@ mod tests {
 
     #[test]
     fn the_tenant_is_where_the_path_has_it() {
-        let operation =
-            |path: &str| KeyedOperation { path: path.to_owned(), permissions: Vec::new(), by_body: true };
+        let operation = |path: &str| KeyedOperation { path: path.to_owned(), by_body: true };
         let pages = operation("/api/v1/tenants/{tenantId}/pages/{pageId}/duplicate");
         assert_eq!(pages.tenant("/api/v1/tenants/7/pages/8/duplicate"), Some("7"));
         assert_eq!(operation("/api/v1/sites").tenant("/api/v1/sites"), None);

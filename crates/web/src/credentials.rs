@@ -1,12 +1,15 @@
-//! Which credentials a request shows, and whether its limit lets it in.
+//! Which credentials a request shows and which tenant it names, and whether its limit lets it in.
 
 use std::net::IpAddr;
 
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderMap, HeaderName},
+};
 use portico_kernel::limits::Verdict;
-use portico_runtime::access::{Credentials, Presented};
+use portico_runtime::access::{Credentials, NamedTenant, NoTenantId, Presented};
 
-use crate::{api::Api, caller};
+use crate::api::Api;
 
 /// Header for an API key, besides `Authorization`.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -31,8 +34,9 @@ pub async fn admit(
         return (presented, None);
     }
     let limits = api.limits.as_ref();
+    let strict = api.document.strict(path);
     let by_address = async || match limits {
-        Some(limits) => Some(limits.check(path, address).await),
+        Some(limits) => Some(limits.check(strict, address).await),
         None => None,
     };
     let key = match credentials(headers) {
@@ -42,17 +46,17 @@ pub async fn admit(
             let presented = access.check_token(&token);
             let verdict = match (limits, &presented) {
                 (Some(limits), Presented::Claims(claims)) => {
-                    let plan = match limits.depends_on_plan(path) {
+                    let plan = match limits.depends_on_plan(strict) {
                         true => {
                             let in_path =
                                 path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split('/').next());
                             // A user who names tenants at random causes no more queries than requests that are let in.
                             let may_query = async || limits.may_look_up(claims.user).await;
-                            access.plan(claims, caller::named(in_path, headers), may_query).await
+                            access.plan(claims, named(in_path, headers), may_query).await
                         }
                         false => None,
                     };
-                    Some(limits.check_user(path, claims.user, plan.as_deref(), address).await)
+                    Some(limits.check_user(strict, claims.user, plan.as_deref(), address).await)
                 }
                 _ => by_address().await,
             };
@@ -69,7 +73,7 @@ pub async fn admit(
         (Presented::Key(_, _), None) => None,
         (Presented::Key(key, _), Some(limits)) => {
             let (own, plan) = (key.rate_limit_per_minute, key.plan.as_deref());
-            Some(limits.check_key(path, key.id, own, plan, address).await)
+            Some(limits.check_key(strict, key.id, own, plan, address).await)
         }
         _ if verdict.is_some() => verdict,
         _ => by_address().await,
@@ -92,4 +96,18 @@ fn credentials(headers: &HeaderMap) -> Credentials {
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default())
+}
+
+/// The tenant that a request names.
+pub fn named_tenant(request: &HttpRequest) -> NamedTenant {
+    named(request.match_info().get("tenantId"), request.headers())
+}
+
+/// The tenant that a path names, else the one in a header.
+pub fn named(in_path: Option<&str>, headers: &HeaderMap) -> NamedTenant {
+    let in_header = || headers.get("x-tenant-id").map(|value| value.to_str().unwrap_or_default());
+    match in_path.or_else(in_header) {
+        Some(text) => text.parse().map(Some).map_err(|_| NoTenantId),
+        None => Ok(None),
+    }
 }
