@@ -65,8 +65,7 @@ const OWNED_LIBRARIES: [(&str, &[&str]); 20] = [
 const BANNED: [&str; 5] = ["openssl", "openssl-sys", "native-tls", "ring", "actix-governor"];
 
 /// Crates whose modules still form circles. None is added, and one that is put right leaves the list.
-const KNOWN_CIRCLES: [&str; 6] =
-    ["portico", "portico-identity", "portico-security", "portico-sites", "portico-sql", "portico-tenancy"];
+const KNOWN_CIRCLES: [&str; 1] = ["portico"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layer {

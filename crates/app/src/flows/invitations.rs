@@ -10,7 +10,7 @@ use portico_runtime::worker::jobs::{JobError, payload, scope};
 use portico_tenancy::{
     TenancyError,
     invitation::{Invitation, Invitations, Invited, NewInvitation, ReceivedInvitation},
-    member::Membership,
+    membership::Membership,
 };
 use portico_web::problem::Problem;
 use serde::Deserialize;

@@ -11,7 +11,8 @@ use portico_identity::{
     passkey::{MfaToken, VerifyPasskey},
     reauthentication::{self, Proof, Reauthenticate, Reauthenticated},
     recovery_code::RecoveryCodes,
-    second_factor::{FactorOutcome, SecondFactorsView, VerifyCode},
+    second_factor::{SecondFactorsView, VerifyCode},
+    session::FactorOutcome,
     session::Tokens,
     totp::{ConfirmTotp, TotpEnrolment},
 };

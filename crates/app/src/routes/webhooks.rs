@@ -8,7 +8,7 @@ use actix_web::{
 };
 use portico_kernel::{Page, TenantId, WebhookId};
 use portico_tenancy::{
-    delivery::DeliveryView,
+    delivery::{Deliveries, DeliveryView},
     webhook::{
         EventType, NewWebhook, SecretRotation, Webhook, WebhookRules, WebhookUpdate, WebhookView, Webhooks,
         event_types,
@@ -323,7 +323,7 @@ async fn test(
     path: Path<(TenantId, WebhookId)>,
 ) -> Result<HttpResponse, Problem> {
     let mut work = app.core.begin().await?;
-    let delivery = Webhooks::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
+    let delivery = Deliveries::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
     work.commit().await?;
     let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
     Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))

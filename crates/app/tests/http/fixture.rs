@@ -19,7 +19,7 @@ use portico_sites::{
 use portico_tenancy::{
     dealer::Dealer,
     invitation::{Invitation, InvitationStatus},
-    member::Membership,
+    membership::Membership,
     tenant::Tenants,
 };
 use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};

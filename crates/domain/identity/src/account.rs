@@ -13,9 +13,8 @@ use crate::{
     mail::Recipient,
     password::{PasswordRule, resembles_address},
     ports::{IdentityRepositories, PasswordHash},
-    profile::{check_language, check_name, check_phone},
     session::{Session, audit_tenant},
-    user::{EmailAddress, User, UserStatus},
+    user::{EmailAddress, User, UserStatus, check_language, check_name, check_phone},
 };
 
 /// How long a proof of identity is good for changes to what proves it.

@@ -12,10 +12,10 @@ use crate::{
     credentials::{self, Extent},
     password::{PasswordRule, resembles_address},
     ports::PasswordHash,
-    profile::{ProfileUpdate, check_company, check_language, check_name, check_phone},
+    profile::ProfileUpdate,
     recovery::ChangePassword,
     session::EndReason,
-    user::{EmailAddress, User, UserStatus},
+    user::{EmailAddress, User, UserStatus, check_company, check_language, check_name, check_phone},
 };
 
 /// Which accounts to list. Every field that is set narrows the list.

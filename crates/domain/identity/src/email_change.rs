@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the link in the new mailbox is good.
-pub const LIFETIME: Duration = Duration::hours(24);
+pub const LIFETIME: Duration = TokenPurpose::EmailChangeCancellation.lifetime();
 
 /// Id of a change of address. Only the token computed from it changes anything, so it is no secret.
 pub type EmailChangeId = Id<EmailChange>;

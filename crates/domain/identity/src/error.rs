@@ -58,7 +58,7 @@ pub enum IdentityError {
         /// To go on with.
         token: secrecy::SecretString,
         /// How to go on.
-        methods: Vec<crate::second_factor::FactorMethod>,
+        methods: Vec<crate::pending_sign_in::FactorMethod>,
     },
     /// A sign-in that waits for its second factor is unknown, over, or has had too many tries.
     #[error("mfa token not valid")]

@@ -17,6 +17,7 @@ pub mod mail;
 pub mod mail_budget;
 pub mod passkey;
 pub mod password;
+pub mod pending_sign_in;
 pub mod ports;
 pub mod profile;
 pub mod reauthentication;

@@ -9,8 +9,9 @@ use time::Duration;
 
 use crate::{
     Accounts, IdentityError, Sessions,
+    pending_sign_in::{PendingSignIn, TRIES},
     ports::{FactorSecrets, IdentityRepositories, PasskeyCeremonies},
-    second_factor::FactorOutcome,
+    session::FactorOutcome,
 };
 
 mod input;
@@ -255,9 +256,7 @@ impl Sessions<'_> {
         let id = secrets.read_pending_token(token).ok_or(IdentityError::InvalidMfaToken)?;
         let pending = self.repositories.pending_sign_ins().find(id).await?;
         let now = self.env.now();
-        let good = |pending: &crate::second_factor::PendingSignIn| {
-            pending.expires_at > now && pending.tries < crate::second_factor::TRIES
-        };
+        let good = |pending: &PendingSignIn| pending.expires_at > now && pending.tries < TRIES;
         let pending = pending.filter(good).ok_or(IdentityError::InvalidMfaToken)?;
         let passkeys = self.repositories.passkeys().list(pending.user).await?;
         if passkeys.is_empty() {

@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::{
     Accounts, IdentityError, Sessions,
     passkey::{Ceremony, PasskeyPurpose, put_challenge, take_challenge},
+    pending_sign_in::FactorMethod,
     ports::{Credential, FactorSecrets, PasskeyCeremonies, PasswordHasher},
-    second_factor::FactorMethod,
     user::UserStatus,
 };
 

@@ -7,12 +7,13 @@ use time::Duration;
 use crate::{
     IdentityError, device,
     ports::{Credential, IdentityRepositories, TokenIssuer},
-    second_factor::SecondFactorNeeded,
     user::{User, UserStatus},
 };
 
+mod outcome;
 mod tokens;
 
+pub use outcome::{FactorOutcome, Refreshed, SecondFactorNeeded, SignInStep, SignedIn};
 pub use tokens::{Refresh, SignOut, Tokens};
 
 /// A signed-in device of a user.
@@ -160,34 +161,6 @@ impl SessionView {
             impersonated: session.impersonator.is_some(),
         }
     }
-}
-
-/// A session and whose it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SignedIn {
-    /// The session.
-    pub session: Session,
-    /// Its user.
-    pub user: User,
-}
-
-/// What became of a first factor (a password, an OpenID provider) that was right.
-#[derive(Debug)]
-pub enum SignInStep {
-    /// Signed in.
-    Complete(Box<SignedIn>),
-    /// The account has a second factor, which is asked for next.
-    SecondFactor(SecondFactorNeeded),
-}
-
-/// What became of a refresh. Both have to be committed.
-#[derive(Debug)]
-pub enum Refreshed {
-    /// The session goes on; its tokens are those of its generation.
-    Continued(Box<SignedIn>),
-    /// The token had been used before: the session has been ended, and the caller gets
-    /// [`IdentityError::InvalidRefreshToken`].
-    ReuseDetected,
 }
 
 /// Why a session ended before its time.

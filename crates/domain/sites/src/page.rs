@@ -14,10 +14,8 @@ use crate::{
     SitesError, language,
     navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
-    section::Section,
-    site,
-    template::copy_origins,
-    version,
+    section::{Section, copy_origins},
+    site, version,
 };
 
 /// The most characters of a title.

@@ -1,13 +1,8 @@
 //! Sites for sale: prepared by the operator's people, shown to everybody, bought as they are.
 
-mod frozen;
-
-pub(crate) use frozen::frozen;
-pub use frozen::{RefusedChange, SiteChange, changes, refused};
-
 use portico_kernel::{
-    Actor, Env, Event, Page as List, PageId, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
-    Violations, money::Money,
+    Env, Event, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId, Violations,
+    money::Money,
 };
 use serde::{Deserialize, Serialize};
 
@@ -130,39 +125,6 @@ impl<'a> Sales<'a> {
         self.repositories.events().append(event).await?;
         Ok(after)
     }
-}
-
-/// That the caller may change the site, see [`refused`]. For what needs to know before the transaction ends.
-///
-/// # Errors
-/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
-pub(crate) fn editable(scope: &Scope, site: &Site) -> Result<(), SitesError> {
-    may_change(scope, site.status)
-}
-
-fn may_change(scope: &Scope, status: SiteStatus) -> Result<(), SitesError> {
-    let is_staff = matches!(scope.actor(), Actor::User { .. }) && scope.allows(Permission::PlatformSites);
-    match frozen(status) {
-        Some(error) if !is_staff => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The same for a site of these pages.
-///
-/// # Errors
-/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
-pub(crate) async fn editable_pages(
-    repositories: &mut dyn SiteRepositories,
-    scope: &Scope,
-    tenant: TenantId,
-    pages: &[PageId],
-) -> Result<(), SitesError> {
-    if pages.is_empty() {
-        return Ok(());
-    }
-    let status = repositories.sites().frozen_among(tenant, &[], pages).await?;
-    status.map_or(Ok(()), |status| may_change(scope, status))
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! A website of a tenant.
 
+mod frozen;
+
+pub use frozen::{RefusedChange, SiteChange, changes, refused};
+pub(crate) use frozen::{editable, editable_pages, frozen};
+
 use portico_kernel::{
     DeploymentId, Env, Event, Money, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
     StoreError, TenantId, Timestamp, Violations, name::Subdomain, patch,
@@ -13,7 +18,7 @@ use crate::{
     language,
     look::{Look, LookInput},
     ports::{SiteFilter, SiteRepositories},
-    sale, version,
+    version,
 };
 
 /// The most characters of a site's name.
@@ -222,7 +227,7 @@ impl<'a> Sites<'a> {
         let tenant = self.scope.require(Permission::SitesWrite)?;
         let before = find(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
-        sale::editable(self.scope, &before)?;
+        editable(self.scope, &before)?;
         let mut site = before.clone();
         let mut violations = Violations::default();
         if let Some(name) = &input.name {
@@ -264,7 +269,7 @@ impl<'a> Sites<'a> {
         let tenant = self.scope.require(Permission::SitesDelete)?;
         let before = find(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
-        sale::editable(self.scope, &before)?;
+        editable(self.scope, &before)?;
         // Two at the same moment: one of them deletes, so that the quota is released once.
         if !self.repositories.sites().delete(tenant, id).await? {
             return Err(SitesError::NotFound("site"));

@@ -1,21 +1,13 @@
 //! What becomes of the tenants of somebody whose account ends.
 
-use portico_kernel::{Event, PageRequest, TenantId, UserId};
+use portico_kernel::{Event, PageRequest, UserId};
 
 use crate::{
     TenancyError,
+    error::Held,
     member::MemberFilter,
     tenant::{Tenant, TenantStatus, Tenants},
 };
-
-/// A tenant that somebody cannot leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Which.
-    pub id: TenantId,
-    /// Display name.
-    pub name: String,
-}
 
 impl Tenants<'_> {
     /// Takes somebody, whose account is deleted in the same unit of work before this, out of their tenants: tenants with

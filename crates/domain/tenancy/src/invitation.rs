@@ -13,7 +13,7 @@ use time::Duration;
 use crate::{
     TenancyError,
     contact::{self, masked},
-    member::{Membership, hold},
+    membership::{Membership, hold},
     ports::TenancyRepositories,
 };
 

@@ -12,6 +12,7 @@ pub mod error;
 pub mod invitation;
 pub mod lifecycle;
 pub mod member;
+pub mod membership;
 pub mod ownership;
 pub mod ports;
 pub mod retention;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TenancyError,
     branding::Branding,
-    member::Membership,
+    membership::Membership,
     ports::TenancyRepositories,
     subdomain::{self, Subdomain},
 };

@@ -13,7 +13,7 @@ use portico_identity::{
 use portico_kernel::{Env, Event, Outbox, PlatformRole, RequestInfo, Scope, TenantId, TenantRole, UserId};
 use portico_sql::SqlStore;
 use portico_tenancy::{
-    member::Membership,
+    membership::Membership,
     ports::TenancyRepositories,
     tenant::{Tenant, TenantStatus},
 };

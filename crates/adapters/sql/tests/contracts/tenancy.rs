@@ -11,7 +11,8 @@ use portico_sql::SqlStore;
 use portico_tenancy::{
     audit::AuditFilter,
     branding::{Branding, Colors, Fonts},
-    member::{Membership, TenantSummary},
+    member::TenantSummary,
+    membership::Membership,
     ports::TenancyRepositories,
     tenant::{Tenant, TenantStatus},
 };

@@ -6,9 +6,8 @@ use super::{ExternalIdentities, ExternalProfile};
 use crate::{
     Accounts, IdentityError,
     credentials::{self, Extent},
-    profile::{LANGUAGES, LONGEST_NAME, check_name},
     session::EndReason,
-    user::{EmailAddress, User},
+    user::{EmailAddress, LANGUAGES, LONGEST_NAME, User, check_name},
 };
 
 /// So many accounts that claim an address without proof are closed when somebody proves it.

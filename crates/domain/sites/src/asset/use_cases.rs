@@ -9,7 +9,7 @@ use serde_json::json;
 use time::Duration;
 
 use super::{Asset, AssetKind, AssetType, Variant, check_pictures, filename};
-use crate::{SitesError, ports::SiteRepositories, sale, version};
+use crate::{SitesError, ports::SiteRepositories, site, version};
 
 /// The job that deletes the files of an asset that is gone, or never came to be.
 pub const PURGE_JOB: &str = "asset.purge";
@@ -145,7 +145,7 @@ impl<'a> Assets<'a> {
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
         let pages = self.repositories.assets().used_by(tenant, id).await?;
-        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
+        site::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         let mut after = before.clone();
         let mut violations = Violations::default();
         if let Some(name) = input.filename {
@@ -192,7 +192,7 @@ impl<'a> Assets<'a> {
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
         let pages: Vec<PageId> = self.repositories.assets().used_by(tenant, id).await?;
-        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
+        site::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         if !force && (is_branding || !pages.is_empty()) {
             return Err(SitesError::AssetInUse { pages, branding: is_branding });
         }
@@ -218,7 +218,7 @@ impl<'a> Assets<'a> {
             return Err(SitesError::AssetNotDeleted);
         };
         let pages = self.repositories.assets().used_by(tenant, id).await?;
-        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
+        site::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         let after = self.store(Asset { purge_at: None, ..found }, None).await?;
         self.append(self.event("asset.restored", id).after(&after)).await?;
         Ok(after)

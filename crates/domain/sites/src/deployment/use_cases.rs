@@ -144,7 +144,7 @@ impl<'a> Deployments<'a> {
 
     /// That the site is not suspended, and the caller may decide what it shows.
     fn deployable(&self, site: &Site) -> Result<(), SitesError> {
-        crate::sale::editable(self.scope, site)?;
+        site::editable(self.scope, site)?;
         if site.status == SiteStatus::Suspended { Err(SitesError::SiteSuspended) } else { Ok(()) }
     }
 

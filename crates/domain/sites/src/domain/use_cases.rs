@@ -14,7 +14,6 @@ use crate::{
     SitesError,
     domain_name::{DomainName, OwnNames},
     ports::{DOMAIN_EXISTS, DOMAIN_VERIFIED_ELSEWHERE, SECOND_PRIMARY, SiteRepositories},
-    sale,
     site::{self, Site},
     version,
 };
@@ -46,7 +45,7 @@ impl<'a> Domains<'a> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         self.scope.require_verified()?;
         let site = site::find(self.repositories, tenant, site).await?;
-        sale::editable(self.scope, &site)?;
+        site::editable(self.scope, &site)?;
         let mut violations = Violations::default();
         let name = violations.take("name", DomainName::parse(&input.name).and_then(|name| own.spare(name)));
         violations.into_result().map_err(SitesError::Invalid)?;
@@ -120,7 +119,7 @@ impl<'a> Domains<'a> {
         self.scope.require_verified()?;
         let domain = self.find(tenant, site, id).await?;
         let site = site::find(self.repositories, tenant, site).await?;
-        sale::editable(self.scope, &site)?;
+        site::editable(self.scope, &site)?;
         Ok(domain)
     }
 
@@ -138,7 +137,7 @@ impl<'a> Domains<'a> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         self.scope.require_verified()?;
         let site = site::lock(self.repositories, tenant, site).await?;
-        sale::editable(self.scope, &site)?;
+        site::editable(self.scope, &site)?;
         let before = self.find(tenant, site.id, id).await?;
         version::check(before.version, expected)?;
         let mut domain = before.clone();
@@ -165,7 +164,7 @@ impl<'a> Domains<'a> {
     ) -> Result<Domain, SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         let site = site::lock(self.repositories, tenant, site).await?;
-        sale::editable(self.scope, &site)?;
+        site::editable(self.scope, &site)?;
         let before = self.find(tenant, site.id, id).await?;
         version::check(before.version, expected)?;
         // Two at the same moment: one of them removes it, so that the quota is released once.

@@ -5,7 +5,10 @@ use serde_json::json;
 use time::Duration;
 
 use super::{Page, PageStatus, Pages};
-use crate::{SitesError, sale::frozen, site};
+use crate::{
+    SitesError,
+    site::{self, frozen},
+};
 
 /// The job that publishes a page at its time.
 pub const PUBLISH_JOB: &str = "page.publish";
@@ -99,5 +102,4 @@ impl Pages<'_> {
 }
 
 #[cfg(test)]
-#[path = "schedule_tests.rs"]
 mod tests;

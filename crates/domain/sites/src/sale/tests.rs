@@ -124,7 +124,7 @@ async fn only_staff_changes_a_site_for_sale() {
 /// What the end of a transaction says of what was done in it; the person, if any, with the code.
 async fn refusals(store: &mut Store) -> Vec<(bool, &'static str)> {
     let events = std::mem::take(&mut store.events);
-    let refused = super::refused(store, &changes(&events)).await.unwrap();
+    let refused = site::refused(store, &site::changes(&events)).await.unwrap();
     refused.into_iter().map(|change| (change.person.is_some(), change.error.code())).collect()
 }
 

@@ -10,13 +10,9 @@ use super::{
     MAX_SECTIONS, Section, SectionType,
     content::SectionContent,
     order::{behind, check_complete, is_settled, place, settle},
+    pictures_in,
 };
-use crate::{
-    SitesError,
-    asset::{check_pictures, pictures_in},
-    ports::SiteRepositories,
-    version,
-};
+use crate::{SitesError, asset::check_pictures, ports::SiteRepositories, version};
 
 /// What a new section is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

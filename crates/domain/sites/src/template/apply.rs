@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    SectionOrigin, Template, TemplatePage, Templates,
+    Template, TemplatePage, Templates,
     build::{self, PagePlan, Target, build_pages, note_use, plan},
     input::look_input,
 };
 use crate::{
     SitesError,
     page::{Page, PageStatus},
-    section::Section,
+    section::{Section, SectionOrigin},
     site::{self, NewSite, Site, Sites},
 };
 

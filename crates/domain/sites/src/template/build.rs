@@ -6,13 +6,13 @@ use portico_kernel::{
 };
 use serde_json::{Value, json};
 
-use super::{SectionOrigin, Template, TemplatePage};
+use super::{Template, TemplatePage};
 use crate::{
     SitesError,
     navigation::{MAX_ITEMS, NavItem},
     page::{Page, PageStatus},
     ports::{PageFilter, SiteRepositories},
-    section::{MAX_SECTIONS, Section, SectionType, content::SectionContent},
+    section::{MAX_SECTIONS, Section, SectionOrigin, SectionType, content::SectionContent},
     seo::{OpenGraph, Seo},
     site::Site,
 };

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Customisation, PageTemplate, RemovedSection, SectionOrigin, SectionState, Templates, build,
-    origin::{FieldPath, TYPE, VISIBLE, customised, normal},
+    Customisation, PageTemplate, RemovedSection, SectionState, Templates, build,
+    customisation::{FieldPath, TYPE, VISIBLE, customised, normal},
 };
 use crate::{
     SitesError,
     page::Page,
-    section::{MAX_SECTIONS, Section, content::SectionContent},
+    section::{MAX_SECTIONS, Section, SectionOrigin, content::SectionContent},
     version,
 };
 

@@ -132,6 +132,7 @@ async fn only_those_who_look_after_webhooks_see_and_resend() {
         deliveries.get(env.new_id()).await.err(),
         deliveries.resend(env.new_id()).await.err(),
         deliveries.resend_since(env.new_id(), Resend::default()).await.err(),
+        deliveries.test(env.new_id()).await.err(),
     ];
     for error in refused {
         assert_eq!(error.unwrap().code(), "forbidden");
@@ -298,4 +299,31 @@ fn a_delivery_shows_what_it_has() {
     assert!(pending.get("nextAttemptAt").is_some() && pending.get("finishedAt").is_none());
     let succeeded = serde_json::to_value(delivery(tenant, DeliveryStatus::Succeeded).view()).unwrap();
     assert!(succeeded.get("deliveredAt").is_some());
+}
+
+#[tokio::test]
+async fn a_test_is_planned_at_once_with_its_own_message() {
+    let webhook = webhook(env().new_id(), WebhookStatus::Paused);
+    let mut plans = MockDeliveryPlans::new();
+    plans
+        .expect_plan()
+        .times(1)
+        .withf(|planned| {
+            let [test] = planned.as_slice() else { return false };
+            let message = test.payload.as_ref().unwrap();
+            message["type"] == "webhook.test"
+                && message["id"] == test.event.to_string()
+                && message["tenantId"] == test.tenant.to_string()
+                && message["data"]["webhookId"] == test.webhook.to_string()
+                && test.cause == DeliveryCause::Test
+        })
+        .return_once(|_| Ok(()));
+    let mut repositories = Repositories::default();
+    repositories.webhooks.push_back(finding(webhook.clone()));
+    repositories.delivery_plans.push_back(plans);
+    let scope = admin_of(webhook.tenant);
+    let delivery = Deliveries::new(&mut repositories, &scope, &env()).test(webhook.id).await.unwrap();
+    assert_eq!((delivery.attempt, delivery.event_type.as_str()), (1, "webhook.test"));
+    let event = &repositories.events()[0];
+    assert_eq!((event.kind.as_ref(), event.resource.id), ("webhook.tested", webhook.id.uuid()));
 }

@@ -1,8 +1,9 @@
 //! What members do with deliveries: look at them, and have them sent again.
 
 use portico_kernel::{
-    CursorPage, CursorRequest, DeliveryId, Env, Event, EventId, NewJob, Permission, Scope, TenantId,
-    Timestamp, Violations, WebhookId, catalogue,
+    CursorPage, CursorRequest, DeliveryId, Env, Event, EventId, NewJob, Permission, Scope, StoreError,
+    TenantId, Timestamp, Violations, WebhookId, catalogue,
+    message::{EventMessage, MessageActor},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -198,6 +199,39 @@ impl<'a> Deliveries<'a> {
         Ok(found.last().map(|event| event.event))
     }
 
+    /// Plans to send a message that says nothing but that the webhook works, also to one that is told nothing else.
+    pub async fn test(&mut self, id: WebhookId) -> Result<Delivery, TenancyError> {
+        let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
+        let webhook = self.webhook(tenant, id).await?;
+        let event = Event::new(self.env, self.scope, "webhook.tested", id.uuid());
+        let test = planned(
+            self.env,
+            &webhook,
+            self.env.new_id(),
+            catalogue::TEST.to_owned(),
+            None,
+            DeliveryCause::Test,
+        );
+        let message = EventMessage {
+            id: test.event,
+            kind: catalogue::TEST.into(),
+            timestamp: test.created_at,
+            tenant_id: tenant,
+            sequence: None,
+            actor: MessageActor { kind: event.actor_kind, id: event.actor_id },
+            resource: event.resource.clone(),
+            data: Some(json!({"webhookId": id, "message": "This is a test."})),
+            changes: serde_json::Map::new(),
+        };
+        let payload = serde_json::to_value(message).map_err(|error| StoreError::Internal(Box::new(error)))?;
+        let test = PlannedDelivery { payload: Some(payload), ..test };
+        self.repositories.delivery_plans().plan(vec![test.clone()]).await?;
+        let event = event.after(&json!({"deliveryId": test.id}));
+        self.repositories.events().append(event).await?;
+        Ok(pending(test))
+    }
+
     async fn existing(&mut self, tenant: TenantId, id: DeliveryId) -> Result<Delivery, TenancyError> {
         let found = self.repositories.deliveries().find(tenant, id).await?;
         found.ok_or(TenancyError::NotFound("delivery"))
@@ -215,7 +249,7 @@ impl<'a> Deliveries<'a> {
 }
 
 /// A first attempt that is due at once.
-pub(crate) fn planned(
+fn planned(
     env: &Env,
     webhook: &Webhook,
     event: EventId,
@@ -240,7 +274,7 @@ pub(crate) fn planned(
 }
 
 /// A planned attempt as it is stored.
-pub(crate) fn pending(planned: PlannedDelivery) -> Delivery {
+fn pending(planned: PlannedDelivery) -> Delivery {
     Delivery {
         id: planned.id,
         tenant: planned.tenant,

@@ -8,8 +8,7 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::{
     TenancyError,
-    delivery::DeliveryCause,
-    ports::{MockDeliveryPlans, MockWebhookRepository},
+    ports::MockWebhookRepository,
     testing::{Repositories, admin_of, env, owner_of, scope_with, viewer_of},
 };
 
@@ -206,7 +205,6 @@ async fn only_those_who_look_after_webhooks_do() {
         webhooks.rotate(id, SecretRotation::default(), None, &sealer).await.err(),
         webhooks.pause(id).await.err(),
         webhooks.resume(id).await.err(),
-        webhooks.test(id).await.err(),
         webhooks.delete(id, None).await.err(),
     ];
     for error in refused {
@@ -366,33 +364,6 @@ async fn a_stale_change_is_told_apart_from_a_simultaneous_one() {
     repositories.webhooks.push_back(finding(&before));
     let result = Webhooks::new(&mut repositories, &scope, &env).delete(before.id, Some(3)).await;
     assert_eq!(result.unwrap_err().code(), "precondition_failed");
-}
-
-#[tokio::test]
-async fn a_test_is_planned_at_once_with_its_own_message() {
-    let webhook = stored(WebhookStatus::Paused);
-    let mut plans = MockDeliveryPlans::new();
-    plans
-        .expect_plan()
-        .times(1)
-        .withf(|planned| {
-            let [test] = planned.as_slice() else { return false };
-            let message = test.payload.as_ref().unwrap();
-            message["type"] == "webhook.test"
-                && message["id"] == test.event.to_string()
-                && message["tenantId"] == test.tenant.to_string()
-                && message["data"]["webhookId"] == test.webhook.to_string()
-                && test.cause == DeliveryCause::Test
-        })
-        .return_once(|_| Ok(()));
-    let mut repositories = Repositories::default();
-    repositories.webhooks.push_back(finding(&webhook));
-    repositories.delivery_plans.push_back(plans);
-    let scope = admin_of(webhook.tenant);
-    let delivery = Webhooks::new(&mut repositories, &scope, &env()).test(webhook.id).await.unwrap();
-    assert_eq!((delivery.attempt, delivery.event_type.as_str()), (1, "webhook.test"));
-    let event = &repositories.events()[0];
-    assert_eq!((event.kind.as_ref(), event.resource.id), ("webhook.tested", webhook.id.uuid()));
 }
 
 #[test]

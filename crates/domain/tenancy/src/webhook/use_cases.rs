@@ -2,22 +2,14 @@
 
 use portico_kernel::{
     Env, Event, Page, PageRequest, Permission, Scope, StoreError, TenantId, Violations, WebhookId, catalogue,
-    http::HttpClient,
-    message::{EventMessage, MessageActor},
-    patch::double_option,
-    sealing::Sealer,
+    http::HttpClient, patch::double_option, sealing::Sealer,
 };
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::json;
 use time::Duration;
 
 use super::{SealedSecrets, Webhook, WebhookStatus, address};
-use crate::{
-    TenancyError,
-    delivery::{Delivery, DeliveryCause, pending, planned},
-    ports::{PlannedDelivery, TenancyRepositories},
-};
+use crate::{TenancyError, ports::TenancyRepositories};
 
 /// The most characters of a description.
 const MAX_DESCRIPTION: usize = 500;
@@ -271,39 +263,6 @@ impl<'a> Webhooks<'a> {
         let mut after = before.clone();
         switch_on(&mut after);
         self.store(&before, after, None, "webhook.resumed").await
-    }
-
-    /// Plans to send a message that says nothing but that the webhook works, also to one that is told nothing else.
-    pub async fn test(&mut self, id: WebhookId) -> Result<Delivery, TenancyError> {
-        let tenant = self.scope.require(Permission::WebhooksWrite)?;
-        self.scope.require_verified()?;
-        let webhook = self.existing(tenant, id).await?;
-        let event = Event::new(self.env, self.scope, "webhook.tested", id.uuid());
-        let test = planned(
-            self.env,
-            &webhook,
-            self.env.new_id(),
-            catalogue::TEST.to_owned(),
-            None,
-            DeliveryCause::Test,
-        );
-        let message = EventMessage {
-            id: test.event,
-            kind: catalogue::TEST.into(),
-            timestamp: test.created_at,
-            tenant_id: tenant,
-            sequence: None,
-            actor: MessageActor { kind: event.actor_kind, id: event.actor_id },
-            resource: event.resource.clone(),
-            data: Some(json!({"webhookId": id, "message": "This is a test."})),
-            changes: serde_json::Map::new(),
-        };
-        let payload = serde_json::to_value(message).map_err(|error| StoreError::Internal(Box::new(error)))?;
-        let test = PlannedDelivery { payload: Some(payload), ..test };
-        self.repositories.delivery_plans().plan(vec![test.clone()]).await?;
-        let event = event.after(&json!({"deliveryId": test.id}));
-        self.repositories.events().append(event).await?;
-        Ok(pending(test))
     }
 
     async fn existing(&mut self, tenant: TenantId, id: WebhookId) -> Result<Webhook, TenancyError> {

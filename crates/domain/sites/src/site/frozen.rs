@@ -4,10 +4,13 @@
 //! that it has appended. An event about something of a site is a change of that site unless its kind is listed here, so a new
 //! use case is refused without knowing of the rule.
 
-use portico_kernel::{Event, PageId, SiteId, StoreError, TenantId, UserId, event::ActorKind};
+use portico_kernel::{
+    Actor, Event, PageId, Permission, Scope, SiteId, StoreError, TenantId, UserId, event::ActorKind,
+};
 use uuid::Uuid;
 
-use crate::{SitesError, ports::SiteRepositories, site::SiteStatus};
+use super::{Site, SiteStatus};
+use crate::{SitesError, ports::SiteRepositories};
 
 /// What happens around a site and changes nothing on it: made, offered, withdrawn; messages and links of others; the worker that
 /// builds what was asked for.
@@ -31,6 +34,39 @@ pub(crate) fn frozen(status: SiteStatus) -> Option<SitesError> {
         SiteStatus::Sold => Some(SitesError::SiteSold),
         SiteStatus::Suspended => Some(SitesError::SiteSuspended),
     }
+}
+
+/// That the caller may change the site, see [`refused`]. For what needs to know before the transaction ends.
+///
+/// # Errors
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
+pub(crate) fn editable(scope: &Scope, site: &Site) -> Result<(), SitesError> {
+    may_change(scope, site.status)
+}
+
+fn may_change(scope: &Scope, status: SiteStatus) -> Result<(), SitesError> {
+    let is_staff = matches!(scope.actor(), Actor::User { .. }) && scope.allows(Permission::PlatformSites);
+    match frozen(status) {
+        Some(error) if !is_staff => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The same for a site of these pages.
+///
+/// # Errors
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
+pub(crate) async fn editable_pages(
+    repositories: &mut dyn SiteRepositories,
+    scope: &Scope,
+    tenant: TenantId,
+    pages: &[PageId],
+) -> Result<(), SitesError> {
+    if pages.is_empty() {
+        return Ok(());
+    }
+    let status = repositories.sites().frozen_among(tenant, &[], pages).await?;
+    status.map_or(Ok(()), |status| may_change(scope, status))
 }
 
 /// What a transaction has changed on a site.

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,10 +9,7 @@ use portico_kernel::StoreError;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use tokio::sync::Mutex;
 
-use crate::{
-    SqlReader, SqlStore, SqlUnitOfWork,
-    repositories::{ReadConnection, Repositories},
-};
+use super::SqlUnitOfWork;
 
 /// How long nobody should let a unit of work wait: it holds a connection, and locks.
 const LONG: Duration = Duration::from_millis(500);
@@ -102,12 +98,5 @@ impl Parking {
             State::Open(Some(parked)) => Some(parked.work.connection.query_all_raw(statement.clone()).await),
             _ => None,
         }
-    }
-}
-
-impl SqlStore {
-    /// Like [`SqlStore::reader`], but it sees what is parked as if it were committed.
-    pub fn reader_behind(&self, parking: Arc<Parking>) -> SqlReader {
-        Repositories::new(ReadConnection(self.read_connection().clone(), Some(parking)), None, None)
     }
 }
