@@ -341,10 +341,14 @@ mod tests {
     #[test]
     fn what_a_permission_says_of_itself_fits_together() {
         for permission in Permission::ALL {
-            let Declaration { word, tenant, platform, reading, keys, impersonators } = permission.declaration();
+            let Declaration { word, tenant, platform, reading, keys, impersonators } =
+                permission.declaration();
             assert_eq!(reading, word.ends_with(":read"), "{word}");
             assert_eq!(tenant.is_none(), word.starts_with("platform:"), "{word}");
-            assert!(!keys || (tenant.is_some() && impersonators), "{word}: a key acts in a tenant, for a person");
+            assert!(
+                !keys || (tenant.is_some() && impersonators),
+                "{word}: a key acts in a tenant, for a person"
+            );
             assert!(tenant.is_none() || platform == PlatformRole::SuperAdmin, "{word}: staff stays outside");
         }
     }

@@ -135,7 +135,8 @@ async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
     let (sites, pages) = (site::changes(events), page_version::changes(events));
     // What Portico itself does, such as writing the texts that were asked for, was let in when it was asked for.
     let asked_for = events.iter().find(|event| event.actor_kind != ActorKind::System);
-    let storing = asked_for.map(|event| (event.tenant, wizard::STORING.contains(&&*event.kind)));
+    let storing =
+        asked_for.map(|event| (event.tenant, wizard::STORING.iter().any(|storing| event.kind.is(storing))));
 
     for RefusedChange { person, error } in site::refused(work, &sites).await? {
         let user = match person {

@@ -322,7 +322,14 @@ mod tests {
     fn payload_for(kind: &'static str, before: Value, after: Value) -> Option<(&'static str, Value)> {
         let env = system_env();
         let scope = Scope::anonymous(RequestInfo::default());
-        let event = Event::new(&env, &scope, kind, TenantId::PLATFORM.uuid()).before(&before).after(&after);
+        let event = Event::new(
+            &env,
+            &scope,
+            portico_runtime::events::catalogue().find(kind).unwrap(),
+            TenantId::PLATFORM.uuid(),
+        )
+        .before(&before)
+        .after(&after);
         job_for(&env, &event).map(|job| (job.kind, job.payload))
     }
 

@@ -25,7 +25,18 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use portico_runtime::events::catalogue;
+
 use crate::{http::caller::Caller, state::App};
+
+fn rules(app: &App) -> WebhookRules<'_> {
+    WebhookRules {
+        most: app.settings.webhooks.max_per_tenant,
+        events: catalogue(),
+        http: &*app.webhook_client,
+        sealer: &*app.core.sealer,
+    }
+}
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -87,7 +98,7 @@ struct ListWebhooks {
 #[utoipa::path(tag = "Webhooks", operation_id = "listEventTypes", responses((status = 200, body = Page<EventType>)))]
 #[get("/event-types")]
 async fn types() -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(event_types())
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(event_types(catalogue()))
 }
 
 /// List webhooks
@@ -126,13 +137,9 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Res
 )]
 #[post("/tenants/{tenantId}/webhooks")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewWebhook>) -> Result<HttpResponse, Problem> {
-    let rules = WebhookRules {
-        most: app.settings.webhooks.max_per_tenant,
-        http: &*app.webhook_client,
-        sealer: &*app.core.sealer,
-    };
     let mut work = app.core.begin().await?;
-    let (webhook, secret) = Webhooks::new(&mut *work, &caller.0, &app.core.env).create(body.0, rules).await?;
+    let (webhook, secret) =
+        Webhooks::new(&mut *work, &caller.0, &app.core.env).create(body.0, rules(&app)).await?;
     work.commit().await?;
     let location = format!("/api/v1/tenants/{}/webhooks/{}", webhook.tenant, webhook.id);
     Ok(unstored(conditional::created(&location, webhook.version, &WebhookWithSecret::new(&webhook, &secret))))
@@ -184,7 +191,7 @@ async fn update(
     let expected = conditional::expected_version(&request);
     let mut work = app.core.begin().await?;
     let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
-    let webhook = webhooks.update(path.1, body.0, expected, &*app.webhook_client).await?;
+    let webhook = webhooks.update(path.1, body.0, expected, rules(&app)).await?;
     work.commit().await?;
     Ok(changed(&webhook))
 }

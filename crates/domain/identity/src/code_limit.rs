@@ -21,6 +21,7 @@ use time::Duration;
 use crate::{
     IdentityError, Sessions,
     device::{TRUSTED, network_of},
+    events,
     pending_sign_in::FactorMethod,
     ports::{FactorSecrets, FailureKey, IdentityRepositories},
     recovery_code::{digest, typed_recovery_code},
@@ -144,7 +145,7 @@ impl Sessions<'_> {
         }
         let tenant = audit_tenant(self.repositories, user).await?;
         let after = serde_json::json!({"by": "second_factor", "failures": MOST});
-        let mut event = Event::new(self.env, self.scope, "session.throttled", user.uuid());
+        let mut event = Event::new(self.env, self.scope, &events::SESSION_THROTTLED, user.uuid());
         event.resource = Resource { kind: "user".into(), id: user.uuid() };
         Ok(self.repositories.events().append(event.in_tenant(tenant).after(&after)).await?)
     }

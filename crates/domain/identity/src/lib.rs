@@ -10,6 +10,7 @@ pub mod device;
 pub mod email_change;
 pub mod erasure;
 pub mod error;
+pub mod events;
 pub mod export;
 pub mod external;
 pub mod impersonation;

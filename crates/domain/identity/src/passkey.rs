@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::Duration;
 
 use crate::{
-    Accounts, IdentityError, Sessions,
+    Accounts, IdentityError, Sessions, events,
     pending_sign_in::{PendingSignIn, TRIES},
     ports::{FactorSecrets, IdentityRepositories, PasskeyCeremonies},
     session::FactorOutcome,
@@ -205,7 +205,7 @@ impl Sessions<'_> {
             }
             Err(PasskeyRefusal::Wrong) => Ok(Err(Some(owner))),
             Err(PasskeyRefusal::Cloned) => {
-                self.note_about(owner, "session.passkey_cloned").await?;
+                self.note_about(owner, &events::SESSION_PASSKEY_CLONED).await?;
                 Ok(Err(Some(owner)))
             }
         }
@@ -355,7 +355,7 @@ impl Accounts<'_> {
         };
         self.repositories.passkeys().insert(&passkey).await?;
         let view = PasskeyView::of(&passkey);
-        let event = Event::new(self.env, self.scope, "user.passkey_added", user.uuid()).after(&view);
+        let event = Event::new(self.env, self.scope, &events::USER_PASSKEY_ADDED, user.uuid()).after(&view);
         self.append_about(user, event).await?;
         let codes = if first { Some(self.make_recovery_codes(user, secrets).await?) } else { None };
         Ok(Registered::Added(view, codes))
@@ -379,7 +379,7 @@ impl Accounts<'_> {
         let after = Passkey { name, ..before.clone() };
         self.repositories.passkeys().update(&after).await?;
         let view = PasskeyView::of(&after);
-        let event = Event::new(self.env, self.scope, "user.passkey_updated", user.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_PASSKEY_UPDATED, user.uuid())
             .before(&PasskeyView::of(&before))
             .after(&view);
         self.append_about(user, event).await?;
@@ -400,7 +400,8 @@ impl Accounts<'_> {
         }
         self.repositories.passkeys().delete(user, id).await?;
         let view = PasskeyView::of(&passkey);
-        let event = Event::new(self.env, self.scope, "user.passkey_removed", user.uuid()).before(&view);
+        let event =
+            Event::new(self.env, self.scope, &events::USER_PASSKEY_REMOVED, user.uuid()).before(&view);
         self.append_about(user, event).await?;
         self.forget_recovery_codes_of_nothing(user).await
     }

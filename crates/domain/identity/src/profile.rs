@@ -4,7 +4,7 @@ use portico_kernel::{Event, Violations, patch::double_option};
 use serde::Deserialize;
 
 use crate::{
-    Accounts, IdentityError,
+    Accounts, IdentityError, events,
     user::{User, check_company, check_language, check_name, check_phone},
 };
 
@@ -121,7 +121,7 @@ impl Accounts<'_> {
         user.updated_at = self.env.now();
         self.repositories.users().update(&user).await?;
         user.version += 1;
-        let event = Event::new(self.env, self.scope, "user.updated", user.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_UPDATED, user.id.uuid());
         self.append_about(user.id, event.before(&before).after(&user)).await?;
         Ok(user)
     }

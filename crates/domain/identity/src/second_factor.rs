@@ -1,10 +1,10 @@
 //! Second factors: what is asked for after the first one was right, and what somebody has of them.
 
-use portico_kernel::{Event, Permission, Resource, Timestamp, UserId, Violations};
+use portico_kernel::{Event, EventDeclaration, Permission, Resource, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Accounts, IdentityError, Sessions,
+    Accounts, IdentityError, Sessions, events,
     passkey::PasskeyView,
     pending_sign_in::{FactorMethod, PENDING, PendingSignIn, PendingSignInId, TRIES},
     ports::{FactorSecrets, IdentityRepositories},
@@ -161,13 +161,13 @@ impl Sessions<'_> {
         user: UserId,
         error: IdentityError,
     ) -> Result<FactorOutcome, IdentityError> {
-        self.note_about(user, "session.second_factor_failed").await?;
+        self.note_about(user, &events::SESSION_SECOND_FACTOR_FAILED).await?;
         Ok(FactorOutcome::Refused(error))
     }
 
     pub(crate) async fn note_recovery_code(&mut self, user: UserId) -> Result<(), IdentityError> {
         let left = self.repositories.second_factors().recovery_codes_left(user).await?;
-        let event = Event::new(self.env, self.scope, "user.recovery_code_used", user.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_RECOVERY_CODE_USED, user.uuid())
             .by_user(user)
             .after(&serde_json::json!({"recoveryCodesLeft": left}));
         let tenant = audit_tenant(self.repositories, user).await?;
@@ -175,7 +175,11 @@ impl Sessions<'_> {
     }
 
     /// Appends an event about signing in that has no session: what it happened to is the user.
-    pub(crate) async fn note_about(&mut self, user: UserId, kind: &'static str) -> Result<(), IdentityError> {
+    pub(crate) async fn note_about(
+        &mut self,
+        user: UserId,
+        kind: &'static EventDeclaration,
+    ) -> Result<(), IdentityError> {
         let tenant = audit_tenant(self.repositories, user).await?;
         let mut event = Event::new(self.env, self.scope, kind, user.uuid()).in_tenant(tenant);
         event.resource = Resource { kind: "user".into(), id: user.uuid() };
@@ -214,7 +218,7 @@ impl Accounts<'_> {
         self.repositories.second_factors().replace_recovery_codes(user, &[], self.env.now()).await?;
         self.repositories.pending_sign_ins().delete_all(user).await?;
         if totp || passkeys > 0 {
-            let event = Event::new(self.env, self.scope, "user.second_factor_reset", user.uuid())
+            let event = Event::new(self.env, self.scope, &events::USER_SECOND_FACTOR_RESET, user.uuid())
                 .before(&serde_json::json!({"totp": totp, "passkeys": passkeys}));
             self.append_about(user, event).await?;
         }

@@ -5,13 +5,13 @@ mod schedule;
 pub use schedule::{DEPLOY_JOB, PUBLISH_JOB};
 
 use portico_kernel::{
-    Env, Event, FieldError, Page as List, PageId, PageRequest, Permission, Scope, SectionId, SiteId,
-    StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
+    Env, Event, EventDeclaration, FieldError, Page as List, PageId, PageRequest, Permission, Scope,
+    SectionId, SiteId, StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SitesError, language,
+    SitesError, events, language,
     navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
     section::{Section, copy_origins},
@@ -212,9 +212,9 @@ impl<'a> Pages<'a> {
             self.repositories.pages().clear_home(tenant, site_id).await?;
         }
         self.repositories.pages().insert(&page).await.map_err(|error| refused(error, None))?;
-        self.append(self.event("page.created", &page).after(&page)).await?;
+        self.append(self.event(&events::PAGE_CREATED, &page).after(&page)).await?;
         if status == PageStatus::Published {
-            self.append(self.event("page.published", &page).after(&page)).await?;
+            self.append(self.event(&events::PAGE_PUBLISHED, &page).after(&page)).await?;
         }
         Ok(page)
     }
@@ -325,12 +325,12 @@ impl<'a> Pages<'a> {
         }
         self.repositories.pages().update(&page).await.map_err(|error| refused(error, expected))?;
         page.version += 1;
-        self.append(self.event("page.updated", &page).before(&before).after(&page)).await?;
+        self.append(self.event(&events::PAGE_UPDATED, &page).before(&before).after(&page)).await?;
         if published {
-            self.append(self.event("page.published", &page).before(&before).after(&page)).await?;
+            self.append(self.event(&events::PAGE_PUBLISHED, &page).before(&before).after(&page)).await?;
         }
         if unpublished {
-            self.append(self.event("page.unpublished", &page).before(&before).after(&page)).await?;
+            self.append(self.event(&events::PAGE_UNPUBLISHED, &page).before(&before).after(&page)).await?;
         }
         if let Some(at) = page.publish_at.filter(|_| page.publish_at != before.publish_at) {
             self.schedule(&page, at).await?;
@@ -382,7 +382,7 @@ impl<'a> Pages<'a> {
             self.repositories.sections().insert(&sections).await?;
         }
         copy_origins(self.repositories, tenant, id, &ids, &sections).await?;
-        self.append(self.event("page.created", &copy).after(&copy)).await?;
+        self.append(self.event(&events::PAGE_CREATED, &copy).after(&copy)).await?;
         Ok(copy)
     }
 
@@ -398,7 +398,7 @@ impl<'a> Pages<'a> {
         if !self.repositories.pages().delete(tenant, id).await? {
             return Err(SitesError::NotFound("page"));
         }
-        self.append(self.event("page.deleted", &before).before(&before)).await
+        self.append(self.event(&events::PAGE_DELETED, &before).before(&before)).await
     }
 
     async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Page, SitesError> {
@@ -417,7 +417,7 @@ impl<'a> Pages<'a> {
         Ok(page)
     }
 
-    fn event(&self, kind: &'static str, page: &Page) -> Event {
+    fn event(&self, kind: &'static EventDeclaration, page: &Page) -> Event {
         Event::new(self.env, self.scope, kind, page.id.uuid())
     }
 

@@ -1,13 +1,13 @@
 //! Sites for sale: prepared by the operator's people, shown to everybody, bought as they are.
 
 use portico_kernel::{
-    Env, Event, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId, Violations,
-    money::Money,
+    Env, Event, EventDeclaration, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
+    Violations, money::Money,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SitesError,
+    SitesError, events,
     ports::SiteRepositories,
     site::{self, Site, SiteStatus},
     version,
@@ -70,7 +70,7 @@ impl<'a> Sales<'a> {
             return Err(SitesError::DeploymentInProgress);
         }
         let after = Site { status: SiteStatus::ForSale, price: Some(price), ..before.clone() };
-        self.change("site.offered", before, after, expected).await
+        self.change(&events::SITE_OFFERED, before, after, expected).await
     }
 
     /// Withdraws the offer: the site is an ordinary published one again.
@@ -85,7 +85,7 @@ impl<'a> Sales<'a> {
             return Err(SitesError::NotForSale);
         }
         let after = Site { status: SiteStatus::Published, price: None, ..before.clone() };
-        self.change("site.withdrawn", before, after, expected).await
+        self.change(&events::SITE_WITHDRAWN, before, after, expected).await
     }
 
     /// The sites on offer, newest first. For everybody, signed in or not.
@@ -109,7 +109,7 @@ impl<'a> Sales<'a> {
 
     async fn change(
         &mut self,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
         before: Site,
         mut after: Site,
         expected: Option<i64>,

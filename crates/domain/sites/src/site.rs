@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    SitesError,
+    SitesError, events,
     industry::Industry,
     language,
     look::{Look, LookInput},
@@ -194,7 +194,7 @@ impl<'a> Sites<'a> {
             version: 1,
         };
         self.repositories.sites().insert(&site).await.map_err(|error| taken(error, None))?;
-        let event = Event::new(self.env, self.scope, "site.created", site.id.uuid()).after(&site);
+        let event = Event::new(self.env, self.scope, &events::SITE_CREATED, site.id.uuid()).after(&site);
         self.repositories.events().append(event).await?;
         Ok(site)
     }
@@ -255,7 +255,8 @@ impl<'a> Sites<'a> {
         site.updated_at = self.env.now();
         self.repositories.sites().update(&site).await.map_err(|error| taken(error, expected))?;
         site.version += 1;
-        let event = Event::new(self.env, self.scope, "site.updated", id.uuid()).before(&before).after(&site);
+        let event =
+            Event::new(self.env, self.scope, &events::SITE_UPDATED, id.uuid()).before(&before).after(&site);
         self.repositories.events().append(event).await?;
         Ok(site)
     }
@@ -274,7 +275,7 @@ impl<'a> Sites<'a> {
         if !self.repositories.sites().delete(tenant, id).await? {
             return Err(SitesError::NotFound("site"));
         }
-        let event = Event::new(self.env, self.scope, "site.deleted", id.uuid()).before(&before);
+        let event = Event::new(self.env, self.scope, &events::SITE_DELETED, id.uuid()).before(&before);
         self.repositories.events().append(event).await?;
         let job = NewJob {
             id: self.env.new_id(),

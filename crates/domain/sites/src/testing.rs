@@ -56,7 +56,7 @@ pub(crate) struct Store {
 impl Store {
     /// The kinds of the events so far; they are taken out.
     pub fn take_events(&mut self) -> Vec<String> {
-        self.events.drain(..).map(|event| event.kind.into_owned()).collect()
+        self.events.drain(..).map(|event| event.kind.to_string()).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use portico_kernel::{Event, PageRequest, UserId};
 use crate::{
     TenancyError,
     error::Held,
+    events,
     member::MemberFilter,
     tenant::{Tenant, TenantStatus, Tenants},
 };
@@ -30,7 +31,7 @@ impl Tenants<'_> {
             let others = self.repositories.memberships().list(place.id, MemberFilter::default(), one).await?;
             if others.total == 0 {
                 let after = Tenant { status: TenantStatus::Deleted, ..before.clone() };
-                deleted.push(self.store(&before, after, None, "tenant.deleted").await?);
+                deleted.push(self.store(&before, after, None, &events::TENANT_DELETED).await?);
                 continue;
             }
             let owners = self.repositories.memberships().owners(place.id).await?;
@@ -40,7 +41,7 @@ impl Tenants<'_> {
             }
             if self.repositories.memberships().remove(place.id, user).await? {
                 let member = serde_json::json!({"userId": user, "role": place.role});
-                let event = Event::new(self.env, self.scope, "member.deleted", user.uuid());
+                let event = Event::new(self.env, self.scope, &events::MEMBER_DELETED, user.uuid());
                 self.repositories.events().append(event.in_tenant(place.id).before(&member)).await?;
             }
         }

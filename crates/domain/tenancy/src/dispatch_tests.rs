@@ -4,11 +4,12 @@ use super::*;
 use crate::{
     delivery::DeliveryStatus,
     ports::MockDeliveryPlans,
-    testing::{Repositories, env},
+    testing::{Repositories, catalogue, env},
 };
 
 fn event(env: &Env, tenant: TenantId, kind: &'static str) -> Event {
-    Event::new(env, &Scope::system(Some(tenant), RequestInfo::default()), kind, env.random_uuid())
+    let declared = catalogue().find(kind).unwrap();
+    Event::new(env, &Scope::system(Some(tenant), RequestInfo::default()), declared, env.random_uuid())
 }
 
 fn listener(env: &Env, tenant: TenantId, events: &[&str]) -> Listener {
@@ -66,7 +67,7 @@ async fn each_event_goes_to_those_who_want_it_with_its_place() {
             (for_pages, "user.created", Some(43)),
         ] && planned.iter().all(|delivery| delivery.tenant == one && delivery.attempt == 1)
     });
-    let mut touched = fan_out(&mut repositories, &env, &events).await.unwrap();
+    let mut touched = fan_out(&mut repositories, &env, &catalogue(), &events).await.unwrap();
     touched.sort_unstable();
     let mut expected = vec![(one, for_all), (one, for_pages)];
     expected.sort_unstable();
@@ -81,7 +82,8 @@ async fn nobody_hears_of_what_happened_before_they_listened() {
     late.since = env.now() + Duration::seconds(1);
     let mut repositories = Repositories::default();
     planning(&mut repositories, vec![late], &[(1, 1)]);
-    let touched = fan_out(&mut repositories, &env, &[event(&env, tenant, "page.created")]).await.unwrap();
+    let touched =
+        fan_out(&mut repositories, &env, &catalogue(), &[event(&env, tenant, "page.created")]).await.unwrap();
     assert!(touched.is_empty());
 }
 
@@ -89,7 +91,7 @@ async fn nobody_hears_of_what_happened_before_they_listened() {
 async fn what_stays_inside_asks_for_nothing() {
     let env = env();
     let inside = [event(&env, env.new_id(), "session.started"), event(&env, env.new_id(), "user.totp_added")];
-    assert!(fan_out(&mut Repositories::default(), &env, &inside).await.unwrap().is_empty());
+    assert!(fan_out(&mut Repositories::default(), &env, &catalogue(), &inside).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -106,7 +108,10 @@ async fn a_webhook_that_is_resumed_is_looked_after() {
         .withf(move |of, id, _| (*of, *id) == (tenant, webhook))
         .return_once(|_, _, _| Ok(()));
     repositories.delivery_plans.push_back(mock);
-    assert_eq!(fan_out(&mut repositories, &env, &[resumed]).await.unwrap(), [(tenant, webhook)]);
+    assert_eq!(
+        fan_out(&mut repositories, &env, &catalogue(), &[resumed]).await.unwrap(),
+        [(tenant, webhook)]
+    );
 }
 
 fn failed(env: &Env, attempt: u32) -> Delivery {

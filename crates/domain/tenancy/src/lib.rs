@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod departure;
 pub mod dispatch;
 pub mod error;
+pub mod events;
 pub mod invitation;
 pub mod lifecycle;
 pub mod member;

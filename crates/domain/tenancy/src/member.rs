@@ -7,7 +7,7 @@ use portico_kernel::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    TenancyError, invitation,
+    TenancyError, events, invitation,
     membership::{hold, keep_an_owner, set_role},
     ports::TenancyRepositories,
     tenant::TenantStatus,
@@ -147,7 +147,7 @@ impl<'a> Members<'a> {
         if role == TenantRole::Owner {
             keep_an_owner(self.repositories, tenant).await?;
         }
-        let event = Event::new(self.env, self.scope, "member.deleted", user.uuid())
+        let event = Event::new(self.env, self.scope, &events::MEMBER_DELETED, user.uuid())
             .in_tenant(tenant)
             .before(&serde_json::json!({"userId": user, "role": role}));
         self.repositories.events().append(event).await?;

@@ -2,7 +2,7 @@
 
 use portico_kernel::{Actor, Denied, Env, Event, Permission, Scope, TenantId, TenantRole, Timestamp, UserId};
 
-use crate::{TenancyError, ports::TenancyRepositories};
+use crate::{TenancyError, events, ports::TenancyRepositories};
 
 /// A user's place in a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(crate) async fn set_role(
     if before == TenantRole::Owner {
         keep_an_owner(repositories, tenant).await?;
     }
-    let event = Event::new(env, scope, "member.updated", user.uuid())
+    let event = Event::new(env, scope, &events::MEMBER_UPDATED, user.uuid())
         .in_tenant(tenant)
         .before(&serde_json::json!({"userId": user, "role": before}))
         .after(&serde_json::json!({"userId": user, "role": after}));

@@ -6,6 +6,7 @@ use super::{ExternalIdentities, ExternalProfile};
 use crate::{
     Accounts, IdentityError,
     credentials::{self, Extent},
+    events,
     session::EndReason,
     user::{EmailAddress, LANGUAGES, LONGEST_NAME, User, check_name},
 };
@@ -115,7 +116,7 @@ impl ExternalIdentities<'_> {
         for id in claimants.into_iter().filter(|id| *id != owner.id) {
             let (extent, reason) = (Extent::Everything, EndReason::AddressContested);
             credentials::revoke(self.repositories, &scope, self.env, id, extent, reason).await?;
-            let event = Event::new(self.env, &scope, "user.password_revoked", id.uuid());
+            let event = Event::new(self.env, &scope, &events::USER_PASSWORD_REVOKED, id.uuid());
             self.append_about(id, event).await?;
         }
         Ok(())

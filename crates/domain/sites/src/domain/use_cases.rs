@@ -1,8 +1,8 @@
 //! The use cases of domains.
 
 use portico_kernel::{
-    DomainId, Env, Event, NewJob, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
-    Violations,
+    DomainId, Env, Event, EventDeclaration, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
+    StoreError, TenantId, Violations,
 };
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     SitesError,
     domain_name::{DomainName, OwnNames},
+    events,
     ports::{DOMAIN_EXISTS, DOMAIN_VERIFIED_ELSEWHERE, SECOND_PRIMARY, SiteRepositories},
     site::{self, Site},
     version,
@@ -82,7 +83,7 @@ impl<'a> Domains<'a> {
             StoreError::MissingReference(_) => SitesError::NotFound("site"),
             error => SitesError::Store(error),
         })?;
-        self.append(self.event("domain.added", domain.id).after(&domain)).await?;
+        self.append(self.event(&events::DOMAIN_ADDED, domain.id).after(&domain)).await?;
         self.schedule(&domain).await?;
         Ok(domain)
     }
@@ -147,7 +148,7 @@ impl<'a> Domains<'a> {
             self.demote_others(&site, id).await?;
         }
         self.store(&mut domain, expected).await?;
-        self.append(self.event("domain.updated", id).before(&before).after(&domain)).await?;
+        self.append(self.event(&events::DOMAIN_UPDATED, id).before(&before).after(&domain)).await?;
         self.settle(site).await?;
         Ok(domain)
     }
@@ -171,7 +172,7 @@ impl<'a> Domains<'a> {
         if !self.repositories.domains().delete(tenant, site.id, id).await? {
             return Err(SitesError::NotFound("domain"));
         }
-        self.append(self.event("domain.removed", id).before(&before)).await?;
+        self.append(self.event(&events::DOMAIN_REMOVED, id).before(&before)).await?;
         self.settle(site).await?;
         Ok(before)
     }
@@ -208,10 +209,10 @@ impl<'a> Domains<'a> {
         }
         self.store(&mut domain, None).await?;
         let kind = match domain.status {
-            DomainStatus::Verified if moved => Some("domain.verified"),
-            DomainStatus::Failed if moved => Some("domain.failed"),
+            DomainStatus::Verified if moved => Some(&events::DOMAIN_VERIFIED),
+            DomainStatus::Failed if moved => Some(&events::DOMAIN_FAILED),
             // Somebody may want to know that a domain is about to be lost.
-            DomainStatus::Verified if domain.reason != before.reason => Some("domain.updated"),
+            DomainStatus::Verified if domain.reason != before.reason => Some(&events::DOMAIN_UPDATED),
             _ => None,
         };
         if let Some(kind) = kind {
@@ -272,7 +273,7 @@ impl<'a> Domains<'a> {
         let mut after = Site { custom_domain: primary, updated_at: now, ..before.clone() };
         self.repositories.sites().update(&after).await?;
         after.version += 1;
-        let event = Event::new(self.env, self.scope, "site.updated", after.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::SITE_UPDATED, after.id.uuid());
         self.append(event.before(&before).after(&after)).await?;
         if after.live_deployment_id.is_some() {
             self.enqueue("site.redeploy", json!({"siteId": after.id}), after.tenant_id, now, 12).await?;
@@ -290,7 +291,7 @@ impl<'a> Domains<'a> {
         }
         let mut demoted = Domain { mode: DomainMode::Redirect, updated_at: self.env.now(), ..before.clone() };
         self.store(&mut demoted, None).await?;
-        self.append(self.event("domain.updated", before.id).before(&before).after(&demoted)).await
+        self.append(self.event(&events::DOMAIN_UPDATED, before.id).before(&before).after(&demoted)).await
     }
 
     async fn find(&mut self, tenant: TenantId, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
@@ -336,7 +337,7 @@ impl<'a> Domains<'a> {
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 
-    fn event(&self, kind: &'static str, id: DomainId) -> Event {
+    fn event(&self, kind: &'static EventDeclaration, id: DomainId) -> Event {
         Event::new(self.env, self.scope, kind, id.uuid())
     }
 

@@ -6,7 +6,7 @@ use time::Duration;
 
 use super::{Page, PageStatus, Pages};
 use crate::{
-    SitesError,
+    SitesError, events,
     site::{self, frozen},
 };
 
@@ -78,8 +78,8 @@ impl Pages<'_> {
         };
         self.repositories.pages().update(&page).await?;
         page.version += 1;
-        self.append(self.event("page.updated", &page).before(&before).after(&page)).await?;
-        self.append(self.event("page.published", &page).before(&before).after(&page)).await?;
+        self.append(self.event(&events::PAGE_UPDATED, &page).before(&before).after(&page)).await?;
+        self.append(self.event(&events::PAGE_PUBLISHED, &page).before(&before).after(&page)).await?;
         if site.live_deployment_id.is_some() {
             self.deploy_soon(&page, page.site_id).await?;
         }

@@ -5,25 +5,26 @@
 //! use case is refused without knowing of the rule.
 
 use portico_kernel::{
-    Actor, Event, PageId, Permission, Scope, SiteId, StoreError, TenantId, UserId, event::ActorKind,
+    Actor, Event, EventDeclaration, PageId, Permission, Scope, SiteId, StoreError, TenantId, UserId,
+    event::ActorKind,
 };
 use uuid::Uuid;
 
 use super::{Site, SiteStatus};
-use crate::{SitesError, ports::SiteRepositories};
+use crate::{SitesError, events, ports::SiteRepositories};
 
 /// What happens around a site and changes nothing on it: made, offered, withdrawn; messages and links of others; the worker that
 /// builds what was asked for.
-const HARMLESS: [&str; 9] = [
-    "site.created",
-    "site.offered",
-    "site.withdrawn",
-    "site.deployed",
-    "deployment.started",
-    "deployment.failed",
-    "deployment.cleaned",
-    "preview.created",
-    "ai.generated",
+static HARMLESS: [&EventDeclaration; 9] = [
+    &events::SITE_CREATED,
+    &events::SITE_OFFERED,
+    &events::SITE_WITHDRAWN,
+    &events::SITE_DEPLOYED,
+    &events::DEPLOYMENT_STARTED,
+    &events::DEPLOYMENT_FAILED,
+    &events::DEPLOYMENT_CLEANED,
+    &events::PREVIEW_CREATED,
+    &events::AI_GENERATED,
 ];
 
 /// The error that members get who change a site in this status; `None` where they may.
@@ -146,7 +147,10 @@ fn place(event: &Event) -> Option<Place> {
     // Messages of visitors are no part of the site, nor is the wizard that has made it. What becomes of a domain or of a build is found out, not decided.
     let found_out =
         event.actor_kind == ActorKind::System && matches!(group, "site" | "domain" | "deployment");
-    if matches!(group, "submission" | "wizard") || found_out || HARMLESS.contains(&&*event.kind) {
+    if matches!(group, "submission" | "wizard")
+        || found_out
+        || HARMLESS.iter().any(|harmless| event.kind.is(harmless))
+    {
         return None;
     }
     let named = |name: &str| -> Option<Uuid> {

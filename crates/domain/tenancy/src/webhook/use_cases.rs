@@ -1,15 +1,19 @@
 //! What members do with webhooks.
 
 use portico_kernel::{
-    Env, Event, Page, PageRequest, Permission, Scope, StoreError, TenantId, Violations, WebhookId, catalogue,
-    http::HttpClient, patch::double_option, sealing::Sealer,
+    Env, Event, EventDeclaration, Page, PageRequest, Permission, Scope, StoreError, TenantId, Violations,
+    WebhookId,
+    catalogue::{EVERYTHING, EventCatalogue},
+    http::HttpClient,
+    patch::double_option,
+    sealing::Sealer,
 };
 use secrecy::SecretString;
 use serde::Deserialize;
 use time::Duration;
 
 use super::{SealedSecrets, Webhook, WebhookStatus, address};
-use crate::{TenancyError, ports::TenancyRepositories};
+use crate::{TenancyError, events, ports::TenancyRepositories};
 
 /// The most characters of a description.
 const MAX_DESCRIPTION: usize = 500;
@@ -92,6 +96,8 @@ pub struct SecretRotation {
 pub struct WebhookRules<'a> {
     /// Most webhooks of a tenant.
     pub most: u64,
+    /// The events that there are.
+    pub events: &'a EventCatalogue,
     /// Knows which addresses may be called.
     pub http: &'a dyn HttpClient,
     /// Keeps secrets.
@@ -134,7 +140,7 @@ impl<'a> Webhooks<'a> {
         self.scope.require_verified()?;
         let mut violations = Violations::default();
         let url = violations.take("url", address::check(&input.url, rules.http)).unwrap_or_default();
-        let events = self.wanted(&mut violations, &input.events);
+        let events = self.wanted(rules.events, &mut violations, &input.events);
         let description = check_description(&mut violations, input.description);
         check_rate(&mut violations, input.rate_per_second);
         violations.into_result()?;
@@ -160,7 +166,8 @@ impl<'a> Webhooks<'a> {
         if !self.repositories.webhooks().insert(&webhook, rules.most).await? {
             return Err(TenancyError::TooManyWebhooks);
         }
-        let event = Event::new(self.env, self.scope, "webhook.created", id.uuid()).after(&webhook.recorded());
+        let event =
+            Event::new(self.env, self.scope, &events::WEBHOOK_CREATED, id.uuid()).after(&webhook.recorded());
         self.repositories.events().append(event).await?;
         Ok((webhook, text))
     }
@@ -171,7 +178,7 @@ impl<'a> Webhooks<'a> {
         id: WebhookId,
         input: WebhookUpdate,
         expected: Option<i64>,
-        http: &dyn HttpClient,
+        rules: WebhookRules<'_>,
     ) -> Result<Webhook, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
         self.scope.require_verified()?;
@@ -179,13 +186,13 @@ impl<'a> Webhooks<'a> {
         let mut after = before.clone();
         let mut violations = Violations::default();
         if let Some(url) = &input.url {
-            after.url = violations.take("url", address::check(url, http)).unwrap_or_default();
+            after.url = violations.take("url", address::check(url, rules.http)).unwrap_or_default();
         }
         if let Some(events) = &input.events {
-            after.events = self.wanted(&mut violations, events);
+            after.events = self.wanted(rules.events, &mut violations, events);
         } else if after.url != before.url {
             // Whoever leads them elsewhere could as well ask for them.
-            self.wanted(&mut violations, &before.events);
+            self.wanted(rules.events, &mut violations, &before.events);
         }
         if let Some(description) = input.description {
             after.description = check_description(&mut violations, description);
@@ -203,7 +210,7 @@ impl<'a> Webhooks<'a> {
         if after == before {
             return Ok(before);
         }
-        self.store(&before, after, expected, "webhook.updated").await
+        self.store(&before, after, expected, &events::WEBHOOK_UPDATED).await
     }
 
     /// Deletes a webhook with everything that was, or was to be, sent to it, given that its version is still the expected
@@ -214,7 +221,8 @@ impl<'a> Webhooks<'a> {
         if !self.repositories.webhooks().delete(tenant, id).await? {
             return Err(TenancyError::NotFound("webhook"));
         }
-        let event = Event::new(self.env, self.scope, "webhook.deleted", id.uuid()).before(&before.recorded());
+        let event =
+            Event::new(self.env, self.scope, &events::WEBHOOK_DELETED, id.uuid()).before(&before.recorded());
         Ok(self.repositories.events().append(event).await?)
     }
 
@@ -238,7 +246,7 @@ impl<'a> Webhooks<'a> {
         let until = (overlap > 0).then(|| self.env.now() + Duration::hours(i64::from(overlap)));
         let (secrets, text) = before.secrets.next(self.env, sealer, id, until)?;
         let after = Webhook { secrets, ..before.clone() };
-        Ok((self.store(&before, after, expected, "webhook.rotated").await?, text))
+        Ok((self.store(&before, after, expected, &events::WEBHOOK_ROTATED).await?, text))
     }
 
     /// Stops telling a webhook anything. One that is not told anything stays as it is.
@@ -249,7 +257,7 @@ impl<'a> Webhooks<'a> {
             return Ok(before);
         }
         let after = Webhook { status: WebhookStatus::Paused, ..before.clone() };
-        self.store(&before, after, None, "webhook.paused").await
+        self.store(&before, after, None, &events::WEBHOOK_PAUSED).await
     }
 
     /// Goes on telling a webhook what happens, also one that was switched off. One that is told stays as it is.
@@ -262,7 +270,7 @@ impl<'a> Webhooks<'a> {
         }
         let mut after = before.clone();
         switch_on(&mut after);
-        self.store(&before, after, None, "webhook.resumed").await
+        self.store(&before, after, None, &events::WEBHOOK_RESUMED).await
     }
 
     async fn existing(&mut self, tenant: TenantId, id: WebhookId) -> Result<Webhook, TenancyError> {
@@ -287,7 +295,7 @@ impl<'a> Webhooks<'a> {
         before: &Webhook,
         mut after: Webhook,
         expected: Option<i64>,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
     ) -> Result<Webhook, TenancyError> {
         after.updated_at = self.env.now();
         self.repositories.webhooks().update(&after).await.map_err(|error| match error {
@@ -309,19 +317,23 @@ impl<'a> Webhooks<'a> {
     }
 
     /// The names of events, each published, and of something that the caller may read; the star alone for everything.
-    fn wanted(&self, violations: &mut Violations, names: &[String]) -> Vec<String> {
+    fn wanted(
+        &self,
+        catalogue: &EventCatalogue,
+        violations: &mut Violations,
+        names: &[String],
+    ) -> Vec<String> {
         violations.check(!names.is_empty(), "events", "required", "Choose at least one type of event.");
         let readable = |name: &str| {
-            let mut kinds = catalogue::all()
-                .iter()
-                .filter(|published| name == catalogue::EVERYTHING || published.name == name);
+            let mut kinds =
+                catalogue.all().iter().filter(|published| name == EVERYTHING || published.name == name);
             kinds.all(|published| self.scope.allows(published.permission))
         };
         let mut wanted: Vec<String> = Vec::new();
         // Whoever sends more than there are repeats some; those are told of below.
-        for (index, name) in names.iter().enumerate().take(2 * catalogue::all().len()) {
+        for (index, name) in names.iter().enumerate().take(2 * catalogue.all().len()) {
             let field = format!("events[{index}]");
-            if name != catalogue::EVERYTHING && !catalogue::is_name(name) {
+            if name != EVERYTHING && !catalogue.is_name(name) {
                 let message = "There is no such type of event; GET /event-types lists them.";
                 violations.add(field, "unknown_event_type", message);
             } else if !readable(name) {
@@ -332,8 +344,8 @@ impl<'a> Webhooks<'a> {
                 wanted.push(name.clone());
             }
         }
-        if wanted.iter().any(|name| name == catalogue::EVERYTHING) {
-            return vec![catalogue::EVERYTHING.to_owned()];
+        if wanted.iter().any(|name| name == EVERYTHING) {
+            return vec![EVERYTHING.to_owned()];
         }
         wanted
     }
