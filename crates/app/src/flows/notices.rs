@@ -11,11 +11,8 @@ use portico_identity::{
 use portico_kernel::{
     Env, Event, Job, JobId, NewJob, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId,
 };
-use portico_runtime::{
-    webhooks,
-    worker::jobs::{JobError, payload},
-};
-use portico_tenancy::member::MemberFilter;
+use portico_runtime::worker::jobs::{JobError, payload};
+use portico_tenancy::{dispatch::DisableReason, member::MemberFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -173,7 +170,7 @@ fn about_tenant(event: &Event) -> Option<AboutTenant> {
         // By Portico itself: a member would know of it.
         "webhook.disabled" => AboutTenant::WebhookDisabled {
             url: text(after, "url")?,
-            gone: text(after, "disabledReason").is_some_and(|reason| reason == webhooks::GONE),
+            gone: text(after, "disabledReason").is_some_and(|reason| reason == DisableReason::Gone.as_str()),
         },
         "tenant.suspended" => AboutTenant::Suspended,
         "tenant.reinstated" => AboutTenant::Reinstated,

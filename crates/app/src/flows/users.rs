@@ -78,8 +78,7 @@ pub async fn change_own_password(app: &App, scope: &Scope, change: ChangePasswor
     // A stolen session must not be a way to guess the password.
     let attempt = throttle::admit(app, scope, &credential.user.email).await?;
     if let Err(error) = change.verify(&*app.hasher, &credential).await {
-        if matches!(&error, IdentityError::Invalid(errors) if errors.iter().any(|e| e.code == "wrong_password"))
-        {
+        if matches!(error, IdentityError::WrongPassword(_)) {
             attempt.failed(app, scope, Some(credential.user.id)).await;
         }
         return Err(error.into());

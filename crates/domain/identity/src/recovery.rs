@@ -126,7 +126,7 @@ impl ChangePassword {
 
 impl ValidChange {
     /// Checks against the account: the current password must be right, the new one must not follow from the account.
-    /// Takes long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`].
+    /// Takes long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`], [`IdentityError::WrongPassword`].
     pub async fn verify(
         &self,
         hasher: &dyn PasswordHasher,
@@ -136,7 +136,11 @@ impl ValidChange {
         let mut violations = Violations::default();
         violations.check(right, "currentPassword", "wrong_password", "This is not your current password.");
         violations.extend(self.rule.check_for("newPassword", &self.new, &credential.user));
-        violations.into_result().map_err(IdentityError::Invalid)
+        violations.into_result().map_err(if right {
+            IdentityError::Invalid
+        } else {
+            IdentityError::WrongPassword
+        })
     }
 }
 

@@ -169,8 +169,8 @@ impl<'a> Pages<'a> {
         let mut violations = Violations::default();
         violations.line("title", &input.title, 1, MAX_TITLE);
         let slug = match &input.slug {
-            Some(wish) => violations.take("slug", Slug::parse(wish)).map(Slug::into_string),
-            None => Some(Slug::from_title(&input.title).into_string()),
+            Some(wish) => violations.take("slug", Slug::parse(wish)),
+            None => Some(Slug::from_title(&input.title)),
         };
         let status = input.status.unwrap_or_default();
         let is_home = input.is_home.unwrap_or_default();
@@ -187,6 +187,7 @@ impl<'a> Pages<'a> {
             violations.check(is_there, "templateId", "unknown_template", "There is no such template.");
         }
         violations.into_result().map_err(SitesError::Invalid)?;
+        let Some(slug) = slug else { return Err(SitesError::Invalid(Vec::new())) };
 
         let site_id = site::resolve(self.repositories, tenant, site).await?;
         let translation_of = same_site(original, site_id)?;
@@ -196,7 +197,7 @@ impl<'a> Pages<'a> {
             tenant,
             site_id,
             title: input.title.trim().to_owned(),
-            slug: slug.unwrap_or_default(),
+            slug: slug.into_string(),
             status,
             is_home,
             template_id: input.template_id,

@@ -10,9 +10,9 @@ use portico_kernel::{
 use time::Duration;
 
 use crate::{
-    delivery::{Delivery, DeliveryCause},
+    delivery::{Delivery, DeliveryCause, DeliveryStatus},
     events,
-    ports::{Listener, PlannedDelivery, TenancyRepositories},
+    ports::{Health, Listener, Outcome, PlannedDelivery, TenancyRepositories},
 };
 
 /// The longest time that a receiver may ask for with `Retry-After`.
@@ -152,15 +152,59 @@ fn changes_sending(kind: &EventKind) -> bool {
     CHANGES.iter().any(|change| kind.is(change))
 }
 
+/// Why a webhook is switched off without anybody asking for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisableReason {
+    /// The receiver wants nothing any more: it answered 410 (RFC 9110 section 15.5.11).
+    Gone,
+    /// No attempt succeeded for as long as the operator allows.
+    Failing,
+}
+
+impl DisableReason {
+    /// What its owners read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "The receiver answered 410 Gone.",
+            Self::Failing => "Every attempt failed for too long.",
+        }
+    }
+}
+
+/// The webhooks that are to be switched off, by the attempts that ended and how their webhooks have been doing since: those whose
+/// attempts have all failed for `limit`. Decided when a message is given up, so that one that hardly ever gets any is not switched
+/// off for a single failure.
+pub fn failing(
+    ended: &[&Outcome],
+    health: &[Health],
+    limit: std::time::Duration,
+    now: Timestamp,
+) -> Vec<(TenantId, WebhookId)> {
+    let is_given_up = |webhook: WebhookId| {
+        ended.iter().any(|outcome| {
+            outcome.webhook == webhook
+                && outcome.counts
+                && outcome.status == DeliveryStatus::Failed
+                && outcome.next.is_none()
+        })
+    };
+    health
+        .iter()
+        .filter(|health| health.failing_since.is_some_and(|since| now - since >= limit))
+        .filter(|health| is_given_up(health.webhook))
+        .map(|health| (health.tenant, health.webhook))
+        .collect()
+}
+
 /// Switches a webhook off that fails, and says so in the event log, by which its owners hear of it. Answers whether it was enabled.
 pub async fn disable(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
     tenant: TenantId,
     webhook: WebhookId,
-    reason: &str,
+    reason: DisableReason,
 ) -> Result<bool, StoreError> {
-    let changed = repositories.delivery_plans().disable(tenant, webhook, reason, env.now()).await?;
+    let changed = repositories.delivery_plans().disable(tenant, webhook, reason.as_str(), env.now()).await?;
     let Some((before, after)) = changed else { return Ok(false) };
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     let event = Event::new(env, &scope, &events::WEBHOOK_DISABLED, webhook.uuid())

@@ -167,3 +167,36 @@ fn the_next_attempt_tells_of_the_same_event() {
     assert_ne!(next.id, before.id);
     assert_eq!(message_id(next.event), format!("evt_{}", before.event_id));
 }
+
+#[test]
+fn a_webhook_is_switched_off_when_a_message_is_given_up_after_failing_for_too_long() {
+    let env = env();
+    let (tenant, webhook, now) = (env.new_id(), env.new_id(), env.now());
+    let limit = std::time::Duration::from_secs(3600);
+    let health = |failing_since| Health { tenant, webhook, failures: 7, failing_since };
+    let given_up = Outcome {
+        id: env.new_id(),
+        tenant,
+        webhook,
+        status: DeliveryStatus::Failed,
+        counts: true,
+        response_status: Some(500),
+        response_body: None,
+        duration_ms: None,
+        error: None,
+        finished_at: now,
+        next: None,
+    };
+    let long = health(Some(now - Duration::HOUR));
+    assert_eq!(failing(&[&given_up], &[long], limit, now), [(tenant, webhook)]);
+    for healthy in [health(Some(now - Duration::seconds(3599))), health(None)] {
+        assert_eq!(failing(&[&given_up], &[healthy], limit, now), []);
+    }
+    let another = Outcome { webhook: env.new_id(), ..given_up.clone() };
+    let succeeded = Outcome { status: DeliveryStatus::Succeeded, ..given_up.clone() };
+    let says_nothing = Outcome { counts: false, ..given_up };
+    for outcome in [&another, &succeeded, &says_nothing] {
+        assert_eq!(failing(&[outcome], &[long], limit, now), [], "{outcome:?}");
+    }
+    assert_ne!(DisableReason::Gone.as_str(), DisableReason::Failing.as_str());
+}

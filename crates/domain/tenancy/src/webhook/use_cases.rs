@@ -139,11 +139,12 @@ impl<'a> Webhooks<'a> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
         self.scope.require_verified()?;
         let mut violations = Violations::default();
-        let url = violations.take("url", address::check(&input.url, rules.http)).unwrap_or_default();
+        let url = violations.take("url", address::check(&input.url, rules.http));
         let events = self.wanted(rules.events, &mut violations, &input.events);
         let description = check_description(&mut violations, input.description);
         check_rate(&mut violations, input.rate_per_second);
         violations.into_result()?;
+        let Some(url) = url else { return Err(TenancyError::Invalid(Vec::new())) };
         let (id, now) = (self.env.new_id(), self.env.now());
         let (secrets, text) = SealedSecrets::first(self.env, rules.sealer, id)?;
         let webhook = Webhook {
@@ -185,12 +186,14 @@ impl<'a> Webhooks<'a> {
         let before = self.expected(tenant, id, expected).await?;
         let mut after = before.clone();
         let mut violations = Violations::default();
-        if let Some(url) = &input.url {
-            after.url = violations.take("url", address::check(url, rules.http)).unwrap_or_default();
+        let url = input.url.as_ref().map(|url| violations.take("url", address::check(url, rules.http)));
+        let elsewhere = url.as_ref().is_some_and(|url| url.as_ref() != Some(&before.url));
+        if let Some(Some(url)) = url {
+            after.url = url;
         }
         if let Some(events) = &input.events {
             after.events = self.wanted(rules.events, &mut violations, events);
-        } else if after.url != before.url {
+        } else if elsewhere {
             // Whoever leads them elsewhere could as well ask for them.
             self.wanted(rules.events, &mut violations, &before.events);
         }
