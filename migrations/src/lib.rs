@@ -42,6 +42,7 @@ mod m20261121_000029_traces;
 mod m20261121_000032_stored_texts;
 mod m20261121_000034_mail_budgets;
 mod m20261121_000036_key_makers;
+mod m20261121_000040_audit_classes;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -81,6 +82,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000032_stored_texts::Migration),
             Box::new(m20261121_000034_mail_budgets::Migration),
             Box::new(m20261121_000036_key_makers::Migration),
+            Box::new(m20261121_000040_audit_classes::Migration),
         ]
     }
 }

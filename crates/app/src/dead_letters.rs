@@ -31,7 +31,7 @@ pub async fn replay(work: &mut dyn UnitOfWork, env: &Env, scope: &Scope, id: Job
     let job = work.dead_letters().replay(id, env.now()).await?.ok_or_else(Problem::not_found)?;
     let shown =
         if scope.allows(Permission::PlatformAudit) { job.clone() } else { without_payload(job.clone()) };
-    let event = Event::new(env, scope, "job.replayed", id.uuid())
+    let event = Event::new(env, scope, &portico_runtime::events::JOB_REPLAYED, id.uuid())
         .in_tenant(TenantId::PLATFORM)
         .after(&without_payload(job));
     work.events().append(event).await?;

@@ -1,11 +1,15 @@
 //! The event log: what happened, written in the transaction in which it happened.
 
+mod declaration;
+
 use std::borrow::Cow;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
+
+pub use declaration::{Audience, AuditClass, CacheTopic, EventDeclaration, EventKind};
 
 use crate::{Actor, Env, EventId, JobQueue, Scope, StoreError, TenantId, Timestamp, TraceParent};
 
@@ -48,8 +52,8 @@ pub struct Event {
     pub id: EventId,
     /// The tenant that it belongs to; [`TenantId::PLATFORM`] for none.
     pub tenant: TenantId,
-    /// What happened: `resource.verb`, for instance `page.updated`.
-    pub kind: Cow<'static, str>,
+    /// What happened.
+    pub kind: EventKind,
     /// What it happened to.
     pub resource: Resource,
     /// Who did it.
@@ -78,19 +82,19 @@ pub struct Event {
 impl Event {
     /// An event caused by `scope` in its active tenant, with nothing before or after it.
     ///
-    /// `kind` is `resource.verb`; the resource type is the part before the dot.
-    pub fn new(env: &Env, scope: &Scope, kind: &'static str, resource: Uuid) -> Self {
+    /// The resource type is the part of the declared word that is before the dot.
+    pub fn new(env: &Env, scope: &Scope, declared: &'static EventDeclaration, resource: Uuid) -> Self {
         let (actor_kind, actor_id) = match scope.actor() {
             Actor::Anonymous => (ActorKind::Anonymous, None),
             Actor::User { id, .. } => (ActorKind::User, Some(id.uuid())),
             Actor::ApiKey { id, .. } => (ActorKind::ApiKey, Some(id.uuid())),
             Actor::System => (ActorKind::System, None),
         };
-        let resource_kind = kind.split_once('.').map_or(kind, |(resource, _)| resource);
+        let resource_kind = declared.word.split_once('.').map_or(declared.word, |(resource, _)| resource);
         Self {
             id: env.new_id(),
             tenant: scope.active_tenant().unwrap_or(TenantId::PLATFORM),
-            kind: kind.into(),
+            kind: declared.into(),
             resource: Resource { kind: resource_kind.into(), id: resource },
             actor_kind,
             actor_id,
@@ -197,7 +201,7 @@ fn size_of(value: &Value) -> usize {
 #[async_trait]
 pub trait EventLog: Send {
     /// MUST store the event, [bounded](Event::bounded), if and only if the unit of work commits. MUST note the trace of the work at hand, where the event
-    /// names none.
+    /// names none. MUST refuse one that was read from the log: what is appended is declared.
     async fn append(&mut self, event: Event) -> Result<(), StoreError>;
 }
 

@@ -36,7 +36,9 @@ pub mod validate;
 
 pub use env::{Clock, Env, Random};
 pub use error::{Fault, FieldError, Kind, StoreError};
-pub use event::{AnnouncementListener, CommitListener, Event, EventLog, EventReaders, Outbox, Resource};
+pub use event::{
+    AnnouncementListener, CommitListener, Event, EventDeclaration, EventLog, EventReaders, Outbox, Resource,
+};
 pub use id::*;
 pub use job::{DeadLetters, Job, JobQueue, JobState, NewJob, WorkQueue};
 pub use money::Money;

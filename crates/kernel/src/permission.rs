@@ -2,170 +2,136 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Something a caller may do in a tenant, or on the whole platform. Written `resource:action`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Permission {
-    /// See the tenant.
-    TenantRead,
-    /// Change the tenant's name and settings.
-    TenantWrite,
-    /// Delete the tenant.
-    TenantDelete,
-    /// See colours, fonts and logo.
-    BrandingRead,
-    /// Change colours, fonts and logo.
-    BrandingWrite,
-    /// Read the audit trail of the tenant.
-    AuditRead,
-    /// See plan, usage and quotas.
-    BillingRead,
-    /// See sites and their deployments.
-    SitesRead,
-    /// Create and change sites.
-    SitesWrite,
-    /// Delete sites.
-    SitesDelete,
-    /// Publish a site, or go back to an earlier deployment.
-    SitesDeploy,
-    /// See pages and sections, drafts included.
-    PagesRead,
-    /// Create, change and delete pages and sections.
-    PagesWrite,
-    /// See the navigation.
-    NavigationRead,
-    /// Change the navigation.
-    NavigationWrite,
-    /// See who belongs to the tenant.
-    MembersRead,
-    /// Invite people, change their roles, and remove them. Owners are beyond it, see
-    /// [`Permission::TenantTransfer`].
-    MembersWrite,
-    /// Make somebody an owner, and change or remove an owner.
-    TenantTransfer,
-    /// See the API keys and how they are used.
-    ApiKeysRead,
-    /// Make, change, rotate and revoke API keys.
-    ApiKeysWrite,
-    /// See files that were uploaded.
-    AssetsRead,
-    /// Upload, change and delete files.
-    AssetsWrite,
-    /// See the domains of a site.
-    DomainsRead,
-    /// Connect and remove domains of a site.
-    DomainsWrite,
-    /// See who visits a site.
-    AnalyticsRead,
-    /// Read what visitors sent through contact forms.
-    SubmissionsRead,
-    /// Mark and delete what visitors sent.
-    SubmissionsWrite,
-    /// Let texts be written; counts against the plan.
-    AiGenerate,
-    /// See webhooks and what was sent to them.
-    WebhooksRead,
-    /// Make, change and delete webhooks, and send to them again.
-    WebhooksWrite,
-    /// Platform: see all tenants and everybody's audit trail.
-    PlatformAudit,
-    /// Platform: list and replay failed background jobs.
-    PlatformJobs,
-    /// Platform: see, make, change, suspend and erase users.
-    PlatformUsers,
-    /// Platform: act as a customer, with both written down.
-    PlatformImpersonate,
-    /// Platform: suspend tenants, bring them back, and name their dealers.
-    PlatformTenants,
-    /// Platform: make and edit website templates.
-    PlatformTemplates,
-    /// Platform: prepare sites and offer them for sale.
-    PlatformSites,
+/// Everything that is to be said about one permission. It is said once, in the table below: a permission that leaves any of it
+/// out does not compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Declaration {
+    /// The word for it, `resource:action`, as in API keys and error texts.
+    word: &'static str,
+    /// The least role in a tenant that has it; so do those above it.
+    tenant: Option<TenantRole>,
+    /// The least role of the platform that has it, whichever tenant it acts in; so do those above it.
+    platform: PlatformRole,
+    /// Whether it only lets one see something in a tenant.
+    reading: bool,
+    /// Whether an API key may have it. What decides over people, keys and the existence of the tenant, and everything
+    /// platform-wide, stays with people: a stolen key must not be able to make itself another one.
+    keys: bool,
+    /// Whether somebody who acts as a person may use it: what a key may have, so nobody gets a foothold in a tenant that
+    /// outlasts the hour. Keys may be revoked, because that is what a call for help may be about; whatever gives a key out
+    /// asks for the person themselves.
+    impersonators: bool,
 }
 
-impl Permission {
-    /// Every permission.
-    pub const ALL: [Self; 37] = [
-        Self::TenantRead,
-        Self::TenantWrite,
-        Self::TenantDelete,
-        Self::BrandingRead,
-        Self::BrandingWrite,
-        Self::AuditRead,
-        Self::BillingRead,
-        Self::SitesRead,
-        Self::SitesWrite,
-        Self::SitesDelete,
-        Self::SitesDeploy,
-        Self::PagesRead,
-        Self::PagesWrite,
-        Self::NavigationRead,
-        Self::NavigationWrite,
-        Self::MembersRead,
-        Self::MembersWrite,
-        Self::TenantTransfer,
-        Self::ApiKeysRead,
-        Self::ApiKeysWrite,
-        Self::AssetsRead,
-        Self::AssetsWrite,
-        Self::DomainsRead,
-        Self::DomainsWrite,
-        Self::AnalyticsRead,
-        Self::SubmissionsRead,
-        Self::SubmissionsWrite,
-        Self::AiGenerate,
-        Self::WebhooksRead,
-        Self::WebhooksWrite,
-        Self::PlatformAudit,
-        Self::PlatformJobs,
-        Self::PlatformUsers,
-        Self::PlatformImpersonate,
-        Self::PlatformTenants,
-        Self::PlatformTemplates,
-        Self::PlatformSites,
-    ];
+/// Makes the permissions, the list of all of them and their declarations from one table.
+macro_rules! permissions {
+    ($($(#[$doc:meta])+ $name:ident { $($declaration:tt)+ })+) => {
+        /// Something a caller may do in a tenant, or on the whole platform. Written `resource:action`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Permission {
+            $($(#[$doc])+ $name,)+
+        }
 
+        impl Permission {
+            /// Every permission.
+            pub const ALL: [Self; [$(stringify!($name)),+].len()] = [$(Self::$name),+];
+
+            const fn declaration(self) -> Declaration {
+                use PlatformRole::{Staff, SuperAdmin};
+                use TenantRole::{Admin, Editor, Owner, Viewer};
+                match self {
+                    $(Self::$name => Declaration { $($declaration)+ },)+
+                }
+            }
+        }
+    };
+}
+
+permissions! {
+    /// See the tenant.
+    TenantRead { word: "tenant:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Change the tenant's name and settings.
+    TenantWrite { word: "tenant:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// Delete the tenant.
+    TenantDelete { word: "tenant:delete", tenant: Some(Owner), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// See colours, fonts and logo.
+    BrandingRead { word: "branding:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Change colours, fonts and logo.
+    BrandingWrite { word: "branding:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// Read the audit trail of the tenant.
+    AuditRead { word: "audit:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// See plan, usage and quotas.
+    BillingRead { word: "billing:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// See sites and their deployments.
+    SitesRead { word: "sites:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Create and change sites.
+    SitesWrite { word: "sites:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// Delete sites.
+    SitesDelete { word: "sites:delete", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// Publish a site, or go back to an earlier deployment.
+    SitesDeploy { word: "sites:deploy", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// See pages and sections, drafts included.
+    PagesRead { word: "pages:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Create, change and delete pages and sections.
+    PagesWrite { word: "pages:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// See the navigation.
+    NavigationRead { word: "navigation:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Change the navigation.
+    NavigationWrite { word: "navigation:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// See who belongs to the tenant.
+    MembersRead { word: "members:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Invite people, change their roles, and remove them. Owners are beyond it, see
+    /// [`Permission::TenantTransfer`].
+    MembersWrite { word: "members:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// Make somebody an owner, and change or remove an owner.
+    TenantTransfer { word: "tenant:transfer", tenant: Some(Owner), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// See the API keys and how they are used.
+    ApiKeysRead { word: "api_keys:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Make, change, rotate and revoke API keys.
+    ApiKeysWrite { word: "api_keys:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: true }
+    /// See files that were uploaded.
+    AssetsRead { word: "assets:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Upload, change and delete files.
+    AssetsWrite { word: "assets:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// See the domains of a site.
+    DomainsRead { word: "domains:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Connect and remove domains of a site.
+    DomainsWrite { word: "domains:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// See who visits a site.
+    AnalyticsRead { word: "analytics:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Read what visitors sent through contact forms.
+    SubmissionsRead { word: "submissions:read", tenant: Some(Editor), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Mark and delete what visitors sent.
+    SubmissionsWrite { word: "submissions:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// Let texts be written; counts against the plan.
+    AiGenerate { word: "ai:generate", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    /// See webhooks and what was sent to them.
+    WebhooksRead { word: "webhooks:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Make, change and delete webhooks, and send to them again.
+    WebhooksWrite { word: "webhooks:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// Platform: see all tenants and everybody's audit trail.
+    PlatformAudit { word: "platform:audit", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// Platform: list and replay failed background jobs.
+    PlatformJobs { word: "platform:jobs", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: see, make, change, suspend and erase users.
+    PlatformUsers { word: "platform:users", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// Platform: act as a customer, with both written down.
+    PlatformImpersonate { word: "platform:impersonate", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: suspend tenants, bring them back, and name their dealers.
+    PlatformTenants { word: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// Platform: make and edit website templates.
+    PlatformTemplates { word: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: prepare sites and offer them for sale.
+    PlatformSites { word: "platform:sites", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+}
+
+const _: () = assert!(Permission::ALL.len() <= u128::BITS as usize, "a set of permissions has 128 places");
+
+impl Permission {
     /// The word for it, as in API keys and error texts.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TenantRead => "tenant:read",
-            Self::TenantWrite => "tenant:write",
-            Self::TenantDelete => "tenant:delete",
-            Self::BrandingRead => "branding:read",
-            Self::BrandingWrite => "branding:write",
-            Self::AuditRead => "audit:read",
-            Self::BillingRead => "billing:read",
-            Self::SitesRead => "sites:read",
-            Self::SitesWrite => "sites:write",
-            Self::SitesDelete => "sites:delete",
-            Self::SitesDeploy => "sites:deploy",
-            Self::PagesRead => "pages:read",
-            Self::PagesWrite => "pages:write",
-            Self::NavigationRead => "navigation:read",
-            Self::NavigationWrite => "navigation:write",
-            Self::MembersRead => "members:read",
-            Self::MembersWrite => "members:write",
-            Self::TenantTransfer => "tenant:transfer",
-            Self::ApiKeysRead => "api_keys:read",
-            Self::ApiKeysWrite => "api_keys:write",
-            Self::AssetsRead => "assets:read",
-            Self::AssetsWrite => "assets:write",
-            Self::DomainsRead => "domains:read",
-            Self::DomainsWrite => "domains:write",
-            Self::AnalyticsRead => "analytics:read",
-            Self::SubmissionsRead => "submissions:read",
-            Self::SubmissionsWrite => "submissions:write",
-            Self::AiGenerate => "ai:generate",
-            Self::WebhooksRead => "webhooks:read",
-            Self::WebhooksWrite => "webhooks:write",
-            Self::PlatformAudit => "platform:audit",
-            Self::PlatformJobs => "platform:jobs",
-            Self::PlatformUsers => "platform:users",
-            Self::PlatformImpersonate => "platform:impersonate",
-            Self::PlatformTenants => "platform:tenants",
-            Self::PlatformTemplates => "platform:templates",
-            Self::PlatformSites => "platform:sites",
-        }
+        self.declaration().word
     }
 
     /// The permission of this word.
@@ -174,41 +140,24 @@ impl Permission {
     }
 
     /// Whether it only lets one see something in a tenant.
-    pub fn is_reading(self) -> bool {
-        self.as_str().ends_with(":read")
+    pub const fn is_reading(self) -> bool {
+        self.declaration().reading
     }
 
-    /// Whether somebody who acts as a person may use it: what a key may have, so nobody gets a foothold in a tenant that
-    /// outlasts the hour. Keys may be revoked, because that is what a call for help may be about; whatever gives a key out
-    /// asks for the person themselves.
+    /// Whether somebody who acts as a person may use it.
     pub const fn is_delegable(self) -> bool {
-        self.is_for_keys() || matches!(self, Self::ApiKeysWrite)
+        self.declaration().impersonators
     }
 
-    /// Whether an API key may have it. What decides over people, keys and the existence of the tenant, and everything
-    /// platform-wide, stays with people: a stolen key must not be able to make itself another one.
+    /// Whether an API key may have it.
     pub const fn is_for_keys(self) -> bool {
-        !matches!(
-            self,
-            Self::TenantDelete
-                | Self::TenantTransfer
-                | Self::MembersWrite
-                | Self::ApiKeysWrite
-                | Self::WebhooksWrite
-                | Self::PlatformAudit
-                | Self::PlatformJobs
-                | Self::PlatformUsers
-                | Self::PlatformImpersonate
-                | Self::PlatformTenants
-                | Self::PlatformTemplates
-                | Self::PlatformSites
-        )
+        self.declaration().keys
     }
 }
 
-/// A set of permissions.
+/// A set of permissions: a bit for each. In memory only; stores and messages have the words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Permissions(u64);
+pub struct Permissions(u128);
 
 impl Permissions {
     /// No permission.
@@ -219,7 +168,7 @@ impl Permissions {
         let mut bits = 0;
         let mut i = 0;
         while i < list.len() {
-            bits |= 1 << list[i] as u64;
+            bits |= 1 << list[i] as u32;
             i += 1;
         }
         Self(bits)
@@ -263,7 +212,7 @@ impl Permissions {
 
     /// Whether the permission is in the set.
     pub const fn contains(self, permission: Permission) -> bool {
-        self.0 & (1 << permission as u64) != 0
+        self.0 & (1 << permission as u32) != 0
     }
 }
 
@@ -286,42 +235,10 @@ pub enum TenantRole {
 impl TenantRole {
     /// What the role may do.
     pub const fn permissions(self) -> Permissions {
-        use Permission::*;
-        const VIEWER: Permissions = Permissions::of(&[
-            TenantRead,
-            BrandingRead,
-            BillingRead,
-            SitesRead,
-            PagesRead,
-            NavigationRead,
-            MembersRead,
-            AssetsRead,
-            DomainsRead,
-            AnalyticsRead,
-        ]);
-        const EDITOR: Permissions = VIEWER.union(Permissions::of(&[
-            SitesWrite,
-            SitesDeploy,
-            PagesWrite,
-            NavigationWrite,
-            AssetsWrite,
-            SubmissionsRead,
-            SubmissionsWrite,
-            AiGenerate,
-        ]));
-        const ADMIN: Permissions = EDITOR.union(Permissions::of(&[
-            TenantWrite,
-            BrandingWrite,
-            AuditRead,
-            SitesDelete,
-            MembersWrite,
-            ApiKeysRead,
-            ApiKeysWrite,
-            DomainsWrite,
-            WebhooksRead,
-            WebhooksWrite,
-        ]));
-        const OWNER: Permissions = ADMIN.union(Permissions::of(&[TenantDelete, TenantTransfer]));
+        const VIEWER: Permissions = of_tenant(TenantRole::Viewer);
+        const EDITOR: Permissions = of_tenant(TenantRole::Editor);
+        const ADMIN: Permissions = of_tenant(TenantRole::Admin);
+        const OWNER: Permissions = of_tenant(TenantRole::Owner);
         match self {
             Self::Viewer => VIEWER,
             Self::Editor => EDITOR,
@@ -364,15 +281,13 @@ pub enum PlatformRole {
 impl PlatformRole {
     /// What the role may do outside of any tenant.
     pub const fn permissions(self) -> Permissions {
+        const CUSTOMER: Permissions = of_platform(PlatformRole::Customer);
+        const STAFF: Permissions = of_platform(PlatformRole::Staff);
+        const SUPER_ADMIN: Permissions = of_platform(PlatformRole::SuperAdmin);
         match self {
-            Self::Customer => Permissions::NONE,
-            Self::Staff => Permissions::of(&[
-                Permission::PlatformJobs,
-                Permission::PlatformImpersonate,
-                Permission::PlatformTemplates,
-                Permission::PlatformSites,
-            ]),
-            Self::SuperAdmin => Permissions::of(&Permission::ALL),
+            Self::Customer => CUSTOMER,
+            Self::Staff => STAFF,
+            Self::SuperAdmin => SUPER_ADMIN,
         }
     }
 
@@ -391,14 +306,50 @@ impl PlatformRole {
     }
 }
 
+/// What a role in a tenant may do.
+const fn of_tenant(role: TenantRole) -> Permissions {
+    let (mut set, mut i) = (Permissions::NONE, 0);
+    while i < Permission::ALL.len() {
+        let permission = Permission::ALL[i];
+        if let Some(least) = permission.declaration().tenant
+            && least as u8 <= role as u8
+        {
+            set = set.union(Permissions::of(&[permission]));
+        }
+        i += 1;
+    }
+    set
+}
+
+/// What a role of the platform may do outside of any tenant.
+const fn of_platform(role: PlatformRole) -> Permissions {
+    let (mut set, mut i) = (Permissions::NONE, 0);
+    while i < Permission::ALL.len() {
+        let permission = Permission::ALL[i];
+        if permission.declaration().platform as u8 <= role as u8 {
+            set = set.union(Permissions::of(&[permission]));
+        }
+        i += 1;
+    }
+    set
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn all_lists_every_permission_once() {
-        for (position, permission) in Permission::ALL.iter().enumerate() {
-            assert_eq!(*permission as usize, position);
+    fn what_a_permission_says_of_itself_fits_together() {
+        for permission in Permission::ALL {
+            let Declaration { word, tenant, platform, reading, keys, impersonators } =
+                permission.declaration();
+            assert_eq!(reading, word.ends_with(":read"), "{word}");
+            assert_eq!(tenant.is_none(), word.starts_with("platform:"), "{word}");
+            assert!(
+                !keys || (tenant.is_some() && impersonators),
+                "{word}: a key acts in a tenant, for a person"
+            );
+            assert!(tenant.is_none() || platform == PlatformRole::SuperAdmin, "{word}: staff stays outside");
         }
     }
 

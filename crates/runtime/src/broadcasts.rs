@@ -80,7 +80,7 @@ mod tests {
     use portico_security::system_env;
 
     use super::*;
-    use crate::signals::Signals;
+    use crate::{events::catalogue, signals::Signals};
 
     /// Keeps what is told.
     #[derive(Default)]
@@ -104,7 +104,7 @@ mod tests {
         let signals = || Signals::new(Some(Broadcasts::new(way.clone(), env.random_uuid())), None);
         let (here, there) = (signals(), signals());
         let scope = Scope::system(Some(tenant), RequestInfo::default());
-        let event = |kind| Event::new(&env, &scope, kind, tenant.uuid());
+        let event = |kind| Event::new(&env, &scope, catalogue().find(kind).unwrap(), tenant.uuid());
         here.committed(&[event("tenant.updated"), event("page.updated")], true);
         let message = way.0.lock().unwrap().pop().unwrap();
 
@@ -138,7 +138,7 @@ mod tests {
         let events: Vec<_> = (0..=MOST_APPENDED)
             .map(|_| {
                 let scope = Scope::system(Some(env.new_id()), RequestInfo::default());
-                Event::new(&env, &scope, "page.updated", env.random_uuid())
+                Event::new(&env, &scope, &portico_sites::events::PAGE_UPDATED, env.random_uuid())
             })
             .collect();
         let hint = Hint::of(&events, false, None);

@@ -9,13 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_kernel::{AnnouncementListener, CommitListener, Event, TenantId, Timestamp, UserId};
+use portico_kernel::{
+    AnnouncementListener, CommitListener, Event, EventDeclaration, TenantId, Timestamp, UserId,
+    event::CacheTopic,
+};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
     broadcasts::{Broadcasts, Hint},
     clock::SharedClock,
+    events::catalogue,
     wakes::Wakes,
 };
 
@@ -91,7 +95,7 @@ impl Signals {
             self.heard(stale);
         }
         for (tenant, kind) in &hint.appended {
-            self.changed(*tenant, kind);
+            self.changed(*tenant, catalogue().find(kind));
         }
         self.wake(hint.events, hint.jobs);
     }
@@ -166,10 +170,13 @@ impl Signals {
         }
     }
 
-    /// Makes stale what an event of this kind may have changed.
-    fn changed(&self, tenant: TenantId, kind: &str) {
-        self.live.wake(tenant, kind);
-        if is_about_content(kind)
+    /// An event was appended to the log of the tenant; `declared` is `None` for one of another version.
+    fn changed(&self, tenant: TenantId, declared: Option<&EventDeclaration>) {
+        if declared.is_none_or(|declared| declared.published().is_some()) {
+            self.live.wake(tenant);
+        }
+        // What is not known may be about anything: better a look too many than an old answer.
+        if declared.is_none_or(|declared| declared.invalidates.contains(&CacheTopic::Responses))
             && let Some(epoch) = self.content.get(stripe(tenant.uuid()))
         {
             epoch.fetch_add(1, Ordering::AcqRel);
@@ -182,7 +189,7 @@ impl CommitListener for Signals {
         annotate(events);
         self.move_on(&events.iter().flat_map(made_stale).collect());
         for event in events {
-            self.changed(event.tenant, &event.kind);
+            self.changed(event.tenant, declaration_of(event));
         }
         self.wake(!events.is_empty(), jobs);
         if let Some(broadcasts) = &self.broadcasts {
@@ -208,7 +215,7 @@ impl AnnouncementListener for Signals {
     }
 
     fn appended(&self, tenant: TenantId, kind: &str) {
-        self.changed(tenant, kind);
+        self.changed(tenant, catalogue().find(kind));
         // What another process wrote may well have brought work with it: no need to wait for the next look.
         self.events.notify_one();
         self.webhooks.notify_one();
@@ -245,47 +252,28 @@ fn stripe(id: Uuid) -> usize {
     id.as_u128() as usize % STRIPES
 }
 
-/// Whether an event may change what a tenant's pages, navigation, branding or the tenant itself look like. Whatever is not
-/// known to leave them alone may: better a look too many than an old answer.
-fn is_about_content(kind: &str) -> bool {
-    let subject = kind.split('.').next().unwrap_or(kind);
-    !matches!(
-        subject,
-        "session"
-            | "user"
-            | "member"
-            | "invitation"
-            | "api_key"
-            | "job"
-            | "submission"
-            | "ai"
-            | "audit"
-            | "preview"
-    )
+/// What an event says of itself; `None` where another version has written it.
+fn declaration_of(event: &Event) -> Option<&'static EventDeclaration> {
+    event.kind.declaration().or_else(|| catalogue().find(&event.kind))
 }
 
 /// What an event makes stale, as words of an announcement.
-fn made_stale(event: &Event) -> Vec<String> {
+fn made_stale(event: &Event) -> BTreeSet<String> {
     let of = |id: Uuid| format!("{:x}", stripe(id));
-    let Some((subject, what)) = event.kind.split_once('.') else { return Vec::new() };
-    match (subject, what) {
-        ("session", "ended") => {
+    let Some(declared) = declaration_of(event) else { return BTreeSet::from([ALL.to_owned()]) };
+    let word = |topic: &CacheTopic| match topic {
+        CacheTopic::User => Some(of(event.resource.id)),
+        CacheTopic::SessionOwner => {
             let user = event.after.as_ref().and_then(|after| after["userId"].as_str());
-            match user.and_then(|id| id.parse().ok()) {
-                Some(user) => vec![of(user)],
-                None => vec![ALL.to_owned()],
-            }
+            // Of whom is not known: of anybody.
+            Some(user.and_then(|id| id.parse().ok()).map_or_else(|| ALL.to_owned(), of))
         }
-        ("user", "registered" | "new_device") | ("tenant", "created") | ("site", "created") => Vec::new(),
-        ("subscription", "created") => Vec::new(),
-        ("subscription", _) => vec![of(event.tenant.uuid())],
-        ("user" | "member", _) => vec![of(event.resource.id)],
-        ("api_key", "new_address" | "refusals") => Vec::new(),
-        ("api_key", _) => vec![of(event.tenant.uuid())],
-        ("tenant", _) => vec![of(event.resource.id), SITES.to_owned()],
-        ("site" | "domain", _) => vec![SITES.to_owned()],
-        _ => Vec::new(),
-    }
+        CacheTopic::Tenant => Some(of(event.tenant.uuid())),
+        CacheTopic::Hosts => Some(SITES.to_owned()),
+        // Not announced: every process learns of it from the log within half a second.
+        CacheTopic::Responses => None,
+    };
+    declared.invalidates.iter().filter_map(word).collect()
 }
 
 #[cfg(test)]
@@ -296,9 +284,9 @@ mod tests {
 
     use super::*;
 
-    fn event(env: &Env, kind: &'static str, resource: Uuid, tenant: TenantId) -> Event {
+    fn event(env: &Env, kind: &str, resource: Uuid, tenant: TenantId) -> Event {
         let scope = Scope::system(Some(tenant), RequestInfo::default());
-        Event::new(env, &scope, kind, resource)
+        Event::new(env, &scope, catalogue().find(kind).unwrap(), resource)
     }
 
     #[test]
@@ -318,7 +306,7 @@ mod tests {
             ("domain.verified", env.random_uuid(), [false, false, true]),
             ("page.updated", env.random_uuid(), [false, false, false]),
             ("subscription.created", tenant.uuid(), [false, false, false]),
-            ("subscription.updated", tenant.uuid(), [false, true, false]),
+            ("tenant.settings_updated", tenant.uuid(), [false, true, true]),
         ] {
             let here = Signals::default();
             let elsewhere = Signals::default();
@@ -357,16 +345,38 @@ mod tests {
             ("session.started", 1),
             ("submission.received", 1),
             ("branding.updated", 2),
-            ("something.new", 3),
+            ("subscription.created", 3),
         ] {
             signals.committed(&[event(&env, kind, env.random_uuid(), tenant)], false);
             assert_eq!(signals.content_epoch(tenant).1, expected, "{kind}");
         }
         signals.appended(tenant, "navigation.updated");
         assert_eq!(signals.content_epoch(tenant).1, 4);
+        signals.appended(tenant, "something.new");
+        assert_eq!(signals.content_epoch(tenant).1, 5, "of another version");
         signals.missed();
-        assert_eq!(signals.content_epoch(tenant).1, 5);
+        assert_eq!(signals.content_epoch(tenant).1, 6);
         assert!(u64::from(signals.content_epoch(tenant).0) < STRIPES as u64);
+    }
+
+    #[test]
+    fn an_event_drops_no_cache_that_it_does_not_name() {
+        static STATE_CHANGED: EventDeclaration = EventDeclaration {
+            word: "message.state_changed",
+            when: "A message got another state.",
+            audience: portico_kernel::event::Audience::Nobody,
+            invalidates: &[],
+            audit: portico_kernel::event::AuditClass::NotKept,
+        };
+        let env = system_env();
+        let tenant: TenantId = env.new_id();
+        let signals = Signals::default();
+        let scope = Scope::system(Some(tenant), RequestInfo::default());
+        let events = [Event::new(&env, &scope, &STATE_CHANGED, env.random_uuid())];
+        signals.committed(&events, false);
+        assert_eq!(signals.announcement(&events), None);
+        let epochs = [signals.tenant_epoch(tenant), signals.content_epoch(tenant).1, signals.sites_epoch()];
+        assert_eq!(epochs, [0; 3]);
     }
 
     #[test]

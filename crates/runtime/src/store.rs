@@ -12,7 +12,7 @@ use portico_kernel::{
 use portico_sites::{
     SitesError, page_version,
     ports::SiteRepositories,
-    sale::{self, RefusedChange},
+    site::{self, RefusedChange},
     wizard,
 };
 use portico_sql::{SqlReader, SqlStore, SqlUnitOfWork};
@@ -120,12 +120,13 @@ impl UnitOfWork for SqlUnitOfWork {
 /// `Refused` with the rule that was broken.
 async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
     let events = work.events_so_far();
-    let (sites, pages) = (sale::changes(events), page_version::changes(events));
+    let (sites, pages) = (site::changes(events), page_version::changes(events));
     // What Portico itself does, such as writing the texts that were asked for, was let in when it was asked for.
     let asked_for = events.iter().find(|event| event.actor_kind != ActorKind::System);
-    let storing = asked_for.map(|event| (event.tenant, wizard::STORING.contains(&&*event.kind)));
+    let storing =
+        asked_for.map(|event| (event.tenant, wizard::STORING.iter().any(|storing| event.kind.is(storing))));
 
-    for RefusedChange { person, error } in sale::refused(work, &sites).await? {
+    for RefusedChange { person, error } in site::refused(work, &sites).await? {
         let user = match person {
             Some(id) => work.users().find(id).await?,
             None => None,

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, Weak},
 };
 
-use portico_kernel::{TenantId, catalogue};
+use portico_kernel::TenantId;
 use tokio::sync::Notify;
 
 /// Who in this process waits for new events of which tenant.
@@ -15,12 +15,10 @@ pub struct Wakes {
 }
 
 impl Wakes {
-    /// An event of this kind was appended to the log of the tenant.
-    pub fn wake(&self, tenant: TenantId, kind: &str) {
+    /// An event that the outside may hear of was appended to the log of the tenant.
+    pub fn wake(&self, tenant: TenantId) {
         let sleepers = self.sleepers.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sleeper) = sleepers.get(&tenant).and_then(Weak::upgrade)
-            && catalogue::published(kind).is_some()
-        {
+        if let Some(sleeper) = sleepers.get(&tenant).and_then(Weak::upgrade) {
             sleeper.notify_one();
         }
     }
@@ -60,15 +58,13 @@ mod tests {
         let (sleeper, undisturbed) = (wakes.sleeper(one), wakes.sleeper(other));
         let woken =
             async |sleeper: &Notify| timeout(Duration::from_millis(20), sleeper.notified()).await.is_ok();
-        wakes.wake(one, "page.updated");
+        wakes.wake(one);
         assert!(woken(&sleeper).await, "also when it did not wait yet");
         assert!(!woken(&undisturbed).await);
-        wakes.wake(one, "session.started");
-        assert!(!woken(&sleeper).await, "nobody is told of that anyway");
         wakes.wake_all();
         assert!(woken(&sleeper).await && woken(&undisturbed).await);
         let next = wakes.sleeper(one);
-        wakes.wake(one, "page.updated");
+        wakes.wake(one);
         assert!(woken(&next).await && !woken(&sleeper).await);
     }
 }

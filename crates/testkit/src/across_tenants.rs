@@ -16,7 +16,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("update event_cursors set transaction_id = $, sequence = coalesce(", "a log from another cluster"),
     ("update events set transaction_id = $", "a log from another cluster"),
     // What the operator's people see.
-    ("FROM events ORDER BY", "the audit trail of the platform"),
+    ("FROM events WHERE events.audit <> $ ORDER BY", "the audit trail of the platform"),
     ("FROM events WHERE events.actor_", "the audit trail of the platform"),
     ("FROM events WHERE events.created_at", "the audit trail of the platform"),
     ("FROM events WHERE events.id <", "the audit trail of the platform"),
@@ -42,6 +42,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM memberships WHERE user_id", "where somebody is a member"),
     // Work that comes round, and work for whoever is free.
     ("from (select * from audit_chains where tenant_id >", "audit trails with entries of age"),
+    (
+        "from (select tenant_id, min(created_at) as created_at from events where audit",
+        "entries without a seal of age",
+    ),
+    ("from events where audit = $ and created_at <", "events that are not kept"),
     (
         "with ready as (select tenant_id, webhook_id from webhook_queues",
         "webhooks that have something to be sent",

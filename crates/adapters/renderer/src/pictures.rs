@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use portico_kernel::AssetId;
-use portico_sites::{asset::pictures_in, ports::SitePicture, section::content::SectionContent};
+use portico_sites::{
+    ports::SitePicture,
+    section::{content::SectionContent, pictures_in},
+};
 use serde::Serialize;
 
 /// The width that old browsers get, which do not choose by themselves.

@@ -5,7 +5,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use portico_identity::{
-    IdentityError, ports::FactorSecrets, second_factor::PendingSignInId, totp::TotpEnrolment, user::User,
+    IdentityError, pending_sign_in::PendingSignInId, ports::FactorSecrets, totp::TotpEnrolment, user::User,
 };
 use portico_kernel::{Timestamp, UserId};
 use secrecy::{ExposeSecret, SecretString};

@@ -5,7 +5,6 @@ pub mod keys;
 pub mod links;
 pub mod marks;
 pub mod oidc;
-mod oidc_cache;
 pub mod passkeys;
 pub mod passwords;
 pub mod sealing;

@@ -34,10 +34,11 @@ use serde_json::Value;
 use sha2::Sha256;
 use time::Duration;
 
-use crate::{
-    keys::{KeyRing, mac},
-    oidc_cache::ProviderCache,
-};
+use crate::keys::{KeyRing, mac};
+
+mod cache;
+
+use cache::ProviderCache;
 
 /// What an ID token may be signed with. Nothing symmetric: our secret at the provider must not be a key to our accounts.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 8] = [
@@ -324,7 +325,7 @@ fn chrono_time(time: Timestamp) -> chrono::DateTime<chrono::Utc> {
 }
 
 /// An error with its causes. None of those that end here holds a token or a code.
-pub(crate) fn chain(error: &dyn Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -336,7 +337,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 }
 
 /// Our HTTP client, as the library wants one.
-pub(crate) struct Outbound(Arc<dyn HttpClient>);
+struct Outbound(Arc<dyn HttpClient>);
 
 type Answer<'c> = Pin<Box<dyn Future<Output = Result<TheirResponse, HttpError>> + Send + 'c>>;
 

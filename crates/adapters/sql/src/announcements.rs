@@ -20,11 +20,9 @@ use crate::{
     dialect::query,
     error::store_error,
     outbox::events,
+    repositories::CHANNEL,
     store::{Pools, unavailable},
 };
-
-/// The channel of `NOTIFY`.
-pub(crate) const CHANNEL: &str = "portico";
 
 /// How often a connection that is quiet proves that it still hears, and how often SQLite is looked at.
 const BEAT: Duration = Duration::from_millis(250);

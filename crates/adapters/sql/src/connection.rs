@@ -20,10 +20,13 @@ use sea_orm::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::{
-    error::{is_storage_failure, store_error},
-    slots::{Lease, Slots},
-};
+use crate::error::{is_storage_failure, store_error};
+
+mod slots;
+
+use slots::Lease;
+pub use slots::PoolFigures;
+pub(crate) use slots::Slots;
 
 /// What the uses of a database tell about it. Shared by all connections to it.
 pub(crate) struct Health {

@@ -13,14 +13,14 @@ mod idempotency;
 mod identity;
 mod outbox;
 mod repositories;
+mod restored;
 mod sites;
-mod slots;
 mod store;
 mod sweep;
 mod tenancy;
 mod time;
 
-pub use connection::{Connections, Transaction};
+pub use connection::{Connections, PoolFigures, Transaction};
 pub use identity::personal_columns;
 pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};
-pub use store::{MigrationState, PoolFigures, SqlStore, StoreOptions};
+pub use store::{MigrationState, SqlStore, StoreOptions};

@@ -7,10 +7,12 @@ use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::Stor
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 use crate::{
-    announcements::CHANNEL,
     connection::{Connections, Transaction},
     dialect::query,
 };
+
+/// The channel of `NOTIFY`.
+pub(crate) const CHANNEL: &str = "portico";
 
 /// Every repository, over one connection.
 ///

@@ -17,12 +17,11 @@ use sea_orm_migration::MigratorTrait;
 use tokio::time::timeout;
 
 use crate::{
-    connection::{Connections, Health, Source, Transaction},
+    connection::{Connections, Health, PoolFigures, Slots, Source, Transaction},
     dialect::{execute, query},
     error::store_error,
-    outbox::restored,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
-    slots::Slots,
+    restored,
 };
 
 /// Where the database is and how much of it to use.
@@ -53,17 +52,6 @@ impl StoreOptions {
             statement_timeout: Duration::from_secs(5),
         }
     }
-}
-
-/// Figures of the connection pool, for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PoolFigures {
-    /// Connections that are open.
-    pub open: u32,
-    /// Connections that nobody uses right now.
-    pub idle: u32,
-    /// The most connections there may be.
-    pub max: u32,
 }
 
 /// A migration, and whether it was applied.

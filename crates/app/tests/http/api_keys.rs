@@ -250,7 +250,15 @@ async fn a_suspended_tenant_has_no_keys_within_a_second() {
             tenant.status = status;
             work.tenants().update(&tenant).await.unwrap();
             let scope = Scope::system(Some(id), RequestInfo::default());
-            work.events().append(Event::new(&server.app.core.env, &scope, kind, id.uuid())).await.unwrap();
+            work.events()
+                .append(Event::new(
+                    &server.app.core.env,
+                    &scope,
+                    portico_runtime::events::catalogue().find(kind).unwrap(),
+                    id.uuid(),
+                ))
+                .await
+                .unwrap();
             work.commit().await.unwrap();
         };
         set(TenantStatus::Suspended, "tenant.suspended").await;

@@ -19,9 +19,13 @@ async fn append(server: &TestServer, tenant: TenantId, count: usize, text: &str,
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     let mut work = server.app.core.begin().await.unwrap();
     for number in 0..count {
-        let mut event =
-            Event::new(&server.app.core.env, &scope, "page.created", server.app.core.env.random_uuid())
-                .after(&json!({"number": number, "text": text}));
+        let mut event = Event::new(
+            &server.app.core.env,
+            &scope,
+            &portico_sites::events::PAGE_CREATED,
+            server.app.core.env.random_uuid(),
+        )
+        .after(&json!({"number": number, "text": text}));
         event.at = event.at - age;
         work.events().append(event).await.unwrap();
     }

@@ -195,7 +195,10 @@ async fn an_operation_documents_the_permission_that_its_use_case_asks_for() {
         };
         compared += usize::from(asked.is_some());
         if !agrees {
-            failures.push(format!("{method} {template} documents {documented:?}: {} {}", answer.status, answer.text));
+            failures.push(format!(
+                "{method} {template} documents {documented:?}: {} {}",
+                answer.status, answer.text
+            ));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -195,7 +195,12 @@ async fn the_pictures_of_an_erased_person_go() {
         let ada = Person::new(server, "ada@example.com", |_| {}).await;
         let shown = path(server, &put_raw(&ada.client, PICTURE, "image/gif").await.expect(200));
         let scope = Scope::system(None, RequestInfo { id: "test".into(), ..RequestInfo::default() });
-        let event = Event::new(&server.app.core.env, &scope, "user.erased", ada.claims.user.uuid());
+        let event = Event::new(
+            &server.app.core.env,
+            &scope,
+            &portico_identity::events::USER_ERASED,
+            ada.claims.user.uuid(),
+        );
         let mut work = server.app.core.begin().await.unwrap();
         work.events().append(event.before(&json!({"status": "deleted"}))).await.unwrap();
         work.commit().await.unwrap();

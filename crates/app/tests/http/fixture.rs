@@ -19,7 +19,7 @@ use portico_sites::{
 use portico_tenancy::{
     dealer::Dealer,
     invitation::{Invitation, InvitationStatus},
-    member::Membership,
+    membership::Membership,
     tenant::Tenants,
 };
 use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
@@ -84,7 +84,8 @@ pub async fn change_user(server: &TestServer, claims: &AccessClaims, change: imp
     change(&mut user);
     work.users().update(&user).await.unwrap();
     let scope = Scope::system(None, RequestInfo { id: "fixture".into(), ..RequestInfo::default() });
-    let event = Event::new(&server.app.core.env, &scope, "user.updated", claims.user.uuid());
+    let event =
+        Event::new(&server.app.core.env, &scope, &portico_identity::events::USER_UPDATED, claims.user.uuid());
     work.events().append(event).await.unwrap();
     work.commit().await.unwrap();
 }

@@ -28,8 +28,13 @@ pub async fn append(
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     let mut ids = Vec::with_capacity(count);
     for _ in 0..count {
-        let event =
-            Event::new(&server.app.core.env, &scope, kind, server.app.core.env.random_uuid()).after(after);
+        let event = Event::new(
+            &server.app.core.env,
+            &scope,
+            portico_runtime::events::catalogue().find(kind).unwrap(),
+            server.app.core.env.random_uuid(),
+        )
+        .after(after);
         ids.push(event.id);
         work.events().append(event).await.unwrap();
     }
@@ -298,7 +303,7 @@ async fn an_event_that_commits_late_is_not_missed() {
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     let mut listener = Listener::open(&server, &owner, "").await;
     let mut slow = server.app.core.begin().await.unwrap();
-    let late = Event::new(&server.app.core.env, &scope, "page.created", tenant.uuid());
+    let late = Event::new(&server.app.core.env, &scope, &portico_sites::events::PAGE_CREATED, tenant.uuid());
     slow.events().append(late.clone()).await.unwrap();
     let early = one(&server, &owner.tenant, "page.updated").await;
     // Somebody who comes in between hears of both, too.

@@ -13,10 +13,15 @@ use crate::fixture::{Person, change_user, text};
 async fn happens(server: &TestServer, kind: &'static str, tenant: &str, resource: Uuid, what: [Value; 2]) {
     let scope = Scope::system(None, RequestInfo { id: "test".into(), ..RequestInfo::default() });
     let [before, after] = what;
-    let event = Event::new(&server.app.core.env, &scope, kind, resource)
-        .in_tenant(tenant.parse().unwrap())
-        .before(&before)
-        .after(&after);
+    let event = Event::new(
+        &server.app.core.env,
+        &scope,
+        portico_runtime::events::catalogue().find(kind).unwrap(),
+        resource,
+    )
+    .in_tenant(tenant.parse().unwrap())
+    .before(&before)
+    .after(&after);
     let mut work = server.app.core.begin().await.unwrap();
     work.events().append(event).await.unwrap();
     work.commit().await.unwrap();

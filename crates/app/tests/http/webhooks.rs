@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use portico::settings::Settings;
 use portico_feature_tenancy::flows::deliveries;
-use portico_kernel::{Job, JobState};
+use portico_kernel::{
+    Event, EventDeclaration, Job, JobState, Permission, RequestInfo, Scope, TenantId,
+    event::{Audience, AuditClass},
+};
 use portico_security::webhook_signature;
 use portico_tenancy::delivery::RESEND_JOB;
 use portico_testkit::{
@@ -16,7 +19,7 @@ use portico_testkit::{
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::fixture::text;
+use crate::{fixture::text, listener::Listener};
 
 /// Where nobody is called: the name leads to this machine, which is not public.
 const URL: &str = "https://localhost/hooks/portico";
@@ -561,4 +564,61 @@ async fn networks_of_other_purposes_and_odd_ports_are_closed_to_webhooks() {
     assert_eq!((&over["status"], &over["responseStatus"]), (&json!("failed"), &Value::Null), "{over}");
     assert!(inside.received().is_empty(), "nobody inside was called");
     server.stop().await;
+}
+
+/// What a page says when it changes, with less of a trail.
+const fn page_updated(audit: AuditClass) -> EventDeclaration {
+    EventDeclaration {
+        word: "page.updated",
+        when: "A test says so.",
+        audience: Audience::Holders(Permission::PagesRead),
+        invalidates: &[],
+        audit,
+    }
+}
+
+static RECORDED: EventDeclaration = page_updated(AuditClass::Recorded);
+static NOT_KEPT: EventDeclaration = page_updated(AuditClass::NotKept);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_trail_does_not_keep_is_told_all_the_same() {
+    with_receivers(async |server| {
+        let owner = server.customer("owner@example.com").await;
+        let receiver = Receiver::start().await;
+        make(&owner, &receiver.url, &["page.updated"]).await;
+        let mut listener = Listener::open(server, &owner, "?types=page.updated").await;
+        let tenant: TenantId = owner.tenant.parse().unwrap();
+        let scope = Scope::system(Some(tenant), RequestInfo::default());
+        let mut work = server.app.core.begin().await.unwrap();
+        let mut ids = Vec::new();
+        for declared in [&RECORDED, &NOT_KEPT] {
+            let env = &server.app.core.env;
+            let event = Event::new(env, &scope, declared, env.random_uuid()).after(&json!({"title": "One"}));
+            ids.push(event.id.to_string());
+            work.events().append(event).await.unwrap();
+        }
+        work.commit().await.unwrap();
+
+        for id in &ids {
+            assert_eq!(listener.expect("page.updated").await.id, *id);
+        }
+        let mut received: Vec<_> =
+            receiver.wait_for(2).await.iter().map(|call| text(&call.json(), "id")).collect();
+        received.sort_unstable();
+        assert_eq!(received, ids);
+        let trail = owner.get(&owner.t("/audit?type=page.updated")).await.expect(200);
+        let kept: Vec<_> = trail["items"].as_array().unwrap().iter().map(|entry| text(entry, "id")).collect();
+        assert_eq!(kept, ids[..1]);
+        let found = eventually(Duration::from_secs(20), async || {
+            let found = owner.get(&owner.t("/audit/verify")).await.expect(200);
+            (found["unsealed"] == 0).then_some(found)
+        })
+        .await
+        .unwrap();
+        assert_eq!(found["intact"], true, "{found}");
+        let sealed =
+            owner.get(&owner.t("/audit?limit=100")).await.expect(200)["items"].as_array().unwrap().len();
+        assert_eq!(found["entries"], json!(sealed - 1), "all but the one that is only recorded");
+    })
+    .await;
 }

@@ -1,6 +1,7 @@
 //! What a tenant has bought and used: plans, subscriptions, meters and quotas.
 
 pub mod error;
+pub mod events;
 pub mod generation;
 pub mod period;
 pub mod plan;

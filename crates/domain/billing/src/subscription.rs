@@ -3,7 +3,7 @@
 use portico_kernel::{Env, Event, Scope, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{BillingError, plan::FREE, ports::BillingRepositories};
+use crate::{BillingError, events, plan::FREE, ports::BillingRepositories};
 
 /// Whether a subscription gives its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl<'a> Subscriptions<'a> {
             updated_at: now,
         };
         self.repositories.subscriptions().insert(&subscription).await?;
-        let event = Event::new(self.env, self.scope, "subscription.created", tenant.uuid());
+        let event = Event::new(self.env, self.scope, &events::SUBSCRIPTION_CREATED, tenant.uuid());
         self.repositories
             .events()
             .append(event.in_tenant(tenant).by_user(owner).after(&subscription))

@@ -9,13 +9,12 @@ use serde::Deserialize;
 use time::Duration;
 
 use crate::{
-    IdentityError,
+    IdentityError, events,
     mail::Recipient,
     password::{PasswordRule, resembles_address},
     ports::{IdentityRepositories, PasswordHash},
-    profile::{check_language, check_name, check_phone},
     session::{Session, audit_tenant},
-    user::{EmailAddress, User, UserStatus},
+    user::{EmailAddress, User, UserStatus, check_language, check_name, check_phone},
 };
 
 /// How long a proof of identity is good for changes to what proves it.
@@ -128,7 +127,7 @@ impl<'a> Accounts<'a> {
     /// Records `user.registered` in the new user's personal tenant. Apart from [`Accounts::register`], because the
     /// tenant needs its owner before it can be made, and the event needs the tenant.
     pub async fn registered(&mut self, user: &User, tenant: TenantId) -> Result<(), IdentityError> {
-        let event = Event::new(self.env, self.scope, "user.registered", user.id.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_REGISTERED, user.id.uuid())
             .in_tenant(tenant)
             .by_user(user.id)
             .after(user);
@@ -144,8 +143,9 @@ impl<'a> Accounts<'a> {
         let mut user = User { role, email_verified: true, updated_at: self.env.now(), ..before.clone() };
         self.repositories.users().update(&user).await?;
         user.version += 1;
-        let event =
-            Event::new(self.env, self.scope, "user.appointed", user.id.uuid()).before(&before).after(&user);
+        let event = Event::new(self.env, self.scope, &events::USER_APPOINTED, user.id.uuid())
+            .before(&before)
+            .after(&user);
         self.append_about(user.id, event).await?;
         Ok(user)
     }

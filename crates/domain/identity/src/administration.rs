@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Accounts, IdentityError,
     credentials::{self, Extent},
+    events,
     password::{PasswordRule, resembles_address},
     ports::PasswordHash,
-    profile::{ProfileUpdate, check_company, check_language, check_name, check_phone},
+    profile::ProfileUpdate,
     recovery::ChangePassword,
     session::EndReason,
-    user::{EmailAddress, User, UserStatus},
+    user::{EmailAddress, User, UserStatus, check_company, check_language, check_name, check_phone},
 };
 
 /// Which accounts to list. Every field that is set narrows the list.
@@ -303,8 +304,9 @@ impl Accounts<'_> {
 
     /// Records `user.created` in the new user's personal tenant.
     pub async fn made(&mut self, user: &User, tenant: TenantId) -> Result<(), IdentityError> {
-        let event =
-            Event::new(self.env, self.scope, "user.created", user.id.uuid()).in_tenant(tenant).after(user);
+        let event = Event::new(self.env, self.scope, &events::USER_CREATED, user.id.uuid())
+            .in_tenant(tenant)
+            .after(user);
         Ok(self.repositories.events().append(event).await?)
     }
 
@@ -358,12 +360,12 @@ impl Accounts<'_> {
         self.repositories.users().update(&user).await?;
         user.version += 1;
         if updated {
-            let event = Event::new(self.env, self.scope, "user.updated", id.uuid());
+            let event = Event::new(self.env, self.scope, &events::USER_UPDATED, id.uuid());
             self.append_about(id, event.before(&before).after(&changed)).await?;
         }
         if status != before.status {
             let suspended = status == UserStatus::Suspended;
-            let kind = if suspended { "user.suspended" } else { "user.reinstated" };
+            let kind = if suspended { &events::USER_SUSPENDED } else { &events::USER_REINSTATED };
             let event = Event::new(self.env, self.scope, kind, id.uuid());
             self.append_about(id, event.before(&changed).after(&user)).await?;
             if suspended {
@@ -390,7 +392,7 @@ impl Accounts<'_> {
         self.repositories.users().update(&user).await?;
         user.version += 1;
         self.revoke_begun(id, None, EndReason::AccountDeleted).await?;
-        let event = Event::new(self.env, self.scope, "user.deleted", id.uuid()).before(&before);
+        let event = Event::new(self.env, self.scope, &events::USER_DELETED, id.uuid()).before(&before);
         self.append_about(id, event).await?;
         Ok(user)
     }
@@ -422,7 +424,7 @@ impl Accounts<'_> {
             return Err(IdentityError::AccountNotActive);
         }
         self.revoke_begun(id, None, EndReason::PasswordSet).await?;
-        let event = Event::new(self.env, self.scope, "user.password_changed", id.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_CHANGED, id.uuid());
         self.append_about(id, event).await
     }
 

@@ -14,15 +14,15 @@ pub use state::{Judgement, KeySecret, KeyState};
 pub use text::KeyText;
 
 use portico_kernel::{
-    ApiKeyId, Env, Event, Page, PageRequest, Permission, Permissions, Scope, StoreError, TenantId, Timestamp,
-    UserId, Violations, patch::double_option,
+    ApiKeyId, Env, Event, EventDeclaration, Page, PageRequest, Permission, Permissions, Scope, StoreError,
+    TenantId, Timestamp, UserId, Violations, patch::double_option,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 use time::Duration;
 
 use crate::{
-    IdentityError,
+    IdentityError, events,
     ports::{IdentityRepositories, TokenIssuer},
 };
 
@@ -265,7 +265,7 @@ impl<'a> ApiKeys<'a> {
         if !self.repositories.api_keys().insert(&key, tokens.digest(text.secret()), MAX_KEYS).await? {
             return Err(IdentityError::TooManyApiKeys);
         }
-        let event = Event::new(self.env, self.scope, "api_key.created", key.id.uuid()).after(&key);
+        let event = Event::new(self.env, self.scope, &events::API_KEY_CREATED, key.id.uuid()).after(&key);
         self.repositories.events().append(event).await?;
         Ok((key, text.full()))
     }
@@ -305,7 +305,7 @@ impl<'a> ApiKeys<'a> {
             return Ok(before);
         }
         after.updated_at = now;
-        self.store(&before, after, expected, "api_key.updated").await
+        self.store(&before, after, expected, &events::API_KEY_UPDATED).await
     }
 
     /// Gives a key a new secret, for which the caller answers, and answers it with its text. The old secret stays good for the
@@ -334,7 +334,7 @@ impl<'a> ApiKeys<'a> {
             ..before.clone()
         };
         // In this order: of two rotations at once the second one is stale before it has replaced a secret.
-        let after = self.store(&before, after, expected, "api_key.rotated").await?;
+        let after = self.store(&before, after, expected, &events::API_KEY_ROTATED).await?;
         let hash = tokens.digest(text.secret());
         self.repositories.api_keys().replace_secret(tenant, id, hash, maker).await?;
         Ok((after, text.full()))
@@ -346,7 +346,7 @@ impl<'a> ApiKeys<'a> {
         let before = self.expected(tenant, id, expected).await?;
         let now = self.env.now();
         let after = ApiKey { active: false, revoked_at: Some(now), updated_at: now, ..before.clone() };
-        self.store(&before, after, expected, "api_key.revoked").await.map(drop)
+        self.store(&before, after, expected, &events::API_KEY_REVOKED).await.map(drop)
     }
 
     /// The tenant and the caller, who may make a key there or decide what one may do, and answers for it.
@@ -380,7 +380,7 @@ impl<'a> ApiKeys<'a> {
         before: &ApiKey,
         mut after: ApiKey,
         expected: Option<i64>,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
     ) -> Result<ApiKey, IdentityError> {
         self.repositories.api_keys().update(&after).await.map_err(|error| match error {
             StoreError::Stale if expected.is_some() => IdentityError::PreconditionFailed,

@@ -2,7 +2,7 @@
 
 use portico_kernel::Event;
 
-use crate::{Accounts, IdentityError, user::User};
+use crate::{Accounts, IdentityError, events, user::User};
 
 impl Accounts<'_> {
     /// Sets or removes the caller's own picture. The picture that it replaces is tidied away by whoever reads
@@ -15,7 +15,7 @@ impl Accounts<'_> {
         let mut user = User { avatar_url: url, updated_at: self.env.now(), ..before.clone() };
         self.repositories.users().update(&user).await?;
         user.version += 1;
-        let event = Event::new(self.env, self.scope, "user.updated", user.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_UPDATED, user.id.uuid());
         self.append_about(user.id, event.before(&before).after(&user)).await?;
         Ok(user)
     }

@@ -13,7 +13,7 @@
 //! day, which is 6·10⁻⁵, and 2.2 % for a whole year of days; from each place of the owner's that they share, as many again.
 //!
 //! Recovery codes (80 random bits) and passkeys cannot be guessed. They are not counted here, so that they work when all
-//! codes are refused; what bounds tries with them is the sign-in itself ([`crate::second_factor::TRIES`]).
+//! codes are refused; what bounds tries with them is the sign-in itself ([`crate::pending_sign_in::TRIES`]).
 
 use portico_kernel::{Event, RequestInfo, Resource, Timestamp, UserId};
 use time::Duration;
@@ -21,9 +21,10 @@ use time::Duration;
 use crate::{
     IdentityError, Sessions,
     device::{TRUSTED, network_of},
+    events,
+    pending_sign_in::FactorMethod,
     ports::{FactorSecrets, FailureKey, IdentityRepositories},
     recovery_code::{digest, typed_recovery_code},
-    second_factor::FactorMethod,
     session::audit_tenant,
     throttle::{FailureCount, seconds},
     totp::typed_code,
@@ -144,7 +145,7 @@ impl Sessions<'_> {
         }
         let tenant = audit_tenant(self.repositories, user).await?;
         let after = serde_json::json!({"by": "second_factor", "failures": MOST});
-        let mut event = Event::new(self.env, self.scope, "session.throttled", user.uuid());
+        let mut event = Event::new(self.env, self.scope, &events::SESSION_THROTTLED, user.uuid());
         event.resource = Resource { kind: "user".into(), id: user.uuid() };
         Ok(self.repositories.events().append(event.in_tenant(tenant).after(&after)).await?)
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     IdentityError,
     api_key::ApiKey,
+    events,
     ports::IdentityRepositories,
     session::{EndReason, audit_tenant, end_impersonations, note_ended},
     token::TokenPurpose,
@@ -84,7 +85,8 @@ pub(crate) async fn revoke(
     for before in keys {
         let after = ApiKey { active: false, revoked_at: Some(now), updated_at: now, ..before.clone() };
         repositories.api_keys().update(&after).await?;
-        let event = Event::new(env, scope, "api_key.revoked", before.id.uuid()).in_tenant(before.tenant);
+        let event =
+            Event::new(env, scope, &events::API_KEY_REVOKED, before.id.uuid()).in_tenant(before.tenant);
         repositories.events().append(event.before(&before)).await?;
     }
     let revoked = Revoked { passkeys, identities, totp, recovery_codes };
@@ -92,7 +94,7 @@ pub(crate) async fn revoke(
         return Ok(());
     }
     let tenant = audit_tenant(repositories, user).await?;
-    let event = Event::new(env, scope, "user.credentials_revoked", user.uuid()).in_tenant(tenant);
+    let event = Event::new(env, scope, &events::USER_CREDENTIALS_REVOKED, user.uuid()).in_tenant(tenant);
     Ok(repositories.events().append(event.before(&revoked)).await?)
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use time::Duration;
 
 use crate::{
-    Accounts, IdentityError,
+    Accounts, IdentityError, events,
     mail::{AccountMail, Recipient},
     ports::TokenIssuer,
     session::EndReason,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the link in the new mailbox is good.
-pub const LIFETIME: Duration = Duration::hours(24);
+pub const LIFETIME: Duration = TokenPurpose::EmailChangeCancellation.lifetime();
 
 /// Id of a change of address. Only the token computed from it changes anything, so it is no secret.
 pub type EmailChangeId = Id<EmailChange>;
@@ -122,7 +122,7 @@ impl Accounts<'_> {
             expires_at: now + LIFETIME,
         };
         self.repositories.email_changes().put(&change).await?;
-        let event = Event::new(self.env, self.scope, "user.email_change_requested", user.id.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_EMAIL_CHANGE_REQUESTED, user.id.uuid())
             .before(&json!({"email": user.email}))
             .after(&json!({"email": change.email, "changeId": change.id}));
         self.append_about(user.id, event).await
@@ -184,7 +184,8 @@ impl Accounts<'_> {
         let user = self.repositories.users().find(id).await?;
         user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
         self.revoke_begun(id, None, EndReason::EmailChangeCancelled).await?;
-        let event = Event::new(self.env, self.scope, "user.email_change_cancelled", id.uuid()).by_user(id);
+        let event =
+            Event::new(self.env, self.scope, &events::USER_EMAIL_CHANGE_CANCELLED, id.uuid()).by_user(id);
         self.append_about(id, event).await
     }
 
@@ -228,7 +229,7 @@ impl Accounts<'_> {
         user.version += 1;
         self.repositories.one_time_tokens().revoke(user.id, TokenPurpose::EmailVerification).await?;
         self.revoke_begun(user.id, Some(change.session), EndReason::EmailChanged).await?;
-        let event = Event::new(self.env, self.scope, "user.email_changed", user.id.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_EMAIL_CHANGED, user.id.uuid())
             .by_user(user.id)
             .before(&before)
             .after(&user);

@@ -9,7 +9,7 @@ use portico_kernel::{Actor, Denied, Event, EventId, Permission, PlatformRole, Us
 use serde_json::Value;
 
 use crate::{
-    Accounts, IdentityError,
+    Accounts, IdentityError, events,
     session::EndReason,
     user::{EmailAddress, User, UserStatus},
 };
@@ -175,7 +175,7 @@ impl Accounts<'_> {
         }
         self.revoke_begun(id, None, EndReason::AccountDeleted).await?;
         // What the account was is there until the log is gone through, which is how that finds the newest of it.
-        let event = Event::new(self.env, self.scope, "user.erased", id.uuid()).before(&before);
+        let event = Event::new(self.env, self.scope, &events::USER_ERASED, id.uuid()).before(&before);
         self.append_about(id, event).await?;
         let mut user = User {
             email: EmailAddress::of_erased(id),

@@ -13,6 +13,9 @@ pub enum IdentityError {
     /// The input breaks rules.
     #[error("invalid input: {0:?}")]
     Invalid(Vec<FieldError>),
+    /// The input breaks rules, and the current password in it is wrong: whoever sent it may be guessing.
+    #[error("wrong current password")]
+    WrongPassword(Vec<FieldError>),
     /// The person has to prove again who they are: the last time is too long ago for what they want to do.
     #[error("reauthentication required")]
     ReauthenticationRequired,
@@ -58,7 +61,7 @@ pub enum IdentityError {
         /// To go on with.
         token: secrecy::SecretString,
         /// How to go on.
-        methods: Vec<crate::second_factor::FactorMethod>,
+        methods: Vec<crate::pending_sign_in::FactorMethod>,
     },
     /// A sign-in that waits for its second factor is unknown, over, or has had too many tries.
     #[error("mfa token not valid")]
@@ -129,7 +132,7 @@ impl Fault for IdentityError {
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::Invalid(_) => Kind::Invalid,
+            Self::Invalid(_) | Self::WrongPassword(_) => Kind::Invalid,
             Self::InvalidCredentials | Self::InvalidRefreshToken => Kind::Unauthenticated,
             Self::AccountSuspended | Self::ReauthenticationRequired => Kind::Forbidden,
             Self::InvalidToken | Self::InvalidState | Self::SignInRejected(_) | Self::EmailRequired => {
@@ -159,7 +162,7 @@ impl Fault for IdentityError {
     fn code(&self) -> &'static str {
         match self {
             Self::Denied(denied) => denied.code(),
-            Self::Invalid(_) => "invalid",
+            Self::Invalid(_) | Self::WrongPassword(_) => "invalid",
             Self::ReauthenticationRequired => "reauthentication_required",
             Self::InvalidCredentials => "invalid_credentials",
             Self::AccountSuspended => "account_suspended",
@@ -200,7 +203,7 @@ impl Fault for IdentityError {
     fn detail(&self) -> Cow<'static, str> {
         match self {
             Self::Denied(denied) => denied.detail(),
-            Self::Invalid(_) => "Some fields are not valid.".into(),
+            Self::Invalid(_) | Self::WrongPassword(_) => "Some fields are not valid.".into(),
             Self::ReauthenticationRequired => {
                 "Prove again who you are (POST /api/v1/auth/reauthenticate), then repeat this.".into()
             }
@@ -258,7 +261,7 @@ impl Fault for IdentityError {
 
     fn fields(&self) -> &[FieldError] {
         match self {
-            Self::Invalid(errors) => errors,
+            Self::Invalid(errors) | Self::WrongPassword(errors) => errors,
             _ => &[],
         }
     }

@@ -46,7 +46,7 @@ impl From<Event> for Action {
         let own = event.impersonator_id.is_none();
         Self {
             id: event.id,
-            kind: event.kind.into_owned(),
+            kind: event.kind.to_string(),
             tenant_id: event.tenant,
             resource: event.resource,
             impersonator_id: event.impersonator_id.map(UserId::from_uuid),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use crate::{
-    Accounts, IdentityError,
+    Accounts, IdentityError, events,
     ports::IdentityRepositories,
     user::{EmailAddress, User},
 };
@@ -155,7 +155,7 @@ impl<'a> ExternalIdentities<'a> {
             last_used_at: used.then_some(now),
         };
         self.repositories.external_identities().insert(&identity).await?;
-        let event = Event::new(self.env, self.scope, "user.identity_linked", user.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_IDENTITY_LINKED, user.uuid())
             .by_user(user)
             .after(&identity);
         self.append_about(user, event).await

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use crate::{
-    Accounts, IdentityError,
+    Accounts, IdentityError, events,
     ports::{AccessClaims, TokenIssuer},
     session::{Session, SignedIn, audit_tenant},
     user::{User, UserStatus},
@@ -130,7 +130,7 @@ impl Accounts<'_> {
         self.repositories.sessions().insert(&session).await?;
         let begun =
             Begun { user_id: user.id, impersonator_id: caller.id, reason, expires_at: session.expires_at };
-        let event = Event::new(self.env, self.scope, "session.impersonated", session.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::SESSION_IMPERSONATED, session.id.uuid());
         self.repositories.events().append(event.in_tenant(tenant).after(&begun)).await?;
         Ok(SignedIn { session, user })
     }

@@ -8,9 +8,10 @@ use serde_json::Value;
 use time::Duration;
 
 use crate::{
-    Accounts, IdentityError, Sessions,
+    Accounts, IdentityError, Sessions, events,
+    pending_sign_in::{PendingSignIn, TRIES},
     ports::{FactorSecrets, IdentityRepositories, PasskeyCeremonies},
-    second_factor::FactorOutcome,
+    session::FactorOutcome,
 };
 
 mod input;
@@ -204,7 +205,7 @@ impl Sessions<'_> {
             }
             Err(PasskeyRefusal::Wrong) => Ok(Err(Some(owner))),
             Err(PasskeyRefusal::Cloned) => {
-                self.note_about(owner, "session.passkey_cloned").await?;
+                self.note_about(owner, &events::SESSION_PASSKEY_CLONED).await?;
                 Ok(Err(Some(owner)))
             }
         }
@@ -255,9 +256,7 @@ impl Sessions<'_> {
         let id = secrets.read_pending_token(token).ok_or(IdentityError::InvalidMfaToken)?;
         let pending = self.repositories.pending_sign_ins().find(id).await?;
         let now = self.env.now();
-        let good = |pending: &crate::second_factor::PendingSignIn| {
-            pending.expires_at > now && pending.tries < crate::second_factor::TRIES
-        };
+        let good = |pending: &PendingSignIn| pending.expires_at > now && pending.tries < TRIES;
         let pending = pending.filter(good).ok_or(IdentityError::InvalidMfaToken)?;
         let passkeys = self.repositories.passkeys().list(pending.user).await?;
         if passkeys.is_empty() {
@@ -356,7 +355,7 @@ impl Accounts<'_> {
         };
         self.repositories.passkeys().insert(&passkey).await?;
         let view = PasskeyView::of(&passkey);
-        let event = Event::new(self.env, self.scope, "user.passkey_added", user.uuid()).after(&view);
+        let event = Event::new(self.env, self.scope, &events::USER_PASSKEY_ADDED, user.uuid()).after(&view);
         self.append_about(user, event).await?;
         let codes = if first { Some(self.make_recovery_codes(user, secrets).await?) } else { None };
         Ok(Registered::Added(view, codes))
@@ -380,7 +379,7 @@ impl Accounts<'_> {
         let after = Passkey { name, ..before.clone() };
         self.repositories.passkeys().update(&after).await?;
         let view = PasskeyView::of(&after);
-        let event = Event::new(self.env, self.scope, "user.passkey_updated", user.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_PASSKEY_UPDATED, user.uuid())
             .before(&PasskeyView::of(&before))
             .after(&view);
         self.append_about(user, event).await?;
@@ -401,7 +400,8 @@ impl Accounts<'_> {
         }
         self.repositories.passkeys().delete(user, id).await?;
         let view = PasskeyView::of(&passkey);
-        let event = Event::new(self.env, self.scope, "user.passkey_removed", user.uuid()).before(&view);
+        let event =
+            Event::new(self.env, self.scope, &events::USER_PASSKEY_REMOVED, user.uuid()).before(&view);
         self.append_about(user, event).await?;
         self.forget_recovery_codes_of_nothing(user).await
     }

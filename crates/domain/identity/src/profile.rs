@@ -3,10 +3,10 @@
 use portico_kernel::{Event, Violations, patch::double_option};
 use serde::Deserialize;
 
-use crate::{Accounts, IdentityError, user::User};
-
-/// Languages that we write in.
-pub const LANGUAGES: [&str; 2] = ["en", "es"];
+use crate::{
+    Accounts, IdentityError, events,
+    user::{User, check_company, check_language, check_name, check_phone},
+};
 
 /// A change of the own profile. A field that is absent stays as it is; `null` clears an optional one.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -95,37 +95,6 @@ fn text_of(value: &Option<Option<String>>) -> Option<&str> {
     value.as_ref().and_then(|text| text.as_deref())
 }
 
-/// Most characters of the name of a person.
-pub(crate) const LONGEST_NAME: usize = 200;
-
-/// A name goes into the headers of messages, and is read by others.
-pub(crate) fn check_name(violations: &mut Violations, name: &str) {
-    violations.person_name("fullName", name, 1, LONGEST_NAME);
-}
-
-/// The company of a person goes where their name goes.
-pub(crate) fn check_company(violations: &mut Violations, company: Option<&str>) {
-    if let Some(company) = company {
-        violations.name("company", company, 0, 200);
-    }
-}
-
-/// A phone number as people write it: 5 to 15 digits (E.164 allows 15), a leading plus, and separators.
-pub(crate) fn check_phone(violations: &mut Violations, field: &'static str, phone: Option<&str>) {
-    let Some(phone) = phone else { return };
-    let number = phone.strip_prefix('+').unwrap_or(phone);
-    let digits = number.chars().filter(char::is_ascii_digit).count();
-    let holds = (5..=15).contains(&digits)
-        && phone.len() <= 32
-        && number.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-' | '(' | ')' | '.' | '/'));
-    violations.check(holds, field, "invalid_phone", "Write a phone number, for instance +502 2345 6789.");
-}
-
-/// A language must be one that we write in.
-pub(crate) fn check_language(violations: &mut Violations, language: &str) {
-    violations.check(LANGUAGES.contains(&language), "language", "unknown_language", "Choose one of: en, es.");
-}
-
 impl Accounts<'_> {
     /// The caller's own account.
     pub async fn profile(&mut self) -> Result<User, IdentityError> {
@@ -152,7 +121,7 @@ impl Accounts<'_> {
         user.updated_at = self.env.now();
         self.repositories.users().update(&user).await?;
         user.version += 1;
-        let event = Event::new(self.env, self.scope, "user.updated", user.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_UPDATED, user.id.uuid());
         self.append_about(user.id, event.before(&before).after(&user)).await?;
         Ok(user)
     }

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    Accounts, IdentityError, Sessions,
+    Accounts, IdentityError, Sessions, events,
     passkey::{Ceremony, PasskeyPurpose, put_challenge, take_challenge},
+    pending_sign_in::FactorMethod,
     ports::{Credential, FactorSecrets, PasskeyCeremonies, PasswordHasher},
-    second_factor::FactorMethod,
     user::UserStatus,
 };
 
@@ -170,7 +170,7 @@ impl Sessions<'_> {
             return Err(Denied::Unauthenticated.into());
         }
         let tenant = crate::session::audit_tenant(self.repositories, user).await?;
-        let event = Event::new(self.env, self.scope, "session.reauthenticated", session.uuid());
+        let event = Event::new(self.env, self.scope, &events::SESSION_REAUTHENTICATED, session.uuid());
         self.repositories.events().append(event.in_tenant(tenant)).await?;
         Ok(Reauthenticated::Fresh)
     }
@@ -180,7 +180,7 @@ impl Sessions<'_> {
         user: UserId,
         error: IdentityError,
     ) -> Result<Reauthenticated, IdentityError> {
-        self.note_about(user, "session.reauthentication_failed").await?;
+        self.note_about(user, &events::SESSION_REAUTHENTICATION_FAILED).await?;
         Ok(Reauthenticated::Refused(error))
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     Accounts, IdentityError,
     credentials::Extent,
-    device,
+    device, events,
     mail::{AccountMail, Recipient},
     password::PasswordRule,
     ports::{Credential, PasswordHash, PasswordHasher, TokenIssuer},
@@ -126,7 +126,7 @@ impl ChangePassword {
 
 impl ValidChange {
     /// Checks against the account: the current password must be right, the new one must not follow from the account.
-    /// Takes long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`].
+    /// Takes long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`], [`IdentityError::WrongPassword`].
     pub async fn verify(
         &self,
         hasher: &dyn PasswordHasher,
@@ -136,7 +136,11 @@ impl ValidChange {
         let mut violations = Violations::default();
         violations.check(right, "currentPassword", "wrong_password", "This is not your current password.");
         violations.extend(self.rule.check_for("newPassword", &self.new, &credential.user));
-        violations.into_result().map_err(IdentityError::Invalid)
+        violations.into_result().map_err(if right {
+            IdentityError::Invalid
+        } else {
+            IdentityError::WrongPassword
+        })
     }
 }
 
@@ -156,7 +160,7 @@ impl Accounts<'_> {
             return Ok(None);
         }
         let token = self.issue_token(&user, TokenPurpose::PasswordReset, issuer).await?;
-        let event = Event::new(self.env, self.scope, "user.password_reset_requested", user.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_RESET_REQUESTED, user.id.uuid());
         self.append_about(user.id, event).await?;
         Ok(Some((Recipient::of(&user), AccountMail::PasswordReset { token })))
     }
@@ -185,7 +189,7 @@ impl Accounts<'_> {
         };
         self.revoke(id, extent, EndReason::PasswordReset).await?;
         self.repositories.users().set_password(id, Some(password)).await?;
-        let event = Event::new(self.env, self.scope, "user.password_reset", id.uuid()).by_user(id);
+        let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_RESET, id.uuid()).by_user(id);
         self.append_about(id, event).await?;
         // Whoever read the link is at home here, and nobody else: an attack on the account must not keep them from signing
         // in, and whoever had the old password is a stranger now.
@@ -227,7 +231,7 @@ impl Accounts<'_> {
             return Err(Denied::Unauthenticated.into());
         }
         self.revoke_begun(id, Some(session), EndReason::PasswordChanged).await?;
-        let event = Event::new(self.env, self.scope, "user.password_changed", id.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_CHANGED, id.uuid());
         self.append_about(id, event).await
     }
 }

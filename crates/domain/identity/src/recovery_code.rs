@@ -3,7 +3,7 @@
 use portico_kernel::{Event, UserId};
 use serde::Serialize;
 
-use crate::{Accounts, IdentityError, ports::FactorSecrets};
+use crate::{Accounts, IdentityError, events, ports::FactorSecrets};
 
 /// How many there are.
 pub const COUNT: usize = 10;
@@ -79,7 +79,7 @@ impl Accounts<'_> {
             return Err(IdentityError::NoSecondFactor);
         }
         let codes = self.make_recovery_codes(user, secrets).await?;
-        let event = Event::new(self.env, self.scope, "user.recovery_codes_renewed", user.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_RECOVERY_CODES_RENEWED, user.uuid());
         self.append_about(user, event).await?;
         Ok(codes)
     }

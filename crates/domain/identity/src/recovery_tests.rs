@@ -142,7 +142,9 @@ async fn a_change_needs_the_current_password() {
     hasher.expect_verify().with(always(), always()).returning(|_, _| Ok(false));
     let change =
         ValidChange { current: "wrong".into(), new: "Ada@example.com".into(), rule: PasswordRule::default() };
-    let Err(IdentityError::Invalid(errors)) = change.verify(&hasher, &credential).await else { panic!() };
+    let Err(IdentityError::WrongPassword(errors)) = change.verify(&hasher, &credential).await else {
+        panic!()
+    };
     let codes: Vec<_> = errors.iter().map(|error| error.code.as_ref()).collect();
     assert_eq!(codes, ["wrong_password", "same_as_email"]);
 }

@@ -1,83 +1,16 @@
 //! Second factors: what is asked for after the first one was right, and what somebody has of them.
-//!
-//! A sign-in that waits for its second factor is a row, and its token is a MAC over the row's id (like refresh tokens, ADR 3):
-//! what is stored is worth nothing to whoever reads it.
 
-use portico_kernel::{Event, Id, Permission, Resource, Timestamp, UserId, Violations};
-use secrecy::SecretString;
+use portico_kernel::{Event, EventDeclaration, Permission, Resource, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
-use time::Duration;
 
 use crate::{
-    Accounts, IdentityError, Sessions,
+    Accounts, IdentityError, Sessions, events,
     passkey::PasskeyView,
+    pending_sign_in::{FactorMethod, PENDING, PendingSignIn, PendingSignInId, TRIES},
     ports::{FactorSecrets, IdentityRepositories},
-    session::{SignedIn, audit_tenant},
+    session::{FactorOutcome, SecondFactorNeeded, audit_tenant},
     user::{User, UserStatus},
 };
-
-/// Names a sign-in that waits for its second factor.
-pub type PendingSignInId = Id<PendingSignIn>;
-
-/// How long a sign-in waits.
-pub const PENDING: Duration = Duration::minutes(5);
-
-/// Tries for one sign-in. Codes of authenticator apps are also bounded for the account, see [`crate::code_limit`].
-pub const TRIES: i32 = 5;
-
-/// A sign-in whose first factor was right. It ends with the password that it was made with: setting one deletes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingSignIn {
-    /// UUIDv7.
-    pub id: PendingSignInId,
-    /// Who.
-    pub user: UserId,
-    /// Tries so far.
-    pub tries: i32,
-    /// When it began.
-    pub created_at: Timestamp,
-    /// Not after.
-    pub expires_at: Timestamp,
-}
-
-/// A way to prove the second factor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum FactorMethod {
-    /// A code of an authenticator app.
-    Totp,
-    /// A recovery code.
-    RecoveryCode,
-    /// A passkey.
-    Passkey,
-}
-
-/// The second factor that a sign-in waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecondFactorNeeded {
-    /// The sign-in.
-    pub pending: PendingSignInId,
-    /// How it can go on.
-    pub methods: Vec<FactorMethod>,
-}
-
-impl SecondFactorNeeded {
-    /// What the client is told.
-    pub fn into_error(self, secrets: &dyn FactorSecrets) -> IdentityError {
-        let token: SecretString = secrets.pending_token(self.pending).into();
-        IdentityError::SecondFactorRequired { token, methods: self.methods }
-    }
-}
-
-/// What became of a second factor, or of a passkey alone. Both have to be committed.
-#[derive(Debug)]
-pub enum FactorOutcome {
-    /// Signed in.
-    Complete(Box<SignedIn>),
-    /// Wrong. The try is counted and noted; the caller gets this error.
-    Refused(IdentityError),
-}
 
 /// The second factors of an account, as their owner sees them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -228,13 +161,13 @@ impl Sessions<'_> {
         user: UserId,
         error: IdentityError,
     ) -> Result<FactorOutcome, IdentityError> {
-        self.note_about(user, "session.second_factor_failed").await?;
+        self.note_about(user, &events::SESSION_SECOND_FACTOR_FAILED).await?;
         Ok(FactorOutcome::Refused(error))
     }
 
     pub(crate) async fn note_recovery_code(&mut self, user: UserId) -> Result<(), IdentityError> {
         let left = self.repositories.second_factors().recovery_codes_left(user).await?;
-        let event = Event::new(self.env, self.scope, "user.recovery_code_used", user.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_RECOVERY_CODE_USED, user.uuid())
             .by_user(user)
             .after(&serde_json::json!({"recoveryCodesLeft": left}));
         let tenant = audit_tenant(self.repositories, user).await?;
@@ -242,7 +175,11 @@ impl Sessions<'_> {
     }
 
     /// Appends an event about signing in that has no session: what it happened to is the user.
-    pub(crate) async fn note_about(&mut self, user: UserId, kind: &'static str) -> Result<(), IdentityError> {
+    pub(crate) async fn note_about(
+        &mut self,
+        user: UserId,
+        kind: &'static EventDeclaration,
+    ) -> Result<(), IdentityError> {
         let tenant = audit_tenant(self.repositories, user).await?;
         let mut event = Event::new(self.env, self.scope, kind, user.uuid()).in_tenant(tenant);
         event.resource = Resource { kind: "user".into(), id: user.uuid() };
@@ -281,7 +218,7 @@ impl Accounts<'_> {
         self.repositories.second_factors().replace_recovery_codes(user, &[], self.env.now()).await?;
         self.repositories.pending_sign_ins().delete_all(user).await?;
         if totp || passkeys > 0 {
-            let event = Event::new(self.env, self.scope, "user.second_factor_reset", user.uuid())
+            let event = Event::new(self.env, self.scope, &events::USER_SECOND_FACTOR_RESET, user.uuid())
                 .before(&serde_json::json!({"totp": totp, "passkeys": passkeys}));
             self.append_about(user, event).await?;
         }

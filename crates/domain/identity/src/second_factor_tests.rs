@@ -1,4 +1,5 @@
 use portico_kernel::{RequestInfo, Scope};
+use time::Duration;
 
 use super::*;
 use crate::{

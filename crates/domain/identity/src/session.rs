@@ -5,14 +5,15 @@ use serde::Serialize;
 use time::Duration;
 
 use crate::{
-    IdentityError, device,
+    IdentityError, device, events,
     ports::{Credential, IdentityRepositories, TokenIssuer},
-    second_factor::SecondFactorNeeded,
     user::{User, UserStatus},
 };
 
+mod outcome;
 mod tokens;
 
+pub use outcome::{FactorOutcome, Refreshed, SecondFactorNeeded, SignInStep, SignedIn};
 pub use tokens::{Refresh, SignOut, Tokens};
 
 /// A signed-in device of a user.
@@ -162,34 +163,6 @@ impl SessionView {
     }
 }
 
-/// A session and whose it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SignedIn {
-    /// The session.
-    pub session: Session,
-    /// Its user.
-    pub user: User,
-}
-
-/// What became of a first factor (a password, an OpenID provider) that was right.
-#[derive(Debug)]
-pub enum SignInStep {
-    /// Signed in.
-    Complete(Box<SignedIn>),
-    /// The account has a second factor, which is asked for next.
-    SecondFactor(SecondFactorNeeded),
-}
-
-/// What became of a refresh. Both have to be committed.
-#[derive(Debug)]
-pub enum Refreshed {
-    /// The session goes on; its tokens are those of its generation.
-    Continued(Box<SignedIn>),
-    /// The token had been used before: the session has been ended, and the caller gets
-    /// [`IdentityError::InvalidRefreshToken`].
-    ReuseDetected,
-}
-
 /// Why a session ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -300,7 +273,7 @@ impl<'a> Sessions<'a> {
         self.repositories.sessions().insert(&session).await?;
         // Not the active tenant: what a company's admins read must not hold from where its members sign in.
         let home = audit_tenant(self.repositories, user).await?;
-        let event = Event::new(self.env, self.scope, "session.started", session.id.uuid())
+        let event = Event::new(self.env, self.scope, &events::SESSION_STARTED, session.id.uuid())
             .in_tenant(home)
             .by_user(user)
             .after(&SessionView::of(&session, None));
@@ -308,7 +281,7 @@ impl<'a> Sessions<'a> {
         let request = &self.scope.request;
         if device::meet(self.repositories, self.env, request, user).await? {
             let what = serde_json::json!({"userAgent": request.user_agent, "address": request.address});
-            let event = Event::new(self.env, self.scope, "user.new_device", user.uuid())
+            let event = Event::new(self.env, self.scope, &events::USER_NEW_DEVICE, user.uuid())
                 .in_tenant(tenant.unwrap_or(TenantId::PLATFORM))
                 .by_user(user)
                 .after(&what);
@@ -360,7 +333,7 @@ impl<'a> Sessions<'a> {
             return Err(IdentityError::InvalidRefreshToken);
         }
         let home = audit_tenant(self.repositories, session.user).await?;
-        let event = Event::new(self.env, self.scope, "session.reuse_detected", id.uuid())
+        let event = Event::new(self.env, self.scope, &events::SESSION_REUSE_DETECTED, id.uuid())
             .in_tenant(home)
             .after(&SessionView::of(&session, None));
         self.repositories.events().append(event).await?;
@@ -454,7 +427,7 @@ pub(crate) async fn note_ended(
     }
     let tenant = audit_tenant(repositories, user).await?;
     for session in sessions {
-        let mut event = Event::new(env, scope, "session.ended", session.uuid())
+        let mut event = Event::new(env, scope, &events::SESSION_ENDED, session.uuid())
             .in_tenant(tenant)
             .after(&serde_json::json!({"userId": user, "reason": reason}));
         if reason == EndReason::SignedOut {

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    Accounts, IdentityError,
+    Accounts, IdentityError, events,
     ports::{Credential, PasswordHasher},
     user::EmailAddress,
 };
@@ -82,7 +82,7 @@ impl Accounts<'_> {
     /// caller does this after it has answered.
     pub async fn note_failed_sign_in(&mut self, user: Option<UserId>) -> Result<(), IdentityError> {
         let user = user.unwrap_or(UserId::from_uuid(TenantId::PLATFORM.uuid()));
-        let mut event = Event::new(self.env, self.scope, "session.sign_in_failed", user.uuid());
+        let mut event = Event::new(self.env, self.scope, &events::SESSION_SIGN_IN_FAILED, user.uuid());
         // There is no session: what it happened to is the user.
         event.resource = Resource { kind: "user".into(), id: user.uuid() };
         self.append_about(user, event).await

@@ -4,7 +4,7 @@ use portico_kernel::{Denied, Event, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    IdentityError, Sessions,
+    IdentityError, Sessions, events,
     ports::{AccessClaims, TokenIssuer},
     session::{SessionLifetimes, SignedIn, TenantAccess, audit_tenant},
 };
@@ -91,7 +91,7 @@ impl Sessions<'_> {
             self.repositories.users().remember_tenant(user, tenant).await?;
         }
         let home = audit_tenant(self.repositories, user).await?;
-        let event = Event::new(self.env, self.scope, "session.tenant_switched", session.uuid())
+        let event = Event::new(self.env, self.scope, &events::SESSION_TENANT_SWITCHED, session.uuid())
             .in_tenant(home)
             .before(&serde_json::json!({"activeTenantId": before.active_tenant}))
             .after(&serde_json::json!({"activeTenantId": tenant}));

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     IdentityError,
     device::{TRUSTED, network_of},
+    events,
     ports::{FailureKey, IdentityRepositories, Marks},
     session::audit_tenant,
     user::EmailAddress,
@@ -258,8 +259,9 @@ impl<'a> Throttle<'a> {
         let user = user.unwrap_or(nobody);
         let tenant = audit_tenant(self.repositories, user).await?;
         let after = serde_json::json!({"by": counter.word(), "failures": self.rule.limit(counter)});
-        let mut event =
-            Event::new(self.env, scope, "session.throttled", user.uuid()).in_tenant(tenant).after(&after);
+        let mut event = Event::new(self.env, scope, &events::SESSION_THROTTLED, user.uuid())
+            .in_tenant(tenant)
+            .after(&after);
         event.resource = Resource { kind: "user".into(), id: user.uuid() };
         Ok(self.repositories.events().append(event).await?)
     }

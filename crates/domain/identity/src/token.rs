@@ -3,8 +3,6 @@
 use portico_kernel::{Timestamp, UserId};
 use time::Duration;
 
-use crate::email_change;
-
 /// What a one-time token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenPurpose {
@@ -34,7 +32,7 @@ impl TokenPurpose {
         match self {
             Self::EmailVerification => Duration::hours(24),
             Self::PasswordReset => Duration::hours(1),
-            Self::EmailChangeCancellation => email_change::LIFETIME,
+            Self::EmailChangeCancellation => Duration::hours(24),
         }
     }
 }

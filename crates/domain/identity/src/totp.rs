@@ -4,7 +4,7 @@ use portico_kernel::{Event, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
-use crate::{Accounts, IdentityError, ports::FactorSecrets, recovery_code::RecoveryCodes};
+use crate::{Accounts, IdentityError, events, ports::FactorSecrets, recovery_code::RecoveryCodes};
 
 /// How long a secret waits to be confirmed.
 const PENDING: Duration = Duration::minutes(15);
@@ -98,7 +98,7 @@ impl Accounts<'_> {
         if !self.repositories.second_factors().put_totp(&totp).await? {
             return Err(IdentityError::TotpEnabled);
         }
-        let event = Event::new(self.env, self.scope, "user.totp_begun", user.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_TOTP_BEGUN, user.id.uuid());
         self.append_about(user.id, event).await?;
         Ok(enrolment)
     }
@@ -129,7 +129,7 @@ impl Accounts<'_> {
         if !self.repositories.second_factors().confirm_totp(user, &pending.sealed, step, now).await? {
             return Err(IdentityError::TotpNotPending);
         }
-        let event = Event::new(self.env, self.scope, "user.totp_added", user.uuid());
+        let event = Event::new(self.env, self.scope, &events::USER_TOTP_ADDED, user.uuid());
         self.append_about(user, event).await?;
         if first { self.make_recovery_codes(user, secrets).await.map(Some) } else { Ok(None) }
     }
@@ -139,7 +139,7 @@ impl Accounts<'_> {
         let user = self.require_fresh().await?.id;
         self.repositories.users().lock(user).await?;
         if self.repositories.second_factors().delete_totp(user).await? {
-            let event = Event::new(self.env, self.scope, "user.totp_removed", user.uuid());
+            let event = Event::new(self.env, self.scope, &events::USER_TOTP_REMOVED, user.uuid());
             self.append_about(user, event).await?;
             self.forget_recovery_codes_of_nothing(user).await?;
         }

@@ -3,8 +3,11 @@
 use std::fmt;
 
 use email_address::{EmailAddress as Syntax, Options};
-use portico_kernel::{FieldError, PlatformRole, Timestamp, UserId};
+use portico_kernel::{FieldError, PlatformRole, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
+
+/// Languages that we write in.
+pub const LANGUAGES: [&str; 2] = ["en", "es"];
 
 /// An email address in lower case: addresses that differ only in case are one address here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -152,6 +155,37 @@ impl User {
             version: 1,
         }
     }
+}
+
+/// Most characters of the name of a person.
+pub(crate) const LONGEST_NAME: usize = 200;
+
+/// A name goes into the headers of messages, and is read by others.
+pub(crate) fn check_name(violations: &mut Violations, name: &str) {
+    violations.person_name("fullName", name, 1, LONGEST_NAME);
+}
+
+/// The company of a person goes where their name goes.
+pub(crate) fn check_company(violations: &mut Violations, company: Option<&str>) {
+    if let Some(company) = company {
+        violations.name("company", company, 0, 200);
+    }
+}
+
+/// A phone number as people write it: 5 to 15 digits (E.164 allows 15), a leading plus, and separators.
+pub(crate) fn check_phone(violations: &mut Violations, field: &'static str, phone: Option<&str>) {
+    let Some(phone) = phone else { return };
+    let number = phone.strip_prefix('+').unwrap_or(phone);
+    let digits = number.chars().filter(char::is_ascii_digit).count();
+    let holds = (5..=15).contains(&digits)
+        && phone.len() <= 32
+        && number.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-' | '(' | ')' | '.' | '/'));
+    violations.check(holds, field, "invalid_phone", "Write a phone number, for instance +502 2345 6789.");
+}
+
+/// A language must be one that we write in.
+pub(crate) fn check_language(violations: &mut Violations, language: &str) {
+    violations.check(LANGUAGES.contains(&language), "language", "unknown_language", "Choose one of: en, es.");
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::{
     Accounts, IdentityError,
     credentials::Extent,
+    events,
     mail::{AccountMail, Recipient},
     ports::TokenIssuer,
     session::EndReason,
@@ -158,8 +159,9 @@ impl Accounts<'_> {
         let password_taken = contested && !signed_in;
         if password_taken {
             self.revoke(id, Extent::Everything, EndReason::AddressContested).await?;
-            let event =
-                Event::new(self.env, self.scope, "user.password_revoked", id.uuid()).by_user(id).after(&user);
+            let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_REVOKED, id.uuid())
+                .by_user(id)
+                .after(&user);
             self.append_about(id, event).await?;
         }
         Ok(Verified { user, password_taken })
@@ -189,7 +191,7 @@ impl Accounts<'_> {
         let mut user = User { email_verified: true, updated_at: self.env.now(), ..before.clone() };
         self.repositories.users().update(&user).await?;
         user.version += 1;
-        let event = Event::new(self.env, self.scope, "user.email_verified", user.id.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_EMAIL_VERIFIED, user.id.uuid())
             .by_user(user.id)
             .before(&before)
             .after(&user);

@@ -8,7 +8,6 @@ mod use_cases;
 pub use filename::MAX_FILENAME;
 pub use kind::{AssetKind, AssetType};
 pub(crate) use references::check_pictures;
-pub use references::pictures_in;
 pub use use_cases::{AssetFilter, AssetUpdate, Assets, NewAsset, PURGE_JOB};
 
 use portico_kernel::{AssetId, TenantId, Timestamp};

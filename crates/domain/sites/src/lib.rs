@@ -6,6 +6,7 @@ pub mod deployment;
 pub mod domain;
 pub mod domain_name;
 pub mod error;
+pub mod events;
 pub mod generation;
 pub mod industry;
 mod language;

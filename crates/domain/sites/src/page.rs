@@ -5,19 +5,17 @@ mod schedule;
 pub use schedule::{DEPLOY_JOB, PUBLISH_JOB};
 
 use portico_kernel::{
-    Env, Event, FieldError, Page as List, PageId, PageRequest, Permission, Scope, SectionId, SiteId,
-    StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
+    Env, Event, EventDeclaration, FieldError, Page as List, PageId, PageRequest, Permission, Scope,
+    SectionId, SiteId, StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SitesError, language,
+    SitesError, events, language,
     navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
-    section::Section,
-    site,
-    template::copy_origins,
-    version,
+    section::{Section, copy_origins},
+    site, version,
 };
 
 /// The most characters of a title.
@@ -171,8 +169,8 @@ impl<'a> Pages<'a> {
         let mut violations = Violations::default();
         violations.line("title", &input.title, 1, MAX_TITLE);
         let slug = match &input.slug {
-            Some(wish) => violations.take("slug", Slug::parse(wish)).map(Slug::into_string),
-            None => Some(Slug::from_title(&input.title).into_string()),
+            Some(wish) => violations.take("slug", Slug::parse(wish)),
+            None => Some(Slug::from_title(&input.title)),
         };
         let status = input.status.unwrap_or_default();
         let is_home = input.is_home.unwrap_or_default();
@@ -189,6 +187,7 @@ impl<'a> Pages<'a> {
             violations.check(is_there, "templateId", "unknown_template", "There is no such template.");
         }
         violations.into_result().map_err(SitesError::Invalid)?;
+        let Some(slug) = slug else { return Err(SitesError::Invalid(Vec::new())) };
 
         let site_id = site::resolve(self.repositories, tenant, site).await?;
         let translation_of = same_site(original, site_id)?;
@@ -198,7 +197,7 @@ impl<'a> Pages<'a> {
             tenant,
             site_id,
             title: input.title.trim().to_owned(),
-            slug: slug.unwrap_or_default(),
+            slug: slug.into_string(),
             status,
             is_home,
             template_id: input.template_id,
@@ -214,9 +213,9 @@ impl<'a> Pages<'a> {
             self.repositories.pages().clear_home(tenant, site_id).await?;
         }
         self.repositories.pages().insert(&page).await.map_err(|error| refused(error, None))?;
-        self.append(self.event("page.created", &page).after(&page)).await?;
+        self.append(self.event(&events::PAGE_CREATED, &page).after(&page)).await?;
         if status == PageStatus::Published {
-            self.append(self.event("page.published", &page).after(&page)).await?;
+            self.append(self.event(&events::PAGE_PUBLISHED, &page).after(&page)).await?;
         }
         Ok(page)
     }
@@ -327,12 +326,12 @@ impl<'a> Pages<'a> {
         }
         self.repositories.pages().update(&page).await.map_err(|error| refused(error, expected))?;
         page.version += 1;
-        self.append(self.event("page.updated", &page).before(&before).after(&page)).await?;
+        self.append(self.event(&events::PAGE_UPDATED, &page).before(&before).after(&page)).await?;
         if published {
-            self.append(self.event("page.published", &page).before(&before).after(&page)).await?;
+            self.append(self.event(&events::PAGE_PUBLISHED, &page).before(&before).after(&page)).await?;
         }
         if unpublished {
-            self.append(self.event("page.unpublished", &page).before(&before).after(&page)).await?;
+            self.append(self.event(&events::PAGE_UNPUBLISHED, &page).before(&before).after(&page)).await?;
         }
         if let Some(at) = page.publish_at.filter(|_| page.publish_at != before.publish_at) {
             self.schedule(&page, at).await?;
@@ -384,7 +383,7 @@ impl<'a> Pages<'a> {
             self.repositories.sections().insert(&sections).await?;
         }
         copy_origins(self.repositories, tenant, id, &ids, &sections).await?;
-        self.append(self.event("page.created", &copy).after(&copy)).await?;
+        self.append(self.event(&events::PAGE_CREATED, &copy).after(&copy)).await?;
         Ok(copy)
     }
 
@@ -400,7 +399,7 @@ impl<'a> Pages<'a> {
         if !self.repositories.pages().delete(tenant, id).await? {
             return Err(SitesError::NotFound("page"));
         }
-        self.append(self.event("page.deleted", &before).before(&before)).await
+        self.append(self.event(&events::PAGE_DELETED, &before).before(&before)).await
     }
 
     async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Page, SitesError> {
@@ -419,7 +418,7 @@ impl<'a> Pages<'a> {
         Ok(page)
     }
 
-    fn event(&self, kind: &'static str, page: &Page) -> Event {
+    fn event(&self, kind: &'static EventDeclaration, page: &Page) -> Event {
         Event::new(self.env, self.scope, kind, page.id.uuid())
     }
 

@@ -8,6 +8,7 @@ use time::Duration;
 use crate::{
     SitesError,
     deployment::SnapshotParts,
+    events,
     ports::SiteRepositories,
     site::{self, Site, SiteStatus},
 };
@@ -74,7 +75,7 @@ impl<'a> Previews<'a> {
         let end = self.env.now() + life;
         let expires_at = Timestamp::from_unix_seconds(end.unix_seconds()).unwrap_or(end);
         let grant = PreviewGrant { site, expires_at };
-        let event = Event::new(self.env, self.scope, "preview.created", site.uuid())
+        let event = Event::new(self.env, self.scope, &events::PREVIEW_CREATED, site.uuid())
             .after(&json!({"siteId": site, "expiresAt": grant.expires_at}));
         self.repositories.events().append(event).await?;
         Ok(grant)

@@ -1,18 +1,13 @@
 //! Sites for sale: prepared by the operator's people, shown to everybody, bought as they are.
 
-mod frozen;
-
-pub(crate) use frozen::frozen;
-pub use frozen::{RefusedChange, SiteChange, changes, refused};
-
 use portico_kernel::{
-    Actor, Env, Event, Page as List, PageId, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
+    Env, Event, EventDeclaration, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
     Violations, money::Money,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SitesError,
+    SitesError, events,
     ports::SiteRepositories,
     site::{self, Site, SiteStatus},
     version,
@@ -75,7 +70,7 @@ impl<'a> Sales<'a> {
             return Err(SitesError::DeploymentInProgress);
         }
         let after = Site { status: SiteStatus::ForSale, price: Some(price), ..before.clone() };
-        self.change("site.offered", before, after, expected).await
+        self.change(&events::SITE_OFFERED, before, after, expected).await
     }
 
     /// Withdraws the offer: the site is an ordinary published one again.
@@ -90,7 +85,7 @@ impl<'a> Sales<'a> {
             return Err(SitesError::NotForSale);
         }
         let after = Site { status: SiteStatus::Published, price: None, ..before.clone() };
-        self.change("site.withdrawn", before, after, expected).await
+        self.change(&events::SITE_WITHDRAWN, before, after, expected).await
     }
 
     /// The sites on offer, newest first. For everybody, signed in or not.
@@ -114,7 +109,7 @@ impl<'a> Sales<'a> {
 
     async fn change(
         &mut self,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
         before: Site,
         mut after: Site,
         expected: Option<i64>,
@@ -130,39 +125,6 @@ impl<'a> Sales<'a> {
         self.repositories.events().append(event).await?;
         Ok(after)
     }
-}
-
-/// That the caller may change the site, see [`refused`]. For what needs to know before the transaction ends.
-///
-/// # Errors
-/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
-pub(crate) fn editable(scope: &Scope, site: &Site) -> Result<(), SitesError> {
-    may_change(scope, site.status)
-}
-
-fn may_change(scope: &Scope, status: SiteStatus) -> Result<(), SitesError> {
-    let is_staff = matches!(scope.actor(), Actor::User { .. }) && scope.allows(Permission::PlatformSites);
-    match frozen(status) {
-        Some(error) if !is_staff => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The same for a site of these pages.
-///
-/// # Errors
-/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
-pub(crate) async fn editable_pages(
-    repositories: &mut dyn SiteRepositories,
-    scope: &Scope,
-    tenant: TenantId,
-    pages: &[PageId],
-) -> Result<(), SitesError> {
-    if pages.is_empty() {
-        return Ok(());
-    }
-    let status = repositories.sites().frozen_among(tenant, &[], pages).await?;
-    status.map_or(Ok(()), |status| may_change(scope, status))
 }
 
 #[cfg(test)]

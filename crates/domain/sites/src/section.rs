@@ -3,9 +3,14 @@
 mod bulk;
 pub mod content;
 mod order;
+mod origin;
+mod pictures;
 mod use_cases;
 
 pub use bulk::{BulkChange, BulkUpdate};
+pub use origin::SectionOrigin;
+pub(crate) use origin::copy_origins;
+pub use pictures::pictures_in;
 pub use use_cases::{NewSection, SectionOrder, SectionUpdate, Sections};
 
 use portico_kernel::{PageId, SectionId, TenantId, Timestamp};

@@ -1,5 +1,10 @@
 //! A website of a tenant.
 
+mod frozen;
+
+pub use frozen::{RefusedChange, SiteChange, changes, refused};
+pub(crate) use frozen::{editable, editable_pages, frozen};
+
 use portico_kernel::{
     DeploymentId, Env, Event, Money, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
     StoreError, TenantId, Timestamp, Violations, name::Subdomain, patch,
@@ -8,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    SitesError,
+    SitesError, events,
     industry::Industry,
     language,
     look::{Look, LookInput},
     ports::{SiteFilter, SiteRepositories},
-    sale, version,
+    version,
 };
 
 /// The most characters of a site's name.
@@ -189,7 +194,7 @@ impl<'a> Sites<'a> {
             version: 1,
         };
         self.repositories.sites().insert(&site).await.map_err(|error| taken(error, None))?;
-        let event = Event::new(self.env, self.scope, "site.created", site.id.uuid()).after(&site);
+        let event = Event::new(self.env, self.scope, &events::SITE_CREATED, site.id.uuid()).after(&site);
         self.repositories.events().append(event).await?;
         Ok(site)
     }
@@ -222,7 +227,7 @@ impl<'a> Sites<'a> {
         let tenant = self.scope.require(Permission::SitesWrite)?;
         let before = find(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
-        sale::editable(self.scope, &before)?;
+        editable(self.scope, &before)?;
         let mut site = before.clone();
         let mut violations = Violations::default();
         if let Some(name) = &input.name {
@@ -250,7 +255,8 @@ impl<'a> Sites<'a> {
         site.updated_at = self.env.now();
         self.repositories.sites().update(&site).await.map_err(|error| taken(error, expected))?;
         site.version += 1;
-        let event = Event::new(self.env, self.scope, "site.updated", id.uuid()).before(&before).after(&site);
+        let event =
+            Event::new(self.env, self.scope, &events::SITE_UPDATED, id.uuid()).before(&before).after(&site);
         self.repositories.events().append(event).await?;
         Ok(site)
     }
@@ -264,12 +270,12 @@ impl<'a> Sites<'a> {
         let tenant = self.scope.require(Permission::SitesDelete)?;
         let before = find(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
-        sale::editable(self.scope, &before)?;
+        editable(self.scope, &before)?;
         // Two at the same moment: one of them deletes, so that the quota is released once.
         if !self.repositories.sites().delete(tenant, id).await? {
             return Err(SitesError::NotFound("site"));
         }
-        let event = Event::new(self.env, self.scope, "site.deleted", id.uuid()).before(&before);
+        let event = Event::new(self.env, self.scope, &events::SITE_DELETED, id.uuid()).before(&before);
         self.repositories.events().append(event).await?;
         let job = NewJob {
             id: self.env.new_id(),

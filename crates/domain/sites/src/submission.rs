@@ -15,7 +15,7 @@ use time::Duration;
 
 pub use form::{DeployedForm, DeployedForms, FormInput};
 
-use crate::{SitesError, ports::SiteRepositories, site, version};
+use crate::{SitesError, events, ports::SiteRepositories, site, version};
 
 /// How long the same message from the same form is taken for a second click on the button.
 const SAME_CLICK: Duration = Duration::minutes(10);
@@ -227,7 +227,7 @@ impl<'a> Submissions<'a> {
         if !stored {
             return Ok(None);
         }
-        let event = Event::new(self.env, self.scope, "submission.received", submission.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::SUBMISSION_RECEIVED, submission.id.uuid());
         let event = event.in_tenant(tenant).after(&submission.trace());
         self.repositories.events().append(event).await?;
         Ok(Some(submission))
@@ -291,7 +291,7 @@ impl<'a> Submissions<'a> {
         let updated = self.repositories.submissions().update(&after).await;
         updated.map_err(|error| version::refused(error, expected))?;
         after.version += 1;
-        let event = Event::new(self.env, self.scope, "submission.updated", id.uuid());
+        let event = Event::new(self.env, self.scope, &events::SUBMISSION_UPDATED, id.uuid());
         let event = event.before(&before.trace()).after(&after.trace());
         self.repositories.events().append(event).await?;
         Ok(after)
@@ -313,7 +313,8 @@ impl<'a> Submissions<'a> {
         if !self.repositories.submissions().delete(tenant, site, id).await? {
             return Err(SitesError::NotFound("submission"));
         }
-        let event = Event::new(self.env, self.scope, "submission.deleted", id.uuid()).before(&before.trace());
+        let event =
+            Event::new(self.env, self.scope, &events::SUBMISSION_DELETED, id.uuid()).before(&before.trace());
         Ok(self.repositories.events().append(event).await?)
     }
 

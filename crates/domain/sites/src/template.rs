@@ -3,19 +3,18 @@
 mod apply;
 mod build;
 mod catalogue;
+mod customisation;
 mod input;
 mod library;
-mod origin;
 mod preview;
 mod reset;
 
 pub use apply::{Applied, TemplateApplication};
 pub use build::{Built, PagePlan, SectionPlan, Target, build_pages, plan};
 pub use catalogue::{CategoryCount, IndustryCount, TemplatePageSummary, TemplateSummary, Templates};
+pub use customisation::{Customisation, PageTemplate, RemovedSection, SectionState};
 pub use input::{NewTemplate, NewTemplatePage, NewTemplateSection, TemplateUpdate, look_input};
 pub use library::{Library, LibraryTemplate, library_id};
-pub(crate) use origin::copy_origins;
-pub use origin::{Customisation, PageTemplate, RemovedSection, SectionOrigin, SectionState};
 pub use preview::preview;
 pub use reset::PageReset;
 

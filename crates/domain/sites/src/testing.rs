@@ -56,7 +56,7 @@ pub(crate) struct Store {
 impl Store {
     /// The kinds of the events so far; they are taken out.
     pub fn take_events(&mut self) -> Vec<String> {
-        self.events.drain(..).map(|event| event.kind.into_owned()).collect()
+        self.events.drain(..).map(|event| event.kind.to_string()).collect()
     }
 }
 
@@ -201,7 +201,7 @@ impl SiteRepository for View<'_> {
         let of_pages = self.0.pages.iter().filter(|page| page.tenant == tenant && pages.contains(&page.id));
         let all: Vec<SiteId> = sites.iter().copied().chain(of_pages.map(|page| page.site_id)).collect();
         let statuses = self.0.sites.iter().filter(|site| site.tenant_id == tenant && all.contains(&site.id));
-        Ok(statuses.map(|site| site.status).find(|status| crate::sale::frozen(*status).is_some()))
+        Ok(statuses.map(|site| site.status).find(|status| crate::site::frozen(*status).is_some()))
     }
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
         Ok(self.0.sites.iter().find(|site| site.tenant_id == tenant).map(|site| site.id))

@@ -19,14 +19,16 @@ pub use parts::{
 };
 pub use use_cases::{Wizards, as_part};
 
-use portico_kernel::{SiteId, TemplateId, TenantId, Timestamp, WizardId};
+use portico_kernel::{EventDeclaration, SiteId, TemplateId, TenantId, Timestamp, WizardId};
 use serde::{Deserialize, Serialize};
+
+use crate::events;
 
 /// The most wizards of a tenant that are in progress.
 pub const MAX_OPEN: u64 = 20;
 
 /// Kinds of events after which a wizard takes more bytes than before, perhaps.
-pub const STORING: [&str; 2] = ["wizard.started", "wizard.updated"];
+pub static STORING: [&EventDeclaration; 2] = [&events::WIZARD_STARTED, &events::WIZARD_UPDATED];
 
 /// Where a wizard stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

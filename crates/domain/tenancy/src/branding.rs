@@ -8,7 +8,7 @@ use portico_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{TenancyError, ports::TenancyRepositories};
+use crate::{TenancyError, events, ports::TenancyRepositories};
 
 /// Colours, fonts and logo of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -142,7 +142,7 @@ impl<'a> Brandings<'a> {
             error => error.into(),
         })?;
         after.version += 1;
-        let event = Event::new(self.env, self.scope, "branding.updated", after.tenant.uuid());
+        let event = Event::new(self.env, self.scope, &events::BRANDING_UPDATED, after.tenant.uuid());
         let event = event.in_tenant(after.tenant).before(&before).after(&after);
         self.repositories.events().append(event).await?;
         Ok(after)

@@ -1,6 +1,8 @@
 //! The hash chains of the audit trail: sealing what is new in the log, and proving that nothing sealed was changed.
 
-use portico_kernel::{Env, Event, EventId, Permission, Scope, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    Env, Event, EventId, Permission, Scope, StoreError, TenantId, Timestamp, event::AuditClass,
+};
 use serde::Serialize;
 use time::Duration;
 
@@ -20,13 +22,19 @@ const PIECE: u32 = 500;
 /// put there afterwards. Clocks of two instances and the length of a transaction stay far below.
 const MOST_DELAY: Duration = Duration::minutes(5);
 
-/// Seals entries, in the order of the log, each behind the last one of its tenant. Called with what the reader [`SEALER`]
+/// Seals entries, in the order of the log, each behind the last one of its tenant; events of other classes than
+/// [`AuditClass::Sealed`] have no part in it. Called with what the reader [`SEALER`]
 /// was given, in the transaction that moves its cursor.
 pub async fn seal(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
     events: &[Event],
 ) -> Result<(), StoreError> {
+    let events: Vec<&Event> =
+        events.iter().filter(|event| event.kind.audit() == AuditClass::Sealed).collect();
+    if events.is_empty() {
+        return Ok(());
+    }
     let mut tenants: Vec<TenantId> = events.iter().map(|event| event.tenant).collect();
     tenants.sort_unstable();
     tenants.dedup();

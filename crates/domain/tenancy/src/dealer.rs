@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TenancyError,
     contact::{check_phone, email, trimmed},
+    events,
     ports::TenancyRepositories,
 };
 
@@ -100,7 +101,8 @@ impl<'a> Dealers<'a> {
         };
         self.repositories.dealers().save(&after).await.map_err(|error| late(error, expected))?;
         after.version += 1;
-        let event = Event::new(self.env, self.scope, "dealer.updated", tenant.uuid()).in_tenant(tenant);
+        let event =
+            Event::new(self.env, self.scope, &events::DEALER_UPDATED, tenant.uuid()).in_tenant(tenant);
         let event = match &before {
             Some(before) => event.before(before),
             None => event,
@@ -116,7 +118,7 @@ impl<'a> Dealers<'a> {
         check(expected, before.as_ref())?;
         let Some(before) = before else { return Ok(()) };
         if self.repositories.dealers().remove(tenant).await? {
-            let event = Event::new(self.env, self.scope, "dealer.deleted", tenant.uuid())
+            let event = Event::new(self.env, self.scope, &events::DEALER_DELETED, tenant.uuid())
                 .in_tenant(tenant)
                 .before(&before);
             self.repositories.events().append(event).await?;

@@ -6,7 +6,6 @@ use portico_kernel::{DeliveryId, EventId, TenantId, Timestamp, WebhookId};
 use serde::{Deserialize, Serialize};
 
 pub use use_cases::{Deliveries, RESEND_JOB, Resend, ResendPlan};
-pub(crate) use use_cases::{pending, planned};
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

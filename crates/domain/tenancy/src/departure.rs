@@ -1,21 +1,14 @@
 //! What becomes of the tenants of somebody whose account ends.
 
-use portico_kernel::{Event, PageRequest, TenantId, UserId};
+use portico_kernel::{Event, PageRequest, UserId};
 
 use crate::{
     TenancyError,
+    error::Held,
+    events,
     member::MemberFilter,
     tenant::{Tenant, TenantStatus, Tenants},
 };
-
-/// A tenant that somebody cannot leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Which.
-    pub id: TenantId,
-    /// Display name.
-    pub name: String,
-}
 
 impl Tenants<'_> {
     /// Takes somebody, whose account is deleted in the same unit of work before this, out of their tenants: tenants with
@@ -38,7 +31,7 @@ impl Tenants<'_> {
             let others = self.repositories.memberships().list(place.id, MemberFilter::default(), one).await?;
             if others.total == 0 {
                 let after = Tenant { status: TenantStatus::Deleted, ..before.clone() };
-                deleted.push(self.store(&before, after, None, "tenant.deleted").await?);
+                deleted.push(self.store(&before, after, None, &events::TENANT_DELETED).await?);
                 continue;
             }
             let owners = self.repositories.memberships().owners(place.id).await?;
@@ -48,7 +41,7 @@ impl Tenants<'_> {
             }
             if self.repositories.memberships().remove(place.id, user).await? {
                 let member = serde_json::json!({"userId": user, "role": place.role});
-                let event = Event::new(self.env, self.scope, "member.deleted", user.uuid());
+                let event = Event::new(self.env, self.scope, &events::MEMBER_DELETED, user.uuid());
                 self.repositories.events().append(event.in_tenant(place.id).before(&member)).await?;
             }
         }

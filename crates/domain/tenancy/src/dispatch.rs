@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use portico_kernel::{
-    Env, Event, EventId, RequestInfo, Scope, StoreError, TenantId, Timestamp, WebhookId, catalogue,
+    Env, Event, EventDeclaration, EventId, RequestInfo, Scope, StoreError, TenantId, Timestamp, WebhookId,
+    catalogue::{EVERYTHING, EventCatalogue},
+    event::EventKind,
 };
 use time::Duration;
 
 use crate::{
-    delivery::{Delivery, DeliveryCause},
-    ports::{Listener, PlannedDelivery, TenancyRepositories},
+    delivery::{Delivery, DeliveryCause, DeliveryStatus},
+    events,
+    ports::{Health, Listener, Outcome, PlannedDelivery, TenancyRepositories},
 };
 
 /// The longest time that a receiver may ask for with `Retry-After`.
@@ -61,11 +64,12 @@ pub fn attempt_after(env: &Env, failed: &Delivery, due_at: Timestamp, now: Times
 pub async fn fan_out(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
+    catalogue: &EventCatalogue,
     events: &[Event],
 ) -> Result<Vec<(TenantId, WebhookId)>, StoreError> {
     let mut tenants: Vec<TenantId> = events
         .iter()
-        .filter(|event| catalogue::published(&event.kind).is_some())
+        .filter(|event| catalogue.published(&event.kind).is_some())
         .map(|event| event.tenant)
         .collect();
     tenants.sort_unstable();
@@ -73,7 +77,7 @@ pub async fn fan_out(
     let mut touched = Vec::new();
     if !tenants.is_empty() {
         let listeners = repositories.delivery_plans().listeners(tenants).await?;
-        let deliveries = deliveries(repositories, env, events, &listeners).await?;
+        let deliveries = deliveries(repositories, env, catalogue, events, &listeners).await?;
         touched.extend(deliveries.iter().map(|delivery| (delivery.tenant, delivery.webhook)));
         if !deliveries.is_empty() {
             repositories.delivery_plans().plan(deliveries).await?;
@@ -92,6 +96,7 @@ pub async fn fan_out(
 async fn deliveries(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
+    catalogue: &EventCatalogue,
     events: &[Event],
     listeners: &[Listener],
 ) -> Result<Vec<PlannedDelivery>, StoreError> {
@@ -102,7 +107,7 @@ async fn deliveries(
     // Every published event of a tenant that has listeners takes a place, whoever wants to hear of it.
     let mut messages: BTreeMap<TenantId, Vec<(&Event, &'static str)>> = BTreeMap::new();
     for event in events {
-        if let Some(published) = catalogue::published(&event.kind)
+        if let Some(published) = catalogue.published(&event.kind)
             && by_tenant.contains_key(&event.tenant)
         {
             messages.entry(event.tenant).or_default().push((event, published.name));
@@ -115,7 +120,7 @@ async fn deliveries(
         let first = repositories.delivery_plans().places(tenant, messages.len() as u32).await?;
         for (sequence, (event, name)) in (first..).zip(messages) {
             let wanting = by_tenant.get(&tenant).into_iter().flatten().filter(|listener| {
-                let wants = |wanted: &String| wanted == catalogue::EVERYTHING || wanted == name;
+                let wants = |wanted: &String| wanted == EVERYTHING || wanted == name;
                 event.at >= listener.since && listener.events.iter().any(wants)
             });
             planned.extend(wanting.map(|listener| PlannedDelivery {
@@ -137,8 +142,58 @@ async fn deliveries(
 }
 
 /// Whether an event says that what is pending for a webhook may be sent now, in another way, or not at all.
-fn changes_sending(kind: &str) -> bool {
-    matches!(kind, "webhook.resumed" | "webhook.updated" | "webhook.rotated" | "webhook.disabled")
+fn changes_sending(kind: &EventKind) -> bool {
+    static CHANGES: [&EventDeclaration; 4] = [
+        &events::WEBHOOK_RESUMED,
+        &events::WEBHOOK_UPDATED,
+        &events::WEBHOOK_ROTATED,
+        &events::WEBHOOK_DISABLED,
+    ];
+    CHANGES.iter().any(|change| kind.is(change))
+}
+
+/// Why a webhook is switched off without anybody asking for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisableReason {
+    /// The receiver wants nothing any more: it answered 410 (RFC 9110 section 15.5.11).
+    Gone,
+    /// No attempt succeeded for as long as the operator allows.
+    Failing,
+}
+
+impl DisableReason {
+    /// What its owners read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "The receiver answered 410 Gone.",
+            Self::Failing => "Every attempt failed for too long.",
+        }
+    }
+}
+
+/// The webhooks that are to be switched off, by the attempts that ended and how their webhooks have been doing since: those whose
+/// attempts have all failed for `limit`. Decided when a message is given up, so that one that hardly ever gets any is not switched
+/// off for a single failure.
+pub fn failing(
+    ended: &[&Outcome],
+    health: &[Health],
+    limit: std::time::Duration,
+    now: Timestamp,
+) -> Vec<(TenantId, WebhookId)> {
+    let is_given_up = |webhook: WebhookId| {
+        ended.iter().any(|outcome| {
+            outcome.webhook == webhook
+                && outcome.counts
+                && outcome.status == DeliveryStatus::Failed
+                && outcome.next.is_none()
+        })
+    };
+    health
+        .iter()
+        .filter(|health| health.failing_since.is_some_and(|since| now - since >= limit))
+        .filter(|health| is_given_up(health.webhook))
+        .map(|health| (health.tenant, health.webhook))
+        .collect()
 }
 
 /// Switches a webhook off that fails, and says so in the event log, by which its owners hear of it. Answers whether it was enabled.
@@ -147,12 +202,12 @@ pub async fn disable(
     env: &Env,
     tenant: TenantId,
     webhook: WebhookId,
-    reason: &str,
+    reason: DisableReason,
 ) -> Result<bool, StoreError> {
-    let changed = repositories.delivery_plans().disable(tenant, webhook, reason, env.now()).await?;
+    let changed = repositories.delivery_plans().disable(tenant, webhook, reason.as_str(), env.now()).await?;
     let Some((before, after)) = changed else { return Ok(false) };
     let scope = Scope::system(Some(tenant), RequestInfo::default());
-    let event = Event::new(env, &scope, "webhook.disabled", webhook.uuid())
+    let event = Event::new(env, &scope, &events::WEBHOOK_DISABLED, webhook.uuid())
         .before(&before.recorded())
         .after(&after.recorded());
     repositories.events().append(event).await?;

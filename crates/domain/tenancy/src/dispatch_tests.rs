@@ -4,11 +4,12 @@ use super::*;
 use crate::{
     delivery::DeliveryStatus,
     ports::MockDeliveryPlans,
-    testing::{Repositories, env},
+    testing::{Repositories, catalogue, env},
 };
 
 fn event(env: &Env, tenant: TenantId, kind: &'static str) -> Event {
-    Event::new(env, &Scope::system(Some(tenant), RequestInfo::default()), kind, env.random_uuid())
+    let declared = catalogue().find(kind).unwrap();
+    Event::new(env, &Scope::system(Some(tenant), RequestInfo::default()), declared, env.random_uuid())
 }
 
 fn listener(env: &Env, tenant: TenantId, events: &[&str]) -> Listener {
@@ -66,7 +67,7 @@ async fn each_event_goes_to_those_who_want_it_with_its_place() {
             (for_pages, "user.created", Some(43)),
         ] && planned.iter().all(|delivery| delivery.tenant == one && delivery.attempt == 1)
     });
-    let mut touched = fan_out(&mut repositories, &env, &events).await.unwrap();
+    let mut touched = fan_out(&mut repositories, &env, &catalogue(), &events).await.unwrap();
     touched.sort_unstable();
     let mut expected = vec![(one, for_all), (one, for_pages)];
     expected.sort_unstable();
@@ -81,7 +82,8 @@ async fn nobody_hears_of_what_happened_before_they_listened() {
     late.since = env.now() + Duration::seconds(1);
     let mut repositories = Repositories::default();
     planning(&mut repositories, vec![late], &[(1, 1)]);
-    let touched = fan_out(&mut repositories, &env, &[event(&env, tenant, "page.created")]).await.unwrap();
+    let touched =
+        fan_out(&mut repositories, &env, &catalogue(), &[event(&env, tenant, "page.created")]).await.unwrap();
     assert!(touched.is_empty());
 }
 
@@ -89,7 +91,7 @@ async fn nobody_hears_of_what_happened_before_they_listened() {
 async fn what_stays_inside_asks_for_nothing() {
     let env = env();
     let inside = [event(&env, env.new_id(), "session.started"), event(&env, env.new_id(), "user.totp_added")];
-    assert!(fan_out(&mut Repositories::default(), &env, &inside).await.unwrap().is_empty());
+    assert!(fan_out(&mut Repositories::default(), &env, &catalogue(), &inside).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -106,7 +108,10 @@ async fn a_webhook_that_is_resumed_is_looked_after() {
         .withf(move |of, id, _| (*of, *id) == (tenant, webhook))
         .return_once(|_, _, _| Ok(()));
     repositories.delivery_plans.push_back(mock);
-    assert_eq!(fan_out(&mut repositories, &env, &[resumed]).await.unwrap(), [(tenant, webhook)]);
+    assert_eq!(
+        fan_out(&mut repositories, &env, &catalogue(), &[resumed]).await.unwrap(),
+        [(tenant, webhook)]
+    );
 }
 
 fn failed(env: &Env, attempt: u32) -> Delivery {
@@ -161,4 +166,37 @@ fn the_next_attempt_tells_of_the_same_event() {
     assert_eq!((next.attempt, next.due_at), (4, env.now() + Duration::HOUR));
     assert_ne!(next.id, before.id);
     assert_eq!(message_id(next.event), format!("evt_{}", before.event_id));
+}
+
+#[test]
+fn a_webhook_is_switched_off_when_a_message_is_given_up_after_failing_for_too_long() {
+    let env = env();
+    let (tenant, webhook, now) = (env.new_id(), env.new_id(), env.now());
+    let limit = std::time::Duration::from_secs(3600);
+    let health = |failing_since| Health { tenant, webhook, failures: 7, failing_since };
+    let given_up = Outcome {
+        id: env.new_id(),
+        tenant,
+        webhook,
+        status: DeliveryStatus::Failed,
+        counts: true,
+        response_status: Some(500),
+        response_body: None,
+        duration_ms: None,
+        error: None,
+        finished_at: now,
+        next: None,
+    };
+    let long = health(Some(now - Duration::HOUR));
+    assert_eq!(failing(&[&given_up], &[long], limit, now), [(tenant, webhook)]);
+    for healthy in [health(Some(now - Duration::seconds(3599))), health(None)] {
+        assert_eq!(failing(&[&given_up], &[healthy], limit, now), []);
+    }
+    let another = Outcome { webhook: env.new_id(), ..given_up.clone() };
+    let succeeded = Outcome { status: DeliveryStatus::Succeeded, ..given_up.clone() };
+    let says_nothing = Outcome { counts: false, ..given_up };
+    for outcome in [&another, &succeeded, &says_nothing] {
+        assert_eq!(failing(&[outcome], &[long], limit, now), [], "{outcome:?}");
+    }
+    assert_ne!(DisableReason::Gone.as_str(), DisableReason::Failing.as_str());
 }

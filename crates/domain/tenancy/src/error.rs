@@ -2,9 +2,16 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError, sealing::SealError};
+use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError, TenantId, sealing::SealError};
 
-use crate::departure::Held;
+/// A tenant that somebody cannot leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which.
+    pub id: TenantId,
+    /// Display name.
+    pub name: String,
+}
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]

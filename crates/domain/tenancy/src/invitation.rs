@@ -4,8 +4,8 @@
 //! here tells whether an address has an account.
 
 use portico_kernel::{
-    Env, Event, InvitationId, NewJob, Page, PageRequest, Permission, Scope, StoreError, TenantId, TenantRole,
-    Timestamp, UserId, Violations,
+    Env, Event, EventDeclaration, InvitationId, NewJob, Page, PageRequest, Permission, Scope, StoreError,
+    TenantId, TenantRole, Timestamp, UserId, Violations,
 };
 use serde::{Deserialize, Serialize};
 use time::Duration;
@@ -13,7 +13,8 @@ use time::Duration;
 use crate::{
     TenancyError,
     contact::{self, masked},
-    member::{Membership, hold},
+    events,
+    membership::{Membership, hold},
     ports::TenancyRepositories,
 };
 
@@ -230,7 +231,7 @@ impl<'a> Invitations<'a> {
             updated_at: now,
         };
         self.repositories.invitations().insert(&invitation).await.map_err(invited)?;
-        self.note("invitation.created", None, Some(&invitation)).await?;
+        self.note(&events::INVITATION_CREATED, None, Some(&invitation)).await?;
         self.ask_for_mail(&invitation).await?;
         Ok(invitation)
     }
@@ -260,7 +261,7 @@ impl<'a> Invitations<'a> {
         let status = InvitationStatus::Revoked;
         if self.repositories.invitations().close(tenant, id, status, now).await? {
             let after = Invitation { status, updated_at: now, ..before.clone() };
-            return self.note("invitation.revoked", Some(&before), Some(&after)).await;
+            return self.note(&events::INVITATION_REVOKED, Some(&before), Some(&after)).await;
         }
         match self.find(tenant, id).await?.status {
             InvitationStatus::Accepted => Err(TenancyError::InvitationClosed),
@@ -295,7 +296,7 @@ impl<'a> Invitations<'a> {
         if !self.repositories.invitations().renew(&after).await.map_err(invited)? {
             return Err(TenancyError::InvitationClosed);
         }
-        self.note("invitation.resent", Some(&before), Some(&after)).await?;
+        self.note(&events::INVITATION_RESENT, Some(&before), Some(&after)).await?;
         self.ask_for_mail(&after).await?;
         Ok(after)
     }
@@ -344,7 +345,7 @@ impl<'a> Invitations<'a> {
 
     async fn note(
         &mut self,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
         before: Option<&Invitation>,
         after: Option<&Invitation>,
     ) -> Result<(), TenancyError> {
@@ -356,7 +357,7 @@ async fn note(
     repositories: &mut dyn TenancyRepositories,
     scope: &Scope,
     env: &Env,
-    kind: &'static str,
+    kind: &'static EventDeclaration,
     before: Option<&Invitation>,
     after: Option<&Invitation>,
 ) -> Result<(), TenancyError> {
@@ -378,7 +379,7 @@ pub(crate) async fn revoke_of(
     let revoked = repositories.invitations().revoke_of(tenant, inviter, env.now()).await?;
     for after in revoked {
         let before = Invitation { status: InvitationStatus::Pending, ..after.clone() };
-        note(repositories, scope, env, "invitation.revoked", Some(&before), Some(&after)).await?;
+        note(repositories, scope, env, &events::INVITATION_REVOKED, Some(&before), Some(&after)).await?;
     }
     Ok(())
 }
@@ -424,7 +425,7 @@ impl<'a> Invited<'a> {
     pub async fn accept(&mut self, invitation: &ReceivedInvitation) -> Result<Membership, TenancyError> {
         let (user, _) = self.scope.require_oneself()?;
         let tenant = invitation.tenant;
-        self.close(invitation, InvitationStatus::Accepted, "invitation.accepted").await?;
+        self.close(invitation, InvitationStatus::Accepted, &events::INVITATION_ACCEPTED).await?;
         if self.repositories.memberships().role(tenant, user).await?.is_some() {
             return Err(TenancyError::AlreadyMember);
         }
@@ -433,7 +434,7 @@ impl<'a> Invited<'a> {
             StoreError::Conflict(_) => TenancyError::AlreadyMember,
             error => error.into(),
         })?;
-        let event = Event::new(self.env, self.scope, "member.created", user.uuid())
+        let event = Event::new(self.env, self.scope, &events::MEMBER_CREATED, user.uuid())
             .in_tenant(tenant)
             .after(&serde_json::json!({"userId": user, "role": membership.role}));
         self.repositories.events().append(event).await?;
@@ -443,14 +444,14 @@ impl<'a> Invited<'a> {
     /// Turns an invitation down. Whoever has the link may, so nobody needs an account to be left alone. Errors:
     /// [`TenancyError::InvalidInvitation`].
     pub async fn decline(&mut self, invitation: &ReceivedInvitation) -> Result<(), TenancyError> {
-        self.close(invitation, InvitationStatus::Declined, "invitation.declined").await
+        self.close(invitation, InvitationStatus::Declined, &events::INVITATION_DECLINED).await
     }
 
     async fn close(
         &mut self,
         invitation: &ReceivedInvitation,
         status: InvitationStatus,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
     ) -> Result<(), TenancyError> {
         let (tenant, id, now) = (invitation.tenant, invitation.id, self.env.now());
         let before = self.repositories.invitations().find(tenant, id, now).await?;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use time::Duration;
 
 use crate::{
-    TenancyError,
+    TenancyError, events,
     tenant::{Tenant, TenantStatus, Tenants},
 };
 
@@ -45,7 +45,7 @@ impl Tenants<'_> {
             suspension_reason: Some(input.reason.trim().to_owned()),
             ..before.clone()
         };
-        self.store(&before, after, None, "tenant.suspended").await
+        self.store(&before, after, None, &events::TENANT_SUSPENDED).await
     }
 
     /// Takes a suspension back. By the operator only. An active tenant stays as it is. Errors: [`TenancyError::Deleting`].
@@ -58,7 +58,7 @@ impl Tenants<'_> {
             TenantStatus::Deleting | TenantStatus::Deleted => return Err(TenancyError::Deleting),
         }
         let after = Tenant { status: TenantStatus::Active, suspension_reason: None, ..before.clone() };
-        self.store(&before, after, None, "tenant.reinstated").await
+        self.store(&before, after, None, &events::TENANT_REINSTATED).await
     }
 
     /// Has the active tenant deleted after `grace`, given that its version is still the expected one, if any. Until then its
@@ -74,11 +74,11 @@ impl Tenants<'_> {
         }
         if !grace.is_positive() {
             let after = Tenant { status: TenantStatus::Deleted, ..before.clone() };
-            return self.store(&before, after, expected, "tenant.deleted").await;
+            return self.store(&before, after, expected, &events::TENANT_DELETED).await;
         }
         let at = self.env.now() + grace;
         let after = Tenant { status: TenantStatus::Deleting, delete_at: Some(at), ..before.clone() };
-        let after = self.store(&before, after, expected, "tenant.deletion_scheduled").await?;
+        let after = self.store(&before, after, expected, &events::TENANT_DELETION_SCHEDULED).await?;
         self.schedule(id, at).await?;
         Ok(after)
     }
@@ -95,7 +95,7 @@ impl Tenants<'_> {
         let status =
             if before.suspension_reason.is_some() { TenantStatus::Suspended } else { TenantStatus::Active };
         let after = Tenant { status, delete_at: None, ..before.clone() };
-        self.store(&before, after, None, "tenant.deletion_cancelled").await
+        self.store(&before, after, None, &events::TENANT_DELETION_CANCELLED).await
     }
 
     /// Deletes the active tenant if its time has come. For the background job, which may run more than once, and after the
@@ -109,7 +109,7 @@ impl Tenants<'_> {
             return Ok(());
         }
         let after = Tenant { status: TenantStatus::Deleted, ..before.clone() };
-        self.store(&before, after, None, "tenant.deleted").await.map(drop)
+        self.store(&before, after, None, &events::TENANT_DELETED).await.map(drop)
     }
 
     /// The tenant, whose row is held until the unit of work ends: what is decided by its status stays true.

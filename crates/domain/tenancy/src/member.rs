@@ -1,25 +1,17 @@
 //! Who belongs to a tenant, and as what.
 
 use portico_kernel::{
-    Actor, Denied, Env, Event, Page, PageRequest, Permission, Scope, TenantId, TenantRole, Timestamp, UserId,
+    Actor, Env, Event, Page, PageRequest, Permission, Scope, TenantId, TenantRole, Timestamp, UserId,
     Violations,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{TenancyError, invitation, ports::TenancyRepositories, tenant::TenantStatus};
-
-/// A user's place in a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// Where.
-    pub tenant: TenantId,
-    /// Who.
-    pub user: UserId,
-    /// As what.
-    pub role: TenantRole,
-    /// Since when.
-    pub joined_at: Timestamp,
-}
+use crate::{
+    TenancyError, events, invitation,
+    membership::{hold, keep_an_owner, set_role},
+    ports::TenancyRepositories,
+    tenant::TenantStatus,
+};
 
 /// A tenant as its member's profile shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -155,7 +147,7 @@ impl<'a> Members<'a> {
         if role == TenantRole::Owner {
             keep_an_owner(self.repositories, tenant).await?;
         }
-        let event = Event::new(self.env, self.scope, "member.deleted", user.uuid())
+        let event = Event::new(self.env, self.scope, &events::MEMBER_DELETED, user.uuid())
             .in_tenant(tenant)
             .before(&serde_json::json!({"userId": user, "role": role}));
         self.repositories.events().append(event).await?;
@@ -172,66 +164,6 @@ impl<'a> Members<'a> {
 
     async fn hold(&mut self, tenant: TenantId, permission: Permission) -> Result<(), TenancyError> {
         hold(self.repositories, self.scope, tenant, permission).await
-    }
-}
-
-/// Holds the row of the tenant until the unit of work ends, and makes sure that the caller still has the permission now
-/// that nobody else can take it: what the scope says was true a moment ago.
-pub(crate) async fn hold(
-    repositories: &mut dyn TenancyRepositories,
-    scope: &Scope,
-    tenant: TenantId,
-    permission: Permission,
-) -> Result<(), TenancyError> {
-    repositories.tenants().lock(tenant).await?;
-    let id = match *scope.actor() {
-        Actor::User { id, .. } => id,
-        Actor::System => return Ok(()),
-        // No key has a permission that decides over people.
-        Actor::ApiKey { .. } => return Err(Denied::NotAPerson.into()),
-        Actor::Anonymous => return Err(Denied::Unauthenticated.into()),
-    };
-    if scope.crosses_tenants() {
-        return Ok(());
-    }
-    let role = repositories.memberships().role(tenant, id).await?;
-    match role {
-        Some(role) if role.permissions().contains(permission) => Ok(()),
-        _ => Err(Denied::Forbidden(permission).into()),
-    }
-}
-
-/// Changes the role of a member, given that the tenant keeps an owner. The tenant's row is held.
-pub(crate) async fn set_role(
-    repositories: &mut dyn TenancyRepositories,
-    scope: &Scope,
-    env: &Env,
-    tenant: TenantId,
-    user: UserId,
-    before: TenantRole,
-    after: TenantRole,
-) -> Result<(), TenancyError> {
-    if !repositories.memberships().set_role(tenant, user, after).await? {
-        return Err(TenancyError::NotFound("member"));
-    }
-    if before == TenantRole::Owner {
-        keep_an_owner(repositories, tenant).await?;
-    }
-    let event = Event::new(env, scope, "member.updated", user.uuid())
-        .in_tenant(tenant)
-        .before(&serde_json::json!({"userId": user, "role": before}))
-        .after(&serde_json::json!({"userId": user, "role": after}));
-    Ok(repositories.events().append(event).await?)
-}
-
-/// That the tenant has an owner. The tenant's row is held, and the change is made: the count is that of afterwards.
-async fn keep_an_owner(
-    repositories: &mut dyn TenancyRepositories,
-    tenant: TenantId,
-) -> Result<(), TenancyError> {
-    match repositories.memberships().owners(tenant).await? {
-        0 => Err(TenancyError::LastOwner),
-        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,8 @@ use serde::Deserialize;
 
 use crate::{
     TenancyError,
-    member::{Member, hold, set_role},
+    member::Member,
+    membership::{hold, set_role},
     ports::TenancyRepositories,
 };
 

@@ -15,7 +15,8 @@ use crate::{
     branding::Branding,
     dealer::Dealer,
     invitation::{Invitation, InvitationStatus, ReceivedInvitation},
-    member::{Member, MemberFilter, Membership, TenantSummary},
+    member::{Member, MemberFilter, TenantSummary},
+    membership::Membership,
     settings::TenantSettings,
     tenant::Tenant,
 };

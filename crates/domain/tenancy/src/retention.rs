@@ -6,11 +6,16 @@ use time::{Duration, Time};
 
 use crate::{
     chain::SEALER,
+    events,
     ports::{Expired, OldestEntry, TenancyRepositories},
 };
 
 /// Entries deleted in one transaction.
 const BATCH: u32 = 1000;
+
+/// For how long events of which the trail keeps nothing are there all the same: attempts to tell a webhook of one go on for
+/// less than two days, and send what the log says.
+const NOT_KEPT: Duration = Duration::days(3);
 
 /// Chains looked at in one query.
 const CHAINS: u32 = 500;
@@ -43,12 +48,31 @@ impl Retention {
             let chains = repositories.seals().oldest(after, CHAINS).await?;
             let Some(last) = chains.last() else { return Ok(due) };
             after = Some(last.tenant);
-            due.extend(chains.iter().filter_map(|OldestEntry { tenant, retention_days, at }| {
-                let cutoff = self.cutoff(*retention_days, now)?;
-                // One that is missing does not keep those behind it from expiring.
-                at.is_none_or(|at| at < cutoff).then_some((*tenant, cutoff))
-            }));
+            due.extend(self.of_age(&chains, now));
         }
+    }
+
+    /// The tenants whose oldest entry without a seal is of age, with the moment before which theirs are.
+    pub async fn due_recorded(
+        self,
+        repositories: &mut dyn TenancyRepositories,
+        now: Timestamp,
+    ) -> Result<Vec<(TenantId, Timestamp)>, StoreError> {
+        let (mut due, mut after) = (Vec::new(), None);
+        loop {
+            let tenants = repositories.seals().recorded(after, CHAINS).await?;
+            let Some(last) = tenants.last() else { return Ok(due) };
+            after = Some(last.tenant);
+            due.extend(self.of_age(&tenants, now));
+        }
+    }
+
+    fn of_age(self, entries: &[OldestEntry], now: Timestamp) -> impl Iterator<Item = (TenantId, Timestamp)> {
+        entries.iter().filter_map(move |OldestEntry { tenant, retention_days, at }| {
+            let cutoff = self.cutoff(*retention_days, now)?;
+            // One that is missing does not keep those behind it from expiring.
+            at.is_none_or(|at| at < cutoff).then_some((*tenant, cutoff))
+        })
     }
 }
 
@@ -67,10 +91,31 @@ pub async fn expire(
     let expired = repositories.seals().expire(tenant, readers, before, BATCH).await?;
     let Some(Expired { entries, checkpoint, until }) = expired else { return Ok(false) };
     let request = RequestInfo { id: format!("retention-{}", env.random_uuid()), ..RequestInfo::default() };
-    let event = Event::new(env, &Scope::system(Some(tenant), request), "audit.expired", tenant.uuid())
+    let event = Event::new(env, &Scope::system(Some(tenant), request), &events::AUDIT_EXPIRED, tenant.uuid())
         .before(&json!({"entries": entries, "checkpoint": checkpoint, "until": until}));
     repositories.events().append(event).await?;
     Ok(entries >= u64::from(BATCH))
+}
+
+/// Deletes one batch of a tenant's entries without a seal that happened before `before` and were given to all of `readers`.
+/// Answers whether there may be more.
+pub async fn expire_recorded(
+    repositories: &mut dyn TenancyRepositories,
+    tenant: TenantId,
+    readers: Vec<&'static str>,
+    before: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(repositories.seals().expire_recorded(tenant, readers, before, BATCH).await? >= u64::from(BATCH))
+}
+
+/// Deletes one batch of the events that are not kept, some days after they happened, given that all of `readers` were given
+/// them. Answers whether there may be more.
+pub async fn forget(
+    repositories: &mut dyn TenancyRepositories,
+    readers: Vec<&'static str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(repositories.seals().forget(readers, now - NOT_KEPT, BATCH).await? >= u64::from(BATCH))
 }
 
 #[cfg(test)]

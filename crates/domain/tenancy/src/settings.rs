@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TenancyError,
     contact::{check_language, email, trimmed},
+    events,
     ports::TenancyRepositories,
 };
 
@@ -147,7 +148,7 @@ impl<'a> Settings<'a> {
             error => error.into(),
         })?;
         after.version += 1;
-        let event = Event::new(self.env, self.scope, "tenant.settings_updated", tenant.uuid())
+        let event = Event::new(self.env, self.scope, &events::TENANT_SETTINGS_UPDATED, tenant.uuid())
             .in_tenant(tenant)
             .before(&before)
             .after(&after);

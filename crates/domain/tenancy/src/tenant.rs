@@ -1,15 +1,16 @@
 //! A company or person whose data is kept apart from everybody else's.
 
 use portico_kernel::{
-    Env, Event, Page, PageRequest, Permission, Scope, StoreError, TenantId, TenantRole, Timestamp, UserId,
-    Violations,
+    Env, Event, EventDeclaration, Page, PageRequest, Permission, Scope, StoreError, TenantId, TenantRole,
+    Timestamp, UserId, Violations,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     TenancyError,
     branding::Branding,
-    member::Membership,
+    events,
+    membership::Membership,
     ports::TenancyRepositories,
     subdomain::{self, Subdomain},
 };
@@ -206,7 +207,7 @@ impl<'a> Tenants<'a> {
         if after == before {
             return Ok(before);
         }
-        self.store(&before, after, expected, "tenant.updated").await
+        self.store(&before, after, expected, &events::TENANT_UPDATED).await
     }
 
     async fn insert(
@@ -242,9 +243,9 @@ impl<'a> Tenants<'a> {
         };
         let member = serde_json::json!({ "userId": owner, "role": membership.role });
         let events = [
-            event("tenant.created", tenant.id.uuid()).after(&tenant),
-            event("member.created", owner.uuid()).after(&member),
-            event("branding.created", tenant.id.uuid()).after(&branding),
+            event(&events::TENANT_CREATED, tenant.id.uuid()).after(&tenant),
+            event(&events::MEMBER_CREATED, owner.uuid()).after(&member),
+            event(&events::BRANDING_CREATED, tenant.id.uuid()).after(&branding),
         ];
         for event in events {
             self.repositories.events().append(event).await?;
@@ -257,7 +258,7 @@ impl<'a> Tenants<'a> {
         before: &Tenant,
         mut after: Tenant,
         expected: Option<i64>,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
     ) -> Result<Tenant, TenancyError> {
         after.updated_at = self.env.now();
         self.repositories.tenants().update(&after).await.map_err(|error| match error {

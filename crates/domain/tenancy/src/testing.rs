@@ -7,10 +7,17 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Actor, Clock, Env, Event, EventLog, Id, JobQueue, NewJob, Outbox, Permissions, PlatformRole, Random,
-    RequestInfo, Scope, StoreError, TenantId, TenantRole, Timestamp, UserId,
+    Actor, Clock, Env, Event, EventLog, Id, JobQueue, NewJob, Outbox, Permission, Permissions, PlatformRole,
+    Random, RequestInfo, Scope, StoreError, TenantId, TenantRole, Timestamp, UserId,
+    catalogue::EventCatalogue,
+    declare_events,
+    event::{
+        Audience::{Holders, HoldersUnderName, Nobody},
+        AuditClass::Sealed,
+    },
 };
 
+use crate::events;
 use crate::ports::{
     AuditTrail, BrandingRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
     InvitationRepository, MembershipRepository, MockAuditTrail, MockBrandingRepository, MockDealerRepository,
@@ -178,4 +185,37 @@ impl TenancyRepositories for Repositories {
     fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c> {
         Box::new(self.delivery_plans.pop_front().unwrap())
     }
+}
+
+/// Events of other domains, of which webhooks are told as well.
+mod others {
+    use super::*;
+
+    declare_events! {
+        "A page was made."
+        PAGE_CREATED { word: "page.created", audience: Holders(Permission::PagesRead), invalidates: &[], audit: Sealed }
+
+        "A page was changed."
+        PAGE_UPDATED { word: "page.updated", audience: Holders(Permission::PagesRead), invalidates: &[], audit: Sealed }
+
+        "A visitor sent a contact form."
+        SUBMISSION_RECEIVED { word: "submission.received", audience: Holders(Permission::SubmissionsRead), invalidates: &[], audit: Sealed }
+
+        "An account was made by the operator."
+        USER_CREATED { word: "user.created", audience: Holders(Permission::MembersRead), invalidates: &[], audit: Sealed }
+
+        "Somebody made an account."
+        USER_REGISTERED { word: "user.registered", audience: HoldersUnderName(Permission::MembersRead, "user.created"), invalidates: &[], audit: Sealed }
+
+        "Somebody signed in."
+        SESSION_STARTED { word: "session.started", audience: Nobody, invalidates: &[], audit: Sealed }
+
+        "An authenticator app was added."
+        USER_TOTP_ADDED { word: "user.totp_added", audience: Nobody, invalidates: &[], audit: Sealed }
+    }
+}
+
+/// The events of this domain, and some of others.
+pub fn catalogue() -> EventCatalogue {
+    EventCatalogue::new(events::ALL.iter().chain(others::ALL).copied())
 }

@@ -6,7 +6,10 @@ mod address;
 mod secret;
 mod use_cases;
 
-use portico_kernel::{Page, PageRequest, TenantId, Timestamp, WebhookId, catalogue};
+use portico_kernel::{
+    Page, PageRequest, TenantId, Timestamp, WebhookId,
+    catalogue::{EVERYTHING, EventCatalogue},
+};
 use serde::{Deserialize, Serialize};
 
 pub use secret::{SECRET_PURPOSE, SealedSecrets};
@@ -79,12 +82,13 @@ pub struct Webhook {
 impl Webhook {
     /// Whether it wants to hear of what is published under this name.
     pub fn wants(&self, name: &str) -> bool {
-        self.events.iter().any(|wanted| wanted == catalogue::EVERYTHING || wanted == name)
+        self.events.iter().any(|wanted| wanted == EVERYTHING || wanted == name)
     }
 
     /// What the event log calls everything that it wants to hear of.
-    pub fn kinds(&self) -> Vec<&'static str> {
-        catalogue::all()
+    pub fn kinds(&self, catalogue: &EventCatalogue) -> Vec<&'static str> {
+        catalogue
+            .all()
             .iter()
             .filter(|published| self.wants(published.name))
             .map(|published| published.kind)
@@ -178,9 +182,9 @@ pub struct EventType {
 }
 
 /// Everything that webhooks can be told of, in the order of names.
-pub fn event_types() -> Page<EventType> {
+pub fn event_types(catalogue: &EventCatalogue) -> Page<EventType> {
     let mut types: Vec<EventType> = Vec::new();
-    for published in catalogue::all() {
+    for published in catalogue.all() {
         match types.last_mut().filter(|last| last.name == published.name) {
             // The log has two kinds of it.
             Some(last) => last.description = format!("{} {}", last.description, published.description),

@@ -267,7 +267,7 @@ impl Stream {
         let at = self.at;
         for update in batch.updates.iter().filter(|update| update.place > at) {
             self.ask().await?;
-            if self.selection.lets(update.published, &self.scope) {
+            if self.selection.lets(&update.published, &self.scope) {
                 self.send(update.text.clone()).await?;
                 self.told = Some(update.event);
                 metrics::counter!("live_messages_total").increment(1);

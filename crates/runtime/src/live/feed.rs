@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use portico_kernel::{
     EventId, StoreError, TenantId,
-    catalogue::{self, Published},
+    catalogue::Published,
     feed::{EventFeed, Place, Placed},
     message::EventMessage,
 };
@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{logging::chain, signals::Signals};
+use crate::{events::catalogue, logging::chain, signals::Signals};
 
 /// Events read at once.
 pub const PIECE: u32 = 100;
@@ -49,7 +49,7 @@ pub struct Update {
     /// Which event.
     pub event: EventId,
     /// What kind.
-    pub published: &'static Published,
+    pub published: Published,
     /// The whole message.
     pub text: Bytes,
 }
@@ -69,8 +69,8 @@ impl Batch {
     pub fn of(events: &[Placed]) -> Option<Self> {
         let last = events.last()?;
         let updates = events.iter().filter_map(|Placed { place, event }| {
-            let published = catalogue::published(&event.kind)?;
-            let data = serde_json::to_string(&EventMessage::of(event, None)).ok()?;
+            let published = catalogue().published(&event.kind)?;
+            let data = serde_json::to_string(&EventMessage::of(event, published.name, None)).ok()?;
             let text = format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, published.name);
             Some(Update { place: *place, event: event.id, published, text: text.into() })
         });
@@ -296,9 +296,10 @@ mod tests {
         assert!(log.reads.load(Ordering::SeqCst) <= reads + 1);
     }
 
-    fn placed(env: &Env, kind: &'static str, sequence: i64) -> Placed {
+    fn placed(env: &Env, kind: &str, sequence: i64) -> Placed {
         let scope = Scope::system(Some(env.new_id()), RequestInfo::default());
-        let event = Event::new(env, &scope, kind, env.random_uuid()).after(&"two\nlines\r\u{2028}");
+        let event = Event::new(env, &scope, catalogue().find(kind).unwrap(), env.random_uuid())
+            .after(&"two\nlines\r\u{2028}");
         Placed { place: Place { transaction: 7, sequence }, event }
     }
 

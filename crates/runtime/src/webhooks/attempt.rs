@@ -59,7 +59,9 @@ pub async fn attempt(core: &Core, client: &dyn HttpClient, target: &Target, due:
     let DueDelivery { delivery, payload, event } = due;
     let body = match (&payload, &event) {
         (Some(payload), _) => serde_json::to_vec(payload).ok(),
-        (None, Some(event)) => serde_json::to_vec(&EventMessage::of(event, delivery.sequence)).ok(),
+        (None, Some(event)) => {
+            serde_json::to_vec(&EventMessage::of(event, delivery.event_type.clone(), delivery.sequence)).ok()
+        }
         (None, None) => None,
     };
     let mut outcome = Outcome {

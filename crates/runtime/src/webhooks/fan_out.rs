@@ -7,7 +7,7 @@ use portico_tenancy::dispatch;
 use tokio::{sync::watch, time::sleep};
 
 use super::{Nudges, READER};
-use crate::{backoff::Backoff, core::Core};
+use crate::{backoff::Backoff, core::Core, events::catalogue};
 
 /// Events read at once.
 const BATCH: u32 = 500;
@@ -67,7 +67,7 @@ async fn round(core: &Core, nudges: &Nudges) -> Result<usize, StoreError> {
     if events.is_empty() {
         return Ok(0);
     }
-    let touched = dispatch::fan_out(&mut *work, &core.env, &events).await?;
+    let touched = dispatch::fan_out(&mut *work, &core.env, catalogue(), &events).await?;
     work.commit().await?;
     nudges.planned(&touched);
     Ok(events.len())

@@ -24,9 +24,6 @@ use crate::core::Core;
 /// The name of the reader of the event log.
 pub const READER: &str = "webhooks";
 
-/// Why a webhook is switched off whose receiver asks for it.
-pub const GONE: &str = "The receiver answered 410 Gone.";
-
 /// A webhook, in its tenant.
 type Key = (TenantId, WebhookId);
 

@@ -12,7 +12,7 @@ use std::{
 use portico_kernel::{DeliveryId, StoreError, Timestamp, http::HttpClient};
 use portico_tenancy::{
     delivery::DeliveryStatus,
-    dispatch::Schedule,
+    dispatch::{DisableReason, Schedule},
     ports::{Due, DueDelivery},
     webhook::WebhookStatus,
 };
@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    GONE, Key,
+    Key,
     attempt::{self, Target},
     pace::Pace,
     settler::{self, Ended},
@@ -309,7 +309,7 @@ impl Receiver {
             return;
         }
         if self.gone {
-            settler::disable(&self.shared.core, self.key, GONE).await;
+            settler::disable(&self.shared.core, self.key, DisableReason::Gone).await;
             self.abandon().await;
         }
         self.release(None).await;

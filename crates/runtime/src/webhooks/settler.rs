@@ -2,8 +2,7 @@
 
 use portico_kernel::{DeliveryId, Fault, Kind, StoreError};
 use portico_tenancy::{
-    delivery::DeliveryStatus,
-    dispatch,
+    dispatch::{self, DisableReason},
     ports::{Health, Outcome},
 };
 use tokio::{sync::mpsc, time::sleep};
@@ -13,9 +12,6 @@ use crate::{backoff::Backoff, core::Core, logging::chain};
 
 /// Attempts that are noted in one transaction.
 const BATCH: usize = 500;
-
-/// Why a webhook was switched off.
-const PERSISTENT: &str = "Every attempt failed for too long.";
 
 /// An attempt that ended.
 pub struct Ended {
@@ -77,26 +73,16 @@ async fn refused(core: &Core, batch: &mut Vec<Ended>, error: &StoreError) {
     }
 }
 
-/// Switches those webhooks off whose attempts have all failed for too long. Looked at when a message is given up, so that one that
-/// hardly ever gets one is not switched off for a single failure.
+/// Switches those webhooks off that have failed for too long.
 async fn switch_off(core: &Core, batch: &[Ended], health: &[Health]) {
-    let limit = core.settings.webhooks.disable_after;
-    for health in health {
-        let given_up = batch.iter().any(|ended| {
-            ended.outcome.webhook == health.webhook
-                && ended.outcome.counts
-                && ended.outcome.status == DeliveryStatus::Failed
-                && ended.outcome.next.is_none()
-        });
-        let failing_for = health.failing_since.map(|since| core.env.now() - since);
-        if given_up && failing_for.is_some_and(|time| time >= limit) {
-            disable(core, (health.tenant, health.webhook), PERSISTENT).await;
-        }
+    let ended: Vec<&Outcome> = batch.iter().map(|ended| &ended.outcome).collect();
+    for key in dispatch::failing(&ended, health, core.settings.webhooks.disable_after, core.env.now()) {
+        disable(core, key, DisableReason::Failing).await;
     }
 }
 
 /// Switches a webhook off. Where that fails, the next attempt that fails tries again.
-pub async fn disable(core: &Core, (tenant, webhook): Key, reason: &str) {
+pub async fn disable(core: &Core, (tenant, webhook): Key, reason: DisableReason) {
     let result = async {
         let mut work = core.begin().await?;
         let disabled = dispatch::disable(&mut *work, &core.env, tenant, webhook, reason).await?;
@@ -104,7 +90,7 @@ pub async fn disable(core: &Core, (tenant, webhook): Key, reason: &str) {
         Ok::<_, StoreError>(disabled)
     };
     match result.await {
-        Ok(true) => tracing::info!(%tenant, %webhook, reason, "a webhook was switched off"),
+        Ok(true) => tracing::info!(%tenant, %webhook, reason = reason.as_str(), "a webhook was switched off"),
         Ok(false) => {}
         Err(error) => {
             tracing::warn!(error = %chain(&error), %tenant, %webhook, "a webhook could not be switched off");

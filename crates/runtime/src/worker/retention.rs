@@ -1,4 +1,4 @@
-//! Deleting from the audit trail what is older than it has to be kept.
+//! Deleting from the event log what is older than it has to be kept.
 
 use portico_kernel::StoreError;
 use portico_tenancy::retention::{self, Retention};
@@ -7,7 +7,8 @@ use crate::core::Core;
 
 /// Deletes everything that is of age now, a batch in a transaction.
 pub async fn round(core: &Core, readers: &[&'static str]) -> Result<(), StoreError> {
-    let due = Retention::new(core.settings.audit_retention).due(&mut *core.reader(), core.env.now()).await?;
+    let (retention, now) = (Retention::new(core.settings.audit_retention), core.env.now());
+    let due = retention.due(&mut *core.reader(), now).await?;
     for (tenant, cutoff) in due {
         loop {
             let mut work = core.begin().await?;
@@ -18,5 +19,22 @@ pub async fn round(core: &Core, readers: &[&'static str]) -> Result<(), StoreErr
             }
         }
     }
-    Ok(())
+    for (tenant, cutoff) in retention.due_recorded(&mut *core.reader(), now).await? {
+        loop {
+            let mut work = core.begin().await?;
+            let more = retention::expire_recorded(&mut *work, tenant, readers.to_vec(), cutoff).await?;
+            work.commit().await?;
+            if !more {
+                break;
+            }
+        }
+    }
+    loop {
+        let mut work = core.begin().await?;
+        let more = retention::forget(&mut *work, readers.to_vec(), now).await?;
+        work.commit().await?;
+        if !more {
+            return Ok(());
+        }
+    }
 }

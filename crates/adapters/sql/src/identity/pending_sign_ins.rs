@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use portico_identity::{
+    pending_sign_in::{PendingSignIn, PendingSignInId},
     ports::PendingSignInRepository,
-    second_factor::{PendingSignIn, PendingSignInId},
 };
 use portico_kernel::{StoreError, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};

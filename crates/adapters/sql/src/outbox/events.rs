@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Event, EventId, EventLog, Resource, StoreError, TenantId, TraceParent, event::ActorKind,
+    Event, EventId, EventLog, Resource, StoreError, TenantId, TraceParent,
+    event::{ActorKind, AuditClass, EventKind},
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait};
 
@@ -34,6 +35,7 @@ pub(crate) mod row {
         pub address: Option<String>,
         pub user_agent: Option<String>,
         pub trace_parent: Option<String>,
+        pub audit: String,
         pub created_at: TimeDateTime,
     }
 
@@ -69,10 +71,11 @@ impl TryFrom<row::Model> for Event {
     type Error = StoreError;
 
     fn try_from(row: row::Model) -> Result<Self, StoreError> {
+        let audit = AuditClass::parse(&row.audit).ok_or_else(|| unreadable("events.audit", &row.audit))?;
         Ok(Self {
             id: EventId::from_uuid(row.id),
             tenant: TenantId::from_uuid(row.tenant_id),
-            kind: row.kind.into(),
+            kind: EventKind::stored(row.kind, audit),
             resource: Resource { kind: row.resource_type.into(), id: row.resource_id },
             actor_kind: actor_kind(&row.actor_kind)?,
             actor_id: row.actor_id,
@@ -99,6 +102,9 @@ pub(crate) struct Events<'c, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
     async fn append(&mut self, event: Event) -> Result<(), StoreError> {
+        if event.kind.declaration().is_none() {
+            return Err(StoreError::Internal(format!("{} is not declared", event.kind).into()));
+        }
         let mut event = event.bounded();
         event.trace_parent = event.trace_parent.or(self.trace);
         let row = row::ActiveModel {
@@ -116,6 +122,7 @@ impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
             address: Set(event.address.clone()),
             user_agent: Set(event.user_agent.clone()),
             trace_parent: Set(event.trace_parent.map(|parent| parent.to_string())),
+            audit: Set(event.kind.audit().as_str().to_owned()),
             created_at: Set(to_row(event.at)),
         };
         row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;

@@ -9,7 +9,6 @@ pub(crate) mod events;
 mod feed;
 mod jobs;
 pub(crate) mod readers;
-pub(crate) mod restored;
 mod schedules;
 
 impl<C: ConnectionTrait + Send> Outbox for Repositories<C> {

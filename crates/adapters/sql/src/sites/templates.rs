@@ -6,8 +6,8 @@ use portico_kernel::{
 };
 use portico_sites::{
     ports::{TemplateFilter, TemplateRecord, TemplateRepository, TemplateSortKey},
-    section::SectionType,
-    template::{LibraryTemplate, SectionOrigin, Template, TemplateSummary},
+    section::{SectionOrigin, SectionType},
+    template::{LibraryTemplate, Template, TemplateSummary},
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},

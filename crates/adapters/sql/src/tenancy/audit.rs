@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CursorPage, CursorRequest, EventId, Resource, StoreError, TenantId, Timestamp, event::ActorKind,
+    CursorPage, CursorRequest, EventId, Resource, StoreError, TenantId, Timestamp,
+    event::{ActorKind, AuditClass},
 };
 use portico_tenancy::{
     audit::{AuditActor, AuditEntry, AuditFilter, Impersonator},
@@ -160,6 +161,7 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
         }
         // One more than asked for tells whether there is a next piece.
         let rows = found
+            .filter(row::Column::Audit.ne(AuditClass::NotKept.as_str()))
             .expr_as(Expr::cust(ACTOR_NAME), "actor_name")
             .expr_as(Expr::cust(IMPERSONATOR_NAME), "impersonator_name")
             .order_by_desc(row::Column::Id)

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use portico_kernel::{Page, PageRequest, StoreError, TenantId, TenantRole, UserId};
 use portico_tenancy::{
-    member::{Member, MemberFilter, Membership, TenantSummary},
+    member::{Member, MemberFilter, TenantSummary},
+    membership::Membership,
     ports::MembershipRepository,
     tenant::TenantStatus,
 };

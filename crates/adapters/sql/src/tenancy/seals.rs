@@ -147,6 +147,11 @@ pub(crate) struct Seals<'c, C> {
 }
 
 impl<C: ConnectionTrait> Seals<'_, C> {
+    /// How far all of these readers have come; `None` without any.
+    async fn read_by_all(&self, readers: &[&'static str]) -> Result<Option<Position>, StoreError> {
+        Ok(positions(self.connection, readers).await?.into_iter().min_by_key(Position::place))
+    }
+
     async fn delete(&self, tenant: TenantId, entries: &[Uuid]) -> Result<u64, StoreError> {
         let mut deleted = 0;
         for entries in entries.chunks(CHUNK) {
@@ -254,14 +259,16 @@ impl<C: ConnectionTrait + Send> SealRepository for Seals<'_, C> {
         let values =
             || -> [Bound; 3] { [transaction_id.clone().into(), sequence.into(), tenant.uuid().into()] };
         let after = dialect.event_is_after;
-        let sql = format!("select count(*) as waiting from events where {after} and tenant_id = $3");
+        let sql = format!(
+            "select count(*) as waiting from events where {after} and tenant_id = $3 and audit = 'sealed'"
+        );
         let rows = query(self.connection, &sql, values()).await?;
         let waiting: i64 = match rows.first() {
             Some(row) => row.try_get("", "waiting").map_err(store_error)?,
             None => 0,
         };
         let sql = format!(
-            "select id from events where not ({after}) and tenant_id = $3 and not exists \
+            "select id from events where not ({after}) and tenant_id = $3 and audit = 'sealed' and not exists \
              (select 1 from audit_seals where audit_seals.tenant_id = events.tenant_id and event_id = events.id) limit 1",
         );
         let rows = query(self.connection, &sql, values()).await?;
@@ -285,18 +292,7 @@ impl<C: ConnectionTrait + Send> SealRepository for Seals<'_, C> {
              where checkpoint < length order by chains.tenant_id",
         );
         let rows = query(self.connection, &sql, [after.into(), i64::from(limit).into()]).await?;
-        rows.iter()
-            .map(|row| {
-                let tenant: Uuid = row.try_get("", "tenant_id").map_err(store_error)?;
-                let days: Option<i32> = row.try_get("", "audit_retention_days").map_err(store_error)?;
-                let at: Option<PrimitiveDateTime> = row.try_get("", "created_at").map_err(store_error)?;
-                Ok(OldestEntry {
-                    tenant: TenantId::from_uuid(tenant),
-                    retention_days: days.and_then(|days| u32::try_from(days).ok()),
-                    at: at.map(from_row),
-                })
-            })
-            .collect()
+        rows.iter().map(oldest_entry).collect()
     }
 
     async fn expire(
@@ -334,6 +330,79 @@ impl<C: ConnectionTrait + Send> SealRepository for Seals<'_, C> {
         execute(self.connection, moved, [tenant, checkpoint, to_row(expired.until).into()]).await?;
         Ok(Some(expired))
     }
+
+    async fn recorded(
+        &mut self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<OldestEntry>, StoreError> {
+        let after = after.map_or(Uuid::nil(), TenantId::uuid);
+        let from = if after.is_nil() { ">=" } else { ">" };
+        let sql = format!(
+            "select recorded.tenant_id, audit_retention_days, created_at \
+             from (select tenant_id, min(created_at) as created_at from events \
+                   where audit = 'recorded' and tenant_id {from} $1 group by tenant_id order by tenant_id limit $2) recorded \
+             left join tenant_settings on tenant_settings.tenant_id = recorded.tenant_id order by recorded.tenant_id",
+        );
+        let rows = query(self.connection, &sql, [after.into(), i64::from(limit).into()]).await?;
+        rows.iter().map(oldest_entry).collect()
+    }
+
+    async fn expire_recorded(
+        &mut self,
+        tenant: TenantId,
+        readers: Vec<&'static str>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let Some(Position { transaction_id, sequence }) = self.read_by_all(&readers).await? else {
+            return Ok(0);
+        };
+        let sql = format!(
+            "delete from events where tenant_id = $5 and id in (select id from events \
+             where audit = 'recorded' and tenant_id = $5 and created_at < $3 and not ({after}) limit $4)",
+            after = dialect(self.connection).event_is_after,
+        );
+        let values: [Bound; 5] = [
+            transaction_id.into(),
+            sequence.into(),
+            to_row(before).into(),
+            i64::from(limit).into(),
+            tenant.uuid().into(),
+        ];
+        execute(self.connection, &sql, values).await
+    }
+
+    // Of all tenants at once: for how long they are kept is the same for all.
+    async fn forget(
+        &mut self,
+        readers: Vec<&'static str>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let Some(Position { transaction_id, sequence }) = self.read_by_all(&readers).await? else {
+            return Ok(0);
+        };
+        let sql = format!(
+            "delete from events where (tenant_id, id) in (select tenant_id, id from events \
+             where audit = 'not_kept' and created_at < $3 and not ({after}) limit $4)",
+            after = dialect(self.connection).event_is_after,
+        );
+        let values: [Bound; 4] =
+            [transaction_id.into(), sequence.into(), to_row(before).into(), i64::from(limit).into()];
+        execute(self.connection, &sql, values).await
+    }
+}
+
+fn oldest_entry(row: &QueryResult) -> Result<OldestEntry, StoreError> {
+    let tenant: Uuid = row.try_get("", "tenant_id").map_err(store_error)?;
+    let days: Option<i32> = row.try_get("", "audit_retention_days").map_err(store_error)?;
+    let at: Option<PrimitiveDateTime> = row.try_get("", "created_at").map_err(store_error)?;
+    Ok(OldestEntry {
+        tenant: TenantId::from_uuid(tenant),
+        retention_days: days.and_then(|days| u32::try_from(days).ok()),
+        at: at.map(from_row),
+    })
 }
 
 /// Replaces what an event says with what `erased` says, which may have [`portico_tenancy::seal::ERASED`] in place of values

@@ -18,7 +18,7 @@ use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
 use portico_testkit::{env, on_each_database};
 use time::{Date, Duration, macros::date};
 
-use crate::fixtures::{at_once, stored_tenant, stored_user, subscribe};
+use crate::fixtures::{at_once, declared, stored_tenant, stored_user, subscribe};
 
 fn key(env: &Env, tenant: TenantId, name: &str) -> ApiKey {
     let ranges = ["192.0.2.1", "2001:db8::/32"].map(|text| AddressRange::parse(text).unwrap());
@@ -267,7 +267,7 @@ async fn keys_from_before_makers_were_recorded_find_theirs_in_the_audit_trail() 
                 impersonator: None,
             };
             let scope = Scope::user(actor, Some(rotated.tenant), Permissions::NONE, RequestInfo::default());
-            work.events().append(Event::new(&env, &scope, kind, rotated.id.uuid())).await.unwrap();
+            work.events().append(Event::new(&env, &scope, declared(kind), rotated.id.uuid())).await.unwrap();
             env.clock.advance(Duration::SECOND);
         }
         work.commit().await.unwrap();

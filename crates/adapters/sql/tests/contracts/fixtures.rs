@@ -10,10 +10,13 @@ use portico_identity::{
     session::Session,
     user::{EmailAddress, User, UserStatus},
 };
-use portico_kernel::{Env, Event, Outbox, PlatformRole, RequestInfo, Scope, TenantId, TenantRole, UserId};
+use portico_kernel::{
+    Env, Event, EventDeclaration, Outbox, PlatformRole, RequestInfo, Scope, TenantId, TenantRole, UserId,
+    event::{Audience, AuditClass},
+};
 use portico_sql::SqlStore;
 use portico_tenancy::{
-    member::Membership,
+    membership::Membership,
     ports::TenancyRepositories,
     tenant::{Tenant, TenantStatus},
 };
@@ -54,6 +57,17 @@ pub fn tenant(env: &Env, subdomain: &str) -> Tenant {
         updated_at: env.now(),
         version: 1,
     }
+}
+
+/// Some event of this word: whoever reads the log goes by the word, and by nothing else that is declared.
+pub fn declared(word: &'static str) -> &'static EventDeclaration {
+    Box::leak(Box::new(EventDeclaration {
+        word,
+        when: "A test says so.",
+        audience: Audience::Nobody,
+        invalidates: &[],
+        audit: AuditClass::Sealed,
+    }))
 }
 
 /// Stores a plan, and puts a tenant on it.
@@ -111,7 +125,7 @@ pub fn event(env: &Env, tenant: TenantId, kind: &'static str) -> Event {
         user_agent: Some("test".to_owned()),
         device: None,
     };
-    Event::new(env, &Scope::anonymous(request), kind, env.random_uuid())
+    Event::new(env, &Scope::anonymous(request), declared(kind), env.random_uuid())
         .in_tenant(tenant)
         .after(&serde_json::json!({"title": "Ñandú", "count": 1}))
 }

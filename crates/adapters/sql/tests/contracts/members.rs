@@ -6,7 +6,8 @@ use portico_sql::SqlStore;
 use portico_tenancy::{
     dealer::Dealer,
     invitation::{Invitation, InvitationStatus, LIFETIME},
-    member::{MemberFilter, Membership},
+    member::MemberFilter,
+    membership::Membership,
     ports::TenancyRepositories,
     settings::TenantSettings,
     tenant::{Tenant, TenantStatus},

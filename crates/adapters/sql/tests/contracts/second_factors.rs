@@ -2,8 +2,8 @@
 
 use portico_identity::{
     passkey::{Passkey, PasskeyChallenge, PasskeyPurpose},
+    pending_sign_in::PendingSignIn,
     ports::{IdentityRepositories, PasswordHash},
-    second_factor::PendingSignIn,
     totp::Totp,
     user::User,
 };

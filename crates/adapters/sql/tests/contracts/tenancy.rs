@@ -11,7 +11,8 @@ use portico_sql::SqlStore;
 use portico_tenancy::{
     audit::AuditFilter,
     branding::{Branding, Colors, Fonts},
-    member::{Membership, TenantSummary},
+    member::TenantSummary,
+    membership::Membership,
     ports::TenancyRepositories,
     tenant::{Tenant, TenantStatus},
 };
@@ -288,7 +289,7 @@ async fn the_audit_trail_is_read_in_pieces_newest_first() {
         let ids: Vec<_> = read.iter().map(|entry| entry.id).collect();
         assert_eq!(ids, events.iter().map(|event| event.id).collect::<Vec<_>>());
         for (entry, event) in read.iter().zip(&events) {
-            assert_eq!(entry.kind, event.kind);
+            assert_eq!(entry.kind, event.kind.as_str());
             assert_eq!(entry.resource, event.resource);
             assert_eq!((&entry.before, &entry.after), (&event.before, &event.after));
             assert_eq!((&entry.address, &entry.user_agent), (&event.address, &event.user_agent));

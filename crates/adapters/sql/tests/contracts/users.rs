@@ -18,7 +18,7 @@ use portico_testkit::{env, on_each_database};
 use serde_json::json;
 use time::Duration;
 
-use crate::fixtures::{at_once, join, session, stored_tenant, stored_user, user};
+use crate::fixtures::{at_once, declared, join, session, stored_tenant, stored_user, user};
 
 async fn stored(store: &SqlStore, env: &Env, email: &str, change: impl FnOnce(&mut User)) -> User {
     let mut user = user(env, email);
@@ -177,7 +177,7 @@ fn by(user: UserId, impersonator: Option<UserId>, env: &Env, kind: &'static str,
         ..RequestInfo::default()
     };
     let scope = Scope::user(actor, Some(tenant), Permissions::NONE, request);
-    Event::new(env, &scope, kind, env.random_uuid()).after(&json!({"title": "Mine"}))
+    Event::new(env, &scope, declared(kind), env.random_uuid()).after(&json!({"title": "Mine"}))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,8 @@ async fn write(fixture: &Fixture<'_>, site: &Site, number: usize) -> (Option<Pag
         (Scope::anonymous(RequestInfo::default()), 3000),
     ] {
         let env = TestEnv::new(env().now(), 1000 + number as u64 * 7 + letters as u64);
-        let event = Event::new(&env, &scope, "page.updated", page.id.uuid()).in_tenant(site.tenant_id);
+        let event = Event::new(&env, &scope, &portico_sites::events::PAGE_UPDATED, page.id.uuid())
+            .in_tenant(site.tenant_id);
         let event = event.before(&json!({"title": "x".repeat(letters)})).after(&json!({"title": "é"}));
         let appended = fixture.write(async |unit| unit.events().append(event).await).await;
         if scope.active_tenant().is_some() {

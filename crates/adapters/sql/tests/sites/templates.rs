@@ -8,8 +8,8 @@ use portico_sites::{
     look::{Look, Style},
     page::Page,
     ports::{SiteRepositories, TemplateFilter, TemplateSort, TemplateSortKey},
-    section::SectionType,
-    template::{LibraryTemplate, SectionOrigin, Template, TemplatePage, TemplateSection, library_id},
+    section::{SectionOrigin, SectionType},
+    template::{LibraryTemplate, Template, TemplatePage, TemplateSection, library_id},
 };
 use portico_testkit::on_each_database;
 use serde_json::json;

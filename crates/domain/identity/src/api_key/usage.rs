@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use portico_kernel::{
-    ApiKeyId, Env, Event, EventKind, FieldError, Permission, RequestInfo, Scope, TenantId, Timestamp,
+    ApiKeyId, Env, Event, EventDeclaration, EventKind, FieldError, Permission, RequestInfo, Scope, TenantId,
+    Timestamp,
 };
 use serde::Serialize;
 use serde_json::json;
 use time::{Date, Duration};
 
 use super::ApiKeys;
-use crate::{IdentityError, ports::IdentityRepositories};
+use crate::{IdentityError, events, ports::IdentityRepositories};
 
 /// The most days that one answer covers.
 pub const MAX_DAYS: i64 = 90;
@@ -155,10 +156,11 @@ impl<'a> KeyUsage<'a> {
         drop(usage);
         for address in new {
             let after = json!({"name": recorded.name, "address": address});
-            self.notice(activity, "api_key.new_address", after).await?;
+            self.notice(activity, &events::API_KEY_NEW_ADDRESS, after).await?;
         }
         if let Some(count) = burst {
-            self.notice(activity, "api_key.refusals", json!({"name": recorded.name, "count": count})).await?;
+            self.notice(activity, &events::API_KEY_REFUSALS, json!({"name": recorded.name, "count": count}))
+                .await?;
         }
         Ok(())
     }
@@ -174,7 +176,7 @@ impl<'a> KeyUsage<'a> {
     async fn notice(
         &mut self,
         activity: &Activity,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
         after: serde_json::Value,
     ) -> Result<(), IdentityError> {
         let request =

@@ -3,7 +3,7 @@
 use portico_kernel::{Event, ExternalIdentityId, UserId};
 
 use super::{ExternalIdentities, ExternalIdentity, ExternalProfile};
-use crate::{Accounts, IdentityError, session::SignedIn};
+use crate::{Accounts, IdentityError, events, session::SignedIn};
 
 impl ExternalIdentities<'_> {
     /// Links an account elsewhere to the caller's own, in the end of an attempt that they began (with a fresh proof of who
@@ -44,7 +44,7 @@ impl ExternalIdentities<'_> {
             return Err(IdentityError::LastSignInMethod);
         }
         self.repositories.external_identities().delete(user.id, id).await?;
-        let event = Event::new(self.env, self.scope, "user.identity_unlinked", user.id.uuid())
+        let event = Event::new(self.env, self.scope, &events::USER_IDENTITY_UNLINKED, user.id.uuid())
             .before(link)
             .after(&serde_json::json!({"provider": link.provider}));
         self.append_about(user.id, event).await

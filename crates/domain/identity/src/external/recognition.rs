@@ -6,9 +6,9 @@ use super::{ExternalIdentities, ExternalProfile};
 use crate::{
     Accounts, IdentityError,
     credentials::{self, Extent},
-    profile::{LANGUAGES, LONGEST_NAME, check_name},
+    events,
     session::EndReason,
-    user::{EmailAddress, User},
+    user::{EmailAddress, LANGUAGES, LONGEST_NAME, User, check_name},
 };
 
 /// So many accounts that claim an address without proof are closed when somebody proves it.
@@ -116,7 +116,7 @@ impl ExternalIdentities<'_> {
         for id in claimants.into_iter().filter(|id| *id != owner.id) {
             let (extent, reason) = (Extent::Everything, EndReason::AddressContested);
             credentials::revoke(self.repositories, &scope, self.env, id, extent, reason).await?;
-            let event = Event::new(self.env, &scope, "user.password_revoked", id.uuid());
+            let event = Event::new(self.env, &scope, &events::USER_PASSWORD_REVOKED, id.uuid());
             self.append_about(id, event).await?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     IdentityError,
     passkey::{Assertion, Ceremony, NewPasskey, Passkey, PasskeyChallenge, PasskeyPurpose, PasskeyRefusal},
-    second_factor::{PendingSignIn, PendingSignInId},
+    pending_sign_in::{PendingSignIn, PendingSignInId},
     totp::{Totp, TotpEnrolment},
     user::User,
 };

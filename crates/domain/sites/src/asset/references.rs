@@ -1,36 +1,9 @@
-//! Where content refers to pictures.
+//! References to pictures.
 
 use portico_kernel::{AssetId, TenantId, Violations};
 
 use super::Asset;
-use crate::{SitesError, ports::SiteRepositories, section::content::SectionContent};
-
-/// The pictures that the content of a section refers to, each with the field that names it (`images[2].imageAssetId`).
-pub fn pictures_in(content: &SectionContent) -> Vec<(String, AssetId)> {
-    let one = |id: &Option<AssetId>| id.iter().map(|id| ("imageAssetId".to_owned(), *id)).collect();
-    let many = |list: &str, ids: Vec<Option<AssetId>>| {
-        let named = ids.into_iter().enumerate();
-        named.filter_map(|(index, id)| Some((format!("{list}[{index}].imageAssetId"), id?))).collect()
-    };
-    match content {
-        SectionContent::Hero(hero) => one(&hero.image_asset_id),
-        SectionContent::Gallery(gallery) => {
-            many("images", gallery.images.iter().map(|image| image.image_asset_id).collect())
-        }
-        SectionContent::Features(features) => {
-            many("items", features.items.iter().map(|item| item.image_asset_id).collect())
-        }
-        SectionContent::Testimonials(testimonials) => {
-            many("items", testimonials.items.iter().map(|item| item.image_asset_id).collect())
-        }
-        SectionContent::Text(_)
-        | SectionContent::Pricing(_)
-        | SectionContent::Faq(_)
-        | SectionContent::Contact(_)
-        | SectionContent::Cta(_)
-        | SectionContent::Html(_) => Vec::new(),
-    }
-}
+use crate::{SitesError, ports::SiteRepositories};
 
 /// Notes every reference that leads to no picture of the tenant. Asks the store once, and not at all without references.
 pub(crate) async fn check_pictures(

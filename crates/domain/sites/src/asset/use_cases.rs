@@ -1,15 +1,15 @@
 //! The use cases of files.
 
 use portico_kernel::{
-    AssetId, Env, Event, NewJob, Page as List, PageId, PageRequest, Permission, Scope, TenantId, Timestamp,
-    Violations, patch::double_option,
+    AssetId, Env, Event, EventDeclaration, NewJob, Page as List, PageId, PageRequest, Permission, Scope,
+    TenantId, Timestamp, Violations, patch::double_option,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::Duration;
 
 use super::{Asset, AssetKind, AssetType, Variant, check_pictures, filename};
-use crate::{SitesError, ports::SiteRepositories, sale, version};
+use crate::{SitesError, events, ports::SiteRepositories, site, version};
 
 /// The job that deletes the files of an asset that is gone, or never came to be.
 pub const PURGE_JOB: &str = "asset.purge";
@@ -111,7 +111,7 @@ impl<'a> Assets<'a> {
             .collect();
         self.repositories.assets().insert(&assets).await?;
         for asset in &assets {
-            self.append(self.event("asset.created", asset.id).after(asset)).await?;
+            self.append(self.event(&events::ASSET_CREATED, asset.id).after(asset)).await?;
         }
         Ok(assets)
     }
@@ -145,7 +145,7 @@ impl<'a> Assets<'a> {
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
         let pages = self.repositories.assets().used_by(tenant, id).await?;
-        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
+        site::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         let mut after = before.clone();
         let mut violations = Violations::default();
         if let Some(name) = input.filename {
@@ -169,7 +169,7 @@ impl<'a> Assets<'a> {
         violations.into_result().map_err(SitesError::Invalid)?;
         after.updated_at = self.env.now();
         let after = self.store(after, expected).await?;
-        self.append(self.event("asset.updated", id).before(&before).after(&after)).await?;
+        self.append(self.event(&events::ASSET_UPDATED, id).before(&before).after(&after)).await?;
         Ok(after)
     }
 
@@ -192,13 +192,13 @@ impl<'a> Assets<'a> {
         let before = self.find(tenant, id).await?;
         version::check(before.version, expected)?;
         let pages: Vec<PageId> = self.repositories.assets().used_by(tenant, id).await?;
-        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
+        site::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         if !force && (is_branding || !pages.is_empty()) {
             return Err(SitesError::AssetInUse { pages, branding: is_branding });
         }
         let purge_at = self.env.now() + grace.max(Duration::ZERO);
         self.store(Asset { purge_at: Some(purge_at), ..before.clone() }, expected).await?;
-        self.append(self.event("asset.deleted", id).before(&before)).await?;
+        self.append(self.event(&events::ASSET_DELETED, id).before(&before)).await?;
         self.purge_later(tenant, &[id], purge_at).await?;
         Ok(before)
     }
@@ -218,9 +218,9 @@ impl<'a> Assets<'a> {
             return Err(SitesError::AssetNotDeleted);
         };
         let pages = self.repositories.assets().used_by(tenant, id).await?;
-        sale::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
+        site::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         let after = self.store(Asset { purge_at: None, ..found }, None).await?;
-        self.append(self.event("asset.restored", id).after(&after)).await?;
+        self.append(self.event(&events::ASSET_RESTORED, id).after(&after)).await?;
         Ok(after)
     }
 
@@ -270,7 +270,7 @@ impl<'a> Assets<'a> {
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 
-    fn event(&self, kind: &'static str, id: AssetId) -> Event {
+    fn event(&self, kind: &'static EventDeclaration, id: AssetId) -> Event {
         Event::new(self.env, self.scope, kind, id.uuid())
     }
 

@@ -1,14 +1,14 @@
 //! The use cases of deployments that customers call.
 
 use portico_kernel::{
-    DeploymentId, Env, Event, NewJob, Page as List, PageRequest, Permission, Scope, SiteId, StoreError,
-    TenantId,
+    DeploymentId, Env, Event, EventDeclaration, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
+    StoreError, TenantId,
 };
 use serde_json::json;
 
 use super::{Deployment, DeploymentStatus};
 use crate::{
-    SitesError,
+    SitesError, events,
     page::PageStatus,
     ports::{PageFilter, SiteRepositories},
     site::{self, Site, SiteStatus},
@@ -64,7 +64,7 @@ impl<'a> Deployments<'a> {
             StoreError::MissingReference(_) => SitesError::NotFound("site"),
             error => SitesError::Store(error),
         })?;
-        self.append(self.event("deployment.created", deployment.id).after(&deployment)).await?;
+        self.append(self.event(&events::DEPLOYMENT_CREATED, deployment.id).after(&deployment)).await?;
         let job = NewJob {
             id: self.env.new_id(),
             kind: "deployment.build",
@@ -137,14 +137,14 @@ impl<'a> Deployments<'a> {
         let mut after = Site { live_deployment_id: Some(id), updated_at: self.env.now(), ..before.clone() };
         self.repositories.sites().update(&after).await?;
         after.version += 1;
-        let event = Event::new(self.env, self.scope, "site.rolled_back", site.uuid());
+        let event = Event::new(self.env, self.scope, &events::SITE_ROLLED_BACK, site.uuid());
         self.append(event.before(&before).after(&after)).await?;
         Ok(after)
     }
 
     /// That the site is not suspended, and the caller may decide what it shows.
     fn deployable(&self, site: &Site) -> Result<(), SitesError> {
-        crate::sale::editable(self.scope, site)?;
+        site::editable(self.scope, site)?;
         if site.status == SiteStatus::Suspended { Err(SitesError::SiteSuspended) } else { Ok(()) }
     }
 
@@ -157,7 +157,7 @@ impl<'a> Deployments<'a> {
         Ok(self.repositories.deployments().find(tenant, site, id).await?)
     }
 
-    pub(super) fn event(&self, kind: &'static str, id: DeploymentId) -> Event {
+    pub(super) fn event(&self, kind: &'static EventDeclaration, id: DeploymentId) -> Event {
         Event::new(self.env, self.scope, kind, id.uuid())
     }
 

@@ -5,7 +5,7 @@ use portico_kernel::{DeploymentId, Event, Permission, SiteId, TenantId};
 
 use super::{Deployment, DeploymentStatus, Deployments, SnapshotParts};
 use crate::{
-    SitesError,
+    SitesError, events,
     site::{Site, SiteStatus},
 };
 
@@ -40,7 +40,7 @@ impl Deployments<'_> {
         deployment.started_at = Some(self.env.now());
         deployment.finished_at = None;
         self.store(&deployment).await?;
-        self.append(self.event("deployment.started", id).before(&before).after(&deployment)).await?;
+        self.append(self.event(&events::DEPLOYMENT_STARTED, id).before(&before).after(&deployment)).await?;
 
         let pages = self.repositories.pages().published(tenant, site.id).await?;
         if pages.is_empty() {
@@ -66,7 +66,7 @@ impl Deployments<'_> {
             }
             let after = Deployment { cleaned_at: Some(self.env.now()), ..before.clone() };
             self.store(&after).await?;
-            let event = self.event("deployment.cleaned", before.id);
+            let event = self.event(&events::DEPLOYMENT_CLEANED, before.id);
             self.append(event.before(&before).after(&after)).await?;
         }
         Ok(kept)
@@ -113,7 +113,7 @@ impl Deployments<'_> {
             ..deployment
         };
         self.store(&live).await?;
-        let event = Event::new(self.env, self.scope, "site.deployed", site.uuid());
+        let event = Event::new(self.env, self.scope, &events::SITE_DEPLOYED, site.uuid());
         self.append(event.before(&before).after(&after)).await?;
         Ok(after)
     }
@@ -133,7 +133,7 @@ impl Deployments<'_> {
             ..before.clone()
         };
         self.store(&failed).await?;
-        self.append(self.event("deployment.failed", id).before(&before).after(&failed)).await
+        self.append(self.event(&events::DEPLOYMENT_FAILED, id).before(&before).after(&failed)).await
     }
 
     async fn found(

@@ -1,8 +1,8 @@
 //! The use cases of domains.
 
 use portico_kernel::{
-    DomainId, Env, Event, NewJob, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
-    Violations,
+    DomainId, Env, Event, EventDeclaration, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
+    StoreError, TenantId, Violations,
 };
 use serde_json::json;
 
@@ -13,8 +13,8 @@ use super::{
 use crate::{
     SitesError,
     domain_name::{DomainName, OwnNames},
+    events,
     ports::{DOMAIN_EXISTS, DOMAIN_VERIFIED_ELSEWHERE, SECOND_PRIMARY, SiteRepositories},
-    sale,
     site::{self, Site},
     version,
 };
@@ -46,7 +46,7 @@ impl<'a> Domains<'a> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         self.scope.require_verified()?;
         let site = site::find(self.repositories, tenant, site).await?;
-        sale::editable(self.scope, &site)?;
+        site::editable(self.scope, &site)?;
         let mut violations = Violations::default();
         let name = violations.take("name", DomainName::parse(&input.name).and_then(|name| own.spare(name)));
         violations.into_result().map_err(SitesError::Invalid)?;
@@ -83,7 +83,7 @@ impl<'a> Domains<'a> {
             StoreError::MissingReference(_) => SitesError::NotFound("site"),
             error => SitesError::Store(error),
         })?;
-        self.append(self.event("domain.added", domain.id).after(&domain)).await?;
+        self.append(self.event(&events::DOMAIN_ADDED, domain.id).after(&domain)).await?;
         self.schedule(&domain).await?;
         Ok(domain)
     }
@@ -120,7 +120,7 @@ impl<'a> Domains<'a> {
         self.scope.require_verified()?;
         let domain = self.find(tenant, site, id).await?;
         let site = site::find(self.repositories, tenant, site).await?;
-        sale::editable(self.scope, &site)?;
+        site::editable(self.scope, &site)?;
         Ok(domain)
     }
 
@@ -138,7 +138,7 @@ impl<'a> Domains<'a> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         self.scope.require_verified()?;
         let site = site::lock(self.repositories, tenant, site).await?;
-        sale::editable(self.scope, &site)?;
+        site::editable(self.scope, &site)?;
         let before = self.find(tenant, site.id, id).await?;
         version::check(before.version, expected)?;
         let mut domain = before.clone();
@@ -148,7 +148,7 @@ impl<'a> Domains<'a> {
             self.demote_others(&site, id).await?;
         }
         self.store(&mut domain, expected).await?;
-        self.append(self.event("domain.updated", id).before(&before).after(&domain)).await?;
+        self.append(self.event(&events::DOMAIN_UPDATED, id).before(&before).after(&domain)).await?;
         self.settle(site).await?;
         Ok(domain)
     }
@@ -165,14 +165,14 @@ impl<'a> Domains<'a> {
     ) -> Result<Domain, SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         let site = site::lock(self.repositories, tenant, site).await?;
-        sale::editable(self.scope, &site)?;
+        site::editable(self.scope, &site)?;
         let before = self.find(tenant, site.id, id).await?;
         version::check(before.version, expected)?;
         // Two at the same moment: one of them removes it, so that the quota is released once.
         if !self.repositories.domains().delete(tenant, site.id, id).await? {
             return Err(SitesError::NotFound("domain"));
         }
-        self.append(self.event("domain.removed", id).before(&before)).await?;
+        self.append(self.event(&events::DOMAIN_REMOVED, id).before(&before)).await?;
         self.settle(site).await?;
         Ok(before)
     }
@@ -209,10 +209,10 @@ impl<'a> Domains<'a> {
         }
         self.store(&mut domain, None).await?;
         let kind = match domain.status {
-            DomainStatus::Verified if moved => Some("domain.verified"),
-            DomainStatus::Failed if moved => Some("domain.failed"),
+            DomainStatus::Verified if moved => Some(&events::DOMAIN_VERIFIED),
+            DomainStatus::Failed if moved => Some(&events::DOMAIN_FAILED),
             // Somebody may want to know that a domain is about to be lost.
-            DomainStatus::Verified if domain.reason != before.reason => Some("domain.updated"),
+            DomainStatus::Verified if domain.reason != before.reason => Some(&events::DOMAIN_UPDATED),
             _ => None,
         };
         if let Some(kind) = kind {
@@ -273,7 +273,7 @@ impl<'a> Domains<'a> {
         let mut after = Site { custom_domain: primary, updated_at: now, ..before.clone() };
         self.repositories.sites().update(&after).await?;
         after.version += 1;
-        let event = Event::new(self.env, self.scope, "site.updated", after.id.uuid());
+        let event = Event::new(self.env, self.scope, &events::SITE_UPDATED, after.id.uuid());
         self.append(event.before(&before).after(&after)).await?;
         if after.live_deployment_id.is_some() {
             self.enqueue("site.redeploy", json!({"siteId": after.id}), after.tenant_id, now, 12).await?;
@@ -291,7 +291,7 @@ impl<'a> Domains<'a> {
         }
         let mut demoted = Domain { mode: DomainMode::Redirect, updated_at: self.env.now(), ..before.clone() };
         self.store(&mut demoted, None).await?;
-        self.append(self.event("domain.updated", before.id).before(&before).after(&demoted)).await
+        self.append(self.event(&events::DOMAIN_UPDATED, before.id).before(&before).after(&demoted)).await
     }
 
     async fn find(&mut self, tenant: TenantId, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
@@ -337,7 +337,7 @@ impl<'a> Domains<'a> {
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 
-    fn event(&self, kind: &'static str, id: DomainId) -> Event {
+    fn event(&self, kind: &'static EventDeclaration, id: DomainId) -> Event {
         Event::new(self.env, self.scope, kind, id.uuid())
     }
 

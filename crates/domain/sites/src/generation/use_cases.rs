@@ -10,7 +10,6 @@ use crate::{
     ports::{
         BusinessInfo, PageBrief, PageDraft, RewriteBrief, SectionDraft, SeoBrief, SeoDraft, SiteRepositories,
     },
-    sale,
     section::{BulkChange, NewSection, Section, SectionUpdate, Sections},
     seo::{OpenGraphUpdate, Seo, SeoUpdate, Seos},
     site::{self, Site},
@@ -266,7 +265,7 @@ impl<'a> Generation<'a> {
 
     /// That the caller may change the site, where the text is to be stored there: told before a use is counted.
     fn check_place(&self, site: &Site, stores: bool) -> Result<(), SitesError> {
-        if stores { sale::editable(self.scope, site) } else { Ok(()) }
+        if stores { site::editable(self.scope, site) } else { Ok(()) }
     }
 
     async fn page(&mut self, tenant: TenantId, id: PageId) -> Result<Page, SitesError> {

@@ -1,8 +1,8 @@
 //! The use cases of navigation.
 
 use portico_kernel::{
-    Env, Event, NavItemId, PageId, Permission, Scope, SiteId, StoreError, TenantId, Violations,
-    patch::double_option,
+    Env, Event, EventDeclaration, NavItemId, PageId, Permission, Scope, SiteId, StoreError, TenantId,
+    Violations, patch::double_option,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::{
     MAX_ITEMS, NavItem,
     tree::{misfit, parents, settle, subtree},
 };
-use crate::{SitesError, link::link_target, ports::SiteRepositories, site, version};
+use crate::{SitesError, events, link::link_target, ports::SiteRepositories, site, version};
 
 /// The most characters of a label.
 const MAX_LABEL: usize = 80;
@@ -171,7 +171,7 @@ impl<'a> Navigation<'a> {
         item.position = after.iter().find(|other| other.id == item.id).map_or(0, |other| other.position);
         self.store_shifted(&before, &after, item.id).await?;
         self.repositories.navigation().insert(&item).await.map_err(missing)?;
-        self.append(self.event("navigation.created", &item).after(&item)).await?;
+        self.append(self.event(&events::NAVIGATION_CREATED, &item).after(&item)).await?;
         Ok(item)
     }
 
@@ -230,7 +230,7 @@ impl<'a> Navigation<'a> {
             .map_err(|error| version::refused(error, expected))?;
         item.version += 1;
         self.store_shifted(&all, &after, id).await?;
-        self.append(self.event("navigation.updated", &item).before(before).after(&item)).await?;
+        self.append(self.event(&events::NAVIGATION_UPDATED, &item).before(before).after(&item)).await?;
         Ok(item)
     }
 
@@ -270,7 +270,7 @@ impl<'a> Navigation<'a> {
         settle(&mut after, item.parent_id, None);
         self.store_shifted(all, &after, item.id).await?;
         for item in all.iter().filter(|other| gone.contains(&other.id)) {
-            self.append(self.event("navigation.deleted", item).before(item)).await?;
+            self.append(self.event(&events::NAVIGATION_DELETED, item).before(item)).await?;
         }
         Ok(())
     }
@@ -315,7 +315,7 @@ impl<'a> Navigation<'a> {
                 item.version += 1;
             }
         }
-        let event = Event::new(self.env, self.scope, "navigation.reordered", site_id.uuid())
+        let event = Event::new(self.env, self.scope, &events::NAVIGATION_REORDERED, site_id.uuid())
             .before(&shape(&before))
             .after(&shape(&after));
         self.append(event).await?;
@@ -367,7 +367,7 @@ impl<'a> Navigation<'a> {
         item.ok_or(SitesError::NotFound("navigation item"))
     }
 
-    fn event(&self, kind: &'static str, item: &NavItem) -> Event {
+    fn event(&self, kind: &'static EventDeclaration, item: &NavItem) -> Event {
         Event::new(self.env, self.scope, kind, item.id.uuid())
     }
 

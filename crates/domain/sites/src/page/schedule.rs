@@ -5,7 +5,10 @@ use serde_json::json;
 use time::Duration;
 
 use super::{Page, PageStatus, Pages};
-use crate::{SitesError, sale::frozen, site};
+use crate::{
+    SitesError, events,
+    site::{self, frozen},
+};
 
 /// The job that publishes a page at its time.
 pub const PUBLISH_JOB: &str = "page.publish";
@@ -75,8 +78,8 @@ impl Pages<'_> {
         };
         self.repositories.pages().update(&page).await?;
         page.version += 1;
-        self.append(self.event("page.updated", &page).before(&before).after(&page)).await?;
-        self.append(self.event("page.published", &page).before(&before).after(&page)).await?;
+        self.append(self.event(&events::PAGE_UPDATED, &page).before(&before).after(&page)).await?;
+        self.append(self.event(&events::PAGE_PUBLISHED, &page).before(&before).after(&page)).await?;
         if site.live_deployment_id.is_some() {
             self.deploy_soon(&page, page.site_id).await?;
         }
@@ -99,5 +102,4 @@ impl Pages<'_> {
 }
 
 #[cfg(test)]
-#[path = "schedule_tests.rs"]
 mod tests;

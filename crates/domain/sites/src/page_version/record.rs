@@ -1,14 +1,15 @@
 //! Writing versions: at the end of every transaction, for each page that it changed.
 
-use std::borrow::Cow;
-
-use portico_kernel::{Event, FieldError, PageId, PageVersionId, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    Event, EventDeclaration, FieldError, PageId, PageVersionId, StoreError, TenantId, Timestamp,
+    event::EventKind,
+};
 use serde_json::Value;
 use time::Duration;
 
 use super::{KeptPage, MAX_BYTES, MAX_PAGE_BYTES, MAX_VERSIONS, PageContent, PageVersion, VersionAuthor};
 use crate::{
-    SitesError,
+    SitesError, events,
     ports::{NewPageVersion, SiteRepositories},
 };
 
@@ -29,7 +30,7 @@ pub struct PageChange {
     author: VersionAuthor,
     at: Timestamp,
     /// Kinds of its events.
-    kinds: Vec<Cow<'static, str>>,
+    kinds: Vec<EventKind>,
     restored_from: Option<i64>,
     /// The page as it was made, where that is all that happened to it.
     made: Option<KeptPage>,
@@ -40,7 +41,7 @@ pub fn changes(events: &[Event]) -> Vec<PageChange> {
     let mut changes: Vec<PageChange> = Vec::new();
     for event in events {
         let Some(page) = page_of(event) else { continue };
-        if event.kind == "page.deleted" {
+        if event.kind.is(&events::PAGE_DELETED) {
             changes.retain(|change| (change.tenant, change.page) != (event.tenant, page));
             continue;
         }
@@ -66,7 +67,7 @@ pub fn changes(events: &[Event]) -> Vec<PageChange> {
                 &mut changes[last]
             }
         };
-        if !matches!(&*event.kind, "page.created" | "page.published") {
+        if !event.kind.is(&events::PAGE_CREATED) && !event.kind.is(&events::PAGE_PUBLISHED) {
             change.made = None;
         }
         change.kinds.push(event.kind.clone());
@@ -181,7 +182,7 @@ pub(super) fn surplus(mut versions: Vec<PageVersion>) -> Vec<PageVersionId> {
 
 /// The page as an event says that it was made.
 fn made(event: &Event) -> Option<KeptPage> {
-    let page = event.after.as_ref().filter(|_| event.kind == "page.created")?;
+    let page = event.after.as_ref().filter(|_| event.kind.is(&events::PAGE_CREATED))?;
     serde_json::from_value(page.clone()).ok()
 }
 
@@ -206,36 +207,38 @@ fn summary(change: &PageChange) -> String {
     if let Some(number) = change.restored_from {
         return format!("Version {number} restored");
     }
-    let count = |kind: &str| change.kinds.iter().filter(|other| *other == kind).count();
-    let has = |kind: &str| count(kind) > 0;
+    let count = |kind: &EventDeclaration| change.kinds.iter().filter(|other| other.is(kind)).count();
+    let has = |kind: &EventDeclaration| count(kind) > 0;
     let mut words: Vec<String> = Vec::new();
     for (kind, text) in [
-        ("page.created", "page created"),
-        ("page.reset_to_template", "reset to the template"),
-        ("template.applied", "template applied"),
-        ("page.published", "published"),
-        ("page.unpublished", "taken off the site"),
+        (&events::PAGE_CREATED, "page created"),
+        (&events::PAGE_RESET_TO_TEMPLATE, "reset to the template"),
+        (&events::TEMPLATE_APPLIED, "template applied"),
+        (&events::PAGE_PUBLISHED, "published"),
+        (&events::PAGE_UNPUBLISHED, "taken off the site"),
     ] {
         if has(kind) {
             words.push(text.to_owned());
         }
     }
-    if has("page.updated") && words.is_empty() {
+    if has(&events::PAGE_UPDATED) && words.is_empty() {
         words.push("page changed".to_owned());
     }
-    for (kind, verb) in
-        [("section.created", "added"), ("section.updated", "changed"), ("section.deleted", "deleted")]
-    {
+    for (kind, verb) in [
+        (&events::SECTION_CREATED, "added"),
+        (&events::SECTION_UPDATED, "changed"),
+        (&events::SECTION_DELETED, "deleted"),
+    ] {
         match count(kind) {
             0 => {}
             1 => words.push(format!("1 section {verb}")),
             many => words.push(format!("{many} sections {verb}")),
         }
     }
-    if has("page.sections_reordered") {
+    if has(&events::PAGE_SECTIONS_REORDERED) {
         words.push("sections reordered".to_owned());
     }
-    if change.kinds.iter().any(|kind| kind.starts_with("seo.")) {
+    if has(&events::SEO_UPDATED) || has(&events::SEO_DELETED) {
         words.push("search engine texts changed".to_owned());
     }
     let text = if words.is_empty() { "page changed".to_owned() } else { words.join(", ") };

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Comparison, FullPageVersion, KeptSection, KeptSeo, PageContent};
 use crate::{
-    SitesError,
+    SitesError, events,
     page::{self, Page},
     page_version::PageVersion,
     ports::SiteRepositories,
@@ -131,7 +131,7 @@ impl<'a> PageVersions<'a> {
 
         let mut told = json!(self.content(&after).await?);
         told["restoredFrom"] = json!(version.number);
-        let event = Event::new(self.env, self.scope, "page.restored", page.uuid());
+        let event = Event::new(self.env, self.scope, &events::PAGE_RESTORED, page.uuid());
         let event = event.before(&content_before).after(&told);
         self.repositories.events().append(event).await?;
         Ok(after)

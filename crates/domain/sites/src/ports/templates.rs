@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use portico_kernel::{Page as List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp};
 
-use crate::template::{LibraryTemplate, SectionOrigin, Template, TemplateSummary};
+use crate::{
+    section::SectionOrigin,
+    template::{LibraryTemplate, Template, TemplateSummary},
+};
 
 /// By what a list of templates is sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-use portico_kernel::{Fault, Kind, PlatformRole, TenantRole};
+use portico_kernel::{EventDeclaration, Fault, Kind, PlatformRole, TenantRole};
 
 use super::*;
 use crate::{
@@ -124,7 +124,7 @@ async fn only_staff_changes_a_site_for_sale() {
 /// What the end of a transaction says of what was done in it; the person, if any, with the code.
 async fn refusals(store: &mut Store) -> Vec<(bool, &'static str)> {
     let events = std::mem::take(&mut store.events);
-    let refused = super::refused(store, &changes(&events)).await.unwrap();
+    let refused = site::refused(store, &site::changes(&events)).await.unwrap();
     refused.into_iter().map(|change| (change.person.is_some(), change.error.code())).collect()
 }
 
@@ -165,18 +165,18 @@ async fn a_change_of_anything_on_a_frozen_site_is_refused_at_the_end() {
         Sections::new(&mut store, &key, &env).create(home.id, section).await.unwrap();
         assert_eq!(refusals(&mut store).await, [(false, code)], "a key is no person");
         // An event of a kind that nobody has thought of, about something on a page.
-        let event = Event::new(&env, &owner, "comment.created", env.random_uuid());
+        let event = Event::new(&env, &owner, EventDeclaration::of_word("comment.created"), env.random_uuid());
         store.events.push(event.after(&serde_json::json!({"pageId": home.id})));
         assert_eq!(refusals(&mut store).await, [(true, code)], "what comes next");
         // Portico itself has no rights of its own to what is shown, and finds things out.
         let portico = Scope::system(Some(tenant(1)), owner.request.clone());
         for (kind, refused) in [("page.updated", true), ("domain.updated", false), ("site.deployed", false)] {
-            let event = Event::new(&env, &portico, kind, home.id.uuid());
+            let event = Event::new(&env, &portico, EventDeclaration::of_word(kind), home.id.uuid());
             store.events.push(event.after(&serde_json::json!({"siteId": site.id})));
             assert_eq!(!refusals(&mut store).await.is_empty(), refused, "{kind}");
         }
         for kind in ["submission.received", "submission.deleted", "preview.created"] {
-            let event = Event::new(&env, &owner, kind, env.random_uuid());
+            let event = Event::new(&env, &owner, EventDeclaration::of_word(kind), env.random_uuid());
             store.events.push(event.after(&serde_json::json!({"siteId": site.id})));
             assert_eq!(refusals(&mut store).await, [], "{kind}");
         }

@@ -9,7 +9,7 @@ use super::{
     order::{behind, place},
     use_cases::{check_room, missing_page, references},
 };
-use crate::SitesError;
+use crate::{SitesError, events};
 
 /// A change of one section within a [`BulkChange`]. Absent fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -118,13 +118,14 @@ impl Sections<'_> {
         self.store_order(tenant, page, &mut kept, &order).await?;
 
         for section in &deleted {
-            self.append(self.event("section.deleted", section.id).before(section)).await?;
+            self.append(self.event(&events::SECTION_DELETED, section.id).before(section)).await?;
         }
         for section in &kept {
             if let Some((before, ..)) = changes.iter().find(|(before, ..)| before.id == section.id) {
-                self.append(self.event("section.updated", section.id).before(before).after(section)).await?;
+                self.append(self.event(&events::SECTION_UPDATED, section.id).before(before).after(section))
+                    .await?;
             } else if new_ids.contains(&section.id) {
-                self.append(self.event("section.created", section.id).after(section)).await?;
+                self.append(self.event(&events::SECTION_CREATED, section.id).after(section)).await?;
             }
         }
         Ok(kept)

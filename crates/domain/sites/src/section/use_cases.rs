@@ -1,7 +1,8 @@
 //! The use cases of sections, besides the one that changes several at once.
 
 use portico_kernel::{
-    AssetId, Env, Event, PageId, Permission, Scope, SectionId, StoreError, TenantId, Violations,
+    AssetId, Env, Event, EventDeclaration, PageId, Permission, Scope, SectionId, StoreError, TenantId,
+    Violations,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,13 +11,9 @@ use super::{
     MAX_SECTIONS, Section, SectionType,
     content::SectionContent,
     order::{behind, check_complete, is_settled, place, settle},
+    pictures_in,
 };
-use crate::{
-    SitesError,
-    asset::{check_pictures, pictures_in},
-    ports::SiteRepositories,
-    version,
-};
+use crate::{SitesError, asset::check_pictures, events, ports::SiteRepositories, version};
 
 /// What a new section is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -127,7 +124,7 @@ impl<'a> Sections<'a> {
         sections.push(section.clone());
         self.store_order(tenant, page, &mut sections, &order).await?;
         let section = sections.into_iter().find(|other| other.id == section.id).unwrap_or(section);
-        self.append(self.event("section.created", section.id).after(&section)).await?;
+        self.append(self.event(&events::SECTION_CREATED, section.id).after(&section)).await?;
         Ok(section)
     }
 
@@ -167,7 +164,7 @@ impl<'a> Sections<'a> {
         }
         self.store_order(tenant, page, &mut sections, &order).await?;
         let section = sections.swap_remove(index_of(&sections, id)?);
-        self.append(self.event("section.updated", id).before(&before).after(&section)).await?;
+        self.append(self.event(&events::SECTION_UPDATED, id).before(&before).after(&section)).await?;
         Ok(section)
     }
 
@@ -188,7 +185,7 @@ impl<'a> Sections<'a> {
         self.repositories.sections().delete(tenant, page, &[id]).await?;
         let order: Vec<SectionId> = sections.iter().map(|section| section.id).collect();
         self.store_order(tenant, page, &mut sections, &order).await?;
-        self.append(self.event("section.deleted", id).before(&before)).await
+        self.append(self.event(&events::SECTION_DELETED, id).before(&before)).await
     }
 
     /// Puts the sections of a page into a new order and answers them in it.
@@ -203,7 +200,7 @@ impl<'a> Sections<'a> {
         violations.into_result().map_err(SitesError::Invalid)?;
         let before: Vec<SectionId> = sections.iter().map(|section| section.id).collect();
         self.store_order(tenant, page, &mut sections, &input.ids).await?;
-        let event = Event::new(self.env, self.scope, "page.sections_reordered", page.uuid())
+        let event = Event::new(self.env, self.scope, &events::PAGE_SECTIONS_REORDERED, page.uuid())
             .before(&json!({"sectionIds": before}))
             .after(&json!({"sectionIds": input.ids}));
         self.append(event).await?;
@@ -302,7 +299,7 @@ impl<'a> Sections<'a> {
         Ok(())
     }
 
-    pub(super) fn event(&self, kind: &'static str, id: SectionId) -> Event {
+    pub(super) fn event(&self, kind: &'static EventDeclaration, id: SectionId) -> Event {
         Event::new(self.env, self.scope, kind, id.uuid())
     }
 

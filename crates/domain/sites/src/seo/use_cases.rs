@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{OpenGraph, Seo, robots::directives, structured_data};
-use crate::{SitesError, asset::check_pictures, link::link_target, ports::SiteRepositories, version};
+use crate::{SitesError, asset::check_pictures, events, link::link_target, ports::SiteRepositories, version};
 
 /// The most characters of a title. Search engines show about 60.
 const MAX_TITLE: usize = 120;
@@ -214,7 +214,7 @@ impl<'a> Seos<'a> {
             self.repositories.seo().update(&seo).await.map_err(|error| version::refused(error, expected))?;
         }
         seo.version += 1;
-        let event = Event::new(self.env, self.scope, "seo.updated", page.uuid());
+        let event = Event::new(self.env, self.scope, &events::SEO_UPDATED, page.uuid());
         self.repositories.events().append(event.before(&before).after(&seo)).await?;
         Ok(seo)
     }
@@ -229,7 +229,7 @@ impl<'a> Seos<'a> {
         let before = self.find(tenant, page).await?;
         version::check(before.version, expected)?;
         if self.repositories.seo().delete(tenant, page).await? {
-            let event = Event::new(self.env, self.scope, "seo.deleted", page.uuid()).before(&before);
+            let event = Event::new(self.env, self.scope, &events::SEO_DELETED, page.uuid()).before(&before);
             self.repositories.events().append(event).await?;
         }
         Ok(())

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    SectionOrigin, Template, TemplatePage, Templates,
+    Template, TemplatePage, Templates,
     build::{self, PagePlan, Target, build_pages, note_use, plan},
     input::look_input,
 };
 use crate::{
-    SitesError,
+    SitesError, events,
     page::{Page, PageStatus},
-    section::Section,
+    section::{Section, SectionOrigin},
     site::{self, NewSite, Site, Sites},
 };
 
@@ -164,12 +164,14 @@ impl Templates<'_> {
         self.repositories.pages().update(&page).await?;
         page.version += 1;
         let event = |kind, id| Event::new(self.env, self.scope, kind, id);
-        let mut events: Vec<Event> =
-            old.iter().map(|section| event("section.deleted", section.id.uuid()).before(section)).collect();
+        let mut events: Vec<Event> = old
+            .iter()
+            .map(|section| event(&events::SECTION_DELETED, section.id.uuid()).before(section))
+            .collect();
         events.extend(
-            sections.iter().map(|section| event("section.created", section.id.uuid()).after(section)),
+            sections.iter().map(|section| event(&events::SECTION_CREATED, section.id.uuid()).after(section)),
         );
-        events.push(event("page.updated", id.uuid()).before(&before).after(&page));
+        events.push(event(&events::PAGE_UPDATED, id.uuid()).before(&before).after(&page));
         for event in events {
             self.append(event).await?;
         }

@@ -6,13 +6,13 @@ use portico_kernel::{
 };
 use serde_json::{Value, json};
 
-use super::{SectionOrigin, Template, TemplatePage};
+use super::{Template, TemplatePage};
 use crate::{
-    SitesError,
+    SitesError, events,
     navigation::{MAX_ITEMS, NavItem},
     page::{Page, PageStatus},
     ports::{PageFilter, SiteRepositories},
-    section::{MAX_SECTIONS, Section, SectionType, content::SectionContent},
+    section::{MAX_SECTIONS, Section, SectionOrigin, SectionType, content::SectionContent},
     seo::{OpenGraph, Seo},
     site::Site,
 };
@@ -148,9 +148,9 @@ pub async fn build_pages(
     }
     for page in &built.pages {
         let event = |kind| Event::new(env, scope, kind, page.id.uuid()).after(page);
-        repositories.events().append(event("page.created")).await?;
+        repositories.events().append(event(&events::PAGE_CREATED)).await?;
         if page.status == PageStatus::Published {
-            repositories.events().append(event("page.published")).await?;
+            repositories.events().append(event(&events::PAGE_PUBLISHED)).await?;
         }
     }
     if let Some(template) = target.template {
@@ -183,7 +183,7 @@ pub(super) async fn note_use(
     result: &Value,
 ) -> Result<(), SitesError> {
     // Last of all, because everybody else who uses the template waits for this row from here on.
-    let event = Event::new(env, scope, "template.applied", template.id.uuid());
+    let event = Event::new(env, scope, &events::TEMPLATE_APPLIED, template.id.uuid());
     let mut after = json!({"name": template.name, "slug": template.slug, "version": template.version});
     if let (Some(after), Some(result)) = (after.as_object_mut(), result.as_object()) {
         after.extend(result.clone());

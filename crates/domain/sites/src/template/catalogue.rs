@@ -1,14 +1,14 @@
 //! Reading the catalogue of templates, and what staff do with it.
 
 use portico_kernel::{
-    Env, Event, Page as List, PageRequest, Permission, Scope, StoreError, TemplateId, TenantId, Timestamp,
-    Violations,
+    Env, Event, EventDeclaration, Page as List, PageRequest, Permission, Scope, StoreError, TemplateId,
+    TenantId, Timestamp, Violations,
 };
 use serde::Serialize;
 
 use super::{NewTemplate, Template, TemplateUpdate};
 use crate::{
-    SitesError,
+    SitesError, events,
     industry::{INDUSTRIES, Industry},
     look::Look,
     ports::{SiteRepositories, TemplateFilter},
@@ -175,7 +175,7 @@ impl<'a> Templates<'a> {
         TemplateUpdate::from(input).apply(&mut template, &mut violations);
         violations.into_result().map_err(SitesError::Invalid)?;
         self.repositories.templates().insert(&template).await.map_err(|error| taken(error, None))?;
-        self.append(self.event("template.created", &template).after(&template)).await?;
+        self.append(self.event(&events::TEMPLATE_CREATED, &template).after(&template)).await?;
         Ok(template)
     }
 
@@ -200,7 +200,8 @@ impl<'a> Templates<'a> {
         template.updated_at = self.env.now();
         self.repositories.templates().update(&template).await.map_err(|error| taken(error, expected))?;
         template.version += 1;
-        self.append(self.event("template.updated", &template).before(&before).after(&template)).await?;
+        self.append(self.event(&events::TEMPLATE_UPDATED, &template).before(&before).after(&template))
+            .await?;
         Ok(template)
     }
 
@@ -216,11 +217,11 @@ impl<'a> Templates<'a> {
         if !self.repositories.templates().delete(before.id, before.version, now).await? {
             return Err(version::refused(StoreError::Stale, expected));
         }
-        self.append(self.event("template.deleted", &before).before(&before)).await
+        self.append(self.event(&events::TEMPLATE_DELETED, &before).before(&before)).await
     }
 
     /// Templates belong to nobody's tenant, so what staff do to them is not in the trail of the one they happen to act in.
-    fn event(&self, kind: &'static str, template: &Template) -> Event {
+    fn event(&self, kind: &'static EventDeclaration, template: &Template) -> Event {
         Event::new(self.env, self.scope, kind, template.id.uuid()).in_tenant(TenantId::PLATFORM)
     }
 

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Customisation, PageTemplate, RemovedSection, SectionOrigin, SectionState, Templates, build,
-    origin::{FieldPath, TYPE, VISIBLE, customised, normal},
+    Customisation, PageTemplate, RemovedSection, SectionState, Templates, build,
+    customisation::{FieldPath, TYPE, VISIBLE, customised, normal},
 };
 use crate::{
-    SitesError,
+    SitesError, events,
     page::Page,
-    section::{MAX_SECTIONS, Section, content::SectionContent},
+    section::{MAX_SECTIONS, Section, SectionOrigin, content::SectionContent},
     version,
 };
 
@@ -345,15 +345,15 @@ impl Templates<'_> {
     ) -> Result<(), SitesError> {
         let event = |kind, id: SectionId| Event::new(self.env, self.scope, kind, id.uuid());
         let mut events = Vec::new();
-        events.extend(changes.deleted.iter().map(|old| event("section.deleted", old.id).before(old)));
+        events.extend(changes.deleted.iter().map(|old| event(&events::SECTION_DELETED, old.id).before(old)));
         for section in &tracked.sections {
             if let Some((old, _)) = changes.updated.iter().find(|(old, _)| old.id == section.id) {
-                events.push(event("section.updated", section.id).before(old).after(section));
+                events.push(event(&events::SECTION_UPDATED, section.id).before(old).after(section));
             } else if !before.iter().any(|old| old.id == section.id) {
-                events.push(event("section.created", section.id).after(section));
+                events.push(event(&events::SECTION_CREATED, section.id).after(section));
             }
         }
-        let whole = Event::new(self.env, self.scope, "page.reset_to_template", tracked.page.id.uuid());
+        let whole = Event::new(self.env, self.scope, &events::PAGE_RESET_TO_TEMPLATE, tracked.page.id.uuid());
         events.push(whole.before(&json!({"sections": before})).after(&json!({"sections": tracked.sections})));
         for event in events {
             self.append(event).await?;

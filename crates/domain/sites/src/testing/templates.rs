@@ -6,7 +6,8 @@ use portico_kernel::{Page as List, PageId, PageRequest, StoreError, TemplateId, 
 use super::{View, conflict, missing, page_of, replace};
 use crate::{
     ports::{TemplateFilter, TemplateRecord, TemplateRepository},
-    template::{LibraryTemplate, SectionOrigin, Template, TemplateSummary},
+    section::SectionOrigin,
+    template::{LibraryTemplate, Template, TemplateSummary},
 };
 
 /// What of it is stored.

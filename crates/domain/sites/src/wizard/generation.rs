@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ContentMode, Wizard, Wizards, plan};
 use crate::{
-    SitesError,
+    SitesError, events,
     ports::{PageBrief, PageDraft},
     section::SectionType,
     template::{Template, TemplatePage},
@@ -247,7 +247,7 @@ impl Wizards<'_> {
         self.repositories.wizards().put_generation(&generation).await?;
         let mut after = before.clone();
         after.content.get_or_insert_default().mode = Some(ContentMode::Ai);
-        let after = self.store(&before, after, expected, "wizard.content_requested").await?;
+        let after = self.store(&before, after, expected, &events::WIZARD_CONTENT_REQUESTED).await?;
         let job = NewJob {
             id: self.env.new_id(),
             kind: GENERATE_JOB,
@@ -354,9 +354,9 @@ impl Wizards<'_> {
         self.repositories.wizards().update_generation(&generation).await?;
         if came {
             let after = Wizard { generated_at: Some(now), ..before.clone() };
-            self.store(&before, after, None, "wizard.content_generated").await?;
+            self.store(&before, after, None, &events::WIZARD_CONTENT_GENERATED).await?;
         } else {
-            let event = Event::new(self.env, self.scope, "wizard.content_failed", id.uuid());
+            let event = Event::new(self.env, self.scope, &events::WIZARD_CONTENT_FAILED, id.uuid());
             self.append(event.after(&json!({"error": generation.error}))).await?;
         }
         Ok(Some(generation.assessed()))

@@ -6,6 +6,7 @@ use super::{ContentChoice, ContentMode, Design, StepName, Wizard, WizardStatus, 
 use crate::{
     SitesError,
     asset::check_pictures,
+    events,
     look::Look,
     page::PageStatus,
     site::{NewSite, Site, Sites},
@@ -113,7 +114,7 @@ impl Wizards<'_> {
             completed_at: Some(self.env.now()),
             ..before.clone()
         };
-        let wizard = self.store(&before, after, None, "wizard.completed").await?;
+        let wizard = self.store(&before, after, None, &events::WIZARD_COMPLETED).await?;
         Ok((wizard, site))
     }
 }

@@ -1,14 +1,15 @@
 //! The use cases of the wizard: start, fill in, look, abandon.
 
 use portico_kernel::{
-    Env, Event, FieldError, Page as List, PageRequest, Permission, Scope, StoreError, TenantId, Violations,
-    WizardId,
+    Env, Event, EventDeclaration, FieldError, Page as List, PageRequest, Permission, Scope, StoreError,
+    TenantId, Violations, WizardId,
 };
 
 use super::{BusinessDetails, MAX_OPEN, PageChoice, Presence, SiteGoals, Wizard, WizardStatus, WizardUpdate};
 use crate::{
     SitesError,
     asset::check_pictures,
+    events,
     ports::{SiteRepositories, WizardFilter},
     template::Template,
     version,
@@ -38,7 +39,7 @@ impl<'a> Wizards<'a> {
         if !self.repositories.wizards().insert(&wizard, MAX_OPEN).await? {
             return Err(SitesError::TooManyWizards);
         }
-        self.append(self.event("wizard.started", &wizard).after(&wizard)).await?;
+        self.append(self.event(&events::WIZARD_STARTED, &wizard).after(&wizard)).await?;
         Ok(wizard)
     }
 
@@ -83,9 +84,9 @@ impl<'a> Wizards<'a> {
             }
             self.repositories.wizards().delete_generation(tenant, id).await?;
             let after = Wizard { generated_at: None, ..after };
-            return self.store(&before, after, expected, "wizard.updated").await;
+            return self.store(&before, after, expected, &events::WIZARD_UPDATED).await;
         }
-        self.store(&before, after, expected, "wizard.updated").await
+        self.store(&before, after, expected, &events::WIZARD_UPDATED).await
     }
 
     /// Abandons a wizard. The site that it has made, if any, stays.
@@ -99,7 +100,7 @@ impl<'a> Wizards<'a> {
         if !self.repositories.wizards().delete(tenant, id).await? {
             return Err(SitesError::NotFound("wizard"));
         }
-        self.append(self.event("wizard.deleted", &before).before(&before)).await
+        self.append(self.event(&events::WIZARD_DELETED, &before).before(&before)).await
     }
 
     /// The wizard with the parts of the input in place of its own, given that all of them keep the rules.
@@ -192,7 +193,7 @@ impl<'a> Wizards<'a> {
         before: &Wizard,
         after: Wizard,
         expected: Option<i64>,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
     ) -> Result<Wizard, SitesError> {
         let mut after = Wizard { updated_at: self.env.now(), ..after }.assessed();
         let stored = self.repositories.wizards().update(&after).await;
@@ -202,7 +203,7 @@ impl<'a> Wizards<'a> {
         Ok(after)
     }
 
-    pub(super) fn event(&self, kind: &'static str, wizard: &Wizard) -> Event {
+    pub(super) fn event(&self, kind: &'static EventDeclaration, wizard: &Wizard) -> Event {
         Event::new(self.env, self.scope, kind, wizard.id.uuid())
     }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use portico_kernel::{Fault, Scope};
+use portico_kernel::{EventDeclaration, Fault, Scope};
 use serde_json::json;
 
 use super::*;
@@ -25,9 +25,10 @@ impl Stored {
         let mut chain = Chain::empty(tenant);
         let entries = (1..=length)
             .map(|number| {
-                let event = Event::new(env, scope, "page.updated", env.random_uuid())
-                    .before(&json!({"title": number}))
-                    .after(&json!({"title": number + 1}));
+                let event =
+                    Event::new(env, scope, EventDeclaration::of_word("page.updated"), env.random_uuid())
+                        .before(&json!({"title": number}))
+                        .after(&json!({"title": number + 1}));
                 let seal = chain.seal(env, &event);
                 let event = LoggedEvent { event, place: (7, number), redacted: false };
                 SealedEntry { seal, event: Some(event) }
@@ -154,7 +155,8 @@ async fn what_was_put_in_afterwards_is_inserted() {
     // Dated back, and sealed like any other.
     let mut stored = Stored::new(&env, &scope, 3);
     let late = |minutes: i64, place: i64| {
-        let mut event = Event::new(&env, &scope, "page.deleted", env.random_uuid());
+        let mut event =
+            Event::new(&env, &scope, EventDeclaration::of_word("page.deleted"), env.random_uuid());
         event.at = event.at - Duration::minutes(minutes);
         LoggedEvent { event, place: (8, place), redacted: false }
     };
@@ -213,8 +215,9 @@ async fn entries_of_several_tenants_go_into_their_own_chains() {
     let env = env();
     let (known, new) = (owner_of(env.new_id()), owner_of(env.new_id()));
     let before = Stored::new(&env, &known, 2).chain;
-    let events: Vec<Event> =
-        [&known, &new, &known].map(|scope| Event::new(&env, scope, "page.updated", env.random_uuid())).into();
+    let events: Vec<Event> = [&known, &new, &known]
+        .map(|scope| Event::new(&env, scope, EventDeclaration::of_word("page.updated"), env.random_uuid()))
+        .into();
     let mut repositories = Repositories::default();
     let (mut read, mut write) = (MockSealRepository::new(), MockSealRepository::new());
     let found = before.clone();

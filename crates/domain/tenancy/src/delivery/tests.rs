@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     ports::{MockDeliveryPlans, MockDeliveryRepository, MockWebhookRepository},
-    testing::{Repositories, admin_of, env, viewer_of},
+    testing::{Repositories, admin_of, catalogue, env, viewer_of},
     webhook::{SealedSecrets, Webhook, WebhookStatus},
 };
 
@@ -76,7 +76,10 @@ async fn filters_are_checked_all_at_once_and_ids_are_normalised() {
         ..DeliveryFilter::default()
     };
     let request = CursorRequest { cursor: Some("x".into()), limit: 20 };
-    let error = Deliveries::new(&mut repositories, &scope, &env()).list(filter, request).await.unwrap_err();
+    let error = Deliveries::new(&mut repositories, &scope, &env())
+        .list(filter, request, &catalogue())
+        .await
+        .unwrap_err();
     let fields: Vec<_> = error.fields().iter().map(|e| (e.field.as_str(), e.code.as_ref())).collect();
     let expected = [
         ("cursor", "invalid_cursor"),
@@ -101,8 +104,9 @@ async fn filters_are_checked_all_at_once_and_ids_are_normalised() {
             event_type: Some("webhook.test".into()),
             ..DeliveryFilter::default()
         };
-        let found =
-            Deliveries::new(&mut repositories, &scope, &env()).list(filter, CursorRequest::default()).await;
+        let found = Deliveries::new(&mut repositories, &scope, &env())
+            .list(filter, CursorRequest::default(), &catalogue())
+            .await;
         assert!(found.is_ok());
     }
 }
@@ -116,7 +120,7 @@ async fn the_deliveries_of_a_webhook_that_is_not_there_are_not_found() {
     repositories.webhooks.push_back(webhooks);
     let env = env();
     let result = Deliveries::new(&mut repositories, &scope, &env)
-        .of_webhook(env.new_id(), DeliveryFilter::default(), CursorRequest::default())
+        .of_webhook(env.new_id(), DeliveryFilter::default(), CursorRequest::default(), &catalogue())
         .await;
     assert_eq!(result.unwrap_err().code(), "not_found");
 }
@@ -127,11 +131,15 @@ async fn only_those_who_look_after_webhooks_see_and_resend() {
     let (viewer, mut repositories) = (viewer_of(tenant), Repositories::default());
     let mut deliveries = Deliveries::new(&mut repositories, &viewer, &env);
     let refused = [
-        deliveries.list(DeliveryFilter::default(), CursorRequest::default()).await.err(),
-        deliveries.of_webhook(env.new_id(), DeliveryFilter::default(), CursorRequest::default()).await.err(),
+        deliveries.list(DeliveryFilter::default(), CursorRequest::default(), &catalogue()).await.err(),
+        deliveries
+            .of_webhook(env.new_id(), DeliveryFilter::default(), CursorRequest::default(), &catalogue())
+            .await
+            .err(),
         deliveries.get(env.new_id()).await.err(),
         deliveries.resend(env.new_id()).await.err(),
         deliveries.resend_since(env.new_id(), Resend::default()).await.err(),
+        deliveries.test(env.new_id()).await.err(),
     ];
     for error in refused {
         assert_eq!(error.unwrap().code(), "forbidden");
@@ -273,7 +281,8 @@ async fn a_batch_is_planned_under_the_names_of_the_outside() {
         })
         .return_once(|_| Ok(()));
     repositories.delivery_plans.push_back(plans);
-    let looked_at = Deliveries::new(&mut repositories, &scope, &env).plan(&plan, None).await.unwrap();
+    let looked_at =
+        Deliveries::new(&mut repositories, &scope, &env).plan(&plan, None, &catalogue()).await.unwrap();
     assert_eq!(looked_at, Some(last), "also what is not wanted");
     // Whoever paused it meanwhile does not want the rest.
     for found in [None, Some(super::tests::webhook(tenant, WebhookStatus::Paused))] {
@@ -281,7 +290,10 @@ async fn a_batch_is_planned_under_the_names_of_the_outside() {
         webhooks.expect_find().times(1).return_once(|_, _| Ok(found));
         let mut repositories = Repositories::default();
         repositories.webhooks.push_back(webhooks);
-        let last = Deliveries::new(&mut repositories, &scope, &env).plan(&plan, looked_at).await.unwrap();
+        let last = Deliveries::new(&mut repositories, &scope, &env)
+            .plan(&plan, looked_at, &catalogue())
+            .await
+            .unwrap();
         assert_eq!(last, None);
     }
 }
@@ -298,4 +310,31 @@ fn a_delivery_shows_what_it_has() {
     assert!(pending.get("nextAttemptAt").is_some() && pending.get("finishedAt").is_none());
     let succeeded = serde_json::to_value(delivery(tenant, DeliveryStatus::Succeeded).view()).unwrap();
     assert!(succeeded.get("deliveredAt").is_some());
+}
+
+#[tokio::test]
+async fn a_test_is_planned_at_once_with_its_own_message() {
+    let webhook = webhook(env().new_id(), WebhookStatus::Paused);
+    let mut plans = MockDeliveryPlans::new();
+    plans
+        .expect_plan()
+        .times(1)
+        .withf(|planned| {
+            let [test] = planned.as_slice() else { return false };
+            let message = test.payload.as_ref().unwrap();
+            message["type"] == "webhook.test"
+                && message["id"] == test.event.to_string()
+                && message["tenantId"] == test.tenant.to_string()
+                && message["data"]["webhookId"] == test.webhook.to_string()
+                && test.cause == DeliveryCause::Test
+        })
+        .return_once(|_| Ok(()));
+    let mut repositories = Repositories::default();
+    repositories.webhooks.push_back(finding(webhook.clone()));
+    repositories.delivery_plans.push_back(plans);
+    let scope = admin_of(webhook.tenant);
+    let delivery = Deliveries::new(&mut repositories, &scope, &env()).test(webhook.id).await.unwrap();
+    assert_eq!((delivery.attempt, delivery.event_type.as_str()), (1, "webhook.test"));
+    let event = &repositories.events()[0];
+    assert_eq!((event.kind.as_ref(), event.resource.id), ("webhook.tested", webhook.id.uuid()));
 }

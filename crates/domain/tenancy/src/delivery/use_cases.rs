@@ -1,15 +1,17 @@
 //! What members do with deliveries: look at them, and have them sent again.
 
 use portico_kernel::{
-    CursorPage, CursorRequest, DeliveryId, Env, Event, EventId, NewJob, Permission, Scope, TenantId,
-    Timestamp, Violations, WebhookId, catalogue,
+    CursorPage, CursorRequest, DeliveryId, Env, Event, EventId, NewJob, Permission, Scope, StoreError,
+    TenantId, Timestamp, Violations, WebhookId,
+    catalogue::{EventCatalogue, TEST},
+    message::{EventMessage, MessageActor},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Content, Delivery, DeliveryCause, DeliveryFilter, DeliveryStatus, Window};
 use crate::{
-    TenancyError,
+    TenancyError, events,
     ports::{PlannedDelivery, TenancyRepositories},
     webhook::{Webhook, WebhookStatus},
 };
@@ -70,9 +72,10 @@ impl<'a> Deliveries<'a> {
         &mut self,
         filter: DeliveryFilter,
         request: CursorRequest,
+        catalogue: &EventCatalogue,
     ) -> Result<CursorPage<Delivery>, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksRead)?;
-        let filter = checked(filter, &request)?;
+        let filter = checked(filter, &request, catalogue)?;
         Ok(self.repositories.deliveries().list(tenant, filter, request).await?)
     }
 
@@ -82,9 +85,10 @@ impl<'a> Deliveries<'a> {
         webhook: WebhookId,
         filter: DeliveryFilter,
         request: CursorRequest,
+        catalogue: &EventCatalogue,
     ) -> Result<CursorPage<Delivery>, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksRead)?;
-        let filter = checked(DeliveryFilter { webhook: Some(webhook), ..filter }, &request)?;
+        let filter = checked(DeliveryFilter { webhook: Some(webhook), ..filter }, &request, catalogue)?;
         self.webhook(tenant, webhook).await?;
         Ok(self.repositories.deliveries().list(tenant, filter, request).await?)
     }
@@ -168,6 +172,7 @@ impl<'a> Deliveries<'a> {
         &mut self,
         plan: &ResendPlan,
         after: Option<EventId>,
+        catalogue: &EventCatalogue,
     ) -> Result<Option<EventId>, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
         let Some(webhook) = self.repositories.webhooks().find(tenant, plan.webhook_id).await? else {
@@ -177,7 +182,7 @@ impl<'a> Deliveries<'a> {
             return Ok(None);
         }
         let bounds = Window {
-            kinds: webhook.kinds(),
+            kinds: webhook.kinds(catalogue),
             since: plan.since,
             until: plan.until,
             only_failed: plan.only_failed,
@@ -188,7 +193,7 @@ impl<'a> Deliveries<'a> {
             .iter()
             .filter(|event| event.wanted)
             .filter_map(|event| {
-                let name = catalogue::published(&event.kind)?.name.to_owned();
+                let name = catalogue.published(&event.kind)?.name.to_owned();
                 Some(planned(self.env, &webhook, event.event, name, event.sequence, DeliveryCause::Resend))
             })
             .collect();
@@ -196,6 +201,32 @@ impl<'a> Deliveries<'a> {
             self.repositories.delivery_plans().plan(again).await?;
         }
         Ok(found.last().map(|event| event.event))
+    }
+
+    /// Plans to send a message that says nothing but that the webhook works, also to one that is told nothing else.
+    pub async fn test(&mut self, id: WebhookId) -> Result<Delivery, TenancyError> {
+        let tenant = self.scope.require(Permission::WebhooksWrite)?;
+        self.scope.require_verified()?;
+        let webhook = self.webhook(tenant, id).await?;
+        let event = Event::new(self.env, self.scope, &events::WEBHOOK_TESTED, id.uuid());
+        let test = planned(self.env, &webhook, self.env.new_id(), TEST.to_owned(), None, DeliveryCause::Test);
+        let message = EventMessage {
+            id: test.event,
+            kind: TEST.into(),
+            timestamp: test.created_at,
+            tenant_id: tenant,
+            sequence: None,
+            actor: MessageActor { kind: event.actor_kind, id: event.actor_id },
+            resource: event.resource.clone(),
+            data: Some(json!({"webhookId": id, "message": "This is a test."})),
+            changes: serde_json::Map::new(),
+        };
+        let payload = serde_json::to_value(message).map_err(|error| StoreError::Internal(Box::new(error)))?;
+        let test = PlannedDelivery { payload: Some(payload), ..test };
+        self.repositories.delivery_plans().plan(vec![test.clone()]).await?;
+        let event = event.after(&json!({"deliveryId": test.id}));
+        self.repositories.events().append(event).await?;
+        Ok(pending(test))
     }
 
     async fn existing(&mut self, tenant: TenantId, id: DeliveryId) -> Result<Delivery, TenancyError> {
@@ -208,14 +239,14 @@ impl<'a> Deliveries<'a> {
     }
 
     async fn note(&mut self, webhook: WebhookId, after: serde_json::Value) -> Result<(), TenancyError> {
-        let event =
-            Event::new(self.env, self.scope, "webhook.deliveries_resent", webhook.uuid()).after(&after);
+        let event = Event::new(self.env, self.scope, &events::WEBHOOK_DELIVERIES_RESENT, webhook.uuid())
+            .after(&after);
         Ok(self.repositories.events().append(event).await?)
     }
 }
 
 /// A first attempt that is due at once.
-pub(crate) fn planned(
+fn planned(
     env: &Env,
     webhook: &Webhook,
     event: EventId,
@@ -240,7 +271,7 @@ pub(crate) fn planned(
 }
 
 /// A planned attempt as it is stored.
-pub(crate) fn pending(planned: PlannedDelivery) -> Delivery {
+fn pending(planned: PlannedDelivery) -> Delivery {
     Delivery {
         id: planned.id,
         tenant: planned.tenant,
@@ -262,11 +293,15 @@ pub(crate) fn pending(planned: PlannedDelivery) -> Delivery {
 }
 
 /// Checks the filter and the cursor, and writes the id of an event the way the store does.
-fn checked(mut filter: DeliveryFilter, request: &CursorRequest) -> Result<DeliveryFilter, TenancyError> {
+fn checked(
+    mut filter: DeliveryFilter,
+    request: &CursorRequest,
+    catalogue: &EventCatalogue,
+) -> Result<DeliveryFilter, TenancyError> {
     let mut violations = Violations::default();
     let cursor = request.cursor.as_ref().is_none_or(|text| text.parse::<DeliveryId>().is_ok());
     violations.check(cursor, "cursor", "invalid_cursor", "Use the nextCursor of the piece before.");
-    let known = |name: &String| catalogue::is_name(name) || name == catalogue::TEST;
+    let known = |name: &String| catalogue.is_name(name) || name == TEST;
     violations.check(
         filter.event_type.as_ref().is_none_or(known),
         "eventType",

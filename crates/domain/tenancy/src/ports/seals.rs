@@ -75,7 +75,8 @@ pub trait SealRepository: Send {
         limit: u32,
     ) -> Result<Vec<SealedEntry>, StoreError>;
 
-    /// What of the tenant's log has no seal, given how far `reader` has come.
+    /// What of the tenant's log is to be sealed ([`portico_kernel::event::AuditClass::Sealed`]) and has no seal, given how far
+    /// `reader` has come.
     async fn unsealed(&mut self, tenant: TenantId, reader: &'static str) -> Result<Unsealed, StoreError>;
 
     /// The oldest entry of every chain that has one, in order of tenants after `after`, at most `limit`.
@@ -93,4 +94,29 @@ pub trait SealRepository: Send {
         before: Timestamp,
         limit: u32,
     ) -> Result<Option<Expired>, StoreError>;
+
+    /// The tenants that have entries without a seal ([`portico_kernel::event::AuditClass::Recorded`]), each with the oldest one,
+    /// in order of tenants after `after`, at most `limit`.
+    async fn recorded(&mut self, after: Option<TenantId>, limit: u32)
+    -> Result<Vec<OldestEntry>, StoreError>;
+
+    /// Deletes at most `limit` of the tenant's entries without a seal that happened before `before`. Answers how many. MUST NOT
+    /// delete one that one of `readers` was not given, nor one of another class.
+    async fn expire_recorded(
+        &mut self,
+        tenant: TenantId,
+        readers: Vec<&'static str>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Deletes at most `limit` events that are not kept ([`portico_kernel::event::AuditClass::NotKept`]), of any tenant, that
+    /// happened before `before`. Answers how many. MUST NOT delete one that one of `readers` was not given, nor one of another
+    /// class.
+    async fn forget(
+        &mut self,
+        readers: Vec<&'static str>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
 }

@@ -210,6 +210,7 @@ fn from_hex<'de, B: Bytes, D: Deserializer<'de>>(deserializer: D) -> Result<B, D
 
 #[cfg(test)]
 mod tests {
+    use portico_kernel::EventDeclaration;
     use serde_json::json;
 
     use super::*;
@@ -217,7 +218,12 @@ mod tests {
 
     fn entry() -> Event {
         let env = env();
-        let mut event = Event::new(&env, &owner_of(env.new_id()), "user.updated", env.random_uuid());
+        let mut event = Event::new(
+            &env,
+            &owner_of(env.new_id()),
+            EventDeclaration::of_word("user.updated"),
+            env.random_uuid(),
+        );
         event.address = Some("192.0.2.7".into());
         event.user_agent = Some("Desk/1".into());
         event

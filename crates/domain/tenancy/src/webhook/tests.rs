@@ -8,9 +8,8 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::{
     TenancyError,
-    delivery::DeliveryCause,
-    ports::{MockDeliveryPlans, MockWebhookRepository},
-    testing::{Repositories, admin_of, env, owner_of, scope_with, viewer_of},
+    ports::MockWebhookRepository,
+    testing::{Repositories, admin_of, catalogue, env, owner_of, scope_with, viewer_of},
 };
 
 /// Everything encrypted may be called; nothing else.
@@ -29,6 +28,14 @@ fn sealer() -> MockSealer {
     sealer.expect_seal().returning(|_, _, plain| Ok(plain.iter().rev().copied().collect()));
     sealer.expect_open().returning(|_, _, sealed| Some(sealed.iter().rev().copied().collect()));
     sealer
+}
+
+fn rules<'a>(
+    events: &'a EventCatalogue,
+    http: &'a MockHttpClient,
+    sealer: &'a MockSealer,
+) -> WebhookRules<'a> {
+    WebhookRules { most: 3, events, http, sealer }
 }
 
 fn input(url: &str, events: &[&str]) -> NewWebhook {
@@ -89,7 +96,8 @@ async fn create(scope: &portico_kernel::Scope, input: NewWebhook) -> Result<(Web
     webhooks.expect_insert().times(0..=1).withf(|_, most| *most == 3).returning(|_, _| Ok(true));
     let mut repositories = Repositories::default();
     repositories.webhooks.push_back(webhooks);
-    let rules = WebhookRules { most: 3, http: &http, sealer: &sealer };
+    let events = catalogue();
+    let rules = rules(&events, &http, &sealer);
     let (webhook, secret) = Webhooks::new(&mut repositories, scope, &env()).create(input, rules).await?;
     assert_eq!(repositories.events()[0].kind, "webhook.created");
     let text = secret.expose_secret().to_owned();
@@ -167,7 +175,10 @@ async fn wrong_events_are_named_one_by_one_and_the_star_stands_for_all() {
     let (webhook, _) = create(&scope, input("https://example.com/", &["page.updated", "*"])).await.unwrap();
     assert_eq!(webhook.events, ["*"]);
     assert!(webhook.wants("page.updated") && webhook.wants("something.new"));
-    assert!(webhook.kinds().contains(&"user.registered"), "under the name that the log has for it");
+    assert!(
+        webhook.kinds(&catalogue()).contains(&"user.registered"),
+        "under the name that the log has for it"
+    );
 }
 
 #[tokio::test]
@@ -185,8 +196,9 @@ async fn nobody_is_told_what_they_may_not_read() {
     let mut repositories = Repositories::default();
     repositories.webhooks.push_back(finding(&webhook));
     let update = WebhookUpdate { url: Some("https://elsewhere.example/".into()), ..WebhookUpdate::default() };
-    let error =
-        Webhooks::new(&mut repositories, &narrow, &env()).update(webhook.id, update, None, &http()).await;
+    let error = Webhooks::new(&mut repositories, &narrow, &env())
+        .update(webhook.id, update, None, rules(&catalogue(), &http(), &sealer()))
+        .await;
     assert_eq!(error.unwrap_err().fields()[0].code, "not_yours");
 }
 
@@ -196,17 +208,17 @@ async fn only_those_who_look_after_webhooks_do() {
     let (viewer, mut repositories, http, sealer) =
         (viewer_of(tenant), Repositories::default(), http(), sealer());
     let env = env();
-    let rules = WebhookRules { most: 3, http: &http, sealer: &sealer };
+    let events = catalogue();
+    let rules = rules(&events, &http, &sealer);
     let mut webhooks = Webhooks::new(&mut repositories, &viewer, &env);
     let refused = [
         webhooks.list(PageRequest::default()).await.err(),
         webhooks.get(id).await.err(),
         webhooks.create(NewWebhook::default(), rules).await.err(),
-        webhooks.update(id, WebhookUpdate::default(), None, &http).await.err(),
+        webhooks.update(id, WebhookUpdate::default(), None, rules).await.err(),
         webhooks.rotate(id, SecretRotation::default(), None, &sealer).await.err(),
         webhooks.pause(id).await.err(),
         webhooks.resume(id).await.err(),
-        webhooks.test(id).await.err(),
         webhooks.delete(id, None).await.err(),
     ];
     for error in refused {
@@ -221,7 +233,8 @@ async fn one_too_many_is_refused() {
     webhooks.expect_insert().times(1).return_once(|_, _| Ok(false));
     let mut repositories = Repositories::default();
     repositories.webhooks.push_back(webhooks);
-    let rules = WebhookRules { most: 3, http: &http, sealer: &sealer };
+    let events = catalogue();
+    let rules = rules(&events, &http, &sealer);
     let result = Webhooks::new(&mut repositories, &scope, &env())
         .create(input("https://example.com/", &["*"]), rules)
         .await;
@@ -234,7 +247,8 @@ async fn a_secret_that_cannot_be_kept_is_not_given_out() {
     let (http, scope) = (http(), admin_of(env().new_id()));
     let mut sealer = MockSealer::new();
     sealer.expect_seal().times(1).return_once(|_, _, _| Err(SealError));
-    let rules = WebhookRules { most: 3, http: &http, sealer: &sealer };
+    let events = catalogue();
+    let rules = rules(&events, &http, &sealer);
     let result = Webhooks::new(&mut Repositories::default(), &scope, &env())
         .create(input("https://example.com/", &["*"]), rules)
         .await;
@@ -330,7 +344,7 @@ async fn an_update_changes_what_it_names_and_another_address_begins_with_no_fail
         ..WebhookUpdate::default()
     };
     let after = Webhooks::new(&mut repositories, &scope, &env)
-        .update(before.id, update, Some(4), &http())
+        .update(before.id, update, Some(4), rules(&catalogue(), &http(), &sealer()))
         .await
         .unwrap();
     assert_eq!((after.events.clone(), after.failures, after.version), (before.events.clone(), 0, 5));
@@ -341,8 +355,9 @@ async fn an_update_changes_what_it_names_and_another_address_begins_with_no_fail
     let mut repositories = Repositories::default();
     repositories.webhooks.push_back(finding(&before));
     let unchanged = WebhookUpdate { active: Some(true), ..WebhookUpdate::default() };
-    let same =
-        Webhooks::new(&mut repositories, &scope, &env).update(before.id, unchanged, None, &http()).await;
+    let same = Webhooks::new(&mut repositories, &scope, &env)
+        .update(before.id, unchanged, None, rules(&catalogue(), &http(), &sealer()))
+        .await;
     assert_eq!(same.unwrap(), before);
     assert!(repositories.events().is_empty());
 }
@@ -358,8 +373,9 @@ async fn a_stale_change_is_told_apart_from_a_simultaneous_one() {
         repositories.webhooks.push_back(finding(&before));
         repositories.webhooks.push_back(stale);
         let update = WebhookUpdate { active: Some(false), ..WebhookUpdate::default() };
-        let result =
-            Webhooks::new(&mut repositories, &scope, &env).update(before.id, update, expected, &http()).await;
+        let result = Webhooks::new(&mut repositories, &scope, &env)
+            .update(before.id, update, expected, rules(&catalogue(), &http(), &sealer()))
+            .await;
         assert_eq!(result.unwrap_err().code(), code);
     }
     let mut repositories = Repositories::default();
@@ -368,36 +384,9 @@ async fn a_stale_change_is_told_apart_from_a_simultaneous_one() {
     assert_eq!(result.unwrap_err().code(), "precondition_failed");
 }
 
-#[tokio::test]
-async fn a_test_is_planned_at_once_with_its_own_message() {
-    let webhook = stored(WebhookStatus::Paused);
-    let mut plans = MockDeliveryPlans::new();
-    plans
-        .expect_plan()
-        .times(1)
-        .withf(|planned| {
-            let [test] = planned.as_slice() else { return false };
-            let message = test.payload.as_ref().unwrap();
-            message["type"] == "webhook.test"
-                && message["id"] == test.event.to_string()
-                && message["tenantId"] == test.tenant.to_string()
-                && message["data"]["webhookId"] == test.webhook.to_string()
-                && test.cause == DeliveryCause::Test
-        })
-        .return_once(|_| Ok(()));
-    let mut repositories = Repositories::default();
-    repositories.webhooks.push_back(finding(&webhook));
-    repositories.delivery_plans.push_back(plans);
-    let scope = admin_of(webhook.tenant);
-    let delivery = Webhooks::new(&mut repositories, &scope, &env()).test(webhook.id).await.unwrap();
-    assert_eq!((delivery.attempt, delivery.event_type.as_str()), (1, "webhook.test"));
-    let event = &repositories.events()[0];
-    assert_eq!((event.kind.as_ref(), event.resource.id), ("webhook.tested", webhook.id.uuid()));
-}
-
 #[test]
 fn every_type_of_event_is_listed_once() {
-    let types = event_types();
+    let types = event_types(&catalogue());
     assert_eq!(types.total as usize, types.items.len());
     assert!(types.items.windows(2).all(|pair| pair[0].name < pair[1].name));
     let made = types.items.iter().find(|kind| kind.name == "user.created").unwrap();

@@ -1,23 +1,19 @@
 //! What members do with webhooks.
 
 use portico_kernel::{
-    Env, Event, Page, PageRequest, Permission, Scope, StoreError, TenantId, Violations, WebhookId, catalogue,
+    Env, Event, EventDeclaration, Page, PageRequest, Permission, Scope, StoreError, TenantId, Violations,
+    WebhookId,
+    catalogue::{EVERYTHING, EventCatalogue},
     http::HttpClient,
-    message::{EventMessage, MessageActor},
     patch::double_option,
     sealing::Sealer,
 };
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::json;
 use time::Duration;
 
 use super::{SealedSecrets, Webhook, WebhookStatus, address};
-use crate::{
-    TenancyError,
-    delivery::{Delivery, DeliveryCause, pending, planned},
-    ports::{PlannedDelivery, TenancyRepositories},
-};
+use crate::{TenancyError, events, ports::TenancyRepositories};
 
 /// The most characters of a description.
 const MAX_DESCRIPTION: usize = 500;
@@ -100,6 +96,8 @@ pub struct SecretRotation {
 pub struct WebhookRules<'a> {
     /// Most webhooks of a tenant.
     pub most: u64,
+    /// The events that there are.
+    pub events: &'a EventCatalogue,
     /// Knows which addresses may be called.
     pub http: &'a dyn HttpClient,
     /// Keeps secrets.
@@ -141,11 +139,12 @@ impl<'a> Webhooks<'a> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
         self.scope.require_verified()?;
         let mut violations = Violations::default();
-        let url = violations.take("url", address::check(&input.url, rules.http)).unwrap_or_default();
-        let events = self.wanted(&mut violations, &input.events);
+        let url = violations.take("url", address::check(&input.url, rules.http));
+        let events = self.wanted(rules.events, &mut violations, &input.events);
         let description = check_description(&mut violations, input.description);
         check_rate(&mut violations, input.rate_per_second);
         violations.into_result()?;
+        let Some(url) = url else { return Err(TenancyError::Invalid(Vec::new())) };
         let (id, now) = (self.env.new_id(), self.env.now());
         let (secrets, text) = SealedSecrets::first(self.env, rules.sealer, id)?;
         let webhook = Webhook {
@@ -168,7 +167,8 @@ impl<'a> Webhooks<'a> {
         if !self.repositories.webhooks().insert(&webhook, rules.most).await? {
             return Err(TenancyError::TooManyWebhooks);
         }
-        let event = Event::new(self.env, self.scope, "webhook.created", id.uuid()).after(&webhook.recorded());
+        let event =
+            Event::new(self.env, self.scope, &events::WEBHOOK_CREATED, id.uuid()).after(&webhook.recorded());
         self.repositories.events().append(event).await?;
         Ok((webhook, text))
     }
@@ -179,21 +179,23 @@ impl<'a> Webhooks<'a> {
         id: WebhookId,
         input: WebhookUpdate,
         expected: Option<i64>,
-        http: &dyn HttpClient,
+        rules: WebhookRules<'_>,
     ) -> Result<Webhook, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
         self.scope.require_verified()?;
         let before = self.expected(tenant, id, expected).await?;
         let mut after = before.clone();
         let mut violations = Violations::default();
-        if let Some(url) = &input.url {
-            after.url = violations.take("url", address::check(url, http)).unwrap_or_default();
+        let url = input.url.as_ref().map(|url| violations.take("url", address::check(url, rules.http)));
+        let elsewhere = url.as_ref().is_some_and(|url| url.as_ref() != Some(&before.url));
+        if let Some(Some(url)) = url {
+            after.url = url;
         }
         if let Some(events) = &input.events {
-            after.events = self.wanted(&mut violations, events);
-        } else if after.url != before.url {
+            after.events = self.wanted(rules.events, &mut violations, events);
+        } else if elsewhere {
             // Whoever leads them elsewhere could as well ask for them.
-            self.wanted(&mut violations, &before.events);
+            self.wanted(rules.events, &mut violations, &before.events);
         }
         if let Some(description) = input.description {
             after.description = check_description(&mut violations, description);
@@ -211,7 +213,7 @@ impl<'a> Webhooks<'a> {
         if after == before {
             return Ok(before);
         }
-        self.store(&before, after, expected, "webhook.updated").await
+        self.store(&before, after, expected, &events::WEBHOOK_UPDATED).await
     }
 
     /// Deletes a webhook with everything that was, or was to be, sent to it, given that its version is still the expected
@@ -222,7 +224,8 @@ impl<'a> Webhooks<'a> {
         if !self.repositories.webhooks().delete(tenant, id).await? {
             return Err(TenancyError::NotFound("webhook"));
         }
-        let event = Event::new(self.env, self.scope, "webhook.deleted", id.uuid()).before(&before.recorded());
+        let event =
+            Event::new(self.env, self.scope, &events::WEBHOOK_DELETED, id.uuid()).before(&before.recorded());
         Ok(self.repositories.events().append(event).await?)
     }
 
@@ -246,7 +249,7 @@ impl<'a> Webhooks<'a> {
         let until = (overlap > 0).then(|| self.env.now() + Duration::hours(i64::from(overlap)));
         let (secrets, text) = before.secrets.next(self.env, sealer, id, until)?;
         let after = Webhook { secrets, ..before.clone() };
-        Ok((self.store(&before, after, expected, "webhook.rotated").await?, text))
+        Ok((self.store(&before, after, expected, &events::WEBHOOK_ROTATED).await?, text))
     }
 
     /// Stops telling a webhook anything. One that is not told anything stays as it is.
@@ -257,7 +260,7 @@ impl<'a> Webhooks<'a> {
             return Ok(before);
         }
         let after = Webhook { status: WebhookStatus::Paused, ..before.clone() };
-        self.store(&before, after, None, "webhook.paused").await
+        self.store(&before, after, None, &events::WEBHOOK_PAUSED).await
     }
 
     /// Goes on telling a webhook what happens, also one that was switched off. One that is told stays as it is.
@@ -270,40 +273,7 @@ impl<'a> Webhooks<'a> {
         }
         let mut after = before.clone();
         switch_on(&mut after);
-        self.store(&before, after, None, "webhook.resumed").await
-    }
-
-    /// Plans to send a message that says nothing but that the webhook works, also to one that is told nothing else.
-    pub async fn test(&mut self, id: WebhookId) -> Result<Delivery, TenancyError> {
-        let tenant = self.scope.require(Permission::WebhooksWrite)?;
-        self.scope.require_verified()?;
-        let webhook = self.existing(tenant, id).await?;
-        let event = Event::new(self.env, self.scope, "webhook.tested", id.uuid());
-        let test = planned(
-            self.env,
-            &webhook,
-            self.env.new_id(),
-            catalogue::TEST.to_owned(),
-            None,
-            DeliveryCause::Test,
-        );
-        let message = EventMessage {
-            id: test.event,
-            kind: catalogue::TEST.into(),
-            timestamp: test.created_at,
-            tenant_id: tenant,
-            sequence: None,
-            actor: MessageActor { kind: event.actor_kind, id: event.actor_id },
-            resource: event.resource.clone(),
-            data: Some(json!({"webhookId": id, "message": "This is a test."})),
-            changes: serde_json::Map::new(),
-        };
-        let payload = serde_json::to_value(message).map_err(|error| StoreError::Internal(Box::new(error)))?;
-        let test = PlannedDelivery { payload: Some(payload), ..test };
-        self.repositories.delivery_plans().plan(vec![test.clone()]).await?;
-        let event = event.after(&json!({"deliveryId": test.id}));
-        self.repositories.events().append(event).await?;
-        Ok(pending(test))
+        self.store(&before, after, None, &events::WEBHOOK_RESUMED).await
     }
 
     async fn existing(&mut self, tenant: TenantId, id: WebhookId) -> Result<Webhook, TenancyError> {
@@ -328,7 +298,7 @@ impl<'a> Webhooks<'a> {
         before: &Webhook,
         mut after: Webhook,
         expected: Option<i64>,
-        kind: &'static str,
+        kind: &'static EventDeclaration,
     ) -> Result<Webhook, TenancyError> {
         after.updated_at = self.env.now();
         self.repositories.webhooks().update(&after).await.map_err(|error| match error {
@@ -350,19 +320,23 @@ impl<'a> Webhooks<'a> {
     }
 
     /// The names of events, each published, and of something that the caller may read; the star alone for everything.
-    fn wanted(&self, violations: &mut Violations, names: &[String]) -> Vec<String> {
+    fn wanted(
+        &self,
+        catalogue: &EventCatalogue,
+        violations: &mut Violations,
+        names: &[String],
+    ) -> Vec<String> {
         violations.check(!names.is_empty(), "events", "required", "Choose at least one type of event.");
         let readable = |name: &str| {
-            let mut kinds = catalogue::all()
-                .iter()
-                .filter(|published| name == catalogue::EVERYTHING || published.name == name);
+            let mut kinds =
+                catalogue.all().iter().filter(|published| name == EVERYTHING || published.name == name);
             kinds.all(|published| self.scope.allows(published.permission))
         };
         let mut wanted: Vec<String> = Vec::new();
         // Whoever sends more than there are repeats some; those are told of below.
-        for (index, name) in names.iter().enumerate().take(2 * catalogue::all().len()) {
+        for (index, name) in names.iter().enumerate().take(2 * catalogue.all().len()) {
             let field = format!("events[{index}]");
-            if name != catalogue::EVERYTHING && !catalogue::is_name(name) {
+            if name != EVERYTHING && !catalogue.is_name(name) {
                 let message = "There is no such type of event; GET /event-types lists them.";
                 violations.add(field, "unknown_event_type", message);
             } else if !readable(name) {
@@ -373,8 +347,8 @@ impl<'a> Webhooks<'a> {
                 wanted.push(name.clone());
             }
         }
-        if wanted.iter().any(|name| name == catalogue::EVERYTHING) {
-            return vec![catalogue::EVERYTHING.to_owned()];
+        if wanted.iter().any(|name| name == EVERYTHING) {
+            return vec![EVERYTHING.to_owned()];
         }
         wanted
     }

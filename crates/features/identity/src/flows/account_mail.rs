@@ -147,7 +147,12 @@ mod tests {
     fn jobs(kind: &'static str, after: Option<Value>) -> Vec<(&'static str, Value)> {
         let env = system_env();
         let scope = Scope::anonymous(RequestInfo { id: "request-1".into(), ..RequestInfo::default() });
-        let mut event = Event::new(&env, &scope, kind, TenantId::PLATFORM.uuid());
+        let mut event = Event::new(
+            &env,
+            &scope,
+            portico_runtime::events::catalogue().find(kind).unwrap(),
+            TenantId::PLATFORM.uuid(),
+        );
         event.after = after;
         let jobs = jobs_for(&env, &event);
         assert!(jobs.iter().all(|job| job.request_id == "request-1"));

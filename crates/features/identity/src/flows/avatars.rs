@@ -178,9 +178,14 @@ mod tests {
     fn payload_for(kind: &'static str, before: Option<&str>, after: Option<&str>) -> Option<Value> {
         let env = system_env();
         let scope = Scope::anonymous(RequestInfo::default());
-        let event = Event::new(&env, &scope, kind, TenantId::PLATFORM.uuid())
-            .before(&json!({"avatarUrl": before}))
-            .after(&json!({"avatarUrl": after}));
+        let event = Event::new(
+            &env,
+            &scope,
+            portico_runtime::events::catalogue().find(kind).unwrap(),
+            TenantId::PLATFORM.uuid(),
+        )
+        .before(&json!({"avatarUrl": before}))
+        .after(&json!({"avatarUrl": after}));
         jobs_for(&env, &event).pop().map(|job| job.payload)
     }
 

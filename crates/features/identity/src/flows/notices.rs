@@ -12,10 +12,10 @@ use portico_kernel::{
     Env, Event, Job, NewJob, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId,
 };
 use portico_runtime::{
-    mailing, webhooks,
+    mailing,
     worker::jobs::{JobError, payload},
 };
-use portico_tenancy::member::MemberFilter;
+use portico_tenancy::{dispatch::DisableReason, member::MemberFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -168,7 +168,7 @@ fn about_tenant(event: &Event) -> Option<AboutTenant> {
         // By Portico itself: a member would know of it.
         "webhook.disabled" => AboutTenant::WebhookDisabled {
             url: text(after, "url")?,
-            gone: text(after, "disabledReason").is_some_and(|reason| reason == webhooks::GONE),
+            gone: text(after, "disabledReason").is_some_and(|reason| reason == DisableReason::Gone.as_str()),
         },
         "tenant.suspended" => AboutTenant::Suspended,
         "tenant.reinstated" => AboutTenant::Reinstated,
@@ -307,7 +307,14 @@ mod tests {
     fn payload_for(kind: &'static str, before: Value, after: Value) -> Option<(&'static str, Value)> {
         let env = system_env();
         let scope = Scope::anonymous(RequestInfo::default());
-        let event = Event::new(&env, &scope, kind, TenantId::PLATFORM.uuid()).before(&before).after(&after);
+        let event = Event::new(
+            &env,
+            &scope,
+            portico_runtime::events::catalogue().find(kind).unwrap(),
+            TenantId::PLATFORM.uuid(),
+        )
+        .before(&before)
+        .after(&after);
         job_for(&env, &event).map(|job| (job.kind, job.payload))
     }
 

@@ -112,8 +112,7 @@ pub async fn check_own_password(
     // A stolen session must not be a way to guess the password.
     let attempt = throttle::admit(&app.throttling, &app.core, scope, &credential.user.email).await?;
     if let Err(error) = change.verify(&*app.hasher, &credential).await {
-        if matches!(&error, IdentityError::Invalid(errors) if errors.iter().any(|e| e.code == "wrong_password"))
-        {
+        if matches!(error, IdentityError::WrongPassword(_)) {
             attempt.failed(&app.core, scope, Some(credential.user.id)).await;
         }
         return Err(error.into());

@@ -11,8 +11,8 @@ use portico_identity::{
     passkey::{MfaToken, VerifyPasskey},
     reauthentication::{self, Proof, Reauthenticate, Reauthenticated},
     recovery_code::RecoveryCodes,
-    second_factor::{FactorOutcome, SecondFactorsView, VerifyCode},
-    session::Tokens,
+    second_factor::{SecondFactorsView, VerifyCode},
+    session::{FactorOutcome, Tokens},
     totp::{ConfirmTotp, TotpEnrolment},
 };
 use portico_kernel::UserId;

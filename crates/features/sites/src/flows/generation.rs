@@ -69,11 +69,12 @@ pub async fn settle(
     if !Generations::new(&mut *work, scope).settle(reservation, used).await? {
         return Ok(());
     }
-    let event = Event::new(env, scope, "ai.generated", reservation.id.uuid()).after(&json!({
-        "kind": written.kind,
-        "about": written.about,
-        "tokens": {"input": input, "output": output},
-    }));
+    let event =
+        Event::new(env, scope, &portico_sites::events::AI_GENERATED, reservation.id.uuid()).after(&json!({
+            "kind": written.kind,
+            "about": written.about,
+            "tokens": {"input": input, "output": output},
+        }));
     Ok(work.events().append(event).await?)
 }
 

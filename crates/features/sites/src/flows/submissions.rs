@@ -151,7 +151,12 @@ mod tests {
 
     fn job(kind: &'static str, after: Value) -> Option<NewJob> {
         let env = system_env();
-        let event = Event::new(&env, &Scope::anonymous(RequestInfo::default()), kind, env.random_uuid());
+        let event = Event::new(
+            &env,
+            &Scope::anonymous(RequestInfo::default()),
+            portico_runtime::events::catalogue().find(kind).unwrap(),
+            env.random_uuid(),
+        );
         job_for(&env, &event.after(&after))
     }
 

@@ -1,7 +1,10 @@
 //! Deliveries to webhooks in the background: sending many again, and forgetting old ones.
 
 use portico_kernel::{Job, StoreError};
-use portico_runtime::worker::jobs::{JobError, payload, scope};
+use portico_runtime::{
+    events::catalogue,
+    worker::jobs::{JobError, payload, scope},
+};
 use portico_tenancy::delivery::{Deliveries, ResendPlan};
 
 use crate::state::App;
@@ -15,7 +18,7 @@ pub async fn resend(app: &App, job: &Job) -> Result<(), JobError> {
     let mut last = None;
     loop {
         let mut work = app.core.begin().await?;
-        last = Deliveries::new(&mut *work, &scope(job), &app.core.env).plan(&plan, last).await?;
+        last = Deliveries::new(&mut *work, &scope(job), &app.core.env).plan(&plan, last, catalogue()).await?;
         work.commit().await?;
         if last.is_none() {
             return Ok(());

@@ -13,7 +13,7 @@ use portico_runtime::{
 use portico_tenancy::{
     TenancyError,
     invitation::{Invitation, Invitations, Invited, NewInvitation, ReceivedInvitation},
-    member::Membership,
+    membership::Membership,
 };
 use portico_web::problem::Problem;
 use serde::Deserialize;

@@ -7,6 +7,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_kernel::{CursorPage, CursorRequest, DeliveryId, TenantId, Timestamp, WebhookId};
+use portico_runtime::events::catalogue;
 use portico_tenancy::delivery::{Deliveries, Delivery, DeliveryFilter, DeliveryStatus, DeliveryView, Resend};
 use portico_web::{
     body::Body,
@@ -117,8 +118,9 @@ fn piece(found: CursorPage<Delivery>) -> HttpResponse {
 #[get("/tenants/{tenantId}/deliveries")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListDeliveries>) -> Result<HttpResponse, Problem> {
     let (filter, request) = query.0.into_parts()?;
-    let found =
-        Deliveries::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(filter, request).await?;
+    let found = Deliveries::new(&mut *app.core.reader(), &caller.0, &app.core.env)
+        .list(filter, request, catalogue())
+        .await?;
     Ok(piece(found))
 }
 
@@ -142,7 +144,7 @@ async fn of_webhook(
     let (filter, request) = query.0.into_parts()?;
     let mut repositories = app.core.reader();
     let mut deliveries = Deliveries::new(&mut *repositories, &caller.0, &app.core.env);
-    Ok(piece(deliveries.of_webhook(path.1, filter, request).await?))
+    Ok(piece(deliveries.of_webhook(path.1, filter, request, catalogue()).await?))
 }
 
 /// Read a delivery

@@ -11,7 +11,7 @@ use portico_tenancy::{
     invitation::{
         Invitation, InvitationStatus, InvitationToken, Invitations, NewInvitation, ReceivedInvitation,
     },
-    member::Membership,
+    membership::Membership,
 };
 use portico_web::{
     admission::Class,

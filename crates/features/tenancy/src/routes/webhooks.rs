@@ -7,8 +7,9 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_kernel::{Page, TenantId, WebhookId};
+use portico_runtime::events::catalogue;
 use portico_tenancy::{
-    delivery::DeliveryView,
+    delivery::{Deliveries, DeliveryView},
     webhook::{
         EventType, NewWebhook, SecretRotation, Webhook, WebhookRules, WebhookUpdate, WebhookView, Webhooks,
         event_types,
@@ -27,6 +28,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::state::App;
+
+fn rules(app: &App) -> WebhookRules<'_> {
+    WebhookRules {
+        most: app.core.settings.webhooks.max_per_tenant,
+        events: catalogue(),
+        http: &*app.webhook_client,
+        sealer: &*app.core.sealer,
+    }
+}
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -88,7 +98,7 @@ struct ListWebhooks {
 #[utoipa::path(tag = "Webhooks", operation_id = "listEventTypes", responses((status = 200, body = Page<EventType>)))]
 #[get("/event-types")]
 async fn types() -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(event_types())
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(event_types(catalogue()))
 }
 
 /// List webhooks
@@ -127,15 +137,10 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Res
 )]
 #[post("/tenants/{tenantId}/webhooks")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewWebhook>) -> Result<HttpResponse, Problem> {
-    let rules = WebhookRules {
-        most: app.core.settings.webhooks.max_per_tenant,
-        http: &*app.webhook_client,
-        sealer: &*app.core.sealer,
-    };
     caller
         .write(&app.core, async |work| {
             let (webhook, secret) =
-                Webhooks::new(&mut *work, &caller.0, &app.core.env).create(body.0, rules).await?;
+                Webhooks::new(&mut *work, &caller.0, &app.core.env).create(body.0, rules(&app)).await?;
             let location = format!("/api/v1/tenants/{}/webhooks/{}", webhook.tenant, webhook.id);
             Ok(unstored(conditional::created(
                 &location,
@@ -193,7 +198,7 @@ async fn update(
     caller
         .write(&app.core, async |work| {
             let mut webhooks = Webhooks::new(&mut *work, &caller.0, &app.core.env);
-            let webhook = webhooks.update(path.1, body.0, expected, &*app.webhook_client).await?;
+            let webhook = webhooks.update(path.1, body.0, expected, rules(&app)).await?;
             Ok(changed(&webhook))
         })
         .await
@@ -342,7 +347,7 @@ async fn test(
 ) -> Result<HttpResponse, Problem> {
     caller
         .write(&app.core, async |work| {
-            let delivery = Webhooks::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
+            let delivery = Deliveries::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
             let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
             Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
         })

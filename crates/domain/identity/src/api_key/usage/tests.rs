@@ -59,7 +59,7 @@ impl Case {
         let before = self.store.events().len();
         self.record(&activity).await;
         let events = &self.store.events()[before..];
-        events.iter().map(|event| json!([event.kind, event.after])).collect()
+        events.iter().map(|event| json!([event.kind.as_str(), event.after])).collect()
     }
 
     async fn report(

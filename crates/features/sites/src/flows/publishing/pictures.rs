@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portico_kernel::{AssetId, StoreError};
 use portico_sites::{
-    asset::{Asset, VARIANT_CONTENT_TYPE, Variant, pictures_in},
+    asset::{Asset, VARIANT_CONTENT_TYPE, Variant},
     deployment::SnapshotParts,
     ports::{PictureSource, SitePicture},
-    section::content::SectionContent,
+    section::{content::SectionContent, pictures_in},
 };
 use portico_tenancy::branding::Branding;
 

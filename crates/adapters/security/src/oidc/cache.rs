@@ -11,7 +11,7 @@ use portico_kernel::Timestamp;
 use time::Duration;
 use tokio::sync::Mutex;
 
-use crate::oidc::{Outbound, chain};
+use super::{Outbound, chain};
 
 /// How long discovery document and keys are taken as they are.
 const FRESH: Duration = Duration::hours(1);

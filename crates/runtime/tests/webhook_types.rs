@@ -1,18 +1,18 @@
 //! The list of event types in `docs/webhooks.md`, held against the catalogue.
 //!
-//! `UPDATE_DOCUMENTS=1 cargo test -p portico-kernel --test webhook_types` writes it anew.
+//! `UPDATE_DOCUMENTS=1 cargo test -p portico-runtime --test webhook_types` writes it anew.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use portico_kernel::catalogue;
+use portico_runtime::events::catalogue;
 
-const BEGIN: &str = "<!-- event types: written by `UPDATE_DOCUMENTS=1 cargo test -p portico-kernel --test webhook_types` -->\n";
+const BEGIN: &str = "<!-- event types: written by `UPDATE_DOCUMENTS=1 cargo test -p portico-runtime --test webhook_types` -->\n";
 const END: &str = "<!-- end of event types -->\n";
 
 /// One row for each name; what several kinds of the log go by is described by all of them.
 fn table() -> String {
     let mut rows: BTreeMap<&str, (&str, Vec<&str>)> = BTreeMap::new();
-    for published in catalogue::all() {
+    for published in catalogue().all() {
         let row = rows.entry(published.name).or_insert((published.permission.as_str(), Vec::new()));
         assert_eq!(row.0, published.permission.as_str(), "{} has two permissions", published.name);
         row.1.push(published.description);

@@ -4,23 +4,27 @@
 //! that it has appended. An event about something of a site is a change of that site unless its kind is listed here, so a new
 //! use case is refused without knowing of the rule.
 
-use portico_kernel::{Event, PageId, SiteId, StoreError, TenantId, UserId, event::ActorKind};
+use portico_kernel::{
+    Actor, Event, EventDeclaration, PageId, Permission, Scope, SiteId, StoreError, TenantId, UserId,
+    event::ActorKind,
+};
 use uuid::Uuid;
 
-use crate::{SitesError, ports::SiteRepositories, site::SiteStatus};
+use super::{Site, SiteStatus};
+use crate::{SitesError, events, ports::SiteRepositories};
 
 /// What happens around a site and changes nothing on it: made, offered, withdrawn; messages and links of others; the worker that
 /// builds what was asked for.
-const HARMLESS: [&str; 9] = [
-    "site.created",
-    "site.offered",
-    "site.withdrawn",
-    "site.deployed",
-    "deployment.started",
-    "deployment.failed",
-    "deployment.cleaned",
-    "preview.created",
-    "ai.generated",
+static HARMLESS: [&EventDeclaration; 9] = [
+    &events::SITE_CREATED,
+    &events::SITE_OFFERED,
+    &events::SITE_WITHDRAWN,
+    &events::SITE_DEPLOYED,
+    &events::DEPLOYMENT_STARTED,
+    &events::DEPLOYMENT_FAILED,
+    &events::DEPLOYMENT_CLEANED,
+    &events::PREVIEW_CREATED,
+    &events::AI_GENERATED,
 ];
 
 /// The error that members get who change a site in this status; `None` where they may.
@@ -31,6 +35,39 @@ pub(crate) fn frozen(status: SiteStatus) -> Option<SitesError> {
         SiteStatus::Sold => Some(SitesError::SiteSold),
         SiteStatus::Suspended => Some(SitesError::SiteSuspended),
     }
+}
+
+/// That the caller may change the site, see [`refused`]. For what needs to know before the transaction ends.
+///
+/// # Errors
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
+pub(crate) fn editable(scope: &Scope, site: &Site) -> Result<(), SitesError> {
+    may_change(scope, site.status)
+}
+
+fn may_change(scope: &Scope, status: SiteStatus) -> Result<(), SitesError> {
+    let is_staff = matches!(scope.actor(), Actor::User { .. }) && scope.allows(Permission::PlatformSites);
+    match frozen(status) {
+        Some(error) if !is_staff => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The same for a site of these pages.
+///
+/// # Errors
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
+pub(crate) async fn editable_pages(
+    repositories: &mut dyn SiteRepositories,
+    scope: &Scope,
+    tenant: TenantId,
+    pages: &[PageId],
+) -> Result<(), SitesError> {
+    if pages.is_empty() {
+        return Ok(());
+    }
+    let status = repositories.sites().frozen_among(tenant, &[], pages).await?;
+    status.map_or(Ok(()), |status| may_change(scope, status))
 }
 
 /// What a transaction has changed on a site.
@@ -110,7 +147,10 @@ fn place(event: &Event) -> Option<Place> {
     // Messages of visitors are no part of the site, nor is the wizard that has made it. What becomes of a domain or of a build is found out, not decided.
     let found_out =
         event.actor_kind == ActorKind::System && matches!(group, "site" | "domain" | "deployment");
-    if matches!(group, "submission" | "wizard") || found_out || HARMLESS.contains(&&*event.kind) {
+    if matches!(group, "submission" | "wizard")
+        || found_out
+        || HARMLESS.iter().any(|harmless| event.kind.is(harmless))
+    {
         return None;
     }
     let named = |name: &str| -> Option<Uuid> {

@@ -24,13 +24,24 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{connection::watch, store::PoolFigures};
+use super::watch;
 
 /// A use that was cut off after so long, by its deadline or by whoever waited for it, leaves the connection in doubt.
 const LONG: Duration = Duration::from_millis(900);
 
 /// How long a connection that is closed at the end may take to say so.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Figures of the connection pool, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolFigures {
+    /// Connections that are open.
+    pub open: u32,
+    /// Connections that nobody uses right now.
+    pub idle: u32,
+    /// The most connections there may be.
+    pub max: u32,
+}
 
 /// A bounded number of connections.
 pub(crate) struct Slots {

@@ -1,45 +1,15 @@
-//! What sections were made from, and what was changed about them since.
+//! What was changed about sections since a template made them.
 
-use portico_kernel::{PageId, SectionId, TemplateId, TenantId, Timestamp};
+use portico_kernel::{PageId, SectionId, TemplateId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    SitesError,
-    ports::SiteRepositories,
-    section::{Section, SectionType, content::SectionContent},
-};
+use crate::section::{Section, SectionOrigin, SectionType, content::SectionContent};
 
 /// The name under which a section that is not shown any more is reported, next to the fields of its content.
 pub(super) const VISIBLE: &str = "visible";
 /// The name under which a section of another type than it had is reported.
 pub(super) const TYPE: &str = "type";
-
-/// What a section was made from. Stays when the section is deleted, so that one can see that it is missing, and goes with
-/// the page.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SectionOrigin {
-    /// Whose.
-    pub tenant: TenantId,
-    /// Which section.
-    pub section_id: SectionId,
-    /// Of which page.
-    pub page_id: PageId,
-    /// From which template.
-    pub template_id: TemplateId,
-    /// From which page of it.
-    pub page_key: String,
-    /// From which section of that page.
-    pub section_key: String,
-    /// The type that the template had then.
-    pub kind: SectionType,
-    /// The content that the template had then.
-    pub content: Value,
-    /// The position that it had on the page.
-    pub position: i32,
-    /// When.
-    pub applied_at: Timestamp,
-}
 
 /// What of a page is as its template made it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -110,30 +80,6 @@ pub struct RemovedSection {
     /// What sort of block it was.
     #[serde(rename = "type")]
     pub kind: SectionType,
-}
-
-/// Lets the copy of a page be reset to its template like the original. `copies` are those of the sections `ids`, in their
-/// order.
-pub(crate) async fn copy_origins(
-    repositories: &mut dyn SiteRepositories,
-    tenant: TenantId,
-    original: PageId,
-    ids: &[SectionId],
-    copies: &[Section],
-) -> Result<(), SitesError> {
-    let origins = repositories.templates().origins(tenant, original).await?;
-    let copied: Vec<SectionOrigin> = origins
-        .into_iter()
-        .filter_map(|origin| {
-            let place = ids.iter().position(|id| *id == origin.section_id)?;
-            let copy = copies.get(place)?;
-            Some(SectionOrigin { section_id: copy.id, page_id: copy.page_id, ..origin })
-        })
-        .collect();
-    if !copied.is_empty() {
-        repositories.templates().track(&copied).await?;
-    }
-    Ok(())
 }
 
 /// What was changed about a section since it was made from its template.

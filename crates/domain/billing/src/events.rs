@@ -1,0 +1,12 @@
+//! The events of plans. Each says here, and nowhere else, who hears of it, which caches it touches and how it is audited.
+
+use portico_kernel::{
+    Permission::BillingRead,
+    declare_events,
+    event::{Audience::Holders, AuditClass::Sealed, CacheTopic::Responses},
+};
+
+declare_events! {
+    "The tenant got its plan."
+    SUBSCRIPTION_CREATED { word: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
+}
