@@ -59,8 +59,8 @@ fn decoded(answer: &Raw) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_did_not_change_is_not_written_again() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "incremental@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("incremental")).await;
         let news = shop.page("News").await;
         for number in 0..6 {
             shop.page(&format!("Page {number}")).await;
@@ -96,8 +96,8 @@ async fn what_did_not_change_is_not_written_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn going_back_brings_back_every_byte() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "bytes@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("bytes")).await;
         shop.page("News").await;
         shop.write("<p>First words</p>").await;
         let first = shop.deploy().await;
@@ -139,7 +139,7 @@ async fn going_back_brings_back_every_byte() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_sent_in_the_form_that_the_client_prefers() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "forms@example.com").await;
+    let shop = Shop::open(&server, server.email("forms")).await;
     shop.write(&"<p>Fresh bread, every morning, for everybody.</p>".repeat(40)).await;
     shop.deploy().await;
     let plain = raw(&server, &shop, "/", &[]).await;
@@ -198,7 +198,7 @@ async fn files_are_sent_in_the_form_that_the_client_prefers() {
 async fn old_deployments_go_with_what_only_they_needed() {
     for database in [Database::Sqlite, Database::Postgres] {
         let server = TestServer::start_with(database, |settings| settings.sites.keep_deployments = 2).await;
-        let shop = Shop::open(&server, "cleaning@example.com").await;
+        let shop = Shop::open(&server, server.email("cleaning")).await;
         shop.page("Constant").await;
         let mut made = Vec::new();
         for number in 0..3 {
@@ -248,7 +248,7 @@ async fn old_deployments_go_with_what_only_they_needed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_deployments_end_in_one_that_is_whole() {
     TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "crowd@example.com").await;
+        let shop = Shop::open(server, server.email("crowd")).await;
         for number in 0..5 {
             shop.page(&format!("Page {number}")).await;
         }
@@ -279,7 +279,7 @@ async fn simultaneous_deployments_end_in_one_that_is_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_content_that_somebody_deleted_comes_back_with_the_next_deployment() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "healing@example.com").await;
+    let shop = Shop::open(&server, server.email("healing")).await;
     shop.deploy().await;
     let all = blobs(&server, &shop);
     for name in all.keys() {
@@ -295,7 +295,7 @@ async fn a_content_that_somebody_deleted_comes_back_with_the_next_deployment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_pages_are_deployed_in_a_moment() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "fifty@example.com").await;
+    let shop = Shop::open(&server, server.email("fifty")).await;
     let paragraph =
         "<p>Every morning at five we light the oven, and at seven the first loaves are on the shelf.</p>";
     for number in 1..50 {
@@ -324,8 +324,8 @@ async fn fifty_pages_are_deployed_in_a_moment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_published_at_its_time_and_the_site_deployed() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "later@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("later")).await;
         shop.deploy().await;
         let client = &shop.client;
         let draft = async |title: &str| {
@@ -378,7 +378,7 @@ async fn a_page_is_published_at_its_time_and_the_site_deployed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_is_sent_while_it_is_read() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "large@example.com").await;
+    let shop = Shop::open(&server, server.email("large")).await;
     let deployment = shop.deploy().await;
     // Written past the program: no page of the test has a picture of this size.
     let (hash, bytes) = ("f".repeat(64), (0..3_000_000u32).map(|n| (n % 251) as u8).collect::<Vec<u8>>());
