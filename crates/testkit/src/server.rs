@@ -124,7 +124,11 @@ impl Drop for Use {
         {
             let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
             pool.users -= 1;
-            if thread::panicking() { to_stop.extend(self.0.take()) } else { pool.idle.extend(self.0.take()) }
+            if thread::panicking() {
+                to_stop.extend(self.0.take())
+            } else {
+                pool.idle.extend(self.0.take())
+            }
             if pool.users == 0 {
                 to_stop.append(&mut pool.idle);
             }

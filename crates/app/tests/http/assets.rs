@@ -555,21 +555,20 @@ async fn what_a_killed_upload_leaves_behind_is_deleted_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bytes_of_a_deleted_file_go_when_its_time_is_over() {
     let no_grace = |settings: &mut Settings| settings.assets.deletion_grace = Duration::ZERO;
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = TestServer::start_with(database, no_grace).await;
-        let ada = Person::new(&server, server.email("ada"), |_| {}).await;
-        let one = uploaded(&ada.client, "a.png", &png(10, 10, 0)).await;
-        assert_eq!(stored(&server, &ada.client).await.len(), 2);
-        let address = ada.client.t(&format!("/assets/{}", text(&one, "id")));
-        ada.client.delete(&address).await.expect(204);
-        ada.client.post_empty(&format!("{address}/restore")).await.expect(404);
-        let gone = eventually(Duration::from_secs(20), async || {
-            stored(&server, &ada.client).await.is_empty().then_some(())
-        });
-        gone.await.expect("the files go");
-        assert_eq!(used(&ada.client).await, 0);
-        server.stop().await;
-    }
+    let database = Database::Postgres;
+    let server = TestServer::start_with(database, no_grace).await;
+    let ada = Person::new(&server, server.email("ada"), |_| {}).await;
+    let one = uploaded(&ada.client, "a.png", &png(10, 10, 0)).await;
+    assert_eq!(stored(&server, &ada.client).await.len(), 2);
+    let address = ada.client.t(&format!("/assets/{}", text(&one, "id")));
+    ada.client.delete(&address).await.expect(204);
+    ada.client.post_empty(&format!("{address}/restore")).await.expect(404);
+    let gone = eventually(Duration::from_secs(20), async || {
+        stored(&server, &ada.client).await.is_empty().then_some(())
+    });
+    gone.await.expect("the files go");
+    assert_eq!(used(&ada.client).await, 0);
+    server.stop().await;
 }
 
 /// A site with a page that shows uploaded pictures, as the answers to the uploads and the id of the site.

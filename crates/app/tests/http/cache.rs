@@ -81,7 +81,8 @@ async fn answers_are_kept_until_something_changes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_kept_is_for_those_who_may_see_it() {
     TestServer::shared(async |server| {
-        let (ours, theirs) = (server.customer(server.email("o")).await, server.customer(server.email("t")).await);
+        let (ours, theirs) =
+            (server.customer(server.email("o")).await, server.customer(server.email("t")).await);
         site(&ours, "Ours").await;
         let page = ours.post(&ours.t("/pages"), json!({"title": "Mine"})).await.expect(201);
         let path = ours.t(&format!("/pages/{}", page["id"].as_str().unwrap()));

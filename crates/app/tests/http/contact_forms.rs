@@ -274,8 +274,11 @@ async fn programs_get_nothing_through() {
         assert!(clicks.iter().all(|answer| answer.status.as_u16() == 303), "{clicks:?}");
         assert_eq!(form.list("?status=new").await["items"].as_array().unwrap().len(), 1);
         server.mail(server.email("spam"), "> ¿Hornean sin gluten?").await;
-        let mailbox =
-            server.client().with("accept", "application/json").get(&format!("/dev/mailbox?to={}", server.email("spam"))).await;
+        let mailbox = server
+            .client()
+            .with("accept", "application/json")
+            .get(&format!("/dev/mailbox?to={}", server.email("spam")))
+            .await;
         assert!(!mailbox.text.contains("a.example"), "spam is mailed to nobody: {}", mailbox.text);
         assert_eq!(events(client, "submission.received").await, 2);
 

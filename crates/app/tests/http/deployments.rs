@@ -196,53 +196,52 @@ async fn files_are_sent_in_the_form_that_the_client_prefers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_deployments_go_with_what_only_they_needed() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = TestServer::start_with(database, |settings| settings.sites.keep_deployments = 2).await;
-        let shop = Shop::open(&server, server.email("cleaning")).await;
-        shop.page("Constant").await;
-        let mut made = Vec::new();
-        for number in 0..3 {
-            let section = shop.write(&format!("<p>{number}: {}</p>", "words ".repeat(60))).await;
-            made.push(shop.deploy().await);
-            let section = format!("{}/sections/{}", shop.home, section["id"].as_str().unwrap());
-            shop.client.delete(&section).await.expect(204);
-        }
-        assert_eq!(manifests(&server, &shop), 2);
-        let refused = shop.rollback(&made[0]).await.expect(409);
-        assert_eq!(refused["code"], "deployment_cleaned");
-        let list = shop.client.get(&format!("{}/deployments", shop.path)).await.expect(200);
-        let cleaned: Vec<bool> =
-            list["items"].as_array().unwrap().iter().map(|d| d["cleanedAt"].is_string()).collect();
-        assert_eq!(cleaned, [false, false, true]);
-        assert_eq!(events(&shop.client, "deployment.cleaned").await, 1);
-        let with_all = blobs(&server, &shop).len();
-
-        // One that was rolled back to stays, however old it gets.
-        shop.rollback(&made[1]).await.expect(200);
-        let page = shop.visitor.get("/").await.text;
-        assert!(page.contains("1: words"), "{page}");
-        shop.write("<p>Never mind</p>").await;
-        // A build that fails half-way leaves something; the next one tidies it away.
-        std::fs::write(shop.files(&server).join("blobs").join("0".repeat(64)), "left over").unwrap();
-        std::fs::write(shop.files(&server).join("manifests").join("left-over.json"), "{}").unwrap();
+    let database = Database::Postgres;
+    let server = TestServer::start_with(database, |settings| settings.sites.keep_deployments = 2).await;
+    let shop = Shop::open(&server, server.email("cleaning")).await;
+    shop.page("Constant").await;
+    let mut made = Vec::new();
+    for number in 0..3 {
+        let section = shop.write(&format!("<p>{number}: {}</p>", "words ".repeat(60))).await;
         made.push(shop.deploy().await);
-        assert!(!blobs(&server, &shop).contains_key(&"0".repeat(64)));
-        assert!(shop.visitor.get("/").await.text.contains("Never mind"));
-        shop.rollback(&made[1]).await.expect(200);
-        assert_eq!(shop.visitor.get("/").await.text, page, "with every file of it");
-        assert_eq!(shop.visitor.get("/constant/").await.status.as_u16(), 200);
-        shop.rollback(&made[3]).await.expect(200);
-        // Once it does not answer any more, its age counts.
-        made.push(shop.deploy().await);
-        for old in &made[..3] {
-            assert_eq!(shop.rollback(old).await.expect(409)["code"], "deployment_cleaned");
-        }
-        shop.rollback(&made[3]).await.expect(200);
-        assert!(shop.visitor.get("/").await.text.contains("Never mind"));
-        assert_eq!(manifests(&server, &shop), 2);
-        assert!(blobs(&server, &shop).len() <= with_all, "{} {with_all}", blobs(&server, &shop).len());
-        server.stop().await;
+        let section = format!("{}/sections/{}", shop.home, section["id"].as_str().unwrap());
+        shop.client.delete(&section).await.expect(204);
     }
+    assert_eq!(manifests(&server, &shop), 2);
+    let refused = shop.rollback(&made[0]).await.expect(409);
+    assert_eq!(refused["code"], "deployment_cleaned");
+    let list = shop.client.get(&format!("{}/deployments", shop.path)).await.expect(200);
+    let cleaned: Vec<bool> =
+        list["items"].as_array().unwrap().iter().map(|d| d["cleanedAt"].is_string()).collect();
+    assert_eq!(cleaned, [false, false, true]);
+    assert_eq!(events(&shop.client, "deployment.cleaned").await, 1);
+    let with_all = blobs(&server, &shop).len();
+
+    // One that was rolled back to stays, however old it gets.
+    shop.rollback(&made[1]).await.expect(200);
+    let page = shop.visitor.get("/").await.text;
+    assert!(page.contains("1: words"), "{page}");
+    shop.write("<p>Never mind</p>").await;
+    // A build that fails half-way leaves something; the next one tidies it away.
+    std::fs::write(shop.files(&server).join("blobs").join("0".repeat(64)), "left over").unwrap();
+    std::fs::write(shop.files(&server).join("manifests").join("left-over.json"), "{}").unwrap();
+    made.push(shop.deploy().await);
+    assert!(!blobs(&server, &shop).contains_key(&"0".repeat(64)));
+    assert!(shop.visitor.get("/").await.text.contains("Never mind"));
+    shop.rollback(&made[1]).await.expect(200);
+    assert_eq!(shop.visitor.get("/").await.text, page, "with every file of it");
+    assert_eq!(shop.visitor.get("/constant/").await.status.as_u16(), 200);
+    shop.rollback(&made[3]).await.expect(200);
+    // Once it does not answer any more, its age counts.
+    made.push(shop.deploy().await);
+    for old in &made[..3] {
+        assert_eq!(shop.rollback(old).await.expect(409)["code"], "deployment_cleaned");
+    }
+    shop.rollback(&made[3]).await.expect(200);
+    assert!(shop.visitor.get("/").await.text.contains("Never mind"));
+    assert_eq!(manifests(&server, &shop), 2);
+    assert!(blobs(&server, &shop).len() <= with_all, "{} {with_all}", blobs(&server, &shop).len());
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

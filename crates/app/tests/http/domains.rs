@@ -29,12 +29,16 @@ async fn start(database: Database, dns: &TestDns) -> TestServer {
     server
 }
 
+async fn alone(database: Database, test: impl AsyncFn(&TestServer, &TestDns)) {
+    let dns = TestDns::start().await;
+    let server = start(database, &dns).await;
+    test(&server, &dns).await;
+    server.stop().await;
+}
+
 async fn on_each_database(test: impl AsyncFn(&TestServer, &TestDns)) {
     for database in [Database::Sqlite, Database::Postgres] {
-        let dns = TestDns::start().await;
-        let server = start(database, &dns).await;
-        test(&server, &dns).await;
-        server.stop().await;
+        alone(database, &test).await;
     }
 }
 
@@ -112,7 +116,7 @@ fn is_page(answer: &Answer) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_serves_the_site_once_it_is_proven() {
-    on_each_database(async |server, dns| {
+    alone(Database::Postgres, async |server, dns| {
         let shop = Shop::new(server, server.email("domain")).await;
         shop.deploy().await;
         assert!(is_page(&visit(server, &shop.host, "/").await));
@@ -206,7 +210,7 @@ async fn a_domain_serves_the_site_once_it_is_proven() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_domains_lead_to_the_main_one_or_serve_too() {
-    on_each_database(async |server, dns| {
+    alone(Database::Postgres, async |server, dns| {
         let shop = Shop::new(server, server.email("modes")).await;
         shop.deploy().await;
         let port = server.url.rsplit_once(':').unwrap().1;
@@ -340,7 +344,7 @@ async fn the_plan_decides_how_many_domains_also_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn name_servers_that_do_not_answer_leave_a_domain_as_it_was() {
-    on_each_database(async |server, dns| {
+    alone(Database::Postgres, async |server, dns| {
         let shop = Shop::new(server, server.email("silent")).await;
         let domain = shop.add(json!({"name": "silent.example"})).await.expect(201);
         let id = text(&domain, "id");
@@ -365,7 +369,7 @@ async fn name_servers_that_do_not_answer_leave_a_domain_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_proof_is_looked_for_in_the_background() {
-    on_each_database(async |server, dns| {
+    alone(Database::Postgres, async |server, dns| {
         let shop = Shop::new(server, server.email("background")).await;
         let domain = shop.add(json!({"name": "background.example"})).await.expect(201);
         let id = text(&domain, "id");
@@ -414,7 +418,7 @@ async fn the_proof_is_looked_for_in_the_background() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_names_and_strangers_are_refused() {
-    on_each_database(async |server, _| {
+    alone(Database::Postgres, async |server, _| {
         let shop = Shop::new(server, server.email("names")).await;
         for (name, code) in [
             ("", "required"),
@@ -470,11 +474,12 @@ async fn bad_names_and_strangers_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_tenant_is_paused_at_its_domain_too() {
-    on_each_database(async |server, dns| {
+    alone(Database::Postgres, async |server, dns| {
         let shop = Shop::new(server, server.email("paused")).await;
         shop.deploy().await;
         shop.proven(dns, json!({"name": "paused.example"})).await;
-        let boss = Person::new(server, server.email("boss"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let boss =
+            Person::new(server, server.email("boss"), |user| user.role = PlatformRole::SuperAdmin).await;
         boss.client.post(&shop.client.t("/suspend"), json!({"reason": "test"})).await.expect(200);
         for host in ["paused.example", &shop.host] {
             let paused = visit(server, host, "/").await;
@@ -515,7 +520,7 @@ async fn every_instance_knows_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_asks_before_it_has_a_certificate_made() {
-    on_each_database(async |server, dns| {
+    alone(Database::Postgres, async |server, dns| {
         let shop = Shop::new(server, server.email("tls")).await;
         shop.proven(dns, json!({"name": "tls.example"})).await;
         let pending = shop.add(json!({"name": "pending.example"})).await.expect(201);

@@ -309,7 +309,8 @@ async fn reset(client: &Client, token: &str) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_a_thief_asked_for_dies_with_the_session_however_that_ends() {
     TestServer::shared(async |server| {
-        let root = Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         for end in ["reset", "password", "session", "logout", "operator", "suspension"] {
             let email = server.email(end);
             let ada = Person::new(server, email, |_| {}).await;

@@ -97,7 +97,8 @@ async fn verified(server: &TestServer, tenant: &str, redacted: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_an_erased_person_is_left_in_any_table() {
     TestServer::alone(async |server| {
-        let root = Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         let (client, id, picture) = somebody(server, &root).await;
         assert!(!server.places_of(EMAIL).await.is_empty());
         assert!(server.places_of(NAME).await.iter().any(|place| place == "tenants.name"));
@@ -141,7 +142,8 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_account_can_be_erased_by_a_super_admin_later() {
     TestServer::alone(async |server| {
-        let root = Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await;
         let (client, id, _) = somebody(server, &root).await;
         client.delete(&format!("/api/v1/users/{id}")).await.expect(204);
@@ -158,7 +160,8 @@ async fn a_deleted_account_can_be_erased_by_a_super_admin_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_who_claimed_an_address_erases_nothing_of_its_owner() {
     TestServer::alone(async |server| {
-        let root = Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         let invited = json!({"email": server.email("ada"), "role": "viewer"});
         root.client.post(&root.client.t("/invitations"), invited).await.expect(201);
         let stranger = server.unverified(server.email("ada")).await;

@@ -306,7 +306,8 @@ async fn a_stale_session_has_to_prove_itself_again() {
 async fn the_operator_resets_second_factors_of_somebody_who_has_lost_all() {
     TestServer::shared(async |server| {
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
-        let root = Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         enrol(server, &ada.client).await;
         let path = format!("/api/v1/users/{}/second-factors", ada.claims.user);
         ada.client.delete(&path).await.expect(403);

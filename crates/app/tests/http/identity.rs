@@ -77,7 +77,10 @@ async fn registering_signs_in_and_makes_a_personal_tenant() {
         let user = &tokens["user"];
         assert_eq!((&user["email"], &user["emailVerified"]), (&json!(server.email("ada")), &json!(false)));
         assert_eq!((&user["fullName"], &user["phone"]), (&json!("Ada Lovelace"), &json!("+502 2345 6789")));
-        assert_eq!((&user["role"], &user["status"], &user["language"]), (&json!("customer"), &json!("active"), &json!("en")));
+        assert_eq!(
+            (&user["role"], &user["status"], &user["language"]),
+            (&json!("customer"), &json!("active"), &json!("en"))
+        );
 
         let profile = signed_in(server, &tokens).get("/api/v1/profile").await.expect(200);
         assert_eq!(profile["id"], user["id"]);
@@ -235,7 +238,8 @@ async fn messages_have_html_and_text_with_links_to_the_public_url() {
     }
     body = json!({"email": server.email("ana"), "password": PASSWORD, "fullName": "Ana", "language": "es"});
     server.client().post("/api/v1/auth/register", body).await.expect(201);
-    let mail = mails_about(&server, server.email("ana"), "Confirma tu dirección de correo", 1).await.remove(0);
+    let mail =
+        mails_about(&server, server.email("ana"), "Confirma tu dirección de correo", 1).await.remove(0);
     assert!(mail["html"].as_str().unwrap().contains("<html lang=\"es\""));
 }
 

@@ -97,7 +97,8 @@ async fn somebody_new_is_invited_registers_and_joins_with_the_link() {
 
         let accepted = &events(&ada, "invitation.accepted").await[0];
         assert_eq!(
-            accepted["after"]["email"], format!("g…@{}", server.domain()),
+            accepted["after"]["email"],
+            format!("g…@{}", server.domain()),
             "the trail cannot forget, so it does not know"
         );
         assert_eq!(accepted["resource"]["id"], made["id"]);
@@ -277,7 +278,10 @@ async fn who_invites_is_verified_may_go_as_far_and_is_bounded() {
             client.tenant = owner.tenant.clone();
             client
         };
-        assert_eq!(invite(&there(&editor), server.email("x"), "viewer").await.expect(403)["code"], "forbidden");
+        assert_eq!(
+            invite(&there(&editor), server.email("x"), "viewer").await.expect(403)["code"],
+            "forbidden"
+        );
         editor.get(&owner.t("/invitations")).await.expect(403);
         assert_eq!(invite(&there(&admin), server.email("x"), "owner").await.expect(403)["code"], "forbidden");
         let id = text(&invite(&owner, server.email("x"), "owner").await.expect(201), "id");

@@ -153,7 +153,9 @@ async fn however_many_owners_go_at_once_one_is_left() {
         let acme = tenant(&first.client, "Crowd").await;
         let mut crowd = vec![first.clone()];
         for number in 1..16 {
-            crowd.push(person(server, server.email(&format!("crowd{number}")), &acme, TenantRole::Owner).await);
+            crowd.push(
+                person(server, server.email(&format!("crowd{number}")), &acme, TenantRole::Owner).await,
+            );
         }
         let leaving: Vec<_> =
             crowd.iter().map(|person| (person.client.clone(), path(&acme, person))).collect();

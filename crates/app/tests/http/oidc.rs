@@ -14,17 +14,25 @@ use crate::{
 const CALLBACK: &str = "/api/v1/auth/callback";
 const IDENTITIES: &str = "/api/v1/auth/identities";
 
-/// Runs a test on each database, with a real provider `mock` and one named `fake`.
-async fn on_each_database(test: impl AsyncFn(&TestServer)) {
+/// Runs a test on a server with a real provider `mock` and one named `fake`.
+async fn with_providers(database: Database, test: impl AsyncFn(&TestServer)) {
     let fake = FakeProvider::start().await;
+    let server = TestServer::start_with(database, |settings| {
+        configure(settings, "mock", &RealProvider::get().issuer);
+        configure(settings, "fake", &fake.issuer);
+    })
+    .await;
+    test(&server).await;
+    server.stop().await;
+}
+
+async fn alone(test: impl AsyncFn(&TestServer)) {
+    with_providers(Database::Postgres, test).await;
+}
+
+async fn on_each_database(test: impl AsyncFn(&TestServer)) {
     for database in [Database::Sqlite, Database::Postgres] {
-        let server = TestServer::start_with(database, |settings| {
-            configure(settings, "mock", &RealProvider::get().issuer);
-            configure(settings, "fake", &fake.issuer);
-        })
-        .await;
-        test(&server).await;
-        server.stop().await;
+        with_providers(database, &test).await;
     }
 }
 
@@ -78,7 +86,7 @@ fn refused(answer: Answer, status: u16, code: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_provider_signs_somebody_up_and_in_again() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let client = server.client();
         let providers = client.get("/api/v1/auth/oidc").await.expect(200);
         assert_eq!(providers["total"], 2);
@@ -132,7 +140,7 @@ async fn a_real_provider_signs_somebody_up_and_in_again() {
 /// The real provider knows nothing of PKCE, but the nonce that it passes on shows that the code is of another attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_of_another_attempt_is_refused() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let client = server.client();
         let claims = json!({"email": server.email("mallory"), "email_verified": true});
         let mine = begin(&client, "mock").await;
@@ -151,7 +159,7 @@ async fn a_code_of_another_attempt_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verified_address_links_the_account_that_has_proven_it() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let ada = server.customer(server.email("ada")).await;
         let own = ada.get("/api/v1/profile").await.expect(200);
         let tokens = sign_in(&server.client(), verified("1", server.email("ADA"))).await.expect(200);
@@ -171,7 +179,7 @@ async fn a_verified_address_links_the_account_that_has_proven_it() {
 /// Somebody registers with the address of somebody else, and waits for them to sign in from elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_made_by_a_stranger_is_closed_and_not_taken_over() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let stranger = server.unverified(server.email("ada")).await;
         let second = server.unverified(server.email("ada")).await;
         let strangers = stranger.get("/api/v1/profile").await.expect(200);
@@ -194,7 +202,7 @@ async fn an_account_made_by_a_stranger_is_closed_and_not_taken_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unverified_address_links_nothing() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let ada = server.customer(server.email("ada")).await;
         let own = ada.get("/api/v1/profile").await.expect(200);
         for (subject, says) in [("1", json!(false)), ("2", Value::Null), ("3", json!("false"))] {
@@ -215,7 +223,7 @@ async fn an_unverified_address_links_nothing() {
 /// A stranger signs in from a provider that lets people name any address, names Ada's, and waits for her.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_a_stranger_left_does_not_lead_into_an_account_whose_owner_came_by_mail() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let claims = json!({"sub": "eve", "email": server.email("ada"), "email_verified": false});
         let tokens = sign_in(&server.client(), claims.clone()).await.expect(200);
         let eve = with_tokens(server, &tokens);
@@ -242,7 +250,7 @@ async fn a_link_that_a_stranger_left_does_not_lead_into_an_account_whose_owner_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_is_good_once_and_for_its_provider() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let client = server.client();
         let back = approve(&client, verified("1", server.email("ada"))).await;
         let mut elsewhere = back.body();
@@ -267,7 +275,7 @@ async fn a_state_is_good_once_and_for_its_provider() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_not_for_this_sign_in_is_refused_and_leaves_nothing_behind() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let client = server.client();
         for (name, value) in [
             ("aud", json!("another client")),
@@ -371,7 +379,7 @@ async fn a_provider_inside_the_network_is_not_called() {
 /// Somebody sends another person's browser to the end of a sign-in that they began themselves.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_did_not_begin_cannot_end_a_sign_in() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let begun = server.client().get("/api/v1/auth/oidc/fake").await;
         let cookie = begun.header("set-cookie").to_owned();
         for word in ["portico-sign-in=", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"] {
@@ -404,12 +412,20 @@ async fn a_browser_that_did_not_begin_cannot_end_a_sign_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_and_deleted_accounts_stay_out() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
         sign_in(&server.client(), verified("1", server.email("ada"))).await.expect(200);
         change_user(server, &ada.claims, |user| user.status = UserStatus::Suspended).await;
-        refused(sign_in(&server.client(), verified("1", server.email("ada"))).await, 403, "account_suspended");
-        refused(sign_in(&server.client(), verified("2", server.email("ada"))).await, 403, "account_suspended");
+        refused(
+            sign_in(&server.client(), verified("1", server.email("ada"))).await,
+            403,
+            "account_suspended",
+        );
+        refused(
+            sign_in(&server.client(), verified("2", server.email("ada"))).await,
+            403,
+            "account_suspended",
+        );
         change_user(server, &ada.claims, |user| user.status = UserStatus::Deleted).await;
         refused(
             sign_in(&server.client(), verified("1", server.email("ada"))).await,
@@ -422,7 +438,7 @@ async fn suspended_and_deleted_accounts_stay_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_made_and_taken_away_while_signed_in() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let ada = server.customer(server.email("ada")).await;
         let own = ada.get("/api/v1/profile").await.expect(200);
         refused(server.client().get("/api/v1/auth/oidc/fake?link=true").await, 401, "unauthenticated");
@@ -455,7 +471,7 @@ async fn links_are_made_and_taken_away_while_signed_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_is_asked_for_here_too() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let app = App::of(&ada.client.post_empty("/api/v1/auth/totp").await.expect(200));
         let code = json!({"code": app.code(server, 0)});
@@ -472,7 +488,7 @@ async fn a_second_factor_is_asked_for_here_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_want_a_fresh_proof() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let mut ada = Person::new(server, server.email("ada"), |_| {}).await;
         let path = format!("{IDENTITIES}/{}", linked(server, &ada).await);
         make_stale(server, &ada).await;
@@ -488,10 +504,12 @@ async fn links_want_a_fresh_proof() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_to_link_belongs_to_who_began_it() {
-    on_each_database(async |server| {
-        let (ada, eve) = (server.customer(server.email("ada")).await, server.customer(server.email("eve")).await);
+    alone(async |server| {
+        let (ada, eve) =
+            (server.customer(server.email("ada")).await, server.customer(server.email("eve")).await);
         let begun = ada.get("/api/v1/auth/oidc/fake?link=true").await.expect(200);
-        let back = FakeProvider::approve(&text(&begun, "authorizationUrl"), &verified("1", server.email("x")));
+        let back =
+            FakeProvider::approve(&text(&begun, "authorizationUrl"), &verified("1", server.email("x")));
         refused(eve.post(CALLBACK, back.body()).await, 422, "invalid_state");
         refused(server.client().post(CALLBACK, back.body()).await, 401, "unauthenticated");
         ada.post(CALLBACK, back.body()).await.expect(200);

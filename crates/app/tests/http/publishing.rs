@@ -486,63 +486,61 @@ async fn a_deployment_outlives_a_broken_file_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_will_not_come_says_so_and_the_site_stays() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        // No worker: the test does the jobs itself, when it wants.
-        let server = TestServer::start_with(database, |settings| settings.worker.concurrency = 0).await;
-        let client = server.unverified(server.email("fails")).await;
-        work(&server, "email.verification").await;
-        let token = server.mail_token(server.email("fails"), "verify-email").await;
-        client.post("/api/v1/auth/verify-email", json!({ "token": token })).await;
-        let shop = Shop::open_for(&server, client).await;
-        shop.request().await.expect(202);
-        let answers = at_once(4, |_| {
-            let (client, path) = (shop.client.clone(), format!("{}/deploy", shop.path));
-            async move { client.post_empty(&path).await }
-        });
-        for answer in answers.await {
-            assert_eq!(answer.expect(409)["code"], "deployment_in_progress");
-        }
-        work(&server, "deployment.build").await;
-        let live = shop.status().await;
-        assert_eq!(live["status"], "live");
-
-        // Nothing is left to publish when the worker comes to it.
-        shop.request().await.expect(202);
-        shop.client.put(&shop.home, json!({"status": "draft"})).await.expect(200);
-        work(&server, "deployment.build").await;
-        let failed = shop.status().await;
-        assert_eq!(
-            (&failed["status"], failed["error"].as_str().is_some_and(|text| text.contains("Publish a page"))),
-            (&json!("failed"), true),
-            "{failed}"
-        );
-        shop.client.put(&shop.home, json!({"status": "published"})).await.expect(200);
-
-        // The store of files is broken for good.
-        let queued = shop.request().await.expect(202);
-        let app = &server.app;
-        let files = app.settings.data_dir.join("files");
-        std::fs::rename(&files, app.settings.data_dir.join("aside")).unwrap();
-        std::fs::write(&files, "not a folder").unwrap();
-        let jobs =
-            app.core.jobs.claim("test", 100, time::Duration::MINUTE, app.core.env.now()).await.unwrap();
-        let job = jobs.iter().find(|job| job.kind == "deployment.build").unwrap();
-        assert!(matches!(jobs::handle(app, job).await, Err(JobError::Retry(_))));
-        jobs::give_up(app, job).await.unwrap();
-        let failed = shop.status().await;
-        assert_eq!((&failed["id"], &failed["status"]), (&queued["id"], &json!("failed")));
-        let told = failed["error"].as_str().unwrap();
-        assert!(told.contains("could not be built") && !told.contains('/'), "nothing of our insides: {told}");
-        std::fs::remove_file(&files).unwrap();
-        std::fs::rename(app.settings.data_dir.join("aside"), &files).unwrap();
-        assert_eq!(shop.client.get(&shop.path).await.expect(200)["liveDeploymentId"], live["id"]);
-        assert!(shop.visitor.get("/").await.status.is_success());
-        assert_eq!(shop.rollback(&failed).await.expect(409)["code"], "not_deployed");
-        // And the next one may begin.
-        shop.request().await.expect(202);
-        work(&server, "deployment.build").await;
-        assert_eq!(shop.status().await["status"], "live");
-        assert_eq!(events(&shop.client, "deployment.failed").await, 2);
-        server.stop().await;
+    let database = Database::Postgres;
+    // No worker: the test does the jobs itself, when it wants.
+    let server = TestServer::start_with(database, |settings| settings.worker.concurrency = 0).await;
+    let client = server.unverified(server.email("fails")).await;
+    work(&server, "email.verification").await;
+    let token = server.mail_token(server.email("fails"), "verify-email").await;
+    client.post("/api/v1/auth/verify-email", json!({ "token": token })).await;
+    let shop = Shop::open_for(&server, client).await;
+    shop.request().await.expect(202);
+    let answers = at_once(4, |_| {
+        let (client, path) = (shop.client.clone(), format!("{}/deploy", shop.path));
+        async move { client.post_empty(&path).await }
+    });
+    for answer in answers.await {
+        assert_eq!(answer.expect(409)["code"], "deployment_in_progress");
     }
+    work(&server, "deployment.build").await;
+    let live = shop.status().await;
+    assert_eq!(live["status"], "live");
+
+    // Nothing is left to publish when the worker comes to it.
+    shop.request().await.expect(202);
+    shop.client.put(&shop.home, json!({"status": "draft"})).await.expect(200);
+    work(&server, "deployment.build").await;
+    let failed = shop.status().await;
+    assert_eq!(
+        (&failed["status"], failed["error"].as_str().is_some_and(|text| text.contains("Publish a page"))),
+        (&json!("failed"), true),
+        "{failed}"
+    );
+    shop.client.put(&shop.home, json!({"status": "published"})).await.expect(200);
+
+    // The store of files is broken for good.
+    let queued = shop.request().await.expect(202);
+    let app = &server.app;
+    let files = app.settings.data_dir.join("files");
+    std::fs::rename(&files, app.settings.data_dir.join("aside")).unwrap();
+    std::fs::write(&files, "not a folder").unwrap();
+    let jobs = app.core.jobs.claim("test", 100, time::Duration::MINUTE, app.core.env.now()).await.unwrap();
+    let job = jobs.iter().find(|job| job.kind == "deployment.build").unwrap();
+    assert!(matches!(jobs::handle(app, job).await, Err(JobError::Retry(_))));
+    jobs::give_up(app, job).await.unwrap();
+    let failed = shop.status().await;
+    assert_eq!((&failed["id"], &failed["status"]), (&queued["id"], &json!("failed")));
+    let told = failed["error"].as_str().unwrap();
+    assert!(told.contains("could not be built") && !told.contains('/'), "nothing of our insides: {told}");
+    std::fs::remove_file(&files).unwrap();
+    std::fs::rename(app.settings.data_dir.join("aside"), &files).unwrap();
+    assert_eq!(shop.client.get(&shop.path).await.expect(200)["liveDeploymentId"], live["id"]);
+    assert!(shop.visitor.get("/").await.status.is_success());
+    assert_eq!(shop.rollback(&failed).await.expect(409)["code"], "not_deployed");
+    // And the next one may begin.
+    shop.request().await.expect(202);
+    work(&server, "deployment.build").await;
+    assert_eq!(shop.status().await["status"], "live");
+    assert_eq!(events(&shop.client, "deployment.failed").await, 2);
+    server.stop().await;
 }

@@ -15,7 +15,8 @@ use crate::sites::site;
 
 /// Somebody of the operator's, with a site of their tenant that answers at its address: its path and its host.
 pub async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
-    let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
+    let staff =
+        Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
     let site = site(&staff, "Clínica Sol").await;
     let path = format!("/api/v1/sites/{}", text(&site, "id"));
     let page = json!({"title": "Welcome", "status": "published", "isHome": true});

@@ -248,7 +248,8 @@ async fn staff_look_after_templates() {
             "corner-bakery"
         );
 
-        let root = Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         for (kind, count) in [("template.created", 2), ("template.updated", 2), ("template.deleted", 1)] {
             let trail = root.client.get(&format!("/api/v1/audit?type={kind}&limit=100")).await.expect(200);
             assert_eq!(trail["items"].as_array().unwrap().len(), count, "{kind}");

@@ -186,7 +186,8 @@ async fn people_see_and_change_their_own_account_and_super_admins_all() {
         for body in [json!({"role": "super_admin"}), json!({"status": "active"})] {
             refused(&ada.client.put(&path(&ada, ""), body).await, 403, "forbidden");
         }
-        for body in [json!({"status": "deleted"}), json!({"role": "boss"}), json!({"email": server.email("x")})]
+        for body in
+            [json!({"status": "deleted"}), json!({"role": "boss"}), json!({"email": server.email("x")})]
         {
             assert_eq!(root.client.put(&path(&ada, ""), body.clone()).await.status.as_u16(), 422, "{body}");
         }
