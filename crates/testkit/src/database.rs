@@ -79,15 +79,27 @@ enum Remains {
 }
 
 impl TestDatabase {
-    /// A file in a directory of its own.
+    /// A file in a directory of its own: a copy of a database that is migrated once for each process.
     pub async fn sqlite() -> Self {
+        static TEMPLATE: OnceCell<Vec<u8>> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(|| async {
+            let made = Self::sqlite_of(&[]).await;
+            made.store.migrate().await.expect("the migrations run on SQLite");
+            // Closing writes the log back into the file.
+            made.store.close().await;
+            std::fs::read(made.url.trim_start_matches("sqlite://")).expect("the database can be read")
+        });
+        Self::sqlite_of(template.await).await
+    }
+
+    async fn sqlite_of(content: &[u8]) -> Self {
         let directory = std::env::temp_dir().join(unique_name());
         std::fs::create_dir(&directory).expect("the temporary directory can be written to");
-        let url = format!("sqlite://{}", directory.join("portico.db").display());
+        let file = directory.join("portico.db");
+        std::fs::write(&file, content).expect("the database can be written");
+        let url = format!("sqlite://{}", file.display());
         let remains = Remains::Directory(directory);
-        let store = connect(&url).await;
-        store.migrate().await.expect("the migrations run on SQLite");
-        Self { store, url, _remains: remains }
+        Self { store: connect(&url).await, url, _remains: remains }
     }
 
     /// A copy of a database that is migrated once for each process.

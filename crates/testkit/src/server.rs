@@ -2,12 +2,15 @@
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
     net::{SocketAddr, TcpListener},
     path::Path,
+    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -18,7 +21,10 @@ use reqwest::{Method, StatusCode, header::HeaderMap};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::OnceCell,
+};
 
 use crate::database::TestDatabase;
 
@@ -31,16 +37,120 @@ pub enum Database {
     Postgres,
 }
 
-/// A running server. Dropped, it and its data are gone.
+/// A running server, of the test's own or shared with others. One of its own is gone when dropped, and so is its data.
 pub struct TestServer {
     /// The parts that it is made of.
     pub app: App,
     /// `http://127.0.0.1:port`.
     pub url: String,
+    /// Part of every address made by [`TestServer::email`].
+    label: String,
+    /// Absent for a shared server.
+    own: Option<Own>,
+}
+
+/// What ends with the server.
+struct Own {
     workers: Option<Workers>,
     handle: actix_web::dev::ServerHandle,
     _data: TempDir,
     _database: Option<TestDatabase>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false));
+    }
+}
+
+/// A server that tests use one after the other.
+struct Shared {
+    server: TestServer,
+    /// Its runtime, which outlives those of the tests.
+    runtime: Runtime,
+}
+
+/// The servers of [`TestServer::shared`]. As many are started as tests run at once.
+#[derive(Default)]
+struct Pool {
+    /// Servers that no test uses now.
+    idle: Vec<Shared>,
+    /// Tests that use one now.
+    users: usize,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { idle: Vec::new(), users: 0 });
+
+impl Shared {
+    fn start() -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        // On a thread of its own: a runtime cannot be entered from within another one.
+        let starting = thread::spawn(move || {
+            let server = runtime.block_on(TestServer::start_with(Database::Postgres, for_many));
+            Self { server, runtime }
+        });
+        starting.join().expect("a shared server starts")
+    }
+
+    fn stop(self) -> thread::Result<()> {
+        let stopping = thread::spawn(move || {
+            self.runtime.block_on(self.server.stop());
+            self.runtime.shutdown_timeout(Duration::from_secs(10));
+        });
+        stopping.join()
+    }
+}
+
+/// One test's use of a shared server.
+struct Use(Option<Shared>);
+
+impl Use {
+    /// Takes an idle server, or starts another one.
+    fn begin() -> Self {
+        let idle = {
+            let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+            pool.users += 1;
+            pool.idle.pop()
+        };
+        Self(Some(idle.unwrap_or_else(Shared::start)))
+    }
+}
+
+impl Drop for Use {
+    /// Leaves the server to the next test, unless this one has failed. When no test uses any, all are stopped: nothing is
+    /// called at the end of a test run. Stopping one checks the statements that were run on its database.
+    fn drop(&mut self) {
+        let mut to_stop = Vec::new();
+        {
+            let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+            pool.users -= 1;
+            if thread::panicking() {
+                to_stop.extend(self.0.take())
+            } else {
+                pool.idle.extend(self.0.take())
+            }
+            if pool.users == 0 {
+                to_stop.append(&mut pool.idle);
+            }
+        }
+        let stopped: Vec<_> = to_stop.into_iter().map(Shared::stop).collect();
+        if !thread::panicking()
+            && let Some(fault) = stopped.into_iter().find_map(Result::err)
+        {
+            std::panic::resume_unwind(fault);
+        }
+    }
+}
+
+/// Settings of a shared server: what one test uses up must not be missing to another.
+fn for_many(settings: &mut Settings) {
+    settings.security.throttle.per_network = u32::MAX;
+}
+
+/// A word that no other server of this process has.
+fn next_label() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// What every server starts with, written once instead of at each start.
@@ -121,7 +231,11 @@ impl TestServer {
 
     /// Starts a second instance on the same database, files and secret. It answers requests, and leaves background work to
     /// the first one. From now on each believes for seconds what it has cached and not heard to be stale.
+    ///
+    /// # Panics
+    /// When the server is shared: the others would notice.
     pub async fn another_instance(&self) -> Self {
+        assert!(self.own.is_some(), "a server with another instance is the test's own");
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut settings = Settings { data_dir: data.path().to_owned(), ..(*self.app.settings).clone() };
         share(&self.app, &mut settings);
@@ -150,11 +264,45 @@ impl TestServer {
         Self {
             app,
             url: format!("http://{address}"),
-            workers: Some(workers),
-            handle,
-            _data: data,
-            _database: database,
+            label: next_label(),
+            own: Some(Own { workers: Some(workers), handle, _data: data, _database: database }),
         }
+    }
+
+    /// Runs a test against a server that other tests have used and will use, on Postgres with default settings. No other test
+    /// uses it at the same time. For tests that need nothing to themselves: they have users and tenants of their own (see
+    /// [`TestServer::email`]), look at nothing of the whole server, and change nothing that is everybody's, such as plans.
+    pub async fn shared(test: impl AsyncFn(&Self)) {
+        let shared = Use::begin();
+        let Some(Shared { server, runtime }) = &shared.0 else { return };
+        let (app, url) = (server.app.clone(), server.url.clone());
+        let server = Self { app, url, label: next_label(), own: None };
+        let mut test = pin!(test(&server));
+        // What the test opens on behalf of the server, such as connections of its pool, belongs to the server's runtime: the
+        // runtime of the test ends with the test.
+        poll_fn(|context| {
+            let _within = runtime.enter();
+            test.as_mut().poll(context)
+        })
+        .await;
+    }
+
+    /// Runs a test against a server of its own on Postgres, for tests that look at a whole server or change what is everybody's.
+    pub async fn alone(test: impl AsyncFn(&Self)) {
+        let server = Self::start_with(Database::Postgres, |_| {}).await;
+        test(&server).await;
+        server.stop().await;
+    }
+
+    /// An address for somebody of this test. The same name has another address in another test.
+    pub fn email(&self, name: &str) -> &'static str {
+        // Leaked, so that it can stand wherever a literal can.
+        format!("{name}@{}", self.domain()).leak()
+    }
+
+    /// What stands behind the `@` in the addresses of [`TestServer::email`].
+    pub fn domain(&self) -> String {
+        format!("{}.example.com", self.label)
     }
 
     /// A client that is not signed in.
@@ -162,6 +310,8 @@ impl TestServer {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(30))
+            // The server speaks plain HTTP. Reading the authorities of the machine takes longer than most requests.
+            .tls_certs_only([])
             .build()
             .expect("an HTTP client");
         Client { http, url: self.url.clone(), headers: BTreeMap::new(), tenant: String::new() }
@@ -233,19 +383,17 @@ impl TestServer {
     }
 
     /// Stops the server as SIGTERM does.
+    ///
+    /// # Panics
+    /// When the server is shared.
     pub async fn stop(mut self) {
-        let workers = self.workers.take();
-        server::stop(&self.app, self.handle.clone(), Duration::ZERO).await;
+        let own = self.own.as_mut().expect("a shared server stops by itself");
+        let workers = own.workers.take();
+        server::stop(&self.app, own.handle.clone(), Duration::ZERO).await;
         if let Some(workers) = workers {
             workers.stop(Duration::from_secs(10)).await;
         }
         self.app.core.store.close().await;
-    }
-}
-
-impl Drop for TestServer {
-    fn drop(&mut self) {
-        drop(self.handle.stop(false));
     }
 }
 

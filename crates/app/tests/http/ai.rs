@@ -77,8 +77,8 @@ fn hero() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_is_proposed_and_put_into_the_page_only_when_asked() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("ai@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("ai")).await;
         let (page, section) = page(&client, hero()).await;
         let path = client.t(&format!("/pages/{page}/sections/{section}"));
         let business =
@@ -116,8 +116,8 @@ async fn a_text_is_proposed_and_put_into_the_page_only_when_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn search_engines_are_told_when_asked() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("seo@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("seo")).await;
         let (page, _) = page(&client, hero()).await;
         let path = client.t(&format!("/pages/{page}/seo"));
         client.put(&path, json!({"robots": "noindex", "title": "Old"})).await.expect(200);
@@ -144,8 +144,8 @@ async fn search_engines_are_told_when_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_written_and_made_as_a_draft() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("page@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("page")).await;
         let input = json!({"title": "Our bread", "purpose": "We show what we bake."});
         assert_eq!(client.post(PAGE, input.clone()).await.expect(409)["code"], "no_site");
         site(&client, "Luz").await;
@@ -190,7 +190,7 @@ async fn a_page_is_written_and_made_as_a_draft() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_64_at_once_with_one_left_one_gets_a_text() {
     TestServer::on_each_database(async |server| {
-        let client = server.customer("race@example.com").await;
+        let client = server.customer(server.email("race")).await;
         allow_texts(server, 3).await;
         let input = json!({"type": "cta", "business": {"name": "Luz"}});
         for _ in 0..2 {
@@ -220,9 +220,9 @@ async fn of_64_at_once_with_one_left_one_gets_a_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_month_begins_at_zero_and_other_tenants_do_not_count() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("month@example.com").await;
-        let other = server.customer("neighbour@example.com").await;
+    TestServer::alone(async |server| {
+        let client = server.customer(server.email("month")).await;
+        let other = server.customer(server.email("neighbour")).await;
         allow_texts(server, 1).await;
         let tenant: TenantId = client.tenant.parse().unwrap();
         let last_month = Period::month_of(server.app.core.env.now() - time::Duration::days(32));
@@ -255,7 +255,7 @@ async fn a_writer_that_fails_costs_nothing() {
         Reply::Model,
     ];
     with_model(&replies, async |server, _| {
-        let client = server.customer("fails@example.com").await;
+        let client = server.customer(server.email("fails")).await;
         allow_texts(server, 1).await;
         let input = json!({"type": "hero", "business": {"name": "Luz"}});
         for code in
@@ -280,7 +280,7 @@ async fn a_writer_that_fails_costs_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_held_while_a_text_is_written() {
     with_model(&[Reply::Slow(Duration::from_secs(3))], async |server, model| {
-        let client = server.customer("slow@example.com").await;
+        let client = server.customer(server.email("slow")).await;
         allow_texts(server, 100).await;
         let input = json!({"type": "hero", "business": {"name": "Luz"}});
         let writing: Vec<_> = (0..24)
@@ -306,7 +306,7 @@ async fn nothing_is_held_while_a_text_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_section_that_was_changed_meanwhile_is_left_alone() {
     with_model(&[Reply::Slow(Duration::from_millis(1500))], async |server, model| {
-        let client = server.customer("meanwhile@example.com").await;
+        let client = server.customer(server.email("meanwhile")).await;
         let (page, section) = page(&client, hero()).await;
         let path = client.t(&format!("/pages/{page}/sections/{section}"));
         let input = json!({"pageId": page, "sectionId": section, "apply": true});
@@ -328,7 +328,7 @@ async fn a_section_that_was_changed_meanwhile_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_gets_what_it_paid_for() {
     with_model(&[Reply::Slow(Duration::from_millis(1500))], async |server, model| {
-        let client = server.customer("hangs-up@example.com").await;
+        let client = server.customer(server.email("hangs-up")).await;
         let (page, section) = page(&client, hero()).await;
         let input = json!({"pageId": page, "sectionId": section, "apply": true});
         let asking = tokio::spawn({
@@ -347,8 +347,8 @@ async fn a_client_that_hangs_up_gets_what_it_paid_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_that_died_has_left_is_given_back() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("died@example.com").await;
+    TestServer::alone(async |server| {
+        let client = server.customer(server.email("died")).await;
         allow_texts(server, 1).await;
         let tenant: TenantId = client.tenant.parse().unwrap();
         let scope = Scope::system(Some(tenant), RequestInfo::default());
@@ -394,7 +394,7 @@ async fn tokens_of_the_installation_are_bounded() {
             settings.ai.monthly_token_limit = Some(settings.ai.most_tokens() + 200);
         })
         .await;
-        let client = server.customer("tokens@example.com").await;
+        let client = server.customer(server.email("tokens")).await;
         allow_texts(&server, 100).await;
         let input = json!({"type": "hero", "business": {"name": "Luz"}});
         for _ in 0..2 {
@@ -417,7 +417,7 @@ async fn texts_have_the_strict_limit() {
         settings.rate_limit.sensitive = 3;
     })
     .await;
-    let client = server.customer("limited@example.com").await;
+    let client = server.customer(server.email("limited")).await;
     for (path, body) in [(CONTENT, json!({"type": "gallery"})), (SEO, json!({})), (PAGE, json!({}))] {
         let statuses = [422, 422, 422, 429];
         for status in statuses {
@@ -435,7 +435,7 @@ async fn production_writes_nothing_offline_unless_told_to() {
             settings.allow_in_production.extend(allowed.map(str::to_owned));
         })
         .await;
-        let client = server.customer("production@example.com").await;
+        let client = server.customer(server.email("production")).await;
         let answer = client.post(CONTENT, json!({"type": "hero", "business": {"name": "Luz"}})).await;
         if status == 503 {
             assert_eq!(answer.json["code"], "generator_unavailable");
@@ -448,10 +448,10 @@ async fn production_writes_nothing_offline_unless_told_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_see_a_page_gets_no_text_about_it() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("owner")).await;
         let (page, section) = page(&client, hero()).await;
-        let stranger = server.customer("stranger@example.com").await;
+        let stranger = server.customer(server.email("stranger")).await;
         site(&stranger, "Elsewhere").await;
         let theirs = json!({"pageId": page, "sectionId": section, "apply": true});
         stranger.post(CONTENT, theirs).await.expect(404);
@@ -481,8 +481,8 @@ async fn who_may_not_see_a_page_gets_no_text_about_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_told_all_at_once_and_costs_nothing() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("bad@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("bad")).await;
         let (page, section) = page(&client, hero()).await;
         let long = "x".repeat(3000);
         for (path, input, fields) in [

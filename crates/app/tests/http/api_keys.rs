@@ -30,7 +30,7 @@ pub fn with_key(server: &TestServer, owner: &Client, key: &str) -> Client {
 
 /// An owner, a key with [`READS`], and a client that shows it.
 async fn keyed(server: &TestServer) -> (Client, Value, Client) {
-    let owner = server.customer("owner@example.com").await;
+    let owner = server.customer(server.email("owner")).await;
     let key = make(&owner, READS, json!({})).await;
     let client = with_key(server, &owner, &text(&key, "key"));
     (owner, key, client)
@@ -77,8 +77,8 @@ async fn trail(owner: &Client, kind: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_shown_once_and_lets_in_by_either_header() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         let answer = owner
             .post(
                 &owner.t("/api-keys"),
@@ -122,8 +122,8 @@ async fn a_key_is_shown_once_and_lets_in_by_either_header() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_told_of_field_by_field() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         let path = owner.t("/api-keys");
         let body = json!({
             "name": "", "permissions": ["pages:read", "pages:fly", "tenant:delete", "members:write", "platform:users"],
@@ -159,7 +159,7 @@ async fn bad_input_is_told_of_field_by_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_good_key_is_401() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (owner, key, client) = keyed(server).await;
         let full = text(&key, "key");
         let path = owner.t("");
@@ -194,9 +194,9 @@ async fn what_is_no_good_key_is_401() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_acts_in_its_own_tenant_only() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (owner, _, client) = keyed(server).await;
-        let other = server.customer("other@example.com").await;
+        let other = server.customer(server.email("other")).await;
         client.get(&owner.t("")).await.expect(200);
         client.with("x-tenant-id", &owner.tenant).get("/api/v1/sites").await.expect(200);
         refused(&client.get(&other.t("")).await, 404, "not_found");
@@ -210,7 +210,7 @@ async fn a_key_acts_in_its_own_tenant_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revoking_and_switching_off_act_at_once() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (owner, key, client) = keyed(server).await;
         let path = owner.t("");
         client.get(&path).await.expect(200);
@@ -240,7 +240,7 @@ async fn revoking_and_switching_off_act_at_once() {
 /// The event is what tells other processes; here it is written past the use case, as if by one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_tenant_has_no_keys_within_a_second() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (owner, _, client) = keyed(server).await;
         client.get("/api/v1/sites").await.expect(200);
         let id = owner.tenant.parse().unwrap();
@@ -274,7 +274,7 @@ async fn a_suspended_tenant_has_no_keys_within_a_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_rotation_both_secrets_are_good_until_the_overlap_ends() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (owner, key, old) = keyed(server).await;
         let path = owner.t("");
         let answer = owner.post(&of(&owner, &key, "/rotate"), json!({"overlapSeconds": 2})).await;
@@ -330,8 +330,8 @@ async fn of_two_rotations_at_once_one_is_late() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_expires_by_itself() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         let end = server.app.core.env.now() + time::Duration::seconds(2);
         let key = make(&owner, READS, json!({ "expiresAt": end })).await;
         let client = with_key(server, &owner, &text(&key, "key"));
@@ -349,91 +349,88 @@ async fn a_key_expires_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_good_from_its_addresses_only() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = TestServer::start_with(database, |settings| {
-            settings.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-        })
-        .await;
-        let owner = server.customer("owner@example.com").await;
-        let allowed =
-            json!({"allowedAddresses": ["203.0.113.0/24", "2001:db8:1::/48", "::ffff:198.51.100.7"]});
-        let key = make(&owner, READS, allowed).await;
-        assert_eq!(key["allowedAddresses"], json!(["203.0.113.0/24", "2001:db8:1::/48", "198.51.100.7"]));
-        let client = with_key(&server, &owner, &text(&key, "key"));
-        for (address, good) in [
-            ("203.0.113.9", true),
-            ("::ffff:203.0.113.9", true),
-            ("198.51.100.7", true),
-            ("198.51.100.8", false),
-            ("2001:db8:1:2::3", true),
-            ("2001:db8:2::3", false),
-            ("127.0.0.1", false),
-        ] {
-            let answer = client.with("x-forwarded-for", address).get("/api/v1/sites").await;
-            if good {
-                assert_eq!(answer.status.as_u16(), 200, "{address}: {}", answer.text);
-            } else {
-                refused(&answer, 403, "address_not_allowed");
-            }
+    let database = Database::Postgres;
+    let server = TestServer::start_with(database, |settings| {
+        settings.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let owner = server.customer(server.email("owner")).await;
+    let allowed = json!({"allowedAddresses": ["203.0.113.0/24", "2001:db8:1::/48", "::ffff:198.51.100.7"]});
+    let key = make(&owner, READS, allowed).await;
+    assert_eq!(key["allowedAddresses"], json!(["203.0.113.0/24", "2001:db8:1::/48", "198.51.100.7"]));
+    let client = with_key(&server, &owner, &text(&key, "key"));
+    for (address, good) in [
+        ("203.0.113.9", true),
+        ("::ffff:203.0.113.9", true),
+        ("198.51.100.7", true),
+        ("198.51.100.8", false),
+        ("2001:db8:1:2::3", true),
+        ("2001:db8:2::3", false),
+        ("127.0.0.1", false),
+    ] {
+        let answer = client.with("x-forwarded-for", address).get("/api/v1/sites").await;
+        if good {
+            assert_eq!(answer.status.as_u16(), 200, "{address}: {}", answer.text);
+        } else {
+            refused(&answer, 403, "address_not_allowed");
         }
-        let report = usage(&owner, &key, |report| report["total"] == 7).await;
-        let addresses: Vec<_> =
-            report["addresses"].as_array().unwrap().iter().map(|a| text(a, "address")).collect();
-        assert_eq!(addresses.len(), 3, "{addresses:?}");
-        assert!(addresses.contains(&"2001:db8:1:2::/64".to_owned()), "{addresses:?}");
-        // The two that came after the first one, whichever was first.
-        let events = trail(&owner, "api_key.new_address").await;
-        assert_eq!(events.len(), 2, "{events:?}");
-        assert_eq!(events[0]["after"]["name"], "Shop import");
-        owner.put(&of(&owner, &key, ""), json!({"allowedAddresses": []})).await.expect(200);
-        client.with("x-forwarded-for", "2001:db8:2::3").get("/api/v1/sites").await.expect(200);
-        server.stop().await;
     }
+    let report = usage(&owner, &key, |report| report["total"] == 7).await;
+    let addresses: Vec<_> =
+        report["addresses"].as_array().unwrap().iter().map(|a| text(a, "address")).collect();
+    assert_eq!(addresses.len(), 3, "{addresses:?}");
+    assert!(addresses.contains(&"2001:db8:1:2::/64".to_owned()), "{addresses:?}");
+    // The two that came after the first one, whichever was first.
+    let events = trail(&owner, "api_key.new_address").await;
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(events[0]["after"]["name"], "Shop import");
+    owner.put(&of(&owner, &key, ""), json!({"allowedAddresses": []})).await.expect(200);
+    client.with("x-forwarded-for", "2001:db8:2::3").get("/api/v1/sites").await.expect(200);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_key_has_a_limit_of_its_own() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = TestServer::start_with(database, |settings| {
-            settings.rate_limit.enabled = true;
-            settings.rate_limit.per_key = 7;
-            settings.rate_limit.per_address = 30;
-        })
-        .await;
-        let owner = server.customer("owner@example.com").await;
-        let plain = with_key(&server, &owner, &text(&make(&owner, READS, json!({})).await, "key"));
-        let own = make(&owner, READS, json!({"rateLimitPerMinute": 3})).await;
-        let small = with_key(&server, &owner, &text(&own, "key"));
-        for (client, limit) in [(&small, 3), (&plain, 7)] {
-            for number in 1..=limit {
-                let answer = client.get("/api/v1/sites").await;
-                assert_eq!(answer.status.as_u16(), 200, "{}", answer.text);
-                assert_eq!(answer.header("x-ratelimit-limit"), limit.to_string());
-                assert_eq!(answer.header("x-ratelimit-remaining"), (limit - number).to_string());
-            }
+    let database = Database::Postgres;
+    let server = TestServer::start_with(database, |settings| {
+        settings.rate_limit.enabled = true;
+        settings.rate_limit.per_key = 7;
+        settings.rate_limit.per_address = 30;
+    })
+    .await;
+    let owner = server.customer(server.email("owner")).await;
+    let plain = with_key(&server, &owner, &text(&make(&owner, READS, json!({})).await, "key"));
+    let own = make(&owner, READS, json!({"rateLimitPerMinute": 3})).await;
+    let small = with_key(&server, &owner, &text(&own, "key"));
+    for (client, limit) in [(&small, 3), (&plain, 7)] {
+        for number in 1..=limit {
             let answer = client.get("/api/v1/sites").await;
-            refused(&answer, 429, "rate_limited");
-            assert_eq!(answer.header("x-ratelimit-remaining"), "0");
-            assert_eq!(answer.header("retry-after"), answer.header("x-ratelimit-reset"));
+            assert_eq!(answer.status.as_u16(), 200, "{}", answer.text);
+            assert_eq!(answer.header("x-ratelimit-limit"), limit.to_string());
+            assert_eq!(answer.header("x-ratelimit-remaining"), (limit - number).to_string());
         }
-        owner.put(&of(&owner, &own, ""), json!({"rateLimitPerMinute": 100})).await.expect(200);
-        assert_eq!(small.get("/api/v1/sites").await.header("x-ratelimit-limit"), "100");
-        let report = usage(&owner, &own, |report| report["total"] == 5).await;
-        assert_eq!(
-            report["endpoints"][0]["statuses"],
-            json!([{"status": 200, "requests": 4}, {"status": 429, "requests": 1}])
-        );
-
-        // Made-up keys are held against the address, each of them before it is looked for.
-        let answers: Vec<_> = futures(&server, 40, |env| KeyText::new(Default::default(), env)).await;
-        assert!(
-            answers.contains(&429) && answers.iter().all(|status| [401, 429].contains(status)),
-            "{answers:?}"
-        );
-        let good = small.get("/api/v1/sites").await;
-        assert_eq!(good.status.as_u16(), 200, "a key that is in use does not suffer: {}", good.text);
-        server.stop().await;
+        let answer = client.get("/api/v1/sites").await;
+        refused(&answer, 429, "rate_limited");
+        assert_eq!(answer.header("x-ratelimit-remaining"), "0");
+        assert_eq!(answer.header("retry-after"), answer.header("x-ratelimit-reset"));
     }
+    owner.put(&of(&owner, &own, ""), json!({"rateLimitPerMinute": 100})).await.expect(200);
+    assert_eq!(small.get("/api/v1/sites").await.header("x-ratelimit-limit"), "100");
+    let report = usage(&owner, &own, |report| report["total"] == 5).await;
+    assert_eq!(
+        report["endpoints"][0]["statuses"],
+        json!([{"status": 200, "requests": 4}, {"status": 429, "requests": 1}])
+    );
+
+    // Made-up keys are held against the address, each of them before it is looked for.
+    let answers: Vec<_> = futures(&server, 40, |env| KeyText::new(Default::default(), env)).await;
+    assert!(
+        answers.contains(&429) && answers.iter().all(|status| [401, 429].contains(status)),
+        "{answers:?}"
+    );
+    let good = small.get("/api/v1/sites").await;
+    assert_eq!(good.status.as_u16(), 200, "a key that is in use does not suffer: {}", good.text);
+    server.stop().await;
 }
 
 /// The statuses of requests with keys of `make`, one after the other.
@@ -495,7 +492,7 @@ async fn two_hundred_requests_at_once_are_all_counted() {
 /// Who still tries a key that was revoked is noticed; who guesses at its secret cannot make trouble for its owner.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_counted_for_the_right_secret_only() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (owner, key, client) = keyed(server).await;
         let prefix = text(&key, "prefix");
         futures(server, 30, |env| KeyText::renewed(prefix.clone(), env)).await;
@@ -513,8 +510,8 @@ async fn refusals_are_counted_for_the_right_secret_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_key_does_is_written_down_under_its_id_and_no_secret_is() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         let key = make(&owner, &["sites:write", "sites:read"], json!({})).await;
         let client = with_key(server, &owner, &text(&key, "key"));
         let site = client.post("/api/v1/sites", json!({"name": "Luz"})).await.expect(201);
@@ -550,7 +547,7 @@ async fn what_a_key_does_is_written_down_under_its_id_and_no_secret_is() {
 /// What requests have left in memory is written down when the background tasks stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_loses_no_count() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (owner, key, client) = keyed(server).await;
         let workers = background::start_listening(&server.app);
         for _ in 0..5 {
@@ -581,7 +578,7 @@ async fn a_key_revoked_on_one_instance_is_refused_by_the_other_within_a_second()
 /// A change past every event, as no process makes one: it shows that requests do not ask the database, and for how long.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_looked_up_once_in_a_few_seconds() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (owner, key, client) = keyed(server).await;
         let (tenant, id) = (owner.tenant.parse().unwrap(), text(&key, "id").parse().unwrap());
         let set = async |permissions| {

@@ -122,7 +122,7 @@ async fn limit(server: &TestServer, bytes: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_uploaded_shown_changed_deleted_and_restored() {
     TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let (client, anybody) = (&ada.client, server.client());
         let picture = png(700, 350, 0);
         let files: [(&str, &[u8]); 3] =
@@ -231,8 +231,8 @@ async fn files_are_uploaded_shown_changed_deleted_and_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_any_file_is_told_of_each_and_nothing_is_stored() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let client = &ada.client;
         let bomb = {
             // 50,000 by 50,000 pixels, and as many zeros as a few kilobytes hold when compressed.
@@ -303,7 +303,7 @@ async fn what_is_wrong_with_any_file_is_told_of_each_and_nothing_is_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_are_bounded_and_have_files_only() {
     let server = TestServer::start().await;
-    let ada = Person::new(&server, "ada@example.com", |_| {}).await;
+    let ada = Person::new(&server, server.email("ada"), |_| {}).await;
     let client = &ada.client;
     let file = |name: &str| format!("; filename=\"{name}\"");
     let large_picture = [b"\x89PNG\r\n\x1a\n".as_slice(), &vec![0; 5 << 20]].concat();
@@ -358,8 +358,8 @@ async fn forms_are_bounded_and_have_files_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn links_work_for_what_they_are_for_and_no_longer() {
     let server = TestServer::start().await;
-    let ada = Person::new(&server, "ada@example.com", |_| {}).await;
-    let bob = Person::new(&server, "bob@example.com", |_| {}).await;
+    let ada = Person::new(&server, server.email("ada"), |_| {}).await;
+    let bob = Person::new(&server, server.email("bob"), |_| {}).await;
     let one = uploaded(&ada.client, "a.png", &png(400, 400, 0)).await;
     let other = uploaded(&ada.client, "b.pdf", PDF).await;
     let (link, thumbnail) = (path(&server, &one["url"]), path(&server, &one["thumbnails"][0]["url"]));
@@ -433,10 +433,10 @@ async fn links_work_for_what_they_are_for_and_no_longer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_and_keys_do_what_their_permissions_say() {
     let server = TestServer::start().await;
-    let ada = Person::new(&server, "ada@example.com", |_| {}).await;
+    let ada = Person::new(&server, server.email("ada"), |_| {}).await;
     let one = uploaded(&ada.client, "a.pdf", PDF).await;
     let address = ada.client.t(&format!("/assets/{}", text(&one, "id")));
-    let mut viewer = Person::new(&server, "vera@example.com", |_| {}).await;
+    let mut viewer = Person::new(&server, server.email("vera"), |_| {}).await;
     viewer.join(&server, &ada.client.tenant, TenantRole::Viewer).await;
     viewer.client.tenant = ada.client.tenant.clone();
     let key = json!({"name": "reader", "permissions": ["assets:read"]});
@@ -451,7 +451,7 @@ async fn members_and_keys_do_what_their_permissions_say() {
         client.delete(&address).await.expect(403);
         client.post_empty(&format!("{address}/restore")).await.expect(403);
     }
-    let stranger = Person::new(&server, "sam@example.com", |_| {}).await;
+    let stranger = Person::new(&server, server.email("sam"), |_| {}).await;
     stranger.client.get(&address).await.expect(404);
     let mut theirs = stranger.client.clone();
     let own = theirs.t(&format!("/assets/{}", text(&one, "id")));
@@ -465,7 +465,7 @@ async fn members_and_keys_do_what_their_permissions_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sixty_four_uploads_at_the_edge_of_the_plan_exactly_those_that_fit_succeed() {
     TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let picture = png(40, 40, 9);
         let each = size(&uploaded(&ada.client, "first.png", &picture).await);
         // Room for 20 in all, and a little that is too little for another one.
@@ -534,8 +534,8 @@ fn claimed(server: &TestServer, client: &Client, payload: Value) -> Job {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_upload_leaves_behind_is_deleted_and_nothing_else() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let kept = uploaded(&ada.client, "a.png", &png(10, 10, 0)).await;
         let before = stored(server, &ada.client).await;
         // Killed after its files were stored, and before its row was.
@@ -556,21 +556,20 @@ async fn what_a_killed_upload_leaves_behind_is_deleted_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bytes_of_a_deleted_file_go_when_its_time_is_over() {
     let no_grace = |settings: &mut Settings| settings.assets.deletion_grace = Duration::ZERO;
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = TestServer::start_with(database, no_grace).await;
-        let ada = Person::new(&server, "ada@example.com", |_| {}).await;
-        let one = uploaded(&ada.client, "a.png", &png(10, 10, 0)).await;
-        assert_eq!(stored(&server, &ada.client).await.len(), 2);
-        let address = ada.client.t(&format!("/assets/{}", text(&one, "id")));
-        ada.client.delete(&address).await.expect(204);
-        ada.client.post_empty(&format!("{address}/restore")).await.expect(404);
-        let gone = eventually(Duration::from_secs(20), async || {
-            stored(&server, &ada.client).await.is_empty().then_some(())
-        });
-        gone.await.expect("the files go");
-        assert_eq!(used(&ada.client).await, 0);
-        server.stop().await;
-    }
+    let database = Database::Postgres;
+    let server = TestServer::start_with(database, no_grace).await;
+    let ada = Person::new(&server, server.email("ada"), |_| {}).await;
+    let one = uploaded(&ada.client, "a.png", &png(10, 10, 0)).await;
+    assert_eq!(stored(&server, &ada.client).await.len(), 2);
+    let address = ada.client.t(&format!("/assets/{}", text(&one, "id")));
+    ada.client.delete(&address).await.expect(204);
+    ada.client.post_empty(&format!("{address}/restore")).await.expect(404);
+    let gone = eventually(Duration::from_secs(20), async || {
+        stored(&server, &ada.client).await.is_empty().then_some(())
+    });
+    gone.await.expect("the files go");
+    assert_eq!(used(&ada.client).await, 0);
+    server.stop().await;
 }
 
 /// A site with a page that shows uploaded pictures, as the answers to the uploads and the id of the site.
@@ -631,8 +630,8 @@ fn assets_in(html: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployed_site_shows_its_own_copies_of_pictures() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let client = &ada.client;
         let (picture, logo, site) = illustrated(client).await;
         deploy(client, &site).await;
@@ -682,9 +681,9 @@ async fn a_deployed_site_shows_its_own_copies_of_pictures() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_refers_to_files_that_are_no_pictures_of_the_tenant() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let bob = Person::new(server, "bob@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let bob = Person::new(server, server.email("bob"), |_| {}).await;
         let client = &ada.client;
         let document = uploaded(client, "a.pdf", PDF).await;
         let foreign = uploaded(&bob.client, "a.png", &png(10, 10, 0)).await;
@@ -724,7 +723,7 @@ async fn everything_works_on_s3_too() {
         settings.storage.allow_http = true;
     })
     .await;
-    let ada = Person::new(&server, "ada@example.com", |_| {}).await;
+    let ada = Person::new(&server, server.email("ada"), |_| {}).await;
     let client = &ada.client;
     let (picture, _, site) = illustrated(client).await;
     let shown = server.client().get(&path(&server, &picture["url"])).await;

@@ -68,8 +68,8 @@ const CHANGES: [&str; 15] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_is_listed_with_who_what_and_from_where() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("ada@example.com").await.with("user-agent", "Desk/1");
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("ada")).await.with("user-agent", "Desk/1");
         let user = client.get("/api/v1/profile").await.expect(200);
         change_everything(&client).await;
         let trail = items(client.get(&client.t("/audit?limit=100")).await);
@@ -137,9 +137,9 @@ async fn every_change_is_listed_with_who_what_and_from_where() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trail_is_filtered() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("ada@example.com").await;
-        let other = member(server, "bob@example.com", &client.tenant, TenantRole::Admin).await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("ada")).await;
+        let other = member(server, server.email("bob"), &client.tenant, TenantRole::Admin).await;
         change_everything(&client).await;
         other.put(&client.t("/branding"), json!({"fonts": {"body": "mono"}})).await.expect(200);
         let all = items(client.get(&client.t("/audit?limit=100")).await);
@@ -210,10 +210,10 @@ async fn in_pieces(client: &Client, path: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trail_is_read_piece_by_piece_without_gap_or_repeat() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("ada")).await;
         change_everything(&client).await;
-        let other = server.customer("eve@example.com").await;
+        let other = server.customer(server.email("eve")).await;
         let whole = items(client.get(&client.t("/audit?limit=100")).await);
         assert!(whole.len() > 15);
         assert!(whole.windows(2).all(|pair| id(&pair[0]) > id(&pair[1])), "newest first");
@@ -229,12 +229,12 @@ async fn the_trail_is_read_piece_by_piece_without_gap_or_repeat() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trail_is_for_admins_and_the_whole_of_it_for_super_admins() {
-    TestServer::on_each_database(async |server| {
-        let ada = server.unverified("ada@example.com").await;
-        let eve = server.unverified("eve@example.com").await;
+    TestServer::alone(async |server| {
+        let ada = server.unverified(server.email("ada")).await;
+        let eve = server.unverified(server.email("eve")).await;
         for (role, status) in [(TenantRole::Viewer, 403), (TenantRole::Editor, 403), (TenantRole::Admin, 200)]
         {
-            let email = format!("{}@example.com", role.as_str());
+            let email = server.email(role.as_str());
             let client = member(server, &email, &ada.tenant, role).await;
             assert_eq!(client.get(&ada.t("/audit")).await.status.as_u16(), status, "{role:?}");
             assert_eq!(client.get("/api/v1/audit").await.status.as_u16(), 403, "{role:?}");
@@ -242,7 +242,7 @@ async fn a_trail_is_for_admins_and_the_whole_of_it_for_super_admins() {
         assert_eq!(eve.get(&ada.t("/audit")).await.status.as_u16(), 404);
         assert_eq!(server.client().get(&ada.t("/audit")).await.status.as_u16(), 401);
         assert_eq!(server.client().get("/api/v1/audit").await.status.as_u16(), 401);
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let whole = in_pieces(&root, "/api/v1/audit").await;
         for client in [&ada, &eve] {
             for entry in items(client.get(&client.t("/audit?limit=100")).await) {
@@ -259,8 +259,8 @@ async fn a_trail_is_for_admins_and_the_whole_of_it_for_super_admins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_gets_into_the_trail() {
-    TestServer::on_each_database(async |server| {
-        let (email, anonymous) = ("ada@example.com", server.client());
+    TestServer::alone(async |server| {
+        let (email, anonymous) = (server.email("ada"), server.client());
         let mut client = server.customer(email).await;
         let mut secrets = vec![server.mail_token(email, "verify-email").await];
         let passwords = [PASSWORD, "Battery-Staple-9", "Third-Horse-11", "Wrong-Horse-7"];
@@ -291,7 +291,7 @@ async fn no_secret_gets_into_the_trail() {
         }
         secrets.push(link);
 
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let trail = Value::from(in_pieces(&root, "/api/v1/audit").await);
         let kinds = kinds(trail.as_array().unwrap());
         for kind in [

@@ -49,8 +49,8 @@ fn table(text: &str) -> Vec<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trail_is_exported_as_a_table_without_formulas() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("ada@example.com").await.with("user-agent", "=HYPERLINK(\"http://evil\")");
+    TestServer::alone(async |server| {
+        let client = server.customer(server.email("ada")).await.with("user-agent", "=HYPERLINK(\"http://evil\")");
         let name = "Acme, \"the\" bakery\nand more";
         client.put("/api/v1/profile", json!({"notes": name})).await.expect(200);
         append(server, client.tenant.parse().unwrap(), 1100, "x", time::Duration::ZERO).await;
@@ -95,7 +95,7 @@ async fn the_trail_is_exported_as_a_table_without_formulas() {
             let answer = client.get(&client.t(&format!("/audit/export?{query}"))).await;
             assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![field.to_owned()]), "{query}");
         }
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let all = root.get("/api/v1/audit/export").await;
         assert_eq!(all.header("content-disposition"), "attachment; filename=\"platform-audit.csv\"");
         assert!(table(&all.text).len() > lines.len());
@@ -105,8 +105,8 @@ async fn the_trail_is_exported_as_a_table_without_formulas() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_ends_with_the_session_and_does_not_pass_for_whole() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("ada")).await;
         // More than what may be on its way to somebody who does not read.
         append(server, client.tenant.parse().unwrap(), 3000, &"x".repeat(10_000), time::Duration::ZERO).await;
         let request = reqwest::Client::new()
@@ -130,8 +130,8 @@ async fn an_export_ends_with_the_session_and_does_not_pass_for_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chain_is_verified_and_shows_what_was_done_behind_it() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("ada@example.com").await;
+    TestServer::alone(async |server| {
+        let client = server.customer(server.email("ada")).await;
         client.put(&client.t(""), json!({"name": "Renamed"})).await.expect(200);
         let path = client.t("/audit/verify");
         let found = verified(&client, &path).await;
@@ -162,11 +162,11 @@ async fn the_chain_is_verified_and_shows_what_was_done_behind_it() {
         );
 
         // Others are not concerned, and what belongs to no tenant has a chain of its own.
-        let eve = server.customer("eve@example.com").await;
+        let eve = server.customer(server.email("eve")).await;
         assert_eq!(verified(&eve, &eve.t("/audit/verify")).await["intact"], true);
-        let login = json!({"email": "eve@example.com", "password": "Wrong-Horse-7"});
+        let login = json!({"email": server.email("eve"), "password": "Wrong-Horse-7"});
         server.client().post("/api/v1/auth/login", login).await.expect(401);
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let platform = verified(&root, "/api/v1/audit/verify").await;
         assert_eq!(platform["intact"], true, "{platform}");
     })
@@ -175,10 +175,10 @@ async fn the_chain_is_verified_and_shows_what_was_done_behind_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_of_age_expires_and_the_chain_stays_whole() {
-    TestServer::on_each_database(async |server| {
+    TestServer::alone(async |server| {
         append(server, TenantId::PLATFORM, 1200, "old", time::Duration::days(400)).await;
         append(server, TenantId::PLATFORM, 3, "young", time::Duration::days(100)).await;
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let before = verified(&root, "/api/v1/audit/verify").await;
         assert_eq!((&before["intact"], &before["checkpoint"]), (&json!(true), &Value::Null), "{before}");
         // Another reader may be a moment behind.

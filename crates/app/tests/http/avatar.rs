@@ -49,8 +49,8 @@ async fn gone(server: &TestServer, path: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_uploaded_shown_replaced_and_removed() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let uploaded = put_form(&ada.client, &[("file", Some("me.gif"), PICTURE)]).await;
         assert!(!uploaded.header("etag").is_empty());
         let first = path(server, &uploaded.expect(200));
@@ -87,8 +87,8 @@ async fn a_picture_is_uploaded_shown_replaced_and_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_picture_is_refused_whatever_it_is_called() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let client = &ada.client;
         let svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
         for content in [b"PK\x03\x04 a zip".as_slice(), svg, b"", b"<!doctype html>"] {
@@ -129,7 +129,7 @@ fn crc(bytes: &[u8]) -> u32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_has_one_file_and_bodies_are_bounded() {
     let server = TestServer::start().await;
-    let ada = Person::new(&server, "ada@example.com", |_| {}).await;
+    let ada = Person::new(&server, server.email("ada"), |_| {}).await;
     let client = &ada.client;
     for (parts, field, code) in [
         (vec![], "file", "required"),
@@ -166,9 +166,9 @@ async fn a_form_has_one_file_and_bodies_are_bounded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_of_pictures_lead_nowhere_else() {
     let server = TestServer::start().await;
-    let ada = Person::new(&server, "ada@example.com", |_| {}).await;
+    let ada = Person::new(&server, server.email("ada"), |_| {}).await;
     let shown = path(&server, &put_raw(&ada.client, PICTURE, "image/gif").await.expect(200));
-    let other = Person::new(&server, "bob@example.com", |_| {}).await;
+    let other = Person::new(&server, server.email("bob"), |_| {}).await;
     let (ours, theirs) = (ada.claims.user.to_string(), other.claims.user.to_string());
     let name = shown.rsplit('/').next().unwrap();
     let folder = format!("/api/v1/avatars/{ours}");
@@ -191,8 +191,8 @@ async fn addresses_of_pictures_lead_nowhere_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pictures_of_an_erased_person_go() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let shown = path(server, &put_raw(&ada.client, PICTURE, "image/gif").await.expect(200));
         let scope = Scope::system(None, RequestInfo { id: "test".into(), ..RequestInfo::default() });
         let event = Event::new(

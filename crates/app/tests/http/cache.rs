@@ -41,7 +41,7 @@ async fn until_title(client: &Client, path: &str, wanted: &str) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_kept_until_something_changes() {
     TestServer::on_each_database(async |server| {
-        let client = server.customer("kept@example.com").await;
+        let client = server.customer(server.email("kept")).await;
         site(&client, "Kept").await;
         let page = client.post(&client.t("/pages"), json!({"title": "First"})).await.expect(201);
         let path = client.t(&format!("/pages/{}", page["id"].as_str().unwrap()));
@@ -80,8 +80,9 @@ async fn answers_are_kept_until_something_changes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_kept_is_for_those_who_may_see_it() {
-    TestServer::on_each_database(async |server| {
-        let (ours, theirs) = (server.customer("o@example.com").await, server.customer("t@example.com").await);
+    TestServer::shared(async |server| {
+        let (ours, theirs) =
+            (server.customer(server.email("o")).await, server.customer(server.email("t")).await);
         site(&ours, "Ours").await;
         let page = ours.post(&ours.t("/pages"), json!({"title": "Mine"})).await.expect(201);
         let path = ours.t(&format!("/pages/{}", page["id"].as_str().unwrap()));

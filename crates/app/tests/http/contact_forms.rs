@@ -78,8 +78,8 @@ impl Form {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_visitor_writes_and_the_customer_reads() {
-    TestServer::on_each_database(async |server| {
-        let form = Form::open(server, "luz@example.com").await;
+    TestServer::shared(async |server| {
+        let form = Form::open(server, server.email("luz")).await;
         let client = &form.shop.client;
         client
             .put(&client.t("/settings"), json!({"supportEmail": "hola@luz.example", "language": "es"}))
@@ -136,7 +136,7 @@ async fn a_visitor_writes_and_the_customer_reads() {
             !told.contains("gluten") && !told.contains("Ana"),
             "nobody has verified this address: {told}"
         );
-        for (to, words) in [("luz@example.com", "> ¿Hornean sin gluten?")] {
+        for (to, words) in [(server.email("luz"), "> ¿Hornean sin gluten?")] {
             let text = server.mail(to, words).await;
             assert!(text.contains("Ana Pérez") && text.contains("> ¿Hornean sin gluten?"), "{text}");
             let mailbox = server
@@ -186,10 +186,10 @@ async fn a_visitor_writes_and_the_customer_reads() {
 /// A tenant may name anybody's address, and send it what it likes through its own form.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_address_for_questions_gets_messages_once_a_member_has_verified_it() {
-    TestServer::on_each_database(async |server| {
-        let form = Form::open(server, "luz@example.com").await;
+    TestServer::shared(async |server| {
+        let form = Form::open(server, server.email("luz")).await;
         let client = &form.shop.client;
-        let helper = Person::new(server, "ayuda@example.com", |_| {}).await;
+        let helper = Person::new(server, server.email("ayuda"), |_| {}).await;
         client.put(&client.t("/settings"), json!({"supportEmail": helper.email})).await.expect(200);
         form.write("The first message").await;
         let told = server.mail(&helper.email, "contact form of").await;
@@ -203,8 +203,8 @@ async fn the_address_for_questions_gets_messages_once_a_member_has_verified_it()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_shown_with_what_was_written() {
-    TestServer::on_each_database(async |server| {
-        let form = Form::open(server, "wrong@example.com").await;
+    TestServer::shared(async |server| {
+        let form = Form::open(server, server.email("wrong")).await;
         let site = &form.shop.path;
         form.shop.client.put(site, json!({"language": "es"})).await.expect(200);
         form.shop.deploy().await;
@@ -253,7 +253,7 @@ async fn what_is_wrong_is_shown_with_what_was_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_get_nothing_through() {
     TestServer::on_each_database(async |server| {
-        let form = Form::open(server, "spam@example.com").await;
+        let form = Form::open(server, server.email("spam")).await;
         let client = &form.shop.client;
         let mut trapped = ANA.to_vec();
         trapped.push(("website", "https://spam.example"));
@@ -273,9 +273,12 @@ async fn programs_get_nothing_through() {
         .await;
         assert!(clicks.iter().all(|answer| answer.status.as_u16() == 303), "{clicks:?}");
         assert_eq!(form.list("?status=new").await["items"].as_array().unwrap().len(), 1);
-        server.mail("spam@example.com", "> ¿Hornean sin gluten?").await;
-        let mailbox =
-            server.client().with("accept", "application/json").get("/dev/mailbox?to=spam@example.com").await;
+        server.mail(server.email("spam"), "> ¿Hornean sin gluten?").await;
+        let mailbox = server
+            .client()
+            .with("accept", "application/json")
+            .get(&format!("/dev/mailbox?to={}", server.email("spam")))
+            .await;
         assert!(!mailbox.text.contains("a.example"), "spam is mailed to nobody: {}", mailbox.text);
         assert_eq!(events(client, "submission.received").await, 2);
 
@@ -292,7 +295,7 @@ async fn programs_get_nothing_through() {
         let get = form.visitor.get(&form.action).await;
         assert_eq!(get.status.as_u16(), 404, "there is nothing to read");
         // The API itself knows no such path, nor does a site that has no form there.
-        let other = Shop::open(server, "other@example.com", &[contact(false)]).await;
+        let other = Shop::open(server, server.email("other"), &[contact(false)]).await;
         let elsewhere = other.visitor(server, FIREFOX);
         assert_eq!(
             elsewhere.send(Method::POST, &form.action, Some(encoded(&ANA)), FORM).await.status.as_u16(),
@@ -316,7 +319,7 @@ async fn so_many_forms_an_hour_come_through() {
         settings.sites.form_per_site = 5;
     })
     .await;
-    let mut form = Form::open(&server, "limits@example.com").await;
+    let mut form = Form::open(&server, server.email("limits")).await;
     let visitor = form.visitor.clone();
     let from = |address: &str| visitor.with("x-forwarded-for", address);
     for number in 0..3 {
@@ -342,16 +345,16 @@ async fn so_many_forms_an_hour_come_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_for_editors_of_the_tenant() {
-    TestServer::on_each_database(async |server| {
-        let form = Form::open(server, "members@example.com").await;
+    TestServer::shared(async |server| {
+        let form = Form::open(server, server.email("members")).await;
         form.write("Hello").await;
         let id = form.list("").await["items"][0]["id"].as_str().unwrap().to_owned();
         let item = form.path(&format!("/{id}"));
         let tenant = form.shop.client.tenant.clone();
-        let viewer = Person::new(server, "viewer@example.com", |_| {}).await;
+        let viewer = Person::new(server, server.email("viewer"), |_| {}).await;
         viewer.join(server, &tenant, TenantRole::Viewer).await;
-        let staff = Person::new(server, "staff@example.com", |user| user.role = PlatformRole::Staff).await;
-        let stranger = server.customer("stranger@example.com").await;
+        let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await;
+        let stranger = server.customer(server.email("stranger")).await;
         let within = |client: &Client| client.with("x-tenant-id", &tenant);
         for (client, status) in [
             (within(&viewer.client), 403),
@@ -375,7 +378,7 @@ async fn messages_are_for_editors_of_the_tenant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_are_searched_filtered_and_exported() {
     TestServer::on_each_database(async |server| {
-        let form = Form::open(server, "export@example.com").await;
+        let form = Form::open(server, server.email("export")).await;
         let client = &form.shop.client;
         form.write("First").await;
         form.send(&[
@@ -427,8 +430,8 @@ async fn lists_are_searched_filtered_and_exported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_does_not_answer_takes_no_messages() {
-    TestServer::on_each_database(async |server| {
-        let form = Form::open(server, "paused@example.com").await;
+    TestServer::shared(async |server| {
+        let form = Form::open(server, server.email("paused")).await;
         let (tenant, id) = (
             form.shop.client.tenant.parse().unwrap(),
             form.shop.path.rsplit('/').next().unwrap().parse().unwrap(),
@@ -445,7 +448,7 @@ async fn a_site_that_does_not_answer_takes_no_messages() {
         assert_eq!(form.list("").await["items"], json!([]));
 
         // A form that is not deployed any more takes none either; what came before stays.
-        let form = Form::open(server, "removed@example.com").await;
+        let form = Form::open(server, server.email("removed")).await;
         form.write("Before").await;
         let sections = form.shop.client.get(&format!("{}/sections", form.shop.home)).await.expect(200);
         let section = sections["items"][0]["id"].as_str().unwrap();
@@ -461,7 +464,7 @@ async fn a_site_that_does_not_answer_takes_no_messages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_comes_too_slowly_is_cut() {
     let server = TestServer::start().await;
-    let form = Form::open(&server, "langsam@example.com").await;
+    let form = Form::open(&server, server.email("langsam")).await;
     let host = &form.visitor.headers["host"];
     let lines = format!("Host: {host}\r\nContent-Type: {FORM}\r\nContent-Length: 5000");
     let head = format!("POST {} HTTP/1.1\r\n{lines}\r\n\r\nname=", form.action);

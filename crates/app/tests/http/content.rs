@@ -39,8 +39,8 @@ async fn texts(client: &Client, sections: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_get_slugs_and_dates() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("pages@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("pages")).await;
         for answer in [
             client.get(&client.t("/pages")).await,
             client.post(&client.t("/pages"), json!({"title": "Early"})).await,
@@ -99,7 +99,7 @@ async fn pages_get_slugs_and_dates() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_copied_with_their_sections() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("copy@example.com").await;
+        let client = server.unverified(server.email("copy")).await;
         site(&client, "Bakery").await;
         let original = page(&client, json!({"title": "Menu", "status": "published", "isHome": true})).await;
         for html in ["<p>a</p>", "<p>b</p>"] {
@@ -130,7 +130,7 @@ async fn pages_are_copied_with_their_sections() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_page_is_home() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("home@example.com").await;
+        let client = server.unverified(server.email("home")).await;
         site(&client, "Bakery").await;
         let homes = async || {
             let list = client.get(&client.t("/pages?limit=100")).await.expect(200);
@@ -169,9 +169,9 @@ async fn one_page_is_home() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paths_mean_the_primary_site_unless_another_is_named() {
-    TestServer::on_each_database(async |server| {
+    TestServer::alone(async |server| {
         allow_sites(server, 5).await;
-        let client = server.unverified("two-sites@example.com").await;
+        let client = server.unverified(server.email("two-sites")).await;
         let (first, second) = (site(&client, "First").await, site(&client, "Second").await);
         let there = client.t(&format!("/pages?siteId={}", id(&second)));
         let here = page(&client, json!({"title": "Same"})).await;
@@ -188,7 +188,7 @@ async fn paths_mean_the_primary_site_unless_another_is_named() {
         let wrong = client.post(&client.t("/navigation"), json!({"label": "x", "pageId": other["id"]})).await;
         assert_eq!((wrong.status.as_u16(), wrong.fields()), (422, vec!["pageId".to_owned()]));
 
-        let stranger = server.unverified("stranger@example.com").await;
+        let stranger = server.unverified(server.email("stranger")).await;
         site(&stranger, "Elsewhere").await;
         for path in ["/pages", "/navigation"] {
             let foreign = stranger.t(&format!("{path}?siteId={}", id(&second)));
@@ -214,8 +214,8 @@ async fn paths_mean_the_primary_site_unless_another_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sections_of_every_type_are_taken() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("types@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("types")).await;
         site(&client, "Bakery").await;
         let home = page(&client, json!({"title": "Home"})).await;
         let path = sections(&client, &home);
@@ -229,7 +229,7 @@ async fn sections_of_every_type_are_taken() {
             ("pricing", json!({"plans": [{"name": "Loaf", "price": "$ 4", "period": "each", "features": ["Rye"],
                 "highlighted": true, "ctaLabel": "Buy", "ctaUrl": "https://example.com/buy"}]})),
             ("faq", json!({"items": [{"question": "Gluten?", "answer": "<p>Yes.</p>"}]})),
-            ("contact", json!({"email": "a@example.com", "phone": "+1 (234) 5", "address": "Road 1\nTown", "hours": "9-5"})),
+            ("contact", json!({"email": server.email("a"), "phone": "+1 (234) 5", "address": "Road 1\nTown", "hours": "9-5"})),
             ("cta", json!({"heading": "Come", "text": "Now", "label": "Map", "url": "tel:+12345"})),
             ("html", json!({"html": "<div>x</div>"})),
         ];
@@ -254,7 +254,7 @@ async fn sections_of_every_type_are_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_sections_are_refused_with_every_error_at_once() {
     let server = TestServer::start().await;
-    let client = server.unverified("wrong@example.com").await;
+    let client = server.unverified(server.email("wrong")).await;
     site(&client, "Bakery").await;
     let home = page(&client, json!({"title": "Home"})).await;
     let path = sections(&client, &home);
@@ -330,8 +330,8 @@ async fn wrong_sections_are_refused_with_every_error_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_is_sanitised() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("clean@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("clean")).await;
         site(&client, "Bakery").await;
         let home = page(&client, json!({"title": "Home"})).await;
         let path = sections(&client, &home);
@@ -356,8 +356,8 @@ async fn what_is_stored_is_sanitised() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sections_are_moved_and_reordered() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("order@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("order")).await;
         site(&client, "Bakery").await;
         let home = page(&client, json!({"title": "Home"})).await;
         let path = sections(&client, &home);
@@ -402,8 +402,8 @@ async fn sections_are_moved_and_reordered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bulk_changes_happen_in_whole_or_not_at_all() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("bulk@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("bulk")).await;
         site(&client, "Bakery").await;
         let home = page(&client, json!({"title": "Home"})).await;
         let path = sections(&client, &home);
@@ -449,7 +449,7 @@ async fn bulk_changes_happen_in_whole_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn positions_stay_dense_under_twenty_at_once() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("dense@example.com").await;
+        let client = server.unverified(server.email("dense")).await;
         site(&client, "Bakery").await;
         let home = page(&client, json!({"title": "Home"})).await;
         let path = sections(&client, &home);
@@ -484,8 +484,8 @@ async fn positions_stay_dense_under_twenty_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn navigation_is_nested_and_stays_sound() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("nav@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("nav")).await;
         site(&client, "Bakery").await;
         let about = page(&client, json!({"title": "About"})).await;
         let nav = client.t("/navigation");
@@ -554,7 +554,7 @@ async fn navigation_is_nested_and_stays_sound() {
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_everything_at_once_do_not_get_in_each_others_way() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("traffic@example.com").await;
+        let client = server.unverified(server.email("traffic")).await;
         let site = site(&client, "Bakery").await;
         let site = format!("/api/v1/sites/{}", id(&site));
         for round in 0..3 {

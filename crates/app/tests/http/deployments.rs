@@ -59,8 +59,8 @@ fn decoded(answer: &Raw) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_did_not_change_is_not_written_again() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "incremental@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("incremental")).await;
         let news = shop.page("News").await;
         for number in 0..6 {
             shop.page(&format!("Page {number}")).await;
@@ -96,8 +96,8 @@ async fn what_did_not_change_is_not_written_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn going_back_brings_back_every_byte() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "bytes@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("bytes")).await;
         shop.page("News").await;
         shop.write("<p>First words</p>").await;
         let first = shop.deploy().await;
@@ -139,7 +139,7 @@ async fn going_back_brings_back_every_byte() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_sent_in_the_form_that_the_client_prefers() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "forms@example.com").await;
+    let shop = Shop::open(&server, server.email("forms")).await;
     shop.write(&"<p>Fresh bread, every morning, for everybody.</p>".repeat(40)).await;
     shop.deploy().await;
     let plain = raw(&server, &shop, "/", &[]).await;
@@ -196,59 +196,58 @@ async fn files_are_sent_in_the_form_that_the_client_prefers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_deployments_go_with_what_only_they_needed() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = TestServer::start_with(database, |settings| settings.sites.keep_deployments = 2).await;
-        let shop = Shop::open(&server, "cleaning@example.com").await;
-        shop.page("Constant").await;
-        let mut made = Vec::new();
-        for number in 0..3 {
-            let section = shop.write(&format!("<p>{number}: {}</p>", "words ".repeat(60))).await;
-            made.push(shop.deploy().await);
-            let section = format!("{}/sections/{}", shop.home, section["id"].as_str().unwrap());
-            shop.client.delete(&section).await.expect(204);
-        }
-        assert_eq!(manifests(&server, &shop), 2);
-        let refused = shop.rollback(&made[0]).await.expect(409);
-        assert_eq!(refused["code"], "deployment_cleaned");
-        let list = shop.client.get(&format!("{}/deployments", shop.path)).await.expect(200);
-        let cleaned: Vec<bool> =
-            list["items"].as_array().unwrap().iter().map(|d| d["cleanedAt"].is_string()).collect();
-        assert_eq!(cleaned, [false, false, true]);
-        assert_eq!(events(&shop.client, "deployment.cleaned").await, 1);
-        let with_all = blobs(&server, &shop).len();
-
-        // One that was rolled back to stays, however old it gets.
-        shop.rollback(&made[1]).await.expect(200);
-        let page = shop.visitor.get("/").await.text;
-        assert!(page.contains("1: words"), "{page}");
-        shop.write("<p>Never mind</p>").await;
-        // A build that fails half-way leaves something; the next one tidies it away.
-        std::fs::write(shop.files(&server).join("blobs").join("0".repeat(64)), "left over").unwrap();
-        std::fs::write(shop.files(&server).join("manifests").join("left-over.json"), "{}").unwrap();
+    let database = Database::Postgres;
+    let server = TestServer::start_with(database, |settings| settings.sites.keep_deployments = 2).await;
+    let shop = Shop::open(&server, server.email("cleaning")).await;
+    shop.page("Constant").await;
+    let mut made = Vec::new();
+    for number in 0..3 {
+        let section = shop.write(&format!("<p>{number}: {}</p>", "words ".repeat(60))).await;
         made.push(shop.deploy().await);
-        assert!(!blobs(&server, &shop).contains_key(&"0".repeat(64)));
-        assert!(shop.visitor.get("/").await.text.contains("Never mind"));
-        shop.rollback(&made[1]).await.expect(200);
-        assert_eq!(shop.visitor.get("/").await.text, page, "with every file of it");
-        assert_eq!(shop.visitor.get("/constant/").await.status.as_u16(), 200);
-        shop.rollback(&made[3]).await.expect(200);
-        // Once it does not answer any more, its age counts.
-        made.push(shop.deploy().await);
-        for old in &made[..3] {
-            assert_eq!(shop.rollback(old).await.expect(409)["code"], "deployment_cleaned");
-        }
-        shop.rollback(&made[3]).await.expect(200);
-        assert!(shop.visitor.get("/").await.text.contains("Never mind"));
-        assert_eq!(manifests(&server, &shop), 2);
-        assert!(blobs(&server, &shop).len() <= with_all, "{} {with_all}", blobs(&server, &shop).len());
-        server.stop().await;
+        let section = format!("{}/sections/{}", shop.home, section["id"].as_str().unwrap());
+        shop.client.delete(&section).await.expect(204);
     }
+    assert_eq!(manifests(&server, &shop), 2);
+    let refused = shop.rollback(&made[0]).await.expect(409);
+    assert_eq!(refused["code"], "deployment_cleaned");
+    let list = shop.client.get(&format!("{}/deployments", shop.path)).await.expect(200);
+    let cleaned: Vec<bool> =
+        list["items"].as_array().unwrap().iter().map(|d| d["cleanedAt"].is_string()).collect();
+    assert_eq!(cleaned, [false, false, true]);
+    assert_eq!(events(&shop.client, "deployment.cleaned").await, 1);
+    let with_all = blobs(&server, &shop).len();
+
+    // One that was rolled back to stays, however old it gets.
+    shop.rollback(&made[1]).await.expect(200);
+    let page = shop.visitor.get("/").await.text;
+    assert!(page.contains("1: words"), "{page}");
+    shop.write("<p>Never mind</p>").await;
+    // A build that fails half-way leaves something; the next one tidies it away.
+    std::fs::write(shop.files(&server).join("blobs").join("0".repeat(64)), "left over").unwrap();
+    std::fs::write(shop.files(&server).join("manifests").join("left-over.json"), "{}").unwrap();
+    made.push(shop.deploy().await);
+    assert!(!blobs(&server, &shop).contains_key(&"0".repeat(64)));
+    assert!(shop.visitor.get("/").await.text.contains("Never mind"));
+    shop.rollback(&made[1]).await.expect(200);
+    assert_eq!(shop.visitor.get("/").await.text, page, "with every file of it");
+    assert_eq!(shop.visitor.get("/constant/").await.status.as_u16(), 200);
+    shop.rollback(&made[3]).await.expect(200);
+    // Once it does not answer any more, its age counts.
+    made.push(shop.deploy().await);
+    for old in &made[..3] {
+        assert_eq!(shop.rollback(old).await.expect(409)["code"], "deployment_cleaned");
+    }
+    shop.rollback(&made[3]).await.expect(200);
+    assert!(shop.visitor.get("/").await.text.contains("Never mind"));
+    assert_eq!(manifests(&server, &shop), 2);
+    assert!(blobs(&server, &shop).len() <= with_all, "{} {with_all}", blobs(&server, &shop).len());
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_deployments_end_in_one_that_is_whole() {
     TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "crowd@example.com").await;
+        let shop = Shop::open(server, server.email("crowd")).await;
         for number in 0..5 {
             shop.page(&format!("Page {number}")).await;
         }
@@ -279,7 +278,7 @@ async fn simultaneous_deployments_end_in_one_that_is_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_content_that_somebody_deleted_comes_back_with_the_next_deployment() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "healing@example.com").await;
+    let shop = Shop::open(&server, server.email("healing")).await;
     shop.deploy().await;
     let all = blobs(&server, &shop);
     for name in all.keys() {
@@ -295,7 +294,7 @@ async fn a_content_that_somebody_deleted_comes_back_with_the_next_deployment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_pages_are_deployed_in_a_moment() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "fifty@example.com").await;
+    let shop = Shop::open(&server, server.email("fifty")).await;
     let paragraph =
         "<p>Every morning at five we light the oven, and at seven the first loaves are on the shelf.</p>";
     for number in 1..50 {
@@ -324,8 +323,8 @@ async fn fifty_pages_are_deployed_in_a_moment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_published_at_its_time_and_the_site_deployed() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "later@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("later")).await;
         shop.deploy().await;
         let client = &shop.client;
         let draft = async |title: &str| {
@@ -378,7 +377,7 @@ async fn a_page_is_published_at_its_time_and_the_site_deployed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_is_sent_while_it_is_read() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "large@example.com").await;
+    let shop = Shop::open(&server, server.email("large")).await;
     let deployment = shop.deploy().await;
     // Written past the program: no page of the test has a picture of this size.
     let (hash, bytes) = ("f".repeat(64), (0..3_000_000u32).map(|n| (n % 251) as u8).collect::<Vec<u8>>());

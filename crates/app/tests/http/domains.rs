@@ -29,12 +29,16 @@ async fn start(database: Database, dns: &TestDns) -> TestServer {
     server
 }
 
+async fn alone(database: Database, test: impl AsyncFn(&TestServer, &TestDns)) {
+    let dns = TestDns::start().await;
+    let server = start(database, &dns).await;
+    test(&server, &dns).await;
+    server.stop().await;
+}
+
 async fn on_each_database(test: impl AsyncFn(&TestServer, &TestDns)) {
     for database in [Database::Sqlite, Database::Postgres] {
-        let dns = TestDns::start().await;
-        let server = start(database, &dns).await;
-        test(&server, &dns).await;
-        server.stop().await;
+        alone(database, &test).await;
     }
 }
 
@@ -112,8 +116,8 @@ fn is_page(answer: &Answer) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_serves_the_site_once_it_is_proven() {
-    on_each_database(async |server, dns| {
-        let shop = Shop::new(server, "domain@example.com").await;
+    alone(Database::Postgres, async |server, dns| {
+        let shop = Shop::new(server, server.email("domain")).await;
         shop.deploy().await;
         assert!(is_page(&visit(server, &shop.host, "/").await));
         let port = server.url.rsplit_once(':').unwrap().1;
@@ -206,8 +210,8 @@ async fn a_domain_serves_the_site_once_it_is_proven() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_domains_lead_to_the_main_one_or_serve_too() {
-    on_each_database(async |server, dns| {
-        let shop = Shop::new(server, "modes@example.com").await;
+    alone(Database::Postgres, async |server, dns| {
+        let shop = Shop::new(server, server.email("modes")).await;
         shop.deploy().await;
         let port = server.url.rsplit_once(':').unwrap().1;
         let main = shop.proven(dns, json!({"name": "main.example"})).await;
@@ -251,7 +255,7 @@ async fn two_tenants_with_proofs_cannot_both_have_a_domain() {
             let mut shops = Vec::new();
             let mut texts = Vec::new();
             for side in ["a", "b"] {
-                let shop = Shop::new(server, &format!("{side}{round}@example.com")).await;
+                let shop = Shop::new(server, server.email(&format!("{side}{round}"))).await;
                 let domain = shop.add(json!({"name": name})).await.expect(201);
                 texts.push(text(&domain["records"][0], "expected"));
                 shops.push((shop.client.clone(), format!("{}/verify", shop.domain(&text(&domain, "id")))));
@@ -307,7 +311,7 @@ async fn the_plan_decides_how_many_domains_also_at_once() {
             let meters = usage.as_object().unwrap().values().find_map(Value::as_array).unwrap().clone();
             meters.iter().find(|usage| usage["meter"] == "custom_domains").unwrap()["used"].clone()
         };
-        let shop = Shop::new(server, "quota@example.com").await;
+        let shop = Shop::new(server, server.email("quota")).await;
         limit(0).await;
         let refused = shop.add(json!({"name": "one.example"})).await;
         assert_eq!((refused.status.as_u16(), &refused.json["meter"]), (402, &json!("custom_domains")));
@@ -340,8 +344,8 @@ async fn the_plan_decides_how_many_domains_also_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn name_servers_that_do_not_answer_leave_a_domain_as_it_was() {
-    on_each_database(async |server, dns| {
-        let shop = Shop::new(server, "silent@example.com").await;
+    alone(Database::Postgres, async |server, dns| {
+        let shop = Shop::new(server, server.email("silent")).await;
         let domain = shop.add(json!({"name": "silent.example"})).await.expect(201);
         let id = text(&domain, "id");
         dns.silence("_portico-challenge.silent.example");
@@ -365,8 +369,8 @@ async fn name_servers_that_do_not_answer_leave_a_domain_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_proof_is_looked_for_in_the_background() {
-    on_each_database(async |server, dns| {
-        let shop = Shop::new(server, "background@example.com").await;
+    alone(Database::Postgres, async |server, dns| {
+        let shop = Shop::new(server, server.email("background")).await;
         let domain = shop.add(json!({"name": "background.example"})).await.expect(201);
         let id = text(&domain, "id");
         let queued = async || {
@@ -414,8 +418,8 @@ async fn the_proof_is_looked_for_in_the_background() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_names_and_strangers_are_refused() {
-    on_each_database(async |server, _| {
-        let shop = Shop::new(server, "names@example.com").await;
+    alone(Database::Postgres, async |server, _| {
+        let shop = Shop::new(server, server.email("names")).await;
         for (name, code) in [
             ("", "required"),
             ("localhost", "invalid_domain"),
@@ -446,8 +450,8 @@ async fn bad_names_and_strangers_are_refused() {
         assert_eq!((again.status.as_u16(), &again.json["code"]), (409, &json!("domain_exists")));
 
         let path = shop.domain(&text(&domain, "id"));
-        let stranger = server.customer("stranger@example.com").await;
-        let viewer = Person::new(server, "viewer@example.com", |_| {}).await;
+        let stranger = server.customer(server.email("stranger")).await;
+        let viewer = Person::new(server, server.email("viewer"), |_| {}).await;
         viewer.join(server, &shop.client.tenant, TenantRole::Viewer).await;
         let viewer = viewer.client.with("x-tenant-id", &shop.client.tenant);
         viewer.get(&path).await.expect(200);
@@ -470,11 +474,12 @@ async fn bad_names_and_strangers_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_tenant_is_paused_at_its_domain_too() {
-    on_each_database(async |server, dns| {
-        let shop = Shop::new(server, "paused@example.com").await;
+    alone(Database::Postgres, async |server, dns| {
+        let shop = Shop::new(server, server.email("paused")).await;
         shop.deploy().await;
         shop.proven(dns, json!({"name": "paused.example"})).await;
-        let boss = Person::new(server, "boss@example.org", |user| user.role = PlatformRole::SuperAdmin).await;
+        let boss =
+            Person::new(server, server.email("boss"), |user| user.role = PlatformRole::SuperAdmin).await;
         boss.client.post(&shop.client.t("/suspend"), json!({"reason": "test"})).await.expect(200);
         for host in ["paused.example", &shop.host] {
             let paused = visit(server, host, "/").await;
@@ -497,7 +502,7 @@ async fn every_instance_knows_at_once() {
     let other = server.another_instance().await;
     // Starting wrote the plans anew.
     unlimited(&server).await;
-    let shop = Shop::new(&server, "instances@example.com").await;
+    let shop = Shop::new(&server, server.email("instances")).await;
     shop.deploy().await;
     assert!(!is_page(&visit(&other, "here.example", "/").await));
     let id = shop.proven(&dns, json!({"name": "here.example"})).await;
@@ -515,8 +520,8 @@ async fn every_instance_knows_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_asks_before_it_has_a_certificate_made() {
-    on_each_database(async |server, dns| {
-        let shop = Shop::new(server, "tls@example.com").await;
+    alone(Database::Postgres, async |server, dns| {
+        let shop = Shop::new(server, server.email("tls")).await;
         shop.proven(dns, json!({"name": "tls.example"})).await;
         let pending = shop.add(json!({"name": "pending.example"})).await.expect(201);
         assert_eq!(pending["status"], "pending");

@@ -31,33 +31,34 @@ async fn email(client: &Client) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confirmed_address_replaces_the_old_one_which_is_told() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |user| user.language = "es".into()).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |user| user.language = "es".into()).await;
         let mut elsewhere = ada.clone();
         elsewhere.sign_in(server).await;
-        let body = json!({"newEmail": " King@Example.org "});
+        let king = format!(" {} ", server.email("King").replace("example", "Example"));
+        let body = json!({ "newEmail": king });
         let answer = ada.client.post(CHANGE, body).await.expect(202);
         assert!(answer["message"].as_str().is_some_and(|message| !message.contains('@')));
-        let token = server.mail_token("king@example.org", "confirm-email-change").await;
-        assert_eq!(email(&ada.client).await, json!(["ada@example.com", true]), "nothing has changed yet");
-        assert_eq!(login(server, "king@example.org").await, 401);
+        let token = server.mail_token(server.email("king"), "confirm-email-change").await;
+        assert_eq!(email(&ada.client).await, json!([server.email("ada"), true]), "nothing has changed yet");
+        assert_eq!(login(server, server.email("king")).await, 401);
 
         // Whoever reads the mail may do so on another device, where nobody is signed in.
         let changed = server.client().post(CONFIRM, json!({ "token": token })).await.expect(200);
-        assert_eq!(changed, json!({"email": "king@example.org", "emailVerified": true}));
+        assert_eq!(changed, json!({"email": server.email("king"), "emailVerified": true}));
         assert_eq!(
             email(&ada.client).await,
-            json!(["king@example.org", true]),
+            json!([server.email("king"), true]),
             "the session that asked goes on"
         );
         let ended = elsewhere.client.get("/api/v1/profile").await;
         assert_eq!(ended.status.as_u16(), 401, "the very next request of another session");
         assert_eq!(
-            (login(server, "king@example.org").await, login(server, "ada@example.com").await),
+            (login(server, server.email("king")).await, login(server, server.email("ada")).await),
             (200, 401)
         );
-        let told = server.mail("ada@example.com", "Tu cuenta tiene ahora otra dirección").await;
-        assert!(told.contains("k…@example.org"), "{told}");
+        let told = server.mail(server.email("ada"), "Tu cuenta tiene ahora otra dirección").await;
+        assert!(told.contains(&format!("k…@{}", server.domain())), "{told}");
         assert!(!told.contains("king@"), "the old mailbox does not learn the new address");
 
         let again = server.client().post(CONFIRM, json!({ "token": token })).await.expect(422);
@@ -68,7 +69,7 @@ async fn a_confirmed_address_replaces_the_old_one_which_is_told() {
         let entry = entry.expect("it is in the audit trail");
         assert_eq!(
             json!([entry["before"]["email"], entry["after"]["email"], entry["actor"]["id"]]),
-            json!(["ada@example.com", "king@example.org", ada.claims.user])
+            json!([server.email("ada"), server.email("king"), ada.claims.user])
         );
     })
     .await;
@@ -76,13 +77,13 @@ async fn a_confirmed_address_replaces_the_old_one_which_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_to_the_old_address_end_with_it() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let forgot = json!({"email": "ada@example.com"});
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let forgot = json!({"email": server.email("ada")});
         server.client().post("/api/v1/auth/forgot-password", forgot).await.expect(202);
-        let reset = server.mail_token("ada@example.com", "reset-password").await;
-        ada.client.post(CHANGE, json!({"new_email": "king@example.org"})).await.expect(202);
-        let token = server.mail_token("king@example.org", "confirm-email-change").await;
+        let reset = server.mail_token(server.email("ada"), "reset-password").await;
+        ada.client.post(CHANGE, json!({"new_email": server.email("king")})).await.expect(202);
+        let token = server.mail_token(server.email("king"), "confirm-email-change").await;
         ada.client.post(CONFIRM, json!({ "token": token })).await.expect(200);
         let body = json!({"token": reset, "password": "Another-Horse-8"});
         let answer = server.client().post("/api/v1/auth/reset-password", body).await.expect(422);
@@ -93,13 +94,13 @@ async fn links_to_the_old_address_end_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_of_somebody_else_is_answered_like_any_other() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        Person::new(server, "owner@example.org", |_| {}).await;
-        let known = ada.client.post(CHANGE, json!({"newEmail": "owner@example.org"})).await;
-        let told = server.mail("owner@example.org", "for another account").await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        Person::new(server, server.email("owner"), |_| {}).await;
+        let known = ada.client.post(CHANGE, json!({"newEmail": server.email("owner")})).await;
+        let told = server.mail(server.email("owner"), "for another account").await;
         assert!(!told.contains("token="), "{told}");
-        let unknown = ada.client.post(CHANGE, json!({"newEmail": "nobody@example.org"})).await;
+        let unknown = ada.client.post(CHANGE, json!({"newEmail": server.email("nobody")})).await;
         assert_eq!((known.status, &known.json), (unknown.status, &unknown.json));
         assert_eq!(known.status, StatusCode::ACCEPTED);
     })
@@ -108,33 +109,33 @@ async fn an_address_of_somebody_else_is_answered_like_any_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_was_proven_meanwhile_stays_with_whoever_proved_it() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        ada.client.post(CHANGE, json!({"newEmail": "king@example.org"})).await.expect(202);
-        let token = server.mail_token("king@example.org", "confirm-email-change").await;
-        Person::new(server, "king@example.org", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        ada.client.post(CHANGE, json!({"newEmail": server.email("king")})).await.expect(202);
+        let token = server.mail_token(server.email("king"), "confirm-email-change").await;
+        Person::new(server, server.email("king"), |_| {}).await;
         for client in [server.client(), ada.client.clone()] {
             let answer = client.post(CONFIRM, json!({ "token": token })).await.expect(422);
             assert_eq!(answer["code"], "invalid_token");
         }
-        assert_eq!(email(&ada.client).await, json!(["ada@example.com", true]));
+        assert_eq!(email(&ada.client).await, json!([server.email("ada"), true]));
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contested_address_needs_a_session_of_the_account() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        server.unverified("king@example.org").await;
-        let stranger = Person::new(server, "stranger@example.com", |_| {}).await;
-        ada.client.post(CHANGE, json!({"newEmail": "king@example.org"})).await.expect(202);
-        let token = server.mail_token("king@example.org", "confirm-email-change").await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        server.unverified(server.email("king")).await;
+        let stranger = Person::new(server, server.email("stranger"), |_| {}).await;
+        ada.client.post(CHANGE, json!({"newEmail": server.email("king")})).await.expect(202);
+        let token = server.mail_token(server.email("king"), "confirm-email-change").await;
         for client in [server.client(), stranger.client] {
             client.post(CONFIRM, json!({ "token": token })).await.expect(422);
         }
         ada.client.post(CONFIRM, json!({ "token": token })).await.expect(200);
-        assert_eq!(email(&ada.client).await, json!(["king@example.org", true]));
+        assert_eq!(email(&ada.client).await, json!([server.email("king"), true]));
     })
     .await;
 }
@@ -142,11 +143,11 @@ async fn a_contested_address_needs_a_session_of_the_account() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_works_once_until_it_expires_and_as_long_as_there_is_no_newer_one() {
     TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        ada.client.post(CHANGE, json!({"newEmail": "first@example.org"})).await.expect(202);
-        let first = server.mail_token("first@example.org", "confirm-email-change").await;
-        ada.client.post(CHANGE, json!({"newEmail": "second@example.org"})).await.expect(202);
-        let second = server.mail_token("second@example.org", "confirm-email-change").await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        ada.client.post(CHANGE, json!({"newEmail": server.email("first")})).await.expect(202);
+        let first = server.mail_token(server.email("first"), "confirm-email-change").await;
+        ada.client.post(CHANGE, json!({"newEmail": server.email("second")})).await.expect(202);
+        let second = server.mail_token(server.email("second"), "confirm-email-change").await;
         let anonymous = server.client();
         let invalid = async |token: &str| {
             let answer = anonymous.post(CONFIRM, json!({ "token": token })).await.expect(422);
@@ -166,7 +167,7 @@ async fn a_link_works_once_until_it_expires_and_as_long_as_there_is_no_newer_one
         .await;
         let count = |status| answers.iter().filter(|answer| **answer == status).count();
         assert_eq!((count(200), count(422)), (1, 19), "{answers:?}");
-        assert_eq!(email(&ada.client).await, json!(["second@example.org", true]));
+        assert_eq!(email(&ada.client).await, json!([server.email("second"), true]));
 
         let token = expired(server, &ada).await;
         invalid(&token).await;
@@ -193,12 +194,12 @@ async fn two_accounts_that_want_one_address_get_it_once() {
     TestServer::on_each_database(async |server| {
         let mut clients = Vec::new();
         for name in ["ada", "bob"] {
-            let person = Person::new(server, &format!("{name}@example.com"), |_| {}).await;
-            person.client.post(CHANGE, json!({"newEmail": "king@example.org"})).await.expect(202);
+            let person = Person::new(server, server.email(name), |_| {}).await;
+            person.client.post(CHANGE, json!({"newEmail": server.email("king")})).await.expect(202);
             clients.push(person);
         }
         let found = eventually(Duration::from_secs(20), async || {
-            let mails = mails(server, "king@example.org").await;
+            let mails = mails(server, server.email("king")).await;
             let tokens: Vec<String> = mails
                 .iter()
                 .filter_map(|mail| {
@@ -219,22 +220,22 @@ async fn two_accounts_that_want_one_address_get_it_once() {
         for person in &clients {
             emails.push(email(&person.client).await[0].clone());
         }
-        assert_eq!(emails.iter().filter(|email| **email == "king@example.org").count(), 1, "{emails:?}");
+        assert_eq!(emails.iter().filter(|email| **email == server.email("king")).count(), 1, "{emails:?}");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_person_themselves_with_a_fresh_proof_asks() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let body = json!({"newEmail": "king@example.org"});
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let body = json!({"newEmail": server.email("king")});
         server.client().post(CHANGE, body.clone()).await.expect(401);
         for (wrong, field) in [
             (json!({}), "newEmail"),
             (json!({"newEmail": "nobody"}), "newEmail"),
-            (json!({"newEmail": "ada@example.com"}), "newEmail"),
-            (json!({"newEmail": "k@example.org", "password": "x"}), "password"),
+            (json!({"newEmail": server.email("ada")}), "newEmail"),
+            (json!({"newEmail": server.email("k"), "password": "x"}), "password"),
         ] {
             let answer = ada.client.post(CHANGE, wrong.clone()).await;
             assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![field.to_owned()]), "{wrong}");
@@ -250,26 +251,26 @@ async fn only_the_person_themselves_with_a_fresh_proof_asks() {
         let token = server.app.identity.tokens.access_token(&claims, server.app.core.env.now()).unwrap();
         let stale = ada.client.with("authorization", &format!("Bearer {token}"));
         assert_eq!(stale.post(CHANGE, body).await.expect(403)["code"], "reauthentication_required");
-        let profile = json!({"email": "king@example.org"});
+        let profile = json!({"email": server.email("king")});
         assert_eq!(ada.client.put("/api/v1/profile", profile).await.fields(), ["email"], "no way around it");
-        assert!(mails(server, "king@example.org").await.is_empty());
+        assert!(mails(server, server.email("king")).await.is_empty());
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unverified_address_is_not_changed_and_told_nothing() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("typo@example.com").await;
-        let refused = client.post(CHANGE, json!({"newEmail": "right@example.org"})).await.expect(403);
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("typo")).await;
+        let refused = client.post(CHANGE, json!({"newEmail": server.email("right")})).await.expect(403);
         assert_eq!(refused["code"], "email_unverified");
         // Mail about the next event arrives; by then, that about the request would have.
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        ada.client.post(CHANGE, json!({"newEmail": "king@example.org"})).await.expect(202);
-        server.mail("ada@example.com", "k…@example.org").await;
-        assert!(mails(server, "right@example.org").await.is_empty());
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        ada.client.post(CHANGE, json!({"newEmail": server.email("king")})).await.expect(202);
+        server.mail(server.email("ada"), &format!("k…@{}", server.domain())).await;
+        assert!(mails(server, server.email("right")).await.is_empty());
         let texts: Vec<String> =
-            mails(server, "typo@example.com").await.iter().map(|mail| text(mail, "text")).collect();
+            mails(server, server.email("typo")).await.iter().map(|mail| text(mail, "text")).collect();
         assert!(texts.iter().all(|text| text.contains("verify-email")), "{texts:?}");
     })
     .await;
@@ -307,16 +308,17 @@ async fn reset(client: &Client, token: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_a_thief_asked_for_dies_with_the_session_however_that_ends() {
-    TestServer::on_each_database(async |server| {
-        let root = Person::new(server, "root@example.com", |user| user.role = PlatformRole::SuperAdmin).await;
+    TestServer::shared(async |server| {
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         for end in ["reset", "password", "session", "logout", "operator", "suspension"] {
-            let email = format!("{end}@example.com");
-            let ada = Person::new(server, &email, |_| {}).await;
+            let email = server.email(end);
+            let ada = Person::new(server, email, |_| {}).await;
             let (thief, token) = stolen(server, &ada).await;
             let user = format!("/api/v1/users/{}", ada.claims.user);
             match end {
                 "reset" => {
-                    let link = reset_token(server, &email).await;
+                    let link = reset_token(server, email).await;
                     assert_eq!(reset(&server.client(), &link).await, 204);
                 }
                 "password" => {
@@ -343,7 +345,7 @@ async fn a_change_that_a_thief_asked_for_dies_with_the_session_however_that_ends
             let answer = server.client().post(CONFIRM, json!({ "token": token })).await.expect(422);
             assert_eq!(answer["code"], "invalid_token", "{end}");
             let account = root.client.get(&user).await.expect(200);
-            assert_eq!(account["email"], email.as_str(), "{end}");
+            assert_eq!(account["email"], email, "{end}");
         }
     })
     .await;
@@ -354,13 +356,13 @@ async fn a_change_that_a_thief_asked_for_dies_with_the_session_however_that_ends
 async fn a_confirmation_and_a_reset_at_once_do_not_both_happen() {
     TestServer::on_each_database(async |server| {
         for round in 0..4 {
-            let email = format!("ada{round}@example.com");
-            let ada = Person::new(server, &email, |_| {}).await;
-            let change = json!({"newEmail": format!("thief{round}@example.org")});
+            let email = server.email(&format!("ada{round}"));
+            let ada = Person::new(server, email, |_| {}).await;
+            let change = json!({"newEmail": server.email(&format!("thief{round}"))});
             ada.client.post(CHANGE, change).await.expect(202);
-            let to = format!("thief{round}@example.org");
+            let to = server.email(&format!("thief{round}"));
             let token = server.mail_token(&to, "confirm-email-change").await;
-            let link = reset_token(server, &email).await;
+            let link = reset_token(server, email).await;
             let answers = at_once(2, |number| {
                 let (client, token, link) = (server.client(), token.clone(), link.clone());
                 async move {
@@ -379,12 +381,12 @@ async fn a_confirmation_and_a_reset_at_once_do_not_both_happen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_present_address_hears_of_the_request_and_stops_it_without_signing_in() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |user| user.language = "es".into()).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |user| user.language = "es".into()).await;
         let (thief, confirmation) = stolen(server, &ada).await;
-        let told = server.mail("ada@example.com", "t…@example.com").await;
+        let told = server.mail(server.email("ada"), &format!("t…@{}", server.domain())).await;
         assert!(told.contains("Todavía no ha cambiado nada") && !told.contains("thief-of-"), "{told}");
-        let token = server.mail_token("ada@example.com", "cancel-email-change").await;
+        let token = server.mail_token(server.email("ada"), "cancel-email-change").await;
         let browser = server.client();
         let wrong = browser.post(CANCEL, json!({"token": "x"})).await.expect(422);
         assert_eq!(wrong["code"], "invalid_token");
@@ -400,7 +402,7 @@ async fn the_present_address_hears_of_the_request_and_stops_it_without_signing_i
         }
         browser.post(CONFIRM, json!({ "token": confirmation })).await.expect(422);
         browser.post(CANCEL, json!({ "token": token })).await.expect(422);
-        assert_eq!(login(server, "ada@example.com").await, 200);
+        assert_eq!(login(server, server.email("ada")).await, 200);
     })
     .await;
 }

@@ -96,8 +96,9 @@ async fn verified(server: &TestServer, tenant: &str, redacted: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_an_erased_person_is_left_in_any_table() {
-    TestServer::on_each_database(async |server| {
-        let root = Person::new(server, "root@example.com", |user| user.role = PlatformRole::SuperAdmin).await;
+    TestServer::alone(async |server| {
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         let (client, id, picture) = somebody(server, &root).await;
         assert!(!server.places_of(EMAIL).await.is_empty());
         assert!(server.places_of(NAME).await.iter().any(|place| place == "tenants.name"));
@@ -140,9 +141,10 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_account_can_be_erased_by_a_super_admin_later() {
-    TestServer::on_each_database(async |server| {
-        let root = Person::new(server, "root@example.com", |user| user.role = PlatformRole::SuperAdmin).await;
-        let staff = Person::new(server, "staff@example.com", |user| user.role = PlatformRole::Staff).await;
+    TestServer::alone(async |server| {
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await;
         let (client, id, _) = somebody(server, &root).await;
         client.delete(&format!("/api/v1/users/{id}")).await.expect(204);
         assert!(server.places_of(NAME).await.contains(&"users.full_name".to_owned()), "only deleted");
@@ -157,11 +159,12 @@ async fn a_deleted_account_can_be_erased_by_a_super_admin_later() {
 /// Registering with somebody's address and being erased takes nothing from them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_who_claimed_an_address_erases_nothing_of_its_owner() {
-    TestServer::on_each_database(async |server| {
-        let root = Person::new(server, "root@example.com", |user| user.role = PlatformRole::SuperAdmin).await;
-        let invited = json!({"email": "ada@example.com", "role": "viewer"});
+    TestServer::alone(async |server| {
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
+        let invited = json!({"email": server.email("ada"), "role": "viewer"});
         root.client.post(&root.client.t("/invitations"), invited).await.expect(201);
-        let stranger = server.unverified("ada@example.com").await;
+        let stranger = server.unverified(server.email("ada")).await;
         let id = stranger.get("/api/v1/profile").await.expect(200)["id"].as_str().unwrap().to_owned();
         stranger.post_empty("/api/v1/profile/erase").await.expect(202);
         let done = eventually(Duration::from_secs(20), async || {
@@ -171,7 +174,7 @@ async fn a_stranger_who_claimed_an_address_erases_nothing_of_its_owner() {
         .await;
         assert!(done.is_some());
         let invitations = root.client.get(&root.client.t("/invitations")).await.expect(200);
-        assert_eq!(invitations["items"][0]["email"], "ada@example.com", "{invitations}");
+        assert_eq!(invitations["items"][0]["email"], server.email("ada"), "{invitations}");
         let user = root.client.get(&format!("/api/v1/users/{id}")).await.expect(200);
         assert_eq!(user["fullName"], "Erased person");
     })

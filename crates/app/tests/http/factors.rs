@@ -69,19 +69,20 @@ async fn trail(person: &Person) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_is_asked_for_its_code_at_the_next_sign_in() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let confirm =
             async |code: &str| ada.client.post("/api/v1/auth/totp/confirm", json!({"code": code})).await;
         assert_eq!(confirm("123456").await.expect(409)["code"], "totp_not_pending");
         let first = App::of(&ada.client.post_empty("/api/v1/auth/totp").await.expect(200));
         let begun = ada.client.post_empty("/api/v1/auth/totp").await.expect(200);
         assert!(
-            text(&begun, "otpauthUri").starts_with("otpauth://totp/Portico:ada%40example.com?"),
+            text(&begun, "otpauthUri")
+                .starts_with(&format!("otpauth://totp/Portico:ada%40{}?", server.domain())),
             "{begun}"
         );
         let app = App::of(&begun);
-        login(server, "ada@example.com", PASSWORD).await.expect(200);
+        login(server, server.email("ada"), PASSWORD).await.expect(200);
         for wrong in [first.code(server, 0), "000000".to_owned(), "x".to_owned()] {
             let answer = confirm(&wrong).await;
             assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec!["code".to_owned()]));
@@ -93,7 +94,7 @@ async fn an_app_is_asked_for_its_code_at_the_next_sign_in() {
         let again = ada.client.post_empty("/api/v1/auth/totp").await.expect(409);
         assert_eq!(again["code"], "totp_enabled");
 
-        let answer = login(server, "ada@example.com", PASSWORD).await;
+        let answer = login(server, server.email("ada"), PASSWORD).await;
         assert_eq!(answer.header("content-type"), "application/problem+json");
         let needed = answer.expect(403);
         assert_eq!(needed["methods"], json!(["totp", "recovery_code"]));
@@ -112,10 +113,10 @@ async fn an_app_is_asked_for_its_code_at_the_next_sign_in() {
         let tokens = verify(server, &token, &next).await.expect(200);
         let mut client = server.client();
         client.sign(&tokens);
-        assert_eq!(client.get("/api/v1/profile").await.expect(200)["email"], "ada@example.com");
+        assert_eq!(client.get("/api/v1/profile").await.expect(200)["email"], server.email("ada"));
         let over = verify(server, &token, &recovery[0]).await.expect(401);
         assert_eq!(over["code"], "invalid_mfa_token");
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         assert_eq!(verify(server, &token, &next).await.expect(401)["code"], "invalid_code");
 
         let view = client.get("/api/v1/auth/second-factors").await.expect(200);
@@ -136,7 +137,7 @@ async fn an_app_is_asked_for_its_code_at_the_next_sign_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_uses_of_one_code_at_once_make_one_session() {
     TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let (app, recovery) = enrol(server, &ada.client).await;
         let count = async |tokens: Vec<String>, codes: Vec<String>| {
             let client = server.client();
@@ -152,7 +153,7 @@ async fn twenty_uses_of_one_code_at_once_make_one_session() {
         };
         let mut tokens = Vec::new();
         for _ in 0..20 {
-            tokens.push(mfa_token(server, "ada@example.com").await);
+            tokens.push(mfa_token(server, server.email("ada")).await);
         }
         let code = app.code(server, 1);
         assert_eq!(count(tokens.clone(), vec![code]).await, 1, "a code of the app");
@@ -164,10 +165,10 @@ async fn twenty_uses_of_one_code_at_once_make_one_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_goes_on_once_and_has_five_tries() {
     TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let (_, recovery) = enrol(server, &ada.client).await;
         // One sign-in with ten good codes at once.
-        let (token, client) = (mfa_token(server, "ada@example.com").await, server.client());
+        let (token, client) = (mfa_token(server, server.email("ada")).await, server.client());
         let answers = at_once(5, |number| {
             let body = json!({"mfaToken": token, "code": recovery[number]});
             let client = client.clone();
@@ -178,7 +179,7 @@ async fn a_sign_in_goes_on_once_and_has_five_tries() {
         let left = ada.client.get("/api/v1/auth/second-factors").await.expect(200);
         assert_eq!(left["recoveryCodesLeft"], 9, "the others were not used up");
 
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         for code in ["000000", "x", "0000-0000-0000-0000", "000000", "ñ"] {
             assert_eq!(verify(server, &token, code).await.expect(401)["code"], "invalid_code", "{code}");
         }
@@ -190,9 +191,9 @@ async fn a_sign_in_goes_on_once_and_has_five_tries() {
         for access in [text(&ada.tokens, "access_token")] {
             assert_eq!(verify(server, &access, &recovery[9]).await.fields(), ["mfaToken"], "too long");
         }
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         verify(server, &token, &recovery[9].to_lowercase()).await.expect(200);
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         verify(server, &token, &recovery[9]).await.expect(401);
     })
     .await;
@@ -200,10 +201,10 @@ async fn a_sign_in_goes_on_once_and_has_five_tries() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_password_ends_waiting_sign_ins_and_keeps_the_second_factor() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let (_, recovery) = enrol(server, &ada.client).await;
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         let other = "N3w-horse-battery!";
         let change = json!({"currentPassword": PASSWORD, "newPassword": other});
         ada.client.post("/api/v1/auth/change-password", change).await.expect(204);
@@ -212,15 +213,15 @@ async fn a_new_password_ends_waiting_sign_ins_and_keeps_the_second_factor() {
 
         server
             .client()
-            .post("/api/v1/auth/forgot-password", json!({"email": "ada@example.com"}))
+            .post("/api/v1/auth/forgot-password", json!({"email": server.email("ada")}))
             .await
             .expect(202);
-        let link = server.mail_token("ada@example.com", "reset-password").await;
-        let token = text(&login(server, "ada@example.com", other).await.expect(403), "mfaToken");
+        let link = server.mail_token(server.email("ada"), "reset-password").await;
+        let token = text(&login(server, server.email("ada"), other).await.expect(403), "mfaToken");
         let reset = json!({"token": link, "password": PASSWORD});
         server.client().post("/api/v1/auth/reset-password", reset).await.expect(204);
         verify(server, &token, &recovery[0]).await.expect(401);
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         verify(server, &token, &recovery[0]).await.expect(200);
     })
     .await;
@@ -228,11 +229,11 @@ async fn a_new_password_ends_waiting_sign_ins_and_keeps_the_second_factor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_app_is_replaced_with_a_recovery_code() {
-    TestServer::on_each_database(async |server| {
-        let mut ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let mut ada = Person::new(server, server.email("ada"), |_| {}).await;
         let (lost, recovery) = enrol(server, &ada.client).await;
         let renewed = codes(&ada.client.post_empty("/api/v1/auth/recovery-codes").await.expect(200));
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         verify(server, &token, &recovery[0]).await.expect(401);
         let tokens = verify(server, &token, &renewed[0]).await.expect(200);
         ada.client.sign(&tokens);
@@ -242,10 +243,10 @@ async fn a_lost_app_is_replaced_with_a_recovery_code() {
         assert_eq!(none, json!({"totp": null, "passkeys": [], "recoveryCodesLeft": 0}));
         let refused = ada.client.post_empty("/api/v1/auth/recovery-codes").await.expect(409);
         assert_eq!(refused["code"], "no_second_factor");
-        login(server, "ada@example.com", PASSWORD).await.expect(200);
+        login(server, server.email("ada"), PASSWORD).await.expect(200);
 
         let (_, recovery) = enrol(server, &ada.client).await;
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         assert_eq!(verify(server, &token, &lost.code(server, 1)).await.expect(401)["code"], "invalid_code");
         verify(server, &token, &recovery[0]).await.expect(200);
         let kinds = trail(&ada).await;
@@ -258,8 +259,8 @@ async fn a_lost_app_is_replaced_with_a_recovery_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_session_has_to_prove_itself_again() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let prove = async |body: Value| ada.client.post("/api/v1/auth/reauthenticate", body).await;
         let begin = async || ada.client.post_empty("/api/v1/auth/totp").await;
         make_stale(server, &ada).await;
@@ -303,17 +304,18 @@ async fn a_stale_session_has_to_prove_itself_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_resets_second_factors_of_somebody_who_has_lost_all() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let root = Person::new(server, "root@example.com", |user| user.role = PlatformRole::SuperAdmin).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         enrol(server, &ada.client).await;
         let path = format!("/api/v1/users/{}/second-factors", ada.claims.user);
         ada.client.delete(&path).await.expect(403);
-        let waiting = mfa_token(server, "ada@example.com").await;
+        let waiting = mfa_token(server, server.email("ada")).await;
         root.client.delete(&path).await.expect(204);
         root.client.delete(&path).await.expect(204);
         assert_eq!(verify(server, &waiting, "000000").await.expect(401)["code"], "invalid_mfa_token");
-        login(server, "ada@example.com", PASSWORD).await.expect(200);
+        login(server, server.email("ada"), PASSWORD).await.expect(200);
         let nobody = format!("/api/v1/users/{}/second-factors", server.app.core.env.random_uuid());
         root.client.delete(&nobody).await.expect(404);
         let resets = trail(&ada).await.into_iter().filter(|kind| kind == "user.second_factor_reset").count();

@@ -166,7 +166,7 @@ async fn call(client: &Client, operation: (&str, &str), path: &str, body: Option
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_operation_lets_a_member_change_a_frozen_site() {
-    TestServer::on_each_database(async |server| {
+    TestServer::alone(async |server| {
         unlimited(server).await;
         let fixture = Fixture::new(server, "frozen").await;
         let spare = Person::new(server, "spare@example.net", |_| {}).await;

@@ -76,37 +76,36 @@ async fn events(client: &Client, kind: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_guesses_wait_and_known_and_unknown_addresses_alike() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = behind_a_proxy(database).await;
-        let ada = server.customer("ada@example.com").await;
-        let mut refusals = Vec::new();
-        for (email, address) in [("ada@example.com", "192.0.2.1"), ("nobody@example.com", "192.0.2.2")] {
-            let client = from(&server, address);
-            let (guesses, refusal) = until_refused(&client, email).await;
-            assert!((5..5 + PER_PAIR).contains(&guesses), "{email}: {guesses}");
-            let wait: u64 = refusal.header("retry-after").parse().unwrap();
-            assert!((1..=480).contains(&wait), "{email}: {wait}");
-            assert_eq!(refusal.header("content-type"), "application/problem+json");
-            let right = guess(&client, email, PASSWORD).await;
-            assert_eq!(right.status.as_u16(), 429, "a right password does not tell either");
-            let mut body = refusal.expect(429);
-            assert!(body["detail"].as_str().unwrap().contains("link to set a new password"), "{body}");
-            for differs in ["requestId", "detail"] {
-                body[differs].take();
-            }
-            refusals.push(body);
+    let database = Database::Postgres;
+    let server = behind_a_proxy(database).await;
+    let ada = server.customer("ada@example.com").await;
+    let mut refusals = Vec::new();
+    for (email, address) in [("ada@example.com", "192.0.2.1"), ("nobody@example.com", "192.0.2.2")] {
+        let client = from(&server, address);
+        let (guesses, refusal) = until_refused(&client, email).await;
+        assert!((5..5 + PER_PAIR).contains(&guesses), "{email}: {guesses}");
+        let wait: u64 = refusal.header("retry-after").parse().unwrap();
+        assert!((1..=480).contains(&wait), "{email}: {wait}");
+        assert_eq!(refusal.header("content-type"), "application/problem+json");
+        let right = guess(&client, email, PASSWORD).await;
+        assert_eq!(right.status.as_u16(), 429, "a right password does not tell either");
+        let mut body = refusal.expect(429);
+        assert!(body["detail"].as_str().unwrap().contains("link to set a new password"), "{body}");
+        for differs in ["requestId", "detail"] {
+            body[differs].take();
         }
-        assert_eq!(refusals[0], refusals[1]);
-        assert_eq!(refusals[0]["code"], "too_many_attempts");
-        guess(&from(&server, "192.0.2.3"), "ada@example.com", PASSWORD).await.expect(200);
-        guess(&from(&server, "192.0.2.1"), "eve@example.com", "x").await.expect(401);
-
-        let told = events(&ada, "session.throttled").await;
-        assert_eq!(told.len(), 1, "once, and not for each guess");
-        assert_eq!(told[0]["after"], json!({"by": "account_and_network", "failures": 5}));
-        assert!(events(&ada, "session.sign_in_failed").await.len() >= 5);
-        server.stop().await;
+        refusals.push(body);
     }
+    assert_eq!(refusals[0], refusals[1]);
+    assert_eq!(refusals[0]["code"], "too_many_attempts");
+    guess(&from(&server, "192.0.2.3"), "ada@example.com", PASSWORD).await.expect(200);
+    guess(&from(&server, "192.0.2.1"), "eve@example.com", "x").await.expect(401);
+
+    let told = events(&ada, "session.throttled").await;
+    assert_eq!(told.len(), 1, "once, and not for each guess");
+    assert_eq!(told[0]["after"], json!({"by": "account_and_network", "failures": 5}));
+    assert!(events(&ada, "session.sign_in_failed").await.len() >= 5);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,62 +126,60 @@ async fn a_pause_ends_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attack_from_everywhere_does_not_lock_the_owner_out() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = behind_a_proxy(database).await;
-        let email = "ada@example.com";
-        server.customer(email).await;
-        let home = from(&server, "198.51.100.1").with("user-agent", "Browser at home");
-        let laptop = guess(&home, email, PASSWORD).await;
-        let mark = laptop.header("x-device-id").to_owned();
-        laptop.expect(200);
-        for victim in [email, "nobody@example.com"] {
-            attack_from_everywhere(&server, victim, 100).await;
-        }
-        let refusal = closed_to_strangers(&server, email).await;
-        assert!(refusal.header("retry-after").parse::<u64>().unwrap() >= 3000);
-        let nobody = closed_to_strangers(&server, "nobody@example.com").await;
-        assert_eq!(nobody.json["code"], refusal.json["code"]);
-
-        guess(&from(&server, "203.0.113.77"), email, PASSWORD).await.expect(429);
-
-        // From a known network, and with a known device from anywhere.
-        let browser = from(&server, "198.51.100.1").with("user-agent", "Another browser at home");
-        guess(&browser, email, PASSWORD).await.expect(200);
-        let travelling = from(&server, "198.51.100.200");
-        guess(&travelling.with("x-device-id", &mark), email, PASSWORD).await.expect(200);
-        let cookie = format!("portico_device={mark}");
-        guess(&from(&server, "198.51.100.201").with("cookie", &cookie), email, PASSWORD).await.expect(200);
-        // Somebody else's mark is of no use.
-        server.customer("eve@example.com").await;
-        let eve = guess(&from(&server, "203.0.113.5"), "eve@example.com", PASSWORD).await;
-        let stolen = from(&server, "203.0.113.5").with("x-device-id", eve.header("x-device-id"));
-        guess(&stolen, email, PASSWORD).await.expect(429);
-        server.stop().await;
+    let database = Database::Postgres;
+    let server = behind_a_proxy(database).await;
+    let email = "ada@example.com";
+    server.customer(email).await;
+    let home = from(&server, "198.51.100.1").with("user-agent", "Browser at home");
+    let laptop = guess(&home, email, PASSWORD).await;
+    let mark = laptop.header("x-device-id").to_owned();
+    laptop.expect(200);
+    for victim in [email, "nobody@example.com"] {
+        attack_from_everywhere(&server, victim, 100).await;
     }
+    let refusal = closed_to_strangers(&server, email).await;
+    assert!(refusal.header("retry-after").parse::<u64>().unwrap() >= 3000);
+    let nobody = closed_to_strangers(&server, "nobody@example.com").await;
+    assert_eq!(nobody.json["code"], refusal.json["code"]);
+
+    guess(&from(&server, "203.0.113.77"), email, PASSWORD).await.expect(429);
+
+    // From a known network, and with a known device from anywhere.
+    let browser = from(&server, "198.51.100.1").with("user-agent", "Another browser at home");
+    guess(&browser, email, PASSWORD).await.expect(200);
+    let travelling = from(&server, "198.51.100.200");
+    guess(&travelling.with("x-device-id", &mark), email, PASSWORD).await.expect(200);
+    let cookie = format!("portico_device={mark}");
+    guess(&from(&server, "198.51.100.201").with("cookie", &cookie), email, PASSWORD).await.expect(200);
+    // Somebody else's mark is of no use.
+    server.customer("eve@example.com").await;
+    let eve = guess(&from(&server, "203.0.113.5"), "eve@example.com", PASSWORD).await;
+    let stolen = from(&server, "203.0.113.5").with("x-device-id", eve.header("x-device-id"));
+    guess(&stolen, email, PASSWORD).await.expect(429);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_link_always_lets_the_owner_in() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = behind_a_proxy(database).await;
-        let person = Person::new(&server, "ada@example.com", |_| {}).await;
-        attack_from_everywhere(&server, &person.email, 100).await;
-        closed_to_strangers(&server, &person.email).await;
-        let abroad = from(&server, "203.0.113.9");
-        guess(&abroad, &person.email, PASSWORD).await.expect(429);
-        let token = link(&server, &person, TokenPurpose::PasswordReset).await;
-        let body = json!({"token": token, "password": "N3w-horse-battery"});
-        abroad.post("/api/v1/auth/reset-password", body).await.expect(204);
-        guess(&abroad, &person.email, "N3w-horse-battery").await.expect(200);
+    let database = Database::Postgres;
+    let server = behind_a_proxy(database).await;
+    let person = Person::new(&server, "ada@example.com", |_| {}).await;
+    attack_from_everywhere(&server, &person.email, 100).await;
+    closed_to_strangers(&server, &person.email).await;
+    let abroad = from(&server, "203.0.113.9");
+    guess(&abroad, &person.email, PASSWORD).await.expect(429);
+    let token = link(&server, &person, TokenPurpose::PasswordReset).await;
+    let body = json!({"token": token, "password": "N3w-horse-battery"});
+    abroad.post("/api/v1/auth/reset-password", body).await.expect(204);
+    guess(&abroad, &person.email, "N3w-horse-battery").await.expect(200);
 
-        // Also where the owner themselves guessed wrong too often.
-        until_refused(&abroad, &person.email).await;
-        let token = link(&server, &person, TokenPurpose::PasswordReset).await;
-        let body = json!({"token": token, "password": "Another-Horse-8"});
-        abroad.post("/api/v1/auth/reset-password", body).await.expect(204);
-        guess(&abroad, &person.email, "Another-Horse-8").await.expect(200);
-        server.stop().await;
-    }
+    // Also where the owner themselves guessed wrong too often.
+    until_refused(&abroad, &person.email).await;
+    let token = link(&server, &person, TokenPurpose::PasswordReset).await;
+    let body = json!({"token": token, "password": "Another-Horse-8"});
+    abroad.post("/api/v1/auth/reset-password", body).await.expect(204);
+    guess(&abroad, &person.email, "Another-Horse-8").await.expect(200);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,46 +253,43 @@ async fn a_stolen_session_is_no_way_to_guess_the_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_device_is_told_of_once() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = behind_a_proxy(database).await;
-        let email = "ada@example.com";
-        // Registering is no news.
-        let ada = server.customer(email).await;
-        let browser = from(&server, "198.51.100.1").with("user-agent", "Firefox/145.0 (X11; Linux)");
-        let first = guess(&browser, email, PASSWORD).await;
-        let mark = first.header("x-device-id").to_owned();
-        let cookie = first.header("set-cookie").to_owned();
-        assert!(cookie.starts_with(&format!("portico_device={mark}; ")), "{cookie}");
-        for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=31536000"] {
-            assert!(cookie.contains(attribute), "{cookie}");
-        }
-        assert!(!cookie.contains("Secure"), "the server is reached without encryption");
-        first.expect(200);
-
-        let known = browser.with("x-device-id", &mark);
-        let again = guess(&known, email, PASSWORD).await;
-        assert_eq!(again.header("x-device-id"), mark);
-        let roaming =
-            from(&server, "192.0.2.44").with("user-agent", "Firefox/146.0").with("x-device-id", &mark);
-        guess(&roaming, email, PASSWORD).await.expect(200);
-        guess(&browser, email, PASSWORD).await.expect(200);
-        let told = events(&ada, "user.new_device").await;
-        assert_eq!(told.len(), 1, "the browser, after the registration from elsewhere: {told:?}");
-        let after = json!({"userAgent": "Firefox/145.0 (X11; Linux)", "address": "198.51.100.1"});
-        assert_eq!((&told[0]["after"], &told[0]["resource"]["type"]), (&after, &json!("user")));
-
-        let forged =
-            from(&server, "203.0.113.1").with("x-device-id", &mark[1..]).with("user-agent", "curl/8");
-        guess(&forged, email, PASSWORD).await.expect(200);
-        assert_eq!(events(&ada, "user.new_device").await.len(), 2);
-
-        // A refresh makes no new mark.
-        let tokens = guess(&known, email, PASSWORD).await.expect(200);
-        let body = json!({"refresh_token": tokens["refresh_token"]});
-        let refreshed = browser.post("/api/v1/auth/refresh", body.clone()).await;
-        assert_eq!((refreshed.status.as_u16(), refreshed.header("set-cookie")), (200, ""));
-        server.stop().await;
+    let database = Database::Postgres;
+    let server = behind_a_proxy(database).await;
+    let email = "ada@example.com";
+    // Registering is no news.
+    let ada = server.customer(email).await;
+    let browser = from(&server, "198.51.100.1").with("user-agent", "Firefox/145.0 (X11; Linux)");
+    let first = guess(&browser, email, PASSWORD).await;
+    let mark = first.header("x-device-id").to_owned();
+    let cookie = first.header("set-cookie").to_owned();
+    assert!(cookie.starts_with(&format!("portico_device={mark}; ")), "{cookie}");
+    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=31536000"] {
+        assert!(cookie.contains(attribute), "{cookie}");
     }
+    assert!(!cookie.contains("Secure"), "the server is reached without encryption");
+    first.expect(200);
+
+    let known = browser.with("x-device-id", &mark);
+    let again = guess(&known, email, PASSWORD).await;
+    assert_eq!(again.header("x-device-id"), mark);
+    let roaming = from(&server, "192.0.2.44").with("user-agent", "Firefox/146.0").with("x-device-id", &mark);
+    guess(&roaming, email, PASSWORD).await.expect(200);
+    guess(&browser, email, PASSWORD).await.expect(200);
+    let told = events(&ada, "user.new_device").await;
+    assert_eq!(told.len(), 1, "the browser, after the registration from elsewhere: {told:?}");
+    let after = json!({"userAgent": "Firefox/145.0 (X11; Linux)", "address": "198.51.100.1"});
+    assert_eq!((&told[0]["after"], &told[0]["resource"]["type"]), (&after, &json!("user")));
+
+    let forged = from(&server, "203.0.113.1").with("x-device-id", &mark[1..]).with("user-agent", "curl/8");
+    guess(&forged, email, PASSWORD).await.expect(200);
+    assert_eq!(events(&ada, "user.new_device").await.len(), 2);
+
+    // A refresh makes no new mark.
+    let tokens = guess(&known, email, PASSWORD).await.expect(200);
+    let body = json!({"refresh_token": tokens["refresh_token"]});
+    let refreshed = browser.post("/api/v1/auth/refresh", body.clone()).await;
+    assert_eq!((refreshed.status.as_u16(), refreshed.header("set-cookie")), (200, ""));
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -391,44 +385,43 @@ async fn an_alias_of_signing_in_knows_devices_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_at_the_second_factor_do_not_keep_the_owner_out() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        let server = behind_a_proxy(database).await;
-        let email = "ada@example.com";
-        let ada = Person::new(&server, email, |_| {}).await;
-        let app = App::of(&ada.client.post_empty("/api/v1/auth/totp").await.expect(200));
-        let code = json!({"code": app.code(&server, -1)});
-        let confirmed = ada.client.post("/api/v1/auth/totp/confirm", code).await.expect(200);
-        let verify = async |client: &Client, token: &str, code: &str| {
-            client.post("/api/v1/auth/mfa/verify", json!({"mfaToken": token, "code": code})).await
-        };
-        let home = from(&server, "198.51.100.1");
-        let signed_in = verify(&home, &mfa_token(&server, email).await, &app.code(&server, 0)).await;
-        let mark = signed_in.header("x-device-id").to_owned();
-        signed_in.expect(200);
+    let database = Database::Postgres;
+    let server = behind_a_proxy(database).await;
+    let email = "ada@example.com";
+    let ada = Person::new(&server, email, |_| {}).await;
+    let app = App::of(&ada.client.post_empty("/api/v1/auth/totp").await.expect(200));
+    let code = json!({"code": app.code(&server, -1)});
+    let confirmed = ada.client.post("/api/v1/auth/totp/confirm", code).await.expect(200);
+    let verify = async |client: &Client, token: &str, code: &str| {
+        client.post("/api/v1/auth/mfa/verify", json!({"mfaToken": token, "code": code})).await
+    };
+    let home = from(&server, "198.51.100.1");
+    let signed_in = verify(&home, &mfa_token(&server, email).await, &app.code(&server, 0)).await;
+    let mark = signed_in.header("x-device-id").to_owned();
+    signed_in.expect(200);
 
-        // Somebody who knows the password, from fifty networks, with five tries in each sign-in.
-        let mut looked_at = 0;
-        for network in 0..50 {
-            let stranger = from(&server, &format!("10.0.{network}.1"));
-            let token = mfa_token(&server, email).await;
-            for _ in 0..5 {
-                match verify(&stranger, &token, "000000").await {
-                    answer if answer.status.as_u16() == 401 => looked_at += 1,
-                    answer => assert_eq!(answer.expect(429)["code"], "too_many_attempts"),
-                }
+    // Somebody who knows the password, from fifty networks, with five tries in each sign-in.
+    let mut looked_at = 0;
+    for network in 0..50 {
+        let stranger = from(&server, &format!("10.0.{network}.1"));
+        let token = mfa_token(&server, email).await;
+        for _ in 0..5 {
+            match verify(&stranger, &token, "000000").await {
+                answer if answer.status.as_u16() == 401 => looked_at += 1,
+                answer => assert_eq!(answer.expect(429)["code"], "too_many_attempts"),
             }
         }
-        assert_eq!(looked_at, code_limit::MOST);
-        assert_eq!(events(&ada.client, "session.throttled").await.len(), 1);
-
-        let elsewhere = from(&server, "203.0.113.9");
-        let right = app.code(&server, 1);
-        let refused = verify(&elsewhere, &mfa_token(&server, email).await, &right).await;
-        assert_eq!(refused.status.as_u16(), 429, "a right code of a stranger: {}", refused.text);
-        let laptop = from(&server, "203.0.113.10").with("x-device-id", &mark);
-        verify(&laptop, &mfa_token(&server, email).await, &app.code(&server, 1)).await.expect(200);
-        let recovery = confirmed["recoveryCodes"][0].as_str().unwrap();
-        verify(&elsewhere, &mfa_token(&server, email).await, recovery).await.expect(200);
-        server.stop().await;
     }
+    assert_eq!(looked_at, code_limit::MOST);
+    assert_eq!(events(&ada.client, "session.throttled").await.len(), 1);
+
+    let elsewhere = from(&server, "203.0.113.9");
+    let right = app.code(&server, 1);
+    let refused = verify(&elsewhere, &mfa_token(&server, email).await, &right).await;
+    assert_eq!(refused.status.as_u16(), 429, "a right code of a stranger: {}", refused.text);
+    let laptop = from(&server, "203.0.113.10").with("x-device-id", &mark);
+    verify(&laptop, &mfa_token(&server, email).await, &app.code(&server, 1)).await.expect(200);
+    let recovery = confirmed["recoveryCodes"][0].as_str().unwrap();
+    verify(&elsewhere, &mfa_token(&server, email).await, recovery).await.expect(200);
+    server.stop().await;
 }

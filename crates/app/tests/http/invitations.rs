@@ -43,27 +43,27 @@ async fn events(client: &Client, kind: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_new_is_invited_registers_and_joins_with_the_link() {
-    TestServer::on_each_database(async |server| {
-        let ada = server.customer("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let ada = server.customer(server.email("ada")).await;
         ada.put("/api/v1/profile", json!({"fullName": "Ada Lovelace", "language": "es"})).await.expect(200);
         ada.put(&ada.t(""), json!({"name": "Acme Bakery"})).await.expect(200);
-        let answer = invite(&ada, "Grace@Example.com", "editor").await;
+        let answer = invite(&ada, &server.email("Grace").replace("example", "Example"), "editor").await;
         let location = answer.header("location").to_owned();
         let made = answer.expect(201);
         assert_eq!(location, ada.t(&format!("/invitations/{}", text(&made, "id"))));
-        assert_eq!((&made["email"], &made["role"]), (&json!("grace@example.com"), &json!("editor")));
+        assert_eq!((&made["email"], &made["role"]), (&json!(server.email("grace")), &json!("editor")));
         assert_eq!(
             (&made["status"], &made["language"]),
             (&json!("pending"), &json!("es")),
             "that of the inviter"
         );
         assert_eq!(ada.get(&location).await.expect(200), made);
-        let mail = server.mail("grace@example.com", "accept-invitation?token=").await;
+        let mail = server.mail(server.email("grace"), "accept-invitation?token=").await;
         // Whoever reads this has not chosen to hear from them, so their names are not in it.
         let subdomain = ada.get(&ada.t("")).await.expect(200)["subdomain"].as_str().unwrap().to_owned();
-        assert!(mail.contains("ada@example.com") && mail.contains(&subdomain), "{mail}");
+        assert!(mail.contains(server.email("ada")) && mail.contains(&subdomain), "{mail}");
         assert!(!mail.contains("Lovelace") && !mail.contains("Bakery"), "{mail}");
-        let token = server.mail_token("grace@example.com", "accept-invitation").await;
+        let token = server.mail_token(server.email("grace"), "accept-invitation").await;
         assert!(
             !made.to_string().contains(&token)
                 && !ada.get(&ada.t("/audit?limit=100")).await.text.contains(&token)
@@ -74,12 +74,12 @@ async fn somebody_new_is_invited_registers_and_joins_with_the_link() {
         assert_eq!(preview["tenantName"], "Acme Bakery");
         assert_eq!(
             (&preview["inviter"], &preview["email"]),
-            (&json!("Ada Lovelace"), &json!("g…@example.com"))
+            (&json!("Ada Lovelace"), &json!(format!("g…@{}", server.domain())))
         );
         assert_eq!((&preview["role"], &preview["expiresAt"]), (&json!("editor"), &made["expiresAt"]));
         server.client().post(ACCEPT, json!({"token": token})).await.expect(401);
 
-        let grace = server.unverified("grace@example.com").await;
+        let grace = server.unverified(server.email("grace")).await;
         let joined = grace.post(ACCEPT, json!({"token": token})).await.expect(200);
         assert_eq!((&joined["tenantId"], &joined["role"]), (&json!(ada.tenant), &json!("editor")));
         let profile = grace.get("/api/v1/profile").await.expect(200);
@@ -97,7 +97,8 @@ async fn somebody_new_is_invited_registers_and_joins_with_the_link() {
 
         let accepted = &events(&ada, "invitation.accepted").await[0];
         assert_eq!(
-            accepted["after"]["email"], "g…@example.com",
+            accepted["after"]["email"],
+            format!("g…@{}", server.domain()),
             "the trail cannot forget, so it does not know"
         );
         assert_eq!(accepted["resource"]["id"], made["id"]);
@@ -109,21 +110,21 @@ async fn somebody_new_is_invited_registers_and_joins_with_the_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_for_its_address_only() {
-    TestServer::on_each_database(async |server| {
-        let ada = server.customer("ada@example.com").await;
-        let (_, token) = invited(server, &ada, "grace@example.com", "viewer").await;
-        let eve = server.customer("eve@example.com").await;
+    TestServer::shared(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let (_, token) = invited(server, &ada, server.email("grace"), "viewer").await;
+        let eve = server.customer(server.email("eve")).await;
         let wrong = eve.post(ACCEPT, json!({"token": token})).await.expect(403);
         assert_eq!(wrong["code"], "wrong_account");
         eve.get(&ada.t("")).await.expect(404);
         // Somebody who claims the address, while another account has proven it.
-        let claimant = server.unverified("grace@example.com").await;
-        let grace = Person::new(server, "grace@example.com", |_| {}).await;
+        let claimant = server.unverified(server.email("grace")).await;
+        let grace = Person::new(server, server.email("grace"), |_| {}).await;
         assert_eq!(claimant.post(ACCEPT, json!({"token": token})).await.expect(403)["code"], "wrong_account");
         assert_eq!(claimant.get("/api/v1/invitations").await.expect(200)["total"], 0, "nothing is proven");
         claimant.get(&ada.t("")).await.expect(404);
 
-        let staff = Person::new(server, "staff@example.com", |user| user.role = PlatformRole::Staff).await;
+        let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await;
         let acting = impersonated(server, &grace, &staff).await;
         assert_eq!(acting.post(ACCEPT, json!({"token": token})).await.expect(403)["code"], "impersonated");
         for (path, body) in
@@ -142,13 +143,13 @@ async fn an_invitation_is_for_its_address_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn own_invitations_are_listed_accepted_and_declined_without_the_link() {
-    TestServer::on_each_database(async |server| {
-        let ada = server.customer("ada@example.com").await;
-        let bob = server.customer("bob@example.com").await;
-        let grace = server.customer("grace@example.com").await;
-        let first = text(&invite(&ada, "grace@example.com", "viewer").await.expect(201), "id");
-        let second = text(&invite(&bob, "grace@example.com", "admin").await.expect(201), "id");
-        let others = text(&invite(&bob, "henry@example.com", "admin").await.expect(201), "id");
+    TestServer::shared(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let bob = server.customer(server.email("bob")).await;
+        let grace = server.customer(server.email("grace")).await;
+        let first = text(&invite(&ada, server.email("grace"), "viewer").await.expect(201), "id");
+        let second = text(&invite(&bob, server.email("grace"), "admin").await.expect(201), "id");
+        let others = text(&invite(&bob, server.email("henry"), "admin").await.expect(201), "id");
         let list = grace.get("/api/v1/invitations").await.expect(200);
         assert_eq!(list["total"], 2);
         assert_eq!(
@@ -165,7 +166,7 @@ async fn own_invitations_are_listed_accepted_and_declined_without_the_link() {
         };
         act(&grace, &others, "accept").await.expect(404);
         act(&grace, &others, "decline").await.expect(404);
-        let unverified = server.unverified("henry@example.com").await;
+        let unverified = server.unverified(server.email("henry")).await;
         assert_eq!(act(&unverified, &others, "accept").await.expect(403)["code"], "email_unverified");
         act(&grace, &first, "accept").await.expect(200);
         act(&grace, &second, "decline").await.expect(204);
@@ -177,26 +178,26 @@ async fn own_invitations_are_listed_accepted_and_declined_without_the_link() {
         assert_eq!((&declined["total"], &declined["items"][0]["id"]), (&json!(1), &json!(second)));
         assert_eq!(events(&bob, "invitation.declined").await.len(), 1);
         // A declined address can be asked again; one of a member cannot.
-        invite(&bob, "grace@example.com", "viewer").await.expect(201);
-        assert_eq!(invite(&ada, "grace@example.com", "viewer").await.expect(409)["code"], "already_member");
+        invite(&bob, server.email("grace"), "viewer").await.expect(201);
+        assert_eq!(invite(&ada, server.email("grace"), "viewer").await.expect(409)["code"], "already_member");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_dies_when_it_is_sent_again_revoked_declined_or_old() {
-    TestServer::on_each_database(async |server| {
-        let ada = server.customer("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let ada = server.customer(server.email("ada")).await;
         let dead = async |token: &str| {
             let answer = server.client().post(LOOKUP, json!({"token": token})).await;
             assert_eq!(answer.expect(422)["code"], "invalid_token");
         };
-        let (id, first) = invited(server, &ada, "grace@example.com", "viewer").await;
+        let (id, first) = invited(server, &ada, server.email("grace"), "viewer").await;
         let path = ada.t(&format!("/invitations/{id}"));
         let sent = ada.post_empty(&format!("{path}/resend")).await.expect(200);
         assert_eq!((&sent["id"], &sent["status"]), (&json!(id), &json!("pending")));
         dead(&first).await;
-        let second = fresh_token(server, "grace@example.com", &first).await;
+        let second = fresh_token(server, server.email("grace"), &first).await;
         server.client().post(LOOKUP, json!({"token": second})).await.expect(200);
         expire(server, &ada.tenant, &id).await;
         dead(&second).await;
@@ -211,7 +212,7 @@ async fn a_link_dies_when_it_is_sent_again_revoked_declined_or_old() {
         assert_eq!(ada.get(&path).await.expect(200)["status"], "revoked");
         assert_eq!(ada.post_empty(&format!("{path}/resend")).await.expect(409)["code"], "invitation_closed");
 
-        let (_, token) = invited(server, &ada, "henry@example.com", "viewer").await;
+        let (_, token) = invited(server, &ada, server.email("henry"), "viewer").await;
         server.client().post(DECLINE, json!({"token": token})).await.expect(204);
         dead(&token).await;
         server.client().post(DECLINE, json!({"token": token})).await.expect(422);
@@ -236,17 +237,18 @@ async fn fresh_token(server: &TestServer, email: &str, old: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_at_once_one_invitation_is_made_and_accepted_once() {
     TestServer::on_each_database(async |server| {
-        let ada = server.customer("ada@example.com").await;
+        let ada = server.customer(server.email("ada")).await;
+        let grace = server.email("grace");
         let answers = at_once(8, |_| {
             let ada = ada.clone();
-            async move { invite(&ada, "grace@example.com", "viewer").await }
+            async move { invite(&ada, grace, "viewer").await }
         })
         .await;
         let made = answers.iter().filter(|answer| answer.status.as_u16() == 201).count();
         let refused = answers.iter().filter(|answer| answer.json["code"] == "already_invited").count();
         assert_eq!((made, refused), (1, 7), "{answers:?}");
-        let token = server.mail_token("grace@example.com", "accept-invitation").await;
-        let grace = server.unverified("grace@example.com").await;
+        let token = server.mail_token(server.email("grace"), "accept-invitation").await;
+        let grace = server.unverified(server.email("grace")).await;
         let answers = at_once(8, |_| {
             let (grace, token) = (grace.clone(), token.clone());
             async move { grace.post(ACCEPT, json!({"token": token})).await }
@@ -266,20 +268,23 @@ async fn of_many_at_once_one_invitation_is_made_and_accepted_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_invites_is_verified_may_go_as_far_and_is_bounded() {
     TestServer::on_each_database(async |server| {
-        let ada = server.unverified("ada@example.com").await;
-        assert_eq!(invite(&ada, "x@example.com", "viewer").await.expect(403)["code"], "email_unverified");
-        let owner = Person::new(server, "owner@example.com", |_| {}).await.client;
-        let admin = member(server, "admin@example.com", &owner.tenant, TenantRole::Admin).await;
-        let editor = member(server, "editor@example.com", &owner.tenant, TenantRole::Editor).await;
+        let ada = server.unverified(server.email("ada")).await;
+        assert_eq!(invite(&ada, server.email("x"), "viewer").await.expect(403)["code"], "email_unverified");
+        let owner = Person::new(server, server.email("owner"), |_| {}).await.client;
+        let admin = member(server, server.email("admin"), &owner.tenant, TenantRole::Admin).await;
+        let editor = member(server, server.email("editor"), &owner.tenant, TenantRole::Editor).await;
         let there = |client: &Client| {
             let mut client = client.clone();
             client.tenant = owner.tenant.clone();
             client
         };
-        assert_eq!(invite(&there(&editor), "x@example.com", "viewer").await.expect(403)["code"], "forbidden");
+        assert_eq!(
+            invite(&there(&editor), server.email("x"), "viewer").await.expect(403)["code"],
+            "forbidden"
+        );
         editor.get(&owner.t("/invitations")).await.expect(403);
-        assert_eq!(invite(&there(&admin), "x@example.com", "owner").await.expect(403)["code"], "forbidden");
-        let id = text(&invite(&owner, "x@example.com", "owner").await.expect(201), "id");
+        assert_eq!(invite(&there(&admin), server.email("x"), "owner").await.expect(403)["code"], "forbidden");
+        let id = text(&invite(&owner, server.email("x"), "owner").await.expect(201), "id");
         let resend = owner.t(&format!("/invitations/{id}/resend"));
         assert_eq!(admin.post_empty(&resend).await.expect(403)["code"], "forbidden");
         let wrong = owner.post(&owner.t("/invitations"), json!({"email": "no", "language": "tlh"})).await;
@@ -288,14 +293,14 @@ async fn who_invites_is_verified_may_go_as_far_and_is_bounded() {
             (422, ["email", "language", "role"].map(str::to_owned).to_vec())
         );
         // Whether an address has an account makes no difference.
-        server.customer("known@example.com").await;
-        let known = invite(&owner, "known@example.com", "viewer").await.expect(201);
-        let unknown = invite(&owner, "unknown@example.com", "viewer").await.expect(201);
+        server.customer(server.email("known")).await;
+        let known = invite(&owner, server.email("known"), "viewer").await.expect(201);
+        let unknown = invite(&owner, server.email("unknown"), "viewer").await.expect(201);
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&known), keys(&unknown));
 
         // Another tenant's invitations are not there.
-        let other = server.customer("eve@example.com").await;
+        let other = server.customer(server.email("eve")).await;
         for path in ["", "/resend"] {
             let path = other.t(&format!("/invitations/{id}{path}"));
             let answer =
@@ -305,8 +310,8 @@ async fn who_invites_is_verified_may_go_as_far_and_is_bounded() {
         other.delete(&other.t(&format!("/invitations/{id}"))).await.expect(404);
 
         let answers = at_once(60, |number| {
-            let owner = owner.clone();
-            async move { invite(&owner, &format!("crowd{number}@example.com"), "viewer").await }
+            let (owner, email) = (owner.clone(), server.email(&format!("crowd{number}")));
+            async move { invite(&owner, email, "viewer").await }
         })
         .await;
         let made = answers.iter().filter(|answer| answer.status.as_u16() == 201).count();
@@ -327,17 +332,17 @@ async fn who_invites_is_verified_may_go_as_far_and_is_bounded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_removed_leaves_no_open_invitation_behind() {
-    TestServer::on_each_database(async |server| {
-        let owner = Person::new(server, "owner@example.com", |_| {}).await.client;
-        let admin = Person::new(server, "admin@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let owner = Person::new(server, server.email("owner"), |_| {}).await.client;
+        let admin = Person::new(server, server.email("admin"), |_| {}).await;
         admin.join(server, &owner.tenant, TenantRole::Admin).await;
         let mut inviter = admin.client.clone();
         inviter.tenant = owner.tenant.clone();
-        let (id, token) = invited(server, &inviter, "accomplice@example.com", "admin").await;
+        let (id, token) = invited(server, &inviter, server.email("accomplice"), "admin").await;
         owner.delete(&owner.t(&format!("/members/{}", admin.claims.user))).await.expect(204);
         let path = owner.t(&format!("/invitations/{id}"));
         assert_eq!(owner.get(&path).await.expect(200)["status"], "revoked");
-        let accomplice = server.unverified("accomplice@example.com").await;
+        let accomplice = server.unverified(server.email("accomplice")).await;
         accomplice.post(ACCEPT, json!({"token": token})).await.expect(422);
         assert_eq!(events(&owner, "invitation.revoked").await.len(), 1);
     })

@@ -35,8 +35,8 @@ async fn with_two_instances(test: impl AsyncFn(&TestServer, &TestServer)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_survives_that_its_maker_leaves_the_tenant_and_not_their_suspension() {
     with_two_instances(async |server, elsewhere| {
-        let owner = server.customer("owner@example.com").await;
-        let maker = Person::new(server, "maker@example.com", |_| {}).await;
+        let owner = server.customer(server.email("owner")).await;
+        let maker = Person::new(server, server.email("maker"), |_| {}).await;
         maker.join(server, &owner.tenant, TenantRole::Admin).await;
         let mut there = maker.client.clone();
         there.tenant = owner.tenant.clone();
@@ -70,7 +70,7 @@ async fn a_key_survives_that_its_maker_leaves_the_tenant_and_not_their_suspensio
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_publishes_only_while_the_address_of_its_maker_is_verified() {
     with_two_instances(async |server, elsewhere| {
-        let owner = server.unverified("owner@example.com").await;
+        let owner = server.unverified(server.email("owner")).await;
         let site = owner.post("/api/v1/sites", json!({"name": "Site"})).await.expect(201);
         let body = json!({"title": "Home", "status": "published"});
         owner.post(&owner.t("/pages"), body).await.expect(201);
@@ -81,7 +81,7 @@ async fn a_key_publishes_only_while_the_address_of_its_maker_is_verified() {
         let preview = format!("/api/v1/sites/{}/preview", text(&site, "id"));
 
         // By a colleague with an address that is verified now.
-        let maker = Person::new(server, "maker@example.com", |_| {}).await;
+        let maker = Person::new(server, server.email("maker"), |_| {}).await;
         maker.join(server, &owner.tenant, TenantRole::Admin).await;
         let mut there = maker.client.clone();
         there.tenant = owner.tenant.clone();
@@ -105,8 +105,8 @@ async fn a_key_publishes_only_while_the_address_of_its_maker_is_verified() {
 /// As a key is that was made before its maker was recorded, and whose audit trail is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_for_which_nobody_answers_publishes_nothing() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         let site = owner.post("/api/v1/sites", json!({"name": "Site"})).await.expect(201);
         let (tenant, now) = (owner.tenant.parse().unwrap(), server.app.core.env.now());
         let secret = KeyText::new(Mode::Live, &server.app.core.env);

@@ -74,8 +74,8 @@ pub async fn status(server: &TestServer, client: &Client, query: &str) -> (u16, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_is_told_while_it_happens() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         owner.post("/api/v1/sites", json!({"name": "Mine"})).await.expect(201);
         let browser = owner.with("accept-encoding", "gzip, br");
         let mut listener = Listener::open(server, &browser, "").await;
@@ -115,11 +115,11 @@ async fn what_happens_is_told_while_it_happens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_hears_of_what_they_may_not_read() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         let tenant = owner.tenant.clone();
-        let stranger = server.customer("stranger@example.com").await;
-        let (_, viewer) = member(server, "viewer@example.com", &tenant, TenantRole::Viewer).await;
+        let stranger = server.customer(server.email("stranger")).await;
+        let (_, viewer) = member(server, server.email("viewer"), &tenant, TenantRole::Viewer).await;
         let (_, program) = key(&owner, &["tenant:read", "members:read"]).await;
         let (_, blind) = key(&owner, &["pages:read"]).await;
 
@@ -229,7 +229,7 @@ async fn a_stream_goes_on_where_it_left_off_on_any_instance() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_missed_too_much_is_told_to_begin_anew() {
     let server = TestServer::start().await;
-    let owner = server.customer("owner@example.com").await;
+    let owner = server.customer(server.email("owner")).await;
     let first = one(&server, &owner.tenant, "page.created").await;
     let ids = append(&server, &owner.tenant, "page.updated", 5000, &json!({})).await;
     // As many as are sent again.
@@ -298,7 +298,7 @@ async fn with_redis_events_of_another_instance_arrive_sooner_and_without_it_stil
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_commits_late_is_not_missed() {
     let server = TestServer::start_with(Database::Postgres, |_| {}).await;
-    let owner = server.customer("owner@example.com").await;
+    let owner = server.customer(server.email("owner")).await;
     let tenant: TenantId = owner.tenant.parse().unwrap();
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     let mut listener = Listener::open(&server, &owner, "").await;
@@ -383,7 +383,7 @@ async fn a_stream_lives_no_longer_than_its_token() {
         settings.security.access_token_ttl = Duration::from_secs(2);
     })
     .await;
-    let owner = Person::new(&server, "owner@example.com", |_| {}).await;
+    let owner = Person::new(&server, server.email("owner"), |_| {}).await;
     let mut listener = Listener::open(&server, &owner.client, "").await;
     let before = one(&server, &owner.client.tenant, "page.created").await;
     assert_eq!(listener.expect("page.created").await.id, before);
@@ -403,7 +403,7 @@ async fn quiet_streams_say_that_they_are_there_and_how_far_they_are() {
         settings.live.heartbeat = Duration::from_millis(150);
     })
     .await;
-    let owner = server.customer("owner@example.com").await;
+    let owner = server.customer(server.email("owner")).await;
     let mut listener = Listener::open(&server, &owner, "?types=page.deleted").await;
     let begun = listener.last_id.clone();
     assert!(listener.until_heartbeat().await.is_empty());

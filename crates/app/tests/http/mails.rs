@@ -56,9 +56,9 @@ fn account(person: &Person, verified: bool) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_to_an_account_is_told_to_its_owner_in_their_language() {
-    TestServer::on_each_database(async |server| {
-        let spanish = Person::new(server, "ada@example.com", |user| user.language = "es".into()).await;
-        let english = Person::new(server, "bob@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let spanish = Person::new(server, server.email("ada"), |user| user.language = "es".into()).await;
+        let english = Person::new(server, server.email("bob"), |_| {}).await;
         let user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
         for (kind, after, in_spanish, in_english) in [
             (
@@ -142,9 +142,9 @@ async fn what_happens_to_an_account_is_told_to_its_owner_in_their_language() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_not_proven_hears_nothing_of_what_others_do() {
-    TestServer::on_each_database(async |server| {
-        let person = Person::new(server, "ada@example.com", |user| user.email_verified = false).await;
-        let witness = Person::new(server, "bob@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let person = Person::new(server, server.email("ada"), |user| user.email_verified = false).await;
+        let witness = Person::new(server, server.email("bob"), |_| {}).await;
         settled(server, &witness).await;
         let before = count(server, &person.email).await;
         for kind in ["user.totp_added", "user.suspended", "user.deleted", "user.new_device"] {
@@ -182,11 +182,11 @@ async fn idle(server: &TestServer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_to_a_tenant_is_told_to_every_owner_and_nobody_else() {
-    TestServer::on_each_database(async |server| {
-        let first = Person::new(server, "ada@example.com", |user| user.language = "es".into()).await;
-        let second = Person::new(server, "bob@example.com", |_| {}).await;
-        let admin = Person::new(server, "eve@example.com", |_| {}).await;
-        let gone = Person::new(server, "zoe@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let first = Person::new(server, server.email("ada"), |user| user.language = "es".into()).await;
+        let second = Person::new(server, server.email("bob"), |_| {}).await;
+        let admin = Person::new(server, server.email("eve"), |_| {}).await;
+        let gone = Person::new(server, server.email("zoe"), |_| {}).await;
         let tenant = first.client.tenant.clone();
         first.client.put(&first.client.t(""), json!({"name": "Engines & Co"})).await.expect(200);
         first
@@ -271,9 +271,9 @@ async fn what_happens_to_a_tenant_is_told_to_every_owner_and_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_becomes_an_owner_is_told() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let heir = Person::new(server, "bob@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let heir = Person::new(server, server.email("bob"), |_| {}).await;
         ada.client.put(&ada.client.t(""), json!({"name": "Engines"})).await.expect(200);
         let role = |role: &str| json!({"userId": heir.claims.user, "role": role});
         let (tenant, id) = (&ada.client.tenant, heir.claims.user.uuid());
@@ -286,8 +286,8 @@ async fn whoever_becomes_an_owner_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_runs_twice_sends_one_message() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         settled(server, &ada).await;
         let before = count(server, &ada.email).await;
         // The same job again, as after a worker that died between sending and saying so.

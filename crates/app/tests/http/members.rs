@@ -30,22 +30,22 @@ async fn owners(client: &Client, tenant: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_are_listed_searched_and_change_roles() {
     TestServer::on_each_database(async |server| {
-        let owner = Person::new(server, "owner@example.com", |_| {}).await;
+        let owner = Person::new(server, server.email("owner"), |_| {}).await;
         let client = &owner.client;
-        let admin = person(server, "admin@example.com", &client.tenant, TenantRole::Admin).await;
-        let viewer = person(server, "viewer@example.com", &client.tenant, TenantRole::Viewer).await;
-        let elsewhere = Person::new(server, "eve@example.com", |_| {}).await;
+        let admin = person(server, server.email("admin"), &client.tenant, TenantRole::Admin).await;
+        let viewer = person(server, server.email("viewer"), &client.tenant, TenantRole::Viewer).await;
+        let elsewhere = Person::new(server, server.email("eve"), |_| {}).await;
         let list = viewer.client.get(&client.t("/members")).await.expect(200);
         let seen: Vec<_> =
             list["items"].as_array().unwrap().iter().map(|m| (&m["email"], &m["role"])).collect();
         let expected = [
-            (json!("owner@example.com"), json!("owner")),
-            (json!("admin@example.com"), json!("admin")),
-            (json!("viewer@example.com"), json!("viewer")),
+            (json!(server.email("owner")), json!("owner")),
+            (json!(server.email("admin")), json!("admin")),
+            (json!(server.email("viewer")), json!("viewer")),
         ];
         assert_eq!(seen, expected.iter().map(|(email, role)| (email, role)).collect::<Vec<_>>());
         assert_eq!(list["items"][1]["userId"], admin.claims.user.to_string());
-        assert_eq!(list["items"][1]["fullName"], "Name of admin@example.com");
+        assert_eq!(list["items"][1]["fullName"], format!("Name of {}", admin.email));
         assert!(list["items"][1]["joinedAt"].is_string());
         for (query, total) in [
             ("?q=OF%20ADMIN", 1),
@@ -101,10 +101,10 @@ async fn members_are_listed_searched_and_change_roles() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_member_may_leave_but_the_last_owner() {
-    TestServer::on_each_database(async |server| {
-        let owner = Person::new(server, "owner@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let owner = Person::new(server, server.email("owner"), |_| {}).await;
         let acme = tenant(&owner.client, "Acme").await;
-        let viewer = person(server, "viewer@example.com", &acme, TenantRole::Viewer).await;
+        let viewer = person(server, server.email("viewer"), &acme, TenantRole::Viewer).await;
         viewer.client.delete(&path(&acme, &viewer)).await.expect(204);
         viewer.client.get(&format!("/api/v1/tenants/{acme}")).await.expect(404);
         viewer.client.delete(&path(&acme, &viewer)).await.expect(404);
@@ -114,10 +114,10 @@ async fn every_member_may_leave_but_the_last_owner() {
         let refused = owner.client.put(&path(&acme, &owner), json!({"role": "admin"})).await.expect(409);
         assert_eq!(refused["code"], "last_owner");
         // Not even the operator leaves a tenant without an owner.
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         assert_eq!(root.delete(&path(&acme, &owner)).await.expect(409)["code"], "last_owner");
 
-        let heir = person(server, "heir@example.com", &acme, TenantRole::Owner).await;
+        let heir = person(server, server.email("heir"), &acme, TenantRole::Owner).await;
         owner.client.delete(&path(&acme, &owner)).await.expect(204);
         assert_eq!(owners(&heir.client, &acme).await, 1);
         let trail =
@@ -132,12 +132,12 @@ async fn every_member_may_leave_but_the_last_owner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn however_many_owners_go_at_once_one_is_left() {
     TestServer::on_each_database(async |server| {
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
-        let first = Person::new(server, "first@example.com", |_| {}).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
+        let first = Person::new(server, server.email("first"), |_| {}).await;
         for round in 0..3 {
             let acme = tenant(&first.client, "Acme").await;
             let second =
-                person(server, &format!("second{round}@example.com"), &acme, TenantRole::Owner).await;
+                person(server, server.email(&format!("second{round}")), &acme, TenantRole::Owner).await;
             let pair =
                 [(first.client.clone(), path(&acme, &second)), (second.client.clone(), path(&acme, &first))];
             let answers = at_once(2, |number| {
@@ -153,7 +153,9 @@ async fn however_many_owners_go_at_once_one_is_left() {
         let acme = tenant(&first.client, "Crowd").await;
         let mut crowd = vec![first.clone()];
         for number in 1..16 {
-            crowd.push(person(server, &format!("crowd{number}@example.com"), &acme, TenantRole::Owner).await);
+            crowd.push(
+                person(server, server.email(&format!("crowd{number}")), &acme, TenantRole::Owner).await,
+            );
         }
         let leaving: Vec<_> =
             crowd.iter().map(|person| (person.client.clone(), path(&acme, person))).collect();
@@ -177,11 +179,11 @@ async fn however_many_owners_go_at_once_one_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_handed_over_by_its_owner_in_person() {
-    TestServer::on_each_database(async |server| {
-        let owner = Person::new(server, "owner@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let owner = Person::new(server, server.email("owner"), |_| {}).await;
         let acme = tenant(&owner.client, "Acme").await;
-        let heir = person(server, "heir@example.com", &acme, TenantRole::Editor).await;
-        let stranger = Person::new(server, "eve@example.com", |_| {}).await;
+        let heir = person(server, server.email("heir"), &acme, TenantRole::Editor).await;
+        let stranger = Person::new(server, server.email("eve"), |_| {}).await;
         let transfer = format!("/api/v1/tenants/{acme}/transfer-ownership");
         let to = |person: &Person| json!({"userId": person.claims.user});
         heir.client.post(&transfer, to(&heir)).await.expect(403);
@@ -229,11 +231,11 @@ async fn a_tenant_is_handed_over_by_its_owner_in_person() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_hands_a_tenant_over_in_somebody_elses_name() {
-    TestServer::on_each_database(async |server| {
-        let owner = Person::new(server, "owner@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let owner = Person::new(server, server.email("owner"), |_| {}).await;
         let acme = tenant(&owner.client, "Acme").await;
-        let heir = person(server, "heir@example.com", &acme, TenantRole::Editor).await;
-        let staff = Person::new(server, "staff@example.com", |user| user.role = PlatformRole::Staff).await;
+        let heir = person(server, server.email("heir"), &acme, TenantRole::Editor).await;
+        let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await;
         let client = impersonated(server, &owner, &staff).await;
         client.get(&format!("/api/v1/tenants/{acme}")).await.expect(200);
         let transfer = format!("/api/v1/tenants/{acme}/transfer-ownership");
@@ -260,11 +262,11 @@ pub async fn impersonated(server: &TestServer, whom: &Person, who: &Person) -> C
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_switches_between_the_tenants_of_its_user() {
-    TestServer::on_each_database(async |server| {
-        let mut person = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let mut person = Person::new(server, server.email("ada"), |_| {}).await;
         let home = person.client.tenant.clone();
         let acme = tenant(&person.client, "Acme").await;
-        let foreign = server.unverified("eve@example.com").await.tenant;
+        let foreign = server.unverified(server.email("eve")).await.tenant;
         let switch = "/api/v1/auth/switch-tenant";
         person.client.post(switch, json!({"tenantId": foreign})).await.expect(404);
         person.client.post(switch, json!({})).await.expect(422);
@@ -290,7 +292,7 @@ async fn a_session_switches_between_the_tenants_of_its_user() {
         assert_eq!(active(&person.client).await, acme, "and the next sign-in begins there");
 
         // Who is no member any more begins at home again.
-        let heir = self::person(server, "heir@example.com", &acme, TenantRole::Owner).await;
+        let heir = self::person(server, server.email("heir"), &acme, TenantRole::Owner).await;
         heir.client.delete(&path(&acme, &person)).await.expect(204);
         assert_eq!(active(&there).await, Value::Null);
         person.sign_in(server).await;
@@ -304,7 +306,7 @@ async fn nobody_owns_more_tenants_than_allowed_however_fast() {
     for database in [portico_testkit::server::Database::Sqlite, portico_testkit::server::Database::Postgres] {
         let server =
             TestServer::start_with(database, |settings| settings.tenancy.max_owned_tenants = 4).await;
-        let client = server.unverified("ada@example.com").await;
+        let client = server.unverified(server.email("ada")).await;
         let answers = at_once(16, |number| {
             let client = client.clone();
             async move { client.post("/api/v1/tenants", json!({"name": format!("Acme {number}")})).await }
@@ -316,8 +318,8 @@ async fn nobody_owns_more_tenants_than_allowed_however_fast() {
         assert_eq!(refused, 13, "{answers:?}");
         assert_eq!(client.get("/api/v1/tenants").await.expect(200)["total"], 4);
         // Being a member of others does not count.
-        let other = server.unverified("eve@example.com").await;
-        let joined = member(&server, "bob@example.com", &other.tenant, TenantRole::Admin).await;
+        let other = server.unverified(server.email("eve")).await;
+        let joined = member(&server, server.email("bob"), &other.tenant, TenantRole::Admin).await;
         tenant(&joined, "One").await;
         server.stop().await;
     }
@@ -325,17 +327,17 @@ async fn nobody_owns_more_tenants_than_allowed_however_fast() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_receives_a_tenant_hears_of_it_and_of_what_becomes_of_it() {
-    TestServer::on_each_database(async |server| {
-        let owner = Person::new(server, "owner@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let owner = Person::new(server, server.email("owner"), |_| {}).await;
         let acme = tenant(&owner.client, "Acme Bakery").await;
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let reason = json!({"reason": "Unpaid"});
         root.post(&format!("/api/v1/tenants/{acme}/suspend"), reason).await.expect(200);
         let heard = eventually(Duration::from_secs(20), async || {
             let mail = server
                 .client()
                 .with("accept", "application/json")
-                .get("/dev/mailbox?to=owner@example.com")
+                .get(&format!("/dev/mailbox?to={}", server.email("owner")))
                 .await;
             mail.text.contains("Acme Bakery is suspended").then_some(())
         })

@@ -14,17 +14,25 @@ use crate::{
 const CALLBACK: &str = "/api/v1/auth/callback";
 const IDENTITIES: &str = "/api/v1/auth/identities";
 
-/// Runs a test on each database, with a real provider `mock` and one named `fake`.
-async fn on_each_database(test: impl AsyncFn(&TestServer)) {
+/// Runs a test on a server with a real provider `mock` and one named `fake`.
+async fn with_providers(database: Database, test: impl AsyncFn(&TestServer)) {
     let fake = FakeProvider::start().await;
+    let server = TestServer::start_with(database, |settings| {
+        configure(settings, "mock", &RealProvider::get().issuer);
+        configure(settings, "fake", &fake.issuer);
+    })
+    .await;
+    test(&server).await;
+    server.stop().await;
+}
+
+async fn alone(test: impl AsyncFn(&TestServer)) {
+    with_providers(Database::Postgres, test).await;
+}
+
+async fn on_each_database(test: impl AsyncFn(&TestServer)) {
     for database in [Database::Sqlite, Database::Postgres] {
-        let server = TestServer::start_with(database, |settings| {
-            configure(settings, "mock", &RealProvider::get().issuer);
-            configure(settings, "fake", &fake.issuer);
-        })
-        .await;
-        test(&server).await;
-        server.stop().await;
+        with_providers(database, &test).await;
     }
 }
 
@@ -78,14 +86,14 @@ fn refused(answer: Answer, status: u16, code: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_provider_signs_somebody_up_and_in_again() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let client = server.client();
         let providers = client.get("/api/v1/auth/oidc").await.expect(200);
         assert_eq!(providers["total"], 2);
         assert_eq!(providers["items"][1], json!({"name": "mock", "displayName": "The mock provider"}));
 
         let real = RealProvider::get();
-        let claims = json!({"email": "Ada@Example.com", "email_verified": true, "name": "Ada Lovelace", "locale": "es"});
+        let claims = json!({"email": server.email("Ada").replace("example", "Example"), "email_verified": true, "name": "Ada Lovelace", "locale": "es"});
         let come = async || {
             let begun = begin(&client, "mock").await;
             real.approve(&text(&begun, "authorizationUrl"), "ada-at-mock", claims.clone()).await
@@ -97,7 +105,7 @@ async fn a_real_provider_signs_somebody_up_and_in_again() {
         let tokens = tokens.expect(200);
         assert_eq!(tokens["token_type"], "bearer");
         let user = &tokens["user"];
-        assert_eq!((user["email"].as_str(), &user["emailVerified"]), (Some("ada@example.com"), &json!(true)));
+        assert_eq!((user["email"].as_str(), &user["emailVerified"]), (Some(server.email("ada")), &json!(true)));
         assert_eq!((user["fullName"].as_str(), user["language"].as_str()), (Some("Ada Lovelace"), Some("es")));
 
         let ada = with_tokens(server, &tokens);
@@ -132,17 +140,17 @@ async fn a_real_provider_signs_somebody_up_and_in_again() {
 /// The real provider knows nothing of PKCE, but the nonce that it passes on shows that the code is of another attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_of_another_attempt_is_refused() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let client = server.client();
-        let claims = json!({"email": "mallory@example.com", "email_verified": true});
+        let claims = json!({"email": server.email("mallory"), "email_verified": true});
         let mine = begin(&client, "mock").await;
         let theirs = begin(&client, "mock").await;
         let back = RealProvider::get().approve(&text(&theirs, "authorizationUrl"), "mallory", claims).await;
         let swapped = json!({"code": back.code, "state": mine["state"]});
         refused(client.post(CALLBACK, swapped).await, 422, "sign_in_rejected");
 
-        let mine = approve(&client, verified("1", "ada@example.com")).await;
-        let theirs = approve(&client, verified("2", "mallory@example.com")).await;
+        let mine = approve(&client, verified("1", server.email("ada"))).await;
+        let theirs = approve(&client, verified("2", server.email("mallory"))).await;
         let swapped = json!({"code": theirs.code, "state": mine.state});
         refused(client.post(CALLBACK, swapped).await, 422, "sign_in_rejected");
     })
@@ -151,18 +159,18 @@ async fn a_code_of_another_attempt_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verified_address_links_the_account_that_has_proven_it() {
-    on_each_database(async |server| {
-        let ada = server.customer("ada@example.com").await;
+    alone(async |server| {
+        let ada = server.customer(server.email("ada")).await;
         let own = ada.get("/api/v1/profile").await.expect(200);
-        let tokens = sign_in(&server.client(), verified("1", "ADA@example.com")).await.expect(200);
+        let tokens = sign_in(&server.client(), verified("1", server.email("ADA"))).await.expect(200);
         assert_eq!(tokens["user"]["id"], own["id"]);
         ada.get("/api/v1/profile").await.expect(200);
-        login(server, "ada@example.com").await.expect(200);
+        login(server, server.email("ada")).await.expect(200);
         // From now on the subject decides, whatever the address.
-        let tokens = sign_in(&server.client(), verified("1", "elsewhere@example.com")).await.expect(200);
+        let tokens = sign_in(&server.client(), verified("1", server.email("elsewhere"))).await.expect(200);
         assert_eq!(
             (&tokens["user"]["id"], &tokens["user"]["email"]),
-            (&own["id"], &json!("ada@example.com"))
+            (&own["id"], &json!(server.email("ada")))
         );
     })
     .await;
@@ -171,19 +179,19 @@ async fn a_verified_address_links_the_account_that_has_proven_it() {
 /// Somebody registers with the address of somebody else, and waits for them to sign in from elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_made_by_a_stranger_is_closed_and_not_taken_over() {
-    on_each_database(async |server| {
-        let stranger = server.unverified("ada@example.com").await;
-        let second = server.unverified("ada@example.com").await;
+    alone(async |server| {
+        let stranger = server.unverified(server.email("ada")).await;
+        let second = server.unverified(server.email("ada")).await;
         let strangers = stranger.get("/api/v1/profile").await.expect(200);
-        let refresh = login(server, "ada@example.com").await.expect(200)["refresh_token"].clone();
+        let refresh = login(server, server.email("ada")).await.expect(200)["refresh_token"].clone();
 
-        let tokens = sign_in(&server.client(), verified("1", "ada@example.com")).await.expect(200);
+        let tokens = sign_in(&server.client(), verified("1", server.email("ada"))).await.expect(200);
         assert_ne!(tokens["user"]["id"], strangers["id"]);
         assert_eq!(tokens["user"]["emailVerified"], true);
         for client in [&stranger, &second] {
             client.get("/api/v1/profile").await.expect(401);
         }
-        refused(login(server, "ada@example.com").await, 401, "invalid_credentials");
+        refused(login(server, server.email("ada")).await, 401, "invalid_credentials");
         let again = server.client().post("/api/v1/auth/refresh", json!({ "refresh_token": refresh })).await;
         refused(again, 401, "invalid_refresh_token");
         let ada = with_tokens(server, &tokens);
@@ -194,11 +202,11 @@ async fn an_account_made_by_a_stranger_is_closed_and_not_taken_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unverified_address_links_nothing() {
-    on_each_database(async |server| {
-        let ada = server.customer("ada@example.com").await;
+    alone(async |server| {
+        let ada = server.customer(server.email("ada")).await;
         let own = ada.get("/api/v1/profile").await.expect(200);
         for (subject, says) in [("1", json!(false)), ("2", Value::Null), ("3", json!("false"))] {
-            let claims = json!({"sub": subject, "email": "ada@example.com", "email_verified": says});
+            let claims = json!({"sub": subject, "email": server.email("ada"), "email_verified": says});
             let tokens = sign_in(&server.client(), claims).await.expect(200);
             assert_ne!(tokens["user"]["id"], own["id"]);
             assert_eq!(tokens["user"]["emailVerified"], false);
@@ -215,21 +223,21 @@ async fn an_unverified_address_links_nothing() {
 /// A stranger signs in from a provider that lets people name any address, names Ada's, and waits for her.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_a_stranger_left_does_not_lead_into_an_account_whose_owner_came_by_mail() {
-    on_each_database(async |server| {
-        let claims = json!({"sub": "eve", "email": "ada@example.com", "email_verified": false});
+    alone(async |server| {
+        let claims = json!({"sub": "eve", "email": server.email("ada"), "email_verified": false});
         let tokens = sign_in(&server.client(), claims.clone()).await.expect(200);
         let eve = with_tokens(server, &tokens);
         refused(eve.get("/api/v1/auth/oidc/fake?link=true").await, 403, "email_unverified");
 
         server
             .client()
-            .post("/api/v1/auth/forgot-password", json!({"email": "ada@example.com"}))
+            .post("/api/v1/auth/forgot-password", json!({"email": server.email("ada")}))
             .await
             .expect(202);
-        let token = server.mail_token("ada@example.com", "reset-password").await;
+        let token = server.mail_token(server.email("ada"), "reset-password").await;
         let reset = json!({"token": token, "password": PASSWORD});
         server.client().post("/api/v1/auth/reset-password", reset).await.expect(204);
-        let ada = login(server, "ada@example.com").await.expect(200);
+        let ada = login(server, server.email("ada")).await.expect(200);
         assert_eq!(ada["user"]["id"], tokens["user"]["id"], "it is hers now");
         refused(eve.get("/api/v1/profile").await, 401, "unauthenticated");
         let again = sign_in(&server.client(), claims).await.expect(200);
@@ -242,9 +250,9 @@ async fn a_link_that_a_stranger_left_does_not_lead_into_an_account_whose_owner_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_is_good_once_and_for_its_provider() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let client = server.client();
-        let back = approve(&client, verified("1", "ada@example.com")).await;
+        let back = approve(&client, verified("1", server.email("ada"))).await;
         let mut elsewhere = back.body();
         elsewhere["provider"] = json!("mock");
         refused(client.post(CALLBACK, elsewhere).await, 422, "invalid_state");
@@ -267,7 +275,7 @@ async fn a_state_is_good_once_and_for_its_provider() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_not_for_this_sign_in_is_refused_and_leaves_nothing_behind() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let client = server.client();
         for (name, value) in [
             ("aud", json!("another client")),
@@ -277,13 +285,13 @@ async fn a_token_that_is_not_for_this_sign_in_is_refused_and_leaves_nothing_behi
             ("exp", json!(1_700_000_000)),
             ("azp", json!("another client")),
         ] {
-            let mut claims = verified("1", "ada@example.com");
+            let mut claims = verified("1", server.email("ada"));
             claims[name] = value;
             let back = approve(&client, claims).await;
             refused(client.post(CALLBACK, back.body()).await, 422, "sign_in_rejected");
             refused(client.post(CALLBACK, back.body()).await, 422, "invalid_state");
         }
-        let email = portico_identity::user::EmailAddress::parse("ada@example.com").unwrap();
+        let email = portico_identity::user::EmailAddress::parse(server.email("ada")).unwrap();
         assert!(server.app.core.reader().users().by_email(&email).await.unwrap().is_empty());
     })
     .await;
@@ -293,7 +301,7 @@ async fn a_token_that_is_not_for_this_sign_in_is_refused_and_leaves_nothing_behi
 async fn of_two_callbacks_at_once_one_signs_in() {
     on_each_database(async |server| {
         let client = server.client();
-        let back = approve(&client, verified("1", "ada@example.com")).await;
+        let back = approve(&client, verified("1", server.email("ada"))).await;
         let answers = at_once(6, |_| {
             let (client, body) = (client.clone(), back.body());
             async move { client.post(CALLBACK, body).await }
@@ -306,7 +314,7 @@ async fn of_two_callbacks_at_once_one_signs_in() {
         // Several attempts of one who is new: one account.
         let mut bodies = Vec::new();
         for _ in 0..4 {
-            bodies.push(approve(&client, verified("2", "grace@example.com")).await.body());
+            bodies.push(approve(&client, verified("2", server.email("grace"))).await.body());
         }
         let answers = at_once(bodies.len(), |number| {
             let (client, body) = (client.clone(), bodies[number].clone());
@@ -334,7 +342,7 @@ async fn a_provider_that_is_down_can_be_tried_again() {
         assert!(!gone.header("retry-after").is_empty());
         refused(gone, 503, "provider_unavailable");
 
-        let back = approve(&client, verified("1", "ada@example.com")).await;
+        let back = approve(&client, verified("1", server.email("ada"))).await;
         fake.stop().await;
         let down = client.post(CALLBACK, back.body()).await;
         assert!(!down.header("retry-after").is_empty());
@@ -371,14 +379,14 @@ async fn a_provider_inside_the_network_is_not_called() {
 /// Somebody sends another person's browser to the end of a sign-in that they began themselves.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_did_not_begin_cannot_end_a_sign_in() {
-    on_each_database(async |server| {
+    alone(async |server| {
         let begun = server.client().get("/api/v1/auth/oidc/fake").await;
         let cookie = begun.header("set-cookie").to_owned();
         for word in ["portico-sign-in=", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"] {
             assert!(cookie.contains(word), "no {word} in {cookie}");
         }
         let url = text(&begun.json, "authorizationUrl");
-        let back = FakeProvider::approve(&url, &verified("1", "ada@example.com"));
+        let back = FakeProvider::approve(&url, &verified("1", server.email("ada")));
         let cookie = cookie.split(';').next().unwrap();
         let page = server.client().with("sec-fetch-site", "same-origin");
         let older = server.client().with("origin", &server.app.api.public_url);
@@ -404,15 +412,23 @@ async fn a_browser_that_did_not_begin_cannot_end_a_sign_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_and_deleted_accounts_stay_out() {
-    on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        sign_in(&server.client(), verified("1", "ada@example.com")).await.expect(200);
+    alone(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        sign_in(&server.client(), verified("1", server.email("ada"))).await.expect(200);
         change_user(server, &ada.claims, |user| user.status = UserStatus::Suspended).await;
-        refused(sign_in(&server.client(), verified("1", "ada@example.com")).await, 403, "account_suspended");
-        refused(sign_in(&server.client(), verified("2", "ada@example.com")).await, 403, "account_suspended");
+        refused(
+            sign_in(&server.client(), verified("1", server.email("ada"))).await,
+            403,
+            "account_suspended",
+        );
+        refused(
+            sign_in(&server.client(), verified("2", server.email("ada"))).await,
+            403,
+            "account_suspended",
+        );
         change_user(server, &ada.claims, |user| user.status = UserStatus::Deleted).await;
         refused(
-            sign_in(&server.client(), verified("1", "ada@example.com")).await,
+            sign_in(&server.client(), verified("1", server.email("ada"))).await,
             401,
             "invalid_credentials",
         );
@@ -422,21 +438,21 @@ async fn suspended_and_deleted_accounts_stay_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_made_and_taken_away_while_signed_in() {
-    on_each_database(async |server| {
-        let ada = server.customer("ada@example.com").await;
+    alone(async |server| {
+        let ada = server.customer(server.email("ada")).await;
         let own = ada.get("/api/v1/profile").await.expect(200);
         refused(server.client().get("/api/v1/auth/oidc/fake?link=true").await, 401, "unauthenticated");
-        let tokens = link(&ada, verified("1", "lovelace@example.org")).await.expect(200);
+        let tokens = link(&ada, verified("1", server.email("lovelace"))).await.expect(200);
         assert_eq!(tokens["user"]["id"], own["id"]);
         with_tokens(server, &tokens).get("/api/v1/profile").await.expect(200);
         let sessions = ada.get("/api/v1/auth/sessions").await.expect(200);
         assert_eq!(sessions["total"], 1, "linking is no second sign-in");
-        link(&ada, verified("1", "lovelace@example.org")).await.expect(200);
-        let tokens = sign_in(&server.client(), verified("1", "lovelace@example.org")).await.expect(200);
+        link(&ada, verified("1", server.email("lovelace"))).await.expect(200);
+        let tokens = sign_in(&server.client(), verified("1", server.email("lovelace"))).await.expect(200);
         assert_eq!(tokens["user"]["id"], own["id"]);
 
-        let eve = server.customer("eve@example.com").await;
-        refused(link(&eve, verified("1", "lovelace@example.org")).await, 409, "identity_taken");
+        let eve = server.customer(server.email("eve")).await;
+        refused(link(&eve, verified("1", server.email("lovelace"))).await, 409, "identity_taken");
         let links = ada.get(IDENTITIES).await.expect(200);
         assert_eq!(links["total"], 1);
         let path = format!("{IDENTITIES}/{}", text(&links["items"][0], "id"));
@@ -444,7 +460,7 @@ async fn links_are_made_and_taken_away_while_signed_in() {
         refused(server.client().delete(&path).await, 401, "unauthenticated");
         assert_eq!(ada.delete(&path).await.status.as_u16(), 204);
         refused(ada.delete(&path).await, 404, "not_found");
-        let other = sign_in(&server.client(), verified("1", "lovelace@example.org")).await.expect(200);
+        let other = sign_in(&server.client(), verified("1", server.email("lovelace"))).await.expect(200);
         assert_ne!(other["user"]["id"], own["id"], "it does not lead to Ada any more");
         let audit = ada.get(&ada.t("/audit?type=user.identity_unlinked")).await.expect(200);
         assert_eq!(audit["items"].as_array().unwrap().len(), 1, "{audit}");
@@ -455,32 +471,32 @@ async fn links_are_made_and_taken_away_while_signed_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_is_asked_for_here_too() {
-    on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    alone(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let app = App::of(&ada.client.post_empty("/api/v1/auth/totp").await.expect(200));
         let code = json!({"code": app.code(server, 0)});
         ada.client.post("/api/v1/auth/totp/confirm", code).await.expect(200);
-        let answer = sign_in(&server.client(), verified("1", "ada@example.com")).await;
+        let answer = sign_in(&server.client(), verified("1", server.email("ada"))).await;
         let token = answer.json["mfaToken"].clone();
         refused(answer, 403, "second_factor_required");
         let code = json!({"mfaToken": token, "code": app.code(server, 1)});
         let tokens = server.client().post("/api/v1/auth/mfa/verify", code).await.expect(200);
-        assert_eq!(tokens["user"]["email"], "ada@example.com");
+        assert_eq!(tokens["user"]["email"], server.email("ada"));
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_want_a_fresh_proof() {
-    on_each_database(async |server| {
-        let mut ada = Person::new(server, "ada@example.com", |_| {}).await;
+    alone(async |server| {
+        let mut ada = Person::new(server, server.email("ada"), |_| {}).await;
         let path = format!("{IDENTITIES}/{}", linked(server, &ada).await);
         make_stale(server, &ada).await;
         let begun = ada.client.get("/api/v1/auth/oidc/fake?link=true").await;
         refused(begun, 403, "reauthentication_required");
         refused(ada.client.delete(&path).await, 403, "reauthentication_required");
         ada.sign_in(server).await;
-        link(&ada.client, verified("1", "x@example.org")).await.expect(200);
+        link(&ada.client, verified("1", server.email("x"))).await.expect(200);
         assert_eq!(ada.client.delete(&path).await.status.as_u16(), 204);
     })
     .await;
@@ -488,10 +504,12 @@ async fn links_want_a_fresh_proof() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_to_link_belongs_to_who_began_it() {
-    on_each_database(async |server| {
-        let (ada, eve) = (server.customer("ada@example.com").await, server.customer("eve@example.com").await);
+    alone(async |server| {
+        let (ada, eve) =
+            (server.customer(server.email("ada")).await, server.customer(server.email("eve")).await);
         let begun = ada.get("/api/v1/auth/oidc/fake?link=true").await.expect(200);
-        let back = FakeProvider::approve(&text(&begun, "authorizationUrl"), &verified("1", "x@example.org"));
+        let back =
+            FakeProvider::approve(&text(&begun, "authorizationUrl"), &verified("1", server.email("x")));
         refused(eve.post(CALLBACK, back.body()).await, 422, "invalid_state");
         refused(server.client().post(CALLBACK, back.body()).await, 401, "unauthenticated");
         ada.post(CALLBACK, back.body()).await.expect(200);
@@ -503,9 +521,9 @@ async fn an_attempt_to_link_belongs_to_who_began_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_way_to_sign_in_stays_also_under_two_requests_at_once() {
     on_each_database(async |server| {
-        let tokens = sign_in(&server.client(), verified("1", "ada@example.com")).await.expect(200);
+        let tokens = sign_in(&server.client(), verified("1", server.email("ada"))).await.expect(200);
         let ada = with_tokens(server, &tokens);
-        link(&ada, verified("2", "ada@example.org")).await.expect(200);
+        link(&ada, verified("2", server.email("ada.other"))).await.expect(200);
         let links = ada.get(IDENTITIES).await.expect(200);
         let paths: Vec<_> = links["items"]
             .as_array()

@@ -56,8 +56,8 @@ fn refused(answer: Answer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_signs_in_without_a_password() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let options = registration_options(&ada.client).await;
         let public_key = &options["publicKey"];
         assert_eq!(public_key["rp"]["id"], "localhost");
@@ -85,7 +85,7 @@ async fn a_passkey_signs_in_without_a_password() {
         assert_eq!(options["publicKey"]["allowCredentials"], json!([]), "nobody is named");
         let credential = laptop.get(&options);
         let tokens = answer(server, &token, &credential).await.expect(200);
-        assert_eq!(tokens["user"]["email"], "ada@example.com");
+        assert_eq!(tokens["user"]["email"], server.email("ada"));
         refused(answer(server, &token, &credential).await);
         let mut client = server.client();
         client.sign(&tokens);
@@ -108,9 +108,9 @@ async fn a_passkey_signs_in_without_a_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_about_a_passkey_is_answered_alike() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let bob = Person::new(server, "bob@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let bob = Person::new(server, server.email("bob"), |_| {}).await;
         let (good, _) = register(server, &ada.client).await;
         let wrong = |change: fn(&mut Authenticator)| {
             let mut authenticator = good.clone();
@@ -157,7 +157,7 @@ async fn whatever_is_wrong_about_a_passkey_is_answered_alike() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cloned_passkey_is_refused_and_told_of() {
     TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let (mut real, _) = register(server, &ada.client).await;
         let mut clone = real.clone();
         sign_in(server, &mut real).await.expect(200);
@@ -188,7 +188,7 @@ async fn a_cloned_passkey_is_refused_and_told_of() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_answer_sent_twenty_times_at_once_makes_one_session() {
     TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let (mut passkey, _) = register(server, &ada.client).await;
         // Without a counter, as passkeys that are synchronised have it: only the challenge is in the way.
         passkey.counter = 0;
@@ -212,9 +212,9 @@ async fn one_answer_sent_twenty_times_at_once_makes_one_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_registered_must_answer_the_options_of_the_session() {
-    TestServer::on_each_database(async |server| {
-        let mut ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let bob = Person::new(server, "bob@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let mut ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let bob = Person::new(server, server.email("bob"), |_| {}).await;
         let mut passkey = authenticator(server);
         let options = registration_options(&ada.client).await;
         let credential = passkey.create(&options);
@@ -253,9 +253,9 @@ async fn what_is_registered_must_answer_the_options_of_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_is_a_second_factor_too() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let bob = Person::new(server, "bob@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let bob = Person::new(server, server.email("bob"), |_| {}).await;
         let (mut own, added) = register(server, &ada.client).await;
         let (mut foreign, _) = register(server, &bob.client).await;
         let options = async |token: &str| {
@@ -266,7 +266,7 @@ async fn a_passkey_is_a_second_factor_too() {
             let body = json!({"mfaToken": token, "credential": credential});
             server.client().post("/api/v1/auth/mfa/passkey", body).await
         };
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         refused(go_on(&token, json!({})).await);
         let asked = options(&token).await.expect(200)["options"].clone();
         assert_eq!(asked["publicKey"]["allowCredentials"].as_array().unwrap().len(), 1);
@@ -277,10 +277,10 @@ async fn a_passkey_is_a_second_factor_too() {
         // Authenticators that hold no passkeys of their own do not tell whose it is.
         own.user_handle = None;
         let tokens = go_on(&token, own.get(&asked)).await.expect(200);
-        assert_eq!(tokens["user"]["email"], "ada@example.com");
+        assert_eq!(tokens["user"]["email"], server.email("ada"));
         assert_eq!(options(&token).await.expect(401)["code"], "invalid_mfa_token");
 
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         let (_, elsewhere) = sign_in_options(server).await;
         for _ in 0..5 {
             refused(go_on(&token, own.get(&elsewhere)).await);
@@ -288,7 +288,7 @@ async fn a_passkey_is_a_second_factor_too() {
         assert_eq!(options(&token).await.expect(401)["code"], "invalid_mfa_token");
         assert_eq!(go_on(&token, json!({})).await.expect(401)["code"], "invalid_mfa_token");
         let recovery = added["recoveryCodes"][0].as_str().unwrap();
-        let token = mfa_token(server, "ada@example.com").await;
+        let token = mfa_token(server, server.email("ada")).await;
         let body = json!({"mfaToken": token, "code": recovery});
         server.client().post("/api/v1/auth/mfa/verify", body).await.expect(200);
     })
@@ -297,9 +297,9 @@ async fn a_passkey_is_a_second_factor_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_makes_a_session_fresh_and_the_last_one_stays() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let bob = Person::new(server, "bob@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let bob = Person::new(server, server.email("bob"), |_| {}).await;
         let (mut own, added) = register(server, &ada.client).await;
         let (mut foreign, others) = register(server, &bob.client).await;
         make_stale(server, &ada).await;

@@ -38,8 +38,8 @@ fn assert_kept_by_nobody(answer: &Answer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draft_is_shown_to_whoever_has_the_link_and_to_nobody_else() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "preview@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("preview")).await;
         shop.deploy().await;
         let client = &shop.client;
         let draft = json!({"title": "Secret plans"});
@@ -135,9 +135,9 @@ async fn a_draft_is_shown_to_whoever_has_the_link_and_to_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_that_are_no_good_show_nothing() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "tamper@example.com").await;
-        let other = Shop::open(server, "other@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("tamper")).await;
+        let other = Shop::open(server, server.email("other")).await;
         let root = preview(server, &shop).await;
         let anybody = server.client();
         let gone = async |path: &str| {
@@ -222,7 +222,7 @@ async fn set_status(server: &TestServer, shop: &Shop, status: SiteStatus) {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_make_a_link_and_for_how_long() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "links@example.com").await;
+    let shop = Shop::open(&server, server.email("links")).await;
     let at = format!("{}/preview", shop.path);
     let life = async |client: &Client, body: Value| -> i64 {
         let made = client.post(&at, body).await.expect(201);
@@ -240,6 +240,6 @@ async fn who_may_make_a_link_and_for_how_long() {
     assert_eq!(shop.client.post(&at, json!({"expiresIn": "soon"})).await.status.as_u16(), 422);
     assert_eq!(shop.client.post(&at, json!({"days": 1})).await.fields(), ["days"]);
     server.client().post_empty(&at).await.expect(401);
-    let stranger = server.customer("somebody@example.com").await;
+    let stranger = server.customer(server.email("somebody")).await;
     stranger.post_empty(&at).await.expect(404);
 }

@@ -48,8 +48,8 @@ pub async fn ends_within(patience: Duration, client: &Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_is_merged_with_what_was_sent() {
-    TestServer::on_each_database(async |server| {
-        let client = signed_in(server, &register(server, "ada@example.com").await);
+    TestServer::shared(async |server| {
+        let client = signed_in(server, &register(server, server.email("ada")).await);
         let read = client.get("/api/v1/profile").await;
         let (tag, before) = (read.header("etag").to_owned(), read.json.clone());
         let body = json!({"full_name": " Ada Lovelace ", "phone": "+502 2345 6789", "company": "Engines", "language": "es"});
@@ -72,14 +72,14 @@ async fn a_profile_is_merged_with_what_was_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_takes_no_wrong_fields_and_no_rights() {
     let server = TestServer::start().await;
-    let client = signed_in(&server, &register(&server, "ada@example.com").await);
+    let client = signed_in(&server, &register(&server, server.email("ada")).await);
     let before = client.get("/api/v1/profile").await;
     let long = "x".repeat(2001);
     let body = json!({"fullName": "", "phone": "call me", "mobile": "1", "company": long, "language": "xx", "address": long, "notes": long});
     let wrong = client.put("/api/v1/profile", body).await;
     assert_eq!(wrong.status.as_u16(), 422);
     assert_eq!(wrong.fields(), ["address", "company", "fullName", "language", "mobile", "notes", "phone"]);
-    let body = json!({"role": "super_admin", "status": "active", "email": "x@example.com", "emailVerified": true, "id": 1});
+    let body = json!({"role": "super_admin", "status": "active", "email": server.email("x"), "emailVerified": true, "id": 1});
     let rights = client.put("/api/v1/profile", body).await;
     assert_eq!(rights.status.as_u16(), 422);
     assert_eq!(rights.fields(), ["email", "emailVerified", "id", "role", "status"]);
@@ -90,8 +90,8 @@ async fn a_profile_takes_no_wrong_fields_and_no_rights() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_is_rotated_and_a_reused_one_ends_the_session() {
-    TestServer::on_each_database(async |server| {
-        let (anonymous, first) = (server.client(), register(server, "ada@example.com").await);
+    TestServer::shared(async |server| {
+        let (anonymous, first) = (server.client(), register(server, server.email("ada")).await);
         let answer = refresh(&anonymous, &first["refresh_token"]).await;
         assert_eq!(answer.header("cache-control"), "no-store");
         let second = answer.expect(200);
@@ -114,7 +114,7 @@ async fn a_refresh_token_is_rotated_and_a_reused_one_ends_the_session() {
         }
 
         // The owner can read in the audit trail what happened.
-        let client = signed_in(server, &login(server, "ada@example.com", "test").await);
+        let client = signed_in(server, &login(server, server.email("ada"), "test").await);
         let tenant =
             client.get("/api/v1/profile").await.expect(200)["activeTenantId"].as_str().unwrap().to_owned();
         let trail =
@@ -130,7 +130,7 @@ async fn a_refresh_token_is_rotated_and_a_reused_one_ends_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_refreshes_at_once_sign_nobody_out() {
     TestServer::on_each_database(async |server| {
-        let (anonymous, first) = (server.client(), register(server, "ada@example.com").await);
+        let (anonymous, first) = (server.client(), register(server, server.email("ada")).await);
         let answers = at_once(20, |_| {
             let (client, token) = (anonymous.clone(), first["refresh_token"].clone());
             async move { refresh(&client, &token).await }
@@ -154,13 +154,13 @@ async fn many_refreshes_at_once_sign_nobody_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_good_for_nothing_but_its_purpose() {
     let server = TestServer::start().await;
-    let tokens = register(&server, "ada@example.com").await;
+    let tokens = register(&server, server.email("ada")).await;
     let access = tokens["access_token"].as_str().unwrap();
     let (head, signature) = access.rsplit_once('.').unwrap();
     let claims = head.split_once('.').unwrap().1;
     let flipped = if signature.starts_with('A') { "B" } else { "A" };
     let other = TestServer::start().await;
-    let foreign = register(&other, "ada@example.com").await;
+    let foreign = register(&other, server.email("ada")).await;
     for (what, token) in [
         ("a refresh token", tokens["refresh_token"].as_str().unwrap().to_owned()),
         ("a changed signature", format!("{head}.{flipped}{}", &signature[1..])),
@@ -191,7 +191,7 @@ async fn tokens_live_as_long_as_the_settings_say() {
         settings.security.refresh_token_ttl = Duration::from_secs(2);
     })
     .await;
-    let tokens = register(&server, "ada@example.com").await;
+    let tokens = register(&server, server.email("ada")).await;
     assert_eq!(tokens["expires_in"], 1);
     ends_within(Duration::from_secs(5), &signed_in(&server, &tokens)).await;
     // Nobody used the session: it is over, and a login begins another one.
@@ -203,13 +203,13 @@ async fn tokens_live_as_long_as_the_settings_say() {
     })
     .await;
     assert!(over.is_some());
-    login(&server, "ada@example.com", "test").await;
+    login(&server, server.email("ada"), "test").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_access_at_once() {
-    TestServer::on_each_database(async |server| {
-        let (anonymous, email) = (server.client(), "ada@example.com");
+    TestServer::shared(async |server| {
+        let (anonymous, email) = (server.client(), server.email("ada"));
         register(server, email).await;
         let by_refresh_token = login(server, email, "one").await;
         let by_access_token = login(server, email, "two").await;
@@ -236,10 +236,10 @@ async fn signing_out_ends_access_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_listed_and_ended_one_by_one() {
-    TestServer::on_each_database(async |server| {
-        register(server, "ada@example.com").await;
-        let here = signed_in(server, &login(server, "ada@example.com", "Desk/1").await);
-        let there = signed_in(server, &login(server, "ada@example.com", "Phone/2").await);
+    TestServer::shared(async |server| {
+        register(server, server.email("ada")).await;
+        let here = signed_in(server, &login(server, server.email("ada"), "Desk/1").await);
+        let there = signed_in(server, &login(server, server.email("ada"), "Phone/2").await);
         let list = here.get("/api/v1/auth/sessions").await.expect(200);
         assert_eq!((&list["total"], &list["page"], &list["limit"]), (&json!(3), &json!(1), &json!(20)));
         let items = list["items"].as_array().unwrap();
@@ -262,7 +262,7 @@ async fn sessions_are_listed_and_ended_one_by_one() {
             );
         }
 
-        let eve = signed_in(server, &register(server, "eve@example.com").await);
+        let eve = signed_in(server, &register(server, server.email("eve")).await);
         let phone = format!("/api/v1/auth/sessions/{}", items[0]["id"].as_str().unwrap());
         assert_eq!(eve.delete(&phone).await.expect(404)["code"], "not_found");
         assert_eq!(server.client().delete(&phone).await.status.as_u16(), 401);
@@ -284,7 +284,7 @@ async fn sessions_are_listed_and_ended_one_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspension_ends_access_within_a_second() {
     TestServer::on_each_database(async |server| {
-        let person = Person::new(server, "ada@example.com", |_| {}).await;
+        let person = Person::new(server, server.email("ada"), |_| {}).await;
         let elsewhere = server.another_instance().await;
         assert_eq!(status(&person.client).await, 200);
         change_user(&elsewhere, &person.claims, |user| user.status = UserStatus::Suspended).await;
@@ -298,7 +298,7 @@ async fn a_suspension_ends_access_within_a_second() {
             assert_eq!(server.client().post("/api/v1/auth/login", body).await.expect(status)["code"], code);
         }
         change_user(server, &person.claims, |user| user.status = UserStatus::Active).await;
-        login(server, "ada@example.com", "test").await;
+        login(server, server.email("ada"), "test").await;
         elsewhere.stop().await;
     })
     .await;

@@ -119,8 +119,8 @@ pub async fn work(server: &TestServer, kind: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployed_site_answers_at_its_host_name() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "deploy@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("deploy")).await;
         let client = &shop.client;
         let about = shop.page("About us").await;
         let draft = client.post(&client.t("/pages"), json!({"title": "Secret plans"})).await.expect(201);
@@ -209,7 +209,7 @@ async fn a_deployed_site_answers_at_its_host_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_get_what_http_promises() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "http@example.com").await;
+    let shop = Shop::open(&server, server.email("http")).await;
     // A page may be called like the folder of the assets.
     shop.page("Assets").await;
     let deployed = shop.deploy().await;
@@ -265,8 +265,8 @@ async fn visitors_get_what_http_promises() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_show_with_the_next_deployment_and_go_with_a_rollback() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "again@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("again")).await;
         let client = &shop.client;
         shop.write("<p>First words</p>").await;
         let first = shop.deploy().await;
@@ -317,8 +317,8 @@ async fn changes_show_with_the_next_deployment_and_go_with_a_rollback() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_see_the_old_site_or_the_new_one_and_nothing_between() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "atomic@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("atomic")).await;
         let words = shop.write("<p>Old words</p>").await;
         let words = format!("{}/sections/{}", shop.home, words["id"].as_str().unwrap());
         for number in 0..12 {
@@ -377,7 +377,7 @@ async fn readers_see_the_old_site_or_the_new_one_and_nothing_between() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deployments_that_cannot_be_are_refused() {
     TestServer::on_each_database(async |server| {
-        let mut shop = Shop::open(server, "refused@example.com").await;
+        let mut shop = Shop::open(server, server.email("refused")).await;
         shop.client.put(&shop.home, json!({"status": "draft"})).await.expect(200);
         assert_eq!(shop.request().await.expect(409)["code"], "nothing_to_deploy");
         shop.client.put(&shop.home, json!({"status": "published"})).await.expect(200);
@@ -406,11 +406,11 @@ async fn deployments_that_cannot_be_are_refused() {
         .unwrap();
         assert_eq!(events(&shop.client, "deployment.created").await, accepted);
 
-        let unverified = Shop::open_for(server, server.unverified("unverified@example.com").await).await;
+        let unverified = Shop::open_for(server, server.unverified(server.email("unverified")).await).await;
         assert_eq!(unverified.request().await.expect(403)["code"], "email_unverified");
         assert_eq!(unverified.rollback(&first).await.expect(403)["code"], "email_unverified");
         // Another tenant's site is nobody's.
-        let stranger = server.customer("stranger@example.com").await;
+        let stranger = server.customer(server.email("stranger")).await;
         let owner = std::mem::replace(&mut shop.client, stranger);
         shop.request().await.expect(404);
         shop.rollback(&first).await.expect(404);
@@ -424,8 +424,8 @@ async fn deployments_that_cannot_be_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_site_and_a_deleted_tenant_answer_no_more() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "gone@example.com").await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("gone")).await;
         shop.deploy().await;
         assert!(shop.visitor.get("/").await.status.is_success());
         assert!(shop.files(server).is_dir());
@@ -439,7 +439,7 @@ async fn a_deleted_site_and_a_deleted_tenant_answer_no_more() {
         .await;
         assert!(files.is_some(), "the files are gone: {:?}", walk(&shop.files(server)));
 
-        let shop = Shop::open(server, "closing@example.com").await;
+        let shop = Shop::open(server, server.email("closing")).await;
         shop.deploy().await;
         assert!(shop.visitor.get("/").await.status.is_success());
         shop.client.delete(&shop.client.t("")).await.expect(204);
@@ -460,7 +460,7 @@ pub fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_outlives_a_broken_file_store() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "broken@example.com").await;
+    let shop = Shop::open(&server, server.email("broken")).await;
     let (files, aside) =
         (server.app.settings.data_dir.join("files"), server.app.settings.data_dir.join("aside"));
     std::fs::rename(&files, &aside).unwrap();
@@ -486,63 +486,61 @@ async fn a_deployment_outlives_a_broken_file_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_will_not_come_says_so_and_the_site_stays() {
-    for database in [Database::Sqlite, Database::Postgres] {
-        // No worker: the test does the jobs itself, when it wants.
-        let server = TestServer::start_with(database, |settings| settings.worker.concurrency = 0).await;
-        let client = server.unverified("fails@example.com").await;
-        work(&server, "email.verification").await;
-        let token = server.mail_token("fails@example.com", "verify-email").await;
-        client.post("/api/v1/auth/verify-email", json!({ "token": token })).await;
-        let shop = Shop::open_for(&server, client).await;
-        shop.request().await.expect(202);
-        let answers = at_once(4, |_| {
-            let (client, path) = (shop.client.clone(), format!("{}/deploy", shop.path));
-            async move { client.post_empty(&path).await }
-        });
-        for answer in answers.await {
-            assert_eq!(answer.expect(409)["code"], "deployment_in_progress");
-        }
-        work(&server, "deployment.build").await;
-        let live = shop.status().await;
-        assert_eq!(live["status"], "live");
-
-        // Nothing is left to publish when the worker comes to it.
-        shop.request().await.expect(202);
-        shop.client.put(&shop.home, json!({"status": "draft"})).await.expect(200);
-        work(&server, "deployment.build").await;
-        let failed = shop.status().await;
-        assert_eq!(
-            (&failed["status"], failed["error"].as_str().is_some_and(|text| text.contains("Publish a page"))),
-            (&json!("failed"), true),
-            "{failed}"
-        );
-        shop.client.put(&shop.home, json!({"status": "published"})).await.expect(200);
-
-        // The store of files is broken for good.
-        let queued = shop.request().await.expect(202);
-        let app = &server.app;
-        let files = app.settings.data_dir.join("files");
-        std::fs::rename(&files, app.settings.data_dir.join("aside")).unwrap();
-        std::fs::write(&files, "not a folder").unwrap();
-        let jobs =
-            app.core.jobs.claim("test", 100, time::Duration::MINUTE, app.core.env.now()).await.unwrap();
-        let job = jobs.iter().find(|job| job.kind == "deployment.build").unwrap();
-        assert!(matches!(jobs::handle(app, job).await, Err(JobError::Retry(_))));
-        jobs::give_up(app, job).await.unwrap();
-        let failed = shop.status().await;
-        assert_eq!((&failed["id"], &failed["status"]), (&queued["id"], &json!("failed")));
-        let told = failed["error"].as_str().unwrap();
-        assert!(told.contains("could not be built") && !told.contains('/'), "nothing of our insides: {told}");
-        std::fs::remove_file(&files).unwrap();
-        std::fs::rename(app.settings.data_dir.join("aside"), &files).unwrap();
-        assert_eq!(shop.client.get(&shop.path).await.expect(200)["liveDeploymentId"], live["id"]);
-        assert!(shop.visitor.get("/").await.status.is_success());
-        assert_eq!(shop.rollback(&failed).await.expect(409)["code"], "not_deployed");
-        // And the next one may begin.
-        shop.request().await.expect(202);
-        work(&server, "deployment.build").await;
-        assert_eq!(shop.status().await["status"], "live");
-        assert_eq!(events(&shop.client, "deployment.failed").await, 2);
-        server.stop().await;
+    let database = Database::Postgres;
+    // No worker: the test does the jobs itself, when it wants.
+    let server = TestServer::start_with(database, |settings| settings.worker.concurrency = 0).await;
+    let client = server.unverified(server.email("fails")).await;
+    work(&server, "email.verification").await;
+    let token = server.mail_token(server.email("fails"), "verify-email").await;
+    client.post("/api/v1/auth/verify-email", json!({ "token": token })).await;
+    let shop = Shop::open_for(&server, client).await;
+    shop.request().await.expect(202);
+    let answers = at_once(4, |_| {
+        let (client, path) = (shop.client.clone(), format!("{}/deploy", shop.path));
+        async move { client.post_empty(&path).await }
+    });
+    for answer in answers.await {
+        assert_eq!(answer.expect(409)["code"], "deployment_in_progress");
     }
+    work(&server, "deployment.build").await;
+    let live = shop.status().await;
+    assert_eq!(live["status"], "live");
+
+    // Nothing is left to publish when the worker comes to it.
+    shop.request().await.expect(202);
+    shop.client.put(&shop.home, json!({"status": "draft"})).await.expect(200);
+    work(&server, "deployment.build").await;
+    let failed = shop.status().await;
+    assert_eq!(
+        (&failed["status"], failed["error"].as_str().is_some_and(|text| text.contains("Publish a page"))),
+        (&json!("failed"), true),
+        "{failed}"
+    );
+    shop.client.put(&shop.home, json!({"status": "published"})).await.expect(200);
+
+    // The store of files is broken for good.
+    let queued = shop.request().await.expect(202);
+    let app = &server.app;
+    let files = app.settings.data_dir.join("files");
+    std::fs::rename(&files, app.settings.data_dir.join("aside")).unwrap();
+    std::fs::write(&files, "not a folder").unwrap();
+    let jobs = app.core.jobs.claim("test", 100, time::Duration::MINUTE, app.core.env.now()).await.unwrap();
+    let job = jobs.iter().find(|job| job.kind == "deployment.build").unwrap();
+    assert!(matches!(jobs::handle(app, job).await, Err(JobError::Retry(_))));
+    jobs::give_up(app, job).await.unwrap();
+    let failed = shop.status().await;
+    assert_eq!((&failed["id"], &failed["status"]), (&queued["id"], &json!("failed")));
+    let told = failed["error"].as_str().unwrap();
+    assert!(told.contains("could not be built") && !told.contains('/'), "nothing of our insides: {told}");
+    std::fs::remove_file(&files).unwrap();
+    std::fs::rename(app.settings.data_dir.join("aside"), &files).unwrap();
+    assert_eq!(shop.client.get(&shop.path).await.expect(200)["liveDeploymentId"], live["id"]);
+    assert!(shop.visitor.get("/").await.status.is_success());
+    assert_eq!(shop.rollback(&failed).await.expect(409)["code"], "not_deployed");
+    // And the next one may begin.
+    shop.request().await.expect(202);
+    work(&server, "deployment.build").await;
+    assert_eq!(shop.status().await["status"], "live");
+    assert_eq!(events(&shop.client, "deployment.failed").await, 2);
+    server.stop().await;
 }

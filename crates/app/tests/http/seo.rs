@@ -9,8 +9,8 @@ use crate::sites::{events, site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_set_is_in_the_published_page() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("seo@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("seo")).await;
         let site = site(&client, "Millstone").await;
         let path = format!("/api/v1/sites/{}", site["id"].as_str().unwrap());
         let industry = json!({"industry": "bakery", "language": "es"});
@@ -71,9 +71,9 @@ async fn what_is_set_is_in_the_published_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn translations_are_of_the_same_site_and_tenant() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (client, other) =
-            (server.customer("a@example.com").await, server.customer("b@example.com").await);
+            (server.customer(server.email("a")).await, server.customer(server.email("b")).await);
         site(&client, "Ours").await;
         site(&other, "Theirs").await;
         let page = client.post(&client.t("/pages"), json!({"title": "One"})).await.expect(201);

@@ -15,7 +15,8 @@ use crate::sites::site;
 
 /// Somebody of the operator's, with a site of their tenant that answers at its address: its path and its host.
 pub async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
-    let staff = Person::new(server, "staff@example.org", |user| user.role = PlatformRole::Staff).await.client;
+    let staff =
+        Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
     let site = site(&staff, "Clínica Sol").await;
     let path = format!("/api/v1/sites/{}", text(&site, "id"));
     let page = json!({"title": "Welcome", "status": "published", "isHome": true});
@@ -94,10 +95,10 @@ async fn an_offered_site_is_a_demo_for_everybody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_for_sale_is_changed_by_staff_only() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (staff, path, _) = staff_with_site(server).await;
         staff.put(&offer_of(&path), json!({"amount": 100, "currency": "usd"})).await.expect(200);
-        let colleague = Person::new(server, "colleague@example.com", |_| {}).await;
+        let colleague = Person::new(server, server.email("colleague"), |_| {}).await;
         colleague.join(server, &staff.tenant, TenantRole::Owner).await;
         let colleague = colleague.client.with("x-tenant-id", &staff.tenant);
         let pages = colleague.get(&staff.t("/pages")).await.expect(200);
@@ -124,7 +125,7 @@ async fn what_is_for_sale_is_changed_by_staff_only() {
         }
         // Nor may they withdraw it, or a stranger of the operator's.
         assert_eq!(colleague.delete(&offer_of(&path)).await.status, 403);
-        let other = Person::new(server, "other@example.org", |user| user.role = PlatformRole::Staff).await;
+        let other = Person::new(server, server.email("other"), |user| user.role = PlatformRole::Staff).await;
         assert_eq!(other.client.delete(&offer_of(&path)).await.status, 404);
         staff.put(&path, json!({"name": "Clínica Luna"})).await.expect(200);
         staff.put(&page, json!({"title": "Hello"})).await.expect(200);

@@ -37,8 +37,8 @@ pub fn column(list: &Value, field: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_lives_from_creation_to_deletion() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("life@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("life")).await;
         let answer =
             client.post("/api/v1/sites", json!({"name": "  Panadería Luz ", "subdomain": "luz"})).await;
         let (location, tag) = (answer.header("location").to_owned(), answer.header("etag").to_owned());
@@ -87,12 +87,12 @@ async fn a_site_lives_from_creation_to_deletion() {
 async fn lists_are_searched_filtered_sorted_and_paged() {
     TestServer::on_each_database(async |server| {
         allow_sites(server, 10).await;
-        let client = server.unverified("list@example.com").await;
+        let client = server.unverified(server.email("list")).await;
         let mut ids = Vec::new();
         for name in ["Cherry", "apple", "Banana 100%", "Elderberry"] {
             ids.push(site(&client, name).await["id"].as_str().unwrap().to_owned());
         }
-        let other = server.unverified("other@example.com").await;
+        let other = server.unverified(server.email("other")).await;
         site(&other, "Apple of another tenant").await;
 
         let list = async |query: &str| client.get(&format!("/api/v1/sites{query}")).await.expect(200);
@@ -137,7 +137,7 @@ async fn a_subdomain_belongs_to_one_site() {
     TestServer::on_each_database(async |server| {
         allow_sites(server, 50).await;
         let (one, other) =
-            (server.unverified("one@example.com").await, server.unverified("two@example.com").await);
+            (server.unverified(server.email("one")).await, server.unverified(server.email("two")).await);
         let clients = [one.clone(), other.clone()];
         // Twenty of two tenants at once: one has it.
         let answers = at_once(20, |number| {
@@ -182,7 +182,7 @@ async fn a_subdomain_belongs_to_one_site() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_at_once_make_one_site_on_the_free_plan() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("many@example.com").await;
+        let client = server.unverified(server.email("many")).await;
         let answers = at_once(64, |number| {
             let client = client.clone();
             async move { client.post("/api/v1/sites", json!({"name": format!("Site {number}")})).await }

@@ -38,8 +38,8 @@ async fn plan_of(server: &TestServer, bytes: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_has_so_many_bytes_and_no_more() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("page@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("page")).await;
         site(&client).await;
         let path = client.t(&format!("/pages/{}", text(&page(&client, "Long").await.expect(201), "id")));
         let sections = format!("{path}/sections");
@@ -71,8 +71,8 @@ async fn a_page_has_so_many_bytes_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_verified_address_little_is_stored() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("flood@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("flood")).await;
         site(&client).await;
         // Pages as large as they get, each with one request and its version.
         let many: Vec<Value> = (0..10).map(|_| section(49_000)).collect();
@@ -110,8 +110,8 @@ async fn without_a_verified_address_little_is_stored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_count_against_the_plan_and_are_given_back() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("plan@example.com").await;
+    TestServer::alone(async |server| {
+        let client = server.customer(server.email("plan")).await;
         let site = site(&client).await;
         let nothing = used(&client).await;
         assert_eq!(nothing, 0);
@@ -152,7 +152,7 @@ async fn texts_count_against_the_plan_and_are_given_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_at_once_do_not_get_past_the_plan_together() {
     TestServer::on_each_database(async |server| {
-        let client = server.customer("together@example.com").await;
+        let client = server.customer(server.email("together")).await;
         site(&client).await;
         let first = page(&client, "Page 00").await.expect(201);
         let one = used(&client).await;

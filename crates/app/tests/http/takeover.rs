@@ -47,8 +47,8 @@ async fn equipped(server: &TestServer, email: &str) -> (Person, Authenticator, C
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_with_an_unverified_address_adds_nothing_that_one_gets_in_by() {
-    TestServer::on_each_database(async |server| {
-        let stranger = server.unverified("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let stranger = server.unverified(server.email("ada")).await;
         let credential = json!({"id": "x", "rawId": "eA", "type": "public-key", "response": {}});
         for (path, body) in [
             ("/api/v1/auth/passkeys/registration-options".to_owned(), json!({})),
@@ -56,7 +56,7 @@ async fn an_account_with_an_unverified_address_adds_nothing_that_one_gets_in_by(
             ("/api/v1/auth/totp".to_owned(), json!({})),
             ("/api/v1/auth/totp/confirm".to_owned(), json!({"code": "123456"})),
             ("/api/v1/auth/recovery-codes".to_owned(), json!({})),
-            ("/api/v1/auth/change-email".to_owned(), json!({"newEmail": "eve@example.org"})),
+            ("/api/v1/auth/change-email".to_owned(), json!({"newEmail": server.email("eve")})),
             (stranger.t("/api-keys"), json!({"name": "Key", "permissions": ["pages:read"]})),
         ] {
             let answer = match body == json!({}) {
@@ -68,25 +68,25 @@ async fn an_account_with_an_unverified_address_adds_nothing_that_one_gets_in_by(
         // Signing in and out, and the password, are all that it has.
         let change = json!({"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD});
         stranger.post("/api/v1/auth/change-password", change).await.expect(204);
-        login(server, "ada@example.com", NEW_PASSWORD).await.expect(200);
+        login(server, server.email("ada"), NEW_PASSWORD).await.expect(200);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reset_of_an_unverified_account_locks_out_whoever_made_it() {
-    TestServer::on_each_database(async |server| {
-        let (stranger, mut passkey, key) = equipped(server, "ada@example.com").await;
+    TestServer::shared(async |server| {
+        let (stranger, mut passkey, key) = equipped(server, server.email("ada")).await;
         by_passkey(server, &mut passkey).await.expect(200);
         key.get("/api/v1/sites").await.expect(200);
-        reset(server, "ada@example.com").await;
+        reset(server, server.email("ada")).await;
         key.get("/api/v1/sites").await.expect(401);
 
         assert_eq!(by_passkey(server, &mut passkey).await.expect(401)["code"], "invalid_passkey");
         stranger.client.get("/api/v1/profile").await.expect(401);
-        login(server, "ada@example.com", PASSWORD).await.expect(401);
+        login(server, server.email("ada"), PASSWORD).await.expect(401);
         // No second factor of the stranger keeps the owner out either.
-        let ada = login(server, "ada@example.com", NEW_PASSWORD).await.expect(200);
+        let ada = login(server, server.email("ada"), NEW_PASSWORD).await.expect(200);
         assert_eq!(ada["user"]["emailVerified"], true);
         let mut client = server.client();
         client.sign(&ada);
@@ -99,12 +99,12 @@ async fn the_reset_of_an_unverified_account_locks_out_whoever_made_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reset_of_a_verified_account_does_not_get_past_its_second_factor() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let (mut passkey, _) = register(server, &ada.client).await;
-        reset(server, "ada@example.com").await;
+        reset(server, server.email("ada")).await;
         ada.client.get("/api/v1/profile").await.expect(401);
-        let answer = login(server, "ada@example.com", NEW_PASSWORD).await.expect(403);
+        let answer = login(server, server.email("ada"), NEW_PASSWORD).await.expect(403);
         assert_eq!(answer["code"], "second_factor_required");
         by_passkey(server, &mut passkey).await.expect(200);
     })
@@ -113,9 +113,9 @@ async fn the_reset_of_a_verified_account_does_not_get_past_its_second_factor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contested_address_that_its_reader_verifies_is_theirs_alone() {
-    TestServer::on_each_database(async |server| {
-        server.unverified("ada@example.com").await;
-        let (stranger, mut passkey, key) = equipped(server, "ada@example.com").await;
+    TestServer::shared(async |server| {
+        server.unverified(server.email("ada")).await;
+        let (stranger, mut passkey, key) = equipped(server, server.email("ada")).await;
         // Of two mails that look alike, the owner follows that of the stranger.
         let token = link(server, &stranger, TokenPurpose::EmailVerification).await;
         let verified = server.client().post("/api/v1/auth/verify-email", json!({"token": token})).await;
@@ -124,14 +124,14 @@ async fn a_contested_address_that_its_reader_verifies_is_theirs_alone() {
         key.get("/api/v1/sites").await.expect(401);
         assert_eq!(by_passkey(server, &mut passkey).await.expect(401)["code"], "invalid_passkey");
         // The other account that claims the address is the other stranger's, and unverified.
-        let other = login(server, "ada@example.com", PASSWORD).await.expect(200);
+        let other = login(server, server.email("ada"), PASSWORD).await.expect(200);
         assert_ne!(text(&other["user"], "id"), stranger.claims.user.to_string());
         assert_eq!(other["user"]["emailVerified"], false);
         // The link to set a password comes by itself.
-        let token = server.mail_token("ada@example.com", "reset-password").await;
+        let token = server.mail_token(server.email("ada"), "reset-password").await;
         let body = json!({"token": token, "password": NEW_PASSWORD});
         server.client().post("/api/v1/auth/reset-password", body).await.expect(204);
-        let ada = login(server, "ada@example.com", NEW_PASSWORD).await.expect(200);
+        let ada = login(server, server.email("ada"), NEW_PASSWORD).await.expect(200);
         assert_eq!(text(&ada["user"], "id"), stranger.claims.user.to_string(), "it is hers now");
     })
     .await;
@@ -139,13 +139,13 @@ async fn a_contested_address_that_its_reader_verifies_is_theirs_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_opens_an_uncontested_link_on_another_device_stays_signed_in() {
-    TestServer::on_each_database(async |server| {
-        let ada = server.unverified("ada@example.com").await;
-        let token = server.mail_token("ada@example.com", "verify-email").await;
+    TestServer::shared(async |server| {
+        let ada = server.unverified(server.email("ada")).await;
+        let token = server.mail_token(server.email("ada"), "verify-email").await;
         let verified = server.client().post("/api/v1/auth/verify-email", json!({"token": token})).await;
         assert_eq!(verified.expect(200)["passwordRequired"], false);
         assert_eq!(ada.get("/api/v1/profile").await.expect(200)["emailVerified"], true);
-        login(server, "ada@example.com", PASSWORD).await.expect(200);
+        login(server, server.email("ada"), PASSWORD).await.expect(200);
     })
     .await;
 }

@@ -32,7 +32,7 @@ fn input(name: &str) -> Value {
 }
 
 async fn staff(server: &TestServer) -> Client {
-    Person::new(server, "staff@example.org", |user| user.role = PlatformRole::Staff).await.client
+    Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client
 }
 
 /// Lets the free plan have premium templates and so many sites.
@@ -138,7 +138,7 @@ fn attributes(html: &str, name: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_template_is_shown_as_a_rendered_site_of_its_own() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let nobody = server.client();
         let all = nobody.get("/api/v1/templates?limit=100").await.expect(200);
         let mut looks = BTreeSet::new();
@@ -193,8 +193,8 @@ async fn every_template_is_shown_as_a_rendered_site_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_look_after_templates() {
-    TestServer::on_each_database(async |server| {
-        let (staff, customer) = (staff(server).await, server.unverified("mia@example.com").await);
+    TestServer::alone(async |server| {
+        let (staff, customer) = (staff(server).await, server.unverified(server.email("mia")).await);
         customer.post("/api/v1/templates", input("Mine")).await.expect(403);
         server.client().post("/api/v1/templates", input("Mine")).await.expect(401);
         let answer = staff.post("/api/v1/templates", input("Corner Bakery")).await;
@@ -248,7 +248,8 @@ async fn staff_look_after_templates() {
             "corner-bakery"
         );
 
-        let root = Person::new(server, "root@example.org", |user| user.role = PlatformRole::SuperAdmin).await;
+        let root =
+            Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         for (kind, count) in [("template.created", 2), ("template.updated", 2), ("template.deleted", 1)] {
             let trail = root.client.get(&format!("/api/v1/audit?type={kind}&limit=100")).await.expect(200);
             assert_eq!(trail["items"].as_array().unwrap().len(), count, "{kind}");
@@ -265,7 +266,7 @@ async fn staff_look_after_templates() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_site_is_made_within_the_plan_or_not_at_all() {
     TestServer::on_each_database(async |server| {
-        let client = server.customer("luz@example.com").await;
+        let client = server.customer(server.email("luz")).await;
         let template = wizard::template(server, false).await;
         let path = format!("/api/v1/templates/{}/apply", template.slug);
         let wish = json!({"siteName": "Panadería Luz", "subdomain": "luz", "status": "published"});
@@ -298,7 +299,7 @@ async fn a_new_site_is_made_within_the_plan_or_not_at_all() {
         assert_eq!(client.get("/api/v1/sites").await.expect(200)["total"], 1);
         assert_eq!(client.get(&client.t("/pages")).await.expect(200)["total"], template.pages.len());
         assert_eq!(popularity(&client, &template.slug).await, 1);
-        let taken = server.unverified("other@example.com").await;
+        let taken = server.unverified(server.email("other")).await;
         let taken = taken.post(&path, json!({"siteName": "Luz", "subdomain": "luz"})).await.expect(409);
         assert_eq!(taken["code"], "subdomain_taken");
         for (kind, count) in
@@ -313,8 +314,8 @@ async fn a_new_site_is_made_within_the_plan_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn premium_templates_are_for_plans_that_have_them() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
+    TestServer::alone(async |server| {
+        let client = server.unverified(server.email("ada")).await;
         let template = wizard::template(server, true).await;
         let path = format!("/api/v1/templates/{}/apply", template.id);
         let own = site(&client, "Own").await;
@@ -329,7 +330,7 @@ async fn premium_templates_are_for_plans_that_have_them() {
         assert_eq!(popularity(&client, &template.slug).await, 0);
         // Everybody may look at it.
         server.client().get(&format!("/api/v1/templates/{}/preview", template.id)).await.expect(200);
-        let viewer = Person::new(server, "viewer@example.com", |_| {}).await;
+        let viewer = Person::new(server, server.email("viewer"), |_| {}).await;
         viewer.join(server, &client.tenant, portico_kernel::TenantRole::Viewer).await;
         let viewer = viewer.client.with("x-tenant-id", &client.tenant);
         viewer.post(&path, wishes[0].clone()).await.expect(403);
@@ -345,9 +346,9 @@ async fn premium_templates_are_for_plans_that_have_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wishes_that_cannot_be_are_refused() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let (client, other) =
-            (server.unverified("a@example.com").await, server.unverified("b@example.com").await);
+            (server.unverified(server.email("a")).await, server.unverified(server.email("b")).await);
         let template = wizard::template(server, false).await;
         let path = format!("/api/v1/templates/{}/apply", template.id);
         let (own, foreign) = (site(&client, "Own").await, site(&other, "Foreign").await);
@@ -398,7 +399,7 @@ async fn wishes_that_cannot_be_are_refused() {
 async fn fifty_uses_at_once_are_counted_as_fifty() {
     TestServer::on_each_database(async |server| {
         allow_sites(server, 100).await;
-        let client = server.unverified("many@example.com").await;
+        let client = server.unverified(server.email("many")).await;
         let template = wizard::template(server, false).await;
         let own = site(&client, "Own").await;
         let path = format!("/api/v1/templates/{}/apply", template.id);
@@ -444,8 +445,8 @@ async fn fifty_uses_at_once_are_counted_as_fifty() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_customised_is_told_and_taken_back() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("luz@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("luz")).await;
         let template = wizard::template(server, false).await;
         site(&client, "Luz").await;
         let page = client.post(&client.t("/pages"), json!({"title": "Home"})).await.expect(201);
@@ -532,7 +533,7 @@ async fn what_was_customised_is_told_and_taken_back() {
         assert_eq!(column(&sections, "type"), ["hero", "features"]);
         assert_eq!(sections["items"][0]["content"]["heading"], "Example bread");
         assert_eq!(events(&client, "page.reset_to_template").await, 2);
-        let viewer = Person::new(server, "viewer@example.com", |_| {}).await;
+        let viewer = Person::new(server, server.email("viewer"), |_| {}).await;
         viewer.join(server, &client.tenant, portico_kernel::TenantRole::Viewer).await;
         viewer.client.get(&format!("{path}/template")).await.expect(200);
         viewer.client.post(&format!("{path}/reset"), json!({})).await.expect(403);
@@ -544,7 +545,7 @@ async fn what_was_customised_is_told_and_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn resets_at_once_leave_a_whole_page() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("luz@example.com").await;
+        let client = server.unverified(server.email("luz")).await;
         let template = wizard::template(server, false).await;
         site(&client, "Luz").await;
         let page = client.post(&client.t("/pages"), json!({"title": "Home"})).await.expect(201);

@@ -28,8 +28,8 @@ pub async fn operator(server: &TestServer, email: &str, role: PlatformRole) -> C
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_begins_with_subdomain_branding_plan_and_owner() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("ada")).await;
         let answer = client
             .post("/api/v1/tenants", json!({"name": " Panadería Luz ", "subdomain": "panaderia-luz"}))
             .await;
@@ -68,7 +68,7 @@ async fn a_tenant_begins_with_subdomain_branding_plan_and_owner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sixteen_who_want_a_subdomain_one_gets_it() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
+        let client = server.unverified(server.email("ada")).await;
         let answers = at_once(16, |number| {
             let client = client.clone();
             let body = json!({"name": format!("Acme {number}"), "subdomain": "acme-bakery"});
@@ -97,7 +97,7 @@ async fn of_sixteen_who_want_a_subdomain_one_gets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_needs_a_name_and_a_subdomain_that_is_free_for_customers() {
     let server = TestServer::start().await;
-    let client = server.unverified("ada@example.com").await;
+    let client = server.unverified(server.email("ada")).await;
     for reserved in ["admin", "api", "www", "mail2", "ns1", "billing", "my-portico", "status"] {
         let answer = client.post("/api/v1/tenants", json!({"name": "Acme", "subdomain": reserved})).await;
         assert_eq!(answer.expect(422)["errors"][0]["code"], "reserved_subdomain", "{reserved}");
@@ -121,8 +121,8 @@ async fn a_tenant_needs_a_name_and_a_subdomain_that_is_free_for_customers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn own_tenants_are_listed_searched_and_paged() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
-        let other = server.unverified("eve@example.com").await;
+        let client = server.unverified(server.email("ada")).await;
+        let other = server.unverified(server.email("eve")).await;
         tenant(&other, "Luz of somebody else").await;
         for (name, subdomain) in
             [("Panadería Luz", "pan-uno"), ("Café 100%", "cafe-dos"), ("Bici_cletas", "luz-tres")]
@@ -162,7 +162,7 @@ async fn own_tenants_are_listed_searched_and_paged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_changed_by_whoever_read_it_last() {
     TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
+        let client = server.unverified(server.email("ada")).await;
         let path = format!("/api/v1/tenants/{}", tenant(&client, "Acme").await);
         let fresh = client.with("if-match", "\"v1\"");
         let answer = fresh.put(&path, json!({"name": "Acme Bakery", "subdomain": "acme-one"})).await;
@@ -220,8 +220,8 @@ async fn publish(server: &TestServer, client: &Client, subdomain: &str) -> Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_tenant_is_gone_with_its_published_site() {
-    TestServer::on_each_database(async |server| {
-        let mut client = server.customer("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let mut client = server.customer(server.email("ada")).await;
         let personal = client.tenant.clone();
         let made = client
             .post("/api/v1/tenants", json!({"name": "Acme", "subdomain": "acme-bakery"}))
@@ -229,7 +229,7 @@ async fn a_deleted_tenant_is_gone_with_its_published_site() {
             .expect(201);
         client.tenant = made["id"].as_str().unwrap().to_owned();
         let client = client.with("x-tenant-id", &client.tenant);
-        let admin = member(server, "bob@example.com", &client.tenant, TenantRole::Admin).await;
+        let admin = member(server, server.email("bob"), &client.tenant, TenantRole::Admin).await;
         let host = publish(server, &client, "acme-shop").await;
 
         assert_eq!(admin.delete(&client.t("")).await.expect(403)["code"], "forbidden");
@@ -259,10 +259,10 @@ async fn a_deleted_tenant_is_gone_with_its_published_site() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_deletes_the_last_tenant_can_still_sign_in_and_make_another() {
     let server = TestServer::start().await;
-    let mut client = server.unverified("ada@example.com").await;
+    let mut client = server.unverified(server.email("ada")).await;
     client.delete(&client.t("")).await.expect(204);
     assert_eq!(client.get("/api/v1/profile").await.expect(200)["activeTenantId"], Value::Null);
-    let body = json!({"email": "ada@example.com", "password": PASSWORD});
+    let body = json!({"email": server.email("ada"), "password": PASSWORD});
     client.sign(&server.client().post("/api/v1/auth/login", body.clone()).await.expect(200));
     let profile = client.get("/api/v1/profile").await.expect(200);
     assert_eq!((&profile["activeTenantId"], &profile["tenants"]), (&Value::Null, &json!([])));
@@ -274,8 +274,8 @@ async fn whoever_deletes_the_last_tenant_can_still_sign_in_and_make_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_names_another_own_tenant_and_no_foreign_one() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("ada")).await;
         let second = tenant(&client, "Second").await;
         let there = client.with("x-tenant-id", &second);
         assert_eq!(there.get("/api/v1/profile").await.expect(200)["activeTenantId"], second);
@@ -288,7 +288,7 @@ async fn a_header_names_another_own_tenant_and_no_foreign_one() {
         // The path is stronger than the header.
         assert_eq!(there.get(&client.t("")).await.expect(200)["id"], client.tenant);
 
-        let eve = server.unverified("eve@example.com").await;
+        let eve = server.unverified(server.email("eve")).await;
         for named in [second.as_str(), "00000000-0000-0000-0000-000000000000", "no-id", ""] {
             let answer = eve.with("x-tenant-id", named).get("/api/v1/sites").await;
             assert_eq!((answer.status.as_u16(), &answer.json["code"]), (404, &json!("not_found")), "{named}");
@@ -319,7 +319,7 @@ async fn a_header_names_another_own_tenant_and_no_foreign_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_role_decides_what_a_member_may_do() {
     let server = TestServer::start().await;
-    let owner = server.unverified("ada@example.com").await;
+    let owner = server.unverified(server.email("ada")).await;
     // What is allowed: read, change settings, change branding, read the audit trail, delete.
     for (role, allowed) in [
         (TenantRole::Viewer, [true, false, false, false, false]),
@@ -327,7 +327,7 @@ async fn the_role_decides_what_a_member_may_do() {
         (TenantRole::Admin, [true, true, true, true, false]),
         (TenantRole::Owner, [true, true, true, true, true]),
     ] {
-        let client = member(&server, &format!("{}@example.com", role.as_str()), &owner.tenant, role).await;
+        let client = member(&server, server.email(role.as_str()), &owner.tenant, role).await;
         let statuses = [
             client.get(&owner.t("")).await.status,
             client.put(&owner.t(""), json!({"name": role.as_str()})).await.status,
@@ -347,10 +347,10 @@ async fn the_role_decides_what_a_member_may_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn super_admins_cross_tenants_and_staff_do_not() {
-    TestServer::on_each_database(async |server| {
-        let customer = server.unverified("ada@example.com").await;
-        let staff = operator(server, "staff@example.com", PlatformRole::Staff).await;
-        let admin = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+    TestServer::alone(async |server| {
+        let customer = server.unverified(server.email("ada")).await;
+        let staff = operator(server, server.email("staff"), PlatformRole::Staff).await;
+        let admin = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         for path in ["", "/branding", "/audit"] {
             assert_eq!(staff.get(&customer.t(path)).await.status.as_u16(), 404, "{path}");
             assert_eq!(admin.get(&customer.t(path)).await.status.as_u16(), 200, "{path}");
@@ -386,8 +386,8 @@ async fn super_admins_cross_tenants_and_staff_do_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn branding_is_merged_and_reset() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("ada")).await;
         let path = client.t("/branding");
         let read = client.get(&path).await;
         assert_eq!(read.header("etag"), "\"v1\"");
@@ -422,7 +422,7 @@ async fn branding_is_merged_and_reset() {
 #[tokio::test(flavor = "multi_thread")]
 async fn branding_takes_colours_and_fonts_that_work() {
     let server = TestServer::start().await;
-    let client = server.unverified("ada@example.com").await;
+    let client = server.unverified(server.email("ada")).await;
     let path = client.t("/branding");
     let before = client.get(&path).await.expect(200);
     let cases: [(Value, &[(&str, &str)]); 6] = [

@@ -44,7 +44,7 @@ async fn events(client: &Client, tenant: &str, kind: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_merged_and_checked() {
     TestServer::on_each_database(async |server| {
-        let client = server.customer("ada@example.com").await;
+        let client = server.customer(server.email("ada")).await;
         let path = client.t("/settings");
         let read = client.get(&path).await;
         assert_eq!(read.header("etag"), "\"v1\"");
@@ -73,16 +73,16 @@ async fn settings_are_merged_and_checked() {
         let wrong = json!({"language": "tlh", "timeZone": "Mars/Olympus", "supportEmail": "x", "auditRetentionDays": 3651});
         let fields = ["auditRetentionDays", "language", "supportEmail", "timeZone"].map(str::to_owned);
         assert_eq!(client.put(&path, wrong).await.fields(), fields);
-        let viewer = member(server, "viewer@example.com", &client.tenant, TenantRole::Viewer).await;
+        let viewer = member(server, server.email("viewer"), &client.tenant, TenantRole::Viewer).await;
         viewer.get(&path).await.expect(200);
         viewer.put(&path, json!({"language": "en"})).await.expect(403);
-        server.unverified("eve@example.com").await.get(&path).await.expect(404);
+        server.unverified(server.email("eve")).await.get(&path).await.expect(404);
         let trail = client.get(&client.t("/audit?type=tenant.settings_updated")).await.expect(200);
         assert_eq!(trail["items"].as_array().unwrap().len(), 2);
         assert_eq!(trail["items"][0]["before"]["language"], "en");
 
         // Of eight who store the first settings at once, one is told to be the first.
-        let other = server.unverified("bob@example.com").await.with("if-match", "\"v1\"");
+        let other = server.unverified(server.email("bob")).await.with("if-match", "\"v1\"");
         let statuses = at_once(8, |number| {
             let (client, path) = (other.clone(), other.t("/settings"));
             async move { client.put(&path, json!({"auditRetentionDays": 30 + number})).await.status.as_u16() }
@@ -96,10 +96,10 @@ async fn settings_are_merged_and_checked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_names_a_dealer_whom_the_members_see() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("ada@example.com").await;
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
-        let staff = operator(server, "staff@example.com", PlatformRole::Staff).await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("ada")).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
+        let staff = operator(server, server.email("staff"), PlatformRole::Staff).await;
         let path = client.t("/dealer");
         client.get(&path).await.expect(404);
         assert_eq!(client.get("/api/v1/profile").await.expect(200)["dealer"], Value::Null);
@@ -133,10 +133,10 @@ async fn the_operator_names_a_dealer_whom_the_members_see() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_tenant_is_locked_and_its_site_paused_until_it_is_reinstated() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("ada@example.com").await;
-        let viewer = member(server, "viewer@example.com", &client.tenant, TenantRole::Viewer).await;
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("ada")).await;
+        let viewer = member(server, server.email("viewer"), &client.tenant, TenantRole::Viewer).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let host = publish(server, &client, "acme-shop").await;
         client.get(&client.t("")).await.expect(200);
         let (suspend, reinstate) = (client.t("/suspend"), client.t("/reinstate"));
@@ -158,7 +158,7 @@ async fn a_suspended_tenant_is_locked_and_its_site_paused_until_it_is_reinstated
         let named = client.with("x-tenant-id", &client.tenant);
         assert_eq!(named.get("/api/v1/sites").await.expect(403)["code"], "tenant_suspended");
         client.get("/api/v1/sites").await.expect(403);
-        server.unverified("eve@example.com").await.get(&client.t("")).await.expect(404);
+        server.unverified(server.email("eve")).await.get(&client.t("")).await.expect(404);
         let switch = client.post("/api/v1/auth/switch-tenant", json!({"tenantId": client.tenant})).await;
         assert_eq!(switch.expect(403)["code"], "tenant_suspended");
         // The account itself works, and says why.
@@ -198,9 +198,9 @@ async fn each_with_grace(grace: Duration, test: impl AsyncFn(&TestServer)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn until_its_deletion_a_tenant_can_be_read_and_restored() {
     each_with_grace(Duration::from_secs(14 * 24 * 3600), async |server| {
-        let owner = server.customer("ada@example.com").await;
-        let admin = member(server, "admin@example.com", &owner.tenant, TenantRole::Admin).await;
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let owner = server.customer(server.email("ada")).await;
+        let admin = member(server, server.email("admin"), &owner.tenant, TenantRole::Admin).await;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let host = publish(server, &owner, "acme-shop").await;
         owner.with("if-match", "\"v9\"").delete(&owner.t("")).await.expect(412);
         let answer = owner.with("if-match", "\"v1\"").delete(&owner.t("")).await;
@@ -217,7 +217,7 @@ async fn until_its_deletion_a_tenant_can_be_read_and_restored() {
             caller.put(&owner.t(""), json!({"name": "No"})).await.expect(403);
             caller.post(&owner.t("/pages"), json!({"title": "No"})).await.expect(403);
             caller
-                .post(&owner.t("/invitations"), json!({"email": "x@example.com", "role": "viewer"}))
+                .post(&owner.t("/invitations"), json!({"email": server.email("x"), "role": "viewer"}))
                 .await
                 .expect(403);
         }
@@ -242,8 +242,8 @@ async fn until_its_deletion_a_tenant_can_be_read_and_restored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_is_finished_once_when_its_time_has_come() {
     each_with_grace(Duration::from_millis(1500), async |server| {
-        let owner = Person::new(server, "ada@example.com", |_| {}).await.client;
-        let root = operator(server, "root@example.com", PlatformRole::SuperAdmin).await;
+        let owner = Person::new(server, server.email("ada"), |_| {}).await.client;
+        let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         // Taken back and asked for again: the job of the first time finds that it is not due.
         owner.delete(&owner.t("")).await.expect(202);
         owner.post_empty(&owner.t("/restore")).await.expect(200);

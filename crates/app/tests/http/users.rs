@@ -15,11 +15,11 @@ use crate::{
 const NEW_PASSWORD: &str = "Another-Horse-8";
 
 async fn super_admin(server: &TestServer) -> Person {
-    Person::new(server, "root@example.com", |user| user.role = PlatformRole::SuperAdmin).await
+    Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await
 }
 
 async fn staff(server: &TestServer) -> Person {
-    Person::new(server, "staff@example.com", |user| user.role = PlatformRole::Staff).await
+    Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await
 }
 
 pub fn path(person: &Person, rest: &str) -> String {
@@ -55,30 +55,30 @@ async fn accounts_are_listed_searched_filtered_and_sorted() {
     TestServer::on_each_database(async |server| {
         let root = super_admin(server).await;
         let ada =
-            Person::new(server, "ada@example.com", |user| user.full_name = "Óscar Lovelace".into()).await;
+            Person::new(server, server.email("ada"), |user| user.full_name = "Óscar Lovelace".into()).await;
         let staff = staff(server).await;
-        server.unverified("zoe@example.org").await;
+        server.unverified(server.email("zoe")).await;
         let list = async |query: &str| root.client.get(&format!("/api/v1/users{query}")).await.expect(200);
 
         let all = list("").await;
         assert_eq!(
             emails(&all),
-            ["zoe@example.org", "staff@example.com", "ada@example.com", "root@example.com"]
+            [server.email("zoe"), server.email("staff"), server.email("ada"), server.email("root")]
         );
         assert_eq!((&all["total"], &all["page"], &all["limit"]), (&json!(4), &json!(1), &json!(20)));
         for (query, expected) in [
             (
                 "?sort=email",
-                vec!["ada@example.com", "root@example.com", "staff@example.com", "zoe@example.org"],
+                vec![server.email("ada"), server.email("root"), server.email("staff"), server.email("zoe")],
             ),
-            ("?sort=createdAt&limit=2", vec!["root@example.com", "ada@example.com"]),
-            ("?sort=-email&limit=1&page=2", vec!["staff@example.com"]),
-            ("?q=ADA%40EX", vec!["ada@example.com"]),
-            ("?q=%C3%B3scar", vec!["ada@example.com"]),
+            ("?sort=createdAt&limit=2", vec![server.email("root"), server.email("ada")]),
+            ("?sort=-email&limit=1&page=2", vec![server.email("staff")]),
+            ("?q=ADA%40T", vec![server.email("ada")]),
+            ("?q=%C3%B3scar", vec![server.email("ada")]),
             ("?q=100%25", vec![]),
-            ("?role=super_admin", vec!["root@example.com"]),
-            ("?role=customer&emailVerified=true", vec!["ada@example.com"]),
-            ("?emailVerified=false", vec!["zoe@example.org"]),
+            ("?role=super_admin", vec![server.email("root")]),
+            ("?role=customer&emailVerified=true", vec![server.email("ada")]),
+            ("?emailVerified=false", vec![server.email("zoe")]),
             ("?status=suspended", vec![]),
         ] {
             assert_eq!(emails(&list(query).await), expected, "{query}");
@@ -91,7 +91,7 @@ async fn accounts_are_listed_searched_filtered_and_sorted() {
 
         root.client.delete(&path(&ada, "")).await.expect(204);
         assert_eq!(list("").await["total"], 3);
-        assert_eq!(emails(&list("?status=deleted").await), ["ada@example.com"]);
+        assert_eq!(emails(&list("?status=deleted").await), [server.email("ada")]);
 
         for query in [
             "?sort=name",
@@ -116,36 +116,36 @@ async fn accounts_are_listed_searched_filtered_and_sorted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_made_for_somebody_is_theirs_once_they_used_the_link() {
-    TestServer::on_each_database(async |server| {
+    TestServer::alone(async |server| {
         let root = super_admin(server).await;
         let body =
-            json!({"email": "New@Example.com", "fullName": "New Person", "role": "staff", "language": "es"});
+            json!({"email": server.email("New").replace("example", "Example"), "fullName": "New Person", "role": "staff", "language": "es"});
         let made = root.client.post("/api/v1/users", body).await;
         let location = made.header("location").to_owned();
         let user = made.expect(201);
         assert_eq!(location, format!("/api/v1/users/{}", text(&user, "id")));
         assert_eq!(
             (&user["email"], &user["emailVerified"], &user["role"], &user["language"]),
-            (&json!("new@example.com"), &json!(false), &json!("staff"), &json!("es"))
+            (&json!(server.email("new")), &json!(false), &json!("staff"), &json!("es"))
         );
-        assert_eq!(login(server, "new@example.com", PASSWORD).await.status.as_u16(), 401, "no password yet");
+        assert_eq!(login(server, server.email("new"), PASSWORD).await.status.as_u16(), 401, "no password yet");
 
-        let token = server.mail_token("new@example.com", "reset-password").await;
+        let token = server.mail_token(server.email("new"), "reset-password").await;
         let reset = json!({"token": token, "password": NEW_PASSWORD});
         server.client().post("/api/v1/auth/reset-password", reset).await.expect(204);
         let mut client = server.client();
-        client.sign(&login(server, "new@example.com", NEW_PASSWORD).await.expect(200));
+        client.sign(&login(server, server.email("new"), NEW_PASSWORD).await.expect(200));
         let profile = client.get("/api/v1/profile").await.expect(200);
         assert_eq!((&profile["emailVerified"], &profile["package"]["plan"]), (&json!(true), &json!("free")));
         assert_eq!(profile["tenants"][0]["role"], "owner");
         assert_eq!(profile["tenants"].as_array().unwrap().len(), 1);
 
-        let again = json!({"email": "new@example.com", "fullName": "Other"});
+        let again = json!({"email": server.email("new"), "fullName": "Other"});
         refused(&root.client.post("/api/v1/users", again).await, 409, "email_taken");
-        let with = json!({"email": "two@example.com", "fullName": "Two", "password": PASSWORD});
+        let with = json!({"email": server.email("two"), "fullName": "Two", "password": PASSWORD});
         root.client.post("/api/v1/users", with).await.expect(201);
-        login(server, "two@example.com", PASSWORD).await.expect(200);
-        server.mail_token("two@example.com", "verify-email").await;
+        login(server, server.email("two"), PASSWORD).await.expect(200);
+        server.mail_token(server.email("two"), "verify-email").await;
 
         let wrong =
             json!({"email": "x", "fullName": "", "phone": "x", "password": "short", "language": "xx"});
@@ -164,13 +164,13 @@ async fn an_account_made_for_somebody_is_theirs_once_they_used_the_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_see_and_change_their_own_account_and_super_admins_all() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let root = super_admin(server).await;
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let eve = Person::new(server, "eve@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let eve = Person::new(server, server.email("eve"), |_| {}).await;
         let own = ada.client.get(&path(&ada, "")).await;
         let tag = own.header("etag").to_owned();
-        assert_eq!(own.expect(200)["email"], "ada@example.com");
+        assert_eq!(own.expect(200)["email"], server.email("ada"));
         let same = ada.client.with("if-none-match", &tag).get(&path(&ada, "")).await;
         assert_eq!(same.status.as_u16(), 304);
         refused(&eve.client.get(&path(&ada, "")).await, 404, "not_found");
@@ -186,7 +186,8 @@ async fn people_see_and_change_their_own_account_and_super_admins_all() {
         for body in [json!({"role": "super_admin"}), json!({"status": "active"})] {
             refused(&ada.client.put(&path(&ada, ""), body).await, 403, "forbidden");
         }
-        for body in [json!({"status": "deleted"}), json!({"role": "boss"}), json!({"email": "x@example.com"})]
+        for body in
+            [json!({"status": "deleted"}), json!({"role": "boss"}), json!({"email": server.email("x")})]
         {
             assert_eq!(root.client.put(&path(&ada, ""), body.clone()).await.status.as_u16(), 422, "{body}");
         }
@@ -208,9 +209,9 @@ async fn people_see_and_change_their_own_account_and_super_admins_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspension_over_http_ends_a_running_session_and_keys_within_a_second() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let root = super_admin(server).await;
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let key = json!({"name": "Shop", "permissions": ["tenant:read"]});
         let key = ada.client.post(&ada.client.t("/api-keys"), key).await.expect(201);
         let program = server.client().with("x-api-key", &text(&key, "key"));
@@ -222,7 +223,7 @@ async fn a_suspension_over_http_ends_a_running_session_and_keys_within_a_second(
         ends_within(Duration::from_secs(1), &ada.client).await;
         let refresh = json!({"refresh_token": ada.tokens["refresh_token"]});
         assert_eq!(server.client().post("/api/v1/auth/refresh", refresh.clone()).await.status.as_u16(), 401);
-        refused(&login(server, "ada@example.com", PASSWORD).await, 403, "account_suspended");
+        refused(&login(server, server.email("ada"), PASSWORD).await, 403, "account_suspended");
         program.get(&tenant).await.expect(401);
 
         root.client.put(&path(&ada, ""), json!({"status": "active"})).await.expect(200);
@@ -232,7 +233,7 @@ async fn a_suspension_over_http_ends_a_running_session_and_keys_within_a_second(
             401,
             "what was ended stays so"
         );
-        login(server, "ada@example.com", PASSWORD).await.expect(200);
+        login(server, server.email("ada"), PASSWORD).await.expect(200);
         for (kind, status) in [("user.suspended", "suspended"), ("user.reinstated", "active")] {
             let event = &events(&root, kind).await[0];
             assert_eq!(event["after"]["status"], status);
@@ -248,8 +249,8 @@ async fn of_two_super_admins_who_demote_each_other_one_stays() {
     TestServer::on_each_database(async |server| {
         for round in 0..5 {
             let make = async |name: &str| {
-                let email = format!("{name}{round}@example.com");
-                Person::new(server, &email, |user| user.role = PlatformRole::SuperAdmin).await
+                let email = server.email(&format!("{name}{round}"));
+                Person::new(server, email, |user| user.role = PlatformRole::SuperAdmin).await
             };
             let (one, two) = (make("one").await, make("two").await);
             let calls = [(one.clone(), two.clone()), (two.clone(), one.clone())];
@@ -273,7 +274,7 @@ async fn of_two_super_admins_who_demote_each_other_one_stays() {
             assert_eq!(emails(&list), [winner.email.as_str()]);
             assert_ne!(loser.client.get("/api/v1/users").await.status.as_u16(), 200);
             // Makes room for the next two.
-            let heir = Person::new(server, &format!("heir{round}@example.com"), |user| {
+            let heir = Person::new(server, server.email(&format!("heir{round}")), |user| {
                 user.role = PlatformRole::SuperAdmin;
             })
             .await;
@@ -288,10 +289,10 @@ async fn of_two_super_admins_who_demote_each_other_one_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_an_account_takes_its_own_tenants_along_and_strands_nobody() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let root = super_admin(server).await;
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let eve = Person::new(server, "eve@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let eve = Person::new(server, server.email("eve"), |_| {}).await;
         eve.join(server, &ada.client.tenant, TenantRole::Editor).await;
         ada.join(server, &eve.client.tenant, TenantRole::Viewer).await;
         let held = ada.client.delete(&path(&ada, "")).await;
@@ -310,7 +311,7 @@ async fn deleting_an_account_takes_its_own_tenants_along_and_strands_nobody() {
         let alone = ada.client.post("/api/v1/tenants", json!({"name": "Alone"})).await.expect(201);
         ada.client.delete(&path(&ada, "")).await.expect(204);
         assert_eq!(ada.client.get("/api/v1/profile").await.status.as_u16(), 401, "the very next request");
-        assert_eq!(login(server, "ada@example.com", PASSWORD).await.status.as_u16(), 401);
+        assert_eq!(login(server, server.email("ada"), PASSWORD).await.status.as_u16(), 401);
         let tenants = eve.client.get("/api/v1/profile").await.expect(200)["tenants"].clone();
         assert_eq!(tenants.as_array().unwrap().len(), 2, "both of eve's are there: {tenants}");
         let deleted = events(&root, "tenant.deleted").await;
@@ -327,7 +328,7 @@ async fn deleting_an_account_takes_its_own_tenants_along_and_strands_nobody() {
         refused(&root.client.delete(&path(&ada, "")).await, 404, "not_found");
 
         // The address is free for somebody else.
-        let again = server.customer("ada@example.com").await;
+        let again = server.customer(server.email("ada")).await;
         let profile = again.get("/api/v1/profile").await.expect(200);
         assert_ne!(profile["id"], ada.claims.user.to_string());
     })
@@ -336,10 +337,10 @@ async fn deleting_an_account_takes_its_own_tenants_along_and_strands_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_set_with_the_current_one_or_by_a_super_admin() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let root = super_admin(server).await;
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
-        let eve = Person::new(server, "eve@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
+        let eve = Person::new(server, server.email("eve"), |_| {}).await;
         let set = json!({"newPassword": NEW_PASSWORD});
         assert_eq!(ada.client.put(&path(&ada, "/password"), set.clone()).await.fields(), ["currentPassword"]);
         let wrong = json!({"currentPassword": "Wrong-Horse-7", "newPassword": NEW_PASSWORD});
@@ -358,13 +359,13 @@ async fn a_password_is_set_with_the_current_one_or_by_a_super_admin() {
         let own = json!({"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD});
         ada.client.put(&path(&ada, "/password"), own).await.expect(204);
         ada.client.get("/api/v1/profile").await.expect(200);
-        login(server, "ada@example.com", NEW_PASSWORD).await.expect(200);
+        login(server, server.email("ada"), NEW_PASSWORD).await.expect(200);
         root.client
             .put(&path(&ada, "/password"), json!({"newPassword": "Third-Horse-99!"}))
             .await
             .expect(204);
         assert_eq!(ada.client.get("/api/v1/profile").await.status.as_u16(), 401, "signed out everywhere");
-        login(server, "ada@example.com", "Third-Horse-99!").await.expect(200);
+        login(server, server.email("ada"), "Third-Horse-99!").await.expect(200);
     })
     .await;
 }
@@ -385,12 +386,12 @@ async fn impersonate(server: &TestServer, staff: &Person, customer: &Person) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_act_as_a_customer_with_both_in_every_entry() {
-    TestServer::on_each_database(async |server| {
+    TestServer::shared(async |server| {
         let root = super_admin(server).await;
         let staff = staff(server).await;
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let acting = impersonate(server, &staff, &ada).await;
-        assert_eq!(acting.get("/api/v1/profile").await.expect(200)["email"], "ada@example.com");
+        assert_eq!(acting.get("/api/v1/profile").await.expect(200)["email"], server.email("ada"));
         let page = acting.post("/api/v1/sites", json!({"name": "Helped"})).await.expect(201);
 
         let trail = ada.client.get(&ada.client.t("/audit?limit=100")).await.expect(200);
@@ -424,14 +425,14 @@ async fn staff_act_as_a_customer_with_both_in_every_entry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_acts_as_a_customer_cannot_do_what_only_they_should() {
-    TestServer::on_each_database(async |server| {
+    TestServer::alone(async |server| {
         let staff = staff(server).await;
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let acting = impersonate(server, &staff, &ada).await;
         let own = path(&ada, "");
         let session = format!("/api/v1/auth/sessions/{}", ada.claims.session);
         let change = json!({"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD});
-        let invitation = json!({"email": "friend@example.com", "role": "owner"});
+        let invitation = json!({"email": server.email("friend"), "role": "owner"});
         let key = json!({"name": "Mine", "permissions": ["tenant:read"]});
         for (what, answer) in [
             ("password", acting.post("/api/v1/auth/change-password", change.clone()).await),
@@ -459,19 +460,19 @@ async fn whoever_acts_as_a_customer_cannot_do_what_only_they_should() {
         ] {
             refused(&answer, 403, "forbidden");
         }
-        login(server, "ada@example.com", PASSWORD).await.expect(200);
+        login(server, server.email("ada"), PASSWORD).await.expect(200);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acting_as_somebody_has_bounds_and_ends_with_the_right_to_it() {
-    TestServer::on_each_database(async |server| {
+    TestServer::alone(async |server| {
         let root = super_admin(server).await;
         let staff = staff(server).await;
         let colleague =
-            Person::new(server, "colleague@example.com", |user| user.role = PlatformRole::Staff).await;
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+            Person::new(server, server.email("colleague"), |user| user.role = PlatformRole::Staff).await;
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let reason = json!({"reason": "Ticket 4711"});
         let ask = async |by: &Person, whom: &Person| {
             by.client.post(&path(whom, "/impersonate"), reason.clone()).await
@@ -519,18 +520,18 @@ async fn acting_as_somebody_has_bounds_and_ends_with_the_right_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_takes_their_own_data_away_without_secrets() {
-    TestServer::on_each_database(async |server| {
-        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+    TestServer::shared(async |server| {
+        let ada = Person::new(server, server.email("ada"), |_| {}).await;
         for number in 0..3 {
             ada.client.put("/api/v1/profile", json!({"notes": format!("Note {number}")})).await.expect(200);
         }
-        let eve = Person::new(server, "eve@example.com", |_| {}).await;
+        let eve = Person::new(server, server.email("eve"), |_| {}).await;
         eve.client.put("/api/v1/profile", json!({"notes": "nobody's business"})).await.expect(200);
         let answer = ada.client.get("/api/v1/profile/export").await;
         assert!(answer.header("content-disposition").starts_with("attachment; filename=\"portico-"));
         assert_eq!(answer.header("content-type"), "application/json");
         let export = answer.clone().expect(200);
-        assert_eq!(export["user"]["email"], "ada@example.com");
+        assert_eq!(export["user"]["email"], server.email("ada"));
         assert_eq!(export["memberships"][0]["role"], "owner");
         assert_eq!(export["sessions"].as_array().unwrap().len(), 2);
         for list in ["identities", "passkeys", "devices", "invitationsSent", "invitationsReceived"] {
@@ -545,7 +546,7 @@ async fn everybody_takes_their_own_data_away_without_secrets() {
             entries.windows(2).all(|pair| pair[0]["id"].as_str() > pair[1]["id"].as_str()),
             "newest first"
         );
-        for secret in ["nobody's business", "eve@example.com", "argon2", "hash", "password_hash"] {
+        for secret in ["nobody's business", server.email("eve"), "argon2", "hash", "password_hash"] {
             assert!(!answer.text.contains(secret), "{secret}");
         }
         assert_eq!(server.client().get("/api/v1/profile/export").await.status.as_u16(), 401);

@@ -43,8 +43,8 @@ async fn state(client: &Client, page: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_leaves_a_version_that_can_be_restored() {
-    TestServer::on_each_database(async |server| {
-        let (client, page) = page(server, "versions@example.com").await;
+    TestServer::shared(async |server| {
+        let (client, page) = page(server, server.email("versions")).await;
         let first = text(&client, &page, "<p>One</p>").await;
         text(&client, &page, "<p>Two</p>").await;
         client
@@ -112,7 +112,7 @@ async fn every_change_leaves_a_version_that_can_be_restored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_are_compared_field_by_field() {
     let server = TestServer::start().await;
-    let (client, page) = page(&server, "compare@example.com").await;
+    let (client, page) = page(&server, server.email("compare")).await;
     let first = text(&client, &page, "<p>One</p>").await;
     let second = text(&client, &page, "<p>Two</p>").await;
     let before = versions(&client, &page).await[0].clone();
@@ -153,8 +153,8 @@ async fn versions_are_compared_field_by_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_belong_to_their_page_and_tenant() {
-    TestServer::on_each_database(async |server| {
-        let (client, page) = page(server, "mine@example.com").await;
+    TestServer::shared(async |server| {
+        let (client, page) = page(server, server.email("mine")).await;
         let other = client.post(&client.t("/pages"), json!({"title": "Other"})).await.expect(201);
         let other = client.t(&format!("/pages/{}", other["id"].as_str().unwrap()));
         let version = versions(&client, &page).await[0].clone();
@@ -171,7 +171,7 @@ async fn versions_belong_to_their_page_and_tenant() {
             .await
             .expect(404);
 
-        let stranger = server.customer("stranger@example.com").await;
+        let stranger = server.customer(server.email("stranger")).await;
         for path in ["versions".to_owned(), read.clone(), format!("versions/compare?from={}", id(&version))] {
             // In the tenant of the page, and in that of the stranger.
             stranger.get(&format!("{page}/{path}")).await.expect(404);
@@ -197,7 +197,7 @@ async fn versions_belong_to_their_page_and_tenant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_changes_each_leave_their_version() {
     TestServer::on_each_database(async |server| {
-        let (client, page) = page(server, "race@example.com").await;
+        let (client, page) = page(server, server.email("race")).await;
         let answers = at_once(8, |number| {
             let (client, page) = (client.clone(), page.clone());
             async move {
@@ -226,7 +226,7 @@ async fn simultaneous_changes_each_leave_their_version() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_history_of_a_page_is_bounded() {
     let server = TestServer::start().await;
-    let (client, page) = page(&server, "bounded@example.com").await;
+    let (client, page) = page(&server, server.email("bounded")).await;
     for number in 0..105 {
         client.put(&page, json!({"title": format!("Title {number}")})).await.expect(200);
     }

@@ -86,7 +86,7 @@ async fn visits_by_several_people_over_two_instances_are_counted_right() {
             settings.sites.country_header = Some("CF-IPCountry".to_owned());
         })
         .await;
-        let shop = Shop::open(&server, "counted@example.com", &[]).await;
+        let shop = Shop::open(&server, server.email("counted"), &[]).await;
         let other = server.another_instance().await;
         // Seven people, each of whom looks at both pages on both instances, all at the same time.
         let visits = at_once(28, |number| {
@@ -138,8 +138,8 @@ async fn visits_by_several_people_over_two_instances_are_counted_right() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_visit_is_not_counted() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "no-visit@example.com", &[]).await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("no-visit"), &[]).await;
         let person = shop.visitor(server, FIREFOX);
         ok(person.get("/").await);
         let tag = person.get("/about-us/").await.header("etag").to_owned();
@@ -183,8 +183,8 @@ async fn what_is_no_visit_is_not_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_midnight_the_salt_changes_and_visitors_are_new() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "midnight@example.com", &[]).await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("midnight"), &[]).await;
         let app = &server.app;
         let today = app.core.env.now().into_inner().replace_time(time::Time::MIDNIGHT);
         let seen = |seconds: i64| Seen {
@@ -221,7 +221,7 @@ async fn at_midnight_the_salt_changes_and_visitors_are_new() {
 #[tokio::test(flavor = "multi_thread")]
 async fn visits_wait_for_a_database_that_is_down() {
     let server = TestServer::start().await;
-    let shop = Shop::open(&server, "down@example.com", &[]).await;
+    let shop = Shop::open(&server, server.email("down"), &[]).await;
     let visitor = shop.visitor(&server, FIREFOX);
     ok(visitor.get("/").await);
     server.app.sites.hosting.visits.flush(&server.app.core).await;
@@ -244,7 +244,7 @@ async fn visits_wait_for_a_database_that_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_seen_last_is_stored_when_the_server_stops() {
     let server = TestServer::start_with(Database::Postgres, |_| {}).await;
-    let shop = Shop::open(&server, "stopping@example.com", &[]).await;
+    let shop = Shop::open(&server, server.email("stopping"), &[]).await;
     ok(shop.visitor(&server, FIREFOX).get("/").await);
     let app = server.app.clone();
     let store = app.core.store.clone();
@@ -264,10 +264,10 @@ async fn what_was_seen_last_is_stored_when_the_server_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn analytics_are_for_members_and_within_bounds() {
-    TestServer::on_each_database(async |server| {
-        let shop = Shop::open(server, "bounds@example.com", &[]).await;
+    TestServer::shared(async |server| {
+        let shop = Shop::open(server, server.email("bounds"), &[]).await;
         let path = format!("{}/analytics", shop.path);
-        let stranger = server.customer("stranger@example.com").await;
+        let stranger = server.customer(server.email("stranger")).await;
         stranger.get(&path).await.expect(404);
         server.client().get(&path).await.expect(401);
         for (query, fields) in [

@@ -83,8 +83,8 @@ fn are_over(count: usize) -> impl Fn(&[Value]) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_is_made_read_changed_and_deleted() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         let body = json!({"url": format!(" {URL}?token=hidden "), "events": ["page.published", "submission.received"],
                           "description": " Order desk ", "ratePerSecond": 5});
         let answer = owner.post(&owner.t("/webhooks"), body).await;
@@ -162,8 +162,8 @@ async fn a_webhook_is_made_read_changed_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_told_of_field_by_field() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("owner@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
         let path = owner.t("/webhooks");
         let body = json!({"url": "http://example.com/", "events": ["page.flown", "page.updated", "page.updated"],
                           "ratePerSecond": 1001, "description": "x".repeat(501)});
@@ -223,7 +223,7 @@ async fn bad_input_is_told_of_field_by_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn listed_networks_may_be_called_without_encryption_and_no_others() {
     let server = TestServer::start_with(Database::Sqlite, local).await;
-    let owner = server.customer("owner@example.com").await;
+    let owner = server.customer(server.email("owner")).await;
     for (url, status) in [
         ("http://127.0.0.1:9/hook", 201),
         ("https://127.0.0.1:9/hook", 201),
@@ -241,7 +241,7 @@ async fn listed_networks_may_be_called_without_encryption_and_no_others() {
 async fn no_tenant_gets_more_than_the_operator_allows() {
     for database in [Database::Sqlite, Database::Postgres] {
         let server = TestServer::start_with(database, |settings| settings.webhooks.max_per_tenant = 2).await;
-        let owner = server.customer("owner@example.com").await;
+        let owner = server.customer(server.email("owner")).await;
         let made = at_once(4, |_| {
             let owner = owner.clone();
             async move { owner.post(&owner.t("/webhooks"), json!({"url": URL, "events": ["*"]})).await }
@@ -261,7 +261,7 @@ async fn no_tenant_gets_more_than_the_operator_allows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_simultaneous_rotations_each_answer_with_a_secret_is_true() {
     with_receivers(async |server| {
-        let owner = server.customer("owner@example.com").await;
+        let owner = server.customer(server.email("owner")).await;
         let receiver = Receiver::start().await;
         let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
         let rotated = at_once(4, |_| {
@@ -298,7 +298,7 @@ async fn of_simultaneous_rotations_each_answer_with_a_secret_is_true() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_is_sent_at_once_also_to_a_paused_webhook() {
     with_receivers(async |server| {
-        let owner = server.customer("owner@example.com").await;
+        let owner = server.customer(server.email("owner")).await;
         let receiver = Receiver::start().await;
         let webhook = make(&owner, &receiver.url, &["page.updated"]).await;
         for pause in [false, true] {
@@ -342,7 +342,7 @@ async fn a_test_is_sent_at_once_also_to_a_paused_webhook() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
     with_receivers(async |server| {
-        let owner = server.customer("owner@example.com").await;
+        let owner = server.customer(server.email("owner")).await;
         let receiver = Receiver::start().await;
         let since = server.app.core.env.now();
         let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
@@ -450,7 +450,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_found_by_what_is_asked_for() {
     with_receivers(async |server| {
-        let owner = server.customer("owner@example.com").await;
+        let owner = server.customer(server.email("owner")).await;
         let receiver = Receiver::start().await;
         receiver.next([Reply::status(200), Reply::status(404)]);
         let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
@@ -485,7 +485,7 @@ async fn deliveries_are_found_by_what_is_asked_for() {
             std::slice::from_ref(&fine)
         );
 
-        let stranger = server.customer("stranger@example.com").await;
+        let stranger = server.customer(server.email("stranger")).await;
         let foreign = stranger.t(&format!("/deliveries/{fine}"));
         refused(&stranger.get(&foreign).await, 404, "not_found");
         refused(&stranger.post_empty(&format!("{foreign}/resend")).await, 404, "not_found");
@@ -522,7 +522,7 @@ async fn anybody_can_see_what_webhooks_can_tell_of() {
     let page = items.iter().find(|kind| kind["name"] == "page.published").unwrap();
     assert_eq!((&page["permission"], page["description"].is_string()), (&json!("pages:read"), true));
     // Each can be chosen.
-    let owner = server.customer("owner@example.com").await;
+    let owner = server.customer(server.email("owner")).await;
     let names: Vec<_> = items.iter().map(|kind| kind["name"].as_str().unwrap()).collect();
     let made = make(&owner, URL, &names).await;
     assert_eq!(made["events"].as_array().unwrap().len(), names.len());
@@ -537,7 +537,7 @@ async fn networks_of_other_purposes_and_odd_ports_are_closed_to_webhooks() {
         settings.ai.allow_networks = vec!["10.0.0.0/8".parse().unwrap()];
     })
     .await;
-    let owner = server.customer("owner@example.com").await;
+    let owner = server.customer(server.email("owner")).await;
     let inside = Receiver::start().await;
     for url in [
         inside.url.as_str(),

@@ -62,7 +62,7 @@ pub async fn template(server: &TestServer, is_premium: bool) -> Template {
         "primary": "#112233", "secondary": "#f3efe6", "accent": "#c8651b", "background": "#ffffff", "text": "#111111"
     }));
     let hero = json!({"heading": "Example bread", "ctaLabel": "Ask", "ctaUrl": "/contact"});
-    let contact = json!({"heading": "Write to us", "email": "example@example.com", "phone": "555 0100"});
+    let contact = json!({"heading": "Write to us", "email": server.email("example"), "phone": "555 0100"});
     let template = Template {
         id: env.new_id(),
         name: "Loaf".to_owned(),
@@ -179,8 +179,8 @@ async fn used(client: &Client, meter: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_are_saved_in_any_order_and_another_session_goes_on() {
-    TestServer::on_each_database(async |server| {
-        let owner = server.customer("order@example.com").await;
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("order")).await;
         let template = template(server, false).await;
         let parts = parts(&template);
         for order in [[0, 1, 2, 3, 4, 5, 6], [6, 4, 2, 0, 5, 3, 1]] {
@@ -188,12 +188,12 @@ async fn steps_are_saved_in_any_order_and_another_session_goes_on() {
             let mut progress = 0;
             for (turn, part) in order.into_iter().enumerate() {
                 // A new session each time, as on another device; in the second half an editor of the same tenant.
-                let login = json!({"email": "order@example.com", "password": PASSWORD});
+                let login = json!({"email": server.email("order"), "password": PASSWORD});
                 let mut client = owner.clone();
                 client.sign(&server.client().post("/api/v1/auth/login", login).await.expect(200));
                 if turn > 3 {
-                    let email = format!("editor{turn}{part}{}@example.com", order[0]);
-                    let editor = member(server, &email, &owner.tenant, TenantRole::Editor).await;
+                    let email = server.email(&format!("editor{turn}{part}{}", order[0]));
+                    let editor = member(server, email, &owner.tenant, TenantRole::Editor).await;
                     client = editor.with("x-tenant-id", &owner.tenant);
                 }
                 let body = parts[part].clone();
@@ -229,8 +229,8 @@ async fn steps_are_saved_in_any_order_and_another_session_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_paths_answer_and_versions_are_compared() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("paths@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("paths")).await;
         let started = client.post("/customer/wizard/start", json!({"seo": {"title": "Luz"}})).await;
         let first = started.header("etag").to_owned();
         let started = started.expect(201);
@@ -262,8 +262,8 @@ async fn the_documented_paths_answer_and_versions_are_compared() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_is_named_and_nothing_is_half_saved() {
-    TestServer::on_each_database(async |server| {
-        let client = server.customer("errors@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.customer(server.email("errors")).await;
         let path = start(&client).await;
         let bad = json!({"industry": "witchcraft", "services": [""]});
         let refused = client.post(&format!("{path}/business-info"), bad).await;
@@ -291,7 +291,7 @@ async fn every_error_is_named_and_nothing_is_half_saved() {
         assert_eq!(refused.fields(), ["businessInfo", "templateId"]);
         assert_eq!((used(&client, "sites").await, used(&client, "ai_generations").await), (0, 0));
 
-        let other = server.customer("neighbour@example.com").await;
+        let other = server.customer(server.email("neighbour")).await;
         let taken = json!({"name": "Taken", "subdomain": "taken-by-neighbour"});
         other.post("/api/v1/sites", taken).await.expect(201);
         let wish = json!({"seo": {"subdomain": "taken-by-neighbour"}});
@@ -306,7 +306,7 @@ async fn every_error_is_named_and_nothing_is_half_saved() {
         ] {
             assert_eq!(answer.status.as_u16(), 404, "{}", answer.text);
         }
-        let viewer = member(server, "looks@example.com", &client.tenant, TenantRole::Viewer).await;
+        let viewer = member(server, server.email("looks"), &client.tenant, TenantRole::Viewer).await;
         let viewer = viewer.with("x-tenant-id", &client.tenant);
         viewer.get(&path).await.expect(200);
         for answer in [
@@ -325,7 +325,7 @@ async fn every_error_is_named_and_nothing_is_half_saved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_may_be_open_also_of_many_at_once_and_premium_is_for_plans_that_have_it() {
     TestServer::on_each_database(async |server| {
-        let client = server.customer("many@example.com").await;
+        let client = server.customer(server.email("many")).await;
         for _ in 0..15 {
             client.post_empty("/api/v1/wizard/start").await.expect(201);
         }
@@ -352,7 +352,7 @@ async fn twenty_may_be_open_also_of_many_at_once_and_premium_is_for_plans_that_h
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_at_once_make_one_site_and_it_shows_what_was_said() {
     TestServer::on_each_database(async |server| {
-        let (client, path, template) = filled(server, "launch@example.com").await;
+        let (client, path, template) = filled(server, server.email("launch")).await;
         let file = form_of("logo.png", &png(40, 20, 7));
         let upload =
             client.send(Method::POST, &client.t("/assets/upload"), Some(file), FORM).await.expect(201);
@@ -415,7 +415,7 @@ async fn fifty_at_once_make_one_site_and_it_shows_what_was_said() {
         assert!(orders.contains("Llame antes de las diez") && !orders.contains("steal"), "{orders}");
         let contact = visitor.get("/contact/").await.text;
         assert!(contact.contains("hola@luz.example") && contact.contains("+502 5555 1234"), "{contact}");
-        assert!(!contact.contains("example@example.com") && !contact.contains("555 0100"), "{contact}");
+        assert!(!contact.contains(server.email("example")) && !contact.contains("555 0100"), "{contact}");
     })
     .await;
 }
@@ -432,8 +432,8 @@ async fn live(client: &Client, site: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_plan_leaves_nothing_behind_and_a_second_site_has_a_look_of_its_own() {
-    TestServer::on_each_database(async |server| {
-        let (client, path, _) = filled(server, "full@example.com").await;
+    TestServer::alone(async |server| {
+        let (client, path, _) = filled(server, server.email("full")).await;
         client.post("/api/v1/sites", json!({"name": "The one site"})).await.expect(201);
         let before = client.get(&client.t("/audit?limit=1")).await.expect(200)["items"].clone();
         let refused = client.post_empty(&format!("{path}/complete")).await.expect(402);
@@ -460,8 +460,8 @@ async fn a_full_plan_leaves_nothing_behind_and_a_second_site_has_a_look_of_its_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn publishing_along_with_it_wants_a_proven_address() {
-    TestServer::on_each_database(async |server| {
-        let client = server.unverified("unproven@example.com").await;
+    TestServer::shared(async |server| {
+        let client = server.unverified(server.email("unproven")).await;
         let id = ready(server, &client.tenant, "unproven").await;
         let path = format!("/api/v1/wizard/{id}/complete");
         let refused = client.post(&path, json!({"deploy": true})).await.expect(403);
@@ -474,8 +474,8 @@ async fn publishing_along_with_it_wants_a_proven_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_texts_come_in_the_background_and_reach_the_site() {
-    TestServer::on_each_database(async |server| {
-        let (client, path, _) = filled(server, "texts@example.com").await;
+    TestServer::shared(async |server| {
+        let (client, path, _) = filled(server, server.email("texts")).await;
         let asked = client.post_empty(&format!("{path}/generate-content")).await;
         assert_eq!(asked.header("location"), format!("{path}/content-status"));
         let asked = asked.expect(202);
@@ -576,7 +576,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
     for database in [Database::Sqlite, Database::Postgres] {
         // Without workers of its own: the test works, and dies, in their place.
         let server = TestServer::start_with(database, |settings| settings.worker.concurrency = 0).await;
-        let client = Person::new(&server, "dies@example.com", |_| {}).await.client;
+        let client = Person::new(&server, server.email("dies"), |_| {}).await.client;
         let path = format!("/api/v1/wizard/{}", ready(&server, &client.tenant, "dies").await);
         let status = async || client.get(&format!("{path}/content-status")).await.expect(200);
         let answers = at_once(8, |_| {
@@ -641,7 +641,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_use_left_nothing_is_asked_for() {
     let server = TestServer::start_with(Database::Sqlite, |settings| settings.worker.concurrency = 0).await;
-    let client = Person::new(&server, "spent@example.com", |_| {}).await.client;
+    let client = Person::new(&server, server.email("spent"), |_| {}).await.client;
     let mut paths = Vec::new();
     for number in 0..12 {
         let id = ready(&server, &client.tenant, &format!("spent{number}")).await;
@@ -673,7 +673,7 @@ async fn every_template_of_the_library_becomes_a_site_without_a_dead_link() {
         work.plans().upsert(&plan).await.unwrap();
     }
     work.commit().await.unwrap();
-    let client = server.customer("library@example.com").await;
+    let client = server.customer(server.email("library")).await;
     let templates = client.get("/api/v1/templates?limit=100").await.expect(200);
     let templates = templates["items"].as_array().unwrap();
     assert!(templates.len() >= 12, "{}", templates.len());
