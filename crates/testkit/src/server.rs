@@ -192,6 +192,15 @@ impl TestServer {
 
     /// Starts one on a database, where one may own as many tenants as one likes and deletes them at once, after `adjust` has had its say on the settings.
     pub async fn start_with(database: Database, adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_changed(database, adjust, |_| {}).await
+    }
+
+    /// The same, after `change` has replaced parts of it.
+    pub async fn start_changed(
+        database: Database,
+        adjust: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut App),
+    ) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut settings = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
         settings.server.port = 0;
@@ -226,7 +235,7 @@ impl TestServer {
         };
         adjust(&mut settings);
         let listener = TcpListener::bind(("127.0.0.1", settings.server.port)).expect("a free port");
-        Self::run(settings, listener, data, database, background::start).await
+        Self::run(settings, listener, data, database, background::start, change).await
     }
 
     /// Starts a second instance on the same database, files and secret. It answers requests, and leaves background work to
@@ -240,7 +249,7 @@ impl TestServer {
         let mut settings = Settings { data_dir: data.path().to_owned(), ..(*self.app.settings).clone() };
         share(&self.app, &mut settings);
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let other = Self::run(settings, listener, data, None, background::start_listening).await;
+        let other = Self::run(settings, listener, data, None, background::start_listening, |_| {}).await;
         for app in [&self.app, &other.app] {
             let hears = async || (app.core.signals.max_age() > Duration::from_secs(1)).then_some(());
             eventually(Duration::from_secs(10), hears).await.expect("instances hear each other");
@@ -254,9 +263,11 @@ impl TestServer {
         data: TempDir,
         database: Option<TestDatabase>,
         workers: fn(&App) -> Workers,
+        change: impl FnOnce(&mut App),
     ) -> Self {
         let address = listener.local_addr().expect("an address");
-        let app = startup::build(settings, address).await.expect("the server starts");
+        let mut app = startup::build(settings, address).await.expect("the server starts");
+        change(&mut app);
         let running = server::start(app.clone(), listener).expect("the server listens");
         let handle = running.handle();
         tokio::spawn(running);

@@ -48,6 +48,7 @@ mod observability;
 mod oidc;
 mod openapi;
 mod outages;
+mod outside_calls;
 mod passkeys;
 mod previews;
 mod profile_and_sessions;

@@ -1,7 +1,5 @@
 //! Requests with a key: claimed once, kept with their effect, free again when whoever has them dies.
 
-use std::sync::Arc;
-
 use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{
     Env, TenantId, Timestamp, UserId,
@@ -11,7 +9,7 @@ use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 
-use crate::fixtures::{at_once, session, stored_user, user};
+use crate::fixtures::{at_once, user};
 
 const LEASE: Duration = Duration::seconds(10);
 
