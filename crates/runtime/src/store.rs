@@ -26,6 +26,7 @@ pub trait Repositories:
 }
 
 /// An open transaction. Dropped without [`UnitOfWork::commit`], everything is rolled back.
+#[must_use = "what is not committed is rolled back"]
 #[async_trait]
 pub trait UnitOfWork: Repositories {
     /// Readers of the event log.

@@ -118,24 +118,23 @@ async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResp
 #[post("/auth/passkeys")]
 async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<HttpResponse, Problem> {
     let step = body.0.validate()?;
-    caller
-        .write(&app.core, async |work| {
-            let registered = Accounts::new(&mut *work, &caller.0, &app.core.env)
-                .add_passkey(&step, &*app.factors, &*app.passkeys)
-                .await?;
-            match registered {
-                Registered::Added(passkey, codes) => {
-                    let location = format!("/api/v1/auth/passkeys/{}", passkey.id);
-                    let recovery_codes = codes.map(|codes| codes.recovery_codes);
-                    Ok(HttpResponse::Created()
-                        .insert_header((header::LOCATION, location))
-                        .insert_header((header::CACHE_CONTROL, "no-store"))
-                        .json(AddedPasskey { passkey, recovery_codes }))
-                }
-                Registered::Refused(error) => Err(error.into()),
-            }
-        })
-        .await
+    let mut work = app.core.begin().await?;
+    let registered = Accounts::new(&mut *work, &caller.0, &app.core.env)
+        .add_passkey(&step, &*app.factors, &*app.passkeys)
+        .await?;
+    // Also when it is refused: the options are used up.
+    work.commit().await?;
+    match registered {
+        Registered::Added(passkey, codes) => {
+            let location = format!("/api/v1/auth/passkeys/{}", passkey.id);
+            let recovery_codes = codes.map(|codes| codes.recovery_codes);
+            Ok(HttpResponse::Created()
+                .insert_header((header::LOCATION, location))
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .json(AddedPasskey { passkey, recovery_codes }))
+        }
+        Registered::Refused(error) => Err(error.into()),
+    }
 }
 
 /// List the own passkeys

@@ -119,7 +119,7 @@ async fn update(
         .write(&app.core, async |work| {
             let user =
                 Accounts::new(&mut *work, &caller.0, &app.core.env).update_profile(body.0, expected).await?;
-            let profile = Profile::of(user, &mut *app.core.reader(), &caller.0, &app.core.env).await?;
+            let profile = Profile::of(user, &mut *work, &caller.0, &app.core.env).await?;
             Ok(conditional::updated(profile.user.version, &profile))
         })
         .await

@@ -361,7 +361,7 @@ async fn reauthentication_options(app: Data<App>, caller: Caller) -> Result<Http
     operation_id = "resetSecondFactors",
     params(("userId" = UserId, Path)),
     responses((status = 204, description = "There are none any more.")),
-    security(("bearer" = [])),
+    security(("bearer" = ["platform:users"])),
 )]
 #[delete("/users/{userId}/second-factors")]
 async fn reset(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpResponse, Problem> {

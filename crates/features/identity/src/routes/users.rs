@@ -82,7 +82,7 @@ const SORTS: &[(&str, UserSort)] =
     operation_id = "listUsers",
     params(ListUsers),
     responses((status = 200, body = Page<User>)),
-    security(("bearer" = [])),
+    security(("bearer" = ["platform:users"])),
 )]
 #[get("/users")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result<HttpResponse, Problem> {
@@ -108,7 +108,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result
         (status = 201, body = User, headers(("Location" = String), ("ETag" = String))),
         (status = 409, description = "An account has proven the address."),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["platform:users"])),
 )]
 #[post("/users")]
 async fn create(app: Data<App>, caller: Caller, body: Body<NewUser>) -> Result<HttpResponse, Problem> {
@@ -248,7 +248,7 @@ fn erasing() -> HttpResponse {
         (status = 202, body = Erasing),
         (status = 409, description = "The last super admin, or the only owner of tenants that have other members (`tenants` names them)."),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["platform:users"])),
 )]
 #[post("/users/{userId}/erase")]
 async fn erase(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpResponse, Problem> {
@@ -298,7 +298,7 @@ async fn erase_oneself(app: Data<App>, caller: Caller) -> Result<HttpResponse, P
         (status = 200, body = ImpersonationTokens),
         (status = 409, description = "Oneself, or an account that is not in use."),
     ),
-    security(("bearer" = [])),
+    security(("bearer" = ["platform:impersonate"])),
 )]
 #[post("/users/{userId}/impersonate")]
 async fn impersonate(

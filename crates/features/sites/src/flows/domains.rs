@@ -62,7 +62,8 @@ pub async fn check(app: &App, job: &Job) -> Result<(), JobError> {
         Domains::new(&mut *app.core.reader(), &scope, &app.core.env).due(site_id, domain_id, round).await?;
     let Some(domain) = due else { return Ok(()) };
     match verify(app, &scope, &domain).await {
-        Ok(_) | Err(SitesError::DomainTaken) => {}
+        Ok((work, _)) => work.commit().await?,
+        Err(SitesError::DomainTaken) => {}
         // Removed meanwhile.
         Err(SitesError::NotFound(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
