@@ -90,7 +90,7 @@ fn keyed(request: &ServiceRequest) -> Option<Data<Api>> {
 /// What becomes of a request with a key.
 enum Begun {
     /// It is carried out.
-    First(ClaimedRequest),
+    First(Arc<ClaimedRequest>),
     /// It was carried out before: this was answered.
     Again(HttpResponse),
 }
@@ -225,7 +225,7 @@ async fn begin(
     let found = api.core.idempotency.claim(&claim, until, now).await?;
     let claimed = ClaimedRequest { core: api.core.clone(), scope, claim, answered: AtomicBool::new(false) };
     match found {
-        None => Ok(Begun::First(claimed)),
+        None => Ok(Begun::First(Arc::new(claimed))),
         Some(record) => claimed.again(record).map(Begun::Again),
     }
 }
@@ -253,11 +253,10 @@ async fn whole_body(api: &Api, request: &mut ServiceRequest) -> Result<Bytes, Pr
 /// Carries out a request to its end, also when the client hangs up meanwhile.
 async fn run<B: MessageBody + 'static>(
     lease: Duration,
-    claimed: ClaimedRequest,
+    claimed: Arc<ClaimedRequest>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse, Error> {
-    let claimed = Arc::new(claimed);
     request.extensions_mut().insert(claimed.clone());
     let work = async move {
         let _lease = hold(&claimed, lease);

@@ -235,7 +235,7 @@ async fn a_trail_is_for_admins_and_the_whole_of_it_for_super_admins() {
         for (role, status) in [(TenantRole::Viewer, 403), (TenantRole::Editor, 403), (TenantRole::Admin, 200)]
         {
             let email = server.email(role.as_str());
-            let client = member(server, &email, &ada.tenant, role).await;
+            let client = member(server, email, &ada.tenant, role).await;
             assert_eq!(client.get(&ada.t("/audit")).await.status.as_u16(), status, "{role:?}");
             assert_eq!(client.get("/api/v1/audit").await.status.as_u16(), 403, "{role:?}");
         }

@@ -361,7 +361,7 @@ async fn a_confirmation_and_a_reset_at_once_do_not_both_happen() {
             let change = json!({"newEmail": server.email(&format!("thief{round}"))});
             ada.client.post(CHANGE, change).await.expect(202);
             let to = server.email(&format!("thief{round}"));
-            let token = server.mail_token(&to, "confirm-email-change").await;
+            let token = server.mail_token(to, "confirm-email-change").await;
             let link = reset_token(server, email).await;
             let answers = at_once(2, |number| {
                 let (client, token, link) = (server.client(), token.clone(), link.clone());
