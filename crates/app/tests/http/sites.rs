@@ -37,7 +37,7 @@ pub fn column(list: &Value, field: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_lives_from_creation_to_deletion() {
-    TestServer::shared(async |server| {
+    TestServer::alone(async |server| {
         let client = server.unverified(server.email("life")).await;
         let answer =
             client.post("/api/v1/sites", json!({"name": "  Panadería Luz ", "subdomain": "luz"})).await;

@@ -164,7 +164,7 @@ async fn an_account_made_for_somebody_is_theirs_once_they_used_the_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_see_and_change_their_own_account_and_super_admins_all() {
-    TestServer::shared(async |server| {
+    TestServer::alone(async |server| {
         let root = super_admin(server).await;
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
         let eve = Person::new(server, server.email("eve"), |_| {}).await;
