@@ -48,7 +48,7 @@ impl Caller {
         answer: HttpResponse,
     ) -> Result<HttpResponse, Problem> {
         match &self.1 {
-            Some(claimed) => claimed.commit(work, &self.0, answer).await,
+            Some(claimed) => claimed.commit(work, answer).await,
             None => {
                 work.commit().await?;
                 Ok(answer)
@@ -67,10 +67,14 @@ impl FromRequest for Caller {
         let named = credentials::named_tenant(request);
         let claimed = request.extensions().get::<Arc<ClaimedRequest>>().cloned();
         Box::pin(async move {
+            // Admitted when the key was claimed. The one scope notes what is asked for, and the answer is kept with that.
+            if let Some(claimed) = claimed {
+                return Ok(Self(claimed.scope().clone(), Some(claimed)));
+            }
             let (Some(api), Some(presented)) = (api, presented) else {
                 return Err(Problem::unauthenticated());
             };
-            Ok(Self(api.core.access.admit(presented, named).await?, claimed))
+            Ok(Self(api.core.access.admit(presented, named).await?, None))
         })
     }
 }

@@ -105,7 +105,12 @@ pub struct ClaimedRequest {
 }
 
 impl ClaimedRequest {
-    /// Commits a unit of work, in one with the answer. `scope` is that of the use case, which knows what it was asked for.
+    /// Who sent it, and what they may do.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Commits a unit of work, in one with the answer.
     ///
     /// # Errors
     /// Where the answer cannot be read or kept. When another process has carried out the request meanwhile, nothing is committed,
@@ -113,14 +118,13 @@ impl ClaimedRequest {
     pub async fn commit(
         &self,
         mut work: Box<dyn UnitOfWork>,
-        scope: &Scope,
         answer: HttpResponse,
     ) -> Result<HttpResponse, Problem> {
         if !answer.status().is_success() {
             work.commit().await?;
             return Ok(answer);
         }
-        let (answer, sealed) = self.seal(scope, answer).await?;
+        let (answer, sealed) = self.seal(answer).await?;
         if work.idempotency().complete(&self.claim, &sealed).await? {
             work.commit().await?;
             self.answered.store(true, Ordering::Relaxed);
@@ -133,7 +137,7 @@ impl ClaimedRequest {
 
     /// Keeps an answer to which nothing was changed in the end.
     async fn keep(&self, answer: HttpResponse) -> Result<HttpResponse, Problem> {
-        let (answer, sealed) = self.seal(&self.scope, answer).await?;
+        let (answer, sealed) = self.seal(answer).await?;
         match self.core.idempotency.complete(&self.claim, &sealed).await? {
             true => {
                 count("unchanged");
@@ -144,10 +148,10 @@ impl ClaimedRequest {
     }
 
     /// The answer, and what is stored of it.
-    async fn seal(&self, scope: &Scope, answer: HttpResponse) -> Result<(HttpResponse, Vec<u8>), Problem> {
+    async fn seal(&self, answer: HttpResponse) -> Result<(HttpResponse, Vec<u8>), Problem> {
         let (answer, body) = answer.into_parts();
         let body = to_bytes(body).await.map_err(Problem::internal)?;
-        let kept = Answer::new(answer.status(), answer.headers(), body.clone(), scope.asked_for());
+        let kept = Answer::new(answer.status(), answer.headers(), body.clone(), self.scope.asked_for());
         let sealed = self.core.sealer.seal(PURPOSE, &context_of(&self.claim.request), &kept.to_bytes());
         Ok((answer.set_body(body).map_into_boxed_body(), sealed.map_err(Problem::internal)?))
     }

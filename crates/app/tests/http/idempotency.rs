@@ -21,6 +21,7 @@ use crate::{
     fixture::{PICTURE, Person, text},
     members::impersonated,
     sites::{allow_sites, column, events, site},
+    wizard,
 };
 
 fn keyed(client: &Client, key: &str) -> Client {
@@ -439,4 +440,27 @@ fn every_post_takes_a_key_or_the_documents_say_why_not() {
         .collect();
     assert_eq!(documented, without);
     assert!(with > 40, "{with}");
+}
+
+/// Also where a request came to nothing new, so that its answer was kept without a change.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_use_case_asked_for_is_needed_to_be_answered_again() {
+    let server = TestServer::start().await;
+    let owner = Person::new(&server, "owner@example.com", |_| {}).await;
+    let colleague = Person::new(&server, "colleague@example.com", |_| {}).await;
+    let tenant = owner.client.tenant.clone();
+    colleague.join(&server, &tenant, TenantRole::Admin).await;
+    let client = colleague.client.with("x-tenant-id", &tenant);
+    let path = format!("/api/v1/wizard/{}/complete", wizard::ready(&server, &tenant, "again").await);
+    keyed(&client, "made").post_empty(&path).await.expect(201);
+    keyed(&client, "made before").post_empty(&path).await.expect(200);
+    for key in ["made", "made before"] {
+        assert!(is_replay(&keyed(&client, key).post_empty(&path).await), "{key}");
+    }
+    let member = owner.client.t(&format!("/members/{}", colleague.claims.user));
+    owner.client.put(&member, json!({"role": "viewer"})).await.expect(200);
+    for key in ["made", "made before"] {
+        refused(&keyed(&client, key).post_empty(&path).await, 403, "forbidden");
+    }
+    server.stop().await;
 }

@@ -188,3 +188,15 @@ async fn no_transaction_is_open_while_something_outside_is_called() {
     assert!(all.is_some(), "not every way was taken: {calls:?}");
     assert!(calls.values().all(|(_, held)| *held == 0), "(calls, with a transaction open): {calls:?}");
 }
+
+/// So that the test above can fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_with_a_transaction_open_is_noticed() {
+    let calls = Calls::default();
+    let server = TestServer::start_changed(Database::Sqlite, |_| {}, |app| watch(app, &calls)).await;
+    let open = server.app.core.begin().await.unwrap();
+    let _ = server.app.sites.resolver.texts("example.com").await;
+    drop(open);
+    assert_eq!(calls.lock().unwrap().get("dns"), Some(&(1, 1)));
+    server.stop().await;
+}
