@@ -26,18 +26,23 @@ static OPERATIONS: LazyLock<Vec<(String, ResourceDef)>> = LazyLock::new(|| {
     paths.into_keys().map(|path| (path.clone(), ResourceDef::new(path))).collect()
 });
 
-/// The document, and the paths of strict operations.
-static DOCUMENT: LazyLock<(Document, Vec<String>)> = LazyLock::new(|| {
+/// The paths of strict operations.
+static STRICT_PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let (_, rows) = server::described();
+    rows.into_iter().filter(|row| row.operation.strict).map(|row| row.path).collect()
+});
+
+/// The document, or why the routes do not make one.
+static DOCUMENT: LazyLock<Result<Document, String>> = LazyLock::new(|| {
     let (document, rows) = server::described();
-    let strict = rows.iter().filter(|row| row.operation.strict).map(|row| row.path.clone()).collect();
-    (Document::new(&document, &rows).expect("the document is in order"), strict)
+    Document::new(&document, &rows).map_err(|error| error.to_string())
 });
 
 /// Every path under which a strict operation is documented, and the canonical one.
 static STRICT: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
-    let strict = &DOCUMENT.1;
-    let mut names: Vec<(String, &str)> = strict.iter().map(|path| (path.clone(), path.as_str())).collect();
-    for canonical in strict {
+    let mut names: Vec<(String, &str)> =
+        STRICT_PATHS.iter().map(|path| (path.clone(), path.as_str())).collect();
+    for canonical in STRICT_PATHS.iter() {
         for (alias, target) in alias::ALIASES {
             let rest = canonical.strip_prefix(target);
             if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -100,8 +105,8 @@ fn dispatch(target: &str) -> Result<Option<Option<&'static str>>, String> {
     }
     let reached =
         OPERATIONS.iter().find(|(_, pattern)| pattern.is_match(routed)).map(|(path, _)| path.as_str());
-    let strict = reached.filter(|path| DOCUMENT.1.iter().any(|strict| strict == path));
-    let counted = DOCUMENT.0.strict(&canonical);
+    let strict = reached.filter(|path| STRICT_PATHS.iter().any(|strict| strict == path));
+    let counted = DOCUMENT.as_ref()?.strict(&canonical);
     if strict != counted {
         return Err(format!("{target:?} reaches {reached:?} and is counted as {counted:?}"));
     }
