@@ -1,12 +1,22 @@
 //! Background jobs, enqueued in the transaction that calls for them.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use time::Duration;
 
-use crate::{JobId, Page, PageRequest, StoreError, TenantId, Timestamp, TraceParent};
+use crate::{Env, Event, JobId, Page, PageRequest, Scope, StoreError, TenantId, Timestamp, TraceParent};
+
+/// What a job is to do, as a type with the data that it needs. Declared where it is enqueued; a feature registers the handler.
+///
+/// It is stored as JSON: jobs of an earlier version may still be queued when a new one starts.
+pub trait JobType: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// `topic.verb`, for instance `email.verification`. No two types have the same.
+    const KIND: &'static str;
+    /// After this many failed attempts the job is dead and waits for staff.
+    const MAX_ATTEMPTS: u32;
+}
 
 /// A job to be enqueued.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +35,48 @@ pub struct NewJob {
     pub max_attempts: u32,
     /// Request that caused it.
     pub request_id: String,
+}
+
+impl NewJob {
+    /// A job for a tenant, due now, that a caller gives rise to.
+    pub fn new<J: JobType>(env: &Env, scope: &Scope, tenant: TenantId, job: &J) -> Self {
+        Self::made(env.new_id(), env.now(), tenant, &scope.request.id, job)
+    }
+
+    /// A job, due now, that an event gives rise to.
+    pub fn following<J: JobType>(env: &Env, event: &Event, job: &J) -> Self {
+        Self::made(env.new_id(), env.now(), event.tenant, &event.request_id, job)
+    }
+
+    /// A job, due now, that is a part of another one. A part that has the same id at every attempt is enqueued once.
+    pub fn part_of<J: JobType>(env: &Env, whole: &Job, id: JobId, job: &J) -> Self {
+        Self::made(id, env.now(), whole.tenant_id, &whole.request_id, job)
+    }
+
+    /// Not before this time.
+    #[must_use]
+    pub fn at(self, run_at: Timestamp) -> Self {
+        Self { run_at, ..self }
+    }
+
+    /// For this tenant.
+    #[must_use]
+    pub fn in_tenant(self, tenant: TenantId) -> Self {
+        Self { tenant, ..self }
+    }
+
+    fn made<J: JobType>(id: JobId, run_at: Timestamp, tenant: TenantId, request_id: &str, job: &J) -> Self {
+        Self {
+            id,
+            kind: J::KIND,
+            // Structs with named fields always become objects.
+            payload: serde_json::to_value(job).unwrap_or_default(),
+            tenant,
+            run_at,
+            max_attempts: J::MAX_ATTEMPTS,
+            request_id: request_id.to_owned(),
+        }
+    }
 }
 
 /// Enqueues jobs, inside the open unit of work.

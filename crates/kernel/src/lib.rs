@@ -6,6 +6,7 @@
 pub mod broadcast;
 pub mod cache;
 pub mod catalogue;
+pub mod entitlement;
 pub mod env;
 pub mod error;
 pub mod event;
@@ -34,13 +35,14 @@ pub mod time;
 pub mod trace;
 pub mod validate;
 
+pub use entitlement::{EntitlementError, Entitlements, Feature, Meter};
 pub use env::{Clock, Env, Random};
 pub use error::{Fault, FieldError, Kind, StoreError};
 pub use event::{
     AnnouncementListener, CommitListener, Event, EventDeclaration, EventLog, EventReaders, Outbox, Resource,
 };
 pub use id::*;
-pub use job::{DeadLetters, Job, JobQueue, JobState, NewJob, WorkQueue};
+pub use job::{DeadLetters, Job, JobQueue, JobState, JobType, NewJob, WorkQueue};
 pub use money::Money;
 pub use page::{CursorPage, CursorRequest, Page, PageRequest};
 pub use permission::{Permission, Permissions, PlatformRole, TenantRole};

@@ -10,10 +10,9 @@ use portico_identity::{
     user::EmailAddress,
 };
 use portico_kernel::{
-    Env, Job, JobId, NewJob, StoreError, TenantId,
+    Job, JobId, JobType, NewJob, Scope, StoreError, TenantId,
     mail::{MailError, MailId},
 };
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -104,35 +103,14 @@ impl Mailing {
         Ok(MailBrand { name, subdomain, primary })
     }
 
-    /// Asks for a message to an address about which nothing is known yet, and nothing is told.
+    /// Asks for a message to an address of which it is not known, and not to be told, whether there is an account with it.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn request(
-        &self,
-        kind: &'static str,
-        email: &EmailAddress,
-        request_id: &str,
-    ) -> Result<(), StoreError> {
-        let payload = serde_json::json!({"email": email});
+    pub async fn request(&self, scope: &Scope, job: &impl JobType) -> Result<(), StoreError> {
         let mut work = self.core.begin().await?;
-        work.jobs()
-            .enqueue(job(&self.core.env, kind, payload, TenantId::PLATFORM, request_id.to_owned()))
-            .await?;
+        work.jobs().enqueue(NewJob::new(&self.core.env, scope, TenantId::PLATFORM, job)).await?;
         work.commit().await
-    }
-}
-
-/// A job that sends a message, due at once.
-pub fn job(env: &Env, kind: &'static str, payload: Value, tenant: TenantId, request_id: String) -> NewJob {
-    NewJob {
-        id: env.new_id(),
-        kind,
-        payload,
-        tenant,
-        run_at: env.now(),
-        max_attempts: MAX_ATTEMPTS,
-        request_id,
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portico_billing::{BillingError, ports::BillingRepositories, quota::Quotas};
+use portico_billing::{ports::BillingRepositories, quota::Quotas};
 use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{
-    AnnouncementListener, DeadLetters, EventReaders, Permission, RequestInfo, Scope, StoreError, Timestamp,
+    AnnouncementListener, DeadLetters, EntitlementError, EventReaders, Permission, StoreError, Timestamp,
     event::ActorKind, idempotency::IdempotencyRecords,
 };
 use portico_sites::{
@@ -140,9 +140,8 @@ async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
     if let Some((tenant, stores)) = storing
         && (recorded || stores)
     {
-        let scope = Scope::system(Some(tenant), RequestInfo::default());
-        Quotas::new(work, &scope).check_storage(tenant).await.map_err(|error| match error {
-            BillingError::Store(error) => error,
+        Quotas::new(work).check_storage(tenant).await.map_err(|error| match error {
+            EntitlementError::Store(error) => error,
             rule => StoreError::Refused(Box::new(rule)),
         })?;
     }

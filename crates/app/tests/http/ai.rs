@@ -6,9 +6,9 @@ use portico::settings::{Profile, Settings};
 use portico_billing::{
     generation::{Generations, TokenLimit},
     period::Period,
-    plan::{Meter, catalogue},
+    plan::catalogue,
 };
-use portico_kernel::{RequestInfo, Scope, TenantId};
+use portico_kernel::{Meter, TenantId};
 use portico_testkit::server::{Client, Database, TestServer, at_once, eventually};
 use serde_json::{Value, json};
 
@@ -351,12 +351,11 @@ async fn what_a_process_that_died_has_left_is_given_back() {
         let client = server.customer(server.email("died")).await;
         allow_texts(server, 1).await;
         let tenant: TenantId = client.tenant.parse().unwrap();
-        let scope = Scope::system(Some(tenant), RequestInfo::default());
         let env = &server.app.core.env;
         let limit = TokenLimit { each: 10, month: None };
         let reserve = async |id, at| {
             let mut work = server.app.core.begin().await.unwrap();
-            let result = Generations::new(&mut *work, &scope).reserve(tenant, id, limit, at).await;
+            let result = Generations::new(&mut *work).reserve(tenant, id, limit, at).await;
             work.commit().await.unwrap();
             result
         };
@@ -376,8 +375,8 @@ async fn what_a_process_that_died_has_left_is_given_back() {
         assert_eq!(used(&client).await, 1);
         // Whoever comes back too late settles nothing.
         let mut work = server.app.core.begin().await.unwrap();
-        assert!(!Generations::new(&mut *work, &scope).settle(&first, 5).await.unwrap());
-        assert!(!Generations::new(&mut *work, &scope).give_back(&first, None).await.unwrap());
+        assert!(!Generations::new(&mut *work).settle(&first, 5).await.unwrap());
+        assert!(!Generations::new(&mut *work).give_back(&first, None).await.unwrap());
         work.commit().await.unwrap();
         assert_eq!(used(&client).await, 1);
     })

@@ -3,8 +3,8 @@
 use std::{io::Write, time::Duration};
 
 use portico::settings::Settings;
-use portico_billing::plan::{Meter, catalogue};
-use portico_kernel::{Job, JobState, PlatformRole, TenantRole, Timestamp};
+use portico_billing::plan::catalogue;
+use portico_kernel::{Job, JobState, Meter, PlatformRole, TenantRole, Timestamp};
 use portico_testkit::jobs;
 use portico_testkit::{
     s3::S3Server,

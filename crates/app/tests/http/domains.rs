@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use portico_billing::plan::{Meter, catalogue};
-use portico_kernel::{Job, JobState, PlatformRole, TenantRole};
+use portico_billing::plan::catalogue;
+use portico_kernel::{Job, JobState, Meter, PlatformRole, TenantRole};
 use portico_testkit::jobs;
 use portico_testkit::{
     dns::TestDns,

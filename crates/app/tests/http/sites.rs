@@ -1,8 +1,9 @@
 //! Sites: within the plan, found again, changed with care, gone for good.
 
+use portico_kernel::Meter;
 use std::collections::BTreeSet;
 
-use portico_billing::plan::{Meter, catalogue};
+use portico_billing::plan::catalogue;
 use portico_testkit::server::{Client, TestServer, at_once};
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
 //! How much text a tenant can store: what one page takes, and what counts against the plan.
 
-use portico_billing::plan::{Meter, UNVERIFIED_STORAGE, catalogue};
+use portico_billing::plan::{UNVERIFIED_STORAGE, catalogue};
+use portico_kernel::Meter;
 use portico_sites::page_version::MAX_PAGE_BYTES;
 use portico_testkit::server::{Answer, Client, TestServer, at_once};
 use serde_json::{Value, json};

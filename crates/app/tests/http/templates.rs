@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use portico_billing::plan::{Meter, catalogue};
+use portico_billing::plan::catalogue;
 use portico_feature_sites::flows::templates as library;
-use portico_kernel::PlatformRole;
+use portico_kernel::{Meter, PlatformRole};
 use portico_testkit::server::{Client, TestServer, at_once};
 use serde_json::{Value, json};
 

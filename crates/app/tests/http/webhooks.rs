@@ -6,11 +6,11 @@ use std::time::Duration;
 use portico::settings::Settings;
 use portico_feature_tenancy::flows::deliveries;
 use portico_kernel::{
-    Event, EventDeclaration, Job, JobState, Permission, RequestInfo, Scope, TenantId,
+    Event, EventDeclaration, Job, JobState, JobType, Permission, RequestInfo, Scope, TenantId,
     event::{Audience, AuditClass},
 };
 use portico_security::webhook_signature;
-use portico_tenancy::delivery::RESEND_JOB;
+use portico_tenancy::delivery::ResendPlan;
 use portico_testkit::{
     database::tamper,
     receiver::{Receiver, Reply},
@@ -424,7 +424,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         let now = server.app.core.env.now();
         let job = Job {
             id: server.app.core.env.new_id(),
-            kind: RESEND_JOB.to_owned(),
+            kind: ResendPlan::KIND.to_owned(),
             payload: json!({"webhookId": webhook["id"], "since": since, "until": now, "onlyFailed": false, "requestedAt": now}),
             tenant_id: owner.tenant.parse().unwrap(),
             state: JobState::Running,
@@ -436,12 +436,13 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
             trace_parent: None,
             created_at: now,
         };
+        let plan = || serde_json::from_value::<ResendPlan>(job.payload.clone()).unwrap();
         for _ in 0..2 {
-            deliveries::resend(&server.app.tenancy, &job).await.unwrap();
+            deliveries::resend(&server.app.tenancy, plan(), &job).await.unwrap();
         }
         let path = format!("{log}?since={now}");
         listed(&owner, &path, are_over(4)).await;
-        deliveries::resend(&server.app.tenancy, &job).await.unwrap();
+        deliveries::resend(&server.app.tenancy, plan(), &job).await.unwrap();
         assert_eq!(listed(&owner, &path, are_over(4)).await.len(), 4, "also when they have arrived meanwhile");
     })
     .await;

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use portico::state::App;
 use portico_billing::plan::catalogue;
-use portico_kernel::{Job, TenantRole};
+use portico_kernel::{Job, JobType, TenantRole};
 use portico_runtime::worker::jobs::JobError;
 use portico_sites::{
     look::{Look, Style},
@@ -21,7 +21,7 @@ use portico_sites::{
     },
     section::SectionType,
     template::{Template, TemplatePage, TemplateSection},
-    wizard::{GENERATE_JOB, Wizard, WizardUpdate},
+    wizard::{GenerateContent, Wizard, WizardUpdate},
 };
 use portico_testkit::{
     jobs,
@@ -566,7 +566,7 @@ async fn claim(app: &App) -> Job {
     let found = eventually(PATIENCE, async || {
         let jobs =
             app.core.jobs.claim("test", 100, time::Duration::MINUTE, app.core.env.now()).await.unwrap();
-        jobs.into_iter().find(|job| job.kind == GENERATE_JOB)
+        jobs.into_iter().find(|job| job.kind == GenerateContent::KIND)
     });
     found.await.expect("there is a job")
 }

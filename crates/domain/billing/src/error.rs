@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Denied, Fault, Kind, StoreError};
-
-use crate::plan::Meter;
+use portico_kernel::{Denied, EntitlementError, Fault, Kind, StoreError};
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
@@ -12,40 +10,12 @@ pub enum BillingError {
     /// Not allowed.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// Not there, or not to be seen by this caller.
-    #[error("{0} not found")]
-    NotFound(&'static str),
-    /// The plan does not include more.
-    #[error("quota exceeded: {} {used} of {limit}", meter.as_str())]
-    QuotaExceeded {
-        /// What is used up.
-        meter: Meter,
-        /// What the plan includes.
-        limit: u64,
-        /// What is used now.
-        used: u64,
-        /// Id of the cheapest plan that would do.
-        plan: Option<String>,
-    },
-    /// There is room for so much only once somebody who owns the tenant has verified their address.
-    #[error("storage of an unverified tenant: {used} of {limit}")]
-    UnverifiedStorage {
-        /// Bytes that there are until then.
-        limit: u64,
-        /// Bytes that are used now.
-        used: u64,
-    },
+    /// The plan does not include it.
+    #[error(transparent)]
+    Entitlement(#[from] EntitlementError),
     /// The installation has used up the tokens that its operator allows in a month.
     #[error("no tokens left in this month")]
     TokensUsedUp,
-    /// The plan does not have a feature at all, however little is used of it.
-    #[error("plan required: {feature}")]
-    PlanRequired {
-        /// What is missing, for instance `premium_templates`.
-        feature: &'static str,
-        /// Id of the cheapest plan that has it.
-        plan: Option<String>,
-    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,10 +25,7 @@ impl Fault for BillingError {
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::NotFound(_) => Kind::NotFound,
-            Self::QuotaExceeded { .. } | Self::UnverifiedStorage { .. } | Self::PlanRequired { .. } => {
-                Kind::Quota
-            }
+            Self::Entitlement(error) => error.kind(),
             Self::TokensUsedUp => Kind::Unavailable,
             Self::Store(error) => error.kind(),
         }
@@ -67,9 +34,7 @@ impl Fault for BillingError {
     fn code(&self) -> &'static str {
         match self {
             Self::Denied(denied) => denied.code(),
-            Self::NotFound(_) => "not_found",
-            Self::QuotaExceeded { .. } | Self::UnverifiedStorage { .. } => "quota_exceeded",
-            Self::PlanRequired { .. } => "plan_required",
+            Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
             Self::Store(error) => error.code(),
         }
@@ -78,26 +43,8 @@ impl Fault for BillingError {
     fn detail(&self) -> Cow<'static, str> {
         match self {
             Self::Denied(denied) => denied.detail(),
-            Self::NotFound(what) => format!("There is no such {what}.").into(),
-            Self::QuotaExceeded { meter, limit, used, plan } => {
-                let remedy = match plan {
-                    Some(plan) => format!("Upgrade to the plan {plan} to go on."),
-                    None => "Contact us to go on.".to_owned(),
-                };
-                format!("Your plan includes {limit} {}, and {used} are used. {remedy}", meter.as_str()).into()
-            }
-            Self::UnverifiedStorage { limit, used } => format!(
-                "Until an email address of an owner is verified there is room for {limit} bytes, and {used} are used."
-            )
-            .into(),
+            Self::Entitlement(error) => error.detail(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
-            Self::PlanRequired { feature, plan } => {
-                let remedy = match plan {
-                    Some(plan) => format!("Upgrade to the plan {plan} to go on."),
-                    None => "Contact us to go on.".to_owned(),
-                };
-                format!("Your plan does not have {}. {remedy}", feature.replace('_', " ")).into()
-            }
             Self::Store(error) => error.detail(),
         }
     }
@@ -109,21 +56,7 @@ impl Fault for BillingError {
 
     fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
         match self {
-            Self::QuotaExceeded { meter, limit, used, plan } => vec![
-                ("meter", meter.as_str().into()),
-                ("limit", (*limit).into()),
-                ("used", (*used).into()),
-                ("plan", plan.clone().into()),
-            ],
-            Self::UnverifiedStorage { limit, used } => vec![
-                ("meter", Meter::Storage.as_str().into()),
-                ("limit", (*limit).into()),
-                ("used", (*used).into()),
-                ("plan", serde_json::Value::Null),
-            ],
-            Self::PlanRequired { feature, plan } => {
-                vec![("feature", (*feature).into()), ("plan", plan.clone().into())]
-            }
+            Self::Entitlement(error) => error.members(),
             _ => Vec::new(),
         }
     }

@@ -4,10 +4,10 @@
 //! A use that was counted is held by a reservation. Whoever takes the reservation away settles the use or gives it back, so
 //! it is one or the other, once. What a process that died has left behind is given back to the tenant at its next use.
 
-use portico_kernel::{GenerationId, Scope, TenantId, Timestamp};
+use portico_kernel::{GenerationId, Meter, TenantId, Timestamp};
 use time::Duration;
 
-use crate::{BillingError, period::Period, plan::Meter, ports::BillingRepositories, quota::Quotas};
+use crate::{BillingError, period::Period, ports::BillingRepositories, quota::Quotas};
 
 /// How long a use may be under way. Longer than any provider is waited for.
 pub const RESERVED_FOR: Duration = Duration::minutes(20);
@@ -39,13 +39,12 @@ pub struct TokenLimit {
 /// Use cases around uses of the writer.
 pub struct Generations<'a> {
     repositories: &'a mut dyn BillingRepositories,
-    scope: &'a Scope,
 }
 
 impl<'a> Generations<'a> {
-    /// Over an open unit of work, for a caller whose permission was checked.
-    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope) -> Self {
-        Self { repositories, scope }
+    /// Over an open unit of work. The use case has checked the permission.
+    pub fn new(repositories: &'a mut dyn BillingRepositories) -> Self {
+        Self { repositories }
     }
 
     /// Counts one use against the plan of the tenant, and sets tokens aside. Commit before the provider is asked. The same
@@ -68,9 +67,7 @@ impl<'a> Generations<'a> {
             return Ok(known);
         }
         let period = Period::month_of(now);
-        Quotas::new(self.repositories, self.scope)
-            .consume_during(tenant, Meter::AiGenerations, period, 1)
-            .await?;
+        Quotas::new(self.repositories).take_during(tenant, Meter::AiGenerations, period, 1).await?;
         if !self.repositories.generations().spend(period, limit.each, limit.month).await? {
             return Err(BillingError::TokensUsedUp);
         }
@@ -125,7 +122,7 @@ impl<'a> Generations<'a> {
 
 #[cfg(test)]
 mod tests {
-    use portico_kernel::{Fault, Kind, RequestInfo};
+    use portico_kernel::{Fault, Kind};
 
     use super::*;
     use crate::{
@@ -171,10 +168,6 @@ mod tests {
         repositories.meters.push_back(meters);
     }
 
-    fn system() -> Scope {
-        Scope::system(None, RequestInfo::default())
-    }
-
     #[tokio::test]
     async fn a_use_is_counted_in_its_month_and_tokens_are_set_aside() {
         let env = env();
@@ -196,8 +189,7 @@ mod tests {
             let wanted = wanted.clone();
             mock.expect_insert().times(1).withf(move |made| *made == wanted).return_once(|_| Ok(()));
         });
-        let scope = system();
-        let made = Generations::new(&mut repositories, &scope).reserve(tenant, id, LIMIT, env.now()).await;
+        let made = Generations::new(&mut repositories).reserve(tenant, id, LIMIT, env.now()).await;
         assert_eq!(made.unwrap(), wanted);
         assert!(repositories.generations.is_empty() && repositories.meters.is_empty());
     }
@@ -212,10 +204,8 @@ mod tests {
         asked(&mut repositories, |mock| {
             mock.expect_find().times(1).return_once(|_, _| Ok(Some(found)));
         });
-        let scope = system();
-        let again = Generations::new(&mut repositories, &scope)
-            .reserve(known.tenant, known.id, LIMIT, env.now())
-            .await;
+        let again =
+            Generations::new(&mut repositories).reserve(known.tenant, known.id, LIMIT, env.now()).await;
         assert_eq!(again.unwrap(), known);
     }
 
@@ -231,8 +221,7 @@ mod tests {
         asked(&mut repositories, |mock| {
             mock.expect_spend().times(1).return_once(|_, _, _| Ok(false));
         });
-        let scope = system();
-        let refused = Generations::new(&mut repositories, &scope)
+        let refused = Generations::new(&mut repositories)
             .reserve(env.new_id(), env.new_id(), LIMIT, env.now())
             .await
             .unwrap_err();
@@ -264,8 +253,7 @@ mod tests {
                         .return_once(|_, _| Ok(()));
                 }
             });
-            let scope = system();
-            assert!(Generations::new(&mut repositories, &scope).settle(&reserved, used).await.unwrap());
+            assert!(Generations::new(&mut repositories).settle(&reserved, used).await.unwrap());
             assert!(repositories.generations.is_empty());
         }
     }
@@ -274,13 +262,12 @@ mod tests {
     async fn whoever_comes_too_late_changes_nothing() {
         let env = env();
         let reserved = reservation(env.new_id(), env.new_id());
-        let scope = system();
         for give_back in [true, false] {
             let mut repositories = Repositories::default();
             asked(&mut repositories, |mock| {
                 mock.expect_take().times(1).return_once(|_, _| Ok(None));
             });
-            let mut generations = Generations::new(&mut repositories, &scope);
+            let mut generations = Generations::new(&mut repositories);
             let done = match give_back {
                 true => generations.give_back(&reserved, Some(5)).await,
                 false => generations.settle(&reserved, 5).await,

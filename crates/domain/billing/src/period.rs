@@ -1,6 +1,6 @@
 //! Stretches of time over which meters count.
 
-use portico_kernel::Timestamp;
+use portico_kernel::{Meter, Timestamp};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
 /// Over which stretch of time a meter counts. A new one begins at zero by having a key of its own; nobody resets anything.
@@ -18,6 +18,11 @@ pub enum Period {
 }
 
 impl Period {
+    /// The period that a meter counts over at this time.
+    pub fn of(meter: Meter, now: Timestamp) -> Self {
+        if meter.is_monthly() { Self::month_of(now) } else { Self::Standing }
+    }
+
     /// The calendar month of a point in time.
     pub fn month_of(now: Timestamp) -> Self {
         let date = now.into_inner().date();

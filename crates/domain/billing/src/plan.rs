@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use portico_kernel::Timestamp;
+use portico_kernel::{Feature, Meter};
 use serde::{Deserialize, Serialize};
 
-use crate::{BillingError, period::Period, ports::BillingRepositories};
+use crate::{BillingError, ports::BillingRepositories};
 
 /// The plan every tenant begins with.
 pub const FREE: &str = "free";
@@ -16,46 +16,6 @@ pub const UNVERIFIED_STORAGE: u64 = 32 << 20;
 
 /// A gigabyte as storage is sold here.
 const GIGABYTE: u64 = 1 << 30;
-
-/// What is counted against a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Meter {
-    /// Sites that exist.
-    Sites,
-    /// Bytes in assets and in texts: pages with their versions, messages of visitors, answers in the wizard.
-    Storage,
-    /// Texts generated in a calendar month (UTC).
-    AiGenerations,
-    /// Domains connected to sites.
-    CustomDomains,
-}
-
-impl Meter {
-    /// Every meter.
-    pub const ALL: [Self; 4] = [Self::Sites, Self::Storage, Self::AiGenerations, Self::CustomDomains];
-
-    /// The word for it in JSON and in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sites => "sites",
-            Self::Storage => "storage",
-            Self::AiGenerations => "ai_generations",
-            Self::CustomDomains => "custom_domains",
-        }
-    }
-
-    /// Whether it begins at zero every month.
-    pub const fn is_monthly(self) -> bool {
-        matches!(self, Self::AiGenerations)
-    }
-
-    /// The period that it counts over at this time.
-    pub fn period(self, now: Timestamp) -> Period {
-        if self.is_monthly() { Period::month_of(now) } else { Period::Standing }
-    }
-}
 
 /// A plan that a tenant can subscribe to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +42,13 @@ impl Plan {
     /// The limit of a meter; `None` is no limit.
     pub fn limit(&self, meter: Meter) -> Option<u64> {
         self.limits.get(&meter).copied()
+    }
+
+    /// Whether the plan has a feature.
+    pub const fn has(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::PremiumTemplates => self.premium_templates,
+        }
     }
 
     /// Whether the plan includes so much of a meter.

@@ -1,12 +1,12 @@
 //! What billing needs from the outside.
 
 use async_trait::async_trait;
-use portico_kernel::{GenerationId, Outbox, StoreError, TenantId, Timestamp};
+use portico_kernel::{GenerationId, Meter, Outbox, StoreError, TenantId, Timestamp};
 
 use crate::{
     generation::Reservation,
     period::Period,
-    plan::{Meter, Plan, UNVERIFIED_STORAGE},
+    plan::{Plan, UNVERIFIED_STORAGE},
     subscription::Subscription,
 };
 

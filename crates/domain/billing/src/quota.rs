@@ -1,12 +1,15 @@
 //! Quotas: enforced at the moment of use, also under concurrency.
 
-use portico_kernel::{Permission, Scope, TenantId, Timestamp};
+use async_trait::async_trait;
+use portico_kernel::{
+    EntitlementError, Entitlements, Feature, Meter, Permission, Scope, StoreError, TenantId, Timestamp,
+};
 use serde::Serialize;
 
 use crate::{
     BillingError,
     period::Period,
-    plan::{Meter, Plan, UNVERIFIED_STORAGE},
+    plan::{Plan, UNVERIFIED_STORAGE},
     ports::{BillingRepositories, StorageRoom},
 };
 
@@ -29,34 +32,25 @@ pub struct Usage {
     pub resets_at: Option<Timestamp>,
 }
 
-/// Use cases around quotas.
+/// What the plans allow, over an open unit of work.
 pub struct Quotas<'a> {
     repositories: &'a mut dyn BillingRepositories,
-    scope: &'a Scope,
 }
 
 impl<'a> Quotas<'a> {
-    /// Over an open unit of work, for a caller.
-    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope) -> Self {
-        Self { repositories, scope }
+    /// Over an open unit of work.
+    pub fn new(repositories: &'a mut dyn BillingRepositories) -> Self {
+        Self { repositories }
     }
 
-    /// Counts `amount` against the tenant's plan. Must run in the unit of work of what uses it, whose use case has
-    /// checked the permission. Fails with `QuotaExceeded` when the plan does not include so much; nothing is counted
-    /// then.
-    pub async fn consume(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), BillingError> {
-        debug_assert!(!meter.is_monthly(), "counted by month, see consume_during");
-        self.consume_during(tenant, meter, Period::Standing, amount).await
-    }
-
-    /// Like [`Quotas::consume`], for a meter that counts by periods.
-    pub async fn consume_during(
+    /// Like [`Entitlements::take`], for a meter that counts by periods.
+    pub(crate) async fn take_during(
         &mut self,
         tenant: TenantId,
         meter: Meter,
         period: Period,
         amount: u64,
-    ) -> Result<(), BillingError> {
+    ) -> Result<(), EntitlementError> {
         let plan = self.plan_of(tenant).await?;
         let limit = plan.limit(meter);
         // Texts take a part of the room for files.
@@ -82,7 +76,7 @@ impl<'a> Quotas<'a> {
     ///
     /// # Errors
     /// `QuotaExceeded`; `UnverifiedStorage`.
-    pub async fn check_storage(&mut self, tenant: TenantId) -> Result<(), BillingError> {
+    pub async fn check_storage(&mut self, tenant: TenantId) -> Result<(), EntitlementError> {
         let room = self.repositories.meters().storage(tenant, STORAGE_MARGIN).await?;
         refuse_unverified(room, 0)?;
         match room.limit {
@@ -100,37 +94,25 @@ impl<'a> Quotas<'a> {
         limit: u64,
         used: u64,
         wanted: u64,
-    ) -> Result<BillingError, BillingError> {
-        let offers = self.repositories.plans().list().await?;
-        Ok(BillingError::QuotaExceeded { meter, limit, used, plan: cheapest(offers, meter, wanted) })
+    ) -> Result<EntitlementError, StoreError> {
+        let plan = self.cheapest(|plan| plan.includes(meter, wanted)).await?;
+        Ok(EntitlementError::QuotaExceeded { meter, limit, used, plan })
     }
 
-    /// Gives back what was counted before, in the unit of work of what gives it up.
-    pub async fn release(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), BillingError> {
-        Ok(self.repositories.meters().subtract(tenant, meter, Period::Standing, amount).await?)
-    }
-
-    /// That the tenant's plan has premium templates. The use case that uses one has checked the permission.
-    ///
-    /// # Errors
-    /// `PlanRequired`, with the cheapest plan that has them.
-    pub async fn require_premium_templates(&mut self, tenant: TenantId) -> Result<(), BillingError> {
-        if self.plan_of(tenant).await?.premium_templates {
-            return Ok(());
-        }
+    /// Id of the cheapest plan on offer that would do.
+    async fn cheapest(&mut self, would_do: impl Fn(&Plan) -> bool) -> Result<Option<String>, StoreError> {
         let offers = self.repositories.plans().list().await?;
-        let fitting = offers.into_iter().filter(|plan| plan.premium_templates);
-        let plan = fitting.min_by_key(|plan| (plan.amount, plan.position)).map(|plan| plan.id);
-        Err(BillingError::PlanRequired { feature: "premium_templates", plan })
+        let fitting = offers.into_iter().filter(would_do);
+        Ok(fitting.min_by_key(|plan| (plan.amount, plan.position)).map(|plan| plan.id))
     }
 
     /// Each meter of the active tenant against its limit, in the period of `now`.
-    pub async fn usage(&mut self, now: Timestamp) -> Result<Vec<Usage>, BillingError> {
-        let tenant = self.scope.require(Permission::BillingRead)?;
+    pub async fn usage(&mut self, scope: &Scope, now: Timestamp) -> Result<Vec<Usage>, BillingError> {
+        let tenant = scope.require(Permission::BillingRead)?;
         let plan = self.plan_of(tenant).await?;
         let mut usage = Vec::with_capacity(Meter::ALL.len());
         for meter in Meter::ALL {
-            let period = meter.period(now);
+            let period = Period::of(meter, now);
             let used = match meter {
                 Meter::Storage => self.repositories.meters().storage(tenant, 0).await?.used(),
                 _ => self.repositories.meters().used(tenant, meter, period).await?,
@@ -140,25 +122,39 @@ impl<'a> Quotas<'a> {
         Ok(usage)
     }
 
-    async fn plan_of(&mut self, tenant: TenantId) -> Result<Plan, BillingError> {
+    async fn plan_of(&mut self, tenant: TenantId) -> Result<Plan, EntitlementError> {
         let plan = self.repositories.subscriptions().plan_of(tenant).await?;
-        plan.ok_or(BillingError::NotFound("subscription"))
+        plan.ok_or(EntitlementError::NoPlan)
+    }
+}
+
+#[async_trait]
+impl Entitlements for Quotas<'_> {
+    async fn take(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), EntitlementError> {
+        debug_assert!(!meter.is_monthly(), "counted by month, see take_during");
+        self.take_during(tenant, meter, Period::Standing, amount).await
+    }
+
+    async fn release(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), EntitlementError> {
+        Ok(self.repositories.meters().subtract(tenant, meter, Period::Standing, amount).await?)
+    }
+
+    async fn require(&mut self, tenant: TenantId, feature: Feature) -> Result<(), EntitlementError> {
+        if self.plan_of(tenant).await?.has(feature) {
+            return Ok(());
+        }
+        let plan = self.cheapest(|plan| plan.has(feature)).await?;
+        Err(EntitlementError::PlanRequired { feature, plan })
     }
 }
 
 /// That so many bytes more are not too much for a tenant that nobody has verified an address for.
-fn refuse_unverified(room: StorageRoom, more: u64) -> Result<(), BillingError> {
+fn refuse_unverified(room: StorageRoom, more: u64) -> Result<(), EntitlementError> {
     let (used, limit) = (room.used(), UNVERIFIED_STORAGE);
     if !room.verified && used.saturating_add(more) > limit {
-        return Err(BillingError::UnverifiedStorage { limit, used });
+        return Err(EntitlementError::UnverifiedStorage { limit, used });
     }
     Ok(())
-}
-
-/// Id of the cheapest plan that includes so much of a meter.
-fn cheapest(plans: Vec<Plan>, meter: Meter, amount: u64) -> Option<String> {
-    let enough = plans.into_iter().filter(|plan| plan.includes(meter, amount));
-    enough.min_by_key(|plan| (plan.amount, plan.position)).map(|plan| plan.id)
 }
 
 #[cfg(test)]
@@ -205,8 +201,7 @@ mod tests {
     async fn what_fits_is_counted_against_the_plan() {
         let mut repositories = on_plan("starter");
         repositories.meters.push_back(counter(Some(3), true));
-        let scope = system(None);
-        Quotas::new(&mut repositories, &scope).consume(env().new_id(), Meter::Sites, 1).await.unwrap();
+        Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap();
         assert!(repositories.meters.is_empty() && repositories.subscriptions.is_empty());
     }
 
@@ -223,12 +218,10 @@ mod tests {
             let mut plans = MockPlanRepository::new();
             plans.expect_list().times(1).return_once(|| Ok(catalogue()));
             repositories.plans.push_back(plans);
-            let scope = system(None);
-            let error =
-                Quotas::new(&mut repositories, &scope).consume(env().new_id(), Meter::Sites, amount).await;
+            let error = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, amount).await;
             let error = error.unwrap_err();
             assert_eq!(error.kind(), Kind::Quota);
-            let BillingError::QuotaExceeded { limit: told, used: so_far, plan, .. } = error else {
+            let EntitlementError::QuotaExceeded { limit: told, used: so_far, plan, .. } = error else {
                 panic!("{error}")
             };
             assert_eq!((told, so_far, plan.as_deref()), (limit, used, remedy));
@@ -244,7 +237,6 @@ mod tests {
 
     #[tokio::test]
     async fn texts_count_against_the_storage_of_the_plan() {
-        let scope = system(None);
         for (files, texts, limit, fits) in
             [(50, 50, Some(100), true), (50, 51, Some(100), false), (1 << 40, 1 << 40, None, true)]
         {
@@ -253,10 +245,10 @@ mod tests {
             let mut plans = MockPlanRepository::new();
             plans.expect_list().times(usize::from(!fits)).returning(|| Ok(catalogue()));
             repositories.plans.push_back(plans);
-            let checked = Quotas::new(&mut repositories, &scope).check_storage(env().new_id()).await;
+            let checked = Quotas::new(&mut repositories).check_storage(env().new_id()).await;
             match checked {
                 Ok(()) => assert!(fits),
-                Err(BillingError::QuotaExceeded { meter, limit: told, used, plan }) => {
+                Err(EntitlementError::QuotaExceeded { meter, limit: told, used, plan }) => {
                     assert_eq!((meter, Some(told), used), (Meter::Storage, limit, files + texts));
                     assert_eq!((fits, plan.as_deref()), (false, Some("free")));
                 }
@@ -266,55 +258,57 @@ mod tests {
         // What texts take is not there for files.
         let mut repositories = on_plan("free");
         repositories.meters.extend([room(0, 24, Some(1 << 30), true), counter(Some((1 << 30) - 24), true)]);
-        Quotas::new(&mut repositories, &scope).consume(env().new_id(), Meter::Storage, 5).await.unwrap();
+        Quotas::new(&mut repositories).take(env().new_id(), Meter::Storage, 5).await.unwrap();
     }
 
     #[tokio::test]
     async fn without_a_verified_address_there_is_little_room_on_every_plan() {
-        let scope = system(None);
         let mut repositories = Repositories::default();
         repositories.meters.push_back(room(UNVERIFIED_STORAGE, 1, None, false));
-        let refused = Quotas::new(&mut repositories, &scope).check_storage(env().new_id()).await.unwrap_err();
+        let refused = Quotas::new(&mut repositories).check_storage(env().new_id()).await.unwrap_err();
         assert_eq!((refused.kind(), refused.code()), (Kind::Quota, "quota_exceeded"));
         assert!(refused.members().contains(&("limit", UNVERIFIED_STORAGE.into())), "{refused}");
 
         let mut repositories = on_plan("enterprise");
         repositories.meters.push_back(room(0, 10, None, false));
-        let refused = Quotas::new(&mut repositories, &scope)
-            .consume(env().new_id(), Meter::Storage, UNVERIFIED_STORAGE - 9)
-            .await;
+        let refused =
+            Quotas::new(&mut repositories).take(env().new_id(), Meter::Storage, UNVERIFIED_STORAGE - 9).await;
         assert_eq!(refused.unwrap_err().code(), "quota_exceeded");
     }
 
     #[tokio::test]
     async fn premium_templates_are_for_plans_that_have_them() {
-        let scope = system(None);
         let mut repositories = on_plan("professional");
-        Quotas::new(&mut repositories, &scope).require_premium_templates(env().new_id()).await.unwrap();
+        Quotas::new(&mut repositories).require(env().new_id(), Feature::PremiumTemplates).await.unwrap();
         for plan in ["free", "starter"] {
             let mut repositories = on_plan(plan);
             let mut plans = MockPlanRepository::new();
             plans.expect_list().times(1).return_once(|| Ok(catalogue()));
             repositories.plans.push_back(plans);
             let refused =
-                Quotas::new(&mut repositories, &scope).require_premium_templates(env().new_id()).await;
+                Quotas::new(&mut repositories).require(env().new_id(), Feature::PremiumTemplates).await;
             let error = refused.unwrap_err();
             assert_eq!((error.kind(), error.code()), (Kind::Quota, "plan_required"));
             assert_eq!(error.members()[1], ("plan", "professional".into()));
         }
     }
 
-    #[test]
-    fn no_plan_is_named_where_none_would_do() {
+    #[tokio::test]
+    async fn no_plan_is_named_where_none_would_do() {
+        let mut repositories = Repositories::default();
+        let mut plans = MockPlanRepository::new();
         let limited = catalogue().into_iter().filter(|plan| plan.id != "enterprise").collect();
-        assert_eq!(cheapest(limited, Meter::Sites, 11), None);
+        plans.expect_list().times(1).return_once(|| Ok(limited));
+        repositories.plans.push_back(plans);
+        let cheapest =
+            Quotas::new(&mut repositories).cheapest(|plan| plan.includes(Meter::Sites, 11)).await.unwrap();
+        assert_eq!(cheapest, None);
     }
 
     #[tokio::test]
     async fn a_tenant_without_a_plan_uses_nothing() {
         let mut repositories = on_plan("no-such-plan");
-        let scope = system(None);
-        let result = Quotas::new(&mut repositories, &scope).consume(env().new_id(), Meter::Sites, 1).await;
+        let result = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await;
         assert_eq!(result.unwrap_err().code(), "not_found");
     }
 
@@ -327,14 +321,14 @@ mod tests {
         storage.expect_storage().times(1).return_once(move |_, _| Ok(room));
         repositories.meters.extend([reading(1), storage, reading(0), reading(0)]);
         let scope = system(Some(tenant));
-        let usage = Quotas::new(&mut repositories, &scope).usage(env().now()).await.unwrap();
+        let usage = Quotas::new(&mut repositories).usage(&scope, env().now()).await.unwrap();
         assert_eq!(usage.iter().map(|u| u.meter).collect::<Vec<_>>(), Meter::ALL);
         assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), resets_at: None });
         assert_eq!((usage[1].meter, usage[1].used), (Meter::Storage, 5), "files and texts");
         assert_eq!(usage[2].resets_at, Period::month_of(env().now()).ends_at());
 
         let anonymous = Scope::anonymous(RequestInfo::default());
-        let error = Quotas::new(&mut repositories, &anonymous).usage(env().now()).await.unwrap_err();
+        let error = Quotas::new(&mut repositories).usage(&anonymous, env().now()).await.unwrap_err();
         assert_eq!(error.code(), "unauthenticated");
     }
 }

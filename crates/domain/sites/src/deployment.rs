@@ -5,7 +5,7 @@ mod use_cases;
 mod worker;
 
 pub use snapshot::{SnapshotParts, Surroundings};
-pub use use_cases::Deployments;
+pub use use_cases::{BuildDeployment, Deployments};
 
 use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};

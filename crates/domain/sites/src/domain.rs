@@ -6,7 +6,7 @@ mod use_cases;
 
 pub use check::{DnsCheck, DnsRecord, Findings, Target, expected_records, look};
 pub use rules::{PATIENCE, next_check};
-pub use use_cases::Domains;
+pub use use_cases::{CheckDomain, Domains, RedeploySite};
 
 use portico_kernel::{DomainId, SiteId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};

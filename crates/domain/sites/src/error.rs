@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Denied, Fault, FieldError, Kind, PageId, StoreError};
+use portico_kernel::{Denied, EntitlementError, Fault, FieldError, Kind, PageId, StoreError};
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,9 @@ pub enum SitesError {
     /// `If-Match` names an older version.
     #[error("precondition failed")]
     PreconditionFailed,
+    /// The tenant's plan does not include it.
+    #[error(transparent)]
+    Entitlement(#[from] EntitlementError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -124,6 +127,7 @@ impl Fault for SitesError {
             | Self::NotPublished
             | Self::SiteSuspended => Kind::Conflict,
             Self::PreconditionFailed => Kind::PreconditionFailed,
+            Self::Entitlement(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
     }
@@ -155,6 +159,7 @@ impl Fault for SitesError {
             Self::WizardCompleted => "wizard_completed",
             Self::GenerationInProgress => "generation_in_progress",
             Self::PreconditionFailed => "precondition_failed",
+            Self::Entitlement(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }
@@ -207,6 +212,7 @@ impl Fault for SitesError {
                 "Texts are being generated. Wait until that is over, or choose to write your own.".into()
             }
             Self::PreconditionFailed => "It was changed since you read it. Read it again.".into(),
+            Self::Entitlement(error) => error.detail(),
             Self::Store(error) => error.detail(),
         }
     }
@@ -224,6 +230,7 @@ impl Fault for SitesError {
             Self::AssetInUse { pages, branding } => {
                 vec![("pages", serde_json::json!(pages)), ("branding", (*branding).into())]
             }
+            Self::Entitlement(error) => error.members(),
             Self::Store(error) => error.members(),
             _ => Vec::new(),
         }

@@ -2,7 +2,7 @@
 
 mod schedule;
 
-pub use schedule::{DEPLOY_JOB, PUBLISH_JOB};
+pub use schedule::{DeploySite, PublishPage};
 
 use portico_kernel::{
     Env, Event, EventDeclaration, FieldError, Page as List, PageId, PageRequest, Permission, Scope,

@@ -24,8 +24,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    AssetId, DeploymentId, NavItemId, Outbox, Page as List, PageId, PageRequest, SectionId, SiteId,
-    StoreError, TenantId,
+    AssetId, DeploymentId, Entitlements, NavItemId, Outbox, Page as List, PageId, PageRequest, SectionId,
+    SiteId, StoreError, TenantId,
 };
 
 use crate::{
@@ -338,6 +338,8 @@ pub trait SiteRepositories: Outbox {
     fn visits<'c>(&'c mut self) -> Box<dyn VisitRepository + 'c>;
     /// What visitors sent.
     fn submissions<'c>(&'c mut self) -> Box<dyn SubmissionRepository + 'c>;
+    /// What the tenant's plan includes.
+    fn entitlements<'c>(&'c mut self) -> Box<dyn Entitlements + 'c>;
 }
 
 /// A page and its visible sections.

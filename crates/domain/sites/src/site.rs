@@ -6,11 +6,10 @@ pub use frozen::{RefusedChange, SiteChange, changes, refused};
 pub(crate) use frozen::{editable, editable_pages, frozen};
 
 use portico_kernel::{
-    DeploymentId, Env, Event, Money, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
-    StoreError, TenantId, Timestamp, Violations, name::Subdomain, patch,
+    DeploymentId, Env, Event, JobType, Meter, Money, NewJob, Page as List, PageRequest, Permission, Scope,
+    SiteId, StoreError, TenantId, Timestamp, Violations, name::Subdomain, patch,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{
     SitesError, events,
@@ -144,6 +143,19 @@ pub struct SiteUpdate {
     pub look: Option<Option<LookInput>>,
 }
 
+/// The job that deletes the files of a site that was deleted.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PurgeSite {
+    /// Which site.
+    pub site_id: SiteId,
+}
+
+impl JobType for PurgeSite {
+    const KIND: &'static str = "site.purge";
+    const MAX_ATTEMPTS: u32 = 10;
+}
+
 /// The use cases of sites, inside one unit of work.
 pub struct Sites<'a> {
     repositories: &'a mut dyn SiteRepositories,
@@ -157,11 +169,18 @@ impl<'a> Sites<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Makes a site. The caller consumes the quota in the same unit of work.
+    /// Makes a site, which counts against the tenant's plan.
     ///
     /// # Errors
-    /// `Invalid`; `SubdomainTaken`.
+    /// `Invalid`; `SubdomainTaken`; `Entitlement`.
     pub async fn create(&mut self, input: NewSite) -> Result<Site, SitesError> {
+        let site = self.add(input).await?;
+        self.repositories.entitlements().take(site.tenant_id, Meter::Sites, 1).await?;
+        Ok(site)
+    }
+
+    /// Like [`Sites::create`], for what has counted the site before.
+    pub(crate) async fn add(&mut self, input: NewSite) -> Result<Site, SitesError> {
         let tenant = self.scope.require(Permission::SitesWrite)?;
         let mut violations = Violations::default();
         violations.name("name", &input.name, 1, MAX_NAME);
@@ -261,8 +280,7 @@ impl<'a> Sites<'a> {
         Ok(site)
     }
 
-    /// Deletes the site with everything in it; a job removes its files. The caller releases the quota in the same unit
-    /// of work. Answers the site as it was.
+    /// Deletes the site with everything in it; a job removes its files. Its domains must be gone. Answers the site as it was.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`.
@@ -275,17 +293,10 @@ impl<'a> Sites<'a> {
         if !self.repositories.sites().delete(tenant, id).await? {
             return Err(SitesError::NotFound("site"));
         }
+        self.repositories.entitlements().release(tenant, Meter::Sites, 1).await?;
         let event = Event::new(self.env, self.scope, &events::SITE_DELETED, id.uuid()).before(&before);
         self.repositories.events().append(event).await?;
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: "site.purge",
-            payload: json!({"siteId": id}),
-            tenant,
-            run_at: self.env.now(),
-            max_attempts: 10,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = NewJob::new(self.env, self.scope, tenant, &PurgeSite { site_id: id });
         self.repositories.jobs().enqueue(job).await?;
         Ok(before)
     }

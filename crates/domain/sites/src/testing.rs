@@ -2,6 +2,7 @@
 
 mod assets;
 mod domains;
+mod entitlements;
 mod seo;
 mod submissions;
 mod templates;
@@ -16,9 +17,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Actor, Clock, DeploymentId, Env, Event, EventLog, JobQueue, NavItemId, NewJob, Outbox, Page as List,
-    PageId, PageRequest, Permissions, PlatformRole, Random, RequestInfo, Scope, SectionId, SiteId,
-    StoreError, TenantId, TenantRole, Timestamp,
+    Actor, Clock, DeploymentId, Entitlements, Env, Event, EventLog, JobQueue, NavItemId, NewJob, Outbox,
+    Page as List, PageId, PageRequest, Permissions, PlatformRole, Random, RequestInfo, Scope, SectionId,
+    SiteId, StoreError, TenantId, TenantRole, Timestamp,
 };
 
 use crate::{
@@ -47,6 +48,7 @@ pub(crate) struct Store {
     pub domains: domains::State,
     pub visits: visits::State,
     pub submissions: submissions::State,
+    pub entitlements: entitlements::State,
     pub events: Vec<Event>,
     pub jobs: Vec<NewJob>,
     /// How many calls of repositories there were.
@@ -122,6 +124,10 @@ impl SiteRepositories for Store {
         Box::new(View(self))
     }
     fn submissions<'c>(&'c mut self) -> Box<dyn SubmissionRepository + 'c> {
+        self.calls += 1;
+        Box::new(View(self))
+    }
+    fn entitlements<'c>(&'c mut self) -> Box<dyn Entitlements + 'c> {
         self.calls += 1;
         Box::new(View(self))
     }

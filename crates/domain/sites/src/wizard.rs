@@ -10,7 +10,7 @@ mod plan;
 mod use_cases;
 
 pub use generation::{
-    Assignment, GENERATE_JOB, Generation, GenerationStatus, PageState, WrittenPage, WrittenSection,
+    Assignment, GenerateContent, Generation, GenerationStatus, PageState, WrittenPage, WrittenSection,
 };
 pub use launch::{Launch, LaunchState};
 pub use parts::{

@@ -5,7 +5,7 @@ mod use_cases;
 use portico_kernel::{DeliveryId, EventId, TenantId, Timestamp, WebhookId};
 use serde::{Deserialize, Serialize};
 
-pub use use_cases::{Deliveries, RESEND_JOB, Resend, ResendPlan};
+pub use use_cases::{Deliveries, Resend, ResendPlan};
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@
 //! here tells whether an address has an account.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, InvitationId, NewJob, Page, PageRequest, Permission, Scope, StoreError,
-    TenantId, TenantRole, Timestamp, UserId, Violations,
+    Env, Event, EventDeclaration, InvitationId, JobType, NewJob, Page, PageRequest, Permission, Scope,
+    StoreError, TenantId, TenantRole, Timestamp, UserId, Violations,
 };
 use serde::{Deserialize, Serialize};
 use time::Duration;
@@ -27,11 +27,19 @@ pub const OPEN_MAX: u64 = 50;
 /// Messages that a tenant, or one of its people in all tenants together, may cause in a day.
 pub const DAILY_MAX: u64 = 100;
 
-/// The job that makes the link and sends the message.
-pub const MAIL_JOB: &str = "invitation.mail";
+/// The job that makes the link of an invitation and sends the message.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MailInvitation {
+    /// Which invitation.
+    pub invitation_id: InvitationId,
+}
 
-/// With the pauses between attempts growing to an hour, a mail server may be down for about a day.
-const MAIL_ATTEMPTS: u32 = 36;
+impl JobType for MailInvitation {
+    const KIND: &'static str = "invitation.mail";
+    /// With the pauses between attempts growing to an hour, a mail server may be down for about a day.
+    const MAX_ATTEMPTS: u32 = 36;
+}
 
 /// What became of an invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -331,15 +339,8 @@ impl<'a> Invitations<'a> {
     }
 
     async fn ask_for_mail(&mut self, invitation: &Invitation) -> Result<(), TenancyError> {
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: MAIL_JOB,
-            payload: serde_json::json!({"invitationId": invitation.id}),
-            tenant: invitation.tenant_id,
-            run_at: self.env.now(),
-            max_attempts: MAIL_ATTEMPTS,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = MailInvitation { invitation_id: invitation.id };
+        let job = NewJob::new(self.env, self.scope, invitation.tenant_id, &job);
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 

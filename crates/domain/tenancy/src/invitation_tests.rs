@@ -56,7 +56,7 @@ async fn an_invitation_is_stored_told_of_and_mailed_without_any_secret() {
     assert_eq!(event.kind, "invitation.created");
     assert_eq!(event.after.as_ref().unwrap()["email"], "g…@example.com");
     let job = &repositories.enqueued()[0];
-    assert_eq!((job.kind, job.tenant), (MAIL_JOB, tenant));
+    assert_eq!((job.kind, job.tenant), (MailInvitation::KIND, tenant));
     assert_eq!(job.payload, serde_json::json!({"invitationId": made.id}));
 }
 

@@ -1,7 +1,7 @@
 //! The end of a tenant, and what may come before it: suspension by the operator, deletion after a time of grace.
 
-use portico_kernel::{NewJob, Permission, TenantId, Timestamp, Violations};
-use serde::Deserialize;
+use portico_kernel::{JobType, NewJob, Permission, TenantId, Timestamp, Violations};
+use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use crate::{
@@ -9,11 +9,15 @@ use crate::{
     tenant::{Tenant, TenantStatus, Tenants},
 };
 
-/// The job that finishes a deletion.
-pub const DELETION_JOB: &str = "tenant.delete";
+/// The job that finishes the deletion of its tenant.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeleteTenant {}
 
-/// Attempts of that job: the database may be down for about a day.
-const DELETION_ATTEMPTS: u32 = 36;
+impl JobType for DeleteTenant {
+    const KIND: &'static str = "tenant.delete";
+    /// The database may be down for about a day.
+    const MAX_ATTEMPTS: u32 = 36;
+}
 
 /// Suspends a tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -119,15 +123,7 @@ impl Tenants<'_> {
     }
 
     async fn schedule(&mut self, tenant: TenantId, at: Timestamp) -> Result<(), TenancyError> {
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: DELETION_JOB,
-            payload: serde_json::json!({}),
-            tenant,
-            run_at: at,
-            max_attempts: DELETION_ATTEMPTS,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = NewJob::new(self.env, self.scope, tenant, &DeleteTenant {}).at(at);
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 }

@@ -85,7 +85,7 @@ async fn a_deletion_waits_for_its_time_and_may_be_taken_back() {
     let (event, job) = (&repositories.events()[0], &repositories.enqueued()[0]);
     assert_eq!(event.kind, "tenant.deletion_scheduled");
     assert!(event.after.is_some(), "it is still there");
-    assert_eq!((job.kind, Some(job.run_at)), (DELETION_JOB, after.delete_at));
+    assert_eq!((job.kind, Some(job.run_at)), (DeleteTenant::KIND, after.delete_at));
 
     let mut repositories = holding(&after, false, false);
     let again = Tenants::new(&mut repositories, &owner, &env).delete(None, Duration::days(14)).await;

@@ -9,16 +9,16 @@ use crate::{
 
 /// Registers the handlers of this feature's jobs.
 pub fn register(app: &App, handlers: &mut Handlers) {
-    handlers.on("email.verification", app, |app, job| Box::pin(account_mail::verification(app, job)));
-    handlers.on("email.password_reset", app, |app, job| Box::pin(account_mail::password_reset(app, job)));
-    handlers.on("email.welcome", app, |app, job| Box::pin(account_mail::welcome(app, job)));
-    handlers.on("email.change", app, |app, job| Box::pin(account_mail::email_change(app, job)));
-    handlers.on("email.change_notice", app, |app, job| Box::pin(account_mail::email_change_notice(app, job)));
-    handlers.on("email.password_changed", app, |app, job| Box::pin(account_mail::password_changed(app, job)));
-    handlers.on(notices::TO_ONE, app, |app, job| Box::pin(notices::to_one(app, job)));
-    handlers.on(notices::TO_OWNERS, app, |app, job| Box::pin(notices::to_owners(app, job)));
-    handlers.on(avatars::PURGE, app, |app, job| Box::pin(avatars::purge(app, job)));
-    handlers.on(users::ERASURE, app, |app, job| Box::pin(users::erase_traces(app, job)));
+    handlers.on(app, |app, to, job| Box::pin(account_mail::verification(app, to, job)));
+    handlers.on(app, |app, to, job| Box::pin(account_mail::password_reset(app, to, job)));
+    handlers.on(app, |app, to, job| Box::pin(account_mail::welcome(app, to, job)));
+    handlers.on(app, |app, to, job| Box::pin(account_mail::email_change(app, to, job)));
+    handlers.on(app, |app, to, job| Box::pin(account_mail::email_change_notice(app, to, job)));
+    handlers.on(app, |app, to, job| Box::pin(account_mail::password_changed(app, to, job)));
+    handlers.on(app, |app, notice, job| Box::pin(notices::to_one(app, notice, job)));
+    handlers.on(app, |app, notice, job| Box::pin(notices::to_owners(app, notice, job)));
+    handlers.on(app, |app, purge, _| Box::pin(avatars::purge(app, purge)));
+    handlers.on(app, |app, erasure, job| Box::pin(users::erase_traces(app, erasure, job)));
 }
 
 /// What follows from events of accounts, besides mail.

@@ -5,7 +5,7 @@ use portico_runtime::worker::{
     jobs::{Handlers, JobError, scope},
     schedules::{HOUR, Schedule},
 };
-use portico_tenancy::{delivery::RESEND_JOB, invitation, lifecycle, tenant::Tenants};
+use portico_tenancy::{lifecycle::DeleteTenant, tenant::Tenants};
 
 use crate::{
     flows::{deliveries, invitations},
@@ -14,9 +14,9 @@ use crate::{
 
 /// Registers the handlers of this feature's jobs.
 pub fn register(app: &App, handlers: &mut Handlers) {
-    handlers.on(invitation::MAIL_JOB, app, |app, job| Box::pin(invitations::mail(app, job)));
-    handlers.on(lifecycle::DELETION_JOB, app, |app, job| Box::pin(delete_tenant(app, job)));
-    handlers.on(RESEND_JOB, app, |app, job| Box::pin(deliveries::resend(app, job)));
+    handlers.on(app, |app, mail, job| Box::pin(invitations::mail(app, mail, job)));
+    handlers.on(app, |app, DeleteTenant {}, job| Box::pin(delete_tenant(app, job)));
+    handlers.on(app, |app, plan, job| Box::pin(deliveries::resend(app, plan, job)));
 }
 
 /// What this feature does from time to time.

@@ -8,9 +8,8 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use portico_kernel::{Env, Fault, Job, JobId, Kind, RequestInfo, Scope, StoreError};
+use portico_kernel::{Env, Fault, Job, JobId, JobType, Kind, RequestInfo, Scope, StoreError};
 use portico_otlp::Tracer;
-use serde::de::DeserializeOwned;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinSet},
@@ -64,11 +63,11 @@ impl<F: Fault> From<F> for JobError {
 }
 
 /// Does a job with the parts of a feature. May run more than once for the same job, and then has the effect of one run.
-pub type Work<S> = for<'a> fn(&'a S, &'a Job) -> BoxFuture<'a, Result<(), JobError>>;
+pub type Work<S, J> = for<'a> fn(&'a S, J, &'a Job) -> BoxFuture<'a, Result<(), JobError>>;
 
 type Handler = Box<dyn Fn(Arc<Job>) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
 
-/// Who does jobs of which kind.
+/// Who does jobs of which type.
 #[derive(Default)]
 pub struct Handlers {
     handlers: HashMap<&'static str, Handler>,
@@ -76,19 +75,18 @@ pub struct Handlers {
 }
 
 impl Handlers {
-    /// Has jobs of a kind done.
-    pub fn on<S: Clone + Send + Sync + 'static>(&mut self, kind: &'static str, state: &S, work: Work<S>) {
-        self.handlers.insert(kind, handler(state, work));
+    /// Has jobs of a type done.
+    pub fn on<S: Clone + Send + Sync + 'static, J: JobType>(&mut self, state: &S, work: Work<S, J>) {
+        self.handlers.insert(J::KIND, handler(state, work));
     }
 
-    /// Has done what follows from a job of a kind that failed for good.
-    pub fn when_given_up<S: Clone + Send + Sync + 'static>(
+    /// Has done what follows from a job of a type that failed for good. One that cannot be read is left alone.
+    pub fn when_given_up<S: Clone + Send + Sync + 'static, J: JobType>(
         &mut self,
-        kind: &'static str,
         state: &S,
-        work: Work<S>,
+        work: Work<S, J>,
     ) {
-        self.given_up.insert(kind, handler(state, work));
+        self.given_up.insert(J::KIND, handler(state, work));
     }
 
     /// Does a job.
@@ -114,17 +112,17 @@ impl Handlers {
     }
 }
 
-fn handler<S: Clone + Send + Sync + 'static>(state: &S, work: Work<S>) -> Handler {
+fn handler<S: Clone + Send + Sync + 'static, J: JobType>(state: &S, work: Work<S, J>) -> Handler {
     let state = state.clone();
     Box::new(move |job| {
         let state = state.clone();
-        async move { work(&state, &job).await }.boxed()
+        async move {
+            let payload = J::deserialize(&job.payload);
+            let payload = payload.map_err(|error| JobError::Fatal(format!("payload: {error}")))?;
+            work(&state, payload, &job).await
+        }
+        .boxed()
     })
-}
-
-/// The payload of a job as the type that its handler expects.
-pub fn payload<T: DeserializeOwned>(job: &Job) -> Result<T, JobError> {
-    serde_json::from_value(job.payload.clone()).map_err(|error| JobError::Fatal(format!("payload: {error}")))
 }
 
 /// Portico itself, acting for the request that enqueued the job.

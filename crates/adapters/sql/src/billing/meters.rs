@@ -3,10 +3,9 @@
 use async_trait::async_trait;
 use portico_billing::{
     period::Period,
-    plan::Meter,
     ports::{MeterRepository, StorageRoom},
 };
-use portico_kernel::{StoreError, TenantId};
+use portico_kernel::{Meter, StoreError, TenantId};
 use sea_orm::{ConnectionTrait, DbBackend};
 
 use crate::{

@@ -1,5 +1,7 @@
 //! What customers build.
 
+use portico_billing::quota::Quotas;
+use portico_kernel::Entitlements;
 use portico_sites::ports::{
     AssetRepository, DeploymentRepository, DomainRepository, NavigationRepository, PageRepository,
     PageVersionRepository, SectionRepository, SeoRepository, SiteRepositories, SiteRepository,
@@ -32,6 +34,10 @@ impl<C: ConnectionTrait + Send> SiteRepositories for Repositories<C> {
 
     fn pages<'c>(&'c mut self) -> Box<dyn PageRepository + 'c> {
         Box::new(pages::Pages { connection: &self.connection })
+    }
+
+    fn entitlements<'c>(&'c mut self) -> Box<dyn Entitlements + 'c> {
+        Box::new(Quotas::new(self))
     }
 
     fn may_have_written_content(&self) -> bool {

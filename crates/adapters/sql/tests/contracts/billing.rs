@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use portico_billing::{
     period::Period,
-    plan::{Meter, Plan},
+    plan::Plan,
     ports::BillingRepositories,
     subscription::{Subscription, SubscriptionStatus},
 };
-use portico_kernel::StoreError;
+use portico_kernel::{Meter, StoreError};
 use portico_testkit::{env, on_each_database};
 
 use crate::fixtures::{at_once, stored_tenant};

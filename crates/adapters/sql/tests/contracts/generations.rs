@@ -1,7 +1,7 @@
 //! `portico_billing::ports::GenerationRepository`, and meters by period.
 
-use portico_billing::{generation::Reservation, period::Period, plan::Meter, ports::BillingRepositories};
-use portico_kernel::StoreError;
+use portico_billing::{generation::Reservation, period::Period, ports::BillingRepositories};
+use portico_kernel::{Meter, StoreError};
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 

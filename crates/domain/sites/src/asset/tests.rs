@@ -1,4 +1,4 @@
-use portico_kernel::{Env, Fault, Kind, PageRequest, RequestInfo, Scope, TenantRole};
+use portico_kernel::{Env, Fault, JobType, Kind, Meter, PageRequest, RequestInfo, Scope, TenantRole};
 use serde_json::json;
 use time::Duration;
 
@@ -96,7 +96,7 @@ async fn a_file_lives_from_upload_to_purge() {
     assert_eq!((asset.filename.as_str(), asset.width, asset.version), ("logo.png", Some(640), 1));
     // What was announced and never came is deleted by the same job.
     let announced = &store.jobs[0];
-    assert_eq!((announced.kind, &announced.payload), (PURGE_JOB, &json!({"assetIds": [asset.id]})));
+    assert_eq!((announced.kind, &announced.payload), (PurgeAssets::KIND, &json!({"assetIds": [asset.id]})));
     assert!(announced.run_at >= asset.created_at + Duration::minutes(59));
 
     let scope = member(TenantRole::Editor);
@@ -252,4 +252,19 @@ async fn what_a_frozen_site_shows_stays_as_it_is() {
     }
     assets.update(other.id, text(), None).await.unwrap();
     assets.delete(other.id, None, Duration::days(1), false, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_count_against_the_plan_until_the_file_is_deleted() {
+    let (mut store, env, scope) = (Store::default(), env(), member(TenantRole::Editor));
+    store.entitlements.limits.insert(Meter::Storage, 1500);
+    let first = upload(&mut store, &env, "one.png", AssetType::Png).await;
+    let id = env.new_id();
+    let second =
+        Assets::new(&mut store, &scope, &env).create(vec![file(id, "two.png", AssetType::Png)]).await;
+    assert_eq!(second.unwrap_err().code(), "quota_exceeded");
+    Assets::new(&mut store, &scope, &env).delete(first.id, None, Duration::DAY, false, false).await.unwrap();
+    assert_eq!(store.entitlements.used(Meter::Storage), 0);
+    Assets::new(&mut store, &scope, &env).restore(first.id).await.unwrap();
+    assert_eq!(store.entitlements.used(Meter::Storage), 1000);
 }

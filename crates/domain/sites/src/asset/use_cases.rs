@@ -1,21 +1,28 @@
 //! The use cases of files.
 
 use portico_kernel::{
-    AssetId, Env, Event, EventDeclaration, NewJob, Page as List, PageId, PageRequest, Permission, Scope,
-    TenantId, Timestamp, Violations, patch::double_option,
+    AssetId, Env, Event, EventDeclaration, JobType, Meter, NewJob, Page as List, PageId, PageRequest,
+    Permission, Scope, TenantId, Timestamp, Violations, patch::double_option,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use time::Duration;
 
 use super::{Asset, AssetKind, AssetType, Variant, check_pictures, filename};
 use crate::{SitesError, events, ports::SiteRepositories, site, version};
 
-/// The job that deletes the files of an asset that is gone, or never came to be.
-pub const PURGE_JOB: &str = "asset.purge";
+/// The job that deletes the files of assets that are gone, or never came to be.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PurgeAssets {
+    /// Which assets.
+    pub asset_ids: Vec<AssetId>,
+}
 
-/// Attempts to delete files: the file store may be down for about a day.
-const PURGE_ATTEMPTS: u32 = 36;
+impl JobType for PurgeAssets {
+    const KIND: &'static str = "asset.purge";
+    /// The file store may be down for about a day.
+    const MAX_ATTEMPTS: u32 = 36;
+}
 
 /// How long an upload may take from its first stored file to its row. What has no row by then is deleted.
 const UPLOAD_TIME: Duration = Duration::HOUR;
@@ -86,7 +93,10 @@ impl<'a> Assets<'a> {
         Ok(ids)
     }
 
-    /// Makes assets of files that are stored. The caller consumes the quota in the same unit of work.
+    /// Makes assets of files that are stored, whose bytes count against the tenant's plan. The copies in smaller sizes do not.
+    ///
+    /// # Errors
+    /// `Entitlement`.
     pub async fn create(&mut self, files: Vec<NewAsset>) -> Result<Vec<Asset>, SitesError> {
         let tenant = self.scope.require(Permission::AssetsWrite)?;
         let now = self.env.now();
@@ -113,6 +123,9 @@ impl<'a> Assets<'a> {
         for asset in &assets {
             self.append(self.event(&events::ASSET_CREATED, asset.id).after(asset)).await?;
         }
+        // Last: whoever counts waits for all others of the tenant who do.
+        let size = assets.iter().map(|asset| asset.size).sum();
+        self.repositories.entitlements().take(tenant, Meter::Storage, size).await?;
         Ok(assets)
     }
 
@@ -173,8 +186,8 @@ impl<'a> Assets<'a> {
         Ok(after)
     }
 
-    /// Deletes a file: it is in no list any more, and a job deletes its bytes after `grace`. The caller releases the quota in
-    /// the same unit of work. `is_branding` says whether the branding shows it; `force` deletes it although it is in use,
+    /// Deletes a file: it is in no list any more, and a job deletes its bytes after `grace`, but they count no
+    /// more. `is_branding` says whether the branding shows it; `force` deletes it although it is in use,
     /// and pages show nothing in its place from their next deployment on. Answers the file as it was.
     ///
     /// # Errors
@@ -200,10 +213,11 @@ impl<'a> Assets<'a> {
         self.store(Asset { purge_at: Some(purge_at), ..before.clone() }, expected).await?;
         self.append(self.event(&events::ASSET_DELETED, id).before(&before)).await?;
         self.purge_later(tenant, &[id], purge_at).await?;
+        self.repositories.entitlements().release(tenant, Meter::Storage, before.size).await?;
         Ok(before)
     }
 
-    /// Brings a deleted file back. The caller consumes the quota in the same unit of work.
+    /// Brings a deleted file back, if there is room for it.
     ///
     /// # Errors
     /// `NotFound` when there is none, or its time of grace is over; `AssetNotDeleted`; `SiteForSale`, `SiteSold` or `SiteSuspended`
@@ -221,6 +235,7 @@ impl<'a> Assets<'a> {
         site::editable_pages(self.repositories, self.scope, tenant, &pages).await?;
         let after = self.store(Asset { purge_at: None, ..found }, None).await?;
         self.append(self.event(&events::ASSET_RESTORED, id).after(&after)).await?;
+        self.repositories.entitlements().take(tenant, Meter::Storage, after.size).await?;
         Ok(after)
     }
 
@@ -258,15 +273,8 @@ impl<'a> Assets<'a> {
         ids: &[AssetId],
         at: Timestamp,
     ) -> Result<(), SitesError> {
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: PURGE_JOB,
-            payload: json!({"assetIds": ids}),
-            tenant,
-            run_at: at,
-            max_attempts: PURGE_ATTEMPTS,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = PurgeAssets { asset_ids: ids.to_vec() };
+        let job = NewJob::new(self.env, self.scope, tenant, &job).at(at);
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 

@@ -1,10 +1,10 @@
 //! The use cases of deployments that customers call.
 
 use portico_kernel::{
-    DeploymentId, Env, Event, EventDeclaration, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
-    StoreError, TenantId,
+    DeploymentId, Env, Event, EventDeclaration, JobType, NewJob, Page as List, PageRequest, Permission,
+    Scope, SiteId, StoreError, TenantId,
 };
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::{Deployment, DeploymentStatus};
 use crate::{
@@ -14,8 +14,20 @@ use crate::{
     site::{self, Site, SiteStatus},
 };
 
-/// How often a worker tries to build a deployment.
-const MAX_ATTEMPTS: u32 = 5;
+/// The job that builds a deployment.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildDeployment {
+    /// Of which site.
+    pub site_id: SiteId,
+    /// Which deployment.
+    pub deployment_id: DeploymentId,
+}
+
+impl JobType for BuildDeployment {
+    const KIND: &'static str = "deployment.build";
+    const MAX_ATTEMPTS: u32 = 5;
+}
 
 /// The use cases of deployments, inside one unit of work. Those of the worker are `begin`, `progress`, `finish` and `fail`.
 pub struct Deployments<'a> {
@@ -65,15 +77,8 @@ impl<'a> Deployments<'a> {
             error => SitesError::Store(error),
         })?;
         self.append(self.event(&events::DEPLOYMENT_CREATED, deployment.id).after(&deployment)).await?;
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: "deployment.build",
-            payload: json!({"siteId": site, "deploymentId": deployment.id}),
-            tenant,
-            run_at: now,
-            max_attempts: MAX_ATTEMPTS,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = BuildDeployment { site_id: site, deployment_id: deployment.id };
+        let job = NewJob::new(self.env, self.scope, tenant, &job);
         self.repositories.jobs().enqueue(job).await?;
         Ok(deployment)
     }

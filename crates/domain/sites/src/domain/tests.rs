@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use portico_kernel::{Env, Fault, Kind, Scope, TenantRole, Timestamp};
+use portico_kernel::{Env, Fault, Kind, Meter, Scope, TenantRole, Timestamp};
 use time::Duration;
 
 use super::*;
@@ -95,7 +95,7 @@ async fn permissions_come_first_and_other_tenants_see_nothing() {
         let denied = |result: Result<Domain, SitesError>| matches!(result, Err(SitesError::Denied(_)));
         assert!(denied(domains.add(site.id, new("", None), &OwnNames::default()).await));
         assert!(denied(domains.update(site.id, domain.id, DomainUpdate::default(), None).await));
-        assert!(denied(domains.remove(site.id, domain.id, None).await));
+        assert!(denied(domains.remove(site.id, domain.id, None).await.map(|()| domain.clone())));
         assert!(denied(domains.to_check(site.id, domain.id).await));
         assert!(denied(domains.record(&domain, check(Findings::Proven)).await));
         assert!(domains.get(site.id, domain.id).await.is_ok());
@@ -105,7 +105,7 @@ async fn permissions_come_first_and_other_tenants_see_nothing() {
     let missing = |result: Result<Domain, SitesError>| matches!(result, Err(SitesError::NotFound(_)));
     assert!(missing(domains.add(site.id, new("b.example", None), &OwnNames::default()).await));
     assert!(missing(domains.get(site.id, domain.id).await));
-    assert!(missing(domains.remove(site.id, domain.id, None).await));
+    assert!(missing(domains.remove(site.id, domain.id, None).await.map(|()| domain.clone())));
     assert!(missing(domains.to_check(site.id, domain.id).await));
     let request = portico_kernel::PageRequest::default();
     assert!(matches!(domains.list(site.id, request).await, Err(SitesError::NotFound(_))));
@@ -202,7 +202,7 @@ async fn a_site_for_sale_keeps_its_domains() {
     let refused = [
         domains.add(site.id, new("two.example", None), &OwnNames::default()).await,
         domains.update(site.id, domain.id, DomainUpdate::default(), None).await,
-        domains.remove(site.id, domain.id, None).await,
+        domains.remove(site.id, domain.id, None).await.map(|()| domain.clone()),
     ];
     for result in refused {
         assert!(matches!(result, Err(SitesError::SiteForSale)), "{result:?}");
@@ -377,4 +377,22 @@ async fn where_a_name_leads_is_told_and_decides_nothing() {
     let apex = Domain { name: "example.com".to_owned(), ..domain };
     let kinds: Vec<_> = expected_records(&apex, &target).into_iter().map(|r| (r.kind, r.expected)).collect();
     assert_eq!(kinds[1], ("A".to_owned(), "192.0.2.1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_domain_counts_against_the_plan_until_it_is_gone() {
+    let (mut store, scope, env) = (Store::default(), member(TenantRole::Owner), env());
+    let site = site(&mut store, &scope, &env).await;
+    store.entitlements.limits.insert(Meter::CustomDomains, 2);
+    let mut domains = Domains::new(&mut store, &scope, &env);
+    let first = domains.add(site.id, new("one.example", None), &OwnNames::default()).await.unwrap();
+    domains.add(site.id, new("two.example", None), &OwnNames::default()).await.unwrap();
+    let third = domains.add(site.id, new("three.example", None), &OwnNames::default()).await;
+    assert_eq!(third.unwrap_err().code(), "quota_exceeded");
+    domains.remove(site.id, first.id, None).await.unwrap();
+    assert_eq!(store.entitlements.used(Meter::CustomDomains), 1);
+    // The one that was refused was never committed.
+    store.domains.domains.retain(|domain| domain.name != "three.example");
+    Domains::new(&mut store, &scope, &env).remove_all(site.id).await.unwrap();
+    assert_eq!(store.entitlements.used(Meter::CustomDomains), 0);
 }

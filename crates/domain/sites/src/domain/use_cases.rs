@@ -1,10 +1,10 @@
 //! The use cases of domains.
 
 use portico_kernel::{
-    DomainId, Env, Event, EventDeclaration, NewJob, Page as List, PageRequest, Permission, Scope, SiteId,
-    StoreError, TenantId, Violations,
+    DomainId, Env, Event, EventDeclaration, JobType, Meter, NewJob, Page as List, PageRequest, Permission,
+    Scope, SiteId, StoreError, TenantId, Violations,
 };
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Domain, DomainMode, DomainReason, DomainStatus, DomainUpdate, Findings, NewDomain, check::DnsCheck,
@@ -19,6 +19,36 @@ use crate::{
     version,
 };
 
+/// The job that looks at a domain, and leaves one that looks again later.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckDomain {
+    /// Of which site.
+    pub site_id: SiteId,
+    /// Which domain.
+    pub domain_id: DomainId,
+    /// The round of checks that it belongs to; a job of an earlier one does nothing.
+    pub round: i64,
+}
+
+impl JobType for CheckDomain {
+    const KIND: &'static str = "domain.check";
+    const MAX_ATTEMPTS: u32 = 20;
+}
+
+/// The job that builds a site again whose address has changed.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RedeploySite {
+    /// Which site.
+    pub site_id: SiteId,
+}
+
+impl JobType for RedeploySite {
+    const KIND: &'static str = "site.redeploy";
+    const MAX_ATTEMPTS: u32 = 12;
+}
+
 /// The use cases of domains, inside one unit of work.
 pub struct Domains<'a> {
     repositories: &'a mut dyn SiteRepositories,
@@ -32,11 +62,12 @@ impl<'a> Domains<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Connects a domain to a site; it serves nothing until it is verified. A job looks for the proof from now on. The
-    /// caller consumes the quota in the same unit of work.
+    /// Connects a domain to a site, which counts against the tenant's plan; it serves nothing until it is verified. A job looks for
+    /// the proof from now on.
     ///
     /// # Errors
-    /// `Denied`, also without a verified address; `NotFound` (site); `Invalid`; `DomainExists`; `SiteForSale`.
+    /// `Denied`, also without a verified address; `NotFound` (site); `Invalid`; `DomainExists`; `SiteForSale`;
+    /// `Entitlement`.
     pub async fn add(
         &mut self,
         site: SiteId,
@@ -85,6 +116,7 @@ impl<'a> Domains<'a> {
         })?;
         self.append(self.event(&events::DOMAIN_ADDED, domain.id).after(&domain)).await?;
         self.schedule(&domain).await?;
+        self.repositories.entitlements().take(tenant, Meter::CustomDomains, 1).await?;
         Ok(domain)
     }
 
@@ -153,7 +185,7 @@ impl<'a> Domains<'a> {
         Ok(domain)
     }
 
-    /// Disconnects the domain; it answers nothing from now on. The caller releases the quota in the same unit of work.
+    /// Disconnects the domain; it answers nothing from now on.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`; `SiteForSale`.
@@ -162,7 +194,7 @@ impl<'a> Domains<'a> {
         site: SiteId,
         id: DomainId,
         expected: Option<i64>,
-    ) -> Result<Domain, SitesError> {
+    ) -> Result<(), SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         let site = site::lock(self.repositories, tenant, site).await?;
         site::editable(self.scope, &site)?;
@@ -174,14 +206,15 @@ impl<'a> Domains<'a> {
         }
         self.append(self.event(&events::DOMAIN_REMOVED, id).before(&before)).await?;
         self.settle(site).await?;
-        Ok(before)
+        Ok(self.repositories.entitlements().release(tenant, Meter::CustomDomains, 1).await?)
     }
 
-    /// Disconnects all domains of a site that is about to be deleted in the same unit of work, and answers how many there
-    /// were; the caller gives the quota back. The event that the site is deleted stands for all of it.
-    pub async fn remove_all(&mut self, site: SiteId) -> Result<u64, SitesError> {
+    /// Disconnects all domains of a site that is about to be deleted in the same unit of work. The event that the site is deleted
+    /// stands for all of it.
+    pub async fn remove_all(&mut self, site: SiteId) -> Result<(), SitesError> {
         let tenant = self.scope.require(Permission::SitesDelete)?;
-        Ok(self.repositories.domains().delete_of_site(tenant, site).await?)
+        let removed = self.repositories.domains().delete_of_site(tenant, site).await?;
+        Ok(self.repositories.entitlements().release(tenant, Meter::CustomDomains, removed).await?)
     }
 
     /// Notes what the DNS said about the domain as it was when it was asked. A proof verifies it, once nobody else has
@@ -276,7 +309,9 @@ impl<'a> Domains<'a> {
         let event = Event::new(self.env, self.scope, &events::SITE_UPDATED, after.id.uuid());
         self.append(event.before(&before).after(&after)).await?;
         if after.live_deployment_id.is_some() {
-            self.enqueue("site.redeploy", json!({"siteId": after.id}), after.tenant_id, now, 12).await?;
+            let job = RedeploySite { site_id: after.id };
+            let job = NewJob::new(self.env, self.scope, after.tenant_id, &job);
+            self.repositories.jobs().enqueue(job).await?;
         }
         Ok(())
     }
@@ -313,27 +348,8 @@ impl<'a> Domains<'a> {
     async fn schedule(&mut self, domain: &Domain) -> Result<(), SitesError> {
         let now = self.env.now();
         let Some(pause) = next_check(domain, now) else { return Ok(()) };
-        let payload = json!({"siteId": domain.site_id, "domainId": domain.id, "round": domain.round});
-        self.enqueue("domain.check", payload, domain.tenant, now + pause, 20).await
-    }
-
-    async fn enqueue(
-        &mut self,
-        kind: &'static str,
-        payload: serde_json::Value,
-        tenant: TenantId,
-        run_at: portico_kernel::Timestamp,
-        max_attempts: u32,
-    ) -> Result<(), SitesError> {
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind,
-            payload,
-            tenant,
-            run_at,
-            max_attempts,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = CheckDomain { site_id: domain.site_id, domain_id: domain.id, round: domain.round };
+        let job = NewJob::new(self.env, self.scope, domain.tenant, &job).at(now + pause);
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 

@@ -1,7 +1,7 @@
 //! Publishing a page later, by itself.
 
-use portico_kernel::{NewJob, PageId, Permission, SiteId, Timestamp, Violations};
-use serde_json::json;
+use portico_kernel::{JobType, NewJob, PageId, Permission, SiteId, Timestamp, Violations};
+use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use super::{Page, PageStatus, Pages};
@@ -10,17 +10,39 @@ use crate::{
     site::{self, frozen},
 };
 
-/// The job that publishes a page at its time.
-pub const PUBLISH_JOB: &str = "page.publish";
-
-/// The job that deploys a live site after a page of it was published by itself.
-pub const DEPLOY_JOB: &str = "site.deploy";
-
 /// How far ahead a page can be scheduled.
 const LONGEST: Duration = Duration::days(365);
 
 /// Attempts to publish or deploy: the database may be down, or other deployments under way, for hours.
-const MAX_ATTEMPTS: u32 = 20;
+const ATTEMPTS: u32 = 20;
+
+/// The job that publishes a page at its time.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishPage {
+    /// Which page.
+    pub page_id: PageId,
+    /// The time that was wished for; a job for an earlier wish does nothing.
+    pub publish_at: Timestamp,
+}
+
+impl JobType for PublishPage {
+    const KIND: &'static str = "page.publish";
+    const MAX_ATTEMPTS: u32 = ATTEMPTS;
+}
+
+/// The job that deploys a live site after a page of it was published at its time.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploySite {
+    /// Which site.
+    pub site_id: SiteId,
+}
+
+impl JobType for DeploySite {
+    const KIND: &'static str = "site.deploy";
+    const MAX_ATTEMPTS: u32 = ATTEMPTS;
+}
 
 /// Checks a wish to publish at a time (or not to, for `None`) a page that will have this status.
 pub(super) fn check(
@@ -42,15 +64,8 @@ impl Pages<'_> {
     /// Enqueues the job for a page whose time was set. A job for an earlier wish finds another time on the page, and does
     /// nothing.
     pub(super) async fn schedule(&mut self, page: &Page, at: Timestamp) -> Result<(), SitesError> {
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: PUBLISH_JOB,
-            payload: json!({"pageId": page.id, "publishAt": at}),
-            tenant: page.tenant,
-            run_at: at,
-            max_attempts: MAX_ATTEMPTS,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = PublishPage { page_id: page.id, publish_at: at };
+        let job = NewJob::new(self.env, self.scope, page.tenant, &job).at(at);
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 
@@ -88,15 +103,7 @@ impl Pages<'_> {
 
     /// A deployment may be under way, which did not see this page: a job asks for one until there can be.
     async fn deploy_soon(&mut self, page: &Page, site: SiteId) -> Result<(), SitesError> {
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: DEPLOY_JOB,
-            payload: json!({"siteId": site}),
-            tenant: page.tenant,
-            run_at: self.env.now(),
-            max_attempts: MAX_ATTEMPTS,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = NewJob::new(self.env, self.scope, page.tenant, &DeploySite { site_id: site });
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 }

@@ -1,4 +1,5 @@
 use portico_kernel::{Fault, Kind, TenantRole};
+use serde_json::json;
 
 use super::*;
 use crate::testing::{Store, env, member, tenant, user};
@@ -94,4 +95,16 @@ async fn permissions_come_first_and_other_tenants_see_nothing() {
     assert!(matches!(sites.delete(site.id, None).await, Err(SitesError::NotFound(_))));
     assert!(matches!(sites.resolve(None).await, Err(SitesError::NoSite)));
     assert_eq!(Sites::new(&mut store, &owner, &env).resolve(None).await.unwrap(), site.id);
+}
+
+#[tokio::test]
+async fn a_site_counts_against_the_plan_until_it_is_deleted() {
+    let (mut store, scope, env) = (Store::default(), member(TenantRole::Owner), env());
+    store.entitlements.limits.insert(Meter::Sites, 1);
+    let site = Sites::new(&mut store, &scope, &env).create(new("First", None)).await.unwrap();
+    let refused = Sites::new(&mut store, &scope, &env).create(new("Second", None)).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (Kind::Quota, "quota_exceeded"));
+    assert_eq!(refused.members()[1], ("limit", 1.into()));
+    Sites::new(&mut store, &scope, &env).delete(site.id, None).await.unwrap();
+    assert_eq!(store.entitlements.used(Meter::Sites), 0);
 }

@@ -1,6 +1,6 @@
 //! Making something from a template: the sections of a page, more pages of a site, or a new site.
 
-use portico_kernel::{Event, PageId, Permission, SectionId, SiteId, TenantId, Violations};
+use portico_kernel::{Event, Feature, PageId, Permission, SectionId, SiteId, TenantId, Violations};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     SitesError, events,
     page::{Page, PageStatus},
+    ports::SiteRepositories,
     section::{Section, SectionOrigin},
     site::{self, NewSite, Site, Sites},
 };
@@ -63,19 +64,33 @@ enum Wish {
     NewSite(Box<NewSite>),
 }
 
+impl Template {
+    /// That the tenant's plan has templates like this one.
+    pub(crate) async fn check_entitlement(
+        &self,
+        repositories: &mut dyn SiteRepositories,
+        tenant: TenantId,
+    ) -> Result<(), SitesError> {
+        if self.is_premium {
+            repositories.entitlements().require(tenant, Feature::PremiumTemplates).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Templates<'_> {
-    /// Applies a template. The caller asks the tenant's plan whether it has premium templates, and counts a new site
-    /// against it in the same unit of work.
+    /// Applies a template, which the tenant's plan must have.
     ///
     /// # Errors
     /// `Denied` without `pages:write` (for a page), also `navigation:write` (for a site), also `sites:write` (for a new
-    /// one); `Invalid`; `NotFound` (page, site, template); `SubdomainTaken`.
+    /// one); `Invalid`; `NotFound` (page, site, template); `SubdomainTaken`; `Entitlement`.
     pub async fn apply(
         &mut self,
         template: &Template,
         input: TemplateApplication,
     ) -> Result<Applied, SitesError> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
+        template.check_entitlement(self.repositories, tenant).await?;
         let (wish, page, status) = read(template, input)?;
         match wish {
             Wish::Page(id) => self.fill_page(tenant, template, id, page).await,

@@ -1,6 +1,6 @@
 //! Templates in use: from the library to a page, changed, and back.
 
-use portico_kernel::{Env, Fault, PageRequest, Permission, Permissions, Scope, TenantRole};
+use portico_kernel::{Env, Fault, Feature, PageRequest, Permission, Permissions, Scope, TenantRole};
 use serde_json::{Value, json};
 
 use super::*;
@@ -533,4 +533,14 @@ async fn the_catalogue_refuses_an_industry_that_there_is_not() {
         industries.iter().filter(|i| i.templates > 0).map(|i| (i.industry.id, i.templates)).collect();
     assert_eq!(with, [("bakery", 1)]);
     assert_eq!(industries.len(), crate::industry::INDUSTRIES.len());
+}
+
+#[tokio::test]
+async fn a_premium_template_is_applied_where_the_plan_has_them() {
+    let mut bakery = Bakery::new().await;
+    bakery.store.entitlements.missing.push(Feature::PremiumTemplates);
+    bakery.apply_to_page().await;
+    bakery.template.is_premium = true;
+    let wish = TemplateApplication { page_id: Some(bakery.page.id), ..TemplateApplication::default() };
+    assert_eq!(bakery.apply(wish).await.unwrap_err().code(), "plan_required");
 }

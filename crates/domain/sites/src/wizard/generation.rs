@@ -1,7 +1,9 @@
 //! Texts generated in the background, page by page. Every page is kept as soon as it is there, so that a worker that dies
 //! neither loses it nor has it written twice.
 
-use portico_kernel::{Event, GenerationId, NewJob, Permission, TenantId, Timestamp, Violations, WizardId};
+use portico_kernel::{
+    Event, GenerationId, JobType, NewJob, Permission, TenantId, Timestamp, Violations, WizardId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -14,10 +16,20 @@ use crate::{
 };
 
 /// The job that generates the texts of a wizard.
-pub const GENERATE_JOB: &str = "wizard.generate";
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerateContent {
+    /// Which wizard.
+    pub wizard_id: WizardId,
+    /// The run that was asked for; a job for an earlier one does nothing.
+    pub run: GenerationId,
+}
 
-/// After this many failed attempts what is missing stays missing.
-const ATTEMPTS: u32 = 8;
+impl JobType for GenerateContent {
+    const KIND: &'static str = "wizard.generate";
+    /// After that, what is missing stays missing.
+    const MAX_ATTEMPTS: u32 = 8;
+}
 
 /// Where a run that generates texts stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,16 +259,8 @@ impl Wizards<'_> {
         self.repositories.wizards().put_generation(&generation).await?;
         let mut after = before.clone();
         after.content.get_or_insert_default().mode = Some(ContentMode::Ai);
-        let after = self.store(&before, after, expected, &events::WIZARD_CONTENT_REQUESTED).await?;
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: GENERATE_JOB,
-            payload: json!({"wizardId": id, "run": run}),
-            tenant,
-            run_at: after.updated_at,
-            max_attempts: ATTEMPTS,
-            request_id: self.scope.request.id.clone(),
-        };
+        self.store(&before, after, expected, &events::WIZARD_CONTENT_REQUESTED).await?;
+        let job = NewJob::new(self.env, self.scope, tenant, &GenerateContent { wizard_id: id, run });
         self.repositories.jobs().enqueue(job).await?;
         Ok(generation)
     }

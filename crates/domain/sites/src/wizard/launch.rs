@@ -1,6 +1,6 @@
 //! The last step: a site, once, however often it is asked for.
 
-use portico_kernel::{AssetId, Permission, Violations, WizardId};
+use portico_kernel::{AssetId, Meter, Permission, Violations, WizardId};
 
 use super::{ContentChoice, ContentMode, Design, StepName, Wizard, WizardStatus, Wizards, plan};
 use crate::{
@@ -47,12 +47,12 @@ impl Launch {
 }
 
 impl Wizards<'_> {
-    /// Locks the wizard and looks whether everything is there that a site needs. `expected` is the version that the client
+    /// Locks the wizard, looks whether everything is there that a site needs, and counts the site against the plan. `expected` is the version that the client
     /// saw, if it says; one that has made its site is answered in any case.
     ///
     /// # Errors
     /// `Invalid` naming every step that is missing and everything that does not fit together; `NotFound`;
-    /// `PreconditionFailed`; `GenerationInProgress` while texts are generated that the site is to have.
+    /// `PreconditionFailed`; `GenerationInProgress` while texts are generated that the site is to have; `Entitlement`.
     pub async fn prepare_launch(
         &mut self,
         id: WizardId,
@@ -84,12 +84,14 @@ impl Wizards<'_> {
         violations.into_result().map_err(SitesError::Invalid)?;
         // Without a violation there is a template.
         let launch = ready.ok_or(SitesError::NotFound("template"))?;
+        launch.template.check_entitlement(self.repositories, tenant).await?;
+        // From here on no other site of the tenant is made until the unit of work ends: of two first sites at once one is the first.
+        self.repositories.entitlements().take(tenant, Meter::Sites, 1).await?;
         Ok(LaunchState::Ready(Box::new(launch)))
     }
 
     /// Makes the site with published pages, sections, navigation and what search engines are told, and completes the wizard.
-    /// `branded`: colours and fonts have become those of the tenant, so that the site needs none of its own. The caller
-    /// counts the site against the plan in the same unit of work.
+    /// `branded`: colours and fonts have become those of the tenant, so that the site needs none of its own.
     ///
     /// # Errors
     /// `Denied` without `pages:write` and `navigation:write`; `Invalid`; `SubdomainTaken`.
@@ -104,7 +106,7 @@ impl Wizards<'_> {
             language: Some(before.language(&template)),
             look: Some(look_input(&look)),
         };
-        let site = Sites::new(self.repositories, self.scope, self.env).create(new).await?;
+        let site = Sites::new(self.repositories, self.scope, self.env).add(new).await?;
         let target =
             Target { site: &site, is_new: true, template: Some(&template), status: PageStatus::Published };
         build_pages(self.repositories, self.scope, self.env, target, plans).await?;

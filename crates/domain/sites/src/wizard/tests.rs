@@ -1,4 +1,6 @@
-use portico_kernel::{Env, Fault, Kind, PageRequest, Permission, Permissions, Scope, TenantRole};
+use portico_kernel::{
+    Env, Fault, Feature, JobType, Kind, Meter, PageRequest, Permission, Permissions, Scope, TenantRole,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -405,7 +407,7 @@ async fn texts_are_kept_page_by_page_and_never_asked_for_twice() {
     let run = stage.env.new_id();
     let queued = stage.wizards().request_content(wizard.id, run, None).await.unwrap();
     assert_eq!((queued.status, queued.percent, queued.pages.len()), (GenerationStatus::Queued, 0, 3));
-    assert_eq!(stage.store.jobs.last().unwrap().kind, GENERATE_JOB);
+    assert_eq!(stage.store.jobs.last().unwrap().kind, GenerateContent::KIND);
     let again = stage.wizards().request_content(wizard.id, env.new_id(), None).await;
     assert!(matches!(again, Err(SitesError::GenerationInProgress)));
     let busy = stage.wizards().prepare_launch(wizard.id, None).await;
@@ -564,4 +566,21 @@ async fn links_of_the_example_reach_the_business_that_the_site_is_about() {
     // What the template tells search engines is about the business of its example.
     let descriptions: Vec<_> = stage.store.seo.iter().filter_map(|seo| seo.description.as_deref()).collect();
     assert_eq!(descriptions, ["Bread."]);
+}
+
+#[tokio::test]
+async fn the_plan_is_asked_when_a_template_is_chosen_and_when_the_site_is_made() {
+    let mut stage = Stage::new().await;
+    let wizard = stage.filled().await;
+    stage.store.templates.templates[0].is_premium = true;
+    stage.store.entitlements.missing.push(Feature::PremiumTemplates);
+    let template = json!({"templateId": stage.template.id});
+    assert_eq!(stage.save(wizard.id, template).await.unwrap_err().code(), "plan_required");
+    let refused = stage.wizards().prepare_launch(wizard.id, None).await;
+    assert_eq!(refused.err().map(|error| error.code()), Some("plan_required"));
+
+    stage.store.entitlements.missing.clear();
+    let launch = stage.ready(wizard.id).await;
+    stage.wizards().launch(launch, false).await.unwrap();
+    assert_eq!(stage.store.entitlements.used(Meter::Sites), 1, "counted once");
 }

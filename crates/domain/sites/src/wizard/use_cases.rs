@@ -67,7 +67,8 @@ impl<'a> Wizards<'a> {
     ///
     /// # Errors
     /// `Invalid` with every error of every part; `NotFound`; `PreconditionFailed`; `WizardCompleted`; `SubdomainTaken`;
-    /// `GenerationInProgress` when the template changes while texts are generated for it.
+    /// `GenerationInProgress` when the template changes while texts are generated for it; `Entitlement` for a template that the plan
+    /// does not have.
     pub async fn update(
         &mut self,
         id: WizardId,
@@ -147,6 +148,9 @@ impl<'a> Wizards<'a> {
             && !self.repositories.sites().subdomain_is_free(wizard.tenant, subdomain).await?
         {
             return Err(SitesError::SubdomainTaken);
+        }
+        if let Some(template) = template.filter(|_| selects) {
+            template.check_entitlement(self.repositories, wizard.tenant).await?;
         }
         Ok(wizard)
     }

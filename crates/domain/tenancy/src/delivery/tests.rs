@@ -1,4 +1,4 @@
-use portico_kernel::{CursorPage, CursorRequest, Fault};
+use portico_kernel::{CursorPage, CursorRequest, Fault, JobType};
 use serde_json::json;
 
 use super::*;
@@ -211,7 +211,7 @@ async fn resend_since(
     let answer = Deliveries::new(&mut repositories, &scope, &env()).resend_since(id, input).await?;
     assert_eq!(repositories.events()[0].kind, "webhook.deliveries_resent");
     let jobs = repositories.enqueued();
-    assert_eq!((jobs.len(), jobs[0].kind, jobs[0].tenant), (1, RESEND_JOB, tenant));
+    assert_eq!((jobs.len(), jobs[0].kind, jobs[0].tenant), (1, ResendPlan::KIND, tenant));
     Ok((answer, jobs[0].payload.clone()))
 }
 

@@ -1,8 +1,8 @@
 //! What members do with deliveries: look at them, and have them sent again.
 
 use portico_kernel::{
-    CursorPage, CursorRequest, DeliveryId, Env, Event, EventId, NewJob, Permission, Scope, StoreError,
-    TenantId, Timestamp, Violations, WebhookId,
+    CursorPage, CursorRequest, DeliveryId, Env, Event, EventId, JobType, NewJob, Permission, Scope,
+    StoreError, TenantId, Timestamp, Violations, WebhookId,
     catalogue::{EventCatalogue, TEST},
     message::{EventMessage, MessageActor},
 };
@@ -15,12 +15,6 @@ use crate::{
     ports::{PlannedDelivery, TenancyRepositories},
     webhook::{Webhook, WebhookStatus},
 };
-
-/// The job that plans deliveries again, see [`Deliveries::plan`].
-pub const RESEND_JOB: &str = "webhook.resend";
-
-/// Attempts of that job: the database may be down for about a day.
-const RESEND_ATTEMPTS: u32 = 36;
 
 /// Events that are looked at in one transaction.
 const BATCH: u32 = 500;
@@ -43,7 +37,7 @@ pub struct Resend {
     pub only_failed: Option<bool>,
 }
 
-/// What the job carries.
+/// The job that plans deliveries again, see [`Deliveries::plan`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResendPlan {
@@ -52,6 +46,12 @@ pub struct ResendPlan {
     until: Timestamp,
     only_failed: bool,
     requested_at: Timestamp,
+}
+
+impl JobType for ResendPlan {
+    const KIND: &'static str = "webhook.resend";
+    /// The database may be down for about a day.
+    const MAX_ATTEMPTS: u32 = 36;
 }
 
 /// Use cases around deliveries to the webhooks of the active tenant.
@@ -151,15 +151,7 @@ impl<'a> Deliveries<'a> {
         let until = input.until.unwrap_or(now).min(now);
         let only_failed = input.only_failed.unwrap_or(true);
         let plan = ResendPlan { webhook_id: id, since, until, only_failed, requested_at: now };
-        let job = NewJob {
-            id: self.env.new_id(),
-            kind: RESEND_JOB,
-            payload: json!(plan),
-            tenant,
-            run_at: now,
-            max_attempts: RESEND_ATTEMPTS,
-            request_id: self.scope.request.id.clone(),
-        };
+        let job = NewJob::new(self.env, self.scope, tenant, &plan);
         self.repositories.jobs().enqueue(job).await?;
         self.note(id, json!({"since": since, "until": until, "onlyFailed": only_failed})).await?;
         Ok(Resend { since: Some(since), until: Some(until), only_failed: Some(only_failed) })

@@ -46,6 +46,6 @@ async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
 #[utoipa::path(tag = "Billing", operation_id = "readUsage", responses((status = 200, body = UsageReport)), security(("bearer" = ["billing:read"])))]
 #[get("/billing/usage")]
 async fn usage(core: Data<Core>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let items = Quotas::new(&mut *core.reader(), &caller.0).usage(core.env.now()).await?;
+    let items = Quotas::new(&mut *core.reader()).usage(&caller.0, core.env.now()).await?;
     Ok(HttpResponse::Ok().json(UsageReport { items }))
 }

@@ -5,61 +5,154 @@
 use portico_identity::{
     Accounts,
     email_change::EmailChangeId,
+    events,
     mail::{AccountMail, Recipient},
     user::EmailAddress,
 };
-use portico_kernel::{Env, Event, Job, NewJob, UserId};
+use portico_kernel::{Env, Event, EventDeclaration, Job, JobType, NewJob, UserId};
 use portico_runtime::{
-    mailing::{job, known_address},
+    mailing::{self, known_address},
     store::UnitOfWork,
-    worker::jobs::{JobError, payload, scope},
+    worker::jobs::{JobError, scope},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::notices;
 use crate::state::App;
 
-#[derive(Deserialize)]
-struct ToAddress {
+/// The job that sends a link to verify an address.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct VerificationMail {
     email: String,
 }
 
-#[derive(Deserialize)]
+/// The job that sends a link to set a new password.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PasswordResetMail {
+    email: String,
+}
+
+/// The job that greets the owner of an account that was verified.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ToUser {
+pub struct WelcomeMail {
     user_id: UserId,
 }
 
-#[derive(Deserialize)]
+/// The job that says to the owner of an account that its password was changed.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ToChange {
+pub struct PasswordChangedMail {
+    user_id: UserId,
+}
+
+/// The job that sends a link to the new address of an account.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailChangeMail {
     change_id: EmailChangeId,
 }
 
-/// The messages that an event gives rise to.
+/// The job that says to the old address of an account that another one was asked for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailChangeNotice {
+    change_id: EmailChangeId,
+}
+
+impl JobType for VerificationMail {
+    const KIND: &'static str = "email.verification";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+impl JobType for PasswordResetMail {
+    const KIND: &'static str = "email.password_reset";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+impl JobType for WelcomeMail {
+    const KIND: &'static str = "email.welcome";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+impl JobType for PasswordChangedMail {
+    const KIND: &'static str = "email.password_changed";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+impl JobType for EmailChangeMail {
+    const KIND: &'static str = "email.change";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+impl JobType for EmailChangeNotice {
+    const KIND: &'static str = "email.change_notice";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+impl VerificationMail {
+    /// To this address.
+    pub fn to(email: &EmailAddress) -> Self {
+        Self { email: email.as_str().to_owned() }
+    }
+}
+
+impl PasswordResetMail {
+    /// To this address.
+    pub fn to(email: &EmailAddress) -> Self {
+        Self { email: email.as_str().to_owned() }
+    }
+}
+
+/// What makes a job of an event; `None` where the event does not lead to a message.
+type FollowUp = fn(&Env, &Event) -> Option<NewJob>;
+
+/// Which messages an event leads to.
+static MAILS: [(&EventDeclaration, FollowUp); 7] = [
+    (&events::USER_REGISTERED, |env, event| {
+        Some(NewJob::following(env, event, &VerificationMail { email: email_of(event)? }))
+    }),
+    (&events::USER_PASSWORD_REVOKED, |env, event| {
+        Some(NewJob::following(env, event, &PasswordResetMail { email: email_of(event)? }))
+    }),
+    (&events::USER_EMAIL_VERIFIED, |env, event| {
+        Some(NewJob::following(env, event, &WelcomeMail { user_id: user_of(event) }))
+    }),
+    (&events::USER_PASSWORD_CHANGED, password_was_changed),
+    (&events::USER_PASSWORD_RESET, password_was_changed),
+    (&events::USER_EMAIL_CHANGE_REQUESTED, |env, event| {
+        Some(NewJob::following(env, event, &EmailChangeNotice { change_id: change_of(event)? }))
+    }),
+    (&events::USER_EMAIL_CHANGE_REQUESTED, |env, event| {
+        Some(NewJob::following(env, event, &EmailChangeMail { change_id: change_of(event)? }))
+    }),
+];
+
+/// The messages that an event leads to.
 pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
-    let to_user = || json!({"userId": event.resource.id});
-    let email = event.after.as_ref().and_then(|user| user.get("email")).and_then(Value::as_str);
-    let (kind, payload) = match (&*event.kind, email) {
-        ("user.registered", Some(email)) => ("email.verification", json!({"email": email})),
-        ("user.password_revoked", Some(email)) => ("email.password_reset", json!({"email": email})),
-        ("user.email_verified", _) => ("email.welcome", to_user()),
-        ("user.password_changed" | "user.password_reset", _) => ("email.password_changed", to_user()),
-        ("user.email_change_requested", _) => {
-            let change = event.after.as_ref().and_then(|change| change.get("changeId"));
-            let to =
-                |kind| job(env, kind, json!({"changeId": change}), event.tenant, event.request_id.clone());
-            return vec![to("email.change_notice"), to("email.change")];
-        }
-        _ => return notices::job_for(env, event).into_iter().collect(),
-    };
-    vec![job(env, kind, payload, event.tenant, event.request_id.clone())]
+    let mails = MAILS.iter().filter(|(declared, _)| event.kind.is(declared));
+    mails.filter_map(|(_, job)| job(env, event)).chain(notices::job_for(env, event)).collect()
+}
+
+fn password_was_changed(env: &Env, event: &Event) -> Option<NewJob> {
+    Some(NewJob::following(env, event, &PasswordChangedMail { user_id: user_of(event) }))
+}
+
+fn user_of(event: &Event) -> UserId {
+    UserId::from_uuid(event.resource.id)
+}
+
+fn email_of(event: &Event) -> Option<String> {
+    event.after.as_ref()?.get("email")?.as_str().map(str::to_owned)
+}
+
+fn change_of(event: &Event) -> Option<EmailChangeId> {
+    EmailChangeId::deserialize(event.after.as_ref()?.get("changeId")?).ok()
 }
 
 /// `email.verification`: a link for the newest account that has not proven the address, or word to its owner.
-pub async fn verification(app: &App, job: &Job) -> Result<(), JobError> {
-    let Some(email) = address(job)? else { return Ok(()) };
+pub async fn verification(app: &App, to: VerificationMail, job: &Job) -> Result<(), JobError> {
+    let Some(email) = known_address(&to.email)? else { return Ok(()) };
     let scope = scope(job);
     let mut work = app.core.begin().await?;
     let mail =
@@ -68,8 +161,8 @@ pub async fn verification(app: &App, job: &Job) -> Result<(), JobError> {
 }
 
 /// `email.password_reset`: a link for the account behind an address, if there is one.
-pub async fn password_reset(app: &App, job: &Job) -> Result<(), JobError> {
-    let Some(email) = address(job)? else { return Ok(()) };
+pub async fn password_reset(app: &App, to: PasswordResetMail, job: &Job) -> Result<(), JobError> {
+    let Some(email) = known_address(&to.email)? else { return Ok(()) };
     let scope = scope(job);
     let mut work = app.core.begin().await?;
     let mail =
@@ -78,11 +171,11 @@ pub async fn password_reset(app: &App, job: &Job) -> Result<(), JobError> {
 }
 
 /// `email.change`: a link to the new address of an account, or word to its owner.
-pub async fn email_change(app: &App, job: &Job) -> Result<(), JobError> {
-    let (ToChange { change_id }, scope) = (payload(job)?, scope(job));
+pub async fn email_change(app: &App, to: EmailChangeMail, job: &Job) -> Result<(), JobError> {
+    let scope = scope(job);
     let mut reader = app.core.reader();
     let mail = Accounts::new(&mut *reader, &scope, &app.core.env)
-        .issue_email_change(change_id, &*app.tokens)
+        .issue_email_change(to.change_id, &*app.tokens)
         .await?;
     match mail {
         Some((recipient, mail)) => app.mail.send(job, &recipient, &mail).await,
@@ -91,37 +184,32 @@ pub async fn email_change(app: &App, job: &Job) -> Result<(), JobError> {
 }
 
 /// `email.change_notice`: tells the address of an account that another one was asked for, with a link that stops it.
-pub async fn email_change_notice(app: &App, job: &Job) -> Result<(), JobError> {
-    let (ToChange { change_id }, scope) = (payload(job)?, scope(job));
+pub async fn email_change_notice(app: &App, to: EmailChangeNotice, job: &Job) -> Result<(), JobError> {
+    let scope = scope(job);
     let mut work = app.core.begin().await?;
     let mail = Accounts::new(&mut *work, &scope, &app.core.env)
-        .issue_email_change_notice(change_id, &*app.tokens)
+        .issue_email_change_notice(to.change_id, &*app.tokens)
         .await?;
     commit_and_send(app, job, work, mail).await
 }
 
-/// `email.welcome`: greets somebody who has proven their address.
-pub async fn welcome(app: &App, job: &Job) -> Result<(), JobError> {
-    to_user(app, job, AccountMail::Welcome).await
+/// `email.welcome`: greets the owner of an account that was verified.
+pub async fn welcome(app: &App, to: WelcomeMail, job: &Job) -> Result<(), JobError> {
+    to_user(app, to.user_id, job, AccountMail::Welcome).await
 }
 
-/// `email.password_changed`: tells somebody that their password was changed.
-pub async fn password_changed(app: &App, job: &Job) -> Result<(), JobError> {
-    to_user(app, job, AccountMail::PasswordChanged).await
+/// `email.password_changed`: says to the owner of an account that its password was changed.
+pub async fn password_changed(app: &App, to: PasswordChangedMail, job: &Job) -> Result<(), JobError> {
+    to_user(app, to.user_id, job, AccountMail::PasswordChanged).await
 }
 
-async fn to_user(app: &App, job: &Job, mail: AccountMail) -> Result<(), JobError> {
-    let (ToUser { user_id }, scope) = (payload(job)?, scope(job));
-    let recipient = Accounts::new(&mut *app.core.reader(), &scope, &app.core.env).recipient(user_id).await?;
+async fn to_user(app: &App, user_id: UserId, job: &Job, mail: AccountMail) -> Result<(), JobError> {
+    let recipient =
+        Accounts::new(&mut *app.core.reader(), &scope(job), &app.core.env).recipient(user_id).await?;
     match recipient {
         Some(recipient) => app.mail.send(job, &recipient, &mail).await,
         None => Ok(()),
     }
-}
-
-fn address(job: &Job) -> Result<Option<EmailAddress>, JobError> {
-    let ToAddress { email } = payload(job)?;
-    known_address(&email)
 }
 
 /// The token has to be there before its link is: an attempt that dies in between leaves a token that nobody knows, and
@@ -141,6 +229,7 @@ async fn commit_and_send(
 mod tests {
     use portico_kernel::{RequestInfo, Scope, TenantId};
     use portico_security::system_env;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -3,19 +3,19 @@
 //! Each upload has a name of its own that cannot be guessed, so a picture may be kept by caches for good, and tidying an
 //! old one away cannot meet a new one, not even of the same content.
 
-use portico_identity::{Accounts, user::User};
+use portico_identity::{Accounts, events, user::User};
 use portico_kernel::{
-    Env, Event, FieldError, Job, Kind, NewJob, Scope, UserId,
+    Env, Event, FieldError, JobType, Kind, NewJob, Scope, UserId,
     files::FileError,
     images::{ImageError, PictureFormat, Size},
 };
 use portico_runtime::{
     logging::{self, chain},
-    worker::jobs::{JobError, payload},
+    worker::jobs::JobError,
 };
 use portico_web::problem::Problem;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::state::App;
 
@@ -24,12 +24,6 @@ pub const MAX_BYTES: usize = 5 << 20;
 
 /// Sides of the squares that are made of an upload; the first is what `avatarUrl` names.
 pub const SIDES: [u32; 2] = [256, 64];
-
-/// The job that deletes pictures.
-pub const PURGE: &str = "avatar.purge";
-
-/// Attempts to delete pictures: the file store may be down for about a day.
-const PURGE_ATTEMPTS: u32 = 36;
 
 /// Where the address of a picture begins, below that of the server.
 const PATH: &str = "/api/v1/avatars/";
@@ -121,33 +115,28 @@ fn unavailable(error: FileError) -> Problem {
     Problem::new(Kind::Unavailable, "unavailable", "Pictures cannot be stored right now. Try again shortly.")
 }
 
-/// What a purge job carries: the upload of a person, or all of them.
-#[derive(Deserialize)]
+/// The job that deletes pictures: an upload of a person, or all of them.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Purge {
+pub struct PurgeAvatars {
     user_id: UserId,
     upload: Option<String>,
 }
 
-/// The pictures that nobody needs after an event.
+impl JobType for PurgeAvatars {
+    const KIND: &'static str = "avatar.purge";
+    /// The file store may be down for about a day.
+    const MAX_ATTEMPTS: u32 = 36;
+}
+
+/// The pictures that are not shown any more after an event.
 pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
-    let upload = match &*event.kind {
-        "user.updated" => match replaced(event) {
-            Some(upload) => Some(upload),
-            None => return Vec::new(),
-        },
-        "user.erased" => None,
-        _ => return Vec::new(),
-    };
-    vec![NewJob {
-        id: env.new_id(),
-        kind: PURGE,
-        payload: json!({"userId": event.resource.id, "upload": upload}),
-        tenant: event.tenant,
-        run_at: env.now(),
-        max_attempts: PURGE_ATTEMPTS,
-        request_id: event.request_id.clone(),
-    }]
+    let user_id = UserId::from_uuid(event.resource.id);
+    let upload = replaced(event).filter(|_| event.kind.is(&events::USER_UPDATED));
+    if upload.is_none() && !event.kind.is(&events::USER_ERASED) {
+        return Vec::new();
+    }
+    vec![NewJob::following(env, event, &PurgeAvatars { user_id, upload })]
 }
 
 /// The upload that an event took out of use.
@@ -159,8 +148,7 @@ fn replaced(event: &Event) -> Option<String> {
 }
 
 /// `avatar.purge`: deletes pictures.
-pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
-    let Purge { user_id, upload } = payload(job)?;
+pub async fn purge(app: &App, PurgeAvatars { user_id, upload }: PurgeAvatars) -> Result<(), JobError> {
     let prefix = match upload.filter(|upload| is_upload(upload)) {
         Some(upload) => folder(user_id, &upload),
         None => root(user_id),
@@ -172,6 +160,7 @@ pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
 mod tests {
     use portico_kernel::{RequestInfo, TenantId};
     use portico_security::system_env;
+    use serde_json::json;
 
     use super::*;
 

@@ -5,26 +5,20 @@
 //! so that one receiver whose mail fails does not make the others get theirs again.
 
 use portico_identity::{
+    events as identity,
     mail::{AccountMail, AccountNotice, FactorChange, KeyNotice, Recipient, TenantNotice},
     user::{EmailAddress, UserStatus},
 };
 use portico_kernel::{
-    Env, Event, Job, NewJob, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId,
+    Env, Event, EventDeclaration, Job, JobType, NewJob, PageRequest, StoreError, TenantId, TenantRole,
+    Timestamp, UserId,
 };
-use portico_runtime::{
-    mailing,
-    worker::jobs::{JobError, payload},
-};
-use portico_tenancy::{dispatch::DisableReason, member::MemberFilter};
+use portico_runtime::{mailing, worker::jobs::JobError};
+use portico_tenancy::{dispatch::DisableReason, events as tenancy, member::MemberFilter};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::state::App;
-
-/// The job that sends a notice to one person.
-pub const TO_ONE: &str = "email.notice";
-/// The job that hands a notice to each owner of its tenant.
-pub const TO_OWNERS: &str = "email.notice_to_owners";
 
 /// What a notice says, as jobs carry it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,10 +68,10 @@ struct Addressee {
     language: String,
 }
 
-/// What the job for one person carries.
+/// The job that sends a notice to one person.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ToOne {
+pub struct NoticeToOne {
     user_id: UserId,
     /// Flat, so that an erasure finds the address.
     #[serde(flatten)]
@@ -85,99 +79,118 @@ struct ToOne {
     notice: Notice,
 }
 
-/// What the job for all owners carries.
+/// The job that hands a notice to each owner of its tenant.
 #[derive(Serialize, Deserialize)]
-struct ToOwners {
+pub struct NoticeToOwners {
     notice: Notice,
 }
 
-/// The notice that an event gives rise to.
-pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
-    let user_id = UserId::from_uuid(event.resource.id);
-    let (kind, payload) = match &*event.resource.kind {
-        "user" => {
-            let notice = Notice::Account(about_account(event)?);
-            let to = if concerns_former(event) { Some(addressee(event.before.as_ref()?)?) } else { None };
-            (TO_ONE, json!(ToOne { user_id, to, notice }))
-        }
-        "member" => {
-            (TO_ONE, json!(ToOne { user_id, to: None, notice: Notice::Tenant(about_member(event)?) }))
-        }
-        _ => (TO_OWNERS, json!(ToOwners { notice: Notice::Tenant(about_tenant(event)?) })),
-    };
-    let tenant = match &*event.resource.kind {
-        "tenant" => TenantId::from_uuid(event.resource.id),
-        _ => event.tenant,
-    };
-    Some(mailing::job(env, kind, payload, tenant, event.request_id.clone()))
+impl JobType for NoticeToOne {
+    const KIND: &'static str = "email.notice";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
 }
 
-fn about_account(event: &Event) -> Option<AboutAccount> {
-    Some(match &*event.kind {
-        "user.email_changed" => AboutAccount::EmailChanged {
-            masked: EmailAddress::trusted(text(&event.after, "email")?).masked(),
-        },
-        "user.new_device" => AboutAccount::NewDevice {
-            device: text(&event.after, "userAgent"),
-            address: text(&event.after, "address"),
-            at: event.at,
-        },
-        "user.totp_added" => AboutAccount::TotpAdded,
-        "user.totp_removed" => AboutAccount::TotpRemoved,
-        "user.passkey_added" => AboutAccount::PasskeyAdded,
-        "user.passkey_removed" => AboutAccount::PasskeyRemoved,
-        "user.recovery_code_used" => AboutAccount::RecoveryCodeUsed,
-        "user.recovery_codes_renewed" => AboutAccount::RecoveryCodesRenewed,
-        "user.second_factor_reset" => AboutAccount::SecondFactorReset,
-        "user.identity_linked" => AboutAccount::IdentityLinked { provider: text(&event.after, "provider")? },
-        "user.suspended" => AboutAccount::Suspended,
-        "user.reinstated" => AboutAccount::Reinstated,
-        "user.deleted" => AboutAccount::Deleted,
-        // Whoever was deleted before has heard of that.
-        "user.erased" if text(&event.before, "status")? != UserStatus::Deleted.as_str() => {
-            AboutAccount::Deleted
-        }
-        _ => return None,
+impl JobType for NoticeToOwners {
+    const KIND: &'static str = "email.notice_to_owners";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+/// The notice that an event leads to.
+pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
+    let user_id = UserId::from_uuid(event.resource.id);
+    if let Some(about) = lookup(&ABOUT_ACCOUNTS, event) {
+        let to = if concerns_former(event) { Some(addressee(event.before.as_ref()?)?) } else { None };
+        let notice = Notice::Account(about(event)?);
+        return Some(NewJob::following(env, event, &NoticeToOne { user_id, to, notice }));
+    }
+    if event.kind.is(&tenancy::MEMBER_UPDATED) {
+        let notice = Notice::Tenant(about_member(event)?);
+        return Some(NewJob::following(env, event, &NoticeToOne { user_id, to: None, notice }));
+    }
+    let notice = Notice::Tenant(lookup(&ABOUT_TENANTS, event)?(event)?);
+    let job = NewJob::following(env, event, &NoticeToOwners { notice });
+    Some(match &*event.resource.kind {
+        "tenant" => job.in_tenant(TenantId::from_uuid(event.resource.id)),
+        _ => job,
     })
 }
 
+/// Events with what they lead to a notice about; `None` where this one does not.
+type Notices<T, const N: usize> = [(&'static EventDeclaration, fn(&Event) -> Option<T>); N];
+
+fn lookup<T, const N: usize>(notices: &Notices<T, N>, event: &Event) -> Option<fn(&Event) -> Option<T>> {
+    notices.iter().find(|(declared, _)| event.kind.is(declared)).map(|(_, about)| *about)
+}
+
+static ABOUT_ACCOUNTS: Notices<AboutAccount, 14> = [
+    (&identity::USER_EMAIL_CHANGED, |event| {
+        let masked = EmailAddress::trusted(text(&event.after, "email")?).masked();
+        Some(AboutAccount::EmailChanged { masked })
+    }),
+    (&identity::USER_NEW_DEVICE, |event| {
+        let (device, address) = (text(&event.after, "userAgent"), text(&event.after, "address"));
+        Some(AboutAccount::NewDevice { device, address, at: event.at })
+    }),
+    (&identity::USER_TOTP_ADDED, |_| Some(AboutAccount::TotpAdded)),
+    (&identity::USER_TOTP_REMOVED, |_| Some(AboutAccount::TotpRemoved)),
+    (&identity::USER_PASSKEY_ADDED, |_| Some(AboutAccount::PasskeyAdded)),
+    (&identity::USER_PASSKEY_REMOVED, |_| Some(AboutAccount::PasskeyRemoved)),
+    (&identity::USER_RECOVERY_CODE_USED, |_| Some(AboutAccount::RecoveryCodeUsed)),
+    (&identity::USER_RECOVERY_CODES_RENEWED, |_| Some(AboutAccount::RecoveryCodesRenewed)),
+    (&identity::USER_SECOND_FACTOR_RESET, |_| Some(AboutAccount::SecondFactorReset)),
+    (&identity::USER_IDENTITY_LINKED, |event| {
+        Some(AboutAccount::IdentityLinked { provider: text(&event.after, "provider")? })
+    }),
+    (&identity::USER_SUSPENDED, |_| Some(AboutAccount::Suspended)),
+    (&identity::USER_REINSTATED, |_| Some(AboutAccount::Reinstated)),
+    (&identity::USER_DELETED, |_| Some(AboutAccount::Deleted)),
+    // The owner of an account that was deleted before got that notice then.
+    (&identity::USER_ERASED, |event| {
+        let was_deleted = text(&event.before, "status")? == UserStatus::Deleted.as_str();
+        (!was_deleted).then_some(AboutAccount::Deleted)
+    }),
+];
+
+static ABOUT_TENANTS: Notices<AboutTenant, 7> = [
+    (&identity::API_KEY_CREATED, |event| Some(AboutTenant::KeyCreated { key: text(&event.after, "name")? })),
+    (&identity::API_KEY_NEW_ADDRESS, |event| {
+        let (key, address) = (text(&event.after, "name")?, text(&event.after, "address")?);
+        Some(AboutTenant::KeyUsedFromNewAddress { key, address })
+    }),
+    (&identity::API_KEY_REFUSALS, |event| {
+        let count = event.after.as_ref()?.get("count")?.as_u64()?;
+        Some(AboutTenant::KeyRefused { key: text(&event.after, "name")?, count })
+    }),
+    // By Portico itself: a member would know of it.
+    (&tenancy::WEBHOOK_DISABLED, |event| {
+        let reason = text(&event.after, "disabledReason");
+        let gone = reason.is_some_and(|reason| reason == DisableReason::Gone.as_str());
+        Some(AboutTenant::WebhookDisabled { url: text(&event.after, "url")?, gone })
+    }),
+    (&tenancy::TENANT_SUSPENDED, |_| Some(AboutTenant::Suspended)),
+    (&tenancy::TENANT_REINSTATED, |_| Some(AboutTenant::Reinstated)),
+    (&tenancy::TENANT_DELETION_SCHEDULED, |event| {
+        let at = event.after.as_ref()?.get("deleteAt")?;
+        Some(AboutTenant::DeletionScheduled { at: Timestamp::deserialize(at).ok()? })
+    }),
+];
+
 /// Whether to write to the address that the account had before the event, whatever has become of it since.
 fn concerns_former(event: &Event) -> bool {
-    matches!(&*event.kind, "user.email_changed" | "user.suspended" | "user.deleted" | "user.erased")
+    [
+        &identity::USER_EMAIL_CHANGED,
+        &identity::USER_SUSPENDED,
+        &identity::USER_DELETED,
+        &identity::USER_ERASED,
+    ]
+    .iter()
+    .any(|declared| event.kind.is(declared))
 }
 
 fn about_member(event: &Event) -> Option<AboutTenant> {
     let owner = TenantRole::Owner.as_str();
-    let became = event.kind == "member.updated"
-        && text(&event.after, "role")? == owner
-        && text(&event.before, "role")? != owner;
+    let became = text(&event.after, "role")? == owner && text(&event.before, "role")? != owner;
     became.then_some(AboutTenant::OwnershipReceived)
-}
-
-fn about_tenant(event: &Event) -> Option<AboutTenant> {
-    let after = &event.after;
-    Some(match &*event.kind {
-        "api_key.created" => AboutTenant::KeyCreated { key: text(after, "name")? },
-        "api_key.new_address" => {
-            AboutTenant::KeyUsedFromNewAddress { key: text(after, "name")?, address: text(after, "address")? }
-        }
-        "api_key.refusals" => AboutTenant::KeyRefused {
-            key: text(after, "name")?,
-            count: after.as_ref()?.get("count")?.as_u64()?,
-        },
-        // By Portico itself: a member would know of it.
-        "webhook.disabled" => AboutTenant::WebhookDisabled {
-            url: text(after, "url")?,
-            gone: text(after, "disabledReason").is_some_and(|reason| reason == DisableReason::Gone.as_str()),
-        },
-        "tenant.suspended" => AboutTenant::Suspended,
-        "tenant.reinstated" => AboutTenant::Reinstated,
-        "tenant.deletion_scheduled" => {
-            let at = after.as_ref()?.get("deleteAt")?.clone();
-            AboutTenant::DeletionScheduled { at: serde_json::from_value(at).ok()? }
-        }
-        _ => return None,
-    })
 }
 
 fn text(json: &Option<Value>, field: &str) -> Option<String> {
@@ -191,8 +204,8 @@ fn addressee(user: &Value) -> Option<Addressee> {
 }
 
 /// `email.notice`: to one person.
-pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
-    let ToOne { user_id, to, notice } = payload(job)?;
+pub async fn to_one(app: &App, notice: NoticeToOne, job: &Job) -> Result<(), JobError> {
+    let NoticeToOne { user_id, to, notice } = notice;
     let recipient = match to {
         Some(Addressee { email, full_name, language }) => {
             let email = mailing::known_address(&email)?;
@@ -210,25 +223,17 @@ pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
 }
 
 /// `email.notice_to_owners`: a job for each owner of the tenant, all of them or none.
-pub async fn to_owners(app: &App, job: &Job) -> Result<(), JobError> {
-    let ToOwners { notice } = payload(job)?;
+pub async fn to_owners(app: &App, notice: NoticeToOwners, job: &Job) -> Result<(), JobError> {
+    let NoticeToOwners { notice } = notice;
     let mut work = app.core.begin().await?;
     let mut page = PageRequest { page: 1, limit: 100 };
     loop {
         let filter = MemberFilter { role: Some(TenantRole::Owner), ..MemberFilter::default() };
         let owners = work.memberships().list(job.tenant_id, filter, page).await?.items;
         for owner in &owners {
-            let payload = json!(ToOne { user_id: owner.user_id, to: None, notice: notice.clone() });
-            let one = NewJob {
-                id: mailing::child(job.id, owner.user_id.uuid()),
-                kind: TO_ONE,
-                payload,
-                tenant: job.tenant_id,
-                run_at: app.core.env.now(),
-                max_attempts: mailing::MAX_ATTEMPTS,
-                request_id: job.request_id.clone(),
-            };
-            match work.jobs().enqueue(one).await {
+            let one = NoticeToOne { user_id: owner.user_id, to: None, notice: notice.clone() };
+            let id = mailing::child(job.id, owner.user_id.uuid());
+            match work.jobs().enqueue(NewJob::part_of(&app.core.env, job, id, &one)).await {
                 // An earlier attempt did it, and died before it could say so.
                 Err(StoreError::Conflict(_)) => return Ok(()),
                 result => result?,
@@ -301,6 +306,7 @@ fn tenant_mail_of(tenant: String, about: AboutTenant) -> AccountMail {
 mod tests {
     use portico_kernel::{RequestInfo, Scope};
     use portico_security::system_env;
+    use serde_json::json;
 
     use super::*;
 
@@ -328,7 +334,7 @@ mod tests {
         let (kind, payload) =
             payload_for("user.email_changed", user("ada@example.com", true, "active"), after.clone())
                 .unwrap();
-        assert_eq!((kind, &payload["email"]), (TO_ONE, &json!("ada@example.com")));
+        assert_eq!((kind, &payload["email"]), (NoticeToOne::KIND, &json!("ada@example.com")));
         assert_eq!(
             payload["notice"],
             json!({"account": {"what": "email_changed", "masked": "k…@example.org"}})
@@ -347,7 +353,7 @@ mod tests {
     fn only_becoming_an_owner_is_told() {
         let changed =
             |from: &str, to: &str| payload_for("member.updated", json!({"role": from}), json!({"role": to}));
-        assert_eq!(changed("admin", "owner").unwrap().0, TO_ONE);
+        assert_eq!(changed("admin", "owner").unwrap().0, NoticeToOne::KIND);
         assert_eq!(changed("owner", "admin"), None);
         assert_eq!(changed("owner", "owner"), None);
         assert_eq!(payload_for("member.created", Value::Null, json!({"role": "owner"})), None);

@@ -9,32 +9,35 @@ use portico_identity::{
     recovery::ChangePassword,
     user::User,
 };
-use portico_kernel::{Job, NewJob, Permission, Scope, TenantId, UserId};
+use portico_kernel::{Job, JobType, NewJob, Permission, Scope, TenantId, UserId};
 use portico_runtime::{
     store::UnitOfWork,
     worker::jobs::{self, JobError},
 };
 use portico_tenancy::tenant::{NewTenant, Tenants};
 use portico_web::problem::Problem;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
-use super::avatars;
+use super::{
+    account_mail::{PasswordResetMail, VerificationMail},
+    avatars,
+};
 use crate::{state::App, throttle};
-
-/// Kind of the job that goes through the event log after an erasure.
-pub const ERASURE: &str = "user.erase";
-
-/// With pauses between attempts that grow to an hour, about a day and a half.
-const ERASURE_ATTEMPTS: u32 = 48;
 
 /// Longest name of a tenant, in characters.
 const TENANT_NAME: usize = 100;
 
-#[derive(Deserialize)]
+/// The job that goes through the event log after an erasure.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Erasure {
+pub struct EraseTraces {
     user_id: UserId,
+}
+
+impl JobType for EraseTraces {
+    const KIND: &'static str = "user.erase";
+    /// With pauses between attempts that grow to an hour, about a day and a half.
+    const MAX_ATTEMPTS: u32 = 48;
 }
 
 /// An account that is to be made, with its password hashed.
@@ -64,13 +67,17 @@ pub async fn make(
     scope: &Scope,
     PreparedUser { new, password }: PreparedUser,
 ) -> Result<User, Problem> {
-    let kind = if password.is_some() { "email.verification" } else { "email.password_reset" };
+    let has_password = password.is_some();
     let user = Accounts::new(&mut *work, scope, &app.core.env).make(new, password).await?;
     let name = NewTenant { name: user.full_name.chars().take(TENANT_NAME).collect(), subdomain: None };
     let tenant = Tenants::new(&mut *work, scope, &app.core.env).create(name, user.id, u64::MAX).await?;
     Subscriptions::new(&mut *work, scope, &app.core.env).start_free(tenant.id, user.id).await?;
     Accounts::new(&mut *work, scope, &app.core.env).made(&user, tenant.id).await?;
-    let mail = job(app, kind, json!({"email": user.email}), scope);
+    let (env, to) = (&app.core.env, &user.email);
+    let mail = match has_password {
+        true => NewJob::new(env, scope, TenantId::PLATFORM, &VerificationMail::to(to)),
+        false => NewJob::new(env, scope, TenantId::PLATFORM, &PasswordResetMail::to(to)),
+    };
     work.jobs().enqueue(mail).await?;
     Ok(user)
 }
@@ -150,27 +157,17 @@ pub async fn erase(work: &mut dyn UnitOfWork, app: &App, scope: &Scope, id: User
         Tenants::new(&mut *work, scope, &app.core.env).depart(id).await?;
     }
     Accounts::new(&mut *work, scope, &app.core.env).erase(id).await?;
-    let erasure =
-        NewJob { max_attempts: ERASURE_ATTEMPTS, ..job(app, ERASURE, json!({"userId": id}), scope) };
-    Ok(work.jobs().enqueue(erasure).await?)
-}
-
-fn job(app: &App, kind: &'static str, payload: serde_json::Value, scope: &Scope) -> NewJob {
-    NewJob {
-        id: app.core.env.new_id(),
-        kind,
-        payload,
-        tenant: TenantId::PLATFORM,
-        run_at: app.core.env.now(),
-        max_attempts: 36,
-        request_id: scope.request.id.clone(),
-    }
+    let job = NewJob::new(&app.core.env, scope, TenantId::PLATFORM, &EraseTraces { user_id: id });
+    Ok(work.jobs().enqueue(job).await?)
 }
 
 /// `user.erase`: takes out of the event log what it says about somebody who was erased, deletes their files, and forgets
 /// their addresses. Events about the account itself come last, because they tell what to look for in the others.
-pub async fn erase_traces(app: &App, job: &Job) -> Result<(), JobError> {
-    let Erasure { user_id } = jobs::payload(job)?;
+pub async fn erase_traces(
+    app: &App,
+    EraseTraces { user_id }: EraseTraces,
+    job: &Job,
+) -> Result<(), JobError> {
     let scope = jobs::scope(job);
     let prefix = avatars::root(user_id);
     app.files.delete_prefix(&prefix).await.map_err(|error| JobError::Retry(format!("{prefix}: {error}")))?;

@@ -30,7 +30,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    flows::{registration, users},
+    flows::{
+        account_mail::{PasswordResetMail, VerificationMail},
+        registration, users,
+    },
     state::App,
     throttle,
 };
@@ -261,7 +264,7 @@ async fn resend_verification(
     } else {
         body.0.validate()?
     };
-    app.mail.request("email.verification", &email, &caller.0.request.id).await?;
+    app.mail.request(&caller.0, &VerificationMail::to(&email)).await?;
     Ok(accepted(message))
 }
 
@@ -281,7 +284,7 @@ async fn forgot_password(
     body: Body<ForgotPassword>,
 ) -> Result<HttpResponse, Problem> {
     let email = body.0.validate()?;
-    app.mail.request("email.password_reset", &email, &visitor.0.request.id).await?;
+    app.mail.request(&visitor.0, &PasswordResetMail::to(&email)).await?;
     Ok(accepted("If there is an account at this address, a message is on its way."))
 }
 

@@ -6,21 +6,18 @@
 use std::{ops::Range, time::Duration};
 
 use actix_web::{HttpResponse, body::MessageBody};
-use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{
-    AssetId, Env, Fault, FieldError, Job, Kind, Permission, Scope, TenantId, Timestamp, Violations,
+    AssetId, Fault, FieldError, Job, Kind, Permission, Scope, TenantId, Timestamp, Violations,
     files::FileError,
     images::{ImageError, Picture},
 };
 use portico_runtime::{
     logging::{self, chain},
-    store::{Repositories, UnitOfWork},
     worker::jobs::{self, JobError},
 };
-use portico_sites::asset::{Asset, AssetKind, Assets, NewAsset, VARIANT_WIDTHS, Variant};
+use portico_sites::asset::{Asset, AssetKind, Assets, NewAsset, PurgeAssets, VARIANT_WIDTHS, Variant};
 use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
 use portico_web::{caller::Caller, pieces, problem::Problem};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -84,31 +81,17 @@ pub async fn upload(
         discard(app, tenant, &ids).await;
         return Err(Problem::invalid(errors));
     }
-    let size = stored.iter().map(|file| file.size).sum();
     let mut work = app.core.begin().await?;
-    match keep(&mut *work, app, scope, stored, size).await {
+    let created = Assets::new(&mut *work, scope, &app.core.env).create(stored).await;
+    match created {
         // When a commit fails, nobody knows whether it did: the job finds out by the rows.
         Ok(assets) => caller.commit(work, answer(assets)).await,
-        Err(problem) => {
+        Err(error) => {
             drop(work);
             discard(app, tenant, &ids).await;
-            Err(problem)
+            Err(error.into())
         }
     }
-}
-
-/// Makes the rows, and counts them last: who counts waits for all others of the tenant who do.
-async fn keep(
-    work: &mut dyn Repositories,
-    app: &App,
-    scope: &Scope,
-    files: Vec<NewAsset>,
-    size: u64,
-) -> Result<Vec<Asset>, Problem> {
-    let tenant = scope.require(Permission::AssetsWrite)?;
-    let assets = Assets::new(&mut *work, scope, &app.core.env).create(files).await?;
-    Quotas::new(&mut *work, scope).consume(tenant, Meter::Storage, size).await?;
-    Ok(assets)
 }
 
 /// Checks a file and, if `keep`, stores it with its smaller copies.
@@ -231,26 +214,8 @@ pub async fn delete(
     let branding = work.branding().find(tenant).await?;
     let shown = branding
         .is_some_and(|branding| branding.logo_asset_id == Some(id) || branding.favicon_asset_id == Some(id));
-    let deleted =
-        Assets::new(&mut *work, scope, &app.core.env).delete(id, expected, grace, shown, force).await?;
-    Quotas::new(&mut *work, scope).release(tenant, Meter::Storage, deleted.size).await?;
+    Assets::new(&mut *work, scope, &app.core.env).delete(id, expected, grace, shown, force).await?;
     Ok(work.commit().await?)
-}
-
-/// Brings a deleted asset back, if there is room for it.
-///
-/// # Errors
-/// 402; 404.
-pub async fn restore(
-    work: &mut dyn UnitOfWork,
-    env: &Env,
-    scope: &Scope,
-    id: AssetId,
-) -> Result<Asset, Problem> {
-    let tenant = scope.require(Permission::AssetsWrite)?;
-    let asset = Assets::new(&mut *work, scope, env).restore(id).await?;
-    Quotas::new(&mut *work, scope).consume(tenant, Meter::Storage, asset.size).await?;
-    Ok(asset)
 }
 
 /// Changes the branding, which may name pictures of the tenant and nothing else.
@@ -358,16 +323,8 @@ pub async fn follow(
     Ok(found.map(|variant| LinkedFile { asset, variant: Some(variant) }))
 }
 
-/// What a purge job carries.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Purge {
-    asset_ids: Vec<AssetId>,
-}
-
 /// `asset.purge`: deletes the files of assets that are gone, or never came to be.
-pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
-    let Purge { asset_ids } = jobs::payload(job)?;
+pub async fn purge(app: &App, PurgeAssets { asset_ids }: PurgeAssets, job: &Job) -> Result<(), JobError> {
     let scope = jobs::scope(job);
     for id in asset_ids {
         let mut work = app.core.begin().await?;

@@ -1,6 +1,6 @@
 //! Looking at customers' domains: the DNS is asked outside of any transaction, and what it said is noted in one.
 
-use portico_kernel::{DomainId, Job, Scope, SiteId, StoreError};
+use portico_kernel::{Job, Scope, StoreError};
 use portico_runtime::{
     store::UnitOfWork,
     worker::jobs::{self, JobError},
@@ -8,33 +8,13 @@ use portico_runtime::{
 use portico_sites::{
     SitesError,
     deployment::Deployments,
-    domain::{DnsCheck, Domain, Domains, look},
+    domain::{CheckDomain, DnsCheck, Domain, Domains, RedeploySite, look},
 };
-use serde::Deserialize;
 
 use crate::state::App;
 
-/// The job that looks at a domain, and leaves one that looks again later.
-pub const CHECK: &str = "domain.check";
-/// The job that builds a site again whose address has changed.
-pub const REDEPLOY: &str = "site.redeploy";
-
 /// How often to try when somebody else changes the domain or the site at the same moment.
 const TRIES: usize = 5;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Check {
-    site_id: SiteId,
-    domain_id: DomainId,
-    round: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Redeploy {
-    site_id: SiteId,
-}
 
 /// Asks the DNS about the domain and notes the answer, in a unit of work that is to be committed.
 ///
@@ -55,8 +35,8 @@ pub async fn verify(
 }
 
 /// `domain.check`.
-pub async fn check(app: &App, job: &Job) -> Result<(), JobError> {
-    let Check { site_id, domain_id, round } = jobs::payload(job)?;
+pub async fn check(app: &App, check: CheckDomain, job: &Job) -> Result<(), JobError> {
+    let CheckDomain { site_id, domain_id, round } = check;
     let scope = jobs::scope(job);
     let due =
         Domains::new(&mut *app.core.reader(), &scope, &app.core.env).due(site_id, domain_id, round).await?;
@@ -77,8 +57,7 @@ pub async fn check(app: &App, job: &Job) -> Result<(), JobError> {
 }
 
 /// `site.redeploy`.
-pub async fn redeploy(app: &App, job: &Job) -> Result<(), JobError> {
-    let Redeploy { site_id } = jobs::payload(job)?;
+pub async fn redeploy(app: &App, RedeploySite { site_id }: RedeploySite, job: &Job) -> Result<(), JobError> {
     let scope = jobs::scope(job);
     let mut work = app.core.begin().await?;
     match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {

@@ -46,8 +46,7 @@ pub async fn reserve(app: &App, scope: &Scope, id: GenerationId, calls: u64) -> 
     generator(app)?;
     let limit = app.settings.token_limit(calls);
     let mut work = app.core.begin().await?;
-    let reservation =
-        Generations::new(&mut *work, scope).reserve(tenant, id, limit, app.core.env.now()).await?;
+    let reservation = Generations::new(&mut *work).reserve(tenant, id, limit, app.core.env.now()).await?;
     work.commit().await?;
     Ok(reservation)
 }
@@ -66,7 +65,7 @@ pub async fn settle(
     metrics::counter!("text_tokens_total", "direction" => "input").increment(input);
     metrics::counter!("text_tokens_total", "direction" => "output").increment(output);
     let used = input.saturating_add(output);
-    if !Generations::new(&mut *work, scope).settle(reservation, used).await? {
+    if !Generations::new(&mut *work).settle(reservation, used).await? {
         return Ok(());
     }
     let event =
@@ -80,10 +79,10 @@ pub async fn settle(
 
 /// Takes a use back: nothing came of it. `tokens` is what it cost all the same, `None` when nobody knows. A failure is only
 /// logged: the reservation ends by itself.
-pub async fn give_back(app: &App, scope: &Scope, reservation: &Reservation, tokens: Option<u64>) {
+pub async fn give_back(app: &App, reservation: &Reservation, tokens: Option<u64>) {
     let returned: Result<(), Problem> = async {
         let mut work = app.core.begin().await?;
-        Generations::new(&mut *work, scope).give_back(reservation, tokens).await?;
+        Generations::new(&mut *work).give_back(reservation, tokens).await?;
         Ok(work.commit().await?)
     }
     .await;
@@ -93,12 +92,12 @@ pub async fn give_back(app: &App, scope: &Scope, reservation: &Reservation, toke
 }
 
 /// Takes a use back because the writer failed. What was set aside stays spent unless it is certain that nothing was used.
-pub async fn failed(app: &App, scope: &Scope, reservation: &Reservation, error: &GeneratorError) {
+pub async fn failed(app: &App, reservation: &Reservation, error: &GeneratorError) {
     metrics::counter!("texts_failed_total", "code" => error.code()).increment(1);
     logging::warn_about("the writer failed", reservation.id, error);
     let tokens = match error {
         GeneratorError::Unavailable(_) => Some(0),
         GeneratorError::Unusable(_) => None,
     };
-    give_back(app, scope, reservation, tokens).await;
+    give_back(app, reservation, tokens).await;
 }

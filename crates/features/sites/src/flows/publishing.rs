@@ -5,43 +5,20 @@ mod compress;
 mod pictures;
 mod store;
 
-use portico_kernel::{DeploymentId, Fault, Job, PageId, Scope, SiteId, Timestamp};
+use portico_kernel::{DeploymentId, Fault, Job, Scope, SiteId};
 use portico_runtime::worker::jobs::{self, JobError};
 use portico_sites::{
     SitesError,
-    deployment::{Deployments, SnapshotParts, Surroundings},
+    deployment::{BuildDeployment, Deployments, SnapshotParts, Surroundings},
     look::Look,
-    page::Pages,
+    page::{DeploySite, Pages, PublishPage},
     ports::{LiveSite, RenderedFile, SiteSnapshot, Theme},
+    site::PurgeSite,
 };
 use portico_tenancy::branding::{Branding, font_stack};
-use serde::Deserialize;
 
 use self::{pictures::Pictures, store::Plan};
 use crate::state::App;
-
-/// What a deployment job carries.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Build {
-    site_id: SiteId,
-    deployment_id: DeploymentId,
-}
-
-/// What a job about a site carries.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfSite {
-    site_id: SiteId,
-}
-
-/// What a job carries that publishes a page.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Publish {
-    page_id: PageId,
-    publish_at: Timestamp,
-}
 
 /// A file of a site that is in the file store already, such as a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +56,8 @@ impl Progress<'_> {
 }
 
 /// Builds a deployment and switches the site over to it.
-pub async fn build(app: &App, job: &Job) -> Result<(), JobError> {
-    let Build { site_id, deployment_id } = jobs::payload(job)?;
+pub async fn build(app: &App, build: BuildDeployment, job: &Job) -> Result<(), JobError> {
+    let BuildDeployment { site_id, deployment_id } = build;
     let scope = jobs::scope(job);
     let parts = match begin(app, &scope, site_id, deployment_id).await {
         Ok(Some(parts)) => parts,
@@ -111,22 +88,21 @@ pub async fn build(app: &App, job: &Job) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Tells the customer that a deployment will not come, after its job failed for good.
-pub async fn give_up(app: &App, job: &Job) -> Result<(), SitesError> {
-    let Ok(Build { site_id, deployment_id }) = jobs::payload(job) else { return Ok(()) };
+/// Marks a deployment as failed, after its job failed for good.
+pub async fn give_up(app: &App, build: BuildDeployment, job: &Job) -> Result<(), JobError> {
+    let BuildDeployment { site_id, deployment_id } = build;
     let reason = "The site could not be built. We are looking into it; you can try again.";
-    fail(app, &jobs::scope(job), site_id, deployment_id, reason).await
+    Ok(fail(app, &jobs::scope(job), site_id, deployment_id, reason).await?)
 }
 
 /// Deletes the files of a site that was deleted.
-pub async fn purge(app: &App, job: &Job) -> Result<(), JobError> {
-    let OfSite { site_id } = jobs::payload(job)?;
+pub async fn purge(app: &App, PurgeSite { site_id }: PurgeSite, job: &Job) -> Result<(), JobError> {
     store::purge(app, job.tenant_id, site_id).await
 }
 
 /// Publishes a page at its time, unless somebody thought otherwise meanwhile.
-pub async fn publish_page(app: &App, job: &Job) -> Result<(), JobError> {
-    let Publish { page_id, publish_at } = jobs::payload(job)?;
+pub async fn publish_page(app: &App, publish: PublishPage, job: &Job) -> Result<(), JobError> {
+    let PublishPage { page_id, publish_at } = publish;
     let scope = jobs::scope(job);
     let mut work = app.core.begin().await?;
     Pages::new(&mut *work, &scope, &app.core.env).publish_scheduled(page_id, publish_at).await?;
@@ -134,8 +110,7 @@ pub async fn publish_page(app: &App, job: &Job) -> Result<(), JobError> {
 }
 
 /// Deploys a live site in place of a person. While another deployment is under way, the job comes back.
-pub async fn deploy(app: &App, job: &Job) -> Result<(), JobError> {
-    let OfSite { site_id } = jobs::payload(job)?;
+pub async fn deploy(app: &App, DeploySite { site_id }: DeploySite, job: &Job) -> Result<(), JobError> {
     let scope = jobs::scope(job);
     let mut work = app.core.begin().await?;
     match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {

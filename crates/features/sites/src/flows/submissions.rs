@@ -8,48 +8,58 @@ use portico_identity::{
     user::UserStatus,
 };
 use portico_kernel::{
-    Env, Event, Job, NewJob, PageRequest, SiteId, StoreError, SubmissionId, TenantRole, UserId,
+    Env, Event, Job, JobType, NewJob, PageRequest, SiteId, StoreError, SubmissionId, TenantRole, UserId,
 };
-use portico_runtime::{
-    mailing,
-    worker::jobs::{JobError, payload},
-};
-use portico_sites::submission::SubmissionStatus;
+use portico_runtime::{mailing, worker::jobs::JobError};
+use portico_sites::{events, submission::SubmissionStatus};
 use portico_tenancy::member::MemberFilter;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::state::App;
 
 /// The job that hands a message of a visitor to everybody who is to get it.
-pub const RECEIVED: &str = "email.submission";
-/// The job that sends it to one of them.
-pub const TO_ONE: &str = "email.submission_to_one";
-
-/// What the jobs carry.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Received {
+pub struct SubmissionToAll {
+    site_id: SiteId,
+    submission_id: SubmissionId,
+}
+
+/// The job that sends a message of a visitor to one of those who are to get it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionToOne {
     site_id: SiteId,
     submission_id: SubmissionId,
     /// To which owner; absent for the address of the tenant's settings.
     user_id: Option<UserId>,
 }
 
-/// The job that an event gives rise to. What was taken for spam is mailed to nobody.
+impl JobType for SubmissionToAll {
+    const KIND: &'static str = "email.submission";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+impl JobType for SubmissionToOne {
+    const KIND: &'static str = "email.submission_to_one";
+    const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
+}
+
+/// The job that an event leads to. What was taken for spam is not mailed.
 pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
-    let after = event.after.as_ref()?;
-    if event.kind != "submission.received" || after["status"] != SubmissionStatus::New.as_str() {
+    let after = event.after.as_ref().filter(|_| event.kind.is(&events::SUBMISSION_RECEIVED))?;
+    if after["status"] != SubmissionStatus::New.as_str() {
         return None;
     }
-    let payload = json!({"siteId": after["siteId"], "submissionId": event.resource.id});
-    Some(mailing::job(env, RECEIVED, payload, event.tenant, event.request_id.clone()))
+    let site_id = SiteId::deserialize(&after["siteId"]).ok()?;
+    let submission_id = SubmissionId::from_uuid(event.resource.id);
+    Some(NewJob::following(env, event, &SubmissionToAll { site_id, submission_id }))
 }
 
 /// `email.submission`: a job for each receiver, all of them or none.
-pub async fn received(app: &App, job: &Job) -> Result<(), JobError> {
-    let received: Received = payload(job)?;
+pub async fn to_all(app: &App, mail: SubmissionToAll, job: &Job) -> Result<(), JobError> {
+    let SubmissionToAll { site_id, submission_id } = mail;
     let mut work = app.core.begin().await?;
     let support = work.settings().find(job.tenant_id).await?.and_then(|settings| settings.support_email);
     let mut receivers: Vec<(Uuid, Option<UserId>)> = Vec::new();
@@ -68,19 +78,12 @@ pub async fn received(app: &App, job: &Job) -> Result<(), JobError> {
         page.page += 1;
     }
     if support.is_some() && !reached {
-        receivers.push((received.submission_id.uuid(), None));
+        receivers.push((submission_id.uuid(), None));
     }
     for (receiver, user_id) in receivers {
-        let one = NewJob {
-            id: mailing::child(job.id, receiver),
-            kind: TO_ONE,
-            payload: json!(Received { user_id, ..received }),
-            tenant: job.tenant_id,
-            run_at: app.core.env.now(),
-            max_attempts: mailing::MAX_ATTEMPTS,
-            request_id: job.request_id.clone(),
-        };
-        match work.jobs().enqueue(one).await {
+        let one = SubmissionToOne { site_id, submission_id, user_id };
+        let id = mailing::child(job.id, receiver);
+        match work.jobs().enqueue(NewJob::part_of(&app.core.env, job, id, &one)).await {
             // An earlier attempt did it, and died before it could say so.
             Err(StoreError::Conflict(_)) => return Ok(()),
             result => result?,
@@ -90,8 +93,8 @@ pub async fn received(app: &App, job: &Job) -> Result<(), JobError> {
 }
 
 /// `email.submission_to_one`: the message itself.
-pub async fn to_one(app: &App, job: &Job) -> Result<(), JobError> {
-    let Received { site_id, submission_id, user_id } = payload(job)?;
+pub async fn to_one(app: &App, mail: SubmissionToOne, job: &Job) -> Result<(), JobError> {
+    let SubmissionToOne { site_id, submission_id, user_id } = mail;
     let tenant = job.tenant_id;
     let recipient = match user_id {
         Some(user) => {
@@ -145,7 +148,7 @@ async fn support(app: &App, job: &Job) -> Result<Option<Recipient>, JobError> {
 mod tests {
     use portico_kernel::{RequestInfo, Scope};
     use portico_security::system_env;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -164,7 +167,7 @@ mod tests {
     fn a_message_leads_to_a_mail_and_spam_does_not() {
         let site = SiteId::from_uuid(Uuid::from_u128(7));
         let made = job("submission.received", json!({"siteId": site, "status": "new"})).unwrap();
-        assert_eq!((made.kind, &made.payload["siteId"]), (RECEIVED, &json!(site)));
+        assert_eq!((made.kind, &made.payload["siteId"]), (SubmissionToAll::KIND, &json!(site)));
         assert!(job("submission.received", json!({"siteId": site, "status": "spam"})).is_none());
         assert!(job("submission.updated", json!({"siteId": site, "status": "new"})).is_none());
     }

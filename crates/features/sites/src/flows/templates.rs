@@ -1,8 +1,7 @@
-//! Applying templates within what the plan allows, and bringing the library into the store.
+//! Applying templates, and bringing the library into the store.
 
 use std::sync::OnceLock;
 
-use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{Env, Permission, Scope, TemplateId};
 use portico_runtime::store::UnitOfWork;
 use portico_sites::{
@@ -12,7 +11,7 @@ use portico_sites::{
 };
 use portico_web::problem::Problem;
 
-/// Applies a template: the plan must have premium templates if it is one, and room for a site if one is made.
+/// Applies the template of this id or slug.
 pub async fn apply(
     work: &mut dyn UnitOfWork,
     env: &Env,
@@ -20,16 +19,10 @@ pub async fn apply(
     id_or_slug: &str,
     input: TemplateApplication,
 ) -> Result<(TemplateId, Applied), Problem> {
-    // Before the plan is asked, so that somebody who may not do it is not told to buy it.
-    let tenant = scope.require(Permission::PagesWrite)?;
+    // Before the template is looked for, so that a caller without the permission always gets the same answer.
+    scope.require(Permission::PagesWrite)?;
     let template = Templates::new(&mut *work, scope, env).get(id_or_slug).await?;
-    if template.is_premium {
-        Quotas::new(&mut *work, scope).require_premium_templates(tenant).await?;
-    }
     let applied = Templates::new(&mut *work, scope, env).apply(&template, input).await?;
-    if applied.new_site.is_some() {
-        Quotas::new(&mut *work, scope).consume(tenant, Meter::Sites, 1).await?;
-    }
     Ok((template.id, applied))
 }
 

@@ -1,35 +1,28 @@
-//! The wizard where it meets other domains: what the plan includes, the writer of texts, and the tenant's branding.
+//! The wizard where it meets other domains: the writer of texts, and the tenant's branding.
 
 use actix_web::HttpResponse;
-use portico_billing::{generation::Generations, plan::Meter, quota::Quotas};
+use portico_billing::generation::Generations;
 use portico_kernel::{Env, GenerationId, Job, Permission, Scope, WizardId};
 use portico_runtime::{
     store::UnitOfWork,
     worker::jobs::{self, JobError},
 };
 use portico_sites::{
-    SitesError,
     deployment::{Deployment, Deployments},
     ports::{GeneratorError, PageDraft, Tokens},
     site::Site,
-    template::{Template, look_input},
-    wizard::{Generation, Launch, LaunchState, Wizard, WizardStatus, WizardUpdate, Wizards, as_part},
+    template::look_input,
+    wizard::{
+        GenerateContent, Generation, Launch, LaunchState, Wizard, WizardStatus, WizardUpdate, Wizards,
+        as_part,
+    },
 };
 use portico_tenancy::branding::{BrandingUpdate, Brandings};
 use portico_web::{caller::Caller, problem::Problem};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::generation::{Written, generator, settle};
 use crate::state::App;
-
-/// What a job that generates texts carries.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Generate {
-    wizard_id: WizardId,
-    run: GenerationId,
-}
 
 /// What came of completing a wizard.
 pub struct Completed {
@@ -43,21 +36,6 @@ pub struct Completed {
     pub deployment: Option<Deployment>,
 }
 
-/// Starts a wizard.
-pub async fn start(
-    work: &mut dyn UnitOfWork,
-    env: &Env,
-    scope: &Scope,
-    input: WizardUpdate,
-) -> Result<Wizard, Problem> {
-    let selects = input.template_id.is_some();
-    let wizard = Wizards::new(&mut *work, scope, env).start(input).await?;
-    if selects {
-        check_plan(work, scope, &wizard).await?;
-    }
-    Ok(wizard)
-}
-
 /// Saves parts of a wizard. `part` is the one that the request is about, if it is about one: its errors name the fields
 /// without it.
 pub async fn update(
@@ -68,39 +46,11 @@ pub async fn update(
     (part, input): (Option<&str>, WizardUpdate),
     expected: Option<i64>,
 ) -> Result<Wizard, Problem> {
-    let selects = input.template_id.is_some();
     let updated = Wizards::new(&mut *work, scope, env).update(id, input, expected).await;
-    let wizard = updated.map_err(|error| match part {
+    Ok(updated.map_err(|error| match part {
         Some(part) => as_part(error, part),
         None => error,
-    })?;
-    if selects {
-        check_plan(work, scope, &wizard).await?;
-    }
-    Ok(wizard)
-}
-
-/// That the plan includes the chosen template.
-async fn check_plan(work: &mut dyn UnitOfWork, scope: &Scope, wizard: &Wizard) -> Result<(), Problem> {
-    let Some(id) = wizard.template_id else { return Ok(()) };
-    let template = work.templates().find(id).await?;
-    match template {
-        Some(template) => require_premium(work, scope, &template).await,
-        None => Ok(()),
-    }
-}
-
-/// That the plan has premium templates, where this is one.
-async fn require_premium(
-    work: &mut dyn UnitOfWork,
-    scope: &Scope,
-    template: &Template,
-) -> Result<(), Problem> {
-    if template.is_premium {
-        let tenant = scope.require(Permission::SitesWrite)?;
-        Quotas::new(work, scope).require_premium_templates(tenant).await?;
-    }
-    Ok(())
+    })?)
 }
 
 /// Counts one use of the writer and has it write the texts of the wizard in the background: both, or neither.
@@ -117,13 +67,13 @@ pub async fn request_content(
     let generation =
         Wizards::new(&mut *work, scope, &app.core.env).request_content(id, run, expected).await?;
     let limit = app.settings.token_limit(generation.pages.len() as u64);
-    Generations::new(&mut *work, scope).reserve(tenant, run, limit, app.core.env.now()).await?;
+    Generations::new(&mut *work).reserve(tenant, run, limit, app.core.env.now()).await?;
     Ok(generation)
 }
 
 /// `wizard.generate`: writes page by page and keeps each as it comes. Run again, it goes on where it stopped.
-pub async fn generate(app: &App, job: &Job) -> Result<(), JobError> {
-    let Generate { wizard_id, run } = jobs::payload(job)?;
+pub async fn generate(app: &App, generate: GenerateContent, job: &Job) -> Result<(), JobError> {
+    let GenerateContent { wizard_id, run } = generate;
     let scope = jobs::scope(job);
     let writer = generator(app)?;
 
@@ -132,7 +82,7 @@ pub async fn generate(app: &App, job: &Job) -> Result<(), JobError> {
     let Some(assignments) = assignments else { return Ok(()) };
     // The same use as when it was asked for; counted again only if it waited so long that it was given back.
     let limit = app.settings.token_limit(assignments.len() as u64);
-    Generations::new(&mut *work, &scope).reserve(job.tenant_id, run, limit, app.core.env.now()).await?;
+    Generations::new(&mut *work).reserve(job.tenant_id, run, limit, app.core.env.now()).await?;
     work.commit().await?;
 
     for assignment in assignments {
@@ -160,16 +110,13 @@ pub async fn generate(app: &App, job: &Job) -> Result<(), JobError> {
 }
 
 /// Ends a run after its job failed for good: what came by then stays, and where nothing came, the use is given back.
-pub async fn give_up(app: &App, job: &Job) -> Result<(), SitesError> {
-    let Ok(Generate { wizard_id, run }) = jobs::payload(job) else { return Ok(()) };
+///
+/// # Errors
+/// Where that could not be stored; the reservation expires by itself.
+pub async fn give_up(app: &App, generate: GenerateContent, job: &Job) -> Result<(), JobError> {
+    let GenerateContent { wizard_id, run } = generate;
     let reason = "The writer of texts could not be reached. You can try again, or write the texts yourself.";
-    match finish(app, &jobs::scope(job), wizard_id, run, Some(reason)).await {
-        Ok(()) => Ok(()),
-        Err(JobError::Retry(error) | JobError::Fatal(error)) => {
-            // The reservation expires by itself.
-            Err(SitesError::Store(portico_kernel::StoreError::Internal(error.into())))
-        }
-    }
+    finish(app, &jobs::scope(job), wizard_id, run, Some(reason)).await
 }
 
 async fn finish(
@@ -190,7 +137,7 @@ async fn finish(
             settle(&mut *work, &app.core.env, scope, &reservation, &written).await?;
         } else {
             let tokens = Some(generation.tokens);
-            Generations::new(&mut *work, scope).give_back(&reservation, tokens).await?;
+            Generations::new(&mut *work).give_back(&reservation, tokens).await?;
         }
     }
     work.commit().await?;
@@ -225,9 +172,6 @@ pub async fn complete(
         }
         LaunchState::Ready(launch) => *launch,
     };
-    require_premium(&mut *work, scope, &launch.template).await?;
-    // Holds the tenant's counter from here on, so that of two first sites at once one is the first.
-    Quotas::new(&mut *work, scope).consume(tenant, Meter::Sites, 1).await?;
     let is_first = work.sites().primary(tenant).await?.is_none();
     let branded = is_first && brand(app, &mut *work, scope, &launch).await?;
     let (wizard, site) = Wizards::new(&mut *work, scope, &app.core.env).launch(launch, branded).await?;

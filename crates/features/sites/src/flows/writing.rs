@@ -184,7 +184,7 @@ async fn counted<D>(
     let draft = match write(&*writer).await {
         Ok(draft) => draft,
         Err(error) => {
-            failed(app, scope, &reservation, &error).await;
+            failed(app, &reservation, &error).await;
             return Err(error.into());
         }
     };
@@ -192,7 +192,7 @@ async fn counted<D>(
     match store(&reservation, draft).await {
         Ok(answer) => Ok(answer),
         Err(problem) => {
-            give_back(app, scope, &reservation, Some(input.saturating_add(output))).await;
+            give_back(app, &reservation, Some(input.saturating_add(output))).await;
             Err(problem)
         }
     }

@@ -283,7 +283,7 @@ async fn restore(
 ) -> Result<HttpResponse, Problem> {
     caller
         .write(&app.core, async |work| {
-            let asset = assets::restore(work, &app.core.env, &caller.0, path.1).await?;
+            let asset = Assets::new(&mut *work, &caller.0, &app.core.env).restore(path.1).await?;
             Ok(conditional::updated(asset.version, &AssetView::new(&app, asset)))
         })
         .await

@@ -4,7 +4,6 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{DomainId, Page as List, SiteId};
 use portico_sites::domain::{DnsRecord, Domain, DomainUpdate, Domains, NewDomain, expected_records};
 use portico_web::{
@@ -121,8 +120,6 @@ async fn add(
     caller
         .write(&app.core, async |work| {
             let domain = Domains::new(&mut *work, &caller.0, &app.core.env).add(*path, body.0, &own).await?;
-            // In the same transaction: a domain that the plan does not include was never there.
-            Quotas::new(&mut *work, &caller.0).consume(domain.tenant, Meter::CustomDomains, 1).await?;
             let (version, location) =
                 (domain.version, format!("/api/v1/sites/{}/domains/{}", domain.site_id, domain.id));
             Ok(conditional::created(&location, version, &DomainView::new(&app, domain)))
@@ -209,9 +206,7 @@ async fn remove(
     let expected = conditional::expected_version(&request);
     caller
         .write(&app.core, async |work| {
-            let domain =
-                Domains::new(&mut *work, &caller.0, &app.core.env).remove(path.0, path.1, expected).await?;
-            Quotas::new(&mut *work, &caller.0).release(domain.tenant, Meter::CustomDomains, 1).await?;
+            Domains::new(&mut *work, &caller.0, &app.core.env).remove(path.0, path.1, expected).await?;
             Ok(HttpResponse::NoContent().finish())
         })
         .await

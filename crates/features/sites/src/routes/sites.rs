@@ -4,7 +4,6 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_billing::{plan::Meter, quota::Quotas};
 use portico_kernel::{Page, SiteId};
 use portico_sites::{
     domain::Domains,
@@ -113,8 +112,6 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewSite>) -> Result<H
     caller
         .write(&app.core, async |work| {
             let site = Sites::new(&mut *work, &caller.0, &app.core.env).create(body.0).await?;
-            // In the same transaction: a site that the plan does not include was never there.
-            Quotas::new(&mut *work, &caller.0).consume(site.tenant_id, Meter::Sites, 1).await?;
             let version = site.version;
             Ok(conditional::created(
                 &format!("/api/v1/sites/{}", site.id),
@@ -201,11 +198,8 @@ async fn remove(
     caller
         .write(&app.core, async |work| {
             // Before the site, with which they would go uncounted.
-            let domains = Domains::new(&mut *work, &caller.0, &app.core.env).remove_all(*path).await?;
-            let site = Sites::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
-            let mut quotas = Quotas::new(&mut *work, &caller.0);
-            quotas.release(site.tenant_id, Meter::Sites, 1).await?;
-            quotas.release(site.tenant_id, Meter::CustomDomains, domains).await?;
+            Domains::new(&mut *work, &caller.0, &app.core.env).remove_all(*path).await?;
+            Sites::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
             Ok(HttpResponse::NoContent().finish())
         })
         .await

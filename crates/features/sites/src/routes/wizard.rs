@@ -115,7 +115,7 @@ async fn start(
 ) -> Result<HttpResponse, Problem> {
     caller
         .write(&app.core, async |work| {
-            let wizard = flow::start(work, &app.core.env, &caller.0, body.0).await?;
+            let wizard = Wizards::new(&mut *work, &caller.0, &app.core.env).start(body.0).await?;
             Ok(conditional::created(&format!("/api/v1/wizard/{}", wizard.id), wizard.version, &wizard))
         })
         .await

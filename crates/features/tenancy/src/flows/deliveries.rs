@@ -3,7 +3,7 @@
 use portico_kernel::{Job, StoreError};
 use portico_runtime::{
     events::catalogue,
-    worker::jobs::{JobError, payload, scope},
+    worker::jobs::{JobError, scope},
 };
 use portico_tenancy::delivery::{Deliveries, ResendPlan};
 
@@ -13,8 +13,7 @@ use crate::state::App;
 const ROWS: u64 = 1000;
 
 /// `webhook.resend`: plans everything of a time again, a batch in a transaction.
-pub async fn resend(app: &App, job: &Job) -> Result<(), JobError> {
-    let plan: ResendPlan = payload(job)?;
+pub async fn resend(app: &App, plan: ResendPlan, job: &Job) -> Result<(), JobError> {
     let mut last = None;
     loop {
         let mut work = app.core.begin().await?;

@@ -8,24 +8,16 @@ use portico_identity::{
 use portico_kernel::{Env, InvitationId, Job, Scope};
 use portico_runtime::{
     store::UnitOfWork,
-    worker::jobs::{JobError, payload, scope},
+    worker::jobs::{JobError, scope},
 };
 use portico_tenancy::{
     TenancyError,
-    invitation::{Invitation, Invitations, Invited, NewInvitation, ReceivedInvitation},
+    invitation::{Invitation, Invitations, Invited, MailInvitation, NewInvitation, ReceivedInvitation},
     membership::Membership,
 };
 use portico_web::problem::Problem;
-use serde::Deserialize;
 
 use crate::state::App;
-
-/// What the job carries.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct InvitationMail {
-    invitation_id: InvitationId,
-}
 
 /// Invites somebody, in the language of the caller where the invitation names none.
 pub async fn create(
@@ -118,8 +110,12 @@ pub async fn decline(
 /// account. The address may be anybody's, so the message calls the tenant by its subdomain and the inviter by their verified
 /// address, and not by names that they chose. An attempt that fails after
 /// the secret was stored leaves one that nobody knows; the next attempt makes another in its place.
-pub async fn mail(app: &App, job: &Job) -> Result<(), JobError> {
-    let (InvitationMail { invitation_id }, scope) = (payload(job)?, scope(job));
+pub async fn mail(
+    app: &App,
+    MailInvitation { invitation_id }: MailInvitation,
+    job: &Job,
+) -> Result<(), JobError> {
+    let scope = scope(job);
     let token = app.core.env.secret();
     let mut work = app.core.begin().await?;
     let invitation = Invitations::new(&mut *work, &scope, &app.core.env)

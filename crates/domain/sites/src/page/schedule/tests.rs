@@ -34,7 +34,7 @@ async fn a_draft_is_published_at_its_time_once() {
     let updated = Pages::new(&mut store, &scope, &env).update(page.id, at(Some(wish)), None).await.unwrap();
     assert_eq!((updated.publish_at, updated.status), (Some(wish), PageStatus::Draft));
     let job = &store.jobs[0];
-    assert_eq!((job.kind, job.run_at), (PUBLISH_JOB, wish));
+    assert_eq!((job.kind, job.run_at), (PublishPage::KIND, wish));
     assert_eq!(job.payload, json!({"pageId": page.id, "publishAt": wish}));
     store.events.clear();
 
@@ -61,7 +61,10 @@ async fn a_live_site_is_deployed_then() {
     while env.now() < wish {}
     let system = Scope::system(Some(tenant(1)), RequestInfo::default());
     Pages::new(&mut store, &system, &env).publish_scheduled(page.id, wish).await.unwrap().unwrap();
-    assert_eq!((store.jobs[1].kind, &store.jobs[1].payload), (DEPLOY_JOB, &json!({"siteId": page.site_id})));
+    assert_eq!(
+        (store.jobs[1].kind, &store.jobs[1].payload),
+        (DeploySite::KIND, &json!({"siteId": page.site_id}))
+    );
 }
 
 #[tokio::test]
