@@ -1,6 +1,6 @@
 //! Looking after background jobs: staff list them and replay dead ones.
 
-use portico_kernel::{Env, Event, Job, JobId, JobState, Page, PageRequest, Permission, Scope, TenantId};
+use portico_kernel::{Env, Event, Job, JobId, JobState, List, PageRequest, Permission, Scope, TenantId};
 use portico_runtime::{core::Core, store::UnitOfWork};
 use portico_web::problem::Problem;
 
@@ -16,7 +16,7 @@ pub async fn list(
     scope: &Scope,
     state: Option<JobState>,
     page: PageRequest,
-) -> Result<Page<Job>, Problem> {
+) -> Result<List<Job>, Problem> {
     scope.require_platform(Permission::PlatformJobs)?;
     let mut jobs = core.jobs.list(state, page).await?;
     if !scope.allows(Permission::PlatformAudit) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use time::Duration;
 
-use crate::{Env, Event, JobId, Page, PageRequest, Scope, StoreError, TenantId, Timestamp, TraceParent};
+use crate::{Env, Event, JobId, List, PageRequest, Scope, StoreError, TenantId, Timestamp, TraceParent};
 
 /// What a job is to do, as a type with the data that it needs. Declared where it is enqueued; a feature registers the handler.
 ///
@@ -200,7 +200,7 @@ pub trait WorkQueue: Send + Sync {
     async fn bury(&self, worker: &str, id: JobId, error: &str) -> Result<bool, StoreError>;
 
     /// The jobs in a state (all for `None`), newest first.
-    async fn list(&self, state: Option<JobState>, page: PageRequest) -> Result<Page<Job>, StoreError>;
+    async fn list(&self, state: Option<JobState>, page: PageRequest) -> Result<List<Job>, StoreError>;
 
     /// Figures for metrics.
     async fn figures(&self, now: Timestamp) -> Result<QueueFigures, StoreError>;

@@ -18,13 +18,14 @@ pub mod idempotency;
 pub mod images;
 pub mod job;
 pub mod limits;
+pub mod list;
 pub mod look;
 pub mod mail;
 pub mod message;
 pub mod money;
 pub mod name;
 pub mod name_text;
-pub mod page;
+
 pub mod patch;
 pub mod permission;
 pub mod schedule;
@@ -43,8 +44,8 @@ pub use event::{
 };
 pub use id::*;
 pub use job::{DeadLetters, Job, JobQueue, JobState, JobType, NewJob, WorkQueue};
+pub use list::{CursorPage, CursorRequest, List, PageRequest};
 pub use money::Money;
-pub use page::{CursorPage, CursorRequest, Page, PageRequest};
 pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
 pub use scope::{Actor, Denied, Device, Maker, RequestInfo, Scope};
 pub use time::Timestamp;

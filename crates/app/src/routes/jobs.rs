@@ -4,7 +4,7 @@ use actix_web::{
     HttpResponse, get, post,
     web::{Data, Path},
 };
-use portico_kernel::{Job, JobId, JobState, Page};
+use portico_kernel::{Job, JobId, JobState, List};
 use portico_runtime::core::Core;
 use portico_web::{
     caller::Caller,
@@ -45,7 +45,7 @@ struct ListJobs {
     tag = "Jobs",
     operation_id = "listJobs",
     params(ListJobs),
-    responses((status = 200, body = Page<Job>)),
+    responses((status = 200, body = List<Job>)),
     security(("bearer" = ["platform:jobs"])),
 )]
 #[get("/admin/jobs")]

@@ -1,7 +1,7 @@
 //! Looking after accounts: by the operator, and by people themselves where they name their own account by its id.
 
 use portico_kernel::{
-    Actor, Denied, Event, Page, PageRequest, Permission, PlatformRole, SessionId, TenantId, UserId,
+    Actor, Denied, Event, List, PageRequest, Permission, PlatformRole, SessionId, TenantId, UserId,
     Violations, patch::double_option,
 };
 use secrecy::SecretString;
@@ -252,7 +252,7 @@ impl Accounts<'_> {
         filter: UserFilter,
         order: UserOrder,
         page: PageRequest,
-    ) -> Result<Page<User>, IdentityError> {
+    ) -> Result<List<User>, IdentityError> {
         self.scope.require_platform(Permission::PlatformUsers)?;
         let mut violations = Violations::default();
         violations.optional_text("q", filter.q.as_deref(), Q_MAX);

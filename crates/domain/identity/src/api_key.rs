@@ -14,7 +14,7 @@ pub use state::{Judgement, KeySecret, KeyState};
 pub use text::KeyText;
 
 use portico_kernel::{
-    ApiKeyId, Env, Event, EventDeclaration, Page, PageRequest, Permission, Permissions, Scope, StoreError,
+    ApiKeyId, Env, Event, EventDeclaration, List, PageRequest, Permission, Permissions, Scope, StoreError,
     TenantId, Timestamp, UserId, Violations, patch::double_option,
 };
 use secrecy::SecretString;
@@ -213,7 +213,7 @@ impl<'a> ApiKeys<'a> {
     }
 
     /// The keys that are not revoked, newest first.
-    pub async fn list(&mut self, page: PageRequest) -> Result<Page<ApiKey>, IdentityError> {
+    pub async fn list(&mut self, page: PageRequest) -> Result<List<ApiKey>, IdentityError> {
         let tenant = self.scope.require(Permission::ApiKeysRead)?;
         Ok(self.repositories.api_keys().list(tenant, page).await?)
     }

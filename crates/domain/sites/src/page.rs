@@ -5,8 +5,8 @@ mod schedule;
 pub use schedule::{DeploySite, PublishPage};
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, FieldError, Page as List, PageId, PageRequest, Permission, Scope,
-    SectionId, SiteId, StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
+    Env, Event, EventDeclaration, FieldError, List, PageId, PageRequest, Permission, Scope, SectionId,
+    SiteId, StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
 };
 use serde::{Deserialize, Serialize};
 

@@ -24,8 +24,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    AssetId, DeploymentId, Entitlements, NavItemId, Outbox, Page as List, PageId, PageRequest, SectionId,
-    SiteId, StoreError, TenantId,
+    AssetId, DeploymentId, Entitlements, List, NavItemId, Outbox, PageId, PageRequest, SectionId, SiteId,
+    StoreError, TenantId,
 };
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Sites for sale: prepared by the operator's people, shown to everybody, bought as they are.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, Page as List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
+    Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
     Violations, money::Money,
 };
 use serde::{Deserialize, Serialize};

@@ -6,8 +6,8 @@ pub use frozen::{RefusedChange, SiteChange, changes, refused};
 pub(crate) use frozen::{editable, editable_pages, frozen};
 
 use portico_kernel::{
-    DeploymentId, Env, Event, JobType, Meter, Money, NewJob, Page as List, PageRequest, Permission, Scope,
-    SiteId, StoreError, TenantId, Timestamp, Violations, name::Subdomain, patch,
+    DeploymentId, Env, Event, JobType, List, Meter, Money, NewJob, PageRequest, Permission, Scope, SiteId,
+    StoreError, TenantId, Timestamp, Violations, name::Subdomain, patch,
 };
 use serde::{Deserialize, Serialize};
 

@@ -17,9 +17,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Actor, Clock, DeploymentId, Entitlements, Env, Event, EventLog, JobQueue, NavItemId, NewJob, Outbox,
-    Page as List, PageId, PageRequest, Permissions, PlatformRole, Random, RequestInfo, Scope, SectionId,
-    SiteId, StoreError, TenantId, TenantRole, Timestamp,
+    Actor, Clock, DeploymentId, Entitlements, Env, Event, EventLog, JobQueue, List, NavItemId, NewJob,
+    Outbox, PageId, PageRequest, Permissions, PlatformRole, Random, RequestInfo, Scope, SectionId, SiteId,
+    StoreError, TenantId, TenantRole, Timestamp,
 };
 
 use crate::{

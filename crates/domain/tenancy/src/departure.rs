@@ -51,7 +51,7 @@ impl Tenants<'_> {
 
 #[cfg(test)]
 mod tests {
-    use portico_kernel::{Fault, Page, TenantRole};
+    use portico_kernel::{Fault, List, TenantRole};
 
     use super::*;
     use crate::{
@@ -92,7 +92,7 @@ mod tests {
         let (mut find, found) = (MockTenantRepository::new(), tenant.clone());
         find.expect_find().return_once(move |_| Ok(Some(found)));
         let mut list = MockMembershipRepository::new();
-        list.expect_list().return_once(move |_, _, page| Ok(Page::<Member>::new(Vec::new(), page, others)));
+        list.expect_list().return_once(move |_, _, page| Ok(List::<Member>::new(Vec::new(), page, others)));
         repositories.memberships.extend([of_user, list]);
         repositories.tenants.extend([lock, find]);
         if others == 0 {

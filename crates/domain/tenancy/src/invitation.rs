@@ -4,7 +4,7 @@
 //! here tells whether an address has an account.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, InvitationId, JobType, NewJob, Page, PageRequest, Permission, Scope,
+    Env, Event, EventDeclaration, InvitationId, JobType, List, NewJob, PageRequest, Permission, Scope,
     StoreError, TenantId, TenantRole, Timestamp, UserId, Violations,
 };
 use serde::{Deserialize, Serialize};
@@ -249,7 +249,7 @@ impl<'a> Invitations<'a> {
         &mut self,
         status: Option<InvitationStatus>,
         page: PageRequest,
-    ) -> Result<Page<Invitation>, TenancyError> {
+    ) -> Result<List<Invitation>, TenancyError> {
         let tenant = self.scope.require(Permission::MembersWrite)?;
         Ok(self.repositories.invitations().list(tenant, status, self.env.now(), page).await?)
     }

@@ -1,7 +1,7 @@
 //! Who belongs to a tenant, and as what.
 
 use portico_kernel::{
-    Actor, Env, Event, Page, PageRequest, Permission, Scope, TenantId, TenantRole, Timestamp, UserId,
+    Actor, Env, Event, List, PageRequest, Permission, Scope, TenantId, TenantRole, Timestamp, UserId,
     Violations,
 };
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ impl<'a> Members<'a> {
         &mut self,
         filter: MemberFilter,
         page: PageRequest,
-    ) -> Result<Page<Member>, TenancyError> {
+    ) -> Result<List<Member>, TenancyError> {
         let tenant = self.scope.require(Permission::MembersRead)?;
         let mut violations = Violations::default();
         violations.optional_text("q", filter.q.as_deref(), 100);

@@ -6,7 +6,7 @@ mod webhooks;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CursorPage, CursorRequest, InvitationId, Outbox, Page, PageRequest, StoreError, TenantId, TenantRole,
+    CursorPage, CursorRequest, InvitationId, List, Outbox, PageRequest, StoreError, TenantId, TenantRole,
     Timestamp, UserId,
 };
 
@@ -51,7 +51,7 @@ pub trait TenantRepository: Send {
         member: Option<UserId>,
         q: Option<&'q str>,
         page: PageRequest,
-    ) -> Result<Page<Tenant>, StoreError>;
+    ) -> Result<List<Tenant>, StoreError>;
 }
 
 /// Who belongs where.
@@ -77,7 +77,7 @@ pub trait MembershipRepository: Send {
         tenant: TenantId,
         filter: MemberFilter,
         page: PageRequest,
-    ) -> Result<Page<Member>, StoreError>;
+    ) -> Result<List<Member>, StoreError>;
 
     /// Changes a role. Answers whether there is such a member.
     async fn set_role(
@@ -127,7 +127,7 @@ pub trait InvitationRepository: Send {
         status: Option<InvitationStatus>,
         now: Timestamp,
         page: PageRequest,
-    ) -> Result<Page<Invitation>, StoreError>;
+    ) -> Result<List<Invitation>, StoreError>;
 
     /// How many of the tenant's invitations are pending.
     async fn open(&mut self, tenant: TenantId) -> Result<u64, StoreError>;

@@ -1,7 +1,7 @@
 //! A company or person whose data is kept apart from everybody else's.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, Page, PageRequest, Permission, Scope, StoreError, TenantId, TenantRole,
+    Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, StoreError, TenantId, TenantRole,
     Timestamp, UserId, Violations,
 };
 use serde::{Deserialize, Serialize};
@@ -172,7 +172,7 @@ impl<'a> Tenants<'a> {
 
     /// The caller's tenants; all tenants for those who may see the whole platform. `q` matches a part of the name or
     /// the subdomain.
-    pub async fn list(&mut self, q: Option<&str>, page: PageRequest) -> Result<Page<Tenant>, TenancyError> {
+    pub async fn list(&mut self, q: Option<&str>, page: PageRequest) -> Result<List<Tenant>, TenancyError> {
         let member = match self.scope.require_platform(Permission::PlatformAudit) {
             Ok(()) => None,
             Err(_) => Some(self.scope.require_user()?.0),

@@ -211,7 +211,7 @@ async fn only_those_who_see_the_platform_list_all_tenants() {
             .expect_list()
             .times(1)
             .withf(move |asked, _, _| *asked == member)
-            .return_once(|_, _, page| Ok(Page::new(Vec::new(), page, 0)));
+            .return_once(|_, _, page| Ok(List::new(Vec::new(), page, 0)));
         let mut repositories = Repositories::default();
         repositories.tenants.push_back(tenants);
         Tenants::new(&mut repositories, &scope, &env).list(None, PageRequest::default()).await.unwrap();

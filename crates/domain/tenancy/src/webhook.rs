@@ -7,7 +7,7 @@ mod secret;
 mod use_cases;
 
 use portico_kernel::{
-    Page, PageRequest, TenantId, Timestamp, WebhookId,
+    List, PageRequest, TenantId, Timestamp, WebhookId,
     catalogue::{EVERYTHING, EventCatalogue},
 };
 use serde::{Deserialize, Serialize};
@@ -182,7 +182,7 @@ pub struct EventType {
 }
 
 /// Everything that webhooks can be told of, in the order of names.
-pub fn event_types(catalogue: &EventCatalogue) -> Page<EventType> {
+pub fn event_types(catalogue: &EventCatalogue) -> List<EventType> {
     let mut types: Vec<EventType> = Vec::new();
     for published in catalogue.all() {
         match types.last_mut().filter(|last| last.name == published.name) {
@@ -196,7 +196,7 @@ pub fn event_types(catalogue: &EventCatalogue) -> Page<EventType> {
         }
     }
     let total = types.len() as u64;
-    Page::new(types, PageRequest { page: 1, limit: total }, total)
+    List::new(types, PageRequest { page: 1, limit: total }, total)
 }
 
 #[cfg(test)]

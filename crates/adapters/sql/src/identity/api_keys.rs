@@ -7,7 +7,7 @@ use portico_identity::{
     user::UserStatus,
 };
 use portico_kernel::{
-    ApiKeyId, Maker, Page, PageRequest, Permission, Permissions, StoreError, TenantId, Timestamp, UserId,
+    ApiKeyId, List, Maker, PageRequest, Permission, Permissions, StoreError, TenantId, Timestamp, UserId,
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -227,7 +227,7 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
         row.one(self.connection).await.map_err(store_error)?.map(ApiKey::try_from).transpose()
     }
 
-    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<Page<ApiKey>, StoreError> {
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<ApiKey>, StoreError> {
         let found = row::Entity::find()
             .filter(Column::TenantId.eq(tenant.uuid()))
             .filter(Column::RevokedAt.is_null())
@@ -237,7 +237,7 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
         let rows =
             found.offset(page.offset()).limit(page.limit).all(self.connection).await.map_err(store_error)?;
         let items = rows.into_iter().map(ApiKey::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::new(items, page, total))
+        Ok(List::new(items, page, total))
     }
 
     async fn made_by(&mut self, user: UserId) -> Result<Vec<ApiKey>, StoreError> {

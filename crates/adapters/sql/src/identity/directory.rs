@@ -6,7 +6,7 @@ use portico_identity::{
     ports::{Credential, UserDirectory},
     user::{User, UserStatus},
 };
-use portico_kernel::{Page, PageRequest, PlatformRole, StoreError, UserId};
+use portico_kernel::{List, PageRequest, PlatformRole, StoreError, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, NullOrdering},
@@ -30,7 +30,7 @@ impl<C: ConnectionTrait + Send> UserDirectory for Directory<'_, C> {
         filter: UserFilter,
         order: UserOrder,
         page: PageRequest,
-    ) -> Result<Page<User>, StoreError> {
+    ) -> Result<List<User>, StoreError> {
         let mut found = row::Entity::find();
         found = match filter.status {
             Some(status) => found.filter(row::Column::Status.eq(status.as_str())),
@@ -73,7 +73,7 @@ impl<C: ConnectionTrait + Send> UserDirectory for Directory<'_, C> {
             .into_iter()
             .map(|row| Credential::try_from(row).map(|credential| credential.user))
             .collect::<Result<_, _>>()?;
-        Ok(Page::new(users, page, total))
+        Ok(List::new(users, page, total))
     }
 
     async fn lock_super_admins(&mut self) -> Result<Vec<UserId>, StoreError> {

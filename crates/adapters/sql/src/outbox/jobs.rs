@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    DeadLetters, Job, JobId, JobQueue, JobState, NewJob, Page, PageRequest, StoreError, TenantId, Timestamp,
+    DeadLetters, Job, JobId, JobQueue, JobState, List, NewJob, PageRequest, StoreError, TenantId, Timestamp,
     TraceParent, WorkQueue, job::QueueFigures,
 };
 use sea_orm::{
@@ -236,7 +236,7 @@ impl WorkQueue for SqlStore {
         self.hand_back(worker, id, JobState::Dead, None, error).await
     }
 
-    async fn list(&self, state: Option<JobState>, page: PageRequest) -> Result<Page<Job>, StoreError> {
+    async fn list(&self, state: Option<JobState>, page: PageRequest) -> Result<List<Job>, StoreError> {
         let mut found = row::Entity::find();
         if let Some(state) = state {
             found = found.filter(row::Column::State.eq(state.as_str()));
@@ -251,7 +251,7 @@ impl WorkQueue for SqlStore {
             .await
             .map_err(store_error)?;
         let jobs = rows.into_iter().map(Job::try_from).collect::<Result<_, _>>()?;
-        Ok(Page::new(jobs, page, total))
+        Ok(List::new(jobs, page, total))
     }
 
     async fn figures(&self, now: Timestamp) -> Result<QueueFigures, StoreError> {

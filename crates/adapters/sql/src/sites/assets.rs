@@ -1,7 +1,7 @@
 //! Files that tenants uploaded.
 
 use async_trait::async_trait;
-use portico_kernel::{AssetId, Page as List, PageId, PageRequest, StoreError, TenantId, Timestamp};
+use portico_kernel::{AssetId, List, PageId, PageRequest, StoreError, TenantId, Timestamp};
 use portico_sites::{
     asset::{Asset, AssetFilter, AssetKind, AssetType},
     ports::AssetRepository,

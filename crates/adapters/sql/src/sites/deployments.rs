@@ -1,7 +1,7 @@
 //! Deployments.
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, Page as List, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{DeploymentId, List, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
     deployment::{Deployment, DeploymentStatus},
     ports::DeploymentRepository,

@@ -1,7 +1,7 @@
 //! Domains of customers.
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, DomainId, Page as List, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
     domain::{Domain, DomainMode, DomainReason, DomainStatus},
     ports::{

@@ -1,6 +1,6 @@
 //! Lists in pages, as sites and pages have them.
 
-use portico_kernel::{Page as List, PageRequest, StoreError};
+use portico_kernel::{List, PageRequest, StoreError};
 use portico_sites::ports::{Sort, SortKey};
 use sea_orm::{
     ConnectionTrait, EntityTrait, FromQueryResult, Order, PaginatorTrait, QueryOrder, QuerySelect, Select,

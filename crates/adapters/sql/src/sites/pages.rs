@@ -1,7 +1,7 @@
 //! Pages.
 
 use async_trait::async_trait;
-use portico_kernel::{Page as List, PageId, PageRequest, SiteId, StoreError, TemplateId, TenantId};
+use portico_kernel::{List, PageId, PageRequest, SiteId, StoreError, TemplateId, TenantId};
 use portico_sites::{
     page::{Page, PageStatus},
     ports::{PageFilter, PageRepository},

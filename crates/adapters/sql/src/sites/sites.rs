@@ -1,7 +1,7 @@
 //! Sites.
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, Money, Page as List, PageId, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{DeploymentId, List, Money, PageId, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
     ports::{SiteFilter, SiteRepository},
     site::{Site, SiteStatus},

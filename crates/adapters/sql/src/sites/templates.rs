@@ -1,9 +1,7 @@
 //! Website templates, and what was made from them.
 
 use async_trait::async_trait;
-use portico_kernel::{
-    Page as List, PageId, PageRequest, SectionId, StoreError, TemplateId, TenantId, Timestamp,
-};
+use portico_kernel::{List, PageId, PageRequest, SectionId, StoreError, TemplateId, TenantId, Timestamp};
 use portico_sites::{
     ports::{TemplateFilter, TemplateRecord, TemplateRepository, TemplateSortKey},
     section::{SectionOrigin, SectionType},

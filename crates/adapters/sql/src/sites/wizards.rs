@@ -1,7 +1,7 @@
 //! Runs through the wizard.
 
 use async_trait::async_trait;
-use portico_kernel::{GenerationId, Page as List, PageRequest, SiteId, StoreError, TenantId, WizardId};
+use portico_kernel::{GenerationId, List, PageRequest, SiteId, StoreError, TenantId, WizardId};
 use portico_sites::{
     ports::{WizardFilter, WizardRepository},
     wizard::{Generation, GenerationStatus, PageState, Wizard, WizardStatus, WizardUpdate, WrittenPage},

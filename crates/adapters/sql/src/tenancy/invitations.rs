@@ -1,7 +1,7 @@
 //! Invitations.
 
 use async_trait::async_trait;
-use portico_kernel::{InvitationId, Page, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId};
+use portico_kernel::{InvitationId, List, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId};
 use portico_tenancy::{
     invitation::{Invitation, InvitationStatus, ReceivedInvitation},
     ports::InvitationRepository,
@@ -173,7 +173,7 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         status: Option<InvitationStatus>,
         now: Timestamp,
         page: PageRequest,
-    ) -> Result<Page<Invitation>, StoreError> {
+    ) -> Result<List<Invitation>, StoreError> {
         let condition = with_status(status);
         let total = query(
             self.connection,
@@ -196,7 +196,7 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         )
         .await?;
         let items = rows.iter().map(|row| invitation(row, now)).collect::<Result<_, _>>()?;
-        Ok(Page::new(items, page, count(&total, "total")?))
+        Ok(List::new(items, page, count(&total, "total")?))
     }
 
     async fn open(&mut self, tenant: TenantId) -> Result<u64, StoreError> {

@@ -1,7 +1,7 @@
 //! Who belongs where.
 
 use async_trait::async_trait;
-use portico_kernel::{Page, PageRequest, StoreError, TenantId, TenantRole, UserId};
+use portico_kernel::{List, PageRequest, StoreError, TenantId, TenantRole, UserId};
 use portico_tenancy::{
     member::{Member, MemberFilter, TenantSummary},
     membership::Membership,
@@ -133,7 +133,7 @@ impl<C: ConnectionTrait + Send> MembershipRepository for Memberships<'_, C> {
         tenant: TenantId,
         filter: MemberFilter,
         page: PageRequest,
-    ) -> Result<Page<Member>, StoreError> {
+    ) -> Result<List<Member>, StoreError> {
         let column = |table: &'static str, name: &'static str| (Alias::new(table), Alias::new(name));
         let mut found = members(tenant);
         if let Some(role) = filter.role {
@@ -164,7 +164,7 @@ impl<C: ConnectionTrait + Send> MembershipRepository for Memberships<'_, C> {
         };
         let (total, rows) = (run(&total).await?, run(&rows).await?);
         let items = rows.iter().map(member).collect::<Result<_, _>>()?;
-        Ok(Page::new(items, page, count(&total)?))
+        Ok(List::new(items, page, count(&total)?))
     }
 
     async fn set_role(

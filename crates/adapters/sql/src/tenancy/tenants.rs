@@ -1,7 +1,7 @@
 //! Tenants.
 
 use async_trait::async_trait;
-use portico_kernel::{Page, PageRequest, StoreError, TenantId, UserId};
+use portico_kernel::{List, PageRequest, StoreError, TenantId, UserId};
 use portico_tenancy::{
     ports::TenantRepository,
     tenant::{Tenant, TenantStatus},
@@ -174,7 +174,7 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
         member: Option<UserId>,
         q: Option<&'q str>,
         page: PageRequest,
-    ) -> Result<Page<Tenant>, StoreError> {
+    ) -> Result<List<Tenant>, StoreError> {
         let mut found = row::Entity::find().filter(row::Column::Status.ne(TenantStatus::Deleted.as_str()));
         if let Some(member) = member {
             let theirs = Query::select()
@@ -200,6 +200,6 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
             .await
             .map_err(store_error)?;
         let tenants = rows.into_iter().map(Tenant::try_from).collect::<Result<_, _>>()?;
-        Ok(Page::new(tenants, page, total))
+        Ok(List::new(tenants, page, total))
     }
 }

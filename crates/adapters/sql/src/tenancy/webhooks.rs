@@ -1,7 +1,7 @@
 //! Webhooks.
 
 use async_trait::async_trait;
-use portico_kernel::{Page, PageRequest, StoreError, TenantId, WebhookId};
+use portico_kernel::{List, PageRequest, StoreError, TenantId, WebhookId};
 use portico_tenancy::{
     ports::WebhookRepository,
     webhook::{SealedSecrets, Webhook, WebhookStatus},
@@ -141,7 +141,7 @@ impl<C: ConnectionTrait + Send> WebhookRepository for Webhooks<'_, C> {
         row.one(self.connection).await.map_err(store_error)?.map(Webhook::try_from).transpose()
     }
 
-    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Webhook>, StoreError> {
         let found = row::Entity::find()
             .filter(Column::TenantId.eq(tenant.uuid()))
             .order_by_desc(Column::CreatedAt)
@@ -150,7 +150,7 @@ impl<C: ConnectionTrait + Send> WebhookRepository for Webhooks<'_, C> {
         let rows =
             found.offset(page.offset()).limit(page.limit).all(self.connection).await.map_err(store_error)?;
         let items = rows.into_iter().map(Webhook::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::new(items, page, total))
+        Ok(List::new(items, page, total))
     }
 
     async fn update(&mut self, webhook: &Webhook) -> Result<(), StoreError> {

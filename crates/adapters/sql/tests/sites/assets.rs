@@ -67,7 +67,7 @@ async fn stores_finds_and_lists_files_of_their_tenant_only() {
         assert_eq!(assets.find_many(theirs, &ids).await.unwrap(), []);
         assert_eq!(assets.find_many(ours, &[]).await.unwrap(), []);
 
-        let names = |list: portico_kernel::Page<Asset>| {
+        let names = |list: portico_kernel::List<Asset>| {
             (list.items.into_iter().map(|asset| asset.filename).collect::<Vec<_>>(), list.total)
         };
         let page = PageRequest { page: 1, limit: 2 };

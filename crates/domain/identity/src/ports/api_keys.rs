@@ -1,7 +1,7 @@
 //! What API keys need of the store.
 
 use async_trait::async_trait;
-use portico_kernel::{ApiKeyId, Page, PageRequest, StoreError, TenantId, Timestamp, UserId};
+use portico_kernel::{ApiKeyId, List, PageRequest, StoreError, TenantId, Timestamp, UserId};
 use time::Date;
 
 use crate::api_key::{
@@ -21,7 +21,7 @@ pub trait ApiKeyRepository: Send {
     async fn find(&mut self, tenant: TenantId, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
 
     /// The keys of a tenant that are not revoked, newest first.
-    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<Page<ApiKey>, StoreError>;
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<ApiKey>, StoreError>;
 
     /// The keys of all tenants that are not revoked and have a secret that this user made, in use or replaced by a later one.
     async fn made_by(&mut self, user: UserId) -> Result<Vec<ApiKey>, StoreError>;

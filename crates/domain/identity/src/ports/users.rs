@@ -1,7 +1,7 @@
 //! What looking after accounts needs from the store.
 
 use async_trait::async_trait;
-use portico_kernel::{Event, EventId, Page, PageRequest, StoreError, UserId};
+use portico_kernel::{Event, EventId, List, PageRequest, StoreError, UserId};
 use serde_json::Value;
 
 use crate::{
@@ -20,7 +20,7 @@ pub trait UserDirectory: Send {
         filter: UserFilter,
         order: UserOrder,
         page: PageRequest,
-    ) -> Result<Page<User>, StoreError>;
+    ) -> Result<List<User>, StoreError>;
 
     /// The super admins who are in use. MUST keep them as they are until the unit of work ends, so that of two units of
     /// work that take somebody out of this list the second one sees what the first one did.

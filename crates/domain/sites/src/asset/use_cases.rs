@@ -1,8 +1,8 @@
 //! The use cases of files.
 
 use portico_kernel::{
-    AssetId, Env, Event, EventDeclaration, JobType, Meter, NewJob, Page as List, PageId, PageRequest,
-    Permission, Scope, TenantId, Timestamp, Violations, patch::double_option,
+    AssetId, Env, Event, EventDeclaration, JobType, List, Meter, NewJob, PageId, PageRequest, Permission,
+    Scope, TenantId, Timestamp, Violations, patch::double_option,
 };
 use serde::{Deserialize, Serialize};
 use time::Duration;

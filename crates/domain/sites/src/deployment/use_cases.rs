@@ -1,8 +1,8 @@
 //! The use cases of deployments that customers call.
 
 use portico_kernel::{
-    DeploymentId, Env, Event, EventDeclaration, JobType, NewJob, Page as List, PageRequest, Permission,
-    Scope, SiteId, StoreError, TenantId,
+    DeploymentId, Env, Event, EventDeclaration, JobType, List, NewJob, PageRequest, Permission, Scope,
+    SiteId, StoreError, TenantId,
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! The use cases of domains.
 
 use portico_kernel::{
-    DomainId, Env, Event, EventDeclaration, JobType, Meter, NewJob, Page as List, PageRequest, Permission,
-    Scope, SiteId, StoreError, TenantId, Violations,
+    DomainId, Env, Event, EventDeclaration, JobType, List, Meter, NewJob, PageRequest, Permission, Scope,
+    SiteId, StoreError, TenantId, Violations,
 };
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, DomainId, Page as List, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId};
 
 use crate::domain::{Domain, DomainMode};
 

@@ -1,7 +1,7 @@
 //! Website templates: the port.
 
 use async_trait::async_trait;
-use portico_kernel::{Page as List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp};
+use portico_kernel::{List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp};
 
 use crate::{
     section::SectionOrigin,

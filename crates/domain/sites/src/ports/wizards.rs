@@ -1,7 +1,7 @@
 //! Runs through the wizard: the port.
 
 use async_trait::async_trait;
-use portico_kernel::{Page as List, PageRequest, StoreError, TenantId, WizardId};
+use portico_kernel::{List, PageRequest, StoreError, TenantId, WizardId};
 
 use crate::wizard::{Generation, Wizard, WizardStatus, WrittenPage};
 

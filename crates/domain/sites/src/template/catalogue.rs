@@ -1,8 +1,8 @@
 //! Reading the catalogue of templates, and what staff do with it.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, Page as List, PageRequest, Permission, Scope, StoreError, TemplateId,
-    TenantId, Timestamp, Violations,
+    Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, StoreError, TemplateId, TenantId,
+    Timestamp, Violations,
 };
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Files that tenants uploaded, in memory.
 
 use async_trait::async_trait;
-use portico_kernel::{AssetId, Page as List, PageId, PageRequest, StoreError, TenantId, Timestamp};
+use portico_kernel::{AssetId, List, PageId, PageRequest, StoreError, TenantId, Timestamp};
 
 use super::{View, page_of, replace};
 use crate::{

@@ -1,7 +1,7 @@
 //! Domains of customers, in memory.
 
 use async_trait::async_trait;
-use portico_kernel::{DomainId, Page as List, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{DomainId, List, PageRequest, SiteId, StoreError, TenantId};
 
 use super::{View, conflict, missing, page_of};
 use crate::{

@@ -1,7 +1,7 @@
 //! Website templates, in memory.
 
 use async_trait::async_trait;
-use portico_kernel::{Page as List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp};
+use portico_kernel::{List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp};
 
 use super::{View, conflict, missing, page_of, replace};
 use crate::{

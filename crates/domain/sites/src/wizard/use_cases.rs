@@ -1,8 +1,8 @@
 //! The use cases of the wizard: start, fill in, look, abandon.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, FieldError, Page as List, PageRequest, Permission, Scope, StoreError,
-    TenantId, Violations, WizardId,
+    Env, Event, EventDeclaration, FieldError, List, PageRequest, Permission, Scope, StoreError, TenantId,
+    Violations, WizardId,
 };
 
 use super::{BusinessDetails, MAX_OPEN, PageChoice, Presence, SiteGoals, Wizard, WizardStatus, WizardUpdate};

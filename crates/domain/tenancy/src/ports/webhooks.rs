@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CursorPage, CursorRequest, DeliveryId, EventId, Page, PageRequest, StoreError, TenantId, Timestamp,
+    CursorPage, CursorRequest, DeliveryId, EventId, List, PageRequest, StoreError, TenantId, Timestamp,
     WebhookId,
 };
 
@@ -23,7 +23,7 @@ pub trait WebhookRepository: Send {
     async fn find(&mut self, tenant: TenantId, id: WebhookId) -> Result<Option<Webhook>, StoreError>;
 
     /// The tenant's webhooks, newest first.
-    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<Page<Webhook>, StoreError>;
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Webhook>, StoreError>;
 
     /// Stores everything but its failures, which those who deliver count, with `version + 1`. MUST answer `Stale` when the
     /// stored version is not `webhook.version`.

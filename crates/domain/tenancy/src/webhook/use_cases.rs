@@ -1,7 +1,7 @@
 //! What members do with webhooks.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, Page, PageRequest, Permission, Scope, StoreError, TenantId, Violations,
+    Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, StoreError, TenantId, Violations,
     WebhookId,
     catalogue::{EVERYTHING, EventCatalogue},
     http::HttpClient,
@@ -118,7 +118,7 @@ impl<'a> Webhooks<'a> {
     }
 
     /// The webhooks, newest first.
-    pub async fn list(&mut self, page: PageRequest) -> Result<Page<Webhook>, TenancyError> {
+    pub async fn list(&mut self, page: PageRequest) -> Result<List<Webhook>, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksRead)?;
         Ok(self.repositories.webhooks().list(tenant, page).await?)
     }

@@ -5,7 +5,7 @@ use portico_billing::{
     plan::{Plan, Plans},
     quota::{Quotas, Usage},
 };
-use portico_kernel::{Page, PageRequest};
+use portico_kernel::{List, PageRequest};
 use portico_runtime::core::Core;
 use portico_web::{
     caller::Caller,
@@ -30,14 +30,14 @@ struct UsageReport {
 /// List plans
 ///
 /// The plans on offer, cheapest first. For everybody, signed in or not.
-#[utoipa::path(tag = "Billing", operation_id = "listPlans", responses((status = 200, body = Page<Plan>)))]
+#[utoipa::path(tag = "Billing", operation_id = "listPlans", responses((status = 200, body = List<Plan>)))]
 #[get("/billing/plans")]
 async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
     let plans = Plans::new(&mut *core.reader()).list().await?;
     let (request, total) = (PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, plans.len() as u64);
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-        .json(Page::new(plans, request, total)))
+        .json(List::new(plans, request, total)))
 }
 
 /// Read the usage

@@ -10,7 +10,7 @@ use portico_identity::{
     ApiKeys,
     api_key::{ApiKey, ApiKeyUpdate, NewApiKey, Rotation, usage::KeyUsageReport},
 };
-use portico_kernel::{ApiKeyId, Page, TenantId};
+use portico_kernel::{ApiKeyId, List, TenantId};
 use portico_web::{
     body::{Body, OptionalBody},
     caller::Caller,
@@ -93,7 +93,7 @@ struct UsagePeriod {
     tag = "API keys",
     operation_id = "listApiKeys",
     params(("tenantId" = TenantId, Path), ListApiKeys),
-    responses((status = 200, body = Page<ApiKey>)),
+    responses((status = 200, body = List<ApiKey>)),
     security(("bearer" = ["api_keys:read"])),
 )]
 #[get("/tenants/{tenantId}/api-keys")]

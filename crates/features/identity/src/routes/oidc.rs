@@ -11,7 +11,7 @@ use portico_identity::{
     external::{ATTEMPT_LIFETIME, Browser, Callback, ExternalIdentity},
     session::Tokens,
 };
-use portico_kernel::{ExternalIdentityId, Page, PageRequest, Timestamp};
+use portico_kernel::{ExternalIdentityId, List, PageRequest, Timestamp};
 use portico_web::{
     admission::Class,
     body::Body,
@@ -84,7 +84,7 @@ struct Departure {
 #[utoipa::path(
     tag = "Sign-in from elsewhere",
     operation_id = "listProviders",
-    responses((status = 200, body = Page<Provider>)),
+    responses((status = 200, body = List<Provider>)),
 )]
 #[get("/auth/oidc")]
 async fn providers(app: Data<App>) -> HttpResponse {
@@ -185,7 +185,7 @@ async fn callback(
 #[utoipa::path(
     tag = "Sign-in from elsewhere",
     operation_id = "listIdentities",
-    responses((status = 200, body = Page<ExternalIdentity>)),
+    responses((status = 200, body = List<ExternalIdentity>)),
     security(("bearer" = [])),
 )]
 #[get("/auth/identities")]
@@ -225,9 +225,9 @@ async fn unlink(
 }
 
 /// A short list: always all of it.
-fn all<T>(items: Vec<T>) -> Page<T> {
+fn all<T>(items: Vec<T>) -> List<T> {
     let total = items.len() as u64;
-    Page::new(items, PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, total)
+    List::new(items, PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, total)
 }
 
 fn is_secure(app: &App) -> bool {

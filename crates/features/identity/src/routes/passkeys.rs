@@ -11,7 +11,7 @@ use portico_identity::{
     passkey::{AddPasskey, PasskeySignIn, PasskeyView, Registered, RenamePasskey},
     session::Tokens,
 };
-use portico_kernel::{Page, PageRequest, PasskeyId};
+use portico_kernel::{List, PageRequest, PasskeyId};
 use portico_web::{
     body::Body,
     caller::{Caller, Visitor},
@@ -144,7 +144,7 @@ async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<H
     tag = "Passkeys",
     operation_id = "listPasskeys",
     params(ListPasskeys),
-    responses((status = 200, body = Page<PasskeyView>)),
+    responses((status = 200, body = List<PasskeyView>)),
     security(("bearer" = [])),
 )]
 #[get("/auth/passkeys")]
@@ -153,7 +153,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListPasskeys>) -> Res
     let passkeys = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).passkeys().await?;
     let total = passkeys.len() as u64;
     let items = passkeys.into_iter().skip(page.offset() as usize).take(page.limit as usize).collect();
-    Ok(HttpResponse::Ok().json(Page::<PasskeyView>::new(items, page, total)))
+    Ok(HttpResponse::Ok().json(List::<PasskeyView>::new(items, page, total)))
 }
 
 /// Rename a passkey

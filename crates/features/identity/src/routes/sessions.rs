@@ -11,7 +11,7 @@ use portico_identity::{
     session::SessionView,
     switching::{SwitchTenant, SwitchedTenant},
 };
-use portico_kernel::{Page, SessionId};
+use portico_kernel::{List, SessionId};
 use portico_web::{
     body::Body,
     caller::Caller,
@@ -49,7 +49,7 @@ struct ListSessions {
     tag = "Sessions",
     operation_id = "listSessions",
     params(ListSessions),
-    responses((status = 200, body = Page<SessionView>)),
+    responses((status = 200, body = List<SessionView>)),
     security(("bearer" = [])),
 )]
 #[get("/auth/sessions")]
@@ -59,7 +59,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Res
         Sessions::new(&mut *app.core.reader(), &caller.0, &app.core.env, app.lifetimes).list().await?;
     let total = sessions.len() as u64;
     let items = sessions.into_iter().skip(page.offset() as usize).take(page.limit as usize).collect();
-    Ok(HttpResponse::Ok().json(Page::<SessionView>::new(items, page, total)))
+    Ok(HttpResponse::Ok().json(List::<SessionView>::new(items, page, total)))
 }
 
 /// End a session

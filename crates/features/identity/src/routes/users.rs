@@ -14,7 +14,7 @@ use portico_identity::{
     impersonation::{Impersonate, ImpersonationTokens},
     user::{User, UserStatus},
 };
-use portico_kernel::{EventId, Page, Permission, PlatformRole, Scope, UserId};
+use portico_kernel::{EventId, List, Permission, PlatformRole, Scope, UserId};
 use portico_runtime::logging;
 use portico_web::{
     admission::Class,
@@ -81,7 +81,7 @@ const SORTS: &[(&str, UserSort)] =
     tag = "Users",
     operation_id = "listUsers",
     params(ListUsers),
-    responses((status = 200, body = Page<User>)),
+    responses((status = 200, body = List<User>)),
     security(("bearer" = ["platform:users"])),
 )]
 #[get("/users")]

@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path, Payload},
 };
-use portico_kernel::{AssetId, Page, PageRequest, Permission, TenantId, Timestamp};
+use portico_kernel::{AssetId, List, PageRequest, Permission, TenantId, Timestamp};
 use portico_sites::asset::{Asset, AssetFilter, AssetKind, AssetUpdate, Assets};
 use portico_web::{
     admission::Class,
@@ -99,7 +99,7 @@ struct AssetUpload {
     params(("tenantId" = TenantId, Path)),
     request_body(content((AssetUpload = "multipart/form-data", example = json!({"files": ["(a file)", "(another file)"]})))),
     responses(
-        (status = 201, body = Page<AssetView>),
+        (status = 201, body = List<AssetView>),
         (status = 402, description = "The plan does not include so much storage.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "A file, or all of them together, are too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Not a form.", body = ProblemBody, content_type = "application/problem+json"),
@@ -122,7 +122,7 @@ async fn upload(
         let total = made.len() as u64;
         let items = made.into_iter().map(|asset| AssetView::new(&app, asset)).collect();
         let request = PageRequest { page: 1, limit: PageRequest::MAX_LIMIT };
-        HttpResponse::Created().json(Page::new(items, request, total))
+        HttpResponse::Created().json(List::new(items, request, total))
     };
     assets::upload(&app, &caller, files, answer).await
 }
@@ -153,7 +153,7 @@ struct ListAssets {
     tag = "Assets",
     operation_id = "listAssets",
     params(("tenantId" = TenantId, Path), ListAssets),
-    responses((status = 200, body = Page<AssetView>)),
+    responses((status = 200, body = List<AssetView>)),
     security(("bearer" = ["assets:read"])),
 )]
 #[get("/tenants/{tenantId}/assets")]
@@ -164,7 +164,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListAssets>) -> Resul
     let found =
         Assets::new(&mut *repositories, &caller.0, &app.core.env).list(AssetFilter { q, kind }, page).await?;
     let items = found.items.into_iter().map(|asset| AssetView::new(&app, asset)).collect();
-    Ok(HttpResponse::Ok().json(Page::new(items, page, found.total)))
+    Ok(HttpResponse::Ok().json(List::new(items, page, found.total)))
 }
 
 /// Read a file

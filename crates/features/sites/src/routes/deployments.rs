@@ -6,7 +6,7 @@ use actix_web::{
     post,
     web::{Data, Path},
 };
-use portico_kernel::{DeploymentId, Page as List, Scope, SiteId};
+use portico_kernel::{DeploymentId, List, Scope, SiteId};
 use portico_sites::{
     deployment::{Deployment, Deployments},
     site::{Site, Sites},

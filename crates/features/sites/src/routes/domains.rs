@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_kernel::{DomainId, Page as List, SiteId};
+use portico_kernel::{DomainId, List, SiteId};
 use portico_sites::domain::{DnsRecord, Domain, DomainUpdate, Domains, NewDomain, expected_records};
 use portico_web::{
     admission::Class,

@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_kernel::{NavItemId, Page as List, PageRequest, Permission, TenantId};
+use portico_kernel::{List, NavItemId, PageRequest, Permission, TenantId};
 use portico_sites::navigation::{NavItem, NavItemUpdate, Navigation, NavigationOrder, NewNavItem};
 use portico_web::{
     body::Body,

@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_kernel::{Page as List, PageId, Permission, SiteId, TenantId};
+use portico_kernel::{List, PageId, Permission, SiteId, TenantId};
 use portico_sites::{
     page::{NewPage, Page, PageStatus, PageUpdate, Pages},
     ports::{PageFilter, Sort, SortKey},

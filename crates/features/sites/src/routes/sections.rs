@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_kernel::{Page as List, PageId, PageRequest, SectionId, TenantId};
+use portico_kernel::{List, PageId, PageRequest, SectionId, TenantId};
 use portico_sites::section::{BulkChange, NewSection, Section, SectionOrder, SectionUpdate, Sections};
 use portico_web::{
     body::Body,

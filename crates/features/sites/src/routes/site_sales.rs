@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, put,
     web::{Data, Path},
 };
-use portico_kernel::{Page as List, Scope, SiteId, money::Money};
+use portico_kernel::{List, Scope, SiteId, money::Money};
 use portico_runtime::context;
 use portico_sites::{
     sale::{Offer, Sales},

@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
     web::{Data, Path},
 };
-use portico_kernel::{Page, SiteId};
+use portico_kernel::{List, SiteId};
 use portico_sites::{
     domain::Domains,
     ports::{SiteFilter, Sort, SortKey},
@@ -76,7 +76,7 @@ struct ListSites {
     tag = "Sites",
     operation_id = "listSites",
     params(ListSites),
-    responses((status = 200, body = Page<SiteView>)),
+    responses((status = 200, body = List<SiteView>)),
     security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites")]
@@ -90,7 +90,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result
     let mut repositories = app.core.reader();
     let sites = Sites::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;
     let items: Vec<SiteView> = sites.items.into_iter().map(|site| SiteView::new(&app, site)).collect();
-    Ok(HttpResponse::Ok().json(Page::new(items, page, sites.total)))
+    Ok(HttpResponse::Ok().json(List::new(items, page, sites.total)))
 }
 
 /// Create a site

@@ -9,7 +9,7 @@ use actix_web::{
     post, put,
     web::{Data, Path},
 };
-use portico_kernel::{Page as List, PageRequest};
+use portico_kernel::{List, PageRequest};
 use portico_sites::{
     industry::Industry,
     ports::{TemplateFilter, TemplateSort, TemplateSortKey},

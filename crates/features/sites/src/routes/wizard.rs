@@ -6,7 +6,7 @@ use actix_web::{
     post, put,
     web::{Data, Path},
 };
-use portico_kernel::{FieldError, Page as List, TemplateId, WizardId};
+use portico_kernel::{FieldError, List, TemplateId, WizardId};
 use portico_sites::{
     deployment::Deployment,
     ports::WizardFilter,

@@ -5,7 +5,7 @@ use actix_web::{
     HttpResponse, delete, get, post,
     web::{Data, Path},
 };
-use portico_kernel::{InvitationId, Page, TenantId, TenantRole, Timestamp};
+use portico_kernel::{InvitationId, List, TenantId, TenantRole, Timestamp};
 use portico_tenancy::{
     contact::masked,
     invitation::{
@@ -156,7 +156,7 @@ fn joined(membership: Membership) -> HttpResponse {
     tag = "Invitations",
     operation_id = "listInvitations",
     params(("tenantId" = TenantId, Path), ListInvitations),
-    responses((status = 200, body = Page<Invitation>)),
+    responses((status = 200, body = List<Invitation>)),
     security(("bearer" = ["members:write"])),
 )]
 #[get("/tenants/{tenantId}/invitations")]
@@ -350,7 +350,7 @@ async fn decline_by_token(
     tag = "Invitations",
     operation_id = "listOwnInvitations",
     params(ListReceived),
-    responses((status = 200, body = Page<Received>)),
+    responses((status = 200, body = List<Received>)),
     security(("bearer" = [])),
 )]
 #[get("/invitations")]
@@ -359,7 +359,7 @@ async fn mine(app: Data<App>, caller: Caller, query: Query<ListReceived>) -> Res
     let all = invitations::mine(&app, &caller.0).await?;
     let total = all.len() as u64;
     let items = all.into_iter().skip(page.offset() as usize).take(page.limit as usize);
-    Ok(HttpResponse::Ok().json(Page::<Received>::new(items.map(Received::from).collect(), page, total)))
+    Ok(HttpResponse::Ok().json(List::<Received>::new(items.map(Received::from).collect(), page, total)))
 }
 
 /// Accept an own invitation

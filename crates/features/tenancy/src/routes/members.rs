@@ -5,7 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_identity::Accounts;
-use portico_kernel::{Page, TenantId, TenantRole, UserId};
+use portico_kernel::{List, TenantId, TenantRole, UserId};
 use portico_tenancy::{
     member::{Member, MemberFilter, MemberUpdate, Members},
     ownership::{Ownership, TransferOwnership},
@@ -52,7 +52,7 @@ struct ListMembers {
     tag = "Members",
     operation_id = "listMembers",
     params(("tenantId" = TenantId, Path), ListMembers),
-    responses((status = 200, body = Page<Member>)),
+    responses((status = 200, body = List<Member>)),
     security(("bearer" = ["members:read"])),
 )]
 #[get("/tenants/{tenantId}/members")]

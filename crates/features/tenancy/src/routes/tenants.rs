@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, put, web::Data};
 use portico_billing::subscription::Subscriptions;
-use portico_kernel::{Page, Permission, TenantId};
+use portico_kernel::{List, Permission, TenantId};
 use portico_tenancy::{
     lifecycle::SuspendTenant,
     tenant::{NewTenant, Tenant, TenantStatus, TenantUpdate, Tenants},
@@ -57,7 +57,7 @@ struct ListTenants {
     tag = "Tenants",
     operation_id = "listTenants",
     params(ListTenants),
-    responses((status = 200, body = Page<Tenant>)),
+    responses((status = 200, body = List<Tenant>)),
     security(("bearer" = [])),
 )]
 #[get("/tenants")]

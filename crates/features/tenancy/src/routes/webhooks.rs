@@ -6,7 +6,7 @@ use actix_web::{
     post, put,
     web::{Data, Path},
 };
-use portico_kernel::{Page, TenantId, WebhookId};
+use portico_kernel::{List, TenantId, WebhookId};
 use portico_runtime::events::catalogue;
 use portico_tenancy::{
     delivery::{Deliveries, DeliveryView},
@@ -95,7 +95,7 @@ struct ListWebhooks {
 /// List types of events
 ///
 /// What webhooks and live updates can tell of, and the permission that each takes. For everybody, signed in or not.
-#[utoipa::path(tag = "Webhooks", operation_id = "listEventTypes", responses((status = 200, body = Page<EventType>)))]
+#[utoipa::path(tag = "Webhooks", operation_id = "listEventTypes", responses((status = 200, body = List<EventType>)))]
 #[get("/event-types")]
 async fn types() -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(event_types(catalogue()))
@@ -108,7 +108,7 @@ async fn types() -> HttpResponse {
     tag = "Webhooks",
     operation_id = "listWebhooks",
     params(("tenantId" = TenantId, Path), ListWebhooks),
-    responses((status = 200, body = Page<WebhookView>)),
+    responses((status = 200, body = List<WebhookView>)),
     security(("bearer" = ["webhooks:read"])),
 )]
 #[get("/tenants/{tenantId}/webhooks")]
@@ -116,7 +116,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Res
     let request = page_request(query.0.page, query.0.limit)?;
     let found = Webhooks::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(request).await?;
     let items: Vec<WebhookView> = found.items.iter().map(Webhook::view).collect();
-    Ok(HttpResponse::Ok().json(Page::new(items, request, found.total)))
+    Ok(HttpResponse::Ok().json(List::new(items, request, found.total)))
 }
 
 /// Create a webhook

@@ -34,7 +34,7 @@ impl Default for PageRequest {
 /// One page of a list by number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Page<T> {
+pub struct List<T> {
     /// The items on this page.
     pub items: Vec<T>,
     /// Number of this page, from 1.
@@ -45,7 +45,7 @@ pub struct Page<T> {
     pub total: u64,
 }
 
-impl<T> Page<T> {
+impl<T> List<T> {
     /// A page as asked for by `request`.
     pub fn new(items: Vec<T>, request: PageRequest, total: u64) -> Self {
         Self { items, page: request.page, limit: request.limit, total }
