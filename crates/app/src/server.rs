@@ -224,9 +224,9 @@ async fn serve_document(app: Data<App>) -> HttpResponse {
 }
 
 async fn nothing_here(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    match app.api.document.methods_of(request.path()) {
-        Some(methods) if !methods.split(", ").any(|method| method == request.method().as_str()) => {
-            Problem::method_not_allowed(methods.to_owned()).error_response()
+    match app.api.document.path(request.path()) {
+        Some(path) if !path.methods.split(", ").any(|method| method == request.method().as_str()) => {
+            Problem::method_not_allowed(path.methods.clone()).error_response()
         }
         _ => Problem::not_found().error_response(),
     }

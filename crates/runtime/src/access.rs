@@ -69,6 +69,11 @@ pub enum Presented {
 }
 
 impl Presented {
+    /// Whether it is no credential that could be let in: none, or one that is certainly not good.
+    pub const fn is_anonymous(&self) -> bool {
+        matches!(self, Self::Nothing | Self::RefusedKey(_) | Self::Rejected)
+    }
+
     /// The user, when there is a good token.
     pub fn user(&self) -> Option<UserId> {
         match self {

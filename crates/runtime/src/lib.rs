@@ -6,6 +6,7 @@ pub mod broadcasts;
 pub mod clock;
 pub mod context;
 pub mod core;
+pub mod epoch_cache;
 pub mod events;
 pub mod failures;
 pub mod key_cache;

@@ -14,7 +14,8 @@ use crate::api::Api;
 /// Header for an API key, besides `Authorization`.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Finds out what a request shows of its sender, and counts it against the limit of its key, its user, or its address.
+/// Finds out what a request shows of its sender, and counts it against the limit of its key, its user, or its address. `strict` is
+/// the pattern of its path, where that has the strict limit.
 ///
 /// A key that was not good within the last minutes is counted against the address before it is even looked for, so that
 /// made-up keys are no way around that limit.
@@ -22,6 +23,7 @@ pub async fn admit(
     api: &Api,
     headers: &HeaderMap,
     path: &str,
+    strict: Option<&str>,
     address: IpAddr,
 ) -> (Presented, Option<Verdict>) {
     let access = &api.core.access;
@@ -34,7 +36,6 @@ pub async fn admit(
         return (presented, None);
     }
     let limits = api.limits.as_ref();
-    let strict = api.document.strict(path);
     let by_address = async || match limits {
         Some(limits) => Some(limits.check(strict, address).await),
         None => None,

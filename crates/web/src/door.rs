@@ -33,7 +33,7 @@ use crate::{
     credentials::API_KEY,
     host::names_us,
     limits::network,
-    openapi::Document,
+    openapi::DocumentedPath,
     problem::Problem,
 };
 
@@ -45,8 +45,8 @@ const LARGE_TOGETHER: usize = 64 << 20;
 
 /// The queue that a request to a canonical path waits in; none where nothing is held up. What is at no documented path goes by its
 /// method, so that asking for what does not exist is no way past the queues.
-pub fn class_of(document: &Document, method: &Method, path: &str) -> Option<Class> {
-    if let Some(operation) = document.operation(method, path) {
+pub fn class_of(documented: Option<&DocumentedPath>, method: &Method, path: &str) -> Option<Class> {
+    if let Some(operation) = documented.and_then(|documented| documented.operation(method)) {
         return operation.class;
     }
     let reads = matches!(*method, Method::GET | Method::HEAD);
@@ -69,8 +69,13 @@ pub struct Admitted<'a> {
 ///
 /// # Errors
 /// 503 `overloaded`.
-pub fn knock(api: &Api, request: &ServiceRequest, address: IpAddr) -> Result<(), Problem> {
-    match class_of(&api.document, request.method(), request.path()) {
+pub fn knock(
+    api: &Api,
+    request: &ServiceRequest,
+    documented: Option<&DocumentedPath>,
+    address: IpAddr,
+) -> Result<(), Problem> {
+    match class_of(documented, request.method(), request.path()) {
         Some(class) if names_us(api, request.headers()) => {
             api.admission.expect_place(class, party(request.headers(), true, address))
         }
@@ -85,10 +90,11 @@ pub fn knock(api: &Api, request: &ServiceRequest, address: IpAddr) -> Result<(),
 pub async fn enter<'a>(
     api: &'a Api,
     request: &mut ServiceRequest,
+    documented: Option<&DocumentedPath>,
     presented: &Presented,
     address: IpAddr,
 ) -> Result<Admitted<'a>, Problem> {
-    let class = class_of(&api.document, request.method(), request.path());
+    let class = class_of(documented, request.method(), request.path());
     let is_proven = presented.key().is_some() || presented.user().is_some();
     let party = party(request.headers(), is_proven, address);
     let_in(api, request, class, party).await

@@ -46,7 +46,12 @@ use self::{
     answer::Answer,
     key::{KEY, KeyFault},
 };
-use crate::{api::Api, body, credentials, openapi::keyed::KeyedOperation, problem::Problem};
+use crate::{
+    api::Api,
+    body, credentials,
+    openapi::{DocumentedPath, keyed::KeyedOperation},
+    problem::Problem,
+};
 
 mod answer;
 mod key;
@@ -66,7 +71,8 @@ pub async fn once<B: MessageBody + 'static>(
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
     let path = request.match_info().as_str().to_owned();
-    let Some(operation) = api.document.keyed(&path) else {
+    let documented = request.extensions().get::<Arc<DocumentedPath>>().cloned();
+    let Some(operation) = documented.as_ref().and_then(|documented| documented.keyed.as_ref()) else {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
     let response = match begin(&api, operation, &path, &mut request).await {

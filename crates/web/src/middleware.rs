@@ -1,7 +1,12 @@
 //! What happens around every route, in one place: normal form of the path, address of the client, request id, alias,
 //! credentials, limits, panics, headers, metrics, access log.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::atomic::Ordering, time::Instant};
+use std::{
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use actix_web::{
     Error, HttpMessage, HttpRequest, ResponseError,
@@ -32,6 +37,7 @@ use crate::{
     client::{self, ClientAddress},
     credentials, devices, door, headers,
     host::SiteRequest,
+    openapi::DocumentedPath,
     pace::{Answer, Held, Pace},
     path::{self, PathFault, Spelling},
     problem::Problem,
@@ -93,7 +99,7 @@ pub async fn around<B: MessageBody + 'static>(
                 devices::keep(&api, response.headers_mut());
                 seal(response.headers_mut(), &seen.id, api.is_https());
                 close_when_retiring(&api, response.response_mut().head_mut());
-                let route = pattern_of(&api, response.request());
+                let route = pattern_of(response.request());
                 seen.report(route.as_deref(), response.status(), &failures, &span);
                 Ok(response.map_body(|_, body| held.until_sent(body)))
             }
@@ -124,9 +130,6 @@ pub async fn api<B: MessageBody + 'static>(
     };
     let address = client::address(request.request());
     let spelling = spelling(&request);
-    if let Err(refusal) = door::knock(&api, &request, address) {
-        return Ok(request.into_response(refusal.error_response()).map_into_right_body());
-    }
     let canonical = spelling.and_then(|_| match alias::canonical(request.path()) {
         Some(canonical) => path::replace(&mut request, &canonical),
         None => Ok(()),
@@ -134,16 +137,30 @@ pub async fn api<B: MessageBody + 'static>(
     if let Err(fault) = canonical {
         return Ok(request.into_response(fault.problem().error_response()).map_into_right_body());
     }
-    let (presented, verdict) = credentials::admit(&api, request.headers(), request.path(), address).await;
-    let keyed = presented
-        .key()
-        .map(|(key, admitted)| (key.clone(), admitted, request.method().clone(), request.path().to_owned()));
+    let documented = api.document.path(request.path());
+    if let Some(documented) = documented {
+        request.extensions_mut().insert(documented.clone());
+    }
+    let documented = documented.map(Arc::as_ref);
+    if let Err(refusal) = door::knock(&api, &request, documented, address) {
+        return Ok(request.into_response(refusal.error_response()).map_into_right_body());
+    }
+    let strict = documented.and_then(DocumentedPath::strict);
+    let (presented, verdict) =
+        credentials::admit(&api, request.headers(), request.path(), strict, address).await;
+    let operation = documented.and_then(|documented| documented.operation(request.method()));
+    let needs_caller = operation.is_some_and(|operation| !operation.for_anyone);
+    let keyed = presented.key().map(|(key, admitted)| (key.clone(), admitted, request.method().clone()));
     let answered = match verdict {
         Some(Verdict { allowed: false, reset, .. }) => {
             let refusal = Problem::rate_limited(reset).error_response();
             Ok(request.into_response(refusal).map_into_right_body())
         }
-        _ => match door::enter(&api, &mut request, &presented, address).await {
+        _ if needs_caller && presented.is_anonymous() => {
+            let refusal = Problem::unauthenticated().error_response();
+            Ok(request.into_response(refusal).map_into_right_body())
+        }
+        _ => match door::enter(&api, &mut request, documented, &presented, address).await {
             Ok(_admitted) => {
                 request.extensions_mut().insert(presented);
                 call(request, next).await
@@ -151,12 +168,12 @@ pub async fn api<B: MessageBody + 'static>(
             Err(refusal) => Ok(request.into_response(refusal.error_response()).map_into_right_body()),
         },
     };
-    if let Some((key, admitted, method, path)) = &keyed {
+    if let Some((key, admitted, method)) = &keyed {
         let status = match &answered {
             Ok(answer) => answer.status(),
             Err(error) => error.as_response_error().status_code(),
         };
-        let route = api.document.pattern_of(path);
+        let route = documented.map(|documented| documented.pattern.as_str());
         let request = KeyRequest { key, admitted: *admitted, method: method.as_str(), route, address };
         api.core.key_usage.note(&request, status.as_u16(), api.core.env.now());
     }
@@ -168,12 +185,12 @@ pub async fn api<B: MessageBody + 'static>(
 }
 
 /// The pattern of the route that a request is for; none for what is on a site. Actix would look for it once more.
-fn pattern_of(api: &Api, request: &HttpRequest) -> Option<String> {
+fn pattern_of(request: &HttpRequest) -> Option<String> {
     if request.extensions().contains::<SiteRequest>() {
         return None;
     }
-    let documented = api.document.pattern_of(request.path()).map(str::to_owned);
-    documented.or_else(|| request.match_pattern())
+    let documented = request.extensions().get::<Arc<DocumentedPath>>().cloned();
+    documented.map(|documented| documented.pattern.clone()).or_else(|| request.match_pattern())
 }
 
 /// The answer to a request whose body was given up, whatever its route made of that.

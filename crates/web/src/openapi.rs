@@ -1,5 +1,7 @@
 //! The API document (OpenAPI 3.1): collected from the routes, then completed with what holds for every route.
 
+use std::sync::Arc;
+
 use actix_web::{http::Method, web::Bytes};
 use anyhow::{Context, bail};
 use keyed::KeyedOperation;
@@ -31,18 +33,31 @@ const API_KEY: &str = "apiKey";
 pub struct Document {
     /// As JSON. Shared by all answers: it is large.
     pub json: Bytes,
-    paths: Router<Path>,
+    paths: Router<Arc<DocumentedPath>>,
 }
 
-/// A path of the document.
-struct Path {
-    pattern: String,
-    /// The methods that it answers to.
-    methods: String,
-    /// What they are.
+/// A path of the document. Found once for each request, which then carries it.
+pub struct DocumentedPath {
+    /// As the document spells it.
+    pub pattern: String,
+    /// The methods of its operations, as `Allow` lists them.
+    pub methods: String,
+    /// The POST of this path, if that takes an `Idempotency-Key`.
+    pub keyed: Option<KeyedOperation>,
     operations: Vec<(&'static str, routing::Operation)>,
-    /// Its POST, if that takes an `Idempotency-Key`.
-    keyed: Option<KeyedOperation>,
+}
+
+impl DocumentedPath {
+    /// The operation of a method; `None` where the document has none.
+    pub fn operation(&self, method: &Method) -> Option<routing::Operation> {
+        let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
+        self.operations.iter().find(|(name, _)| *name == method).map(|(_, operation)| *operation)
+    }
+
+    /// The pattern, where an operation has the strict limit: that holds for the path, whatever the method.
+    pub fn strict(&self) -> Option<&str> {
+        self.operations.iter().any(|(_, operation)| operation.strict).then_some(self.pattern.as_str())
+    }
 }
 
 impl Document {
@@ -67,42 +82,15 @@ impl Document {
             let post = item.post.as_ref().filter(|_| takes_key);
             let keyed = post.map(|post| KeyedOperation::of(pattern, post));
             let methods = methods.join(", ");
-            let path = Path { pattern: pattern.clone(), methods, operations: found, keyed };
-            paths.insert(pattern.as_str(), path)?;
+            let path = DocumentedPath { pattern: pattern.clone(), methods, operations: found, keyed };
+            paths.insert(pattern.as_str(), Arc::new(path))?;
         }
         Ok(Self { json: document.to_pretty_json()?.into(), paths })
     }
 
-    /// What a request of a method to a path is; `None` for what the document does not know.
-    pub fn operation(&self, method: &Method, path: &str) -> Option<routing::Operation> {
-        let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
-        let operations = &self.find(path)?.operations;
-        operations.iter().find(|(name, _)| *name == method).map(|(_, operation)| *operation)
-    }
-
-    /// The pattern of a path with the strict limit. What is strict of one operation holds for the path, whatever the method.
-    pub fn strict(&self, path: &str) -> Option<&str> {
-        let found = self.find(path)?;
-        found.operations.iter().any(|(_, operation)| operation.strict).then_some(found.pattern.as_str())
-    }
-
-    fn find(&self, path: &str) -> Option<&Path> {
+    /// The path of the document that a request's path matches.
+    pub fn path(&self, path: &str) -> Option<&Arc<DocumentedPath>> {
         self.paths.at(path).ok().map(|found| found.value)
-    }
-
-    /// The operation that a POST to a path is, if it takes an `Idempotency-Key`.
-    pub fn keyed(&self, path: &str) -> Option<&KeyedOperation> {
-        self.find(path)?.keyed.as_ref()
-    }
-
-    /// The path of the document that a path of a request belongs to.
-    pub fn pattern_of(&self, path: &str) -> Option<&str> {
-        self.find(path).map(|found| found.pattern.as_str())
-    }
-
-    /// The methods that a path answers to; `None` for an unknown path.
-    pub fn methods_of(&self, path: &str) -> Option<&str> {
-        self.find(path).map(|found| found.methods.as_str())
     }
 }
 

@@ -176,6 +176,16 @@ async fn a_subdomain_belongs_to_one_site() {
                 );
             }
         }
+        // Also when both ask at the same moment.
+        for round in 0..8 {
+            let name = format!("Corner Shop {round}");
+            let answers = at_once(2, |number| {
+                let (client, name) = (clients[number].clone(), name.clone());
+                async move { client.post("/api/v1/sites", json!({"name": name})).await }
+            })
+            .await;
+            assert!(answers.iter().all(|answer| answer.status.as_u16() == 201), "{answers:?}");
+        }
     })
     .await;
 }

@@ -106,7 +106,7 @@ fn dispatch(target: &str) -> Result<Option<Option<&'static str>>, String> {
     let reached =
         OPERATIONS.iter().find(|(_, pattern)| pattern.is_match(routed)).map(|(path, _)| path.as_str());
     let strict = reached.filter(|path| STRICT_PATHS.iter().any(|strict| strict == path));
-    let counted = DOCUMENT.as_ref()?.strict(&canonical);
+    let counted = DOCUMENT.as_ref()?.path(&canonical).and_then(|path| path.strict());
     if strict != counted {
         return Err(format!("{target:?} reaches {reached:?} and is counted as {counted:?}"));
     }

@@ -103,7 +103,8 @@ pub struct LiveSite {
 #[async_trait]
 pub trait SiteRepository: Send {
     /// Stores a new site and claims its subdomain. MUST answer `Conflict` when another site, or another tenant, has the
-    /// subdomain, also under concurrency. A site may take the subdomain that its own tenant holds.
+    /// subdomain, also under concurrency; where another tenant has it, the unit of work MUST stay usable. A site may take the
+    /// subdomain that its own tenant holds.
     async fn insert(&mut self, site: &Site) -> Result<(), StoreError>;
 
     /// Whether a new site of the tenant could have the subdomain now: no site uses it, and no other tenant holds it.

@@ -196,7 +196,7 @@ impl<'a> Sites<'a> {
         let Some(subdomain) = subdomain else { return Err(SitesError::Invalid(Vec::new())) };
 
         let now = self.env.now();
-        let site = Site {
+        let mut site = Site {
             id: self.env.new_id(),
             tenant_id: tenant,
             name: input.name.trim().to_owned(),
@@ -212,7 +212,14 @@ impl<'a> Sites<'a> {
             updated_at: now,
             version: 1,
         };
-        self.repositories.sites().insert(&site).await.map_err(|error| taken(error, None))?;
+        let mut inserted = self.repositories.sites().insert(&site).await.map_err(|error| taken(error, None));
+        if input.subdomain.is_none() && matches!(inserted, Err(SitesError::SubdomainTaken)) {
+            // Another tenant has taken it since it was found free.
+            let suffix = Subdomain::random_suffix(self.env);
+            site.subdomain = Subdomain::suggest(&site.name, &suffix, self.env).into_string();
+            inserted = self.repositories.sites().insert(&site).await.map_err(|error| taken(error, None));
+        }
+        inserted?;
         let event = Event::new(self.env, self.scope, &events::SITE_CREATED, site.id.uuid()).after(&site);
         self.repositories.events().append(event).await?;
         Ok(site)
