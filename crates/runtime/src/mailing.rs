@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use portico_identity::{
     erasure::ERASED,
-    mail::{AccountMail, MailBrand, MailClass, Recipient},
+    mail::{MailBrand, Recipient},
     mail_budget::{MailBudgets, MailRule},
-    ports::AccountMailer,
+    ports::Mailer,
     user::EmailAddress,
 };
 use portico_kernel::{
     Job, JobId, JobType, NewJob, Scope, StoreError, TenantId,
-    mail::{MailError, MailId},
+    mail::{Mail, MailClass, MailError, MailId},
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub struct Mailing {
     /// Database, time, metrics.
     pub core: Core,
     /// What renders and hands over messages.
-    pub mailer: Arc<dyn AccountMailer>,
+    pub mailer: Arc<dyn Mailer>,
     /// How much mail a recipient gets in an hour.
     pub rule: MailRule,
 }
@@ -46,8 +46,9 @@ impl Mailing {
     ///
     /// A job that runs again, because its worker died before it could note that the message was taken, sends it under the
     /// same `Message-ID` to the same receiver.
-    pub async fn send(&self, job: &Job, to: &Recipient, mail: &AccountMail) -> Result<(), JobError> {
-        let class = mail.class(to);
+    pub async fn send(&self, job: &Job, to: &Recipient, mail: &dyn Mail) -> Result<(), JobError> {
+        let mail = mail.content();
+        let class = to.class(&mail);
         if !self.take_from_budget(to, class).await? {
             let later = class == MailClass::Account;
             count(class, if later { "later" } else { "dropped" });
@@ -58,11 +59,11 @@ impl Mailing {
             tracing::warn!(class = class.as_str(), job = %job.id, "mail dropped: {reason}");
             return Ok(());
         }
-        let brand = match mail.speaks_for_tenant() {
+        let brand = match mail.speaks_for_tenant {
             true => self.brand_of(job.tenant_id).await?,
             false => MailBrand::default(),
         };
-        match self.mailer.send(message_id(job, to), to, mail, &brand).await {
+        match self.mailer.send(message_id(job, to), to, &mail, &brand).await {
             Ok(()) => {
                 count(class, "sent");
                 Ok(())

@@ -1,4 +1,4 @@
-//! Turns a message about an account into HTML and text, in the language of its receiver.
+//! Turns what a message says into HTML and text, in the language of its receiver.
 //!
 //! The words are in [`crate::words`], once for both forms. The frame around them is in `templates/layout.html` and
 //! `templates/layout.txt`.
@@ -10,18 +10,18 @@ use minijinja::{
     AutoEscape, Environment, HtmlEscape, State, UndefinedBehavior, Value, context, syntax::SyntaxConfig,
 };
 use portico_identity::{
-    mail::{AccountMail, MailBrand, Recipient},
-    ports::AccountMailer,
+    mail::{MailBrand, Recipient},
+    ports::Mailer,
 };
 use portico_kernel::{
-    mail::{MailError, MailId, MailMessage, MailTransport},
+    mail::{MailContent, MailError, MailId, MailMessage, MailTransport},
     name_text::one_line,
 };
 use url::Url;
 
 use crate::{
     look::Look,
-    outline::Outline,
+    outline::values,
     words::{LANGUAGES, Part, Words, WordsError},
 };
 
@@ -42,7 +42,7 @@ pub enum TemplateError {
     PublicUrl(#[from] url::ParseError),
 }
 
-/// Renders messages about accounts and hands them to a transport.
+/// Renders messages and hands them to a transport.
 pub struct TemplateMailer {
     environment: Environment<'static>,
     words: Words,
@@ -109,7 +109,7 @@ impl TemplateMailer {
         &self,
         id: MailId,
         to: &Recipient,
-        mail: &AccountMail,
+        mail: &MailContent,
         brand: &MailBrand,
     ) -> Result<MailMessage, TemplateError> {
         if mail.has_free_text() && !to.is_verified() {
@@ -120,22 +120,21 @@ impl TemplateMailer {
         let brand = &MailBrand { name: shown.clone(), ..brand.clone() };
         let language = language_of(&to.language);
         let common = self.words.get(language, "common")?;
-        let outline = Outline::of(mail, common)?;
         let values = context! {
             product => self.product.as_str(),
             brand => brand.name.as_deref(),
             name => to.full_name(),
-            ..outline.values.clone()
+            ..values(mail, common)?
         };
-        let subject = self.words.get(language, outline.key)?.line("Subject")?;
+        let subject = self.words.get(language, mail.key)?.line("Subject")?;
         Ok(MailMessage {
             id,
             to: to.email.to_string(),
             to_name: Some(one_line(to.full_name())).filter(|name| !name.trim().is_empty()),
-            reply_to: mail.reply_to().map(str::to_owned),
+            reply_to: mail.reply_to.clone(),
             subject: one_line(&self.line(Form::Text, subject, &values)?),
-            html: self.body(Form::Html, language, &outline, brand, &values)?,
-            text: self.body(Form::Text, language, &outline, brand, &values)?,
+            html: self.body(Form::Html, language, mail, brand, &values)?,
+            text: self.body(Form::Text, language, mail, brand, &values)?,
         })
     }
 
@@ -143,11 +142,11 @@ impl TemplateMailer {
         &self,
         form: Form,
         language: &'static str,
-        outline: &Outline,
+        mail: &MailContent,
         brand: &MailBrand,
         values: &Value,
     ) -> Result<String, TemplateError> {
-        let (common, section) = (self.words.get(language, "common")?, self.words.get(language, outline.key)?);
+        let (common, section) = (self.words.get(language, "common")?, self.words.get(language, mail.key)?);
         let line =
             |words: &str| Ok::<_, TemplateError>(Value::from_safe_string(self.line(form, words, values)?));
         let mut parts = Vec::new();
@@ -184,7 +183,7 @@ impl TemplateMailer {
             plain_link => line(common.line("Plain-Link")?)?,
             footer => line(footer)?,
             // A URL as `url` writes it has no character that HTML minds; escaping would only spell its slashes out.
-            link => Value::from_safe_string(self.link(outline.page, outline.token.as_deref()).into()),
+            link => Value::from_safe_string(self.link(mail.page, mail.token.as_deref()).into()),
         };
         Ok(self.environment.get_template(form.layout())?.render(&context)?)
     }
@@ -226,12 +225,12 @@ fn language_of(preferred: &str) -> &'static str {
 }
 
 #[async_trait]
-impl AccountMailer for TemplateMailer {
+impl Mailer for TemplateMailer {
     async fn send(
         &self,
         id: MailId,
         to: &Recipient,
-        mail: &AccountMail,
+        mail: &MailContent,
         brand: &MailBrand,
     ) -> Result<(), MailError> {
         let message = self.render(id, to, mail, brand).map_err(|error| MailError::Rejected(error.into()))?;

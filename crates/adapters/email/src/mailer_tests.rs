@@ -1,8 +1,13 @@
 use portico_identity::{
-    mail::{AccountNotice, FactorChange, KeyNotice, MailClass, TenantNotice},
+    mail::{AccountMail, AccountNotice, FactorChange, KeyNotice},
     user::EmailAddress,
 };
-use portico_kernel::{TenantRole, Timestamp, mail::MockMailTransport};
+use portico_kernel::{
+    TenantRole, Timestamp,
+    mail::{Mail, MailClass, MailValue, MockMailTransport},
+};
+use portico_sites::mail::SiteMail;
+use portico_tenancy::mail::{TenantMail, TenantNotice};
 
 use super::*;
 
@@ -27,14 +32,18 @@ fn stranger(language: &str) -> Recipient {
     Recipient::unverified(EmailAddress::parse("ada@example.com").unwrap(), language.into())
 }
 
-fn render(mailer: &TemplateMailer, to: &Recipient, mail: &AccountMail, brand: &MailBrand) -> MailMessage {
+fn render(mailer: &TemplateMailer, to: &Recipient, mail: &MailContent, brand: &MailBrand) -> MailMessage {
     let id = "0190a5b0-c0d0-8e00-8f00-112233445566".parse().unwrap();
     let message = mailer.render(id, to, mail, brand).unwrap();
     assert_eq!(message.id, id);
     message
 }
 
-fn plain(to: &Recipient, mail: &AccountMail) -> MailMessage {
+fn plain(to: &Recipient, mail: &dyn Mail) -> MailMessage {
+    plain_content(to, &mail.content())
+}
+
+fn plain_content(to: &Recipient, mail: &MailContent) -> MailMessage {
     render(&mailer(), to, mail, &MailBrand::default())
 }
 
@@ -51,10 +60,10 @@ fn at() -> Timestamp {
     Timestamp::from_unix_seconds(1_795_237_629).unwrap()
 }
 
-fn invitation() -> AccountMail {
-    AccountMail::Invitation {
+fn invitation() -> TenantMail {
+    TenantMail::Invitation {
         tenant: "engines".into(),
-        inviter: EmailAddress::parse("charles@example.org").unwrap(),
+        inviter: "charles@example.org".into(),
         role: TenantRole::Editor,
         token: "kY3-token_of_the_link".into(),
         expires_at: at(),
@@ -62,8 +71,8 @@ fn invitation() -> AccountMail {
 }
 
 /// Written by somebody who tries.
-fn submission() -> AccountMail {
-    AccountMail::Submission {
+fn submission() -> SiteMail {
+    SiteMail::Submission {
         site: "Panadería Luz".into(),
         page: "/contact/".into(),
         name: "Eve <script>alert(1)</script>".into(),
@@ -75,74 +84,64 @@ fn submission() -> AccountMail {
     }
 }
 
-/// One of every message, by the key of its words.
-fn mails() -> Vec<(&'static str, AccountMail)> {
+/// One of every message.
+fn mails() -> Vec<MailContent> {
     let token = "kY3-token_of_the_link".to_owned();
     let tenant = || "Engines & Co".to_owned();
-    let mut mails = vec![
-        ("verification", AccountMail::Verification { token: token.clone() }),
-        ("already_registered", AccountMail::AlreadyRegistered),
-        ("welcome", AccountMail::Welcome),
-        ("password_reset", AccountMail::PasswordReset { token: token.clone() }),
-        ("password_changed", AccountMail::PasswordChanged),
-        ("email_change", AccountMail::EmailChange { token: token.clone() }),
-        (
-            "email_change_requested",
-            AccountMail::EmailChangeRequested { masked: "g…@example.org".into(), token },
-        ),
-        ("email_changed", AccountMail::EmailChanged { masked: "g…@example.org".into() }),
-        (
-            "new_device",
-            AccountMail::NewDevice {
-                device: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".into()),
-                address: Some("192.0.2.7".into()),
-                at: at(),
-            },
-        ),
-        ("identity_linked", AccountMail::IdentityLinked { provider: "Google".into() }),
-        ("invitation", invitation()),
+    let mut mails: Vec<Box<dyn Mail>> = vec![
+        Box::new(AccountMail::Verification { token: token.clone() }),
+        Box::new(AccountMail::AlreadyRegistered),
+        Box::new(AccountMail::Welcome),
+        Box::new(AccountMail::PasswordReset { token: token.clone() }),
+        Box::new(AccountMail::PasswordChanged),
+        Box::new(AccountMail::EmailChange { token: token.clone() }),
+        Box::new(AccountMail::EmailChangeRequested { masked: "g…@example.org".into(), token }),
+        Box::new(AccountMail::EmailChanged { masked: "g…@example.org".into() }),
+        Box::new(AccountMail::NewDevice {
+            device: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".into()),
+            address: Some("192.0.2.7".into()),
+            at: at(),
+        }),
+        Box::new(AccountMail::IdentityLinked { provider: "Google".into() }),
+        Box::new(invitation()),
+        Box::new(TenantMail::WebhookDisabled {
+            tenant: tenant(),
+            url: "https://hooks.example.com/in?…".into(),
+            gone: false,
+        }),
+        Box::new(submission()),
+        Box::new(SiteMail::SubmissionWaiting { site: "panaderia-luz".into() }),
     ];
-    for (key, change) in [
-        ("second_factor.totp_added", FactorChange::TotpAdded),
-        ("second_factor.totp_removed", FactorChange::TotpRemoved),
-        ("second_factor.passkey_added", FactorChange::PasskeyAdded),
-        ("second_factor.passkey_removed", FactorChange::PasskeyRemoved),
-        ("second_factor.recovery_code_used", FactorChange::RecoveryCodeUsed),
-        ("second_factor.recovery_codes_renewed", FactorChange::RecoveryCodesRenewed),
-        ("second_factor.reset", FactorChange::Reset),
+    for change in [
+        FactorChange::TotpAdded,
+        FactorChange::TotpRemoved,
+        FactorChange::PasskeyAdded,
+        FactorChange::PasskeyRemoved,
+        FactorChange::RecoveryCodeUsed,
+        FactorChange::RecoveryCodesRenewed,
+        FactorChange::Reset,
     ] {
-        mails.push((key, AccountMail::SecondFactorChanged { change }));
+        mails.push(Box::new(AccountMail::SecondFactorChanged { change }));
     }
-    for (key, notice) in [
-        ("api_key.created", KeyNotice::Created),
-        ("api_key.new_address", KeyNotice::NewAddress { address: "192.0.2.7".into() }),
-        ("api_key.refusals", KeyNotice::Refusals { count: 120 }),
+    for notice in [
+        KeyNotice::Created,
+        KeyNotice::NewAddress { address: "192.0.2.7".into() },
+        KeyNotice::Refusals { count: 120 },
     ] {
-        mails.push((key, AccountMail::ApiKeyNotice { tenant: tenant(), key: "Shop <1>".into(), notice }));
+        mails.push(Box::new(AccountMail::ApiKeyNotice { tenant: tenant(), key: "Shop <1>".into(), notice }));
     }
-    let url = || "https://hooks.example.com/in?…".to_owned();
-    mails.push((
-        "webhook.disabled",
-        AccountMail::WebhookDisabled { tenant: tenant(), url: url(), gone: false },
-    ));
-    for (key, notice) in [
-        ("tenant.suspended", TenantNotice::Suspended),
-        ("tenant.reinstated", TenantNotice::Reinstated),
-        ("tenant.deletion_scheduled", TenantNotice::DeletionScheduled { at: at() }),
-        ("tenant.ownership_received", TenantNotice::OwnershipReceived),
+    for notice in [
+        TenantNotice::Suspended,
+        TenantNotice::Reinstated,
+        TenantNotice::DeletionScheduled { at: at() },
+        TenantNotice::OwnershipReceived,
     ] {
-        mails.push((key, AccountMail::TenantNotice { tenant: tenant(), notice }));
+        mails.push(Box::new(TenantMail::Notice { tenant: tenant(), notice }));
     }
-    mails.push(("submission", submission()));
-    mails.push(("submission_waiting", AccountMail::SubmissionWaiting { site: "panaderia-luz".into() }));
-    for (key, notice) in [
-        ("account.suspended", AccountNotice::Suspended),
-        ("account.reinstated", AccountNotice::Reinstated),
-        ("account.deleted", AccountNotice::Deleted),
-    ] {
-        mails.push((key, AccountMail::AccountNotice { notice }));
+    for notice in [AccountNotice::Suspended, AccountNotice::Reinstated, AccountNotice::Deleted] {
+        mails.push(Box::new(AccountMail::AccountNotice { notice }));
     }
-    mails
+    mails.iter().map(|mail| mail.content()).collect()
 }
 
 fn snapshot(name: &str, message: &MailMessage) {
@@ -153,13 +152,13 @@ fn snapshot(name: &str, message: &MailMessage) {
 #[test]
 fn every_message_in_every_language() {
     for language in LANGUAGES {
-        for (key, mail) in mails() {
-            let is_verified = mail.class(&recipient(language)) != MailClass::Unsolicited;
-            let to = match is_verified || mail == AccountMail::AlreadyRegistered {
+        for mail in mails() {
+            let is_verified = recipient(language).class(&mail) != MailClass::Unsolicited;
+            let to = match is_verified || mail.key == "already_registered" {
                 true => recipient(language),
                 false => stranger(language),
             };
-            snapshot(&format!("{language}_{key}"), &plain(&to, &mail));
+            snapshot(&format!("{language}_{}", mail.key), &plain_content(&to, &mail));
         }
     }
 }
@@ -167,7 +166,7 @@ fn every_message_in_every_language() {
 #[test]
 fn a_message_in_the_look_of_a_tenant() {
     for language in LANGUAGES {
-        let message = render(&mailer(), &stranger(language), &invitation(), &brand());
+        let message = render(&mailer(), &stranger(language), &invitation().content(), &brand());
         assert!(message.html.contains("background:#ffe94a"), "{}", message.html);
         snapshot(&format!("{language}_invitation_branded"), &message);
     }
@@ -176,7 +175,7 @@ fn a_message_in_the_look_of_a_tenant() {
 #[test]
 fn there_is_a_message_for_all_words() {
     let words = Words::read().unwrap();
-    let mut keys: Vec<_> = mails().into_iter().map(|(key, _)| key).chain(["common"]).collect();
+    let mut keys: Vec<_> = mails().iter().map(|mail| mail.key).chain(["common"]).collect();
     keys.sort_unstable();
     assert_eq!(words.keys("en"), keys);
 }
@@ -184,8 +183,9 @@ fn there_is_a_message_for_all_words() {
 #[test]
 fn both_forms_say_the_same() {
     for language in LANGUAGES {
-        for (key, mail) in mails() {
-            let MailMessage { html, text, subject, .. } = plain(&recipient(language), &mail);
+        for mail in mails() {
+            let key = mail.key;
+            let MailMessage { html, text, subject, .. } = plain_content(&recipient(language), &mail);
             let html = html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
             let html = html.replace("&#x2f;", "/").replace("&amp;", "&");
             for line in text.lines().filter(|line| !line.is_empty() && *line != "-- ") {
@@ -206,7 +206,7 @@ fn both_parts_carry_the_link() {
         ("http://localhost:7600/", "http://localhost:7600/reset-password?token=a-b_c"),
         ("https://example.com/portal/", "https://example.com/portal/reset-password?token=a-b_c"),
     ] {
-        let message = render(&mailer_at(base), &recipient("en"), &mail, &MailBrand::default());
+        let message = render(&mailer_at(base), &recipient("en"), &mail.content(), &MailBrand::default());
         assert!(message.text.contains(link), "{}", message.text);
         assert!(message.html.contains(&format!("href=\"{link}\"")), "{}", message.html);
     }
@@ -216,10 +216,10 @@ fn both_parts_carry_the_link() {
 fn nothing_that_users_write_becomes_markup_or_structure() {
     let evil = "<img src=x onerror=alert(1)> & {{ 7 * 7 }}\n\n[Click]\r\nBcc: eve@example.com".to_owned();
     let to = named(&evil, "en");
-    let mail = AccountMail::TenantNotice { tenant: evil.clone(), notice: TenantNotice::OwnershipReceived };
+    let mail = TenantMail::Notice { tenant: evil.clone(), notice: TenantNotice::OwnershipReceived };
     let look =
         MailBrand { name: Some(evil), primary: Some("red;}</style><script>".into()), ..MailBrand::default() };
-    let message = render(&mailer(), &to, &mail, &look);
+    let message = render(&mailer(), &to, &mail.content(), &look);
     assert!(!message.html.contains("<img") && !message.html.contains("<script"), "{}", message.html);
     assert!(message.html.contains("&lt;img src=x onerror=alert(1)&gt; &amp; {{ 7 * 7 }}"));
     assert_eq!(message.html.matches("class=\"button\"").count(), 1);
@@ -237,7 +237,7 @@ fn what_a_visitor_wrote_is_quoted_and_answered_to_them() {
     assert!(!message.html.contains("<b ") && !message.html.contains("<script"), "{}", message.html);
     assert!(message.html.contains("&lt;b onclick=&quot;x()&quot;&gt;bold&lt;&#x2f;b&gt; &amp; co"));
     assert_eq!(message.html.matches("class=\"button\"").count(), 0);
-    let evil = AccountMail::Submission {
+    let evil = SiteMail::Submission {
         site: "S".into(),
         page: "/".into(),
         name: "Eve\r\nBcc: all@example.com".into(),
@@ -273,7 +273,7 @@ fn somebody_without_a_name_is_greeted_without_one() {
 #[test]
 fn times_are_written_in_the_language() {
     let notice = TenantNotice::DeletionScheduled { at: at() };
-    let mail = AccountMail::TenantNotice { tenant: "T".into(), notice };
+    let mail = TenantMail::Notice { tenant: "T".into(), notice };
     let text = |language| plain(&recipient(language), &mail).text;
     assert!(text("en").contains("on 21 November 2026, 05:07 UTC."), "{}", text("en"));
     assert!(text("es").contains("el 21 de noviembre de 2026, 05:07 UTC."), "{}", text("es"));
@@ -291,32 +291,17 @@ fn an_unknown_language_is_english_and_a_region_does_not_matter() {
 /// A word that stands for whatever somebody chose to write.
 const WRITTEN: &str = "gr4ffiti";
 
-/// Every message with that word in the place of each text that people choose.
-fn written() -> Vec<(&'static str, AccountMail)> {
-    let word = || WRITTEN.to_owned();
-    let fill = |mail: AccountMail| match mail {
-        AccountMail::ApiKeyNotice { notice, .. } => {
-            AccountMail::ApiKeyNotice { tenant: word(), key: word(), notice }
+/// Every message with that word in the place of each text that users chose, and in what a client says of itself.
+fn written() -> Vec<MailContent> {
+    let mut mails = mails();
+    for value in mails.iter_mut().flat_map(|mail| mail.values.values_mut()) {
+        match value {
+            MailValue::Written(text) => *text = WRITTEN.to_owned(),
+            MailValue::UserAgent(text) => *text = format!("{WRITTEN} {WRITTEN}"),
+            _ => {}
         }
-        AccountMail::WebhookDisabled { gone, .. } => {
-            AccountMail::WebhookDisabled { tenant: word(), url: word(), gone }
-        }
-        AccountMail::TenantNotice { notice, .. } => AccountMail::TenantNotice { tenant: word(), notice },
-        AccountMail::Submission { consent, .. } => AccountMail::Submission {
-            site: word(),
-            page: word(),
-            name: word(),
-            email: word(),
-            phone: Some(word()),
-            message: word(),
-            consent,
-        },
-        AccountMail::NewDevice { address, at, .. } => {
-            AccountMail::NewDevice { device: Some(format!("{WRITTEN} {WRITTEN}")), address, at }
-        }
-        other => other,
-    };
-    mails().into_iter().map(|(key, mail)| (key, fill(mail))).collect()
+    }
+    mails
 }
 
 /// Anybody can have us write to any address. What they write themselves, names among it, does not go there.
@@ -326,7 +311,8 @@ fn an_address_that_nobody_verified_gets_no_word_that_people_chose() {
     let id = "0190a5b0-c0d0-8e00-8f00-112233445566".parse().unwrap();
     let mut sent = Vec::new();
     for language in LANGUAGES {
-        for (key, mail) in written() {
+        for mail in written() {
+            let key = mail.key;
             match mailer().render(id, &stranger(language), &mail, &look) {
                 Ok(message) => {
                     let all = format!("{message:?}");
@@ -349,9 +335,10 @@ fn an_address_that_nobody_verified_gets_no_word_that_people_chose() {
 
 #[test]
 fn what_anybody_can_cause_has_no_free_text() {
-    for (key, mail) in mails() {
+    for mail in mails() {
+        let key = mail.key;
         let is_for_anybody =
-            |to: &Recipient| matches!(mail.class(to), MailClass::Unsolicited | MailClass::Recovery);
+            |to: &Recipient| matches!(to.class(&mail), MailClass::Unsolicited | MailClass::Recovery);
         assert!(!is_for_anybody(&recipient("en")) || !mail.has_free_text(), "{key}");
         assert!(is_for_anybody(&stranger("en")), "{key}: nobody has verified the address");
     }

@@ -13,13 +13,13 @@ use std::{
 use async_trait::async_trait;
 use portico::state::App;
 use portico_identity::{
-    mail::{AccountMail, MailBrand, Recipient},
-    ports::AccountMailer,
+    mail::{MailBrand, Recipient},
+    ports::Mailer,
 };
 use portico_kernel::{
     files::{FileError, FileStore},
     http::{HttpClient, HttpError, HttpRequest, HttpResponse},
-    mail::{MailError, MailId},
+    mail::{MailContent, MailError, MailId},
 };
 use portico_runtime::store::Store;
 use portico_sites::ports::{
@@ -98,12 +98,12 @@ impl DomainResolver for Watched<dyn DomainResolver> {
 }
 
 #[async_trait]
-impl AccountMailer for Watched<dyn AccountMailer> {
+impl Mailer for Watched<dyn Mailer> {
     async fn send(
         &self,
         id: MailId,
         to: &Recipient,
-        mail: &AccountMail,
+        mail: &MailContent,
         brand: &MailBrand,
     ) -> Result<(), MailError> {
         self.is_free().await;
@@ -148,7 +148,7 @@ impl FileStore for Watched<dyn FileStore> {
 fn watch(app: &mut App, calls: &Calls) {
     let store = app.core.store.clone();
     let (mailer, files) = (app.identity.mail.mailer.clone(), app.sites.files.clone());
-    let mailer: Arc<dyn AccountMailer> =
+    let mailer: Arc<dyn Mailer> =
         Arc::new(Watched { way: "mail", inner: mailer, store: store.clone(), calls: calls.clone() });
     for mail in [&mut app.identity.mail, &mut app.tenancy.mail, &mut app.sites.mail] {
         mail.mailer = mailer.clone();

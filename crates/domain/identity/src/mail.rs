@@ -1,6 +1,9 @@
 //! The messages that identity sends.
 
-use portico_kernel::{TenantRole, Timestamp};
+use portico_kernel::{
+    Timestamp,
+    mail::{Mail, MailClass, MailContent, MailValue},
+};
 
 use crate::user::{EmailAddress, User};
 
@@ -34,6 +37,15 @@ impl Recipient {
     /// The reader of an address of which we do not know whose it is.
     pub fn unverified(email: EmailAddress, language: String) -> Self {
         Self { email, language, name: None }
+    }
+
+    /// Which budget of theirs a message counts against. Whatever goes to an address that is not verified, everybody can cause.
+    pub fn class(&self, mail: &MailContent) -> MailClass {
+        match mail.class {
+            MailClass::Recovery => MailClass::Recovery,
+            _ if !self.is_verified() => MailClass::Unsolicited,
+            class => class,
+        }
     }
 
     /// Whether they have verified the address.
@@ -103,20 +115,6 @@ pub enum AccountMail {
         /// Name of the provider.
         provider: String,
     },
-    /// Invites somebody to become a member of a tenant. Carries the secret of the link. It goes to any address, so neither the
-    /// tenant nor whoever invites is called by the name that they chose.
-    Invitation {
-        /// Subdomain of the tenant.
-        tenant: String,
-        /// Verified address of whoever invites.
-        inviter: EmailAddress,
-        /// As what.
-        role: TenantRole,
-        /// Goes into the link as `?token=`.
-        token: String,
-        /// Not after.
-        expires_at: Timestamp,
-    },
     /// Tells the owners of a tenant about the use of an API key.
     ApiKeyNotice {
         /// Name of the tenant.
@@ -126,45 +124,6 @@ pub enum AccountMail {
         /// What happened.
         notice: KeyNotice,
     },
-    /// Tells the owners of a tenant that a webhook was switched off, because it failed.
-    WebhookDisabled {
-        /// Name of the tenant.
-        tenant: String,
-        /// Where it leads.
-        url: String,
-        /// Whether the receiver asked for it; otherwise it failed for too long.
-        gone: bool,
-    },
-    /// Tells the owners of a tenant what becomes of it.
-    TenantNotice {
-        /// Name of the tenant.
-        tenant: String,
-        /// What becomes of it.
-        notice: TenantNotice,
-    },
-    /// Brings what a visitor of a tenant's site sent through a contact form. Every text of it comes from a stranger.
-    Submission {
-        /// Name of the site.
-        site: String,
-        /// Path of the page with the form.
-        page: String,
-        /// Who writes, as they say.
-        name: String,
-        /// Address of theirs, as they say; answers go there.
-        email: String,
-        /// Phone number, as they say.
-        phone: Option<String>,
-        /// What they write.
-        message: String,
-        /// Whether they agreed to be written to later.
-        consent: bool,
-    },
-    /// Tells that somebody wrote through a contact form, without a word of what they wrote: for an address that a tenant named,
-    /// but that none of its members has verified.
-    SubmissionWaiting {
-        /// Subdomain of the site.
-        site: String,
-    },
     /// Tells that the account was suspended, deleted, or is back.
     AccountNotice {
         /// What happened.
@@ -172,103 +131,50 @@ pub enum AccountMail {
     },
 }
 
-impl AccountMail {
-    /// Whether a tenant speaks here, and not the operator about it: then the message wears the tenant's look.
-    pub fn speaks_for_tenant(&self) -> bool {
-        matches!(
-            self,
-            Self::Invitation { .. }
-                | Self::ApiKeyNotice { .. }
-                | Self::WebhookDisabled { .. }
-                | Self::Submission { .. }
-                | Self::SubmissionWaiting { .. }
-                | Self::TenantNotice { notice: TenantNotice::OwnershipReceived, .. }
-        )
-    }
-
-    /// Whether it holds texts that people chose: names of tenants, sites and keys, addresses of webhooks, what visitors wrote. Such a
-    /// message goes to verified addresses only.
-    pub fn has_free_text(&self) -> bool {
+impl Mail for AccountMail {
+    fn content(&self) -> MailContent {
+        use MailClass::{Account, Recovery, Tenant, Unsolicited};
         match self {
-            Self::Verification { .. }
-            | Self::AlreadyRegistered
-            | Self::Welcome
-            | Self::PasswordReset { .. }
-            | Self::PasswordChanged
-            | Self::EmailChange { .. }
-            | Self::EmailChangeRequested { .. }
-            | Self::EmailChanged { .. }
-            | Self::NewDevice { .. }
-            | Self::SecondFactorChanged { .. }
-            | Self::IdentityLinked { .. }
-            | Self::Invitation { .. }
-            | Self::SubmissionWaiting { .. }
-            | Self::AccountNotice { .. } => false,
-            Self::ApiKeyNotice { .. }
-            | Self::WebhookDisabled { .. }
-            | Self::TenantNotice { .. }
-            | Self::Submission { .. } => true,
-        }
-    }
-
-    /// Which messages it shares the budget of its recipient with. Whatever goes to an address that is not verified, anybody can cause.
-    pub fn class(&self, to: &Recipient) -> MailClass {
-        match self {
-            Self::PasswordReset { .. } => MailClass::Recovery,
-            _ if !to.is_verified() => MailClass::Unsolicited,
-            Self::Verification { .. }
-            | Self::AlreadyRegistered
-            | Self::EmailChange { .. }
-            | Self::Invitation { .. }
-            | Self::SubmissionWaiting { .. } => MailClass::Unsolicited,
-            Self::Welcome
-            | Self::PasswordChanged
-            | Self::EmailChangeRequested { .. }
-            | Self::EmailChanged { .. }
-            | Self::NewDevice { .. }
-            | Self::SecondFactorChanged { .. }
-            | Self::IdentityLinked { .. }
-            | Self::AccountNotice { .. } => MailClass::Account,
-            Self::ApiKeyNotice { .. } | Self::WebhookDisabled { .. } | Self::TenantNotice { .. } => {
-                MailClass::Tenant
+            Self::Verification { token } => {
+                MailContent::new("verification", Unsolicited).link("verify-email", token)
             }
-            Self::Submission { .. } => MailClass::Submission,
-        }
-    }
-
-    /// Where answers go, if not to us.
-    pub fn reply_to(&self) -> Option<&str> {
-        match self {
-            Self::Submission { email, .. } => Some(email),
-            _ => None,
-        }
-    }
-}
-
-/// Who can cause a message, and so whose flood could use a budget up. Each class has a budget of its own for each recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailClass {
-    /// Anybody, for any address.
-    Unsolicited,
-    /// Anybody who knows the address of an account. Apart, so that nothing else keeps its owner from a new password.
-    Recovery,
-    /// Somebody who is in the account. What these messages tell must not be lost.
-    Account,
-    /// Somebody who works in a tenant of the recipient.
-    Tenant,
-    /// Any visitor of a site of the recipient.
-    Submission,
-}
-
-impl MailClass {
-    /// The word for it in metrics and keys.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unsolicited => "unsolicited",
-            Self::Recovery => "recovery",
-            Self::Account => "account",
-            Self::Tenant => "tenant",
-            Self::Submission => "submission",
+            Self::AlreadyRegistered => MailContent::new("already_registered", Unsolicited),
+            Self::Welcome => MailContent::new("welcome", Account),
+            Self::PasswordReset { token } => {
+                MailContent::new("password_reset", Recovery).link("reset-password", token)
+            }
+            Self::PasswordChanged => MailContent::new("password_changed", Account),
+            Self::EmailChange { token } => {
+                MailContent::new("email_change", Unsolicited).link("confirm-email-change", token)
+            }
+            Self::EmailChangeRequested { masked, token } => {
+                let content = MailContent::new("email_change_requested", Account);
+                content.link("cancel-email-change", token).with("masked", masked.as_str())
+            }
+            Self::EmailChanged { masked } => {
+                MailContent::new("email_changed", Account).with("masked", masked.as_str())
+            }
+            Self::NewDevice { device, address, at } => MailContent::new("new_device", Account)
+                .with("device", device.clone().map(MailValue::UserAgent))
+                .with("address", address.as_deref())
+                .with("at", *at),
+            Self::SecondFactorChanged { change } => MailContent::new(change.key(), Account),
+            Self::IdentityLinked { provider } => {
+                MailContent::new("identity_linked", Account).with("provider", provider.as_str())
+            }
+            Self::ApiKeyNotice { tenant, key, notice } => {
+                let content = match notice {
+                    KeyNotice::Created => MailContent::new("api_key.created", Tenant),
+                    KeyNotice::NewAddress { address } => {
+                        MailContent::new("api_key.new_address", Tenant).with("address", address.as_str())
+                    }
+                    KeyNotice::Refusals { count } => {
+                        MailContent::new("api_key.refusals", Tenant).with("count", *count)
+                    }
+                };
+                content.written("tenant", tenant).written("key", key).for_tenant()
+            }
+            Self::AccountNotice { notice } => MailContent::new(notice.key(), Account),
         }
     }
 }
@@ -292,6 +198,20 @@ pub enum FactorChange {
     Reset,
 }
 
+impl FactorChange {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::TotpAdded => "second_factor.totp_added",
+            Self::TotpRemoved => "second_factor.totp_removed",
+            Self::PasskeyAdded => "second_factor.passkey_added",
+            Self::PasskeyRemoved => "second_factor.passkey_removed",
+            Self::RecoveryCodeUsed => "second_factor.recovery_code_used",
+            Self::RecoveryCodesRenewed => "second_factor.recovery_codes_renewed",
+            Self::Reset => "second_factor.reset",
+        }
+    }
+}
+
 /// What happened around an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyNotice {
@@ -309,22 +229,6 @@ pub enum KeyNotice {
     },
 }
 
-/// What becomes of a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TenantNotice {
-    /// Suspended by the operator.
-    Suspended,
-    /// In use again.
-    Reinstated,
-    /// Will be deleted at a time, until which an owner can take that back.
-    DeletionScheduled {
-        /// When.
-        at: Timestamp,
-    },
-    /// The receiver is an owner now.
-    OwnershipReceived,
-}
-
 /// What happened to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountNotice {
@@ -334,6 +238,16 @@ pub enum AccountNotice {
     Reinstated,
     /// Deleted.
     Deleted,
+}
+
+impl AccountNotice {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Suspended => "account.suspended",
+            Self::Reinstated => "account.reinstated",
+            Self::Deleted => "account.deleted",
+        }
+    }
 }
 
 /// How a message looks: that of the tenant it speaks for, or the product's own.

@@ -3,11 +3,10 @@
 //! Most messages are caused by requests that anybody can make for any address. So each recipient has a budget for each class of
 //! messages, which all instances share. What is counted is a digest: the table tells nobody's address.
 
-use portico_kernel::{Env, limits::Quota};
+use portico_kernel::{Env, limits::Quota, mail::MailClass};
 
 use crate::{
     IdentityError,
-    mail::MailClass,
     ports::{FailureKey, IdentityRepositories, Marks},
     user::EmailAddress,
 };

@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use portico_kernel::{
     Outbox, SessionId, StoreError, TenantId, Timestamp, UserId,
-    mail::{MailError, MailId},
+    mail::{MailContent, MailError, MailId},
 };
 use secrecy::SecretString;
 
 use crate::{
     IdentityError,
     email_change::EmailChangeId,
-    mail::{AccountMail, MailBrand, Recipient},
+    mail::{MailBrand, Recipient},
     session::{CallerState, Session},
     token::{OneTimeToken, TokenPurpose},
     user::{EmailAddress, User},
@@ -276,14 +276,14 @@ pub trait TokenIssuer: Send + Sync {
 /// Sends messages about accounts.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
-pub trait AccountMailer: Send + Sync {
+pub trait Mailer: Send + Sync {
     /// Renders the message in the recipient's language and hands it over. MUST send it under `id`, which is the same at
     /// every attempt.
     async fn send(
         &self,
         id: MailId,
         to: &Recipient,
-        mail: &AccountMail,
+        mail: &MailContent,
         brand: &MailBrand,
     ) -> Result<(), MailError>;
 }

@@ -12,6 +12,7 @@ pub mod industry;
 mod language;
 pub mod link;
 pub mod look;
+pub mod mail;
 pub mod navigation;
 pub mod page;
 pub mod page_version;

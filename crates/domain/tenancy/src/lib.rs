@@ -12,6 +12,7 @@ pub mod error;
 pub mod events;
 pub mod invitation;
 pub mod lifecycle;
+pub mod mail;
 pub mod member;
 pub mod membership;
 pub mod ownership;

@@ -6,15 +6,20 @@
 
 use portico_identity::{
     events as identity,
-    mail::{AccountMail, AccountNotice, FactorChange, KeyNotice, Recipient, TenantNotice},
+    mail::{AccountMail, AccountNotice, FactorChange, KeyNotice, Recipient},
     user::{EmailAddress, UserStatus},
 };
 use portico_kernel::{
     Env, Event, EventDeclaration, Job, JobType, NewJob, PageRequest, StoreError, TenantId, TenantRole,
-    Timestamp, UserId,
+    Timestamp, UserId, mail::Mail,
 };
 use portico_runtime::{mailing, worker::jobs::JobError};
-use portico_tenancy::{dispatch::DisableReason, events as tenancy, member::MemberFilter};
+use portico_tenancy::{
+    dispatch::DisableReason,
+    events as tenancy,
+    mail::{TenantMail, TenantNotice},
+    member::MemberFilter,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -218,8 +223,16 @@ pub async fn to_one(app: &App, notice: NoticeToOne, job: &Job) -> Result<(), Job
         }
     };
     let Some(recipient) = recipient else { return Ok(()) };
-    let Some(mail) = mail(app, job.tenant_id, notice).await? else { return Ok(()) };
-    app.mail.send(job, &recipient, &mail).await
+    let mail: Box<dyn Mail> = match notice {
+        Notice::Account(about) => Box::new(account_mail_of(about)),
+        Notice::Tenant(about) => {
+            let tenant = app.core.reader().tenants().find(job.tenant_id).await?;
+            // Gone when the tenant is.
+            let Some(tenant) = tenant else { return Ok(()) };
+            about.into_mail(tenant.name)
+        }
+    };
+    app.mail.send(job, &recipient, &*mail).await
 }
 
 /// `email.notice_to_owners`: a job for each owner of the tenant, all of them or none.
@@ -247,17 +260,6 @@ pub async fn to_owners(app: &App, notice: NoticeToOwners, job: &Job) -> Result<(
     Ok(work.commit().await?)
 }
 
-/// The message; `None` when it is about a tenant that is not there any more.
-async fn mail(app: &App, tenant: TenantId, notice: Notice) -> Result<Option<AccountMail>, JobError> {
-    Ok(match notice {
-        Notice::Account(about) => Some(account_mail_of(about)),
-        Notice::Tenant(about) => {
-            let tenant = app.core.reader().tenants().find(tenant).await?;
-            tenant.map(|tenant| tenant_mail_of(tenant.name, about))
-        }
-    })
-}
-
 fn account_mail_of(about: AboutAccount) -> AccountMail {
     let factor = |change| AccountMail::SecondFactorChanged { change };
     let account = |notice| AccountMail::AccountNotice { notice };
@@ -278,28 +280,25 @@ fn account_mail_of(about: AboutAccount) -> AccountMail {
     }
 }
 
-fn tenant_mail_of(tenant: String, about: AboutTenant) -> AccountMail {
-    let (key, notice) = match about {
-        AboutTenant::KeyCreated { key } => (key, KeyNotice::Created),
-        AboutTenant::KeyUsedFromNewAddress { key, address } => (key, KeyNotice::NewAddress { address }),
-        AboutTenant::KeyRefused { key, count } => (key, KeyNotice::Refusals { count }),
-        AboutTenant::WebhookDisabled { url, gone } => {
-            return AccountMail::WebhookDisabled { tenant, url, gone };
-        }
-        AboutTenant::Suspended => {
-            return AccountMail::TenantNotice { tenant, notice: TenantNotice::Suspended };
-        }
-        AboutTenant::Reinstated => {
-            return AccountMail::TenantNotice { tenant, notice: TenantNotice::Reinstated };
-        }
-        AboutTenant::DeletionScheduled { at } => {
-            return AccountMail::TenantNotice { tenant, notice: TenantNotice::DeletionScheduled { at } };
-        }
-        AboutTenant::OwnershipReceived => {
-            return AccountMail::TenantNotice { tenant, notice: TenantNotice::OwnershipReceived };
-        }
-    };
-    AccountMail::ApiKeyNotice { tenant, key, notice }
+impl AboutTenant {
+    fn into_mail(self, tenant: String) -> Box<dyn Mail> {
+        let about_key = |tenant, key, notice| Box::new(AccountMail::ApiKeyNotice { tenant, key, notice });
+        let notice = match self {
+            Self::KeyCreated { key } => return about_key(tenant, key, KeyNotice::Created),
+            Self::KeyUsedFromNewAddress { key, address } => {
+                return about_key(tenant, key, KeyNotice::NewAddress { address });
+            }
+            Self::KeyRefused { key, count } => return about_key(tenant, key, KeyNotice::Refusals { count }),
+            Self::WebhookDisabled { url, gone } => {
+                return Box::new(TenantMail::WebhookDisabled { tenant, url, gone });
+            }
+            Self::Suspended => TenantNotice::Suspended,
+            Self::Reinstated => TenantNotice::Reinstated,
+            Self::DeletionScheduled { at } => TenantNotice::DeletionScheduled { at },
+            Self::OwnershipReceived => TenantNotice::OwnershipReceived,
+        };
+        Box::new(TenantMail::Notice { tenant, notice })
+    }
 }
 
 #[cfg(test)]

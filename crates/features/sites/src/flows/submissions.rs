@@ -3,15 +3,12 @@
 //! Events and jobs carry ids alone. What the visitor wrote is read when the mail is made, so a message that was deleted until then
 //! goes to nobody.
 
-use portico_identity::{
-    mail::{AccountMail, Recipient},
-    user::UserStatus,
-};
+use portico_identity::{mail::Recipient, user::UserStatus};
 use portico_kernel::{
     Env, Event, Job, JobType, NewJob, PageRequest, SiteId, StoreError, SubmissionId, TenantRole, UserId,
 };
 use portico_runtime::{mailing, worker::jobs::JobError};
-use portico_sites::{events, submission::SubmissionStatus};
+use portico_sites::{events, mail::SiteMail, submission::SubmissionStatus};
 use portico_tenancy::member::MemberFilter;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -110,10 +107,10 @@ pub async fn to_one(app: &App, mail: SubmissionToOne, job: &Job) -> Result<(), J
         return Ok(());
     };
     if !recipient.is_verified() {
-        let mail = AccountMail::SubmissionWaiting { site: site.subdomain };
+        let mail = SiteMail::SubmissionWaiting { site: site.subdomain };
         return app.mail.send(job, &recipient, &mail).await;
     }
-    let mail = AccountMail::Submission {
+    let mail = SiteMail::Submission {
         site: site.name,
         page: submission.page_path,
         name: submission.name,

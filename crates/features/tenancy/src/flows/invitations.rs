@@ -2,7 +2,7 @@
 
 use portico_identity::{
     Accounts,
-    mail::{AccountMail, Recipient},
+    mail::Recipient,
     user::{EmailAddress, UserStatus},
 };
 use portico_kernel::{Env, InvitationId, Job, Scope};
@@ -13,6 +13,7 @@ use portico_runtime::{
 use portico_tenancy::{
     TenancyError,
     invitation::{Invitation, Invitations, Invited, MailInvitation, NewInvitation, ReceivedInvitation},
+    mail::TenantMail,
     membership::Membership,
 };
 use portico_web::problem::Problem;
@@ -128,9 +129,9 @@ pub async fn mail(
     let (Some(inviter), Some(tenant)) = (inviter, tenant) else { return Ok(()) };
     work.commit().await?;
     let to = Recipient::unverified(EmailAddress::trusted(invitation.email), invitation.language);
-    let mail = AccountMail::Invitation {
+    let mail = TenantMail::Invitation {
         tenant: tenant.subdomain,
-        inviter: inviter.email,
+        inviter: inviter.email.as_str().to_owned(),
         role: invitation.role,
         token,
         expires_at: invitation.expires_at,
