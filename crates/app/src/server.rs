@@ -122,8 +122,9 @@ pub fn application(
         .default_service(web::to(nothing_here))
         .wrap(from_fn(once))
         .wrap(Compress::default())
-        .wrap(cors)
         .wrap(from_fn(api))
+        // Around the layer that refuses, so that the scripts of a front end can read what was refused.
+        .wrap(cors)
         .wrap(from_fn(hosting::at_host))
         .wrap(from_fn(around))
 }

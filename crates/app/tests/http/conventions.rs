@@ -54,6 +54,8 @@ async fn errors_are_problem_details() {
 async fn a_listed_origin_may_call_from_a_browser_and_no_other() {
     let server = TestServer::start_with(portico_testkit::server::Database::Sqlite, |settings| {
         settings.cors.origins = vec!["https://portal.example".into()];
+        settings.rate_limit.enabled = true;
+        settings.rate_limit.sensitive = 1;
     })
     .await;
     let preflight = async |origin: &str| {
@@ -70,6 +72,16 @@ async fn a_listed_origin_may_call_from_a_browser_and_no_other() {
     assert_eq!(listed.header("access-control-allow-credentials"), "true");
     let other = preflight("https://evil.example").await;
     assert_eq!(other.header("access-control-allow-origin"), "");
+    // Scripts can also read what the layers refuse, and when to come again.
+    let script = server.client().with("origin", "https://portal.example");
+    let signed_out = script.get("/api/v1/profile").await;
+    script.post("/api/v1/auth/login", serde_json::json!({})).await;
+    let too_many = script.post("/api/v1/auth/login", serde_json::json!({})).await;
+    for (refused, status) in [(signed_out, 401), (too_many, 429)] {
+        assert_eq!(refused.status.as_u16(), status, "{refused:?}");
+        assert_eq!(refused.header("access-control-allow-origin"), "https://portal.example", "{status}");
+        assert!(refused.header("access-control-expose-headers").contains("retry-after"), "{status}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

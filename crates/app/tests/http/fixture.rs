@@ -431,9 +431,15 @@ impl Fixture {
         let scope = Scope::system(Some(tenant), RequestInfo::default());
         let name = format!("d{}.{}.example", server.app.core.env.random_uuid().simple(), self.marker);
         let mut work = server.app.core.begin().await.unwrap();
+        let plan = work.plans().list().await.unwrap().swap_remove(0);
+        let mut larger = plan.clone();
+        larger.limits.remove(&Meter::CustomDomains);
+        work.plans().upsert(&larger).await.unwrap();
         let mut domains = Domains::new(&mut *work, &scope, &server.app.core.env);
         let input = NewDomain { name, mode: None };
         let domain = domains.add(site, input, &OwnNames::default()).await.unwrap();
+        // Nothing but this transaction has seen the larger plan.
+        work.plans().upsert(&plan).await.unwrap();
         work.commit().await.unwrap();
         domain.id.to_string()
     }
