@@ -85,8 +85,8 @@ impl Violations {
         }
     }
 
-    /// Like [`Violations::line`], for the name of a company or of a thing: no address of the web. A domain by itself may be
-    /// a name (`Booking.com`).
+    /// Like [`Violations::line`], for the name of a company or of an object: no address of the web. A domain by itself may be a
+    /// name (`Booking.com`).
     pub fn name(&mut self, field: impl Into<String>, value: &str, min: usize, max: usize) {
         self.unlinked(field.into(), value, (min, max), Addresses::Plain);
     }

@@ -1,4 +1,4 @@
-//! What our documents say of the code, held against the code.
+//! Statements of our documents about the code, checked against the code.
 
 #![allow(clippy::unwrap_used, reason = "a test; the lint spares only functions marked #[test]")]
 
