@@ -17,7 +17,7 @@ fn listener(env: &Env, tenant: TenantId, events: &[&str]) -> Listener {
     Listener { tenant, webhook: env.new_id(), events, since: env.now() }
 }
 
-/// Expects one call, and hands on what was planned.
+/// Expects one call, and passes on what was planned.
 fn planning(repositories: &mut Repositories, listeners: Vec<Listener>, first: &'static [(usize, i64)]) {
     let mut mock = MockDeliveryPlans::new();
     mock.expect_listeners().once().return_once(move |_| Ok(listeners));

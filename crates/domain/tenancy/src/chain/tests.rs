@@ -188,7 +188,7 @@ async fn what_expired_or_was_erased_is_told_and_no_problem() {
     assert!(found.intact, "{found:?}");
     assert_eq!((found.entries, found.redacted), (3, 1));
     assert_eq!(found.checkpoint, Some(Checkpoint { number: 2, until: env.now() }));
-    // Erasing covers no edit.
+    // An erasure does not excuse an edit.
     stored.event(3).event.after = Some(json!({"title": "another"}));
     assert_eq!(stored.problem(&scope).await, Some((ProblemKind::Edited, Some(4))));
 }
