@@ -4,10 +4,10 @@ use portico_kernel::{TenantRole, Timestamp};
 
 use crate::user::{EmailAddress, User};
 
-/// Who gets a message.
+/// The recipient of a message.
 ///
-/// To an address that nobody has verified, anybody can have us write. So no text that people choose goes there, and a recipient has
-/// a name only together with a verified address.
+/// To an address that no user has verified, any client can cause messages. So no text that people choose goes there, and a
+/// recipient has a name only together with a verified address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// Address.
@@ -31,7 +31,7 @@ impl Recipient {
         Self { email, language, name: Some(full_name) }
     }
 
-    /// The reader of an address of which we do not know whose it is.
+    /// The reader of an address whose owner is unknown.
     pub fn unverified(email: EmailAddress, language: String) -> Self {
         Self { email, language, name: None }
     }
@@ -55,7 +55,7 @@ pub enum AccountMail {
         /// Goes into the link as `?token=`.
         token: String,
     },
-    /// Tells the owner of an address that somebody tried to register with it.
+    /// Notifies the owner of an address that a registration with it was attempted.
     AlreadyRegistered,
     /// Greets after the address was proven.
     Welcome,
@@ -64,27 +64,26 @@ pub enum AccountMail {
         /// Goes into the link as `?token=`.
         token: String,
     },
-    /// Tells that the password was changed.
+    /// Notifies that the password was changed.
     PasswordChanged,
     /// Asks the reader of a new address to confirm it. Carries the secret of the link.
     EmailChange {
         /// Goes into the link as `?token=`.
         token: String,
     },
-    /// Tells the address of an account that somebody wants to put another one in its place. Carries the secret of the link
-    /// that stops it.
+    /// Notifies the address of an account that its replacement was requested. Carries the secret of the link that cancels it.
     EmailChangeRequested {
         /// The new address, shortened like that of [`AccountMail::EmailChanged`].
         masked: String,
         /// Goes into the link as `?token=`.
         token: String,
     },
-    /// Tells the old address that the account has another one now.
+    /// Notifies the old address that the account has another one now.
     EmailChanged {
         /// The new address, shortened so that the old mailbox does not learn it: `a…@example.com`.
         masked: String,
     },
-    /// Tells of a sign-in from a device that the account was not used on before.
+    /// Notifies of a sign-in from a device that the account was not used on before.
     NewDevice {
         /// `User-Agent`, as far as known.
         device: Option<String>,
@@ -93,31 +92,31 @@ pub enum AccountMail {
         /// When.
         at: Timestamp,
     },
-    /// Tells that a way of signing in was added or taken away.
+    /// Notifies that a second factor was added or removed.
     SecondFactorChanged {
         /// What happened.
         change: FactorChange,
     },
-    /// Tells that an account elsewhere can sign in to this one now.
+    /// Notifies that an account at a provider can sign in to this one now.
     IdentityLinked {
         /// Name of the provider.
         provider: String,
     },
-    /// Invites somebody to become a member of a tenant. Carries the secret of the link. It goes to any address, so neither the
-    /// tenant nor whoever invites is called by the name that they chose.
+    /// Invites a person to become a member of a tenant. Carries the secret of the link. It goes to any address, so it contains
+    /// neither the name of the tenant nor that of the inviter, which people choose.
     Invitation {
         /// Subdomain of the tenant.
         tenant: String,
-        /// Verified address of whoever invites.
+        /// Verified address of the inviter.
         inviter: EmailAddress,
-        /// As what.
+        /// Role.
         role: TenantRole,
         /// Goes into the link as `?token=`.
         token: String,
         /// Not after.
         expires_at: Timestamp,
     },
-    /// Tells the owners of a tenant about the use of an API key.
+    /// Notifies the owners of a tenant about the use of an API key.
     ApiKeyNotice {
         /// Name of the tenant.
         tenant: String,
@@ -126,46 +125,46 @@ pub enum AccountMail {
         /// What happened.
         notice: KeyNotice,
     },
-    /// Tells the owners of a tenant that a webhook was switched off, because it failed.
+    /// Notifies the owners of a tenant that a webhook was switched off, because it failed.
     WebhookDisabled {
         /// Name of the tenant.
         tenant: String,
-        /// Where it leads.
+        /// Target address.
         url: String,
         /// Whether the receiver asked for it; otherwise it failed for too long.
         gone: bool,
     },
-    /// Tells the owners of a tenant what becomes of it.
+    /// Notifies the owners of a tenant of a change of its state or ownership.
     TenantNotice {
         /// Name of the tenant.
         tenant: String,
-        /// What becomes of it.
+        /// The change.
         notice: TenantNotice,
     },
-    /// Brings what a visitor of a tenant's site sent through a contact form. Every text of it comes from a stranger.
+    /// Contains what a visitor of a tenant's site sent through a contact form. Every text of it comes from a stranger.
     Submission {
         /// Name of the site.
         site: String,
         /// Path of the page with the form.
         page: String,
-        /// Who writes, as they say.
+        /// Name of the visitor, as they say.
         name: String,
         /// Address of theirs, as they say; answers go there.
         email: String,
         /// Phone number, as they say.
         phone: Option<String>,
-        /// What they write.
+        /// Text of the visitor.
         message: String,
         /// Whether they agreed to be written to later.
         consent: bool,
     },
-    /// Tells that somebody wrote through a contact form, without a word of what they wrote: for an address that a tenant named,
-    /// but that none of its members has verified.
+    /// Notifies of a message through a contact form, without a word of it: for an address that a tenant named, but that none of
+    /// its members has verified.
     SubmissionWaiting {
         /// Subdomain of the site.
         site: String,
     },
-    /// Tells that the account was suspended, deleted, or is back.
+    /// Notifies that the account was suspended, deleted, or is back.
     AccountNotice {
         /// What happened.
         notice: AccountNotice,
@@ -173,7 +172,7 @@ pub enum AccountMail {
 }
 
 impl AccountMail {
-    /// Whether a tenant speaks here, and not the operator about it: then the message wears the tenant's look.
+    /// Whether a tenant is the sender, and not the operator writing about it: then the message has the tenant's look.
     pub fn speaks_for_tenant(&self) -> bool {
         matches!(
             self,
@@ -211,7 +210,7 @@ impl AccountMail {
         }
     }
 
-    /// Which messages it shares the budget of its recipient with. Whatever goes to an address that is not verified, anybody can cause.
+    /// The budget of its recipient that it takes from. What goes to an address that is not verified, any client can cause.
     pub fn class(&self, to: &Recipient) -> MailClass {
         match self {
             Self::PasswordReset { .. } => MailClass::Recovery,
@@ -245,23 +244,23 @@ impl AccountMail {
     }
 }
 
-/// Who can cause a message, and so whose flood could use a budget up. Each class has a budget of its own for each recipient.
+/// Who can cause a message, and so exhaust a budget. Each class has a budget of its own for each recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailClass {
-    /// Anybody, for any address.
+    /// Any client, for any address.
     Unsolicited,
-    /// Anybody who knows the address of an account. Apart, so that nothing else keeps its owner from a new password.
+    /// Any client that knows the address of an account. Apart, so that no other message keeps its owner from a new password.
     Recovery,
-    /// Somebody who is in the account. What these messages tell must not be lost.
+    /// A user of the account. These messages must not be lost.
     Account,
-    /// Somebody who works in a tenant of the recipient.
+    /// A member of a tenant of the recipient.
     Tenant,
     /// Any visitor of a site of the recipient.
     Submission,
 }
 
 impl MailClass {
-    /// The word for it in metrics and keys.
+    /// Name in metrics and keys.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unsolicited => "unsolicited",
@@ -292,7 +291,7 @@ pub enum FactorChange {
     Reset,
 }
 
-/// What happened around an API key.
+/// An event around an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyNotice {
     /// It was made.
@@ -309,14 +308,14 @@ pub enum KeyNotice {
     },
 }
 
-/// What becomes of a tenant.
+/// A change of a tenant's state or ownership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TenantNotice {
     /// Suspended by the operator.
     Suspended,
     /// In use again.
     Reinstated,
-    /// Will be deleted at a time, until which an owner can take that back.
+    /// Will be deleted at a time, until which an owner can cancel that.
     DeletionScheduled {
         /// When.
         at: Timestamp,

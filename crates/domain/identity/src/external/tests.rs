@@ -168,7 +168,7 @@ async fn an_unverified_address_links_nothing() {
     assert!(store.credential(ada.id).password.is_some());
 }
 
-/// Somebody registers with the address of somebody else, and waits for them.
+/// An attacker registers with the address of another person, and waits for them.
 #[tokio::test]
 async fn an_account_that_only_names_the_address_is_not_taken_over_and_is_closed() {
     let mut store = Store::default();
