@@ -10,7 +10,7 @@ pub const GROUPS: u16 = 1024;
 /// Result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
-    /// The generation of the group, to be handed to [`Cache::put`].
+    /// The generation of the group, to be passed to [`Cache::put`].
     pub generation: u64,
     /// What was put, if anything.
     pub value: Option<Vec<u8>>,

@@ -14,9 +14,9 @@ pub enum Actor {
     Anonymous,
     /// A signed-in person.
     User {
-        /// Who.
+        /// The user.
         id: UserId,
-        /// From which session.
+        /// Their session.
         session: SessionId,
         /// Whether the address of the account is proven.
         email_verified: bool,
@@ -27,7 +27,7 @@ pub enum Actor {
     },
     /// A program of a tenant.
     ApiKey {
-        /// Which key.
+        /// The key.
         id: ApiKeyId,
         /// The person accountable for the secret in use; `None` when unknown, which counts as unverified.
         maker: Option<Maker>,
@@ -40,7 +40,7 @@ pub enum Actor {
 /// verified while it is not: otherwise making a key would bypass that rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Maker {
-    /// Who.
+    /// The user.
     pub id: UserId,
     /// Whether the address of the account is verified.
     pub email_verified: bool,

@@ -221,10 +221,10 @@ mod tests {
             let error = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, amount).await;
             let error = error.unwrap_err();
             assert_eq!(error.kind(), Kind::Quota);
-            let EntitlementError::QuotaExceeded { limit: told, used: so_far, plan, .. } = error else {
+            let EntitlementError::QuotaExceeded { limit: reported, used: so_far, plan, .. } = error else {
                 panic!("{error}")
             };
-            assert_eq!((told, so_far, plan.as_deref()), (limit, used, remedy));
+            assert_eq!((reported, so_far, plan.as_deref()), (limit, used, remedy));
         }
     }
 
@@ -248,8 +248,8 @@ mod tests {
             let checked = Quotas::new(&mut repositories).check_storage(env().new_id()).await;
             match checked {
                 Ok(()) => assert!(fits),
-                Err(EntitlementError::QuotaExceeded { meter, limit: told, used, plan }) => {
-                    assert_eq!((meter, Some(told), used), (Meter::Storage, limit, files + texts));
+                Err(EntitlementError::QuotaExceeded { meter, limit: reported, used, plan }) => {
+                    assert_eq!((meter, Some(reported), used), (Meter::Storage, limit, files + texts));
                     assert_eq!((fits, plan.as_deref()), (false, Some("free")));
                 }
                 Err(error) => panic!("{error}"),

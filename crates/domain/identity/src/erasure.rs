@@ -49,7 +49,7 @@ pub struct Traits {
     /// Other addresses that the account named.
     claimed: BTreeSet<String>,
     /// Texts that identify the person also as a part of a longer text, in lower case.
-    telling: BTreeSet<String>,
+    identifying: BTreeSet<String>,
     /// Texts that do so only as a whole, in lower case.
     alone: BTreeSet<String>,
 }
@@ -62,7 +62,7 @@ impl Traits {
             let proven = account.get("emailVerified") == Some(&Value::Bool(true));
             let addresses = if proven { &mut self.proven } else { &mut self.claimed };
             addresses.insert(email.to_lowercase());
-            self.telling.insert(email.to_lowercase());
+            self.identifying.insert(email.to_lowercase());
         }
         if let Some(name) = text("fullName") {
             let name = name.trim().to_lowercase();
@@ -71,14 +71,14 @@ impl Traits {
                 name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
             for form in [name.clone(), slug.join("-")] {
                 // `Al` is a part of too many words.
-                let texts = if form.chars().count() >= 5 { &mut self.telling } else { &mut self.alone };
+                let texts = if form.chars().count() >= 5 { &mut self.identifying } else { &mut self.alone };
                 texts.insert(form);
             }
         }
         for field in ["phone", "mobile", "address", "notes", "company", "avatarUrl"] {
             if let Some(text) = text(field).map(str::trim).filter(|text| !text.is_empty()) {
                 let texts = if matches!(field, "phone" | "mobile" | "avatarUrl") {
-                    &mut self.telling
+                    &mut self.identifying
                 } else {
                     &mut self.alone
                 };
@@ -97,16 +97,16 @@ impl Traits {
         self.claimed.difference(&self.proven).cloned().map(EmailAddress::trusted).collect()
     }
 
-    fn tells(&self, text: &str) -> bool {
+    fn identifies(&self, text: &str) -> bool {
         let text = text.to_lowercase();
-        self.alone.contains(text.trim()) || self.telling.iter().any(|part| text.contains(part.as_str()))
+        self.alone.contains(text.trim()) || self.identifying.iter().any(|part| text.contains(part.as_str()))
     }
 
     /// Replaces what identifies the person: texts with something known of them, and where `fields` is set all fields that are
     /// about a person.
     fn redact(&self, value: &mut Value, fields: bool) {
         match value {
-            Value::String(text) if self.tells(text) => *text = ERASED.to_owned(),
+            Value::String(text) if self.identifies(text) => *text = ERASED.to_owned(),
             Value::Array(items) => items.iter_mut().for_each(|item| self.redact(item, fields)),
             Value::Object(members) => {
                 for (name, member) in members {
@@ -121,7 +121,7 @@ impl Traits {
         }
     }
 
-    /// The event without what it says about the person; `None` when it says nothing.
+    /// The event without what it says about the person; `None` when there is nothing to erase.
     pub fn redacted(&self, user: UserId, event: &Event) -> Option<Event> {
         let id = Some(user.uuid());
         let about = is_about(user, event);

@@ -30,10 +30,10 @@ fn finds_a_person_by_what_is_known_of_them() {
         "al",
         "engines",
     ] {
-        assert!(traits.tells(text), "{text}");
+        assert!(traits.identifies(text), "{text}");
     }
     for text in ["Alabama", "Engines of war", "nada@example.org", "", ERASED] {
-        assert!(!traits.tells(text), "{text}");
+        assert!(!traits.identifies(text), "{text}");
     }
     assert_eq!(traits.proven(), [EmailAddress::trusted("ada@example.com".into())]);
     assert_eq!(traits.claimed(), [EmailAddress::trusted("old@example.com".into())]);

@@ -131,7 +131,7 @@ pub enum AccountMail {
         tenant: String,
         /// Target address.
         url: String,
-        /// Whether the receiver asked for it; otherwise it failed for too long.
+        /// Whether the receiver requested it; otherwise it failed for too long.
         gone: bool,
     },
     /// Notifies the owners of a tenant of a change of its state or ownership.

@@ -66,7 +66,7 @@ pub struct PasskeyView {
 }
 
 impl PasskeyView {
-    /// What its owner may see.
+    /// The fields that its owner may see.
     pub fn of(passkey: &Passkey) -> Self {
         Self {
             id: passkey.id,
@@ -124,7 +124,7 @@ pub struct Ceremony {
     pub state: String,
 }
 
-/// What an authenticator made.
+/// A credential that an authenticator made.
 #[derive(Clone, Debug)]
 pub struct NewPasskey {
     /// Its id at the authenticator.
@@ -133,7 +133,7 @@ pub struct NewPasskey {
     pub data: String,
 }
 
-/// What an answer claims to be.
+/// The claims of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assertion {
     /// Id of the passkey.
@@ -297,7 +297,7 @@ impl Sessions<'_> {
 pub enum Registered {
     /// Added; with the first second factor come recovery codes.
     Added(PasskeyView, Option<crate::recovery_code::RecoveryCodes>),
-    /// Not what was asked for. The challenge is used up; the caller gets this error.
+    /// Not what was requested. The challenge is used up; the caller gets this error.
     Refused(IdentityError),
 }
 

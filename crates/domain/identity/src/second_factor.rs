@@ -30,7 +30,7 @@ pub struct SecondFactorsView {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpView {
-    /// Since when it is asked for.
+    /// Since when it is required.
     pub confirmed_at: Timestamp,
 }
 
@@ -200,7 +200,7 @@ impl Accounts<'_> {
         })
     }
 
-    /// Whether a second factor is asked for when the user signs in.
+    /// Whether a second factor is required when the user signs in.
     pub(crate) async fn has_second_factor(&mut self, user: UserId) -> Result<bool, IdentityError> {
         Ok(!methods_of(self.repositories, user).await?.is_empty())
     }

@@ -255,8 +255,8 @@ impl<'a> Throttle<'a> {
         counter: Counter,
         user: Option<UserId>,
     ) -> Result<(), IdentityError> {
-        let nobody = UserId::from_uuid(TenantId::PLATFORM.uuid());
-        let user = user.unwrap_or(nobody);
+        let no_user = UserId::from_uuid(TenantId::PLATFORM.uuid());
+        let user = user.unwrap_or(no_user);
         let tenant = audit_tenant(self.repositories, user).await?;
         let after = serde_json::json!({"by": counter.word(), "failures": self.rule.limit(counter)});
         let mut event = Event::new(self.env, scope, &events::SESSION_THROTTLED, user.uuid())

@@ -27,7 +27,7 @@ const JITTER: f64 = 0.1;
 pub struct Schedule(pub Vec<Duration>);
 
 impl Schedule {
-    /// When to try again after an attempt that failed at `now`, with what the receiver asked for; `None` after the last one.
+    /// When to try again after an attempt that failed at `now`, with the delay that the receiver requested; `None` after the last one.
     pub fn next(
         &self,
         env: &Env,

@@ -55,11 +55,11 @@ async fn each_event_goes_to_those_who_want_it_with_its_place() {
     let mut repositories = Repositories::default();
     planning(&mut repositories, vec![all, pages], &[(3, 41)]);
     expect_plan(&mut repositories, move |planned| {
-        let told: Vec<_> = planned
+        let sent: Vec<_> = planned
             .iter()
             .map(|delivery| (delivery.webhook, delivery.event_type.as_str(), delivery.sequence))
             .collect();
-        told == [
+        sent == [
             (for_all, "page.created", Some(41)),
             (for_pages, "page.created", Some(41)),
             (for_all, "branding.updated", Some(42)),

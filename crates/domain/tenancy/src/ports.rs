@@ -132,7 +132,7 @@ pub trait InvitationRepository: Send {
     /// How many of the tenant's invitations are pending.
     async fn open(&mut self, tenant: TenantId) -> Result<u64, StoreError>;
 
-    /// How many messages the invitations of the tenant, and those by the inviter in any tenant, asked for that were made or
+    /// How many messages the invitations of the tenant, and those by the inviter in any tenant, requested that were made or
     /// sent again since. May count too many, never too few.
     async fn sent_since(
         &mut self,

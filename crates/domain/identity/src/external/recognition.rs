@@ -125,13 +125,13 @@ impl ExternalIdentities<'_> {
 
 /// The name from the provider, as far as our rules allow it; else what precedes the @.
 fn name(profile: &ExternalProfile, email: &EmailAddress) -> String {
-    let told: String =
+    let cleaned: String =
         profile.name.iter().flat_map(|name| name.chars()).filter(|c| !is_invisible(*c)).collect();
-    let told = told.trim().chars().take(LONGEST_NAME).collect::<String>().trim().to_owned();
+    let cleaned = cleaned.trim().chars().take(LONGEST_NAME).collect::<String>().trim().to_owned();
     let mut violations = Violations::default();
-    check_name(&mut violations, &told);
+    check_name(&mut violations, &cleaned);
     match violations.is_empty() {
-        true => told,
+        true => cleaned,
         false => email.as_str().split('@').next().unwrap_or_default().to_owned(),
     }
 }

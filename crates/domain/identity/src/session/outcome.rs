@@ -24,7 +24,7 @@ pub struct SignedIn {
 pub enum SignInStep {
     /// Signed in.
     Complete(Box<SignedIn>),
-    /// The account has a second factor, which is asked for next.
+    /// The account has a second factor, which is required next.
     SecondFactor(SecondFactorNeeded),
 }
 

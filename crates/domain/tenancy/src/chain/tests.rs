@@ -53,7 +53,7 @@ impl Stored {
                 .returning(move |_| Ok(if chain.length == 0 { Vec::new() } else { vec![chain.clone()] }));
             seals.expect_unsealed().returning(move |_, _| Ok(unsealed));
             seals.expect_walk().returning(move |_, after, limit| {
-                // Pieces of two, whatever is asked for, so that every test crosses their borders.
+                // Pieces of two, whatever the limit, so that every test crosses their borders.
                 let entries = walked.entries.iter().filter(|entry| entry.seal.number > after);
                 Ok(entries.take(limit.min(2) as usize).cloned().collect())
             });
