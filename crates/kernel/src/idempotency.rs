@@ -44,7 +44,7 @@ pub struct Record {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait IdempotencyKeys: Send + Sync {
-    /// Claims a request until `until`. Answers the record that is in the way, or `None` when the claim is made. MUST give a
+    /// Claims a request until `until`. Answers the conflicting record, or `None` when the claim is made. MUST give a
     /// request to one claim only, also under concurrency, unless its record has expired or its lease has ended without an
     /// answer.
     async fn claim(

@@ -271,7 +271,7 @@ pub enum PlatformRole {
     /// Acts in the tenants they are a member of.
     #[default]
     Customer,
-    /// Works for the operator: looks after background jobs, templates and sites for sale, and helps customers by acting
+    /// Works for the operator: manages background jobs, templates and sites for sale, and helps customers by acting
     /// as them. Stays inside their own tenants otherwise.
     Staff,
     /// Works for the operator: may cross tenants and do everything.

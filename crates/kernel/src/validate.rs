@@ -91,7 +91,7 @@ impl Violations {
         self.unlinked(field.into(), value, (min, max), Addresses::Plain);
     }
 
-    /// Like [`Violations::name`], for the name of a person, who is not called like a domain either.
+    /// Like [`Violations::name`], for the name of a person: no domain by itself either.
     pub fn person_name(&mut self, field: impl Into<String>, value: &str, min: usize, max: usize) {
         self.unlinked(field.into(), value, (min, max), Addresses::Domains);
     }

@@ -47,7 +47,7 @@ pub enum UserSort {
 /// How to sort accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserOrder {
-    /// By what.
+    /// The key.
     pub sort: UserSort,
     /// Largest first.
     pub descending: bool,

@@ -44,7 +44,7 @@ struct Revoked {
 /// Revokes access to an account. Locks the user's row first, so that a transaction that adds a credential under that lock
 /// ([`crate::Accounts::require_holder`]) either sees this, or has it revoked here.
 ///
-/// Challenges of passkeys have no user: each is good only together with a session, a waiting sign-in or a passkey.
+/// Challenges of passkeys have no user: each is valid only together with a session, a waiting sign-in or a passkey.
 pub(crate) async fn revoke(
     repositories: &mut dyn IdentityRepositories,
     scope: &Scope,

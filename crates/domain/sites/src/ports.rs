@@ -53,7 +53,7 @@ pub enum SortKey {
 /// Order of a list. The default is newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sort {
-    /// By what.
+    /// The key.
     pub key: SortKey,
     /// Largest first.
     pub descending: bool,

@@ -1,4 +1,4 @@
-//! The audit trail: the event log as the people of a tenant read it.
+//! The audit trail: the event log as the members of a tenant read it.
 
 use portico_kernel::{
     CursorPage, CursorRequest, EventId, Permission, Resource, Scope, Timestamp, Violations, event::ActorKind,

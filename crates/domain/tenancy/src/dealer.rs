@@ -1,4 +1,4 @@
-//! The dealer (reseller) who looks after a tenant.
+//! The dealer (reseller) of a tenant.
 
 use portico_kernel::{Env, Event, Permission, Scope, StoreError, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};

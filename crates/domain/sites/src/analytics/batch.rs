@@ -62,7 +62,7 @@ impl Seen {
         self.at.into_inner().date()
     }
 
-    /// What stands for the visitor. A whole IPv6 /64 is one address, because its holder changes the rest at will.
+    /// The hash of the visitor. A whole IPv6 /64 is one address, because its holder changes the rest at will.
     fn hash(&self, salt: &Salt) -> VisitorHash {
         let network = match self.address.to_canonical() {
             IpAddr::V6(address) => {

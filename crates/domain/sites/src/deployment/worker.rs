@@ -52,7 +52,7 @@ impl Deployments<'_> {
         Ok(Some(SnapshotParts::assemble(site, pages, sections, seo, navigation)))
     }
 
-    /// Gives up deployments that went live long ago, so that with the one that is being built there are `keep` of them, and
+    /// Retires deployments that went live long ago, so that with the one that is being built there are `keep` of them, and
     /// the one that answers now. Answers those whose files have to stay, newest first.
     pub async fn retire(&mut self, site: SiteId, keep: usize) -> Result<Vec<DeploymentId>, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;

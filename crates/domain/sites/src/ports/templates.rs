@@ -23,7 +23,7 @@ pub enum TemplateSortKey {
 /// Order of a list of templates. The default is by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TemplateSort {
-    /// By what.
+    /// The key.
     pub key: TemplateSortKey,
     /// Largest first.
     pub descending: bool,
