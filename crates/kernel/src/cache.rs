@@ -7,10 +7,10 @@ use async_trait::async_trait;
 /// How many groups there are. What is cached belongs to one of them, and a group is forgotten as a whole.
 pub const GROUPS: u16 = 1024;
 
-/// What a cache knows of a key.
+/// Result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
-    /// The generation of the group, to be handed to [`Cache::put`].
+    /// The generation of the group, to be passed to [`Cache::put`].
     pub generation: u64,
     /// What was put, if anything.
     pub value: Option<Vec<u8>>,
@@ -23,7 +23,7 @@ pub trait Cache: Send + Sync {
     /// What is kept under the key. MUST NOT answer anything that was put before the group was last forgotten.
     async fn get(&self, group: u16, key: &str) -> Result<Lookup, CacheError>;
 
-    /// Keeps a value for `lifetime`. `generation` is what the lookup said that came before the value was made: MUST NOT be
+    /// Keeps a value for `lifetime`. `generation` is that of the lookup made before the value was computed: the value MUST NOT be
     /// found when the group was forgotten since.
     async fn put(
         &self,
@@ -34,11 +34,11 @@ pub trait Cache: Send + Sync {
         lifetime: Duration,
     ) -> Result<(), CacheError>;
 
-    /// Forgets everything in the group. Others who share the cache forget it too.
+    /// Forgets everything in the group, for every process that shares the cache.
     async fn forget(&self, group: u16) -> Result<(), CacheError>;
 }
 
-/// The cache does not answer. Whoever asks goes on without it.
+/// The cache does not answer. The caller proceeds without it.
 #[derive(Debug, thiserror::Error)]
 #[error("the cache does not answer: {0}")]
 pub struct CacheError(pub String);

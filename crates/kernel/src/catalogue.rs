@@ -1,4 +1,4 @@
-//! Every kind of event that there is, and which of them the outside may hear of, by webhooks and live updates.
+//! Every kind of event, and which of them are published by webhooks and live updates.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use crate::{
     event::{Audience, EventDeclaration},
 };
 
-/// A kind of event that the outside may hear of.
+/// A published kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// What the outside calls it, `resource.verb`.
+    /// Public name, `resource.verb`.
     pub name: &'static str,
-    /// What the event log calls it.
+    /// Name in the event log.
     pub kind: &'static str,
-    /// The permission that it takes to hear of it.
+    /// The permission required to receive it.
     pub permission: Permission,
     /// When it happens.
     pub description: &'static str,
@@ -23,11 +23,11 @@ pub struct Published {
 /// The type of the message that proves that a webhook works. It is in no event log and cannot be chosen.
 pub const TEST: &str = "webhook.test";
 
-/// The word for every published event.
+/// The name that stands for every published event.
 pub const EVERYTHING: &str = "*";
 
 impl EventDeclaration {
-    /// How the outside hears of it; `None` for one that stays inside.
+    /// The published form; `None` for an event that is not published.
     pub const fn published(&self) -> Option<Published> {
         let (permission, name) = match self.audience {
             Audience::Nobody => return None,
@@ -38,7 +38,7 @@ impl EventDeclaration {
     }
 }
 
-/// The events of all domains. The domains declare them; who puts the parts of a process together makes one of these lists.
+/// The events of all domains. The domains declare them; the composition root of a process builds one of these lists.
 #[derive(Debug)]
 pub struct EventCatalogue {
     by_word: HashMap<&'static str, &'static EventDeclaration>,
@@ -46,8 +46,8 @@ pub struct EventCatalogue {
 }
 
 impl EventCatalogue {
-    /// Of these declarations. Of two with one word the last one counts; a test of whoever makes the list makes sure that there
-    /// are none.
+    /// From these declarations. Of two with the same word the last one counts; a test of the composition root makes sure that
+    /// there are none.
     pub fn new(declarations: impl IntoIterator<Item = &'static EventDeclaration>) -> Self {
         let by_word: HashMap<_, _> =
             declarations.into_iter().map(|declaration| (declaration.word, declaration)).collect();
@@ -57,17 +57,17 @@ impl EventCatalogue {
         Self { by_word, published }
     }
 
-    /// The declaration of what the log calls `word`; `None` for what another version has written.
+    /// The declaration of the event that the log calls `word`; `None` for one written by another version.
     pub fn find(&self, word: &str) -> Option<&'static EventDeclaration> {
         self.by_word.get(word).copied()
     }
 
-    /// How the outside hears of an event that the log calls `kind`; `None` for one that stays inside.
+    /// The published form of an event that the log calls `kind`; `None` for one that is not published.
     pub fn published(&self, kind: &str) -> Option<Published> {
         self.find(kind)?.published()
     }
 
-    /// Everything that is published, in the order of names. Two kinds of the log may go by one name.
+    /// Everything that is published, sorted by name. Two kinds of the log may share one name.
     pub fn all(&self) -> &[Published] {
         &self.published
     }

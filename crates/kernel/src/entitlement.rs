@@ -1,4 +1,4 @@
-//! What a tenant may use up: the words for it, and the port through which a use case takes it.
+//! What a tenant may use up: meters and features, and the port through which a use case takes from the plan.
 //!
 //! Billing decides how much there is, the use case that uses something up takes it in its own unit of work. Meters and features are
 //! listed here, and not by the domains, because a plan has a limit for each, and every domain takes from them.
@@ -29,7 +29,7 @@ impl Meter {
     /// Every meter.
     pub const ALL: [Self; 4] = [Self::Sites, Self::Storage, Self::AiGenerations, Self::CustomDomains];
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sites => "sites",
@@ -45,7 +45,7 @@ impl Meter {
     }
 }
 
-/// What a plan has or has not, however little is used of it.
+/// A part of a plan that is included or not, and is not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
     /// Website templates that are marked as premium.
@@ -53,7 +53,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// The word for it in JSON.
+    /// Name in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PremiumTemplates => "premium_templates",
@@ -71,10 +71,10 @@ pub trait Entitlements: Send {
     /// `QuotaExceeded` or `UnverifiedStorage`, and nothing is counted; `NoPlan`.
     async fn take(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), EntitlementError>;
 
-    /// Gives back what was taken before, in the unit of work that gives the thing up.
+    /// Gives back what was taken before, in the unit of work that frees it.
     async fn release(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), EntitlementError>;
 
-    /// That the tenant's plan has a feature.
+    /// Checks that the tenant's plan has a feature.
     ///
     /// # Errors
     /// `PlanRequired`; `NoPlan`.
@@ -96,10 +96,10 @@ pub enum EntitlementError {
         /// Id of the cheapest plan that includes it.
         plan: Option<String>,
     },
-    /// There is room for so much only once an owner of the tenant has verified their address.
+    /// The limit of storage that holds until an owner of the tenant has verified their address.
     #[error("storage of an unverified tenant: {used} of {limit}")]
     UnverifiedStorage {
-        /// Bytes that there are until then.
+        /// Bytes allowed until then.
         limit: u64,
         /// Bytes that are used now.
         used: u64,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{Id, Timestamp};
 
-/// Tells the time. Tests set it.
+/// Source of the current time. Tests set it.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
@@ -19,7 +19,7 @@ pub trait Random: Send + Sync {
     fn fill(&self, buffer: &mut [u8]);
 }
 
-/// Time, randomness and the names that the operator keeps, handed to every use case that needs them.
+/// Time, randomness and the names that the operator reserves, passed to every use case that needs them.
 #[derive(Clone)]
 pub struct Env {
     clock: Arc<dyn Clock>,
@@ -33,7 +33,7 @@ impl Env {
         Self { clock, random, reserved: Arc::default() }
     }
 
-    /// The same, and names of the operator's own that nobody may answer at, see [`crate::name::Subdomain::wish`].
+    /// The same, with the operator's own names, which no site may have, see [`crate::name::Subdomain::wish`].
     #[must_use]
     pub fn reserving(self, names: impl IntoIterator<Item = String>) -> Self {
         Self { reserved: names.into_iter().collect(), ..self }
@@ -61,7 +61,7 @@ impl Env {
         Id::from_uuid(uuid::Builder::from_unix_timestamp_millis(micros / 1000, &tail).into_uuid())
     }
 
-    /// A random UUIDv4, where an id must not tell when it was made.
+    /// A random UUIDv4, where an id must not reveal its time of creation.
     pub fn random_uuid(&self) -> Uuid {
         uuid::Builder::from_random_bytes(self.random_bytes()).into_uuid()
     }

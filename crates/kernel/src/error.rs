@@ -1,4 +1,4 @@
-//! How things fail: a kind that decides the status code, a stable code, a text for the public.
+//! Errors: a kind that decides the status code, a stable code, a text for the public.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 pub enum Kind {
     /// The request cannot be read at all (400).
     Malformed,
-    /// Nobody, or nobody we know (401).
+    /// No credentials, or none that are valid (401).
     Unauthenticated,
     /// The plan's quota is used up (402).
     Quota,
@@ -31,7 +31,7 @@ pub enum Kind {
     RateLimited,
     /// Our own fault (500).
     Internal,
-    /// A part we need is down; trying again makes sense (503).
+    /// A dependency is down; trying again makes sense (503).
     Unavailable,
 }
 
@@ -90,7 +90,7 @@ impl FieldError {
 /// What a storage port can answer besides its result.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A unique key is taken. Carries the name of the constraint, or the columns where the store tells those.
+    /// A unique key is taken. Carries the name of the constraint, or the columns where the database reports those.
     #[error("unique constraint violated: {0}")]
     Conflict(String),
     /// A row that this one refers to is not there (or belongs to another tenant).
@@ -99,7 +99,7 @@ pub enum StoreError {
     /// The row was changed since it was read.
     #[error("row changed since it was read")]
     Stale,
-    /// A rule about everything that a unit of work has done was broken, which shows when it is to be committed: nothing is.
+    /// A rule that is checked at the commit, over all changes of a unit of work, was broken; nothing was committed.
     #[error("refused at the commit: {0}")]
     Refused(Box<dyn Fault>),
     /// The store cannot be reached, or is too busy. Trying again makes sense.

@@ -17,7 +17,7 @@ use crate::{Actor, Env, EventId, JobQueue, Scope, StoreError, TenantId, Timestam
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Resource {
-    /// Kind of thing, for instance `page`.
+    /// Type of the resource, for instance `page`.
     #[serde(rename = "type")]
     pub kind: Cow<'static, str>,
     /// Its id.
@@ -29,7 +29,7 @@ pub struct Resource {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ActorKind {
-    /// Nobody signed in.
+    /// A caller that is not signed in.
     Anonymous,
     /// A person.
     User,
@@ -40,7 +40,7 @@ pub enum ActorKind {
 }
 
 /// The most bytes, as JSON, of the resource in an event before the change, and of the one after it. The event log is kept for
-/// long and counted against no plan, so nobody may fill it by changing something large again and again.
+/// long and counted against no plan, so no tenant may fill it by changing something large again and again.
 pub const MAX_RESOURCE: usize = 16 * 1024;
 
 /// One entry of the event log: the audit trail and the outbox at once.
@@ -60,7 +60,7 @@ pub struct Event {
     pub actor_kind: ActorKind,
     /// Id of the person or key that did it.
     pub actor_id: Option<Uuid>,
-    /// Who of the operator's people acted as that person, if anybody.
+    /// The member of staff who acted as that person (impersonation), if any.
     pub impersonator_id: Option<Uuid>,
     /// The resource before, in its JSON form; `None` when it was made.
     pub before: Option<Value>,
@@ -109,7 +109,7 @@ impl Event {
         }
     }
 
-    /// Says in which tenant it happened, where that is not the active one.
+    /// Sets the tenant in which it happened, where that is not the active one.
     #[must_use]
     pub fn in_tenant(mut self, tenant: TenantId) -> Self {
         self.tenant = tenant;
@@ -130,9 +130,9 @@ impl Event {
         self
     }
 
-    /// With at most [`MAX_RESOURCE`] bytes of the resource before and after each: of a larger one the largest members are left out,
-    /// `{"omitted": 51234}` in the place of each says how many bytes. Ids and other short members stay. What pages held is in
-    /// their versions.
+    /// With at most [`MAX_RESOURCE`] bytes of the resource before and after each: of a larger one the largest members are left
+    /// out, each replaced by the number of its bytes: `{"omitted": 51234}`. Ids and other short members stay. What pages held is
+    /// in their versions.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         for resource in [&mut self.before, &mut self.after].into_iter().flatten() {
@@ -141,7 +141,7 @@ impl Event {
         self
     }
 
-    /// Says who did it, where that is not the caller of record (a registration is the new user's own act).
+    /// Sets the actor, where that is not the caller of record (a registration is the new user's own act).
     #[must_use]
     pub fn by_user(mut self, user: crate::UserId) -> Self {
         self.actor_kind = ActorKind::User;
@@ -200,8 +200,8 @@ fn size_of(value: &Value) -> usize {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait EventLog: Send {
-    /// MUST store the event, [bounded](Event::bounded), if and only if the unit of work commits. MUST note the trace of the work at hand, where the event
-    /// names none. MUST refuse one that was read from the log: what is appended is declared.
+    /// MUST store the event, [bounded](Event::bounded), if and only if the unit of work commits. MUST store the current trace,
+    /// where the event names none. MUST refuse one that was read from the log: what is appended is declared.
     async fn append(&mut self, event: Event) -> Result<(), StoreError>;
 }
 
@@ -213,37 +213,38 @@ pub trait Outbox: Send {
     fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c>;
 }
 
-/// Is told what a unit of work wrote, right after it committed, in the process that committed it.
+/// Receives what a unit of work wrote, right after it committed, in the process that committed it.
 ///
 /// Made for what must act at once, such as dropping a cached session. It is not a substitute for
 /// reading the log: a process that dies after the commit never calls it.
 pub trait CommitListener: Send + Sync {
-    /// `events` in the order in which they were appended; `jobs` tells whether a job was enqueued.
+    /// `events` in the order in which they were appended; `jobs` is whether a job was enqueued.
     fn committed(&self, events: &[Event], jobs: bool);
 
-    /// What other processes have to hear of these events as soon as they are committed, in words of the listener's own
-    /// (at most a few thousand bytes); `None` when they need not know at once.
+    /// What to announce to other processes as soon as these events are committed, in the listener's own format (at most a few
+    /// thousand bytes); `None` when they need not know at once.
     fn announcement(&self, _events: &[Event]) -> Option<String> {
         None
     }
 }
 
-/// Hears what other processes committed, see [`CommitListener::announcement`].
+/// Receives what other processes committed, see [`CommitListener::announcement`].
 pub trait AnnouncementListener: CommitListener {
-    /// A process has committed something (maybe this one itself).
+    /// A process (maybe this one itself) has committed something and announced it.
     fn heard(&self, announcement: &str);
 
-    /// A process has appended an event of this kind to the log of the tenant (maybe this one itself). Said within half a
-    /// second of the commit, once for several like it. What cannot wait so long is announced.
+    /// A process has appended an event of this kind to the log of the tenant (maybe this one itself). Called within half a second
+    /// of the commit, once for several like it. What cannot wait so long is announced.
     fn appended(&self, tenant: TenantId, kind: &str);
 
-    /// Everything that was announced before `moment` has been heard.
+    /// Everything that was announced before `moment` has been received.
     fn caught_up(&self, moment: std::time::Instant);
 
     /// Announcements may have been missed.
     fn missed(&self);
 
-    /// The clock that all processes share said `now` when it was asked at `asked`. Not told where it is that of this machine.
+    /// The clock of the database, which all processes share, read `now` at the local moment `asked`. Not called where the
+    /// database uses the clock of this machine.
     fn database_time(&self, _now: Timestamp, _asked: std::time::Instant) {}
 }
 
@@ -254,8 +255,8 @@ pub trait EventReaders: Send {
     /// The next events for the reader of this name, oldest first, at most `limit`; moves its cursor past them when the
     /// unit of work commits. Dropped without a commit, the same events come again.
     ///
-    /// MUST hand every committed event to every reader, also one that commits later than events with a higher id. MUST
-    /// NOT hand one event to two units of work that both commit: where another one holds the reader, the answer is empty.
+    /// MUST deliver every committed event to every reader, also one that commits later than events with a higher id. MUST NOT
+    /// deliver one event to two units of work that both commit: while another one holds the reader, the answer is empty.
     async fn take(&mut self, reader: &'static str, limit: u32) -> Result<Vec<Event>, StoreError>;
 }
 

@@ -1,22 +1,22 @@
-//! The event log of one tenant, followed from any place in it. Live updates are made of it.
+//! The event log of one tenant, read from any position. Source of live updates.
 
 use async_trait::async_trait;
 
 use crate::{Event, EventId, StoreError, TenantId};
 
-/// Where an event stands in the order in which everybody sees the events of the log. The default is before the first one.
+/// Position of an event in the order in which all readers see the log. The default is before the first one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// What ran it, where several can at a time; 0 elsewhere.
+    /// Id of the transaction that appended it, where several can run at a time; 0 elsewhere.
     pub transaction: u64,
-    /// Number in the log.
+    /// Sequence number in the log.
     pub sequence: i64,
 }
 
-/// An event, and where it stands.
+/// An event and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {
-    /// Where it stands.
+    /// Its position.
     pub place: Place,
     /// The event.
     pub event: Event,
@@ -27,25 +27,25 @@ pub struct Placed {
 pub struct Piece {
     /// In their order.
     pub events: Vec<Placed>,
-    /// There is at least one more that cannot be told of yet: another one, which is still being committed, may come before
-    /// it. Over in a moment, and nobody tells when.
+    /// There is at least one more event that cannot be delivered yet: another one, which is still being committed, may come
+    /// before it. Lasts a moment; its end is not signalled.
     pub held_up: bool,
 }
 
-/// Reads the event log of a tenant without moving any cursor, so that as many may follow it as like to.
+/// Reads the event log of a tenant without moving any cursor, so that any number of readers may follow it.
 #[async_trait]
 pub trait EventFeed: Send + Sync {
-    /// The newest event of the tenant that can be told of. What commits later comes after it: MUST NOT answer one that an
-    /// event still to be committed could come before.
+    /// The newest event of the tenant that can be delivered. What commits later comes after it: MUST NOT answer one that an event
+    /// still to be committed could come before.
     async fn newest(&self, tenant: TenantId) -> Result<Option<(Place, EventId)>, StoreError>;
 
-    /// Where an event of the tenant stands; `None` when the tenant has none of this id (any more).
+    /// Position of an event of the tenant; `None` when the tenant has none of this id (any more).
     async fn find(&self, tenant: TenantId, event: EventId) -> Result<Option<Place>, StoreError>;
 
-    /// The events of the tenant after a place, oldest first, at most `limit`. MUST NOT skip one that commits later than
-    /// others that come after it.
+    /// The events of the tenant after a position, oldest first, at most `limit`. MUST NOT skip one that commits later than others
+    /// that come after it.
     async fn after(&self, tenant: TenantId, place: Place, limit: u32) -> Result<Piece, StoreError>;
 
-    /// How many events the tenant has after a place, counted up to `most`.
+    /// How many events the tenant has after a position, counted up to `most`.
     async fn count_after(&self, tenant: TenantId, place: Place, most: u32) -> Result<u32, StoreError>;
 }

@@ -1,7 +1,7 @@
-//! Calling somebody else's HTTP server, as adapters need it.
+//! Calling HTTP servers of third parties, as adapters need it.
 //!
-//! The address often comes from somebody else (the discovery document of an identity provider, the setting of a
-//! customer), so every such call goes through one client that checks where it really leads.
+//! The address often comes from a third party (the discovery document of an identity provider, the setting of a customer), so
+//! every such call goes through one client that checks where it really leads.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -31,7 +31,7 @@ pub struct HttpRequest {
     pub patience: Patience,
 }
 
-/// How long to wait for an answer, and how much of it to read. What is `None` is as the client does it.
+/// How long to wait for an answer, and how much of it to read. `None` stands for the client's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Patience {
     /// From the beginning of the call to the end of the answer.
@@ -83,7 +83,7 @@ pub enum HttpError {
     /// The address is not one that may be called. Trying again makes no sense.
     #[error("address refused: {0}")]
     Refused(Cow<'static, str>),
-    /// Nobody answers there, or not to the end.
+    /// No server answers there, or the answer breaks off.
     #[error("unreachable: {0}")]
     Unreachable(String),
     /// It took too long.
@@ -94,19 +94,18 @@ pub enum HttpError {
     TooLarge,
 }
 
-/// Calls HTTP servers that somebody else chose.
+/// Calls HTTP servers of third parties.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait HttpClient: Send + Sync {
     /// Sends a request and reads the answer.
     ///
-    /// MUST connect only to addresses that it has checked, and to exactly those (a name may lead elsewhere when it is
-    /// looked up again). MUST refuse addresses that are not public, in whichever way they are written, and unencrypted
-    /// connections, unless the operator allowed the network. MUST NOT follow redirects or use a proxy. MUST bound time
-    /// and size.
+    /// MUST connect only to addresses that it has checked, and to exactly those (a name may resolve to others when it is looked
+    /// up again). MUST refuse addresses that are not public, in whichever way they are written, and unencrypted connections,
+    /// unless the operator allowed the network. MUST NOT follow redirects or use a proxy. MUST bound time and size.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
 
-    /// Whether an address may be called, as far as that can be told without looking its name up. MUST refuse what
+    /// Whether an address may be called, as far as that can be decided without looking its name up. MUST refuse what
     /// [`HttpClient::send`] refuses of every address of its kind: a scheme, credentials, a number that is not public.
     fn admits(&self, url: &str) -> Result<(), HttpError>;
 }

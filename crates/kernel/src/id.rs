@@ -1,4 +1,4 @@
-//! Typed identifiers: one UUIDv7 (RFC 9562) per thing, one Rust type per kind of thing.
+//! Typed identifiers: one UUIDv7 (RFC 9562) per entity, one Rust type per kind of entity.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
@@ -120,7 +120,7 @@ ids! {
     UserKind => UserId;
     /// A signed-in device of a user; one family of refresh tokens.
     SessionKind => SessionId;
-    /// A company or person whose data is kept apart from everybody else's.
+    /// A company or person whose data is kept apart from that of all others.
     TenantKind => TenantId;
     /// A website of a tenant.
     SiteKind => SiteId;
@@ -144,7 +144,7 @@ ids! {
     PageVersionKind => PageVersionId;
     /// What a visitor sent through a contact form.
     SubmissionKind => SubmissionId;
-    /// One use of the writer of texts.
+    /// One use of the text generator.
     GenerationKind => GenerationId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
@@ -154,9 +154,9 @@ ids! {
     PasskeyKind => PasskeyId;
     /// An account at an OpenID provider, linked to a user.
     ExternalIdentityKind => ExternalIdentityId;
-    /// An address that a tenant wants to be told of events at.
+    /// An address that a tenant wants events sent to.
     WebhookKind => WebhookId;
-    /// One attempt to tell a webhook of one event.
+    /// One attempt to deliver an event to a webhook.
     DeliveryKind => DeliveryId;
     /// An entry of the event log.
     EventKind => EventId;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{StoreError, TenantId, Timestamp};
 
-/// What a client calls a request by. Two callers, or one caller in two tenants, may use the same key for different things.
+/// Identifies a request. Two callers, or one caller in two tenants, may use the same key for different requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedRequest {
     /// The tenant that the caller acts in; [`TenantId::PLATFORM`] for none.
@@ -16,14 +16,14 @@ pub struct KeyedRequest {
     pub key: String,
 }
 
-/// The right to carry out a request that has a key. One has it at a time.
+/// The right to carry out a request that has a key. At most one is held at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The request.
     pub request: KeyedRequest,
-    /// Tells this request from others that may be sent under the same key.
+    /// Distinguishes this request from others that may be sent under the same key.
     pub fingerprint: String,
-    /// Tells this claim from an earlier or later one of the same request.
+    /// Distinguishes this claim from an earlier or later one of the same request.
     pub holder: Uuid,
     /// When the record is of no use any more. Has to be later than any lease.
     pub expires_at: Timestamp,
@@ -32,9 +32,9 @@ pub struct Claim {
 /// What is known of a request that was claimed before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// That of the claim.
+    /// Fingerprint of the claim.
     pub fingerprint: String,
-    /// When whoever carries it out is taken for dead.
+    /// When the process that carries it out is taken for dead.
     pub leased_until: Timestamp,
     /// What was answered, sealed; `None` while it is carried out.
     pub answer: Option<Vec<u8>>,
@@ -44,7 +44,7 @@ pub struct Record {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait IdempotencyKeys: Send + Sync {
-    /// Claims a request until `until`. Answers the record that is in the way, or `None` when the claim is made. MUST give a
+    /// Claims a request until `until`. Answers the conflicting record, or `None` when the claim is made. MUST give a
     /// request to one claim only, also under concurrency, unless its record has expired or its lease has ended without an
     /// answer.
     async fn claim(
@@ -54,7 +54,7 @@ pub trait IdempotencyKeys: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Record>, StoreError>;
 
-    /// Extends the lease. MUST answer `false` when somebody else has the claim, or there is an answer.
+    /// Extends the lease. MUST answer `false` when another claim has the request, or there is an answer.
     async fn extend(&self, claim: &Claim, until: Timestamp) -> Result<bool, StoreError>;
 
     /// The record of a request, unless it has expired.
@@ -71,11 +71,10 @@ pub trait IdempotencyKeys: Send + Sync {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait IdempotencyRecords: Send {
-    /// Keeps the answer, if and only if the unit of work commits. MUST answer `false`, and change nothing, when somebody else has
-    /// claimed the request meanwhile or there is an answer already: the unit of work is then to be dropped.
+    /// Keeps the answer, if and only if the unit of work commits. MUST answer `false`, and change nothing, when another claim has
+    /// taken the request meanwhile or there is an answer already: the unit of work is then to be dropped.
     async fn complete(&mut self, claim: &Claim, answer: &[u8]) -> Result<bool, StoreError>;
 
-    /// Gives the request up, so that it can be claimed again at once. MUST leave an answer, and the claim of somebody else, as
-    /// it is.
+    /// Gives the request up, so that it can be claimed again at once. MUST leave an answer, and another claim, as it is.
     async fn release(&mut self, claim: &Claim) -> Result<(), StoreError>;
 }

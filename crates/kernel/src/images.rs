@@ -1,4 +1,4 @@
-//! Making pictures that people upload fit to be shown: the port to image processing.
+//! Preparing uploaded pictures for display: the port to image processing.
 
 use async_trait::async_trait;
 
@@ -57,7 +57,7 @@ impl PictureFormat {
     }
 }
 
-/// A picture of ours.
+/// A picture that we have encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Width and height.
@@ -68,12 +68,12 @@ pub struct Picture {
     pub bytes: Vec<u8>,
 }
 
-/// A picture of ours in several widths.
+/// A picture that we have encoded, in several widths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FittedPicture {
     /// All of the picture, as large as it came, in the format that it came in.
     pub original: Picture,
-    /// The same in smaller, narrowest first, all of it and in its shape. WebP. Empty where its height is more than
+    /// The same picture in smaller widths, narrowest first, uncut and in its shape. WebP. Empty where its height is more than
     /// WebP can hold.
     pub variants: Vec<Picture>,
 }
@@ -85,13 +85,13 @@ pub trait ImageProcessor: Send + Sync {
     /// Makes a picture of each size out of a file, in the order of `sizes`: turned upright, cut out of the middle, and
     /// encoded anew.
     ///
-    /// MUST tell the format by the content alone. MUST refuse more pixels than it is set up for by what the file says of
-    /// itself, before it takes memory for them. MUST NOT carry anything of the file over but its pixels: no metadata, no
-    /// trailing bytes. MUST NOT hold up the threads that serve requests.
+    /// MUST detect the format by the content alone. MUST refuse more pixels than it is set up for by the size that the file
+    /// declares, before it allocates memory for them. MUST NOT carry anything of the file over but its pixels: no metadata, no
+    /// trailing bytes. MUST NOT block the threads that serve requests.
     async fn cover(&self, source: Vec<u8>, sizes: Vec<Size>) -> Result<Vec<Picture>, ImageError>;
 
-    /// Makes a picture out of a file: turned upright and encoded anew, and the same in each of `widths` that is less than
-    /// its own; where its own is the least, in that. Of one with several frames, the first is taken.
+    /// Makes a picture out of a file: turned upright and encoded anew, and the same in each of `widths` that is less than its own
+    /// width, and in its own where one of `widths` is not less. Of one with several frames, the first is taken.
     ///
     /// MUST keep the shape and MUST NOT enlarge. What [`ImageProcessor::cover`] MUST do holds here too.
     async fn fit(&self, source: Vec<u8>, widths: Vec<u32>) -> Result<FittedPicture, ImageError>;
@@ -103,13 +103,13 @@ pub enum ImageError {
     /// Not a format that is accepted, whatever the file is called.
     #[error("not an accepted image format")]
     UnknownFormat,
-    /// Wide times high is more than this.
+    /// Width times height is more than this.
     #[error("more than {0} pixels")]
     TooManyPixels(u64),
     /// It begins like an image, and cannot be read to its end.
     #[error("damaged image")]
     Damaged,
-    /// Too many images wait. Trying again makes sense.
+    /// Too many images are queued. Trying again makes sense.
     #[error("image processing is overloaded")]
     Overloaded,
     /// Encoding failed.

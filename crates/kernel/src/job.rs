@@ -12,7 +12,7 @@ use crate::{Env, Event, JobId, List, PageRequest, Scope, StoreError, TenantId, T
 ///
 /// It is stored as JSON: jobs of an earlier version may still be queued when a new one starts.
 pub trait JobType: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// `topic.verb`, for instance `email.verification`. No two types have the same.
+    /// `topic.verb`, for instance `email.verification`. Unique among the types.
     const KIND: &'static str;
     /// After this many failed attempts the job is dead and waits for staff.
     const MAX_ATTEMPTS: u32;
@@ -38,12 +38,12 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// A job for a tenant, due now, that a caller gives rise to.
+    /// A job for a tenant, due now, caused by a caller.
     pub fn new<J: JobType>(env: &Env, scope: &Scope, tenant: TenantId, job: &J) -> Self {
         Self::made(env.new_id(), env.now(), tenant, &scope.request.id, job)
     }
 
-    /// A job, due now, that an event gives rise to.
+    /// A job, due now, caused by an event.
     pub fn following<J: JobType>(env: &Env, event: &Event, job: &J) -> Self {
         Self::made(env.new_id(), env.now(), event.tenant, &event.request_id, job)
     }
@@ -83,7 +83,7 @@ impl NewJob {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait JobQueue: Send {
-    /// MUST enqueue the job if and only if the unit of work commits. MUST note the trace of the work at hand.
+    /// MUST enqueue the job if and only if the unit of work commits. MUST store the current trace.
     async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError>;
 }
 
@@ -101,7 +101,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -125,12 +125,12 @@ pub struct Job {
     pub id: JobId,
     /// What to do.
     pub kind: String,
-    /// What the handler needs; absent for a reader who is not to see it.
+    /// What the handler needs; absent for a reader without the right to see it.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub payload: Value,
     /// The tenant that the job works for.
     pub tenant_id: TenantId,
-    /// Where it stands.
+    /// State.
     pub state: JobState,
     /// How often it was started, this time included.
     pub attempts: u32,
@@ -192,8 +192,8 @@ pub trait WorkQueue: Send + Sync {
         error: &str,
     ) -> Result<bool, StoreError>;
 
-    /// Queues jobs again that were not begun, or not finished for want of time, for instance at shutdown; the attempt does not
-    /// count, and they keep their place. MUST leave those alone that `worker` does not hold any more. Answers how many it queued.
+    /// Queues jobs again that were not started, or not finished in time, for instance at shutdown; the attempt does not count,
+    /// and they keep their position. MUST leave those alone that `worker` does not hold any more. Answers how many it queued.
     async fn release(&self, worker: &str, ids: &[JobId]) -> Result<u64, StoreError>;
 
     /// Declares a job dead.

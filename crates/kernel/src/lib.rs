@@ -1,7 +1,6 @@
-//! The words every part of Portico uses. No I/O, no framework.
+//! Types and ports that all parts of Portico share. No I/O, no framework.
 //!
-//! A domain crate depends on this crate and on nothing else of ours; adapters translate these types to
-//! rows, messages and HTTP.
+//! A domain crate depends on this crate and on no other crate of ours; adapters translate these types to rows, messages and HTTP.
 
 pub mod broadcast;
 pub mod cache;

@@ -1,4 +1,4 @@
-//! Counting what somebody does against a limit: the port to a rate limiter.
+//! Counting actions against a limit: the port to a rate limiter.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -27,19 +27,19 @@ impl Quota {
         Self { most: NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN), period }
     }
 
-    /// How many may be done at once by somebody who did nothing for a period.
+    /// How many may be done at once after a period without any.
     pub fn most(self) -> NonZeroU32 {
         self.most
     }
 
-    /// The time in which one comes back, in whole microseconds. Every limiter counts with it, so that they agree.
+    /// The time after which one more is allowed, in whole microseconds. Every limiter counts with it, so that they agree.
     pub fn interval(self) -> Duration {
         let period = u64::try_from(self.period.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(period.div_ceil(u64::from(self.most.get())).max(1))
     }
 }
 
-/// What a limit says.
+/// Result of counting against a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether it may be done.
@@ -48,7 +48,7 @@ pub struct Verdict {
     pub limit: u32,
     /// How many more could follow at once.
     pub remaining: u32,
-    /// Seconds until all of `limit` is there again; for what is refused, until one is.
+    /// Seconds until all of `limit` is available again; for what is refused, until one is.
     pub reset: u64,
 }
 
@@ -71,16 +71,16 @@ fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// Counts what is done under names. What may be done under one name says nothing about another.
+/// Counts actions by name. The count of one name does not affect another.
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Counts one under a name, if the quota has one left. A name may come with another quota than before.
+    /// Counts one action under a name, if the quota has one left. The quota of a name may differ from call to call.
     ///
-    /// MUST NOT let more through than the quota, however many ask at once. MUST count nothing when it refuses. MUST answer
-    /// also when what is shared with other processes does not: then, the quota is that of the process.
+    /// MUST NOT allow more than the quota, also under concurrency. MUST count nothing when it refuses. MUST answer also when the
+    /// state shared with other processes is unavailable: then, the quota is that of the process.
     async fn count(&self, name: &str, quota: Quota) -> Verdict;
 
-    /// Forgets what is kept of names that have all of their quota again. Called now and then, so that memory stays bounded.
+    /// Forgets the names whose quota is full again. Called now and then, so that memory stays bounded.
     fn forget_idle(&self);
 }
 
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!((first.allowed, first.limit, first.remaining, first.reset), (true, 3, 2, 20));
         let last = Verdict::allowed(quota, Duration::from_secs(60));
         assert_eq!((last.remaining, last.reset), (0, 60));
-        // One that is coming back is not there yet.
+        // A unit that is still being restored does not count.
         assert_eq!(Verdict::allowed(quota, Duration::from_millis(20_001)).remaining, 1);
         let refused = Verdict::refused(quota, Duration::from_micros(1));
         assert_eq!((refused.allowed, refused.remaining, refused.reset), (false, 0, 1));

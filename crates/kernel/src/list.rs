@@ -46,7 +46,7 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// A page as asked for by `request`.
+    /// The page that `request` asks for.
     pub fn new(items: Vec<T>, request: PageRequest, total: u64) -> Self {
         Self { items, page: request.page, limit: request.limit, total }
     }

@@ -117,7 +117,7 @@ pub struct FontsUpdate {
     pub body: Option<String>,
 }
 
-/// Changes colours; what is wrong is noted, with fields that begin with `colors.`.
+/// Changes colours; errors are recorded, with fields that begin with `colors.`.
 pub fn apply_colors(colors: &mut Colors, update: ColorsUpdate, violations: &mut Violations) {
     let contrast_matters = update.text.is_some() || update.background.is_some();
     let mut all_valid = true;
@@ -145,7 +145,7 @@ pub fn apply_colors(colors: &mut Colors, update: ColorsUpdate, violations: &mut 
     }
 }
 
-/// Changes fonts; what is wrong is noted, with fields that begin with `fonts.`.
+/// Changes fonts; errors are recorded, with fields that begin with `fonts.`.
 pub fn apply_fonts(fonts: &mut Fonts, update: FontsUpdate, violations: &mut Violations) {
     apply_font("fonts.heading", &mut fonts.heading, update.heading, violations);
     apply_font("fonts.body", &mut fonts.body, update.body, violations);

@@ -156,13 +156,13 @@ pub type MailId = Id<MailMessage>;
 /// A message ready to send, as HTML and as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailMessage {
-    /// The same for every attempt to send this message, so that whoever gets it twice can tell (RFC 5322 section 3.6.4).
+    /// The same for every attempt to send this message, so that a receiver can detect duplicates (RFC 5322 section 3.6.4).
     pub id: MailId,
     /// Address of the receiver.
     pub to: String,
     /// Display name of the receiver.
     pub to_name: Option<String>,
-    /// Where answers go, if not to the sender. It may come from a stranger: a transport leaves out what is no address.
+    /// Where answers go, if not to the sender. It may be input of a visitor: a transport leaves out what is no address.
     #[serde(default)]
     pub reply_to: Option<String>,
     /// Subject.
@@ -173,16 +173,16 @@ pub struct MailMessage {
     pub text: String,
 }
 
-/// Takes messages away.
+/// Mail transport.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait MailTransport: Send + Sync {
-    /// Hands the message over. MUST return only after the next hop has taken responsibility for it, and MUST
-    /// answer [`MailError::Rejected`] when trying again cannot help.
+    /// Passes the message to the next hop. MUST return only after the next hop has taken responsibility for it, and MUST answer
+    /// [`MailError::Rejected`] when trying again cannot help.
     async fn send(&self, message: &MailMessage) -> Result<(), MailError>;
 }
 
-/// Why a message could not be handed over.
+/// Why a message could not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// The next hop is down or busy; try again later.

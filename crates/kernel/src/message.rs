@@ -1,4 +1,4 @@
-//! An event as the outside gets it: the body of webhooks, and the data of live updates.
+//! The published form of an event: the body of webhooks, and the data of live updates.
 
 use std::borrow::Cow;
 
@@ -14,9 +14,9 @@ use crate::{Event, EventId, Resource, TenantId, Timestamp, event::ActorKind};
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventMessage {
-    /// The event; whoever gets one twice knows it by this.
+    /// The event. A receiver detects duplicates by it.
     pub id: EventId,
-    /// What happened, as the outside calls it, see [`crate::catalogue`].
+    /// Public name of what happened, see [`crate::catalogue`].
     #[serde(rename = "type")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "page.updated"))]
     pub kind: Cow<'static, str>,
@@ -24,7 +24,7 @@ pub struct EventMessage {
     pub timestamp: Timestamp,
     /// In which tenant.
     pub tenant_id: TenantId,
-    /// Place among the tenant's messages: the lower one happened first. Without a gap only for who hears everything.
+    /// Sequence number among the tenant's messages: the lower one happened first. Without a gap only for receivers of all events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<i64>,
     /// Who did it.
@@ -33,7 +33,7 @@ pub struct EventMessage {
     pub resource: Resource,
     /// The resource as it is now; `null` where it was deleted.
     pub data: Option<Value>,
-    /// What became different: each field with what it was and what it is; empty for something new.
+    /// What changed: each field with its old and its new value; empty for something new.
     #[cfg_attr(feature = "openapi", schema(value_type = Object, example = json!({"title": {"from": "Home", "to": "Welcome"}})))]
     pub changes: Map<String, Value>,
 }
@@ -42,7 +42,7 @@ pub struct EventMessage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MessageActor {
-    /// What they are.
+    /// Kind of actor.
     pub kind: ActorKind,
     /// Id of the person or key.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,8 +50,8 @@ pub struct MessageActor {
 }
 
 impl EventMessage {
-    /// The message about an event that the outside calls `name`. `sequence` is its place among the tenant's messages, where it
-    /// has one.
+    /// The message about an event whose public name is `name`. `sequence` is its number among the tenant's messages, where it has
+    /// one.
     pub fn of(event: &Event, name: impl Into<Cow<'static, str>>, sequence: Option<i64>) -> Self {
         Self {
             id: event.id,

@@ -20,8 +20,8 @@ pub struct Money {
 }
 
 impl Money {
-    /// A price that somebody sent: more than nothing, in a currency of three lower-case letters. Errors are noted with the
-    /// fields `amount` and `currency`.
+    /// A price in client input: more than zero, in a currency of three lower-case letters. Errors are recorded for the fields
+    /// `amount` and `currency`.
     pub fn price(amount: i64, currency: &str, violations: &mut Violations) -> Self {
         violations.check(
             (1..=MAX_AMOUNT).contains(&amount),

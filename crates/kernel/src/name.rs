@@ -23,10 +23,10 @@ const RESERVED: &str = "
     uploads verify vpn web webhook webhooks webmail webmaster well-known whatsapp whois wiki wpad www www-data
 ";
 
-/// The name of the product: nobody else may be called so, or so that it looks alike.
+/// The name of the product: no site may have it, or one that looks alike.
 const PRODUCT: &str = "portico";
 
-/// Words that make a name with ours in it one for posing as us.
+/// Words that, together with the product's name, pose as the operator.
 const OFFICIAL: &str = "
     account accounts admin api app apps auth billing cloud docs email help hq id login mail my news official online pay
     payment payments portal secure security service shop signin signup site sites sso staff status store support team
@@ -49,7 +49,7 @@ impl Subdomain {
     const MIN: usize = 3;
     const MAX: usize = 63;
 
-    /// Checks a name that somebody wishes for. The error's field is `subdomain`.
+    /// Checks a requested name. The error's field is `subdomain`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let refuse =
             |code: &'static str, message: &'static str| Err(FieldError::new("subdomain", code, message));
@@ -78,7 +78,7 @@ impl Subdomain {
         Ok(Self(text.to_owned()))
     }
 
-    /// Checks a name that somebody wishes for, also against those that the operator keeps.
+    /// Checks a requested name, also against those that the operator reserves.
     pub fn wish(text: &str, env: &Env) -> Result<Self, FieldError> {
         let name = Self::parse(text)?;
         if env.reserved().iter().any(|brand| resembles(text, &brand.to_ascii_lowercase())) {
@@ -103,7 +103,7 @@ impl Subdomain {
             .unwrap_or_else(|| Self("site".to_owned()))
     }
 
-    /// Six random letters and digits to tell apart subdomains made from the same name.
+    /// Six random letters and digits that distinguish subdomains made from the same name.
     pub fn random_suffix(env: &Env) -> String {
         // 32 characters, so that every byte maps evenly; without l and o, 0 and 1, which read alike.
         const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -127,7 +127,7 @@ impl fmt::Display for Subdomain {
     }
 }
 
-/// Whether the service keeps the name for itself: an address of ours, or one that could be taken for one.
+/// Whether the service reserves the name: an address of ours, or one that could be taken for one.
 fn is_reserved(label: &str) -> bool {
     let stem = label.trim_end_matches(|c: char| c.is_ascii_digit());
     // `adm1n`, `l0gin`: with a digit in it, a name is compared by its looks.
@@ -147,7 +147,7 @@ fn resembles(label: &str, brand: &str) -> bool {
         return false;
     }
     let is_brand = |word: &str| {
-        // A number behind it makes it a machine of ours; one in it is a letter in disguise.
+        // Digits behind a word number a machine of ours; digits in it are letters in disguise.
         let bare = word.trim_end_matches(|c: char| c.is_ascii_digit());
         [word, bare].iter().any(|word| {
             let word = skeleton(word);
@@ -190,7 +190,7 @@ pub struct Slug(String);
 impl Slug {
     const MAX: usize = 100;
 
-    /// Checks a slug that somebody wishes for. The error's field is `slug`.
+    /// Checks a requested slug. The error's field is `slug`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         if text.is_empty() {
             return Err(FieldError::new("slug", "required", "This field is required."));
@@ -244,7 +244,7 @@ impl fmt::Display for Slug {
 fn ascii_words(text: &str, max: usize) -> String {
     let mut words = String::new();
     let mut pending_hyphen = false;
-    // One more than `max` is enough to tell whether the last word is whole; the text may be of any length.
+    // One more than `max` is enough to decide whether the last word is whole; the text may be of any length.
     for letter in text.chars() {
         if words.len() > max {
             break;

@@ -1,4 +1,4 @@
-//! What the texts may hold that name people and things.
+//! Rules for texts that name people and objects.
 //!
 //! Names appear in the subjects of mails, in titles of pages and in lists that others read. There a line separator starts a line
 //! of its own, a bidirectional control turns what follows around, and an address of the web becomes a link.
@@ -28,22 +28,22 @@ pub fn is_one_line(text: &str) -> bool {
     })
 }
 
-/// The text as one line of visible characters, for a place that takes no other: what is not is replaced by a space.
+/// The text as one line of visible characters: every other character is replaced by a space.
 pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect()
 }
 
-/// How much in a name is taken for an address of the web.
+/// What counts as a web address in a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
-    /// What has the form of one beyond doubt: a scheme, `www.`, a host with a path or a port, an address of mail. A company may be
-    /// called `Booking.com`.
+    /// Only what is one beyond doubt: a scheme, `www.`, a host with a path or a port, an address of mail. A company may be called
+    /// `Booking.com`.
     Plain,
     /// Also a domain by itself, as the Public Suffix List knows them: no person is called so.
     Domains,
 }
 
-/// Whether there is an address of the web in a text, as programs that show mails find them to make links.
+/// Whether a text contains a web address, as mail programs find them to make links.
 pub fn has_address(text: &str, addresses: Addresses) -> bool {
     let text: String = text.chars().flat_map(plain).collect();
     if text.contains("://") {

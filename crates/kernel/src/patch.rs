@@ -1,4 +1,4 @@
-//! Telling "absent" from "null" in an update.
+//! Distinguishing absent fields from `null` in an update.
 
 use serde::{Deserialize, Deserializer};
 

@@ -2,24 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that is to be said about one permission. It is said once, in the table below: a permission that leaves any of it
-/// out does not compile.
+/// All properties of one permission. They are declared once, in the table below: a permission that leaves any of them out does
+/// not compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Declaration {
-    /// The word for it, `resource:action`, as in API keys and error texts.
+    /// Its name, `resource:action`, as in API keys and error texts.
     word: &'static str,
     /// The least role in a tenant that has it; so do those above it.
     tenant: Option<TenantRole>,
     /// The least role of the platform that has it, whichever tenant it acts in; so do those above it.
     platform: PlatformRole,
-    /// Whether it only lets one see something in a tenant.
+    /// Whether it only grants reading in a tenant.
     reading: bool,
     /// Whether an API key may have it. What decides over people, keys and the existence of the tenant, and everything
     /// platform-wide, stays with people: a stolen key must not be able to make itself another one.
     keys: bool,
-    /// Whether somebody who acts as a person may use it: what a key may have, so nobody gets a foothold in a tenant that
-    /// outlasts the hour. Keys may be revoked, because that is what a call for help may be about; whatever gives a key out
-    /// asks for the person themselves.
+    /// Whether an impersonator may use it: what a key may have, so no impersonator gets access to a tenant that outlasts the
+    /// hour. Keys may be revoked, because that is what a call for help may be about; whatever issues a key requires the person
+    /// themselves.
     impersonators: bool,
 }
 
@@ -84,7 +84,7 @@ permissions! {
     /// Invite people, change their roles, and remove them. Owners are beyond it, see
     /// [`Permission::TenantTransfer`].
     MembersWrite { word: "members:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
-    /// Make somebody an owner, and change or remove an owner.
+    /// Make a user an owner, and change or remove an owner.
     TenantTransfer { word: "tenant:transfer", tenant: Some(Owner), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// See the API keys and how they are used.
     ApiKeysRead { word: "api_keys:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
@@ -104,19 +104,19 @@ permissions! {
     SubmissionsRead { word: "submissions:read", tenant: Some(Editor), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Mark and delete what visitors sent.
     SubmissionsWrite { word: "submissions:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
-    /// Let texts be written; counts against the plan.
+    /// Generate texts; counts against the plan.
     AiGenerate { word: "ai:generate", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// See webhooks and what was sent to them.
     WebhooksRead { word: "webhooks:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Make, change and delete webhooks, and send to them again.
     WebhooksWrite { word: "webhooks:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
-    /// Platform: see all tenants and everybody's audit trail.
+    /// Platform: see all tenants and every audit trail.
     PlatformAudit { word: "platform:audit", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: list and replay failed background jobs.
     PlatformJobs { word: "platform:jobs", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: see, make, change, suspend and erase users.
     PlatformUsers { word: "platform:users", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
-    /// Platform: act as a customer, with both written down.
+    /// Platform: act as a customer, with both recorded.
     PlatformImpersonate { word: "platform:impersonate", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: suspend tenants, bring them back, and name their dealers.
     PlatformTenants { word: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
@@ -129,22 +129,22 @@ permissions! {
 const _: () = assert!(Permission::ALL.len() <= u128::BITS as usize, "a set of permissions has 128 places");
 
 impl Permission {
-    /// The word for it, as in API keys and error texts.
+    /// Its name, as in API keys and error texts.
     pub const fn as_str(self) -> &'static str {
         self.declaration().word
     }
 
-    /// The permission of this word.
+    /// The permission of this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|permission| permission.as_str() == text)
     }
 
-    /// Whether it only lets one see something in a tenant.
+    /// Whether it only grants reading in a tenant.
     pub const fn is_reading(self) -> bool {
         self.declaration().reading
     }
 
-    /// Whether somebody who acts as a person may use it.
+    /// Whether an impersonator may use it.
     pub const fn is_delegable(self) -> bool {
         self.declaration().impersonators
     }
@@ -155,7 +155,7 @@ impl Permission {
     }
 }
 
-/// A set of permissions: a bit for each. In memory only; stores and messages have the words.
+/// A set of permissions: a bit for each. In memory only; stores and messages have the names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Permissions(u128);
 
@@ -189,7 +189,7 @@ impl Permissions {
         self.0 & !other.0 == 0
     }
 
-    /// Those of the set that only let one see something.
+    /// Those of the set that only grant reading.
     #[must_use]
     pub fn reading(self) -> Self {
         self.iter()
@@ -197,7 +197,7 @@ impl Permissions {
             .fold(Self::NONE, |set, permission| set.union(Self::of(&[permission])))
     }
 
-    /// Those of the set that whoever acts as somebody may have in their place, see [`Permission::is_delegable`].
+    /// Those of the set that an impersonator may use, see [`Permission::is_delegable`].
     #[must_use]
     pub fn delegable(self) -> Self {
         self.iter()
@@ -247,7 +247,7 @@ impl TenantRole {
         }
     }
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -271,7 +271,7 @@ pub enum PlatformRole {
     /// Acts in the tenants they are a member of.
     #[default]
     Customer,
-    /// Works for the operator: looks after background jobs, templates and sites for sale, and helps customers by acting
+    /// Works for the operator: manages background jobs, templates and sites for sale, and helps customers by acting
     /// as them. Stays inside their own tenants otherwise.
     Staff,
     /// Works for the operator: may cross tenants and do everything.
@@ -291,7 +291,7 @@ impl PlatformRole {
         }
     }
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",

@@ -7,40 +7,40 @@ use std::{
 
 use crate::{ApiKeyId, Fault, Kind, Permission, Permissions, PlatformRole, SessionId, TenantId, UserId};
 
-/// Who is behind a request or a job.
+/// The caller of a request or a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// Nobody signed in.
+    /// Not signed in.
     Anonymous,
     /// A signed-in person.
     User {
-        /// Who.
+        /// The user.
         id: UserId,
-        /// From which session.
+        /// Their session.
         session: SessionId,
         /// Whether the address of the account is proven.
         email_verified: bool,
         /// Platform-wide role.
         role: PlatformRole,
-        /// Who of the operator's people acts as this person, if anybody. Goes into every event.
+        /// The member of staff who acts as this person (impersonation), if any. Goes into every event.
         impersonator: Option<UserId>,
     },
     /// A program of a tenant.
     ApiKey {
-        /// Which key.
+        /// The key.
         id: ApiKeyId,
-        /// Who answers for the secret that it shows; `None` when nobody is known to, which is never enough.
+        /// The person accountable for the secret in use; `None` when unknown, which counts as unverified.
         maker: Option<Maker>,
     },
     /// Portico itself, for instance a background job.
     System,
 }
 
-/// The person who made the secret of an API key, as their account is now. A key does nothing for which its maker would
-/// have to verify their address first: otherwise making a key would be the way around that.
+/// The person who made the secret of an API key, as their account is now. A key cannot do what requires its maker's address to be
+/// verified while it is not: otherwise making a key would bypass that rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Maker {
-    /// Who.
+    /// The user.
     pub id: UserId,
     /// Whether the address of the account is verified.
     pub email_verified: bool,
@@ -49,16 +49,16 @@ pub struct Maker {
 /// The device that a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// What it is recognised by. Not a secret: only the mark around it cannot be made up.
+    /// Its id. Not a secret: only the signed mark that carries it cannot be forged.
     pub id: uuid::Uuid,
-    /// Whether the client has shown its mark, and does not get it with this very answer.
+    /// Whether the client has sent its mark, rather than getting it with this very answer.
     pub shown: bool,
 }
 
 /// Where a request came from; goes into every event it causes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestInfo {
-    /// `X-Request-Id`, sent by the client or made by us. Jobs carry on the id of the request that caused them.
+    /// `X-Request-Id`, sent by the client or made by us. Jobs keep the id of the request that caused them.
     pub id: String,
     /// Address of the client.
     pub address: Option<String>,
@@ -68,7 +68,7 @@ pub struct RequestInfo {
     pub device: Option<Device>,
 }
 
-/// Who acts, in which tenant, with which permissions. The first line of a use case asks it.
+/// Who acts, in which tenant, with which permissions. The first line of a use case checks it.
 #[derive(Clone, Debug)]
 pub struct Scope {
     actor: Actor,
@@ -92,8 +92,8 @@ impl Scope {
         }
     }
 
-    /// A signed-in caller who acts in `tenant` (if any) with `permissions`. Somebody who acts as another person has only those
-    /// that are [delegable](Permission::is_delegable): who belongs where, and whether a tenant exists, is for people themselves.
+    /// A signed-in caller who acts in `tenant` (if any) with `permissions`. An impersonator has only those that are
+    /// [delegable](Permission::is_delegable): who belongs where, and whether a tenant exists, is for people themselves.
     pub fn user(
         actor: Actor,
         tenant: Option<TenantId>,
@@ -104,7 +104,7 @@ impl Scope {
         Self { actor, tenant, permissions, asked_for: Arc::default(), request }
     }
 
-    /// A program that acts in the tenant of its key with the key's permissions. `maker` answers for it.
+    /// A program that acts in the tenant of its key with the key's permissions. `maker` is accountable for it.
     pub fn api_key(
         id: ApiKeyId,
         maker: Option<Maker>,
@@ -132,7 +132,7 @@ impl Scope {
     pub fn with(&self, permission: Permission) -> Self {
         let permissions = self.permissions.union(Permissions::of(&[permission]));
         let permissions = left_to(&self.actor, permissions);
-        // What the step asks for, the caller need not have.
+        // What the step requires is not required of the caller, so it is not recorded as such.
         Self { permissions, asked_for: Arc::default(), ..self.clone() }
     }
 
@@ -156,7 +156,7 @@ impl Scope {
         self.permissions.contains(permission)
     }
 
-    /// The active tenant, given that the caller has the permission there.
+    /// The active tenant, if the caller has the permission there.
     pub fn require(&self, permission: Permission) -> Result<TenantId, Denied> {
         if self.actor == Actor::Anonymous {
             return Err(Denied::Unauthenticated);
@@ -171,7 +171,7 @@ impl Scope {
         }
     }
 
-    /// That the caller has a platform-wide permission.
+    /// Checks that the caller has a platform-wide permission.
     pub fn require_platform(&self, permission: Permission) -> Result<(), Denied> {
         match self.actor {
             Actor::Anonymous => Err(Denied::Unauthenticated),
@@ -204,8 +204,8 @@ impl Scope {
         }
     }
 
-    /// The signed-in person, given that it is really they: for what nobody may do in somebody else's name, such as setting
-    /// a password or making a key.
+    /// The signed-in person, unless impersonated: for what must not be done in another person's name, such as setting a password
+    /// or making a key.
     pub fn require_oneself(&self) -> Result<(UserId, SessionId), Denied> {
         match self.actor {
             Actor::User { impersonator: Some(_), .. } => Err(Denied::Impersonated),
@@ -216,7 +216,7 @@ impl Scope {
         }
     }
 
-    /// That nobody acts in somebody else's name. Programs and Portico itself pass.
+    /// Checks that the caller is not an impersonator. Programs and Portico itself pass.
     pub fn forbid_impersonation(&self) -> Result<(), Denied> {
         match self.actor {
             Actor::User { impersonator: Some(_), .. } => Err(Denied::Impersonated),
@@ -227,7 +227,7 @@ impl Scope {
         }
     }
 
-    /// Who of the operator's people acts as the signed-in person, if anybody.
+    /// The member of staff who acts as the signed-in person (impersonation), if any.
     pub fn impersonator(&self) -> Option<UserId> {
         match self.actor {
             Actor::User { impersonator, .. } => impersonator,
@@ -235,8 +235,8 @@ impl Scope {
         }
     }
 
-    /// That somebody with a verified address answers for what the caller does: the signed-in person, or whoever made the
-    /// API key. For what costs money, writes to or calls others, or is shown to the public. Portico itself passes.
+    /// Checks that a person with a verified address is accountable for what the caller does: the signed-in person, or the maker
+    /// of the API key. For what costs money, writes to or calls others, or is shown to the public. Portico itself passes.
     pub fn require_verified(&self) -> Result<(), Denied> {
         match self.actor {
             Actor::User { email_verified: true, .. }
@@ -260,7 +260,7 @@ impl Scope {
     }
 }
 
-/// What is left of permissions in the hands of this actor, see [`Scope::user`].
+/// The permissions that this kind of actor keeps, see [`Scope::user`].
 fn left_to(actor: &Actor, permissions: Permissions) -> Permissions {
     match actor {
         Actor::User { impersonator: Some(_), .. } => permissions.delegable(),
@@ -273,7 +273,7 @@ fn left_to(actor: &Actor, permissions: Permissions) -> Permissions {
 /// Why a caller may not do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// Nobody is signed in.
+    /// The caller is not signed in.
     #[error("not signed in")]
     Unauthenticated,
     /// Signed in, but without this permission.
@@ -285,7 +285,7 @@ pub enum Denied {
     /// Only a signed-in person can do this.
     #[error("not a person")]
     NotAPerson,
-    /// Only the person themselves can do this, not somebody who acts as them.
+    /// Only the person themselves can do this, not an impersonator.
     #[error("impersonated")]
     Impersonated,
 }

@@ -1,12 +1,12 @@
-//! Links that work for whoever holds them, for a while, without signing in.
+//! Signed links, which work for their holder for a limited time, without signing in.
 
 use crate::Timestamp;
 
-/// Signs what a link may do.
+/// Signs what a link permits.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait LinkSigner: Send + Sync {
-    /// The signature of a link: text that can stand in an address as it is. `purpose` keeps kinds of links apart (one for
-    /// a file must not open a preview), `payload` says what exactly the link may do.
+    /// The signature of a link: text that can stand in an address as it is. `purpose` keeps kinds of links apart (one for a file
+    /// must not open a preview), `payload` is exactly what the link permits.
     ///
     /// MUST differ when any of the three differs, and MUST NOT be possible to make without the secret.
     fn sign(&self, purpose: &str, payload: &str, expires: Timestamp) -> String;

@@ -13,7 +13,7 @@ pub struct TraceParent {
     pub trace: NonZero<u128>,
     /// The span that causes what comes next.
     pub span: NonZero<u64>,
-    /// Whether whoever made that span recorded it.
+    /// Whether the creator of that span recorded it.
     pub sampled: bool,
 }
 
@@ -72,9 +72,9 @@ impl fmt::Display for TraceParent {
     }
 }
 
-/// Watches a store: for whom it works, and how long that takes.
+/// Observes a store: for which trace it works, and how long that takes.
 pub trait StoreObserver: Send + Sync {
-    /// The trace of the work at hand. Goes into the events and jobs that it writes.
+    /// The current trace. Goes into the events and jobs that the store writes.
     fn trace_parent(&self) -> Option<TraceParent>;
 
     /// A statement was run, in this time. `sql` has placeholders in place of values. Called on the task that ran it.

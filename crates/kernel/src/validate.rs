@@ -85,13 +85,13 @@ impl Violations {
         }
     }
 
-    /// Like [`Violations::line`], for the name of a company or of a thing: no address of the web. A domain by itself may be
-    /// a name (`Booking.com`).
+    /// Like [`Violations::line`], for the name of a company or of an object: no address of the web. A domain by itself may be a
+    /// name (`Booking.com`).
     pub fn name(&mut self, field: impl Into<String>, value: &str, min: usize, max: usize) {
         self.unlinked(field.into(), value, (min, max), Addresses::Plain);
     }
 
-    /// Like [`Violations::name`], for the name of a person, who is not called like a domain either.
+    /// Like [`Violations::name`], for the name of a person: no domain by itself either.
     pub fn person_name(&mut self, field: impl Into<String>, value: &str, min: usize, max: usize) {
         self.unlinked(field.into(), value, (min, max), Addresses::Domains);
     }

@@ -1,4 +1,4 @@
-//! The rules about who may depend on whom, read from `cargo metadata` and from our manifests.
+//! The rules about dependencies between crates, read from `cargo metadata` and from our manifests.
 //!
 //! They keep the business rules free of databases, HTTP and each other. `docs/architecture.md` explains them.
 
@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-/// The libraries that a domain crate may use: computation only, no I/O. ADR 0009 tells how one gets on the list.
+/// The libraries that a domain crate may use: computation only, no I/O. ADR 0009 describes how one gets on the list.
 const PURE_LIBRARIES: [&str; 21] = [
     "ammonia",
     "async-trait",
@@ -37,7 +37,7 @@ const PURE_LIBRARIES: [&str; 21] = [
     "uuid",
 ];
 
-/// Libraries that speak to the outside, and the crates of ours that may use them outside of tests.
+/// Libraries that do I/O, and the crates of ours that may use them outside of tests.
 const OWNED_LIBRARIES: [(&str, &[&str]); 20] = [
     ("totp-rs", &["portico-security"]),
     ("webauthn-rs", &["portico-security"]),
@@ -232,8 +232,8 @@ fn adapters_depend_neither_on_each_other_nor_on_what_uses_them() {
     }
 }
 
-/// What works without HTTP knows no feature, no HTTP, and of the adapters only the database (whose transactions it runs) and the
-/// signatures of webhooks.
+/// The runtime, which works without HTTP, depends on no feature, not on HTTP, and of the adapters only on the database (whose
+/// transactions it runs), the signatures of webhooks and the export of telemetry.
 #[test]
 fn the_runtime_depends_on_nothing_above_it() {
     let members = members();
@@ -249,7 +249,7 @@ fn the_runtime_depends_on_nothing_above_it() {
     }
 }
 
-/// What every route uses knows no domain and no adapter, so that a domain's routes need nothing of another domain.
+/// What every route uses depends on no domain and no adapter, so that a domain's routes need nothing of another domain.
 #[test]
 fn the_web_knows_no_domain() {
     let members = members();
@@ -262,7 +262,7 @@ fn the_web_knows_no_domain() {
     }
 }
 
-/// Who changes a feature compiles that feature and the application, and nothing else.
+/// A change of a feature recompiles that feature and the application, and nothing else.
 #[test]
 fn a_feature_knows_no_other_feature_and_no_adapter() {
     let members = members();
@@ -299,7 +299,7 @@ fn no_struct_has_more_than_a_few_public_fields() {
     assert_eq!(wide, known);
 }
 
-/// Modules that know each other can only be understood, moved and tested together.
+/// Modules that depend on each other can only be understood, moved and tested together.
 #[test]
 fn the_modules_of_a_crate_form_no_circle() {
     for member in members() {
@@ -308,7 +308,7 @@ fn the_modules_of_a_crate_form_no_circle() {
         let ports = (member.layer == Layer::Domain).then_some("ports");
         let mut left: BTreeMap<String, BTreeSet<String>> = all.clone();
         left.retain(|name, _| Some(name.as_str()) != ports);
-        // Modules that use nobody who is left are taken away until there are none: what remains is circles and their users.
+        // Modules that use no remaining module are removed until there are none: what remains is cycles and their users.
         loop {
             let names: BTreeSet<String> = left.keys().cloned().collect();
             let before = left.len();
@@ -321,7 +321,7 @@ fn the_modules_of_a_crate_form_no_circle() {
     }
 }
 
-/// The top-level modules of a crate, and which of its others each uses outside of tests.
+/// The top-level modules of a crate, and which of the others each one uses outside of tests.
 fn modules(sources: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in rust_files(sources) {
@@ -449,7 +449,7 @@ fn versions_of_dependencies_are_named_once_in_the_workspace() {
                     manifest.get(section).and_then(toml::Value::as_table).into_iter().flatten()
                 {
                     let inherited = dependency.get("workspace").and_then(toml::Value::as_bool) == Some(true);
-                    // A crate that uses its own mocks in its tests names itself by path.
+                    // A crate that uses its own mocks in its tests depends on itself by path.
                     let itself = *name == member.name && dependency.get("version").is_none();
                     assert!(inherited || itself, "{name} in {} must be `workspace = true`", member.name);
                 }

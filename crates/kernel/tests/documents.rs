@@ -1,4 +1,4 @@
-//! What our documents say of the code, held against the code.
+//! Statements of our documents about the code, checked against the code.
 
 #![allow(clippy::unwrap_used, reason = "a test; the lint spares only functions marked #[test]")]
 
@@ -46,7 +46,7 @@ fn rows(text: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

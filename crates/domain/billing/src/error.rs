@@ -1,4 +1,4 @@
-//! How billing fails.
+//! Errors of billing.
 
 use std::borrow::Cow;
 

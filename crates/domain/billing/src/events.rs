@@ -1,4 +1,4 @@
-//! The events of plans. Each says here, and nowhere else, who hears of it, which caches it touches and how it is audited.
+//! The events of plans. The only place that defines who receives each, which caches it invalidates and how it is audited.
 
 use portico_kernel::{
     Permission::BillingRead,

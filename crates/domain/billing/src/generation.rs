@@ -1,8 +1,8 @@
-//! Uses of the writer of texts: counted before the provider is asked, so that nobody gets more than the plan includes, and
-//! given back when nothing comes of it.
+//! Uses of the text generator: counted before the provider is asked, so that no tenant gets more than its plan includes, and
+//! given back when a use fails.
 //!
-//! A use that was counted is held by a reservation. Whoever takes the reservation away settles the use or gives it back, so
-//! it is one or the other, once. What a process that died has left behind is given back to the tenant at its next use.
+//! A use that was counted is held by a reservation. The unit of work that takes the reservation settles the use or gives it back,
+//! so it is one or the other, once. The reservations of a dead process are given back at the tenant's next use.
 
 use portico_kernel::{GenerationId, Meter, TenantId, Timestamp};
 use time::Duration;
@@ -17,9 +17,9 @@ pub const RESERVED_FOR: Duration = Duration::minutes(20);
 pub struct Reservation {
     /// UUIDv7.
     pub id: GenerationId,
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// In which period it was counted.
+    /// The period in which it was counted.
     pub period: Period,
     /// Tokens that were set aside for it in that period.
     pub tokens: u64,
@@ -36,7 +36,7 @@ pub struct TokenLimit {
     pub month: Option<u64>,
 }
 
-/// Use cases around uses of the writer.
+/// Use cases around uses of the text generator.
 pub struct Generations<'a> {
     repositories: &'a mut dyn BillingRepositories,
 }
@@ -85,7 +85,7 @@ impl<'a> Generations<'a> {
         Ok(true)
     }
 
-    /// Takes a use back: nothing came of it. `tokens` is what it cost all the same; `None` when nobody knows, and then what was
+    /// Takes a use back, because it failed. `tokens` is what it cost all the same; `None` when that is unknown, and then what was
     /// set aside stays spent. Answers whether it was still reserved.
     pub async fn give_back(
         &mut self,
@@ -106,12 +106,12 @@ impl<'a> Generations<'a> {
         Ok(self.repositories.meters().subtract(tenant, Meter::AiGenerations, period, 1).await?)
     }
 
-    /// Puts what was really used in the place of what was set aside.
+    /// Replaces the tokens that were set aside by those that were used.
     async fn correct(&mut self, reservation: &Reservation, used: u64) -> Result<(), BillingError> {
         let Reservation { period, tokens, .. } = *reservation;
         let mut generations = self.repositories.generations();
         if used > tokens {
-            // It is spent already: the limit is for what is still to come.
+            // They are spent already: the limit is for what is still to come.
             generations.spend(period, used - tokens, None).await?;
         } else {
             generations.unspend(period, tokens - used).await?;
@@ -139,7 +139,7 @@ mod tests {
         Reservation { id, tenant, period, tokens: LIMIT.each, expires_at: now + RESERVED_FOR }
     }
 
-    /// What is asked of the repositories in one call each, in this order.
+    /// The calls that the repositories expect, one each, in this order.
     fn asked(repositories: &mut Repositories, expect: impl FnOnce(&mut MockGenerationRepository)) {
         let mut generations = MockGenerationRepository::new();
         expect(&mut generations);

@@ -1,12 +1,12 @@
-//! Stretches of time over which meters count.
+//! Periods over which meters count.
 
 use portico_kernel::{Meter, Timestamp};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
-/// Over which stretch of time a meter counts. A new one begins at zero by having a key of its own; nobody resets anything.
+/// The period over which a meter counts. A new one begins at zero because it has a key of its own; nothing is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Period {
-    /// From the beginning: what there is now.
+    /// Without end: what there is now.
     Standing,
     /// A calendar month in UTC.
     Month {
@@ -29,7 +29,7 @@ impl Period {
         Self::Month { year: date.year(), month: date.month().into() }
     }
 
-    /// Its key in the store: empty for what stands, `2026-11` for a month.
+    /// Its key in the database: empty for [`Period::Standing`], `2026-11` for a month.
     pub fn key(self) -> String {
         match self {
             Self::Standing => String::new(),

@@ -84,7 +84,7 @@ pub fn catalogue() -> Vec<Plan> {
     ]
 }
 
-/// Use cases around the catalogue. Everybody may read it, signed in or not.
+/// Use cases around the catalogue. Every caller may read it, signed in or not.
 pub struct Plans<'a> {
     repositories: &'a mut dyn BillingRepositories,
 }

@@ -1,4 +1,4 @@
-//! What billing needs from the outside.
+//! Ports of billing.
 
 use async_trait::async_trait;
 use portico_kernel::{GenerationId, Meter, Outbox, StoreError, TenantId, Timestamp};
@@ -28,11 +28,11 @@ pub trait SubscriptionRepository: Send {
     /// Stores the subscription of a new tenant.
     async fn insert(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
 
-    /// The plan that is in force for the tenant.
+    /// The plan in force for the tenant.
     async fn plan_of(&mut self, tenant: TenantId) -> Result<Option<Plan>, StoreError>;
 }
 
-/// What a tenant stores and what it may.
+/// What a tenant stores and what it may store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageRoom {
     /// Bytes of files that are stored: what [`MeterRepository::add`] has counted.
@@ -73,7 +73,7 @@ pub trait MeterRepository: Send {
         limit: Option<u64>,
     ) -> Result<bool, StoreError>;
 
-    /// Takes `amount` off again, down to zero.
+    /// Subtracts `amount`, down to zero.
     async fn subtract(
         &mut self,
         tenant: TenantId,
@@ -82,16 +82,16 @@ pub trait MeterRepository: Send {
         amount: u64,
     ) -> Result<(), StoreError>;
 
-    /// What the tenant stores and what it may, with what the unit of work has stored itself. In one statement while `margin`
-    /// bytes are left: every change of a page asks. Where less is left, MUST wait for each other unit of work that has
-    /// got such an answer about the tenant, until that ends, and count what it has stored: so no two get past the limit together.
+    /// What the tenant stores and may store, including what the unit of work has stored itself. One statement while `margin`
+    /// bytes are left: every change of a page asks. Where less is left, MUST wait for each other unit of work that has got such
+    /// an answer about the tenant, until that ends, and count what it has stored: so no two get past the limit together.
     async fn storage(&mut self, tenant: TenantId, margin: u64) -> Result<StorageRoom, StoreError>;
 
     /// What was added in the period, without texts in the case of storage. MUST keep periods apart.
     async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError>;
 }
 
-/// Uses of the writer of texts that are under way, and the tokens of all tenants together.
+/// Uses of the text generator that are under way, and the tokens of all tenants together.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait GenerationRepository: Send {
@@ -101,10 +101,10 @@ pub trait GenerationRepository: Send {
     /// The reservation.
     async fn find(&mut self, tenant: TenantId, id: GenerationId) -> Result<Option<Reservation>, StoreError>;
 
-    /// Takes the reservation away and answers it. MUST hand it to one unit of work only, also under concurrency.
+    /// Deletes the reservation and answers it. MUST give it to one unit of work only, also under concurrency.
     async fn take(&mut self, tenant: TenantId, id: GenerationId) -> Result<Option<Reservation>, StoreError>;
 
-    /// Takes those of the tenant away that expire before `now`, and answers them. MUST hand each to one unit of work only.
+    /// Deletes those of the tenant that expire before `now`, and answers them. MUST give each to one unit of work only.
     async fn take_expired(
         &mut self,
         tenant: TenantId,
@@ -115,7 +115,7 @@ pub trait GenerationRepository: Send {
     /// nothing and answers `false`. MUST hold under concurrency.
     async fn spend(&mut self, period: Period, tokens: u64, limit: Option<u64>) -> Result<bool, StoreError>;
 
-    /// Takes tokens off again, down to zero.
+    /// Subtracts tokens, down to zero.
     async fn unspend(&mut self, period: Period, tokens: u64) -> Result<(), StoreError>;
 
     /// Tokens that all tenants used up in the period.
@@ -128,7 +128,7 @@ pub trait BillingRepositories: Outbox {
     fn plans<'c>(&'c mut self) -> Box<dyn PlanRepository + 'c>;
     /// Subscriptions.
     fn subscriptions<'c>(&'c mut self) -> Box<dyn SubscriptionRepository + 'c>;
-    /// Uses of the writer of texts.
+    /// Uses of the text generator.
     fn generations<'c>(&'c mut self) -> Box<dyn GenerationRepository + 'c>;
     /// Counters.
     fn meters<'c>(&'c mut self) -> Box<dyn MeterRepository + 'c>;

@@ -13,8 +13,8 @@ use crate::{
     ports::{BillingRepositories, StorageRoom},
 };
 
-/// With more bytes left than these, changes of texts do not wait for each other to find out whether they fit: more than all that
-/// can be under way at a time.
+/// With more bytes left than these, changes of texts do not wait for each other to check whether they fit: more than all changes
+/// under way at a time can add.
 const STORAGE_MARGIN: u64 = 64 << 20;
 
 /// How much of a meter is used.
@@ -28,7 +28,7 @@ pub struct Usage {
     pub used: u64,
     /// What the plan includes; null where it sets no limit.
     pub limit: Option<u64>,
-    /// When it begins at zero again; null for what is counted as long as it is there.
+    /// When it begins at zero again; null for what is counted as long as it exists.
     pub resets_at: Option<Timestamp>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Quotas<'a> {
     ) -> Result<(), EntitlementError> {
         let plan = self.plan_of(tenant).await?;
         let limit = plan.limit(meter);
-        // Texts take a part of the room for files.
+        // Texts take a part of the storage for files.
         let texts = match meter {
             Meter::Storage => {
                 let room = self.repositories.meters().storage(tenant, u64::MAX).await?;
@@ -67,12 +67,12 @@ impl<'a> Quotas<'a> {
             return Ok(());
         }
         let used = self.repositories.meters().used(tenant, meter, period).await?.saturating_add(texts);
-        // Only a limit makes the counter refuse.
+        // Without a limit the counter does not refuse.
         Err(self.exceeded(meter, limit.unwrap_or(u64::MAX), used, used.saturating_add(amount)).await?)
     }
 
-    /// That the tenant stores no more than it may, after the unit of work has stored something whose bytes the store counts by
-    /// itself.
+    /// Checks that the tenant stores no more than it may, after the unit of work has stored something whose bytes the store
+    /// counts by itself.
     ///
     /// # Errors
     /// `QuotaExceeded`; `UnverifiedStorage`.
@@ -99,7 +99,7 @@ impl<'a> Quotas<'a> {
         Ok(EntitlementError::QuotaExceeded { meter, limit, used, plan })
     }
 
-    /// Id of the cheapest plan on offer that would do.
+    /// Id of the cheapest plan on offer that meets the condition.
     async fn cheapest(&mut self, would_do: impl Fn(&Plan) -> bool) -> Result<Option<String>, StoreError> {
         let offers = self.repositories.plans().list().await?;
         let fitting = offers.into_iter().filter(would_do);
@@ -148,7 +148,7 @@ impl Entitlements for Quotas<'_> {
     }
 }
 
-/// That so many bytes more are not too much for a tenant that nobody has verified an address for.
+/// Checks that so many bytes more are allowed for a tenant without a verified owner.
 fn refuse_unverified(room: StorageRoom, more: u64) -> Result<(), EntitlementError> {
     let (used, limit) = (room.used(), UNVERIFIED_STORAGE);
     if !room.verified && used.saturating_add(more) > limit {
@@ -221,10 +221,10 @@ mod tests {
             let error = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, amount).await;
             let error = error.unwrap_err();
             assert_eq!(error.kind(), Kind::Quota);
-            let EntitlementError::QuotaExceeded { limit: told, used: so_far, plan, .. } = error else {
+            let EntitlementError::QuotaExceeded { limit: reported, used: so_far, plan, .. } = error else {
                 panic!("{error}")
             };
-            assert_eq!((told, so_far, plan.as_deref()), (limit, used, remedy));
+            assert_eq!((reported, so_far, plan.as_deref()), (limit, used, remedy));
         }
     }
 
@@ -248,14 +248,14 @@ mod tests {
             let checked = Quotas::new(&mut repositories).check_storage(env().new_id()).await;
             match checked {
                 Ok(()) => assert!(fits),
-                Err(EntitlementError::QuotaExceeded { meter, limit: told, used, plan }) => {
-                    assert_eq!((meter, Some(told), used), (Meter::Storage, limit, files + texts));
+                Err(EntitlementError::QuotaExceeded { meter, limit: reported, used, plan }) => {
+                    assert_eq!((meter, Some(reported), used), (Meter::Storage, limit, files + texts));
                     assert_eq!((fits, plan.as_deref()), (false, Some("free")));
                 }
                 Err(error) => panic!("{error}"),
             }
         }
-        // What texts take is not there for files.
+        // Storage that texts take is not available for files.
         let mut repositories = on_plan("free");
         repositories.meters.extend([room(0, 24, Some(1 << 30), true), counter(Some((1 << 30) - 24), true)]);
         Quotas::new(&mut repositories).take(env().new_id(), Meter::Storage, 5).await.unwrap();

@@ -1,11 +1,11 @@
-//! Which plan a tenant is on.
+//! The plan of a tenant.
 
 use portico_kernel::{Env, Event, Scope, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{BillingError, events, plan::FREE, ports::BillingRepositories};
 
-/// Whether a subscription gives its plan.
+/// Whether the plan of a subscription is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -17,7 +17,7 @@ pub enum SubscriptionStatus {
 }
 
 impl SubscriptionStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -31,12 +31,12 @@ impl SubscriptionStatus {
     }
 }
 
-/// Which plan a tenant is on; exactly one for each tenant.
+/// The plan of a tenant; exactly one for each tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Subscription {
-    /// Whose.
+    /// The tenant.
     pub tenant_id: TenantId,
     /// Id of the plan.
     pub plan: String,
@@ -61,7 +61,7 @@ impl<'a> Subscriptions<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Puts a new tenant on the free plan; `owner` is who made it. Asks for no permission: it is a part of making a
+    /// Puts a new tenant on the free plan; `owner` is the user who made it. Asks for no permission: it is a part of making a
     /// tenant, in whose unit of work it runs.
     pub async fn start_free(
         &mut self,

@@ -37,8 +37,8 @@ pub fn env() -> Env {
     Env::new(Arc::new(Fixed), Arc::new(Counting(AtomicU8::new(1))))
 }
 
-/// Hands out the mocks in the order in which they were put in; a mock too few panics, and each checks its expectations
-/// when dropped.
+/// Returns the mocks in the order in which they were put in; a mock too few panics, and each checks its expectations when
+/// dropped.
 #[derive(Default)]
 pub struct Repositories {
     pub plans: VecDeque<MockPlanRepository>,

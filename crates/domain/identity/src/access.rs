@@ -8,20 +8,21 @@ use crate::{
 };
 
 impl CallerState {
-    /// Whether nothing but the role on the platform can let the caller into a tenant that the request names. The tenant has to be
-    /// there then, which nobody has checked for somebody who is no member.
+    /// Whether only the role on the platform can give the caller access to a tenant that the request names. It is then still to
+    /// be checked that the tenant exists, which membership would prove.
     pub fn needs_crossing(&self) -> bool {
         self.membership.is_none() && self.role == PlatformRole::SuperAdmin
     }
 
-    /// The tenant that a request acts in, and what the caller may do in it: their part as a member, else their role on the platform.
+    /// The tenant that a request acts in, and what the caller may do in it: by their role as a member, else by their role on the
+    /// platform.
     ///
     /// `named` is the tenant that the request itself names, `there` whether [a caller who crosses into it](Self::needs_crossing)
     /// finds it.
     ///
     /// # Errors
-    /// [`IdentityError::TenantSuspended`] for members; [`IdentityError::NotFound`] for whoever is none, as for a tenant that does
-    /// not exist.
+    /// [`IdentityError::TenantSuspended`] for members; [`IdentityError::NotFound`] for others, as for a tenant that does not
+    /// exist.
     pub fn enter(
         &self,
         named: Option<TenantId>,
@@ -38,8 +39,8 @@ impl CallerState {
     }
 }
 
-/// What the state of a tenant leaves of a member's role. One that is about to be deleted can be looked at, and an owner can
-/// take the deletion back, for which one needs the permission to delete.
+/// What the state of a tenant leaves of a member's role. One that is about to be deleted can be read, and an owner can cancel the
+/// deletion, which takes the permission to delete.
 fn left_of(role: TenantRole, access: TenantAccess) -> Permissions {
     let all = role.permissions();
     match access {

@@ -1,4 +1,4 @@
-//! Accounts: how one begins. What happens to it later is in [`crate::verification`], [`crate::recovery`] and
+//! Accounts: how one is made. What happens to it later is in [`crate::verification`], [`crate::recovery`] and
 //! [`crate::profile`].
 
 use portico_kernel::{
@@ -17,7 +17,7 @@ use crate::{
     user::{EmailAddress, User, UserStatus, check_language, check_name, check_phone},
 };
 
-/// How long a proof of identity is good for changes to what proves it.
+/// How long a proof of identity is valid for changes of credentials.
 pub const FRESH: Duration = Duration::minutes(10);
 
 /// The use cases of accounts, over one unit of work.
@@ -29,7 +29,7 @@ pub struct Accounts<'a> {
     pub(crate) env: &'a Env,
 }
 
-/// What somebody sends to register.
+/// Input of a registration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -102,8 +102,8 @@ impl<'a> Accounts<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Makes an account whose address is not proven yet. Anybody may register any address, known or not: nothing in
-    /// the answer depends on it. [`Accounts::registered`] has to follow in the same unit of work.
+    /// Makes an account whose address is not proven yet. Any address may be registered, known or not: nothing in the answer
+    /// depends on it. [`Accounts::registered`] has to follow in the same unit of work.
     pub async fn register(
         &mut self,
         registration: ValidRegistration,
@@ -134,8 +134,8 @@ impl<'a> Accounts<'a> {
         Ok(self.repositories.events().append(event).await?)
     }
 
-    /// Gives an account a platform-wide role and takes its address as proven, on the word of the operator at the command
-    /// line. Errors: [`Denied::Forbidden`] for anybody else.
+    /// Gives an account a platform-wide role and takes its address as proven, on the word of the operator at the command line.
+    /// Errors: [`Denied::Forbidden`] for every other caller.
     pub async fn appoint(&mut self, before: User, role: PlatformRole) -> Result<User, IdentityError> {
         if *self.scope.actor() != Actor::System {
             return Err(Denied::Forbidden(Permission::PlatformUsers).into());
@@ -150,14 +150,14 @@ impl<'a> Accounts<'a> {
         Ok(user)
     }
 
-    /// Whom to write to; `None` when the account is gone or not in use. For background jobs.
+    /// The recipient of messages; `None` when the account is gone or not in use. For background jobs.
     pub async fn recipient(&mut self, user: UserId) -> Result<Option<Recipient>, IdentityError> {
         let user = self.repositories.users().find(user).await?;
         Ok(user.filter(|user| user.status == UserStatus::Active).map(|user| Recipient::of(&user)))
     }
 
-    /// The signed-in person, given that they proved who they are within [`FRESH`]: for changes by which a stolen session
-    /// could take the account over. Errors: [`IdentityError::ReauthenticationRequired`]; [`Denied::Impersonated`].
+    /// The signed-in person, given that they proved their identity within [`FRESH`]: for changes by which a stolen session could
+    /// take the account over. Errors: [`IdentityError::ReauthenticationRequired`]; [`Denied::Impersonated`].
     pub async fn require_fresh(&mut self) -> Result<User, IdentityError> {
         let (id, session) = self.scope.require_oneself()?;
         let session = self.repositories.sessions().find(session).await?;
@@ -168,8 +168,8 @@ impl<'a> Accounts<'a> {
         self.caller().await
     }
 
-    /// Like [`Accounts::require_fresh`], given that the address is verified: an account whose address is not has a password
-    /// or the linked account that it was made with, and sessions, and nothing else to get in by. See ADR 39. Errors: also
+    /// Like [`Accounts::require_fresh`], given that the address is verified: an account whose address is not has a password or
+    /// the linked account that it was made with, and sessions, and no other credential. See ADR 39. Errors: also
     /// [`Denied::EmailUnverified`].
     pub async fn require_fresh_verified(&mut self) -> Result<User, IdentityError> {
         self.scope.require_oneself()?;
@@ -177,10 +177,10 @@ impl<'a> Accounts<'a> {
         self.require_fresh().await
     }
 
-    /// The signed-in person and their session as they are now, with the account's row locked: for whatever adds a
-    /// credential. What takes access away at the same moment ([`crate::credentials::revoke`]) either is seen here, or waits
-    /// and takes away what is added. Errors: [`Denied::Impersonated`], [`Denied::EmailUnverified`];
-    /// [`Denied::Unauthenticated`] when the session has ended.
+    /// The signed-in person and their session as they are now, with the account's row locked: for whatever adds a credential.
+    /// What revokes access at the same moment ([`crate::credentials::revoke`]) either is seen here, or waits and revokes what is
+    /// added. Errors: [`Denied::Impersonated`], [`Denied::EmailUnverified`]; [`Denied::Unauthenticated`] when the session has
+    /// ended.
     pub(crate) async fn require_holder(&mut self) -> Result<(User, Session), IdentityError> {
         let (id, session) = self.scope.require_oneself()?;
         self.scope.require_verified()?;

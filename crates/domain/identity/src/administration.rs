@@ -1,4 +1,4 @@
-//! Looking after accounts: by the operator, and by people themselves where they name their own account by its id.
+//! Administration of accounts: by the operator, and by users themselves where they name their own account by its id.
 
 use portico_kernel::{
     Actor, Denied, Event, List, PageRequest, Permission, PlatformRole, SessionId, TenantId, UserId,
@@ -47,7 +47,7 @@ pub enum UserSort {
 /// How to sort accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserOrder {
-    /// By what.
+    /// The key.
     pub sort: UserSort,
     /// Largest first.
     pub descending: bool,
@@ -60,7 +60,7 @@ impl Default for UserOrder {
     }
 }
 
-/// An account that the operator makes for somebody.
+/// An account that the operator makes for a person.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -154,7 +154,7 @@ impl NewUser {
 pub enum SettableStatus {
     /// In use.
     Active,
-    /// Locked: every session ends, and nobody can sign in.
+    /// Locked: every session ends, and no one can sign in.
     Suspended,
 }
 
@@ -230,7 +230,7 @@ impl SetPassword {
         }
     }
 
-    /// The new password for somebody else's account. Errors: [`IdentityError::Invalid`] with all broken rules.
+    /// The new password for another user's account. Errors: [`IdentityError::Invalid`] with all broken rules.
     pub fn validate_for(self, user: &User, rule: &PasswordRule) -> Result<SecretString, IdentityError> {
         let mut violations = Violations::default();
         violations.extend(rule.check("newPassword", &self.new_password, &[]));
@@ -246,7 +246,7 @@ impl SetPassword {
 const Q_MAX: usize = 200;
 
 impl Accounts<'_> {
-    /// The accounts, for those who look after them.
+    /// The accounts, for administrators.
     pub async fn list(
         &mut self,
         filter: UserFilter,
@@ -260,8 +260,8 @@ impl Accounts<'_> {
         Ok(self.repositories.directory().list(filter, order, page).await?)
     }
 
-    /// One account: the caller's own, or any for those who look after accounts. Errors: [`IdentityError::NotFound`] for
-    /// everybody else.
+    /// One account: the caller's own, or any for administrators of accounts. Errors: [`IdentityError::NotFound`] for all other
+    /// callers.
     pub async fn read(&mut self, id: UserId) -> Result<User, IdentityError> {
         self.is_own(id)?;
         self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
@@ -278,7 +278,7 @@ impl Accounts<'_> {
         }
     }
 
-    /// Makes an account for somebody. [`Accounts::made`] has to follow in the same unit of work. Errors:
+    /// Makes an account for a person. [`Accounts::made`] has to follow in the same unit of work. Errors:
     /// [`IdentityError::EmailTaken`] when an account has proven the address.
     pub async fn make(
         &mut self,
@@ -310,10 +310,9 @@ impl Accounts<'_> {
         Ok(self.repositories.events().append(event).await?)
     }
 
-    /// Changes an account; role and status by those who look after accounts only. `expected` is the version that the
-    /// caller has seen. Errors: [`IdentityError::PreconditionFailed`], [`IdentityError::Invalid`],
-    /// [`IdentityError::OwnAccount`], [`IdentityError::LastSuperAdmin`], [`IdentityError::AccountNotActive`] for a
-    /// deleted one.
+    /// Changes an account; role and status by administrators of accounts only. `expected` is the version that the caller has
+    /// seen. Errors: [`IdentityError::PreconditionFailed`], [`IdentityError::Invalid`], [`IdentityError::OwnAccount`],
+    /// [`IdentityError::LastSuperAdmin`], [`IdentityError::AccountNotActive`] for a deleted one.
     pub async fn update(
         &mut self,
         id: UserId,
@@ -373,16 +372,16 @@ impl Accounts<'_> {
             }
         }
         if user.role < before.role {
-            // What they could do in somebody else's name is over, too.
+            // The sessions in which they impersonate others end, too.
             self.end_impersonations(id).await?;
         }
         Ok(user)
     }
 
-    /// Deletes an account: the caller's own, freshly proven, or any by those who look after accounts. The row stays for
-    /// the audit trail; its address is free. What becomes of its tenants is for tenancy to say, in the same unit of work.
-    /// Errors: [`IdentityError::LastSuperAdmin`], [`IdentityError::ReauthenticationRequired`],
-    /// [`IdentityError::NotFound`] for a deleted one.
+    /// Deletes an account: the caller's own, freshly proven, or any by administrators of accounts. The row stays for the audit
+    /// trail; its address is free. Tenancy handles its tenants, in the same unit of work. Errors:
+    /// [`IdentityError::LastSuperAdmin`], [`IdentityError::ReauthenticationRequired`], [`IdentityError::NotFound`] for a deleted
+    /// one.
     pub async fn delete(&mut self, id: UserId) -> Result<User, IdentityError> {
         let before = self.about_to_end(id).await?;
         if before.status == UserStatus::Deleted {
@@ -397,7 +396,7 @@ impl Accounts<'_> {
         Ok(user)
     }
 
-    /// An account that the caller may end, as it is now; of super admins there remains another one.
+    /// An account that the caller may delete, as it is now; another super admin remains.
     pub(crate) async fn about_to_end(&mut self, id: UserId) -> Result<User, IdentityError> {
         if self.is_own(id)? {
             self.require_fresh().await?;
@@ -409,9 +408,8 @@ impl Accounts<'_> {
         Ok(user)
     }
 
-    /// Sets the password of somebody else, who is then signed out everywhere. Errors:
-    /// [`IdentityError::OwnAccount`], because one's own wants the current one; [`IdentityError::AccountNotActive`] for a
-    /// deleted account.
+    /// Sets the password of another user, who is then signed out everywhere. Errors: [`IdentityError::OwnAccount`], because one's
+    /// own takes the current one; [`IdentityError::AccountNotActive`] for a deleted account.
     pub async fn set_password(&mut self, id: UserId, password: PasswordHash) -> Result<(), IdentityError> {
         self.scope.require_platform(Permission::PlatformUsers)?;
         if self.is_own(id)? {
@@ -428,7 +426,7 @@ impl Accounts<'_> {
         self.append_about(id, event).await
     }
 
-    /// An account, read after everybody who could make it the last super admin has been locked out.
+    /// An account, read after all super admins were locked, so that none of them can change meanwhile.
     async fn locked(&mut self, id: UserId) -> Result<User, IdentityError> {
         let user = self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))?;
         if !is_super_admin(&user) {
@@ -438,8 +436,8 @@ impl Accounts<'_> {
         self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
     }
 
-    /// That somebody else remains who looks after accounts when `leaving` does not any more, and that the caller still
-    /// does so: of two super admins who take each other's role at once, the second one has lost it.
+    /// Checks that another super admin remains when `leaving` does not, and that the caller still is one: of two super admins who
+    /// revoke each other's role at once, the second one has lost it.
     async fn keep_a_super_admin(&mut self, leaving: UserId) -> Result<(), IdentityError> {
         let super_admins = self.repositories.directory().lock_super_admins().await?;
         let looks_after = match self.scope.actor() {
@@ -456,7 +454,7 @@ impl Accounts<'_> {
         Ok(())
     }
 
-    /// Takes away what was begun with the credentials of an account: see [`Extent::Begun`].
+    /// Revokes what was begun with the credentials of an account: see [`Extent::Begun`].
     pub(crate) async fn revoke_begun(
         &mut self,
         user: UserId,
@@ -466,7 +464,7 @@ impl Accounts<'_> {
         self.revoke(user, Extent::Begun { except }, reason).await
     }
 
-    /// Takes access to an account away.
+    /// Revokes access to an account.
     pub(crate) async fn revoke(
         &mut self,
         user: UserId,

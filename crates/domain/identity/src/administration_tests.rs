@@ -1,4 +1,4 @@
-//! Looking after accounts, on repositories in memory.
+//! Administration of accounts, on repositories in memory.
 
 use portico_kernel::{Fault, Scope};
 

@@ -1,8 +1,8 @@
-//! API keys: by which programs of a tenant get in.
+//! API keys: credentials for programs of a tenant.
 //!
-//! A key belongs to its tenant and not to who made it: it goes on working when that person leaves the tenant. It never has
-//! more permissions than the person had who gave them to it. That person answers for it all the same: it is refused while
-//! their account is suspended or deleted, and does nothing for which they would have to verify their address first.
+//! A key belongs to its tenant and not to its maker: it stays valid when that person leaves the tenant. It never has more
+//! permissions than the person had who gave them to it. That person is accountable for it all the same: it is refused while their
+//! account is suspended or deleted, and cannot do what would require them to verify their address first.
 
 mod address;
 mod state;
@@ -37,22 +37,22 @@ const MAX_ADDRESSES: usize = 50;
 const DEFAULT_OVERLAP: i64 = 24 * 60 * 60;
 const MAX_OVERLAP: i64 = 7 * 24 * 60 * 60;
 
-/// Whether a key is for real. Both act on the same data; with a test key the adapters of what costs money or reaches
+/// Whether a key is for production. Both act on the same data; with a test key the adapters of what costs money or reaches
 /// customers are to be their sandboxes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = ApiKeyMode))]
 pub enum Mode {
-    /// For real.
+    /// For production.
     #[default]
     Live,
-    /// To try things.
+    /// For tests.
     Test,
 }
 
 impl Mode {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -74,27 +74,27 @@ impl Mode {
     }
 }
 
-/// A key for programs of a tenant. Its secret is known to nobody but its holder.
+/// A key for programs of a tenant. Only its holder has its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiKey {
     /// UUIDv7.
     pub id: ApiKeyId,
-    /// Whose it is.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// What people call it.
+    /// Its name.
     #[cfg_attr(feature = "openapi", schema(example = "Shop import"))]
     pub name: String,
-    /// How the key begins; enough to recognise it.
+    /// Beginning of the key; enough to recognise it.
     #[cfg_attr(feature = "openapi", schema(example = "sn_live_4fG7kQ2mZx9B"))]
     pub prefix: String,
     /// What it may do.
     #[serde(serialize_with = "words")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["pages:read", "pages:write"])))]
     pub permissions: Permissions,
-    /// Whether it is for real.
+    /// Whether it is for production.
     pub mode: Mode,
     /// Whether it is switched on.
     pub active: bool,
@@ -104,7 +104,7 @@ pub struct ApiKey {
     pub rate_limit_per_minute: Option<u32>,
     /// Not after.
     pub expires_at: Option<Timestamp>,
-    /// When the secret before the last rotation stops, or stopped, being good.
+    /// When the secret before the last rotation stops, or stopped, being valid.
     pub previous_secret_expires_at: Option<Timestamp>,
     /// When it was last used, to within a few seconds.
     pub last_used_at: Option<Timestamp>,
@@ -115,7 +115,7 @@ pub struct ApiKey {
     /// When it was revoked; such a key is kept for the audit trail only.
     #[serde(skip)]
     pub revoked_at: Option<Timestamp>,
-    /// Who made its secret, when the key was made or last rotated; `None` for a key from before that was recorded.
+    /// The maker of its secret, when the key was made or last rotated; `None` for a key from before that was recorded.
     #[serde(skip)]
     pub made_by: Option<UserId>,
     /// Counts changes; `ETag` over HTTP.
@@ -127,7 +127,7 @@ fn words<S: Serializer>(permissions: &Permissions, serializer: S) -> Result<S::O
     serializer.collect_seq(permissions.iter().map(Permission::as_str))
 }
 
-/// What a new key is made of.
+/// Input of a new key.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -136,7 +136,7 @@ fn words<S: Serializer>(permissions: &Permissions, serializer: S) -> Result<S::O
     "allowedAddresses": ["203.0.113.0/24"], "rateLimitPerMinute": 300
 })))]
 pub struct NewApiKey {
-    /// What people call it, 1 to 100 characters.
+    /// Its name, 1 to 100 characters.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 100))]
     pub name: String,
@@ -165,7 +165,7 @@ pub struct NewApiKey {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"active": false})))]
 pub struct ApiKeyUpdate {
-    /// What people call it, 1 to 100 characters.
+    /// Its name, 1 to 100 characters.
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     pub name: Option<String>,
     /// Whether it is switched on.
@@ -193,7 +193,7 @@ pub struct ApiKeyUpdate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"overlapSeconds": 3600})))]
 pub struct Rotation {
-    /// How long the old secret stays good: 86400 (a day) when absent, 604800 (a week) at most, 0 for not at all.
+    /// How long the old secret stays valid: 86400 (a day) when absent, 604800 (a week) at most, 0 for not at all.
     #[serde(alias = "overlap_seconds")]
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 604800))]
     pub overlap_seconds: Option<i64>,
@@ -308,8 +308,8 @@ impl<'a> ApiKeys<'a> {
         self.store(&before, after, expected, &events::API_KEY_UPDATED).await
     }
 
-    /// Gives a key a new secret, for which the caller answers, and answers it with its text. The old secret stays good for the
-    /// overlap, and for that one its own maker answers; one from before an earlier rotation is good no more. Errors:
+    /// Gives a key a new secret, for which the caller is accountable, and answers it with its text. The old secret, with its own
+    /// maker, stays valid for the overlap; one from before an earlier rotation does not. Errors:
     /// [`portico_kernel::Denied::Impersonated`]; [`portico_kernel::Denied::EmailUnverified`].
     pub async fn rotate(
         &mut self,
@@ -333,14 +333,14 @@ impl<'a> ApiKeys<'a> {
             made_by: Some(maker),
             ..before.clone()
         };
-        // In this order: of two rotations at once the second one is stale before it has replaced a secret.
+        // In this order: of two rotations at once the second one is refused as stale before it has replaced a secret.
         let after = self.store(&before, after, expected, &events::API_KEY_ROTATED).await?;
         let hash = tokens.digest(text.secret());
         self.repositories.api_keys().replace_secret(tenant, id, hash, maker).await?;
         Ok((after, text.full()))
     }
 
-    /// Revokes a key for good. Also for somebody who acts as a member: stopping a key that leaked must not wait.
+    /// Revokes a key for good. Also by an impersonator: stopping a key that leaked must not wait.
     pub async fn revoke(&mut self, id: ApiKeyId, expected: Option<i64>) -> Result<(), IdentityError> {
         let tenant = self.scope.require(Permission::ApiKeysWrite)?;
         let before = self.expected(tenant, id, expected).await?;
@@ -349,7 +349,7 @@ impl<'a> ApiKeys<'a> {
         self.store(&before, after, expected, &events::API_KEY_REVOKED).await.map(drop)
     }
 
-    /// The tenant and the caller, who may make a key there or decide what one may do, and answers for it.
+    /// The tenant and the caller, who may make a key there or decide what one may do, and is accountable for it.
     fn maker(&self) -> Result<(TenantId, UserId), IdentityError> {
         let tenant = self.scope.require(Permission::ApiKeysWrite)?;
         let (user, _) = self.scope.require_oneself()?;
@@ -393,11 +393,11 @@ impl<'a> ApiKeys<'a> {
         Ok(after)
     }
 
-    /// The permissions of these words, each known, fit for keys, and one of the caller's own.
+    /// The permissions of these names, each known, fit for keys, and one of the caller's own.
     fn granted(&self, violations: &mut Violations, words: &[String]) -> Permissions {
         violations.check(!words.is_empty(), "permissions", "required", "Choose at least one permission.");
         let mut granted = Vec::new();
-        // Whoever sends more than there are repeats some; those are told of below.
+        // A list that is longer than that has duplicates, which are reported below.
         for (index, word) in words.iter().enumerate().take(2 * Permission::ALL.len()) {
             let field = format!("permissions[{index}]");
             match Permission::parse(word) {

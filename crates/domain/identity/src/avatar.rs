@@ -5,8 +5,8 @@ use portico_kernel::Event;
 use crate::{Accounts, IdentityError, events, user::User};
 
 impl Accounts<'_> {
-    /// Sets or removes the caller's own picture. The picture that it replaces is tidied away by whoever reads
-    /// `user.updated`. Errors: `Stale` from the store when the account is changed at the same moment.
+    /// Sets or removes the caller's own picture. The reader of `user.updated` deletes the picture that it replaces. Errors:
+    /// `Stale` from the store when the account is changed at the same moment.
     pub async fn set_avatar(&mut self, url: Option<String>) -> Result<User, IdentityError> {
         let before = self.caller().await?;
         if before.avatar_url == url {

@@ -1,16 +1,16 @@
-//! How many codes of an authenticator app may be wrong.
+//! Limits wrong codes of an authenticator app.
 //!
-//! Whoever knows the password can begin any number of sign-ins. They must not guess the six digits, and must not keep the
-//! owner out by using up tries. So wrong codes are counted for an account and the place they come from:
+//! An attacker who knows the password can begin any number of sign-ins. They must not guess the six digits, and must not lock the
+//! owner out by using up tries. So wrong codes are counted for an account and the origin that they come from:
 //!
-//! - a device that the account was signed in to with before, which shows its mark ([`crate::device`]), by itself;
+//! - a device that the account was signed in to with before, which sends its mark ([`crate::device`]), by itself;
 //! - else a network that it was signed in to from before, by itself;
-//! - all other places of the world together.
+//! - all other origins together.
 //!
-//! Of each, [`MOST`] may be wrong within any [`WINDOW`]; after that even a right code is refused from there. A code is one of
-//! a million, and three are good at a time (the present time step and the ones beside it), so a guess is right with a
-//! probability of 3·10⁻⁶ at most. From outside of the owner's own devices and networks an attacker gets 20 guesses a
-//! day, which is 6·10⁻⁵, and 2.2 % for a whole year of days; from each place of the owner's that they share, as many again.
+//! Of each, [`MOST`] may be wrong within any [`WINDOW`]; after that even a right code is refused from there. A code is one of a
+//! million, and three are valid at a time (the present time step and the ones beside it), so a guess is right with a probability
+//! of 3·10⁻⁶ at most. From outside of the owner's own devices and networks an attacker gets 20 guesses a day, which is 6·10⁻⁵,
+//! and 2.2 % for a whole year of days; from each origin of the owner's that they share, as many again.
 //!
 //! Recovery codes (80 random bits) and passkeys cannot be guessed. They are not counted here, so that they work when all
 //! codes are refused; what bounds tries with them is the sign-in itself ([`crate::pending_sign_in::TRIES`]).
@@ -30,7 +30,7 @@ use crate::{
     totp::typed_code,
 };
 
-/// Wrong codes from one place within [`WINDOW`].
+/// Wrong codes from one origin within [`WINDOW`].
 pub const MOST: u32 = 20;
 
 /// A wrong code counts for at least this long.
@@ -42,7 +42,7 @@ const SPAN: Duration = Duration::hours(1);
 /// The purpose of the keys under which they are counted.
 const PURPOSE: &str = "wrong codes";
 
-/// Where a code comes from, as the account knows it.
+/// The origin of a code, as the account knows it.
 async fn place(
     repositories: &mut dyn IdentityRepositories,
     request: &RequestInfo,
@@ -63,7 +63,7 @@ async fn place(
     Ok("elsewhere".to_owned())
 }
 
-/// How long codes are refused because of these wrong ones.
+/// How long codes are refused because of these failures.
 fn wait(mut counts: Vec<FailureCount>, now: Timestamp) -> Option<Duration> {
     counts.sort_by_key(|count| count.since);
     let mut left: u32 = counts.iter().map(|count| count.failures).sum();
@@ -117,7 +117,7 @@ impl Sessions<'_> {
         }
     }
 
-    /// That not too many codes from where this one comes from were wrong. Answers the key to count it under.
+    /// Checks that not too many codes from this origin were wrong. Answers the key to count it under.
     async fn may_guess(
         &mut self,
         user: UserId,
@@ -133,7 +133,7 @@ impl Sessions<'_> {
         }
     }
 
-    /// Counts a wrong code, and notes `session.throttled` when it was the last one.
+    /// Counts a wrong code, and appends `session.throttled` when it was the last one allowed.
     async fn count_wrong_code(&mut self, user: UserId, key: FailureKey) -> Result<(), IdentityError> {
         let now = self.env.now();
         let span = SPAN.whole_microseconds() as i64;

@@ -1,7 +1,7 @@
-//! Everything by which somebody gets into an account, now or later, and the one place that takes it away.
+//! All credentials of an account, and the only function that revokes them.
 //!
-//! A contract test holds [`revoke`] against the schema: a new table that refers to users has to be emptied here, or said to
-//! let nobody in. See ADR 39.
+//! A contract test compares [`revoke`] with the schema: a new table that refers to users has to be emptied here, or declared to
+//! give no access. See ADR 39.
 
 use portico_kernel::{Env, Event, Scope, SessionId, UserId};
 use serde::Serialize;
@@ -15,24 +15,23 @@ use crate::{
     token::TokenPurpose,
 };
 
-/// How much of an account's access is taken away.
+/// How much of an account's access is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// What was begun with the credentials: sessions (also those in which somebody else acts as the user, or the user as
-    /// somebody else), sign-ins that wait for their second factor, links to other accounts that are being made, changes of
-    /// address and links in mails. Of the sessions, `except` goes on. What proves who somebody is stays: password,
-    /// passkeys, linked accounts, second factors. So do API keys, which belong to their tenant, and links that verify the
-    /// address: these let nobody in.
+    /// What was begun with the credentials: sessions (also those in which an impersonator acts as the user, or the user as
+    /// another one), sign-ins that wait for their second factor, links to other accounts that are being made, changes of address
+    /// and links in mails. Of the sessions, `except` stays. What proves the identity stays: password, passkeys, linked accounts,
+    /// second factors. So do API keys, which belong to their tenant, and links that verify the address: these give no access.
     Begun {
-        /// The session that goes on.
+        /// The session that stays.
         except: Option<SessionId>,
     },
-    /// All of it, and the API keys whose secrets the user made: nobody who had access until now has any. For an account that a
-    /// stranger may have made or used before the owner of its address did.
+    /// All of it, and the API keys whose secrets the user made: all access so far ends. For an account that a stranger may have
+    /// made or used before the owner of its address did.
     Everything,
 }
 
-/// What was taken away for good, for the audit trail.
+/// What was revoked for good, for the audit trail.
 #[derive(Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Revoked {
@@ -42,10 +41,10 @@ struct Revoked {
     recovery_codes: u64,
 }
 
-/// Takes access to an account away. Locks the user's row first, so that whoever adds a credential under that lock
-/// ([`crate::Accounts::require_holder`]) either sees this, or has it taken away here.
+/// Revokes access to an account. Locks the user's row first, so that a transaction that adds a credential under that lock
+/// ([`crate::Accounts::require_holder`]) either sees this, or has it revoked here.
 ///
-/// Challenges of passkeys have no user: each is good only together with a session, a waiting sign-in or a passkey.
+/// Challenges of passkeys have no user: each is valid only together with a session, a waiting sign-in or a passkey.
 pub(crate) async fn revoke(
     repositories: &mut dyn IdentityRepositories,
     scope: &Scope,

@@ -19,7 +19,7 @@ use crate::{
     user::User,
 };
 
-/// One of everything that proves who somebody is, past every rule: as an account had it that was made before the rules.
+/// One credential of each kind, past every rule: as an account had it that was made before the rules.
 async fn equip(store: &mut Store, user: &User) {
     let (env, now) = (store.env(), store.env().now());
     let (repositories, user): (&mut dyn IdentityRepositories, _) = (store, user.id);
@@ -152,7 +152,7 @@ async fn an_uncontested_link_on_another_device_changes_nothing_else() {
     assert!(store.is_running(session.id) && store.credential(user.id).password.is_some());
 }
 
-/// Also where the last proof of identity is too long ago: what is missing first is told first.
+/// Also where the last proof of identity is too long ago: what is missing first is reported first.
 #[tokio::test]
 async fn an_unverified_account_adds_nothing_that_one_gets_in_by() {
     let mut store = Store::default();
@@ -186,7 +186,7 @@ async fn an_unverified_account_adds_nothing_that_one_gets_in_by() {
     assert!(store.events().is_empty());
 }
 
-/// What a thief began in a session that has ended since is not completed by it.
+/// What a thief began in a session that has ended since cannot be completed.
 #[tokio::test]
 async fn a_session_that_has_ended_adds_nothing() {
     let mut store = Store::default();
@@ -205,7 +205,7 @@ async fn a_session_that_has_ended_adds_nothing() {
     }
 }
 
-/// Somebody whose provider does not vouch for the address has one way in, and loses it to whoever reads the mail.
+/// A user whose provider does not vouch for the address has one credential, and loses it to whom reads the mail.
 #[tokio::test]
 async fn a_linked_account_is_the_only_way_into_an_unverified_account_and_goes_with_a_reset() {
     let mut store = Store::default();

@@ -1,8 +1,8 @@
-//! The devices that somebody signs in with: recognised ones, and word about a new one.
+//! The devices that a user signs in with: recognising them, and detecting new ones.
 //!
-//! A browser keeps a mark (a cookie) that we gave it. A client that keeps none is recognised by its network together with
-//! the family of its user agent. Neither proves anything: a device that is known gets past a throttle that others caused,
-//! and does not cause a message. It never stands in for a password.
+//! A browser keeps a mark (a cookie) that we gave it. A client that keeps none is recognised by its network together with the
+//! family of its user agent. Neither proves anything: a known device is exempt from a throttle that others caused, and does not
+//! cause a message. It never replaces a password.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -15,16 +15,16 @@ use crate::{IdentityError, ports::IdentityRepositories};
 /// How long a device or network is remembered after it was last signed in from.
 pub const REMEMBERED: Duration = Duration::days(365);
 
-/// How long it counts as the owner's own when somebody else attacks the account.
+/// How long it counts as the owner's own while others attack the account.
 pub const TRUSTED: Duration = Duration::days(90);
 
-/// Most rows of one account; the one that was not seen for longest gives way.
+/// Most rows of one account; the one that was not seen for longest is deleted.
 const MOST: usize = 50;
 
-/// A device with which, in a network from which, somebody signed in.
+/// A device and a network with which a user signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownDevice {
-    /// Who.
+    /// The user.
     pub user: UserId,
     /// The device that we gave a mark; nil for one that takes none.
     pub device: Uuid,
@@ -32,7 +32,7 @@ pub struct KnownDevice {
     pub network: String,
     /// The family of user agents, see [`agent_family`].
     pub agent: String,
-    /// Whether it has shown its mark: until then it may be a client that does not keep one.
+    /// Whether it has sent its mark: until then it may be a client that does not keep one.
     pub returned: bool,
     /// First sign-in.
     pub first_seen: Timestamp,
@@ -63,7 +63,7 @@ pub fn network_of(address: Option<&str>) -> String {
 
 /// The family of a user agent, without versions, which change all the time: `Firefox on Linux`, `curl`.
 pub fn agent_family(user_agent: Option<&str>) -> String {
-    /// The more particular first: everybody also claims to be somebody else.
+    /// The more specific first: most user agents also name other products.
     const BROWSERS: [(&str, &str); 9] = [
         ("Edg", "Edge"),
         ("OPR/", "Opera"),
@@ -100,8 +100,8 @@ pub fn agent_family(user_agent: Option<&str>) -> String {
     }
 }
 
-/// Notes that a user signs in from where the request comes from. Answers whether that is news to somebody who signed in from
-/// elsewhere before. The user's row is locked, so that sign-ins of one user take turns.
+/// Records that a user signs in from the device and network of the request. Answers whether these are new for a user who has
+/// signed in from others before. The user's row is locked, so that sign-ins of one user run one after the other.
 pub(crate) async fn meet(
     repositories: &mut dyn IdentityRepositories,
     env: &Env,

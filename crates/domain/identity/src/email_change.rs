@@ -1,8 +1,8 @@
-//! Changing the address of an account: asked for by its owner, told to the old address, confirmed by whoever reads the new
+//! Changing the address of an account: requested by its owner, announced to the old address, confirmed by the reader of the new
 //! one.
 //!
-//! A change lives as long as the session that asked for it: it must not bring back somebody whose access has ended. It is
-//! deleted wherever that session ends, and [`Accounts::confirm_email_change`] looks again.
+//! A change lives as long as the session that requested it: it must not restore access that has ended. It is deleted wherever
+//! that session ends, and [`Accounts::confirm_email_change`] checks again.
 
 use portico_kernel::{Actor, Event, Id, SessionId, StoreError, Timestamp, UserId, Violations};
 use serde::Deserialize;
@@ -19,25 +19,25 @@ use crate::{
     verification::valid_token,
 };
 
-/// How long the link in the new mailbox is good.
+/// How long the link in the new mailbox is valid.
 pub const LIFETIME: Duration = TokenPurpose::EmailChangeCancellation.lifetime();
 
 /// Id of a change of address. Only the token computed from it changes anything, so it is no secret.
 pub type EmailChangeId = Id<EmailChange>;
 
-/// A change of address that waits for the reader of the new one. An account has one at most: the newest. It is good while the
-/// session that asked for it runs.
+/// A change of address that waits for the reader of the new one. An account has one at most: the newest. It is valid while the
+/// session that requested it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailChange {
     /// UUIDv7.
     pub id: EmailChangeId,
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// The session that asked for it: the one that goes on afterwards.
+    /// The session that requested it: the one that stays afterwards.
     pub session: SessionId,
     /// The new address.
     pub email: EmailAddress,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
     /// Not after.
     pub expires_at: Timestamp,
@@ -104,8 +104,8 @@ impl CancelEmailChange {
 }
 
 impl Accounts<'_> {
-    /// Asks for another address. Nothing changes until its reader confirms it, and nothing tells whether it is known.
-    /// Errors: those of [`Accounts::require_fresh_verified`]; [`IdentityError::Invalid`] for the current address.
+    /// Requests another address. Nothing changes until its reader confirms it, and nothing reveals whether it is known. Errors:
+    /// those of [`Accounts::require_fresh_verified`]; [`IdentityError::Invalid`] for the current address.
     pub async fn request_email_change(&mut self, email: EmailAddress) -> Result<(), IdentityError> {
         self.require_fresh_verified().await?;
         let (user, session) = self.require_holder().await?;
@@ -128,8 +128,8 @@ impl Accounts<'_> {
         self.append_about(user.id, event).await
     }
 
-    /// Decides what to send to the new address. For the background job: the request that causes it must not depend on
-    /// what is known of the address. Somebody else who has proven the address hears that it was tried.
+    /// Decides what to send to the new address. For the background job: the request that causes it must not depend on what is
+    /// known of the address. Another user who has proven the address is notified of the attempt.
     ///
     /// The token is computed, so a job that runs twice sends the same link.
     pub async fn issue_email_change(
@@ -154,7 +154,7 @@ impl Accounts<'_> {
         Ok(Some((recipient, AccountMail::EmailChange { token })))
     }
 
-    /// Decides what to tell the address so far about a change that was asked for, and makes the token of the link that stops
+    /// Decides what to send to the address so far about a change that was requested, and makes the token of the link that cancels
     /// it. For the background job.
     pub async fn issue_email_change_notice(
         &mut self,
@@ -173,8 +173,8 @@ impl Accounts<'_> {
         Ok(Some((Recipient::of(&user), AccountMail::EmailChangeRequested { masked, token })))
     }
 
-    /// Uses the link in the mailbox of the address so far up: whatever change waits is void, also one that was asked for
-    /// later, and every session ends, because who asked may be in one of them. Errors: [`IdentityError::InvalidToken`].
+    /// Uses up the link in the mailbox of the address so far: any pending change is void, also one that was requested later, and
+    /// every session ends, because one of them may be an attacker's. Errors: [`IdentityError::InvalidToken`].
     pub async fn cancel_email_change(
         &mut self,
         token: &str,
@@ -189,12 +189,12 @@ impl Accounts<'_> {
         self.append_about(id, event).await
     }
 
-    /// Uses the link in the new mailbox up: the address is the account's, and proven. Ends every session but the one that
-    /// asked for it, and takes links to the old address out of use. Errors: [`IdentityError::InvalidToken`], also when
-    /// the session that asked for it has ended or expired, and when another account has proven the address in the meantime.
+    /// Uses up the link in the new mailbox: the address is the account's, and proven. Ends every session but the one that
+    /// requested it, and revokes links to the old address. Errors: [`IdentityError::InvalidToken`], also when the session that
+    /// requested it has ended or expired, and when another account has proven the address in the meantime.
     ///
-    /// The link proves that somebody reads the mail of the address, not that the account is theirs. So where other
-    /// accounts claim the address too, it is good only together with a session of the account.
+    /// The link proves that its user reads the mail of the address, not that the account is theirs. So where other accounts claim
+    /// the address too, it is valid only together with a session of the account.
     pub async fn confirm_email_change(
         &mut self,
         token: &str,
@@ -203,7 +203,7 @@ impl Accounts<'_> {
         let now = self.env.now();
         let id = issuer.read_email_change_token(token).ok_or(IdentityError::InvalidToken)?;
         let change = self.repositories.email_changes().find(id).await?;
-        // The lock first, as wherever access is given or taken: a reset at the same moment either is seen below, or comes too
+        // The lock first, as wherever access is given or revoked: a reset at the same moment either is seen below, or comes too
         // late, because its link went to the address so far.
         self.repositories.users().lock(change.ok_or(IdentityError::InvalidToken)?.user).await?;
         let change = self.repositories.email_changes().take(id, now).await?;

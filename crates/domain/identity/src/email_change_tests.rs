@@ -13,7 +13,7 @@ fn address(email: &str) -> EmailAddress {
     EmailAddress::parse(email).unwrap()
 }
 
-/// The id in the newest event, which the background job is given.
+/// The id in the newest event, which the background job gets.
 fn newest(store: &Store) -> EmailChangeId {
     let event =
         store.events().iter().rev().find(|event| event.kind == "user.email_change_requested").unwrap();
@@ -30,7 +30,7 @@ async fn issue(store: &mut Store, id: EmailChangeId) -> Option<(Recipient, Accou
     Accounts::new(store, &scope, &env).issue_email_change(id, &tokens()).await.unwrap()
 }
 
-/// Asks for the change and answers the token of the link.
+/// Requests the change and answers the token of the link.
 async fn link(store: &mut Store, scope: &Scope, email: &str) -> String {
     request(store, scope, email).await.unwrap();
     let id = newest(store);
@@ -170,7 +170,7 @@ async fn only_the_person_themselves_asks_and_only_shortly_after_signing_in() {
     assert!(store.events().is_empty());
 }
 
-/// What a thief can ask for in a stolen session, and what ends it.
+/// What a thief can request in a stolen session, and what ends it.
 #[tokio::test]
 async fn a_change_ends_with_the_session_that_asked_for_it() {
     type End = for<'s> fn(&'s mut Store, &'s User, &'s Scope, SessionId) -> LocalBoxFuture<'s, ()>;
@@ -271,7 +271,7 @@ async fn the_address_so_far_hears_of_the_request_and_stops_it() {
     };
     assert_eq!((to, masked.as_str()), (Recipient::of(&user), "e…@example.org"));
     assert!(matches!(cancel(&mut store, "made up").await, Err(IdentityError::InvalidToken)));
-    // The thief asks again: the first link stops that, too.
+    // The thief requests another change: the first link cancels that, too.
     let again = link(&mut store, &thief, "mallory@example.org").await;
     cancel(&mut store, &token).await.unwrap();
     let (_, asked) = thief.require_user().unwrap();

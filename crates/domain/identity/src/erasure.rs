@@ -1,7 +1,7 @@
-//! Erasing a person on request: who they were is gone, what they did stays.
+//! Erasing a person on request: what identifies them is removed, what they did stays.
 //!
-//! The account and everything around it is emptied at once. The event log, which may be long, is gone through afterwards in
-//! the background: entries stay where they are, and what they say about the person is replaced by a word.
+//! The account and everything around it is emptied at once. The event log, which may be long, is processed afterwards in the
+//! background: entries stay, and what they say about the person is replaced by a placeholder.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use crate::{
     user::{EmailAddress, User, UserStatus},
 };
 
-/// What stands where something about a person was.
+/// Replaces a value about a person.
 pub const ERASED: &str = "[erased]";
 
 /// Name of an account that was erased.
 pub const ERASED_NAME: &str = "Erased person";
 
-/// Events looked at in one transaction.
+/// Events processed in one transaction.
 pub const BATCH: u32 = 200;
 
 /// Fields that say something about a person in an event about an account or a session.
@@ -41,44 +41,44 @@ const PERSONAL_FIELDS: [&str; 14] = [
     "label",
 ];
 
-/// What is known of a person, to find it where it is not expected.
+/// The known data of a person, for finding it in events about other subjects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traits {
     /// Addresses that the person has proven to be theirs.
     proven: BTreeSet<String>,
     /// Other addresses that the account named.
     claimed: BTreeSet<String>,
-    /// Texts that tell who somebody is wherever they stand, in lower case.
-    telling: BTreeSet<String>,
-    /// Texts that do so only when they stand alone, in lower case.
+    /// Texts that identify the person also as a part of a longer text, in lower case.
+    identifying: BTreeSet<String>,
+    /// Texts that do so only as a whole, in lower case.
     alone: BTreeSet<String>,
 }
 
 impl Traits {
-    /// Learns from what an event says about the account.
+    /// Adds what an event says about the account.
     pub fn learn(&mut self, account: &Value) {
         let text = |field: &str| account.get(field).and_then(Value::as_str).filter(|text| *text != ERASED);
         if let Some(email) = text("email") {
             let proven = account.get("emailVerified") == Some(&Value::Bool(true));
             let addresses = if proven { &mut self.proven } else { &mut self.claimed };
             addresses.insert(email.to_lowercase());
-            self.telling.insert(email.to_lowercase());
+            self.identifying.insert(email.to_lowercase());
         }
         if let Some(name) = text("fullName") {
             let name = name.trim().to_lowercase();
-            // As a subdomain has it.
+            // In the form of a subdomain.
             let slug: Vec<&str> =
                 name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
             for form in [name.clone(), slug.join("-")] {
-                // `Al` is in too many words.
-                let texts = if form.chars().count() >= 5 { &mut self.telling } else { &mut self.alone };
+                // `Al` is a part of too many words.
+                let texts = if form.chars().count() >= 5 { &mut self.identifying } else { &mut self.alone };
                 texts.insert(form);
             }
         }
         for field in ["phone", "mobile", "address", "notes", "company", "avatarUrl"] {
             if let Some(text) = text(field).map(str::trim).filter(|text| !text.is_empty()) {
                 let texts = if matches!(field, "phone" | "mobile" | "avatarUrl") {
-                    &mut self.telling
+                    &mut self.identifying
                 } else {
                     &mut self.alone
                 };
@@ -97,16 +97,16 @@ impl Traits {
         self.claimed.difference(&self.proven).cloned().map(EmailAddress::trusted).collect()
     }
 
-    fn tells(&self, text: &str) -> bool {
+    fn identifies(&self, text: &str) -> bool {
         let text = text.to_lowercase();
-        self.alone.contains(text.trim()) || self.telling.iter().any(|part| text.contains(part.as_str()))
+        self.alone.contains(text.trim()) || self.identifying.iter().any(|part| text.contains(part.as_str()))
     }
 
-    /// Replaces what tells of the person: texts with something known of them, and where `fields` is set all fields that
-    /// are about a person.
+    /// Replaces what identifies the person: texts with something known of them, and where `fields` is set all fields that are
+    /// about a person.
     fn redact(&self, value: &mut Value, fields: bool) {
         match value {
-            Value::String(text) if self.tells(text) => *text = ERASED.to_owned(),
+            Value::String(text) if self.identifies(text) => *text = ERASED.to_owned(),
             Value::Array(items) => items.iter_mut().for_each(|item| self.redact(item, fields)),
             Value::Object(members) => {
                 for (name, member) in members {
@@ -121,13 +121,13 @@ impl Traits {
         }
     }
 
-    /// The event without what it says about the person; `None` when it says nothing.
+    /// The event without what it says about the person; `None` when there is nothing to erase.
     pub fn redacted(&self, user: UserId, event: &Event) -> Option<Event> {
         let id = Some(user.uuid());
         let about = is_about(user, event);
         let themselves = match event.impersonator_id {
             Some(_) => event.impersonator_id == id,
-            // Who fails to sign in to an account is nobody yet, but likely its owner.
+            // A failed sign-in has no user yet, but was likely the owner's.
             None => event.actor_id == id || about && event.actor_kind == ActorKind::Anonymous,
         };
         let mut redacted = event.clone();
@@ -150,31 +150,30 @@ fn is_about(user: UserId, event: &Event) -> bool {
 }
 
 impl EmailAddress {
-    /// Stands where the address of an erased account was. Nobody can have it (RFC 2606 section 2).
+    /// Replaces the address of an erased account. It can belong to no user (RFC 2606 section 2).
     pub fn of_erased(user: UserId) -> Self {
         Self::trusted(format!("{user}@erased.invalid"))
     }
 }
 
 impl User {
-    /// Whether nothing is known any more of who it was.
+    /// Whether the person's data was erased.
     pub fn is_erased(&self) -> bool {
         self.status == UserStatus::Deleted && self.email == EmailAddress::of_erased(self.id)
     }
 }
 
 impl Accounts<'_> {
-    /// Erases an account: the caller's own, freshly proven, or any by those who look after accounts. Deletes it, too, if
-    /// that has not happened; what becomes of its tenants is for tenancy to say, before this. The event log is
-    /// [`Accounts::redact_traces`]'s to empty, in the background. Answers `None` when it is erased already. Errors as in
-    /// [`Accounts::delete`].
+    /// Erases an account: the caller's own, freshly proven, or any by administrators of accounts. Deletes it, too, if that has
+    /// not happened; tenancy handles its tenants before this. The event log is [`Accounts::redact_traces`]'s to empty, in the
+    /// background. Answers `None` when it is erased already. Errors as in [`Accounts::delete`].
     pub async fn erase(&mut self, id: UserId) -> Result<Option<User>, IdentityError> {
         let before = self.about_to_end(id).await?;
         if before.is_erased() {
             return Ok(None);
         }
         self.revoke_begun(id, None, EndReason::AccountDeleted).await?;
-        // What the account was is there until the log is gone through, which is how that finds the newest of it.
+        // What the account was stays in this event until the log is processed, which is how that finds the newest of it.
         let event = Event::new(self.env, self.scope, &events::USER_ERASED, id.uuid()).before(&before);
         self.append_about(id, event).await?;
         let mut user = User {
@@ -201,8 +200,8 @@ impl Accounts<'_> {
         Ok(Some(user))
     }
 
-    /// What the event log knows of a person. For the background job; asks again after each attempt that failed, which is
-    /// why events about the account itself are redacted last.
+    /// What the event log knows of a person. For the background job; called again after each attempt that failed, which is why
+    /// events about the account itself are redacted last.
     pub async fn traits(&mut self, id: UserId) -> Result<Traits, IdentityError> {
         self.in_background()?;
         let mut traits = Traits::default();
@@ -217,8 +216,8 @@ impl Accounts<'_> {
         }
     }
 
-    /// Redacts the next events after `after`: those about the account when `about`, or all others. Answers where to go on;
-    /// `None` at the end.
+    /// Redacts the next events after `after`: those about the account when `about`, or all others. Answers the cursor to continue
+    /// with; `None` at the end.
     pub async fn redact_traces(
         &mut self,
         id: UserId,
@@ -237,7 +236,7 @@ impl Accounts<'_> {
         Ok(events.last().map(|event| event.id))
     }
 
-    /// Forgets the addresses where they stand outside of the log.
+    /// Deletes the addresses where they are stored outside of the log.
     pub async fn forget_addresses(&mut self, traits: &Traits) -> Result<(), IdentityError> {
         self.in_background()?;
         for (addresses, proven) in [(traits.proven(), true), (traits.claimed(), false)] {

@@ -30,10 +30,10 @@ fn finds_a_person_by_what_is_known_of_them() {
         "al",
         "engines",
     ] {
-        assert!(traits.tells(text), "{text}");
+        assert!(traits.identifies(text), "{text}");
     }
     for text in ["Alabama", "Engines of war", "nada@example.org", "", ERASED] {
-        assert!(!traits.tells(text), "{text}");
+        assert!(!traits.identifies(text), "{text}");
     }
     assert_eq!(traits.proven(), [EmailAddress::trusted("ada@example.com".into())]);
     assert_eq!(traits.claimed(), [EmailAddress::trusted("old@example.com".into())]);
@@ -75,7 +75,7 @@ fn an_entry_stays_without_what_it_says_about_the_person() {
     assert_eq!((redacted.address.as_deref(), redacted.user_agent.as_deref()), (Some(ERASED), Some(ERASED)));
     assert_eq!((redacted.id, redacted.actor_id, redacted.at), (event.id, event.actor_id, event.at));
 
-    // By staff in the person's name: the device is that of staff.
+    // By an impersonator as the person: the device is that of staff.
     event.impersonator_id = Some(other.uuid());
     event.after = None;
     assert_eq!(traits.redacted(user, &event), None);

@@ -1,4 +1,4 @@
-//! How identity fails.
+//! Errors of identity.
 
 use std::borrow::Cow;
 
@@ -13,16 +13,16 @@ pub enum IdentityError {
     /// The input breaks rules.
     #[error("invalid input: {0:?}")]
     Invalid(Vec<FieldError>),
-    /// The input breaks rules, and the current password in it is wrong: whoever sent it may be guessing.
+    /// The input breaks rules, and the current password in it is wrong: the sender may be guessing.
     #[error("wrong current password")]
     WrongPassword(Vec<FieldError>),
-    /// The person has to prove again who they are: the last time is too long ago for what they want to do.
+    /// The person has to prove their identity again: the last proof is too long ago for this action.
     #[error("reauthentication required")]
     ReauthenticationRequired,
-    /// Address and password do not go together. Never tells which of the two is wrong.
+    /// Address and password do not match. Never reveals which of the two is wrong.
     #[error("wrong address or password")]
     InvalidCredentials,
-    /// The account is suspended. Only told to somebody who knows the password.
+    /// The account is suspended. Only reported to a caller who has the password.
     #[error("account suspended")]
     AccountSuspended,
     /// A refresh token that is malformed, expired, of an ended session, or used before.
@@ -37,30 +37,30 @@ pub enum IdentityError {
     /// A sign-in at a provider that was not begun here, by this browser or this person, is too old, or came back before.
     #[error("sign-in state not valid")]
     InvalidState,
-    /// The provider does not vouch for somebody, or not in a way that can be believed.
+    /// The provider does not vouch for the person, or not in a way that can be trusted.
     #[error("the provider's answer is not to be believed: {0}")]
     SignInRejected(String),
-    /// The provider cannot be asked.
+    /// The provider cannot be reached.
     #[error("identity provider: {0}")]
     ProviderUnavailable(String),
-    /// The provider does not tell an address that a new account could have.
+    /// The provider sends no address that a new account could have.
     #[error("the provider tells no email address")]
     EmailRequired,
-    /// The account elsewhere is linked to another account here.
+    /// The account at the provider is linked to another account here.
     #[error("identity is linked to another account")]
     IdentityTaken,
-    /// Nothing would be left to sign in with.
+    /// No credential to sign in with would be left.
     #[error("last way to sign in")]
     LastSignInMethod,
-    /// The tenant is suspended by the operator; told to its members only.
+    /// The tenant is suspended by the operator; reported to its members only.
     #[error("tenant suspended")]
     TenantSuspended,
     /// The first factor was right, and the account has a second one.
     #[error("second factor required")]
     SecondFactorRequired {
-        /// To go on with.
+        /// The token to continue with.
         token: secrecy::SecretString,
-        /// How to go on.
+        /// How to continue.
         methods: Vec<crate::pending_sign_in::FactorMethod>,
     },
     /// A sign-in that waits for its second factor is unknown, over, or has had too many tries.
@@ -69,16 +69,16 @@ pub enum IdentityError {
     /// A wrong code of an authenticator app, or a wrong recovery code, or one that was used before.
     #[error("wrong code")]
     InvalidCode,
-    /// A passkey that is unknown or whose answer is wrong. Never tells which.
+    /// A passkey that is unknown or whose answer is wrong. Never reveals which.
     #[error("passkey not valid")]
     InvalidPasskey,
-    /// No challenge waits for this answer.
+    /// No challenge is pending for this answer.
     #[error("no challenge waits")]
     ChallengeExpired,
     /// The account has an authenticator app already.
     #[error("authenticator app is there already")]
     TotpEnabled,
-    /// No authenticator app waits to be confirmed.
+    /// No authenticator app is pending.
     #[error("no authenticator app waits")]
     TotpNotPending,
     /// The account has no second factor.
@@ -93,34 +93,34 @@ pub enum IdentityError {
     /// Not there, or not to be seen by this caller.
     #[error("{0} not found")]
     NotFound(&'static str),
-    /// Nobody changes their own role, or locks themselves out.
+    /// No user changes their own role, or locks themselves out.
     #[error("own account")]
     OwnAccount,
-    /// Somebody has to remain who looks after accounts.
+    /// At least one super admin has to remain.
     #[error("last super admin")]
     LastSuperAdmin,
-    /// An account has proven the address. Only told to those who see all accounts anyway.
+    /// An account has proven the address. Only reported to those who see all accounts anyway.
     #[error("address taken")]
     EmailTaken,
-    /// The account is suspended or deleted. Only told to those who may know.
+    /// The account is suspended or deleted. Only reported to those who may know.
     #[error("account not active")]
     AccountNotActive,
-    /// The other account has the same role on the platform as one's own, or a higher one.
+    /// The other account has the same role on the platform as the caller, or a higher one.
     #[error("role too high")]
     RoleTooHigh,
     /// `If-Match` names an older version.
     #[error("precondition failed")]
     PreconditionFailed,
-    /// Too many wrong guesses. Says nothing of whether there is such an account.
+    /// Too many wrong guesses. Reveals nothing of whether there is such an account.
     #[error("throttled for {seconds} s")]
     Throttled {
-        /// When to come back.
+        /// Seconds to wait.
         seconds: u64,
     },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Too many passwords wait to be hashed. Trying again makes sense.
+    /// Too many passwords are queued for hashing. Trying again makes sense.
     #[error("password hashing is overloaded")]
     Overloaded,
     /// Hashing, signing or another internal part failed.

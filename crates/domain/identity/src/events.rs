@@ -1,4 +1,5 @@
-//! The events of accounts, sessions and API keys. Each says here, and nowhere else, who hears of it, which caches it touches and how it is audited.
+//! The events of accounts, sessions and API keys. The only place that defines who receives each, which caches it invalidates and
+//! how it is audited.
 
 use portico_kernel::{
     Permission::{ApiKeysRead, MembersRead},

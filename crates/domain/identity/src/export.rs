@@ -1,4 +1,4 @@
-//! What is stored about a person, for them to take away (GDPR article 15 and 20).
+//! Export of what is stored about a person (GDPR article 15 and 20).
 
 use portico_kernel::{Event, EventId, UserId};
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub struct PersonalRecord {
     pub lists: Map<String, Value>,
 }
 
-/// Something that the person did, or that was done in their name.
+/// An action of the person, or one in their name.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Action {
@@ -42,7 +42,7 @@ pub struct Action {
 
 impl From<Event> for Action {
     fn from(event: Event) -> Self {
-        // Where somebody acted as them, the device is not theirs.
+        // In an impersonator's action, the device is not the person's.
         let own = event.impersonator_id.is_none();
         Self {
             id: event.id,

@@ -1,6 +1,6 @@
-//! Signing in with an account elsewhere (OpenID Connect), and the links between such accounts and ours.
+//! Signing in with an account at a provider (OpenID Connect), and the links between such accounts and ours.
 //!
-//! Somebody is known by the issuer and its subject, never by an address: addresses change hands. An address decides once,
+//! A person is identified by the issuer and its subject, never by an address: addresses change owners. An address decides once,
 //! when a link is made, and only where the provider says that it is verified. See ADR 16.
 
 use portico_kernel::{Env, Event, ExternalIdentityId, Scope, Timestamp, UserId, Violations};
@@ -20,15 +20,15 @@ mod recognition;
 pub use attempt::{Begun, Browser};
 pub use recognition::Recognised;
 
-/// How long somebody may take at the provider.
+/// How long a person may take at the provider.
 pub const ATTEMPT_LIFETIME: Duration = Duration::minutes(10);
 
-/// What a provider says of somebody.
+/// What a provider says about a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExternalProfile {
-    /// Who says it.
+    /// The issuer.
     pub issuer: String,
-    /// Whom it says it about; unique and never given again within the issuer.
+    /// Id of the person at the issuer; unique there, and never reused.
     pub subject: String,
     /// Address.
     pub email: Option<String>,
@@ -54,19 +54,19 @@ impl ExternalProfile {
 pub struct ExternalIdentity {
     /// UUIDv7.
     pub id: ExternalIdentityId,
-    /// Whose it is here.
+    /// The user here.
     #[serde(skip)]
     pub user: UserId,
     /// Name of the provider in the settings when it was linked.
     #[cfg_attr(feature = "openapi", schema(example = "google"))]
     pub provider: String,
-    /// Who vouches.
+    /// The issuer.
     #[cfg_attr(feature = "openapi", schema(example = "https://accounts.google.com"))]
     pub issuer: String,
-    /// Who it is there.
+    /// The subject at the issuer.
     #[serde(skip)]
     pub subject: String,
-    /// Address that the provider told at the last sign-in.
+    /// Address that the provider sent at the last sign-in.
     #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
     pub email: Option<String>,
     /// When it was linked.
@@ -75,12 +75,12 @@ pub struct ExternalIdentity {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// A sign-in that has begun. Holds no secret: what the provider needs to see follows from `state` and the server's key.
+/// A sign-in that has begun. Contains no secret: what the provider needs to see is derived from `state` and the server's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignInAttempt {
     /// SHA-256 of the state.
     pub state: [u8; 32],
-    /// At which provider.
+    /// The provider.
     pub provider: String,
     /// SHA-256 of the secret in the cookie of the browser that began.
     pub browser: [u8; 32],
@@ -92,7 +92,7 @@ pub struct SignInAttempt {
     pub expires_at: Timestamp,
 }
 
-/// What the page sends that the provider sent the browser to.
+/// Input from the page that the provider redirected the browser to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -102,7 +102,7 @@ pub struct SignInAttempt {
 pub struct Callback {
     /// Name of the provider. May be left out: the state says which one it is.
     pub provider: Option<String>,
-    /// `code` of the address that the provider sent the browser to.
+    /// `code` of the address that the provider redirected the browser to.
     #[cfg_attr(feature = "openapi", schema(required, max_length = 4096))]
     pub code: String,
     /// `state` of that address.
@@ -122,7 +122,7 @@ impl Callback {
     }
 }
 
-/// The use cases of accounts elsewhere, over one unit of work. No method speaks to a provider.
+/// The use cases of accounts at providers, over one unit of work. No method calls a provider.
 pub struct ExternalIdentities<'a> {
     repositories: &'a mut dyn IdentityRepositories,
     scope: &'a Scope,
@@ -135,7 +135,7 @@ impl<'a> ExternalIdentities<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Links an account elsewhere to a user, with the event.
+    /// Links an account at a provider to a user, with the event.
     async fn insert(
         &mut self,
         user: UserId,
@@ -161,8 +161,8 @@ impl<'a> ExternalIdentities<'a> {
         self.append_about(user, event).await
     }
 
-    /// Takes the address of an account that is linked as proven, if the provider calls the very address verified and
-    /// nobody else has proven it.
+    /// Takes the address of an account that is linked as proven, if the provider calls the very address verified and no other
+    /// account has proven it.
     async fn take_proof(&mut self, user: User, profile: &ExternalProfile) -> Result<User, IdentityError> {
         let proves = profile.email_verified && profile.address().as_ref() == Some(&user.email);
         if user.email_verified || !proves {

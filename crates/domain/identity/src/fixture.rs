@@ -195,7 +195,7 @@ impl Store {
         User { role, ..user }
     }
 
-    /// The scope of a user with all that their role on the platform may.
+    /// The scope of a user with all permissions of their role on the platform.
     pub fn looking_after(&mut self, user: &User) -> Scope {
         let scope = self.signed_in(user);
         Scope::user(scope.actor().clone(), Some(self.tenant), user.role.permissions(), RequestInfo::default())
@@ -218,7 +218,7 @@ impl Store {
         self.state.users.iter_mut().find(|row| row.user.id == id).unwrap()
     }
 
-    /// The session has lain idle for too long.
+    /// Makes the session one that was idle for too long.
     pub fn expire(&mut self, id: SessionId) {
         let (now, sessions) = (self.env.now(), &mut self.state.sessions);
         sessions.iter_mut().filter(|session| session.id == id).for_each(|session| session.expires_at = now);
@@ -241,7 +241,7 @@ impl Store {
         self.state.events.iter().map(|event| event.kind.as_ref()).collect()
     }
 
-    /// Accounts elsewhere and attempts to sign in with them.
+    /// Accounts at providers and attempts to sign in with them.
     pub fn external(&mut self) -> &mut external::Rows {
         &mut self.state.external
     }

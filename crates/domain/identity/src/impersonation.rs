@@ -1,7 +1,7 @@
-//! Acting as a customer, to see what they see and to help them, with both written down.
+//! Acting as a customer, to see what they see and to help them; both identities are recorded.
 //!
-//! It is a session of the customer that names who acts through it. Such a session cannot be refreshed, it carries no rights
-//! across tenants, and none that nobody but the customer may use (see [`portico_kernel::Scope::user`]).
+//! It is a session of the customer that names the impersonator. Such a session cannot be refreshed, it carries no rights across
+//! tenants, and none that are reserved to the customer (see [`portico_kernel::Scope::user`]).
 
 use portico_kernel::{Event, Permission, TenantId, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
@@ -14,10 +14,10 @@ use crate::{
     user::{User, UserStatus},
 };
 
-/// How long somebody may act as somebody else before they have to say again why.
+/// How long an impersonation lasts before its reason has to be given again.
 pub const LIFETIME: Duration = Duration::hours(1);
 
-/// Why somebody acts as somebody else.
+/// Input of an impersonation.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -38,7 +38,7 @@ impl Impersonate {
     }
 }
 
-/// The answer to whoever begins to act as somebody else (names of RFC 6749 section 5.1). There is no refresh token.
+/// The answer to an impersonator (names of RFC 6749 section 5.1). There is no refresh token.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImpersonationTokens {
@@ -49,7 +49,7 @@ pub struct ImpersonationTokens {
     pub token_type: &'static str,
     /// Seconds until the access token expires, and with it the session.
     pub expires_in: i64,
-    /// As whom one acts.
+    /// The impersonated user.
     pub user: User,
 }
 
@@ -82,7 +82,7 @@ impl std::fmt::Debug for ImpersonationTokens {
     }
 }
 
-/// What the event says in which somebody begins to act as somebody else.
+/// What the event of a new impersonation says.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Begun<'r> {
@@ -93,9 +93,9 @@ struct Begun<'r> {
 }
 
 impl Accounts<'_> {
-    /// Begins a session in which the caller acts as `user`, in that user's default tenant. The caller has proven freshly
-    /// who they are. Errors: [`IdentityError::OwnAccount`]; [`IdentityError::RoleTooHigh`] for somebody who is no less on
-    /// the platform than the caller; [`IdentityError::AccountNotActive`]; [`IdentityError::ReauthenticationRequired`].
+    /// Begins a session in which the caller acts as `user`, in that user's default tenant. The caller has freshly proven their
+    /// identity. Errors: [`IdentityError::OwnAccount`]; [`IdentityError::RoleTooHigh`] for a user with the same role on the
+    /// platform as the caller or a higher one; [`IdentityError::AccountNotActive`]; [`IdentityError::ReauthenticationRequired`].
     pub async fn impersonate(&mut self, user: UserId, reason: &str) -> Result<SignedIn, IdentityError> {
         self.scope.require_platform(Permission::PlatformImpersonate)?;
         let caller = self.require_fresh().await?;
@@ -122,7 +122,7 @@ impl Accounts<'_> {
             last_used_at: now,
             expires_at: now + LIFETIME,
             active_tenant: (tenant != TenantId::PLATFORM).then_some(tenant),
-            // Nobody who acts as the customer has proven to be the customer; nothing that asks for that lets them.
+            // An impersonator has not proven to be the customer; whatever requires that proof also refuses impersonators.
             authenticated_at: now,
             impersonator: Some(caller.id),
             ended_at: None,

@@ -1,4 +1,4 @@
-//! Who somebody is: users, credentials, sessions, proof of an email address.
+//! Users, credentials, sessions, and proof of an email address.
 
 pub mod access;
 pub mod account;

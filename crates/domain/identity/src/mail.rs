@@ -7,10 +7,10 @@ use portico_kernel::{
 
 use crate::user::{EmailAddress, User};
 
-/// Who gets a message.
+/// The recipient of a message.
 ///
-/// To an address that nobody has verified, anybody can have us write. So no text that people choose goes there, and a recipient has
-/// a name only together with a verified address.
+/// To an address that no user has verified, any client can cause messages. So no text that people choose goes there, and a
+/// recipient has a name only together with a verified address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// Address.
@@ -34,7 +34,7 @@ impl Recipient {
         Self { email, language, name: Some(full_name) }
     }
 
-    /// The reader of an address of which we do not know whose it is.
+    /// The reader of an address whose owner is unknown.
     pub fn unverified(email: EmailAddress, language: String) -> Self {
         Self { email, language, name: None }
     }
@@ -67,7 +67,7 @@ pub enum AccountMail {
         /// Goes into the link as `?token=`.
         token: String,
     },
-    /// Tells the owner of an address that somebody tried to register with it.
+    /// Notifies the owner of an address that a registration with it was attempted.
     AlreadyRegistered,
     /// Greets after the address was proven.
     Welcome,
@@ -76,27 +76,26 @@ pub enum AccountMail {
         /// Goes into the link as `?token=`.
         token: String,
     },
-    /// Tells that the password was changed.
+    /// Notifies that the password was changed.
     PasswordChanged,
     /// Asks the reader of a new address to confirm it. Carries the secret of the link.
     EmailChange {
         /// Goes into the link as `?token=`.
         token: String,
     },
-    /// Tells the address of an account that somebody wants to put another one in its place. Carries the secret of the link
-    /// that stops it.
+    /// Notifies the address of an account that its replacement was requested. Carries the secret of the link that cancels it.
     EmailChangeRequested {
         /// The new address, shortened like that of [`AccountMail::EmailChanged`].
         masked: String,
         /// Goes into the link as `?token=`.
         token: String,
     },
-    /// Tells the old address that the account has another one now.
+    /// Notifies the old address that the account has another one now.
     EmailChanged {
         /// The new address, shortened so that the old mailbox does not learn it: `a…@example.com`.
         masked: String,
     },
-    /// Tells of a sign-in from a device that the account was not used on before.
+    /// Notifies of a sign-in from a device that the account was not used on before.
     NewDevice {
         /// `User-Agent`, as far as known.
         device: Option<String>,
@@ -105,12 +104,12 @@ pub enum AccountMail {
         /// When.
         at: Timestamp,
     },
-    /// Tells that a way of signing in was added or taken away.
+    /// Notifies that a second factor was added or removed.
     SecondFactorChanged {
         /// What happened.
         change: FactorChange,
     },
-    /// Tells that an account elsewhere can sign in to this one now.
+    /// Notifies that an account at a provider can sign in to this one now.
     IdentityLinked {
         /// Name of the provider.
         provider: String,

@@ -1,7 +1,7 @@
 //! How much mail one address gets.
 //!
-//! Most messages are caused by requests that anybody can make for any address. So each recipient has a budget for each class of
-//! messages, which all instances share. What is counted is a digest: the table tells nobody's address.
+//! Most messages are caused by requests that any client can make for any address. So each recipient has a budget for each class
+//! of messages, which all instances share. What is counted is a digest: the table reveals no address.
 
 use portico_kernel::{Env, limits::Quota, mail::MailClass};
 
@@ -14,9 +14,9 @@ use crate::{
 /// How many messages a recipient gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailRule {
-    /// Of what anybody can cause: [`MailClass::Unsolicited`] and [`MailClass::Recovery`], each by itself.
+    /// For what any client can cause: [`MailClass::Unsolicited`] and [`MailClass::Recovery`], each by itself.
     pub anybody: Quota,
-    /// Of every other class, each by itself.
+    /// For every other class, each by itself.
     pub notices: Quota,
 }
 
@@ -55,7 +55,7 @@ impl<'a> MailBudgets<'a> {
         Ok(self.repositories.mail_budgets().take(key, quota, now).await?)
     }
 
-    /// Gives back what was taken for a message that could not be handed over.
+    /// Gives back what was taken for a message that could not be sent.
     pub async fn give_back(&mut self, to: &EmailAddress, class: MailClass) -> Result<(), IdentityError> {
         let (key, quota) = (self.key(to, class), self.rule.of(class));
         Ok(self.repositories.mail_budgets().give_back(key, quota).await?)

@@ -28,11 +28,11 @@ pub const MOST_PASSKEYS: usize = 20;
 pub struct Passkey {
     /// UUIDv7.
     pub id: PasskeyId,
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// What its owner calls it.
+    /// Name that its owner chose.
     pub name: String,
-    /// What its authenticator calls it.
+    /// Its id at the authenticator.
     pub credential_id: Vec<u8>,
     /// Public key, counter and so on, in the form of [`PasskeyCeremonies`]. No secret.
     pub data: String,
@@ -54,9 +54,9 @@ impl std::fmt::Debug for Passkey {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Passkey))]
 pub struct PasskeyView {
-    /// Which.
+    /// Its id.
     pub id: PasskeyId,
-    /// What its owner calls it.
+    /// Name that its owner chose.
     #[cfg_attr(feature = "openapi", schema(example = "Laptop"))]
     pub name: String,
     /// When it was added.
@@ -66,7 +66,7 @@ pub struct PasskeyView {
 }
 
 impl PasskeyView {
-    /// What its owner may see.
+    /// The fields that its owner may see.
     pub fn of(passkey: &Passkey) -> Self {
         Self {
             id: passkey.id,
@@ -91,7 +91,7 @@ pub enum PasskeyPurpose {
 }
 
 impl PasskeyPurpose {
-    /// The word for it in the store.
+    /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Registration => "registration",
@@ -124,21 +124,21 @@ pub struct Ceremony {
     pub state: String,
 }
 
-/// What an authenticator made.
+/// A credential that an authenticator made.
 #[derive(Clone, Debug)]
 pub struct NewPasskey {
-    /// What the authenticator calls it.
+    /// Its id at the authenticator.
     pub credential_id: Vec<u8>,
     /// For [`Passkey::data`].
     pub data: String,
 }
 
-/// What an answer claims to be.
+/// The claims of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assertion {
-    /// Of which passkey.
+    /// Id of the passkey.
     pub credential_id: Vec<u8>,
-    /// Of whom (`userHandle`), where the authenticator tells.
+    /// The user (`userHandle`), where the authenticator sends it.
     pub user: Option<UserId>,
 }
 
@@ -165,7 +165,7 @@ pub(crate) async fn put_challenge(
     Ok(repositories.passkeys().put_challenge(&challenge).await?)
 }
 
-/// Uses the challenge up that was stored for `owner`, whatever becomes of the answer.
+/// Uses the challenge up that was stored for `owner`, whatever the result of the answer.
 pub(crate) async fn take_challenge(
     repositories: &mut dyn IdentityRepositories,
     secrets: &dyn FactorSecrets,
@@ -178,8 +178,8 @@ pub(crate) async fn take_challenge(
 }
 
 impl Sessions<'_> {
-    /// The user whose passkey answered a challenge, with their row locked; `Err` inside says whom to note what about. With
-    /// `expected`, nobody else's passkey will do; without, the authenticator has to tell whose it is.
+    /// The user whose passkey answered a challenge, with their row locked; `Err` inside names the user to record the failure for.
+    /// With `expected`, only that user's passkey is accepted; without, the authenticator has to send the user.
     pub(crate) async fn prove_passkey(
         &mut self,
         state: &str,
@@ -193,7 +193,7 @@ impl Sessions<'_> {
         if assertion.user.or(expected) != Some(owner) || expected.is_some_and(|user| user != owner) {
             return Ok(Err(expected));
         }
-        // Answers of one account are checked one after the other, each against the counter that the one before left.
+        // Answers of one account are checked one after the other, each against the counter that the previous one left.
         self.repositories.users().lock(owner).await?;
         let passkey = self.repositories.passkeys().by_credential(&assertion.credential_id).await?;
         let Some(passkey) = passkey.filter(|passkey| passkey.user == owner) else { return Ok(Err(expected)) };
@@ -224,8 +224,8 @@ impl Sessions<'_> {
         Ok((token, options))
     }
 
-    /// Signs in with a passkey alone. An unknown passkey, a wrong answer and a used challenge are answered alike. Errors:
-    /// [`IdentityError::AccountSuspended`], told only to somebody who has the passkey.
+    /// Signs in with a passkey alone. An unknown passkey, a wrong answer and a used challenge get the same error. Errors:
+    /// [`IdentityError::AccountSuspended`], reported only to a caller who has the passkey.
     pub async fn passkey_sign_in(
         &mut self,
         step: &PasskeySignIn,
@@ -268,7 +268,7 @@ impl Sessions<'_> {
         Ok(options)
     }
 
-    /// Goes on with a sign-in by a passkey. Errors: [`IdentityError::InvalidMfaToken`].
+    /// Continues a sign-in by a passkey. Errors: [`IdentityError::InvalidMfaToken`].
     pub async fn verify_passkey(
         &mut self,
         step: &VerifyPasskey,
@@ -292,12 +292,12 @@ impl Sessions<'_> {
     }
 }
 
-/// What became of a new passkey. Both have to be committed.
+/// Result of adding a passkey. Both have to be committed.
 #[derive(Debug)]
 pub enum Registered {
     /// Added; with the first second factor come recovery codes.
     Added(PasskeyView, Option<crate::recovery_code::RecoveryCodes>),
-    /// Not what was asked for. The challenge is used up; the caller gets this error.
+    /// Not what was requested. The challenge is used up; the caller gets this error.
     Refused(IdentityError),
 }
 
@@ -320,7 +320,7 @@ impl Accounts<'_> {
         Ok(options)
     }
 
-    /// Adds the passkey that an authenticator has made with the options that this session asked for last. Errors:
+    /// Adds the passkey that an authenticator has made with the options that this session requested last. Errors:
     /// [`IdentityError::ChallengeExpired`], [`IdentityError::TooManyPasskeys`].
     pub async fn add_passkey(
         &mut self,
@@ -367,7 +367,7 @@ impl Accounts<'_> {
         Ok(self.repositories.passkeys().list(user).await?.iter().map(PasskeyView::of).collect())
     }
 
-    /// Renames one of the caller's own passkeys. Errors: [`IdentityError::NotFound`], also for somebody else's.
+    /// Renames one of the caller's own passkeys. Errors: [`IdentityError::NotFound`], also for another user's.
     pub async fn rename_passkey(
         &mut self,
         id: PasskeyId,
@@ -386,9 +386,9 @@ impl Accounts<'_> {
         Ok(view)
     }
 
-    /// Removes one of the caller's own passkeys. `issuers` are those that one can sign in with: a link to another one is no way
-    /// in. Errors: [`IdentityError::ReauthenticationRequired`];
-    /// [`IdentityError::NotFound`], also for somebody else's; [`IdentityError::LastSignInMethod`].
+    /// Removes one of the caller's own passkeys. `issuers` are those that one can sign in with: a link to another one is no
+    /// credential. Errors: [`IdentityError::ReauthenticationRequired`]; [`IdentityError::NotFound`], also for another user's;
+    /// [`IdentityError::LastSignInMethod`].
     pub async fn remove_passkey(&mut self, id: PasskeyId, issuers: &[String]) -> Result<(), IdentityError> {
         let user = self.require_fresh().await?.id;
         self.repositories.users().lock(user).await?;
@@ -406,7 +406,7 @@ impl Accounts<'_> {
         self.forget_recovery_codes_of_nothing(user).await
     }
 
-    /// Whether the user has a password, or an account elsewhere that signs in to this one.
+    /// Whether the user has a password, or an account at a provider that signs in to this one.
     async fn signs_in_without_passkey(
         &mut self,
         user: UserId,

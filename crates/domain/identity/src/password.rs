@@ -1,4 +1,4 @@
-//! What makes a password acceptable.
+//! Rules for passwords.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -9,9 +9,9 @@ use crate::user::{EmailAddress, User};
 
 /// Judges how hard a password is to guess.
 pub trait PasswordMeter: Debug + Send + Sync {
-    /// Why the password is too easy to guess, in sentences for a person; `None` when it is not. `about` are texts that
-    /// an attacker knows of the person. MUST refuse passwords that are widely known from breaches, and MUST answer
-    /// within a few milliseconds for any password and any texts, because it is asked on threads that answer requests.
+    /// Why the password is too easy to guess, in sentences for a person; `None` when it is not. `about` are texts about the
+    /// person that an attacker knows. MUST refuse passwords that are widely known from breaches, and MUST answer within a few
+    /// milliseconds for any password and any texts, because it is called on threads that answer requests.
     fn weakness(&self, password: &SecretString, about: &[&str]) -> Option<String>;
 }
 
@@ -30,7 +30,7 @@ impl PasswordMeter for NoMeter {
 pub struct PasswordRule {
     /// Fewest characters (Unicode scalar values).
     pub min_length: usize,
-    /// Most characters: a bound on the work, far above what anybody types.
+    /// Most characters: a bound on the work, far above what a person types.
     pub max_length: usize,
     /// Whether an upper-case letter is needed.
     pub uppercase: bool,
@@ -40,7 +40,7 @@ pub struct PasswordRule {
     pub digit: bool,
     /// Whether a character is needed that is neither letter nor digit.
     pub special: bool,
-    /// Judges what is left once all of the above holds.
+    /// Judges the strength once all of the above holds.
     pub meter: Arc<dyn PasswordMeter>,
 }
 
@@ -60,9 +60,9 @@ impl Default for PasswordRule {
 }
 
 impl PasswordRule {
-    /// Every rule that the password breaks, as errors of `field`. `about` are the texts that are known of the person,
-    /// such as address and name. How easy it is to guess is told only of a password that keeps all other rules: one that
-    /// has to be changed anyway is not worth judging.
+    /// Every rule that the password breaks, as errors of `field`. `about` are texts that are known of the person, such as address
+    /// and name. How easy it is to guess is reported only for a password that keeps all other rules: one that has to be changed
+    /// anyway is not worth judging.
     pub fn check(&self, field: &str, secret: &SecretString, about: &[&str]) -> Vec<FieldError> {
         let password = secret.expose_secret();
         if password.is_empty() {
@@ -103,7 +103,7 @@ impl PasswordRule {
         errors
     }
 
-    /// What else is wrong with a password that passed [`PasswordRule::check`], now that it is known whose it will be.
+    /// The rules that depend on the user, for a password that passed [`PasswordRule::check`] before the user was known.
     pub fn check_for(&self, field: &str, password: &SecretString, user: &User) -> Option<FieldError> {
         resembles_address(field, password, &user.email)
             .or_else(|| self.guessable(field, password, &[user.email.as_str(), &user.full_name]))

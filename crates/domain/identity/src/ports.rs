@@ -1,4 +1,4 @@
-//! What identity needs from the outside.
+//! Ports of identity.
 
 use async_trait::async_trait;
 use portico_kernel::{
@@ -39,10 +39,10 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// An account with what proves it.
+/// An account with its password.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// Whose it is.
+    /// The user.
     pub user: User,
     /// Absent for an account that signs in by other means.
     pub password: Option<PasswordHash>,
@@ -80,17 +80,17 @@ pub trait UserRepository: Send {
     /// The active tenant that the user has been a member of for longest.
     async fn default_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError>;
 
-    /// Where a new session of the user begins: the active tenant that was remembered last, if the user is still a member of
-    /// it, else [`UserRepository::default_tenant`].
+    /// Where a new session of the user begins: the active tenant that was stored last, if the user is still a member of it, else
+    /// [`UserRepository::default_tenant`].
     async fn starting_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError>;
 
-    /// Remembers where the user wants to begin. Does not change the version.
+    /// Stores where the user wants to begin. Does not change the version.
     async fn remember_tenant(&mut self, id: UserId, tenant: TenantId) -> Result<(), StoreError>;
 
-    /// Holds up every other unit of work that writes to the user's row until this one ends. Changes nothing.
+    /// Locks the user's row until this unit of work ends: every other one that writes to it waits. Changes nothing.
     async fn lock(&mut self, id: UserId) -> Result<(), StoreError>;
 
-    /// Notes a sign-in. Does not change the version.
+    /// Records a sign-in. Does not change the version.
     async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError>;
 }
 
@@ -109,7 +109,7 @@ pub trait SessionRepository: Send {
     /// whether it did, so that of two rotations at once exactly one succeeds.
     async fn rotate(&mut self, session: &Session) -> Result<bool, StoreError>;
 
-    /// Lets a running session of `user` act in `tenant` from now on. Answers whether there is one.
+    /// Makes a running session of `user` act in `tenant` from now on. Answers whether there is one.
     async fn switch(
         &mut self,
         user: UserId,
@@ -121,7 +121,7 @@ pub trait SessionRepository: Send {
     /// The sessions of a user that have neither ended nor expired, newest first.
     async fn list(&mut self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError>;
 
-    /// Notes that the user has proven again who they are. Answers whether the session is theirs and has not ended.
+    /// Records that the user has proven their identity again. Answers whether the session is theirs and has not ended.
     async fn authenticate(&mut self, user: UserId, id: SessionId, now: Timestamp)
     -> Result<bool, StoreError>;
 
@@ -136,18 +136,17 @@ pub trait SessionRepository: Send {
         now: Timestamp,
     ) -> Result<Vec<SessionId>, StoreError>;
 
-    /// Ends every running session in which `impersonator` acts as somebody else. Answers the ones ended, and as whom.
+    /// Ends every running session in which `impersonator` acts as another user. Answers the ones ended, and as whom.
     async fn end_impersonations(
         &mut self,
         impersonator: UserId,
         now: Timestamp,
     ) -> Result<Vec<(SessionId, UserId)>, StoreError>;
 
-    /// What a request needs to know of its caller, in one round trip: `None` when the session has ended or expired, or
-    /// the user is not active, or whoever acts as the user is not, or does not work for the operator any more. MUST answer
-    /// the role of a customer where somebody acts as the user, whose own role is not for others. `membership` is
-    /// filled when `tenant` is given, active or about to be deleted, and the user a member of it; `access` tells a member
-    /// what its state leaves of that.
+    /// What a request needs to know of its caller, in one round trip: `None` when the session has ended or expired, or the user
+    /// is not active, or the impersonator is not, or is not staff any more. MUST answer the role of a customer where an
+    /// impersonator acts as the user, whose own role is not for others. `membership` is filled when `tenant` is given, active or
+    /// about to be deleted, and the user a member of it; `access` is what the state of the tenant leaves of the role.
     async fn caller(
         &mut self,
         id: SessionId,
@@ -163,7 +162,7 @@ pub trait OneTimeTokenRepository: Send {
     /// Stores a token.
     async fn insert(&mut self, token: &OneTimeToken) -> Result<(), StoreError>;
 
-    /// Whose token this is, if it is good for the purpose. Uses nothing up.
+    /// The user of this token, if it is valid for the purpose. Uses nothing up.
     async fn find(
         &mut self,
         hash: [u8; 32],
@@ -171,8 +170,8 @@ pub trait OneTimeTokenRepository: Send {
         now: Timestamp,
     ) -> Result<Option<UserId>, StoreError>;
 
-    /// Uses a token up and tells whose it was. MUST succeed at most once for a token, also under concurrency, and never
-    /// after it has expired or for another purpose.
+    /// Uses a token up and answers its user. MUST succeed at most once for a token, also under concurrency, and never after it
+    /// has expired or for another purpose.
     async fn consume(
         &mut self,
         hash: [u8; 32],
@@ -186,7 +185,7 @@ pub trait OneTimeTokenRepository: Send {
 
 /// The repositories of identity, over one unit of work.
 pub trait IdentityRepositories: Outbox {
-    /// Accounts, for those who look after them.
+    /// Accounts, for administrators.
     fn directory<'c>(&'c mut self) -> Box<dyn UserDirectory + 'c>;
     /// What is stored about a person besides the account.
     fn personal_data<'c>(&'c mut self) -> Box<dyn PersonalData + 'c>;
@@ -198,7 +197,7 @@ pub trait IdentityRepositories: Outbox {
     fn sign_in_failures<'c>(&'c mut self) -> Box<dyn SignInFailureRepository + 'c>;
     /// How much mail recipients may still get.
     fn mail_budgets<'c>(&'c mut self) -> Box<dyn MailBudgetRepository + 'c>;
-    /// Devices that somebody signed in with.
+    /// Devices that users signed in with.
     fn known_devices<'c>(&'c mut self) -> Box<dyn KnownDeviceRepository + 'c>;
     /// Tokens of links in emails.
     fn one_time_tokens<'c>(&'c mut self) -> Box<dyn OneTimeTokenRepository + 'c>;
@@ -208,7 +207,7 @@ pub trait IdentityRepositories: Outbox {
     fn pending_sign_ins<'c>(&'c mut self) -> Box<dyn PendingSignInRepository + 'c>;
     /// Passkeys.
     fn passkeys<'c>(&'c mut self) -> Box<dyn PasskeyRepository + 'c>;
-    /// Accounts elsewhere that are linked to users.
+    /// Accounts at providers that are linked to users.
     fn external_identities<'c>(&'c mut self) -> Box<dyn ExternalIdentityRepository + 'c>;
     /// Sign-ins at a provider that have begun.
     fn sign_in_attempts<'c>(&'c mut self) -> Box<dyn SignInAttemptRepository + 'c>;
@@ -233,12 +232,12 @@ pub trait PasswordHasher: Send + Sync {
     -> Result<bool, IdentityError>;
 }
 
-/// What an access token says.
+/// Contents of an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessClaims {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// From which session.
+    /// The session.
     pub session: SessionId,
     /// The active tenant.
     pub tenant: Option<TenantId>,
@@ -255,15 +254,14 @@ pub trait TokenIssuer: Send + Sync {
     /// Reads an access token. MUST answer `None` for a wrong signature, algorithm, issuer, kind of token, or when expired.
     fn read_access_token(&self, token: &str, now: Timestamp) -> Option<AccessClaims>;
 
-    /// The refresh token of a session's generation. MUST be the same for the same arguments, and not to be guessed
-    /// without the server's key.
+    /// The refresh token of a session's generation. MUST be the same for the same arguments, and unguessable without the server's
+    /// key.
     fn refresh_token(&self, session: SessionId, generation: i32) -> String;
 
     /// Session and generation of a refresh token that this server made; `None` for anything else.
     fn read_refresh_token(&self, token: &str) -> Option<(SessionId, i32)>;
 
-    /// The token that confirms a change of address. MUST be the same for the same id, and not to be guessed without the
-    /// server's key.
+    /// The token that confirms a change of address. MUST be the same for the same id, and unguessable without the server's key.
     fn email_change_token(&self, id: EmailChangeId) -> String;
 
     /// The id in a token that this server made; `None` for anything else.

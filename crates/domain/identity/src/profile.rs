@@ -1,4 +1,4 @@
-//! What a user tells about themselves.
+//! The profile that users maintain themselves.
 
 use portico_kernel::{Event, Violations, patch::double_option};
 use serde::Deserialize;
@@ -86,7 +86,7 @@ impl ProfileUpdate {
     }
 }
 
-/// White space around a text is dropped, and a text of nothing else clears the field.
+/// Trims a text; one that is nothing but white space clears the field.
 fn trimmed(value: Option<Option<String>>) -> Option<Option<String>> {
     value.map(|text| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
 }

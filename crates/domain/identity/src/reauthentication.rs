@@ -1,6 +1,6 @@
-//! Proving again who one is, before changes by which a stolen session could take the account over.
+//! Proving one's identity again, before changes by which a stolen session could take the account over.
 //!
-//! With a passkey alone, or with the password and, where the account has one, the second factor. Whoever has neither signs in
+//! With a passkey alone, or with the password and, where the account has one, the second factor. A user with neither signs in
 //! again at their provider: a new session is fresh.
 
 use portico_kernel::{Denied, Event, FieldError, UserId, Violations};
@@ -16,10 +16,10 @@ use crate::{
     user::UserStatus,
 };
 
-/// A longer password cannot be anybody's.
+/// No account has a longer password.
 const LONGEST_PASSWORD: usize = 4096;
 
-/// Proves again who one is.
+/// Proves the identity of the caller again.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"password": "Corr3ct-horse", "code": "492039"})))]
@@ -29,15 +29,15 @@ pub struct Reauthenticate {
     pub password: Option<SecretString>,
     /// With the password, where the account has a second factor: a code of the authenticator app, or a recovery code.
     pub code: Option<String>,
-    /// In place of both: what `navigator.credentials.get` gave, as JSON (`toJSON()`).
+    /// In place of both: the result of `navigator.credentials.get`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub credential: Option<Value>,
 }
 
-/// A proof that is worth a try.
+/// A proof whose form is valid.
 #[derive(Debug)]
 pub enum Proof {
-    /// Password and, maybe, a code.
+    /// Password and, optionally, a code.
     Password {
         /// To be verified.
         password: SecretString,
@@ -48,12 +48,12 @@ pub enum Proof {
     Passkey(Value),
 }
 
-/// What became of a proof. Both have to be committed.
+/// Result of a proof. Both have to be committed.
 #[derive(Debug)]
 pub enum Reauthenticated {
     /// The session is fresh.
     Fresh,
-    /// Wrong. It is noted; the caller gets this error.
+    /// Wrong. It is recorded; the caller gets this error.
     Refused(IdentityError),
 }
 
@@ -88,7 +88,7 @@ fn wrong(field: &'static str, code: &'static str, message: &'static str) -> Iden
 }
 
 impl Accounts<'_> {
-    /// Options to prove oneself with a passkey. Errors: [`Denied::Impersonated`], [`IdentityError::NoPasskey`].
+    /// Options to prove the caller's identity with a passkey. Errors: [`Denied::Impersonated`], [`IdentityError::NoPasskey`].
     pub async fn reauthentication_options(
         &mut self,
         secrets: &dyn FactorSecrets,

@@ -1,4 +1,4 @@
-//! Setting a new password: by a link in a message, or by knowing the current one.
+//! Setting a new password: by a link in a message, or with the current one.
 
 use portico_kernel::{Denied, Event, Violations};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,7 +17,7 @@ use crate::{
     verification::{valid_address, valid_token},
 };
 
-/// Asks for a link to set a new password.
+/// Requests a link to set a new password.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -28,7 +28,7 @@ pub struct ForgotPassword {
     pub email: String,
 }
 
-/// What the page behind the link of a reset message sends.
+/// Input from the page behind the link of a reset message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -66,7 +66,7 @@ pub struct ValidReset {
     pub token: String,
     /// To be hashed.
     pub password: SecretString,
-    /// To be asked again once it is known whose password it will be.
+    /// To be checked again once the user is known.
     pub rule: PasswordRule,
 }
 
@@ -77,7 +77,7 @@ pub struct ValidChange {
     pub current: SecretString,
     /// To be hashed.
     pub new: SecretString,
-    /// To be asked again about the account.
+    /// To be checked again with the account.
     pub rule: PasswordRule,
 }
 
@@ -125,8 +125,8 @@ impl ChangePassword {
 }
 
 impl ValidChange {
-    /// Checks against the account: the current password must be right, the new one must not follow from the account.
-    /// Takes long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`], [`IdentityError::WrongPassword`].
+    /// Checks against the account: the current password must be right, the new one must not be derived from the account. Takes
+    /// long: call it outside of a unit of work. Errors: [`IdentityError::Invalid`], [`IdentityError::WrongPassword`].
     pub async fn verify(
         &self,
         hasher: &dyn PasswordHasher,
@@ -145,9 +145,8 @@ impl ValidChange {
 }
 
 impl Accounts<'_> {
-    /// Decides whom to send a reset link, and makes the token: the account that has proven the address, else the newest
-    /// that names it. For the background job: the request that causes it must not depend on what is known of the
-    /// address.
+    /// Decides which account gets a reset link, and makes the token: the account that has proven the address, else the newest
+    /// that names it. For the background job: the request that causes it must not depend on what is known of the address.
     pub async fn issue_password_reset(
         &mut self,
         email: &EmailAddress,
@@ -165,11 +164,11 @@ impl Accounts<'_> {
         Ok(Some((Recipient::of(&user), AccountMail::PasswordReset { token })))
     }
 
-    /// Uses a reset link up: sets the password, takes away what was begun with the old one, and takes the address as
-    /// verified, because the link was read there. Where it was not verified until then, a stranger may have made the
-    /// account, and everything else that one gets in by goes too. Where it was, second factors, passkeys and linked accounts
-    /// stay: a mailbox alone must not get past them. Errors: [`IdentityError::InvalidToken`]; [`IdentityError::Invalid`]
-    /// when the password follows from the account (then the link stays good).
+    /// Uses a reset link up: sets the password, revokes what was begun with the old one, and takes the address as verified,
+    /// because the link was read there. Where it was not verified until then, a stranger may have made the account, and all its
+    /// other credentials are revoked too. Where it was, second factors, passkeys and linked accounts stay: a mailbox alone must
+    /// not replace them. Errors: [`IdentityError::InvalidToken`]; [`IdentityError::Invalid`] when the password is derived from
+    /// the account (then the link stays valid).
     pub async fn reset_password(
         &mut self,
         reset: &ValidReset,
@@ -191,8 +190,8 @@ impl Accounts<'_> {
         self.repositories.users().set_password(id, Some(password)).await?;
         let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_RESET, id.uuid()).by_user(id);
         self.append_about(id, event).await?;
-        // Whoever read the link is at home here, and nobody else: an attack on the account must not keep them from signing
-        // in, and whoever had the old password is a stranger now.
+        // Only the reader of the link is now taken for the owner: an attack on the account must not keep them from signing in,
+        // and users of the old password count as strangers.
         self.repositories.known_devices().forget_user(id).await?;
         device::meet(self.repositories, self.env, &self.scope.request, id).await?;
         if user.email_verified || self.has_other_owner(&user).await? {

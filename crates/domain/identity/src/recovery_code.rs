@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use crate::{Accounts, IdentityError, events, ports::FactorSecrets};
 
-/// How many there are.
+/// Codes of an account.
 pub const COUNT: usize = 10;
 
-/// Letters of a code: 16 × 5 bits = 80 bits, more than anybody can try, so a fast keyed hash of it will do in the store.
+/// Letters of a code: 16 × 5 bits = 80 bits, too many to try, so a fast keyed hash of it is enough in the database.
 const LENGTH: usize = 16;
 
 /// Base32 without letters that look like others (Crockford).
@@ -23,7 +23,7 @@ const PURPOSE: &str = "recovery code";
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"recoveryCodes": ["7QH2-9XKM-04DV-ZT3C", "M1WB-RR8E-5YPN-K6GS"]})))]
 pub struct RecoveryCodes {
-    /// Each signs in once in place of the second factor.
+    /// Each replaces the second factor once.
     pub recovery_codes: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ fn code_of(bytes: [u8; 10]) -> String {
     code
 }
 
-/// A code as it was typed, in the one form that is hashed; `None` when it cannot be one.
+/// A code as it was typed, in the one form that is hashed; `None` when its form is not that of a code.
 pub(crate) fn typed_recovery_code(text: &str) -> Option<String> {
     let code: String = text
         .chars()
@@ -96,7 +96,7 @@ impl Accounts<'_> {
         Ok(RecoveryCodes { recovery_codes })
     }
 
-    /// With the last second factor its recovery codes go.
+    /// Deletes the recovery codes together with the last second factor.
     pub(crate) async fn forget_recovery_codes_of_nothing(
         &mut self,
         user: UserId,

@@ -1,4 +1,4 @@
-//! Second factors: what is asked for after the first one was right, and what somebody has of them.
+//! Second factors: the second step of a sign-in, and the factors that a user has.
 
 use portico_kernel::{Event, EventDeclaration, Permission, Resource, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub struct SecondFactorsView {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpView {
-    /// Since when it is asked for.
+    /// Since when it is required.
     pub confirmed_at: Timestamp,
 }
 
@@ -88,7 +88,7 @@ impl Sessions<'_> {
         methods_of(self.repositories, user).await
     }
 
-    /// Notes that a second factor is needed, where the user has one. The user's row is locked.
+    /// Stores that a second factor is needed, where the user has one. The user's row is locked.
     pub(crate) async fn ask_for_second_factor(
         &mut self,
         user: UserId,
@@ -104,8 +104,8 @@ impl Sessions<'_> {
         Ok(Some(SecondFactorNeeded { pending: id, methods }))
     }
 
-    /// Goes on with a sign-in by a code of the authenticator app or a recovery code. Errors:
-    /// [`IdentityError::InvalidMfaToken`], [`IdentityError::Throttled`].
+    /// Continues a sign-in by a code of the authenticator app or a recovery code. Errors: [`IdentityError::InvalidMfaToken`],
+    /// [`IdentityError::Throttled`].
     pub async fn verify_code(
         &mut self,
         step: &VerifyCode,
@@ -124,8 +124,8 @@ impl Sessions<'_> {
     }
 
     /// The user of a sign-in that waits for its second factor, with the try counted. Locks the user's row first: then a new
-    /// password either is seen here (it has deleted the row), or waits and ends the session that begins here; and all tries
-    /// for one account are made one after the other.
+    /// password either is seen here (it has deleted the row), or waits and ends the session that begins here; and all tries for
+    /// one account are made one after the other.
     pub(crate) async fn try_second_factor(
         &mut self,
         token: &str,
@@ -155,7 +155,7 @@ impl Sessions<'_> {
         Ok(FactorOutcome::Complete(Box::new(self.complete(user).await?)))
     }
 
-    /// Notes a second factor that was wrong.
+    /// Records a wrong second factor.
     pub(crate) async fn refuse(
         &mut self,
         user: UserId,
@@ -174,7 +174,7 @@ impl Sessions<'_> {
         Ok(self.repositories.events().append(event.in_tenant(tenant)).await?)
     }
 
-    /// Appends an event about signing in that has no session: what it happened to is the user.
+    /// Appends an event about signing in that has no session: its resource is the user.
     pub(crate) async fn note_about(
         &mut self,
         user: UserId,
@@ -200,13 +200,13 @@ impl Accounts<'_> {
         })
     }
 
-    /// Whether a second factor is asked for when the user signs in.
+    /// Whether a second factor is required when the user signs in.
     pub(crate) async fn has_second_factor(&mut self, user: UserId) -> Result<bool, IdentityError> {
         Ok(!methods_of(self.repositories, user).await?.is_empty())
     }
 
-    /// Takes every second factor of a user away, for somebody who has lost them all and has convinced the operator of who
-    /// they are. Without any, nothing happens. Errors: [`IdentityError::NotFound`] for an account that is not there.
+    /// Removes every second factor of a user who has lost them all and has proven their identity to the operator. Without any,
+    /// nothing happens. Errors: [`IdentityError::NotFound`] for an account that is not there.
     pub async fn reset_second_factors(&mut self, user: UserId) -> Result<(), IdentityError> {
         self.scope.require_platform(Permission::PlatformUsers)?;
         self.scope.forbid_impersonation()?;

@@ -155,14 +155,14 @@ async fn a_sign_in_waits_five_minutes_and_has_five_tries() {
     assert!(matches!(second_step(&mut store, &token, &right).await, Err(IdentityError::InvalidMfaToken)));
 }
 
-/// Somebody at an address, with a device that shows its mark if it has a number.
+/// A client at an address, with a device that sends its mark if it has a number.
 fn at(address: &str, device: Option<u128>) -> Scope {
     let device = device.map(|id| portico_kernel::Device { id: uuid::Uuid::from_u128(id), shown: true });
     Scope::anonymous(RequestInfo { address: Some(address.into()), device, ..RequestInfo::default() })
 }
 
-/// Has somebody who knows the password try so many wrong codes from a network, in as many sign-ins as that takes. Answers how
-/// many were looked at.
+/// Makes an attacker who has the password try so many wrong codes from a network, in as many sign-ins as that takes. Answers how
+/// many were checked.
 async fn guess(store: &mut Store, verified: &Credential, scope: &Scope, times: u32) -> u32 {
     let (mut looked_at, mut token) = (0, String::new());
     for number in 0..times {
@@ -178,7 +178,7 @@ async fn guess(store: &mut Store, verified: &Credential, scope: &Scope, times: u
     looked_at
 }
 
-/// Twenty guesses a day, three of a million codes being good at a time: the bound in [`crate::code_limit`].
+/// Twenty guesses a day, three of a million codes being valid at a time: the bound in [`crate::code_limit`].
 #[tokio::test]
 async fn an_attacker_with_the_password_gets_twenty_guesses_in_any_day() {
     let mut store = Store::default();
@@ -186,7 +186,7 @@ async fn an_attacker_with_the_password_gets_twenty_guesses_in_any_day() {
     let scope = store.signed_in(&user);
     enrol(&mut store, &scope).await;
     let verified = store.credential(user.id);
-    // Every ten minutes for three days, each time from another network; and all at once as soon as there is a place.
+    // Every ten minutes for three days, each time from another network; and all at once as soon as the limit allows one.
     let mut guesses = Vec::new();
     for round in 0..3 * 24 * 6 {
         let stranger = at(&format!("10.{}.{}.1", round / 256, round % 256), None);
@@ -237,7 +237,7 @@ async fn guesses_of_others_do_not_keep_the_owner_out() {
     let outcome = with_passkey(&mut store, serde_json::json!([1, user.id])).await.unwrap();
     assert!(matches!(outcome, FactorOutcome::Complete(_)));
 
-    // Somebody in the same network: the device has tries of its own.
+    // A neighbour in the same network: the device has tries of its own.
     let neighbour = at("192.0.2.1", Some(3));
     assert_eq!(guess(&mut store, &verified, &neighbour, 40).await, crate::code_limit::MOST);
     store.pass(Duration::minutes(2));

@@ -24,9 +24,9 @@ pub use tokens::{Refresh, SignOut, Tokens};
 pub struct Session {
     /// UUIDv7.
     pub id: SessionId,
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// Number of the only refresh token that is good now.
+    /// Number of the only refresh token that is valid now.
     pub generation: i32,
     /// When that token was made.
     pub rotated_at: Timestamp,
@@ -42,9 +42,9 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// The tenant that its access tokens act in.
     pub active_tenant: Option<TenantId>,
-    /// When the person last proved who they are, with every factor they have; a refresh does not count.
+    /// When the person last proved their identity, with every factor they have; a refresh does not count.
     pub authenticated_at: Timestamp,
-    /// Who of the operator's people acts through it, if anybody. Such a session cannot be refreshed.
+    /// The member of staff who acts through it (impersonation), if any. Such a session cannot be refreshed.
     pub impersonator: Option<UserId>,
     /// Ended by logging out, a password change, reuse of a token, or staff.
     pub ended_at: Option<Timestamp>,
@@ -60,48 +60,48 @@ impl Session {
 /// What a request needs to know of its caller, read in one round trip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerState {
-    /// Who.
+    /// The user.
     pub user: UserId,
     /// Whether the address is proven.
     pub email_verified: bool,
     /// Platform-wide role.
     pub role: PlatformRole,
-    /// Who of the operator's people acts through the session, if anybody.
+    /// The member of staff who acts through the session, if any.
     pub impersonator: Option<UserId>,
     /// When the session ends by itself.
     pub expires_at: Timestamp,
     /// The tenant asked about and the caller's role in it; `None` when not a member, and when the tenant is suspended or
     /// deleted.
     pub membership: Option<(TenantId, TenantRole)>,
-    /// What the state of the tenant leaves of the role.
+    /// The access that the state of the tenant leaves.
     pub access: TenantAccess,
     /// Id of the plan of that tenant; `None` when not a member.
     pub plan: Option<String>,
 }
 
-/// What the state of a tenant leaves its members of their roles.
+/// The access that the state of a tenant leaves its members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TenantAccess {
     /// All of it.
     #[default]
     Full,
-    /// Reading, and taking back that the tenant is to be deleted.
+    /// Reading, and cancelling the deletion of the tenant.
     ReadOnly,
     /// Nothing: the operator has suspended the tenant.
     Suspended,
 }
 
-/// How long the parts of a session live.
+/// Lifetimes of the parts of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLifetimes {
     /// An access token.
     pub access_token: Duration,
     /// A refresh token; each refresh starts it again, so this is also how long a session may lie idle.
     pub refresh_token: Duration,
-    /// A session in whole, however often it is refreshed; then one signs in again.
+    /// A session in whole, however often it is refreshed; then a new sign-in is needed.
     pub session: Duration,
-    /// How long the refresh token before the current one still answers with the current one, for a client whose
-    /// answer got lost or that asked twice at once.
+    /// How long the refresh token before the current one still gets the current one as the answer, for a client whose answer got
+    /// lost or that asked twice at once.
     pub grace: Duration,
 }
 
@@ -129,9 +129,9 @@ impl SessionLifetimes {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Session))]
 pub struct SessionView {
-    /// Which.
+    /// Its id.
     pub id: SessionId,
-    /// Whether it is the one that asks.
+    /// Whether it is the caller's session.
     pub current: bool,
     /// `User-Agent` at sign-in.
     pub user_agent: Option<String>,
@@ -143,12 +143,12 @@ pub struct SessionView {
     pub last_used_at: Timestamp,
     /// Ends by itself at this time.
     pub expires_at: Timestamp,
-    /// Whether it is not the person themselves, but one of the operator's people who acts as them.
+    /// Whether a member of staff acts through it as the user.
     pub impersonated: bool,
 }
 
 impl SessionView {
-    /// As the session `current` sees it.
+    /// As seen from the session `current`.
     pub fn of(session: &Session, current: Option<SessionId>) -> Self {
         Self {
             id: session.id,
@@ -175,7 +175,7 @@ pub enum EndReason {
     PasswordChanged,
     /// The password was reset.
     PasswordReset,
-    /// The address was proven by somebody who was not signed in, while other accounts claimed it too.
+    /// The address was proven by a client that was not signed in, while other accounts claimed it too.
     AddressContested,
     /// The address of the account was changed.
     EmailChanged,
@@ -187,9 +187,9 @@ pub enum EndReason {
     AccountSuspended,
     /// The account was deleted.
     AccountDeleted,
-    /// Whoever acted as the user through it was signed out everywhere, or may not do so any more.
+    /// The impersonator who acted through it was signed out everywhere, or may not impersonate any more.
     ImpersonatorLeft,
-    /// A change of address was stopped with the link in the mailbox of the address so far.
+    /// A change of address was cancelled with the link in the mailbox of the address so far.
     EmailChangeCancelled,
 }
 
@@ -271,7 +271,7 @@ impl<'a> Sessions<'a> {
             ended_at: None,
         };
         self.repositories.sessions().insert(&session).await?;
-        // Not the active tenant: what a company's admins read must not hold from where its members sign in.
+        // Not the active tenant: a company's audit trail, which its admins read, must not reveal where its members sign in from.
         let home = audit_tenant(self.repositories, user).await?;
         let event = Event::new(self.env, self.scope, &events::SESSION_STARTED, session.id.uuid())
             .in_tenant(home)
@@ -318,7 +318,7 @@ impl<'a> Sessions<'a> {
             if self.repositories.sessions().rotate(&next).await? {
                 return Ok(Refreshed::Continued(Box::new(SignedIn { session: next, user })));
             }
-            // Somebody else rotated it at the same moment: look again.
+            // Another transaction rotated it at the same moment: look again.
             self.running(id, now).await?
         } else {
             session
@@ -372,7 +372,7 @@ impl<'a> Sessions<'a> {
         Ok(())
     }
 
-    /// Ends one of the caller's own sessions. Errors: [`IdentityError::NotFound`], also for somebody else's;
+    /// Ends one of the caller's own sessions. Errors: [`IdentityError::NotFound`], also for another user's;
     /// [`portico_kernel::Denied::Impersonated`].
     pub async fn end(&mut self, id: SessionId) -> Result<(), IdentityError> {
         let (user, _) = self.scope.require_oneself()?;
@@ -382,7 +382,7 @@ impl<'a> Sessions<'a> {
         }
     }
 
-    /// Ends one session, and the change of address that was asked for in it. Answers whether it was running.
+    /// Ends one session, and the change of address that was requested in it. Answers whether it was running.
     async fn end_for(
         &mut self,
         user: UserId,
@@ -413,7 +413,7 @@ fn check_usable(user: &User) -> Result<(), IdentityError> {
     }
 }
 
-/// Appends `session.ended` for each session: whoever keeps sessions in a cache drops them on it.
+/// Appends `session.ended` for each session: caches of sessions drop them on it.
 pub(crate) async fn note_ended(
     repositories: &mut dyn IdentityRepositories,
     scope: &Scope,
@@ -438,7 +438,7 @@ pub(crate) async fn note_ended(
     Ok(())
 }
 
-/// Ends the sessions in which one of the operator's people acts as somebody else.
+/// Ends the sessions in which a member of staff impersonates others.
 pub(crate) async fn end_impersonations(
     repositories: &mut dyn IdentityRepositories,
     scope: &Scope,
@@ -452,8 +452,8 @@ pub(crate) async fn end_impersonations(
     Ok(())
 }
 
-/// The tenant in whose audit trail an event about a user belongs: the user's own, whichever one the caller acts in. What a
-/// company's admins read must not hold the private address of a member.
+/// The tenant in whose audit trail an event about a user belongs: the user's own, whichever one the caller acts in. A company's
+/// audit trail, which its admins read, must not contain the private address of a member.
 pub(crate) async fn audit_tenant(
     repositories: &mut dyn IdentityRepositories,
     user: UserId,

@@ -1,7 +1,7 @@
-//! Signing in: finding out whose password it is, without telling anything else.
+//! Signing in: finding the account whose password it is, without revealing anything else.
 //!
-//! An address may have two accounts worth a look: the one that proved it, and the newest that did not. Two
-//! verifications are made for every attempt, whatever the address, so that the time of the answer tells nothing.
+//! Two accounts may match an address: the one that proved it, and the newest that did not. Two verifications are made for every
+//! attempt, whatever the address, so that the time of the answer reveals nothing.
 
 use futures_util::future::try_join;
 use portico_kernel::{Event, Resource, TenantId, UserId, Violations};
@@ -14,10 +14,10 @@ use crate::{
     user::EmailAddress,
 };
 
-/// A longer password cannot be anybody's.
+/// No account has a longer password.
 const LONGEST_PASSWORD: usize = 4096;
 
-/// What somebody sends to sign in.
+/// Input of a sign-in.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -31,7 +31,7 @@ pub struct SignIn {
     pub password: SecretString,
 }
 
-/// A sign-in that is worth a try.
+/// A sign-in whose form is valid.
 #[derive(Debug)]
 pub struct ValidSignIn {
     /// Address of the account.
@@ -55,9 +55,9 @@ impl SignIn {
     }
 }
 
-/// The candidate whose password it is, the earlier one first. Makes exactly two verifications, at the same time,
-/// however many candidates there are; where there is no room for one of them, the other leaves the queue, too. Takes long: call
-/// it outside of a unit of work.
+/// The candidate whose password it is, the earlier one first. Makes exactly two verifications, at the same time, however many
+/// candidates there are; where there is no room for one of them, the other leaves the queue, too. Takes long: call it outside of
+/// a unit of work.
 pub async fn verify(
     hasher: &dyn PasswordHasher,
     password: &SecretString,
@@ -77,13 +77,13 @@ impl Accounts<'_> {
         Ok(self.repositories.users().by_email(email).await?)
     }
 
-    /// Records `session.sign_in_failed` about the account that the attempt was aimed at, and about nobody for an
-    /// unknown address: the same work for both, so that not even the next answer is slower after a known one. The
-    /// caller does this after it has answered.
+    /// Records `session.sign_in_failed` about the account that the attempt was aimed at, and without an account for an unknown
+    /// address: the same work for both, so that not even the next answer is slower after a known one. The caller does this after
+    /// it has answered.
     pub async fn note_failed_sign_in(&mut self, user: Option<UserId>) -> Result<(), IdentityError> {
         let user = user.unwrap_or(UserId::from_uuid(TenantId::PLATFORM.uuid()));
         let mut event = Event::new(self.env, self.scope, &events::SESSION_SIGN_IN_FAILED, user.uuid());
-        // There is no session: what it happened to is the user.
+        // There is no session: the resource is the user.
         event.resource = Resource { kind: "user".into(), id: user.uuid() };
         self.append_about(user, event).await
     }

@@ -1,4 +1,4 @@
-//! Which tenant a session acts in.
+//! Switching the tenant that a session acts in.
 
 use portico_kernel::{Denied, Event, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::{
     session::{SessionLifetimes, SignedIn, TenantAccess, audit_tenant},
 };
 
-/// Goes over to another tenant.
+/// Switches to another tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -22,8 +22,8 @@ pub struct SwitchTenant {
 
 /// An access token for the tenant that was switched to.
 ///
-/// There is no refresh token with it: the one that the client has goes on being good, and gives tokens for the new tenant.
-/// Otherwise an access token, which lives for minutes, would buy one that lives for days.
+/// There is no refresh token with it: the one that the client has stays valid, and gives tokens for the new tenant. Otherwise an
+/// access token, which lives for minutes, could be exchanged for one that lives for days.
 #[derive(Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SwitchedTenant {
@@ -65,7 +65,7 @@ impl SwitchedTenant {
 }
 
 impl Sessions<'_> {
-    /// Lets the caller's session act in another tenant of theirs from now on, and begin there at the next sign-in. Errors:
+    /// Makes the caller's session act in another tenant of theirs from now on, and begin there at the next sign-in. Errors:
     /// [`IdentityError::NotFound`] for a tenant that they do not belong to, [`IdentityError::TenantSuspended`].
     pub async fn switch_tenant(&mut self, input: SwitchTenant) -> Result<SignedIn, IdentityError> {
         let (user, session) = self.scope.require_user()?;
@@ -86,7 +86,7 @@ impl Sessions<'_> {
         if !self.repositories.sessions().switch(user, session, tenant, now).await? {
             return Err(Denied::Unauthenticated.into());
         }
-        // Where somebody looks around in another one's name is not where that one wants to begin.
+        // The tenant that an impersonator chooses is not the user's own choice for the next sign-in.
         if self.scope.impersonator().is_none() {
             self.repositories.users().remember_tenant(user, tenant).await?;
         }

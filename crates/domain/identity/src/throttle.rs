@@ -1,8 +1,8 @@
-//! Throttling of guesses at credentials, made so that nobody can be locked out of their account by others.
+//! Throttling of guesses at credentials, made so that no attacker can lock an owner out of their account.
 //!
-//! Failures are counted for an account together with the network they come from, for the network alone, and for the
-//! account alone. The account alone is closed only to networks and devices that it was never signed in to from. Every
-//! count is by the text of the address, whether or not there is such an account, so refusals tell nothing.
+//! Failures are counted for an account together with the network they come from, for the network alone, and for the account
+//! alone. The account alone is closed only to networks and devices that it was never signed in to from. Every count is by the
+//! text of the address, whether or not there is such an account, so refusals reveal nothing.
 
 use portico_kernel::{Env, Event, RequestInfo, Resource, Scope, TenantId, Timestamp, UserId};
 use time::Duration;
@@ -81,7 +81,7 @@ impl Aim {
         Self { email, network: network_of(request.address.as_deref()), device }
     }
 
-    /// Whose guesses wait for each other: those from one network at one account.
+    /// The key by which guesses wait for each other: those from one network at one account.
     pub fn pair(&self) -> String {
         format!("{} {}", self.email, self.network)
     }
@@ -189,12 +189,12 @@ impl<'a> Throttle<'a> {
         Ok(self.repositories.sign_in_failures().counts(&keys, after).await?)
     }
 
-    /// That a guess may be made now. One query, unless something is wrong; the same queries for an address that nobody has.
-    /// Errors: [`IdentityError::Throttled`].
+    /// Checks that a guess may be made now. One query, unless a limit is near; the same queries for an address without an
+    /// account. Errors: [`IdentityError::Throttled`].
     ///
-    /// A device that the account was signed in to with is judged by its own failures alone, and a network by those of the
-    /// account and it: what others do elsewhere locks nobody out. A thief of the device's mark gains as many guesses as a
-    /// fresh network has.
+    /// A device that the account was signed in to with is judged by its own failures alone, and a network by those of the account
+    /// and it: attacks from elsewhere lock no owner out. A thief of the device's mark gains as many guesses as a fresh network
+    /// has.
     pub async fn check(&mut self, aim: &Aim) -> Result<(), IdentityError> {
         let now = self.env.now();
         let keys = self.keys(aim);
@@ -223,8 +223,8 @@ impl<'a> Throttle<'a> {
         }
     }
 
-    /// Counts a guess that was wrong, and notes `session.throttled` when it was one too many. `user` is whom it was aimed
-    /// at; `None` for an address that nobody has.
+    /// Counts a guess that was wrong, and appends `session.throttled` when it was one too many. `user` is whom it was aimed at;
+    /// `None` for an address without an account.
     pub async fn failed(
         &mut self,
         scope: &Scope,
@@ -255,8 +255,8 @@ impl<'a> Throttle<'a> {
         counter: Counter,
         user: Option<UserId>,
     ) -> Result<(), IdentityError> {
-        let nobody = UserId::from_uuid(TenantId::PLATFORM.uuid());
-        let user = user.unwrap_or(nobody);
+        let no_user = UserId::from_uuid(TenantId::PLATFORM.uuid());
+        let user = user.unwrap_or(no_user);
         let tenant = audit_tenant(self.repositories, user).await?;
         let after = serde_json::json!({"by": counter.word(), "failures": self.rule.limit(counter)});
         let mut event = Event::new(self.env, scope, &events::SESSION_THROTTLED, user.uuid())
@@ -266,8 +266,8 @@ impl<'a> Throttle<'a> {
         Ok(self.repositories.events().append(event).await?)
     }
 
-    /// Forgets the failures of the account from where the request comes from: for somebody who has just proven with a link
-    /// that the account is theirs.
+    /// Deletes the failures of the account from where the request comes from: for a client that has just proven with a link that
+    /// the account is theirs.
     pub async fn forgive(&mut self, aim: &Aim) -> Result<(), IdentityError> {
         let keys = self.keys(aim);
         let own = keys.iter().filter(|(counter, _)| matches!(counter, Counter::Pair | Counter::Device));

@@ -112,8 +112,8 @@ async fn an_attack_from_everywhere_does_not_lock_the_owner_out() {
     }
     let stranger = wait(&mut store, &aim("ada@example.com", "203.0.113.1")).await;
     assert!(stranger > 0);
-    let nobody = wait(&mut store, &aim("nobody@example.com", "203.0.113.1")).await;
-    assert_eq!(nobody, stranger, "an address that nobody has is treated alike");
+    let unknown = wait(&mut store, &aim("nobody@example.com", "203.0.113.1")).await;
+    assert_eq!(unknown, stranger, "an address that nobody has is treated alike");
     assert_eq!(wait(&mut store, &home).await, 0);
     assert_eq!(
         wait(&mut store, &with_device(&aim("ada@example.com", "203.0.113.1"), 1)).await,

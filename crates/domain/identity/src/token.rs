@@ -3,14 +3,14 @@
 use portico_kernel::{Timestamp, UserId};
 use time::Duration;
 
-/// What a one-time token is good for.
+/// Purpose of a one-time token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenPurpose {
     /// Proves an email address.
     EmailVerification,
     /// Sets a new password.
     PasswordReset,
-    /// Stops a change of address that somebody asked for, from the mailbox of the address so far.
+    /// Cancels a change of address that was requested, from the mailbox of the address so far.
     EmailChangeCancellation,
 }
 
@@ -18,7 +18,7 @@ impl TokenPurpose {
     /// Every purpose.
     pub const ALL: [Self; 3] = [Self::EmailVerification, Self::PasswordReset, Self::EmailChangeCancellation];
 
-    /// The word for it in the store.
+    /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EmailVerification => "email_verification",
@@ -27,7 +27,7 @@ impl TokenPurpose {
         }
     }
 
-    /// How long such a token is good.
+    /// How long such a token is valid.
     pub const fn lifetime(self) -> Duration {
         match self {
             Self::EmailVerification => Duration::hours(24),
@@ -42,9 +42,9 @@ impl TokenPurpose {
 pub struct OneTimeToken {
     /// SHA-256 of the secret in the link.
     pub hash: [u8; 32],
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// What it is good for.
+    /// Its purpose.
     pub purpose: TokenPurpose,
     /// Not after.
     pub expires_at: Timestamp,

@@ -6,7 +6,7 @@ use time::Duration;
 
 use crate::{Accounts, IdentityError, events, ports::FactorSecrets, recovery_code::RecoveryCodes};
 
-/// How long a secret waits to be confirmed.
+/// How long a secret may wait to be confirmed.
 const PENDING: Duration = Duration::minutes(15);
 
 /// Length of a secret: that of the hash, as RFC 4226 section 4 recommends.
@@ -15,7 +15,7 @@ const SECRET_BYTES: usize = 20;
 /// An authenticator app of a user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Totp {
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
     /// The secret, encrypted for the store.
     pub sealed: Vec<u8>,
@@ -76,15 +76,15 @@ impl ConfirmTotp {
     }
 }
 
-/// A code as it was typed, without the spaces that apps show in it; `None` when it cannot be one.
+/// A code as it was typed, without the spaces that apps show in it; `None` when its form is not that of a code.
 pub(crate) fn typed_code(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
     (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
 }
 
 impl Accounts<'_> {
-    /// Makes a secret for an authenticator app; it is no second factor until [`Accounts::confirm_totp`]. Another secret that
-    /// waits is forgotten. Errors: those of [`Accounts::require_fresh_verified`], [`IdentityError::TotpEnabled`].
+    /// Makes a secret for an authenticator app; it is no second factor until [`Accounts::confirm_totp`]. Another pending secret
+    /// is deleted. Errors: those of [`Accounts::require_fresh_verified`], [`IdentityError::TotpEnabled`].
     pub async fn begin_totp(&mut self, secrets: &dyn FactorSecrets) -> Result<TotpEnrolment, IdentityError> {
         let user = self.require_fresh_verified().await?;
         let secret = self.env.random_bytes::<SECRET_BYTES>();
@@ -134,7 +134,7 @@ impl Accounts<'_> {
         if first { self.make_recovery_codes(user, secrets).await.map(Some) } else { Ok(None) }
     }
 
-    /// Takes the authenticator app away; without one, nothing happens. Errors: [`IdentityError::ReauthenticationRequired`].
+    /// Removes the authenticator app; without one, nothing happens. Errors: [`IdentityError::ReauthenticationRequired`].
     pub async fn remove_totp(&mut self) -> Result<(), IdentityError> {
         let user = self.require_fresh().await?.id;
         self.repositories.users().lock(user).await?;

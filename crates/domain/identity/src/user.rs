@@ -72,7 +72,7 @@ pub enum UserStatus {
 }
 
 impl UserStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -89,8 +89,8 @@ impl UserStatus {
 
 /// A person who can sign in.
 ///
-/// Several accounts may name one address as long as none has proven it: an address belongs to an account
-/// only once it is verified. That keeps a stranger from finding out, or taking, somebody else's address.
+/// Several accounts may name one address as long as none has proven it: an address belongs to an account only once it is
+/// verified. That keeps a stranger from discovering, or taking, the address of another person.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -133,7 +133,7 @@ pub struct User {
 }
 
 impl User {
-    /// An account as it begins: in use, a customer's, its address not proven, and nothing told but name and language.
+    /// A new account: in use, a customer's, its address not proven, and with no data but name and language.
     pub fn new(id: UserId, email: EmailAddress, full_name: String, language: String, now: Timestamp) -> Self {
         Self {
             id,
@@ -160,12 +160,12 @@ impl User {
 /// Most characters of the name of a person.
 pub(crate) const LONGEST_NAME: usize = 200;
 
-/// A name goes into the headers of messages, and is read by others.
+/// A name appears in the headers of messages, and is read by others.
 pub(crate) fn check_name(violations: &mut Violations, name: &str) {
     violations.person_name("fullName", name, 1, LONGEST_NAME);
 }
 
-/// The company of a person goes where their name goes.
+/// The company of a person appears where their name does.
 pub(crate) fn check_company(violations: &mut Violations, company: Option<&str>) {
     if let Some(company) = company {
         violations.name("company", company, 0, 200);

@@ -1,4 +1,4 @@
-//! Proving an address: it belongs to an account once somebody used the link sent there.
+//! Proving an address: it belongs to an account once the link sent there was used.
 
 use portico_kernel::{Actor, Event, StoreError, UserId, Violations};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::{
     user::{EmailAddress, User, UserStatus},
 };
 
-/// What the page behind the link of a verification message sends.
+/// Input from the page behind the link of a verification message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -25,13 +25,13 @@ pub struct VerifyEmail {
     pub token: String,
 }
 
-/// Asks for the verification message again.
+/// Requests the verification message again.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"email": "ada@example.com"})))]
 pub struct ResendVerification {
-    /// Address of the account. Somebody signed in may leave it out.
+    /// Address of the account. A signed-in caller may leave it out.
     #[cfg_attr(feature = "openapi", schema(format = "email", max_length = 254))]
     pub email: String,
 }
@@ -55,7 +55,7 @@ impl ResendVerification {
 pub struct Verified {
     /// The account.
     pub user: User,
-    /// Whether it lost its password, with everything else that one gets in by, because others claimed the address too.
+    /// Whether it lost its password, with all other credentials, because others claimed the address too.
     pub password_taken: bool,
 }
 
@@ -74,8 +74,8 @@ impl Accounts<'_> {
     /// Decides what to send to an address that is to be verified, and makes the token. For the background job: the
     /// request that causes it must not depend on what is known of the address.
     ///
-    /// The newest account that has not proven the address gets a link. If another account has proven it already, the
-    /// owner is told that somebody tried to register with it; nobody else hears anything.
+    /// The newest account that has not proven the address gets a link. If another account has proven it already, its owner is
+    /// notified of the attempt to register with it; no one else is.
     pub async fn issue_verification(
         &mut self,
         email: &EmailAddress,
@@ -113,8 +113,8 @@ impl Accounts<'_> {
         Ok(secret)
     }
 
-    /// Uses the token of a link up, and answers whose it was, with the account's row locked: the lock comes first, as
-    /// wherever access is given or taken. Errors: [`IdentityError::InvalidToken`].
+    /// Uses the token of a link up, and answers its user, with the account's row locked: the lock comes first, as wherever access
+    /// is given or revoked. Errors: [`IdentityError::InvalidToken`].
     pub(crate) async fn use_link(
         &mut self,
         token: &str,
@@ -131,9 +131,9 @@ impl Accounts<'_> {
     /// Uses the link of a verification message up. Errors: [`IdentityError::InvalidToken`], also when another account
     /// has proven the address in the meantime.
     ///
-    /// The link proves that somebody reads the mail of the address, not that it was they who registered. So where other
-    /// accounts claim the address too, and the caller is not signed in to this one, the account loses everything that one
-    /// gets in by: whoever made it may be a stranger. A reset link then lets the owner in.
+    /// The link proves that its user reads the mail of the address, not that it was they who registered. So where other accounts
+    /// claim the address too, and the caller is not signed in to this one, the account loses all its credentials: its maker may
+    /// be a stranger. A reset link then gives the owner access.
     pub async fn verify_email(
         &mut self,
         token: &str,
@@ -167,9 +167,9 @@ impl Accounts<'_> {
         Ok(Verified { user, password_taken })
     }
 
-    /// The caller has shown the secret of a message to `email`, which proves that they read the mail of it: if it is the
-    /// address of their account, it is verified from now on, as by [`Accounts::verify_email`] of somebody signed in. Answers
-    /// whether the address is theirs: not when the account has another one, or another account has proven this one.
+    /// The caller has shown the secret of a message to `email`, which proves that they read the mail of it: if it is the address
+    /// of their account, it is verified from now on, as by [`Accounts::verify_email`] with a session. Answers whether the address
+    /// is theirs: not when the account has another one, or another account has proven this one.
     pub async fn prove_own_address(&mut self, email: &EmailAddress) -> Result<bool, IdentityError> {
         self.scope.require_oneself()?;
         let user = self.caller().await?;
@@ -297,7 +297,7 @@ mod tests {
         store.pass(time::Duration::minutes(1));
         let newer = store.user("ada@example.com", false);
         let second = secret(issue(&mut store, "ada@example.com").await);
-        // Nobody can tell which of the two the reader of the mail made, so the password is not good any more.
+        // It is unknown which of the two the reader of the mail made, so the password is not valid any more.
         let Verified { user, password_taken } = verify(&mut store, &second).await.unwrap();
         assert!(user.id == newer.id && password_taken);
         let (scope, env) = (store.anonymous(), store.env());

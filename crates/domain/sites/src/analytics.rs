@@ -1,7 +1,7 @@
-//! Who visits a site: counted without cookies, shown by day.
+//! Visits of a site: counted without cookies, shown by day.
 //!
-//! What is counted is a page that was sent to a browser. [`batch`] turns requests into counts, [`agent`] tells people from
-//! programs, [`source`] says where they came from, and [`series`] fills the days on which nobody came. See ADR 31.
+//! What is counted is a page that was sent to a browser. [`batch`] turns requests into counts, [`agent`] distinguishes people
+//! from programs, [`source`] finds where they came from, and [`series`] fills the days without visits. See ADR 31.
 
 pub mod agent;
 pub mod batch;
@@ -21,23 +21,23 @@ use crate::{SitesError, ports::SiteRepositories, site};
 /// The most days that one answer covers.
 pub const MAX_DAYS: i64 = 400;
 
-/// The days of an answer where nothing is said.
+/// The days of an answer by default.
 const DEFAULT_DAYS: i64 = 30;
 
 /// The most pages, referrers and countries in an answer, each.
 const MOST: u64 = 100;
 
-/// How long after its end a day's visits may still be on their way into the store. Then its salt goes, and with it the last
-/// that leads from a hash to an address.
+/// How long after its end a day's visits may still be on their way into the database. Then its salt is deleted, and with it the
+/// last link from a hash to an address.
 pub const SALT_GRACE: Duration = Duration::HOUR;
 
-/// How long after its end the hashes of a day's visitors go.
+/// How long after its end the hashes of a day's visitors are deleted.
 pub const HASH_GRACE: Duration = Duration::hours(25);
 
-/// How long it is remembered which batches were stored.
+/// How long the ids of stored batches are kept.
 pub const BATCH_MEMORY: Duration = Duration::days(2);
 
-/// Who visited a site.
+/// Visits of a site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -58,9 +58,9 @@ pub struct SiteAnalytics {
     pub pages: Vec<PageVisits>,
     /// Where visitors came from, 100 at most. Those who came directly, or from a page of the site, are not among them.
     pub referrers: Vec<ReferrerVisits>,
-    /// From which countries, 100 at most; empty unless the operator's proxy tells.
+    /// By country, 100 at most; empty unless the operator's proxy sends the country.
     pub countries: Vec<CountryVisits>,
-    /// On what.
+    /// By kind of device.
     pub devices: Vec<DeviceVisits>,
 }
 
@@ -71,8 +71,7 @@ pub struct VisitTotals {
     /// Pages that were looked at.
     #[cfg_attr(feature = "openapi", schema(example = 120))]
     pub visits: u64,
-    /// Visitors of each day, added up: somebody who comes on two days counts twice, because nobody is recognised on another
-    /// day.
+    /// Visitors of each day, added up: one who comes on two days counts twice, because no visitor is recognised on another day.
     #[cfg_attr(feature = "openapi", schema(example = 45))]
     pub visitors: u64,
 }
@@ -112,7 +111,7 @@ pub struct ReferrerVisits {
     /// Host name, or the source of a campaign (`utm_source`); `(other)` for those beyond the 500 of a day.
     #[cfg_attr(feature = "openapi", schema(example = "google.com"))]
     pub source: String,
-    /// Pages that were looked at by whoever came from there.
+    /// Pages that were looked at by visitors from there.
     #[cfg_attr(feature = "openapi", schema(example = 7))]
     pub visits: u64,
 }
@@ -153,7 +152,7 @@ impl<'a> Analytics<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Who visited the site from one day to another (UTC, both included): the last 30 days where nothing is said.
+    /// Visits of the site from one day to another (UTC, both included): the last 30 days by default.
     ///
     /// # Errors
     /// `Denied`; `Invalid`; `NotFound`.
@@ -254,8 +253,8 @@ mod tests {
         let stranger = user(Some(tenant(2)), TenantRole::Owner.permissions(), true);
         let error = Analytics::new(&mut store, &stranger, &env).read(id, None, None).await.unwrap_err();
         assert_eq!(error.code(), "not_found");
-        let nobody = user(Some(tenant(1)), portico_kernel::Permissions::NONE, true);
-        let error = Analytics::new(&mut store, &nobody, &env).read(id, None, None).await.unwrap_err();
+        let stranger = user(Some(tenant(1)), portico_kernel::Permissions::NONE, true);
+        let error = Analytics::new(&mut store, &stranger, &env).read(id, None, None).await.unwrap_err();
         assert_eq!(error.code(), "forbidden");
     }
 }

@@ -26,7 +26,7 @@ pub const VARIANT_CONTENT_TYPE: &str = "image/webp";
 pub struct Asset {
     /// UUIDv7.
     pub id: AssetId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
     /// Name without a path, for people.

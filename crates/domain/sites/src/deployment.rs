@@ -10,7 +10,7 @@ pub use use_cases::{BuildDeployment, Deployments};
 use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Where a deployment stands.
+/// Status of a deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -27,12 +27,12 @@ pub enum DeploymentStatus {
 }
 
 impl DeploymentStatus {
-    /// Whether a worker still has to do with it.
+    /// Whether a worker still has to work on it.
     pub const fn is_unfinished(self) -> bool {
         matches!(self, Self::Queued | Self::Building)
     }
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -57,18 +57,18 @@ impl DeploymentStatus {
 pub struct Deployment {
     /// UUIDv7.
     pub id: DeploymentId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// Of which site.
+    /// The site.
     pub site_id: SiteId,
-    /// Where it stands.
+    /// Status.
     pub status: DeploymentStatus,
     /// Percentage, 0 to 100.
     pub progress: i32,
     /// Why it failed, for the customer.
     pub error: Option<String>,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
     /// When a worker began.
     pub started_at: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! Domains of customers' own: from being added, over the proof of whose they are, to serving a site.
+//! Domains of customers: from adding one, over the proof of ownership, to serving a site.
 
 mod check;
 mod rules;
@@ -11,7 +11,7 @@ pub use use_cases::{CheckDomain, Domains, RedeploySite};
 use portico_kernel::{DomainId, SiteId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Whether it is known whose a domain is.
+/// Whether the ownership of a domain is proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -25,7 +25,7 @@ pub enum DomainStatus {
 }
 
 impl DomainStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -45,8 +45,8 @@ impl DomainStatus {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum DomainMode {
-    /// The main address of the site, which canonical links name. The subdomain leads there then. One for a site: whichever
-    /// was made so last.
+    /// The main address of the site, which canonical links name. The subdomain leads there then. One for a site: the last one
+    /// that was made so.
     Primary,
     /// Leads to the main address.
     Redirect,
@@ -55,7 +55,7 @@ pub enum DomainMode {
 }
 
 impl DomainMode {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Primary => "primary",
@@ -70,7 +70,7 @@ impl DomainMode {
     }
 }
 
-/// What stands between a domain and its verification.
+/// Why a domain is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -83,7 +83,7 @@ pub enum DomainReason {
     DnsTimeout,
     /// The name servers failed.
     DnsFailed,
-    /// Somebody else has proven that the domain is theirs.
+    /// Another tenant has proven that the domain is theirs.
     Taken,
 }
 
@@ -91,7 +91,7 @@ impl DomainReason {
     /// Every reason.
     const ALL: [Self; 5] = [Self::TxtMissing, Self::TxtWrong, Self::DnsTimeout, Self::DnsFailed, Self::Taken];
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TxtMissing => "txt_missing",
@@ -108,14 +108,15 @@ impl DomainReason {
     }
 }
 
-/// A domain of a customer's own, connected to a site. Its JSON form goes into events; what proves whose it is does not.
+/// A domain of a customer's own, connected to a site. Its JSON form goes into events; the token that proves the ownership does
+/// not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Domain {
     /// UUIDv7.
     pub id: DomainId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
     /// The site.
@@ -125,9 +126,9 @@ pub struct Domain {
     pub name: String,
     /// What it is for.
     pub mode: DomainMode,
-    /// Whether it is known whose it is.
+    /// Whether its ownership is proven.
     pub status: DomainStatus,
-    /// What stands in the way, by the last check; what may end a verified domain, too.
+    /// Why it is not verified, by the last check; also what may end the verification of a verified one.
     pub reason: Option<DomainReason>,
     /// When the DNS was asked last.
     pub checked_at: Option<Timestamp>,
@@ -140,17 +141,17 @@ pub struct Domain {
     /// What the last check found.
     #[serde(skip)]
     pub records: Vec<DnsRecord>,
-    /// What the text record has to say. Of this tenant and this domain only, so that nobody can prove a domain with a record
-    /// that was meant for somebody else.
+    /// The token that the text record must have. Of this tenant and this domain only, so that no tenant can prove a domain with a
+    /// record meant for another one.
     #[serde(skip)]
     pub token: String,
-    /// Since when the proof of a verified domain is gone.
+    /// Since when the proof of a verified domain is missing.
     #[serde(skip)]
     pub missing_since: Option<Timestamp>,
-    /// How often in a row it was not found.
+    /// How many checks in a row did not find it.
     #[serde(skip)]
     pub misses: i32,
-    /// The number of the next check in the background. A job of another round has been overtaken.
+    /// The number of the next check in the background. A job with another number is outdated.
     #[serde(skip)]
     pub round: i64,
     /// Counts changes, for optimistic locking and `ETag`.
@@ -158,7 +159,7 @@ pub struct Domain {
     pub version: i64,
 }
 
-/// What a new domain is made of.
+/// Input of a new domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

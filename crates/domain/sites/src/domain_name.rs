@@ -6,7 +6,7 @@ use portico_kernel::FieldError;
 use serde::Serialize;
 use url::Host;
 
-/// In front of the name, where the text record is looked for that proves whose it is.
+/// Prefix of a name, at which the text record is looked up that proves its ownership.
 const CHALLENGE: &str = "_portico-challenge";
 
 /// The most characters of a name: what DNS allows (RFC 1035 section 2.3.4), less the room for [`CHALLENGE`].
@@ -24,7 +24,7 @@ const NOT_PUBLIC: [&str; 6] = ["arpa", "internal", "invalid", "local", "localhos
 pub struct DomainName(String);
 
 impl DomainName {
-    /// Checks a name that somebody wants to connect. The error's field is `name`.
+    /// Checks the name of a domain to connect. The error's field is `name`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         if text.is_empty() {
             return refuse("required", "This field is required.");
@@ -94,12 +94,12 @@ impl fmt::Display for DomainName {
     }
 }
 
-/// Where the text record of a name is that proves whose it is.
+/// The name of the text record that proves the ownership of a name.
 pub fn challenge_name(name: &str) -> String {
     format!("{CHALLENGE}.{name}")
 }
 
-/// What the text record says.
+/// The value of the text record.
 pub fn challenge_text(token: &str) -> String {
     format!("portico-verify={token}")
 }
@@ -110,7 +110,7 @@ pub fn is_apex(name: &str) -> bool {
     psl::domain(name.as_bytes()).is_some_and(|domain| domain.as_bytes() == name.as_bytes())
 }
 
-/// Names that belong to the service itself, and are for nobody to connect.
+/// Names that belong to the service itself, which no customer can connect.
 #[derive(Clone, Debug, Default)]
 pub struct OwnNames(Vec<String>);
 

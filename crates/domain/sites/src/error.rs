@@ -1,4 +1,4 @@
-//! How sites fail.
+//! Errors of sites.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub enum SitesError {
     /// Another template has the slug.
     #[error("slug of a template taken")]
     TemplateSlugTaken,
-    /// There is nothing to go back to: it was not made from a template.
+    /// There is nothing to reset to: it was not made from a template.
     #[error("not made from a template")]
     NotFromTemplate,
     /// Another tenant or site has the subdomain.
@@ -46,10 +46,10 @@ pub enum SitesError {
     /// The tenant has connected a domain of this name already.
     #[error("domain exists")]
     DomainExists,
-    /// Somebody else has proven that the domain is theirs.
+    /// Another tenant has proven that the domain is theirs.
     #[error("domain taken")]
     DomainTaken,
-    /// The site is for sale; only the operator's people change it.
+    /// The site is for sale; only staff change it.
     #[error("site for sale")]
     SiteForSale,
     /// The site is not for sale.
@@ -61,7 +61,7 @@ pub enum SitesError {
     /// Only a site that answers at its address can be offered.
     #[error("site not published")]
     NotPublished,
-    /// There is no deletion of the file to take back.
+    /// The file is not deleted, so it cannot be restored.
     #[error("asset not deleted")]
     AssetNotDeleted,
     /// The file is shown somewhere.

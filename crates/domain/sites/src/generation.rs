@@ -1,7 +1,7 @@
-//! Letting texts be written: what is asked of a writer, and what is taken from it.
+//! Generated texts: what is requested of the text generator, and what is accepted from it.
 //!
-//! The writer is behind [`crate::ports::ContentGenerator`]. It is asked with no transaction open: [`Generation`] makes the
-//! brief, the caller asks, and what came back is checked ([`read_section`], [`read_seo`]) and only then stored.
+//! The generator is behind [`crate::ports::ContentGenerator`]. It is called with no transaction open: [`Generation`] makes the
+//! brief, the caller calls the generator, and the result is checked ([`read_section`], [`read_seo`]) and only then stored.
 
 mod check;
 mod html;
@@ -22,8 +22,8 @@ use serde_json::Value;
 
 use crate::section::SectionType;
 
-/// Whether a writer can fill a section of this type without making facts up: pictures, quotes of customers and prices must be there
-/// already.
+/// Whether the generator can fill a section of this type without making facts up: pictures, quotes of customers and prices must
+/// be there already.
 pub fn can_be_written(kind: SectionType, content: &Value) -> bool {
     match kind {
         SectionType::Gallery | SectionType::Testimonials | SectionType::Pricing => content.is_object(),

@@ -1,4 +1,4 @@
-//! What businesses do: one vocabulary for templates, the wizard, and structured data.
+//! Industries: one vocabulary for templates, the wizard, and structured data.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Industry {
-    /// Stable word, as templates and the wizard name it.
+    /// Stable id, as templates and the wizard name it.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "bakery"))]
     pub id: &'static str,
     /// Name in English.
@@ -22,12 +22,12 @@ pub struct Industry {
 }
 
 impl Industry {
-    /// The industry of this word.
+    /// The industry of this id.
     pub fn find(id: &str) -> Option<&'static Self> {
         INDUSTRIES.iter().find(|industry| industry.id == id)
     }
 
-    /// What it is called in a language (BCP 47): Spanish where that is asked for, else English.
+    /// Its name in a language (BCP 47): Spanish where that is requested, else English.
     pub fn name_in(&self, language: &str) -> &'static str {
         let is_spanish = language.split('-').next().is_some_and(|primary| primary.eq_ignore_ascii_case("es"));
         if is_spanish { self.name_es } else { self.name }
@@ -43,7 +43,7 @@ const fn industry(
     Industry { id, name, name_es, schema_type }
 }
 
-/// Every industry, in the alphabetical order of their words. `other` is for whoever finds none that fits.
+/// Every industry, in the alphabetical order of their ids. `other` is for businesses that none of them fits.
 ///
 /// The types are those of schema.org version 29; a business without a type of its own has the nearest one above it.
 pub const INDUSTRIES: &[Industry] = &[

@@ -31,7 +31,7 @@ impl Style {
     pub const ALL: [Self; 6] =
         [Self::Classic, Self::Bold, Self::Minimal, Self::Elegant, Self::Playful, Self::Editorial];
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Classic => "classic",
@@ -44,7 +44,7 @@ impl Style {
     }
 }
 
-/// How one site looks. What it says nothing of is as the tenant's branding has it.
+/// How one site looks. What it does not set is as the tenant's branding has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -58,7 +58,7 @@ pub struct Look {
     pub fonts: Option<Fonts>,
 }
 
-/// A look that somebody asks for.
+/// Input of a look.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -72,7 +72,7 @@ pub struct LookInput {
 }
 
 impl LookInput {
-    /// The look. What is wrong is noted; `field` is the path of the look in the request.
+    /// The look. Errors are recorded; `field` is the path of the look in the request.
     pub fn read(self, field: &str, violations: &mut Violations) -> Look {
         let mut found = Violations::default();
         let colors = self.colors.map(|update| {

@@ -21,12 +21,12 @@ pub const MAX_DEPTH: usize = 3;
 pub struct NavItem {
     /// UUIDv7.
     pub id: NavItemId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// Of which site.
+    /// The site.
     pub site_id: SiteId,
-    /// What it says.
+    /// Its text.
     pub label: String,
     /// The page it leads to.
     pub page_id: Option<PageId>,

@@ -31,12 +31,12 @@ pub enum PageStatus {
     Draft,
     /// Part of the next deployment.
     Published,
-    /// Put away.
+    /// Out of use.
     Archived,
 }
 
 impl PageStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Draft => "draft",
@@ -58,10 +58,10 @@ impl PageStatus {
 pub struct Page {
     /// UUIDv7.
     pub id: PageId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// Of which site.
+    /// The site.
     pub site_id: SiteId,
     /// Heading in the browser tab and in navigation.
     pub title: String,
@@ -90,7 +90,7 @@ pub struct Page {
     pub version: i64,
 }
 
-/// What a new page is made of.
+/// Input of a new page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -252,7 +252,7 @@ impl<'a> Pages<'a> {
         let site_id = site::resolve(self.repositories, tenant, site).await?;
         let list = self.repositories.pages().list(tenant, site_id, filter, page).await?;
         if list.total == 0 {
-            // No page is no news about a site that is there, and 404 for one that is not.
+            // An empty list is right for a site that exists; one that does not exist is 404.
             site::find(self.repositories, tenant, site_id).await?;
         }
         Ok(list)
@@ -342,7 +342,7 @@ impl<'a> Pages<'a> {
     /// Copies a page with its sections: a draft with the next free slug `x-copy`, `x-copy-2` …, never home.
     ///
     /// # Errors
-    /// `NotFound`; `SlugTaken` when somebody takes the free slug at the same moment.
+    /// `NotFound`; `SlugTaken` when another request takes the free slug at the same moment.
     pub async fn duplicate(&mut self, id: PageId) -> Result<Page, SitesError> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         // Two copies of one page at the same moment are made one after the other, and get different slugs.
@@ -406,7 +406,7 @@ impl<'a> Pages<'a> {
         self.repositories.pages().find(tenant, id).await?.ok_or(SitesError::NotFound("page"))
     }
 
-    /// The page that a translation is made of; noted as wrong when there is none.
+    /// The page that a translation is made of; recorded as an error when there is none.
     async fn original(
         &mut self,
         tenant: TenantId,
@@ -427,7 +427,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// A page that is put away cannot answer at `/`.
+/// An archived page cannot answer at `/`.
 fn check_home(violations: &mut Violations, is_home: bool, status: PageStatus) {
     violations.check(
         !(is_home && status == PageStatus::Archived),

@@ -1,5 +1,5 @@
-//! States that pages once had. Every transaction that changes a page, its sections or what search engines are told about it
-//! leaves one, so that each change can be seen, compared and taken back.
+//! Versions of pages. Every transaction that changes a page, its sections or its SEO metadata leaves one, so that each change can
+//! be seen, compared and undone.
 //!
 //! The newest version of a page always is the page as it is now. It is written at the end of the transaction that made the
 //! change, from what the store then holds ([`record`]), so no use case can forget it and none can get it wrong.
@@ -29,7 +29,7 @@ pub const MAX_VERSIONS: usize = 100;
 /// The most bytes that the versions of a page take, besides its newest one.
 pub const MAX_BYTES: i64 = 16 << 20;
 
-/// The most bytes that a page takes: sections, search engine texts and itself, in JSON. A long article takes 60,000.
+/// The most bytes that a page takes: sections, SEO metadata and itself, in JSON. A long article takes 60,000.
 pub const MAX_PAGE_BYTES: i64 = 512 << 10;
 
 /// Who made a change.
@@ -46,17 +46,17 @@ pub struct VersionAuthor {
     pub name: Option<String>,
 }
 
-/// A state that a page had, without what was in it.
+/// A state that a page had, without its content.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PageVersion {
     /// UUIDv7: that of the first event of the change.
     pub id: PageVersionId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// Of which page.
+    /// The page.
     pub page_id: PageId,
     /// 1, 2, 3 …; numbers of versions that are not kept any more are missing.
     pub number: i64,
@@ -74,14 +74,14 @@ pub struct PageVersion {
     pub size: i64,
 }
 
-/// A state that a page had, with all that was in it.
+/// A state that a page had, with its content.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FullPageVersion {
-    /// Which.
+    /// The version.
     #[serde(flatten)]
     pub version: PageVersion,
-    /// What was in it.
+    /// Its content.
     #[serde(flatten)]
     pub content: PageContent,
 }
@@ -95,7 +95,7 @@ pub struct PageContent {
     pub page: KeptPage,
     /// Its sections by position.
     pub sections: Vec<KeptSection>,
-    /// What search engines were told, if anything was set.
+    /// SEO metadata, if any was set.
     pub seo: Option<KeptSeo>,
 }
 
@@ -126,7 +126,7 @@ pub struct KeptPage {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeptSection {
-    /// Which section.
+    /// Id of the section.
     pub id: SectionId,
     /// What sort of block it was.
     #[serde(rename = "type")]
@@ -138,7 +138,7 @@ pub struct KeptSection {
     pub visible: bool,
 }
 
-/// What search engines were told, in a version.
+/// SEO metadata in a version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -149,7 +149,7 @@ pub struct KeptSeo {
     pub description: Option<String>,
     /// What it is about.
     pub keywords: Vec<String>,
-    /// The address that counts where the same page answers at several.
+    /// Canonical address, where the same page answers at several.
     pub canonical_url: Option<String>,
     /// Directives for robots.
     pub robots: Option<String>,
@@ -161,7 +161,7 @@ pub struct KeptSeo {
 }
 
 impl PageContent {
-    /// The page with what is in it now, in the open unit of work.
+    /// The page with its content now, in the open unit of work.
     async fn read(
         repositories: &mut dyn SiteRepositories,
         tenant: TenantId,

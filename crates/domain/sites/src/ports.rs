@@ -1,4 +1,4 @@
-//! What sites need from the outside.
+//! Ports of sites.
 
 mod assets;
 mod domains;
@@ -53,7 +53,7 @@ pub enum SortKey {
 /// Order of a list. The default is newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sort {
-    /// By what.
+    /// The key.
     pub key: SortKey,
     /// Largest first.
     pub descending: bool,
@@ -70,7 +70,7 @@ impl Default for Sort {
 pub struct SiteFilter {
     /// Part of the name or subdomain, ignoring case.
     pub q: Option<String>,
-    /// Where it stands.
+    /// Status.
     pub status: Option<SiteStatus>,
     /// Order.
     pub sort: Sort,
@@ -87,14 +87,14 @@ pub struct PageFilter {
     pub sort: Sort,
 }
 
-/// What answers at a host name.
+/// What is served at a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveSite {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Which site.
+    /// The site.
     pub site: SiteId,
-    /// Which deployment.
+    /// The deployment.
     pub deployment: DeploymentId,
 }
 
@@ -329,13 +329,13 @@ pub trait SiteRepositories: Outbox {
     fn wizards<'c>(&'c mut self) -> Box<dyn WizardRepository + 'c>;
     /// Files that tenants uploaded.
     fn assets<'c>(&'c mut self) -> Box<dyn AssetRepository + 'c>;
-    /// What search engines are told about pages.
+    /// SEO metadata of pages.
     fn seo<'c>(&'c mut self) -> Box<dyn SeoRepository + 'c>;
-    /// States that pages once had.
+    /// Versions of pages.
     fn versions<'c>(&'c mut self) -> Box<dyn PageVersionRepository + 'c>;
     /// Domains of customers.
     fn domains<'c>(&'c mut self) -> Box<dyn DomainRepository + 'c>;
-    /// Who visited published sites.
+    /// Visits of published sites.
     fn visits<'c>(&'c mut self) -> Box<dyn VisitRepository + 'c>;
     /// What visitors sent.
     fn submissions<'c>(&'c mut self) -> Box<dyn SubmissionRepository + 'c>;
@@ -350,7 +350,7 @@ pub struct PageSnapshot {
     pub page: Page,
     /// Its visible sections by position.
     pub sections: Vec<Section>,
-    /// What search engines are told, where something is set.
+    /// SEO metadata, where something is set.
     pub seo: Option<Seo>,
 }
 

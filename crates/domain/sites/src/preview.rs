@@ -1,4 +1,4 @@
-//! Showing a draft as it would be published, to whoever has the link.
+//! Previews: a draft as it would be published, for every holder of the link.
 
 use portico_kernel::{Env, Event, Permission, Scope, SiteId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
@@ -13,14 +13,14 @@ use crate::{
     site::{self, Site, SiteStatus},
 };
 
-/// How long a link works where nobody says.
+/// How long a link works by default.
 const DEFAULT: Duration = Duration::HOUR;
 /// The shortest time.
 const SHORTEST: Duration = Duration::MINUTE;
 /// The longest time.
 const LONGEST: Duration = Duration::WEEK;
 
-/// What a new preview is to be like.
+/// Input of a new preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -31,10 +31,10 @@ pub struct NewPreview {
     pub expires_in: Option<i64>,
 }
 
-/// What a link may show, and until when.
+/// What a link shows, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviewGrant {
-    /// Which site.
+    /// The site.
     pub site: SiteId,
     /// From then on it shows nothing.
     pub expires_at: Timestamp,
@@ -53,8 +53,8 @@ impl<'a> Previews<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Lets whoever has a link see the draft of a site for a while. The caller signs the link. Nothing is stored: what ends
-    /// it early is that the site or its tenant is suspended or deleted.
+    /// Grants every holder of a link access to the draft of a site for a while. The caller signs the link. Nothing is stored: the
+    /// link ends early only when the site or its tenant is suspended or deleted.
     ///
     /// # Errors
     /// `Denied`, also without a verified address; `Invalid`; `NotFound`; `SiteSuspended`.

@@ -24,14 +24,14 @@ const MAX_ELEMENTS: usize = 200_000;
 /// the square of the depth.
 const MAX_DEPTH: usize = 400;
 
-/// Elements that are closed without saying so, or hold nothing: people leave hundreds of them open in one text.
+/// Elements that are closed implicitly, or hold nothing: people leave hundreds of them open in one text.
 const CLOSED_SILENTLY: [&str; 16] = [
     "br", "caption", "col", "dd", "dt", "hr", "img", "li", "option", "p", "tbody", "td", "tfoot", "th",
     "thead", "tr",
 ];
 
-/// How often HTML is cleaned until nothing changes any more. What a parser makes of odd nesting (a link within a table within
-/// a link) it may read differently when it is written down; a sanitiser may be trusted only once that has come to rest.
+/// How often HTML is cleaned until nothing changes any more. A parser may read its own output for odd nesting (a link within a
+/// table within a link) differently; the result of a sanitiser is safe only once it is stable.
 const MOST_ROUNDS: usize = 8;
 
 /// Elements that HTML parsers open again in every following block when they are not closed ("formatting elements",
@@ -134,7 +134,7 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
-/// Takes addresses and numbers that are not what they should be out of attributes.
+/// Removes invalid addresses and numbers from attributes.
 fn attribute<'u>(element: &str, attribute: &str, value: &'u str) -> Option<Cow<'u, str>> {
     match (element, attribute) {
         ("a", "href") => link_target(value).ok().map(Cow::Owned),

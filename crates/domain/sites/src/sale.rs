@@ -1,4 +1,4 @@
-//! Sites for sale: prepared by the operator's people, shown to everybody, bought as they are.
+//! Sites for sale: prepared by staff, shown to everyone, bought as they are.
 
 use portico_kernel::{
     Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
@@ -13,7 +13,7 @@ use crate::{
     version,
 };
 
-/// For how much a site is offered.
+/// The price of an offered site.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -39,8 +39,8 @@ impl<'a> Sales<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Offers a published site of the active tenant for sale, or changes its price. From now on only the operator's people
-    /// change it: a buyer gets what was shown. A deployment that is under way has to end first, because it would change that.
+    /// Offers a published site of the active tenant for sale, or changes its price. From now on only staff change it: a buyer
+    /// gets what was shown. A deployment that is under way has to end first, because it would change that.
     ///
     /// # Errors
     /// `NotFound`; `Invalid`; `NotPublished`; `SiteSuspended`; `SiteSold`; `DeploymentInProgress`; `PreconditionFailed`.
@@ -51,7 +51,7 @@ impl<'a> Sales<'a> {
         expected: Option<i64>,
     ) -> Result<Site, SitesError> {
         let tenant = self.tenant()?;
-        // Against a deployment that is asked for at the same moment: what goes live after the offer, staff has asked for.
+        // The lock is against a deployment requested at the same moment: what goes live after the offer was requested by staff.
         let before = site::lock(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
         let mut violations = Violations::default();
@@ -88,12 +88,12 @@ impl<'a> Sales<'a> {
         self.change(&events::SITE_WITHDRAWN, before, after, expected).await
     }
 
-    /// The sites on offer, newest first. For everybody, signed in or not.
+    /// The sites on offer, newest first. For every caller, signed in or not.
     pub async fn on_offer(&mut self, q: Option<String>, page: PageRequest) -> Result<List<Site>, SitesError> {
         Ok(self.repositories.sites().on_offer(q, page).await?)
     }
 
-    /// The site on offer with this subdomain. For everybody.
+    /// The site on offer with this subdomain. For every caller.
     ///
     /// # Errors
     /// `NotFound`, also when it is not for sale.
@@ -101,7 +101,7 @@ impl<'a> Sales<'a> {
         self.repositories.sites().on_offer_at(slug).await?.ok_or(SitesError::NotFound("site"))
     }
 
-    /// The tenant whose sites the caller may offer. The operator's people have no hand in tenants that they do not belong to.
+    /// The tenant whose sites the caller may offer. Staff have no access to tenants that they do not belong to.
     fn tenant(&self) -> Result<TenantId, SitesError> {
         self.scope.require_platform(Permission::PlatformSites)?;
         self.scope.active_tenant().ok_or(SitesError::NotFound("site"))

@@ -39,7 +39,7 @@ pub enum SectionType {
     Pricing,
     /// Questions and answers.
     Faq,
-    /// How to get in touch.
+    /// Contact details.
     Contact,
     /// Call to action.
     Cta,
@@ -62,7 +62,7 @@ impl SectionType {
         Self::Html,
     ];
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hero => "hero",
@@ -91,10 +91,10 @@ impl SectionType {
 pub struct Section {
     /// UUIDv7.
     pub id: SectionId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// Of which page.
+    /// The page.
     pub page_id: PageId,
     /// What sort of block it is.
     #[serde(rename = "type")]

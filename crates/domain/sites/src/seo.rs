@@ -1,4 +1,4 @@
-//! What search engines and social networks are told about a page.
+//! SEO metadata: what search engines and social networks read about a page.
 
 mod robots;
 mod structured_data;
@@ -10,15 +10,15 @@ use portico_kernel::{AssetId, PageId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What search engines and social networks are told about a page. What is absent is made from the page itself.
+/// SEO metadata of a page: what search engines and social networks read about it. What is absent is made from the page itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Seo {
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// Of which page.
+    /// The page.
     #[serde(skip)]
     pub page_id: PageId,
     /// Title in results, instead of the page's.
@@ -27,7 +27,7 @@ pub struct Seo {
     pub description: Option<String>,
     /// What it is about. Few search engines read this.
     pub keywords: Vec<String>,
-    /// The address that counts where the same page answers at several.
+    /// Canonical address, where the same page answers at several.
     pub canonical_url: Option<String>,
     /// Directives for robots, for instance `noindex, nofollow`.
     pub robots: Option<String>,
@@ -57,7 +57,7 @@ pub struct OpenGraph {
 }
 
 impl Seo {
-    /// What a page has for which nothing was set.
+    /// The metadata of a page for which nothing was set.
     pub const fn nothing(tenant: TenantId, page_id: PageId, updated_at: Timestamp) -> Self {
         Self {
             tenant,

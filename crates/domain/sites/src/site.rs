@@ -26,7 +26,7 @@ const MAX_NAME: usize = 120;
 /// The language of a site that names none.
 pub const DEFAULT_LANGUAGE: &str = "en";
 
-/// Where a site stands.
+/// Status of a site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -48,7 +48,7 @@ impl SiteStatus {
     /// Every status.
     pub const ALL: [Self; 5] = [Self::Draft, Self::Published, Self::ForSale, Self::Sold, Self::Suspended];
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Draft => "draft",
@@ -72,7 +72,7 @@ impl SiteStatus {
 pub struct Site {
     /// UUIDv7.
     pub id: SiteId,
-    /// Whose.
+    /// The tenant.
     pub tenant_id: TenantId,
     /// Display name.
     pub name: String,
@@ -80,13 +80,13 @@ pub struct Site {
     pub subdomain: String,
     /// Own domain, once connected.
     pub custom_domain: Option<String>,
-    /// Where it stands.
+    /// Status.
     pub status: SiteStatus,
     /// The deployment that answers now.
     pub live_deployment_id: Option<DeploymentId>,
     /// Language of its pages unless they say otherwise, BCP 47.
     pub language: String,
-    /// What its owner does, a word of the list of industries; search engines are told.
+    /// What its owner does, an id of the list of industries; published as structured data.
     pub industry: Option<String>,
     /// How it looks, where it differs from the tenant's branding.
     pub look: Option<Look>,
@@ -101,7 +101,7 @@ pub struct Site {
     pub version: i64,
 }
 
-/// What a new site is made of.
+/// Input of a new site.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -114,7 +114,7 @@ pub struct NewSite {
     /// Language of its pages, BCP 47; `en` when absent.
     #[cfg_attr(feature = "openapi", schema(example = "en"))]
     pub language: Option<String>,
-    /// What its owner does, a word of the list of industries.
+    /// What its owner does, an id of the list of industries.
     #[cfg_attr(feature = "openapi", schema(example = "bakery"))]
     pub industry: Option<String>,
     /// How it looks; like the tenant's branding when absent.
@@ -133,11 +133,11 @@ pub struct SiteUpdate {
     /// Language of its pages, BCP 47.
     #[cfg_attr(feature = "openapi", schema(example = "en"))]
     pub language: Option<String>,
-    /// What its owner does, a word of the list of industries; null when nothing of it fits.
+    /// What its owner does, an id of the list of industries; null when none of them fits.
     #[serde(deserialize_with = "patch::double_option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "bakery"))]
     pub industry: Option<Option<String>>,
-    /// How it looks; null goes back to the tenant's branding.
+    /// How it looks; null resets it to the tenant's branding.
     #[serde(deserialize_with = "patch::double_option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<LookInput>))]
     pub look: Option<Option<LookInput>>,
@@ -147,7 +147,7 @@ pub struct SiteUpdate {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PurgeSite {
-    /// Which site.
+    /// The site.
     pub site_id: SiteId,
 }
 

@@ -1,7 +1,7 @@
 //! What visitors send through contact forms of published sites.
 //!
-//! A submission is the tenant's data about somebody who has no account here. So what is stored is what the visitor wrote and
-//! agreed to, and nothing that they did not know of (no address, no browser); events carry ids only, and deleting deletes.
+//! A submission is the tenant's data about a person without an account here. So what is stored is what the visitor wrote and
+//! agreed to, and nothing that they did not know of (no address, no browser); events carry ids only, and deleting is final.
 
 pub mod form;
 
@@ -20,24 +20,24 @@ use crate::{SitesError, events, ports::SiteRepositories, site, version};
 /// How long the same message from the same form is taken for a second click on the button.
 const SAME_CLICK: Duration = Duration::minutes(10);
 
-/// The most messages that a site keeps. Strangers write them, so they count against no plan: nobody is to fill up the storage of
-/// somebody else. As many messages of 5,000 letters take 60 MB.
+/// The most messages that a site keeps. Strangers write them, so they count against no plan: no stranger may fill up a tenant's
+/// storage. As many messages of 5,000 letters take 60 MB.
 pub const MAX_KEPT: u64 = 10_000;
 
-/// Days after which what was taken for spam goes.
+/// Days after which what was taken for spam is deleted.
 pub const SPAM_DAYS: i64 = 30;
 
-/// Where a submission stands.
+/// Status of a submission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SubmissionStatus {
-    /// Nobody has read it.
+    /// No member has read it.
     #[default]
     New,
-    /// Somebody has.
+    /// A member has read it.
     Read,
-    /// Nobody has to. Goes after 30 days.
+    /// Taken for spam. Deleted after 30 days.
     Spam,
 }
 
@@ -45,7 +45,7 @@ impl SubmissionStatus {
     /// Every status.
     pub const ALL: [Self; 3] = [Self::New, Self::Read, Self::Spam];
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -60,13 +60,13 @@ impl SubmissionStatus {
     }
 }
 
-/// What a visitor said about being written to later.
+/// The visitor's answer about being written to later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Consent {
     /// Whether they agreed.
     pub given: bool,
-    /// To what: the text as it stood in the form.
+    /// The text that they agreed to, as it was in the form.
     #[cfg_attr(
         feature = "openapi",
         schema(example = "You may send me news and offers. I can take this back at any time.")
@@ -83,10 +83,10 @@ pub struct Consent {
 pub struct Submission {
     /// UUIDv7.
     pub id: SubmissionId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// On which site.
+    /// The site.
     pub site_id: SiteId,
     /// In the form of which section. It may be gone by now.
     pub section_id: SectionId,
@@ -96,27 +96,27 @@ pub struct Submission {
     /// Language of the form, BCP 47.
     #[cfg_attr(feature = "openapi", schema(example = "es"))]
     pub language: String,
-    /// Who writes, as they say.
+    /// Name of the visitor, as they say.
     #[cfg_attr(feature = "openapi", schema(example = "Ana Pérez"))]
     pub name: String,
-    /// Where they can be reached, as they say.
+    /// Their email address, as they say.
     #[cfg_attr(feature = "openapi", schema(format = "email", example = "ana@example.com"))]
     pub email: String,
     /// Phone number, as they write it.
     #[cfg_attr(feature = "openapi", schema(example = "+502 5555 1234"))]
     pub phone: Option<String>,
-    /// What they write.
+    /// Their message.
     #[cfg_attr(feature = "openapi", schema(example = "Do you bake gluten-free bread?"))]
     pub message: String,
     /// Whether they may be written to later.
     pub consent: Consent,
-    /// Where it stands.
+    /// Status.
     pub status: SubmissionStatus,
     /// When it came.
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
-    /// The same for a second click on the button.
+    /// Digest, the same for a second click on the button.
     #[serde(skip)]
     pub digest: String,
     /// Counts changes, for optimistic locking and `ETag`.
@@ -124,7 +124,7 @@ pub struct Submission {
     pub version: i64,
 }
 
-/// What events tell of a submission: nothing that the visitor wrote.
+/// What events contain of a submission: nothing that the visitor wrote.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Trace {
@@ -145,7 +145,7 @@ impl Submission {
 /// Which submissions to list. Every field that is set narrows the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubmissionFilter {
-    /// Where they stand.
+    /// Status.
     pub status: Option<SubmissionStatus>,
     /// Part of name, address, phone number or message, ignoring case.
     pub q: Option<String>,
@@ -161,7 +161,7 @@ pub struct SubmissionFilter {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"status": "read"})))]
 pub struct SubmissionUpdate {
-    /// Where it stands now.
+    /// Status.
     pub status: Option<SubmissionStatus>,
 }
 
@@ -329,7 +329,7 @@ impl<'a> Submissions<'a> {
     }
 }
 
-/// Tells whether two submissions are one that was sent twice.
+/// A digest that is the same for a submission that was sent twice.
 fn digest(section: SectionId, message: &form::Message, now: Timestamp) -> String {
     let window = now.unix_seconds().div_euclid(SAME_CLICK.whole_seconds());
     let mut digest = Sha256::new().chain_update(section.uuid().as_bytes()).chain_update(window.to_be_bytes());

@@ -37,7 +37,7 @@ pub struct Template {
     pub slug: String,
     /// What sort of site, for instance `business`.
     pub category: String,
-    /// For whom, a word of the list of industries.
+    /// Its industry, an id of the list of industries.
     pub industry: String,
     /// What it is good for.
     pub description: String,

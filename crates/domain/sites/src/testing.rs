@@ -163,7 +163,7 @@ fn page_of<T>(items: Vec<T>, request: PageRequest) -> List<T> {
     List::new(shown.collect(), request, total)
 }
 
-/// Replaces the stored thing, given that it has the version that the new one was made from.
+/// Replaces the stored row, given that it has the version that the new one was made from.
 fn replace<T: Clone>(
     stored: &mut [T],
     is_it: impl Fn(&T) -> bool,
@@ -473,7 +473,7 @@ impl DeploymentRepository for View<'_> {
     }
 }
 
-/// A clock that moves on by a second whenever it is read, and bytes that count.
+/// A clock that advances by a second whenever it is read, and bytes that count.
 struct Counter(AtomicU64);
 
 impl Clock for Counter {
@@ -508,7 +508,7 @@ pub(crate) fn member(role: TenantRole) -> Scope {
     user(Some(tenant(1)), role.permissions(), true)
 }
 
-/// Somebody with these permissions.
+/// A caller with these permissions.
 pub(crate) fn user(tenant: Option<TenantId>, permissions: Permissions, email_verified: bool) -> Scope {
     let env = env();
     let actor = Actor::User {

@@ -12,7 +12,7 @@ pub(crate) fn check(stored: i64, expected: Option<i64>) -> Result<(), SitesError
     }
 }
 
-/// What a failed update means. Who asked for a version is told that it is not the stored one; who did not, to try again.
+/// The error of a failed update. With an expected version, that it is not the stored one; without, that trying again helps.
 pub(crate) fn refused(error: StoreError, expected: Option<i64>) -> SitesError {
     match error {
         StoreError::Stale if expected.is_some() => SitesError::PreconditionFailed,

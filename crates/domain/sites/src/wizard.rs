@@ -1,7 +1,7 @@
 //! The wizard: eight steps from the name of a business to a site, saved one by one, in any order.
 //!
-//! Everything that was said is in the store and belongs to the tenant, so whoever may make sites there can go on where
-//! somebody else stopped, on any device.
+//! All input is stored and belongs to the tenant, so any member who may make sites there can continue where another one stopped,
+//! on any device.
 
 mod generation;
 mod launch;
@@ -27,10 +27,10 @@ use crate::events;
 /// The most wizards of a tenant that are in progress.
 pub const MAX_OPEN: u64 = 20;
 
-/// Kinds of events after which a wizard takes more bytes than before, perhaps.
+/// Kinds of events after which a wizard may take more bytes than before.
 pub static STORING: [&EventDeclaration; 2] = [&events::WIZARD_STARTED, &events::WIZARD_UPDATED];
 
-/// Where a wizard stands.
+/// Status of a wizard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -43,7 +43,7 @@ pub enum WizardStatus {
 }
 
 impl WizardStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InProgress => "in_progress",
@@ -72,7 +72,7 @@ pub enum StepName {
     Design,
     /// 5: which pages.
     Pages,
-    /// 6: texts, generated or one's own.
+    /// 6: texts, generated or the customer's own.
     Content,
     /// 7: search engines, contact details, address of the site.
     Seo,
@@ -101,9 +101,9 @@ impl StepName {
 pub struct StepState {
     /// Number of the step, from 1.
     pub step: u8,
-    /// What it is about.
+    /// Its name.
     pub name: StepName,
-    /// Whether everything that it asks for is there.
+    /// Whether everything that it requires is there.
     pub complete: bool,
 }
 
@@ -114,10 +114,10 @@ pub struct StepState {
 pub struct Wizard {
     /// UUIDv7.
     pub id: WizardId,
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// Where it stands.
+    /// Status.
     pub status: WizardStatus,
     /// The first step that is not complete, 1 to 8.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 8, example = 3))]
@@ -157,7 +157,7 @@ pub struct Wizard {
 }
 
 impl Wizard {
-    /// A wizard in which nothing has been said yet.
+    /// A wizard without any input.
     pub fn empty(id: WizardId, tenant: TenantId, now: Timestamp) -> Self {
         Self {
             id,
@@ -183,7 +183,7 @@ impl Wizard {
         .assessed()
     }
 
-    /// The wizard with `step`, `steps` and `progress` as what was said makes them. Call it after every change.
+    /// The wizard with `step`, `steps` and `progress` computed from its input. Call it after every change.
     #[must_use]
     pub fn assessed(mut self) -> Self {
         self.steps = (1..)
@@ -197,7 +197,7 @@ impl Wizard {
         self
     }
 
-    /// Whether everything that a step asks for is there.
+    /// Whether everything that a step requires is there.
     pub fn is_complete(&self, step: StepName) -> bool {
         match step {
             StepName::BusinessInfo => self.business_info.is_some(),

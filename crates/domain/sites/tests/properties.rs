@@ -1,4 +1,4 @@
-//! What holds for anything that strangers send. `portico-bench fuzz` feeds the same with a million inputs.
+//! Properties that hold for any input of strangers. `portico-bench fuzz` checks the same with a million inputs.
 
 use portico_kernel::name::{Slug, Subdomain};
 use portico_sites::{

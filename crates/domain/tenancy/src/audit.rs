@@ -1,4 +1,4 @@
-//! The audit trail: the event log as the people of a tenant read it.
+//! The audit trail: the event log as the members of a tenant read it.
 
 use portico_kernel::{
     CursorPage, CursorRequest, EventId, Permission, Resource, Scope, Timestamp, Violations, event::ActorKind,
@@ -22,7 +22,7 @@ pub struct AuditActor {
     pub name: Option<String>,
 }
 
-/// Who of the operator's people acted as somebody else.
+/// The member of staff who acted as that person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Impersonator {
@@ -33,7 +33,7 @@ pub struct Impersonator {
     pub name: Option<String>,
 }
 
-/// One thing that happened.
+/// An entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -45,7 +45,7 @@ pub struct AuditEntry {
     pub kind: String,
     /// Who did it.
     pub actor: AuditActor,
-    /// Who of the operator's people acted as that person, if anybody.
+    /// The member of staff who acted as that person (impersonation), if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impersonator: Option<Impersonator>,
     /// What it happened to.
@@ -71,9 +71,9 @@ pub struct AuditEntry {
 /// Which entries to list. Every field that is set narrows the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Kind of thing, for instance `page`.
+    /// Type of the resource, for instance `page`.
     pub resource_type: Option<String>,
-    /// Id of the thing.
+    /// Id of the resource.
     pub resource_id: Option<String>,
     /// What happened, for instance `page.updated`.
     pub kind: Option<String>,
@@ -142,7 +142,7 @@ impl<'a> Audit<'a> {
     ) -> Result<CursorPage<AuditEntry>, TenancyError> {
         let tenant = self.scope.require(Permission::AuditRead)?;
         let filter = filter.checked(&request)?;
-        // Members prove by being members that the tenant exists; who crosses tenants may name any.
+        // Membership proves that the tenant exists; a caller who crosses tenants may name any id.
         if self.scope.crosses_tenants() && self.repositories.tenants().find(tenant).await?.is_none() {
             return Err(TenancyError::NotFound("tenant"));
         }

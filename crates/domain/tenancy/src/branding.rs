@@ -1,4 +1,4 @@
-//! Colours, fonts and logo of a tenant; every site of the tenant wears them.
+//! Colours, fonts and logo of a tenant, used by every site of the tenant.
 
 pub use portico_kernel::look::{Colors, ColorsUpdate, Fonts, FontsUpdate, contrast, font_names, font_stack};
 use portico_kernel::{
@@ -15,7 +15,7 @@ use crate::{TenancyError, events, ports::TenancyRepositories};
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Branding {
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
     /// Colours.
@@ -34,7 +34,7 @@ pub struct Branding {
 }
 
 impl Branding {
-    /// What a new tenant wears.
+    /// The branding of a new tenant.
     pub fn default_of(tenant: TenantId, now: Timestamp) -> Self {
         Self {
             tenant,
@@ -57,11 +57,11 @@ pub struct BrandingUpdate {
     pub colors: Option<ColorsUpdate>,
     /// Fonts.
     pub fonts: Option<FontsUpdate>,
-    /// Logo; null takes it away.
+    /// Logo; null removes it.
     #[serde(default, deserialize_with = "patch::double_option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<AssetId>))]
     pub logo_asset_id: Option<Option<AssetId>>,
-    /// Icon in the browser tab; null takes it away.
+    /// Icon in the browser tab; null removes it.
     #[serde(default, deserialize_with = "patch::double_option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<AssetId>))]
     pub favicon_asset_id: Option<Option<AssetId>>,
@@ -86,8 +86,8 @@ impl<'a> Brandings<'a> {
         self.expected(tenant, None).await
     }
 
-    /// Changes the branding, given that its version is still the expected one, if any. That the assets are pictures of the
-    /// tenant is for the caller to check: they belong to another domain.
+    /// Changes the branding, given that its version is still the expected one, if any. The caller checks that the assets are
+    /// pictures of the tenant: they belong to another domain.
     pub async fn update(
         &mut self,
         input: BrandingUpdate,

@@ -1,4 +1,4 @@
-//! The hash chains of the audit trail: sealing what is new in the log, and proving that nothing sealed was changed.
+//! The hash chains of the audit trail: sealing new entries of the log, and proving that nothing sealed was changed.
 
 use portico_kernel::{
     Env, Event, EventId, Permission, Scope, StoreError, TenantId, Timestamp, event::AuditClass,
@@ -12,19 +12,19 @@ use crate::{
     seal::{Chain, Digest, genesis},
 };
 
-/// Name of the reader of the log that seals.
+/// Name of the log reader that seals.
 pub const SEALER: &str = "audit_seal";
 
 /// Seals checked at once, so that a long chain does not fill the memory.
 const PIECE: u32 = 500;
 
-/// An entry gets its time right before it is stored. One that is this much older than what stands before it in the log was
-/// put there afterwards. Clocks of two instances and the length of a transaction stay far below.
+/// An entry gets its time right before it is stored. One that is this much older than its predecessor in the log was inserted
+/// afterwards. The clock skew of two instances and the length of a transaction stay far below.
 const MOST_DELAY: Duration = Duration::minutes(5);
 
-/// Seals entries, in the order of the log, each behind the last one of its tenant; events of other classes than
-/// [`AuditClass::Sealed`] have no part in it. Called with what the reader [`SEALER`]
-/// was given, in the transaction that moves its cursor.
+/// Seals entries in the order of the log, each behind the last one of its tenant; events of other classes than
+/// [`AuditClass::Sealed`] are skipped. Called with what the reader [`SEALER`] has taken, in the transaction that moves its
+/// cursor.
 pub async fn seal(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
@@ -63,15 +63,15 @@ pub enum ProblemKind {
     Edited,
     /// The entry is not there any more.
     Deleted,
-    /// The entry was put into the log behind the sealing, or dated back.
+    /// The entry was inserted into the log behind the sealer's cursor, or dated back.
     Inserted,
-    /// The entry does not stand where it was sealed.
+    /// The entry is not at the position where it was sealed.
     Reordered,
     /// A seal is not there any more.
     SealMissing,
     /// A seal does not follow from the one before it.
     SealEdited,
-    /// The end of the chain is not where it was noted.
+    /// The end of the chain is not where it was recorded.
     HeadEdited,
 }
 
@@ -85,12 +85,12 @@ pub struct ChainProblem {
     /// The entry, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry_id: Option<EventId>,
-    /// Place in the chain, where it has one.
+    /// Position in the chain, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
 }
 
-/// The end of a chain. Who keeps it elsewhere can tell later whether the chain still contains it.
+/// The end of a chain. A copy that is kept elsewhere shows later whether the chain still contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Head {
@@ -101,7 +101,7 @@ pub struct Head {
     pub hash: Digest,
 }
 
-/// What was deleted because its time was up.
+/// The entries that were deleted because their retention time was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Checkpoint {
@@ -116,7 +116,7 @@ pub struct Checkpoint {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verification {
-    /// Whether nothing was found.
+    /// Whether no problem was found.
     pub intact: bool,
     /// Sealed entries that are there and were compared.
     pub entries: u64,
@@ -127,12 +127,12 @@ pub struct Verification {
     pub unsealed: u64,
     /// Entries of which personal data was erased, among those compared. What is left of them is as it was sealed.
     pub redacted: u64,
-    /// What was deleted because its time was up, if anything.
+    /// The entries that were deleted because their retention time was over, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
     /// The end of the chain.
     pub head: Head,
-    /// The first thing that is wrong.
+    /// The first problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_problem: Option<ChainProblem>,
 }
@@ -169,9 +169,10 @@ impl<'a> Chains<'a> {
         Ok(found.into_iter().next().unwrap_or_else(|| Chain::empty(tenant)))
     }
 
-    /// From the beginning of the chain to the end that it has now. What is sealed or expires meanwhile does not disturb.
+    /// Walks from the beginning of the chain to the end that it has now. Entries that are sealed or expire meanwhile do not
+    /// matter.
     async fn walk(&mut self, tenant: TenantId) -> Result<Verification, StoreError> {
-        // First what has no seal: what gets one meanwhile is counted twice, and not left out.
+        // The entries without a seal first: one that is sealed meanwhile is counted twice, and not left out.
         let unsealed = self.repositories.seals().unsealed(tenant, SEALER).await?;
         let chain = self.chain(tenant).await?;
         let mut walk = Walk::new(&chain);
@@ -220,7 +221,7 @@ impl<'a> Chains<'a> {
             }
         }
         let passed_over = unsealed.passed_over.map(|entry| ChainProblem {
-            // Without any seal, all of them must have been taken away; nobody seals some entries only.
+            // Without any seal, all of them must have been deleted: the sealer never seals some entries only.
             kind: if chain.length == 0 { ProblemKind::SealMissing } else { ProblemKind::Inserted },
             entry_id: Some(entry),
             number: None,
@@ -257,7 +258,7 @@ fn head_edited(chain: &Chain) -> ChainProblem {
     ChainProblem { kind: ProblemKind::HeadEdited, entry_id: None, number: Some(chain.length) }
 }
 
-/// Two seals that changed places break the chain at the first of them; the log tells that it was that.
+/// Two seals that changed places break the chain at the first of them; the positions in the log show that they did.
 fn broken(entry: &SealedEntry, next: Option<&SealedEntry>) -> ChainProblem {
     let place = |entry: &SealedEntry| entry.event.as_ref().map(|event| event.place);
     let swapped = match (place(entry), next.and_then(place)) {

@@ -1,4 +1,4 @@
-//! Ways to reach somebody, as a tenant names them.
+//! Contact details, as a tenant enters them.
 
 use email_address::{EmailAddress, Options};
 use portico_kernel::{FieldError, Violations};
@@ -19,7 +19,7 @@ pub(crate) fn email(text: &str) -> Result<String, FieldError> {
     }
 }
 
-/// An address as it may be shown to whoever holds a link, and kept in the audit trail: `a…@example.com`.
+/// An address as it may be shown to the holder of a link, and kept in the audit trail: `a…@example.com`.
 pub fn masked(email: &str) -> String {
     let (name, domain) = email.split_once('@').unwrap_or((email, ""));
     let first: String = name.chars().take(1).collect();
@@ -46,7 +46,7 @@ pub(crate) fn check_language(violations: &mut Violations, language: &str) {
     );
 }
 
-/// White space around a text is dropped, and a text of nothing else clears the field.
+/// Trims a text; one that is nothing but white space clears the field.
 pub(crate) fn trimmed(value: Option<String>) -> Option<String> {
     value.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The dealer (reseller) who looks after a tenant.
+//! The dealer (reseller) of a tenant.
 
 use portico_kernel::{Env, Event, Permission, Scope, StoreError, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,12 @@ use crate::{
     ports::TenancyRepositories,
 };
 
-/// Whom a tenant's people turn to.
+/// The contact of a tenant's members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Dealer {
-    /// Whose dealer it is.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
     /// Name.
@@ -33,7 +33,7 @@ pub struct Dealer {
     pub version: i64,
 }
 
-/// Names the dealer, or changes what is said of them; what is absent stays, `null` clears.
+/// Sets or changes the dealer; what is absent stays, `null` clears.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"name": "Centro Digital", "email": "hola@example.com", "phone": "+502 2345 6789"})))]
@@ -51,7 +51,7 @@ pub struct DealerUpdate {
     pub phone: Option<Option<String>>,
 }
 
-/// Use cases around the dealer of the active tenant: the operator names them, members see them.
+/// Use cases around the dealer of the active tenant: the operator sets the dealer, members see it.
 pub struct Dealers<'a> {
     repositories: &'a mut dyn TenancyRepositories,
     scope: &'a Scope,
@@ -70,7 +70,7 @@ impl<'a> Dealers<'a> {
         Ok(self.repositories.dealers().find(tenant).await?)
     }
 
-    /// Names the dealer or changes them, given that the version is still the expected one, if any.
+    /// Sets or changes the dealer, given that the version is still the expected one, if any.
     pub async fn put(&mut self, input: DealerUpdate, expected: Option<i64>) -> Result<Dealer, TenancyError> {
         let tenant = self.scope.require(Permission::PlatformTenants)?;
         let before = self.repositories.dealers().find(tenant).await?;
@@ -111,7 +111,7 @@ impl<'a> Dealers<'a> {
         Ok(after)
     }
 
-    /// Takes the dealer away, given that the version is still the expected one, if any. Without one nothing happens.
+    /// Removes the dealer, given that the version is still the expected one, if any. Without one nothing happens.
     pub async fn remove(&mut self, expected: Option<i64>) -> Result<(), TenancyError> {
         let tenant = self.scope.require(Permission::PlatformTenants)?;
         let before = self.repositories.dealers().find(tenant).await?;

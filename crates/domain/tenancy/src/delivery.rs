@@ -1,4 +1,4 @@
-//! Deliveries: attempts to tell a webhook of an event.
+//! Deliveries: attempts to send an event to a webhook.
 
 mod use_cases;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use use_cases::{Deliveries, Resend, ResendPlan};
 
-/// Where an attempt stands.
+/// Status of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -21,7 +21,7 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -41,16 +41,16 @@ impl DeliveryStatus {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum DeliveryCause {
-    /// It happened.
+    /// The event happened.
     Event,
-    /// Somebody tries the webhook.
+    /// A member tests the webhook.
     Test,
-    /// Somebody wants it once more.
+    /// A member asked to send it again.
     Resend,
 }
 
 impl DeliveryCause {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Event => "event",
@@ -65,26 +65,26 @@ impl DeliveryCause {
     }
 }
 
-/// One attempt to tell a webhook of an event.
+/// One attempt to send an event to a webhook.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// UUIDv7.
     pub id: DeliveryId,
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Where to.
+    /// The webhook.
     pub webhook_id: WebhookId,
-    /// What it tells of; with `evt_` before it, the `webhook-id` of the request.
+    /// The event; its id with `evt_` before it is the `webhook-id` of the request.
     pub event_id: EventId,
-    /// What happened, as the outside calls it.
+    /// Public name of what happened.
     pub event_type: String,
-    /// Place of the event among the tenant's messages.
+    /// Sequence number among the tenant's messages.
     pub sequence: Option<i64>,
     /// Why it is sent.
     pub cause: DeliveryCause,
     /// From 1; counts again from 1 when it is sent again.
     pub attempt: u32,
-    /// Where it stands.
+    /// Status.
     pub status: DeliveryStatus,
     /// Status code of the answer.
     pub response_status: Option<u16>,
@@ -98,7 +98,7 @@ pub struct Delivery {
     pub due_at: Timestamp,
     /// When it was planned.
     pub created_at: Timestamp,
-    /// When it was over.
+    /// When it ended.
     pub finished_at: Option<Timestamp>,
 }
 
@@ -133,21 +133,21 @@ impl Delivery {
 pub struct DeliveryView {
     /// UUIDv7.
     pub id: DeliveryId,
-    /// Where to.
+    /// The webhook.
     pub webhook_id: WebhookId,
-    /// What it tells of; with `evt_` before it, the `webhook-id` of the request.
+    /// The event; its id with `evt_` before it is the `webhook-id` of the request.
     pub event_id: EventId,
     /// What happened.
     #[cfg_attr(feature = "openapi", schema(example = "page.updated"))]
     pub event_type: String,
-    /// Place of the event among the tenant's messages.
+    /// Sequence number of the event among the tenant's messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<i64>,
     /// Why it is sent.
     pub cause: DeliveryCause,
     /// From 1; counts again from 1 when it is sent again.
     pub attempt: u32,
-    /// Where it stands.
+    /// Status.
     pub status: DeliveryStatus,
     /// Status code of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,7 +169,7 @@ pub struct DeliveryView {
     /// When it succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
-    /// When it was over, one way or the other.
+    /// When it ended, successful or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
 }
@@ -177,13 +177,13 @@ pub struct DeliveryView {
 /// Which attempts to list. Every field that is set narrows the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// Where to.
+    /// The webhook.
     pub webhook: Option<WebhookId>,
-    /// Where they stand.
+    /// Their status.
     pub status: Option<DeliveryStatus>,
     /// What happened.
     pub event_type: Option<String>,
-    /// What they tell of; the use case has checked that it is an id.
+    /// Their event; the use case has checked that it is an id.
     pub event_id: Option<String>,
     /// Not planned before.
     pub since: Option<Timestamp>,
@@ -194,24 +194,24 @@ pub struct DeliveryFilter {
 /// Which events to send to a webhook again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
-    /// What the event log calls those that the webhook wants.
+    /// Names, in the event log, of the events that the webhook subscribes to.
     pub kinds: Vec<&'static str>,
     /// Not before.
     pub since: Timestamp,
     /// Before.
     pub until: Timestamp,
-    /// Only those that no attempt has succeeded with.
+    /// Only those without a successful attempt.
     pub only_failed: bool,
-    /// When somebody asked for it: what was sent again since then is not sent once more.
+    /// When it was requested: what was sent again since then is not sent once more.
     pub requested_at: Timestamp,
 }
 
-/// What a delivery sends.
+/// The payload of a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     /// A message that is in no event log: that of a test.
     Message(serde_json::Value),
-    /// What the event log says.
+    /// The event in the event log.
     Event,
     /// The event log does not have it any more.
     Forgotten,
@@ -220,11 +220,11 @@ pub enum Content {
 /// An event of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occurrence {
-    /// Which.
+    /// Its id.
     pub event: EventId,
-    /// What the event log calls it.
+    /// Its name in the event log.
     pub kind: String,
-    /// Its place among the tenant's messages, where it got one.
+    /// Its sequence number among the tenant's messages, where it got one.
     pub sequence: Option<i64>,
     /// Whether it is to be sent again.
     pub wanted: bool,

@@ -1,4 +1,4 @@
-//! What becomes of the tenants of somebody whose account ends.
+//! What happens to the tenants of a user whose account ends.
 
 use portico_kernel::{Event, PageRequest, UserId};
 
@@ -11,13 +11,13 @@ use crate::{
 };
 
 impl Tenants<'_> {
-    /// Takes somebody, whose account is deleted in the same unit of work before this, out of their tenants: tenants with
-    /// other members lose a member, tenants without are deleted. Asks for no permission: it is a part of deleting the
-    /// account. Answers the deleted ones. Errors: [`TenancyError::OnlyOwner`] with all tenants that have other members but
-    /// no other owner; one that is about to be deleted needs none.
+    /// Takes a user, whose account is deleted in the same unit of work before this, out of their tenants: tenants with other
+    /// members lose a member, tenants without are deleted. Asks for no permission: it is a part of deleting the account. Answers
+    /// the deleted ones. Errors: [`TenancyError::OnlyOwner`] with all tenants that have other members but no other owner; one
+    /// that is about to be deleted needs none.
     pub async fn depart(&mut self, user: UserId) -> Result<Vec<Tenant>, TenancyError> {
         let mut theirs = self.repositories.memberships().of_user(user).await?;
-        // Everybody who holds several rows takes them in the same order.
+        // Every transaction that locks several rows does so in the same order.
         theirs.sort_by_key(|tenant| tenant.id);
         let (mut held, mut deleted) = (Vec::new(), Vec::new());
         for place in theirs {
@@ -26,7 +26,7 @@ impl Tenants<'_> {
             if before.status == TenantStatus::Deleted {
                 continue;
             }
-            // Neither counts somebody whose account is deleted.
+            // Neither count includes a user whose account is deleted.
             let one = PageRequest { page: 1, limit: 1 };
             let others = self.repositories.memberships().list(place.id, MemberFilter::default(), one).await?;
             if others.total == 0 {

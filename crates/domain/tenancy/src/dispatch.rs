@@ -1,4 +1,4 @@
-//! From the event log to the receivers: who is told of what, when an attempt is made again, and when to give up.
+//! From the event log to the webhooks: which ones get an event, when an attempt is repeated, and when to give up.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ use crate::{
 /// The longest time that a receiver may ask for with `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::DAY;
 
-/// How much later than planned an attempt may be, as a part of the delay: those that failed together do not come back together.
+/// How much later than planned an attempt may be, as a part of the delay, so that those that failed together are not repeated
+/// together.
 const JITTER: f64 = 0.1;
 
 /// Delays between the attempts of a delivery.
@@ -26,7 +27,7 @@ const JITTER: f64 = 0.1;
 pub struct Schedule(pub Vec<Duration>);
 
 impl Schedule {
-    /// When to try again after an attempt that failed at `now`, with what the receiver asked for; `None` after the last one.
+    /// When to try again after an attempt that failed at `now`, with the delay that the receiver requested; `None` after the last one.
     pub fn next(
         &self,
         env: &Env,
@@ -59,8 +60,8 @@ pub fn attempt_after(env: &Env, failed: &Delivery, due_at: Timestamp, now: Times
     }
 }
 
-/// Plans the deliveries of events, in the transaction that moves the cursor of their reader. Answers the webhooks that have to be
-/// looked after.
+/// Plans the deliveries of events, in the transaction that moves the cursor of their reader. Answers the webhooks that workers
+/// have to look at.
 pub async fn fan_out(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
@@ -104,7 +105,7 @@ async fn deliveries(
     for listener in listeners {
         by_tenant.entry(listener.tenant).or_default().push(listener);
     }
-    // Every published event of a tenant that has listeners takes a place, whoever wants to hear of it.
+    // Every published event of a tenant that has listeners takes a sequence number, whether or not one subscribes to it.
     let mut messages: BTreeMap<TenantId, Vec<(&Event, &'static str)>> = BTreeMap::new();
     for event in events {
         if let Some(published) = catalogue.published(&event.kind)
@@ -115,7 +116,7 @@ async fn deliveries(
     }
     let now = env.now();
     let mut planned = Vec::new();
-    // In the order of tenants: whoever takes places in several of them does so in this order.
+    // In the order of tenants, as in every transaction that takes numbers of several of them.
     for (tenant, messages) in messages {
         let first = repositories.delivery_plans().places(tenant, messages.len() as u32).await?;
         for (sequence, (event, name)) in (first..).zip(messages) {
@@ -141,7 +142,7 @@ async fn deliveries(
     Ok(planned)
 }
 
-/// Whether an event says that what is pending for a webhook may be sent now, in another way, or not at all.
+/// Whether an event changes if, when or how what is pending for a webhook is sent.
 fn changes_sending(kind: &EventKind) -> bool {
     static CHANGES: [&EventDeclaration; 4] = [
         &events::WEBHOOK_RESUMED,
@@ -152,17 +153,17 @@ fn changes_sending(kind: &EventKind) -> bool {
     CHANGES.iter().any(|change| kind.is(change))
 }
 
-/// Why a webhook is switched off without anybody asking for it.
+/// Why a webhook is switched off automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisableReason {
-    /// The receiver wants nothing any more: it answered 410 (RFC 9110 section 15.5.11).
+    /// The receiver wants no more messages: it answered 410 (RFC 9110 section 15.5.11).
     Gone,
     /// No attempt succeeded for as long as the operator allows.
     Failing,
 }
 
 impl DisableReason {
-    /// What its owners read.
+    /// Text for its owners.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gone => "The receiver answered 410 Gone.",
@@ -171,9 +172,9 @@ impl DisableReason {
     }
 }
 
-/// The webhooks that are to be switched off, by the attempts that ended and how their webhooks have been doing since: those whose
-/// attempts have all failed for `limit`. Decided when a message is given up, so that one that hardly ever gets any is not switched
-/// off for a single failure.
+/// The webhooks to switch off, given the attempts that ended and the health of their webhooks since: those whose attempts have
+/// all failed for `limit`. Decided when a message is given up, so that one that hardly ever gets any is not switched off for a
+/// single failure.
 pub fn failing(
     ended: &[&Outcome],
     health: &[Health],
@@ -196,7 +197,7 @@ pub fn failing(
         .collect()
 }
 
-/// Switches a webhook off that fails, and says so in the event log, by which its owners hear of it. Answers whether it was enabled.
+/// Switches a failing webhook off, and appends the event by which its owners are notified. Answers whether it was enabled.
 pub async fn disable(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
@@ -214,7 +215,7 @@ pub async fn disable(
     Ok(true)
 }
 
-/// What a receiver knows an event by: the same at every attempt, and when it is sent again.
+/// The id by which a receiver recognises an event: the same at every attempt, and when it is sent again.
 pub fn message_id(event: EventId) -> String {
     format!("evt_{event}")
 }

@@ -17,7 +17,7 @@ fn listener(env: &Env, tenant: TenantId, events: &[&str]) -> Listener {
     Listener { tenant, webhook: env.new_id(), events, since: env.now() }
 }
 
-/// Expects one call, and hands on what was planned.
+/// Expects one call, and passes on what was planned.
 fn planning(repositories: &mut Repositories, listeners: Vec<Listener>, first: &'static [(usize, i64)]) {
     let mut mock = MockDeliveryPlans::new();
     mock.expect_listeners().once().return_once(move |_| Ok(listeners));
@@ -55,11 +55,11 @@ async fn each_event_goes_to_those_who_want_it_with_its_place() {
     let mut repositories = Repositories::default();
     planning(&mut repositories, vec![all, pages], &[(3, 41)]);
     expect_plan(&mut repositories, move |planned| {
-        let told: Vec<_> = planned
+        let sent: Vec<_> = planned
             .iter()
             .map(|delivery| (delivery.webhook, delivery.event_type.as_str(), delivery.sequence))
             .collect();
-        told == [
+        sent == [
             (for_all, "page.created", Some(41)),
             (for_pages, "page.created", Some(41)),
             (for_all, "branding.updated", Some(42)),

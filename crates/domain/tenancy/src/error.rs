@@ -1,13 +1,13 @@
-//! How tenancy fails.
+//! Errors of tenancy.
 
 use std::borrow::Cow;
 
 use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError, TenantId, sealing::SealError};
 
-/// A tenant that somebody cannot leave.
+/// A tenant that a user cannot leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Which.
+    /// Its id.
     pub id: TenantId,
     /// Display name.
     pub name: String,

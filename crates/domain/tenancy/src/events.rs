@@ -1,4 +1,5 @@
-//! The events of tenants, their members, branding, webhooks and audit trail. Each says here, and nowhere else, who hears of it, which caches it touches and how it is audited.
+//! The events of tenants, their members, branding, webhooks and audit trail. The only place that defines who receives each, which
+//! caches it invalidates and how it is audited.
 
 use portico_kernel::{
     Permission::{BrandingRead, MembersRead, TenantRead, WebhooksRead},

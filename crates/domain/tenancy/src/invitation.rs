@@ -1,7 +1,7 @@
-//! Invitations: how somebody becomes a member of a tenant that is there already.
+//! Invitations: how a person becomes a member of an existing tenant.
 //!
-//! The secret of the link is made by the job that sends it ([`Invitations::issue`]), and only its digest is stored. Nothing
-//! here tells whether an address has an account.
+//! The secret of the link is made by the job that sends it ([`Invitations::issue`]), and only its digest is stored. Nothing here
+//! reveals whether an address has an account.
 
 use portico_kernel::{
     Env, Event, EventDeclaration, InvitationId, JobType, List, NewJob, PageRequest, Permission, Scope,
@@ -18,20 +18,20 @@ use crate::{
     ports::TenancyRepositories,
 };
 
-/// How long the link of an invitation is good.
+/// How long the link of an invitation is valid.
 pub const LIFETIME: Duration = Duration::days(7);
 
 /// Invitations of a tenant that may be open at once.
 pub const OPEN_MAX: u64 = 50;
 
-/// Messages that a tenant, or one of its people in all tenants together, may cause in a day.
+/// Messages that the invitations of a tenant, or of one inviter in all tenants together, may cause in a day.
 pub const DAILY_MAX: u64 = 100;
 
 /// The job that makes the link of an invitation and sends the message.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MailInvitation {
-    /// Which invitation.
+    /// The invitation.
     pub invitation_id: InvitationId,
 }
 
@@ -41,7 +41,7 @@ impl JobType for MailInvitation {
     const MAX_ATTEMPTS: u32 = 36;
 }
 
-/// What became of an invitation.
+/// Status of an invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -50,16 +50,16 @@ pub enum InvitationStatus {
     Pending,
     /// The invited person is, or was, a member by it.
     Accepted,
-    /// Turned down by whoever got it.
+    /// Declined by its receiver.
     Declined,
-    /// Taken back.
+    /// Revoked by the tenant.
     Revoked,
     /// Not answered in time.
     Expired,
 }
 
 impl InvitationStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -85,26 +85,26 @@ impl InvitationStatus {
 pub struct Invitation {
     /// UUIDv7.
     pub id: InvitationId,
-    /// Whose members are to be one more.
+    /// The tenant that invites.
     pub tenant_id: TenantId,
     /// Address of the invited person.
     #[cfg_attr(feature = "openapi", schema(format = "email", example = "grace@example.com"))]
     pub email: String,
-    /// As what.
+    /// Role.
     pub role: TenantRole,
     /// Language of the message: `en` or `es`.
     pub language: String,
-    /// What became of it.
+    /// Status.
     pub status: InvitationStatus,
     /// Who invites.
     pub invited_by: UserId,
-    /// Messages that were asked for.
+    /// Messages that were requested.
     #[serde(skip)]
     pub sends: i32,
     /// When the last one was.
     #[serde(skip)]
     pub requested_at: Timestamp,
-    /// The link is good until then.
+    /// When the link stops being valid.
     pub expires_at: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,
@@ -122,7 +122,7 @@ impl Invitation {
     }
 }
 
-/// Somebody to be invited.
+/// A person to invite.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"email": "grace@example.com", "role": "editor", "language": "en"})))]
@@ -131,33 +131,33 @@ pub struct NewInvitation {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required, format = "email", max_length = 254))]
     pub email: String,
-    /// As what. Only owners make owners.
+    /// Role. Only owners make owners.
     #[cfg_attr(feature = "openapi", schema(required, value_type = TenantRole))]
     pub role: Option<TenantRole>,
     /// Language of the message, `en` or `es`; the caller's own where absent.
     pub language: Option<String>,
 }
 
-/// An open invitation as whoever is invited sees it.
+/// An open invitation as its receiver sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedInvitation {
-    /// Which.
+    /// Its id.
     pub id: InvitationId,
-    /// Where to.
+    /// The tenant.
     pub tenant: TenantId,
     /// Name of the tenant.
     pub tenant_name: String,
-    /// Who invites.
+    /// The inviter.
     pub invited_by: UserId,
-    /// Name of whoever invites.
+    /// Name of the inviter.
     pub inviter: String,
     /// Address of the invited person.
     pub email: String,
     /// Language of the message.
     pub language: String,
-    /// As what.
+    /// Role.
     pub role: TenantRole,
-    /// The link is good until then.
+    /// When the link stops being valid.
     pub expires_at: Timestamp,
 }
 
@@ -195,7 +195,7 @@ impl<'a> Invitations<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Invites somebody; `language` is that of the caller. The message follows in the background. Errors:
+    /// Invites a person; `language` is that of the caller. The message follows in the background. Errors:
     /// [`TenancyError::AlreadyMember`], [`TenancyError::AlreadyInvited`], [`TenancyError::TooManyInvitations`].
     pub async fn create(&mut self, input: NewInvitation, language: &str) -> Result<Invitation, TenancyError> {
         let tenant = self.scope.require(Permission::MembersWrite)?;
@@ -260,7 +260,7 @@ impl<'a> Invitations<'a> {
         self.find(tenant, id).await
     }
 
-    /// Takes an invitation back; its link is dead at once. One that is closed already stays as it is. Errors:
+    /// Revokes an invitation; its link is invalid at once. One that is closed already stays as it is. Errors:
     /// [`TenancyError::InvitationClosed`] for one that was accepted.
     pub async fn revoke(&mut self, id: InvitationId) -> Result<(), TenancyError> {
         let tenant = self.scope.require(Permission::MembersWrite)?;
@@ -277,9 +277,9 @@ impl<'a> Invitations<'a> {
         }
     }
 
-    /// Sends the message again, with a new link that is good for a week. The old link is dead at once. Errors:
-    /// [`TenancyError::InvitationClosed`], [`TenancyError::TooManyInvitations`], [`TenancyError::AlreadyInvited`] when an
-    /// expired one was followed by another.
+    /// Sends the message again, with a new link that is valid for a week. The old link is invalid at once. Errors:
+    /// [`TenancyError::InvitationClosed`], [`TenancyError::TooManyInvitations`], [`TenancyError::AlreadyInvited`] when an expired
+    /// one was followed by another.
     pub async fn resend(&mut self, id: InvitationId) -> Result<Invitation, TenancyError> {
         let tenant = self.scope.require(Permission::MembersWrite)?;
         self.scope.require_verified()?;
@@ -309,8 +309,8 @@ impl<'a> Invitations<'a> {
         Ok(after)
     }
 
-    /// Files the digest of a new secret for the message that is about to be sent; `None` when the invitation is not open any
-    /// more. For the background job. A secret made before is dead from then on.
+    /// Stores the digest of a new secret for the message that is about to be sent; `None` when the invitation is not open any
+    /// more. For the background job. A secret made before is invalid from then on.
     pub async fn issue(
         &mut self,
         id: InvitationId,
@@ -329,8 +329,8 @@ impl<'a> Invitations<'a> {
         found.ok_or(TenancyError::NotFound("invitation"))
     }
 
-    /// A bound on what may be used to flood mailboxes. Exact for a tenant, whose row is held; of an inviter in several tenants
-    /// at once it may let a few more pass.
+    /// Limits what may be used to flood mailboxes. Exact for a tenant, whose row is locked; for an inviter in several tenants at
+    /// once it may let a few more pass.
     async fn check_daily(&mut self, tenant: TenantId, inviter: UserId) -> Result<(), TenancyError> {
         let since = self.env.now() - Duration::DAY;
         let (by_tenant, by_inviter) =
@@ -369,7 +369,7 @@ async fn note(
     Ok(repositories.events().append(event).await?)
 }
 
-/// Takes back what somebody has invited to who may not invite any more.
+/// Revokes the pending invitations of a member who may not invite any more.
 pub(crate) async fn revoke_of(
     repositories: &mut dyn TenancyRepositories,
     scope: &Scope,
@@ -398,13 +398,13 @@ impl<'a> Invited<'a> {
         Self { repositories, scope, env }
     }
 
-    /// The open invitation behind a link, for anybody who has it. Errors: [`TenancyError::InvalidInvitation`].
+    /// The open invitation behind a link, for every holder of it. Errors: [`TenancyError::InvalidInvitation`].
     pub async fn by_token(&mut self, hash: [u8; 32]) -> Result<ReceivedInvitation, TenancyError> {
         let found = self.repositories.invitations().by_token(hash, self.env.now()).await?;
         found.ok_or(TenancyError::InvalidInvitation)
     }
 
-    /// The open invitations to an address, newest first. That it is proven to be the caller's is for identity to say.
+    /// The open invitations to an address, newest first. Identity checks that the address is proven to be the caller's.
     pub async fn for_address(&mut self, email: &str) -> Result<Vec<ReceivedInvitation>, TenancyError> {
         self.scope.require_user()?;
         Ok(self.repositories.invitations().for_address(email, self.env.now()).await?)
@@ -420,9 +420,8 @@ impl<'a> Invited<'a> {
         all.into_iter().find(|invitation| invitation.id == id).ok_or(TenancyError::NotFound("invitation"))
     }
 
-    /// Makes the caller a member. That the address of the invitation is theirs is for identity to say, in the same unit of
-    /// work. Of two acceptances at once one succeeds. Errors: [`TenancyError::InvalidInvitation`],
-    /// [`TenancyError::AlreadyMember`].
+    /// Makes the caller a member. Identity checks, in the same unit of work, that the address of the invitation is theirs. Of two
+    /// acceptances at once one succeeds. Errors: [`TenancyError::InvalidInvitation`], [`TenancyError::AlreadyMember`].
     pub async fn accept(&mut self, invitation: &ReceivedInvitation) -> Result<Membership, TenancyError> {
         let (user, _) = self.scope.require_oneself()?;
         let tenant = invitation.tenant;
@@ -442,7 +441,7 @@ impl<'a> Invited<'a> {
         Ok(membership)
     }
 
-    /// Turns an invitation down. Whoever has the link may, so nobody needs an account to be left alone. Errors:
+    /// Declines an invitation. Any holder of the link may, so that it takes no account to decline. Errors:
     /// [`TenancyError::InvalidInvitation`].
     pub async fn decline(&mut self, invitation: &ReceivedInvitation) -> Result<(), TenancyError> {
         self.close(invitation, InvitationStatus::Declined, &events::INVITATION_DECLINED).await
@@ -465,7 +464,7 @@ impl<'a> Invited<'a> {
     }
 }
 
-/// The only thing of an invitation that can be taken is its address.
+/// The only unique key of an invitation is its address.
 fn invited(error: StoreError) -> TenancyError {
     match error {
         StoreError::Conflict(_) => TenancyError::AlreadyInvited,

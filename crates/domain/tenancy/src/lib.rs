@@ -1,4 +1,4 @@
-//! Whose data it is: tenants, their members and branding, and the trail of what happened in them.
+//! Tenants, their members and branding, and the trail of what happened in them.
 
 pub mod audit;
 pub mod branding;

@@ -1,4 +1,4 @@
-//! The end of a tenant, and what may come before it: suspension by the operator, deletion after a time of grace.
+//! The end of a tenant, and what may come before it: suspension by the operator, deletion after a grace period.
 
 use portico_kernel::{JobType, NewJob, Permission, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
@@ -31,8 +31,8 @@ pub struct SuspendTenant {
 }
 
 impl Tenants<'_> {
-    /// Locks the members and the keys of the active tenant out, and takes its sites off the air. By the operator only. One
-    /// that is suspended already stays as it is. Errors: [`TenancyError::Deleting`].
+    /// Suspends the active tenant: its members and keys have no access, and its sites are offline. By the operator only. One that
+    /// is suspended already stays as it is. Errors: [`TenancyError::Deleting`].
     pub async fn suspend(&mut self, input: SuspendTenant) -> Result<Tenant, TenancyError> {
         let id = self.scope.require(Permission::PlatformTenants)?;
         let mut violations = Violations::default();
@@ -52,7 +52,7 @@ impl Tenants<'_> {
         self.store(&before, after, None, &events::TENANT_SUSPENDED).await
     }
 
-    /// Takes a suspension back. By the operator only. An active tenant stays as it is. Errors: [`TenancyError::Deleting`].
+    /// Ends a suspension. By the operator only. An active tenant stays as it is. Errors: [`TenancyError::Deleting`].
     pub async fn reinstate(&mut self) -> Result<Tenant, TenancyError> {
         let id = self.scope.require(Permission::PlatformTenants)?;
         let before = self.held(id).await?;
@@ -66,8 +66,8 @@ impl Tenants<'_> {
     }
 
     /// Has the active tenant deleted after `grace`, given that its version is still the expected one, if any. Until then its
-    /// sites are off the air, its members only read, and an owner may take it back; without grace it is gone at once. Its
-    /// rows stay for the audit trail, and its subdomain stays taken, so that nobody can pose as it. Errors:
+    /// sites are offline, its members only read, and an owner may cancel the deletion; without grace it is gone at once. Its rows
+    /// stay for the audit trail, and its subdomain stays taken, so that no other tenant can pose as it. Errors:
     /// [`TenancyError::Deleting`].
     pub async fn delete(&mut self, expected: Option<i64>, grace: Duration) -> Result<Tenant, TenancyError> {
         let id = self.scope.require(Permission::TenantDelete)?;
@@ -87,7 +87,7 @@ impl Tenants<'_> {
         Ok(after)
     }
 
-    /// Takes back that the active tenant is to be deleted. One that was suspended before is suspended again. Errors:
+    /// Cancels the deletion of the active tenant. One that was suspended before is suspended again. Errors:
     /// [`TenancyError::NotDeleting`].
     pub async fn restore(&mut self) -> Result<Tenant, TenancyError> {
         let id = self.scope.require(Permission::TenantDelete)?;
@@ -103,7 +103,7 @@ impl Tenants<'_> {
     }
 
     /// Deletes the active tenant if its time has come. For the background job, which may run more than once, and after the
-    /// deletion was taken back: then nothing happens.
+    /// deletion was cancelled: then nothing happens.
     pub async fn finish_deletion(&mut self) -> Result<(), TenancyError> {
         let id = self.scope.require(Permission::TenantDelete)?;
         self.repositories.tenants().lock(id).await?;
@@ -116,7 +116,7 @@ impl Tenants<'_> {
         self.store(&before, after, None, &events::TENANT_DELETED).await.map(drop)
     }
 
-    /// The tenant, whose row is held until the unit of work ends: what is decided by its status stays true.
+    /// The tenant, whose row is locked until the unit of work ends: what is decided by its status stays true.
     async fn held(&mut self, id: TenantId) -> Result<Tenant, TenancyError> {
         self.repositories.tenants().lock(id).await?;
         self.existing(id).await

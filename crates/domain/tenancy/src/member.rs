@@ -1,4 +1,4 @@
-//! Who belongs to a tenant, and as what.
+//! Members of a tenant and their roles.
 
 use portico_kernel::{
     Actor, Env, Event, List, PageRequest, Permission, Scope, TenantId, TenantRole, Timestamp, UserId,
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TenantSummary {
-    /// Which.
+    /// Its id.
     pub id: TenantId,
     /// Display name.
     pub name: String,
@@ -32,14 +32,14 @@ pub struct TenantSummary {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Member {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
     /// Address of the account.
     #[cfg_attr(feature = "openapi", schema(format = "email", example = "ada@example.com"))]
     pub email: String,
     /// Name.
     pub full_name: String,
-    /// As what.
+    /// Role.
     pub role: TenantRole,
     /// Since when.
     pub joined_at: Timestamp,
@@ -64,8 +64,8 @@ pub struct MemberUpdate {
     pub role: Option<TenantRole>,
 }
 
-/// Use cases around membership. Nobody changes one in somebody else's name. Those that change one hold the row of the tenant while they do, so that of several that
-/// would together leave a tenant without an owner one is refused.
+/// Use cases around membership. An impersonator changes none. Those that change one lock the row of the tenant, so that of
+/// several that would together leave a tenant without an owner one is refused.
 pub struct Members<'a> {
     repositories: &'a mut dyn TenancyRepositories,
     scope: &'a Scope,
@@ -122,8 +122,8 @@ impl<'a> Members<'a> {
         member.ok_or(TenancyError::NotFound("member"))
     }
 
-    /// Removes a member from the active tenant; oneself is leaving, which every member may. Only owners remove owners.
-    /// What somebody who is removed has invited to is revoked. Errors: [`TenancyError::LastOwner`].
+    /// Removes a member from the active tenant; removing oneself is leaving, which every member may. Only owners remove owners.
+    /// The pending invitations of a removed member are revoked. Errors: [`TenancyError::LastOwner`].
     pub async fn remove(&mut self, user: UserId) -> Result<(), TenancyError> {
         let leaving = matches!(self.scope.actor(), Actor::User { id, .. } if *id == user);
         let tenant = match (leaving, self.scope.active_tenant()) {

@@ -1,24 +1,24 @@
-//! Membership: a user's place in a tenant, and what holds whenever one changes.
+//! Membership: a user's role in a tenant, and the rules for every change of one.
 
 use portico_kernel::{Actor, Denied, Env, Event, Permission, Scope, TenantId, TenantRole, Timestamp, UserId};
 
 use crate::{TenancyError, events, ports::TenancyRepositories};
 
-/// A user's place in a tenant.
+/// A user's role in a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// Where.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// As what.
+    /// Role.
     pub role: TenantRole,
     /// Since when.
     pub joined_at: Timestamp,
 }
 
-/// Holds the row of the tenant until the unit of work ends, and makes sure that the caller still has the permission now
-/// that nobody else can take it: what the scope says was true a moment ago.
+/// Locks the row of the tenant until the unit of work ends, and makes sure that the caller still has the permission, now that no
+/// other transaction can take it: the scope was read before the lock.
 pub(crate) async fn hold(
     repositories: &mut dyn TenancyRepositories,
     scope: &Scope,
@@ -43,7 +43,7 @@ pub(crate) async fn hold(
     }
 }
 
-/// Changes the role of a member, given that the tenant keeps an owner. The tenant's row is held.
+/// Changes the role of a member, given that the tenant keeps an owner. The tenant's row is locked.
 pub(crate) async fn set_role(
     repositories: &mut dyn TenancyRepositories,
     scope: &Scope,
@@ -66,7 +66,7 @@ pub(crate) async fn set_role(
     Ok(repositories.events().append(event).await?)
 }
 
-/// That the tenant has an owner. The tenant's row is held, and the change is made: the count is that of afterwards.
+/// Checks that the tenant has an owner. The tenant's row is locked, and the change is made: the count includes it.
 pub(crate) async fn keep_an_owner(
     repositories: &mut dyn TenancyRepositories,
     tenant: TenantId,

@@ -1,4 +1,4 @@
-//! Handing a tenant over.
+//! Transferring the ownership of a tenant.
 
 use portico_kernel::{Env, Permission, Scope, TenantRole, UserId, Violations};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub struct TransferOwnership {
     pub keep_role: Option<bool>,
 }
 
-/// The use case of handing a tenant over.
+/// The use case of transferring a tenant.
 pub struct Ownership<'a> {
     repositories: &'a mut dyn TenancyRepositories,
     scope: &'a Scope,
@@ -36,8 +36,8 @@ impl<'a> Ownership<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Makes a member of the active tenant an owner, and the caller an admin. Nobody can do it in somebody else's name;
-    /// that the caller has just proven who they are is for identity to say, in the same unit of work.
+    /// Makes a member of the active tenant an owner, and the caller an admin. Refused to impersonators; identity checks, in the
+    /// same unit of work, that the caller has just proven who they are.
     pub async fn transfer(&mut self, input: TransferOwnership) -> Result<Member, TenancyError> {
         let tenant = self.scope.require(Permission::TenantTransfer)?;
         let (caller, _) = self.scope.require_oneself()?;

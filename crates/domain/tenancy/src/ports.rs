@@ -1,4 +1,4 @@
-//! What tenancy needs from the outside.
+//! Ports of tenancy.
 
 mod delivery_queue;
 mod seals;
@@ -36,12 +36,12 @@ pub trait TenantRepository: Send {
     /// The tenant, deleted ones included.
     async fn find(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError>;
 
-    /// Stores the tenant with `version + 1`, and claims a changed subdomain like [`TenantRepository::insert`] (the old
-    /// one is given up unless a site uses it). MUST answer `Stale` when the stored version is not `tenant.version`.
+    /// Stores the tenant with `version + 1`, and claims a changed subdomain like [`TenantRepository::insert`] (the old one is
+    /// released unless a site uses it). MUST answer `Stale` when the stored version is not `tenant.version`.
     async fn update(&mut self, tenant: &Tenant) -> Result<(), StoreError>;
 
-    /// Holds the tenant's row until the unit of work ends. Whoever else calls this for the tenant MUST wait until then, and
-    /// MUST see in what it reads next what was committed meanwhile.
+    /// Locks the tenant's row until the unit of work ends. Every other call for the tenant MUST wait until then, and its unit of
+    /// work MUST see in what it reads next what was committed meanwhile.
     async fn lock(&mut self, id: TenantId) -> Result<(), StoreError>;
 
     /// The tenants, not deleted, that `member` belongs to, or all of them for `None`; newest first. `q` matches a part
@@ -54,7 +54,7 @@ pub trait TenantRepository: Send {
     ) -> Result<List<Tenant>, StoreError>;
 }
 
-/// Who belongs where.
+/// Memberships.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait MembershipRepository: Send {
@@ -67,7 +67,7 @@ pub trait MembershipRepository: Send {
     /// The user's role in the tenant; `None` for one who is no member.
     async fn role(&mut self, tenant: TenantId, user: UserId) -> Result<Option<TenantRole>, StoreError>;
 
-    /// The member as the others see them.
+    /// The member as the other members see them.
     async fn member(&mut self, tenant: TenantId, user: UserId) -> Result<Option<Member>, StoreError>;
 
     /// The members, without those whose account is deleted, oldest first. `q` matches a part of the name or the address,
@@ -93,15 +93,15 @@ pub trait MembershipRepository: Send {
     /// How many owners the tenant has, without those whose account is deleted.
     async fn owners(&mut self, tenant: TenantId) -> Result<u64, StoreError>;
 
-    /// How many tenants, not deleted, the user owns. Whoever else asks for the same user MUST wait until the unit of work
-    /// ends, and MUST count what it has added.
+    /// How many tenants, not deleted, the user owns. Every other call for the same user MUST wait until the unit of work ends,
+    /// and MUST count what it has added.
     async fn count_owned(&mut self, user: UserId) -> Result<u64, StoreError>;
 
     /// Whether an account with this address is a member.
     async fn has_address(&mut self, tenant: TenantId, email: &str) -> Result<bool, StoreError>;
 }
 
-/// Invitations. One that is pending in the store and whose time is over is read as expired.
+/// Invitations. One that is stored as pending and has expired is read as expired.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait InvitationRepository: Send {
@@ -132,7 +132,7 @@ pub trait InvitationRepository: Send {
     /// How many of the tenant's invitations are pending.
     async fn open(&mut self, tenant: TenantId) -> Result<u64, StoreError>;
 
-    /// How many messages the invitations of the tenant, and those by the inviter in any tenant, asked for that were made or
+    /// How many messages the invitations of the tenant, and those by the inviter in any tenant, requested that were made or
     /// sent again since. May count too many, never too few.
     async fn sent_since(
         &mut self,
@@ -145,7 +145,7 @@ pub trait InvitationRepository: Send {
     /// secret. MUST answer whether it did, and `Conflict` like [`InvitationRepository::insert`].
     async fn renew(&mut self, invitation: &Invitation) -> Result<bool, StoreError>;
 
-    /// Files the digest of a new secret of a pending invitation whose time is not over, in place of the one before. Answers
+    /// Stores the digest of a new secret of a pending invitation whose time is not over, in place of the one before. Answers
     /// whether it did.
     async fn set_token(
         &mut self,
@@ -165,7 +165,7 @@ pub trait InvitationRepository: Send {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Revokes what is pending of an inviter in the tenant, and answers it as it is afterwards.
+    /// Revokes the pending invitations of an inviter in the tenant, and answers them as they are afterwards.
     async fn revoke_of(
         &mut self,
         tenant: TenantId,
@@ -248,7 +248,7 @@ pub trait AuditTrail: Send {
 pub trait TenancyRepositories: Outbox {
     /// Tenants.
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c>;
-    /// Who belongs where.
+    /// Memberships.
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c>;
     /// Invitations.
     fn invitations<'c>(&'c mut self) -> Box<dyn InvitationRepository + 'c>;

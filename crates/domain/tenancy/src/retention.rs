@@ -1,4 +1,4 @@
-//! For how long the audit trail is kept.
+//! How long the audit trail is kept.
 
 use portico_kernel::{Env, Event, RequestInfo, Scope, StoreError, TenantId, Timestamp};
 use serde_json::json;
@@ -13,14 +13,14 @@ use crate::{
 /// Entries deleted in one transaction.
 const BATCH: u32 = 1000;
 
-/// For how long events of which the trail keeps nothing are there all the same: attempts to tell a webhook of one go on for
-/// less than two days, and send what the log says.
+/// How long events that the trail does not keep stay in the log: attempts to send one to a webhook last less than two days, and
+/// read it from the log.
 const NOT_KEPT: Duration = Duration::days(3);
 
-/// Chains looked at in one query.
+/// Chains read in one query.
 const CHAINS: u32 = 500;
 
-/// For how long entries are kept where a tenant does not say.
+/// How long entries are kept where a tenant has no setting of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention(Option<Duration>);
 
@@ -30,14 +30,14 @@ impl Retention {
         Self(time)
     }
 
-    /// Entries before this moment are of age. Whole days, so that a trail loses entries once a day at most.
+    /// Entries before this moment have expired. Whole days, so that a trail loses entries once a day at most.
     pub fn cutoff(self, retention_days: Option<u32>, now: Timestamp) -> Option<Timestamp> {
         let kept = retention_days.map(|days| Duration::days(i64::from(days))).or(self.0)?;
         let moment = (now - kept).into_inner();
         Some(Timestamp::new(moment.replace_time(Time::MIDNIGHT)))
     }
 
-    /// The chains whose oldest entry is of age, with the moment before which theirs are.
+    /// The chains whose oldest entry has expired, each with its cutoff.
     pub async fn due(
         self,
         repositories: &mut dyn TenancyRepositories,
@@ -52,7 +52,7 @@ impl Retention {
         }
     }
 
-    /// The tenants whose oldest entry without a seal is of age, with the moment before which theirs are.
+    /// The tenants whose oldest entry without a seal has expired, each with its cutoff.
     pub async fn due_recorded(
         self,
         repositories: &mut dyn TenancyRepositories,
@@ -76,8 +76,8 @@ impl Retention {
     }
 }
 
-/// Deletes one batch of a tenant's entries that happened before `before`, were given to all of `readers`, and are sealed;
-/// and writes down that it did. Answers whether there may be more.
+/// Deletes one batch of a tenant's entries that happened before `before`, were taken by all of `readers`, and are sealed; and
+/// records that it did. Answers whether there may be more.
 pub async fn expire(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
@@ -97,7 +97,7 @@ pub async fn expire(
     Ok(entries >= u64::from(BATCH))
 }
 
-/// Deletes one batch of a tenant's entries without a seal that happened before `before` and were given to all of `readers`.
+/// Deletes one batch of a tenant's entries without a seal that happened before `before` and were taken by all of `readers`.
 /// Answers whether there may be more.
 pub async fn expire_recorded(
     repositories: &mut dyn TenancyRepositories,
@@ -108,8 +108,8 @@ pub async fn expire_recorded(
     Ok(repositories.seals().expire_recorded(tenant, readers, before, BATCH).await? >= u64::from(BATCH))
 }
 
-/// Deletes one batch of the events that are not kept, some days after they happened, given that all of `readers` were given
-/// them. Answers whether there may be more.
+/// Deletes one batch of the events that are not kept, some days after they happened, given that all of `readers` have taken them.
+/// Answers whether there may be more.
 pub async fn forget(
     repositories: &mut dyn TenancyRepositories,
     readers: Vec<&'static str>,

@@ -1,8 +1,8 @@
-//! Seals: what makes a change of the audit trail show.
+//! Seals, which make a change of the audit trail detectable.
 //!
-//! Every entry has a seal with digests of its parts, and every seal a hash over itself and the one before it. The digest of
-//! what may be personal is salted, value by value: erasing a value deletes its salt, after which its digest tells nothing
-//! about what was there, and still fits the chain.
+//! Every entry has a seal with digests of its parts, and every seal a hash over itself and the one before it. The digest of what
+//! may be personal is salted, value by value: erasing a value deletes its salt, after which its digest reveals nothing about what
+//! was there, and still fits the chain.
 
 mod canonical;
 mod content;
@@ -38,9 +38,9 @@ impl Serialize for Digest {
 /// The seal of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
-    /// Whose chain.
+    /// The tenant of the chain.
     pub tenant: TenantId,
-    /// Place in the chain, from 1 without gaps.
+    /// Position in the chain, from 1 without gaps.
     pub number: u64,
     /// The entry.
     pub event: EventId,
@@ -102,15 +102,15 @@ impl Seal {
     }
 }
 
-/// What the chain of a tenant begins with. A chain cannot be passed off as that of another tenant.
+/// The start value of a tenant's chain. A chain cannot be passed off as that of another tenant.
 pub fn genesis(tenant: TenantId) -> Digest {
     Hasher::new("portico.audit.chain.v1").field(tenant.uuid().as_bytes()).finish()
 }
 
-/// Where the chain of a tenant ends.
+/// The end of a tenant's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
     /// Number of seals.
     pub length: u64,
@@ -118,7 +118,7 @@ pub struct Chain {
     pub hash: Digest,
     /// Time of the newest entry sealed.
     pub sealed_until: Timestamp,
-    /// Number of the last entry that was deleted because its time was up; 0 for none.
+    /// Number of the last entry that was deleted because its retention time was over; 0 for none.
     pub checkpoint: u64,
     /// Time of that entry.
     pub checkpoint_at: Option<Timestamp>,
@@ -170,11 +170,11 @@ fn frame(event: &Event) -> Digest {
         .finish()
 }
 
-/// Hashes values with their lengths, so that no two lists of values look alike.
+/// Hashes values with their lengths, so that no two lists of values hash alike.
 struct Hasher(Sha256);
 
 impl Hasher {
-    /// `purpose` keeps digests of different things apart.
+    /// `purpose` keeps digests of different kinds apart.
     fn new(purpose: &str) -> Self {
         Self(Sha256::new()).field(purpose.as_bytes())
     }

@@ -13,12 +13,12 @@ use crate::{
 /// Days that an audit trail may be kept.
 pub const RETENTION_DAYS: std::ops::RangeInclusive<i32> = 30..=3650;
 
-/// How a tenant wants things to be.
+/// Settings of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TenantSettings {
-    /// Whose they are.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
     /// Language: `en` or `es`.
@@ -27,10 +27,10 @@ pub struct TenantSettings {
     /// Time zone, by its name in the IANA database.
     #[cfg_attr(feature = "openapi", schema(example = "America/Guatemala"))]
     pub time_zone: String,
-    /// Where the tenant's own customers turn to.
+    /// Contact address for the tenant's own customers.
     #[cfg_attr(feature = "openapi", schema(format = "email"))]
     pub support_email: Option<String>,
-    /// Days after which entries leave the audit trail; the platform's own number where absent.
+    /// Days after which entries leave the audit trail; the platform's default where absent.
     pub audit_retention_days: Option<i32>,
     /// Last change.
     pub updated_at: Timestamp,
@@ -40,7 +40,7 @@ pub struct TenantSettings {
 }
 
 impl TenantSettings {
-    /// Those of a tenant that has not chosen any.
+    /// The defaults, for a tenant that has not chosen any.
     pub fn default_of(tenant: TenantId, since: Timestamp) -> Self {
         Self {
             tenant,
@@ -64,7 +64,7 @@ pub struct TenantSettingsUpdate {
     pub language: Option<String>,
     /// Time zone, by its name in the IANA database.
     pub time_zone: Option<String>,
-    /// Where the tenant's own customers turn to.
+    /// Contact address for the tenant's own customers.
     #[serde(default, deserialize_with = "portico_kernel::patch::double_option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "email", max_length = 254))]
     pub support_email: Option<Option<String>>,

@@ -1,4 +1,4 @@
-//! A company or person whose data is kept apart from everybody else's.
+//! A company or person whose data is kept apart from that of all others.
 
 use portico_kernel::{
     Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, StoreError, TenantId, TenantRole,
@@ -29,16 +29,16 @@ pub enum TenantStatus {
     /// In use.
     #[default]
     Active,
-    /// Locked by the operator. Its sites are off the air.
+    /// Locked by the operator. Its sites are offline.
     Suspended,
-    /// About to be deleted: its members only read, and its sites are off the air.
+    /// About to be deleted: its members only read, and its sites are offline.
     Deleting,
     /// Deleted; kept for the audit trail. Its sites do not answer.
     Deleted,
 }
 
 impl TenantStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -56,7 +56,7 @@ impl TenantStatus {
     }
 }
 
-/// A company or person whose data is kept apart from everybody else's.
+/// A company or person whose data is kept apart from that of all others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -71,7 +71,7 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// Id of the plan it is subscribed to, for instance `free`. Kept by billing; read-only here.
     pub plan: String,
-    /// When it will be deleted, if that was asked for.
+    /// When it will be deleted, if that was requested.
     pub delete_at: Option<Timestamp>,
     /// Why it is suspended, in the operator's words.
     pub suspension_reason: Option<String>,
@@ -96,7 +96,7 @@ pub struct NewTenant {
     )]
     #[serde(default)]
     pub name: String,
-    /// Wished subdomain; made from the name where absent.
+    /// Requested subdomain; made from the name where absent.
     #[cfg_attr(feature = "openapi", schema(example = "panaderia-luz", min_length = 3, max_length = 63))]
     pub subdomain: Option<String>,
 }
@@ -129,9 +129,9 @@ impl<'a> Tenants<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Makes a tenant with default branding, owned by `owner`: the caller, or anybody where the caller may cross
-    /// tenants. Nobody else owns more than `most`, however many requests they send at once. The subscription to its first
-    /// plan is billing's to make, in the same unit of work. Errors: [`TenancyError::TooManyTenants`].
+    /// Makes a tenant with default branding, owned by `owner`: the caller, or any user where the caller may cross tenants. A
+    /// caller who may not owns `most` tenants at most, however many requests they send at once. Billing makes the subscription to
+    /// its first plan, in the same unit of work. Errors: [`TenancyError::TooManyTenants`].
     pub async fn create(
         &mut self,
         input: NewTenant,
@@ -155,8 +155,8 @@ impl<'a> Tenants<'a> {
         self.insert(name, subdomain, owner, false).await
     }
 
-    /// Makes the tenant that a new user begins with. Asks for no permission: it is a part of registering, in whose
-    /// unit of work it runs, and nobody is signed in at that moment.
+    /// Makes the first tenant of a new user. Asks for no permission: it is a part of registering, in whose unit of work it runs,
+    /// before the user is signed in.
     pub async fn create_personal(&mut self, owner: UserId, full_name: &str) -> Result<Tenant, TenancyError> {
         let name: String = full_name.trim().chars().take(NAME_MAX).collect();
         let name = if name.is_empty() { "Personal".to_owned() } else { name };
@@ -197,7 +197,7 @@ impl<'a> Tenants<'a> {
             violations.name("name", name, 1, NAME_MAX);
             after.name = name.trim().to_owned();
         }
-        // The name it has is not judged again: rules may have become stricter since.
+        // The name it has is not checked again: rules may have become stricter since.
         if let Some(wished) = input.subdomain.as_deref().filter(|wished| *wished != before.subdomain)
             && let Some(subdomain) = violations.take("subdomain", Subdomain::wish(wished, self.env))
         {
@@ -290,7 +290,7 @@ impl<'a> Tenants<'a> {
     }
 }
 
-/// The only thing of a tenant that can be taken is its subdomain.
+/// The only unique key of a tenant is its subdomain.
 fn taken(error: StoreError) -> TenancyError {
     match error {
         StoreError::Conflict(_) => TenancyError::SubdomainTaken,

@@ -47,7 +47,7 @@ pub fn env() -> Env {
     Env::new(Arc::new(Fixed), Arc::new(Counting(AtomicU8::new(1))))
 }
 
-/// The user behind every scope here.
+/// The user of every scope here.
 pub fn user() -> UserId {
     "0190a5b0-c0d0-7e00-8f00-0000000000aa".parse().unwrap()
 }
@@ -82,7 +82,7 @@ pub fn super_admin_in(tenant: TenantId) -> Scope {
     scope(tenant, PlatformRole::SuperAdmin, PlatformRole::SuperAdmin.permissions())
 }
 
-/// Somebody with exactly these permissions.
+/// A caller with exactly these permissions.
 pub fn scope_with(tenant: TenantId, permissions: Permissions) -> Scope {
     scope(tenant, PlatformRole::Customer, permissions)
 }
@@ -91,8 +91,8 @@ pub fn registering() -> Scope {
     Scope::anonymous(RequestInfo::default())
 }
 
-/// Hands out the mocks in the order in which they were put in; a mock too few panics, and each checks its expectations
-/// when dropped.
+/// Returns the mocks in the order in which they were put in; a mock too few panics, and each checks its expectations when
+/// dropped.
 #[derive(Default)]
 pub struct Repositories {
     pub tenants: VecDeque<MockTenantRepository>,
@@ -187,7 +187,7 @@ impl TenancyRepositories for Repositories {
     }
 }
 
-/// Events of other domains, of which webhooks are told as well.
+/// Events of other domains, which webhooks get as well.
 mod others {
     use super::*;
 

@@ -1,6 +1,6 @@
-//! Webhooks: addresses that a tenant wants to be told of events at.
+//! Webhooks: addresses that a tenant wants events sent to.
 //!
-//! What is sent there, when and how often is the concern of whoever delivers; see [`crate::delivery`].
+//! What is sent there, when and how often: see [`crate::delivery`].
 
 mod address;
 mod secret;
@@ -15,21 +15,21 @@ use serde::{Deserialize, Serialize};
 pub use secret::{SECRET_PURPOSE, SealedSecrets};
 pub use use_cases::{NewWebhook, SecretRotation, WebhookRules, WebhookUpdate, Webhooks};
 
-/// Whether a webhook is told anything.
+/// Whether events are sent to a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum WebhookStatus {
-    /// It is.
+    /// They are.
     Enabled,
-    /// Not for now, because a member wanted a pause. What happens meanwhile is not sent, unless somebody asks for it.
+    /// Not for now, because a member paused it. What happens meanwhile is not sent, unless a member asks for it.
     Paused,
     /// Switched off by us, because it failed for too long.
     Disabled,
 }
 
 impl WebhookStatus {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Enabled => "enabled",
@@ -49,23 +49,23 @@ impl WebhookStatus {
 pub struct Webhook {
     /// UUIDv7.
     pub id: WebhookId,
-    /// Whose events.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Where to.
+    /// Target address.
     pub url: String,
-    /// What it is for, in the words of whoever made it.
+    /// What it is for, in the words of its maker.
     pub description: Option<String>,
     /// Names of [`portico_kernel::catalogue`], or `*` for all of them, also those to come.
     pub events: Vec<String>,
-    /// Whether it is told anything.
+    /// Whether events are sent to it.
     pub status: WebhookStatus,
     /// Most deliveries a second; `None` for what the operator allows.
     pub rate_per_second: Option<u32>,
     /// What deliveries are signed with.
     pub secrets: SealedSecrets,
-    /// Attempts that failed since the last one that did not.
+    /// Attempts that failed since the last successful one.
     pub failures: u32,
-    /// When the first of them did.
+    /// When the first of them failed.
     pub failing_since: Option<Timestamp>,
     /// When it was switched off.
     pub disabled_at: Option<Timestamp>,
@@ -80,12 +80,12 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Whether it wants to hear of what is published under this name.
+    /// Whether it subscribes to the events published under this name.
     pub fn wants(&self, name: &str) -> bool {
         self.events.iter().any(|wanted| wanted == EVERYTHING || wanted == name)
     }
 
-    /// What the event log calls everything that it wants to hear of.
+    /// Names, in the event log, of the events that it subscribes to.
     pub fn kinds(&self, catalogue: &EventCatalogue) -> Vec<&'static str> {
         catalogue
             .all()
@@ -117,7 +117,7 @@ impl Webhook {
         }
     }
 
-    /// As events tell of it: others hear of these, so what may hold a token of the receiver is left out of the address.
+    /// As events contain it: others read them, so what may hold a token of the receiver is left out of the address.
     pub fn recorded(&self) -> WebhookView {
         let url = match self.url.split_once('?') {
             Some((url, _)) => format!("{url}?…"),
@@ -142,23 +142,23 @@ pub struct WebhookView {
     /// Types of events, or `*` for all of them, also those to come.
     #[cfg_attr(feature = "openapi", schema(example = json!(["page.published", "submission.received"])))]
     pub events: Vec<String>,
-    /// Whether it is told anything: exactly when `status` is `enabled`.
+    /// Whether events are sent to it: exactly when `status` is `enabled`.
     pub active: bool,
-    /// Whether it is told anything, and if not, why.
+    /// Whether events are sent to it, and if not, why.
     pub status: WebhookStatus,
     /// Most deliveries a second; null for what the operator allows.
     pub rate_per_second: Option<u32>,
-    /// Attempts that failed since the last one that did not.
+    /// Attempts that failed since the last successful one.
     pub failures: u32,
-    /// When the first of them did.
+    /// When the first of them failed.
     pub failing_since: Option<Timestamp>,
     /// When it was switched off because it failed for too long.
     pub disabled_at: Option<Timestamp>,
     /// Why it was.
     pub disabled_reason: Option<String>,
-    /// When the present secret took the place of the one before.
+    /// When the current secret replaced the one before.
     pub secret_rotated_at: Option<Timestamp>,
-    /// Until then the secret before signs, too, or did.
+    /// Until then the previous secret signs, too, or did.
     pub previous_secret_expires_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -166,14 +166,14 @@ pub struct WebhookView {
     pub updated_at: Timestamp,
 }
 
-/// Something that a webhook can be told of.
+/// A type of event that a webhook can get.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventType {
-    /// What a webhook names to be told, and the `type` of the message.
+    /// What a webhook names to get it, and the `type` of the message.
     #[cfg_attr(feature = "openapi", schema(example = "page.published"))]
     pub name: &'static str,
-    /// The permission that it takes to be told.
+    /// The permission required to get it.
     #[cfg_attr(feature = "openapi", schema(example = "pages:read"))]
     pub permission: &'static str,
     /// When it happens.
@@ -181,12 +181,12 @@ pub struct EventType {
     pub description: String,
 }
 
-/// Everything that webhooks can be told of, in the order of names.
+/// All types of events that webhooks can get, sorted by name.
 pub fn event_types(catalogue: &EventCatalogue) -> List<EventType> {
     let mut types: Vec<EventType> = Vec::new();
     for published in catalogue.all() {
         match types.last_mut().filter(|last| last.name == published.name) {
-            // The log has two kinds of it.
+            // Two kinds of the log share the name.
             Some(last) => last.description = format!("{} {}", last.description, published.description),
             None => types.push(EventType {
                 name: published.name,

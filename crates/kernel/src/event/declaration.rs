@@ -1,28 +1,28 @@
-//! What is to be said about a kind of event, once and in one place.
+//! The declaration of a kind of event: all its properties in one place.
 
 use std::{fmt, ops::Deref};
 
 use crate::Permission;
 
-/// Everything that is to be said about a kind of event. Declared with [`declare_events!`](crate::declare_events) by the domain
-/// that owns it; an event is made from its declaration, so there is none that says nothing of itself.
+/// All properties of a kind of event. Declared with [`declare_events!`](crate::declare_events) by the domain that owns it; an
+/// event is made from its declaration, so none lacks any of them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EventDeclaration {
-    /// What the log calls it: `resource.verb`.
+    /// Name in the log: `resource.verb`.
     pub word: &'static str,
     /// When it happens, for people.
     pub when: &'static str,
-    /// Who may hear of it, by webhooks and live updates.
+    /// Who may receive it, by webhooks and live updates.
     pub audience: Audience,
-    /// The caches in which it makes something stale. No other one is touched.
+    /// The caches in which it invalidates entries. No other one is touched.
     pub invalidates: &'static [CacheTopic],
-    /// What becomes of it in the audit trail.
+    /// How the audit trail treats it.
     pub audit: AuditClass,
 }
 
 #[cfg(feature = "mock")]
 impl EventDeclaration {
-    /// Some event of this word, which stays inside, touches nothing and is sealed. For tests of what goes by words only.
+    /// An event of this word that is not published, invalidates nothing and is sealed. For tests that depend on the word only.
     pub fn of_word(word: &'static str) -> &'static Self {
         Box::leak(Box::new(Self {
             word,
@@ -34,14 +34,14 @@ impl EventDeclaration {
     }
 }
 
-/// Who may hear of an event, by webhooks and live updates.
+/// Who may receive an event, by webhooks and live updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Nobody outside: sign-ins, guesses at passwords, second factors and the platform's own affairs are for the audit trail.
+    /// Not published: sign-ins, guesses at passwords, second factors and the platform's own affairs are for the audit trail.
     Nobody,
     /// Those who have the permission in the tenant.
     Holders(Permission),
-    /// The same, and they know it by another name than the log.
+    /// The same, under a public name that differs from that in the log.
     HoldersUnderName(Permission, &'static str),
 }
 
@@ -50,24 +50,24 @@ pub enum Audience {
 pub enum CacheTopic {
     /// The sessions of the user that the event is about (its resource), and the API keys that they answer for.
     User,
-    /// The sessions of the user that is named in what is there after the event (`userId`).
+    /// The sessions of the user named in the resource after the event (`userId`).
     SessionOwner,
     /// The tenant, as every session in it knows it, and its API keys.
     Tenant,
-    /// What answers at host names.
+    /// What is served at host names.
     Hosts,
-    /// Answers about what the tenant keeps here: itself, its branding, sites, pages, navigation.
+    /// Cached responses about what the tenant keeps here: itself, its branding, sites, pages, navigation.
     Responses,
 }
 
-/// What becomes of an event in the audit trail.
+/// How the audit trail treats an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditClass {
-    /// It is an entry, and sealed into the tenant's hash chain.
+    /// An entry, sealed into the tenant's hash chain.
     Sealed,
-    /// It is an entry without a seal, deleted when the tenant's retention time is over.
+    /// An entry without a seal, deleted when the tenant's retention time is over.
     Recorded,
-    /// It is no entry: it goes to the readers of the log, to webhooks and to live updates, and is deleted after some days.
+    /// No entry: it goes to the readers of the log, to webhooks and to live updates, and is deleted after some days.
     NotKept,
 }
 
@@ -75,7 +75,7 @@ impl AuditClass {
     /// Every class.
     pub const ALL: [Self; 3] = [Self::Sealed, Self::Recorded, Self::NotKept];
 
-    /// The word for it in the store.
+    /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sealed => "sealed",
@@ -84,7 +84,7 @@ impl AuditClass {
         }
     }
 
-    /// The class of this word.
+    /// The class of this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.as_str() == text)
     }
@@ -118,12 +118,12 @@ enum Origin {
 }
 
 impl EventKind {
-    /// As the log has it.
+    /// As read from the log.
     pub fn stored(word: String, audit: AuditClass) -> Self {
         Self(Origin::Stored(word, audit))
     }
 
-    /// The declaration; `None` for one that was read from the log: [`crate::catalogue::EventCatalogue`] knows.
+    /// The declaration; `None` for one that was read from the log: look it up in [`crate::catalogue::EventCatalogue`].
     pub fn declaration(&self) -> Option<&'static EventDeclaration> {
         match &self.0 {
             Origin::Declared(declaration) => Some(declaration),
@@ -136,7 +136,7 @@ impl EventKind {
         self.as_str() == declaration.word
     }
 
-    /// The word for it, `resource.verb`.
+    /// Its name, `resource.verb`.
     pub fn as_str(&self) -> &str {
         match &self.0 {
             Origin::Declared(declaration) => declaration.word,
@@ -144,7 +144,7 @@ impl EventKind {
         }
     }
 
-    /// What becomes of it in the audit trail.
+    /// How the audit trail treats it.
     pub fn audit(&self) -> AuditClass {
         match &self.0 {
             Origin::Declared(declaration) => declaration.audit,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// An address, or a network in CIDR notation (RFC 4632, RFC 4291 section 2.3).
 ///
-/// An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4 address, because whoever connects to a socket for both
-/// is seen in that form.
+/// An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4 address, because clients of a dual-stack socket appear in
+/// that form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -63,7 +63,7 @@ impl Serialize for AddressRange {
     }
 }
 
-/// What counts as one address of origin: one customer has at least a /64 of IPv6, and moves about in it.
+/// What counts as one address of origin: one customer has at least a /64 of IPv6, and changes addresses in it.
 pub fn origin(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),

@@ -1,4 +1,4 @@
-//! What a request needs to know of the key that it shows, and what it makes of it.
+//! What a request needs to know of its key, and how it judges it.
 
 use std::net::IpAddr;
 
@@ -10,9 +10,9 @@ use super::AddressRange;
 /// A key as the check of a request sees it, read in one round trip by the prefix of the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyState {
-    /// Which key.
+    /// Its id.
     pub id: ApiKeyId,
-    /// Whose it is.
+    /// The tenant.
     pub tenant: TenantId,
     /// What it may do.
     pub permissions: Permissions,
@@ -28,18 +28,19 @@ pub struct KeyState {
     pub plan: Option<String>,
     /// The secret.
     pub secret: KeySecret,
-    /// The secret before the last rotation, and until when that one is good.
+    /// The secret before the last rotation, and until when that one is valid.
     pub previous: Option<(KeySecret, Timestamp)>,
 }
 
-/// A secret of a key, and who answers for it: the person to whom it was shown when they made or rotated the key.
+/// A secret of a key, and its maker, who is accountable for it: the person to whom it was shown when they made or rotated the
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySecret {
     /// SHA-256 of it.
     pub hash: [u8; 32],
     /// The person; `None` for a key from before that was recorded.
     pub maker: Option<Maker>,
-    /// Whether the account of the maker is suspended or deleted. The secret is no good then.
+    /// Whether the account of the maker is suspended or deleted. The secret is not valid then.
     pub maker_barred: bool,
 }
 
@@ -55,14 +56,14 @@ impl KeyState {
     }
 }
 
-/// What is to be made of a key that a request shows.
+/// The result of checking the key of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is good, and this person answers for it.
+    /// Valid, and this person is accountable for it.
     Good(Option<Maker>),
     /// The secret is not, and never was, that of the key.
     Unknown,
-    /// The secret is right, but revoked, switched off, expired, replaced, or of somebody whose account is suspended or deleted.
+    /// The secret is right, but revoked, switched off, expired, replaced, or its maker's account is suspended or deleted.
     Ended,
     /// The key may not be used from this address.
     ForeignAddress,

@@ -1,8 +1,8 @@
 //! The text of an API key.
 //!
-//! `sn_live_` or `sn_test_`, twelve letters by which the key is found, forty-three letters of secret (256 bits), and six
-//! letters of checksum. The fixed beginning lets scanners of leaked secrets recognise a key, and the checksum lets them and
-//! us tell a key from a typing error without asking the database.
+//! `sn_live_` or `sn_test_`, twelve letters by which the key is found, forty-three letters of secret (256 bits), and six letters
+//! of checksum. The fixed beginning lets scanners of leaked secrets recognise a key, and the checksum lets them and us
+//! distinguish a key from a typing error without asking the database.
 
 use portico_kernel::Env;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,7 +18,7 @@ const CHECKSUM_LETTERS: usize = 6;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A key as its holder knows it. Its `Debug` form does not tell the secret.
+/// A key as its holder knows it. Its `Debug` form does not contain the secret.
 #[derive(Clone, Debug)]
 pub struct KeyText {
     prefix: String,
@@ -49,12 +49,12 @@ impl KeyText {
         fits.then(|| Self { prefix: prefix.to_owned(), secret: secret.to_owned().into() })
     }
 
-    /// By what the key is found. No secret: it is shown in lists.
+    /// By this the key is found. No secret: it is shown in lists.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// What has to be hashed.
+    /// The part to be hashed.
     pub fn secret(&self) -> &str {
         self.secret.expose_secret()
     }
@@ -81,8 +81,8 @@ fn checksum(text: &str) -> String {
 fn letters(env: &Env, count: usize) -> String {
     let mut text = String::with_capacity(count);
     while text.len() < count {
-        // Six bits for a letter. The two values that stand for none are thrown away, so that every letter is as likely as
-        // any other.
+        // Six bits for a letter. The two values that stand for none are discarded, so that every letter is as likely as any
+        // other.
         let bytes = env.random_bytes::<64>();
         let letters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
         text.extend(letters.take(count - text.len()).map(|letter| char::from(*letter)));

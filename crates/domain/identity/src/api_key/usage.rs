@@ -19,12 +19,12 @@ const DEFAULT_DAYS: i64 = 30;
 
 /// Refusals within [`BURST_MINUTES`] that are worth a notice.
 pub const BURST: u64 = 20;
-/// The minutes that are looked at.
+/// The length of that window.
 pub const BURST_MINUTES: i64 = 5;
 /// One notice of refusals for a key in this time.
 const NOTICE_PAUSE: Duration = Duration::HOUR;
 
-/// The most addresses that are remembered for a key. Whoever comes from more is told of no more.
+/// The most addresses that are remembered for a key. Addresses beyond that cause no notice.
 pub const MAX_ADDRESSES: u64 = 1000;
 
 /// How long counts are kept.
@@ -48,15 +48,15 @@ pub struct Endpoint {
 /// What happened with a key since the last batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
-    /// Whose it is.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Which key.
+    /// The key.
     pub key: ApiKeyId,
-    /// The last request that it let in.
+    /// Time of the last request that was authenticated.
     pub last_used_at: Option<Timestamp>,
     /// Requests, also those that were refused.
     pub requests: BTreeMap<Endpoint, u64>,
-    /// From where it was let in, see [`super::origin`], and when last.
+    /// The addresses of authenticated requests, see [`super::origin`], each with its last use.
     pub addresses: BTreeMap<String, Timestamp>,
     /// Answers 401 and 403, by minute since 1970.
     pub refusals: BTreeMap<i64, u64>,
@@ -93,9 +93,9 @@ pub fn minute(at: Timestamp) -> i64 {
 /// What is known of a key while its activity is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// What people call it.
+    /// Its name.
     pub name: String,
-    /// When its owners were last told of refusals.
+    /// When its owners were last notified of refusals.
     pub refusals_noticed_at: Option<Timestamp>,
 }
 
@@ -110,7 +110,7 @@ pub enum Seen {
     Known,
 }
 
-/// Records how keys were used, and notices what is suspicious about it.
+/// Records how keys were used, and detects suspicious use.
 pub struct KeyUsage<'a> {
     repositories: &'a mut dyn IdentityRepositories,
     env: &'a Env,
@@ -122,11 +122,11 @@ impl<'a> KeyUsage<'a> {
         Self { repositories, env }
     }
 
-    /// Adds what happened with a key. Of a key that is gone nothing is recorded.
+    /// Adds the activity of a key. For a key that is gone nothing is recorded.
     ///
     /// Appends `api_key.new_address` for an address from which the key was not used before, but for its first one; and
-    /// `api_key.refusals` for [`BURST`] refusals within [`BURST_MINUTES`], once an hour at most. Whoever records the same
-    /// key elsewhere waits until this unit of work ends, so nothing is noticed twice.
+    /// `api_key.refusals` for [`BURST`] refusals within [`BURST_MINUTES`], once an hour at most. Other units of work that record
+    /// the same key wait until this one ends, so no event is appended twice.
     pub async fn record(&mut self, activity: &Activity) -> Result<(), IdentityError> {
         let (tenant, key) = (activity.tenant, activity.key);
         let mut usage = self.repositories.api_key_usage();
@@ -270,7 +270,7 @@ fn iso_date<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S
 }
 
 impl ApiKeys<'_> {
-    /// How a key was used from one day to another (UTC, both included): the last 30 days where nothing is said.
+    /// How a key was used from one day to another (UTC, both included): the last 30 days by default.
     pub async fn usage(
         &mut self,
         id: ApiKeyId,
@@ -315,7 +315,7 @@ fn period(from: Option<Date>, to: Option<Date>, today: Date) -> Result<(Date, Da
     Ok((from, to))
 }
 
-/// The counts of each endpoint together, the most used first.
+/// Requests by endpoint, the most used first.
 fn grouped(counts: Vec<(String, String, u16, u64)>) -> Vec<EndpointUsage> {
     let mut endpoints: BTreeMap<(String, String), BTreeMap<u16, u64>> = BTreeMap::new();
     for (method, path, status, requests) in counts {

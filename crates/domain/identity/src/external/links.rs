@@ -1,4 +1,4 @@
-//! The links that somebody has, made and taken away while signed in.
+//! The links of a user, made and removed while signed in.
 
 use portico_kernel::{Event, ExternalIdentityId, UserId};
 
@@ -6,8 +6,8 @@ use super::{ExternalIdentities, ExternalIdentity, ExternalProfile};
 use crate::{Accounts, IdentityError, events, session::SignedIn};
 
 impl ExternalIdentities<'_> {
-    /// Links an account elsewhere to the caller's own, in the end of an attempt that they began (with a fresh proof of who
-    /// they are). The caller's session goes on. Linking what is linked already changes nothing. Errors:
+    /// Links an account at a provider to the caller's own, at the end of an attempt that they began (with a fresh proof of
+    /// identity). The caller's session stays. Linking what is linked already changes nothing. Errors:
     /// [`IdentityError::IdentityTaken`]; [`portico_kernel::Denied::EmailUnverified`].
     pub async fn link(
         &mut self,
@@ -31,9 +31,9 @@ impl ExternalIdentities<'_> {
         Ok(self.repositories.external_identities().list(user).await?)
     }
 
-    /// Takes a link of the caller's away. `issuers` are those that one can sign in with: a link to another one is no way in.
-    /// Errors: [`IdentityError::ReauthenticationRequired`]; [`IdentityError::NotFound`], also for somebody else's;
-    /// [`IdentityError::LastSignInMethod`] when nothing else would be left to sign in with.
+    /// Removes a link of the caller's. `issuers` are those that one can sign in with: a link to another one is no credential.
+    /// Errors: [`IdentityError::ReauthenticationRequired`]; [`IdentityError::NotFound`], also for another user's;
+    /// [`IdentityError::LastSignInMethod`] when no other credential would be left to sign in with.
     pub async fn unlink(&mut self, id: ExternalIdentityId, issuers: &[String]) -> Result<(), IdentityError> {
         let user = Accounts::new(self.repositories, self.scope, self.env).require_fresh().await?;
         self.repositories.users().lock(user.id).await?;

@@ -1,4 +1,4 @@
-//! Whose account it is that somebody with an account elsewhere signs in to.
+//! Finding the account here of a person who signs in at a provider.
 
 use portico_kernel::{Event, RequestInfo, Scope, StoreError, UserId, Violations, name_text::is_invisible};
 
@@ -11,28 +11,28 @@ use crate::{
     user::{EmailAddress, LANGUAGES, LONGEST_NAME, User, check_name},
 };
 
-/// So many accounts that claim an address without proof are closed when somebody proves it.
+/// So many accounts that claim an address without proof are closed when another one proves it.
 const CLAIMANTS: u32 = 100;
 
-/// What somebody with an account elsewhere is here.
+/// The account here of a person with an account at a provider.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recognised {
     /// They have this account; its row is locked.
     Known(User),
-    /// They have none yet, but this one was made for them, without a tenant so far. [`ExternalIdentities::enroll`] has to
-    /// follow once it has one.
+    /// They had none, so this one was made for them, without a tenant so far. [`ExternalIdentities::enroll`] has to follow once
+    /// it has one.
     New(User),
 }
 
 impl ExternalIdentities<'_> {
-    /// Finds the account of somebody whom the provider vouches for: the one that is linked; else the one that has proven
-    /// the address, which is linked now; else a new one. Only an address that the provider calls verified links anything.
+    /// Finds the account of a person whom the provider vouches for: the one that is linked; else the one that has proven the
+    /// address, which is linked now; else a new one. Only an address that the provider calls verified links anything.
     ///
-    /// An account that merely names the address is never taken over: a stranger may have made it. Somebody who proves the
-    /// address gets an account of their own, and those that named it lose all that one gets in by.
+    /// An account that merely names the address is never taken over: a stranger may have made it. A person who proves the address
+    /// gets an account of their own, and those that named it lose all credentials.
     ///
-    /// Errors: [`IdentityError::EmailRequired`] when a new account would have no address; `Conflict` from the store when
-    /// somebody else did the same at the same moment: then look again in a new unit of work.
+    /// Errors: [`IdentityError::EmailRequired`] when a new account would have no address; `Conflict` from the store when another
+    /// transaction did the same at the same moment: then look again in a new unit of work.
     pub async fn recognise(
         &mut self,
         provider: &str,
@@ -41,7 +41,7 @@ impl ExternalIdentities<'_> {
         let known = self.repositories.external_identities().find(&profile.issuer, &profile.subject).await?;
         if let Some(known) = known {
             let user = self.locked(known.user).await?;
-            // It may have been taken away until the row was locked.
+            // The link may have been removed before the row was locked.
             let still =
                 self.repositories.external_identities().find(&profile.issuer, &profile.subject).await?;
             if still.is_none_or(|still| still.user != user.id) {
@@ -91,7 +91,7 @@ impl ExternalIdentities<'_> {
         Ok(user)
     }
 
-    /// The account, with its row locked, as [`crate::Sessions::after_first_factor`] wants it.
+    /// The account, with its row locked, as [`crate::Sessions::after_first_factor`] requires it.
     async fn locked(&mut self, id: UserId) -> Result<User, IdentityError> {
         self.repositories.users().lock(id).await?;
         self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
@@ -107,9 +107,9 @@ impl ExternalIdentities<'_> {
         User::new(self.env.new_id(), email, full_name, language, now)
     }
 
-    /// Closes every account that names the address of `owner` without proof: takes away all that one gets in by.
+    /// Closes every account that names the address of `owner` without proof: revokes all its credentials.
     async fn disown_claimants(&mut self, owner: &User) -> Result<(), IdentityError> {
-        // It is no act of the owner's: those who read the audit trail of a claimant learn nothing about them.
+        // It is no act of the owner's: readers of a claimant's audit trail learn nothing about them.
         let request = RequestInfo { id: self.scope.request.id.clone(), ..RequestInfo::default() };
         let scope = Scope::system(None, request);
         let claimants = self.repositories.users().claimants(&owner.email, CLAIMANTS).await?;
@@ -123,15 +123,15 @@ impl ExternalIdentities<'_> {
     }
 }
 
-/// The name that the provider tells, as far as ours allow it; else what stands before the @.
+/// The name from the provider, as far as our rules allow it; else what precedes the @.
 fn name(profile: &ExternalProfile, email: &EmailAddress) -> String {
-    let told: String =
+    let cleaned: String =
         profile.name.iter().flat_map(|name| name.chars()).filter(|c| !is_invisible(*c)).collect();
-    let told = told.trim().chars().take(LONGEST_NAME).collect::<String>().trim().to_owned();
+    let cleaned = cleaned.trim().chars().take(LONGEST_NAME).collect::<String>().trim().to_owned();
     let mut violations = Violations::default();
-    check_name(&mut violations, &told);
+    check_name(&mut violations, &cleaned);
     match violations.is_empty() {
-        true => told,
+        true => cleaned,
         false => email.as_str().split('@').next().unwrap_or_default().to_owned(),
     }
 }

@@ -96,13 +96,13 @@ async fn an_attempt_belongs_to_a_provider_and_a_browser() {
 async fn an_attempt_to_link_belongs_to_a_person() {
     let mut store = Store::default();
     let (ada, eve) = (store.user("ada@example.com", true), store.user("eve@example.com", true));
-    let (ada, eve, nobody) = (store.signed_in(&ada), store.signed_in(&eve), store.anonymous());
+    let (ada, eve, anonymous) = (store.signed_in(&ada), store.signed_in(&eve), store.anonymous());
     let begun = begin(&mut store, &ada, true).await.unwrap();
     let state = begun.state;
-    assert!(matches!(begin(&mut store, &nobody, true).await, Err(IdentityError::Denied(_))));
+    assert!(matches!(begin(&mut store, &anonymous, true).await, Err(IdentityError::Denied(_))));
     // The store of these tests has no transactions: what fails uses the attempt up, too.
     let rows = store.external().attempts.clone();
-    for (scope, good) in [(&eve, false), (&nobody, false), (&ada, true)] {
+    for (scope, good) in [(&eve, false), (&anonymous, false), (&ada, true)] {
         store.external().attempts = rows.clone();
         assert_eq!(resume(&mut store, scope, &state, None, same_browser()).await.is_ok(), good);
     }
@@ -168,7 +168,7 @@ async fn an_unverified_address_links_nothing() {
     assert!(store.credential(ada.id).password.is_some());
 }
 
-/// Somebody registers with the address of somebody else, and waits for them.
+/// An attacker registers with the address of another person, and waits for them.
 #[tokio::test]
 async fn an_account_that_only_names_the_address_is_not_taken_over_and_is_closed() {
     let mut store = Store::default();
@@ -219,7 +219,7 @@ async fn without_an_address_there_is_no_new_account() {
 
 #[tokio::test]
 async fn a_name_is_made_fit() {
-    for (told, expected) in [
+    for (sent, expected) in [
         (Some("  "), "ada"),
         (None, "ada"),
         (Some("A\r\nda"), "Ada"),
@@ -228,7 +228,7 @@ async fn a_name_is_made_fit() {
         (Some(&*"x".repeat(300)), &*"x".repeat(200)),
     ] {
         let mut store = Store::default();
-        let name = told.map(str::to_owned);
+        let name = sent.map(str::to_owned);
         let profile = ExternalProfile { name, ..profile("1", Some("ada@example.com"), true) };
         assert_eq!(sign_in(&mut store, &profile).await.unwrap().full_name, expected);
     }

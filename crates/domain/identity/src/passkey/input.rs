@@ -1,4 +1,4 @@
-//! What people send about passkeys.
+//! Input about passkeys.
 
 use portico_kernel::Violations;
 use serde::Deserialize;
@@ -12,10 +12,10 @@ use crate::IdentityError;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"name": "Laptop", "credential": {"id": "dGhl…", "rawId": "dGhl…", "type": "public-key", "response": {"clientDataJSON": "eyJ0…", "attestationObject": "o2Nm…"}}})))]
 pub struct AddPasskey {
-    /// What to call it.
+    /// Its name.
     #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 100))]
     pub name: String,
-    /// What `navigator.credentials.create` gave, as JSON (`toJSON()`).
+    /// Result of `navigator.credentials.create`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
     pub credential: Value,
 }
@@ -26,7 +26,7 @@ pub struct AddPasskey {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"name": "Old laptop"})))]
 pub struct RenamePasskey {
-    /// What to call it.
+    /// Its name.
     #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 100))]
     pub name: String,
 }
@@ -40,12 +40,12 @@ pub struct PasskeySignIn {
     /// The `challengeToken` that came with the options.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub challenge_token: String,
-    /// What `navigator.credentials.get` gave, as JSON (`toJSON()`).
+    /// Result of `navigator.credentials.get`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
     pub credential: Value,
 }
 
-/// Asks for the options of the second step of a sign-in.
+/// Requests the options of the second step of a sign-in.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -65,7 +65,7 @@ pub struct VerifyPasskey {
     /// The `mfaToken` of the first step's answer.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub mfa_token: String,
-    /// What `navigator.credentials.get` gave, as JSON (`toJSON()`).
+    /// Result of `navigator.credentials.get`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
     pub credential: Value,
 }

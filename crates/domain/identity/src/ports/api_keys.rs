@@ -1,4 +1,4 @@
-//! What API keys need of the store.
+//! API keys: the ports.
 
 use async_trait::async_trait;
 use portico_kernel::{ApiKeyId, List, PageRequest, StoreError, TenantId, Timestamp, UserId};
@@ -26,12 +26,12 @@ pub trait ApiKeyRepository: Send {
     /// The keys of all tenants that are not revoked and have a secret that this user made, in use or replaced by a later one.
     async fn made_by(&mut self, user: UserId) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Stores the key with `version + 1`, but for `last_used_at`, which is [`ApiKeyUsageRepository::begin`]'s to set, and
-    /// `made_by`, which goes with the secret. MUST answer `Stale` when the stored version is not `key.version`.
+    /// Stores the key with `version + 1`, but for `last_used_at`, which [`ApiKeyUsageRepository::begin`] sets, and `made_by`,
+    /// which goes with the secret. MUST answer `Stale` when the stored version is not `key.version`.
     async fn update(&mut self, key: &ApiKey) -> Result<(), StoreError>;
 
-    /// Makes `hash` the key's secret, made by `maker`, and the one it had until now, with its maker, its previous one. Does not
-    /// change the version.
+    /// Makes `hash` the key's secret, made by `maker`, and the secret it had until now, with its maker, its previous one. Does
+    /// not change the version.
     async fn replace_secret(
         &mut self,
         tenant: TenantId,
@@ -40,10 +40,9 @@ pub trait ApiKeyRepository: Send {
         maker: UserId,
     ) -> Result<(), StoreError>;
 
-    /// The key of a prefix as the check of a request sees it, in one round trip. MUST find revoked keys too, so that who
-    /// still tries one is noticed. `usable` MUST be `false` for a key that is revoked or switched off, and for every key of
-    /// a tenant that is not active; the makers of its secrets MUST be as their accounts are now, and barred exactly when they
-    /// are not active.
+    /// The key of a prefix as the check of a request sees it, in one round trip. MUST find revoked keys too, so that their use is
+    /// noticed. `usable` MUST be `false` for a key that is revoked or switched off, and for every key of a tenant that is not
+    /// active; the makers of its secrets MUST be as their accounts are now, and barred exactly when they are not active.
     async fn state<'p>(&mut self, prefix: &'p str) -> Result<Option<KeyState>, StoreError>;
 }
 
@@ -51,9 +50,9 @@ pub trait ApiKeyRepository: Send {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ApiKeyUsageRepository: Send {
-    /// Begins to record a key: moves `last_used_at` forward (never back; `None` leaves it), and tells what is known. MUST
-    /// make other units of work that begin the same key wait until this one ends. `None` when there is no such key. Does not
-    /// change the version.
+    /// Begins to record a key: moves `last_used_at` forward (never back; `None` leaves it), and answers what is known. MUST make
+    /// other units of work that begin the same key wait until this one ends. `None` when there is no such key. Does not change
+    /// the version.
     async fn begin(
         &mut self,
         tenant: TenantId,
@@ -70,8 +69,8 @@ pub trait ApiKeyUsageRepository: Send {
         requests: u64,
     ) -> Result<(), StoreError>;
 
-    /// Remembers an address, unless the key has `most` of them already, and tells whether it is new. The times of a known one
-    /// are widened.
+    /// Stores an address, unless the key has `most` of them already, and answers whether it is new. The times of a known one are
+    /// widened.
     async fn see_address<'a>(
         &mut self,
         tenant: TenantId,
@@ -98,7 +97,7 @@ pub trait ApiKeyUsageRepository: Send {
         minute: i64,
     ) -> Result<u64, StoreError>;
 
-    /// Notes that the owners are told of refusals.
+    /// Records that the owners are notified of refusals.
     async fn notice_refusals(
         &mut self,
         tenant: TenantId,
@@ -124,7 +123,7 @@ pub trait ApiKeyUsageRepository: Send {
         to: Date,
     ) -> Result<Vec<(String, String, u16, u64)>, StoreError>;
 
-    /// From where the key was used, the last used first.
+    /// The addresses from which the key was used, the last used first.
     async fn addresses(
         &mut self,
         tenant: TenantId,

@@ -1,4 +1,4 @@
-//! What changing an address needs from the store.
+//! Changes of address: the port.
 
 use async_trait::async_trait;
 use portico_kernel::{SessionId, StoreError, Timestamp, UserId};
@@ -15,9 +15,9 @@ pub trait EmailChangeRepository: Send {
     /// The change, unless it was taken or replaced; expired ones included.
     async fn find(&mut self, id: EmailChangeId) -> Result<Option<EmailChange>, StoreError>;
 
-    /// Takes a change away. MUST answer it once at most, also under concurrency, and never after it has expired.
+    /// Deletes a change. MUST answer it once at most, also under concurrency, and never after it has expired.
     async fn take(&mut self, id: EmailChangeId, now: Timestamp) -> Result<Option<EmailChange>, StoreError>;
 
-    /// Deletes the user's change. With `session`, MUST leave one that another session asked for.
+    /// Deletes the user's change. With `session`, MUST leave one that another session requested.
     async fn delete(&mut self, user: UserId, session: Option<SessionId>) -> Result<(), StoreError>;
 }

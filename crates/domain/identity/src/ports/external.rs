@@ -1,4 +1,4 @@
-//! What signing in with an account elsewhere needs from the outside.
+//! Signing in with an account at a provider: the ports.
 
 use async_trait::async_trait;
 use portico_kernel::{ExternalIdentityId, StoreError, Timestamp, UserId};
@@ -8,7 +8,7 @@ use crate::{
     external::{ExternalIdentity, ExternalProfile, SignInAttempt},
 };
 
-/// Accounts elsewhere that are linked to accounts here.
+/// Accounts at providers that are linked to accounts here.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ExternalIdentityRepository: Send {
@@ -21,7 +21,7 @@ pub trait ExternalIdentityRepository: Send {
     /// The links of a user, oldest first.
     async fn list(&mut self, user: UserId) -> Result<Vec<ExternalIdentity>, StoreError>;
 
-    /// Notes a sign-in, and the address that the provider told with it.
+    /// Records a sign-in, and the address that the provider sent with it.
     async fn touch<'e>(
         &mut self,
         id: ExternalIdentityId,
@@ -36,7 +36,7 @@ pub trait ExternalIdentityRepository: Send {
     async fn delete_all(&mut self, user: UserId) -> Result<u64, StoreError>;
 }
 
-/// Sign-ins that have begun, until the browser is back from the provider.
+/// Sign-ins that have begun, until the browser returns from the provider.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SignInAttemptRepository: Send {
@@ -48,7 +48,7 @@ pub trait SignInAttemptRepository: Send {
     async fn consume(&mut self, state: [u8; 32], now: Timestamp)
     -> Result<Option<SignInAttempt>, StoreError>;
 
-    /// Deletes the attempts to link an account elsewhere to this user.
+    /// Deletes the attempts to link an account at a provider to this user.
     async fn delete_all(&mut self, user: UserId) -> Result<(), StoreError>;
 }
 
@@ -62,17 +62,18 @@ pub trait OpenIdProvider: Send + Sync {
     /// Name on a button.
     fn display_name(&self) -> &str;
 
-    /// Who vouches: the issuer identifier.
+    /// The issuer identifier.
     fn issuer(&self) -> &str;
 
-    /// Where to send the browser. MUST ask for a code with PKCE (S256, RFC 7636) and a nonce; both MUST follow from `state`
-    /// and MUST NOT be computable from it without the server's key. Errors: [`IdentityError::ProviderUnavailable`].
+    /// Where to send the browser. MUST ask for a code with PKCE (S256, RFC 7636) and a nonce; both MUST follow from `state` and
+    /// MUST NOT be computable from it without the server's key. Errors: [`IdentityError::ProviderUnavailable`].
     async fn authorization_url(&self, state: &str) -> Result<String, IdentityError>;
 
-    /// Exchanges the code that came back with `state` for what the provider says of the person. MUST check signature (with
-    /// an asymmetric algorithm only), issuer, audience, authorized party, expiry, `nbf`, nonce, and the hash of the access
-    /// token where there is one (OpenID Connect Core section 3.1.3.7), and that the subject is 1 to 255 bytes. MUST take an address
-    /// for verified only where `email_verified` is a JSON `true`, or a text for a provider of which the operator allows that. Errors: [`IdentityError::SignInRejected`] when any of it
-    /// is wrong or the provider does not know the code, [`IdentityError::ProviderUnavailable`] when it gives no answer.
+    /// Exchanges the code that came back with `state` for what the provider says of the person. MUST check signature (with an
+    /// asymmetric algorithm only), issuer, audience, authorized party, expiry, `nbf`, nonce, and the hash of the access token
+    /// where there is one (OpenID Connect Core section 3.1.3.7), and that the subject is 1 to 255 bytes. MUST take an address for
+    /// verified only where `email_verified` is a JSON `true`, or a text for a provider of which the operator allows that. Errors:
+    /// [`IdentityError::SignInRejected`] when any of it is wrong or the provider does not know the code,
+    /// [`IdentityError::ProviderUnavailable`] when it gives no answer.
     async fn exchange(&self, code: &str, state: &str) -> Result<ExternalProfile, IdentityError>;
 }

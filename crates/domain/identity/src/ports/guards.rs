@@ -1,4 +1,4 @@
-//! What guards sign-in: counts of failures, and the devices that somebody signed in with before.
+//! Guards of sign-in: counts of failures, and the devices that users signed in with before.
 
 use async_trait::async_trait;
 use portico_kernel::{StoreError, Timestamp, UserId, limits::Quota};
@@ -10,15 +10,15 @@ use crate::{
     user::EmailAddress,
 };
 
-/// What is counted, as a digest: the table tells neither addresses of people nor of machines.
+/// What is counted, as a digest: the table reveals neither addresses of people nor of machines.
 pub type FailureKey = [u8; 32];
 
 /// Counts of failed guesses at credentials, shared by all instances.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SignInFailureRepository: Send {
-    /// Adds one to the count of each key in the span of time that begins at `since`, and notes `now` as the last failure.
-    /// The counts are of no use after `expires_at`. MUST lose none of several at once, and MUST NOT deadlock with others.
+    /// Adds one to the count of each key in the span of time that begins at `since`, and stores `now` as the last failure. The
+    /// counts are of no use after `expires_at`. MUST lose none of several at once, and MUST NOT deadlock with others.
     async fn add(
         &mut self,
         keys: &[FailureKey],
@@ -38,20 +38,20 @@ pub trait SignInFailureRepository: Send {
     async fn clear(&mut self, keys: &[FailureKey]) -> Result<(), StoreError>;
 }
 
-/// What recipients of mail may still get, shared by all instances.
+/// Budgets of recipients of mail, shared by all instances.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait MailBudgetRepository: Send {
-    /// Takes one out of the quota of a key. Answers whether one was left. MUST NOT let more through than the quota, however many
-    /// ask at once. MUST count nothing when it refuses. MUST forget a key at the latest when all of its quota is there again, when
-    /// what has expired is swept.
+    /// Takes one out of the quota of a key. Answers whether one was left. MUST NOT allow more than the quota, also under
+    /// concurrency. MUST count nothing when it refuses. MUST forget a key at the latest when all of its quota is available again,
+    /// when what has expired is deleted.
     async fn take(&mut self, key: FailureKey, quota: Quota, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Gives one back that was taken. MUST NOT leave a key with more than its quota.
     async fn give_back(&mut self, key: FailureKey, quota: Quota) -> Result<(), StoreError>;
 }
 
-/// The devices and networks from which somebody signed in before.
+/// The devices and networks from which a user signed in before.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait KnownDeviceRepository: Send {
@@ -65,8 +65,8 @@ pub trait KnownDeviceRepository: Send {
     /// Forgets one device of a user in one network.
     async fn remove(&mut self, user: UserId, device: Uuid, network: &str) -> Result<(), StoreError>;
 
-    /// Whether the account that has proven this address was signed in to with this device, or from this network, since
-    /// `since`. MUST do the same work for an address that nobody has, in one query.
+    /// Whether the account that has proven this address was signed in to with this device, or from this network, since `since`.
+    /// MUST do the same work for an address without an account, in one query.
     async fn recognize(
         &mut self,
         email: &EmailAddress,
@@ -75,11 +75,11 @@ pub trait KnownDeviceRepository: Send {
         since: Timestamp,
     ) -> Result<Recognized, StoreError>;
 
-    /// Forgets everything about a user, whose account is erased.
+    /// Deletes everything about a user, whose account is erased.
     async fn forget_user(&mut self, user: UserId) -> Result<(), StoreError>;
 }
 
-/// Marks that nobody can make up without the server's key.
+/// Marks, unforgeable without the server's key.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Marks: Send + Sync {
     /// The mark of a device, for it to keep.
@@ -88,6 +88,6 @@ pub trait Marks: Send + Sync {
     /// The device of a mark that this server made; `None` for anything else. MUST compare in constant time.
     fn read_device_mark(&self, mark: &str) -> Option<Uuid>;
 
-    /// A keyed digest, from which the text cannot be found out by trying.
+    /// A keyed digest, from which the text cannot be found by trying.
     fn digest(&self, text: &str) -> [u8; 32];
 }

@@ -1,4 +1,4 @@
-//! What second factors, passkeys and unfinished sign-ins need from the outside.
+//! Second factors, passkeys and unfinished sign-ins: the ports.
 
 use async_trait::async_trait;
 use portico_kernel::{PasskeyId, StoreError, Timestamp, UserId};
@@ -23,8 +23,8 @@ pub trait SecondFactorRepository: Send {
     /// `false`, when there is a confirmed one.
     async fn put_totp(&mut self, totp: &Totp) -> Result<bool, StoreError>;
 
-    /// Confirms the one with this sealed secret, and notes the time step of the code that proved it. MUST answer `true` at
-    /// most once, also under concurrency.
+    /// Confirms the one with this sealed secret, and stores the time step of the code that proved it. MUST answer `true` at most
+    /// once, also under concurrency.
     async fn confirm_totp(
         &mut self,
         user: UserId,
@@ -81,7 +81,7 @@ pub trait PendingSignInRepository: Send {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait PasskeyRepository: Send {
-    /// Stores a new one. MUST answer `Conflict` when the credential is stored already, for whomever.
+    /// Stores a new one. MUST answer `Conflict` when the credential is stored already, for any user.
     async fn insert(&mut self, passkey: &Passkey) -> Result<(), StoreError>;
 
     /// The user's passkeys, oldest first.
@@ -90,7 +90,7 @@ pub trait PasskeyRepository: Send {
     /// The passkey with this id, given that it is the user's.
     async fn find(&mut self, user: UserId, id: PasskeyId) -> Result<Option<Passkey>, StoreError>;
 
-    /// The passkey that an authenticator knows under this id.
+    /// The passkey that has this id at its authenticator.
     async fn by_credential(&mut self, credential_id: &[u8]) -> Result<Option<Passkey>, StoreError>;
 
     /// Stores name, key data and last use of a passkey that is the user's.
@@ -118,7 +118,7 @@ pub trait PasskeyRepository: Send {
 /// The cryptography of authenticator apps, recovery codes and unfinished sign-ins, with keys of the installation.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait FactorSecrets: Send + Sync {
-    /// What an authenticator app needs to know of a secret.
+    /// The enrolment of a secret in an authenticator app.
     fn enrolment(&self, user: &User, secret: &[u8]) -> Result<TotpEnrolment, IdentityError>;
 
     /// Encrypts a secret for the store. `nonce` MUST be random. What is sealed for one user MUST NOT open for another.
@@ -133,10 +133,10 @@ pub trait FactorSecrets: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<i64>, IdentityError>;
 
-    /// A keyed hash, under which what must not be stored can be found again. MUST differ for different purposes.
+    /// A keyed hash for finding values that must not be stored. MUST differ for different purposes.
     fn digest(&self, purpose: &str, value: &[u8]) -> [u8; 32];
 
-    /// The token that the second step of a sign-in is made with. MUST NOT be guessed without the server's key.
+    /// The token for the second step of a sign-in. MUST NOT be guessable without the server's key.
     fn pending_token(&self, id: PendingSignInId) -> String;
 
     /// The sign-in of such a token that this server made; `None` for anything else.
@@ -149,13 +149,13 @@ pub trait PasskeyCeremonies: Send + Sync {
     /// Options to make a passkey, none of which the user has already.
     fn begin_registration(&self, user: &User, known: &[Passkey]) -> Result<Ceremony, IdentityError>;
 
-    /// Checks what the authenticator made; `None` when it is not what was asked for.
+    /// Checks what the authenticator made; `None` when it is not what was requested.
     fn finish_registration(&self, state: &str, credential: &Value) -> Option<NewPasskey>;
 
     /// Options to prove one of the passkeys; without any, one that the authenticator finds by itself.
     fn begin_assertion(&self, allowed: &[Passkey]) -> Result<Ceremony, IdentityError>;
 
-    /// Which passkey an answer claims to be, and whose; nothing of it is proven yet.
+    /// The passkey, and the user, that an answer claims; nothing of it is proven yet.
     fn read_assertion(&self, credential: &Value) -> Option<Assertion>;
 
     /// Checks an answer: signature, challenge, origin, relying party, user verification, counter. Answers the key data to

@@ -1,4 +1,4 @@
-//! What looking after accounts needs from the store.
+//! Administration of accounts, export and erasure: the ports.
 
 use async_trait::async_trait;
 use portico_kernel::{Event, EventId, List, PageRequest, StoreError, UserId};
@@ -9,7 +9,7 @@ use crate::{
     user::{EmailAddress, User},
 };
 
-/// Accounts as those who look after them see them.
+/// Accounts as administrators see them.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait UserDirectory: Send {
@@ -22,8 +22,8 @@ pub trait UserDirectory: Send {
         page: PageRequest,
     ) -> Result<List<User>, StoreError>;
 
-    /// The super admins who are in use. MUST keep them as they are until the unit of work ends, so that of two units of
-    /// work that take somebody out of this list the second one sees what the first one did.
+    /// The active super admins. MUST lock them until the unit of work ends, so that of two units of work that remove one from
+    /// this list the second one sees what the first one did.
     async fn lock_super_admins(&mut self) -> Result<Vec<UserId>, StoreError>;
 }
 
@@ -34,17 +34,17 @@ pub trait PersonalData: Send {
     /// What is stored, as lists by name. MUST NOT contain secrets, nor digests of them.
     async fn export(&mut self, user: UserId) -> Result<Vec<(&'static str, Vec<Value>)>, StoreError>;
 
-    /// Deletes what only concerns the person, and blanks their traces in the rest, the event log excepted. The account
-    /// itself stays, and so do memberships.
+    /// Deletes what only concerns the person, and blanks their traces in the rest, except the event log. The account itself
+    /// stays, and so do memberships.
     async fn erase(&mut self, user: UserId) -> Result<(), StoreError>;
 
-    /// Deletes jobs that failed for good and carry the address, and where the person has proven that it is theirs, jobs
-    /// that wait, and invitations too.
+    /// Deletes jobs that failed for good and carry the address, and where the person has proven that it is theirs, pending jobs
+    /// and invitations too.
     async fn forget_address(&mut self, address: &EmailAddress, proven: bool) -> Result<(), StoreError>;
 
-    /// The next events that may hold something about the person, after the one with the id `after`, by id: those about the
-    /// account, by the person, by the person in somebody else's name, of invitations to the addresses (which are proven
-    /// to be theirs), and all events of deleted tenants that had no other member.
+    /// The next events that may contain data of the person, after the one with the id `after`, by id: those about the account, by
+    /// the person, by the person as an impersonator, of invitations to the addresses (which are proven to be theirs), and all
+    /// events of deleted tenants that had no other member.
     async fn traces<'q>(
         &mut self,
         user: UserId,
@@ -53,12 +53,12 @@ pub trait PersonalData: Send {
         limit: u32,
     ) -> Result<Vec<Event>, StoreError>;
 
-    /// Replaces what an event says with what `erased` says, where only values were replaced by [`crate::erasure::ERASED`],
-    /// notes that this was done, and keeps the seal of the event good. MUST NOT touch anything but `before`, `after`,
-    /// `address` and `user_agent`, and MUST NOT bring back what was erased before.
+    /// Replaces the content of an event by that of `erased`, where only values were replaced by [`crate::erasure::ERASED`],
+    /// records that this was done, and keeps the seal of the event valid. MUST NOT touch anything but `before`, `after`,
+    /// `address` and `user_agent`, and MUST NOT restore what was erased before.
     async fn redact(&mut self, erased: &Event) -> Result<(), StoreError>;
 
-    /// What the person did, newest first, before the event with the id `before`.
+    /// The events caused by the person, newest first, before the event with the id `before`.
     async fn actions(
         &mut self,
         user: UserId,

@@ -1,4 +1,4 @@
-//! What becomes of a step of signing in, and of a refresh.
+//! Results of a step of signing in, and of a refresh.
 
 use secrecy::SecretString;
 
@@ -10,7 +10,7 @@ use crate::{
     user::User,
 };
 
-/// A session and whose it is.
+/// A session and its user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignedIn {
     /// The session.
@@ -19,12 +19,12 @@ pub struct SignedIn {
     pub user: User,
 }
 
-/// What became of a first factor (a password, an OpenID provider) that was right.
+/// Result of a first factor (a password, an OpenID provider) that was right.
 #[derive(Debug)]
 pub enum SignInStep {
     /// Signed in.
     Complete(Box<SignedIn>),
-    /// The account has a second factor, which is asked for next.
+    /// The account has a second factor, which is required next.
     SecondFactor(SecondFactorNeeded),
 }
 
@@ -33,31 +33,31 @@ pub enum SignInStep {
 pub struct SecondFactorNeeded {
     /// The sign-in.
     pub pending: PendingSignInId,
-    /// How it can go on.
+    /// How it can continue.
     pub methods: Vec<FactorMethod>,
 }
 
 impl SecondFactorNeeded {
-    /// What the client is told.
+    /// The error for the client.
     pub fn into_error(self, secrets: &dyn FactorSecrets) -> IdentityError {
         let token: SecretString = secrets.pending_token(self.pending).into();
         IdentityError::SecondFactorRequired { token, methods: self.methods }
     }
 }
 
-/// What became of a second factor, or of a passkey alone. Both have to be committed.
+/// Result of a second factor, or of a passkey alone. Both have to be committed.
 #[derive(Debug)]
 pub enum FactorOutcome {
     /// Signed in.
     Complete(Box<SignedIn>),
-    /// Wrong. The try is counted and noted; the caller gets this error.
+    /// Wrong. The try is counted and recorded; the caller gets this error.
     Refused(IdentityError),
 }
 
-/// What became of a refresh. Both have to be committed.
+/// Result of a refresh. Both have to be committed.
 #[derive(Debug)]
 pub enum Refreshed {
-    /// The session goes on; its tokens are those of its generation.
+    /// The session stays; its tokens are those of its generation.
     Continued(Box<SignedIn>),
     /// The token had been used before: the session has been ended, and the caller gets
     /// [`IdentityError::InvalidRefreshToken`].

@@ -1,4 +1,4 @@
-//! What a session gives its client: tokens, how it gets new ones, and how it gives them back.
+//! The tokens of a session: issuing, refreshing and revoking them.
 
 use portico_kernel::{Timestamp, Violations};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::{
     user::User,
 };
 
-/// What a client sends to get new tokens.
+/// Input of a refresh.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -32,7 +32,7 @@ impl Refresh {
     }
 }
 
-/// What a client sends to sign out. The access token alone will do.
+/// Input of signing out. The access token alone is enough.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -54,9 +54,9 @@ pub struct Tokens {
     pub token_type: &'static str,
     /// Seconds until the access token expires.
     pub expires_in: i64,
-    /// Good for one refresh.
+    /// Valid for one refresh.
     pub refresh_token: String,
-    /// Who is signed in.
+    /// The signed-in user.
     pub user: User,
 }
 

@@ -1,8 +1,8 @@
-//! What a `User-Agent` tells: whether a person reads, and on what.
+//! What a `User-Agent` reveals: whether a person reads, and on what device.
 
 use serde::{Deserialize, Serialize};
 
-/// Words in the `User-Agent` of programs that pass for browsers, in lower case. Programs that do not even do that are told by
+/// Words in the `User-Agent` of programs that pass for browsers, in lower case. Programs that do not even do that are detected by
 /// [`is_bot`] without a list. Most say `bot`, `crawler` or `spider`; the rest are the ones that visit small sites often.
 const PROGRAMS: [&str; 33] = [
     "bot",
@@ -43,10 +43,10 @@ const PROGRAMS: [&str; 33] = [
 /// Makers and phones whose names contain one of the words.
 const PHONES: [&str; 1] = ["cubot"];
 
-/// Whether a program asks, and not a browser on behalf of a person.
+/// Whether the client is a program, and not a browser on behalf of a person.
 ///
 /// Every browser in use begins with `Mozilla/` (RFC 9110 section 10.1.5 deplores it), or once did with `Opera/`. So whatever
-/// begins otherwise, or says nothing, is a program; what passes for a browser is told by its words.
+/// begins otherwise, or is empty, is a program; what passes for a browser is detected by its words.
 pub fn is_bot(user_agent: &str) -> bool {
     if !(user_agent.starts_with("Mozilla/") || user_agent.starts_with("Opera/")) {
         return true;
@@ -55,11 +55,11 @@ pub fn is_bot(user_agent: &str) -> bool {
     for phone in PHONES {
         lower = lower.replace(phone, "");
     }
-    // `Mozilla/5.0` alone says nothing of a browser either.
+    // `Mozilla/5.0` alone names no browser either.
     lower.len() < 20 || PROGRAMS.iter().any(|word| lower.contains(word))
 }
 
-/// What somebody reads on.
+/// The kind of device of a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -76,7 +76,7 @@ impl Device {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Desktop, Self::Mobile, Self::Tablet];
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Desktop => "desktop",

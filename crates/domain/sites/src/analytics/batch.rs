@@ -1,4 +1,4 @@
-//! Visits on their way into the store: counted together in memory, so that nothing of a visitor is kept but what counts.
+//! Visits before they are stored: counted together in memory, so that nothing of a visitor is kept but what counts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use super::{
 /// The secret of a day, shared by all instances.
 pub type Salt = [u8; 32];
 
-/// What stands for a visitor on one day, on one site. Without the salt of the day it leads back to nobody.
+/// Stands for a visitor on one day, on one site. Without the salt of the day it identifies no one.
 pub type VisitorHash = [u8; 16];
 
 /// The most different names of one kind (pages, referrers …) that a site has on one day; the rest are counted as [`OTHER`].
@@ -27,12 +27,12 @@ pub const MAX_NAMES: u64 = 500;
 /// What the rest is counted as.
 pub const OTHER: &str = "(other)";
 
-/// A page that was sent, as the request tells of it. Holds the address of the client, so it never leaves memory.
+/// A page that was sent, as the request describes it. Holds the address of the client, so it never leaves memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Whose site.
+    /// The tenant of the site.
     pub tenant: TenantId,
-    /// Which site.
+    /// The site.
     pub site: SiteId,
     /// When.
     pub at: Timestamp,
@@ -40,7 +40,7 @@ pub struct Seen {
     pub path: String,
     /// Query of the address.
     pub query: String,
-    /// Host that was asked for, without a port.
+    /// Host of the request, without a port.
     pub host: String,
     /// `Referer`.
     pub referrer: Option<String>,
@@ -48,7 +48,7 @@ pub struct Seen {
     pub user_agent: String,
     /// `Sec-CH-UA-Mobile`.
     pub mobile: Option<bool>,
-    /// Country, as a trusted proxy tells it.
+    /// Country, as a trusted proxy sends it.
     pub country: Option<String>,
     /// Address of the client.
     pub address: IpAddr,
@@ -62,7 +62,7 @@ impl Seen {
         self.at.into_inner().date()
     }
 
-    /// What stands for the visitor. A whole IPv6 /64 is one address, because its holder changes the rest at will.
+    /// The hash of the visitor. A whole IPv6 /64 is one address, because its holder changes the rest at will.
     fn hash(&self, salt: &Salt) -> VisitorHash {
         let network = match self.address.to_canonical() {
             IpAddr::V6(address) => {
@@ -88,15 +88,15 @@ impl Seen {
 /// A site on a day (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SiteDay {
-    /// Whose site.
+    /// The tenant of the site.
     pub tenant: TenantId,
-    /// Which site.
+    /// The site.
     pub site: SiteId,
     /// Day (UTC).
     pub day: Date,
 }
 
-/// What visits are counted by.
+/// Dimensions that visits are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
     /// By page.
@@ -113,7 +113,7 @@ impl Dimension {
     /// Every dimension.
     pub const ALL: [Self; 4] = [Self::Page, Self::Referrer, Self::Country, Self::Device];
 
-    /// The word for it in the store.
+    /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Page => "page",
@@ -134,9 +134,9 @@ impl Dimension {
 pub struct Counts {
     /// How many.
     pub visits: u64,
-    /// By whom.
+    /// Hashes of their visitors.
     pub visitors: BTreeSet<VisitorHash>,
-    /// By what.
+    /// Visits by name of a dimension.
     pub names: BTreeMap<(Dimension, String), u64>,
 }
 
@@ -152,7 +152,7 @@ pub struct Traffic {
 /// Visits and traffic to be stored together, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VisitBatch {
-    /// Tells batches apart: one that is stored twice counts once.
+    /// Identifies the batch: one that is stored twice counts once.
     pub id: Id<VisitBatch>,
     /// When it was made.
     pub at: Timestamp,

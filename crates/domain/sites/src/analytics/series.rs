@@ -7,8 +7,8 @@ use time::{Date, Duration};
 
 use super::DayVisits;
 
-/// The days that are asked for, both included. Where `to` is absent it is today, or as late as `most` days allow; where `from`
-/// is absent, `default` days end at `to`.
+/// The requested days, both included. Where `to` is absent it is today, or as late as `most` days allow; where `from` is absent,
+/// `default` days end at `to`.
 ///
 /// # Errors
 /// When the end is before the beginning, or there are more than `most` days.

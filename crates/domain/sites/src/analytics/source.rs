@@ -8,8 +8,8 @@ const MAX_HOST: usize = 100;
 /// The most characters of a campaign's source.
 const MAX_CAMPAIGN: usize = 50;
 
-/// The site that a visitor came from: its host name, without `www.`; never more of the address, which may tell of the person.
-/// `None` for one's own host, and for what is no web address. `own` is the host that was asked for, without a port.
+/// The site that a visitor came from: its host name, without `www.`; never more of the address, which may reveal the person.
+/// `None` for one's own host, and for what is no web address. `own` is the host of the request, without a port.
 pub fn referrer(header: &str, own: &str) -> Option<String> {
     let url = Url::parse(header.trim()).ok()?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -37,7 +37,7 @@ pub fn campaign(query: &str) -> Option<String> {
     fits.then_some(source)
 }
 
-/// A country as a proxy tells it: two letters (ISO 3166-1 alpha-2), in capitals. `None` for codes that proxies make up for what
+/// A country as a proxy sends it: two letters (ISO 3166-1 alpha-2), in capitals. `None` for codes that proxies make up for what
 /// they do not know.
 pub fn country(header: &str) -> Option<String> {
     let code = header.trim().to_ascii_uppercase();

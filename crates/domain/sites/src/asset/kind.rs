@@ -1,4 +1,4 @@
-//! What a file is, told by its content and nothing else.
+//! The format of a file, detected by its content and nothing else.
 
 use serde::{Deserialize, Serialize};
 

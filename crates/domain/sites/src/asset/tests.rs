@@ -202,17 +202,17 @@ async fn sections_refer_to_pictures_of_the_tenant_only_and_hold_on_to_them() {
     let mut sections = Sections::new(&mut store, &scope, &env);
     let error = sections.create(page, bad.clone()).await.unwrap_err();
     let expected = [("images[1]", "not_a_picture"), ("images[2]", "unknown_asset")];
-    let told = |error: &SitesError, prefix: &str| {
+    let assert_fields = |error: &SitesError, prefix: &str| {
         let fields: Vec<_> = error.fields().iter().map(|e| (e.field.clone(), e.code.to_string())).collect();
         let wanted = expected.map(|(at, code)| (format!("{prefix}{at}.imageAssetId"), code.to_owned()));
         assert_eq!(fields, wanted);
     };
-    told(&error, "content.");
+    assert_fields(&error, "content.");
     let bulk = BulkChange { create: vec![bad.clone()], ..BulkChange::default() };
-    told(&sections.bulk(page, bulk).await.unwrap_err(), "create[0].content.");
+    assert_fields(&sections.bulk(page, bulk).await.unwrap_err(), "create[0].content.");
     let good = sections.create(page, gallery([picture.id; 3])).await.unwrap();
     let update = SectionUpdate { content: Some(bad.content), ..SectionUpdate::default() };
-    told(&sections.update(page, good.id, update, None).await.unwrap_err(), "content.");
+    assert_fields(&sections.update(page, good.id, update, None).await.unwrap_err(), "content.");
 
     let mut assets = Assets::new(&mut store, &scope, &env);
     let error = assets.delete(picture.id, None, Duration::DAY, false, false).await.unwrap_err();

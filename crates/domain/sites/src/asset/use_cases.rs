@@ -14,7 +14,7 @@ use crate::{SitesError, events, ports::SiteRepositories, site, version};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PurgeAssets {
-    /// Which assets.
+    /// The assets.
     pub asset_ids: Vec<AssetId>,
 }
 
@@ -71,7 +71,7 @@ pub struct AssetUpdate {
     pub alt_text: Option<Option<String>>,
 }
 
-/// The use cases of files, inside one unit of work. Bytes are the caller's affair: see `flows/assets.rs` of the application.
+/// The use cases of files, inside one unit of work. The caller stores the bytes: see `flows/assets.rs` of the feature.
 pub struct Assets<'a> {
     repositories: &'a mut dyn SiteRepositories,
     scope: &'a Scope,
@@ -123,7 +123,7 @@ impl<'a> Assets<'a> {
         for asset in &assets {
             self.append(self.event(&events::ASSET_CREATED, asset.id).after(asset)).await?;
         }
-        // Last: whoever counts waits for all others of the tenant who do.
+        // Last: the counter stays locked for the tenant until the unit of work ends.
         let size = assets.iter().map(|asset| asset.size).sum();
         self.repositories.entitlements().take(tenant, Meter::Storage, size).await?;
         Ok(assets)
@@ -220,12 +220,12 @@ impl<'a> Assets<'a> {
     /// Brings a deleted file back, if there is room for it.
     ///
     /// # Errors
-    /// `NotFound` when there is none, or its time of grace is over; `AssetNotDeleted`; `SiteForSale`, `SiteSold` or `SiteSuspended`
-    /// when a page of such a site would show it again.
+    /// `NotFound` when there is none, or its grace period is over; `AssetNotDeleted`; `SiteForSale`, `SiteSold` or
+    /// `SiteSuspended` when a page of such a site would show it again.
     pub async fn restore(&mut self, id: AssetId) -> Result<Asset, SitesError> {
         let tenant = self.scope.require(Permission::AssetsWrite)?;
         let found = self.repositories.assets().deleted(tenant, id).await?;
-        // One whose time is over may be purged any moment.
+        // One whose grace period is over may be purged any moment.
         let found = found.filter(|asset| asset.purge_at.is_some_and(|at| at > self.env.now()));
         let Some(found) = found else {
             self.find(tenant, id).await?;
@@ -239,8 +239,8 @@ impl<'a> Assets<'a> {
         Ok(after)
     }
 
-    /// That these are pictures of the tenant; notes each that is not, with its field. For what refers to pictures from
-    /// outside of this domain.
+    /// Checks that these are pictures of the tenant; records each that is not, with its field. For references from outside of
+    /// this domain.
     pub async fn check_pictures(
         &mut self,
         references: &[(String, AssetId)],
@@ -250,7 +250,7 @@ impl<'a> Assets<'a> {
         check_pictures(self.repositories, tenant, references, violations).await
     }
 
-    /// For the job: whether the files of the asset may be deleted, because it never came to be, is gone, or is now.
+    /// For the job: whether the files of the asset may be deleted, because it was never made, is gone, or is purged now.
     pub async fn purge(&mut self, id: AssetId) -> Result<bool, SitesError> {
         let tenant = self.scope.require(Permission::AssetsWrite)?;
         Ok(self.repositories.assets().purge(tenant, id, self.env.now()).await?)

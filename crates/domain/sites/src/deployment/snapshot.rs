@@ -24,7 +24,7 @@ pub struct SnapshotParts {
     pub navigation: Vec<NavItem>,
 }
 
-/// What of a snapshot other domains and the file store know.
+/// The parts of a snapshot that come from other domains and the file store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Surroundings {
     /// Where the site answers, without a trailing slash.

@@ -33,13 +33,13 @@ fn worker() -> Scope {
     Scope::system(Some(tenant(1)), RequestInfo::default())
 }
 
-/// One of the operator's people, who may deploy sites for sale, too.
+/// A member of staff, who may deploy sites for sale, too.
 fn staff() -> Scope {
     let permissions = PlatformRole::Staff.permissions().union(TenantRole::Owner.permissions());
     user(Some(tenant(1)), permissions, true)
 }
 
-/// Asks for a deployment and builds it to the end.
+/// Requests a deployment and builds it to the end.
 async fn deploy(store: &mut Store, env: &Env, site: SiteId) -> DeploymentId {
     let (worker, staff) = (worker(), staff());
     let id = Deployments::new(store, &staff, env).request(site).await.unwrap().id;

@@ -1,4 +1,4 @@
-//! The use cases of deployments that customers call.
+//! Use cases of deployments for customers.
 
 use portico_kernel::{
     DeploymentId, Env, Event, EventDeclaration, JobType, List, NewJob, PageRequest, Permission, Scope,
@@ -18,9 +18,9 @@ use crate::{
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildDeployment {
-    /// Of which site.
+    /// The site.
     pub site_id: SiteId,
-    /// Which deployment.
+    /// The deployment.
     pub deployment_id: DeploymentId,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Deployments<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Asks for a deployment of the site's published pages; a job builds it.
+    /// Requests a deployment of the site's published pages; a job builds it.
     ///
     /// # Errors
     /// `Denied`, also while the caller's address is not verified; `NotFound`; `SiteSuspended`; `NothingToDeploy`;
@@ -50,7 +50,7 @@ impl<'a> Deployments<'a> {
     pub async fn request(&mut self, site: SiteId) -> Result<Deployment, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
         self.scope.require_verified()?;
-        // Against an offer that is made at the same moment: what is for sale stays as it was shown.
+        // The lock is against an offer at the same moment: what is for sale stays as it was shown.
         let found = site::lock(self.repositories, tenant, site).await?;
         self.deployable(&found)?;
         let filter = PageFilter { status: Some(PageStatus::Published), ..PageFilter::default() };
@@ -126,7 +126,7 @@ impl<'a> Deployments<'a> {
     pub async fn rollback(&mut self, site: SiteId, id: DeploymentId) -> Result<Site, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
         self.scope.require_verified()?;
-        // Against `retire`: what is kept now is still there when the site points to it.
+        // The lock is against `retire`: what is kept now is still there when the site points to it.
         let before = site::lock(self.repositories, tenant, site).await?;
         self.deployable(&before)?;
         let deployment = self.find(tenant, site, id).await?.ok_or(SitesError::NotFound("deployment"))?;
@@ -147,7 +147,7 @@ impl<'a> Deployments<'a> {
         Ok(after)
     }
 
-    /// That the site is not suspended, and the caller may decide what it shows.
+    /// Checks that the site is not suspended, and that the caller may decide what it shows.
     fn deployable(&self, site: &Site) -> Result<(), SitesError> {
         site::editable(self.scope, site)?;
         if site.status == SiteStatus::Suspended { Err(SitesError::SiteSuspended) } else { Ok(()) }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Deployments<'_> {
-    /// Marks the deployment as being built and reads what it is to show, in a handful of queries.
+    /// Marks the deployment as being built and reads what it is to show, in a few queries.
     ///
     /// `None` when there is nothing to do: it is live already, or it or the site is gone. A deployment that failed is
     /// built again, so that staff can replay its job.
@@ -29,7 +29,7 @@ impl Deployments<'_> {
             return Ok(None);
         }
         let Some(site) = self.repositories.sites().find(tenant, site).await? else { return Ok(None) };
-        // Of a site for sale, it is one that the operator's people have asked for.
+        // A deployment of a site for sale was requested by staff.
         if site.status == SiteStatus::Suspended {
             return Err(SitesError::SiteSuspended);
         }
@@ -52,7 +52,7 @@ impl Deployments<'_> {
         Ok(Some(SnapshotParts::assemble(site, pages, sections, seo, navigation)))
     }
 
-    /// Gives up deployments that went live long ago, so that with the one that is being built there are `keep` of them, and
+    /// Retires deployments that went live long ago, so that with the one that is being built there are `keep` of them, and
     /// the one that answers now. Answers those whose files have to stay, newest first.
     pub async fn retire(&mut self, site: SiteId, keep: usize) -> Result<Vec<DeploymentId>, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
@@ -72,7 +72,7 @@ impl Deployments<'_> {
         Ok(kept)
     }
 
-    /// Notes how far the build has come. Only forward, and never to 100: that is for `finish`.
+    /// Records the progress of the build. Only forward, and never to 100: that is for `finish`.
     pub async fn progress(&mut self, site: SiteId, id: DeploymentId, percent: i32) -> Result<(), SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
         let Some(mut deployment) = self.find(tenant, site, id).await? else { return Ok(()) };
@@ -102,7 +102,7 @@ impl Deployments<'_> {
         if before.status == SiteStatus::Draft {
             after.status = SiteStatus::Published;
         }
-        // The site's version decides between two workers that both believe to hold the job.
+        // The site's version decides between two workers that both assume to hold the job.
         self.repositories.sites().update(&after).await?;
         after.version += 1;
         let live = Deployment {

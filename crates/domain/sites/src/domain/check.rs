@@ -1,4 +1,4 @@
-//! Asking the DNS whose a domain is and where it leads.
+//! Asking the DNS who owns a domain and where it leads.
 
 use std::net::IpAddr;
 
@@ -10,10 +10,10 @@ use crate::{
     ports::{DomainResolver, Pointing, ResolveError},
 };
 
-/// The most values of a record that are told: whoever runs the name servers could send any number.
+/// The most values of a record that are reported: the owner of the name servers could send any number.
 const MOST_FOUND: usize = 10;
 
-/// The most characters of a value that are told.
+/// The most characters of a value that are reported.
 const LONGEST_FOUND: usize = 255;
 
 /// A record that the DNS has to have, and what it has.
@@ -25,15 +25,15 @@ pub struct DnsRecord {
     #[serde(rename = "type")]
     #[cfg_attr(feature = "openapi", schema(example = "TXT"))]
     pub kind: String,
-    /// At which name.
+    /// Its name.
     #[cfg_attr(feature = "openapi", schema(example = "_portico-challenge.www.example.com"))]
     pub name: String,
-    /// What it has to say.
+    /// The value that it must have.
     #[cfg_attr(feature = "openapi", schema(example = "portico-verify=pWn0…"))]
     pub expected: String,
-    /// What the DNS says there, at the last check.
+    /// The values that the last check found.
     pub found: Vec<String>,
-    /// Whether that will do. Only the text record decides about the verification.
+    /// Whether they are right. Only the text record decides about the verification.
     pub ok: bool,
 }
 
@@ -46,18 +46,18 @@ pub struct Target {
     pub addresses: Vec<IpAddr>,
 }
 
-/// What came of asking for the text record.
+/// Result of asking for the text record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Findings {
     /// It is there.
     Proven,
     /// It is not there.
     Unproven(DomainReason),
-    /// Nobody can tell right now.
+    /// The DNS gives no answer now.
     Unknown(DomainReason),
 }
 
-/// What a check found.
+/// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsCheck {
     /// About the proof.
@@ -107,8 +107,8 @@ pub async fn look(resolver: &dyn DomainResolver, domain: &Domain, target: &Targe
     if records.len() > 1
         && let Ok(found) = resolver.pointing(&domain.name).await
     {
-        // The addresses behind our own host, for names that say them directly. That they cannot be found now does not
-        // make those wrong that are configured.
+        // The addresses behind our own host, for names that lead to them directly. When they cannot be resolved now, the
+        // configured ones are right all the same.
         let mut ours = target.addresses.clone();
         if let Some(host) = &target.host
             && let Ok(pointing) = resolver.pointing(host).await
@@ -116,7 +116,7 @@ pub async fn look(resolver: &dyn DomainResolver, domain: &Domain, target: &Targe
             ours.extend(pointing.addresses);
         }
         for record in records.iter_mut().skip(1) {
-            tell(record, &found, &ours);
+            fill(record, &found, &ours);
         }
     }
     DnsCheck { findings, records }
@@ -136,8 +136,8 @@ fn judge(texts: &[String], record: Option<&mut DnsRecord>) -> Findings {
     }
 }
 
-/// Writes down where a name leads, and whether that is here.
-fn tell(record: &mut DnsRecord, found: &Pointing, ours: &[IpAddr]) {
+/// Records where a name leads, and whether that is here.
+fn fill(record: &mut DnsRecord, found: &Pointing, ours: &[IpAddr]) {
     let is_ours = |address: &IpAddr| ours.contains(address);
     let wanted: Option<IpAddr> = record.expected.parse().ok();
     record.ok = match wanted {
@@ -156,7 +156,7 @@ fn tell(record: &mut DnsRecord, found: &Pointing, ours: &[IpAddr]) {
     record.found = shown(aliases.chain(addresses.map(IpAddr::to_string)));
 }
 
-/// Values as they are told: not more than somebody would read, and no control characters.
+/// Values as they are reported: not more than a person would read, and no control characters.
 fn shown(values: impl Iterator<Item = String>) -> Vec<String> {
     let readable = |text: String| {
         text.chars().take(LONGEST_FOUND).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()

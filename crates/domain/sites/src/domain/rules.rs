@@ -1,25 +1,25 @@
-//! When a domain is looked at again, and what becomes of it.
+//! When a domain is checked again, and what a check changes.
 
 use portico_kernel::Timestamp;
 use time::Duration;
 
 use super::{Domain, DomainReason, DomainStatus, Findings};
 
-/// How long the proof of a new domain is waited for.
+/// How long to wait for the proof of a new domain.
 pub const PATIENCE: Duration = Duration::hours(72);
 
-/// How long the proof of a verified domain may be gone: long enough for somebody who moves to another provider to notice.
+/// How long the proof of a verified domain may be missing: long enough for an owner who moves to another provider to notice.
 const GRACE: Duration = Duration::hours(48);
 
-/// How often it must not be found in that time, in a row.
+/// How many checks in a row must not find it in that time.
 const MISSES: i32 = 3;
 
-/// How long to wait before the domain is looked at again; `None` when it is given up.
+/// How long to wait before the next check; `None` when the domain is given up.
 pub fn next_check(domain: &Domain, now: Timestamp) -> Option<Duration> {
     match domain.status {
         DomainStatus::Pending => {
             let age = now - domain.created_at;
-            // Records are mostly there within minutes. Whoever cannot wait asks by themselves.
+            // Records are mostly there within minutes. An owner who cannot wait can request a check.
             Some(if age < Duration::minutes(10) {
                 Duration::MINUTE
             } else if age < Duration::HOUR {
@@ -36,7 +36,7 @@ pub fn next_check(domain: &Domain, now: Timestamp) -> Option<Duration> {
     }
 }
 
-/// Notes what a check found. Answers whether that changes where the domain stands.
+/// Applies the result of a check. Answers whether that changes the status.
 pub(super) fn note(domain: &mut Domain, findings: Findings, now: Timestamp) -> bool {
     let before = domain.status;
     domain.checked_at = Some(now);
@@ -51,7 +51,7 @@ pub(super) fn note(domain: &mut Domain, findings: Findings, now: Timestamp) -> b
             }
         }
         Findings::Unproven(reason) => unproven(domain, reason, now),
-        // Name servers that fail say nothing about whose the domain is.
+        // Name servers that fail do not disprove the ownership of the domain.
         Findings::Unknown(reason) => {
             domain.reason = Some(reason);
             expire(domain, now);

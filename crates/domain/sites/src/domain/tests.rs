@@ -271,7 +271,7 @@ fn one_look_at_a_bad_moment_ends_nothing() {
         rules::note(&mut rarely, GONE, at(hour));
         assert_eq!(rarely.status, DomainStatus::Verified, "{hour}");
     }
-    // Name servers that are down say nothing.
+    // Name servers that are down disprove nothing.
     let mut silent = domain(DomainStatus::Verified);
     for hour in 1..500 {
         rules::note(&mut silent, SILENT, at(hour));
@@ -295,7 +295,7 @@ fn a_new_domain_is_waited_for_three_days_ever_less_often() {
     assert!((90..130).contains(&looks), "{looks}");
 }
 
-/// Says what a test tells it to.
+/// Answers what a test sets.
 #[derive(Default)]
 struct Script {
     texts: Mutex<Option<Result<Vec<String>, ResolveError>>>,
@@ -364,14 +364,14 @@ async fn where_a_name_leads_is_told_and_decides_nothing() {
         (leads(&[], &[]), false),
     ] {
         let ours = ("edge.portico.example", leads(&[], &["192.0.2.9"]));
-        let told = pointing.aliases.len() + pointing.addresses.len();
+        let values = pointing.aliases.len() + pointing.addresses.len();
         let script =
             Script { pointing: vec![("www.example.com", pointing.clone()), ours], ..Script::default() };
         let check = look(&script, &domain, &target).await;
         assert_eq!(check.findings, GONE);
         let record = &check.records[1];
         assert_eq!((record.kind.as_str(), record.expected.as_str()), ("CNAME", "edge.portico.example"));
-        assert_eq!((record.ok, record.found.len()), (ok, told), "{pointing:?}");
+        assert_eq!((record.ok, record.found.len()), (ok, values), "{pointing:?}");
     }
     // There can be no alias at the name that is registered.
     let apex = Domain { name: "example.com".to_owned(), ..domain };

@@ -19,13 +19,13 @@ use crate::{
     version,
 };
 
-/// The job that looks at a domain, and leaves one that looks again later.
+/// The job that checks a domain, and enqueues the next check.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckDomain {
-    /// Of which site.
+    /// The site.
     pub site_id: SiteId,
-    /// Which domain.
+    /// The domain.
     pub domain_id: DomainId,
     /// The round of checks that it belongs to; a job of an earlier one does nothing.
     pub round: i64,
@@ -36,11 +36,11 @@ impl JobType for CheckDomain {
     const MAX_ATTEMPTS: u32 = 20;
 }
 
-/// The job that builds a site again whose address has changed.
+/// The job that rebuilds a site whose address has changed.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RedeploySite {
-    /// Which site.
+    /// The site.
     pub site_id: SiteId,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Domains<'a> {
         self.find(tenant, site, id).await
     }
 
-    /// The domain, for somebody who may have it looked at. The DNS is asked outside of any unit of work; what it said is for
+    /// The domain, for a caller who may have it checked. The DNS is asked outside of any unit of work; its answer is for
     /// [`Domains::record`].
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl<'a> Domains<'a> {
         Ok(domain)
     }
 
-    /// Changes what the domain is for. Making it the main address makes the one that was so until now lead to it.
+    /// Changes what the domain is for. Making it the main address makes the previous one lead to it.
     ///
     /// # Errors
     /// `Denied`, also without a verified address; `NotFound`; `PreconditionFailed`; `SiteForSale`.
@@ -217,11 +217,11 @@ impl<'a> Domains<'a> {
         Ok(self.repositories.entitlements().release(tenant, Meter::CustomDomains, removed).await?)
     }
 
-    /// Notes what the DNS said about the domain as it was when it was asked. A proof verifies it, once nobody else has
-    /// verified the name; that the proof is gone, for some days, ends the verification.
+    /// Records the answer of the DNS about the domain as it was when it was asked. A proof verifies it, unless another tenant has
+    /// verified the name; a proof that is missing for some days ends the verification.
     ///
     /// # Errors
-    /// `NotFound`; `DomainTaken`: the proof is there, but somebody else came first.
+    /// `NotFound`; `DomainTaken`: the proof is there, but another tenant came first.
     pub async fn record(&mut self, checked: &Domain, check: DnsCheck) -> Result<Domain, SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         let site = site::lock(self.repositories, tenant, checked.site_id).await?;
@@ -244,7 +244,7 @@ impl<'a> Domains<'a> {
         let kind = match domain.status {
             DomainStatus::Verified if moved => Some(&events::DOMAIN_VERIFIED),
             DomainStatus::Failed if moved => Some(&events::DOMAIN_FAILED),
-            // Somebody may want to know that a domain is about to be lost.
+            // Members may want to know that a domain is about to be lost.
             DomainStatus::Verified if domain.reason != before.reason => Some(&events::DOMAIN_UPDATED),
             _ => None,
         };
@@ -260,7 +260,7 @@ impl<'a> Domains<'a> {
         Ok(domain)
     }
 
-    /// Notes that somebody else has proven that the domain is theirs.
+    /// Records that another tenant has proven that the domain is theirs.
     ///
     /// # Errors
     /// `NotFound`.
@@ -273,7 +273,7 @@ impl<'a> Domains<'a> {
         self.record(checked, check).await
     }
 
-    /// The domain that a job is to look at; `None` when it is gone, or the job has been overtaken by another one.
+    /// The domain that a job is to check; `None` when it is gone, or the job is outdated.
     pub async fn due(
         &mut self,
         site: SiteId,
@@ -316,7 +316,7 @@ impl<'a> Domains<'a> {
         Ok(())
     }
 
-    /// Makes other primary domains of the site lead to the one that takes their place.
+    /// Makes other primary domains of the site lead to the one that replaces them.
     async fn demote_others(&mut self, site: &Site, id: DomainId) -> Result<(), SitesError> {
         let Some(before) = self.repositories.domains().primary(site.tenant_id, site.id).await? else {
             return Ok(());

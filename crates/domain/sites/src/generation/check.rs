@@ -1,8 +1,8 @@
-//! What a writer wrote, made harmless and held against what it was told.
+//! Checks of generated texts: they are made harmless and compared with the brief.
 //!
-//! A language model can be talked into anything by the texts that it reads, and it makes things up. So nothing that it
-//! answers is taken as it is: only the fields of the section are read, HTML is sanitised, addresses that nobody told it are
-//! taken out, and facts that nobody told it (quotes of customers, prices, phone numbers) are refused.
+//! A language model can be talked into anything by the texts that it reads, and it makes facts up. So nothing that it answers is
+//! taken as it is: only the fields of the section are read, HTML is sanitised, addresses that are not in the brief are removed,
+//! and facts that are not in the brief (quotes of customers, prices, phone numbers) are refused.
 
 use portico_kernel::{FieldError, Violations};
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ use crate::{
     section::{SectionType, content::SectionContent},
 };
 
-/// The most bytes of one section that a writer writes.
+/// The most bytes of one generated section.
 const MAX_SECTION: usize = 40_000;
 
 /// The most characters of a title for search engines.
@@ -28,8 +28,8 @@ pub const MAX_SEO_DESCRIPTION: usize = 155;
 /// The most keywords.
 pub const MAX_KEYWORDS: usize = 10;
 
-/// Content that a writer wrote for a section of this type, in its normal form. Errors name what it has to do better, with
-/// fields below `field`.
+/// Generated content for a section of this type, in its normal form. Errors name what the generator has to do better, with fields
+/// below `field`.
 pub fn read_section(
     kind: SectionType,
     mut content: Value,
@@ -42,7 +42,7 @@ pub fn read_section(
     let mut violations = Violations::default();
     restrict(kind, &mut content, field, sources, &mut violations);
     if let (SectionType::Cta, Value::Object(fields)) = (kind, &mut content) {
-        // It cannot be without one; the front door is always there.
+        // The field is required; the home page is always there.
         fields.entry("url").or_insert_with(|| "/".into());
     }
     let read = SectionContent::read(kind, content, field);
@@ -59,14 +59,15 @@ pub fn read_section(
     }
 }
 
-/// Content that a writer wrote in the place of what is there already. Links, pictures and ways to get in touch that it has left out
-/// are taken over, because they are the customer's.
+/// Generated content that replaces existing content. Links, pictures and contact details that it has left out are taken over,
+/// because they are the customer's.
 pub fn read_rewrite(brief: &RewriteBrief, mut content: Value, field: &str) -> Result<Value, Vec<FieldError>> {
     keep_facts(brief.kind, &brief.content, &mut content);
     read_section(brief.kind, content, &Sources::of_rewrite(brief), field)
 }
 
-/// The sections that a writer wrote for a page, in the order of the brief. What [`read_rewrite`] takes over is taken over here too.
+/// The sections that were generated for a page, in the order of the brief. What [`read_rewrite`] takes over is taken over here
+/// too.
 pub fn read_page(
     brief: &PageBrief,
     written: Vec<Value>,
@@ -90,8 +91,8 @@ pub fn read_page(
 
 fn keep_facts(kind: SectionType, before: &Value, after: &mut Value) {
     if let (SectionType::Contact, Value::Object(after)) = (kind, &mut *after) {
-        // Whether there is a form, and what visitors agree to in it, is not for a writer to decide. A new section has one: there is
-        // always somebody to read what is sent.
+        // Whether there is a form, and what visitors agree to in it, is not for the generator to decide. A new section has one:
+        // the tenant can always read what is sent.
         after.insert("form".to_owned(), before.get("form").cloned().unwrap_or(Value::Bool(before.is_null())));
         after.insert("consentText".to_owned(), before.get("consentText").cloned().unwrap_or_default());
     }
@@ -130,7 +131,7 @@ fn take_over(kind: SectionType, before: &Map<String, Value>, after: &mut Map<Str
     }
 }
 
-/// Takes out of a value what leads elsewhere, and notes what cannot stay.
+/// Removes foreign addresses from a value, and records what cannot stay.
 fn restrict(
     kind: SectionType,
     value: &mut Value,
@@ -184,10 +185,10 @@ fn restrict(
     }
 }
 
-/// Marks a picture whose address was taken out.
+/// Marks a picture whose address was removed.
 const NO_PICTURE: &str = "\u{1}no picture";
 
-/// Drops what makes no sense without an address that was taken out.
+/// Removes what makes no sense without an address that was removed.
 fn tidy(kind: SectionType, fields: &mut Map<String, Value>) {
     let gone = |fields: &Map<String, Value>, name: &str| fields.get(name).is_none_or(Value::is_null);
     if gone(fields, "ctaUrl") {
@@ -221,7 +222,7 @@ fn has_markup(text: &str) -> bool {
     })
 }
 
-/// The text without words that are addresses which nobody told.
+/// The text without words that are addresses not in the brief.
 pub(super) fn without_addresses(text: &str, sources: &Sources) -> String {
     let foreign = |word: &str| {
         is_address(word) && !sources.has_text(word.trim_end_matches(['.', ',', ';', ':', '!', '?']))
@@ -235,7 +236,7 @@ pub(super) fn without_addresses(text: &str, sources: &Sources) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Notes phone numbers and amounts of money that nobody told.
+/// Records phone numbers and amounts of money that are not in the brief.
 fn check_numbers(text: &str, path: &str, sources: &Sources, violations: &mut Violations) {
     /// Fewer digits are a year, a size, a number of rooms.
     const PHONE: usize = 7;
@@ -259,7 +260,7 @@ fn check_numbers(text: &str, path: &str, sources: &Sources, violations: &mut Vio
     }
 }
 
-/// Notes facts that nobody told.
+/// Records facts that are not in the brief.
 fn check_facts(content: &SectionContent, path: &str, sources: &Sources, violations: &mut Violations) {
     match content {
         SectionContent::Testimonials(testimonials) => {
@@ -303,8 +304,8 @@ fn check_facts(content: &SectionContent, path: &str, sources: &Sources, violatio
     }
 }
 
-/// Title, description and keywords that a writer wrote, in the bounds of [`MAX_SEO_TITLE`], [`MAX_SEO_DESCRIPTION`] and
-/// [`MAX_KEYWORDS`]. What is a little too long is cut between words.
+/// Generated title, description and keywords, in the bounds of [`MAX_SEO_TITLE`], [`MAX_SEO_DESCRIPTION`] and [`MAX_KEYWORDS`].
+/// What is a little too long is cut between words.
 pub fn read_seo(
     title: &str,
     description: &str,

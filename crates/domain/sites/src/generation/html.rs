@@ -1,11 +1,11 @@
-//! HTML that a writer wrote.
+//! Generated HTML.
 
 use portico_kernel::FieldError;
 
 use super::{check::without_addresses, sources::Sources};
 use crate::rich_text::{MAX_RICH_TEXT, sanitise};
 
-/// Sanitised, without links and pictures that lead to addresses which nobody told.
+/// Sanitised, without links and pictures whose addresses are not in the brief.
 pub(super) fn restrict(html: &str, sources: &Sources) -> Result<String, FieldError> {
     let clean = sanitise(html, MAX_RICH_TEXT)?;
     let mut result = String::with_capacity(clean.len());
@@ -58,7 +58,7 @@ fn end_of_tag(from: &str) -> Option<usize> {
     None
 }
 
-/// The text between tags, less the addresses that nobody told.
+/// The text between tags, without addresses that are not in the brief.
 fn push_text(result: &mut String, text: &str, sources: &Sources) {
     let clean = without_addresses(text, sources);
     if clean.len() == text.len() {

@@ -1,4 +1,4 @@
-//! What customers ask for.
+//! Input of requests for generated texts.
 
 use portico_kernel::{PageId, SectionId, SiteId, Violations};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::{
 /// The most sections of a page that is written at once.
 pub const MAX_GENERATED_SECTIONS: usize = 12;
 
-/// The most characters of what is to be done about a text.
+/// The most characters of instructions about a text.
 const MAX_INSTRUCTIONS: usize = 1000;
 
 /// A section to be written anew: one of a page, or content that comes along.
@@ -29,13 +29,13 @@ pub struct OptimizeContent {
     /// The section to be written anew.
     #[serde(alias = "section_id")]
     pub section_id: Option<SectionId>,
-    /// What sort of section, instead of one of a page.
+    /// Type of a new section, instead of one of a page.
     #[serde(rename = "type")]
     pub kind: Option<SectionType>,
     /// Its content now; a new text is written where there is none.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<SectionContent>))]
     pub content: Option<Value>,
-    /// What is known of the business; of a section of a page, what its site tells where this is absent.
+    /// What is known of the business; by default, for a section of a page, what its site says.
     pub business: Option<BusinessInfo>,
     /// What to do about the text, at most 1000 characters.
     pub instructions: Option<String>,
@@ -54,11 +54,11 @@ pub struct OptimizeContent {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OptimizeSeo {
-    /// Which page.
+    /// The page.
     #[serde(alias = "page_id")]
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = PageId))]
     pub page_id: Option<PageId>,
-    /// What is known of the business; what the site tells when absent.
+    /// What is known of the business; by default what the site says.
     pub business: Option<BusinessInfo>,
     /// Language, BCP 47; that of the page when absent.
     #[cfg_attr(feature = "openapi", schema(example = "es"))]
@@ -73,7 +73,7 @@ pub struct OptimizeSeo {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GeneratePage {
-    /// For which site; the tenant's primary (oldest) one when absent.
+    /// The site; the tenant's primary (oldest) one when absent.
     #[serde(alias = "site_id")]
     pub site_id: Option<SiteId>,
     /// Title, 1 to 200 characters.
@@ -87,7 +87,7 @@ pub struct GeneratePage {
     /// Types of its sections in order, at most 12; `hero`, `text`, `features`, `faq` and `contact` when absent. Types
     /// that are made of facts (`gallery`, `testimonials`, `pricing`) cannot be written.
     pub sections: Option<Vec<SectionType>>,
-    /// What is known of the business; what the site tells when absent.
+    /// What is known of the business; by default what the site says.
     pub business: Option<BusinessInfo>,
     /// How it is to sound; `friendly` when absent.
     pub tone: Option<Tone>,
@@ -165,7 +165,7 @@ impl GeneratePage {
         }
     }
 
-    /// The sections that are asked for.
+    /// The requested sections.
     pub(super) fn kinds(&self) -> Vec<SectionType> {
         use SectionType::{Contact, Faq, Features, Hero, Text};
         self.sections.clone().unwrap_or_else(|| vec![Hero, Text, Features, Faq, Contact])

@@ -1,4 +1,4 @@
-//! What a writer was told: the only place that facts and addresses may come from.
+//! The texts of a brief: the only source that facts and addresses may come from.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     section::SectionType,
 };
 
-/// What a writer was told.
+/// The texts of a brief.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     addresses: BTreeSet<String>,
@@ -23,7 +23,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// What is told in a brief for a page.
+    /// Those of a brief for a page.
     pub fn of_page(brief: &PageBrief) -> Self {
         let mut sources = Self::of_business(&brief.business);
         sources.add_text(&brief.title);
@@ -34,7 +34,7 @@ impl Sources {
         sources
     }
 
-    /// What is told in a brief for a section.
+    /// Those of a brief for a section.
     pub fn of_rewrite(brief: &RewriteBrief) -> Self {
         let mut sources = Self::of_business(&brief.business);
         sources.add_text(brief.instructions.as_deref().unwrap_or_default());
@@ -42,7 +42,7 @@ impl Sources {
         sources
     }
 
-    /// What is told in a brief for search engines.
+    /// Those of a brief for SEO metadata.
     pub fn of_seo(brief: &SeoBrief) -> Self {
         let mut sources = Self::of_business(&brief.business);
         sources.add_text(&brief.title);
@@ -94,7 +94,7 @@ impl Sources {
         self.digits.extend(text.chars().filter(char::is_ascii_digit));
     }
 
-    /// Whether a link or a picture may lead to this address: it was told, or stays on the page or the site's front door.
+    /// Whether a link or a picture may lead to this address: it is in the brief, or stays on the page or is the site's home page.
     pub fn allow_address(&self, address: &str) -> bool {
         let address = address.trim();
         let own = address == "/"
@@ -105,19 +105,19 @@ impl Sources {
         own || self.addresses.contains(address)
     }
 
-    /// Whether a text was told, apart from case and spacing.
+    /// Whether a text is in the brief, apart from case and spacing.
     pub fn has_text(&self, text: &str) -> bool {
         let wanted = spaced(text);
         wanted.is_empty() || self.text.contains(&wanted)
     }
 
-    /// Whether a text was told, apart from case, spacing and punctuation.
+    /// Whether a text is in the brief, apart from case, spacing and punctuation.
     pub fn has_loosely(&self, text: &str) -> bool {
         let wanted = compact(text);
         wanted.is_empty() || self.compact.contains(&wanted)
     }
 
-    /// Whether a number was told, however it was written.
+    /// Whether a number is in the brief, however it was written.
     pub fn has_digits(&self, digits: &str) -> bool {
         self.digits.contains(digits)
     }

@@ -61,10 +61,10 @@ fn links_lead_only_where_somebody_said() {
 fn what_nobody_said_is_refused() {
     let text =
         |text: &str| read(SectionType::Text, Value::Null, json!({"heading": text, "html": "<p>x</p>"}));
-    for told in
+    for in_brief in
         ["Since 1950", "+502 5555 1234", "502 55551234", "1 < 2 and 3 > 2", "Room 12, 45 m², 120 guests"]
     {
-        assert!(text(told).is_ok(), "{told}: {:?}", text(told));
+        assert!(text(in_brief).is_ok(), "{in_brief}: {:?}", text(in_brief));
     }
     for (made_up, code) in [
         ("Call 7777-8888", "unknown_number"),

@@ -1,4 +1,4 @@
-//! From what a customer asks for to a brief, and from what was written to pages.
+//! From a customer's request to a brief, and from generated texts to pages.
 
 use portico_kernel::{Env, PageId, Permission, Scope, SectionId, SiteId, TenantId, Violations, name::Slug};
 use serde_json::Value;
@@ -15,13 +15,13 @@ use crate::{
     site::{self, Site},
 };
 
-/// The most characters of a page that a writer reads.
+/// The most characters of a page that the generator reads.
 const MAX_PAGE_TEXT: usize = 8_000;
 
 /// A section to be written anew.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SectionTask {
-    /// What to ask the writer.
+    /// The brief for the generator.
     pub brief: RewriteBrief,
     /// Page, section, and the version that was read; `None` for content of no page.
     pub section: Option<(PageId, SectionId, i64)>,
@@ -32,9 +32,9 @@ pub struct SectionTask {
 /// A page to be described for search engines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeoTask {
-    /// What to ask the writer.
+    /// The brief for the generator.
     pub brief: SeoBrief,
-    /// Of which page.
+    /// The page.
     pub page: PageId,
     /// Whether it is stored.
     pub apply: bool,
@@ -43,9 +43,9 @@ pub struct SeoTask {
 /// A page to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageTask {
-    /// What to ask the writer.
+    /// The brief for the generator.
     pub brief: PageBrief,
-    /// For which site.
+    /// The site.
     pub site: SiteId,
     /// Last part of its address.
     pub slug: String,
@@ -53,7 +53,7 @@ pub struct PageTask {
     pub create: bool,
 }
 
-/// The use cases, each inside one unit of work: one that reads before the writer is asked, one that stores afterwards.
+/// The use cases, each inside one unit of work: one that reads before the generator is called, one that stores afterwards.
 pub struct Generation<'a> {
     repositories: &'a mut dyn SiteRepositories,
     scope: &'a Scope,
@@ -66,7 +66,7 @@ impl<'a> Generation<'a> {
         Self { repositories, scope, env }
     }
 
-    /// What to ask for a section.
+    /// The brief for a section.
     ///
     /// # Errors
     /// `Invalid`; `NotFound` (section).
@@ -119,10 +119,10 @@ impl<'a> Generation<'a> {
         Ok(SectionTask { brief, section: None, apply })
     }
 
-    /// Puts what was written into its section, unless that was changed meanwhile.
+    /// Puts generated content into its section, unless that was changed meanwhile.
     ///
     /// # Errors
-    /// `NotFound` (section), `Store` (`Stale`) when somebody changed it since the brief was made.
+    /// `NotFound` (section), `Store` (`Stale`) when the section was changed since the brief was made.
     pub async fn apply_section(
         &mut self,
         task: &SectionTask,
@@ -140,7 +140,7 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// What to ask about a page for search engines.
+    /// The brief for the SEO metadata of a page.
     ///
     /// # Errors
     /// `Invalid`; `NotFound` (page).
@@ -165,7 +165,7 @@ impl<'a> Generation<'a> {
         Ok(SeoTask { brief, page: id, apply })
     }
 
-    /// Stores what search engines are to be told: title, description, keywords and Open Graph. The rest stays.
+    /// Stores generated SEO metadata: title, description, keywords and Open Graph. The rest stays.
     ///
     /// # Errors
     /// `NotFound` (page).
@@ -187,7 +187,7 @@ impl<'a> Generation<'a> {
         Seos::new(self.repositories, self.scope, self.env).update(task.page, update, None).await.map(Some)
     }
 
-    /// What to ask for a page.
+    /// The brief for a page.
     ///
     /// # Errors
     /// `Invalid`; `NotFound` (site); `NoSite`; `SlugTaken` when it is to be made and another page has its slug.
@@ -202,7 +202,7 @@ impl<'a> Generation<'a> {
         let site = site::find(self.repositories, tenant, site_id).await?;
         self.check_place(&site, create)?;
         let slug = Slug::from_title(&title).into_string();
-        // Told before a use is counted. The key of the store has the last word.
+        // Checked before a use is counted. The unique key of the database decides in the end.
         if create && self.repositories.pages().by_slug(tenant, Some(site_id), &slug).await?.is_some() {
             return Err(SitesError::SlugTaken);
         }
@@ -217,7 +217,7 @@ impl<'a> Generation<'a> {
         Ok(PageTask { brief, site: site_id, slug, create })
     }
 
-    /// Makes the page that was written, as a draft with its sections.
+    /// Makes the generated page, as a draft with its sections.
     ///
     /// # Errors
     /// `NotFound` (site); `SlugTaken`.
@@ -250,9 +250,9 @@ impl<'a> Generation<'a> {
         Ok(Some((page, sections)))
     }
 
-    /// The tenant in which the caller may let texts be written and, where they are stored, change pages. What is written of a page
-    /// tells what is on it, so the caller must be allowed to read that. Writing costs
-    /// money, so somebody with a verified address answers for it.
+    /// The tenant in which the caller may generate texts and, where they are stored, change pages. A text generated for a page
+    /// reveals what is on it, so the caller must be allowed to read that. Generating costs money, so a person with a verified
+    /// address has to be accountable.
     fn permit(&self, stores: bool) -> Result<TenantId, SitesError> {
         let tenant = self.scope.require(Permission::AiGenerate)?;
         self.scope.require_verified()?;
@@ -263,7 +263,7 @@ impl<'a> Generation<'a> {
         Ok(tenant)
     }
 
-    /// That the caller may change the site, where the text is to be stored there: told before a use is counted.
+    /// Checks that the caller may change the site, where the text is to be stored there: before a use is counted.
     fn check_place(&self, site: &Site, stores: bool) -> Result<(), SitesError> {
         if stores { site::editable(self.scope, site) } else { Ok(()) }
     }
@@ -273,7 +273,7 @@ impl<'a> Generation<'a> {
     }
 }
 
-/// What a site tells of the business.
+/// What a site says about the business.
 fn of_site(site: &Site) -> BusinessInfo {
     BusinessInfo { name: site.name.clone(), industry: site.industry.clone(), ..BusinessInfo::default() }
 }

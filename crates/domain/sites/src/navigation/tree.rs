@@ -33,7 +33,7 @@ impl Misfit {
     }
 }
 
-/// What is wrong with where this item stands, given the parents of all items.
+/// What is wrong with the position of this item, given the parents of all items.
 pub(super) fn misfit(id: NavItemId, parents: &[(NavItemId, Option<NavItemId>)]) -> Option<Misfit> {
     let parent_of = |id: NavItemId| parents.iter().find(|(item, _)| *item == id).map(|(_, parent)| *parent);
     let mut current = id;
@@ -46,7 +46,7 @@ pub(super) fn misfit(id: NavItemId, parents: &[(NavItemId, Option<NavItemId>)]) 
             Some(Some(parent)) => current = parent,
         }
     }
-    // More steps than there are items: the way up runs in a circle that this item hangs on.
+    // More steps than there are items: the chain of parents ends in a cycle.
     Some(Misfit::Cycle)
 }
 
@@ -69,8 +69,8 @@ pub(super) fn subtree(items: &[NavItem], root: NavItemId) -> Vec<NavItemId> {
     found
 }
 
-/// Renumbers the items under a parent 0, 1, 2 … in the order of their positions. With `moved`, that item comes to stand
-/// at the given place, or at the end when that is past it or absent.
+/// Renumbers the items under a parent 0, 1, 2 … in the order of their positions. With `moved`, that item gets the given position,
+/// or the last one when that is past it or absent.
 pub(super) fn settle(
     items: &mut [NavItem],
     parent: Option<NavItemId>,

@@ -16,12 +16,12 @@ use crate::{SitesError, events, link::link_target, ports::SiteRepositories, site
 /// The most characters of a label.
 const MAX_LABEL: usize = 80;
 
-/// What a new navigation item is made of.
+/// Input of a new navigation item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewNavItem {
-    /// What it says, 1 to 80 characters.
+    /// Its text, 1 to 80 characters.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub label: String,
     /// The page it leads to; excludes `url`.
@@ -44,7 +44,7 @@ pub struct NewNavItem {
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NavItemUpdate {
-    /// What it says, 1 to 80 characters.
+    /// Its text, 1 to 80 characters.
     pub label: Option<String>,
     /// The page it leads to. Setting it clears `url`.
     #[serde(alias = "page_id", deserialize_with = "double_option")]
@@ -65,12 +65,12 @@ pub struct NavItemUpdate {
     pub opens_new_tab: Option<bool>,
 }
 
-/// Where one item comes to stand.
+/// New position of one item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NavPosition {
-    /// Which item.
+    /// The item.
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = NavItemId))]
     pub id: Option<NavItemId>,
     /// The item it is under; absent or `null` for none.
@@ -323,7 +323,7 @@ impl<'a> Navigation<'a> {
         Ok(after)
     }
 
-    /// Checks what an item says and where it leads; puts its address into normal form. `label` is as the client wrote it.
+    /// Checks the text of an item and where it leads; puts its address into normal form. `label` is as the client wrote it.
     async fn check(
         &mut self,
         item: &mut NavItem,
@@ -376,7 +376,7 @@ impl<'a> Navigation<'a> {
     }
 }
 
-/// That the item, and everything under it, stands where it may.
+/// Checks that the item, and everything under it, is at an allowed position.
 fn check_shape(items: &[NavItem], id: NavItemId, violations: &mut Violations) {
     let parents = parents(items);
     let moved = std::iter::once(id).chain(subtree(items, id));
@@ -385,7 +385,7 @@ fn check_shape(items: &[NavItem], id: NavItemId, violations: &mut Violations) {
     }
 }
 
-/// That each item of the site is named once, and the shape is sound.
+/// Checks that each item of the site is named once, and the shape is sound.
 fn check_order(items: &[NavItem], order: &[NavPosition]) -> Result<(), SitesError> {
     let mut violations = Violations::default();
     if order.len() > items.len().max(MAX_ITEMS) {

@@ -1,4 +1,4 @@
-//! Publishing a page later, by itself.
+//! Scheduled publication of a page.
 
 use portico_kernel::{JobType, NewJob, PageId, Permission, SiteId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,9 @@ const ATTEMPTS: u32 = 20;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PublishPage {
-    /// Which page.
+    /// The page.
     pub page_id: PageId,
-    /// The time that was wished for; a job for an earlier wish does nothing.
+    /// The requested time; a job for an earlier request does nothing.
     pub publish_at: Timestamp,
 }
 
@@ -35,7 +35,7 @@ impl JobType for PublishPage {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeploySite {
-    /// Which site.
+    /// The site.
     pub site_id: SiteId,
 }
 
@@ -44,7 +44,7 @@ impl JobType for DeploySite {
     const MAX_ATTEMPTS: u32 = ATTEMPTS;
 }
 
-/// Checks a wish to publish at a time (or not to, for `None`) a page that will have this status.
+/// Checks a request to publish at a time (or not to, for `None`) a page that will have this status.
 pub(super) fn check(
     violations: &mut Violations,
     publish_at: Option<Timestamp>,
@@ -61,7 +61,7 @@ pub(super) fn check(
 }
 
 impl Pages<'_> {
-    /// Enqueues the job for a page whose time was set. A job for an earlier wish finds another time on the page, and does
+    /// Enqueues the job for a page whose time was set. A job for an earlier request finds another time on the page, and does
     /// nothing.
     pub(super) async fn schedule(&mut self, page: &Page, at: Timestamp) -> Result<(), SitesError> {
         let job = PublishPage { page_id: page.id, publish_at: at };
@@ -69,8 +69,8 @@ impl Pages<'_> {
         Ok(self.repositories.jobs().enqueue(job).await?)
     }
 
-    /// Publishes a page that is scheduled for exactly this time, and has its site deployed if that is live. Answers the page,
-    /// or `None` when there is nothing to do: published, put away, rescheduled or deleted meanwhile, or on a site that is for sale,
+    /// Publishes a page that is scheduled for exactly this time, and has its site deployed if that is live. Answers the page, or
+    /// `None` when there is nothing to do: published, archived, rescheduled or deleted meanwhile, or on a site that is for sale,
     /// sold or suspended.
     pub async fn publish_scheduled(&mut self, id: PageId, at: Timestamp) -> Result<Option<Page>, SitesError> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
@@ -81,7 +81,7 @@ impl Pages<'_> {
         }
         let site = site::find(self.repositories, tenant, before.site_id).await?;
         if frozen(site.status).is_some() {
-            // It stays the draft that it is; whoever may change the site publishes it.
+            // It stays a draft; a caller who may change the site can publish it.
             return Ok(None);
         }
         let mut page = Page {
@@ -101,7 +101,7 @@ impl Pages<'_> {
         Ok(Some(page))
     }
 
-    /// A deployment may be under way, which did not see this page: a job asks for one until there can be.
+    /// A deployment without this page may be under way: a job requests one until it is accepted.
     async fn deploy_soon(&mut self, page: &Page, site: SiteId) -> Result<(), SitesError> {
         let job = NewJob::new(self.env, self.scope, page.tenant, &DeploySite { site_id: site });
         Ok(self.repositories.jobs().enqueue(job).await?)

@@ -19,7 +19,7 @@ pub struct Comparison {
     pub page: Vec<FieldChange>,
     /// Sections that are not the same, in the order of the later version, then those that it does not have any more.
     pub sections: Vec<SectionChange>,
-    /// Fields of what search engines are told.
+    /// Fields of the SEO metadata.
     pub seo: Vec<FieldChange>,
 }
 
@@ -37,7 +37,7 @@ pub struct FieldChange {
     pub after: Option<Value>,
 }
 
-/// What became of a section.
+/// How a section changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -57,12 +57,12 @@ pub enum ChangeOfSection {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SectionChange {
-    /// Which section.
+    /// Id of the section.
     pub id: SectionId,
     /// What sort of block it is, or was.
     #[serde(rename = "type")]
     pub kind: SectionType,
-    /// What became of it; `moved` and `changed` can both be.
+    /// How it changed; `moved` and `changed` can both be.
     pub changes: Vec<ChangeOfSection>,
     /// Order on the page before, from 0.
     pub position_before: Option<usize>,
@@ -81,9 +81,9 @@ impl Comparison {
         let mut page = Vec::new();
         differences("", Some(&json!(before.page)), Some(&json!(after.page)), &mut page);
         let mut seo = Vec::new();
-        let told = |content: &PageContent| content.seo.as_ref().map_or_else(|| json!({}), |seo| json!(seo));
-        differences("", Some(&told(before)), Some(&told(after)), &mut seo);
-        // What is not set says nothing, whether or not something else is set.
+        let seo_of = |content: &PageContent| content.seo.as_ref().map_or_else(|| json!({}), |seo| json!(seo));
+        differences("", Some(&seo_of(before)), Some(&seo_of(after)), &mut seo);
+        // A field that is not set in both is no change, whether or not other fields are set.
         seo.retain(|change| !(says_nothing(change.before.as_ref()) && says_nothing(change.after.as_ref())));
         Self { from, to, page, sections: sections(&before.sections, &after.sections), seo }
     }
@@ -179,7 +179,7 @@ fn in_place(before: &[KeptSection], after: &[KeptSection]) -> Vec<SectionId> {
     found
 }
 
-/// The paths at which two values are not the same. Objects are compared by member and lists by place.
+/// The paths at which two values are not the same. Objects are compared by member and lists by index.
 fn differences(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<FieldChange>) {
     match (before, after) {
         _ if before == after => {}

@@ -16,8 +16,8 @@ use crate::{
 /// Once there are too many versions, this many are left, so that not every change has to make room.
 const LEFT: usize = MAX_VERSIONS - 10;
 
-/// Changes of one person that follow each other this closely are one piece of work: where room is needed, the steps of it
-/// go first.
+/// Changes of one person that follow each other this closely are one piece of work: where room is needed, its steps are deleted
+/// first.
 const ONE_PIECE: Duration = Duration::minutes(5);
 
 /// What a transaction did to one page.
@@ -93,7 +93,7 @@ pub async fn record(
     let mut recorded = false;
     for mut change in changes {
         let (tenant, id) = (change.tenant, change.page);
-        // Nobody else sees a page that is being made, and it has no version yet. Several at once can change each other.
+        // No other transaction sees a page that is being made, and it has no version yet. Several at once can change each other.
         let made = change.made.take().filter(|_| alone);
         let is_new = made.is_some();
         let page = match made {
@@ -159,7 +159,7 @@ async fn make_room(
     if surplus.is_empty() { Ok(()) } else { repositories.versions().delete(tenant, page, &surplus).await }
 }
 
-/// Which versions have to go, of all versions of a page from the newest to the oldest: first steps of one piece of work,
+/// Which versions are to be deleted, of all versions of a page from the newest to the oldest: first steps of one piece of work,
 /// from the oldest on, and then the oldest ones. Never the newest.
 pub(super) fn surplus(mut versions: Vec<PageVersion>) -> Vec<PageVersionId> {
     let mut gone = Vec::new();
@@ -172,7 +172,7 @@ pub(super) fn surplus(mut versions: Vec<PageVersion>) -> Vec<PageVersionId> {
                 && newer.restored_from.is_none()
                 && newer.created_at - older.created_at <= ONE_PIECE
         };
-        // The first version of all shows where a page came from; it goes last.
+        // The first version of all shows where a page came from; it is deleted last.
         let between = &versions[..versions.len() - 1];
         let step = between.windows(2).rposition(is_step).map(|index| index + 1);
         gone.push(versions.remove(step.unwrap_or(versions.len() - 1)).id);
@@ -246,7 +246,7 @@ fn summary(change: &PageChange) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// Tells two states apart.
+/// A digest that distinguishes states.
 fn digest(text: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -96,10 +96,10 @@ async fn every_transaction_that_changes_a_page_leaves_a_version() {
     let now = desk.content().await;
 
     let list = desk.list().await;
-    let told: Vec<(i64, &str)> =
+    let summaries: Vec<(i64, &str)> =
         list.iter().map(|version| (version.number, version.summary.as_str())).collect();
     assert_eq!(
-        told,
+        summaries,
         [
             (6, "Page changed"),
             (5, "1 section changed, 1 section deleted"),
@@ -148,7 +148,7 @@ async fn restoring_brings_everything_back_but_publishes_nothing() {
     // What was there just before is a version, too.
     desk.restore(&list[1]).await.unwrap();
     assert_eq!(desk.content().await, left);
-    // Restoring what is there already is noted all the same.
+    // Restoring what is there already is recorded all the same.
     let newest = desk.list().await[0].clone();
     desk.restore(&newest).await.unwrap();
     assert_eq!(desk.content().await, left);
@@ -243,13 +243,13 @@ fn a_comparison_names_every_field() {
     let found = Comparison::new((version(1, 1, 0), &before), (version(2, 1, 0), &after));
     assert_eq!(json!(found.page), json!([{"field": "title", "before": "Bread", "after": "Cake"}]));
     assert_eq!(json!(found.seo), json!([{"field": "title", "after": "Best bread"}]));
-    let told: Vec<_> = found
+    let differing: Vec<_> = found
         .sections
         .iter()
         .map(|section| json!([section.position_before, section.position_after, section.changes]))
         .collect();
     assert_eq!(
-        json!(told),
+        json!(differing),
         json!([[3, 0, ["moved"]], [1, 2, ["changed"]], [null, 3, ["added"]], [2, null, ["removed"]]])
     );
     assert_eq!(
@@ -279,7 +279,7 @@ fn room_is_made_by_steps_of_one_piece_of_work_first() {
     assert_eq!(left[0], 120, "the newest one stays");
     assert!((1..=60).all(|number| left.contains(&number)), "{left:?}");
 
-    // Nothing but separate changes: the oldest ones go.
+    // Nothing but separate changes: the oldest ones are deleted.
     let mut versions: Vec<PageVersion> = (1..=101).map(|number| version(number, 1, number * 60)).collect();
     versions.reverse();
     let left = numbers(&versions, &surplus(versions.clone()));

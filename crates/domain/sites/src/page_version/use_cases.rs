@@ -40,7 +40,7 @@ impl<'a> PageVersions<'a> {
     ) -> Result<CursorPage<PageVersion>, SitesError> {
         let tenant = self.scope.require(Permission::PagesRead)?;
         let before = request.cursor.as_deref().map(cursor).transpose()?;
-        // One more than asked for tells whether there is a next piece.
+        // One more than requested shows whether there is a next piece.
         let mut items =
             self.repositories.versions().list(tenant, page, before, request.limit.saturating_add(1)).await?;
         if items.is_empty() {
@@ -53,7 +53,7 @@ impl<'a> PageVersions<'a> {
         Ok(CursorPage { items, next_cursor })
     }
 
-    /// A version with all that was in it.
+    /// A version with its content.
     ///
     /// # Errors
     /// `NotFound`.
@@ -94,9 +94,9 @@ impl<'a> PageVersions<'a> {
         Ok(Comparison::new((from.version, &from.content), (to.version, &to.content)))
     }
 
-    /// Makes page, sections and search engine texts what they were. Status, home mark and time of publication stay as they
-    /// are: restoring never publishes. Sections that were deleted come back under their old ids. `expected` is the version
-    /// of the page that the client saw, if it says.
+    /// Makes page, sections and SEO metadata what they were. Status, home mark and time of publication stay as they are:
+    /// restoring never publishes. Sections that were deleted come back under their old ids. `expected` is the version of the page
+    /// that the client saw, if it says.
     ///
     /// # Errors
     /// `NotFound`; `SlugTaken` when another page has the slug by now; `PreconditionFailed`; `Invalid` when the content would
@@ -129,10 +129,10 @@ impl<'a> PageVersions<'a> {
         self.restore_sections(&after, sections).await?;
         self.restore_seo(&after, seo).await?;
 
-        let mut told = json!(self.content(&after).await?);
-        told["restoredFrom"] = json!(version.number);
+        let mut recorded = json!(self.content(&after).await?);
+        recorded["restoredFrom"] = json!(version.number);
         let event = Event::new(self.env, self.scope, &events::PAGE_RESTORED, page.uuid());
-        let event = event.before(&content_before).after(&told);
+        let event = event.before(&content_before).after(&recorded);
         self.repositories.events().append(event).await?;
         Ok(after)
     }
@@ -220,7 +220,7 @@ impl<'a> PageVersions<'a> {
     }
 }
 
-/// The number before which to go on. Like every cursor it has the form of an id.
+/// The number before which to continue. Like every cursor it has the form of an id.
 fn cursor(text: &str) -> Result<i64, SitesError> {
     let id: Option<PageVersionId> = text.parse().ok();
     id.and_then(|id| i64::try_from(id.uuid().as_u128()).ok()).ok_or_else(|| {

@@ -15,7 +15,7 @@ pub trait AssetRepository: Send {
     /// The file. MUST NOT find one that is deleted.
     async fn find(&mut self, tenant: TenantId, id: AssetId) -> Result<Option<Asset>, StoreError>;
 
-    /// The file, for whoever has a link to it. MUST NOT find one that is deleted, nor any of a tenant that is not active.
+    /// The file, for the holder of a link to it. MUST NOT find one that is deleted, nor any of a tenant that is not active.
     async fn linked(&mut self, tenant: TenantId, id: AssetId) -> Result<Option<Asset>, StoreError>;
 
     /// Those of these files that are there, in any order, in one round trip. MUST NOT find one that is deleted.
@@ -36,8 +36,8 @@ pub trait AssetRepository: Send {
     /// `asset.version`.
     async fn update(&mut self, asset: &Asset) -> Result<(), StoreError>;
 
-    /// Forgets the file if it is deleted and its time was up at `now`. Answers whether it is unknown now, also because it
-    /// never was known.
+    /// Deletes the row of the file if it is deleted and its time was up at `now`. Answers whether there is none now, also because
+    /// there never was one.
     async fn purge(&mut self, tenant: TenantId, id: AssetId, now: Timestamp) -> Result<bool, StoreError>;
 
     /// The pages that show the file: in a section, or as their picture for social networks. The first hundred, oldest first.

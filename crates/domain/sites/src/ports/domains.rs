@@ -9,12 +9,12 @@ use crate::domain::{Domain, DomainMode};
 
 /// The conflict when the tenant has a domain of this name already.
 pub const DOMAIN_EXISTS: &str = "domains_name_key";
-/// The conflict when somebody else has proven that the name is theirs.
+/// The conflict when another tenant has proven that the name is theirs.
 pub const DOMAIN_VERIFIED_ELSEWHERE: &str = "domains_verified_key";
 /// The conflict when the site has another primary domain.
 pub const SECOND_PRIMARY: &str = "domains_primary_key";
 
-/// Where a visitor knocks.
+/// The host name of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostName {
     /// A name below the domain of sites.
@@ -26,19 +26,19 @@ pub enum HostName {
 /// The site at a host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostedSite {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Which site.
+    /// The site.
     pub site: SiteId,
     /// Its subdomain.
     pub subdomain: String,
-    /// What is live; `None` when nothing is, or the site is suspended.
+    /// The live deployment; `None` when there is none, or the site is suspended.
     pub deployment: Option<DeploymentId>,
     /// Whether the tenant is suspended.
     pub paused: bool,
     /// The domain that is the site's main address, where it is not the subdomain.
     pub primary: Option<String>,
-    /// What the domain is for, where the visitor came to one.
+    /// The mode of the domain, where the visitor came to one.
     pub mode: Option<DomainMode>,
 }
 
@@ -75,11 +75,11 @@ pub trait DomainRepository: Send {
     /// [`SECOND_PRIMARY`] when the site has another verified primary one, both also under concurrency.
     async fn update(&mut self, domain: &Domain) -> Result<(), StoreError>;
 
-    /// Deletes the domain. Answers whether it was there: to one of two who delete it at once.
+    /// Deletes the domain. Answers whether it was there: to one of two calls at once.
     async fn delete(&mut self, tenant: TenantId, site: SiteId, id: DomainId) -> Result<bool, StoreError>;
 
-    /// Deletes all domains of a site that is about to be deleted, and answers how many there were. MUST keep others from
-    /// adding one until the unit of work ends.
+    /// Deletes all domains of a site that is about to be deleted, and answers how many there were. MUST keep other transactions
+    /// from adding one until the unit of work ends.
     async fn delete_of_site(&mut self, tenant: TenantId, site: SiteId) -> Result<u64, StoreError>;
 
     /// The site at a host name; by a name of a customer's own only when that is verified. MUST NOT answer a site whose tenant
@@ -93,7 +93,7 @@ pub enum ResolveError {
     /// No server answered in time.
     #[error("no name server answered in time")]
     TimedOut,
-    /// A server refused, or failed, or what it said cannot be understood.
+    /// A server refused, or failed, or its answer cannot be understood.
     #[error("the name servers failed: {0}")]
     Failed(String),
 }
@@ -111,10 +111,10 @@ pub struct Pointing {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait DomainResolver: Send + Sync {
-    /// What the text records at a name say, each with its parts put together (RFC 7208 section 3.3 does the same). MUST
+    /// The values of the text records at a name, each with its parts put together (RFC 7208 section 3.3 does the same). MUST
     /// answer nothing, and no error, when there is no such name or it has none; MUST follow aliases; MUST answer
-    /// [`ResolveError::TimedOut`] within ten seconds when no server does; MUST NOT answer from a cache what a server would
-    /// tell differently: people change records and ask again at once.
+    /// [`ResolveError::TimedOut`] within ten seconds when no server does; MUST NOT answer from a cache what a server would answer
+    /// differently: people change records and ask again at once.
     async fn texts(&self, name: &str) -> Result<Vec<String>, ResolveError>;
 
     /// Where a name leads, under the same conditions.

@@ -1,4 +1,4 @@
-//! Somebody who writes texts: the port to a language model, or to its stand-in.
+//! The text generator: the port to a language model, or to its stand-in.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::section::SectionType;
 pub struct BusinessInfo {
     /// Name of the business.
     pub name: String,
-    /// A word of the list of industries.
+    /// An id of the list of industries.
     pub industry: Option<String>,
     /// What it does, in its own words.
     pub description: Option<String>,
@@ -46,10 +46,10 @@ pub enum Tone {
     Elegant,
 }
 
-/// What is asked of the writer for a whole page.
+/// The brief for a whole page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageBrief {
-    /// Of whom.
+    /// The business.
     pub business: BusinessInfo,
     /// BCP 47, for instance `es`.
     pub language: String,
@@ -63,10 +63,10 @@ pub struct PageBrief {
     pub sections: Vec<(SectionType, Value)>,
 }
 
-/// What is asked of the writer for one section that is there already.
+/// The brief for one section that is there already.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RewriteBrief {
-    /// Of whom.
+    /// The business.
     pub business: BusinessInfo,
     /// BCP 47.
     pub language: String,
@@ -80,10 +80,10 @@ pub struct RewriteBrief {
     pub instructions: Option<String>,
 }
 
-/// What is asked of the writer for search engines.
+/// The brief for the SEO metadata of a page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeoBrief {
-    /// Of whom.
+    /// The business.
     pub business: BusinessInfo,
     /// BCP 47.
     pub language: String,
@@ -98,7 +98,7 @@ pub struct SeoBrief {
 pub struct PageDraft {
     /// Sections in the order of the brief, each checked and sanitised for its type.
     pub sections: Vec<(SectionType, Value)>,
-    /// What it took.
+    /// Tokens used.
     pub tokens: Tokens,
 }
 
@@ -107,11 +107,11 @@ pub struct PageDraft {
 pub struct SectionDraft {
     /// Content, checked and sanitised for the type.
     pub content: Value,
-    /// What it took.
+    /// Tokens used.
     pub tokens: Tokens,
 }
 
-/// What search engines could be told.
+/// Generated SEO metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeoDraft {
     /// At most 60 characters.
@@ -120,11 +120,11 @@ pub struct SeoDraft {
     pub description: String,
     /// At most 10.
     pub keywords: Vec<String>,
-    /// What it took.
+    /// Tokens used.
     pub tokens: Tokens,
 }
 
-/// What a text took, as the provider counts it. Zero for a writer that has no provider.
+/// Tokens that a text took, as the provider counts them. Zero for a generator that has no provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// Read.
@@ -133,7 +133,7 @@ pub struct Tokens {
     pub output: u64,
 }
 
-/// Writes texts. What it answers MUST have passed [`crate::generation`]: no link or fact that is not in the brief. MUST answer
+/// Generates texts. Its answers MUST have passed [`crate::generation`]: no link or fact that is not in the brief. MUST answer
 /// `Unusable` where a section needs facts that are not there ([`crate::generation::can_be_written`]), and MUST bound its time.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -142,14 +142,14 @@ pub trait ContentGenerator: Send + Sync {
     /// passes `SectionContent::read`. MUST treat everything in the brief as data.
     async fn page(&self, brief: &PageBrief) -> Result<PageDraft, GeneratorError>;
 
-    /// Writes one section anew. MUST keep links, pictures, quotes, prices and ways to get in touch that are in it, and add none.
+    /// Writes one section anew. MUST keep links, pictures, quotes, prices and contact details that are in it, and add none.
     async fn rewrite(&self, brief: &RewriteBrief) -> Result<SectionDraft, GeneratorError>;
 
-    /// Writes for search engines.
+    /// Writes SEO metadata.
     async fn seo(&self, brief: &SeoBrief) -> Result<SeoDraft, GeneratorError>;
 }
 
-/// Why nothing was written. What is in it is for the log.
+/// Why nothing was generated. The text inside is for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum GeneratorError {
     /// The provider cannot be reached, is overloaded or refuses us. Trying again later makes sense.

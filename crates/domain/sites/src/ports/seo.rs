@@ -1,11 +1,11 @@
-//! What search engines and social networks are told about pages: the port.
+//! SEO metadata of pages: the port.
 
 use async_trait::async_trait;
 use portico_kernel::{PageId, SiteId, StoreError, TenantId};
 
 use crate::seo::Seo;
 
-/// What search engines and social networks are told about pages.
+/// SEO metadata of pages.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeoRepository: Send {
@@ -25,6 +25,6 @@ pub trait SeoRepository: Send {
     /// Stores it with `version + 1`. MUST answer `Stale` when the stored version is not `seo.version`.
     async fn update(&mut self, seo: &Seo) -> Result<(), StoreError>;
 
-    /// Takes away what is set for the page. Answers whether something was.
+    /// Deletes what is set for the page. Answers whether something was.
     async fn delete(&mut self, tenant: TenantId, page: PageId) -> Result<bool, StoreError>;
 }

@@ -57,7 +57,7 @@ pub enum FormTrouble<'a> {
     Unavailable,
 }
 
-/// Renders what forms answer when something is wrong.
+/// Renders the answer to a form that is refused.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait FormRenderer: Send + Sync {
     /// A page with the form, what the visitor wrote, and what is wrong with it, in the language and look of the site. `action`

@@ -23,7 +23,7 @@ pub enum TemplateSortKey {
 /// Order of a list of templates. The default is by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TemplateSort {
-    /// By what.
+    /// The key.
     pub key: TemplateSortKey,
     /// Largest first.
     pub descending: bool,
@@ -34,9 +34,9 @@ pub struct TemplateSort {
 pub struct TemplateFilter {
     /// Part of the name, slug or description, ignoring case.
     pub q: Option<String>,
-    /// What sort of site.
+    /// Category.
     pub category: Option<String>,
-    /// For whom.
+    /// Industry.
     pub industry: Option<String>,
     /// Language of the texts.
     pub language: Option<String>,
@@ -51,7 +51,7 @@ pub struct TemplateFilter {
 /// A stored template that came with the program once, or has the slug of one that may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateRecord {
-    /// Which.
+    /// Its id.
     pub id: TemplateId,
     /// Its slug.
     pub slug: String,
@@ -63,8 +63,8 @@ pub struct TemplateRecord {
     pub is_deleted: bool,
 }
 
-/// Website templates, and what was made from them. A template that was deleted is not there for any method, except where
-/// that is said.
+/// Website templates, and what was made from them. A template that was deleted is not found by any method, except where that is
+/// said.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait TemplateRepository: Send {
@@ -113,12 +113,12 @@ pub trait TemplateRepository: Send {
     /// changed or deleted, and the popularity.
     async fn put_library(&mut self, templates: &[LibraryTemplate]) -> Result<(), StoreError>;
 
-    /// Remembers what sections were made from. MUST answer `MissingReference` when the tenant has no such page.
+    /// Stores what sections were made from. MUST answer `MissingReference` when the tenant has no such page.
     async fn track(&mut self, origins: &[SectionOrigin]) -> Result<(), StoreError>;
 
     /// What the sections of a page were made from, by the position they had, those that are gone included.
     async fn origins(&mut self, tenant: TenantId, page: PageId) -> Result<Vec<SectionOrigin>, StoreError>;
 
-    /// Forgets what the sections of a page were made from.
+    /// Deletes what is stored about the origin of the sections of a page.
     async fn untrack(&mut self, tenant: TenantId, page: PageId) -> Result<(), StoreError>;
 }

@@ -1,4 +1,4 @@
-//! States that pages once had: the port.
+//! Versions of pages: the port.
 
 use async_trait::async_trait;
 use portico_kernel::{PageId, PageVersionId, StoreError, TenantId};
@@ -9,9 +9,9 @@ use crate::page_version::{FullPageVersion, PageVersion};
 /// A version to be stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewPageVersion {
-    /// Which.
+    /// The version.
     pub version: PageVersion,
-    /// Tells its content from others.
+    /// Digest of its content.
     pub digest: String,
     /// A [`crate::page_version::PageContent`] in its JSON form.
     pub content: Value,
@@ -22,7 +22,7 @@ pub struct NewPageVersion {
 pub struct LatestPageVersion {
     /// Number of the newest one.
     pub number: i64,
-    /// Tells its content from others.
+    /// Digest of its content.
     pub digest: String,
     /// Bytes that it takes.
     pub size: i64,
@@ -32,7 +32,7 @@ pub struct LatestPageVersion {
     pub bytes: i64,
 }
 
-/// States that pages once had.
+/// Versions of pages.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait PageVersionRepository: Send {
@@ -47,8 +47,8 @@ pub trait PageVersionRepository: Send {
         page: PageId,
     ) -> Result<Option<LatestPageVersion>, StoreError>;
 
-    /// Versions of a page, newest first, at most `limit`; with `before` only those with a lower number. MUST tell the names
-    /// of their authors where they are known.
+    /// Versions of a page, newest first, at most `limit`; with `before` only those with a lower number. MUST answer the names of
+    /// their authors where they are known.
     async fn list(
         &mut self,
         tenant: TenantId,

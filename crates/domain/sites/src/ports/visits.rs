@@ -1,4 +1,4 @@
-//! Who visited published sites: the port.
+//! Visits of published sites: the port.
 
 use async_trait::async_trait;
 use portico_kernel::{SiteId, StoreError, TenantId};
@@ -6,12 +6,12 @@ use time::Date;
 
 use crate::analytics::{Dimension, Salt, VisitBatch};
 
-/// Who visited published sites.
+/// Visits of published sites.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait VisitRepository: Send {
     /// The salt of a day, the same for every instance: `fresh` becomes it, unless the day has one. MUST answer the same to all
-    /// who ask at once, given that their units of work commit.
+    /// concurrent calls, given that their units of work commit.
     async fn salt(&mut self, day: Date, fresh: Salt) -> Result<Salt, StoreError>;
 
     /// Adds a batch to the counts. Answers whether it did: MUST NOT add one of the same id again. MUST count a visitor hash once

@@ -8,7 +8,7 @@ use crate::wizard::{Generation, Wizard, WizardStatus, WrittenPage};
 /// Which wizards to list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WizardFilter {
-    /// Where it stands.
+    /// Status.
     pub status: Option<WizardStatus>,
 }
 
@@ -59,6 +59,6 @@ pub trait WizardRepository: Send {
         page: &WrittenPage,
     ) -> Result<(), StoreError>;
 
-    /// Forgets the run and its texts, if there is one.
+    /// Deletes the run and its texts, if there is one.
     async fn delete_generation(&mut self, tenant: TenantId, id: WizardId) -> Result<(), StoreError>;
 }

@@ -10,7 +10,7 @@ use crate::{
     testing::{Store, env, member, tenant, user},
 };
 
-/// Somebody of the operator's in tenant 1.
+/// A member of staff in tenant 1.
 fn staff() -> Scope {
     let permissions = PlatformRole::Staff.permissions().union(TenantRole::Editor.permissions());
     user(Some(tenant(1)), permissions, true)
@@ -121,7 +121,7 @@ async fn only_staff_changes_a_site_for_sale() {
     Sites::new(&mut store, &staff, &env).update(site.id, rename(), None).await.unwrap();
 }
 
-/// What the end of a transaction says of what was done in it; the person, if any, with the code.
+/// The refusals at the end of a transaction: whether of a person, with the code.
 async fn refusals(store: &mut Store) -> Vec<(bool, &'static str)> {
     let events = std::mem::take(&mut store.events);
     let refused = site::refused(store, &site::changes(&events)).await.unwrap();
@@ -164,11 +164,11 @@ async fn a_change_of_anything_on_a_frozen_site_is_refused_at_the_end() {
         };
         Sections::new(&mut store, &key, &env).create(home.id, section).await.unwrap();
         assert_eq!(refusals(&mut store).await, [(false, code)], "a key is no person");
-        // An event of a kind that nobody has thought of, about something on a page.
+        // An event of an unknown kind, about something on a page.
         let event = Event::new(&env, &owner, EventDeclaration::of_word("comment.created"), env.random_uuid());
         store.events.push(event.after(&serde_json::json!({"pageId": home.id})));
         assert_eq!(refusals(&mut store).await, [(true, code)], "what comes next");
-        // Portico itself has no rights of its own to what is shown, and finds things out.
+        // Portico itself may not change what is shown, but its checks and builds record results.
         let portico = Scope::system(Some(tenant(1)), owner.request.clone());
         for (kind, refused) in [("page.updated", true), ("domain.updated", false), ("site.deployed", false)] {
             let event = Event::new(&env, &portico, EventDeclaration::of_word(kind), home.id.uuid());

@@ -16,7 +16,7 @@ use crate::{SitesError, events};
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BulkUpdate {
-    /// Which section.
+    /// Id of the section.
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = SectionId))]
     pub id: Option<SectionId>,
     /// Another type; only together with content of its shape.
@@ -46,7 +46,7 @@ pub struct BulkChange {
 }
 
 impl Sections<'_> {
-    /// Does all of it or, when anything is wrong with any part, nothing. Answers the sections of the page by position.
+    /// Does all of it or, when any part is wrong, nothing. Answers the sections of the page by position.
     ///
     /// # Errors
     /// `Invalid` with the path of each error, for instance `create[0].content.heading`; `NotFound` (page).
@@ -132,7 +132,7 @@ impl Sections<'_> {
     }
 }
 
-/// Bounds the work before anything is looked at.
+/// Limits the work before anything is read.
 fn check_sizes(input: &BulkChange) -> Result<(), SitesError> {
     let mut violations = Violations::default();
     let sizes =
@@ -148,7 +148,7 @@ fn check_sizes(input: &BulkChange) -> Result<(), SitesError> {
     violations.into_result().map_err(SitesError::Invalid)
 }
 
-/// That every id is one of the page's sections and named once.
+/// Checks that every id is one of the page's sections and named once.
 fn check_ids(sections: &[Section], input: &BulkChange, violations: &mut Violations) {
     let mut seen: Vec<SectionId> = Vec::new();
     let deleted = input.delete.iter().enumerate().map(|(index, id)| (format!("delete[{index}]"), Some(*id)));

@@ -34,7 +34,7 @@ pub(super) fn behind(sections: &[Section]) -> i32 {
     sections.iter().map(|section| section.position).max().map_or(0, |last| last.saturating_add(1))
 }
 
-/// That `ids` names each of the sections once.
+/// Checks that `ids` names each of the sections once.
 pub(super) fn check_complete(sections: &[Section], ids: &[SectionId], violations: &mut Violations) {
     if ids.len() > sections.len().max(super::MAX_SECTIONS) {
         violations.add("ids", "too_many", "There are more ids here than the page has sections.");

@@ -1,4 +1,4 @@
-//! What sections were made from: a template.
+//! Origins of sections: the template that they were made from.
 
 use portico_kernel::{PageId, SectionId, TemplateId, TenantId, Timestamp};
 use serde_json::Value;
@@ -6,21 +6,21 @@ use serde_json::Value;
 use super::{Section, SectionType};
 use crate::{SitesError, ports::SiteRepositories};
 
-/// What a section was made from. Stays when the section is deleted, so that one can see that it is missing, and goes with
-/// the page.
+/// What a section was made from. Stays when the section is deleted, so that its absence can be seen, and is deleted with the
+/// page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SectionOrigin {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Which section.
+    /// The section.
     pub section_id: SectionId,
-    /// Of which page.
+    /// The page.
     pub page_id: PageId,
-    /// From which template.
+    /// The template.
     pub template_id: TemplateId,
-    /// From which page of it.
+    /// The page of the template.
     pub page_key: String,
-    /// From which section of that page.
+    /// The section of that page.
     pub section_key: String,
     /// The type that the template had then.
     pub kind: SectionType,

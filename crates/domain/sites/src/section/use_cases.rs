@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{SitesError, asset::check_pictures, events, ports::SiteRepositories, version};
 
-/// What a new section is made of.
+/// Input of a new section.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -218,8 +218,8 @@ impl<'a> Sections<'a> {
         Ok(self.repositories.sections().list(tenant, page).await?)
     }
 
-    /// Notes references of new content that lead to no picture of the tenant. Content that was there already may still name
-    /// a picture that is gone by now.
+    /// Records references of new content that lead to no picture of the tenant. Content that was there already may still name a
+    /// picture that is gone by now.
     pub(super) async fn check_references(
         &mut self,
         tenant: TenantId,
@@ -229,7 +229,7 @@ impl<'a> Sections<'a> {
         check_pictures(self.repositories, tenant, &references, violations).await
     }
 
-    /// A new section of this input. Errors are noted below `prefix`; `None` only if there are any.
+    /// A new section of this input. Errors are recorded below `prefix`; `None` only if there are any.
     pub(super) fn build(
         &self,
         tenant: TenantId,
@@ -258,7 +258,7 @@ impl<'a> Sections<'a> {
         })
     }
 
-    /// The section as this input changes it, its position aside. Errors are noted below `prefix`.
+    /// The section as this input changes it, its position aside. Errors are recorded below `prefix`.
     pub(super) fn change(
         &self,
         before: &Section,
@@ -315,7 +315,7 @@ pub(super) fn references(section: &Section, prefix: &str) -> Vec<(String, AssetI
     named.map(|(field, id)| (format!("{prefix}content.{field}"), id)).collect()
 }
 
-/// That a page has room for this many sections.
+/// Checks that a page has room for this many sections.
 pub(super) fn check_room(sections: usize, violations: &mut Violations) {
     violations.check(
         sections <= MAX_SECTIONS,
@@ -336,7 +336,7 @@ fn index_of(sections: &[Section], id: SectionId) -> Result<usize, SitesError> {
     sections.iter().position(|section| section.id == id).ok_or(SitesError::NotFound("section"))
 }
 
-/// Content in its normal form; `None` when it breaks rules, which are noted below `prefix`.
+/// Content in its normal form; `None` when it breaks rules, which are recorded below `prefix`.
 fn read(kind: SectionType, content: Value, prefix: &str, violations: &mut Violations) -> Option<Value> {
     match SectionContent::read(kind, content, &format!("{prefix}content")) {
         Ok(content) => Some(content.into_json()),

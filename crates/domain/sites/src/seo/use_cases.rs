@@ -1,4 +1,4 @@
-//! The use cases: read, change, take away.
+//! The use cases: read, change, delete.
 
 use portico_kernel::{
     AssetId, Env, Event, PageId, Permission, Scope, StoreError, TenantId, Violations, patch,
@@ -18,7 +18,7 @@ const MAX_KEYWORDS: usize = 20;
 /// The most characters of a keyword.
 const MAX_KEYWORD: usize = 60;
 
-/// What to change. What is absent stays, null takes it away.
+/// What to change. What is absent stays, null removes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -35,7 +35,7 @@ pub struct SeoUpdate {
     #[serde(deserialize_with = "patch::double_option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
     pub keywords: Option<Option<Vec<String>>>,
-    /// The address that counts, `https:` or `http:`.
+    /// Canonical address, `https:` or `http:`.
     #[serde(alias = "canonical_url", deserialize_with = "patch::double_option")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub canonical_url: Option<Option<String>>,
@@ -53,7 +53,7 @@ pub struct SeoUpdate {
     pub structured_data: Option<Option<Value>>,
 }
 
-/// What to change about what social networks show. What is absent stays, null takes it away.
+/// What to change about what social networks show. What is absent stays, null removes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -73,7 +73,7 @@ pub struct OpenGraphUpdate {
 }
 
 impl SeoUpdate {
-    /// Changes `seo`. Everything that is wrong is noted.
+    /// Changes `seo`. Everything that is wrong is recorded.
     pub fn apply(self, seo: &mut Seo, violations: &mut Violations) {
         text(&mut seo.title, "title", self.title, MAX_TITLE, violations);
         text(&mut seo.description, "description", self.description, MAX_DESCRIPTION, violations);
@@ -156,7 +156,7 @@ fn canonical(address: &str, violations: &mut Violations) -> Option<String> {
     found
 }
 
-/// The use cases of what search engines are told, inside one unit of work.
+/// The use cases of SEO metadata, inside one unit of work.
 pub struct Seos<'a> {
     repositories: &'a mut dyn SiteRepositories,
     scope: &'a Scope,
@@ -206,7 +206,7 @@ impl<'a> Seos<'a> {
             let new = Seo { version: 1, ..seo.clone() };
             self.repositories.seo().insert(&[new]).await.map_err(|error| match error {
                 StoreError::MissingReference(_) => SitesError::NotFound("page"),
-                // Somebody else was quicker.
+                // Another transaction was quicker.
                 StoreError::Conflict(_) => version::refused(StoreError::Stale, expected),
                 error => SitesError::Store(error),
             })?;
@@ -219,7 +219,7 @@ impl<'a> Seos<'a> {
         Ok(seo)
     }
 
-    /// Takes away what is set for the page.
+    /// Deletes what is set for the page.
     ///
     /// # Errors
     /// `NotFound` (page); `PreconditionFailed`.
@@ -235,8 +235,8 @@ impl<'a> Seos<'a> {
         Ok(())
     }
 
-    /// Locks the page before anything of it, as everybody does who changes what a version of it keeps: so nobody waits for
-    /// somebody who waits for them.
+    /// Locks the page before anything of it, as every transaction does that changes what a version of it keeps: so no two wait
+    /// for each other.
     async fn lock(&mut self, tenant: TenantId, page: PageId) -> Result<(), SitesError> {
         let locked = self.repositories.pages().lock(tenant, page).await?;
         locked.map(drop).ok_or(SitesError::NotFound("page"))

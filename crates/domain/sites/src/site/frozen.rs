@@ -1,4 +1,4 @@
-//! Sites that only the operator's people change: for sale, sold or suspended.
+//! Sites that only staff change: for sale, sold or suspended.
 //!
 //! The rule holds for everything that is on a site, and is checked in one place: at the end of each transaction, by the events
 //! that it has appended. An event about something of a site is a change of that site unless its kind is listed here, so a new
@@ -14,7 +14,7 @@ use super::{Site, SiteStatus};
 use crate::{SitesError, events, ports::SiteRepositories};
 
 /// What happens around a site and changes nothing on it: made, offered, withdrawn; messages and links of others; the worker that
-/// builds what was asked for.
+/// builds what was requested.
 static HARMLESS: [&EventDeclaration; 9] = [
     &events::SITE_CREATED,
     &events::SITE_OFFERED,
@@ -37,7 +37,7 @@ pub(crate) fn frozen(status: SiteStatus) -> Option<SitesError> {
     }
 }
 
-/// That the caller may change the site, see [`refused`]. For what needs to know before the transaction ends.
+/// Checks that the caller may change the site, see [`refused`]. For use cases that need to know before the transaction ends.
 ///
 /// # Errors
 /// `SiteForSale`; `SiteSold`; `SiteSuspended`.
@@ -84,12 +84,12 @@ enum Place {
     Page(PageId),
 }
 
-/// A change of a site that only the operator's people may change.
+/// A change of a site that only staff may change.
 #[derive(Debug)]
 pub struct RefusedChange {
-    /// Who has made it, if a person in their own name. They may, if they have `platform:sites`; nobody else may.
+    /// The person who made it in their own name, if any. They may, if they have `platform:sites`; others may not.
     pub person: Option<UserId>,
-    /// What others are told.
+    /// The error for others.
     pub error: SitesError,
 }
 
@@ -106,8 +106,8 @@ pub fn changes(events: &[Event]) -> Vec<SiteChange> {
     changes
 }
 
-/// Of these changes, those of sites that only the operator's people may change: one for each tenant and person. Called once,
-/// before the commit; asks the store one question where something was changed.
+/// Of these changes, those of sites that only staff may change: one for each tenant and person. Called once, before the commit;
+/// makes one query where something was changed.
 pub async fn refused(
     repositories: &mut dyn SiteRepositories,
     changes: &[SiteChange],
@@ -144,7 +144,8 @@ fn person(event: &Event) -> Option<Uuid> {
 /// The site that an event has changed, or the page of it; `None` when it has changed none.
 fn place(event: &Event) -> Option<Place> {
     let group = event.kind.split_once('.').map_or(&*event.kind, |(group, _)| group);
-    // Messages of visitors are no part of the site, nor is the wizard that has made it. What becomes of a domain or of a build is found out, not decided.
+    // Messages of visitors are no part of the site, nor is the wizard that has made it. Results for a domain or a build are
+    // observed, not decided.
     let found_out =
         event.actor_kind == ActorKind::System && matches!(group, "site" | "domain" | "deployment");
     if matches!(group, "submission" | "wizard")

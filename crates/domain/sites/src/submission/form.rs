@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portico_kernel::{FieldError, SectionId, Violations};
 use serde::{Deserialize, Serialize};
 
-/// Where a deployment tells of its forms. The path is one that no page can have, and is not sent to visitors.
+/// Where a deployment lists its forms. The path is one that no page can have, and is not sent to visitors.
 pub const FORMS_FILE: &str = "_forms/forms.json";
 
 /// Below which path forms are posted, followed by the id of their section.
@@ -56,30 +56,30 @@ pub struct DeployedForm {
 /// What a visitor filled in, as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormInput {
-    /// Who writes.
+    /// Name of the visitor.
     pub name: String,
-    /// Where they can be reached.
+    /// Their email address.
     pub email: String,
     /// Phone number.
     pub phone: String,
-    /// What they write.
+    /// Their message.
     pub message: String,
     /// Whether they may be written to later.
     pub consent: bool,
-    /// What stands in the field that no person sees.
+    /// Contents of the field that no person sees.
     pub trap: String,
 }
 
 /// What a visitor wrote, within its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Who writes.
+    /// Name of the visitor.
     pub name: String,
-    /// Where they can be reached.
+    /// Their email address.
     pub email: String,
     /// Phone number.
     pub phone: Option<String>,
-    /// What they write.
+    /// Their message.
     pub message: String,
 }
 
@@ -139,7 +139,7 @@ impl FormInput {
 }
 
 impl Message {
-    /// Whether it looks like what nobody wants: more links than people send, or a link for a name.
+    /// Whether it looks like spam: more links than people send, or a link for a name.
     pub fn is_spam(&self) -> bool {
         links(&self.message) > MAX_LINKS || links(&self.name) > 0
     }

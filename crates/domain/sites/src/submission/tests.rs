@@ -62,10 +62,10 @@ async fn a_message_is_stored_with_what_its_writer_agreed_to() {
     assert_eq!((stored.consent.given, stored.consent.text.as_str()), (true, "Pueden escribirme."));
     let event = shop.store.events.pop().unwrap();
     assert_eq!((&*event.kind, event.tenant, event.actor_id), ("submission.received", tenant(1), None));
-    let told = event.after.unwrap().to_string();
+    let recorded = event.after.unwrap().to_string();
     assert!(
-        told.contains(&stored.id.to_string()) && !told.contains("Ana") && !told.contains("Hello"),
-        "{told}"
+        recorded.contains(&stored.id.to_string()) && !recorded.contains("Ana") && !recorded.contains("Hello"),
+        "{recorded}"
     );
     assert_eq!((event.address, event.user_agent), (None, None));
 
@@ -120,8 +120,8 @@ async fn editors_read_mark_and_delete() {
     submissions.delete(site, first.id, None).await.unwrap();
     assert_eq!(submissions.delete(site, first.id, None).await.unwrap_err().code(), "not_found");
     for event in &shop.store.events {
-        let told = format!("{:?}{:?}", event.before, event.after);
-        assert!(!told.contains("Ana") && !told.contains("ana@"), "{told}");
+        let recorded = format!("{:?}{:?}", event.before, event.after);
+        assert!(!recorded.contains("Ana") && !recorded.contains("ana@"), "{recorded}");
     }
     assert_eq!(shop.store.take_events(), ["submission.updated", "submission.deleted"]);
 }

@@ -42,7 +42,7 @@ pub struct TemplateApplication {
     pub status: Option<PageStatus>,
 }
 
-/// What came of a template.
+/// Result of applying a template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
     /// The site that it is in.
@@ -53,11 +53,11 @@ pub struct Applied {
     pub pages: Vec<Page>,
     /// How many sections there are on them now.
     pub sections: usize,
-    /// How many sections gave way.
+    /// How many sections were replaced.
     pub replaced_sections: usize,
 }
 
-/// What exactly is asked for.
+/// The checked request.
 enum Wish {
     Page(PageId),
     Site(SiteId),
@@ -65,7 +65,7 @@ enum Wish {
 }
 
 impl Template {
-    /// That the tenant's plan has templates like this one.
+    /// Checks that the tenant's plan has templates like this one.
     pub(crate) async fn check_entitlement(
         &self,
         repositories: &mut dyn SiteRepositories,
@@ -128,7 +128,7 @@ impl Templates<'_> {
         })
     }
 
-    /// Replaces the sections of a page. Its title, slug, status and what search engines are told stay the customer's.
+    /// Replaces the sections of a page. Its title, slug, status and SEO metadata stay the customer's.
     async fn fill_page(
         &mut self,
         tenant: TenantId,
@@ -202,7 +202,7 @@ impl Templates<'_> {
     }
 }
 
-/// What exactly is asked for, with the page of the template that is meant.
+/// The checked request, with the page of the template that is meant.
 fn read(
     template: &Template,
     input: TemplateApplication,

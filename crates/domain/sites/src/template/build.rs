@@ -1,5 +1,4 @@
-//! Making pages from a plan: with sections, navigation, what search engines are told, and what they were made from, in few
-//! round trips.
+//! Making pages from a plan: with sections, navigation, SEO metadata, and the origins of sections, in few round trips.
 
 use portico_kernel::{
     Env, Event, PageId, Permission, Scope, SectionId, StoreError, TenantId, Timestamp, Violations, name::Slug,
@@ -56,11 +55,11 @@ pub struct SectionPlan {
     pub kind: SectionType,
     /// What it is to contain. Checked and sanitised when it is made.
     pub content: Value,
-    /// What the template has in its place: what one can go back to. Only together with `key`.
+    /// What the template has in its place, for a reset. Only together with `key`.
     pub original: Option<Value>,
 }
 
-/// What came of a plan.
+/// Result of a plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Built {
     /// The pages, in the order of the plan.
@@ -99,8 +98,8 @@ impl From<&TemplatePage> for PagePlan {
     }
 }
 
-/// Makes pages with sections, navigation and SEO in a site, in the unit of work at hand; counts a use of `template` and
-/// remembers what each section was made from. Content is checked and sanitised; errors name it as
+/// Makes pages with sections, navigation and SEO metadata in a site, in the open unit of work; counts a use of `template` and
+/// stores what each section was made from. Content is checked and sanitised; errors name it as
 /// `pages[0].sections[2].content.heading`.
 ///
 /// For a site that has just been made (`is_new`) nothing is read: one insert for each table, one event for each page. In
@@ -174,7 +173,7 @@ pub struct Target<'a> {
     pub status: PageStatus,
 }
 
-/// Counts a use of a template and writes it down.
+/// Counts a use of a template and appends the event.
 pub(super) async fn note_use(
     repositories: &mut dyn SiteRepositories,
     scope: &Scope,
@@ -182,7 +181,7 @@ pub(super) async fn note_use(
     template: &Template,
     result: &Value,
 ) -> Result<(), SitesError> {
-    // Last of all, because everybody else who uses the template waits for this row from here on.
+    // Last of all, because from here on all other users of the template wait for this row.
     let event = Event::new(env, scope, &events::TEMPLATE_APPLIED, template.id.uuid());
     let mut after = json!({"name": template.name, "slug": template.slug, "version": template.version});
     if let (Some(after), Some(result)) = (after.as_object_mut(), result.as_object()) {
@@ -246,7 +245,7 @@ fn checked(mut plans: Vec<PagePlan>, target: &Target<'_>) -> Result<Vec<PagePlan
     Ok(plans)
 }
 
-/// What is in the way of new pages.
+/// What the site has already.
 #[derive(Default)]
 struct Place {
     slugs: Vec<String>,
@@ -257,7 +256,7 @@ struct Place {
     items: usize,
 }
 
-/// Looks at what the site has. Its navigation stays locked, so that two who add pages come one after the other.
+/// Reads what the site has. Its navigation stays locked, so that two requests that add pages run one after the other.
 async fn place(
     repositories: &mut dyn SiteRepositories,
     target: &Target<'_>,
@@ -271,7 +270,7 @@ async fn place(
     for plan in plans {
         slugs.extend(repositories.pages().slugs_like(tenant, site, &plan.slug).await?);
     }
-    // Whatever is not a page that answers at `/` in a site with pages: the home page is the customer's choice.
+    // In a site with pages no new page becomes the home page: that is the customer's choice.
     let one = portico_kernel::PageRequest { page: 1, limit: 1 };
     let has_home = repositories.pages().list(tenant, site, PageFilter::default(), one).await?.total > 0;
     Ok(Place { slugs, has_home, next_item, items: items.len() })
@@ -385,7 +384,7 @@ fn origins(target: &Target<'_>, plans: &[PagePlan], built: &Built) -> Vec<Sectio
     planned.zip(&built.sections).filter_map(origin).collect()
 }
 
-/// What search engines are told about the new pages, where the plan says something.
+/// SEO metadata of the new pages, where the plan has any.
 fn seo(plans: &[PagePlan], pages: &[Page]) -> Vec<Seo> {
     let says_something = |plan: &PagePlan| {
         plan.seo_title.is_some() || plan.seo_description.is_some() || !plan.seo_keywords.is_empty()

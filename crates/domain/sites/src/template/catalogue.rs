@@ -1,4 +1,4 @@
-//! Reading the catalogue of templates, and what staff do with it.
+//! Reading the catalogue of templates, and the changes of staff.
 
 use portico_kernel::{
     Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, StoreError, TemplateId, TenantId,
@@ -30,7 +30,7 @@ pub struct TemplateSummary {
     pub slug: String,
     /// What sort of site, for instance `business`.
     pub category: String,
-    /// For whom, a word of the list of industries.
+    /// Its industry, an id of the list of industries.
     pub industry: String,
     /// What it is good for.
     pub description: String,
@@ -88,7 +88,7 @@ impl Template {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CategoryCount {
-    /// The word for it.
+    /// Its name.
     pub category: String,
     /// Templates of it.
     pub templates: u64,
@@ -106,7 +106,7 @@ pub struct IndustryCount {
     pub templates: u64,
 }
 
-/// The use cases of templates, inside one unit of work. Reading is for everybody.
+/// The use cases of templates, inside one unit of work. Every caller may read.
 pub struct Templates<'a> {
     pub(super) repositories: &'a mut dyn SiteRepositories,
     pub(super) scope: &'a Scope,
@@ -220,7 +220,7 @@ impl<'a> Templates<'a> {
         self.append(self.event(&events::TEMPLATE_DELETED, &before).before(&before)).await
     }
 
-    /// Templates belong to nobody's tenant, so what staff do to them is not in the trail of the one they happen to act in.
+    /// Templates belong to no tenant, so what staff do to them is not in the trail of the one they happen to act in.
     fn event(&self, kind: &'static EventDeclaration, template: &Template) -> Event {
         Event::new(self.env, self.scope, kind, template.id.uuid()).in_tenant(TenantId::PLATFORM)
     }

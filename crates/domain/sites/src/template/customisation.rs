@@ -11,12 +11,12 @@ pub(super) const VISIBLE: &str = "visible";
 /// The name under which a section of another type than it had is reported.
 pub(super) const TYPE: &str = "type";
 
-/// What of a page is as its template made it.
+/// How a page differs from its template.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PageTemplate {
-    /// Which page.
+    /// The page.
     pub page_id: PageId,
     /// The template that the sections were made from; null when they were not.
     pub template_id: Option<TemplateId>,
@@ -24,7 +24,7 @@ pub struct PageTemplate {
     pub template_name: Option<String>,
     /// The page of the template.
     pub template_page: Option<String>,
-    /// When the page was made from it. What can be gone back to is what the template was then.
+    /// When the page was made from it. A reset restores what the template was then.
     pub applied_at: Option<Timestamp>,
     /// Whether anything is different: a section customised, added, removed, or moved.
     pub is_customised: bool,
@@ -54,7 +54,7 @@ pub enum Customisation {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SectionState {
-    /// Which section.
+    /// The section.
     pub section_id: SectionId,
     /// The section of the template.
     pub section_key: Option<String>,
@@ -150,8 +150,8 @@ impl FieldPath {
         }
     }
 
-    /// The content with this field as it was in the beginning; `None` when neither has such a field. An item that was
-    /// added since goes, and one that was removed comes back at its place, or at the end where the list is shorter.
+    /// The content with this field as it was in the beginning; `None` when neither has such a field. An item that was added since
+    /// is removed, and one that was removed comes back at its index, or at the end where the list is shorter.
     pub(super) fn restore(&self, original: &Value, current: &Value) -> Option<Value> {
         let (before, mut after) = (original.as_object()?, current.as_object()?.clone());
         match self {

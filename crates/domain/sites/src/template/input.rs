@@ -1,4 +1,4 @@
-//! What a template must be like.
+//! Rules for templates.
 
 use portico_kernel::{Violations, name::Slug};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ const MAX_SEO_TITLE: usize = 120;
 /// The most characters of a description for search engines.
 const MAX_SEO_DESCRIPTION: usize = 320;
 
-/// What a new template is made of.
+/// Input of a new template.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -42,7 +42,7 @@ pub struct NewTemplate {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = "business"))]
     pub category: String,
-    /// For whom: a word of `GET /industries`.
+    /// Its industry: an id of `GET /industries`.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = "bakery"))]
     pub industry: String,
@@ -78,7 +78,7 @@ pub struct TemplateUpdate {
     pub slug: Option<String>,
     /// What sort of site.
     pub category: Option<String>,
-    /// For whom: a word of `GET /industries`.
+    /// Its industry: an id of `GET /industries`.
     pub industry: Option<String>,
     /// What it is good for, 1 to 600 characters.
     pub description: Option<String>,
@@ -202,7 +202,7 @@ impl From<&TemplatePage> for NewTemplatePage {
     }
 }
 
-/// A look as somebody would ask for it.
+/// A look as input.
 pub fn look_input(look: &Look) -> LookInput {
     use portico_kernel::look::{ColorsUpdate, FontsUpdate};
     LookInput {
@@ -222,7 +222,7 @@ pub fn look_input(look: &Look) -> LookInput {
 }
 
 impl TemplateUpdate {
-    /// Changes the template. What is wrong is noted by its path, for instance `pages[0].sections[2].content.heading`.
+    /// Changes the template. Errors are recorded by their path, for instance `pages[0].sections[2].content.heading`.
     pub(super) fn apply(self, template: &mut Template, violations: &mut Violations) {
         if let Some(name) = self.name {
             violations.name("name", &name, 1, MAX_NAME);

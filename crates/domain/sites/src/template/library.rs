@@ -1,4 +1,4 @@
-//! The templates that come with the program, and how they get into the store.
+//! The templates that come with the program, and how they get into the database.
 
 use portico_kernel::{Env, FieldError, TemplateId, Violations};
 use serde_json::json;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Template, TemplateUpdate, catalogue::blank};
 use crate::{SitesError, ports::SiteRepositories};
 
-/// A template of the library, checked, with what tells one version of it from another.
+/// A template of the library, checked, with a fingerprint of its version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LibraryTemplate {
     /// The template.
@@ -60,7 +60,7 @@ impl Library {
     /// deleted, and what staff made under a slug of the library. Answers how many templates were written; on a second run
     /// none, for which one query is enough.
     ///
-    /// Part of starting and of nobody's doing, so it leaves no event; staff's own changes do.
+    /// Part of starting and no person's act, so it leaves no event; staff's own changes do.
     pub async fn seed(&self, repositories: &mut dyn SiteRepositories) -> Result<usize, SitesError> {
         let records = repositories.templates().records().await?;
         let is_wanted = |library: &&LibraryTemplate| {
@@ -84,7 +84,7 @@ impl Library {
     }
 }
 
-/// What tells two versions of a template apart: everything but id, times, popularity and version.
+/// Distinguishes versions of a template: everything but id, times, popularity and version.
 fn fingerprint(template: &Template) -> String {
     let authored = json!([
         template.name,

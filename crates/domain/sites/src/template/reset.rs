@@ -1,7 +1,7 @@
-//! How a page stands to its template, and the way back: a whole page, a section, or one field.
+//! How a page differs from its template, and resetting a whole page, a section, or one field.
 //!
-//! What one goes back to is what the template was when the page was made from it, not what it has become since: a
-//! template that staff edit must not change what customers see.
+//! A reset restores what the template was when the page was made from it, not what it has become since: a template that staff
+//! edit must not change what customers see.
 
 use portico_kernel::{Event, PageId, Permission, SectionId, TenantId, Violations};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::{
     version,
 };
 
-/// What is to go back to the template: everything, or one section, or one field of it.
+/// What to reset to the template: everything, or one section, or one field of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -47,7 +47,7 @@ impl Tracked {
         self.sections.iter().find(|section| section.id == origin.section_id)
     }
 
-    /// How the page stands to its template.
+    /// How the page differs from its template.
     fn state(&self, template_name: Option<String>) -> PageTemplate {
         let sections: Vec<SectionState> =
             self.sections.iter().map(|section| self.state_of(section)).collect();
@@ -106,8 +106,8 @@ struct Changes {
 }
 
 impl Templates<'_> {
-    /// How a page stands to its template: which fields of which sections were customised since, which sections were added
-    /// or removed.
+    /// How a page differs from its template: which fields of which sections were customised since, which sections were added or
+    /// removed.
     ///
     /// # Errors
     /// `NotFound` (page).
@@ -119,9 +119,9 @@ impl Templates<'_> {
         self.with_name(&tracked).await
     }
 
-    /// Goes back to what the template was when the page was made from it, and answers how the page stands then. The whole
-    /// page loses the sections that were added; a section that was removed comes back with a new id. `expected` is the
-    /// version that the client saw, of the section if one is named, otherwise of the page.
+    /// Resets to what the template was when the page was made from it, and answers how the page differs from it then. The whole
+    /// page loses the sections that were added; a section that was removed comes back with a new id. `expected` is the version
+    /// that the client saw, of the section if one is named, otherwise of the page.
     ///
     /// # Errors
     /// `NotFound` (page, section); `NotFromTemplate`; `Invalid`, also when the section would break its rules with this
@@ -185,7 +185,7 @@ impl Templates<'_> {
     ) -> Result<Changes, SitesError> {
         let section = tracked.sections.iter().find(|section| section.id == id);
         let Some(origin) = tracked.origin_of(id) else {
-            // It is there, but nothing to go back to is.
+            // It is there, but has no origin to be reset to.
             return Err(section.map_or(SitesError::NotFound("section"), |_| SitesError::NotFromTemplate));
         };
         let mut changes = Changes {
@@ -208,7 +208,7 @@ impl Templates<'_> {
                 version::check(0, expected)?;
                 check_room(tracked.sections.len() + 1)?;
                 let section = self.anew(tracked, origin);
-                // Behind the nearest one that stood before it.
+                // Behind the nearest one that preceded it.
                 let before = tracked.origins.iter().filter(|other| other.position < origin.position);
                 let last = before.filter_map(|other| tracked.section_of(other)).map(|s| s.id).next_back();
                 let place = last.and_then(|last| changes.order.iter().position(|id| *id == last));
@@ -274,7 +274,7 @@ impl Templates<'_> {
         build::section(self.env.new_id(), tenant, page, content, 0, self.env.now())
     }
 
-    /// Stores the changes, and brings what was read before into line with them.
+    /// Stores the changes, and updates what was read before accordingly.
     async fn store(
         &mut self,
         tenant: TenantId,
@@ -334,10 +334,10 @@ impl Templates<'_> {
         if tracked.sections == before {
             return Ok(());
         }
-        self.tell(tracked, &before, &changes).await
+        self.append_events(tracked, &before, &changes).await
     }
 
-    async fn tell(
+    async fn append_events(
         &mut self,
         tracked: &Tracked,
         before: &[Section],

@@ -286,10 +286,10 @@ async fn what_was_customised_is_told_by_field_and_item() {
 
     let state = bakery.state().await;
     assert!(state.is_customised && !state.is_reordered);
-    let told: Vec<_> =
+    let states: Vec<_> =
         state.sections.iter().map(|s| (s.section_key.as_deref(), s.state, s.fields.join(" "))).collect();
     assert_eq!(
-        told,
+        states,
         [
             (None, Customisation::Added, String::new()),
             (Some("hero"), Customisation::Customised, "heading".to_owned()),

@@ -9,7 +9,7 @@ use crate::{
     ports::AssetRepository,
 };
 
-/// What of it is stored.
+/// The stored rows.
 #[derive(Default)]
 pub(crate) struct State {
     pub assets: Vec<Asset>,

@@ -12,7 +12,7 @@ use crate::{
     site::SiteStatus,
 };
 
-/// What of it is stored.
+/// The stored rows.
 #[derive(Default)]
 pub(crate) struct State {
     pub domains: Vec<Domain>,

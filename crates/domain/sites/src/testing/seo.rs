@@ -1,4 +1,4 @@
-//! What search engines are told, in memory.
+//! SEO metadata, in memory.
 
 use async_trait::async_trait;
 use portico_kernel::{PageId, SiteId, StoreError, TenantId};

@@ -9,7 +9,7 @@ use crate::{
     submission::{Submission, SubmissionFilter},
 };
 
-/// What of it is stored.
+/// The stored rows.
 #[derive(Default)]
 pub(crate) struct State {
     stored: Vec<Submission>,

@@ -10,7 +10,7 @@ use crate::{
     template::{LibraryTemplate, Template, TemplateSummary},
 };
 
-/// What of it is stored.
+/// The stored rows.
 #[derive(Default)]
 pub(crate) struct State {
     pub templates: Vec<Template>,

@@ -1,4 +1,4 @@
-//! States that pages once had, in memory.
+//! Versions of pages, in memory.
 
 use async_trait::async_trait;
 use portico_kernel::{PageId, PageVersionId, StoreError, TenantId};
@@ -9,7 +9,7 @@ use crate::{
     ports::{LatestPageVersion, NewPageVersion, PageVersionRepository},
 };
 
-/// What of it is stored.
+/// The stored rows.
 #[derive(Default)]
 pub(crate) struct State {
     /// In the order in which they were stored.

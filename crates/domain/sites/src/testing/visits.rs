@@ -1,4 +1,4 @@
-//! Who visited published sites, in memory.
+//! Visits of published sites, in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::{
     ports::VisitRepository,
 };
 
-/// What of it is stored.
+/// The stored rows.
 #[derive(Default)]
 pub(crate) struct State {
     salts: BTreeMap<Date, Salt>,

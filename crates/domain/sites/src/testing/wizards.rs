@@ -9,7 +9,7 @@ use crate::{
     wizard::{Generation, Wizard, WizardStatus, WrittenPage},
 };
 
-/// What of it is stored.
+/// The stored rows.
 #[derive(Default)]
 pub(crate) struct State {
     pub wizards: Vec<Wizard>,

@@ -1,5 +1,5 @@
-//! Texts generated in the background, page by page. Every page is kept as soon as it is there, so that a worker that dies
-//! neither loses it nor has it written twice.
+//! Texts generated in the background, page by page. Every page is stored as soon as it is there, so that a worker that dies
+//! neither loses it nor has it generated twice.
 
 use portico_kernel::{
     Event, GenerationId, JobType, NewJob, Permission, TenantId, Timestamp, Violations, WizardId,
@@ -19,9 +19,9 @@ use crate::{
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerateContent {
-    /// Which wizard.
+    /// The wizard.
     pub wizard_id: WizardId,
-    /// The run that was asked for; a job for an earlier one does nothing.
+    /// The requested run; a job for an earlier one does nothing.
     pub run: GenerationId,
 }
 
@@ -31,12 +31,12 @@ impl JobType for GenerateContent {
     const MAX_ATTEMPTS: u32 = 8;
 }
 
-/// Where a run that generates texts stands.
+/// Status of a run that generates texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum GenerationStatus {
-    /// Nothing was ever asked for.
+    /// None was ever requested.
     NotStarted,
     /// Waits for a worker.
     Queued,
@@ -52,7 +52,7 @@ impl GenerationStatus {
     /// Every status.
     pub const ALL: [Self; 5] = [Self::NotStarted, Self::Queued, Self::Running, Self::Done, Self::Failed];
 
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotStarted => "not_started",
@@ -74,7 +74,7 @@ impl GenerationStatus {
     }
 }
 
-/// Where the texts of one page stand.
+/// Status of the texts of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -83,12 +83,12 @@ pub enum PageState {
     Pending,
     /// Written.
     Done,
-    /// Nothing usable came.
+    /// Nothing usable was generated.
     Failed,
 }
 
 impl PageState {
-    /// The word for it in JSON and in the store.
+    /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -127,7 +127,7 @@ pub struct WrittenPage {
     pub page: String,
     /// Title.
     pub title: String,
-    /// Where its texts stand.
+    /// Status of its texts.
     pub status: PageState,
     /// What was written; while a page is written again, what was there before.
     pub sections: Vec<WrittenSection>,
@@ -138,36 +138,36 @@ pub struct WrittenPage {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Generation {
-    /// Whose.
+    /// The tenant.
     #[serde(skip)]
     pub tenant: TenantId,
-    /// Of which wizard.
+    /// The wizard.
     pub wizard_id: WizardId,
-    /// The use of the writer that it is counted as; `None` when nothing was ever asked for.
+    /// The use of the text generator that it is counted as; `None` when none was ever requested.
     #[serde(skip)]
     pub run: Option<GenerationId>,
-    /// What it took so far, in tokens of the provider.
+    /// Tokens of the provider used so far.
     #[serde(skip)]
     pub tokens: u64,
-    /// Where it stands.
+    /// Status.
     pub status: GenerationStatus,
     /// How much is done, in percent.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100, example = 40))]
     pub percent: u8,
-    /// The pages in their order, each with what there is of it.
+    /// The pages in their order, each with the texts so far.
     pub pages: Vec<WrittenPage>,
     /// Why pages are missing.
     pub error: Option<String>,
-    /// When it was asked for.
+    /// When it was requested.
     pub requested_at: Option<Timestamp>,
     /// When it began.
     pub started_at: Option<Timestamp>,
-    /// When it was over.
+    /// When it ended.
     pub finished_at: Option<Timestamp>,
 }
 
 impl Generation {
-    /// What there is before anything was asked for.
+    /// The run of a wizard for which none was requested.
     pub fn none(tenant: TenantId, wizard_id: WizardId) -> Self {
         Self {
             tenant,
@@ -184,7 +184,7 @@ impl Generation {
         }
     }
 
-    /// The run with `percent` as its pages make it. Call it after every change.
+    /// The run with `percent` computed from its pages. Call it after every change.
     #[must_use]
     pub fn assessed(mut self) -> Self {
         let settled = self.pages.iter().filter(|page| page.status != PageState::Pending).count();
@@ -204,17 +204,17 @@ impl Generation {
     }
 }
 
-/// What a worker is to have written.
+/// A page that a worker has to have written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
-    /// Which page.
+    /// The page.
     pub page: String,
-    /// What is asked for.
+    /// The brief.
     pub brief: PageBrief,
 }
 
 impl Wizards<'_> {
-    /// Has the texts of the wizard written in the background, as the use `run`, which the caller counts in the same unit of
+    /// Has the texts of the wizard generated in the background, as the use `run`, which the caller counts in the same unit of
     /// work. From now on the mode of step 6 is `ai`.
     ///
     /// # Errors
@@ -265,7 +265,7 @@ impl Wizards<'_> {
         Ok(generation)
     }
 
-    /// How far the texts are, and what there is of them.
+    /// The progress of the texts, and the texts so far.
     ///
     /// # Errors
     /// `NotFound`.
@@ -275,8 +275,8 @@ impl Wizards<'_> {
         self.generation_of(tenant, id).await
     }
 
-    /// For the worker: what is left to be written of a run. `None` when it is over, or another one or none has taken its
-    /// place. Run again, after a crash, it leaves out what is there.
+    /// For the worker: what is left to be written of a run. `None` when it is over, or was replaced or deleted. Run again, after
+    /// a crash, it skips what is there.
     pub async fn begin_content(
         &mut self,
         id: WizardId,
@@ -305,8 +305,8 @@ impl Wizards<'_> {
         Ok(Some(assignments.collect()))
     }
 
-    /// For the worker: keeps what was written for a page, or, with `None`, that nothing usable came. Answers whether to go
-    /// on: not when another run or none has taken the place of this one. A page that is there already stays as it is.
+    /// For the worker: stores what was written for a page, or, with `None`, that nothing usable was. Answers whether to continue:
+    /// not when this run was replaced or deleted. A page that is there already stays as it is.
     pub async fn keep_page(
         &mut self,
         id: WizardId,
@@ -366,7 +366,7 @@ impl Wizards<'_> {
         Ok(Some(generation.assessed()))
     }
 
-    /// The last run, or what stands for none.
+    /// The last run, or [`Generation::none`].
     pub(super) async fn generation_of(
         &mut self,
         tenant: TenantId,
@@ -401,7 +401,7 @@ fn waiting(page: TemplatePage, last: &Generation) -> WrittenPage {
     }
 }
 
-/// What of a draft can be shown in the sections it was asked for; `None` when that is nothing.
+/// The sections of a draft that can be shown on the requested page; `None` when there are none.
 fn fitted(wizard: &Wizard, template: &Template, page: &str, draft: PageDraft) -> Option<Vec<WrittenSection>> {
     let pages = plan::pages(wizard, template, &mut Violations::default());
     let page = pages.into_iter().find(|other| other.key == page)?;

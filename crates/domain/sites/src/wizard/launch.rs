@@ -1,4 +1,4 @@
-//! The last step: a site, once, however often it is asked for.
+//! The last step: making the site, once, however often it is requested.
 
 use portico_kernel::{AssetId, Meter, Permission, Violations, WizardId};
 
@@ -13,7 +13,7 @@ use crate::{
     template::{PagePlan, Target, Template, build_pages, look_input},
 };
 
-/// What there is to do when a wizard is completed.
+/// The state of a wizard that is to be completed.
 #[derive(Debug)]
 pub enum LaunchState {
     /// Nothing: it has made its site.
@@ -27,7 +27,7 @@ pub enum LaunchState {
 pub struct Launch {
     /// From which wizard; locked.
     pub wizard: Wizard,
-    /// From which template.
+    /// The template.
     pub template: Template,
     /// How the site looks: the design over the template.
     pub look: Look,
@@ -47,8 +47,8 @@ impl Launch {
 }
 
 impl Wizards<'_> {
-    /// Locks the wizard, looks whether everything is there that a site needs, and counts the site against the plan. `expected` is the version that the client
-    /// saw, if it says; one that has made its site is answered in any case.
+    /// Locks the wizard, checks that everything is there that a site needs, and counts the site against the plan. `expected` is
+    /// the version that the client saw, if it says; one that has made its site is answered in any case.
     ///
     /// # Errors
     /// `Invalid` naming every step that is missing and everything that does not fit together; `NotFound`;
@@ -90,8 +90,8 @@ impl Wizards<'_> {
         Ok(LaunchState::Ready(Box::new(launch)))
     }
 
-    /// Makes the site with published pages, sections, navigation and what search engines are told, and completes the wizard.
-    /// `branded`: colours and fonts have become those of the tenant, so that the site needs none of its own.
+    /// Makes the site with published pages, sections, navigation and SEO metadata, and completes the wizard. `branded`: colours
+    /// and fonts have become those of the tenant, so that the site needs none of its own.
     ///
     /// # Errors
     /// `Denied` without `pages:write` and `navigation:write`; `Invalid`; `SubdomainTaken`.
@@ -121,7 +121,7 @@ impl Wizards<'_> {
     }
 }
 
-/// That the seven steps before the last one are complete.
+/// Checks that the seven steps before the last one are complete.
 fn check_steps(wizard: &Wizard, violations: &mut Violations) {
     for (number, step) in (1..).zip(StepName::ALL) {
         let (field, what) = match step {

@@ -1,4 +1,4 @@
-//! What the steps of the wizard ask for, and the rules for it. Each part is checked whole, with every error at once.
+//! Input of the steps of the wizard, and the rules for it. Each part is checked whole, with every error at once.
 
 use portico_kernel::{
     AssetId, FieldError, TemplateId, Violations,
@@ -18,7 +18,7 @@ use crate::{
 
 /// The most pages that a wizard makes.
 pub(super) const MAX_PAGES: usize = 30;
-/// The most texts of one's own.
+/// The most texts of the customer's own.
 const MAX_OWN_SECTIONS: usize = 300;
 /// The most characters of a title.
 const MAX_TITLE: usize = 200;
@@ -36,7 +36,7 @@ pub struct BusinessDetails {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = "Panadería Luz"))]
     pub name: String,
-    /// A word of the list of industries.
+    /// An id of the list of industries.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = "bakery"))]
     pub industry: String,
@@ -95,12 +95,12 @@ pub struct PageChoice {
     pub title: Option<String>,
     /// Last part of the address; that of the template's page, or made from the title, when absent.
     pub slug: Option<String>,
-    /// What an extra page is for, for whoever writes its text.
+    /// What an extra page is for: a brief for its text.
     pub purpose: Option<String>,
 }
 
 impl PageChoice {
-    /// What texts of one's own name the page by: its key; of an extra page its slug.
+    /// The name of the page in the customer's own texts: its key; of an extra page its slug.
     pub fn name(&self) -> String {
         self.key.clone().unwrap_or_else(|| self.extra_slug())
     }
@@ -112,7 +112,7 @@ impl PageChoice {
     }
 }
 
-/// Who writes the texts.
+/// The author of the texts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -124,27 +124,27 @@ pub enum ContentMode {
     Own,
 }
 
-/// Step 6: who writes the texts, and those that are there already. They go before generated ones.
+/// Step 6: the author of the texts, and the customer's own texts. They take precedence over generated ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContentChoice {
-    /// Who writes the texts. With `ai` the step is complete once they are generated.
+    /// The author of the texts. With `ai` the step is complete once they are generated.
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = ContentMode))]
     pub mode: Option<ContentMode>,
-    /// Texts of one's own.
+    /// The customer's own texts.
     #[serde(default)]
     pub sections: Vec<OwnSection>,
 }
 
 impl ContentChoice {
-    /// Who writes the texts.
+    /// The author of the texts.
     pub fn mode(&self) -> ContentMode {
         self.mode.unwrap_or_default()
     }
 }
 
-/// A text of one's own, for a section of the template or as a section more.
+/// A text of the customer's own, for a section of the template or as an additional section.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -153,10 +153,10 @@ pub struct OwnSection {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = "home"))]
     pub page: String,
-    /// Key of the section on the template's page; its fields replace the template's one by one. Absent: a section more.
+    /// Key of the section on the template's page; its fields replace the template's one by one. Absent: an additional section.
     #[cfg_attr(feature = "openapi", schema(example = "hero"))]
     pub section: Option<String>,
-    /// What sort of block a section more is.
+    /// What sort of block an additional section is.
     #[serde(rename = "type")]
     pub kind: Option<SectionType>,
     /// Content of the shape that the type has.
@@ -165,7 +165,7 @@ pub struct OwnSection {
     pub content: Value,
 }
 
-/// Step 7: what search engines are told, how the business is reached, and where the site answers.
+/// Step 7: SEO metadata, contact details, and the address of the site.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -185,7 +185,7 @@ pub struct Presence {
     pub phone: Option<String>,
     /// Postal address; may have several lines.
     pub address: Option<String>,
-    /// When somebody is there; may have several lines.
+    /// Opening hours; may have several lines.
     pub hours: Option<String>,
     /// Where the site answers; made from the name when absent.
     #[cfg_attr(feature = "openapi", schema(example = "panaderia-luz"))]
@@ -193,7 +193,7 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// The ways to get in touch, as fields of a contact section.
+    /// The contact details, as fields of a contact section.
     pub(super) fn contact(&self) -> [(&'static str, Option<&String>); 4] {
         [
             ("email", self.email.as_ref()),
@@ -203,7 +203,7 @@ impl Presence {
         ]
     }
 
-    /// Whether visitors can be told how to get in touch: opening hours alone do not do.
+    /// Whether there is a way to get in touch: opening hours alone are none.
     pub(super) fn is_reachable(&self) -> bool {
         self.contact()[..3].iter().any(|(_, value)| value.is_some())
     }
@@ -263,7 +263,7 @@ impl SiteGoals {
 }
 
 impl Design {
-    /// Checks the design on top of what a template looks like. Whether the logo is there is for the caller.
+    /// Checks the design on top of what a template looks like. The caller checks whether the logo is there.
     pub(super) fn read(self, template: Option<&Look>, violations: &mut Violations) -> Self {
         self.over(template.unwrap_or(&Look::default()), violations);
         self
@@ -293,7 +293,7 @@ impl Design {
 }
 
 impl PageChoice {
-    /// Checks a list of pages for what can be told without a template.
+    /// Checks what can be checked of a list of pages without a template.
     pub(super) fn read_all(pages: Vec<Self>, violations: &mut Violations) -> Vec<Self> {
         if pages.is_empty() {
             violations.add("pages", "too_few", "Choose at least one page.");
@@ -332,7 +332,7 @@ impl PageChoice {
 }
 
 impl ContentChoice {
-    /// The pictures that texts of one's own refer to, with the fields that name them.
+    /// The pictures that the customer's own texts refer to, with the fields that name them.
     pub(super) fn pictures(&self) -> Vec<(String, AssetId)> {
         let mut found = Vec::new();
         for (index, section) in self.sections.iter().enumerate() {
@@ -341,7 +341,7 @@ impl ContentChoice {
         found
     }
 
-    /// Checks what can be told without a template: sections more are checked for their type, others when the site is made.
+    /// Checks what can be checked without a template: additional sections by their type, others when the site is made.
     pub(super) fn read(mut self, violations: &mut Violations) -> Self {
         if self.mode.is_none() {
             violations.add("content.mode", "required", "Say whether the texts are `ai` or `own`.");
@@ -358,7 +358,7 @@ impl ContentChoice {
     }
 }
 
-/// Notes the pictures that some content refers to, whatever its type is.
+/// Collects the pictures that some content refers to, whatever its type is.
 fn collect_pictures(content: &Value, path: &str, found: &mut Vec<(String, AssetId)>) {
     match content {
         Value::Array(items) => {
@@ -431,7 +431,7 @@ impl Presence {
     }
 }
 
-/// The text without white space around it; `None` when it says nothing.
+/// The trimmed text; `None` when it is blank.
 fn blank_is_none(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }

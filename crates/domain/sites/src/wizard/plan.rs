@@ -1,7 +1,7 @@
-//! From what was said to pages: the template's pages as chosen, with the texts that count.
+//! From the input of the wizard to pages: the template's pages as chosen, with their texts.
 //!
-//! What counts more comes later: the template's own copy, what was generated, what the customer wrote, and last of all how
-//! the business is reached.
+//! Later texts take precedence over earlier ones: the template's own copy, what was generated, what the customer wrote, and last
+//! of all the contact details.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use crate::{
     template::{PagePlan, SectionPlan, Template, TemplatePage, TemplateSection},
 };
 
-/// Fields that say where something leads or what a picture is. Nobody who writes texts decides those.
+/// Fields with the target of a link or with a picture. Generated texts do not change these.
 const ADDRESSES: [&str; 5] = ["imageUrl", "imageAssetId", "imageAlt", "ctaUrl", "url"];
 
 /// The chosen pages of a template and the extra ones, before any text of this wizard is in them; all of the template's
-/// pages where none were chosen. One of them is home. What does not fit the template is noted.
+/// pages where none were chosen. One of them is home. What does not fit the template is recorded.
 pub(super) fn pages(wizard: &Wizard, template: &Template, violations: &mut Violations) -> Vec<TemplatePage> {
     let mut pages: Vec<TemplatePage> = match &wizard.pages {
         None => template.pages.clone(),
@@ -67,7 +67,7 @@ fn chosen(
     Some(page)
 }
 
-/// A page that the template does not have: its title, and a text that somebody has yet to write.
+/// A page that the template does not have: its title, and a text that is yet to be written.
 fn extra(choice: &PageChoice) -> TemplatePage {
     let title = choice.title.clone().unwrap_or_default();
     let section = |key: &str, kind, content| TemplateSection { key: key.to_owned(), kind, content };
@@ -85,7 +85,7 @@ fn extra(choice: &PageChoice) -> TemplatePage {
     }
 }
 
-/// Lets links to pages of the template lead to where those are now; to the home page where they were left out.
+/// Changes links to pages of the template to the present addresses of those; to the home page where they were left out.
 fn relink(pages: &mut [TemplatePage], template: &Template) {
     let now: BTreeMap<String, String> = template
         .pages
@@ -99,7 +99,7 @@ fn relink(pages: &mut [TemplatePage], template: &Template) {
     sections.for_each(|section| change_links(&mut section.content, &|address| target(address, &now)));
 }
 
-/// Where a link to a page of the template leads now; `None` for any other link.
+/// The present target of a link to a page of the template; `None` for any other link.
 fn target(address: &str, now: &BTreeMap<String, String>) -> Option<String> {
     let path_end = address.find(['?', '#']).unwrap_or(address.len());
     let (path, rest) = address.split_at(path_end);
@@ -107,7 +107,7 @@ fn target(address: &str, now: &BTreeMap<String, String>) -> Option<String> {
     now.get(slug).map(|target| format!("{target}{rest}"))
 }
 
-/// Lets links that write to or call the business of the example reach the one that the site is about; where it names neither
+/// Changes links that write to or call the business of the example to the one that the site is about; where it names neither
 /// address nor number, they lead to the contact page.
 fn redirect(pages: &mut [TemplatePage], presence: &Presence) {
     let contact = pages.iter().find(|page| page.key == "contact" && !page.is_home);
@@ -166,8 +166,8 @@ fn change_hrefs(html: &str, change: &impl Fn(&str) -> Option<String>) -> String 
     changed
 }
 
-/// Whether somebody else may write such a section: not one with facts (how to get in touch, prices, what customers said),
-/// pictures, or HTML of the customer's own.
+/// Whether such a section may be generated: not one with facts (contact details, prices, quotes of customers), pictures, or HTML
+/// of the customer's own.
 pub(super) fn is_writable(kind: SectionType) -> bool {
     matches!(
         kind,
@@ -175,7 +175,7 @@ pub(super) fn is_writable(kind: SectionType) -> bool {
     )
 }
 
-/// What is asked of the writer for a page.
+/// The brief for a page.
 pub(super) fn brief(wizard: &Wizard, template: &Template, page: &TemplatePage) -> PageBrief {
     let business = wizard.business_info.clone().unwrap_or_default();
     let goals = wizard.goals.clone().unwrap_or_default();
@@ -216,11 +216,11 @@ fn keep_addresses(before: &Value, written: &mut Value) {
                     None => drop(fields.remove(name)),
                 }
             }
-            // Whoever writes the text need not draw the same picture beside it.
+            // The icon beside the text stays the same.
             if let Some(icon) = before.get("icon").filter(|icon| icon.is_string()) {
                 fields.insert("icon".to_owned(), icon.clone());
             }
-            // A button that leads nowhere is none, and one that leads somewhere says so.
+            // A button without a target is removed, and one with a target keeps a label.
             if fields.get("ctaUrl").is_none_or(Value::is_null) {
                 fields.remove("ctaLabel");
             } else if fields
@@ -244,7 +244,7 @@ fn keep_addresses(before: &Value, written: &mut Value) {
     }
 }
 
-/// The pages with every text in its place, ready to be made. What does not fit is noted.
+/// The pages with every text in its place, ready to be made. What does not fit is recorded.
 pub(super) fn written(
     wizard: &Wizard,
     template: &Template,
@@ -257,7 +257,7 @@ pub(super) fn written(
     let mut pages = pages(wizard, template, violations);
     for section in pages.iter_mut().flat_map(|page| &mut page.sections) {
         if section.kind == SectionType::Contact {
-            // The address of an example is nobody's.
+            // The contact details of the example are not the customer's.
             for (name, _) in presence.contact() {
                 set(&mut section.content, name, Value::Null);
             }
@@ -278,7 +278,7 @@ pub(super) fn written(
     pages.into_iter().map(|page| page_plan(page, template, presence)).collect()
 }
 
-/// The page as it is to be made. What is from the template remembers what the template has, so that one can go back to it.
+/// The page as it is to be made. What is from the template keeps what the template has, for a reset.
 fn page_plan(page: TemplatePage, template: &Template, presence: &Presence) -> PagePlan {
     let source = template.pages.iter().find(|source| source.key == page.key);
     let section_plan = |section: TemplateSection| {
@@ -308,7 +308,7 @@ fn apply_generated(page: &mut TemplatePage, generation: &Generation) {
     for text in written.into_iter().flat_map(|page| &page.sections) {
         let place = page.sections.iter_mut().find(|place| place.key == text.key && place.kind == text.kind);
         if let Some(section) = place {
-            // Links may have moved since it was written.
+            // Links may have moved since it was generated.
             if let Some(content) = graft(text.kind, &section.content, text.content.clone()) {
                 section.content = content;
             }
@@ -358,8 +358,8 @@ fn apply_own(
     }
 }
 
-/// Puts contact details into every contact section. A section that has none to show goes; where there is none for them, one
-/// is added.
+/// Puts contact details into every contact section. A section that has none to show is removed; where there is no section for
+/// them, one is added.
 fn apply_contact(pages: &mut [TemplatePage], presence: &Presence) {
     let mut shown = false;
     for page in pages.iter_mut() {
@@ -399,8 +399,8 @@ fn fill_contact(content: &mut Value, presence: &Presence) {
     }
 }
 
-/// The home page tells what the business is. Of the others search engines see their own titles and texts: what the template
-/// tells about them is about the business of its example.
+/// The home page gets the SEO metadata of the business. The others get theirs from their own titles and texts: what the template
+/// has for them is about the business of its example.
 fn apply_seo(pages: &mut [TemplatePage], wizard: &Wizard, presence: &Presence) {
     let business = wizard.business_info.clone().unwrap_or_default();
     for page in pages {

@@ -447,7 +447,7 @@ async fn texts_are_kept_page_by_page_and_never_asked_for_twice() {
     assert_eq!(stage.wizards().begin_content(wizard.id, run).await.unwrap(), None);
     assert_eq!(stage.store.take_events().last().unwrap(), "wizard.content_generated");
 
-    // In the site: one's own words first, then what was generated, with the pictures and links of the template.
+    // In the site: the customer's own words first, then what was generated, with the pictures and links of the template.
     stage.scope = member(TenantRole::Editor);
     assert!(stage.wizards().get(wizard.id).await.unwrap().is_complete(StepName::Content));
     let launch = stage.ready(wizard.id).await;
@@ -483,7 +483,7 @@ async fn a_run_from_which_nothing_came_leaves_the_step_open_and_a_new_one_may_be
     let after = stage.wizards().get(wizard.id).await.unwrap();
     assert!(!after.is_complete(StepName::Content) && after.step == 6);
     stage.wizards().request_content(wizard.id, env.new_id(), None).await.unwrap();
-    // A use of the writer costs: it wants its own permission.
+    // A use of the text generator costs: it takes its own permission.
     let only_sites = Permissions::of(&[Permission::SitesWrite, Permission::SitesRead]);
     stage.scope = user(Some(tenant(1)), only_sites, true);
     let refused = stage.wizards().request_content(wizard.id, env.new_id(), None).await;
@@ -519,7 +519,7 @@ fn whoever_writes_decides_words_only() {
         json!({"heading": "x", "ctaLabel": "Now", "ctaUrl": "https://evil.example/"}),
     );
     assert_eq!(bare.unwrap()["ctaLabel"], Value::Null);
-    // What cannot be shown is not kept.
+    // What cannot be shown is not stored.
     assert_eq!(plan::graft(SectionType::Cta, &Value::Null, json!({"heading": "x", "label": "y"})), None);
     assert_eq!(plan::graft(SectionType::Hero, &before, json!(["x"])), None);
 }
@@ -563,7 +563,7 @@ async fn links_of_the_example_reach_the_business_that_the_site_is_about() {
     for link in ["\"/us#us\"", "\"tel:+50255551234\"", "\"https://x.example/about\""] {
         assert!(html.contains(link), "{link} is in {html}");
     }
-    // What the template tells search engines is about the business of its example.
+    // The template's SEO metadata is about the business of its example.
     let descriptions: Vec<_> = stage.store.seo.iter().filter_map(|seo| seo.description.as_deref()).collect();
     assert_eq!(descriptions, ["Bread."]);
 }

@@ -1,4 +1,4 @@
-//! The use cases of the wizard: start, fill in, look, abandon.
+//! The use cases of the wizard: start, fill in, read, abandon.
 
 use portico_kernel::{
     Env, Event, EventDeclaration, FieldError, List, PageRequest, Permission, Scope, StoreError, TenantId,
@@ -15,7 +15,7 @@ use crate::{
     version,
 };
 
-/// The use cases of the wizard, inside one unit of work. Who may make sites may go on with every wizard of the tenant.
+/// The use cases of the wizard, inside one unit of work. Any member who may make sites may continue every wizard of the tenant.
 pub struct Wizards<'a> {
     pub(super) repositories: &'a mut dyn SiteRepositories,
     pub(super) scope: &'a Scope,
@@ -23,7 +23,7 @@ pub struct Wizards<'a> {
 }
 
 impl<'a> Wizards<'a> {
-    /// The use cases for this caller. Whether the plan includes a premium template is for the caller to ask.
+    /// The use cases for this caller, who checks whether the plan includes a premium template.
     pub fn new(repositories: &'a mut dyn SiteRepositories, scope: &'a Scope, env: &'a Env) -> Self {
         Self { repositories, scope, env }
     }
@@ -63,7 +63,7 @@ impl<'a> Wizards<'a> {
     }
 
     /// Saves parts of the wizard: all that are named, or none. `expected` is the version that the client saw, if it says.
-    /// Without, two people who save different parts at the same moment are both heard.
+    /// Without, changes of different parts at the same moment are both kept.
     ///
     /// # Errors
     /// `Invalid` with every error of every part; `NotFound`; `PreconditionFailed`; `WizardCompleted`; `SubdomainTaken`;
@@ -155,7 +155,7 @@ impl<'a> Wizards<'a> {
         Ok(wizard)
     }
 
-    /// The chosen template, if one is chosen; that it is not there is noted.
+    /// The chosen template, if one is chosen; a missing one is recorded as an error.
     pub(super) async fn template_of(
         &mut self,
         wizard: &Wizard,

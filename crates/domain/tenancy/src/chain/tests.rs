@@ -53,7 +53,7 @@ impl Stored {
                 .returning(move |_| Ok(if chain.length == 0 { Vec::new() } else { vec![chain.clone()] }));
             seals.expect_unsealed().returning(move |_, _| Ok(unsealed));
             seals.expect_walk().returning(move |_, after, limit| {
-                // Pieces of two, whatever is asked for, so that every test crosses their borders.
+                // Pieces of two, whatever the limit, so that every test crosses their borders.
                 let entries = walked.entries.iter().filter(|entry| entry.seal.number > after);
                 Ok(entries.take(limit.min(2) as usize).cloned().collect())
             });
@@ -188,7 +188,7 @@ async fn what_expired_or_was_erased_is_told_and_no_problem() {
     assert!(found.intact, "{found:?}");
     assert_eq!((found.entries, found.redacted), (3, 1));
     assert_eq!(found.checkpoint, Some(Checkpoint { number: 2, until: env.now() }));
-    // Erasing covers no edit.
+    // An erasure does not excuse an edit.
     stored.event(3).event.after = Some(json!({"title": "another"}));
     assert_eq!(stored.problem(&scope).await, Some((ProblemKind::Edited, Some(4))));
 }

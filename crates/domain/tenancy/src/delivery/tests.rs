@@ -146,7 +146,7 @@ async fn only_those_who_look_after_webhooks_see_and_resend() {
     }
 }
 
-/// Asks for a delivery once more; answers what was planned and what came of it.
+/// Sends a delivery again; answers what was planned, or the error.
 async fn resend(status: WebhookStatus, content: Content) -> Result<Delivery, crate::TenancyError> {
     let tenant = env().new_id();
     let (before, scope) = (delivery(tenant, DeliveryStatus::Failed), admin_of(tenant));
@@ -284,7 +284,7 @@ async fn a_batch_is_planned_under_the_names_of_the_outside() {
     let looked_at =
         Deliveries::new(&mut repositories, &scope, &env).plan(&plan, None, &catalogue()).await.unwrap();
     assert_eq!(looked_at, Some(last), "also what is not wanted");
-    // Whoever paused it meanwhile does not want the rest.
+    // A webhook that was paused meanwhile gets no more.
     for found in [None, Some(super::tests::webhook(tenant, WebhookStatus::Paused))] {
         let mut webhooks = MockWebhookRepository::new();
         webhooks.expect_find().times(1).return_once(|_, _| Ok(found));

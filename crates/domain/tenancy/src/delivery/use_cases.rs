@@ -1,4 +1,4 @@
-//! What members do with deliveries: look at them, and have them sent again.
+//! Use cases of deliveries for members: reading them, and having them sent again.
 
 use portico_kernel::{
     CursorPage, CursorRequest, DeliveryId, Env, Event, EventId, JobType, NewJob, Permission, Scope,
@@ -16,7 +16,7 @@ use crate::{
     webhook::{Webhook, WebhookStatus},
 };
 
-/// Events that are looked at in one transaction.
+/// Events processed in one transaction.
 const BATCH: u32 = 500;
 
 /// Which events to send to a webhook again.
@@ -99,7 +99,7 @@ impl<'a> Deliveries<'a> {
         self.existing(tenant, id).await
     }
 
-    /// Plans to send the same once more, at once and whatever became of it. Errors: [`TenancyError::WebhookNotEnabled`];
+    /// Plans to send the same once more, at once and whatever its status. Errors: [`TenancyError::WebhookNotEnabled`];
     /// [`TenancyError::EventForgotten`].
     pub async fn resend(&mut self, id: DeliveryId) -> Result<Delivery, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
@@ -124,7 +124,7 @@ impl<'a> Deliveries<'a> {
         Ok(pending(again))
     }
 
-    /// Has all that happened since a time sent to a webhook again, in the background. Answers the bounds of the time. Errors:
+    /// Has all events since a time sent to a webhook again, in the background. Answers the bounds of the window. Errors:
     /// [`TenancyError::WebhookNotEnabled`].
     pub async fn resend_since(&mut self, id: WebhookId, input: Resend) -> Result<Resend, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
@@ -157,9 +157,8 @@ impl<'a> Deliveries<'a> {
         Ok(Resend { since: Some(since), until: Some(until), only_failed: Some(only_failed) })
     }
 
-    /// Plans the next events of [`Deliveries::resend_since`] behind `after`, and answers the last one of them; `None` at the
-    /// end. For the background job, one transaction a call: run again from the beginning, it leaves out what it has planned
-    /// before.
+    /// Plans the next events of [`Deliveries::resend_since`] behind `after`, and answers the last one of them; `None` at the end.
+    /// For the background job, one transaction a call: run again from the beginning, it skips what it has planned before.
     pub async fn plan(
         &mut self,
         plan: &ResendPlan,
@@ -195,7 +194,7 @@ impl<'a> Deliveries<'a> {
         Ok(found.last().map(|event| event.event))
     }
 
-    /// Plans to send a message that says nothing but that the webhook works, also to one that is told nothing else.
+    /// Plans a test message, also to a webhook that is not enabled.
     pub async fn test(&mut self, id: WebhookId) -> Result<Delivery, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
         self.scope.require_verified()?;
@@ -301,7 +300,7 @@ fn checked(
         "There is no such type of event; GET /event-types lists them.",
     );
     if let Some(text) = &mut filter.event_id {
-        // As the receiver knows it, or as the API gives it out.
+        // Receivers know it with the prefix, the API returns it without.
         match text.strip_prefix("evt_").unwrap_or(text).parse::<EventId>() {
             Ok(id) => *text = id.to_string(),
             Err(_) => violations.add("eventId", "invalid_id", "Use an id as the API gives it out."),

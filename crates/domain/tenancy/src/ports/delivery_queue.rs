@@ -1,4 +1,4 @@
-//! Planning deliveries, and working them off.
+//! Planning deliveries, and processing them.
 
 use async_trait::async_trait;
 use portico_kernel::{DeliveryId, Event, EventId, StoreError, TenantId, Timestamp, WebhookId};
@@ -15,15 +15,15 @@ use crate::{
 pub struct PlannedDelivery {
     /// UUIDv7.
     pub id: DeliveryId,
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Where to.
+    /// The webhook.
     pub webhook: WebhookId,
-    /// What it tells of.
+    /// The event.
     pub event: EventId,
-    /// What happened, as the outside calls it.
+    /// Public name of what happened.
     pub event_type: String,
-    /// Place of the event among the tenant's messages.
+    /// Sequence number of the event among the tenant's messages.
     pub sequence: Option<i64>,
     /// Why it is sent.
     pub cause: DeliveryCause,
@@ -33,38 +33,38 @@ pub struct PlannedDelivery {
     pub payload: Option<Value>,
     /// Not before this time.
     pub due_at: Timestamp,
-    /// Now.
+    /// When it was planned.
     pub created_at: Timestamp,
 }
 
-/// Who wants to hear of what.
+/// The subscription of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Which webhook.
+    /// The webhook.
     pub webhook: WebhookId,
-    /// Names of events, or the star.
+    /// Public names of events, or `*`.
     pub events: Vec<String>,
-    /// When it was made: it hears of nothing that happened before.
+    /// When it was made: it gets no event that happened before.
     pub since: Timestamp,
 }
 
-/// Plans deliveries, inside the open unit of work. Every delivery is planned here, so that those who send notice it.
+/// Plans deliveries, inside the open unit of work. Every delivery is planned here, so that the workers notice it.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait DeliveryPlans: Send {
     /// The webhooks of these tenants that are enabled. Those of deleted tenants are not.
     async fn listeners(&mut self, tenants: Vec<TenantId>) -> Result<Vec<Listener>, StoreError>;
 
-    /// Takes `count` places among the tenant's messages, and answers the first of them. MUST give no place twice, also under
-    /// concurrency.
+    /// Takes `count` sequence numbers of the tenant's messages, and answers the first of them. MUST give no number twice, also
+    /// under concurrency.
     async fn places(&mut self, tenant: TenantId, count: u32) -> Result<i64, StoreError>;
 
-    /// Stores deliveries as pending, and has their webhooks looked after when they are due.
+    /// Stores deliveries as pending, and queues their webhooks for when they are due.
     async fn plan(&mut self, deliveries: Vec<PlannedDelivery>) -> Result<(), StoreError>;
 
-    /// Has a webhook looked after that may have something pending, for instance because it was paused.
+    /// Queues a webhook that may have something pending, for instance because it was paused.
     async fn wake(&mut self, tenant: TenantId, webhook: WebhookId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Switches an enabled webhook off. Answers it as it was before and is after; `None` when it is not enabled.
@@ -77,16 +77,16 @@ pub trait DeliveryPlans: Send {
     ) -> Result<Option<(Webhook, Webhook)>, StoreError>;
 }
 
-/// A webhook that a worker looks after, with what is due.
+/// A webhook that a worker has leased, with its due deliveries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Due {
     /// As it is now.
     pub webhook: Webhook,
     /// Whether anything but tests is to be sent: it is enabled, and its tenant is not deleted.
     pub active: bool,
-    /// What [`DeliveryQueue::release`] wants to know.
+    /// For [`DeliveryQueue::release`].
     pub generation: i64,
-    /// What is due, in the order in which it is.
+    /// The due deliveries, in their order.
     pub deliveries: Vec<DueDelivery>,
 }
 
@@ -97,29 +97,29 @@ pub struct DueDelivery {
     pub delivery: Delivery,
     /// What to send, where it is in no event log.
     pub payload: Option<Value>,
-    /// What to tell of; `None` when the event log does not have it any more.
+    /// The event; `None` when the event log does not have it any more.
     pub event: Option<Event>,
 }
 
 impl DueDelivery {
-    /// Its place in the order of [`DeliveryQueue::due`].
+    /// Its position in the order of [`DeliveryQueue::due`].
     pub fn place(&self) -> (Timestamp, DeliveryId) {
         (self.delivery.due_at, self.delivery.id)
     }
 }
 
-/// How an attempt went.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Which delivery.
+    /// The delivery.
     pub id: DeliveryId,
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Of which webhook.
+    /// The webhook.
     pub webhook: WebhookId,
     /// Not pending.
     pub status: DeliveryStatus,
-    /// Whether it says something about the health of the receiver.
+    /// Whether it counts for the health of the receiver.
     pub counts: bool,
     /// Status code of the answer.
     pub response_status: Option<u16>,
@@ -129,18 +129,18 @@ pub struct Outcome {
     pub duration_ms: Option<u64>,
     /// Why it failed.
     pub error: Option<String>,
-    /// When it was over.
+    /// When it ended.
     pub finished_at: Timestamp,
     /// The next attempt, where there is to be one.
     pub next: Option<PlannedDelivery>,
 }
 
-/// How a webhook has been doing.
+/// The health of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Which webhook.
+    /// The webhook.
     pub webhook: WebhookId,
     /// Attempts that failed since the last one that did not.
     pub failures: u32,
@@ -153,17 +153,17 @@ pub struct Health {
 pub struct DeliveryFigures {
     /// Deliveries that wait, counted up to a hundred thousand.
     pub pending: u64,
-    /// How long the webhook that should have been looked after first has waited.
+    /// How long the webhook that has been due for longest has waited.
     pub oldest_due: Duration,
 }
 
-/// Deliveries as workers make them. Each call is a transaction of its own. A worker takes a webhook and not a delivery: so
-/// one that is slow delays nobody else's, and its rate is kept.
+/// The queue of webhooks with deliveries, as workers use it. Each call is a transaction of its own. A worker leases a webhook and
+/// not a delivery: so a slow one delays no others, and its rate limit holds.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait DeliveryQueue: Send + Sync {
-    /// Takes up to `limit` webhooks that have to be looked after, those that have waited longest first, for `worker` until
-    /// `until`. MUST give a webhook to one worker only, also under concurrency, and give it to another one after that time.
+    /// Leases up to `limit` webhooks that are due, those that have waited longest first, to `worker` until `until`. MUST give a
+    /// webhook to one worker only, also under concurrency, and to another one after that time.
     async fn take(
         &self,
         worker: &str,
@@ -172,7 +172,8 @@ pub trait DeliveryQueue: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<(TenantId, WebhookId)>, StoreError>;
 
-    /// Keeps those of these webhooks that `worker` holds until then. MUST leave alone what another one has taken meanwhile.
+    /// Extends the leases of those of these webhooks that `worker` holds. MUST leave alone what another worker has leased
+    /// meanwhile.
     async fn keep(
         &self,
         worker: &str,
@@ -180,8 +181,8 @@ pub trait DeliveryQueue: Send + Sync {
         until: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// The webhook and what is due of it, up to `limit`, after the place of an earlier piece. Of one that is not active only
-    /// tests are. MUST answer `None` when `worker` does not hold it (any more).
+    /// The webhook and its due deliveries, up to `limit`, after the position where an earlier call ended. Of one that is not
+    /// active only tests are due. MUST answer `None` when `worker` does not hold it (any more).
     async fn due(
         &self,
         worker: &str,
@@ -191,13 +192,13 @@ pub trait DeliveryQueue: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Due>, StoreError>;
 
-    /// Notes how attempts went and plans the next ones, all of it or nothing. An attempt that was noted before MUST be left as
-    /// it is, and have no second next one. Answers how those webhooks are doing of which an attempt failed.
+    /// Stores the outcomes of attempts and plans the next ones, all of it or nothing. An attempt with a stored outcome MUST be
+    /// left as it is, and have no second next one. Answers the health of the webhooks with a failed attempt.
     async fn settle(&self, outcomes: Vec<Outcome>) -> Result<Vec<Health>, StoreError>;
 
-    /// Gives a webhook back, to be looked after when its next delivery is due (of one that is not active: when somebody
-    /// [wakes](DeliveryPlans::wake) it), and not before `held_until`. MUST answer `false` and change nothing when something
-    /// was planned since `generation`, unless `anyway`.
+    /// Ends the lease. The webhook is due again with its next delivery (one that is not active: with its next test, or when
+    /// [woken](DeliveryPlans::wake)), and not before `held_until`. MUST answer `false` and change nothing when something was
+    /// planned since `generation`; `None` ends it regardless.
     async fn release(
         &self,
         worker: &str,
@@ -206,7 +207,7 @@ pub trait DeliveryQueue: Send + Sync {
         held_until: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
 
-    /// Fails up to `limit` pending deliveries of a webhook for this reason. Answers how many.
+    /// Fails up to `limit` pending deliveries of a webhook, except tests, for this reason. Answers how many.
     async fn abandon(
         &self,
         key: (TenantId, WebhookId),

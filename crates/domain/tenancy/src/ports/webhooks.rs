@@ -1,4 +1,4 @@
-//! What webhooks need from the store.
+//! Webhooks and attempts to deliver to them: the ports.
 
 use async_trait::async_trait;
 use portico_kernel::{
@@ -25,11 +25,11 @@ pub trait WebhookRepository: Send {
     /// The tenant's webhooks, newest first.
     async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Webhook>, StoreError>;
 
-    /// Stores everything but its failures, which those who deliver count, with `version + 1`. MUST answer `Stale` when the
-    /// stored version is not `webhook.version`.
+    /// Stores everything but its failures, which [`super::DeliveryQueue`] counts, with `version + 1`. MUST answer `Stale` when
+    /// the stored version is not `webhook.version`.
     async fn update(&mut self, webhook: &Webhook) -> Result<(), StoreError>;
 
-    /// Begins counting failures anew.
+    /// Resets the count of failures.
     async fn forget_failures(&mut self, tenant: TenantId, id: WebhookId) -> Result<(), StoreError>;
 
     /// Deletes a webhook and every delivery to it. MUST answer whether there was one; of several at once exactly one does.
@@ -52,12 +52,12 @@ pub trait DeliveryRepository: Send {
         request: CursorRequest,
     ) -> Result<CursorPage<Delivery>, StoreError>;
 
-    /// What an attempt sends. MUST answer `Forgotten` when that is nowhere any more.
+    /// The payload of an attempt. MUST answer `Forgotten` when it is not stored any more.
     async fn content(&mut self, delivery: &Delivery) -> Result<Content, StoreError>;
 
     /// The tenant's events of a window in the order of their ids, behind `after`, at most `limit`, those that are not wanted
-    /// among them. MUST say of an event that it is not wanted when an attempt to this webhook is pending or was planned again
-    /// since the window was asked for, and where only failed ones are wanted, when one succeeded.
+    /// among them. An event MUST be marked as not wanted when an attempt to this webhook is pending or was planned again since
+    /// the window was requested, and where only failed ones are wanted, when one succeeded.
     async fn window(
         &mut self,
         tenant: TenantId,

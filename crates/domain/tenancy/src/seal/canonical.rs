@@ -1,7 +1,7 @@
-//! JSON in one form only, so that a digest of it does not depend on how a database keeps it.
+//! Canonical JSON, so that a digest of it does not depend on how a database stores it.
 //!
-//! Like RFC 8785: object keys are sorted and nothing stands between the parts. Unlike it, whole numbers keep all their
-//! digits, however they were written (Postgres turns `1e16` into its digits).
+//! Like RFC 8785: object keys are sorted and there is no white space. Unlike it, whole numbers keep all their digits, however
+//! they were written (Postgres turns `1e16` into its digits).
 
 use serde_json::{Number, Value};
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{Digest, Hasher, canonical};
 
-/// What stands where a value was erased.
+/// Replaces a value that was erased.
 pub const ERASED: &str = "[erased]";
 
 /// Random bytes that keep a digest of a short value from being guessed at. In JSON: lower-case hexadecimal.
@@ -106,7 +106,7 @@ impl Opening {
 const ERASED_JSON: &str = "\"[erased]\"";
 
 impl Salt {
-    /// The salt of one value. Tells nothing about that of another.
+    /// The salt of one value. Reveals nothing about that of another.
     fn of(&self, path: &str) -> Self {
         let Digest(bytes) =
             Hasher::new("portico.audit.salt.v1").field(&self.0).field(path.as_bytes()).finish();
@@ -116,8 +116,8 @@ impl Salt {
     }
 }
 
-/// The single values of an entry in their canonical form, by path: `/` and the name of a member, `#` and the place in a
-/// list. An empty object or list is a value.
+/// The single values of an entry in their canonical form, by path: `/` and the name of a member, `#` and the index in a list. An
+/// empty object or list is a value.
 fn values(event: &Event) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     for (path, value) in [("/before", &event.before), ("/after", &event.after)] {
@@ -150,7 +150,7 @@ fn collect(path: String, value: &Value, values: &mut BTreeMap<String, String>) {
     }
 }
 
-/// A path, and what it is in.
+/// A path, and the paths that contain it.
 fn upwards(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| {
         let end = path.rfind(['/', '#']).filter(|end| *end > 0)?;

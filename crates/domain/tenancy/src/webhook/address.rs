@@ -11,7 +11,7 @@ pub const MAX_URL: usize = 2048;
 
 /// Checks an address, and answers it in the form in which it is called.
 ///
-/// What can be told of it now is refused now. Where its name leads is looked at when it is called, because that may change.
+/// What can be decided now is refused now. Where its name leads is checked when it is called, because that may change.
 pub(super) fn check(text: &str, http: &dyn HttpClient) -> Result<String, FieldError> {
     let text = text.trim();
     if text.is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn check(text: &str, http: &dyn HttpClient) -> Result<String, FieldEr
     if url.fragment().is_some() {
         return refused("An address with a fragment (#…) is not allowed: it would not be sent.");
     }
-    // Percent signs that the parser puts in make it longer.
+    // Percent-encoding by the parser makes it longer.
     if url.as_str().len() > 4 * MAX_URL {
         return Err(FieldError::new("url", "too_long", format!("Use at most {MAX_URL} characters.")));
     }

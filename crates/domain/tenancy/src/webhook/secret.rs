@@ -1,4 +1,4 @@
-//! What deliveries are signed with.
+//! The secrets that deliveries are signed with.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use portico_kernel::{
@@ -13,17 +13,17 @@ pub const SECRET_PURPOSE: &str = "webhook secret";
 /// How the text of every secret begins (Standard Webhooks, "Signature scheme").
 const PREFIX: &str = "whsec_";
 
-/// 192 bits, the least that Standard Webhooks allows. Their base64 has no padding, which some decoders want and others refuse.
+/// 192 bits, the least that Standard Webhooks allows. Their base64 has no padding, which some decoders require and others refuse.
 const BYTES: usize = 24;
 
 /// The secrets of a webhook, sealed (see [`Sealer`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedSecrets {
-    /// The one that its owner has.
+    /// The current one, which its owner has.
     pub current: Vec<u8>,
     /// The one before, which signs too until the time given.
     pub previous: Option<(Vec<u8>, Timestamp)>,
-    /// When the present one took its place.
+    /// When the current one replaced it.
     pub rotated_at: Option<Timestamp>,
 }
 
@@ -38,7 +38,7 @@ impl SealedSecrets {
         Ok((Self { current, previous: None, rotated_at: None }, text))
     }
 
-    /// A new secret beside the present one, which signs too until `until`; without that it is forgotten.
+    /// A new secret beside the current one, which signs too until `until`; without that it is dropped.
     pub(super) fn next(
         &self,
         env: &Env,

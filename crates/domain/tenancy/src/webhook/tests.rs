@@ -190,7 +190,7 @@ async fn nobody_is_told_what_they_may_not_read() {
         let error = create(&narrow, input("https://example.com/", &names)).await.unwrap_err();
         assert_eq!(error.fields()[0].code, "not_yours", "{names:?}");
     }
-    // Nor by leading what somebody else asked for to an address of their own.
+    // Nor by sending what another member subscribed to, to an address of their own.
     let webhook =
         Webhook { tenant, events: vec!["submission.received".into()], ..stored(WebhookStatus::Enabled) };
     let mut repositories = Repositories::default();

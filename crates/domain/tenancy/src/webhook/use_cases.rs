@@ -1,4 +1,4 @@
-//! What members do with webhooks.
+//! Use cases of webhooks for members.
 
 use portico_kernel::{
     Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, StoreError, TenantId, Violations,
@@ -18,13 +18,13 @@ use crate::{TenancyError, events, ports::TenancyRepositories};
 /// The most characters of a description.
 const MAX_DESCRIPTION: usize = 500;
 
-/// The most deliveries a second that somebody may ask for.
+/// The most deliveries a second that a member may ask for.
 const MAX_RATE: u32 = 1000;
 
-/// Hours that the secret before signs too, where nobody says.
+/// Hours that the previous secret signs too, by default.
 const DEFAULT_OVERLAP: u32 = 24;
 
-/// The most hours that it may.
+/// The most hours that it may sign.
 const MAX_OVERLAP: u32 = 168;
 
 /// A new webhook.
@@ -47,7 +47,7 @@ pub struct NewWebhook {
     /// What it is for, at most 500 characters.
     #[cfg_attr(feature = "openapi", schema(max_length = 500))]
     pub description: Option<String>,
-    /// Whether it is to be told anything yet. True when absent.
+    /// Whether events are sent to it from the start. True when absent.
     pub active: Option<bool>,
     /// Most deliveries a second; what the operator allows when absent.
     #[serde(alias = "rate_per_second")]
@@ -91,16 +91,16 @@ pub struct SecretRotation {
     pub overlap_hours: Option<u32>,
 }
 
-/// What the operator and the machine say about webhooks.
+/// Limits of the operator and adapters that webhooks need.
 #[derive(Clone, Copy)]
 pub struct WebhookRules<'a> {
     /// Most webhooks of a tenant.
     pub most: u64,
-    /// The events that there are.
+    /// The catalogue of events.
     pub events: &'a EventCatalogue,
-    /// Knows which addresses may be called.
+    /// Checks which addresses may be called.
     pub http: &'a dyn HttpClient,
-    /// Keeps secrets.
+    /// Encrypts secrets.
     pub sealer: &'a dyn Sealer,
 }
 
@@ -194,7 +194,7 @@ impl<'a> Webhooks<'a> {
         if let Some(events) = &input.events {
             after.events = self.wanted(rules.events, &mut violations, events);
         } else if elsewhere {
-            // Whoever leads them elsewhere could as well ask for them.
+            // Changing the address takes the same permissions as subscribing.
             self.wanted(rules.events, &mut violations, &before.events);
         }
         if let Some(description) = input.description {
@@ -229,8 +229,8 @@ impl<'a> Webhooks<'a> {
         Ok(self.repositories.events().append(event).await?)
     }
 
-    /// Gives a webhook a new secret, and answers it with the text. The one before signs too until the overlap is over; one from
-    /// before an earlier rotation does no more.
+    /// Gives a webhook a new secret, and answers it with the text. The previous one signs too until the overlap is over; one from
+    /// before an earlier rotation signs no more.
     pub async fn rotate(
         &mut self,
         id: WebhookId,
@@ -252,7 +252,7 @@ impl<'a> Webhooks<'a> {
         Ok((self.store(&before, after, expected, &events::WEBHOOK_ROTATED).await?, text))
     }
 
-    /// Stops telling a webhook anything. One that is not told anything stays as it is.
+    /// Pauses a webhook. One that is not enabled stays as it is.
     pub async fn pause(&mut self, id: WebhookId) -> Result<Webhook, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
         let before = self.existing(tenant, id).await?;
@@ -263,7 +263,7 @@ impl<'a> Webhooks<'a> {
         self.store(&before, after, None, &events::WEBHOOK_PAUSED).await
     }
 
-    /// Goes on telling a webhook what happens, also one that was switched off. One that is told stays as it is.
+    /// Enables a webhook again, also one that was switched off. One that is enabled stays as it is.
     pub async fn resume(&mut self, id: WebhookId) -> Result<Webhook, TenancyError> {
         let tenant = self.scope.require(Permission::WebhooksWrite)?;
         self.scope.require_verified()?;
@@ -308,18 +308,18 @@ impl<'a> Webhooks<'a> {
         after.version += 1;
         let switched_on = before.status != WebhookStatus::Enabled && after.status == WebhookStatus::Enabled;
         if switched_on || after.url != before.url {
-            // What another address did says nothing about this one.
+            // Failures at another address do not count for this one.
             self.repositories.webhooks().forget_failures(after.tenant, after.id).await?;
             (after.failures, after.failing_since) = (0, None);
         }
-        // Those who deliver look after it when they read of this, see `dispatch`.
+        // The workers look at the webhook when this event is dispatched, see `dispatch`.
         let event = Event::new(self.env, self.scope, kind, after.id.uuid());
         let event = event.before(&before.recorded()).after(&after.recorded());
         self.repositories.events().append(event).await?;
         Ok(after)
     }
 
-    /// The names of events, each published, and of something that the caller may read; the star alone for everything.
+    /// The names of events, each published, and with a resource that the caller may read; the star alone for everything.
     fn wanted(
         &self,
         catalogue: &EventCatalogue,
@@ -333,7 +333,7 @@ impl<'a> Webhooks<'a> {
             kinds.all(|published| self.scope.allows(published.permission))
         };
         let mut wanted: Vec<String> = Vec::new();
-        // Whoever sends more than there are repeats some; those are told of below.
+        // A list that is longer than that has duplicates, which are reported below.
         for (index, name) in names.iter().enumerate().take(2 * catalogue.all().len()) {
             let field = format!("events[{index}]");
             if name != EVERYTHING && !catalogue.is_name(name) {

@@ -31,7 +31,7 @@ pub struct HeroContent {
     pub image_asset_id: Option<AssetId>,
     /// What the picture shows, for those who do not see it.
     pub image_alt: Option<String>,
-    /// What the button says. Together with `ctaUrl`.
+    /// Label of the button. Together with `ctaUrl`.
     pub cta_label: Option<String>,
     /// Where the button leads.
     pub cta_url: Option<String>,
@@ -88,7 +88,7 @@ pub struct ContactContent {
     pub phone: Option<String>,
     /// Postal address; may have several lines.
     pub address: Option<String>,
-    /// When somebody is there; may have several lines.
+    /// Opening hours; may have several lines.
     pub hours: Option<String>,
     /// Whether visitors can write through a form.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -150,7 +150,7 @@ pub struct CtaContent {
     pub heading: String,
     /// A sentence or two below it.
     pub text: Option<String>,
-    /// What the button says.
+    /// Label of the button.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub label: String,
     /// Where the button leads.

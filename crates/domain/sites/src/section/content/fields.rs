@@ -1,4 +1,4 @@
-//! Reading an object whose shape is not known yet, noting every broken rule instead of stopping at the first.
+//! Reading an object whose shape is not known yet, recording every broken rule instead of stopping at the first.
 
 use portico_kernel::{AssetId, FieldError, Violations};
 use serde_json::{Map, Value};
@@ -85,7 +85,7 @@ impl Fields<'_> {
         self.note(name, image_source(&text))
     }
 
-    /// The id of an uploaded picture, if there is one. Whether there is such a picture is asked elsewhere.
+    /// The id of an uploaded picture, if there is one. Whether there is such a picture is checked elsewhere.
     pub(super) fn optional_asset(&mut self, name: &str) -> Option<AssetId> {
         let text = self.raw_text(name).filter(|text| !text.trim().is_empty())?;
         let id = text.trim().parse().ok();
@@ -196,7 +196,7 @@ impl Fields<'_> {
         self.left.get(name).is_some_and(|value| !value.is_null() && !is_blank(value))
     }
 
-    /// The text of a field that must be there and say something.
+    /// The text of a field that must be there and not be blank.
     fn required_text(&mut self, name: &str) -> Option<String> {
         if !self.says_something(name) {
             self.left.remove(name);

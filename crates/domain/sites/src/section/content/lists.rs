@@ -169,7 +169,7 @@ pub struct PricingPlan {
     pub features: Vec<String>,
     /// Whether it stands out.
     pub highlighted: bool,
-    /// What the button says. Together with `ctaUrl`.
+    /// Label of the button. Together with `ctaUrl`.
     pub cta_label: Option<String>,
     /// Where the button leads.
     pub cta_url: Option<String>,

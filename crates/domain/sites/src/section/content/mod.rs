@@ -38,7 +38,7 @@ pub enum SectionContent {
     Pricing(PricingContent),
     /// Questions and answers.
     Faq(FaqContent),
-    /// How to get in touch.
+    /// Contact details.
     Contact(ContactContent),
     /// Call to action.
     Cta(CtaContent),
@@ -78,7 +78,7 @@ impl SectionContent {
     /// The content of a stored section.
     ///
     /// # Errors
-    /// When the stored JSON does not have the shape of the type: a bug, or somebody edited the database.
+    /// When the stored JSON does not have the shape of the type: a bug, or the database was edited by hand.
     pub fn from_stored(kind: SectionType, content: &Value) -> Result<Self, serde_json::Error> {
         use serde::Deserialize;
         Ok(match kind {
