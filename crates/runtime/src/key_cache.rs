@@ -1,5 +1,5 @@
-//! API keys as requests show them. Read from the database once in a few seconds for a key in use, and at once after
-//! something about it, its tenant or the account of whoever made it changed, here or in another process.
+//! Cache of API keys. A key in use is read from the database once in a few seconds, and at once after a change of the key,
+//! its tenant or the account of its maker, here or in another process.
 
 use std::{
     sync::{
@@ -15,31 +15,31 @@ use portico_kernel::StoreError;
 
 use crate::{signals::Signals, store::Store};
 
-/// After this time an entry is of no use to anybody, see [`Signals::max_age`].
+/// Upper bound of the lifetime of entries, see [`Signals::max_age`].
 const TIME_TO_LIVE: Duration = Duration::from_secs(5);
 
-/// Number of keys at most.
+/// Maximum number of keys.
 const CAPACITY: u64 = 100_000;
 
-/// How long a prefix that nothing was found for is not looked for again. New keys get prefixes that nobody can have tried.
+/// How long an unknown prefix is not looked up again. New keys get random prefixes, which cannot have been tried before.
 const UNKNOWN_TIME: Duration = Duration::from_secs(5);
 
-/// Number of such prefixes at most.
+/// Maximum number of unknown prefixes.
 const UNKNOWN_CAPACITY: u64 = 10_000;
 
-/// How long a secret that was good once is looked up without being held against the limit of its address.
+/// How long a secret, once it was valid, is looked up without counting against the rate limit of its address.
 const ADMITTED_TIME: Duration = Duration::from_secs(600);
 
 struct Entry {
     state: Arc<KeyState>,
-    /// Those of its tenant and its makers; only known once the key is read.
+    /// Epochs of its tenant and its makers; only known once the key is read.
     epochs: Epochs,
-    /// When the query began: what it found may be as old as that.
+    /// When the query began; the result may be as old as that.
     read: Instant,
     renewing: AtomicBool,
 }
 
-/// Epochs of the tenant, and of whoever made the secret and the one before it; 0 for nobody.
+/// Epochs of the tenant, and of the makers of the current secret and the one before it; 0 where there is no maker.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Epochs(u64, [u64; 2]);
 
@@ -51,14 +51,14 @@ impl Epochs {
     }
 }
 
-/// Why there is no entry. Not cached with the entries, so that made-up prefixes do not push out those of real keys.
+/// Why there is no entry. Cached apart from the entries, so that made-up prefixes do not evict real keys.
 #[derive(Clone)]
 enum Missing {
     Unknown,
     Failed(Arc<StoreError>),
 }
 
-/// API keys, and what they may do: read from the database once in a few seconds.
+/// API keys and their permissions: read from the database once in a few seconds.
 pub struct ApiKeyCache {
     store: Arc<dyn Store>,
     signals: Arc<Signals>,
@@ -80,7 +80,7 @@ impl ApiKeyCache {
         }
     }
 
-    /// The key of a prefix; `None` when there is none. Requests that ask at the same moment share one query.
+    /// The key with a prefix; `None` when there is none. Concurrent calls share one query.
     pub async fn get(&self, prefix: &str) -> Result<Option<Arc<KeyState>>, Arc<StoreError>> {
         if self.unknown.contains_key(prefix) {
             return Ok(None);
@@ -90,7 +90,7 @@ impl ApiKeyCache {
         if let Ok(entry) = &found
             && (entry.read.elapsed() > max_age || !self.is_current(entry))
         {
-            // Too old, perhaps because the query took long; or something has changed since.
+            // Too old, perhaps because the query was slow; or changed since.
             let epochs = Epochs::of(&self.signals, &entry.state);
             self.states.invalidate(prefix).await;
             found = self.read_through(prefix, epochs).await;
@@ -103,13 +103,13 @@ impl ApiKeyCache {
             }
             Err(Missing::Failed(error)) => return Err(error),
         };
-        // In the background while it is good, so that nobody has to wait for it.
+        // Renewed in the background while it is valid, so that no request waits for it.
         if entry.read.elapsed() > max_age / 2 && !entry.renewing.swap(true, Ordering::Relaxed) {
             let (store, signals) = (self.store.clone(), self.signals.clone());
             let (states, prefix) = (self.states.clone(), prefix.to_owned());
             let epochs = Epochs::of(&signals, &entry.state);
             tokio::spawn(async move {
-                // If it fails, the entry runs out, and whoever asks then is told.
+                // If it fails, the entry expires, and the next call gets the error.
                 if let Ok(entry) = read(&*store, &signals, &prefix, epochs).await {
                     states.insert(prefix, entry).await;
                 }
@@ -118,12 +118,12 @@ impl ApiKeyCache {
         Ok(Some(entry.state.clone()))
     }
 
-    /// Whether the secret of this SHA-256 was good a short time ago.
+    /// Whether the secret with this SHA-256 was valid a short time ago.
     pub fn was_admitted(&self, digest: &[u8; 32]) -> bool {
         self.admitted.contains_key(digest)
     }
 
-    /// Notes that it is good.
+    /// Records that it is valid.
     pub async fn admit(&self, digest: [u8; 32]) {
         if !self.was_admitted(&digest) {
             self.admitted.insert(digest, ()).await;
@@ -140,8 +140,8 @@ impl ApiKeyCache {
     }
 }
 
-/// Reads the key of a prefix. The epochs of an entry have to be older than its reading, but whose they are is known only after
-/// one: `epochs` is what they were before, if this is not the first reading of the key.
+/// Reads the key with a prefix. Epochs must be read before the entry, but whose they are is known only after it: `epochs`
+/// are those known before, if this is not the first reading of the key.
 async fn read(
     store: &dyn Store,
     signals: &Signals,

@@ -1,5 +1,5 @@
-//! Who a session belongs to and what it may do. Read from the database once in a few seconds for a session in use, and at
-//! once after something about it changed, here or in another process.
+//! Cache of sessions: their user and permissions. A session in use is read from the database once in a few seconds, and at
+//! once after a change, here or in another process.
 
 use std::{
     sync::{
@@ -15,30 +15,30 @@ use portico_kernel::{Env, SessionId, StoreError, TenantId, UserId};
 
 use crate::{signals::Signals, store::Store};
 
-/// After this time an entry is of no use to anybody, see [`Signals::max_age`].
+/// Upper bound of the lifetime of entries, see [`Signals::max_age`].
 const TIME_TO_LIVE: Duration = Duration::from_secs(5);
 
-/// Number of entries at most.
+/// Maximum number of entries.
 const CAPACITY: u64 = 100_000;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     session: SessionId,
     tenant: Option<TenantId>,
-    /// Epochs of user and tenant. What was read before a change is filed under older ones, and so is never found after it.
+    /// Epochs of user and tenant, as part of the key: what was read before a change is never found after it.
     epochs: (u64, u64),
 }
 
 struct Entry {
     state: Option<CallerState>,
-    /// Epoch of who acts through the session, if anybody; only known once it is read.
+    /// Epoch of the impersonator, if there is one; only known once it is read.
     impersonator_epoch: u64,
-    /// When the query began: what it found may be as old as that.
+    /// When the query began; the result may be as old as that.
     read: Instant,
     renewing: AtomicBool,
 }
 
-/// Sessions, and what they may do: read from the database once in a few seconds.
+/// Sessions and their permissions: read from the database once in a few seconds.
 pub struct SessionCache {
     store: Arc<dyn Store>,
     env: Env,
@@ -53,8 +53,8 @@ impl SessionCache {
         Self { store, env, signals, cache }
     }
 
-    /// The caller behind a session of `user`, and their role in `tenant`; `None` when the session is not good any more.
-    /// Requests that ask at the same moment share one query.
+    /// The user of a session, and their role in `tenant`; `None` when the session is no longer valid. Concurrent calls
+    /// share one query.
     pub async fn get(
         &self,
         session: SessionId,
@@ -66,16 +66,16 @@ impl SessionCache {
         let max_age = self.signals.max_age();
         if entry.read.elapsed() > max_age || entry.impersonator_epoch != self.impersonator_epoch(&entry.state)
         {
-            // Too old, perhaps because the query took long; or what was read is not so any more.
+            // Too old, perhaps because the query was slow; or changed since.
             self.cache.invalidate(&key).await;
             entry = self.read_through(&key).await?;
         }
-        // In the background while it is good, so that nobody has to wait for it.
+        // Renewed in the background while it is valid, so that no request waits for it.
         if entry.read.elapsed() > max_age / 2 && !entry.renewing.swap(true, Ordering::Relaxed) {
             let (store, env, signals) = (self.store.clone(), self.env.clone(), self.signals.clone());
             let cache = self.cache.clone();
             tokio::spawn(async move {
-                // If it fails, the entry runs out, and whoever asks then is told.
+                // If it fails, the entry expires, and the next call gets the error.
                 if let Ok(entry) = read(&*store, &env, &signals, &key).await {
                     cache.insert(key, entry).await;
                 }
@@ -84,7 +84,7 @@ impl SessionCache {
         Ok(entry.state.clone())
     }
 
-    /// What [`SessionCache::get`] would answer without a query; `None` when it would need one.
+    /// The result of [`SessionCache::get`] if that needs no query, else `None`.
     pub async fn known(
         &self,
         session: SessionId,
@@ -123,7 +123,7 @@ async fn read(store: &dyn Store, env: &Env, signals: &Signals, key: &Key) -> Res
         metrics::counter!("caller_lookups_total").increment(1);
         let read = Instant::now();
         let state = store.reader().sessions().caller(key.session, key.tenant, env.now()).await?;
-        // The epoch has to be older than the reading; whose it is is known only after the first one.
+        // The epoch must be read before the entry; whose it is, is known only after the first reading.
         let impersonator_epoch = impersonator_epoch(signals, &state);
         if impersonator_epoch == before {
             return Ok(Arc::new(Entry { state, impersonator_epoch, read, renewing: AtomicBool::new(false) }));
