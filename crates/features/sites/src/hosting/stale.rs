@@ -64,16 +64,16 @@ impl Breaker {
         match &found {
             Err(error) if error.kind() == Kind::Unavailable => {
                 self.set(Some(Instant::now() + PAUSE));
-                tell(error);
+                warn_failed(error);
             }
-            Err(error) => tell(error),
+            Err(error) => warn_failed(error),
             Ok(_) => self.set(None),
         }
         found
     }
 }
 
-fn tell(error: &StoreError) {
+fn warn_failed(error: &StoreError) {
     logging::warn("a site could not be looked up", error);
 }
 
