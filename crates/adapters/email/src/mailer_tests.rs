@@ -61,7 +61,7 @@ fn invitation() -> AccountMail {
     }
 }
 
-/// Written by somebody who tries.
+/// A submission with hostile text.
 fn submission() -> AccountMail {
     AccountMail::Submission {
         site: "Panadería Luz".into(),
@@ -75,7 +75,7 @@ fn submission() -> AccountMail {
     }
 }
 
-/// One of every message, by the key of its words.
+/// One message of each kind, by the key of its texts.
 fn mails() -> Vec<(&'static str, AccountMail)> {
     let token = "kY3-token_of_the_link".to_owned();
     let tenant = || "Engines & Co".to_owned();
@@ -288,10 +288,10 @@ fn an_unknown_language_is_english_and_a_region_does_not_matter() {
     assert_ne!(subject("es"), subject("en"));
 }
 
-/// A word that stands for whatever somebody chose to write.
+/// Stands for any text chosen by users.
 const WRITTEN: &str = "gr4ffiti";
 
-/// Every message with that word in the place of each text that people choose.
+/// Every message with that word in place of each text chosen by users.
 fn written() -> Vec<(&'static str, AccountMail)> {
     let word = || WRITTEN.to_owned();
     let fill = |mail: AccountMail| match mail {
@@ -319,7 +319,7 @@ fn written() -> Vec<(&'static str, AccountMail)> {
     mails().into_iter().map(|(key, mail)| (key, fill(mail))).collect()
 }
 
-/// Anybody can have us write to any address. What they write themselves, names among it, does not go there.
+/// Anyone can trigger mail to any address. Text of their own, including names, is not sent there.
 #[test]
 fn an_address_that_nobody_verified_gets_no_word_that_people_chose() {
     let look = MailBrand { name: Some(WRITTEN.into()), subdomain: Some("engines".into()), primary: None };
@@ -330,7 +330,7 @@ fn an_address_that_nobody_verified_gets_no_word_that_people_chose() {
             match mailer().render(id, &stranger(language), &mail, &look) {
                 Ok(message) => {
                     let all = format!("{message:?}");
-                    // A program that signs in names itself; of that a message has letters and digits only.
+                    // The `User-Agent` of a program is its own choice; the message contains only letters and digits of it.
                     assert!(key == "new_device" || !all.contains(WRITTEN), "{language} {key}: {all}");
                     sent.push(key);
                 }

@@ -1,4 +1,4 @@
-//! What each message consists of: the key of its words, where its link leads, and what the words name.
+//! The parts of each message: the key of its texts, the target of its link, and the values in the texts.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::{
     words::{Section, WordsError},
 };
 
-/// A message before it is put into words.
+/// A message before its texts are filled in.
 pub struct Outline {
-    /// Key of the words.
+    /// Key of the texts.
     pub key: &'static str,
-    /// Page that the link leads to, below the public address.
+    /// Page that the link leads to, relative to the public URL.
     pub page: &'static str,
     /// Secret of the link.
     pub token: Option<String>,
-    /// What the words name.
+    /// Values in the texts.
     pub values: Value,
 }
 
 impl Outline {
-    /// The outline of a message. `common` has the words for roles and times.
+    /// The outline of a message. `common` has the names of roles and the format of times.
     pub fn of(mail: &AccountMail, common: &Section) -> Result<Self, WordsError> {
         let mut values: BTreeMap<&'static str, Value> = BTreeMap::new();
         let (page, token) = match mail {
@@ -155,7 +155,7 @@ const fn role_key(role: TenantRole) -> &'static str {
     }
 }
 
-/// A point in time as the language writes it, in UTC, because nobody knows where the receiver reads.
+/// A time as written in the language, in UTC, because the time zone of the recipient is unknown.
 fn moment(at: Timestamp, common: &Section) -> Result<String, WordsError> {
     let time = at.into_inner();
     let month = common.line("Months")?.split(' ').nth(usize::from(u8::from(time.month())) - 1);
