@@ -396,7 +396,7 @@ mod tests {
             line.given_back(now, held);
         }
         assert!((0.099..0.101).contains(&line.interval), "{}", line.interval);
-        // The rate was low while the database was unavailable, and the queue admits nobody now.
+        // The rate was low while the database was unavailable, and the queue admits no request now.
         (line.waiting, line.interval) = (0, 60.0);
         assert!(!line.admits(None, HALF, now));
         for _ in 0..200 {

@@ -1,7 +1,7 @@
 //! Notices about what happened to an account or a tenant: which events lead to one, and who receives it.
 //!
 //! A notice about an account goes to its owner if the address is verified: the owner of a mailbox must not get mail about
-//! an account that somebody else registered with that address. A notice about a tenant goes to each of its owners, each as
+//! an account that another person registered with that address. A notice about a tenant goes to each of its owners, each as
 //! its own job, so that a failing delivery to one owner does not repeat the others.
 
 use portico_identity::{

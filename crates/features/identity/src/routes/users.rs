@@ -96,7 +96,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result
     Ok(HttpResponse::Ok().json(users))
 }
 
-/// Make an account for somebody
+/// Create an account
 ///
 /// For super admins. With a personal tenant on the free plan. Without a password, the person is sent a link to set one,
 /// which also verifies the address; with one, a link to verify the address.
