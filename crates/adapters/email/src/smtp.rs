@@ -90,8 +90,8 @@ impl Header for AutoSubmitted {
     }
 }
 
-/// Whether a permanent refusal concerns this message. A refusal of our authentication (codes 530 to 538, RFC 4954 section
-/// 6) does not: the message is sent once the operator has corrected the settings.
+/// Whether a permanent refusal concerns this message. A refusal of our authentication (codes 530 to 538, RFC 4954
+/// section 6) does not: the message is sent once the operator has corrected the settings.
 fn is_final(code: Code) -> bool {
     code.category != Category::Unspecified3
 }

@@ -182,7 +182,7 @@ async fn begin(mut answer: Response, most: usize) -> Vec<u8> {
     body
 }
 
-/// Root certificates in addition to those of the machine, for images without any.
+/// Root certificates in addition to those of the machine, for container images without any.
 fn authorities() -> Vec<Certificate> {
     webpki_root_certs::TLS_SERVER_ROOT_CERTS
         .iter()
