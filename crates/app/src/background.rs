@@ -1,4 +1,4 @@
-//! What is done besides answering requests: what each feature adds, and who does which part of it.
+//! Background work: the contribution of each feature, and which process runs what.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::state::App;
 
-/// How often limits are forgotten that nobody has used for a while.
+/// Interval of removing unused rate limit counts.
 const FORGET_LIMITS: Duration = Duration::from_secs(60);
 
-/// Every handler. A job may be done more than once, and then has the effect of one run.
+/// All handlers. A job may run more than once, and must then have the effect of one run.
 pub fn handlers(app: &App) -> Handlers {
     let mut handlers = Handlers::default();
     identity::register(&app.identity, &mut handlers);
@@ -26,14 +26,14 @@ pub fn handlers(app: &App) -> Handlers {
     handlers
 }
 
-/// The messages that an event gives rise to. One reader for all of them: its cursor has its name.
+/// The messages that an event leads to. One reader for all of them: its cursor has its name.
 fn mails_for(env: &Env, event: &Event) -> Vec<NewJob> {
     let mut mails = account_mail::jobs_for(env, event);
     mails.extend(submissions::job_for(env, event));
     mails
 }
 
-/// What is done in the background by those who answer requests and by those who only work.
+/// The background work of serving and worker processes.
 pub fn of(app: &App) -> Background {
     let mail = EventReader { name: "account_mail", jobs_for: mails_for };
     Background {
@@ -54,7 +54,7 @@ fn for_background(app: &App) -> App {
     }
 }
 
-/// Starts everything: for a process that answers requests and works, too.
+/// Starts all tasks: for a process that both answers requests and does background work.
 pub fn start(app: &App) -> Workers {
     let mut workers = start_listening(app);
     let app = for_background(app);
@@ -62,7 +62,7 @@ pub fn start(app: &App) -> Workers {
     workers
 }
 
-/// Starts only what a process needs that answers requests and leaves the work to others.
+/// Starts only the tasks of a process that answers requests and leaves background work to others.
 pub fn start_listening(app: &App) -> Workers {
     let mut workers = Workers::start(&app.core, &of(app));
     let app = app.clone();
@@ -72,7 +72,7 @@ pub fn start_listening(app: &App) -> Workers {
     workers
 }
 
-/// Forgets limits that nobody has used for a while, until told to stop.
+/// Removes unused rate limit counts until shutdown.
 async fn forget_idle_limits(app: &App, mut stopping: watch::Receiver<bool>) {
     let Some(limits) = &app.api.limits else { return };
     loop {
@@ -83,7 +83,7 @@ async fn forget_idle_limits(app: &App, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Starts only what a process does that answers no requests.
+/// Starts only the tasks of a process that answers no requests.
 pub fn start_working(app: &App) -> Workers {
     let mut workers = Workers::start(&app.core, &of(app));
     let app = for_background(app);

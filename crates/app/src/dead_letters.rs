@@ -1,16 +1,16 @@
-//! Looking after background jobs: staff list them and replay dead ones.
+//! Administration of background jobs: listing, and replaying dead ones.
 
 use portico_kernel::{Env, Event, Job, JobId, JobState, List, PageRequest, Permission, Scope, TenantId};
 use portico_runtime::{core::Core, store::UnitOfWork};
 use portico_web::problem::Problem;
 
-/// A job without what it works on: that may tell of customers, which not everybody who looks after jobs is to see.
+/// A job without its payload, which may contain data of customers that not all staff may see.
 fn without_payload(mut job: Job) -> Job {
     job.payload = serde_json::Value::Null;
     job
 }
 
-/// The jobs in a state (all for `None`), newest first. Only those who see the whole platform see what jobs work on.
+/// The jobs in a state (all for `None`), newest first. Payloads are only shown to those who may see the whole platform.
 pub async fn list(
     core: &Core,
     scope: &Scope,

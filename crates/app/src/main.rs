@@ -26,13 +26,13 @@ enum Command {
         #[arg(long)]
         no_worker: bool,
     },
-    /// Work in the background only: jobs, events, what comes round.
+    /// Run background work only: jobs, event readers, schedules.
     Worker,
-    /// Look after the schema of the database.
+    /// Manage the database schema.
     Migrate {
         #[arg(value_enum)]
         action: MigrateAction,
-        /// How many migrations to take back with `down`.
+        /// How many migrations `down` reverts.
         #[arg(long, default_value_t = 1)]
         steps: u32,
     },
@@ -41,18 +41,18 @@ enum Command {
     Seed,
     /// Print the API document (OpenAPI 3.1).
     Openapi,
-    /// Look after the people who run the platform.
+    /// Manage the administrators of the platform.
     Admin {
         #[command(subcommand)]
         action: AdminAction,
     },
-    /// Ask the instance on this machine whether it is ready; exit code 0 when it is.
+    /// Check whether the instance on this machine is ready; exit code 0 when it is.
     Health {
-        /// Its port, where that is not `server.port`.
+        /// Its port, if that is not `server.port`.
         #[arg(long)]
         port: Option<u16>,
     },
-    /// Look at the settings without starting anything.
+    /// Inspect the settings without starting anything.
     Config {
         #[arg(value_enum)]
         action: ConfigAction,
@@ -68,10 +68,10 @@ enum MigrateAction {
 
 #[derive(Subcommand)]
 enum AdminAction {
-    /// Make a super admin: a new account, or the one that has proven the address. The password of a new one is taken from
-    /// PORTICO_ADMIN_PASSWORD, or made and printed.
+    /// Create a super admin: a new account, or the one with that verified address. The password of a new one is taken from
+    /// PORTICO_ADMIN_PASSWORD, or generated and printed.
     Create {
-        /// Address to sign in with.
+        /// Email address to sign in with.
         #[arg(long)]
         email: String,
         /// Name of the person.
@@ -82,7 +82,7 @@ enum AdminAction {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ConfigAction {
-    /// Say whether the settings are valid.
+    /// Validate the settings.
     Check,
 }
 
@@ -103,7 +103,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("portico: {}", one_line(&error));
-            // Not coming up is nearly always a setting that does not fit: an unreachable database, a port in use.
+            // A failed start is nearly always a wrong setting: an unreachable database, a port in use.
             ExitCode::from(2)
         }
     }

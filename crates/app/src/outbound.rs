@@ -1,4 +1,4 @@
-//! What may be called for each purpose, according to the settings.
+//! Outbound HTTP clients: the destinations allowed for each purpose, by the settings.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use portico_outbound::{Bounds, GuardedClient, Purpose, Rules};
 
 use crate::settings::{OidcProvider, Settings};
 
-/// For webhooks. Customers choose these addresses, so nothing that is allowed for addresses of the operator is allowed here.
+/// For webhooks. Customers choose these URLs, so networks allowed for the operator's URLs are not allowed here.
 pub fn for_webhooks(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
     let webhooks = &settings.webhooks;
     let rules = Rules::new(Purpose::Webhooks)
@@ -17,7 +17,7 @@ pub fn for_webhooks(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpErro
     client(rules, Bounds::default())
 }
 
-/// For an identity provider. Its issuer may be at any port.
+/// For an identity provider. Its issuer may use any port.
 pub fn for_provider(settings: &Settings, provider: &OidcProvider) -> Result<Arc<dyn HttpClient>, HttpError> {
     let issuer = provider.issuer.parse::<url::Url>().ok().and_then(|url| url.port());
     let rules = Rules::new(Purpose::OpenId)
@@ -27,7 +27,7 @@ pub fn for_provider(settings: &Settings, provider: &OidcProvider) -> Result<Arc<
     client(rules, Bounds::default())
 }
 
-/// For the writer of texts, which may take longer than anything else that is called. It may be at any port.
+/// For the text generator, which has the longest timeout. It may use any port.
 pub fn for_ai(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
     let ai = &settings.ai;
     let rules = Rules::new(Purpose::Ai)
@@ -37,7 +37,7 @@ pub fn for_ai(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
     client(rules, Bounds { total: ai.timeout, ..Bounds::default() })
 }
 
-/// For the collector of traces.
+/// For the trace collector.
 pub fn for_telemetry() -> Result<Arc<dyn HttpClient>, HttpError> {
     client(Rules::new(Purpose::Telemetry), Bounds::default())
 }

@@ -1,4 +1,4 @@
-//! Running a process until it is told to stop: answering requests, working in the background, or both.
+//! Runs a process until shutdown: answering requests, background work, or both.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -31,26 +31,25 @@ impl Stop {
         }
     }
 
-    /// Ends the process in order, or at once when asked a second time. What was acknowledged is in the database by then; what
-    /// is under way is lost to its client, jobs come back when their leases end, and visits that were counted last are not
-    /// stored.
+    /// Awaits an orderly shutdown, or exits at once at a second signal. Acknowledged changes are in the database by then;
+    /// requests in progress are aborted, jobs are retried when their leases expire, and the latest visits are not stored.
     async fn or_at_once(&mut self, ending: impl Future<Output = ()>) {
         tokio::select! {
             () = ending => {}
             () = self.asked() => {
                 tracing::warn!("told to stop again: ending at once");
-                // Leaving the runtime would wait for its threads.
+                // Dropping the runtime would wait for its threads.
                 std::process::exit(0);
             }
         }
     }
 }
 
-/// Answers requests until told to stop, and works in the background unless told to leave that to others.
+/// Answers requests until shutdown, and does background work too if `with_work`.
 ///
-/// Told to stop, it says at once that it is not ready and takes no new background work, but answers for another
-/// `server.drain_delay` whatever comes, asking clients to close their connections. Then it stops listening and finishes what is
-/// under way. A second signal ends the process at once.
+/// At the first signal, it reports at once that it is not ready and takes no new background work, but answers new requests
+/// for another `server.drain_delay`, asking clients to close their connections. Then it stops listening and finishes
+/// requests in progress. A second signal ends the process at once.
 pub async fn serve(settings: Settings, with_work: bool) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut stop = Stop::listen()?;
@@ -92,8 +91,8 @@ pub async fn serve(settings: Settings, with_work: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Works in the background until told to stop, and then finishes the work that is under way. Answers requests about its
-/// health only, and only where there is a port for that.
+/// Does background work until shutdown, and then finishes running jobs. Answers requests for health and metrics only, if a
+/// port is configured for them.
 pub async fn work(settings: Settings) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut stop = Stop::listen()?;
@@ -101,7 +100,7 @@ pub async fn work(settings: Settings) -> anyhow::Result<()> {
         Some(port) => Some(listen(SocketAddr::new(settings.server.host, port), "worker.port")?),
         None => None,
     };
-    // Links in mails lead to where others answer.
+    // Links in mails lead to the instances that answer requests.
     let answering = SocketAddr::new(settings.server.host, settings.server.port);
     let app = build(settings, answering).await?;
     let workers = background::start_working(&app);
@@ -122,7 +121,7 @@ pub async fn work(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The answers about health and metrics at a port of their own, where there is one.
+/// The health and metrics server at a port of its own, if there is one.
 struct Health(Option<(ServerHandle, JoinHandle<std::io::Result<()>>)>);
 
 impl Health {
@@ -135,7 +134,7 @@ impl Health {
         Ok((Some(address), Self(Some((server.handle(), tokio::spawn(server))))))
     }
 
-    /// Waits until it stops by itself, which it should not.
+    /// Completes if the server stops by itself, which it should not.
     async fn ended(&mut self) -> Result<std::io::Result<()>, JoinError> {
         match &mut self.0 {
             Some((_, running)) => running.await,
@@ -159,7 +158,7 @@ fn listen(wanted: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener, Soc
 
 async fn end(app: &App, workers: Workers) {
     workers.stop(app.settings.server.shutdown_timeout).await;
-    // Requests may have ended after the tasks that write this down.
+    // The last requests may have ended after the tasks that write the counts.
     app.core.key_usage.flush(&*app.core.store, &app.core.env).await;
     app.sites.hosting.visits.flush(&app.core).await;
     app.core.tracer.close().await;

@@ -1,4 +1,4 @@
-//! The HTTP server: routes, and the layers around them.
+//! The HTTP server: routes and middleware.
 
 use std::{io, net::TcpListener, sync::atomic::Ordering, time::Duration};
 
@@ -37,23 +37,23 @@ use crate::{
     state::App,
 };
 
-/// What stands before the paths of the API.
+/// Prefix of API paths.
 const PREFIX: &str = "/api/v1";
 
-/// Where the API document is.
+/// Path of the API document.
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
 
-/// Connections that wait to be accepted.
+/// Connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// How long a connection may be idle. Longer than proxies keep theirs, so that it is they who close: a request that meets a closing
-/// connection on its way is lost.
+/// How long a connection may be idle. Longer than the timeout of proxies, so that the proxy closes it: a request sent while
+/// the server closes the connection is lost.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long a client whose connection is closed may take to notice.
+/// How long a client may take to notice that its connection is closed.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// How long a connection that has been let in has to bring its request when the server stops: a round trip.
+/// How long an accepted connection has to send its request when the server stops: a round trip.
 pub const LAST_CALL: Duration = Duration::from_millis(250);
 
 /// The API document, from the routes themselves.
@@ -61,7 +61,7 @@ pub fn document() -> OpenApi {
     described().0
 }
 
-/// The API document, and what the operations in it are.
+/// The API document, and the properties of its operations.
 pub fn described() -> (OpenApi, Vec<Row>) {
     let (mut outside, mut rows) = (Vec::new(), Vec::new());
     let (_, document) = ActixApp::new()
@@ -78,7 +78,7 @@ pub fn described() -> (OpenApi, Vec<Row>) {
     (openapi::complete(document, &rows), rows)
 }
 
-/// The application of one server thread.
+/// The actix application of one server thread.
 pub fn application(
     app: App,
 ) -> ActixApp<
@@ -101,7 +101,7 @@ pub fn application(
         .app_data(Data::new(app.sites.clone()))
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
-        // Sites first: whatever their host name asks for is theirs, also `/api`.
+        // Sites first: all paths at the host name of a site belong to it, also `/api`.
         .service(web::scope("").guard(fn_guard(hosting::is_site)).default_service(web::to(hosting::serve)))
         .service(web::scope(PREFIX).configure(|config| routes::api(&mut Routes::Plain(config))))
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
@@ -131,11 +131,11 @@ pub fn application(
 
 /// Starts answering on `listener`. The server stops through the handle of the returned value.
 ///
-/// Put together from the parts of `actix_web::HttpServer`, which does not let anybody between the socket and the parser.
+/// Built from the parts of `actix_web::HttpServer`, which has no hook between the socket and the parser.
 pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     let settings = app.settings.server.clone();
     let ready = app.api.ready.clone();
-    // What the standard library asks for is a few connections only.
+    // The backlog that the standard library requests is small.
     socket2::SockRef::from(&listener).listen(BACKLOG)?;
     app.api.connections.come_from(&listener)?;
     let mut server =
@@ -165,8 +165,8 @@ pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     Ok(server)
 }
 
-/// Has the system end a connection whose client takes nothing for so long, although something waits for it (RFC 5482). The
-/// server itself would wait for ever.
+/// Sets the timeout after which the system closes a connection whose client does not acknowledge data (RFC 5482). The
+/// server itself would wait forever.
 fn give_up_after(connection: &TcpStream, patience: Duration) {
     #[cfg(target_os = "linux")]
     if let Err(error) = socket2::SockRef::from(connection).set_tcp_user_timeout(Some(patience)) {
@@ -176,7 +176,7 @@ fn give_up_after(connection: &TcpStream, patience: Duration) {
     let _ = (connection, patience);
 }
 
-/// Starts answering on `listener` about the health and the metrics of a process, and about nothing else.
+/// Serves only health and metrics of a process on `listener`.
 pub fn start_health(app: App, listener: TcpListener) -> std::io::Result<actix_web::dev::Server> {
     let ready = app.api.ready.clone();
     let server = HttpServer::new(move || {
@@ -194,23 +194,25 @@ pub fn start_health(app: App, listener: TcpListener) -> std::io::Result<actix_we
     Ok(server)
 }
 
-/// Says from now on that it is not ready, and asks clients to close their connections. Still answers whatever comes.
+/// Reports from now on that the server is not ready, and asks clients to close their connections. New requests are still
+/// answered.
 pub fn retire(app: &App) {
     app.api.ready.store(false, Ordering::Release);
 }
 
-/// Answers what is under way, then stops.
+/// Finishes requests in progress, then stops.
 ///
-/// Nobody new is let in. Who was let in before has `last_call` to ask for something, and is told to ask for more elsewhere; then
-/// connections on which nothing is asked are closed, and what is asked is answered within `server.shutdown_timeout`.
+/// New connections are not accepted. Those accepted before have `last_call` to send a request, and are asked to close after
+/// its response; then idle connections are closed, and requests are finished within `server.shutdown_timeout`.
 pub async fn stop(app: &App, server: ServerHandle, last_call: Duration) {
     retire(app);
     app.api.connections.let_nobody_in();
-    // Streams have no end of their own to wait for.
+    // Streams do not end by themselves.
     app.core.live.close();
     sleep(last_call).await;
     app.api.connections.close_idle();
-    // Actix looks once a second whether all are gone, and drops a request that comes as it closes its connection.
+    // Actix checks once a second whether all connections are closed, and drops a request that arrives as it closes its
+    // connection.
     let all_gone = async {
         while app.api.connections.open() > 0 {
             sleep(Duration::from_millis(10)).await;
@@ -233,7 +235,7 @@ async fn nothing_here(app: Data<App>, request: HttpRequest) -> HttpResponse {
     }
 }
 
-/// Swagger UI writes style attributes, so it gets those beside what our own pages may do.
+/// Swagger UI writes style attributes, so they are allowed in addition to the policy of our own pages.
 fn docs_policy() -> String {
     PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 }

@@ -33,14 +33,14 @@ pub use proxies::Metrics;
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
 
-/// Where this runs; decides how forgiving the start is.
+/// The environment; production rejects settings made for development.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
-    /// On a developer's machine: embedded parts, readable logs.
+    /// On a developer's machine: embedded components, readable logs.
     #[default]
     Development,
-    /// In production: embedded parts, sandbox adapters and generated secrets are refused.
+    /// In production: embedded components, sandbox adapters and generated secrets are refused.
     Production,
 }
 
@@ -48,17 +48,16 @@ pub enum Profile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where this runs.
+    /// The environment.
     pub profile: Profile,
-    /// Folder of everything that embedded parts keep.
+    /// Directory of all data of embedded components.
     pub data_dir: PathBuf,
-    /// Embedded parts that production is told to accept: `sqlite`, `generated_secret`, `sandbox_mail`,
-    /// `sandbox_ai`.
+    /// Embedded components that are accepted in production: `sqlite`, `generated_secret`, `sandbox_mail`, `sandbox_ai`.
     #[serde(deserialize_with = "list")]
     pub allow_in_production: Vec<String>,
     /// HTTP server.
     pub server: Server,
-    /// How much is done at once.
+    /// Limits on concurrent work.
     pub admission: Admission,
     /// Browser front ends.
     pub cors: Cors,
@@ -68,7 +67,7 @@ pub struct Settings {
     pub rate_limit: RateLimit,
     /// Object storage.
     pub storage: Storage,
-    /// Files that tenants upload.
+    /// Uploaded files.
     pub assets: Assets,
     /// Redis, or Valkey.
     pub redis: Redis,
@@ -76,13 +75,13 @@ pub struct Settings {
     pub email: Email,
     /// Tokens and passwords.
     pub security: Security,
-    /// Sign-in from elsewhere: OpenID Connect providers by the name that they have in paths.
+    /// OpenID Connect providers, by their name in paths.
     pub oidc: BTreeMap<String, OidcProvider>,
-    /// Writer of texts.
+    /// Text generator.
     pub ai: Ai,
-    /// Calls to servers that the operator chose.
+    /// Calls to URLs configured by the operator.
     pub outbound: Outbound,
-    /// Asking the DNS about customers' domains.
+    /// DNS lookups for customers' domains.
     pub dns: Dns,
     /// Published sites.
     pub sites: Sites,
@@ -92,7 +91,7 @@ pub struct Settings {
     pub audit: Audit,
     /// Live updates.
     pub live: Live,
-    /// Requests that may be sent again under a key.
+    /// Idempotent requests.
     pub idempotency: Idempotency,
     /// Webhooks.
     pub webhooks: Webhooks,
@@ -100,7 +99,7 @@ pub struct Settings {
     pub worker: Worker,
     /// Traces.
     pub telemetry: Telemetry,
-    /// Who may read the metrics.
+    /// Access to the metrics.
     pub metrics: Metrics,
 }
 
@@ -119,12 +118,12 @@ pub struct Cors {
 pub struct Database {
     /// `sqlite://path` or `postgres://…`. Default: `sqlite://{data_dir}/portico.db`.
     pub url: Option<SecretString>,
-    /// Most connections at once. Default: 20 to Postgres, 4 readers of SQLite.
+    /// Maximum number of connections. Default: 20 to Postgres, 4 readers of SQLite.
     pub max_connections: Option<u32>,
-    /// How long to wait for the answer to a statement before it is given up and answered with 503.
+    /// Timeout of a statement, after which the request is answered with 503.
     #[serde(deserialize_with = "duration")]
     pub statement_timeout: Duration,
-    /// A statement that takes as long is written to the log, without its values; 0s writes none.
+    /// Duration from which a statement is logged, without its values; 0s logs none.
     #[serde(deserialize_with = "duration")]
     pub slow_query: Duration,
 }
@@ -137,15 +136,16 @@ pub struct Email {
     pub smtp_url: Option<SecretString>,
     /// Sender.
     pub from: String,
-    /// Messages that one recipient gets in an hour of those that anybody can cause (links to verify an address, invitations), and
-    /// as many links for a new password.
+    /// Messages per hour to one recipient that anyone can trigger (links to verify an address, invitations), and the same
+    /// number of links for a new password.
     pub per_recipient_per_hour: u32,
-    /// Messages that one recipient gets in an hour about their account, as many about their tenants, and as many from visitors.
+    /// Messages per hour to one recipient about their account, and the same number each about their tenants and from
+    /// visitors.
     pub notices_per_recipient_per_hour: u32,
 }
 
 impl Email {
-    /// How many messages a recipient gets.
+    /// The limits of messages per recipient.
     pub fn rule(&self) -> MailRule {
         MailRule {
             anybody: Quota::per_hour(self.per_recipient_per_hour),
@@ -154,12 +154,12 @@ impl Email {
     }
 }
 
-/// Calls to servers that the operator chose.
+/// Calls to URLs configured by the operator.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outbound {
-    /// Networks that may be called for the writer of texts and for every identity provider although they are not public, also
-    /// without encryption; not for webhooks. Default: none.
+    /// Networks that may be called for the text generator and every identity provider although they are not public, also
+    /// without TLS; not for webhooks. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
 }
@@ -168,7 +168,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
-    /// How long entries are kept, where the tenant does not say; 0s keeps them for ever.
+    /// How long entries are kept, unless the tenant has its own setting; 0s keeps them forever.
     #[serde(deserialize_with = "duration")]
     pub retention: Duration,
 }
@@ -237,7 +237,7 @@ impl Settings {
         Self::from_sources(&file, std::env::vars().collect())
     }
 
-    /// Reads settings from the text of a TOML file and from environment variables, and checks them.
+    /// Reads settings from the text of a TOML file and from environment variables, and validates them.
     pub fn from_sources(toml: &str, environment: HashMap<String, String>) -> anyhow::Result<Self> {
         let environment = normalize(environment)?;
         let settings: Self = Config::builder()
@@ -255,7 +255,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What works without HTTP goes by these.
+    /// The settings of the runtime.
     pub fn of_runtime(&self) -> portico_runtime::core::Settings {
         let retention = time::Duration::try_from(self.audit.retention).ok();
         portico_runtime::core::Settings {
@@ -268,7 +268,7 @@ impl Settings {
         }
     }
 
-    /// Sites go by these.
+    /// The settings of sites.
     pub fn of_sites(&self) -> portico_feature_sites::state::Settings {
         portico_feature_sites::state::Settings {
             sites: self.sites.clone(),
@@ -279,7 +279,7 @@ impl Settings {
         }
     }
 
-    /// Address of the database.
+    /// URL of the database.
     pub fn database_url(&self) -> SecretString {
         match &self.database.url {
             Some(url) => url.clone(),
@@ -287,7 +287,7 @@ impl Settings {
         }
     }
 
-    /// How long to answer after SIGTERM what still comes.
+    /// How long new requests are still answered after SIGTERM.
     pub fn drain_delay(&self) -> Duration {
         let usual = match self.profile {
             Profile::Development => Duration::ZERO,
@@ -296,13 +296,13 @@ impl Settings {
         self.server.drain_delay.unwrap_or(usual)
     }
 
-    /// Whether that is Postgres, and not SQLite.
+    /// Whether the database is Postgres, and not SQLite.
     pub fn is_postgres(&self) -> bool {
         let url = self.database_url();
         ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme))
     }
 
-    /// Whether production is told to accept an embedded part of this name.
+    /// Whether an embedded component with this name is accepted in production.
     pub fn accepts(&self, part: &str) -> bool {
         self.allow_in_production.iter().any(|allowed| allowed == part)
     }

@@ -1,4 +1,4 @@
-//! Putting the parts together.
+//! Startup: builds all components from the settings, and connects them.
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +59,7 @@ use crate::{
     writer,
 };
 
-/// Most connections to Postgres, where the settings do not say.
+/// Default maximum of connections to Postgres.
 const POSTGRES_CONNECTIONS: u32 = 20;
 
 /// How long a request waits for a connection: short enough that it is answered with 503 within a second.
@@ -78,7 +78,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<SqlStore> {
     SqlStore::connect(&options).await.context("database.url: the database cannot be opened")
 }
 
-/// Writes the catalogue of plans and the library of templates. Answers how many of each were written: none on a second run.
+/// Writes the catalogue of plans and the library of templates. Returns how many of each were written: none on a second run.
 pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
     let plans = Plans::new(&mut work).seed().await?;
@@ -88,7 +88,7 @@ pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)>
     Ok((plans, templates))
 }
 
-/// Migrates, seeds, and makes every part. `address` is where the server listens.
+/// Migrates, seeds, and builds every component. `address` is where the server listens.
 pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<App> {
     // A second installation in one process (tests) keeps the first provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -251,7 +251,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     Ok(App { core, settings: Arc::new(settings), api, identity, tenancy, sites, mailbox })
 }
 
-/// How long the parts of a session live.
+/// Lifetimes of sessions and their tokens.
 fn session_lifetimes(security: &Security) -> SessionLifetimes {
     let default = SessionLifetimes::default();
     SessionLifetimes {
@@ -262,7 +262,7 @@ fn session_lifetimes(security: &Security) -> SessionLifetimes {
     }
 }
 
-/// The tracer that the settings ask for.
+/// The tracer of the settings.
 fn tracer(settings: &TraceSettings, env: &Env) -> anyhow::Result<Tracer> {
     let Some(endpoint) = &settings.otlp_endpoint else { return Ok(Tracer::off()) };
     let collector = Collector {
@@ -276,7 +276,7 @@ fn tracer(settings: &TraceSettings, env: &Env) -> anyhow::Result<Tracer> {
     Ok(Tracer::sending(collector, outbound::for_telemetry()?, Handle::current())?)
 }
 
-/// The API document, made once: every server of a process has the same.
+/// The API document, built once: every server of a process has the same.
 fn document() -> anyhow::Result<Arc<Document>> {
     static DOCUMENT: OnceLock<Arc<Document>> = OnceLock::new();
     if let Some(document) = DOCUMENT.get() {
@@ -287,7 +287,7 @@ fn document() -> anyhow::Result<Arc<Document>> {
     Ok(DOCUMENT.get_or_init(|| made).clone())
 }
 
-/// What the settings ask of a password.
+/// Requirements of the settings on passwords.
 fn password_rule(security: &Security) -> PasswordRule {
     PasswordRule {
         min_length: security.password_min_length,
@@ -300,7 +300,7 @@ fn password_rule(security: &Security) -> PasswordRule {
     }
 }
 
-/// The numbers of the settings. They are checked to be a day at most.
+/// The throttling limits of the settings. They are validated to be a day at most.
 fn throttle_rule(settings: &settings::Throttle) -> ThrottleRule {
     let default = ThrottleRule::default();
     ThrottleRule {
@@ -313,7 +313,7 @@ fn throttle_rule(settings: &settings::Throttle) -> ThrottleRule {
     }
 }
 
-/// The providers of the settings. None of them is asked anything yet.
+/// The providers of the settings. No request is made to them yet.
 fn openid_providers(
     settings: &Settings,
     public_url: &str,
@@ -343,7 +343,7 @@ fn openid_providers(
     Ok(providers)
 }
 
-/// Makes a super admin, and tells how it went.
+/// Creates a super admin, and prints the result.
 pub async fn create_admin(
     settings: Settings,
     email: String,
@@ -352,7 +352,7 @@ pub async fn create_admin(
 ) -> anyhow::Result<String> {
     let app = build(settings, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let chosen = password.is_some();
-    // The suffix has what the password rule asks for besides length.
+    // The suffix satisfies the password rules apart from length.
     let password = password.unwrap_or_else(|| app.core.env.secret() + "-Aa1");
     let registration =
         Registration { email, full_name, password: password.clone().into(), ..Registration::default() };
@@ -367,7 +367,8 @@ pub async fn create_admin(
     })
 }
 
-/// Passkeys belong to a domain. An IP address is none, so it gives way to `localhost`, where a developer's browser is.
+/// Passkeys belong to a domain. An IP address is not one, so it is replaced by `localhost`, which a developer's browser
+/// uses.
 fn ceremonies(security: &Security, public_url: &url::Url) -> anyhow::Result<WebauthnCeremonies> {
     let mut own = public_url.clone();
     if own.domain().is_none() {
@@ -382,7 +383,7 @@ fn ceremonies(security: &Security, public_url: &url::Url) -> anyhow::Result<Weba
         .map_err(|error| anyhow::anyhow!("security.webauthn_rp_id and security.webauthn_origins: {error}"))
 }
 
-/// The secret that signs tokens, made once and kept in a file that only this user can read.
+/// The secret of the installation, generated once and stored in a file that only this user can read.
 fn generated_secret(data_dir: &Path, env: &Env) -> anyhow::Result<SecretString> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let path = data_dir.join("secret.key");
@@ -391,13 +392,13 @@ fn generated_secret(data_dir: &Path, env: &Env) -> anyhow::Result<SecretString> 
         Ok(_) => bail!("{} is damaged; restore it, or delete it (which signs everybody out)", path.display()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let secret = env.secret();
-            // Written aside first: a start that is cut off must not leave half a secret behind.
+            // Written to a temporary file first, so that an aborted start does not leave an incomplete secret.
             let draft = data_dir.join(format!("secret.key.{}", env.random_uuid()));
             let mut file =
                 std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
             file.write_all(secret.as_bytes())?;
             file.sync_all()?;
-            // Unlike a rename, a link never takes the place of a secret that another process made meanwhile.
+            // Unlike a rename, a link does not replace a secret that another process has stored meanwhile.
             let placed = std::fs::hard_link(&draft, &path);
             std::fs::remove_file(&draft)?;
             placed.with_context(|| format!("{} cannot be written", path.display()))?;

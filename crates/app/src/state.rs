@@ -1,4 +1,4 @@
-//! All parts of a process, as they were put together.
+//! All components of a process.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use portico_web::api::Api;
 
 use crate::settings::Settings;
 
-/// The parts that the server is made of. Cheap to clone.
+/// The components of the server. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    /// What everything in the process shares.
+    /// Shared by the whole process.
     pub core: Core,
     /// Settings.
     pub settings: Arc<Settings>,
-    /// What stands around the routes.
+    /// Shared by the routes of all features.
     pub api: Api,
     /// Accounts.
     pub identity: Identity,
@@ -26,6 +26,6 @@ pub struct App {
     pub tenancy: Tenancy,
     /// Sites.
     pub sites: Sites,
-    /// Where mail goes when there is no SMTP server.
+    /// Receives mail when there is no SMTP server.
     pub mailbox: Option<Arc<Mailbox>>,
 }

@@ -1,4 +1,4 @@
-//! Which writer of texts the settings ask for.
+//! Selection of the text generator.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::{
     settings::{Profile, Settings},
 };
 
-/// The writer of the settings: the server of `ai.base_url`, or else the one that works offline. `None` in production where
-/// `allow_in_production` does not list `sandbox_ai`: customers are not given texts of a stand-in for those of a model.
+/// The generator of the settings: the server at `ai.base_url`, or else the offline one. `None` in production where
+/// `allow_in_production` does not list `sandbox_ai`: customers must not get texts of a stand-in for those of a model.
 pub fn of(settings: &Settings, env: &Env) -> anyhow::Result<Option<Arc<dyn ContentGenerator>>> {
     let ai = &settings.ai;
     let (Some(base_url), Some(model)) = (&ai.base_url, &ai.model) else {

@@ -1,4 +1,4 @@
-//! Who a request comes from, and what they may do.
+//! Authentication and authorisation of requests.
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
@@ -13,23 +13,23 @@ use uuid::Uuid;
 
 use crate::{context, key_cache::ApiKeyCache, session_cache::SessionCache, store::Store};
 
-/// How the text of every API key begins.
+/// Prefix of every API key.
 const KEY_PREFIX: &str = "sn_";
 
 /// The credentials in a request, not checked yet.
 pub enum Credentials {
-    /// None.
+    /// No credentials.
     None,
-    /// Something that is neither an access token nor an API key, or two things at once.
+    /// Neither an access token nor an API key, or two credentials at once.
     Malformed,
-    /// What may be an access token.
+    /// A possible access token.
     Token(String),
-    /// What may be an API key.
+    /// A possible API key.
     Key(KeyText),
 }
 
 impl Credentials {
-    /// Reads the values of all `X-API-Key` headers, and that of `Authorization`. A key may be in both when they say the same.
+    /// Reads the values of all `X-API-Key` headers, and that of `Authorization`. A key may be in both if they are equal.
     pub fn read<'h>(mut keys: impl Iterator<Item = &'h str>, authorization: Option<&'h str>) -> Self {
         let bearer = authorization
             .and_then(|text| text.split_once(' '))
@@ -49,22 +49,23 @@ impl Credentials {
     }
 }
 
-/// What the credentials of a request turned out to be. Found out once, before routing.
+/// The result of checking the credentials of a request. Determined once, before routing.
 #[derive(Clone, Debug)]
 pub enum Presented {
     /// No credentials.
     Nothing,
     /// An access token that we signed and that has not expired. Its session may have ended.
     Claims(AccessClaims),
-    /// An API key that is good, and the person who answers for it.
+    /// A valid API key, and the user responsible for it.
     Key(Arc<KeyState>, Option<Maker>),
-    /// A real key that is revoked, switched off, expired, replaced, or of somebody whose account is suspended or deleted.
+    /// An existing key that is revoked, switched off, expired, replaced, or whose responsible user's account is suspended
+    /// or deleted.
     RefusedKey(Arc<KeyState>),
-    /// A good key, from an address from which it may not be used.
+    /// A valid key, used from an address that it does not allow.
     KeyFromElsewhere(Arc<KeyState>),
     /// An API key that could not be looked up.
     Unavailable(Arc<StoreError>),
-    /// Credentials that are no good.
+    /// Invalid credentials.
     Rejected,
 }
 
@@ -82,7 +83,7 @@ impl Presented {
         }
     }
 
-    /// The key, given that its secret is right, and whether it is let in.
+    /// The key whose secret matched, and whether it is admitted.
     pub fn key(&self) -> Option<(&Arc<KeyState>, bool)> {
         match self {
             Self::Key(key, _) => Some((key, true)),
@@ -92,20 +93,20 @@ impl Presented {
     }
 }
 
-/// The tenant that a request names: `Err` when what it names is no id.
+/// The tenant that a request names: `Err` if it is not a valid id.
 pub type NamedTenant = Result<Option<TenantId>, NoTenantId>;
 
-/// A request names a tenant by what is no id.
+/// A request names a tenant by an invalid id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoTenantId;
 
-/// Why a caller is not let in.
+/// Why a caller is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// No credentials, or ones that are not good.
+    /// No credentials, or invalid ones.
     #[error(transparent)]
     Unauthenticated(Denied),
-    /// There is no such tenant, or none that the caller may know of.
+    /// There is no such tenant, or the caller may not know of it.
     #[error("no such tenant for this caller")]
     NotFound,
     /// The API key may not be used from the address of the request.
@@ -151,18 +152,18 @@ impl Fault for Refusal {
     }
 }
 
-/// Who requests come from, and what they may do. Cheap to clone.
+/// Authentication and authorisation of requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Access {
     /// The database.
     pub store: Arc<dyn Store>,
     /// Access and refresh tokens.
     pub tokens: Arc<dyn TokenIssuer>,
-    /// Marks of devices.
+    /// Device marks.
     pub marks: Arc<dyn Marks>,
-    /// Sessions, and what they may do.
+    /// Sessions and their permissions.
     pub sessions: Arc<SessionCache>,
-    /// API keys, and what they may do.
+    /// API keys and their permissions.
     pub api_keys: Arc<ApiKeyCache>,
     /// Time and randomness.
     pub env: Env,
@@ -177,7 +178,7 @@ impl Access {
         }
     }
 
-    /// Whether a key was good a short time ago.
+    /// Whether a key was valid a short time ago.
     pub fn was_good(&self, key: &KeyText) -> bool {
         self.api_keys.was_admitted(&self.tokens.digest(key.secret()))
     }
@@ -201,8 +202,8 @@ impl Access {
         }
     }
 
-    /// The plan of a tenant that a user is a member of. Looked up as [`Access::admit`] does it, so that there is one query for both;
-    /// not at all when `may_query` says so and it is not known.
+    /// The plan of a tenant that a user is a member of. Uses the same lookup as [`Access::admit`], so that both take one
+    /// query; makes no query where `may_query` refuses it.
     pub async fn plan(
         &self,
         claims: &AccessClaims,
@@ -220,7 +221,8 @@ impl Access {
         state.filter(|state| state.user == claims.user)?.plan
     }
 
-    /// Who shows these credentials, and what they may do in the tenant that the request names, else in that of the credentials.
+    /// The caller with these credentials, and their permissions in the tenant that the request names, else in that of the
+    /// credentials.
     pub async fn admit(&self, presented: Presented, named: NamedTenant) -> Result<Scope, Refusal> {
         match presented {
             Presented::Claims(claims) => self.admit_user(&claims, named).await,
@@ -239,7 +241,7 @@ impl Access {
     }
 
     async fn admit_user(&self, claims: &AccessClaims, named: NamedTenant) -> Result<Scope, Refusal> {
-        // Whether the session is good is told first, also to those who name no tenant properly.
+        // The session is checked first, also where the named tenant id is invalid.
         let tenant = named.unwrap_or(Some(TenantId::PLATFORM)).or(claims.tenant);
         let state = self.sessions.get(claims.session, claims.user, tenant).await.map_err(Refusal::Failed)?;
         let state = state
@@ -269,12 +271,12 @@ impl Access {
         Ok(tenant.is_some_and(|tenant| tenant.status != TenantStatus::Deleted))
     }
 
-    /// The mark of a device, for it to keep.
+    /// The mark that a device stores.
     pub fn device_mark(&self, device: Uuid) -> String {
         self.marks.device_mark(device)
     }
 
-    /// The device of a mark that this server made.
+    /// The device of a mark issued by this server.
     pub fn read_device_mark(&self, mark: &str) -> Option<Uuid> {
         self.marks.read_device_mark(mark)
     }

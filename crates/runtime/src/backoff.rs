@@ -1,4 +1,4 @@
-//! Pauses of background loops over something that fails, and what the log says about it.
+//! Backoff of background loops that fail, and its log messages.
 
 use std::{
     error::Error,
@@ -7,13 +7,13 @@ use std::{
 
 use crate::logging::chain;
 
-/// First and longest pause after a failure. Short enough that work goes on within five seconds of the end of the trouble.
+/// First and longest pause after a failure. Short enough that work resumes within five seconds after the cause is gone.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(3));
 
-/// Time between two warnings while the trouble lasts.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// Time between two warnings while the failures last.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Failures of one loop, in a row. The first one is told, then one a minute, and the end.
+/// Consecutive failures of one loop. The first is logged, then one a minute, and the recovery.
 #[derive(Debug)]
 pub struct Backoff {
     what: &'static str,
@@ -23,21 +23,21 @@ pub struct Backoff {
 #[derive(Debug)]
 struct Failing {
     since: Instant,
-    told: Instant,
+    warned_at: Instant,
     times: u64,
     pause: Duration,
 }
 
 impl Backoff {
-    /// For a loop of which the log says `what` when it fails.
+    /// For a loop whose failures are logged as `what`.
     pub const fn new(what: &'static str) -> Self {
         Self { what, failing: None }
     }
 
-    /// Notes a failure. Answers how long to pause before the next attempt.
+    /// Records a failure. Returns the pause before the next attempt.
     pub fn failed(&mut self, error: &dyn Error) -> Duration {
-        let (pause, tell) = self.failed_at(Instant::now());
-        if tell {
+        let (pause, warn) = self.failed_at(Instant::now());
+        if warn {
             let times = self.failing.as_ref().map_or(1, |failing| failing.times);
             tracing::warn!(error = %chain(error), times, "{}; trying again", self.what);
         }
@@ -46,19 +46,19 @@ impl Backoff {
 
     fn failed_at(&mut self, now: Instant) -> (Duration, bool) {
         let Some(failing) = &mut self.failing else {
-            self.failing = Some(Failing { since: now, told: now, times: 1, pause: PAUSES.0 });
+            self.failing = Some(Failing { since: now, warned_at: now, times: 1, pause: PAUSES.0 });
             return (PAUSES.0, true);
         };
         failing.times += 1;
         failing.pause = (failing.pause * 2).min(PAUSES.1);
-        let tell = now >= failing.told + TELL_EVERY;
-        if tell {
-            failing.told = now;
+        let warn = now >= failing.warned_at + WARN_EVERY;
+        if warn {
+            failing.warned_at = now;
         }
-        (failing.pause, tell)
+        (failing.pause, warn)
     }
 
-    /// Notes a success: the next failure is the first one again.
+    /// Records a success: the next failure is logged as the first one again.
     pub fn succeeded(&mut self) {
         if let Some(failing) = self.failing.take() {
             let seconds = failing.since.elapsed().as_secs();
@@ -79,18 +79,18 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_trouble_is_told_once_a_minute() {
         let (mut backoff, start) = (Backoff::new("nothing works"), Instant::now());
-        let mut told = Vec::new();
+        let mut warned = Vec::new();
         let mut at = start;
         for round in 0..50 {
-            let (pause, tell) = backoff.failed_at(at);
+            let (pause, warn) = backoff.failed_at(at);
             assert!(pause >= PAUSES.0 && pause <= PAUSES.1);
-            if tell {
-                told.push(round);
+            if warn {
+                warned.push(round);
             }
             at += pause;
         }
-        assert_eq!(told[0], 0);
-        assert!((2..=3).contains(&told.len()), "{told:?} in {:?}", at - start);
+        assert_eq!(warned[0], 0);
+        assert!((2..=3).contains(&warned.len()), "{warned:?} in {:?}", at - start);
         backoff.succeeded();
         assert!(!backoff.is_failing());
         assert_eq!(backoff.failed_at(at), (PAUSES.0, true), "the next trouble is new");

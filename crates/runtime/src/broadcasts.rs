@@ -1,7 +1,7 @@
-//! Hints to other processes about what was committed here, where there is a quicker way to them than the database (Redis).
+//! Hints to other processes about commits here, over a channel that is faster than the database (Redis), if there is one.
 //!
-//! They say what the database says as well: by the announcement of the commit, and by the event log. So nothing is lost with
-//! them but time, and nobody who makes one up gets anything but other processes that look once more.
+//! The database carries the same information: in the announcement of the commit, and in the event log. So a lost hint only
+//! costs time, and a forged one only makes other processes query once more.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,23 +9,23 @@ use portico_kernel::{Event, TenantId, broadcast::Broadcast};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Kinds of events by tenant that one hint lists. What is more, the event log tells.
+/// Tenant and event kind pairs in one hint. Beyond that, other processes rely on the event log.
 const MOST_APPENDED: usize = 500;
 
-/// A way to other processes.
+/// A channel to other processes.
 pub struct Broadcasts {
     way: Arc<dyn Broadcast>,
-    /// Which process this is, so that it does not listen to itself.
+    /// Id of this process, so that it ignores its own hints.
     own: Uuid,
 }
 
-/// What was committed.
+/// What a commit contained.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hint {
-    /// Which process says so.
+    /// Id of the sending process.
     pub from: Uuid,
-    /// What has become stale, in the words of an announcement.
+    /// The stale cache epochs, in the format of an announcement.
     pub stale: Option<String>,
     /// Kinds of events that were appended, by tenant.
     pub appended: BTreeSet<(TenantId, String)>,
@@ -36,7 +36,7 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// About a commit.
+    /// The hint about a commit.
     pub fn of(events: &[Event], jobs: bool, stale: Option<String>) -> Self {
         let mut appended: BTreeSet<_> =
             events.iter().map(|event| (event.tenant, event.kind.to_string())).collect();
@@ -48,24 +48,25 @@ impl Hint {
 }
 
 impl Broadcasts {
-    /// By this way, as process `own`.
+    /// Over this channel, as process `own`.
     pub fn new(way: Arc<dyn Broadcast>, own: Uuid) -> Self {
         Self { way, own }
     }
 
-    /// Tells the others. Does not wait.
+    /// Sends a hint to the other processes. Does not wait.
     pub fn tell(&self, hint: Hint) {
         if let Ok(text) = serde_json::to_string(&Hint { from: self.own, ..hint }) {
             self.way.tell(text);
         }
     }
 
-    /// What another process says; `None` when it was this one, or cannot be read (another version: the database tells).
+    /// Parses a hint; `None` for one of this process, or one that cannot be parsed (sent by another version; the database
+    /// has the same information).
     pub fn read(&self, message: &str) -> Option<Hint> {
         serde_json::from_str::<Hint>(message).ok().filter(|hint| hint.from != self.own)
     }
 
-    /// The way.
+    /// The channel.
     pub fn way(&self) -> &dyn Broadcast {
         &*self.way
     }
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
     use crate::{events::catalogue, signals::Signals};
 
-    /// Keeps what is told.
+    /// Records sent messages.
     #[derive(Default)]
     struct Kept(Mutex<Vec<String>>);
 
@@ -108,18 +109,18 @@ mod tests {
         here.committed(&[event("tenant.updated"), event("page.updated")], true);
         let message = way.0.lock().unwrap().pop().unwrap();
 
-        let heard_by = |signals: &Signals| {
+        let received_by = |signals: &Signals| {
             let hint = signals.broadcasts.as_ref().unwrap().read(&message);
             if let Some(hint) = &hint {
                 signals.hinted(hint);
             }
             hint.is_some()
         };
-        assert!(!heard_by(&here), "nobody listens to oneself");
-        assert!(heard_by(&there));
+        assert!(!received_by(&here), "nobody listens to oneself");
+        assert!(received_by(&there));
         assert_eq!((there.tenant_epoch(tenant), there.sites_epoch()), (1, 1));
         assert_eq!(there.content_epoch(tenant).1, 2);
-        // The wake-ups are there.
+        // The workers were notified.
         there.jobs.notified().await;
         there.events.notified().await;
     }
@@ -131,7 +132,7 @@ mod tests {
         for odd in ["", "x", "[1]", "{\"appended\": 1}", "{\"from\": \"me\"}"] {
             assert_eq!(broadcasts.read(odd), None, "{odd}");
         }
-        // Another version may say less, or more.
+        // Hints of another version may have fewer fields, or more.
         let hint = broadcasts.read("{\"jobs\": true, \"weather\": \"fine\"}").unwrap();
         assert_eq!(hint, Hint { jobs: true, ..Hint::default() });
 

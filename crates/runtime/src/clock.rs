@@ -1,4 +1,4 @@
-//! The time, as all processes over one database have it.
+//! The time, shared by all processes on one database.
 
 use std::{
     sync::{
@@ -11,13 +11,13 @@ use std::{
 use portico_kernel::{Clock, Timestamp};
 use time::Duration;
 
-/// Below this, clocks count as equal.
+/// Differences below this count as equal, in microseconds.
 const EQUAL: i64 = 1_000_000;
 
-/// From here on, they count as different, so that there is no going back and forth.
+/// Differences above this count as different; the gap between the two avoids flapping.
 const DIFFERENT: i64 = 2_000_000;
 
-/// The clock of this machine, put right by that of the database where the two differ.
+/// The clock of this machine, corrected by that of the database where the two differ.
 pub struct SharedClock {
     machine: Arc<dyn Clock>,
     /// Microseconds by which the database is ahead; 0 when the two agree.
@@ -25,15 +25,15 @@ pub struct SharedClock {
 }
 
 impl SharedClock {
-    /// Believes `machine` until it hears otherwise.
+    /// Uses `machine` uncorrected until a time of the database is known.
     pub fn new(machine: Arc<dyn Clock>) -> Self {
         Self { machine, ahead: AtomicI64::new(0) }
     }
 
-    /// The database said `now` when it was asked at `asked`.
+    /// Adjusts the correction: the database returned `now` to a query sent at `asked`.
     pub fn heard(&self, now: Timestamp, asked: Instant) {
         let took = i64::try_from(asked.elapsed().as_micros()).unwrap_or(i64::MAX);
-        // It said so at some moment between the question and the answer.
+        // The time was read at some moment between query and answer.
         let ahead = now.unix_micros() - self.machine.now().unix_micros() + took / 2;
         let known = self.ahead.load(Ordering::Relaxed);
         let is_same = (ahead - known).abs() <= EQUAL.max(took);
@@ -59,19 +59,19 @@ impl Clock for SharedClock {
     }
 }
 
-/// Notices when the time goes back.
+/// Detects that the clock was set back.
 pub struct TimeWatch {
     at: Instant,
     time: Timestamp,
 }
 
 impl TimeWatch {
-    /// From a time that was right at this moment.
+    /// Starts from the current time.
     pub fn new(time: Timestamp) -> Self {
         Self { at: Instant::now(), time }
     }
 
-    /// By how much the time was set back since the last look, beyond what clocks may differ.
+    /// By how much the clock was set back since the last call, beyond the tolerated difference between clocks.
     pub fn set_back(&mut self, now: Timestamp) -> Option<Duration> {
         const TOLERANCE: Duration = Duration::seconds(10);
         let passed = Duration::try_from(self.at.elapsed()).unwrap_or(Duration::ZERO);

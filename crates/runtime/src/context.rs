@@ -1,4 +1,4 @@
-//! What is known of the request that a task works on, for logs and problem bodies.
+//! The request that a task works on, for logs and problem bodies.
 
 use portico_kernel::RequestInfo;
 
@@ -7,22 +7,22 @@ use crate::failures::Failures;
 /// The request being answered.
 #[derive(Clone, Debug, Default)]
 pub struct RequestContext {
-    /// Id, address, user agent; goes into events.
+    /// Id, address, user agent; recorded in events.
     pub info: RequestInfo,
-    /// Path as it may be shown: in its normal form, without what opens something.
+    /// Path for logs: in its normal form, without secrets.
     pub path: String,
-    /// Mark for the device to keep, where one signs in.
+    /// Device mark to be stored by the client, on routes for signing in.
     pub device_mark: Option<String>,
-    /// Why it fails, until it is answered; none where nobody waits for an answer.
+    /// Failures of the request, until it is answered; none outside of requests.
     pub failures: Option<Failures>,
 }
 
 tokio::task_local! {
-    /// The request that the current task answers. Set by the middleware around every route.
+    /// The request of the current task. Set by the middleware around every route.
     pub static CURRENT: RequestContext;
 }
 
-/// The request that the current task answers; empty outside of one.
+/// The request of the current task; empty outside of one.
 pub fn current() -> RequestContext {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }

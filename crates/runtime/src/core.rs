@@ -1,4 +1,4 @@
-//! What everything that runs in a process shares.
+//! The services that all parts of a process share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// The settings that the parts below go by.
+/// Settings of the services below.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Background jobs.
@@ -27,18 +27,18 @@ pub struct Settings {
     pub webhooks: Webhooks,
     /// Live updates.
     pub live: LiveSettings,
-    /// Requests that may be sent again under a key.
+    /// Idempotent requests.
     pub idempotency: Idempotency,
-    /// How long the trail of a tenant is kept that does not say; none keeps it for ever.
+    /// How long the audit trail of a tenant without its own setting is kept; none keeps it forever.
     pub audit_retention: Option<time::Duration>,
-    /// How long what is under way may go on when the process is told to stop.
+    /// How long running work may continue after shutdown was requested.
     pub shutdown_timeout: Duration,
 }
 
-/// The parts that routes and background work share. Cheap to clone.
+/// The services that routes and background work share. Cheap to clone.
 #[derive(Clone)]
 pub struct Core {
-    /// Settings of what is in this crate.
+    /// Settings of this crate.
     pub settings: Arc<Settings>,
     /// Time and randomness.
     pub env: Env,
@@ -48,15 +48,15 @@ pub struct Core {
     pub jobs: Arc<dyn WorkQueue>,
     /// Deliveries to webhooks.
     pub deliveries: Arc<dyn DeliveryQueue>,
-    /// Which process does scheduled work.
+    /// Leases of scheduled work.
     pub schedules: Arc<dyn Schedules>,
-    /// Requests that may be sent again under a key.
+    /// Idempotent requests.
     pub idempotency: Arc<dyn IdempotencyKeys>,
     /// Encryption of secrets at rest.
     pub sealer: Arc<dyn Sealer>,
-    /// Who requests come from, and what they may do.
+    /// Authentication and authorisation of requests.
     pub access: Access,
-    /// How API keys are used.
+    /// Usage of API keys.
     pub key_usage: Arc<KeyUsageCounter>,
     /// Live updates.
     pub live: Arc<Live>,
@@ -69,10 +69,10 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens a transaction. Commit or drop it before anything outside is called.
+    /// Opens a transaction. Commit or drop it before any external call.
     ///
     /// # Errors
-    /// Where the database cannot be reached.
+    /// When the database is unavailable.
     pub async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
         self.store.begin().await
     }

@@ -13,13 +13,13 @@ declare_events! {
     JOB_REPLAYED { word: "job.replayed", audience: Nobody, invalidates: &[], audit: Sealed }
 }
 
-/// Every event that there is. Made of constants, so it is the same everywhere.
+/// The catalogue of all events. Built from constants, so it is the same in every process.
 pub fn catalogue() -> &'static EventCatalogue {
     static CATALOGUE: LazyLock<EventCatalogue> = LazyLock::new(|| EventCatalogue::new(declared()));
     &CATALOGUE
 }
 
-/// A domain that is added is added here.
+/// The declarations of all domains; a new domain must be added here.
 fn declared() -> impl Iterator<Item = &'static portico_kernel::EventDeclaration> {
     [
         portico_identity::events::ALL,

@@ -1,21 +1,21 @@
-//! What went wrong on our side while a request is answered, until the answer says so.
+//! Server errors of a request in progress, kept until its response is reported.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::logging::seldom;
 
-/// What went wrong on our side.
+/// A server error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Stable word for programs, as in the answer.
+    /// Stable error code, as in the response.
     pub code: &'static str,
     /// An error with its causes.
     pub cause: String,
-    /// Whether it is a mistake in the program, and not a part that is down for a while.
+    /// Whether it is a bug, and not a component that is temporarily unavailable.
     pub bug: bool,
 }
 
-/// The latest failure of a request that is being answered.
+/// The latest failure of a request in progress.
 #[derive(Clone, Debug)]
 pub struct Failures(Arc<Request>);
 
@@ -28,17 +28,17 @@ struct Request {
 #[derive(Debug)]
 enum Slot {
     Open(Option<Failure>),
-    /// The request was answered; what its tasks still do is no part of the answer.
+    /// The request was answered; later failures of its tasks are not part of the response.
     Closed,
 }
 
 impl Failures {
-    /// Of the request of this id.
+    /// For the request with this id.
     pub fn of(id: &str) -> Self {
         Self(Arc::new(Request { id: id.to_owned(), slot: Mutex::new(Slot::Open(None)) }))
     }
 
-    /// Keeps a failure until the answer. Gives it back when there was one already.
+    /// Keeps a failure until the response, in place of an earlier one. Returns it if the request was answered already.
     pub(crate) fn put(&self, failure: Failure) -> Option<Failure> {
         match &mut *self.0.slot.lock().unwrap_or_else(PoisonError::into_inner) {
             Slot::Open(slot) => {
@@ -72,7 +72,7 @@ impl Request {
 }
 
 impl Drop for Request {
-    /// A client that did not wait for the answer does not take the report along.
+    /// Reports the failure even if the client disconnected before the response.
     fn drop(&mut self) {
         if let Some(failure) = self.close() {
             failure.report(&self.id, None);
@@ -81,7 +81,7 @@ impl Drop for Request {
 }
 
 impl Failure {
-    /// Outside of a request that waits.
+    /// Reports a failure outside of a request in progress.
     pub(crate) fn report(self, request_id: &str, trace_id: Option<String>) {
         let Self { code, cause, bug } = self;
         metrics::counter!("errors_total", "code" => code).increment(1);

@@ -15,10 +15,10 @@ use crate::{
 /// How long a prefix that nothing was found for is not looked for again. New keys get prefixes that cannot have been tried.
 const UNKNOWN_TIME: Duration = Duration::from_secs(5);
 
-/// Number of such prefixes at most.
+/// Maximum number of unknown prefixes.
 const UNKNOWN_CAPACITY: u64 = 10_000;
 
-/// How long a secret that was good once is looked up without being held against the limit of its address.
+/// How long a secret, once it was valid, is looked up without counting against the rate limit of its address.
 const ADMITTED_TIME: Duration = Duration::from_secs(600);
 
 /// Number of such secrets at most.
@@ -72,12 +72,12 @@ impl ApiKeyCache {
         }
     }
 
-    /// Whether the secret of this SHA-256 was good a short time ago.
+    /// Whether the secret with this SHA-256 was valid a short time ago.
     pub fn was_admitted(&self, digest: &[u8; 32]) -> bool {
         self.admitted.contains_key(digest)
     }
 
-    /// Notes that it is good.
+    /// Records that it is valid.
     pub async fn admit(&self, digest: [u8; 32]) {
         if !self.was_admitted(&digest) {
             self.admitted.insert(digest, ()).await;

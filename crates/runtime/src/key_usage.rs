@@ -1,4 +1,4 @@
-//! Counting how API keys are used: in memory while requests are answered, written down in batches by a background task.
+//! Usage counts of API keys: collected in memory while requests are answered, written in batches by a background task.
 
 use std::{
     collections::HashMap,
@@ -17,10 +17,10 @@ use portico_kernel::{ApiKeyId, Env, Fault, Kind, Timestamp};
 
 use crate::{logging::chain, store::Store};
 
-/// Keys that are written down in one transaction.
+/// Keys written in one transaction.
 const BATCH: usize = 50;
 
-/// What is still to be written down. A crash loses it: the requests of the last few seconds.
+/// Counts not yet written. A crash loses them: the requests of the last few seconds.
 #[derive(Default)]
 pub struct KeyUsageCounter {
     pending: Mutex<HashMap<ApiKeyId, Activity>>,
@@ -30,20 +30,20 @@ pub struct KeyUsageCounter {
 pub struct KeyRequest<'r> {
     /// The key.
     pub key: &'r KeyState,
-    /// Whether it was let in.
+    /// Whether it was admitted.
     pub admitted: bool,
     /// Method.
     pub method: &'r str,
-    /// Path with the names of its parameters; `None` where nothing answers.
+    /// Path with the names of its parameters; `None` for an unknown path.
     pub route: Option<&'r str>,
-    /// Where it came from.
+    /// Address of the client.
     pub address: IpAddr,
 }
 
 impl KeyUsageCounter {
     /// Counts a request that was answered with `status`.
     pub fn note(&self, request: &KeyRequest<'_>, status: u16, now: Timestamp) {
-        // Clients may make methods up.
+        // Clients may send arbitrary methods.
         let method = match request.method {
             known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
             _ => "OTHER",
@@ -70,20 +70,20 @@ impl KeyUsageCounter {
         }
     }
 
-    /// Writes everything down that was counted so far, for the last time.
+    /// Writes all counts, for the last time.
     pub async fn flush(&self, store: &dyn Store, env: &Env) {
         if let Err(error) = self.try_flush(store, env).await {
             tracing::warn!(error = %chain(&error), "the use of keys could not be recorded");
         }
     }
 
-    /// Writes everything down that was counted so far.
+    /// Writes all counts.
     ///
     /// # Errors
-    /// Where the database cannot be reached, or somebody else was in the way: what was not written is kept.
+    /// When the database is unavailable, or a concurrent transaction conflicts: what was not written is kept.
     pub async fn try_flush(&self, store: &dyn Store, env: &Env) -> Result<(), IdentityError> {
         let mut activities: Vec<Activity> = std::mem::take(&mut *self.pending()).into_values().collect();
-        // Always in the same order, so that two processes do not wait for each other.
+        // In a fixed order, so that two processes do not deadlock.
         activities.sort_by_key(|activity| (activity.tenant, activity.key));
         let mut rest = activities.into_iter().peekable();
         while rest.peek().is_some() {
@@ -110,7 +110,7 @@ impl KeyUsageCounter {
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<ApiKeyId, Activity>> {
-        // Counts are whole after every line, so one that panicked has left nothing half done.
+        // Counts are consistent after every line, so a panic leaves nothing half done.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

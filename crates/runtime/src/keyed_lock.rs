@@ -1,4 +1,4 @@
-//! Waiting outside of the database for what would have to wait inside.
+//! In-process locks, so that requests do not wait for row locks while holding a connection.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -9,13 +9,13 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// How long anybody waits for a turn.
+/// Timeout of waiting for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Number of locks that all keys share.
 const LANES: usize = 64;
 
-/// Somebody else held the lock for too long.
+/// The lock was held for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the lock was not free in time")]
 pub struct Busy;
@@ -34,8 +34,8 @@ impl Fault for Busy {
     }
 }
 
-/// Lets requests about the same thing come one after the other in this process. The rows decide, in every process; this only keeps
-/// fifty impatient clicks from holding fifty connections, of which most would be told that the database is busy.
+/// Serialises requests about the same resource in this process. Consistency rests on the database rows; this only keeps
+/// many concurrent requests about one row from holding as many connections, most of which would fail as busy.
 pub struct KeyedLocks(Vec<Mutex<()>>);
 
 impl Default for KeyedLocks {
@@ -45,7 +45,7 @@ impl Default for KeyedLocks {
 }
 
 impl KeyedLocks {
-    /// Waits until nobody holds the lock of this id, or of one that shares it.
+    /// Waits for the lock of this id; some ids share a lock.
     ///
     /// # Errors
     /// When that takes longer than five seconds.

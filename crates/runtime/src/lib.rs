@@ -1,4 +1,5 @@
-//! What runs without HTTP: units of work, jobs, readers of the event log, schedules, caches and their invalidation, webhooks, live updates.
+//! The runtime without HTTP: units of work, jobs, readers of the event log, schedules, caches and their invalidation,
+//! webhooks, live updates.
 
 pub mod access;
 pub mod backoff;

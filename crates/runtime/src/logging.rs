@@ -1,5 +1,5 @@
-//! What is written to the log: errors with their causes, without secrets, and what comes again and again once a second, with the
-//! number of times that it was not said.
+//! Logging of errors: with their causes, without secrets, and repeated messages at most once a second, with the number of
+//! those suppressed.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the same is said at most.
+/// Minimum time between equal messages.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Most things that are told apart. Beyond that, causes of the same kind are one.
+/// Maximum number of messages distinguished. Beyond that, causes of the same kind count as one.
 const KINDS: usize = 64;
 
 /// Most characters of a cause.
@@ -31,7 +31,8 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Whether to say something now: once a second for each kind and cause. Answers how often it was not said since.
+/// Whether to log a message now: once a second for each kind and cause. Returns how many were suppressed since the last
+/// one.
 pub fn seldom(kind: &'static str, cause: &str) -> Option<u64> {
     static SAID: LazyLock<Mutex<Said>> = LazyLock::new(Mutex::default);
     let mut hasher = DefaultHasher::new();
@@ -39,7 +40,7 @@ pub fn seldom(kind: &'static str, cause: &str) -> Option<u64> {
     SAID.lock().unwrap_or_else(PoisonError::into_inner).say((kind, hasher.finish()), Instant::now())
 }
 
-/// Warns of what comes again and again while a part is down.
+/// Logs a warning that repeats while a component is unavailable.
 pub fn warn(what: &'static str, error: &dyn Error) {
     let error = chain(error);
     if let Some(repeated) = seldom(what, &error) {
@@ -47,7 +48,7 @@ pub fn warn(what: &'static str, error: &dyn Error) {
     }
 }
 
-/// The same, where it happens to many things in turn. The line names one of them.
+/// The same, where it concerns many objects in turn. The line names one of them.
 pub fn warn_about(what: &'static str, about: impl Display, error: &dyn Error) {
     let error = chain(error);
     if let Some(repeated) = seldom(what, &error) {
@@ -55,7 +56,7 @@ pub fn warn_about(what: &'static str, about: impl Display, error: &dyn Error) {
     }
 }
 
-/// What was said lately.
+/// Recently logged messages.
 #[derive(Default)]
 struct Said(HashMap<(&'static str, u64), (Instant, u64)>);
 
@@ -83,9 +84,9 @@ impl Said {
     }
 }
 
-/// A cause as it may be written down: on one line, of bounded length, without what looks like a secret.
+/// A cause fit for the log: on one line, of bounded length, without what looks like a secret.
 ///
-/// Causes hold none by design. This is for texts of libraries and of other servers, which may quote what they were sent.
+/// Causes contain none by design. This is for texts of libraries and of other servers, which may quote their input.
 pub fn scrub(text: &str) -> String {
     let mut scrubbed = String::with_capacity(text.len().min(CAUSE));
     let mut after_bearer = false;
@@ -110,7 +111,7 @@ pub fn scrub(text: &str) -> String {
     scrubbed
 }
 
-/// Where something in a word begins as our keys, those of webhooks and of models, and signed tokens do.
+/// The position in a word of a prefix of our keys, keys of webhooks or models, or signed tokens.
 fn secret_in(word: &str) -> Option<usize> {
     const BEGINNINGS: [&str; 5] = ["sn_live_", "sn_test_", "whsec_", "sk-", "eyJ"];
     let begins = |at: usize| word.get(..at).is_some_and(|before| !before.ends_with(char::is_alphanumeric));
@@ -118,7 +119,7 @@ fn secret_in(word: &str) -> Option<usize> {
     places.map(|(at, _)| at).filter(|at| begins(*at)).min()
 }
 
-/// An address in a text without its user, password and query.
+/// A URL in a text without its user, password and query.
 fn without_credentials(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
     let (rest, had_query) = match rest.split_once(['?', '#']) {

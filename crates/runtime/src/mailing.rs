@@ -1,4 +1,4 @@
-//! Sending mail on behalf of jobs: within what each recipient gets in an hour, in the look of the tenant that it speaks for.
+//! Sending of mail by jobs: within each recipient's hourly limit, with the branding of the tenant concerned.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{core::Core, logging::chain, worker::jobs::JobError};
 
-/// With the pauses between attempts growing to an hour, a mail server may be down for about a day.
+/// With a backoff that grows to an hour, a mail server may be unavailable for about a day.
 pub const MAX_ATTEMPTS: u32 = 36;
 
 /// Sends mail. Cheap to clone.
@@ -33,16 +33,17 @@ pub struct Mailing {
 }
 
 impl Mailing {
-    /// The same for background work.
+    /// The same for background jobs.
     #[must_use]
     pub fn for_background(&self) -> Self {
         Self { core: self.core.for_background(), ..self.clone() }
     }
 
-    /// Sends a message on behalf of a job, in the look of the job's tenant where it speaks for that. Every mail goes this way.
+    /// Sends a message on behalf of a job, with the branding of the job's tenant where it concerns that. All mail is sent
+    /// by this function.
     ///
-    /// Each recipient gets so many in an hour, of each class by itself. What is more is dropped; what happened in an account is told
-    /// later instead, because somebody who is in it could flood its owner to hide what they do.
+    /// Each recipient has an hourly limit for each class of mail. Messages beyond it are dropped; notices about an account
+    /// are deferred instead, because an intruder could otherwise flood its owner to hide their actions.
     ///
     /// A job that runs again, because its worker died before it could note that the message was taken, sends it under the
     /// same `Message-ID` to the same receiver.
@@ -104,7 +105,7 @@ impl Mailing {
         Ok(MailBrand { name, subdomain, primary })
     }
 
-    /// Asks for a message to an address of which it is not known, and not to be told, whether there is an account with it.
+    /// Requests a message to an address, without revealing whether there is an account with it.
     ///
     /// # Errors
     /// Where the database fails.
@@ -118,7 +119,7 @@ impl Mailing {
 /// An address in the payload of a job; `None` when its owner was erased since.
 ///
 /// # Errors
-/// [`JobError::Fatal`] for what is no address.
+/// [`JobError::Fatal`] for an invalid address.
 pub fn known_address(email: &str) -> Result<Option<EmailAddress>, JobError> {
     if email == ERASED {
         return Ok(None);
@@ -131,7 +132,7 @@ fn count(class: MailClass, outcome: &'static str) {
     metrics::counter!("mails_total", "class" => class.as_str(), "outcome" => outcome).increment(1);
 }
 
-/// A UUIDv8 (RFC 9562 section 5.8) that is the same whenever the job writes to the same receiver.
+/// A UUIDv8 (RFC 9562 section 5.8), deterministic for job and recipient.
 fn message_id(job: &Job, to: &Recipient) -> MailId {
     let digest =
         Sha256::new().chain_update(job.id.uuid().as_bytes()).chain_update(to.email.as_str()).finalize();
@@ -140,8 +141,8 @@ fn message_id(job: &Job, to: &Recipient) -> MailId {
     MailId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// The id of the job for one receiver: the same at every attempt, so that a repeated mail has the same `Message-ID`. It begins
-/// with the time, as other ids do, by which jobs are sorted.
+/// The id of the job for one recipient: the same at every attempt, so that a repeated mail has the same `Message-ID`. It
+/// begins with the time, as other ids do, by which jobs are sorted.
 pub fn child(job: JobId, receiver: Uuid) -> JobId {
     let digest = Sha256::new().chain_update(job.uuid().as_bytes()).chain_update(receiver.as_bytes());
     let mut bytes = [0; 16];

@@ -1,5 +1,5 @@
-//! Reports of errors of ours: one line in the log for each request that is answered with 5xx, and for each job that is dead.
-//! The line names the request and the trace, and is counted.
+//! Reports of server errors: one line in the log for each request that is answered with 5xx, and for each dead job. The
+//! line names the request and the trace, and is counted.
 
 use portico_kernel::{Job, Kind};
 
@@ -10,7 +10,8 @@ use crate::{
     traces,
 };
 
-/// Notes why the request at hand fails; it is reported once it is answered so. Outside of one it is reported at once.
+/// Records why the current request fails; it is reported when it is answered with 5xx. Outside of a request it is reported
+/// at once.
 pub fn note(code: &'static str, kind: Kind, cause: &str) {
     let failure = Failure { code, cause: scrub(cause), bug: kind == Kind::Internal };
     let answering = CURRENT.try_with(|context| context.failures.clone()).ok().flatten();
@@ -23,9 +24,9 @@ pub fn note(code: &'static str, kind: Kind, cause: &str) {
     }
 }
 
-/// Notes that the request at hand is refused with 5xx, unless it is known already why.
+/// Records that the current request is refused with 5xx, unless a cause is recorded already.
 pub fn refused(code: &'static str, why: &str) {
-    // Not ready is what a server is that starts or stops, and probes ask each second.
+    // Normal for a server that starts or shuts down, and probes repeat every second.
     if code == "not_ready" {
         return;
     }
@@ -40,11 +41,11 @@ pub fn refused(code: &'static str, why: &str) {
 pub struct Answered<'r> {
     /// Method.
     pub method: &'r str,
-    /// Path as it may be written down.
+    /// Path as it may be logged.
     pub path: &'r str,
     /// Pattern of the route, where one was found.
     pub route: Option<&'r str>,
-    /// Id of the request, as the client was told.
+    /// Id of the request, as returned to the client.
     pub id: &'r str,
     /// Id of its trace.
     pub trace: Option<&'r str>,
@@ -52,7 +53,7 @@ pub struct Answered<'r> {
     pub status: u16,
 }
 
-/// Reports a request that was answered with 5xx, with what was noted about it.
+/// Reports a request that was answered with 5xx, with its recorded failure.
 pub fn answered(request: Answered<'_>, failures: &Failures) {
     let noted = failures.close();
     if request.status < 500 {
@@ -95,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// What a request that failed so and was answered so leaves in the log.
+    /// The log lines of a request with these failures and response.
     fn lines(work: impl FnOnce(&Failures)) -> Vec<String> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Lines(lines.clone());

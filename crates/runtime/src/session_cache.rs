@@ -46,7 +46,7 @@ impl SessionCache {
         self.cache.get(&Key { session, user, tenant }).await
     }
 
-    /// What [`SessionCache::get`] would answer without a query; `None` when it would need one.
+    /// The result of [`SessionCache::get`] if that needs no query, else `None`.
     pub async fn known(
         &self,
         session: SessionId,

@@ -1,4 +1,4 @@
-//! What a commit, in this process or another one, means for the caches and workers of this process.
+//! The effects of a commit, in this process or another one, on the caches and workers of this process.
 
 use std::{
     collections::BTreeSet,
@@ -23,45 +23,46 @@ use crate::{
     wakes::Wakes,
 };
 
-/// Number of epochs that users and tenants share. Two who share one only cost each other a query now and then. The same in
-/// every process, because announcements name them by number.
+/// Number of epochs that users and tenants share. Two of them with the same epoch only cost each other an occasional query.
+/// The same in every process, because announcements contain the numbers.
 const STRIPES: usize = 1024;
 
-/// How old something cached may be while this process hears what others commit.
-const AGE_WHEN_HEARING: Duration = Duration::from_secs(5);
+/// Maximum age of cache entries while this process receives the announcements of others.
+const AGE_WHEN_CONNECTED: Duration = Duration::from_secs(5);
 
-/// How old it may be while it does not: what another process revoked is then found out by asking.
-const AGE_WHEN_DEAF: Duration = Duration::from_millis(900);
+/// Maximum age while it does not: a revocation by another process is then only noticed by a query.
+const AGE_WHEN_DISCONNECTED: Duration = Duration::from_millis(900);
 
-/// How long after it last proved to hear everything a process is believed to hear.
+/// How long a process counts as up to date after it last proved to have received all announcements.
 const PROOF: Duration = Duration::from_millis(800);
 
-/// Word for every epoch, in an announcement.
+/// Name of all epochs, in an announcement.
 const ALL: &str = "all";
 
-/// Word for the epoch of sites, in an announcement.
+/// Name of the epoch of sites, in an announcement.
 const SITES: &str = "sites";
 
-/// Epochs of the caches, and wake-ups of the workers. An epoch that has moved on makes what was cached before it stale.
+/// Epochs of the caches, and notifications of the workers. When an epoch advances, entries cached under the old one are
+/// stale.
 pub struct Signals {
     stripes: Vec<AtomicU64>,
-    /// Epochs of what tenants keep here, by the same numbers.
+    /// Epochs of tenants' content, by the same numbers.
     content: Vec<AtomicU64>,
     sites: AtomicU64,
     started: Instant,
-    /// Microseconds after `started` at which everything had been heard; 0 when announcements may have been missed.
+    /// Microseconds after `started` up to which all announcements were received; 0 if some may have been missed.
     caught_up: AtomicU64,
-    /// Woken when a job was enqueued.
+    /// Notified when a job was enqueued.
     pub jobs: Notify,
-    /// Woken when an event was appended.
+    /// Notified when an event was appended.
     pub events: Notify,
-    /// Woken when an event was appended, for those who plan deliveries to webhooks.
+    /// Notified when an event was appended, for the scheduling of webhook deliveries.
     pub webhooks: Notify,
-    /// Woken when an event was appended to the log of a tenant to which somebody listens.
+    /// Notified when an event was appended to the log of a tenant with live streams.
     pub live: Wakes,
-    /// A quicker way to other processes than the database, where there is one.
+    /// A faster channel to other processes than the database, if there is one.
     pub broadcasts: Option<Broadcasts>,
-    /// Is told what time it is in the database.
+    /// Receives the time of the database.
     clock: Option<Arc<SharedClock>>,
 }
 
@@ -84,12 +85,12 @@ impl Default for Signals {
 }
 
 impl Signals {
-    /// With a quicker way to other processes and a clock that is put right, if there are any.
+    /// With a faster channel to other processes and a clock to correct, if there are any.
     pub fn new(broadcasts: Option<Broadcasts>, clock: Option<Arc<SharedClock>>) -> Self {
         Self { broadcasts, clock, ..Self::default() }
     }
 
-    /// Another process says what it committed.
+    /// Applies another process's hint about a commit.
     pub fn hinted(&self, hint: &Hint) {
         if let Some(stale) = &hint.stale {
             self.heard(stale);
@@ -110,40 +111,40 @@ impl Signals {
         }
     }
 
-    /// Moves on when a session of the user ended, or their account or a membership changed.
+    /// Advances when a session of the user ended, or their account or a membership changed.
     pub fn user_epoch(&self, user: UserId) -> u64 {
         self.epoch(user.uuid())
     }
 
-    /// Moves on when the tenant or one of its keys changed.
+    /// Advances when the tenant or one of its keys changed.
     pub fn tenant_epoch(&self, tenant: TenantId) -> u64 {
         self.epoch(tenant.uuid())
     }
 
-    /// The number that the tenant's content goes by, and its epoch: moves on when the tenant, its branding, a site or
-    /// anything on one may have changed.
+    /// The number of the tenant's content epoch, and its value: advances when the tenant, its branding, a site or anything
+    /// on one may have changed.
     pub fn content_epoch(&self, tenant: TenantId) -> (u16, u64) {
         let stripe = stripe(tenant.uuid());
         (stripe as u16, self.content.get(stripe).map_or(0, |epoch| epoch.load(Ordering::Acquire)))
     }
 
-    /// Whether this process hears what others commit.
+    /// Whether this process receives the announcements of others.
     pub fn hears(&self) -> bool {
-        self.max_age() == AGE_WHEN_HEARING
+        self.max_age() == AGE_WHEN_CONNECTED
     }
 
-    /// Moves on when what answers at some host name may have changed.
+    /// Advances when the site at some host name may have changed.
     pub fn sites_epoch(&self) -> u64 {
         self.sites.load(Ordering::Acquire)
     }
 
-    /// How old something may be that was cached under an epoch which has not moved on.
+    /// Maximum age of an entry cached under an epoch that has not advanced.
     pub fn max_age(&self) -> Duration {
         let caught_up = Duration::from_micros(self.caught_up.load(Ordering::Acquire));
         if !caught_up.is_zero() && self.started.elapsed().saturating_sub(caught_up) <= PROOF {
-            AGE_WHEN_HEARING
+            AGE_WHEN_CONNECTED
         } else {
-            AGE_WHEN_DEAF
+            AGE_WHEN_DISCONNECTED
         }
     }
 
@@ -157,7 +158,7 @@ impl Signals {
             match (word.as_str(), stripe) {
                 (SITES, _) => drop(self.sites.fetch_add(1, Ordering::AcqRel)),
                 (_, Some(stripe)) => drop(stripe.fetch_add(1, Ordering::AcqRel)),
-                // `all`, or a word of another version: better too much than too little.
+                // `all`, or a name from another version: too many stale entries are safer than too few.
                 _ => self.move_all(),
             }
         }
@@ -170,12 +171,12 @@ impl Signals {
         }
     }
 
-    /// An event was appended to the log of the tenant; `declared` is `None` for one of another version.
+    /// An event was appended to the log of the tenant; `declared` is `None` if another version wrote an unknown one.
     fn changed(&self, tenant: TenantId, declared: Option<&EventDeclaration>) {
         if declared.is_none_or(|declared| declared.published().is_some()) {
             self.live.wake(tenant);
         }
-        // What is not known may be about anything: better a look too many than an old answer.
+        // An unknown event may concern anything: an unnecessary query is better than an outdated answer.
         if declared.is_none_or(|declared| declared.invalidates.contains(&CacheTopic::Responses))
             && let Some(epoch) = self.content.get(stripe(tenant.uuid()))
         {
@@ -198,7 +199,7 @@ impl CommitListener for Signals {
     }
 
     fn announcement(&self, events: &[Event]) -> Option<String> {
-        /// Words that surely fit into one notification of Postgres (8,000 bytes).
+        /// Number of names that surely fit into one notification of Postgres (8,000 bytes).
         const MOST_WORDS: usize = 1000;
         let words: BTreeSet<String> = events.iter().flat_map(made_stale).collect();
         match words.len() {
@@ -216,7 +217,7 @@ impl AnnouncementListener for Signals {
 
     fn appended(&self, tenant: TenantId, kind: &str) {
         self.changed(tenant, catalogue().find(kind));
-        // What another process wrote may well have brought work with it: no need to wait for the next look.
+        // The other process may have enqueued work too: no need to wait for the next poll.
         self.events.notify_one();
         self.webhooks.notify_one();
         self.jobs.notify_one();
@@ -240,24 +241,24 @@ impl AnnouncementListener for Signals {
     }
 }
 
-/// Notes in the span at hand what was committed.
+/// Records the committed events in the current span.
 fn annotate(events: &[Event]) {
     for event in events {
         portico_otlp::annotate(&event.kind, &[("event.id", &event.id), ("tenant.id", &event.tenant)]);
     }
 }
 
-/// The number of the epoch of a user or tenant. The end of a UUIDv7 is random.
+/// The number of the epoch of a user or tenant. The last bytes of a UUIDv7 are random.
 fn stripe(id: Uuid) -> usize {
     id.as_u128() as usize % STRIPES
 }
 
-/// What an event says of itself; `None` where another version has written it.
+/// The declaration of an event; `None` if it is unknown because another version wrote it.
 fn declaration_of(event: &Event) -> Option<&'static EventDeclaration> {
     event.kind.declaration().or_else(|| catalogue().find(&event.kind))
 }
 
-/// What an event makes stale, as words of an announcement.
+/// The epochs that an event makes stale, as named in announcements.
 fn made_stale(event: &Event) -> BTreeSet<String> {
     let of = |id: Uuid| format!("{:x}", stripe(id));
     let Some(declared) = declaration_of(event) else { return BTreeSet::from([ALL.to_owned()]) };
@@ -265,7 +266,7 @@ fn made_stale(event: &Event) -> BTreeSet<String> {
         CacheTopic::User => Some(of(event.resource.id)),
         CacheTopic::SessionOwner => {
             let user = event.after.as_ref().and_then(|after| after["userId"].as_str());
-            // Of whom is not known: of anybody.
+            // If the user is unknown, all epochs.
             Some(user.and_then(|id| id.parse().ok()).map_or_else(|| ALL.to_owned(), of))
         }
         CacheTopic::Tenant => Some(of(event.tenant.uuid())),
@@ -330,7 +331,7 @@ mod tests {
         let ended = event(&env, "session.ended", env.random_uuid(), tenant);
         signals.committed(&[ended.clone().after(&json!({"userId": user}))], false);
         assert_eq!((signals.user_epoch(user), signals.sites_epoch()), (1, 0));
-        // Of whom is not known: of anybody.
+        // The user is unknown, so all epochs advance.
         signals.committed(&[ended], false);
         assert_eq!((signals.user_epoch(user), signals.sites_epoch()), (2, 1));
     }
@@ -390,11 +391,11 @@ mod tests {
     #[test]
     fn what_is_cached_is_believed_longer_while_others_are_heard() {
         let signals = Signals::default();
-        assert_eq!(signals.max_age(), AGE_WHEN_DEAF);
+        assert_eq!(signals.max_age(), AGE_WHEN_DISCONNECTED);
         signals.caught_up(Instant::now());
-        assert_eq!(signals.max_age(), AGE_WHEN_HEARING);
+        assert_eq!(signals.max_age(), AGE_WHEN_CONNECTED);
         signals.missed();
-        assert_eq!(signals.max_age(), AGE_WHEN_DEAF);
+        assert_eq!(signals.max_age(), AGE_WHEN_DISCONNECTED);
     }
 
     #[test]

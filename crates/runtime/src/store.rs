@@ -1,4 +1,4 @@
-//! The sum of the domains' repositories over one transaction, and the commit that ends it.
+//! All domains' repositories over one transaction, and the commit that ends it.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub trait Repositories:
 {
 }
 
-/// An open transaction. Dropped without [`UnitOfWork::commit`], everything is rolled back.
+/// An open transaction. If it is dropped without [`UnitOfWork::commit`], everything is rolled back.
 #[must_use = "what is not committed is rolled back"]
 #[async_trait]
 pub trait UnitOfWork: Repositories {
@@ -35,10 +35,10 @@ pub trait UnitOfWork: Repositories {
     /// Dead jobs.
     fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c>;
 
-    /// Requests that have a key.
+    /// Idempotent requests.
     fn idempotency<'c>(&'c mut self) -> Box<dyn IdempotencyRecords + 'c>;
 
-    /// Makes everything that was written durable, all at once, with a version of each page that was changed.
+    /// Commits all writes atomically, with a version of each page that was changed.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -51,40 +51,40 @@ pub trait Store: Send + Sync {
     /// Reads without a transaction.
     fn reader(&self) -> Box<dyn Repositories>;
 
-    /// The same database for background work: with connections of its own where there are several, and more time.
+    /// The same database for background work: with separate connections where there is a pool, and longer timeouts.
     fn for_background(&self) -> Arc<dyn Store>;
 
-    /// That the database answers within a second, and takes what is written as far as is known.
+    /// Checks that the database answers within a second, and, as far as is known, accepts writes.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Tells `listener` what any process commits, until the database cannot be reached any more.
+    /// Passes the announcements of all processes' commits to `listener`, until the connection to the database is lost.
     async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError>;
 
-    /// Deletes what nobody can use any more, such as expired links. Answers how many rows.
+    /// Deletes expired rows, such as links. Returns how many.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// The latest time at which one of the newest events was appended, by the clock of that moment.
+    /// The latest time at which one of the newest events was appended, by the clock at that moment.
     async fn newest_event_at(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Makes due what lies in the future by more than it can, because the clock went ahead when that was written. `soon` is
-    /// how far in the future leases may end. Answers how many rows it changed.
+    /// Makes rows due that lie too far in the future, because they were written while the clock was ahead. `soon` is the
+    /// latest time at which a lease may end. Returns how many rows it changed.
     async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError>;
 
-    /// Figures for metrics, with how far these readers of the event log are behind.
+    /// Figures for metrics, including the lag of these readers of the event log.
     async fn figures(&self, readers: &[&'static str], now: Timestamp) -> Result<StoreFigures, StoreError>;
 
-    /// Closes every connection, once nothing uses them any more.
+    /// Closes every connection as soon as it is unused.
     async fn close(&self);
 }
 
 /// Figures of the database.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoreFigures {
-    /// Connections that are open.
+    /// Open connections.
     pub open: u32,
-    /// Connections that nobody uses right now.
+    /// Idle connections.
     pub idle: u32,
-    /// The most connections there may be.
+    /// Maximum number of connections.
     pub max: u32,
     /// Age of the oldest event that a reader has not read, by reader.
     pub event_lag: Vec<(&'static str, Duration)>,
@@ -113,16 +113,16 @@ impl UnitOfWork for SqlUnitOfWork {
     }
 }
 
-/// What holds for every change, as the last thing in its transaction. Here and not in each use case, so that none can forget it:
-/// only the operator's people have changed a site that is for sale, sold or suspended; each page that was changed has a version of
-/// it; and what the tenant stores is within its plan.
+/// Checks the rules that hold for every change, at the end of its transaction. Here and not in each use case, so that none
+/// can forget them: only staff may change a site that is for sale, sold or suspended; each changed page gets a version; and
+/// the tenant's storage is within its plan.
 ///
 /// # Errors
-/// `Refused` with the rule that was broken.
+/// `Refused` with the rule that was violated.
 async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
     let events = work.events_so_far();
     let (sites, pages) = (site::changes(events), page_version::changes(events));
-    // What Portico itself does, such as writing the texts that were asked for, was let in when it was asked for.
+    // Background work by Portico itself, such as writing requested texts, was authorised when it was requested.
     let asked_for = events.iter().find(|event| event.actor_kind != ActorKind::System);
     let storing =
         asked_for.map(|event| (event.tenant, wizard::STORING.iter().any(|storing| event.kind.is(storing))));

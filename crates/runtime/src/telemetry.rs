@@ -46,22 +46,21 @@ impl Telemetry {
         self.metrics.render()
     }
 
-    /// Folds recorded values into the histograms, so that memory stays bounded when nobody asks for them.
+    /// Folds recorded values into the histograms, so that memory stays bounded when metrics are not scraped.
     pub fn upkeep(&self) {
         self.metrics.run_upkeep();
     }
 
-    /// How often [`Telemetry::upkeep`] wants to be called.
+    /// Interval at which [`Telemetry::upkeep`] must be called.
     pub const UPKEEP: Duration = Duration::from_secs(5);
 }
 
-/// Starts logging to standard error: JSON, or readable text. `RUST_LOG` chooses what is logged. Panics
-/// become lines of the log, too.
+/// Starts logging to standard error: JSON, or readable text. `RUST_LOG` selects what is logged. Panics are logged, too.
 pub fn start_logging(as_json: bool) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,actix_server=warn"));
     let registry = tracing_subscriber::registry().with(filter);
-    // A second start in one process (tests) keeps the first one.
+    // A second call in one process (tests) keeps the first subscriber.
     let _ = match as_json {
         true => {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()

@@ -1,4 +1,4 @@
-//! Traces of statements, and those that are slow.
+//! Tracing of SQL statements, and logging of slow ones.
 
 use std::{num::NonZero, time::Duration};
 
@@ -9,15 +9,15 @@ use crate::context;
 
 pub use portico_otlp::{Span, Tracer, carry};
 
-/// Most characters of a statement in logs and traces.
+/// Maximum length of a statement in logs and traces, in characters.
 const STATEMENT: usize = 2000;
 
-/// The id of the trace at hand, for logs.
+/// The id of the current trace, for logs.
 pub fn current_id() -> Option<String> {
     portico_otlp::current().map(|parent| parent.trace_id())
 }
 
-/// Watches the database: how long statements take, which are slow, and what they are a part of.
+/// Observes the database: durations of statements, slow ones, and their trace.
 pub struct Watch {
     tracer: Tracer,
     system: &'static str,
@@ -27,7 +27,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Writes statements to the log that take as long as `slow`, zero for none. Metrics must be installed already.
+    /// Logs statements that take at least `slow`; zero disables it. Metrics must be installed already.
     pub fn new(is_postgres: bool, slow: Duration, tracer: Tracer) -> Self {
         Self {
             tracer,
@@ -73,7 +73,7 @@ fn operation(sql: &str) -> String {
     word.to_ascii_uppercase()
 }
 
-/// A statement on one line. Values are no part of it: they are bound.
+/// A statement on one line. Values are not included: they are bound.
 fn short(sql: &str) -> String {
     let mut text = sql.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = text.char_indices().nth(STATEMENT) {

@@ -1,4 +1,4 @@
-//! Waking whoever follows the events of a tenant.
+//! Notifications for the followers of a tenant's events.
 
 use std::{
     collections::HashMap,
@@ -8,14 +8,14 @@ use std::{
 use portico_kernel::TenantId;
 use tokio::sync::Notify;
 
-/// Who in this process waits for new events of which tenant.
+/// Waiters for new events, by tenant.
 #[derive(Default)]
 pub struct Wakes {
     sleepers: RwLock<HashMap<TenantId, Weak<Notify>>>,
 }
 
 impl Wakes {
-    /// An event that the outside may hear of was appended to the log of the tenant.
+    /// A published event was appended to the log of the tenant.
     pub fn wake(&self, tenant: TenantId) {
         let sleepers = self.sleepers.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(sleeper) = sleepers.get(&tenant).and_then(Weak::upgrade) {
@@ -23,7 +23,7 @@ impl Wakes {
         }
     }
 
-    /// Anything may have happened.
+    /// Events of any tenant may have been appended.
     pub fn wake_all(&self) {
         let sleepers = self.sleepers.read().unwrap_or_else(PoisonError::into_inner);
         for sleeper in sleepers.values().filter_map(Weak::upgrade) {
@@ -31,8 +31,8 @@ impl Wakes {
         }
     }
 
-    /// What is notified of the tenant's events from now on, in place of the one before. A notification that comes while
-    /// nobody waits is kept.
+    /// A handle that is notified of the tenant's events from now on; it replaces the one before. A notification without a
+    /// waiter is kept.
     pub fn sleeper(&self, tenant: TenantId) -> Arc<Notify> {
         let sleeper = Arc::new(Notify::new());
         let mut sleepers = self.sleepers.write().unwrap_or_else(PoisonError::into_inner);

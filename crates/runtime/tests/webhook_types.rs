@@ -1,6 +1,6 @@
-//! The list of event types in `docs/webhooks.md`, held against the catalogue.
+//! Compares the list of event types in `docs/webhooks.md` with the catalogue.
 //!
-//! `UPDATE_DOCUMENTS=1 cargo test -p portico-runtime --test webhook_types` writes it anew.
+//! `UPDATE_DOCUMENTS=1 cargo test -p portico-runtime --test webhook_types` rewrites it.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -9,7 +9,7 @@ use portico_runtime::events::catalogue;
 const BEGIN: &str = "<!-- event types: written by `UPDATE_DOCUMENTS=1 cargo test -p portico-runtime --test webhook_types` -->\n";
 const END: &str = "<!-- end of event types -->\n";
 
-/// One row for each name; what several kinds of the log go by is described by all of them.
+/// One row for each published name; it describes all kinds of the log that share the name.
 fn table() -> String {
     let mut rows: BTreeMap<&str, (&str, Vec<&str>)> = BTreeMap::new();
     for published in catalogue().all() {

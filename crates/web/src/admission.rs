@@ -1,10 +1,10 @@
-//! Admission control: how much work of a kind is done at once, how much may wait, and that the rest is refused before it costs
+//! Admission control: bounds the concurrent work of each class and the queue for it, and refuses the rest before it costs
 //! anything.
 //!
-//! A class has places for work and a queue before them, first come, first served. A newcomer is let into the queue when the
-//! wait that it has to expect, from how quickly places were given back lately, is within a quarter of the bound of the class; otherwise it is
-//! refused at once. The rest is for expectations that were wrong: a queue that is as long as it may be does not time out.
-//! So a server that is asked for more than it can do goes on doing what it can, and nobody waits for an answer that comes too late.
+//! A class has permits for work and a queue before them, first come, first served. A newcomer is admitted to the queue if
+//! its expected wait, estimated from the recent rate of released permits, is within a quarter of the limit of the class;
+//! otherwise it is refused at once. The remaining three quarters allow for wrong estimates: a full queue does not time out.
+//! So an overloaded server keeps its throughput, and no client waits for an answer that comes too late.
 
 use std::{
     collections::HashMap,
@@ -24,49 +24,50 @@ use tokio::{
 
 use crate::{problem::Problem, settings};
 
-/// Most that wait in a queue, whatever the wait.
+/// Maximum length of a queue, whatever the wait.
 const QUEUE: usize = 1024;
 
-/// Which part of the longest wait may be expected.
+/// The fraction of the longest wait that may be expected.
 const EXPECTED: u32 = 4;
 
-/// How long work of a class is taken to last before any was done.
+/// Assumed duration of work in a class without history.
 const FIRST_GUESS: Duration = Duration::from_millis(20);
 
-/// How much the latest place that was given back counts in the average.
+/// Weight of the latest released permit in the moving average.
 const WEIGHT: f64 = 0.05;
 
 /// The longest wait for a sign-in, of which a quarter may be expected. Two hundred of them at once for one account all get in (ADR 22).
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
 
-/// Most seconds after which who was refused is asked to come again.
+/// Maximum `Retry-After` of a refusal, in seconds.
 const LONGEST_PAUSE: u64 = 3;
 
-/// The longest wait of files that have come, of which a quarter may be expected: sending them again would take longer.
+/// The longest wait for processing received files, of which a quarter may be expected: sending them again would take
+/// longer.
 const UPLOAD_WAIT: Duration = Duration::from_secs(120);
 
-/// Files that are made ready at a time in one process: each takes memory, and pictures take a processor.
+/// Files processed concurrently in one process: each takes memory, and images take a processor.
 pub const UPLOADS: usize = 4;
 
-/// Calls to the outside at once.
+/// Concurrent calls to external services.
 const OUTSIDE: usize = 32;
 
-/// A kind of work.
+/// A class of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Reads.
+    /// Requests that read.
     Reads,
-    /// Changes.
+    /// Requests that change something.
     Writes,
-    /// What hashes passwords.
+    /// Requests that hash a password.
     Logins,
-    /// What waits for somebody else's server.
+    /// Requests that wait for an external service.
     Outside,
-    /// Files that have come and are made ready and stored.
+    /// Received files that are processed and stored.
     Uploads,
 }
 
-/// The queues of a server.
+/// The queues of the server.
 pub struct Admission {
     reads: Queue,
     writes: Queue,
@@ -76,13 +77,13 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// As the settings say, or derived from the connections to the database and the processors.
+    /// As configured, or derived from the number of database connections and processors.
     ///
     /// `connections` are those to Postgres; none where the database is SQLite.
     pub fn new(chosen: &settings::Admission, connections: Option<u32>) -> Self {
         let processors = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
-        // Nobody who was let in then waits for a connection: a quarter is for background work, some are left to the other classes.
-        // The one writer of SQLite is kept busy by a few.
+        // So no admitted request waits for a connection: a quarter is for background work, some are left to the other
+        // classes. A few requests keep the one writer of SQLite busy.
         let (reads, writes) = match connections {
             Some(connections) => {
                 let third = (connections as usize / 3).max(2);
@@ -93,7 +94,7 @@ impl Admission {
         Self {
             reads: Queue::new("reads", chosen.reads.unwrap_or(reads), chosen.wait, true),
             writes: Queue::new("writes", chosen.writes.unwrap_or(writes), chosen.wait, true),
-            // Those of one account or network are not told apart: that is the throttle's.
+            // Not shared between parties: limiting single accounts and networks is the task of the throttle.
             logins: Queue::new(
                 "logins",
                 chosen.logins.unwrap_or(2 * processors),
@@ -105,15 +106,15 @@ impl Admission {
         }
     }
 
-    /// Waits for a place, in the name of a party.
+    /// Waits for a permit, on behalf of a party.
     ///
     /// # Errors
-    /// 503 `overloaded`, at once where no place can be expected in time.
+    /// 503 `overloaded`, at once if no permit can be expected in time.
     pub async fn enter(&self, class: Class, party: u64) -> Result<Place<'_>, Problem> {
         self.queue(class).enter(party).await.ok_or_else(overloaded)
     }
 
-    /// Refuses work for which there would be no place, before anything is done for it.
+    /// Refuses work for which no permit can be expected, before anything is done for it.
     ///
     /// # Errors
     /// 503 `overloaded`.
@@ -137,7 +138,7 @@ impl Admission {
     }
 }
 
-/// The refusal. Those who are refused together do not come back together.
+/// The refusal, with jitter, so that clients refused together do not retry together.
 pub fn overloaded() -> Problem {
     static REFUSED: AtomicU64 = AtomicU64::new(0);
     let detail = "The server has more to do than it can. Try again shortly.";
@@ -145,26 +146,26 @@ pub fn overloaded() -> Problem {
     Problem::new(Kind::Unavailable, "overloaded", detail).after(seconds)
 }
 
-/// The places of a class, and who waits for them.
+/// The permits of a class, and their queue.
 struct Queue {
     name: &'static str,
     longest: Duration,
-    /// Whether a party leaves room for the others.
+    /// Whether a party must leave room for others.
     is_shared: bool,
     free: Semaphore,
     line: Mutex<Line>,
 }
 
-/// Who waits, and how quickly it goes.
+/// State of a queue: who waits, and the rate of released permits.
 #[derive(Debug)]
 struct Line {
     places: usize,
     waiting: usize,
     by_party: HashMap<u64, usize>,
-    /// Time from one place given back to the next while somebody waits: the moving average, in seconds. Unlike the time that
-    /// work takes it knows of everything that slows a busy process down.
+    /// Moving average of the time between released permits while the queue is not empty, in seconds. Unlike the duration of
+    /// the work it includes everything that slows a busy process down.
     interval: f64,
-    /// When a place was last given back, or the first one began to wait.
+    /// When a permit was last released, or the queue last became non-empty.
     last: Instant,
 }
 
@@ -174,12 +175,14 @@ impl Line {
         Self { places, waiting: 0, by_party: HashMap::new(), interval, last: now }
     }
 
-    /// Whether one more of a party may wait, given how long one may have to expect to. While others wait, a party may have half of
-    /// that, and all together half as much again: where one party has filled the queue there is room for another.
+    /// Whether one more request of a party may wait, given the longest acceptable expected wait. While others wait, a party
+    /// may use half of that, and all together one and a half times: where one party has filled the queue there is room for
+    /// another.
     fn admits(&self, party: Option<u64>, longest: Duration, now: Instant) -> bool {
         let interval = match self.waiting {
             0 => self.interval,
-            // Nothing may be given back any more. Work that began together ends together, so it is late only after so long.
+            // Accounts for permits that are no longer released. Work that began together ends together, so it is late only
+            // after this time.
             _ => self.interval.max((now - self.last).as_secs_f64() / self.places as f64),
         };
         let wait = |ahead: usize| (ahead + 1) as f64 * interval;
@@ -215,8 +218,8 @@ impl Line {
         }
     }
 
-    /// A place is given back that was held for so long. While nobody waits, that tells how quickly it would go: what was learned
-    /// while the database was away must not keep everybody out for ever.
+    /// Records that a permit was released after `held`. While the queue is empty, the estimate follows that duration: an
+    /// estimate made while the database was unavailable must not refuse requests forever.
     fn given_back(&mut self, now: Instant, held: Duration) {
         let interval = match self.waiting {
             0 => held.as_secs_f64() / self.places as f64,
@@ -237,9 +240,9 @@ impl Queue {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None` when there is no place in time.
+    /// `None` when there is no permit in time.
     async fn enter(&self, party: u64) -> Option<Place<'_>> {
-        // A place that is given back goes to who waits first, so one that is free has nobody waiting for it.
+        // A released permit goes to the first waiter, so a free one has no waiters.
         if let Ok(permit) = self.free.try_acquire() {
             return Some(self.place(permit));
         }
@@ -261,12 +264,12 @@ impl Queue {
         }
     }
 
-    /// Whether one more of a party may wait.
+    /// Whether one more request of a party may wait.
     fn admits(&self, party: u64) -> bool {
         self.line().admits(self.is_shared.then_some(party), self.longest / EXPECTED, Instant::now())
     }
 
-    /// Waits from now on, given that one more may.
+    /// Joins the queue, if one more request may wait.
     fn join(&self, party: Option<u64>) -> bool {
         let now = Instant::now();
         let mut line = self.line();
@@ -287,7 +290,7 @@ impl Queue {
     }
 }
 
-/// Somebody who waits, until this is dropped.
+/// A waiter; leaves the queue when dropped.
 struct Turn<'q> {
     queue: &'q Queue,
     party: Option<u64>,
@@ -300,7 +303,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// A place, until it is dropped.
+/// A permit, until it is dropped.
 pub struct Place<'q> {
     queue: &'q Queue,
     taken: Instant,
@@ -333,7 +336,7 @@ mod tests {
         };
         // 200 a second.
         assert!(admits(0, 0.005) && admits(98, 0.005) && !admits(100, 0.005));
-        // Work that takes long makes the queue short, and quick work does not make it endless.
+        // Long work makes the queue short, and quick work does not make it unlimited.
         assert!(admits(0, 0.2) && !admits(2, 0.2) && !admits(0, 0.6));
         assert!(admits(1023, 1e-6) && !admits(1024, 1e-6));
     }
@@ -393,7 +396,7 @@ mod tests {
             line.given_back(now, held);
         }
         assert!((0.099..0.101).contains(&line.interval), "{}", line.interval);
-        // It went slowly while the database was away, and nobody is let into the queue now.
+        // The rate was low while the database was unavailable, and the queue admits no request now.
         (line.waiting, line.interval) = (0, 60.0);
         assert!(!line.admits(None, HALF, now));
         for _ in 0..200 {
@@ -427,7 +430,7 @@ mod tests {
         assert!(queue.enter(0).await.is_none());
         assert!(begun.elapsed() >= Duration::from_millis(99), "{:?}", begun.elapsed());
         assert_eq!(queue.line().waiting, 0);
-        // Who gives up leaves the queue.
+        // A waiter that gives up leaves the queue.
         let mut gone = Box::pin(queue.enter(0));
         assert!(futures_util::poll!(&mut gone).is_pending() && queue.line().waiting == 1);
         drop(gone);

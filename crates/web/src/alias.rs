@@ -1,5 +1,5 @@
-//! The documented paths of the systems that Portico unifies, as one table. A path is rewritten before routing, so an
-//! alias never has a handler of its own.
+//! Documented paths of the systems that Portico unifies, in one table. They are rewritten before routing, so an alias never
+//! has its own handler.
 
 /// Old prefix and canonical prefix, most specific first. A prefix ends at a slash or at the end of the path.
 pub const ALIASES: &[(&str, &str)] = &[

@@ -1,4 +1,4 @@
-//! What stands around every route of the API: one value that the layers and the extractors share.
+//! The shared state of the middleware and extractors around every API route.
 
 use std::sync::{
     Arc,
@@ -13,32 +13,32 @@ use crate::{
     response_cache::ResponseCache, settings::Server,
 };
 
-/// The parts around the routes. Cheap to clone.
+/// The dependencies of routes. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
-    /// What routes and background work share.
+    /// Shared by routes and background work.
     pub core: Core,
     /// Settings of the HTTP server.
     pub settings: Arc<Server>,
-    /// Address under which clients reach the server, without a trailing slash.
+    /// Base URL under which clients reach the server, without a trailing slash.
     pub public_url: Arc<str>,
     /// Host name of `public_url`.
     pub host: Arc<str>,
-    /// Links that work without signing in, and fingerprints of requests.
+    /// Signed links and fingerprints of requests.
     pub signer: Arc<dyn LinkSigner>,
-    /// Rate limits, when there are any.
+    /// Rate limits, if enabled.
     pub limits: Option<Arc<Limits>>,
-    /// Queues of work.
+    /// Admission control.
     pub admission: Arc<Admission>,
-    /// Bytes of large bodies that are in memory.
+    /// Bytes of large request bodies in memory.
     pub bodies: Arc<AtomicUsize>,
     /// Connections of clients.
     pub connections: Arc<Connections>,
-    /// Answers to reading requests.
+    /// Cache of responses to reads.
     pub responses: Arc<ResponseCache>,
     /// The API document.
     pub document: Arc<Document>,
-    /// Whether new requests are welcome: not while starting or shutting down.
+    /// Whether new requests are accepted: not while starting or shutting down.
     pub ready: Arc<AtomicBool>,
 }
 

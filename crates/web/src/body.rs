@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{json, problem::Problem, read};
 
-/// Most bytes of a JSON body; data of the application.
+/// Maximum size of a JSON body; registered as application data.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimit(pub usize);
 
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     }
 }
 
-/// Like [`Body`], where a request may also have no body at all and then is a default `T`.
+/// Like [`Body`], but a missing body is read as a default `T`.
 pub struct OptionalBody<T>(pub T);
 
 impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
@@ -64,10 +64,10 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
     }
 }
 
-/// Reads a body of `limit` bytes at most.
+/// Reads a body of at most `limit` bytes.
 ///
 /// # Errors
-/// 413 when it is larger, 400 when it breaks off.
+/// 413 when it is larger, 400 when it is truncated.
 pub fn collect(
     request: &HttpRequest,
     mut payload: Payload,

@@ -12,22 +12,22 @@ use portico_runtime::{access::Presented, context, core::Core, store::UnitOfWork}
 
 use crate::{api::Api, credentials, idempotency::ClaimedRequest, problem::Problem};
 
-/// Who sent the request, and what they may do in the tenant that it is about: the one in the path, else the one in
-/// `X-Tenant-Id`, else the active tenant of the token.
+/// The sender of the request, and their permissions in its tenant: the one in the path, else the one in `X-Tenant-Id`, else
+/// the active tenant of the token.
 #[derive(Clone)]
 pub struct Caller(
-    /// Who acts, where, with which permissions.
+    /// Actor, tenant and permissions.
     pub Scope,
     /// The request's claim, where it has an `Idempotency-Key`.
     Option<Arc<ClaimedRequest>>,
 );
 
 impl Caller {
-    /// Carries out a change and answers it: begins a transaction, runs `change`, and commits. Where the request has an
-    /// `Idempotency-Key`, the answer is kept under it in the same transaction. On any error nothing is changed.
+    /// Carries out a change and builds the response: begins a transaction, runs `change`, and commits. If the request has
+    /// an `Idempotency-Key`, the response is stored under it in the same transaction. On any error nothing is changed.
     ///
     /// # Errors
-    /// What `change` fails with; what the commit fails with.
+    /// Errors of `change`; errors of the commit.
     pub async fn write(
         &self,
         core: &Core,
@@ -38,10 +38,10 @@ impl Caller {
         self.commit(work, answer).await
     }
 
-    /// Commits a change with its answer, as the last step of one that takes several: see [`Caller::write`].
+    /// Commits a change with its response, as the last step of a handler that takes several: see [`Caller::write`].
     ///
     /// # Errors
-    /// What the commit fails with.
+    /// Errors of the commit.
     pub async fn commit(
         &self,
         work: Box<dyn UnitOfWork>,
@@ -67,7 +67,8 @@ impl FromRequest for Caller {
         let named = credentials::named_tenant(request);
         let claimed = request.extensions().get::<Arc<ClaimedRequest>>().cloned();
         Box::pin(async move {
-            // Admitted when the key was claimed. The one scope notes what is asked for, and the answer is kept with that.
+            // The scope was determined when the key was claimed. It records the permissions required, which are stored with
+            // the response.
             if let Some(claimed) = claimed {
                 return Ok(Self(claimed.scope().clone(), Some(claimed)));
             }
@@ -79,7 +80,7 @@ impl FromRequest for Caller {
     }
 }
 
-/// Who sent the request, if they are signed in: without credentials, and with ones that are not good, it is anybody.
+/// The sender of the request, if they are signed in: with no credentials, or invalid ones, an anonymous scope.
 pub struct MaybeCaller(pub Scope);
 
 impl FromRequest for MaybeCaller {
@@ -100,7 +101,7 @@ impl FromRequest for MaybeCaller {
     }
 }
 
-/// Anybody. Credentials are not looked at: for routes by which one gets or proves them.
+/// An anonymous scope. Credentials are ignored: for routes that issue or verify them.
 pub struct Visitor(pub Scope);
 
 impl FromRequest for Visitor {

@@ -1,8 +1,8 @@
 //! The address of a client.
 //!
-//! Whoever connects may write anything into a header, so a header is believed only when a proxy of ours connected, only the one
-//! that this proxy is known to set, and in it only what proxies of ours added: that is at the right end. Everything left of the
-//! first address that is no proxy of ours was made up by the client, or may have been.
+//! Any client can send any header, so a header is trusted only if the connection comes from a trusted proxy, only the one
+//! header that this proxy sets, and in it only what trusted proxies added: its right end. Everything left of the first
+//! address that is not a trusted proxy may be forged by the client.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,8 +13,8 @@ use actix_web::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-/// The header in which trusted proxies say who the client is. Any other one is ignored: a header that the proxy does not set is
-/// whatever the client wrote.
+/// The header in which trusted proxies report the address of the client. Any other one is ignored: a header that the proxy
+/// does not set is passed through from the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
@@ -38,7 +38,7 @@ impl ForwardedHeader {
     }
 }
 
-/// The address of the client of a request; found out once, by the middleware around every route.
+/// The address of the client of a request; determined once, by the middleware around every route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
@@ -48,20 +48,20 @@ pub fn address(request: &HttpRequest) -> IpAddr {
     found.map_or_else(|| peer(request), |ClientAddress(address)| address)
 }
 
-/// The address at the other end of the connection: that of a proxy, where there is one.
+/// The remote address of the connection: that of a proxy, if there is one.
 pub fn peer(request: &HttpRequest) -> IpAddr {
     request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip()).to_canonical()
 }
 
-/// Whether an address is that of a proxy of ours.
+/// Whether an address is that of a trusted proxy.
 pub fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// The address of the client: that of the peer, or what trusted proxies say about it in the one header that is believed.
+/// The address of the client: that of the peer, or the one that trusted proxies report in the `believed` header.
 ///
-/// All lines of the header count as one list (RFC 9110 section 5.3), which is read from its right end until an address that is
-/// not trusted. What cannot be read ends it, too: then it is the last proxy that counts as the client.
+/// All lines of the header count as one list (RFC 9110 section 5.3), which is read from its right end until an address that
+/// is not trusted. An element that cannot be parsed ends it, too: then the last proxy counts as the client.
 pub fn find(peer: IpAddr, trusted: &[IpNet], believed: ForwardedHeader, headers: &HeaderMap) -> IpAddr {
     let mut client = peer.to_canonical();
     if !is_trusted(trusted, client) {
@@ -70,7 +70,7 @@ pub fn find(peer: IpAddr, trusted: &[IpNet], believed: ForwardedHeader, headers:
     let name = HeaderName::from_static(believed.name());
     let lines: Vec<&[u8]> = headers.get_all(name).map(|line| line.as_bytes()).collect();
     for line in lines.into_iter().rev() {
-        // What is no text is no address either.
+        // A value that is not text is not an address either.
         let mut rest = Some(std::str::from_utf8(line).unwrap_or("?"));
         while let Some(list) = rest {
             let (before, hop) = match believed {
@@ -108,8 +108,8 @@ fn node(text: &str) -> Option<IpAddr> {
     address.or_else(|| bare().map(IpAddr::V6)).map(|address| address.to_canonical())
 }
 
-/// Divides a `Forwarded` list (RFC 7239 section 4) at its last comma that is in no quoted string. It is read backwards: what a
-/// client put at the left, such as a quote that never ends, must not change what the proxy added at the right.
+/// Divides a `Forwarded` list (RFC 7239 section 4) at its last comma outside of a quoted string. It is read backwards: what
+/// a client sent at the left, such as an unclosed quote, must not affect what the proxy added at the right.
 fn last_element(list: &str) -> (Option<&str>, &str) {
     let bytes = list.as_bytes();
     let mut quoted = false;
@@ -117,7 +117,7 @@ fn last_element(list: &str) -> (Option<&str>, &str) {
         match byte {
             b'"' => {
                 let escapes = bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
-                // In a quoted string, a quote behind an odd number of backslashes is a part of it.
+                // In a quoted string, a quote after an odd number of backslashes is escaped.
                 if !quoted || escapes % 2 == 0 {
                     quoted = !quoted;
                 }
@@ -141,7 +141,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
             None => {
                 let end = after.find(';').unwrap_or(after.len());
                 let (value, after) = after.split_at(end);
-                // A port, or an address of IPv6, wants quotes. Not every proxy knows.
+                // A port, or an IPv6 address, must be quoted. Not every proxy does so.
                 let is_word = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/;<=>?@\\{}".contains(&byte);
                 value.trim_end_matches([' ', '\t']).bytes().all(is_word).then_some(())?;
                 (value.trim_end_matches([' ', '\t']).to_owned(), after)
@@ -264,7 +264,7 @@ mod tests {
             (&["for=192.0.2.1;for=192.0.2.2"], PROXY),
             (&["for=192.0.2.1;"], PROXY),
             (&["192.0.2.1"], PROXY),
-            // What a client put before it does not reach into what the proxy added.
+            // Text that a client sent before it does not affect what the proxy added.
             (&["for=6.6.6.6, x=\"", "for=192.0.2.1"], "192.0.2.1"),
             (&["for=6.6.6.6, x=\", for=192.0.2.1"], "192.0.2.1"),
             (&["for=6.6.6.6, x=\"\\, for=\"[2001:db8::1]\""], "2001:db8::1"),

@@ -13,8 +13,7 @@ pub fn etag(version: i64) -> String {
     format!("\"v{version}\"")
 }
 
-/// The version that the client wants to change, from `If-Match`: `None` when it does not care. A tag that is not one of
-/// ours matches no version.
+/// The version that the client wants to change, from `If-Match`: `None` for any version. An unknown tag matches no version.
 pub fn expected_version(request: &HttpRequest) -> Option<i64> {
     let value = request.headers().get(header::IF_MATCH)?;
     let text = value.to_str().unwrap_or_default().trim();

@@ -1,10 +1,10 @@
-//! Connections of clients: what actix does not look after by itself.
+//! Client connections: what actix does not handle itself.
 //!
-//! - A client that sends nothing at all is let go without a word: actix answers 408 when the first request is late, also to a
-//!   browser that only connected ahead.
-//! - The head of every request has a deadline: that of actix holds for the first one of a connection only.
-//! - At the end of the process, connections on which nothing is asked are closed, each once there is nothing more to read from it,
-//!   and nobody new is let in.
+//! - A client that sends nothing at all is disconnected without a response: actix answers 408 when the first request is
+//!   late, also to a browser that only preconnected.
+//! - The head of every request has a deadline: that of actix applies to the first one of a connection only.
+//! - At shutdown, idle connections are closed, each once there is nothing more to read from it, and new ones are not
+//!   accepted.
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,13 +28,13 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// How long the head of a request may take.
+/// Deadline of the head of a request.
 pub const HEAD: Duration = Duration::from_secs(5);
 
-/// The same, of one that has begun when the server stops.
+/// The same, for one that has begun when the server stops.
 const HEAD_AT_THE_END: Duration = Duration::from_secs(1);
 
-/// The connections of a server.
+/// The client connections of a server.
 #[derive(Debug, Default)]
 pub struct Connections {
     open: AtomicUsize,
@@ -43,30 +43,31 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Where the connections come from.
+    /// Sets the listener that accepts the connections.
     pub fn come_from(&self, listener: &TcpListener) -> io::Result<()> {
         let _ = self.listener.set(listener.try_clone()?);
         Ok(())
     }
 
-    /// How many are open.
+    /// Number of open connections.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Lets nobody new in: the system drops every attempt to connect, as if it were lost on the way, so the client tries again
-    /// and is refused once the listener is closed. Who is connecting already gets through. Closing the listener at once would
-    /// reset connections that wait to be accepted, with the requests on them. Linux only; elsewhere this does nothing.
+    /// Blocks new connections: the system drops every connection attempt, as if the packet were lost, so the client retries
+    /// and is refused once the listener is closed. Connections being established still complete. Closing the listener at
+    /// once would reset connections that wait to be accepted, with the requests on them. Linux only; elsewhere this does
+    /// nothing.
     pub fn let_nobody_in(&self) {
         #[cfg(target_os = "linux")]
         if let Some(listener) = self.listener.get() {
             use socket2::SockFilter;
             let drop_syn = [
-                // The byte of flags in the header of TCP (BPF_LD | BPF_B | BPF_ABS),
+                // Load the byte of flags in the TCP header (BPF_LD | BPF_B | BPF_ABS),
                 SockFilter::new(0x30, 0, 0, 13),
-                // and whether SYN is among them (BPF_JMP | BPF_JSET | BPF_K).
+                // jump if SYN is among them (BPF_JMP | BPF_JSET | BPF_K),
                 SockFilter::new(0x45, 0, 1, 0x02),
-                // Keeps nothing of such a packet, and all of the others (BPF_RET | BPF_K).
+                // drop such a packet, and accept all others (BPF_RET | BPF_K).
                 SockFilter::new(0x06, 0, 0, 0),
                 SockFilter::new(0x06, 0, 0, u32::MAX),
             ];
@@ -76,12 +77,12 @@ impl Connections {
         }
     }
 
-    /// Closes the connections on which nothing is asked, from now on.
+    /// Closes idle connections, from now on.
     pub fn close_idle(&self) {
         self.ending.send_replace(true);
     }
 
-    /// Comes to an end when [`Connections::close_idle`] was called.
+    /// Completes when [`Connections::close_idle`] was called.
     pub fn ending(&self) -> impl Future<Output = ()> + use<> {
         let mut ending = self.ending.subscribe();
         async move {
@@ -91,20 +92,21 @@ impl Connections {
     }
 }
 
-/// What is known on both sides of the HTTP parser of a connection.
+/// State of a connection shared by the socket and the request handlers, on both sides of the HTTP parser.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    /// Requests that are being answered.
+    /// Number of requests in progress.
     answering: Cell<usize>,
     /// Whether there was a request.
     asked: Cell<bool>,
-    /// When the head of the next request has to be there, given that it has begun.
+    /// Deadline of the head of the next request, if it has begun.
     deadline: Cell<Option<Instant>>,
-    /// Looks again whether the connection is over once the last request is answered: the parser would wait for the next one.
+    /// Wakes the connection once the last request is answered, to check whether it is to be closed: the parser would wait
+    /// for the next request.
     at_end: RefCell<Option<Waker>>,
 }
 
-/// A request that is being answered, until this is dropped.
+/// A request in progress, until this is dropped.
 #[derive(Debug)]
 pub struct Answering(Rc<Exchange>);
 
@@ -136,27 +138,34 @@ pub struct Connection {
     connections: Arc<Connections>,
     exchange: Rc<Exchange>,
     /// Whether the client has sent anything.
-    heard: bool,
-    /// The end of the process, until it has come.
+    has_received: bool,
+    /// The start of the shutdown, until it has happened.
     ending: Option<LocalBoxFuture<'static, ()>>,
-    /// Wakes at or before the deadline of a head.
+    /// Fires at or before the deadline of a head.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
-    /// Looks after a connection that was accepted.
+    /// Wraps an accepted connection.
     pub fn new(stream: TcpStream, connections: Arc<Connections>) -> Self {
         connections.open.fetch_add(1, Ordering::AcqRel);
         let ending: LocalBoxFuture<'static, ()> = Box::pin(connections.ending());
-        Self { stream, connections, exchange: Rc::default(), heard: false, ending: Some(ending), timer: None }
+        Self {
+            stream,
+            connections,
+            exchange: Rc::default(),
+            has_received: false,
+            ending: Some(ending),
+            timer: None,
+        }
     }
 
-    /// What the requests of this connection can find out about it.
+    /// The state shared with the requests of this connection.
     pub fn exchange(&self) -> Rc<Exchange> {
         self.exchange.clone()
     }
 
-    /// Whether to read no more, although more may come. Called when there is nothing to read right now.
+    /// Whether to stop reading, although more may come. Called when there is nothing to read right now.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         let exchange = self.exchange.clone();
         if self.ending.as_mut().is_some_and(|ending| ending.as_mut().poll(context).is_ready()) {
@@ -174,19 +183,19 @@ impl Connection {
         if ended && exchange.deadline.get().is_none() {
             return true;
         }
-        // Of the first request, actix answers 408.
+        // For the first request, actix answers 408.
         (ended || exchange.asked.get()) && self.is_late(context)
     }
 
-    /// Whether the head of a request has begun and did not end in time.
+    /// Whether the head of a request has begun and missed its deadline.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         let deadline = self.exchange.deadline.get();
         deadline.is_some_and(|deadline| has_passed(deadline, &mut self.timer, context))
     }
 }
 
-/// Whether it is past a deadline. Otherwise the task is woken at or before it: a timer that is set for an earlier deadline is left
-/// alone and looked at again when it fires, as most of what has a deadline comes long before.
+/// Whether a deadline has passed. Otherwise the task is woken at or before it: a timer set for an earlier deadline is kept
+/// and checked again when it fires, as most deadlines are met long before.
 pub(crate) fn has_passed(
     deadline: Instant,
     timer: &mut Option<Pin<Box<Sleep>>>,
@@ -218,12 +227,12 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
-            // No bytes read is the end of the stream.
+            // Reading no bytes signals the end of the stream.
             Poll::Pending if self.is_over(context) => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
             Poll::Ready(read) => {
                 if buffer.filled().len() > before {
-                    self.heard = true;
+                    self.has_received = true;
                     let exchange = &self.exchange;
                     if exchange.answering.get() == 0 && exchange.deadline.get().is_none() {
                         exchange.deadline.set(Some(Instant::now() + HEAD));
@@ -241,8 +250,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if !self.heard {
-            // Nothing was asked, so this is no answer: the client learns from the close that it waited too long.
+        if !self.has_received {
+            // No request was received, so no response is sent: the connection is just closed.
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
@@ -253,7 +262,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if !self.heard {
+        if !self.has_received {
             return Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()));
         }
         Pin::new(&mut self.stream).poll_write_vectored(context, parts)

@@ -1,4 +1,4 @@
-//! Which credentials a request shows and which tenant it names, and whether its limit lets it in.
+//! Reads credentials and tenant of a request, and applies its rate limit.
 
 use std::net::IpAddr;
 
@@ -17,8 +17,8 @@ pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Finds out what a request shows of its sender, and counts it against the limit of its key, its user, or its address. `strict` is
 /// the pattern of its path, where that has the strict limit.
 ///
-/// A key that was not good within the last minutes is counted against the address before it is even looked for, so that
-/// made-up keys are no way around that limit.
+/// A key that was not valid within the last minutes is counted against the address before it is looked up, so that made-up
+/// keys do not bypass that limit.
 pub async fn admit(
     api: &Api,
     headers: &HeaderMap,
@@ -51,7 +51,7 @@ pub async fn admit(
                         true => {
                             let in_path =
                                 path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split('/').next());
-                            // A user who names tenants at random causes no more queries than requests that are let in.
+                            // A user who names random tenants causes no more queries than admitted requests.
                             let may_query = async || limits.may_look_up(claims.user).await;
                             access.plan(claims, named(in_path, headers), may_query).await
                         }
@@ -82,7 +82,7 @@ pub async fn admit(
     (presented, verdict)
 }
 
-/// What a key that was good when the request came is now. Counts against no limit.
+/// The current state of a key that was valid when the request arrived. Counts against no limit.
 pub async fn check_again(api: &Api, headers: &HeaderMap, address: IpAddr) -> Presented {
     match credentials(headers) {
         Credentials::Key(key) => api.core.access.check_key(&key, address).await,
@@ -104,7 +104,7 @@ pub fn named_tenant(request: &HttpRequest) -> NamedTenant {
     named(request.match_info().get("tenantId"), request.headers())
 }
 
-/// The tenant that a path names, else the one in a header.
+/// The tenant named in the path, else the one in the header.
 pub fn named(in_path: Option<&str>, headers: &HeaderMap) -> NamedTenant {
     let in_header = || headers.get("x-tenant-id").map(|value| value.to_str().unwrap_or_default());
     match in_path.or_else(in_header) {

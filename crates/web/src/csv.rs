@@ -1,4 +1,4 @@
-//! Tables as CSV (RFC 4180) that a spreadsheet can open without harm.
+//! CSV (RFC 4180), protected against formula injection in spreadsheets.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use csv::{QuoteStyle, Terminator, WriterBuilder};
 /// The content type, with a header line (RFC 4180 section 3).
 pub const CONTENT_TYPE: &str = "text/csv; charset=utf-8; header=present";
 
-/// Lines of a table.
+/// Rows as lines.
 pub fn lines<R, C>(rows: impl IntoIterator<Item = R>) -> Result<Vec<u8>, csv::Error>
 where
     R: IntoIterator<Item = C>,
@@ -26,7 +26,7 @@ where
     writer.into_inner().map_err(|error| error.into_error().into())
 }
 
-/// A cell that no spreadsheet takes for a formula: one that starts like it gets an apostrophe in front (OWASP, CSV
+/// A cell that no spreadsheet takes for a formula: one that starts like it is prefixed with an apostrophe (OWASP, CSV
 /// injection).
 fn harmless(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
@@ -51,7 +51,7 @@ mod tests {
             let line = text(&[&cell, "x"]);
             assert!(line.trim_start_matches('"').starts_with(&format!("'{start}")), "{line:?}");
         }
-        // Quotes around a cell do not hide what it starts with.
+        // Quotes around a cell do not hide its first character.
         assert_eq!(text(&["=1,2", "a"]), "\"'=1,2\",a\r\n");
         assert_eq!(text(&["a=1", "1-2", "'", ""]), "a=1,1-2,',\r\n");
     }

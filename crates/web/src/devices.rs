@@ -1,6 +1,6 @@
-//! The mark by which a device is recognised when somebody signs in: a cookie, or a header for clients without cookies.
+//! The mark by which a device is recognised at sign-in: a cookie, or a header for clients without cookies.
 //!
-//! Every answer with tokens carries the mark. It gives no access to anything, see `portico_identity::device`.
+//! Every response with tokens carries the mark. It grants no access, see `portico_identity::device`.
 
 use actix_web::{
     cookie::{Cookie, SameSite, time::Duration},
@@ -15,25 +15,25 @@ use portico_runtime::context;
 
 use crate::{alias, api::Api};
 
-/// Name of the cookie. With the prefix a browser takes it from this very host only, over encrypted connections (RFC 6265bis
-/// section 4.1.3), so that no page on a subdomain can set one.
+/// Name of the cookie. The `__Host-` prefix makes browsers accept it from this very host only, over TLS (RFC 6265bis
+/// section 4.1.3), so that no subdomain can set it.
 fn cookie_name(secure: bool) -> &'static str {
     if secure { "__Host-portico_device" } else { "portico_device" }
 }
 
-/// Name of the header that carries the mark, in and out.
+/// Name of the header with the mark, in requests and responses.
 pub const HEADER: HeaderName = HeaderName::from_static("x-device-id");
 
 /// Browsers keep no cookie for longer than 400 days.
 const KEPT: Duration = Duration::days(365);
 
-/// Finds out which device sends a request, and answers the mark for it to keep. A client that shows none gets one, where it
-/// may sign in.
+/// Recognises the device that sends a request, and returns the mark that the client is to store. A client without a mark
+/// gets one on routes for signing in.
 pub fn recognize(api: &Api, request: &ServiceRequest, info: &mut RequestInfo) -> Option<String> {
     if *request.method() != Method::POST {
         return None;
     }
-    // Some aliases of signing in do not look like it.
+    // Some aliases of sign-in routes have other paths.
     let canonical = alias::canonical(request.path());
     let path = canonical.as_deref().unwrap_or_else(|| request.path());
     if !path.contains("/auth/") {
@@ -45,11 +45,11 @@ pub fn recognize(api: &Api, request: &ServiceRequest, info: &mut RequestInfo) ->
     let known = shown.into_iter().flatten().find_map(|mark| api.core.access.read_device_mark(mark));
     let (id, shown) = (known.unwrap_or_else(|| api.core.env.random_uuid()), known.is_some());
     info.device = Some(Device { id, shown });
-    // A refresh is no sign-in: there is nothing to recognise the next time by what is new now.
+    // A refresh is not a sign-in: a mark issued now would not help to recognise the device next time.
     (shown || !path.ends_with("/refresh")).then(|| api.core.access.device_mark(id))
 }
 
-/// Adds the mark to an answer with tokens.
+/// Adds the mark to a response with tokens.
 pub fn give(headers: &mut HeaderMap) {
     let mark = context::current().device_mark.and_then(|mark| HeaderValue::from_str(&mark).ok());
     if let Some(mark) = mark {
@@ -57,7 +57,7 @@ pub fn give(headers: &mut HeaderMap) {
     }
 }
 
-/// Has a browser keep the mark that an answer carries.
+/// Sets the mark of a response as a cookie.
 pub fn keep(api: &Api, headers: &mut HeaderMap) {
     let Some(mark) = headers.get(HEADER).and_then(|value| value.to_str().ok()) else { return };
     let secure = api.is_https();

@@ -1,7 +1,7 @@
-//! The door: what work a request is, and whether it is let in now.
+//! Admission of requests: their class of work, and whether they may proceed now.
 //!
-//! A body is read before a place is taken, so that a slow client holds up nobody but itself. Files are put aside by their routes
-//! and then take places of their own.
+//! A body is read before a permit is taken, so that a slow client delays only itself. Uploaded files are spooled by their
+//! routes, which then take permits of their own.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -37,10 +37,10 @@ use crate::{
     problem::Problem,
 };
 
-/// Bytes of a body that are always kept in memory while it is read.
+/// Bytes of a body that are always buffered in memory.
 const SMALL: usize = 64 << 10;
 
-/// Bytes of all larger bodies that are kept in memory at once.
+/// Total bytes of larger bodies that are buffered in memory.
 const LARGE_TOGETHER: usize = 64 << 20;
 
 /// The queue that a request to a canonical path waits in; none where nothing is held up. What is at no documented path goes by its
@@ -54,18 +54,18 @@ pub fn class_of(documented: Option<&DocumentedPath>, method: &Method, path: &str
         _ if *method == Method::OPTIONS => None,
         true if reads => Some(Class::Reads),
         true => Some(Class::Writes),
-        // Drafts, which the database is asked about.
+        // Previews of drafts, which query the database.
         false => (reads && path.starts_with("/preview/")).then_some(Class::Reads),
     }
 }
 
-/// A request that was let in, until its answer is made.
+/// An admitted request, until its response is made.
 pub struct Admitted<'a> {
     _place: Option<Place<'a>>,
     _kept: Option<Kept>,
 }
 
-/// Refuses a request of the API for which there will be no place, before its credentials are looked at.
+/// Refuses an API request for which no permit can be expected, before its credentials are checked.
 ///
 /// # Errors
 /// 503 `overloaded`.
@@ -83,10 +83,10 @@ pub fn knock(
     }
 }
 
-/// Lets a request of the API in when it is its turn.
+/// Admits an API request when it gets a permit.
 ///
 /// # Errors
-/// 503 `overloaded` when there is too much to do.
+/// 503 `overloaded` when the server is overloaded.
 pub async fn enter<'a>(
     api: &'a Api,
     request: &mut ServiceRequest,
@@ -97,13 +97,13 @@ pub async fn enter<'a>(
     let class = class_of(documented, request.method(), request.path());
     let is_proven = presented.key().is_some() || presented.user().is_some();
     let party = party(request.headers(), is_proven, address);
-    let_in(api, request, class, party).await
+    admit(api, request, class, party).await
 }
 
-/// The same for a request to a published site. Files are answered from memory, messages are stored.
+/// The same for a request to a published site. Reads are answered from memory without a permit, submissions are stored.
 ///
 /// # Errors
-/// 503 `overloaded` when there is too much to do.
+/// 503 `overloaded` when the server is overloaded.
 pub async fn enter_site<'a>(
     api: &'a Api,
     request: &mut ServiceRequest,
@@ -111,10 +111,10 @@ pub async fn enter_site<'a>(
 ) -> Result<Admitted<'a>, Problem> {
     let class = (*request.method() == Method::POST).then_some(Class::Writes);
     let party = party(request.headers(), false, address);
-    let_in(api, request, class, party).await
+    admit(api, request, class, party).await
 }
 
-async fn let_in<'a>(
+async fn admit<'a>(
     api: &'a Api,
     request: &mut ServiceRequest,
     class: Option<Class>,
@@ -129,8 +129,9 @@ async fn let_in<'a>(
     Ok(Admitted { _place: Some(place), _kept: kept })
 }
 
-/// Who a request counts for: its credential, where it is proven or may still turn out to be; else its network. Of the header only
-/// the token counts, which has one spelling: in how many ways a scheme and blanks can be written gives nobody a second share.
+/// The party that a request counts for: its credential, if that is verified or may still be; else its network. Only the
+/// token of the header is hashed, because it has one spelling: variants of scheme and whitespace would give a client a
+/// second share.
 fn party(headers: &HeaderMap, may_be_proven: bool, address: IpAddr) -> u64 {
     let mut hasher = DefaultHasher::new();
     let credential = [API_KEY, header::AUTHORIZATION].iter().find_map(|name| headers.get(name));
@@ -142,14 +143,14 @@ fn party(headers: &HeaderMap, may_be_proven: bool, address: IpAddr) -> u64 {
     hasher.finish()
 }
 
-/// Bytes of large bodies in memory, given back when this is dropped.
+/// Bytes of a large body in memory, released when this is dropped.
 struct Kept {
     bytes: usize,
     all: Arc<AtomicUsize>,
 }
 
 impl Kept {
-    /// Counts a body of so many bytes. `false` when there is no room for it.
+    /// Adds bytes to the total. `false` when the limit is reached.
     fn grow(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(SMALL).saturating_sub(self.bytes);
         self.bytes += more;
@@ -163,7 +164,8 @@ impl Drop for Kept {
     }
 }
 
-/// Reads the body and puts it back. Of one that is too large or broken off, the route finds out, which knows what to say first.
+/// Reads the body and puts it back. A body that is too large or truncated is reported by the route, which may have errors
+/// that take precedence.
 async fn read_ahead(api: &Api, request: &mut ServiceRequest) -> Result<Kept, Problem> {
     let mut kept = Kept { bytes: 0, all: api.bodies.clone() };
     let limit = api.settings.max_body_bytes;
@@ -183,7 +185,7 @@ async fn read_ahead(api: &Api, request: &mut ServiceRequest) -> Result<Kept, Pro
             Some(Ok(chunk)) => {
                 bytes.extend_from_slice(&chunk);
                 if !kept.grow(bytes.len()) {
-                    // What is left of the body stays with the request.
+                    // The rest of the body stays with the request.
                     request.set_payload(payload);
                     return Err(overloaded());
                 }

@@ -12,7 +12,7 @@ const DEFAULTS: [(&str, &str); 7] = [
         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     ),
     ("cross-origin-opener-policy", "same-origin"),
-    // What the API answers depends on who asks; a route that may be cached says so.
+    // Responses depend on the caller; a cacheable route overrides this.
     ("cache-control", "no-store"),
 ];
 
@@ -20,10 +20,10 @@ const DEFAULTS: [(&str, &str); 7] = [
 pub const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// For a year, browsers come over TLS only (RFC 6797). Each host says it for itself: those below it may be somebody else's.
+/// Restricts browsers to TLS for a year (RFC 6797). Not for subdomains, which may belong to others.
 const TLS_ONLY: &str = "max-age=31536000";
 
-/// Adds every security header that the answer does not have yet. `tls`: whether clients reach the server over TLS.
+/// Adds the security headers that the response does not have yet. `tls`: whether clients reach the server over TLS.
 pub fn secure(headers: &mut HeaderMap, tls: bool) {
     if tls {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TLS_ONLY));

@@ -1,4 +1,4 @@
-//! The host that a request names.
+//! The host in a request.
 
 use std::net::IpAddr;
 
@@ -10,8 +10,8 @@ use actix_web::{
 
 use crate::api::Api;
 
-/// The host of a `Host` header: without its port (RFC 9110 section 7.2), and without the dot that stands for the root of the DNS
-/// (RFC 1034 section 3.1).
+/// The host of a `Host` header: without its port (RFC 9110 section 7.2), and without the trailing dot of the DNS root (RFC
+/// 1034 section 3.1).
 pub fn name(header: &str) -> &str {
     let host = match header.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -20,7 +20,7 @@ pub fn name(header: &str) -> &str {
     without_root(host)
 }
 
-/// A domain name without the dot that stands for the root.
+/// A domain name without the trailing dot of the DNS root.
 pub fn without_root(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
@@ -28,8 +28,8 @@ pub fn without_root(name: &str) -> &str {
 /// Marks a request that is for a published site, and not for the API.
 pub struct SiteRequest;
 
-/// Guards what is for people at this machine or at the public address and wants no credentials. Without it, a page of somebody
-/// else could have its own name lead here, and read what comes (DNS rebinding).
+/// Guards routes without credentials: they answer only at loopback names and the public address. Otherwise a page of an
+/// attacker could point its own name here, and read the responses (DNS rebinding).
 pub fn is_own(context: &GuardContext<'_>) -> bool {
     context.app_data::<Data<Api>>().is_some_and(|api| names_us(api, context.head().headers()))
 }
@@ -40,7 +40,7 @@ pub fn names_us(api: &Api, headers: &HeaderMap) -> bool {
     header.is_some_and(|header| is_loopback(name(header)) || name(header).eq_ignore_ascii_case(&api.host))
 }
 
-/// Whether a host is this machine by definition (RFC 6761 section 6.3).
+/// Whether a host is the loopback interface by definition (RFC 6761 section 6.3).
 fn is_loopback(host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")

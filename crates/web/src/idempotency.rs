@@ -1,9 +1,10 @@
-//! `Idempotency-Key`: a POST that is sent again is carried out once (draft-ietf-httpapi-idempotency-key-header).
+//! `Idempotency-Key`: a repeated POST is carried out once (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! A request with a key is claimed first, by a row that others find in their way. The route changes something and answers in one step
-//! ([`crate::caller::Caller::write`]), and the answer is kept in the transaction of the change. So a process that dies leaves both or
-//! neither; its claim ends with its lease, and a client that asks again has the request carried out, or gets the answer. A process
-//! that only seemed dead finds another claim when it wants to keep its answer, and rolls back.
+//! A request with a key is claimed first, by a row that conflicts with others. The route makes its change and its response
+//! in one step ([`crate::caller::Caller::write`]), and the response is stored in the transaction of the change. So a
+//! process that dies leaves both or neither; its claim ends with its lease, and a client that retries has the request
+//! carried out, or gets the stored response. A process whose lease expired while it was still running finds another claim
+//! when it stores its response, and rolls back.
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
@@ -56,13 +57,13 @@ use crate::{
 mod answer;
 mod key;
 
-/// What answers are encrypted for, and what fingerprints are made for.
+/// Purpose of the encryption of responses and of fingerprints.
 const PURPOSE: &str = "idempotency";
 
-/// How often a lease is extended before it would end.
+/// How often a lease is renewed before it would end.
 const BEATS: u32 = 3;
 
-/// Goes on to the route, once for each key.
+/// Middleware that passes a request to its route once for each key.
 pub async fn once<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -86,41 +87,41 @@ pub async fn once<B: MessageBody + 'static>(
     Ok(request.into_response(response).map_into_right_body())
 }
 
-/// The application, when a request has a key and is not for a published site.
+/// The application, if a request has a key and is not for a published site.
 fn keyed(request: &ServiceRequest) -> Option<Data<Api>> {
     let has_key = *request.method() == Method::POST && request.headers().contains_key(KEY);
     (has_key && request.extensions().contains::<Presented>())
         .then(|| request.app_data::<Data<Api>>().cloned())?
 }
 
-/// What becomes of a request with a key.
+/// The result of claiming a request.
 enum Begun {
-    /// It is carried out.
+    /// It is to be carried out.
     First(Arc<ClaimedRequest>),
-    /// It was carried out before: this was answered.
+    /// It was carried out before, with this response.
     Again(HttpResponse),
 }
 
-/// A request with a key that this process carries out.
+/// A request with a key that is carried out by this process.
 pub struct ClaimedRequest {
     core: Core,
     scope: Scope,
     claim: Claim,
-    /// Whether the request is answered for good: its answer was kept, or that of another claim has to be given.
+    /// Whether the response is final: it was stored, or that of another claim must be sent.
     answered: AtomicBool,
 }
 
 impl ClaimedRequest {
-    /// Who sent it, and what they may do.
+    /// The caller.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// Commits a unit of work, in one with the answer.
+    /// Commits a unit of work together with the response.
     ///
     /// # Errors
-    /// Where the answer cannot be read or kept. When another process has carried out the request meanwhile, nothing is committed,
-    /// and its answer is given.
+    /// When the response cannot be read or stored. If another process has carried out the request meanwhile, nothing is
+    /// committed, and its response is returned.
     pub async fn commit(
         &self,
         mut work: Box<dyn UnitOfWork>,
@@ -141,7 +142,7 @@ impl ClaimedRequest {
         self.answer_of_another().await
     }
 
-    /// Keeps an answer to which nothing was changed in the end.
+    /// Stores a response that comes without a change.
     async fn keep(&self, answer: HttpResponse) -> Result<HttpResponse, Problem> {
         let (answer, sealed) = self.seal(answer).await?;
         match self.core.idempotency.complete(&self.claim, &sealed).await? {
@@ -153,7 +154,7 @@ impl ClaimedRequest {
         }
     }
 
-    /// The answer, and what is stored of it.
+    /// The response, and its stored form.
     async fn seal(&self, answer: HttpResponse) -> Result<(HttpResponse, Vec<u8>), Problem> {
         let (answer, body) = answer.into_parts();
         let body = to_bytes(body).await.map_err(Problem::internal)?;
@@ -162,7 +163,7 @@ impl ClaimedRequest {
         Ok((answer.set_body(body).map_into_boxed_body(), sealed.map_err(Problem::internal)?))
     }
 
-    /// What another process has answered after this one seemed dead.
+    /// The response of another process that took over after this one's lease had expired.
     async fn answer_of_another(&self) -> Result<HttpResponse, Problem> {
         self.answered.store(true, Ordering::Relaxed);
         match self.core.idempotency.find(&self.claim.request, self.core.env.now()).await? {
@@ -171,7 +172,7 @@ impl ClaimedRequest {
         }
     }
 
-    /// The answer to a request that was claimed before.
+    /// The response to a request that was claimed before.
     fn again(&self, record: Record) -> Result<HttpResponse, Problem> {
         if record.fingerprint != self.claim.fingerprint {
             count("reused");
@@ -184,7 +185,7 @@ impl ClaimedRequest {
         let bytes = self.core.sealer.open(PURPOSE, &context_of(&self.claim.request), &sealed);
         let answer = bytes.and_then(|bytes| Answer::from_bytes(&bytes));
         let answer = answer.ok_or_else(|| Problem::internal("an answer that was kept cannot be read"))?;
-        // A caller who may not do it any more does not get the answer either.
+        // A caller who has lost a permission does not get the response either.
         for permission in answer.permissions.iter() {
             self.scope.require_platform(permission)?;
         }
@@ -192,13 +193,13 @@ impl ClaimedRequest {
         Ok(answer.replay())
     }
 
-    /// Gives the request up, which came to nothing, so that it can be sent again at once.
+    /// Releases the claim of a request that changed nothing, so that it can be retried at once.
     async fn give_up(&self) {
         if self.answered.load(Ordering::Relaxed) {
             return;
         }
         count("released");
-        // The answer holds all the same; the claim ends by itself.
+        // The response is sent regardless; the claim expires.
         if let Err(error) = self.core.idempotency.release(&self.claim).await {
             logging::warn("the claim of a request could not be given up", &error);
         }
@@ -240,12 +241,13 @@ async fn begin(
     }
 }
 
-/// Tells requests under one key apart. With a key of ours, because a body may hold a password that could be guessed from a mere
-/// digest; whoever acts as somebody else is not told what that person was answered.
+/// Fingerprint that distinguishes requests under one key. It is keyed, because a body may contain a password that could be
+/// guessed from a plain digest. The impersonator is part of it, so that they do not get responses made for the user
+/// themselves.
 fn fingerprint(api: &Api, scope: &Scope, path: &str, query: &str, digest: &[u8]) -> String {
     let impersonator = scope.impersonator().map(|user| user.to_string()).unwrap_or_default();
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    // None of the parts but the last has a line break in it.
+    // Only the last part may contain a line break.
     let text = format!("{impersonator}\n{digest}\n{query}\n{path}");
     let never = Timestamp::from_unix_seconds(0).unwrap_or_else(|| api.core.env.now());
     api.signer.sign(PURPOSE, &text, never)
@@ -260,7 +262,7 @@ async fn whole_body(api: &Api, request: &mut ServiceRequest) -> Result<Bytes, Pr
     Ok(bytes)
 }
 
-/// Carries out a request to its end, also when the client hangs up meanwhile.
+/// Carries out a request to its end, even if the client disconnects.
 async fn run<B: MessageBody + 'static>(
     lease: Duration,
     claimed: Arc<ClaimedRequest>,
@@ -303,7 +305,7 @@ async fn run<B: MessageBody + 'static>(
     }
 }
 
-/// Extends the lease of a claim until what is answered is dropped.
+/// Renews the lease of a claim until the returned sender is dropped.
 fn hold(claimed: &ClaimedRequest, lease: Duration) -> oneshot::Sender<()> {
     let (held, mut dropped) = oneshot::channel();
     let (keys, env) = (claimed.core.idempotency.clone(), claimed.core.env.clone());
@@ -335,7 +337,7 @@ async fn extend(
     keys.extend(claim, env.now() + time_of(lease)).await
 }
 
-/// What an answer is encrypted for: in another row it does not open.
+/// Associated data of the encryption: a response cannot be decrypted in another row.
 fn context_of(request: &KeyedRequest) -> Vec<u8> {
     let (tenant, caller) = (request.tenant.uuid().into_bytes(), request.caller.into_bytes());
     [tenant.as_slice(), caller.as_slice(), request.key.as_bytes()].concat()

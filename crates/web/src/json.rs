@@ -1,17 +1,17 @@
-//! Reading JSON in which every object has each name once.
+//! Parsing of JSON without duplicate names in objects.
 //!
-//! Of a name that is there twice, parsers take the first or the last (RFC 8259 section 4), so that what one part of a system
-//! checked is not what another one uses.
+//! Of duplicate names, parsers take the first or the last (RFC 8259 section 4), so one component could validate a value
+//! that another one does not use.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, map::Entry};
 
-/// Reads JSON.
+/// Parses JSON.
 ///
 /// # Errors
-/// When it is malformed, nests deeper than serde_json reads (128), or has an object with a name in it twice.
+/// When it is malformed, nests deeper than serde_json permits (128), or has an object with a duplicate name.
 pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(bytes).map(|Unique(value)| value)
 }

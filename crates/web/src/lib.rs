@@ -1,6 +1,6 @@
-//! actix-web without a domain: typed input, problem details, conditional requests, paths in a normal form, clients behind proxies,
-//! connections and bodies with deadlines; and what stands around every route: credentials, limits, admission, idempotency, the API
-//! document.
+//! actix-web without a domain: typed input, problem details, conditional requests, normalised paths, clients behind
+//! proxies, connections and bodies with deadlines; and the middleware of every route: credentials, limits, admission,
+//! idempotency, the API document.
 
 pub mod admission;
 pub mod alias;

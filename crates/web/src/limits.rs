@@ -1,5 +1,5 @@
-//! Rate limits: per address signed out, per user signed in, per key, and stricter on routes that guess at secrets or send
-//! mail. Shared by instances where they share a Redis.
+//! Rate limits: per address for anonymous requests, per user or key otherwise, and stricter on routes that allow guessing
+//! secrets or send mail. Instances share them through Redis, if configured.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -20,12 +20,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// `None` when limits are switched off.
+    /// `None` if limits are disabled.
     pub fn new(settings: &RateLimit, limiter: Arc<dyn RateLimiter>) -> Option<Self> {
         settings.enabled.then(|| Self { limiter, settings: settings.clone() })
     }
 
-    /// Counts a request by nobody who is known. `strict` is the path, where it has the strict limit.
+    /// Counts a request without valid credentials. `strict` is the path, if it has the strict limit.
     pub async fn check(&self, strict: Option<&str>, address: IpAddr) -> Verdict {
         let network = network(address);
         match strict {
@@ -34,8 +34,8 @@ impl Limits {
         }
     }
 
-    /// Counts a request by a signed-in user who acts in a tenant on `plan`. On the strict routes it is no way around the
-    /// limit of the address.
+    /// Counts a request by a signed-in user who acts in a tenant on `plan`. On the strict routes the limit of the address
+    /// applies as well.
     pub async fn check_user(
         &self,
         strict: Option<&str>,
@@ -46,11 +46,11 @@ impl Limits {
         if strict.is_some() {
             return self.check(strict, address).await;
         }
-        // One account for all tenants: to belong to several is no way to do more.
+        // One count for all tenants: membership in several does not raise the limit.
         self.count(&format!("user:{user}"), self.settings.for_user(plan)).await
     }
 
-    /// Counts a request with a good API key. On the strict routes it is no way around the limit of the address.
+    /// Counts a request with a valid API key. On the strict routes the limit of the address applies as well.
     ///
     /// `own` is the limit of the key itself, `plan` that of its tenant.
     pub async fn check_key(
@@ -68,18 +68,18 @@ impl Limits {
         self.count(&format!("key:{key}"), limit).await
     }
 
-    /// Whether the plan of a tenant matters to a request by a user.
+    /// Whether the limit of a user's request depends on the plan of the tenant.
     pub fn depends_on_plan(&self, strict: Option<&str>) -> bool {
         self.settings.users_differ() && strict.is_none()
     }
 
-    /// Counts a look at the database for the plan of a tenant that a user names, before the request itself is counted.
-    /// There can be no more of these than requests of somebody on no plan.
+    /// Counts a query for the plan of a tenant that a user names, before the request itself is counted. Limited to the rate
+    /// of requests without a plan.
     pub async fn may_look_up(&self, user: UserId) -> bool {
         self.count(&format!("plan:{user}"), self.settings.per_user).await.allowed
     }
 
-    /// Forgets who is back at their full limit. Called now and then, so that memory stays bounded.
+    /// Removes counts that are back at their full limit. To be called periodically, so that memory stays bounded.
     pub fn forget_idle(&self) {
         self.limiter.forget_idle();
     }
@@ -89,7 +89,7 @@ impl Limits {
     }
 }
 
-/// One customer has at least a /64 of IPv6 addresses, so that is what counts as one address.
+/// A customer usually has at least a /64 of IPv6 addresses, so that counts as one address.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {

@@ -1,5 +1,5 @@
-//! What happens around every route, in one place: normal form of the path, address of the client, request id, alias,
-//! credentials, limits, panics, headers, metrics, access log.
+//! Middleware of every route: normal form of the path, address of the client, request id, alias, credentials, limits,
+//! panics, headers, metrics, access log.
 
 use std::{
     net::IpAddr,
@@ -44,10 +44,10 @@ use crate::{
     traces,
 };
 
-/// Name of the header that carries the request id, in and out.
+/// Name of the header with the request id, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest `User-Agent` that is kept.
+/// Maximum stored length of `User-Agent`.
 const MAX_USER_AGENT: usize = 256;
 
 /// The outermost middleware.
@@ -59,7 +59,7 @@ pub async fn around<B: MessageBody + 'static>(
     let Some(api) = request.app_data::<Data<Api>>().cloned() else {
         return Err(Problem::internal("the application has no state").into());
     };
-    // First of all: nothing below sees a path in another form.
+    // First, so that everything below sees the normalised path only.
     let spelling = path::settle(&mut request);
     request.extensions_mut().insert(Spelled(spelling));
     let server = &api.settings;
@@ -116,8 +116,8 @@ pub async fn around<B: MessageBody + 'static>(
     CURRENT.scope(context, span.run(work)).await
 }
 
-/// Around the routes of the API: aliases, credentials, limits, admission, use of keys. Requests to published sites pass: the layer
-/// that found the site has let them in.
+/// Middleware of API routes: aliases, credentials, limits, admission, usage of keys. Requests to published sites pass
+/// unchanged: they were admitted by the middleware that identified the site.
 pub async fn api<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -179,7 +179,7 @@ pub async fn api<B: MessageBody + 'static>(
     }
     let mut response = answered?;
     if let Some(verdict) = verdict {
-        tell(response.headers_mut(), &verdict);
+        add_rate_limit_headers(response.headers_mut(), &verdict);
     }
     Ok(response)
 }
@@ -193,22 +193,22 @@ fn pattern_of(request: &HttpRequest) -> Option<String> {
     documented.map(|documented| documented.pattern.clone()).or_else(|| request.match_pattern())
 }
 
-/// The answer to a request whose body was given up, whatever its route made of that.
+/// The response to a request whose body was aborted, regardless of what its route answered.
 fn too_slow<B>(response: ServiceResponse<EitherBody<B>>) -> ServiceResponse<EitherBody<B>> {
     let refusal = Problem::request_timeout().error_response();
     let (request, _) = response.into_parts();
     ServiceResponse::new(request, refusal.map_into_right_body())
 }
 
-/// How the path of a request was spelled, found out by the outermost layer.
+/// The spelling of the path of a request, determined by the outermost middleware.
 struct Spelled(Result<Spelling, PathFault>);
 
-/// How the path of a request was spelled: in its normal form, in another one that was replaced by that, or in none.
+/// The spelling of the path of a request: normal, normalised, or without a normal form.
 pub fn spelling(request: &ServiceRequest) -> Result<Spelling, PathFault> {
     request.extensions().get::<Spelled>().map_or(Ok(Spelling::Normal), |spelled| spelled.0)
 }
 
-/// Goes on to the route. A panic there becomes a 500, and the thread lives on.
+/// Calls the route. A panic there is answered with 500, and the thread continues.
 pub async fn call<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -236,7 +236,7 @@ fn request_info(api: &Api, request: &ServiceRequest, address: IpAddr) -> Request
     RequestInfo { id, address: Some(address.to_string()), user_agent, device: None }
 }
 
-/// The path as it may be written down: that of a preview opens it, and is cut off. What has no normal form may be one, too.
+/// The path for logs: that of a preview grants access, and is cut off. A path without a normal form may be one, too.
 fn shown(path: &str, spelling: Result<Spelling, PathFault>) -> String {
     match spelling {
         Err(_) => "/…".to_owned(),
@@ -245,26 +245,26 @@ fn shown(path: &str, spelling: Result<Spelling, PathFault>) -> String {
     }
 }
 
-/// Headers of every answer.
+/// Adds the headers of every response.
 fn seal(headers: &mut HeaderMap, id: &str, tls: bool) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
-    // Said only to keep an answer from being compressed (once more); not for clients (RFC 9110 section 8.4.1).
+    // Only set to keep a response from being compressed (again); not to be sent (RFC 9110 section 8.4.1).
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "identity") {
         headers.remove(header::CONTENT_ENCODING);
     }
     headers::secure(headers, tls);
 }
 
-/// A process that is about to stop asks for new connections to be made elsewhere, with every answer that it still gives.
+/// During shutdown, every response asks the client to close the connection.
 fn close_when_retiring(api: &Api, head: &mut ResponseHead) {
     if !api.ready.load(Ordering::Acquire) {
         head.set_connection_type(ConnectionType::Close);
     }
 }
 
-fn tell(headers: &mut HeaderMap, verdict: &Verdict) {
+fn add_rate_limit_headers(headers: &mut HeaderMap, verdict: &Verdict) {
     for (name, value) in [
         ("x-ratelimit-limit", u64::from(verdict.limit)),
         ("x-ratelimit-remaining", u64::from(verdict.remaining)),
@@ -274,7 +274,7 @@ fn tell(headers: &mut HeaderMap, verdict: &Verdict) {
     }
 }
 
-/// What the access log and the metrics say about a request.
+/// Fields of the access log and the metrics.
 struct Seen {
     method: Method,
     path: String,
@@ -304,7 +304,7 @@ impl Seen {
             "method" => self.method.as_str().to_owned(), "route" => route, "status" => status.as_str().to_owned()
         )
         .record(elapsed.as_secs_f64());
-        // While a part is down or there is too much to do, all lines would say the same.
+        // While a component is unavailable or the server is overloaded, the lines would all be equal.
         let repeated = match status {
             StatusCode::SERVICE_UNAVAILABLE => logging::seldom("access", self.method.as_str()),
             _ => Some(0),

@@ -22,11 +22,11 @@ use crate::{
 
 pub mod keyed;
 
-/// Name of the security scheme of people. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
+/// Name of the security scheme of users. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
 /// roles there): `security(("bearer" = ["pages:read"]))`.
 const BEARER: &str = "bearer";
 
-/// Name of the security scheme of programs. Added to every route whose permissions a key may have.
+/// Name of the security scheme of API keys. Added to every route whose permissions a key may have.
 const API_KEY: &str = "apiKey";
 
 /// The finished document, in the forms that the server needs.
@@ -61,10 +61,10 @@ impl DocumentedPath {
 }
 
 impl Document {
-    /// Prepares a document, whose operations are what `rows` say.
+    /// Prepares a document, with the operations registered in `rows`.
     ///
     /// # Errors
-    /// Where an operation is not what the document says of it.
+    /// When an operation differs from its documentation.
     pub fn new(document: &OpenApi, rows: &[Row]) -> anyhow::Result<Self> {
         let mut paths = Router::new();
         for (pattern, item) in &document.paths.paths {
@@ -94,7 +94,7 @@ impl Document {
     }
 }
 
-/// What the document starts from.
+/// The document without routes.
 pub fn base() -> OpenApi {
     let description = "The backend behind a customer portal. Errors are problem details (RFC 9457) with a stable `code`. \
         Lists take `page` and `limit`, append-only lists `cursor` and `limit`. `ETag`, `If-None-Match` and `If-Match` \
@@ -132,7 +132,7 @@ pub fn base() -> OpenApi {
         .build()
 }
 
-/// Permissions to change what is on a site.
+/// Permissions to change content of a site.
 const CONTENT: [Permission; 6] = [
     Permission::PagesWrite,
     Permission::NavigationWrite,
@@ -142,7 +142,7 @@ const CONTENT: [Permission; 6] = [
     Permission::AssetsWrite,
 ];
 
-/// The errors that many operations answer, by the name that each has among the components, and what is said of it.
+/// Errors common to many operations, with their component names and descriptions.
 const SHARED: [(&str, &str); 22] = [
     ("TooManyRequests", "Too many requests; `Retry-After` says when to come back."),
     ("InternalError", "Our own fault."),
@@ -171,7 +171,7 @@ const SHARED: [(&str, &str); 22] = [
     ("InvalidOrKeyReused", keyed::INVALID_OR_REUSED),
 ];
 
-/// Moves the errors that many operations answer to the components.
+/// Moves common errors to the components.
 fn share_errors(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
     for (name, text) in SHARED {
@@ -192,7 +192,7 @@ fn share_errors(document: &mut OpenApi) {
     }
 }
 
-/// Adds to every operation what the layers around it can answer, so that no answer is undocumented.
+/// Adds to every operation the responses of the middleware, so that no response is undocumented.
 pub fn complete(mut document: OpenApi, rows: &[Row]) -> OpenApi {
     if let Some(components) = &mut document.components {
         for schema in components.schemas.values_mut() {
@@ -208,7 +208,7 @@ pub fn complete(mut document: OpenApi, rows: &[Row]) -> OpenApi {
         let in_path = path.contains('{');
         for (method, operation) in operations_mut(item) {
             for (status, response) in &mut operation.responses.responses {
-                // What a route says about its errors is only the reason; the body is the same everywhere.
+                // A route documents only the reason of an error; the body is the same everywhere.
                 if let RefOr::T(response) = response
                     && status.starts_with(['4', '5'])
                     && response.content.is_empty()
@@ -217,7 +217,7 @@ pub fn complete(mut document: OpenApi, rows: &[Row]) -> OpenApi {
                     *response = complete;
                 }
             }
-            tell_permissions(operation);
+            document_permissions(operation);
             if method == HttpMethod::Post
                 && rows.iter().any(|row| row.operation.keyed && row.method == "POST" && row.path == *path)
             {
@@ -240,7 +240,7 @@ pub fn complete(mut document: OpenApi, rows: &[Row]) -> OpenApi {
             add("429", "Too many requests; `Retry-After` says when to come back.");
             add("500", "Our own fault.");
             add("503", "A part that is needed is down; `Retry-After` says when to come back.");
-            // What is checked when a change is committed.
+            // Checked when a change is committed.
             if changes.contains(&Permission::PagesWrite) {
                 add("402", "The plan includes no more storage: texts and their history count.");
                 add("422", "Fields or parameters that break rules, all of them at once.");
@@ -286,8 +286,8 @@ fn is_secured(operation: &Operation) -> bool {
     operation.security.as_ref().is_some_and(|security| !security.is_empty())
 }
 
-/// Says which permissions an operation needs, and lets keys in where they may have them.
-fn tell_permissions(operation: &mut Operation) {
+/// Documents the required permissions of an operation, and admits keys that may have them.
+fn document_permissions(operation: &mut Operation) {
     let needed = permissions_of(operation);
     if needed.is_empty() {
         return;
@@ -314,8 +314,8 @@ fn permissions_of(operation: &Operation) -> Vec<Permission> {
     scopes.filter_map(|scope| Permission::parse(scope.as_str()?)).collect()
 }
 
-/// Inputs have a default for every field only so that every missing one is reported at once; an empty text is no default
-/// that a client should know of.
+/// Inputs have a default for every field only so that every missing one is reported at once; an empty text as a default is
+/// removed from the document.
 fn forget_empty_defaults(schema: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = schema else { return };
     for property in object.properties.values_mut() {
@@ -373,7 +373,7 @@ fn operations_mut(item: &mut utoipa::openapi::PathItem) -> Vec<(HttpMethod, &mut
     .collect()
 }
 
-/// What a secured route names as its security.
+/// The security requirement of a route for signed-in callers.
 pub fn bearer() -> SecurityRequirement {
     SecurityRequirement::new(BEARER, Vec::<String>::new())
 }

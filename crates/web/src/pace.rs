@@ -1,4 +1,4 @@
-//! The body of a request, at the pace of its client: whoever reads it, there is a least rate and a deadline for the whole.
+//! Minimum rate and total deadline for receiving the body of a request, whichever route reads it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,23 +25,23 @@ use tokio::{
 
 use crate::connection::{Answering, Connections, Exchange, has_passed};
 
-/// How long a body may take before its rate counts: a line may stall for a moment.
+/// How long a body may take before the minimum rate applies, so that a connection may stall for a moment.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Most that is added to it, so that bodies that began together are not given up together, which would hold up everybody else.
+/// Maximum jitter added to it, so that bodies that began together are not aborted together, which would stall the server.
 const SPREAD: Duration = Duration::from_secs(2);
 
-/// The same once the server is about to stop, counted from then on.
+/// The same during shutdown, counted from its beginning.
 const GRACE_AT_THE_END: Duration = Duration::from_secs(2);
 
-/// Bytes of a body that are taken in although nobody wants them.
+/// Maximum bytes of an unread body that are discarded.
 const LITTLE: usize = 64 << 10;
 
-/// How slowly a body may come.
+/// Limits on how slowly a body may arrive.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     grace: Duration,
-    /// Bytes a second.
+    /// Bytes per second.
     least_rate: u64,
     /// Time for each started `piece`.
     timeout: Duration,
@@ -50,12 +50,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// At `least_rate` bytes a second at least, and within `timeout` for each started piece of `piece` bytes.
+    /// At least `least_rate` bytes per second, and at most `timeout` for each started piece of `piece` bytes.
     pub fn new(least_rate: u64, timeout: Duration, piece: usize) -> Self {
         Self { grace: GRACE, least_rate: least_rate.max(1), timeout, piece: (piece as u64).max(1) }
     }
 
-    /// How long after its beginning a body of which so many bytes have come may still be under way.
+    /// How long a body may take in total, given the number of bytes received.
     fn patience(&self, received: u64) -> Duration {
         let by_rate = self.grace + Duration::from_secs_f64(received as f64 / self.least_rate as f64);
         let pieces = u32::try_from(received / self.piece).unwrap_or(u32::MAX);
@@ -63,14 +63,15 @@ impl Pace {
     }
 }
 
-/// A part of [`SPREAD`], another one each time: the multiples of the golden ratio are spread evenly (Knuth, section 6.4).
+/// A fraction of [`SPREAD`], another one each time: the multiples of the golden ratio are distributed evenly (Knuth,
+/// section 6.4).
 fn spread() -> Duration {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let part = NEXT.fetch_add(0x9E37_79B9, Ordering::Relaxed);
     SPREAD.mul_f64(f64::from(part) / f64::from(u32::MAX))
 }
 
-/// A request from its head to the end of its answer.
+/// A request from its head to the end of its response.
 pub struct Held {
     payload: Option<Rc<RefCell<Payload>>>,
     cut: Rc<Cell<bool>>,
@@ -78,7 +79,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Puts a bound on the body of a request.
+    /// Wraps the body of a request with the limits.
     pub fn begin(request: &mut ServiceRequest, pace: Pace, connections: &Connections) -> Self {
         let answering = request.conn_data::<Rc<Exchange>>().map(Answering::begin);
         let cut = Rc::new(Cell::new(false));
@@ -102,13 +103,13 @@ impl Held {
         Self { payload, cut, _answering: answering }
     }
 
-    /// Whether the body was too slow, and was given up.
+    /// Whether the body was too slow, and was aborted.
     pub fn is_cut(&self) -> bool {
         self.cut.get()
     }
 
-    /// Takes in what has come of a body that nobody has read, a little at most: when that is all of it, the connection can be
-    /// used again. Otherwise each refusal would cost a new one.
+    /// Discards the received part of an unread body, up to a limit: if that is all of it, the connection can be reused.
+    /// Otherwise each refusal would cost a new connection.
     pub async fn take_rest(&self) {
         let Some(payload) = &self.payload else { return };
         let mut room = LITTLE;
@@ -121,19 +122,19 @@ impl Held {
                     None => break,
                 }
             }
-            // The parser gets to what came with the head once the route has waited for something.
+            // The parser processes bytes received with the head only after the route has yielded.
             yield_now().await;
         }
     }
 
-    /// Keeps hold of the request until the answer is sent. What was not read of its body is not dropped before: of a chunked
-    /// body that is dropped, actix reads the rest for as long as it takes; otherwise it closes the connection within a second.
+    /// Keeps the request until the response is sent, so that the unread body is not dropped before: when a chunked body is
+    /// dropped, actix reads the rest for as long as it takes; otherwise it closes the connection within a second.
     pub fn until_sent(self, body: impl MessageBody + 'static) -> Answer {
         Answer { body: body.boxed(), _held: self }
     }
 }
 
-/// The body of an answer, and the request that it is for.
+/// The body of a response, with the request that it answers.
 pub struct Answer {
     body: BoxBody,
     _held: Held,
@@ -154,23 +155,23 @@ impl MessageBody for Answer {
     }
 }
 
-/// A body that is given up when it is too slow.
+/// A body that is aborted when it is too slow.
 struct Paced {
     payload: Rc<RefCell<Payload>>,
     pace: Pace,
     begun: Instant,
     received: u64,
     cut: Rc<Cell<bool>>,
-    /// The end of the process, until it has come.
+    /// The start of the shutdown, until it has happened.
     ending: Option<LocalBoxFuture<'static, ()>>,
-    /// Wakes at or before the deadline.
+    /// Fires at or before the deadline.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Paced {
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         if self.ending.as_mut().is_some_and(|ending| ending.as_mut().poll(context).is_ready()) {
-            // An honest upload goes on. One that lives on what it has sent before does not.
+            // Uploads above the minimum rate continue. Those that use up credit from faster periods do not.
             self.ending = None;
             self.pace.grace = GRACE_AT_THE_END;
             (self.begun, self.received, self.timer) = (Instant::now(), 0, None);
@@ -226,10 +227,10 @@ mod tests {
         for (received, seconds) in [
             (0, 5),
             (1024, 6),
-            // A byte a second: what comes does not buy the time that it takes.
+            // At one byte per second, the bytes do not extend the deadline enough.
             (7, 5),
             (16 << 10, 21),
-            // From here on the deadline of the whole is nearer.
+            // From here on the total deadline is earlier.
             (55 << 10, 60),
             ((1 << 20) - 1, 60),
             (1 << 20, 120),

@@ -1,8 +1,8 @@
-//! One spelling of the path of a request.
+//! Normalisation of the path of a request.
 //!
-//! Routing decodes percent-encodings before it matches, so a path that is compared before that could be written in many ways. It
-//! is brought into a normal form first (RFC 3986 section 6.2.2), and that form is all that limits, aliases, routes, keys,
-//! logs and metrics ever see. What has no normal form is refused.
+//! Routing decodes percent-encodings before it matches, so a path compared before that could be spelled in many ways. It is
+//! first brought into a normal form (RFC 3986 section 6.2.2), which is the only form that limits, aliases, routes, keys,
+//! logs and metrics see. A path without a normal form is refused.
 
 use std::borrow::Cow;
 
@@ -22,13 +22,13 @@ use crate::problem::Problem;
 pub enum PathFault {
     /// It does not begin with a slash, as `*` does not.
     Relative,
-    /// A percent sign without two hexadecimal digits, or bytes that are no UTF-8.
+    /// A percent sign without two hexadecimal digits, or bytes that are not UTF-8.
     Encoding,
     /// A control character.
     Control,
-    /// A backslash, or a slash that is percent-encoded: servers and proxies disagree about both.
+    /// A backslash, or a percent-encoded slash: servers and proxies interpret both differently.
     Slash,
-    /// A segment that is empty and not the last one.
+    /// An empty segment that is not the last one.
     EmptySegment,
     /// A segment `.` or `..`. Clients resolve them before they send a request (RFC 3986 section 5.2.4).
     DotSegment,
@@ -37,7 +37,7 @@ pub enum PathFault {
 }
 
 impl PathFault {
-    /// A sentence for a person.
+    /// A human-readable sentence.
     const fn detail(self) -> &'static str {
         match self {
             Self::Relative => "The path must begin with a slash.",
@@ -50,13 +50,13 @@ impl PathFault {
         }
     }
 
-    /// The answer to a request with such a path.
+    /// The response to a request with such a path.
     pub fn problem(self) -> Problem {
         Problem::new(Kind::Malformed, "invalid_path", self.detail())
     }
 }
 
-/// How the path of a request came.
+/// The spelling of a path as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
     /// In its normal form.
@@ -65,11 +65,11 @@ pub enum Spelling {
     Replaced,
 }
 
-/// Brings the target of a request into its normal form: an origin form (RFC 9112 section 3.2.1) with a normal path. The host of
-/// an absolute form takes the place of the `Host` header, as section 3.2.2 demands.
+/// Normalises the target of a request: an origin form (RFC 9112 section 3.2.1) with a normal path. The host of an absolute
+/// form replaces the `Host` header, as section 3.2.2 demands.
 ///
 /// # Errors
-/// When the path has no normal form; the request is left as it is then.
+/// When the path has no normal form; the request is then unchanged.
 pub fn settle(request: &mut ServiceRequest) -> Result<Spelling, PathFault> {
     let uri = request.uri();
     let path = match normalize(uri.path())? {
@@ -86,7 +86,7 @@ pub fn settle(request: &mut ServiceRequest) -> Result<Spelling, PathFault> {
     Ok(spelling)
 }
 
-/// Gives a request another path, which is in its normal form, and keeps the query.
+/// Replaces the path of a request by one in its normal form, and keeps the query.
 ///
 /// # Errors
 /// When the path is too long.
@@ -101,8 +101,8 @@ pub fn replace(request: &mut ServiceRequest, path: &str) -> Result<(), PathFault
     Ok(())
 }
 
-/// The normal form of a path: what RFC 3986 lets stand for itself in a segment (`pchar`) is not encoded, everything else is, in
-/// upper-case digits. A router that decodes it once, in whole or in part, can take it for one thing only.
+/// The normal form of a path: characters that RFC 3986 allows in a segment (`pchar`) are not encoded, all others are, in
+/// upper-case digits. So it has a single interpretation for a router that decodes it once, in whole or in part.
 ///
 /// # Errors
 /// When it has none.
@@ -124,7 +124,7 @@ pub fn normalize(path: &str) -> Result<Cow<'_, str>, PathFault> {
     Ok(normal)
 }
 
-/// Decodes what is encoded, and encodes what has to be.
+/// Decodes percent-encodings, and encodes what must be encoded.
 fn recode(path: &[u8]) -> Result<String, PathFault> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -166,7 +166,7 @@ fn recode(path: &[u8]) -> Result<String, PathFault> {
     Ok(recoded)
 }
 
-/// Whether a byte stands for itself in a segment: unreserved, sub-delims, `:` and `@` (RFC 3986 section 3.3).
+/// Whether a byte is allowed unencoded in a segment: unreserved, sub-delims, `:` and `@` (RFC 3986 section 3.3).
 const fn is_pchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

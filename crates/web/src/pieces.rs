@@ -1,5 +1,5 @@
-//! Bodies that are handed to the connection piece by piece. A connection copies what it is given, however slowly its client
-//! takes it: whole files would be in memory once for each client.
+//! Bodies that are passed to the connection in pieces. A connection buffers what it is given, however slow its client:
+//! whole files would be in memory once for each client.
 
 use std::{
     convert::Infallible,
@@ -17,10 +17,10 @@ use futures_util::{StreamExt, stream};
 use portico_kernel::files::{FileError, FileStore};
 use portico_runtime::logging;
 
-/// Bytes of a piece. A connection asks for the next one while it holds less than 128 KiB.
+/// Bytes of a piece. A connection requests the next one while it buffers less than 128 KiB.
 pub const PIECE: usize = 64 * 1024;
 
-/// Bytes that are in memory already, shared with others.
+/// Bytes already in memory, shared with other responses.
 pub struct InPieces(pub Bytes);
 
 impl MessageBody for InPieces {
@@ -36,10 +36,10 @@ impl MessageBody for InPieces {
     }
 }
 
-/// Bytes of a stored file, each piece read when the client has taken those before it. Nothing is held open in between. The first
-/// piece is read here, so that its failure can still be answered; `None` when there is no such file.
+/// Bytes of a stored file, each piece read when the client has received those before it. Nothing is held open in between.
+/// The first piece is read at once, so that its failure can still be answered; `None` when there is no such file.
 ///
-/// # Errors
+/// When the first piece cannot be read. Later errors abort the response.
 /// When the first piece cannot be read. Later on the answer is broken off.
 pub async fn of_file(
     files: Arc<dyn FileStore>,
@@ -68,7 +68,7 @@ pub async fn of_file(
     Ok(Some(SizedStream::new(range.end - range.start, Box::pin(first.chain(following)))))
 }
 
-/// The first piece of what is left.
+/// The first piece of the remaining range.
 fn piece(rest: &Range<u64>) -> Range<u64> {
     rest.start..rest.end.min(rest.start + PIECE as u64)
 }

@@ -1,4 +1,4 @@
-//! Errors as clients see them: problem details (RFC 9457). The one place that maps kinds of errors to status codes.
+//! Errors as responses: problem details (RFC 9457). The only place that maps kinds of errors to status codes.
 
 use std::{borrow::Cow, fmt};
 
@@ -14,10 +14,10 @@ use portico_runtime::{context, logging::chain, report};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Seconds after which a client may ask again when a part is down.
+/// `Retry-After` in seconds when a component is unavailable.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
-/// The body of an error answer.
+/// The body of an error response.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
@@ -26,32 +26,32 @@ const RETRY_AFTER_SECONDS: u64 = 5;
     "errors": [{"field": "email", "code": "invalid_email", "message": "This is not a valid email address."}]
 }))]
 pub struct ProblemBody {
-    /// `about:blank`: the meaning is that of the status code; `code` tells more.
+    /// `about:blank`: the meaning is that of the status code; `code` is more specific.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The reason phrase of the status code.
     title: Cow<'static, str>,
     /// The status code.
     status: u16,
-    /// A sentence for a person.
+    /// A human-readable sentence.
     detail: Cow<'static, str>,
     /// Path of the request.
     instance: String,
-    /// Stable word for programs.
+    /// Stable error code.
     code: Cow<'static, str>,
-    /// Id of the request; name it when asking for help.
+    /// Id of the request; include it in support requests.
     request_id: String,
-    /// What is wrong with which field (422 only).
+    /// Errors of single fields (422 only).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
-    /// More about some codes, for instance `meter`, `limit`, `used` and `plan` of `quota_exceeded`.
+    /// Additional members of some codes, for instance `meter`, `limit`, `used` and `plan` of `quota_exceeded`.
     #[serde(flatten)]
     #[schema(ignore)]
     members: Map<String, Value>,
 }
 
-/// An error on its way to the client. Holds nothing that a client may not see.
+/// An error response. Contains nothing that a client may not see.
 #[derive(Debug)]
 pub struct Problem(Box<Parts>);
 
@@ -87,7 +87,7 @@ pub fn status_of(kind: Kind) -> StatusCode {
 }
 
 impl Problem {
-    /// A problem of a kind.
+    /// A problem of this kind.
     pub fn new(kind: Kind, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Parts {
             kind,
@@ -101,31 +101,31 @@ impl Problem {
         }))
     }
 
-    /// The fields that break rules.
+    /// Invalid fields.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let mut problem = Self::new(Kind::Invalid, "invalid", "Some fields are not valid.");
         problem.0.errors = errors;
         problem
     }
 
-    /// The same, with more fields that break rules.
+    /// Adds further invalid fields.
     #[must_use]
     pub fn and(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors.extend(errors);
         self
     }
 
-    /// Not there, or not to be seen by this caller.
+    /// Not there, or not visible to this caller.
     pub fn not_found() -> Self {
         Self::new(Kind::NotFound, "not_found", "There is nothing here.")
     }
 
-    /// Nobody we know.
+    /// No valid credentials.
     pub fn unauthenticated() -> Self {
         Denied::Unauthenticated.into()
     }
 
-    /// The path exists, with other methods.
+    /// The path exists, but not with this method.
     pub fn method_not_allowed(allow: String) -> Self {
         let mut problem =
             Self::new(Kind::NotFound, "method_not_allowed", format!("This path answers to {allow} only."));
@@ -142,32 +142,32 @@ impl Problem {
         problem
     }
 
-    /// The body took too long.
+    /// The body arrived too slowly.
     pub fn request_timeout() -> Self {
         let mut problem = Self::new(Kind::Malformed, "request_timeout", "The body came too slowly.");
         problem.0.status = StatusCode::REQUEST_TIMEOUT;
         problem
     }
 
-    /// The same, to be tried again after so many seconds.
+    /// Adds `Retry-After` with this number of seconds.
     #[must_use]
     pub fn after(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }
 
-    /// Our own fault. The cause goes to the log, not to the client.
+    /// A server error. The cause is logged, not sent to the client.
     pub fn internal(cause: impl fmt::Display) -> Self {
         report::note("internal", Kind::Internal, &cause.to_string());
         Self::new(Kind::Internal, "internal", "Something went wrong on our side.")
     }
 
-    /// The stable word for programs.
+    /// The stable error code.
     pub fn code(&self) -> &'static str {
         self.0.code
     }
 
-    /// The body of the answer.
+    /// The body of the response.
     fn body(&self) -> ProblemBody {
         let context = context::current();
         ProblemBody {
@@ -187,7 +187,7 @@ impl Problem {
 impl<F: Fault> From<F> for Problem {
     fn from(fault: F) -> Self {
         let kind = fault.kind();
-        // Every 5xx can be found in the log by the id that the client was told.
+        // Every 5xx can be found in the log by the id in the response.
         if matches!(kind, Kind::Internal | Kind::Unavailable) {
             report::note(fault.code(), kind, &chain(&fault));
         }

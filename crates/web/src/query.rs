@@ -1,4 +1,4 @@
-//! The query of a request as a typed input, and what all lists have in common.
+//! The query of a request as a typed input, and common parameters of lists.
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::{Ready, ready};
@@ -19,7 +19,7 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
-/// The page that a client asks for, within bounds.
+/// The page that a client requests, within bounds.
 pub fn page_request(page: Option<u64>, limit: Option<u64>) -> Result<PageRequest, Problem> {
     let request = PageRequest { page: page.unwrap_or(1), limit: limit.unwrap_or(PageRequest::DEFAULT_LIMIT) };
     let mut errors = limit_error(request.limit);
@@ -30,7 +30,7 @@ pub fn page_request(page: Option<u64>, limit: Option<u64>) -> Result<PageRequest
     if errors.is_empty() { Ok(request) } else { Err(Problem::invalid(errors)) }
 }
 
-/// The piece of an append-only list that a client asks for, within bounds.
+/// The page of an append-only list that a client requests, within bounds.
 pub fn cursor_request(cursor: Option<String>, limit: Option<u64>) -> Result<CursorRequest, Problem> {
     let limit = limit.unwrap_or(PageRequest::DEFAULT_LIMIT);
     let errors = limit_error(limit);

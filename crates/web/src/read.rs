@@ -1,16 +1,16 @@
-//! Reading an input so that every wrong field is reported at once.
+//! Reading an input so that all invalid fields are reported at once.
 //!
-//! serde stops at the first error. So the wrong part is noted and taken out, and reading starts again: input types
-//! have a default for every field, therefore a field that was taken out does not fail a second time.
+//! serde stops at the first error. So the invalid part is recorded and removed, and reading starts again: input types have
+//! a default for every field, therefore a removed field does not fail a second time.
 
 use portico_kernel::FieldError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// How many wrong fields are reported at most.
+/// Maximum number of invalid fields reported.
 const MAX_ERRORS: usize = 50;
 
-/// Reads a `T` out of JSON. `Err` lists unknown fields and fields of a wrong type.
+/// Reads a `T` from JSON. `Err` lists unknown fields and fields of a wrong type.
 pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldError>> {
     if !json.is_object() {
         // serde would read a list as the fields of a struct in their order.
@@ -51,7 +51,7 @@ pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldErr
     }
 }
 
-/// Reads a `T` out of the pairs of a query string.
+/// Reads a `T` from the pairs of a query string.
 pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>> {
     let mut pairs: Vec<(String, String)> =
         url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -93,7 +93,7 @@ pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>
     }
 }
 
-/// Notes every text with a NUL in it: no field has a use for one, and Postgres cannot store it.
+/// Reports every text with a NUL in it: no field has a use for one, and Postgres cannot store it.
 fn find_nul(json: &Value, path: &mut String, errors: &mut Vec<FieldError>) {
     let length = path.len();
     match json {
@@ -124,7 +124,7 @@ fn nul_error(field: String) -> FieldError {
     FieldError::new(field, "invalid_characters", "Control characters are not allowed.")
 }
 
-/// A value of a query string: text that is read as whatever type the field has.
+/// A value of a query string: text that is parsed as the type of the field.
 struct QueryValue<'a>(&'a str);
 
 impl<'de> serde::de::IntoDeserializer<'de, serde::de::value::Error> for QueryValue<'de> {
@@ -171,9 +171,9 @@ impl<'de> serde::Deserializer<'de> for QueryValue<'de> {
     }
 }
 
-/// A path as clients write it. serde_ignored marks an `Option` as `?`, which clients do not want to see.
+/// The path of a field as clients write it. serde_ignored marks an `Option` as `?`, which is removed.
 ///
-/// It writes places in a list as `[0]` in one crate and as `.0` in the other; clients get `[0]`.
+/// List indices are `[0]` in one crate and `.0` in the other; clients get `[0]`.
 fn tidy(path: &str) -> String {
     let mut tidied = String::with_capacity(path.len());
     for step in path.split('.').filter(|step| !step.is_empty() && *step != "?") {
@@ -189,7 +189,7 @@ fn tidy(path: &str) -> String {
     tidied
 }
 
-/// serde's sentence without position, which is meaningless to a client that sent structured data.
+/// serde's sentence without position, which is meaningless for structured data.
 fn message<E: std::fmt::Display>(error: &E) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
@@ -203,8 +203,8 @@ fn message<E: std::fmt::Display>(error: &E) -> String {
     }
 }
 
-/// Takes out what is at `path` (`items[0].title`). Elements of a list are replaced by an empty object, so that the
-/// places of the others stay right. Answers whether anything changed.
+/// Removes the value at `path` (`items[0].title`). Elements of a list are replaced by an empty object, so that the indices
+/// of the others stay correct. Returns whether anything changed.
 fn remove(json: &mut Value, path: &str) -> bool {
     let mut steps: Vec<&str> =
         path.split(['.', '[']).filter(|step| !step.is_empty() && *step != "?").collect();

@@ -1,9 +1,9 @@
-//! Answers to reading requests, kept for a while.
+//! Cache of responses to reads.
 //!
-//! What a tenant keeps here (the tenant itself, branding, pages, navigation) is read far more often than it is changed, so
-//! whole answers are kept in a [`Cache`], by groups of tenants. A group is forgotten as soon as this process knows of a
-//! change in it: its own at once, that of others within half a second, from the event log. A process that does not hear
-//! of others at the moment keeps nothing.
+//! A tenant's content (the tenant itself, branding, pages, navigation) is read far more often than it is changed, so whole
+//! responses are kept in a [`Cache`], by groups of tenants. A group is invalidated as soon as this process knows of a
+//! change in it: its own at once, that of others within half a second, from the event log. While a process does not receive
+//! the announcements of others, it does not use the cache.
 
 use std::{
     sync::{
@@ -30,7 +30,7 @@ use crate::{
     problem::Problem,
 };
 
-/// What an answer is about; decides for how long it is kept.
+/// Subject of a response; part of the key, and decides how long it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// A tenant.
@@ -72,12 +72,12 @@ impl About {
 pub struct ResponseCache {
     cache: Arc<dyn Cache>,
     signals: Arc<Signals>,
-    /// For each group, 1 + the epoch up to which it was forgotten; 0 when it never was. What was kept before this process
+    /// For each group, 1 + the epoch up to which it was invalidated; 0 when it never was. Entries from before this process
     /// started may be stale.
     forgotten: Vec<AtomicU64>,
 }
 
-/// An answer in the making: where it is to be kept, if anywhere.
+/// Where a response under construction is to be cached.
 struct Entry {
     group: u16,
     key: String,
@@ -85,14 +85,14 @@ struct Entry {
 }
 
 impl ResponseCache {
-    /// In front of a cache.
+    /// On top of a cache.
     pub fn new(cache: Arc<dyn Cache>, signals: Arc<Signals>) -> Self {
         Self { cache, signals, forgotten: (0..GROUPS).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    /// Answers a reading request of somebody who has the permission: from the cache, or with what `read` finds, which is
-    /// kept then. `read` answers the resource and, where it has one, its version; else the tag is made from the answer.
-    /// The answer must be the same for everybody who has the permission in the tenant.
+    /// Answers a read by a caller who has the permission: from the cache, or with the result of `read`, which is cached
+    /// then. `read` returns the resource and, if it has one, its version; else the tag is derived from the response. The
+    /// response must be the same for every caller who has the permission in the tenant.
     pub async fn respond<T: Serialize>(
         &self,
         request: &HttpRequest,
@@ -123,7 +123,7 @@ impl ResponseCache {
         }
     }
 
-    /// `None` when nothing may be taken from the cache nor put there.
+    /// `None` when the cache must not be used.
     async fn look(&self, tenant: TenantId, about: About, request: &HttpRequest) -> Option<Entry> {
         if !self.signals.hears() {
             return None;
@@ -149,7 +149,7 @@ fn noted<T>(result: Result<T, CacheError>) -> Option<T> {
         .ok()
 }
 
-/// What is kept: the entity tag, a line break, the body.
+/// The cached form: the entity tag, a line break, the body.
 fn make(resource: &impl Serialize, version: Option<i64>) -> Result<Vec<u8>, Problem> {
     let body = serde_json::to_vec(resource).map_err(Problem::internal)?;
     let tag = match version {
@@ -169,7 +169,8 @@ fn answer(request: &HttpRequest, mut kept: Vec<u8>) -> HttpResponse {
         if not_modified(request, &tag) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, tag.as_str()))
-        // Kept by us, where a change can drop it. A browser has to ask each time, and is told when nothing changed.
+        // Cached only by us, where a change can invalidate it. A browser must revalidate each time, and gets 304 when
+        // nothing changed.
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
     if not_modified(request, &tag) {
         return response.finish();

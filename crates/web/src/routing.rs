@@ -1,4 +1,4 @@
-//! Adding routes: what each operation is for the layers around it, with or without what the API document says of it.
+//! Registration of routes: the properties of each operation for the middleware, with or without its documentation.
 
 use actix_web::{dev::HttpServiceFactory, web};
 use utoipa::openapi::PathItem;
@@ -6,13 +6,13 @@ use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 
 use crate::admission::Class;
 
-/// What an operation is for the layers around it. Every route says all of it when it is added: one of [`READ`], [`WRITE`] and
-/// [`KEYED`], and in what it differs.
+/// Properties of an operation for the middleware. Every route declares them when it is added: one of [`READ`], [`WRITE`]
+/// and [`KEYED`], and its differences from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// The queue that its requests wait in; none where nothing is held up.
+    /// The class in which its requests are queued; none if they are not queued.
     pub class: Option<Class>,
-    /// Whether each address has few of them, because it guesses at secrets, sends mail or costs money.
+    /// Whether the strict rate limit applies, because it allows guessing secrets, sends mail or costs money.
     pub strict: bool,
     /// Whether it takes an `Idempotency-Key`.
     pub keyed: bool,
@@ -27,12 +27,12 @@ pub const READ: Operation =
 /// Changes something, for signed-in callers.
 pub const WRITE: Operation = Operation { class: Some(Class::Writes), ..READ };
 
-/// Changes something, and takes an `Idempotency-Key`. Not for what answers tokens or secrets that are not to be had again without a
-/// proof, nor for what proves who somebody is at this moment.
+/// Changes something, and takes an `Idempotency-Key`. Not for responses with tokens, or with secrets that are not to be
+/// shown again without a proof of identity, nor for routes that verify such a proof.
 pub const KEYED: Operation = Operation { keyed: true, ..WRITE };
 
 impl Operation {
-    /// The same, for callers that are not signed in, too.
+    /// The same, also for callers who are not signed in.
     #[must_use]
     pub const fn for_anyone(self) -> Self {
         Self { for_anyone: true, ..self }
@@ -44,42 +44,42 @@ impl Operation {
         Self { strict: true, ..self }
     }
 
-    /// The same in another queue.
+    /// The same with another class.
     #[must_use]
     pub const fn waiting_in(self, class: Class) -> Self {
         Self { class: Some(class), ..self }
     }
 
-    /// The same without a queue: for probes, streams, and files, whose routes put them aside and wait then.
+    /// The same without a queue: for probes, streams, and files, which their routes spool before they wait.
     #[must_use]
     pub const fn unqueued(self) -> Self {
         Self { class: None, ..self }
     }
 }
 
-/// What was said of one operation.
+/// The declaration of one operation.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// Its method, in upper case.
     pub method: &'static str,
     /// Its path, as in the API document.
     pub path: String,
-    /// What it is.
+    /// Its properties.
     pub operation: Operation,
 }
 
-/// Where routes are added. Each server thread has an application of its own, and none of them needs the document, which
-/// takes much longer to make than the routes.
+/// Where routes are registered. Each server thread has its own application, which does not need the document: that takes
+/// much longer to build than the routes.
 pub enum Routes<'a, 's> {
     /// To an application alone.
     Plain(&'a mut web::ServiceConfig),
-    /// To an application, of which the document is wanted.
+    /// To an application and the document.
     Documented {
         /// The application.
         config: &'a mut ServiceConfig<'s>,
-        /// What stands before the paths.
+        /// Prefix of the paths.
         prefix: &'static str,
-        /// What was said of the operations so far.
+        /// The operations declared so far.
         rows: &'a mut Vec<Row>,
     },
 }

@@ -1,4 +1,4 @@
-//! Asking again whether a caller is still let in, while an answer is being sent.
+//! Checks again whether a caller is still authorised, while a response is being sent.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use portico_runtime::access::{NamedTenant, Presented};
 
 use crate::{api::Api, client, credentials, problem::Problem};
 
-/// Who sent the request, for answers that take long: what was revoked meanwhile ends them. Take it beside
-/// [`crate::caller::Caller`], which admits the request in the first place.
+/// The caller of a long response: a revocation ends it. To be extracted beside [`crate::caller::Caller`], which
+/// authenticates the request in the first place.
 pub struct Standing {
     api: Data<Api>,
     presented: Presented,
@@ -35,7 +35,7 @@ impl FromRequest for Standing {
 }
 
 impl Standing {
-    /// When the access token or the key expires by itself.
+    /// When the access token or the key expires.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match &self.presented {
             Presented::Claims(claims) => Some(claims.expires_at),
@@ -44,8 +44,8 @@ impl Standing {
         }
     }
 
-    /// Who they are and what they may do as of now. An access token that expires meanwhile does not end the answer; the end
-    /// of its session does.
+    /// The caller and their permissions as of now. An access token that expires meanwhile does not end the response; the
+    /// end of its session does.
     pub async fn scope(&self) -> Result<Scope, Problem> {
         let presented = match &self.presented {
             claims @ Presented::Claims(_) => claims.clone(),

@@ -4,10 +4,10 @@ use actix_web::http::header::HeaderMap;
 use portico_kernel::TraceParent;
 use portico_runtime::traces::{Span, Tracer};
 
-/// Most characters of a path in traces.
+/// Maximum length of a path in traces, in characters.
 const PATH: usize = 256;
 
-/// The span of a request. Probes and metrics have none: they would be most of what is sent.
+/// The span of a request. Probes and metrics have none: they would be most of the data.
 pub fn of_request(tracer: &Tracer, method: &str, path: &str, headers: &HeaderMap, id: &str) -> Span {
     if path.starts_with("/api/health") || path == "/api/metrics" {
         return Span::none();
@@ -21,7 +21,7 @@ pub fn of_request(tracer: &Tracer, method: &str, path: &str, headers: &HeaderMap
     span
 }
 
-/// How a request ended.
+/// Records the result of a request.
 pub fn answered(span: &Span, method: &str, route: Option<&str>, status: u16) {
     span.rename(|| route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")));
     if let Some(route) = route {
@@ -33,7 +33,7 @@ pub fn answered(span: &Span, method: &str, route: Option<&str>, status: u16) {
     }
 }
 
-/// What a client says of its own trace. Said twice, it is not believed (W3C Trace Context, section 3.2.2).
+/// The client's trace context. Duplicate headers are ignored (W3C Trace Context, section 3.2.2).
 fn asked_by(headers: &HeaderMap) -> Option<TraceParent> {
     let mut said = headers.get_all("traceparent");
     match (said.next(), said.next()) {

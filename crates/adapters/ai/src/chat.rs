@@ -1,4 +1,4 @@
-//! The protocol: one request for a completion, with retries, and what servers of different age understand.
+//! The protocol: one request for a completion, with retries and fallbacks for older servers.
 
 use std::{
     sync::{
@@ -18,24 +18,24 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-/// Where the server is, and the bounds of asking it.
+/// The server, and the limits of requests to it.
 #[derive(Clone, Debug)]
 pub struct ChatConfig {
-    /// Where its API begins, for instance `https://api.openai.com/v1`.
+    /// Base URL of the API, for instance `https://api.openai.com/v1`.
     pub base_url: String,
-    /// The model to ask for.
+    /// Name of the model.
     pub model: String,
-    /// What we show there.
+    /// API key.
     pub api_key: Option<SecretString>,
-    /// How long one text may take, all attempts together.
+    /// Timeout of one text, all attempts together.
     pub timeout: Duration,
-    /// Most tokens of one answer.
+    /// Maximum tokens of one answer.
     pub max_output_tokens: u32,
-    /// Attempts at one answer.
+    /// Maximum attempts at one answer.
     pub max_attempts: u32,
 }
 
-/// How a server is held to a shape. What it refuses is not asked of it again.
+/// Forms of a request by which the shape of the answer is enforced. A form that the server refuses is not tried again.
 const BY_SCHEMA: u8 = 0;
 const AS_JSON: u8 = 1;
 const BY_WORDS: u8 = 2;
@@ -43,33 +43,33 @@ const BY_WORDS: u8 = 2;
 /// The first pause before another attempt; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 
-/// Talks to one server.
+/// Client of one server.
 pub(crate) struct Chat {
     config: ChatConfig,
     http: Arc<dyn HttpClient>,
     env: Env,
     shape: AtomicU8,
-    /// Newer models of OpenAI call the bound of an answer `max_completion_tokens`, and refuse the older name.
+    /// Newer models of OpenAI call the limit of an answer `max_completion_tokens`, and refuse the older name.
     new_bound: AtomicBool,
 }
 
 /// An answer of a model.
 pub(crate) struct Completion {
-    /// What it wrote.
+    /// Its text.
     pub text: String,
-    /// Whether it was cut off at the bound of tokens.
+    /// Whether it was truncated at the token limit.
     pub cut_off: bool,
-    /// What it took.
+    /// Tokens used.
     pub tokens: Tokens,
 }
 
 /// What to do after an attempt.
 enum Failed {
-    /// Another attempt may help, not before this time.
+    /// A retry may succeed, after this time.
     Again(String, Option<Duration>),
-    /// The server does not take the request in this form; it is to be put in another one at once.
+    /// The server does not accept this form of request; retry at once in another form.
     OtherForm,
-    /// It is over.
+    /// A final failure.
     End(GeneratorError),
 }
 
@@ -105,12 +105,12 @@ impl Chat {
         Self { config, http, env, shape: AtomicU8::new(BY_SCHEMA), new_bound: AtomicBool::new(false) }
     }
 
-    /// How long one text may take.
+    /// Timeout of one text.
     pub fn timeout(&self) -> Duration {
         self.config.timeout
     }
 
-    /// Asks for a completion of these messages whose content has the shape of `schema`.
+    /// Requests a completion of these messages whose content conforms to `schema`.
     pub async fn complete(
         &self,
         messages: &[Value],
@@ -121,7 +121,7 @@ impl Chat {
         loop {
             match self.attempt(messages, schema).await {
                 Ok(completion) => return Ok(completion),
-                // There are three forms and two names, and none is tried again, so this ends.
+                // There are three forms and two names, and none is tried again, so the loop ends.
                 Err(Failed::OtherForm) => {}
                 Err(Failed::End(error)) => return Err(error),
                 Err(Failed::Again(reason, wait)) => {
@@ -154,7 +154,7 @@ impl Chat {
         })?;
         match answer.status {
             200 => read(&answer, sent),
-            // Nothing was written, so putting it in another way costs nothing.
+            // Nothing was generated, so a request in another form costs nothing.
             400 | 422 => Err(self.other_form(&answer, shape, new_bound)),
             429 | 500..=599 => Err(Failed::Again(format!("status {}", answer.status), retry_after(&answer))),
             status => Err(Failed::End(GeneratorError::Unavailable(format!(
@@ -185,8 +185,8 @@ impl Chat {
         if shape != BY_SCHEMA
             && let Some(rules) = body["messages"].get_mut(0)
         {
-            let told = rules["content"].as_str().unwrap_or_default();
-            rules["content"] = format!("{told}\n\nThe JSON schema of the answer:\n{schema}").into();
+            let fixed = rules["content"].as_str().unwrap_or_default();
+            rules["content"] = format!("{fixed}\n\nThe JSON schema of the answer:\n{schema}").into();
         }
         let mut headers = vec![
             ("content-type".to_owned(), "application/json".to_owned()),
@@ -199,7 +199,7 @@ impl Chat {
         HttpRequest::post(url, headers, body.to_string().into_bytes())
     }
 
-    /// What to do about a request that the server does not understand.
+    /// Selects another form for a request that the server does not understand.
     fn other_form(&self, answer: &HttpResponse, shape: u8, new_bound: bool) -> Failed {
         let text = String::from_utf8_lossy(&answer.body);
         if !new_bound && text.contains("max_completion_tokens") {
@@ -209,7 +209,7 @@ impl Chat {
         if shape < BY_WORDS
             && (text.contains("response_format") || text.contains("json_schema") || shape == BY_SCHEMA)
         {
-            // Several requests may find this out at once; none goes back.
+            // Several requests may detect this concurrently; the form never goes back.
             self.shape.fetch_max(shape + 1, Ordering::Relaxed);
             return Failed::OtherForm;
         }
@@ -217,7 +217,7 @@ impl Chat {
         Failed::End(GeneratorError::Unavailable(reason))
     }
 
-    /// Doubled with each attempt, and up to a half longer by chance, so that many do not come back at once.
+    /// Doubled with each attempt, plus up to a half of jitter, so that clients do not retry together.
     fn pause(&self, attempt: u32) -> Duration {
         let pause = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(8));
         let [chance] = self.env.random_bytes::<1>();
@@ -241,7 +241,7 @@ fn read(answer: &HttpResponse, sent: usize) -> Result<Completion, Failed> {
         return Err(Failed::End(GeneratorError::Unusable("the model refuses".to_owned())));
     }
     let text = choice.message.content.unwrap_or_default();
-    // Servers that do not count are taken to use a token for each four bytes.
+    // For servers that report no usage, one token for each four bytes is assumed.
     let tokens = match envelope.usage {
         Some(usage) => Tokens { input: usage.prompt_tokens, output: usage.completion_tokens },
         None => Tokens { input: sent as u64 / 4, output: text.len() as u64 / 4 },
@@ -253,12 +253,12 @@ fn header<'a>(answer: &'a HttpResponse, name: &str) -> Option<&'a str> {
     answer.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-/// Seconds (RFC 9110 section 10.2.3). A date would need a clock that agrees with theirs.
+/// Seconds (RFC 9110 section 10.2.3). A date is ignored, because it depends on the server's clock.
 fn retry_after(answer: &HttpResponse) -> Option<Duration> {
     header(answer, "retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// The beginning of an error, for the log.
+/// The beginning of an error body, for the log.
 fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()

@@ -1,5 +1,5 @@
-//! The writer of texts at any server that speaks the chat completions API of OpenAI
-//! (<https://platform.openai.com/docs/api-reference/chat>): OpenAI itself, a gateway, or a model on a machine of one's own.
+//! The text generator at any server with the chat completions API of OpenAI
+//! (<https://platform.openai.com/docs/api-reference/chat>): OpenAI itself, a gateway, or a self-hosted model.
 
 mod chat;
 mod prompt;

@@ -1,10 +1,10 @@
-//! What a model is told. Rules come from us alone; everything that a customer wrote is inside one JSON document, as data.
+//! The prompt. Rules are fixed; all text by customers is inside one JSON document, as data.
 
 use portico_kernel::FieldError;
 use portico_sites::ports::{BusinessInfo, PageBrief, RewriteBrief, SeoBrief, Tone};
 use serde_json::{Value, json};
 
-/// The rules. They name the places where customers' words are, and what may come of those.
+/// The rules. They name the fields with customers' text, and how these may be used.
 pub(crate) const RULES: &str = "\
 You write texts for the websites of small businesses.
 
@@ -26,7 +26,7 @@ or Markdown.
 
 Answer with exactly one JSON object of the shape that is asked for, and nothing else.";
 
-/// The most bytes of a document of data.
+/// Maximum size of the data document, in bytes.
 pub(crate) const MAX_DATA: usize = 64 * 1024;
 
 fn tone(tone: Tone) -> &'static str {
@@ -100,9 +100,9 @@ pub(crate) fn seo(brief: &SeoBrief) -> Value {
     })
 }
 
-/// What was wrong with an answer.
+/// The errors of an answer, for a repair.
 pub(crate) fn repair(errors: &[FieldError]) -> Value {
-    /// More would not help.
+    /// Maximum number of errors: more would not help.
     const MOST: usize = 20;
     let errors: Vec<Value> = errors
         .iter()

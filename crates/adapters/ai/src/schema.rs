@@ -1,7 +1,7 @@
-//! What an answer has to look like, as a JSON schema that servers can hold a model to ("structured outputs").
+//! The JSON schema of an answer, which servers can enforce ("structured outputs").
 //!
-//! Made from the schemas of the API document, so that there is one description of a section. Servers take only a part of the
-//! language: every property is required and may be null instead, nothing else is allowed, and bounds are left out. Those are
+//! Derived from the schemas of the API document, so that a section is described once. Servers support only a subset of JSON
+//! schema: every property is required and may be null instead, no others are allowed, and limits are left out. Those are
 //! checked when the answer is read.
 
 use portico_sites::section::{
@@ -14,7 +14,7 @@ use portico_sites::section::{
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The deepest that schemas refer to each other.
+/// Maximum depth of references between schemas.
 const MAX_DEPTH: usize = 8;
 
 /// The schema of the content of a section.
@@ -51,7 +51,7 @@ fn of<T: PartialSchema + ToSchema>() -> Value {
     strict(&schema, &known, MAX_DEPTH)
 }
 
-/// The part of a schema that servers take.
+/// The subset of a schema that servers support.
 fn strict(schema: &Value, known: &Map<String, Value>, depth: usize) -> Value {
     if depth == 0 {
         return json!({"type": "string"});
@@ -83,15 +83,16 @@ fn strict(schema: &Value, known: &Map<String, Value>, depth: usize) -> Value {
     result
 }
 
-/// Pictures are the customer's: a writer cannot see them, and those that are there stay. So does what visitors agree to in a form.
+/// Images are chosen by the customer: the generator cannot see them, and existing ones are kept. So is the consent text of
+/// a form.
 fn is_for_writers(name: &str) -> bool {
     !name.ends_with("AssetId") && !matches!(name, "imageUrl" | "form" | "consentText")
 }
 
-/// Null instead of a value where there is none.
+/// Allows null in place of a value.
 fn nullable(mut schema: Value) -> Value {
     if let Some(kind) = schema["type"].as_str() {
-        // A list may be empty, and a flag may be off.
+        // Lists can be empty, and flags false, instead.
         if !matches!(kind, "array" | "boolean") {
             schema["type"] = json!([kind, "null"]);
         }
@@ -103,7 +104,7 @@ fn nullable(mut schema: Value) -> Value {
 mod tests {
     use super::*;
 
-    /// What strict servers refuse in a schema.
+    /// Asserts that a schema contains nothing that strict servers refuse.
     fn check(schema: &Value, path: &str) {
         let fields = schema.as_object().unwrap_or_else(|| panic!("{path}: {schema}"));
         let known = ["type", "properties", "required", "additionalProperties", "items", "description"];

@@ -1,4 +1,4 @@
-//! The port, over the protocol.
+//! Implementation of the port, over the protocol.
 
 use std::sync::Arc;
 
@@ -19,21 +19,21 @@ use crate::{
     prompt, schema,
 };
 
-/// The most bytes of an answer that are shown to the model again when it is asked to repair it.
+/// Maximum size of an answer that is sent back to the model for repair, in bytes.
 const MAX_SHOWN: usize = 16 * 1024;
 
-/// The writer of texts at a server that speaks the chat completions API.
+/// The text generator at a server with the chat completions API.
 pub struct ChatWriter {
     chat: Chat,
 }
 
 impl ChatWriter {
-    /// Asks the server of `config` through `http`, whose bounds have to leave `config.timeout` for an answer.
+    /// Calls the server of `config` through `http`, whose timeout must be at least `config.timeout`.
     pub fn new(config: ChatConfig, http: Arc<dyn HttpClient>, env: Env) -> Self {
         Self { chat: Chat::new(config, http, env) }
     }
 
-    /// Asks, reads the answer, and asks once more with the errors where it cannot be used.
+    /// Requests an answer and parses it; if it is unusable, asks once more with the errors.
     async fn ask<T>(
         &self,
         document: Value,
@@ -70,7 +70,7 @@ impl ChatWriter {
             Ok(result) => return Ok((result, tokens)),
             Err(errors) => errors,
         };
-        tracing::debug!(errors = %told(&errors), "the writer is asked to repair its answer");
+        tracing::debug!(errors = %listed(&errors), "the writer is asked to repair its answer");
         messages.push(message("assistant", beginning(&first.text)));
         messages.push(message("user", &prompt::repair(&errors).to_string()));
         let second = self.chat.complete(&messages, schema, deadline).await?;
@@ -78,7 +78,7 @@ impl ChatWriter {
         tokens.output += second.tokens.output;
         match parsed(&second.text, second.cut_off).and_then(read) {
             Ok(result) => Ok((result, tokens)),
-            Err(errors) => Err(GeneratorError::Unusable(told(&errors))),
+            Err(errors) => Err(GeneratorError::Unusable(listed(&errors))),
         }
     }
 }
@@ -137,7 +137,7 @@ fn check_facts(there: bool) -> Result<(), GeneratorError> {
     there.then_some(()).ok_or_else(reason)
 }
 
-/// The object in an answer. Models put it between words or in a fence of Markdown, where nobody holds them to a shape.
+/// The object in an answer. Without an enforced schema, models surround it with words or a Markdown fence.
 fn parsed(text: &str, cut_off: bool) -> Result<Value, Vec<FieldError>> {
     let inside = text.find('{').zip(text.rfind('}')).and_then(|(start, end)| text.get(start..=end));
     let value = inside.and_then(|text| serde_json::from_str::<Value>(text).ok());
@@ -151,8 +151,8 @@ fn beginning(text: &str) -> &str {
     end.map_or("", |end| &text[..end])
 }
 
-/// Fields and codes, for the log: never what was written.
-fn told(errors: &[FieldError]) -> String {
+/// Fields and codes, for the log: never the generated text.
+fn listed(errors: &[FieldError]) -> String {
     let errors: Vec<String> =
         errors.iter().take(10).map(|error| format!("{}: {}", error.field, error.code)).collect();
     errors.join(", ")

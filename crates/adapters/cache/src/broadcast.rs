@@ -1,4 +1,4 @@
-//! Messages to other processes through the publishing of Redis or Valkey.
+//! Messages to other processes through the publish/subscribe of Redis or Valkey.
 
 use std::time::Duration;
 
@@ -22,37 +22,37 @@ use crate::link::{NoAnswer, Redis};
 /// The channel.
 const CHANNEL: &str = "portico:committed";
 
-/// Messages that wait to be sent, at most.
+/// Maximum number of messages queued for sending.
 const WAITING: usize = 4096;
 
-/// Messages sent at once, at most.
+/// Maximum number of messages sent at once.
 const BATCH: usize = 64;
 
-/// How often a connection that is quiet proves that it still hears.
+/// Interval of checking an idle connection.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How long the proof, and a subscription, may take.
+/// Timeout of that check, and of a subscription.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Publishes and listens on one channel.
+/// Publishes and subscribes on one channel.
 pub struct RedisBroadcast {
     redis: Redis,
-    told: Sender<String>,
+    queue: Sender<String>,
     waiting: Mutex<Receiver<String>>,
 }
 
 impl RedisBroadcast {
-    /// Over a server: what is told goes over the connection that all share, and what is heard comes by one of its own.
+    /// Messages are published over the shared connection, and received by a separate one.
     pub fn new(redis: Redis) -> Self {
-        let (told, waiting) = channel(WAITING);
-        Self { redis, told, waiting: Mutex::new(waiting) }
+        let (queue, waiting) = channel(WAITING);
+        Self { redis, queue, waiting: Mutex::new(waiting) }
     }
 
-    /// Sends what is told, until Redis does not answer. What could not be sent is lost.
+    /// Publishes queued messages, until Redis does not answer. Messages that could not be sent are lost.
     async fn send(&self) -> NoAnswer {
         let mut waiting = self.waiting.lock().await;
         let mut batch = Vec::with_capacity(BATCH);
-        // Never 0: this value holds a sender.
+        // Never 0, because this value holds a sender.
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
             let mut pipeline = Pipeline::with_capacity(batch.len());
             for message in &batch {
@@ -73,7 +73,7 @@ impl RedisBroadcast {
     }
 }
 
-/// Hands what is heard to `hear`, until the connection ends.
+/// Passes received messages to `hear`, until the connection ends.
 async fn listen(mut messages: PubSubStream, hear: &(dyn for<'m> Fn(&'m str) + Send + Sync)) -> NoAnswer {
     while let Some(message) = messages.next().await {
         count("heard", 1);
@@ -85,7 +85,7 @@ async fn listen(mut messages: PubSubStream, hear: &(dyn for<'m> Fn(&'m str) + Se
     NoAnswer("the connection ended".to_owned())
 }
 
-/// Asks now and then, until there is no answer: a connection that broke somewhere on the way is never closed.
+/// Pings periodically, until there is no answer: a connection that is broken on the way is never closed.
 async fn watch(mut sink: PubSubSink) -> NoAnswer {
     let mut beat = interval(BEAT);
     loop {
@@ -105,7 +105,7 @@ fn count(outcome: &'static str, messages: usize) {
 #[async_trait]
 impl Broadcast for RedisBroadcast {
     fn tell(&self, message: String) {
-        if self.told.try_send(message).is_err() {
+        if self.queue.try_send(message).is_err() {
             count("lost", 1);
         }
     }

@@ -1,4 +1,4 @@
-//! A rate limiter in the process.
+//! An in-process rate limiter.
 
 use std::{
     collections::BTreeMap,
@@ -19,13 +19,13 @@ type Cells = Governor<String, DashMapStateStore<String>, DefaultClock, StateInfo
 /// Counts in the memory of the process.
 #[derive(Default)]
 pub struct ProcessLimiter {
-    /// Names with the same quota are counted together, each in a cell of its own.
+    /// Names with the same quota share a map, each with a cell of its own.
     by_quota: RwLock<BTreeMap<Quota, Arc<Cells>>>,
     clock: DefaultClock,
 }
 
 impl ProcessLimiter {
-    /// Counts one, as [`RateLimiter::count`] does.
+    /// Counts one request, as [`RateLimiter::count`] does.
     pub(crate) fn count_here(&self, name: &str, quota: Quota) -> Verdict {
         match self.of(quota).check_key(&name.to_owned()) {
             Ok(state) => {
@@ -36,7 +36,7 @@ impl ProcessLimiter {
         }
     }
 
-    /// The cells of a quota. There are as many quotas as settings and keys have, at most.
+    /// The cells of a quota. The number of quotas is bounded by settings and keys.
     fn of(&self, quota: Quota) -> Arc<Cells> {
         let known = self.by_quota.read().unwrap_or_else(PoisonError::into_inner).get(&quota).cloned();
         known.unwrap_or_else(|| {
@@ -64,7 +64,7 @@ impl RateLimiter for ProcessLimiter {
         all.retain(|_, cells| {
             cells.retain_recent();
             cells.shrink_to_fit();
-            // One that a request holds right now is about to have a name in it.
+            // A map held by a request is about to get a name.
             !cells.is_empty() || Arc::strong_count(cells) > 1
         });
     }
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn names_that_are_back_at_their_limit_are_forgotten() {
         let limiter = ProcessLimiter::default();
-        // A microsecond is over at once.
+        // A period of a microsecond expires at once.
         limiter.count_here("quick", Quota::per_minute(u32::MAX));
         limiter.count_here("slow", Quota::per_hour(1));
         std::thread::sleep(std::time::Duration::from_millis(5));

@@ -1,4 +1,4 @@
-//! The connection to Redis or Valkey that all parts of a process share, and when to leave it alone.
+//! The connection to Redis or Valkey that all parts of a process share, with a circuit breaker.
 
 use std::{
     sync::{
@@ -14,27 +14,27 @@ use redis::{
 };
 use tokio::{runtime::Handle, time::timeout};
 
-/// For how long Redis is left alone after it did not answer.
+/// How long Redis is not used after it failed to answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Commands that may be on their way to the connection at once, before further ones wait for each other.
+/// Commands that may be queued to the connection, before further ones wait.
 const BUFFER: usize = 1024;
 
-/// A Redis server, which may go away and come back. Cheap to clone.
+/// A Redis server, which may become unavailable and recover. Cheap to clone.
 ///
-/// Once it does not answer, one caller a second tries it, and all others are told at once that it is not there.
+/// While it does not answer, one caller per second tries it, and all others fail at once.
 #[derive(Clone)]
 pub struct Redis(Arc<Shared>);
 
 struct Shared {
     client: Client,
-    /// Where connections live: they outlast the thread of the request that makes them.
+    /// The runtime of connections, which must outlive the thread of the request that makes them.
     runtime: Handle,
-    /// How long anybody waits: what Redis keeps can be had in another way.
+    /// Timeout of every operation: callers have a fallback for Redis.
     patience: Duration,
     started: Instant,
     link: RwLock<Option<Link>>,
-    /// Milliseconds after `started` until which nobody tries to connect.
+    /// Milliseconds after `started` until which no connection is attempted.
     resting_until: AtomicU64,
     up: AtomicBool,
 }
@@ -43,19 +43,19 @@ struct Shared {
 #[derive(Clone)]
 pub(crate) struct Link {
     pub connection: MultiplexedConnection,
-    /// Which of the connections that were made.
+    /// Sequence number of the connection.
     pub number: u64,
 }
 
-/// Why Redis cannot be used.
+/// Why Redis cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address cannot be read.
+    /// The URL is invalid.
     #[error("the address of Redis cannot be read: {0}")]
     Address(String),
 }
 
-/// Redis does not answer, or not with what was asked for.
+/// Redis is unavailable, or refused the command.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct NoAnswer(pub String);
@@ -67,13 +67,13 @@ impl From<RedisError> for NoAnswer {
 }
 
 impl Redis {
-    /// The server at an address such as `redis://:password@host:6379/0` or `rediss://…`. It need not be there yet. Must be
-    /// called on the runtime that is to keep the connections. `patience` is how long anybody waits for an answer.
+    /// The server at a URL such as `redis://:password@host:6379/0` or `rediss://…`. It need not be available yet. Must be
+    /// called on the runtime that is to run the connections. `patience` is the timeout of every operation.
     ///
     /// # Errors
-    /// When the address cannot be read.
+    /// When the URL is invalid.
     pub async fn open(address: &str, patience: Duration) -> Result<Self, OpenError> {
-        // The error may quote the address, which may hold a password: its kind says enough.
+        // The error may quote the URL with its password, so only its kind is reported.
         let refused = |error: RedisError| OpenError::Address(error.category().to_owned());
         let redis = Self(Arc::new(Shared {
             client: Client::open(address).map_err(refused)?,
@@ -90,7 +90,7 @@ impl Redis {
         Ok(redis)
     }
 
-    /// The connection. Where there is none, one caller a second makes it.
+    /// The connection. If there is none, one caller per second makes it.
     pub(crate) async fn link(&self) -> Result<Link, NoAnswer> {
         let current = self.0.link.read().unwrap_or_else(PoisonError::into_inner).clone();
         match current {
@@ -100,7 +100,7 @@ impl Redis {
         }
     }
 
-    /// Waits for what was asked over the connection of this number, but no longer than anybody should.
+    /// Waits for a command on the connection with this number, up to the timeout.
     pub(crate) async fn within<T>(
         &self,
         number: u64,
@@ -109,7 +109,7 @@ impl Redis {
         match timeout(self.0.patience, answer).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                // A refusal by a server that is there (out of memory, a replica) is no reason to leave it alone.
+                // After a refusal by a working server (out of memory, a replica) the breaker stays closed.
                 if error.is_io_error() || error.is_unrecoverable_error() {
                     self.lost(number, &error);
                 }
@@ -122,13 +122,13 @@ impl Redis {
         }
     }
 
-    /// A connection of its own to listen on.
+    /// A separate connection for subscriptions.
     pub(crate) async fn listening(&self) -> Result<PubSub, NoAnswer> {
         let made = timeout(self.0.patience, self.0.client.get_async_pubsub()).await;
         Ok(made.map_err(|_| NoAnswer("no connection in time".to_owned()))??)
     }
 
-    /// Whether it is this caller who tries: nobody did within the pause.
+    /// Whether this caller is to try: none did within the pause.
     fn takes_a_turn(&self) -> bool {
         let until = self.0.resting_until.load(Ordering::Acquire);
         let now = self.0.started.elapsed();
@@ -147,7 +147,7 @@ impl Redis {
                 .set_pipeline_buffer_size(BUFFER);
             let connected = async {
                 let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-                // A server that hangs still takes connections.
+                // A hanging server still accepts connections.
                 redis::cmd("PING").exec_async(&mut connection).await?;
                 Ok::<_, RedisError>(connection)
             };
@@ -171,7 +171,7 @@ impl Redis {
         Ok(link)
     }
 
-    /// The connection of this number is of no use any more.
+    /// Discards the connection with this number.
     fn lost(&self, number: u64, why: &dyn std::fmt::Display) {
         let mut current = self.0.link.write().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|link| link.number == number) {

@@ -1,4 +1,4 @@
-//! A cache in the process.
+//! An in-process cache.
 
 use std::{
     sync::{
@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use moka::{Expiry, future::Cache as Entries};
 use portico_kernel::cache::{Cache, CacheError, GROUPS, Lookup};
 
-/// Bytes kept at most.
+/// Maximum size in bytes.
 const CAPACITY: u64 = 16 * 1024 * 1024;
-/// What an entry takes besides key and value, roughly.
+/// Approximate overhead of an entry besides key and value.
 const OVERHEAD: usize = 200;
 
-/// Keeps values in the memory of the process.
+/// Caches values in the memory of the process.
 pub struct MemoryCache {
     generations: Vec<AtomicU64>,
     entries: Entries<Key, Entry>,
@@ -36,7 +36,7 @@ struct Entry {
     lifetime: Duration,
 }
 
-/// Each entry says how long it is to live.
+/// Expiry by the lifetime of each entry.
 struct OwnLifetime;
 
 impl Expiry<Key, Entry> for OwnLifetime {
@@ -93,7 +93,7 @@ impl Cache for MemoryCache {
         value: Vec<u8>,
         lifetime: Duration,
     ) -> Result<(), CacheError> {
-        // What is put under an older generation is never asked for, and goes when its time is over.
+        // Entries of an older generation are never read, and expire.
         if self.generation(group).load(Ordering::Acquire) == generation {
             let entry = Entry { value: value.into(), lifetime };
             self.entries.insert(Key { group, generation, key: key.to_owned() }, entry).await;

@@ -12,10 +12,10 @@ use redis::Script;
 
 use crate::link::{NoAnswer, Redis};
 
-/// For how long a generation is remembered: longer than any value lives.
+/// How long a generation is kept: longer than the lifetime of any value.
 const GENERATION_LIFETIME: u64 = 24 * 60 * 60;
 
-/// Keeps values in Redis.
+/// Caches values in Redis.
 pub struct RedisCache {
     redis: Redis,
     lookup: Script,
@@ -23,11 +23,11 @@ pub struct RedisCache {
 }
 
 impl RedisCache {
-    /// Over a connection.
+    /// Over this connection.
     pub fn new(redis: Redis) -> Self {
         Self {
             redis,
-            // One round trip: the generation first, then what is kept under it.
+            // One round trip: the generation first, then the value under it.
             lookup: Script::new(
                 "local generation = redis.call('get', KEYS[1]) or '0'\n\
                  return {generation, redis.call('get', ARGV[1] .. generation .. ':' .. ARGV[2])}",

@@ -1,7 +1,7 @@
 //! A rate limiter in Redis or Valkey, shared by instances.
 //!
 //! Under `portico:limit:{name}` is the theoretical arrival time of the generic cell rate algorithm, in microseconds since
-//! 1970 by the clock of Redis: the moment at which all of the quota is there again. It expires at that moment.
+//! 1970 by the clock of Redis: the moment at which the whole quota is available again. It expires at that moment.
 
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use crate::{
     link::{NoAnswer, Redis},
 };
 
-/// Counts one. Answers whether it is allowed, and the microseconds until everything (until one, when refused) is there.
+/// Counts one request. Returns whether it is allowed, and the microseconds until the whole quota (or, when refused, one
+/// request) is available.
 ///
-/// An arrival time that cannot be (a clock that was set back, a quota that became smaller, something else under this name)
-/// is read as one that can. The order of arguments matters: it is how what is no number is left out.
+/// An impossible arrival time (a clock that was set back, a quota that became smaller, another value under this name) is
+/// clamped to a possible one. The order of arguments matters: it is how values that are not numbers are discarded.
 const COUNT: &str = "\
     local time = redis.call('time')\n\
     local now = tonumber(time[1]) * 1000000 + tonumber(time[2])\n\
@@ -31,8 +32,8 @@ const COUNT: &str = "\
     redis.call('set', KEYS[1], string.format('%.0f', next), 'px', math.ceil((next - now) / 1000))\n\
     return {1, next - now}";
 
-/// Counts in Redis. While Redis does not answer, counts in the process, which always knows what it let through itself: at
-/// that moment nobody gets a new quota.
+/// Counts in Redis. While Redis is unavailable, counts in the process, which always records what it allowed itself: so a
+/// failure of Redis gives no client a new quota.
 pub struct SharedLimiter {
     redis: Redis,
     count: Script,
@@ -40,7 +41,7 @@ pub struct SharedLimiter {
 }
 
 impl SharedLimiter {
-    /// Over a connection.
+    /// Over this connection.
     pub fn new(redis: Redis) -> Self {
         Self { redis, count: Script::new(COUNT), own: ProcessLimiter::default() }
     }
@@ -68,7 +69,7 @@ impl RateLimiter for SharedLimiter {
         match self.count_there(name, quota).await {
             Ok(verdict) => {
                 if verdict.allowed {
-                    // So that the process knows, should Redis be away for the next one.
+                    // So that the process has the count if Redis is unavailable for the next request.
                     self.own.count_here(name, quota);
                 }
                 verdict

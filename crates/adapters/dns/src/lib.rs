@@ -1,7 +1,7 @@
-//! Asks the DNS about customers' domains: a stub resolver on hickory, without a cache of its own.
+//! DNS lookups for customers' domains: a stub resolver on hickory, without its own cache.
 //!
-//! It asks recursive name servers only: those of the machine, or those of the settings. Answers are not validated
-//! (DNSSEC): whoever can forge what the operator's own name servers say could just as well have certificates made.
+//! It queries recursive name servers only: those of the machine, or those of the settings. Answers are not validated
+//! (DNSSEC): an attacker who can forge answers of the operator's name servers could just as well obtain certificates.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,13 +22,13 @@ use hickory_resolver::{
 use portico_sites::ports::{DomainResolver, Pointing, ResolveError};
 use tokio::{sync::OnceCell, time::timeout};
 
-/// How often a question is repeated that nobody answers: packets do get lost.
+/// How often a query is sent: packets may be lost.
 const ATTEMPTS: usize = 2;
 
-/// How many times longer than one question all of it may take, however many name servers there are.
+/// Factor of the total deadline over the timeout of one query, whatever the number of name servers.
 const DEADLINE: u32 = 4;
 
-/// The DNS, by way of recursive name servers.
+/// DNS lookups through recursive name servers.
 pub struct HickoryResolver {
     servers: Vec<SocketAddr>,
     patience: Duration,
@@ -36,8 +36,8 @@ pub struct HickoryResolver {
 }
 
 impl HickoryResolver {
-    /// Asks these servers; none stands for those of the machine (`/etc/resolv.conf`), which are looked up when the first
-    /// question comes: a server without any must start all the same. `patience` is what one of them has for one question.
+    /// Queries these servers; none stands for those of the machine (`/etc/resolv.conf`), which are read at the first query:
+    /// a server without any must start all the same. `patience` is the timeout of one query to one server.
     pub fn new(servers: Vec<SocketAddr>, patience: Duration) -> Self {
         Self { servers, patience, resolver: OnceCell::new() }
     }
@@ -45,12 +45,12 @@ impl HickoryResolver {
     async fn lookup(&self, name: &str, kind: RecordType) -> Result<Lookup, NetError> {
         let resolver =
             self.resolver.get_or_try_init(|| async { build(&self.servers, self.patience) }).await?;
-        // With the dot at the end no search list of the machine is tried.
+        // The trailing dot disables search lists of the machine.
         let name = Name::from_ascii(format!("{name}."))?;
         timeout(self.patience * DEADLINE, resolver.lookup(name, kind)).await.unwrap_or(Err(NetError::Timeout))
     }
 
-    /// The records of an answer, and of none where there is no such name.
+    /// The records of an answer; none if the name does not exist.
     async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, ResolveError> {
         match self.lookup(name, kind).await {
             Ok(found) => Ok(found.answers().iter().map(|record| record.data.clone()).collect()),
@@ -100,13 +100,13 @@ impl DomainResolver for HickoryResolver {
             tokio::join!(self.records(name, RecordType::A), self.records(name, RecordType::AAAA));
         let (fourth, sixth) = (fourth?, sixth?);
         let mut records = fourth;
-        // The aliases are in both answers.
+        // Both answers contain the aliases.
         let sixth =
             sixth.into_iter().filter(|record| !matches!(record, RData::CNAME(_)) || records.is_empty());
         let sixth: Vec<RData> = sixth.collect();
         records.extend(sixth);
         if records.is_empty() {
-            // An alias of a name that leads nowhere.
+            // An alias whose target does not exist.
             records = self.records(name, RecordType::CNAME).await?;
         }
         let mut pointing = Pointing::default();

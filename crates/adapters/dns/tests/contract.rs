@@ -1,4 +1,4 @@
-//! What the port promises, against a name server that says what it is told to.
+//! The contract of the port, against a scripted name server.
 #![allow(clippy::unwrap_used, reason = "a test; the lint spares only functions marked #[test]")]
 
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ async fn aliases_are_followed_and_told() {
     dns.cname("dangling.example.com", "nowhere.example");
     let dangling = resolver.pointing("dangling.example.com").await.unwrap();
     assert_eq!((dangling.aliases, dangling.addresses.len()), (vec!["nowhere.example".to_owned()], 0));
-    // A circle is not followed for ever.
+    // A loop of aliases is not followed forever.
     dns.cname("round.example", "about.example");
     dns.cname("about.example", "round.example");
     assert!(resolver.pointing("round.example").await.is_ok_and(|found| found.addresses.is_empty()));

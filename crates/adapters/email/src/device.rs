@@ -1,8 +1,8 @@
-//! Names a browser and its system out of `User-Agent`.
+//! Derives a name of browser and system from `User-Agent`.
 //!
-//! The header itself goes into no message: whoever signs in chooses it, and would so choose words that we send.
+//! The header itself is not put into messages: it is chosen by the client, who could so insert text into our mail.
 
-/// Most telling first: most browsers also claim to be those below them (RFC 9110 section 10.1.5).
+/// Most specific first: most browsers also claim to be those below them (RFC 9110 section 10.1.5).
 const BROWSERS: [(&str, &str); 8] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -24,7 +24,7 @@ const SYSTEMS: [(&str, &str); 7] = [
     ("Linux", "Linux"),
 ];
 
-/// Such as `Firefox, Linux`; for a program the letters and digits that its name begins with.
+/// Such as `Firefox, Linux`; for a program its leading letters and digits.
 pub fn name(user_agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| {
         known.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)

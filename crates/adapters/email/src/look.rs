@@ -1,30 +1,30 @@
-//! How a message looks: a name and a few colours that can be read on each other.
+//! The design of a message: a name and a few colours with readable contrast.
 
 use portico_identity::mail::MailBrand;
 
-/// The product's own colour.
+/// The product's primary colour.
 const PRIMARY: &str = "#2456d6";
-/// Text on a button: whichever of the two stands out more.
+/// Text on a button: the one with more contrast is used.
 const LIGHT: &str = "#ffffff";
 const DARK: &str = "#111827";
 /// Least contrast of text on its background: WCAG 2.2, success criterion 1.4.3, level AA.
 const LEAST_CONTRAST: f64 = 4.5;
 
-/// What the frame of a message is drawn with.
+/// Values for the layout of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Look {
-    /// Whose message it is.
+    /// Name of the sender's brand.
     pub name: String,
     /// Background of the button, `#rrggbb`.
     pub primary: String,
     /// Text on the button.
     pub on_primary: &'static str,
-    /// Name and links on a light background: the primary colour where it can be read there.
+    /// Name and links on a light background: the primary colour if it is readable there.
     pub ink: String,
 }
 
 impl Look {
-    /// The look of a brand, and the product's own for what it leaves open.
+    /// The design of a brand, with the product's values where it has none.
     pub fn new(brand: &MailBrand, product: &str) -> Self {
         let own = (PRIMARY, [0x24, 0x56, 0xd6]);
         let (primary, rgb) =
@@ -36,7 +36,7 @@ impl Look {
             name: brand.name.clone().unwrap_or_else(|| product.to_owned()),
             primary: primary.to_owned(),
             on_primary: if on_light >= on_dark { LIGHT } else { DARK },
-            // The name stands on a light grey, which leaves a little less than white does.
+            // The name is on light grey, on which contrast is a little lower than on white.
             ink: if on_light >= LEAST_CONTRAST * 1.15 { primary } else { DARK }.to_owned(),
         }
     }

@@ -1,6 +1,6 @@
 //! Turns what a message says into HTML and text, in the language of its receiver.
 //!
-//! The words are in [`crate::words`], once for both forms. The frame around them is in `templates/layout.html` and
+//! The texts are in [`crate::words`], once for both forms. The layouts are in `templates/layout.html` and
 //! `templates/layout.txt`.
 
 use std::sync::Arc;
@@ -25,19 +25,19 @@ use crate::{
     words::{LANGUAGES, Part, Words, WordsError},
 };
 
-/// Why messages cannot be made.
+/// Why a message cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// A template cannot be read or rendered: a mistake in the source of this crate.
+    /// A template is missing or fails: a bug in this crate.
     #[error("email template: {0}")]
     Template(#[from] minijinja::Error),
-    /// Words are missing: a mistake in the source of this crate.
+    /// Texts are missing: a bug in this crate.
     #[error("email words: {0}")]
     Words(#[from] WordsError),
-    /// The message holds what people wrote, and nobody has verified the address: a mistake of the caller.
+    /// The message contains text by users, and the address is not verified: a bug in the caller.
     #[error("free text for an address that is not verified")]
     Unverified,
-    /// The address that links lead to is none.
+    /// The base URL of links is invalid.
     #[error("public URL: {0}")]
     PublicUrl(#[from] url::ParseError),
 }
@@ -59,7 +59,7 @@ enum Form {
 }
 
 impl Form {
-    /// Names by which minijinja tells whether to escape.
+    /// File names, by which minijinja decides whether to escape.
     const fn line(self) -> &'static str {
         match self {
             Self::Html => "line.html",
@@ -81,7 +81,7 @@ impl Form {
 }
 
 impl TemplateMailer {
-    /// `public_url` is where the links lead.
+    /// `public_url` is the base URL of links.
     pub fn new(transport: Arc<dyn MailTransport>, public_url: &str) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -97,7 +97,7 @@ impl TemplateMailer {
         Ok(Self { environment, words, transport, public_url: public_url.parse()?, product: "Portico".into() })
     }
 
-    /// Under the name that the service has towards its users.
+    /// With another name of the service.
     #[must_use]
     pub fn with_product(mut self, product: impl Into<String>) -> Self {
         self.product = product.into();
@@ -115,7 +115,7 @@ impl TemplateMailer {
         if mail.has_free_text() && !to.is_verified() {
             return Err(TemplateError::Unverified);
         }
-        // Without what a tenant chose to be called, see `Recipient`.
+        // A verified address sees the tenant's name; others only its subdomain, see `Recipient`.
         let shown = if to.is_verified() { &brand.name } else { &brand.subdomain };
         let brand = &MailBrand { name: shown.clone(), ..brand.clone() };
         let language = language_of(&to.language);
@@ -192,7 +192,7 @@ impl TemplateMailer {
         Ok(self.environment.template_from_named_str(form.line(), words)?.render(values)?)
     }
 
-    /// An address below the public one, which may have a path of its own.
+    /// A URL below the public one, which may have a path.
     fn link(&self, page: &str, token: Option<&str>) -> Url {
         let mut link = self.public_url.clone();
         let path = format!("{}/{page}", link.path().trim_end_matches('/'));
@@ -206,8 +206,8 @@ impl TemplateMailer {
     }
 }
 
-/// Lines of somebody else, marked as theirs: nothing in them can pass for ours. In HTML they are escaped one by one; in text each
-/// has a `>` in front, as people quote in mails (RFC 3676 section 4.5).
+/// Quoted lines by another person, marked so that they cannot pass for our text. In HTML they are escaped one by one; in
+/// text each has a `>` in front, as is usual in mails (RFC 3676 section 4.5).
 fn quoted(state: &State<'_, '_>, text: &str) -> Value {
     let lines: Vec<String> = match state.auto_escape() {
         AutoEscape::None => text.lines().map(|line| format!("> {line}")).collect(),
@@ -217,7 +217,7 @@ fn quoted(state: &State<'_, '_>, text: &str) -> Value {
     Value::from_safe_string(lines.join(line_break))
 }
 
-/// The language we write in for a preferred one (BCP 47, `es-GT` is `es`); the first for those we have not.
+/// The supported language for a preferred one (BCP 47, `es-GT` is `es`); the first one if it is not supported.
 fn language_of(preferred: &str) -> &'static str {
     let primary = preferred.split('-').next().unwrap_or_default();
     let known = LANGUAGES.into_iter().find(|language| language.eq_ignore_ascii_case(primary));

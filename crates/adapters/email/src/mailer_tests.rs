@@ -288,7 +288,7 @@ fn an_unknown_language_is_english_and_a_region_does_not_matter() {
     assert_ne!(subject("es"), subject("en"));
 }
 
-/// A word that stands for whatever somebody chose to write.
+/// Stands for any text chosen by users.
 const WRITTEN: &str = "gr4ffiti";
 
 /// Every message with that word in the place of each text that users chose, and in what a client says of itself.
@@ -304,7 +304,7 @@ fn written() -> Vec<MailContent> {
     mails
 }
 
-/// Anybody can have us write to any address. What they write themselves, names among it, does not go there.
+/// Anyone can trigger mail to any address. Text of their own, including names, is not sent there.
 #[test]
 fn an_address_that_nobody_verified_gets_no_word_that_people_chose() {
     let look = MailBrand { name: Some(WRITTEN.into()), subdomain: Some("engines".into()), primary: None };
@@ -316,7 +316,7 @@ fn an_address_that_nobody_verified_gets_no_word_that_people_chose() {
             match mailer().render(id, &stranger(language), &mail, &look) {
                 Ok(message) => {
                     let all = format!("{message:?}");
-                    // A program that signs in names itself; of that a message has letters and digits only.
+                    // The `User-Agent` of a program is its own choice; the message contains only letters and digits of it.
                     assert!(key == "new_device" || !all.contains(WRITTEN), "{language} {key}: {all}");
                     sent.push(key);
                 }

@@ -1,4 +1,4 @@
-//! Hands messages to a mail server.
+//! Sends messages through a mail server.
 
 use std::{fmt, time::Duration};
 
@@ -20,10 +20,10 @@ use portico_kernel::{
     name_text::one_line,
 };
 
-/// How long a mail server may take for one step.
+/// Timeout of each step.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The settings for SMTP are wrong.
+/// The SMTP settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SmtpSetupError {
     /// Not an address such as `Portico <no-reply@example.com>`.
@@ -41,9 +41,9 @@ pub struct SmtpTransport {
 }
 
 impl SmtpTransport {
-    /// From a URL (`smtps://user:password@host`, `smtp://host:587?tls=required`, `smtp://localhost:1025`) and the
-    /// sender (`Name <address>`, or the address alone). Connects when the first message is sent. Has to be called
-    /// inside a tokio runtime, because of the pool.
+    /// From a URL (`smtps://user:password@host`, `smtp://host:587?tls=required`, `smtp://localhost:1025`) and the sender
+    /// (`Name <address>`, or the address alone). Connects when the first message is sent. Must be called inside a tokio
+    /// runtime, because of the pool.
     pub fn new(url: &str, from: &str) -> Result<Self, SmtpSetupError> {
         let from = from.parse()?;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.timeout(Some(TIMEOUT)).build();
@@ -51,9 +51,9 @@ impl SmtpTransport {
     }
 
     fn build(&self, message: &MailMessage) -> Result<Message, Box<dyn std::error::Error + Send + Sync>> {
-        // lettre panics over a line break in a name, and nothing in a header may start a new line.
+        // lettre panics on a line break in a name, and a header must not contain one.
         let to = Mailbox::new(message.to_name.as_deref().map(one_line), message.to.parse()?);
-        // What a stranger gave as an address is parsed, so it can be nothing but one; a message without it is better than none.
+        // An address given by a stranger is parsed, so it can only be an address; an invalid one is left out.
         let reply_to = message.reply_to.as_deref().and_then(|address| address.parse().ok());
         let mut builder = Message::builder().from(self.from.clone()).to(to);
         if let Some(address) = reply_to {
@@ -90,8 +90,8 @@ impl Header for AutoSubmitted {
     }
 }
 
-/// Whether a permanent refusal is about this message. A refusal of our sign-in (codes 530 to 538, RFC 4954 section 6)
-/// is no fault of the message: it is sent once the operator has put the settings right.
+/// Whether a permanent refusal concerns this message. A refusal of our authentication (codes 530 to 538, RFC 4954
+/// section 6) does not: the message is sent once the operator has corrected the settings.
 fn is_final(code: Code) -> bool {
     code.category != Category::Unspecified3
 }

@@ -1,12 +1,12 @@
-//! The words of messages: `templates/<language>/*.txt`, compiled in, so that the binary needs no files beside it.
+//! The texts of messages: `templates/<language>/*.txt`, compiled in, so that the binary needs no files beside it.
 //!
-//! A file is a list of sections. `# key` begins one; lines `Name: value` follow up to the first empty line, then
-//! paragraphs with empty lines between them. A paragraph `[label]` is the button that leads to the link of the message.
-//! Every line is a template of its own, so nothing that a user wrote can become a paragraph, a button or a header.
+//! A file is a list of sections. `# key` begins one; lines `Name: value` follow up to the first empty line, then paragraphs
+//! with empty lines between them. A paragraph `[label]` is the button with the link of the message. Every line is a
+//! separate template, so text by a user cannot become a paragraph, a button or a header.
 
 use std::collections::BTreeMap;
 
-/// Languages that there are words in. The first one stands in for those that there are none in.
+/// Supported languages. The first one is used for all others.
 pub const LANGUAGES: [&str; 2] = ["en", "es"];
 
 const FILES: &[(&str, &str)] = &[
@@ -29,7 +29,7 @@ pub enum Part {
     Button(&'static str),
 }
 
-/// The words of one message in one language.
+/// The texts of one message in one language.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Section {
     /// Subject, preview, and other single lines, by name.
@@ -45,7 +45,7 @@ impl Section {
     }
 }
 
-/// The words cannot be read: a mistake in the source of this crate.
+/// The texts cannot be parsed: a bug in this crate.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WordsError {
     /// No such section, or no such line in it.
@@ -59,12 +59,12 @@ pub enum WordsError {
     Unreadable(String),
 }
 
-/// All words, by language and key.
+/// All texts, by language and key.
 #[derive(Debug)]
 pub struct Words(BTreeMap<(&'static str, &'static str), Section>);
 
 impl Words {
-    /// Reads the files.
+    /// Parses the files.
     pub fn read() -> Result<Self, WordsError> {
         let mut sections = BTreeMap::new();
         for (language, text) in FILES {
@@ -78,7 +78,7 @@ impl Words {
         Ok(Self(sections))
     }
 
-    /// The words for a key in a language.
+    /// The texts for a key in a language.
     pub fn get(&self, language: &'static str, key: &'static str) -> Result<&Section, WordsError> {
         self.0.get(&(language, key)).ok_or_else(|| WordsError::Missing(format!("{language} {key}")))
     }
@@ -121,7 +121,7 @@ fn read_part(paragraph: &'static str) -> Part {
 mod tests {
     use super::*;
 
-    /// What stands between braces, sorted.
+    /// The placeholders in braces, sorted.
     fn placeholders(section: &Section) -> Vec<&str> {
         let body = section.parts.iter().flat_map(|part| match part {
             Part::Paragraph(lines) => lines.clone(),

@@ -1,4 +1,4 @@
-//! `SmtpTransport` against a mail server that speaks just enough SMTP (RFC 5321).
+//! `SmtpTransport` against a minimal SMTP server (RFC 5321).
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
@@ -10,14 +10,14 @@ use tokio::{
     sync::mpsc,
 };
 
-/// What one session brought: the envelope commands and the message.
+/// The result of one session: the envelope commands and the message.
 #[derive(Debug)]
 struct Delivery {
     commands: Vec<String>,
     message: String,
 }
 
-/// A mail server on a free port that answers `RCPT TO` with `recipient_answer`. Gives its URL and what it receives.
+/// A mail server on a free port that answers `RCPT TO` with `recipient_answer`. Returns its URL and the deliveries.
 async fn server(recipient_answer: &'static str) -> (String, mpsc::UnboundedReceiver<Delivery>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", listener.local_addr().unwrap());

@@ -1,14 +1,14 @@
-//! What of a file its pixels are made of.
+//! Reduces a file to the parts that its pixels are decoded from.
 //!
-//! Everything else is cut out before a decoder sees the file: colour profiles and texts (which PNG may hold compressed, a
-//! thousand times smaller than they are), comments, thumbnails, and every frame after the first. So whatever they would take
-//! is never taken, and each decoder is only asked what it is bounded for: one picture of known size.
+//! Everything else is cut out before a decoder sees the file: colour profiles and texts (which PNG may store compressed to
+//! a thousandth), comments, thumbnails, and every frame after the first. So none of it can consume resources, and each
+//! decoder gets only input that it has limits for: one image of known size.
 //!
-//! A file that ends early or is not what it says is left as it is from there on; the decoder finds it damaged.
+//! A file that ends early or has another format is left unchanged from there on; the decoder reports it as damaged.
 
 use portico_kernel::images::PictureFormat;
 
-/// Most bytes of EXIF data, which says how a photo is to be turned: those that fit into a segment of a JPEG file.
+/// Maximum size of EXIF data, which has the orientation of a photo: as much as fits into a segment of a JPEG file.
 const MAX_EXIF: usize = 0xffff;
 
 /// Removes what is not needed to decode the first frame. In place: the file does not get longer, and no copy is made of it.
@@ -21,28 +21,28 @@ pub(crate) fn keep(file: &mut Vec<u8>, format: PictureFormat) {
     }
 }
 
-/// Moves parts of a file to its front, in their order.
+/// Moves parts of a file to its front, in order.
 struct Compaction<'a> {
     file: &'a mut Vec<u8>,
-    /// Where the next part goes.
+    /// Position of the next part.
     end: usize,
 }
 
 impl<'a> Compaction<'a> {
-    /// The first `kept` bytes stay.
+    /// Keeps the first `kept` bytes.
     fn new(file: &'a mut Vec<u8>, kept: usize) -> Self {
         let end = kept.min(file.len());
         Self { file, end }
     }
 
-    /// Keeps a part; nothing of what lies between the last one and this one stays.
+    /// Keeps a part, and drops the bytes between the last one and this one.
     fn keep(&mut self, from: usize, to: usize) {
         let to = to.min(self.file.len());
         self.file.copy_within(from..to, self.end);
         self.end += to - from;
     }
 
-    /// Ends the file behind the last part that was kept.
+    /// Truncates the file after the last part that was kept.
     fn finish(self) {
         self.file.truncate(self.end);
     }
@@ -53,7 +53,7 @@ fn u32_at(file: &[u8], at: usize, read: fn([u8; 4]) -> u32) -> Option<usize> {
     Some(read(bytes.try_into().ok()?) as usize)
 }
 
-/// Chunks (PNG specification, section 5.3): length, type, data, CRC. Of an animation the default image is kept, which is what
+/// Chunks (PNG specification, section 5.3): length, type, data, CRC. Of an animation the default image is kept, which
 /// decoders without animation show.
 fn png(file: &mut Vec<u8>) {
     let mut at = 8;
@@ -73,8 +73,8 @@ fn png(file: &mut Vec<u8>) {
     kept.finish();
 }
 
-/// Segments (ITU-T T.81, annex B.1.1) until the first scan; from there on everything stays. `APP0` and `APP14` say how colours
-/// are stored, `APP1` is EXIF data; other `APPn` and comments go.
+/// Segments (ITU-T T.81, annex B.1.1) until the first scan; from there on everything stays. `APP0` and `APP14` contain the
+/// colour encoding, `APP1` is EXIF data; other `APPn` and comments are dropped.
 fn jpeg(file: &mut Vec<u8>) {
     let mut at = 2;
     let mut has_exif = false;
@@ -82,12 +82,12 @@ fn jpeg(file: &mut Vec<u8>) {
     while let Some(&[0xff, marker, high, low]) = kept.file.get(at..at + 4) {
         let length = usize::from(u16::from_be_bytes([high, low]));
         match marker {
-            // A byte that fills up.
+            // A fill byte.
             0xff => {
                 at += 1;
                 continue;
             }
-            // The first scan, and what has no length.
+            // The first scan, and markers without a length.
             0xda | 0xd0..=0xd9 | 0x01 | 0x00 => break,
             _ if length < 2 => break,
             _ => {}
@@ -130,13 +130,13 @@ fn webp(file: &mut Vec<u8>) {
         }
         at = end;
     }
-    // What the container says of its size. The last chunk of a file that ends early still says how long it is.
+    // The size in the container. The last chunk of a truncated file still has its full length.
     let size = u32::try_from(kept.end.saturating_sub(8)).unwrap_or(u32::MAX);
     kept.finish();
     if let Some(place) = file.get_mut(4..8) {
         place.copy_from_slice(&size.to_le_bytes());
     }
-    // The flags of what is gone: colour profile and XMP, perhaps EXIF.
+    // The flags of dropped chunks: colour profile and XMP, perhaps EXIF.
     let gone = if has_exif { 0x24 } else { 0x2c };
     if file.get(12..16) == Some(b"VP8X")
         && let Some(flags) = file.get_mut(20)
@@ -145,8 +145,8 @@ fn webp(file: &mut Vec<u8>) {
     }
 }
 
-/// Blocks (GIF89a specification, section 17 to 26): the screen with its colours, and the first image with the extension that
-/// says which of its colours is see-through.
+/// Blocks (GIF89a specification, section 17 to 26): the screen with its colours, and the first image with the extension
+/// that defines its transparent colour.
 fn gif(file: &mut Vec<u8>) {
     let Some(flags) = file.get(10).copied() else { return };
     let mut at = 13 + colors(flags);
@@ -155,7 +155,7 @@ fn gif(file: &mut Vec<u8>) {
         let end = match kept.file.get(at..at + 2) {
             // An extension: its label, then sub-blocks.
             Some(&[0x21, _]) => sub_blocks(kept.file, at + 2),
-            // An image: its place and colours, the size of its codes, then sub-blocks.
+            // An image: its position and colours, the size of its codes, then sub-blocks.
             Some(&[0x2c, _]) => {
                 let flags = kept.file.get(at + 9).copied().unwrap_or(0);
                 sub_blocks(kept.file, at + 11 + colors(flags))
@@ -169,7 +169,7 @@ fn gif(file: &mut Vec<u8>) {
             [0x21, _] => {}
             _ => {
                 kept.keep(at, end);
-                // Whatever was behind it, there is room for the end of the file: at least one byte was there.
+                // There is room for the trailer: at least one byte followed.
                 if kept.end < kept.file.len() {
                     let end = kept.end;
                     kept.file[end] = 0x3b;
@@ -185,12 +185,12 @@ fn gif(file: &mut Vec<u8>) {
     kept.finish();
 }
 
-/// Bytes of a table of colours by the flags that announce it.
+/// Size of a colour table by its flags.
 fn colors(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-/// Where sub-blocks that begin here end; `None` when the file ends first.
+/// The end of the sub-blocks that begin here; `None` when the file ends first.
 fn sub_blocks(file: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let length = usize::from(*file.get(at)?);

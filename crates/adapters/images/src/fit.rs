@@ -1,4 +1,4 @@
-//! A picture as it came, and smaller copies of it.
+//! An uploaded image, re-encoded, and smaller copies of it.
 
 use std::io::Cursor;
 
@@ -10,23 +10,23 @@ use image::{
 };
 use portico_kernel::images::{FittedPicture, ImageError, Picture, PictureFormat, Size};
 
-/// JPEG and WebP quality of the picture itself: it may be printed, or encoded again.
+/// JPEG and WebP quality of the image itself: it may be printed, or encoded again.
 const ORIGINAL_QUALITY: u8 = 90;
 
 /// WebP quality of smaller copies, which pages show. Half the bytes of a JPEG that looks the same.
 const VARIANT_QUALITY: u8 = 80;
 
-/// Most pixels of a side of a WebP file (RFC 9649 section 2.7).
+/// Maximum side length of a WebP file in pixels (RFC 9649 section 2.7).
 const WEBP_SIDE: u32 = 16_383;
 
-/// The picture and its smaller copies, narrowest first.
+/// The image and its smaller copies, narrowest first.
 pub(crate) fn fit(
     image: DynamicImage,
     format: PictureFormat,
     widths: &[u32],
 ) -> Result<FittedPicture, ImageError> {
     let size = Size { width: image.width(), height: image.height() };
-    // From here on there is one copy of the pixels, in the form that encoders take.
+    // From here on there is one copy of the pixels, in the format that encoders take.
     let image = if format == PictureFormat::Png { image } else { plain(image) };
     let original = Picture { size, format, bytes: whole(&image, format)? };
     let image = plain(image);
@@ -37,7 +37,7 @@ pub(crate) fn fit(
     wanted.sort_unstable_by(|one, other| other.cmp(one));
     wanted.dedup();
     let mut variants = Vec::with_capacity(wanted.len());
-    // Each is made of the one before it: from the whole picture, each would take as long as the first.
+    // Each is made from the one before it: from the whole image, each would take as long as the first.
     let mut larger = None;
     for width in wanted {
         let size = scaled(size, width);
@@ -59,11 +59,11 @@ pub(crate) fn fit(
     Ok(FittedPicture { original, variants })
 }
 
-/// Pixels of a strip that is resized at a time.
+/// Width of a strip that is resized at a time, in pixels.
 const STRIP: u32 = 256;
 
-/// In another size. Resized in strips, first in one direction and then in the other: a filter takes sixteen bytes for each pixel
-/// that it has in between, which for all of a photo are several times the photo.
+/// Resizes an image. In strips, first in one direction and then in the other: a filter takes sixteen bytes for each
+/// intermediate pixel, which for a whole photo is several times its size.
 fn resize(image: &DynamicImage, size: Size) -> DynamicImage {
     match image {
         DynamicImage::ImageRgb8(pixels) => resize_pixels(pixels, size).into(),
@@ -94,14 +94,14 @@ fn resize_pixels<P: Pixel<Subpixel = u8> + 'static>(
     narrower
 }
 
-/// As wide as this, in the same shape.
+/// The size at this width, with the same aspect ratio.
 fn scaled(size: Size, width: u32) -> Size {
     let height =
         (u64::from(size.height) * u64::from(width) + u64::from(size.width) / 2) / u64::from(size.width);
     Size { width, height: u32::try_from(height).unwrap_or(u32::MAX).max(1) }
 }
 
-/// All of the picture, encoded anew.
+/// The whole image, re-encoded.
 fn whole(image: &DynamicImage, format: PictureFormat) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Cursor::new(Vec::new());
     match format {
@@ -130,7 +130,7 @@ fn whole(image: &DynamicImage, format: PictureFormat) -> Result<Vec<u8>, ImageEr
     Ok(bytes.into_inner())
 }
 
-/// In 8 bits for each of three colours, and a fourth where something is see-through. Grey stays grey.
+/// With 8 bits for each of three colours, and an alpha channel if there are transparent pixels. Grey stays grey.
 fn plain(image: DynamicImage) -> DynamicImage {
     if matches!(image, DynamicImage::ImageLuma8(_)) {
         return image;
@@ -145,7 +145,7 @@ fn plain(image: DynamicImage) -> DynamicImage {
     }
 }
 
-/// Whichever file is smaller: WebP with loss, as for photos, or without, as for drawings. For [`plain`] pictures.
+/// The smaller of lossy WebP (better for photos) and lossless WebP (better for drawings). For [`plain`] images.
 fn smallest_webp(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, ImageError> {
     let converted = match image {
         DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgba8(_) => None,

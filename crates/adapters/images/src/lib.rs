@@ -1,8 +1,8 @@
-//! Pictures that people upload, decoded within bounds and encoded anew.
+//! Uploaded images, decoded within limits and re-encoded.
 //!
-//! A file from outside is never handed on: what is kept is made of its pixels. That takes away metadata such as where a
-//! photo was taken, whatever hides behind the picture, and whatever else a browser might take the file for. A decoder does not
-//! even see them: it is given the first frame and nothing else.
+//! An uploaded file is never passed on: what is stored is made from its pixels. That removes metadata such as where a photo
+//! was taken, data hidden behind the image, and content that a browser might interpret otherwise. A decoder does not even
+//! see them: it is given only the first frame.
 
 mod essence;
 mod fit;
@@ -26,7 +26,7 @@ use image::{
 use portico_kernel::images::{FittedPicture, ImageError, ImageProcessor, Picture, PictureFormat, Size};
 use tokio::sync::Semaphore;
 
-/// Formats that are read. Of one with several frames, the first is.
+/// Supported formats. Of several frames, the first is used.
 const FORMATS: [(ImageFormat, PictureFormat); 4] = [
     (ImageFormat::Png, PictureFormat::Png),
     (ImageFormat::Jpeg, PictureFormat::Jpeg),
@@ -37,27 +37,27 @@ const FORMATS: [(ImageFormat, PictureFormat); 4] = [
 /// JPEG quality: artefacts are hard to see, and a face at 256 pixels stays below 20 KB.
 const QUALITY: u8 = 85;
 
-/// What may be done at a time, and to how large images.
+/// Limits on concurrency and on the size of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageBounds {
-    /// Most pixels of a source.
+    /// Maximum number of pixels of a source.
     pub max_pixels: u64,
-    /// Most bytes that a source may take when decoded, and again for what the decoder needs beside that.
+    /// Maximum memory of a decoded source, and again of the decoder's working memory, in bytes.
     pub max_memory: u64,
-    /// Images at work at a time.
+    /// Images processed concurrently.
     pub threads: usize,
-    /// Images that may wait; more than these are refused.
+    /// Images that may wait; further ones are refused.
     pub waiting: usize,
 }
 
 impl Default for ImageBounds {
-    /// 25 megapixels, as phones make them, two at a time.
+    /// 25 megapixels, as phone cameras produce, two at a time.
     fn default() -> Self {
         Self { max_pixels: 25_000_000, max_memory: 128 << 20, threads: 2, waiting: 16 }
     }
 }
 
-/// Makes pictures on a bounded number of threads of their own.
+/// Processes images on a bounded number of threads.
 pub struct BoundedImages {
     bounds: ImageBounds,
     threads: Arc<Semaphore>,
@@ -71,12 +71,12 @@ impl Default for BoundedImages {
 }
 
 impl BoundedImages {
-    /// Within these bounds.
+    /// Within these limits.
     pub fn new(bounds: ImageBounds) -> Self {
         Self { bounds, threads: Arc::new(Semaphore::new(bounds.threads)), waiting: AtomicUsize::new(0) }
     }
 
-    /// Decodes a file and hands it to `work`, on a thread of its own, once there is one.
+    /// Decodes a file and passes it to `work`, on a blocking thread, as soon as one is free.
     async fn with_image<T: Send + 'static>(
         &self,
         source: Vec<u8>,
@@ -89,19 +89,19 @@ impl BoundedImages {
         let permit = self.threads.clone().acquire_owned().await.map_err(|_| ImageError::Overloaded)?;
         let bounds = self.bounds;
         let work = tokio::task::spawn_blocking(move || {
-            // Held by the thread: a request that is given up does not let another image in before this one is done.
+            // Held by the thread: an aborted request does not let another image in before this one is done.
             let _permit = permit;
             let (image, format) = decode(source, bounds)?;
             work(image, format)
         });
-        // A decoder that panics has met a file that it cannot read.
+        // A panic of a decoder means that the file is invalid.
         let done = work.await.unwrap_or(Err(ImageError::Damaged));
         drop(place);
         done
     }
 }
 
-/// One that waits, until dropped: also when its request is given up.
+/// A waiter; decrements the count when dropped, also if its request is aborted.
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -143,7 +143,7 @@ fn decode(mut source: Vec<u8>, bounds: ImageBounds) -> Result<(DynamicImage, Pic
     if u64::from(width) * u64::from(height) > bounds.max_pixels || decoder.total_bytes() > bounds.max_memory {
         return Err(ImageError::TooManyPixels(bounds.max_pixels));
     }
-    // Metadata that cannot be read is no reason to refuse the picture.
+    // Invalid metadata is no reason to refuse the image.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     image.apply_orientation(orientation);
@@ -153,7 +153,7 @@ fn decode(mut source: Vec<u8>, bounds: ImageBounds) -> Result<(DynamicImage, Pic
     Ok((image, format))
 }
 
-/// The largest part in the middle that has the shape of `size`, scaled to it.
+/// The largest centred part with the aspect ratio of `size`, scaled to it.
 fn cut(image: &DynamicImage, size: Size) -> DynamicImage {
     let (width, height) = (u64::from(image.width()), u64::from(image.height()));
     let (wide, high) = (u64::from(size.width), u64::from(size.height));
@@ -169,7 +169,7 @@ fn cut(image: &DynamicImage, size: Size) -> DynamicImage {
     )
 }
 
-/// Whichever file is smaller: JPEG for photos, WebP without loss for drawings and for what is see-through.
+/// The smaller of JPEG (for photos) and lossless WebP (for drawings and transparency).
 fn encode(image: DynamicImage, size: Size) -> Result<Picture, ImageError> {
     let failed = |error: CodecError| ImageError::Failed(error.to_string());
     let pixels = image.into_rgba8();

@@ -1,4 +1,4 @@
-//! What `ImageProcessor` promises, with files that mean harm.
+//! The contract of `ImageProcessor`, including hostile files.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
@@ -62,7 +62,7 @@ fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&(data.len() as u32).to_be_bytes()[..], &body, &crc(&body).to_be_bytes()].concat()
 }
 
-/// A PNG that says how large it is, and holds next to nothing.
+/// A PNG with these dimensions in its header, and next to no data.
 fn declared(width: u32, height: u32) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 6, 0, 0, 0]].concat();
     let nothing = [0x78, 0x9c, 0x03, 0, 0, 0, 0, 1];
@@ -70,13 +70,13 @@ fn declared(width: u32, height: u32) -> Vec<u8> {
         .concat()
 }
 
-/// A JPEG with an EXIF segment: to be turned by 90 degrees, taken at a place.
+/// A JPEG with an EXIF segment: an orientation, and a GPS position.
 fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut tiff = b"II*\0\x08\0\0\0".to_vec();
     let entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
         [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value].concat()
     };
-    // Orientation, and where the GPS directory is: right behind this one.
+    // The orientation, and the offset of the GPS directory, which follows this one.
     tiff.extend(2u16.to_le_bytes());
     tiff.extend(entry(0x0112, 3, 1, [orientation, 0, 0, 0]));
     tiff.extend(entry(0x8825, 4, 1, 38u32.to_le_bytes()));
@@ -152,7 +152,7 @@ async fn a_flood_of_pixels_is_refused_before_it_takes_memory() {
         assert!(matches!(result, Err(ImageError::TooManyPixels(25_000_000))), "{width}×{height}: {result:?}");
         assert!(begun.elapsed().as_millis() < 500, "{width}×{height}");
     }
-    // So many that wide times high would not fit into 64 bits less carefully.
+    // Dimensions whose product could overflow 64 bits.
     assert!(cover(&declared(u32::MAX >> 1, u32::MAX >> 1), SQUARE).await.is_err());
 }
 
@@ -307,7 +307,7 @@ async fn bombs_and_lies_are_refused_by_fit_too() {
     let png = file(photo(200, 200), ImageFormat::Png);
     assert!(matches!(fit(&png[..png.len() / 2]).await, Err(ImageError::Damaged)));
     assert!(matches!(fit(b"%PDF-1.7").await, Err(ImageError::UnknownFormat)));
-    // A screen of 60,000 by 60,000, and a first frame that lies far outside of a small one.
+    // A screen of 60,000 by 60,000 pixels, and a first frame far outside of a small one.
     let screen = b"GIF89a\x60\xea\x60\xea\x80\x01\0\0\0\0ccc,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
     assert!(matches!(fit(screen).await, Err(ImageError::TooManyPixels(_))));
     let frame = b"GIF89a\x01\0\x01\0\x80\x01\0\0\0\0ccc,\0\0\0\0\x60\xea\x60\xea\0\x02\x02D\x01\0;";

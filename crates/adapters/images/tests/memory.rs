@@ -1,4 +1,4 @@
-//! How much memory files take that are made to take much. Alone in its process, because what is measured is that of the process.
+//! Memory consumption of hostile files. The only test of its process, because it measures the whole process.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
@@ -20,7 +20,7 @@ fn status(name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// The most memory that the file took on top of what the process has, once as an asset, once as an avatar.
+/// The peak memory consumption of a file on top of the process's own, once as an asset, once as an avatar.
 fn peak(what: &str, file: &[u8]) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut most = 0;
@@ -101,14 +101,14 @@ fn deflated_zeros(bytes: usize) -> Vec<u8> {
     stream
 }
 
-/// A small PNG with more chunks behind its header.
+/// A small PNG with additional chunks after its header.
 fn png_with(chunks: &[u8]) -> Vec<u8> {
     let mut png = file(64, 64, ImageFormat::Png);
     png.splice(33..33, chunks.iter().copied());
     png
 }
 
-/// A GIF whose one frame is there so often.
+/// A GIF with this number of copies of one frame.
 fn gif_of(frames: usize, width: u32, height: u32) -> Vec<u8> {
     let once = file(width, height, ImageFormat::Gif);
     // The frame: from the extension before it to the end of the file.
@@ -119,7 +119,7 @@ fn gif_of(frames: usize, width: u32, height: u32) -> Vec<u8> {
 
 #[test]
 fn what_is_hidden_in_a_file_takes_no_memory() {
-    // What the encoders and the allocator take once.
+    // One-time allocations of encoders and allocator.
     peak("a small picture", &file(64, 64, ImageFormat::Png));
     let plain = peak("a picture of 4 megapixels", &file(2000, 2000, ImageFormat::Gif));
     let animated = peak("60 frames of 4 megapixels", &gif_of(60, 2000, 2000));
@@ -136,11 +136,11 @@ fn what_is_hidden_in_a_file_takes_no_memory() {
         ("a text of 300 MiB in Unicode", international),
     ] {
         let taken = peak(what, &bomb);
-        // The file itself, twice: as it was sent, and as it is put aside here.
+        // The file itself, twice: as it was sent, and its copy here.
         let most = 2 * bomb.len() as u64 + 8 * MIB;
         assert!(taken < most, "{what}: {:.1} MiB for a file of {:.1}", mib(taken), mib(bomb.len() as u64));
     }
-    // More frames are more bytes to read, and nothing else.
+    // Additional frames cost only the bytes to read.
     let more = animated.saturating_sub(plain);
     assert!(more < 16 * MIB, "{:.1} MiB more", mib(more));
     assert!(plain < 72 * MIB, "{:.1} MiB for 4 megapixels", mib(plain));

@@ -1,12 +1,12 @@
-//! The website templates that come with Portico: one file each, in the shape of `POST /templates`.
+//! The website templates that come with Portico: one file each, in the format of `POST /templates`.
 //!
-//! To add one, write `templates/<slug>.json` and name it in [`FILES`]. Pictures are `/library/<name>.svg`; the renderer has
-//! them. ADR 25 tells why templates are data.
+//! To add one, write `templates/<slug>.json` and name it in [`FILES`]. Images are `/library/<name>.svg`; they are part of
+//! the renderer. ADR 25 explains why templates are data.
 
 use portico_sites::template::{Template, library_id};
 use serde_json::{Error, Value, json};
 
-/// When this library was put together. Templates have a time in the store; these come without one.
+/// Creation time of all templates of the library; the files contain none.
 const MADE: &str = "2026-11-21T00:00:00Z";
 
 /// Every template, in the alphabetical order of the slugs.
@@ -31,12 +31,12 @@ const FILES: [&str; 18] = [
     include_str!("../templates/wren-and-clay.json"),
 ];
 
-/// The templates. What cannot be read is left out; the tests show that nothing is.
+/// The templates. Unreadable files are left out; the tests verify that there are none.
 pub fn library() -> Vec<Template> {
     FILES.iter().filter_map(|text| read(text).ok()).collect()
 }
 
-/// A template of a file, with what the files do not say: an id, times, and that nobody used it so far.
+/// Parses a template, and adds what the files do not contain: an id, times, and a use count of zero.
 fn read(text: &str) -> Result<Template, Error> {
     let mut template: Value = serde_json::from_str(text)?;
     let slug = template["slug"].as_str().unwrap_or_default();

@@ -51,7 +51,7 @@ fn every_file_is_read_and_keeps_to_the_rules_of_templates() {
     for (file, prepared) in templates.iter().zip(&prepared.templates) {
         assert_eq!(file.id, prepared.template.id);
         assert_eq!(file.look, prepared.template.look, "{}", file.slug);
-        // The checks clean texts; here nothing is left to clean, so what is read in the file is what customers get.
+        // The validation cleans texts; here there is nothing to clean, so customers get the texts of the files.
         let cleaned: BTreeSet<_> = texts_of(&prepared.template).into_iter().collect();
         let written: BTreeSet<_> = texts_of(file).into_iter().collect();
         assert_eq!(written, cleaned, "{}", file.slug);
@@ -124,7 +124,7 @@ fn every_template_is_a_whole_site() {
         }
         for (field, text) in texts_of(&template) {
             assert!(!text.to_lowercase().contains("lorem") && !text.contains("TODO"), "{name}: {text}");
-            // Addresses that cannot belong to anybody (RFC 2606), numbers that nobody has.
+            // Reserved domains (RFC 2606) and fictitious telephone numbers.
             if field == "email" {
                 assert!(text.ends_with(".example"), "{name}: {text}");
             }

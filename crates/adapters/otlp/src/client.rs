@@ -1,4 +1,4 @@
-//! The way to the collector: our HTTP client, called from the thread that sends spans.
+//! The connection to the collector: our HTTP client, called from the exporter's thread.
 
 use std::{
     fmt,
@@ -11,27 +11,27 @@ use opentelemetry_http::{Bytes, HttpClient as ExportClient, HttpError, Request, 
 use portico_kernel::http::{HttpClient, HttpMethod, HttpRequest};
 use tokio::runtime::Handle;
 
-/// Pause between two warnings: the trouble may last.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// Minimum time between two warnings.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Sends what the library has encoded.
+/// Sends encoded batches.
 pub(crate) struct Exports {
     http: Arc<dyn HttpClient>,
-    /// The library calls from a thread of its own, outside of any runtime.
+    /// The library calls from its own thread, outside of any runtime.
     runtime: Handle,
-    told: Mutex<Option<Instant>>,
+    warned_at: Mutex<Option<Instant>>,
 }
 
 impl Exports {
     pub fn new(http: Arc<dyn HttpClient>, runtime: Handle) -> Self {
-        Self { http, runtime, told: Mutex::new(None) }
+        Self { http, runtime, warned_at: Mutex::new(None) }
     }
 
     fn failed(&self, why: &str) {
         metrics::counter!("trace_exports_total", "outcome" => "failed").increment(1);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
-            *told = Some(Instant::now());
+        let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned_at.is_none_or(|warned_at| warned_at.elapsed() > WARN_EVERY) {
+            *warned_at = Some(Instant::now());
             tracing::warn!(error = why, "spans could not be sent to the collector");
         }
     }
@@ -61,7 +61,7 @@ impl ExportClient for Exports {
                 self.failed(&error.to_string());
                 return Err(error.into());
             }
-            // The runtime is going down.
+            // The runtime is shutting down.
             Err(error) => return Err(error.into()),
         };
         if (200..300).contains(&answer.status) {

@@ -1,4 +1,4 @@
-//! A span, and the one that the task at hand works in.
+//! Spans, and the span of the current task.
 
 use std::{borrow::Cow, num::NonZero};
 
@@ -9,66 +9,66 @@ use opentelemetry::{
 };
 use portico_kernel::TraceParent;
 
-/// A piece of work in a trace. Ends when it is dropped.
+/// A unit of work in a trace. Ends when it is dropped.
 ///
-/// Where nothing is sent it records nothing, and only carries the trace on that it was begun with.
+/// Without a collector it records nothing, and only propagates the trace that it was begun with.
 #[derive(Debug)]
 pub struct Span {
     pub(crate) context: Context,
 }
 
 impl Span {
-    /// Belongs to no trace.
+    /// A span without a trace.
     pub fn none() -> Self {
         Self { context: Context::new() }
     }
 
-    /// What follows from this work has this parent.
+    /// The parent of work that follows from this span.
     pub fn parent(&self) -> Option<TraceParent> {
         parent_of(&self.context)
     }
 
-    /// Does the work in the span: [`current`] and [`annotate`] mean this one there.
+    /// Runs the work in the span, as the one that [`current`] and [`annotate`] refer to.
     pub fn run<F: Future>(&self, work: F) -> WithContext<F> {
         work.with_context(self.context.clone())
     }
 
-    /// Whether what is said about it goes anywhere.
+    /// Whether the span is recorded.
     pub fn is_recorded(&self) -> bool {
         self.context.span().is_recording()
     }
 
-    /// Says something about it. Names are those of the semantic conventions of OpenTelemetry, where they have one.
+    /// Sets an attribute. Names follow the semantic conventions of OpenTelemetry, if there is one.
     pub fn set(&self, name: &'static str, value: impl Into<Value>) {
         if self.is_recorded() {
             self.context.span().set_attribute(KeyValue::new(name, value));
         }
     }
 
-    /// Gives it another name: of a request one knows the route only at the end.
+    /// Renames the span: the route of a request is known only at the end.
     pub fn rename(&self, name: impl FnOnce() -> String) {
         if self.is_recorded() {
             self.context.span().update_name(name());
         }
     }
 
-    /// Says that the work failed. `why` MUST NOT hold secrets.
+    /// Marks the work as failed. `why` MUST NOT contain secrets.
     pub fn fail(&self, why: impl Into<Cow<'static, str>>) {
         self.context.span().set_status(Status::error(why));
     }
 }
 
-/// What follows from the work of this task has this parent.
+/// The parent of work that follows from the current task.
 pub fn current() -> Option<TraceParent> {
     Context::map_current(parent_of)
 }
 
-/// Work in another task, in the span of this one.
+/// Runs work of another task in the span of this one.
 pub fn carry<F: Future>(work: F) -> WithContext<F> {
     work.with_current_context()
 }
 
-/// Notes that something happened in the span of this task.
+/// Adds an event to the span of the current task.
 pub fn annotate(name: &str, attributes: &[(&'static str, &dyn ToString)]) {
     Context::map_current(|context| {
         let span = context.span();
@@ -89,7 +89,7 @@ pub(crate) fn parent_of(context: &Context) -> Option<TraceParent> {
     })
 }
 
-/// A context whose span is somewhere else.
+/// The context of a remote span.
 pub(crate) fn remote(parent: TraceParent) -> Context {
     let flags = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
     Context::new().with_remote_span_context(SpanContext::new(

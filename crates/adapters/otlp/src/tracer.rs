@@ -1,4 +1,4 @@
-//! Beginning spans, and sending them.
+//! Creation of spans, and their export.
 
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -20,23 +20,23 @@ use crate::{
     span::{Span, remote},
 };
 
-/// How long the last spans may take to be sent when the process ends.
+/// Timeout of sending the last spans when the process ends.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where spans go.
+/// The collector of spans.
 #[derive(Clone)]
 pub struct Collector {
-    /// Address that takes OTLP over HTTP, for instance `http://127.0.0.1:4318`. What is missing of `/v1/traces` is added.
+    /// URL of OTLP over HTTP, for instance `http://127.0.0.1:4318`. `/v1/traces` is appended if it is missing.
     pub endpoint: String,
-    /// Headers of every call, for instance what it takes to be let in.
+    /// Headers of every call, for instance credentials.
     pub headers: Vec<(String, SecretString)>,
-    /// Which part of the traces is recorded: 0.0 to 1.0.
+    /// Fraction of the traces that is recorded: 0.0 to 1.0.
     pub sample_ratio: f64,
-    /// What the process is called.
+    /// Name of the service.
     pub service: String,
-    /// Which version of it this is.
+    /// Version of the service.
     pub version: &'static str,
-    /// Which process this is.
+    /// Id of the process.
     pub instance: String,
 }
 
@@ -45,18 +45,18 @@ pub struct Collector {
 #[error("{0}")]
 pub struct TracerError(String);
 
-/// What kind of work a span is, for tools that draw a line from who asked to who answers.
+/// Kind of work (span kind), by which tools connect callers and callees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Answers somebody who waits.
+    /// Answers a waiting caller (server).
     Answer,
-    /// Asks somebody and waits.
+    /// Calls another service and waits (client).
     Call,
-    /// Follows from something that was left for later.
+    /// Work that was queued before (consumer).
     Later,
 }
 
-/// Begins spans. Cheap to clone.
+/// Creates spans. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Tracer(Option<Arc<Sending>>);
 
@@ -73,13 +73,13 @@ impl fmt::Debug for Tracer {
 }
 
 impl Tracer {
-    /// Records nothing. A trace that somebody else began is carried on.
+    /// Records nothing. A trace begun by a caller is propagated.
     pub fn off() -> Self {
         Self(None)
     }
 
-    /// Sends spans in batches, from a thread of its own; `http` calls the collector on `runtime`. While the collector cannot
-    /// be reached spans wait, and when too many do (2,048) new ones are dropped.
+    /// Sends spans in batches, from its own thread; `http` calls the collector on `runtime`. While the collector is
+    /// unavailable spans are queued, and when the queue is full (2,048) new ones are dropped.
     pub fn sending(
         collector: Collector,
         http: Arc<dyn HttpClient>,
@@ -115,8 +115,8 @@ impl Tracer {
         Ok(Self(Some(Arc::new(Sending { provider, tracer, ratio }))))
     }
 
-    /// Begins work that a stranger asked for. Their trace is carried on, but whether it is recorded is for us to say: the
-    /// same traces in every process, chosen by their id.
+    /// Begins a span for an external request. The caller's trace is continued, but the sampling decision is ours: the same
+    /// traces in every process, selected by their id.
     pub fn asked(&self, name: impl Into<Cow<'static, str>>, parent: Option<TraceParent>) -> Span {
         let Some(sending) = &self.0 else { return parent.map_or_else(Span::none, carried) };
         let context = match parent {
@@ -126,7 +126,7 @@ impl Tracer {
         sending.begin(SpanBuilder::from_name(name).with_kind(SpanKind::Server), &context)
     }
 
-    /// Begins work that follows from `parent`. Without one, it begins a trace of its own.
+    /// Begins a span that follows from `parent`. Without one, it begins a new trace.
     pub fn begin(&self, work: Work, name: impl Into<Cow<'static, str>>, parent: Option<TraceParent>) -> Span {
         let Some(sending) = &self.0 else { return parent.map_or_else(Span::none, carried) };
         let kind = match work {
@@ -142,7 +142,7 @@ impl Tracer {
         self.0.is_some() && Context::map_current(|context| context.span().is_recording())
     }
 
-    /// Adds a call that has just ended, and took this long, to the span of this task.
+    /// Adds a completed call of this duration to the span of this task.
     pub fn past(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -169,17 +169,17 @@ impl Tracer {
         });
     }
 
-    /// Sends what has ended so far.
+    /// Sends all completed spans.
     pub async fn flush(&self) {
         self.wait(|sending| drop(sending.provider.force_flush())).await;
     }
 
-    /// Sends what has ended, and records nothing any more.
+    /// Sends all completed spans, and stops recording.
     pub async fn close(&self) {
         self.wait(|sending| drop(sending.provider.shutdown_with_timeout(PATIENCE))).await;
     }
 
-    /// The library waits for its thread, which needs the runtime in order to call.
+    /// Runs blocking calls of the library elsewhere: it waits for its thread, which needs the runtime in order to call.
     async fn wait(&self, work: impl FnOnce(&Sending) + Send + 'static) {
         if let Some(sending) = self.0.clone() {
             let _ = tokio::task::spawn_blocking(move || work(&sending)).await;
@@ -201,8 +201,8 @@ impl Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        // Sends what is left, unless it was closed. Elsewhere, because the library waits for its thread, which waits for the
-        // runtime, which may wait for us.
+        // Sends remaining spans, unless it was closed. On another thread, because the library waits for its thread, which
+        // waits for the runtime, which may wait for us.
         let provider = self.provider.clone();
         std::thread::spawn(move || drop(provider.shutdown_with_timeout(PATIENCE)));
     }

@@ -8,7 +8,7 @@ use crate::{annotate, current};
 
 const STRANGER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Keeps what it is sent, and answers with a status.
+/// Records requests, and answers with a status.
 struct Fake {
     status: u16,
     calls: Mutex<Vec<HttpRequest>>,
@@ -87,10 +87,10 @@ async fn whether_a_strangers_trace_is_recorded_is_for_us_to_say() {
     let span = none.asked("GET", Some(parent));
     let inside = span.parent().unwrap();
     assert_eq!((span.is_recorded(), inside.trace, inside.sampled), (false, parent.trace, false));
-    // What we wrote down ourselves is believed.
+    // A parent that we stored ourselves is trusted.
     assert!(none.begin(Work::Later, "job", Some(parent)).is_recorded());
     assert!(!all.begin(Work::Later, "job", Some(unsampled)).is_recorded());
-    // A part of the traces: the same ones in every process.
+    // A fraction of the traces: the same ones in every process.
     let (some, _) = tracer(0.25, "http://collector.test");
     let (others, _) = tracer(0.25, "http://collector.test");
     let mut chosen = 0;

@@ -1,24 +1,24 @@
-//! Which addresses may be called.
+//! IP addresses that may be called.
 //!
-//! Everything that the registries of special-purpose addresses (IANA, RFC 6890 and its updates) do not call globally
-//! reachable is refused, and so is every IPv6 address that stands for such an IPv4 address.
+//! All addresses that the registries of special-purpose addresses (IANA, RFC 6890 and its updates) do not call globally
+//! reachable are refused, and so is every IPv6 address that embeds such an IPv4 address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// What may be said of an address.
+/// Classification of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// On the public internet.
+    /// Globally reachable.
     Public,
-    /// In a network that the operator allowed.
+    /// In a network that the operator allows.
     Allowed,
     /// Neither.
     Refused,
 }
 
-/// Decides over an address. `allowed` are the networks of the operator's own that may be called.
+/// Classifies an address. `allowed` are the operator's networks that may be called.
 pub(crate) fn judge(address: IpAddr, allowed: &[IpNet]) -> Verdict {
     let canonical = address.to_canonical();
     if allowed.iter().any(|network| network.contains(&canonical) || network.contains(&address)) {
@@ -50,14 +50,14 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a == 198 && b == 51 && c == 100) // documentation
         || (a == 203 && b == 0 && c == 113) // documentation
         || a >= 224; // multicast, reserved, broadcast
-    // Reachable from the public internet by its number, but the metadata service from within two clouds.
+    // Globally routed, but the metadata service inside of two clouds.
     let metadata = matches!(address.octets(), [168, 63, 129, 16] | [100, 100, 100, 200]);
     !special && !metadata
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
-    // Only 2000::/3 is handed out as global unicast (RFC 4291 section 2.4). That leaves out ::1, ::, IPv4-mapped and
+    // Only 2000::/3 is allocated as global unicast (RFC 4291 section 2.4). That leaves out ::1, ::, IPv4-mapped and
     // -compatible addresses, 64:ff9b::/96 and 64:ff9b:1::/48 (NAT64), 100::/64, fc00::/7, fe80::/10, fec0::/10, ff00::/8.
     if segments[0] & 0xe000 != 0x2000 {
         return false;

@@ -1,4 +1,4 @@
-//! The client.
+//! The HTTP client.
 
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::{
     rules::Rules,
 };
 
-/// Bounds of a call.
+/// Limits of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Until there is a connection, the look-up of the name included.
+    /// Timeout of connecting, including name resolution.
     pub connect: Duration,
-    /// From the beginning to the end of the answer.
+    /// Total timeout, up to the end of the response.
     pub total: Duration,
-    /// Most bytes of the body of an answer.
+    /// Maximum size of a response body, in bytes.
     pub body: usize,
 }
 
@@ -33,18 +33,18 @@ impl Default for Bounds {
     }
 }
 
-/// Connections to one host that are kept for the next call: as many as webhooks have calls to one receiver at once.
+/// Idle connections kept for each host: the number of concurrent calls of webhooks to one receiver.
 const IDLE: usize = 32;
 
-/// Of an answer whose beginning is enough, read up to so many bytes, so that the connection can be used again.
+/// A response of which only the beginning is needed is read up to this size, so that the connection can be reused.
 const DRAINED: usize = 64 * 1024;
 
-/// How long the body of such an answer may take once its status is known.
+/// Timeout of the body of such a response, once its status is known.
 const BODY_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Calls only what may be called: see [`HttpClient::send`].
+/// Calls only allowed destinations: see [`HttpClient::send`].
 pub struct GuardedClient {
-    /// For public addresses too.
+    /// For public addresses and the networks of the rules.
     public: Client,
     /// For the networks of the rules only.
     own: Client,
@@ -53,7 +53,7 @@ pub struct GuardedClient {
 }
 
 impl GuardedClient {
-    /// For the purpose of the rules, with the resolver of the machine.
+    /// For the purpose of the rules, with the system resolver.
     pub fn new(rules: Rules, bounds: Bounds) -> Result<Self, HttpError> {
         Self::with_lookup(rules, bounds, Arc::new(SystemLookup))
     }
@@ -81,8 +81,8 @@ impl GuardedClient {
         Ok(Self { public: client(true)?, own: client(false)?, rules: rules.clone(), bounds })
     }
 
-    /// The address, and the client to use for it. An address that is written as a number is checked here: no resolver
-    /// ever sees it. The parser has turned every notation (decimal, octal, hexadecimal, short) into one.
+    /// The URL, and the client to use for it. A literal IP address is checked here, because it is never resolved. The
+    /// parser has normalised every notation (decimal, octal, hexadecimal, short).
     fn admit(&self, url: &str) -> Result<(Url, &Client), HttpError> {
         let url: Url = url.parse().map_err(|_| HttpError::Refused("not an address".into()))?;
         let encrypted = match url.scheme() {
@@ -94,7 +94,7 @@ impl GuardedClient {
             return Err(HttpError::Refused("credentials in an address".into()));
         }
         let networks = &self.rules.networks;
-        // Everything else leads to the networks of the rules only.
+        // Other schemes and ports are only allowed for the networks of the rules.
         let port = url.port_or_known_default();
         let public = port.is_some_and(|port| self.rules.admits_public(encrypted, port));
         if !public && networks.is_empty() {
@@ -155,7 +155,7 @@ impl HttpClient for GuardedClient {
     }
 }
 
-/// The headers of an answer that are text.
+/// The headers of a response that are valid text.
 fn headers(answer: &Response) -> Vec<(String, String)> {
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
@@ -163,7 +163,7 @@ fn headers(answer: &Response) -> Vec<(String, String)> {
     answer.headers().iter().filter_map(text).collect()
 }
 
-/// The beginning of a body, as far as it comes in time.
+/// The beginning of a body, within the timeout.
 async fn begin(mut answer: Response, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
     let reading = async {
@@ -177,12 +177,12 @@ async fn begin(mut answer: Response, most: usize) -> Vec<u8> {
             }
         }
     };
-    // What has come until then is enough.
+    // What was received by then is enough.
     let _ = tokio::time::timeout(BODY_PATIENCE, reading).await;
     body
 }
 
-/// The authorities of the machine are used too; these are for an image that has none.
+/// Root certificates in addition to those of the machine, for container images without any.
 fn authorities() -> Vec<Certificate> {
     webpki_root_certs::TLS_SERVER_ROOT_CERTS
         .iter()
@@ -203,7 +203,7 @@ fn failure(error: reqwest::Error) -> HttpError {
     if error.is_timeout() {
         return HttpError::TimedOut;
     }
-    // The innermost cause: the outer ones repeat the address, whose query may hold a secret.
+    // Only the innermost cause: the outer ones repeat the URL, whose query may contain a secret.
     HttpError::Unreachable(text)
 }
 

@@ -54,7 +54,7 @@ impl Server {
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\nX-Kind: test\r\n\r\nhello";
 
-/// A name server that gives one answer after the other, and the last one again and again.
+/// A resolver that gives one answer after the other, and then repeats the last one.
 struct Script {
     answers: Mutex<VecDeque<Vec<&'static str>>>,
     asked: AtomicUsize,
@@ -175,8 +175,8 @@ async fn a_public_address_wants_encryption() {
     }
 }
 
-/// The name leads to an allowed address first and to another one afterwards; a client that looked it up to check it and
-/// once more to connect would call the other one.
+/// The name resolves to an allowed address first and to another one afterwards; a client that resolved it once for the
+/// check and again to connect would call the other one.
 #[tokio::test]
 async fn a_name_that_changes_its_address_gains_nothing() {
     let allowed = Server::start("127.0.0.2:0", HELLO).await;
@@ -253,7 +253,7 @@ async fn nobody_there_is_unreachable() {
     assert!(is_refused(&unknown), "{unknown:?}");
 }
 
-/// Keeps connections open, answers every request with the same bytes, and remembers what came.
+/// Keeps connections open, answers every request with the same bytes, and records requests.
 async fn keeping(answer: &'static str) -> (Server, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -266,7 +266,7 @@ async fn keeping(answer: &'static str) -> (Server, Arc<Mutex<Vec<String>>>) {
             let seen = seen.clone();
             tokio::spawn(async move {
                 let mut buffer = [0; 4096];
-                // The requests of these tests are small enough to come in one piece.
+                // The requests of these tests are small enough to arrive in one read.
                 while let Ok(length @ 1..) = stream.read(&mut buffer).await {
                     seen.lock().unwrap().push(String::from_utf8_lossy(&buffer[..length]).into_owned());
                     if stream.write_all(answer.as_bytes()).await.is_err() {

@@ -1,9 +1,8 @@
-//! The one HTTP client for calls to addresses that somebody else chose. Each caller names its [`Purpose`]; what the operator
-//! allows for it is in its [`Rules`].
+//! The only HTTP client for calls to URLs that are not fixed in the code. Each caller names its [`Purpose`]; the
+//! destinations that the operator allows for it are in its [`Rules`].
 //!
-//! It looks the name up itself, keeps the addresses that may be called, and connects to one of exactly these, so that a
-//! name that answers differently a moment later (DNS rebinding) gains nothing. It follows no redirect, uses no proxy, and
-//! bounds time and size.
+//! It resolves the name itself, filters the addresses, and connects to one of exactly these, so that a changed answer of
+//! the DNS (DNS rebinding) has no effect. It follows no redirect, uses no proxy, and limits time and size.
 
 mod address;
 mod client;

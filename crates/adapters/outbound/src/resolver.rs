@@ -1,4 +1,4 @@
-//! Looking names up, and keeping what may be called.
+//! Name resolution, filtered by the rules.
 
 use std::{
     io,
@@ -12,14 +12,14 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::address::{Verdict, judge};
 
-/// Finds the addresses of a name. Tests bring their own.
+/// Resolves names. Tests supply their own.
 #[async_trait]
 pub trait Lookup: Send + Sync {
-    /// Every address of the name.
+    /// All addresses of the name.
     async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// The resolver of the machine.
+/// The system resolver.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemLookup;
 
@@ -30,7 +30,7 @@ impl Lookup for SystemLookup {
     }
 }
 
-/// No address of a name may be called.
+/// None of the addresses of a name may be called.
 #[derive(Debug)]
 pub(crate) struct NothingAllowed;
 
@@ -42,12 +42,12 @@ impl std::fmt::Display for NothingAllowed {
 
 impl std::error::Error for NothingAllowed {}
 
-/// Hands the connector the addresses that may be called. It connects to one of these and looks nothing up itself: what
-/// was checked is what is called, however the name answers the next time.
+/// Gives the connector the allowed addresses. It connects to one of these without resolving again: so the checked address
+/// is the one called, whatever the DNS answers next.
 pub(crate) struct GuardedResolver {
     pub lookup: Arc<dyn Lookup>,
     pub allowed: Arc<[IpNet]>,
-    /// Whether public addresses may be called in this way. If not, only the operator's own networks will do.
+    /// Whether public addresses are allowed for this scheme and port. If not, only the operator's networks are.
     pub public: bool,
 }
 
@@ -59,7 +59,7 @@ impl Resolve for GuardedResolver {
             let usable: Vec<SocketAddr> = found
                 .into_iter()
                 .filter(|address| permits(*address, &allowed, public))
-                // The connector fills the port in.
+                // The connector sets the port.
                 .map(|address| SocketAddr::new(address, 0))
                 .collect();
             if usable.is_empty() {
@@ -70,7 +70,7 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// Whether a connection may be made, in a way in which public addresses may be called or not.
+/// Whether a connection is allowed; `public` is whether public addresses are.
 pub(crate) fn permits(address: IpAddr, allowed: &[IpNet], public: bool) -> bool {
     match judge(address, allowed) {
         Verdict::Allowed => true,

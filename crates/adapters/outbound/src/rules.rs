@@ -1,27 +1,27 @@
-//! What may be called, which depends on what for.
+//! Allowed destinations, by purpose.
 
 use ipnet::IpNet;
 
-/// What servers are called for. What the operator allows for one purpose says nothing about another.
+/// Purpose of a call. What the operator allows for one purpose does not apply to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Addresses that customers choose.
+    /// URLs chosen by customers.
     Webhooks,
-    /// An identity provider: the operator chooses the issuer, and its discovery document the rest.
+    /// An identity provider: the issuer is set by the operator, other URLs by its discovery document.
     OpenId,
-    /// The writer of texts, whose address the operator chooses.
+    /// The text generator, whose URL is set by the operator.
     Ai,
-    /// The collector of traces, whose address the operator chooses. It is mostly inside, so every address may be called.
+    /// The trace collector, whose URL is set by the operator. It is usually internal, so every address is allowed.
     Telemetry,
 }
 
-/// Ports of public addresses that may be called for every purpose.
+/// Ports of public addresses allowed for every purpose.
 const PORTS: [u16; 2] = [443, 8443];
 
 /// The port of `http`.
 const HTTP: u16 = 80;
 
-/// What may be called for a purpose. Without more: public addresses, encrypted, at the ports 443 and 8443.
+/// Allowed destinations of a purpose. By default: public addresses, with TLS, at the ports 443 and 8443.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     pub(crate) networks: Vec<IpNet>,
@@ -30,7 +30,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules for a purpose, where the operator allows nothing more.
+    /// The default rules of a purpose.
     pub fn new(purpose: Purpose) -> Self {
         let networks = match purpose {
             Purpose::Webhooks | Purpose::OpenId | Purpose::Ai => Vec::new(),
@@ -39,28 +39,28 @@ impl Rules {
         Self { networks, ports: PORTS.to_vec(), plain: false }
     }
 
-    /// Networks that may be called too although they are not public, at every port, also without encryption.
+    /// Also allows networks that are not public, at every port, also without TLS.
     #[must_use]
     pub fn networks<'n>(mut self, networks: impl IntoIterator<Item = &'n IpNet>) -> Self {
         self.networks.extend(networks);
         self
     }
 
-    /// More ports of public addresses.
+    /// Also allows these ports of public addresses.
     #[must_use]
     pub fn ports(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
         self.ports.extend(ports);
         self
     }
 
-    /// Whether public addresses may be called without encryption, at port 80 and at the ports that were added.
+    /// Whether public addresses may be called without TLS, at port 80 and at the added ports.
     #[must_use]
     pub fn unencrypted(mut self, allowed: bool) -> Self {
         self.plain = allowed;
         self
     }
 
-    /// Whether a public address may be called in this way.
+    /// Whether public addresses are allowed with this scheme and port.
     pub(crate) fn admits_public(&self, encrypted: bool, port: u16) -> bool {
         match encrypted {
             true => self.ports.contains(&port),

@@ -1,4 +1,4 @@
-//! A name server that answers otherwise every time it is asked (DNS rebinding), asked for real.
+//! DNS rebinding against a real name server that changes its answers.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -26,7 +26,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// Asks one name server, and remembers nothing.
+/// Queries one name server, without a cache.
 struct Asking(TokioResolver);
 
 impl Asking {
@@ -50,7 +50,7 @@ impl Lookup for Asking {
     }
 }
 
-/// Counts who connects, and says hello.
+/// Counts connections, and answers them.
 async fn server(on: &str) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind(on).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -70,7 +70,7 @@ async fn server(on: &str) -> (SocketAddr, Arc<AtomicUsize>) {
     (address, connections)
 }
 
-/// `127.0.0.2` stands for the public internet, and `127.0.0.1` for what is inside.
+/// `127.0.0.2` stands for the public internet, and `127.0.0.1` for the internal network.
 #[tokio::test]
 async fn whatever_the_name_says_next_only_what_was_checked_is_called() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -89,7 +89,7 @@ async fn whatever_the_name_says_next_only_what_was_checked_is_called() {
     };
     let calls = || (outside_calls.load(Ordering::SeqCst), inside_calls.load(Ordering::SeqCst));
 
-    // A client that checked one answer and connected to the next one would call what is inside.
+    // A client that checked one answer and connected to the next one would call the internal server.
     dns.rebinding("flips.test", &["127.0.0.2", "127.0.0.1"]);
     let one = client();
     assert_eq!(call(&one, "flips.test").await, Ok(200));
@@ -98,7 +98,7 @@ async fn whatever_the_name_says_next_only_what_was_checked_is_called() {
         let answer = call(&one, "flips.test").await;
         assert!(matches!(answer, Err(HttpError::Refused(_))), "{answer:?}");
     }
-    // One that begins inside, and one that comes and goes.
+    // One name resolves to an internal address first, and one changes back and forth.
     dns.rebinding("begins.test", &["127.0.0.1", "169.254.169.254", "127.0.0.2", "127.0.0.1"]);
     let mut answers = Vec::new();
     for _ in 0..4 {

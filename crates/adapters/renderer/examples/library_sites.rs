@@ -1,6 +1,6 @@
-//! Writes sites into a folder each, to look at in a browser: one from every template of the library, and in every style the
-//! sample site and one with as much in every field as is allowed:
-//! `cargo run -p portico-renderer --example library_sites -- DIRECTORY`. `scripts/check-sites` opens them all.
+//! Writes sites into directories, to view in a browser: one from every template of the library, and in every style the
+//! sample site and one with all fields filled to their limits: `cargo run -p portico-renderer --example library_sites --
+//! DIRECTORY`. `scripts/check-sites` opens them all.
 
 #[path = "../tests/sample/mod.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests")]
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A site that is hard on a layout: words without end, long lists, everything that may be left out, a deep navigation.
+/// A site that stresses a layout: endless words, long lists, missing optional fields, a deep navigation.
 fn full(style: Style) -> SiteSnapshot {
     let word = "Donaudampfschifffahrtsgesellschaftskapitänsmütze".repeat(4);
     let long =

@@ -1,4 +1,5 @@
-//! Writes the sample site into a directory, to look at in a browser: `cargo run -p portico-renderer --example sample_site -- DIR`.
+//! Writes the sample site into a directory, to view in a browser: `cargo run -p portico-renderer --example sample_site --
+//! DIR`.
 
 #[path = "../tests/sample/mod.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests")]

@@ -1,5 +1,5 @@
-//! Pictures of our own that the templates of the library show. Sections name them as `/library/<name>.svg`; a deployment
-//! holds those that it shows, under names that change with their content.
+//! Our own images for the templates of the library. Sections refer to them as `/library/<name>.svg`; a deployment contains
+//! those that it shows, under names that change with their content.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,10 +10,10 @@ use portico_sites::ports::{PageSnapshot, RenderedFile};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// How sections name them.
+/// Prefix of the references.
 const PREFIX: &str = "/library/";
 
-/// Name and drawing of every picture, in alphabetical order.
+/// Name and drawing of every image, in alphabetical order.
 const PICTURES: [(&str, &str); 68] = [
     ("azahar-color", include_str!("../artwork/azahar-color.svg")),
     ("azahar-corte", include_str!("../artwork/azahar-corte.svg")),
@@ -85,7 +85,7 @@ const PICTURES: [(&str, &str); 68] = [
     ("wren-vase", include_str!("../artwork/wren-vase.svg")),
 ];
 
-/// A picture, ready to be part of a deployment.
+/// An image, ready to be part of a deployment.
 struct Artwork {
     /// Path in the deployment without a leading slash.
     path: String,
@@ -100,12 +100,12 @@ static ARTWORK: LazyLock<BTreeMap<String, Artwork>> = LazyLock::new(|| {
     PICTURES.iter().map(artwork).collect()
 });
 
-/// Where the deployment has the picture at this address, if it is one of ours: a path with a leading slash.
+/// The path of an image in a deployment, with a leading slash; `None` if the URL is not one of ours.
 pub fn path(address: &str) -> Option<String> {
     ARTWORK.get(address).map(|artwork| format!("/{}", artwork.path))
 }
 
-/// The files of all our pictures that visible sections name.
+/// The files of all our images that visible sections refer to.
 pub fn files(pages: &[PageSnapshot]) -> Vec<RenderedFile> {
     let mut named = BTreeSet::new();
     for section in pages.iter().flat_map(|page| &page.sections).filter(|section| section.visible) {
@@ -118,7 +118,7 @@ pub fn files(pages: &[PageSnapshot]) -> Vec<RenderedFile> {
     named.into_iter().filter_map(|address| ARTWORK.get(address).map(file)).collect()
 }
 
-/// Notes every text in the value that could name one.
+/// Collects every text in the value that could be a reference.
 fn collect<'v>(value: &'v Value, named: &mut BTreeSet<&'v str>) {
     match value {
         Value::String(text) if text.trim().starts_with(PREFIX) => {
@@ -157,7 +157,7 @@ mod tests {
                 ];
                 assert!(known.contains(&node.tag_name().name()), "{name}: {}", node.tag_name().name());
                 for attribute in node.attributes() {
-                    // Nothing is loaded, and nothing runs.
+                    // No external resources, and no scripts.
                     let is_inside =
                         !attribute.value().contains("url(") || attribute.value().starts_with("url(#");
                     let is_plain = attribute.name() != "style" && !attribute.name().starts_with("on");

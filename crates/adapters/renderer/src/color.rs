@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Smallest contrast of body text with what is behind it (WCAG 2.2, success criterion 1.4.3).
+/// Minimum contrast of body text with its background (WCAG 2.2, success criterion 1.4.3).
 pub const READABLE: f64 = 4.5;
 
-/// An opaque sRGB colour. Prints as `#rrggbb`, so nothing else can get into a stylesheet through it.
+/// An opaque sRGB colour. Printed as `#rrggbb`, so nothing else can be injected into a stylesheet through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Color([u8; 3]);
 
@@ -15,13 +15,13 @@ impl Color {
     /// White.
     pub const WHITE: Self = Self([255, 255, 255]);
 
-    /// From `0xrrggbb`.
+    /// Parses `0xrrggbb`.
     pub const fn from_rgb(rgb: u32) -> Self {
         let [_, red, green, blue] = rgb.to_be_bytes();
         Self([red, green, blue])
     }
 
-    /// Reads exactly `#rrggbb`; anything else is `None`.
+    /// Parses exactly `#rrggbb`; anything else is `None`.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('#')?;
         if digits.len() != 6 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -45,7 +45,7 @@ impl Color {
         (one.max(two) + 0.05) / (one.min(two) + 0.05)
     }
 
-    /// Black or white, whichever is easier to read on this colour.
+    /// Black or white, whichever has more contrast on this colour.
     pub fn ink(self) -> Self {
         if self.contrast(Self::WHITE) >= self.contrast(Self::BLACK) { Self::WHITE } else { Self::BLACK }
     }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn contrast_is_that_of_wcag() {
         assert!((Color::BLACK.contrast(Color::WHITE) - 21.0).abs() < 1e-9);
-        // The grey known as the lightest one that passes on white.
+        // Known as the lightest grey that passes on white.
         assert!((Color::from_rgb(0x767676).contrast(Color::WHITE) - 4.54).abs() < 0.01);
         assert_eq!(Color::from_rgb(0xffd400).ink(), Color::BLACK);
         assert_eq!(Color::from_rgb(0x1d3a5f).ink(), Color::WHITE);

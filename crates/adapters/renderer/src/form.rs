@@ -1,6 +1,6 @@
-//! Contact forms: on pages, on the page that shows what is wrong with one, and what a deployment tells of its forms.
+//! Contact forms: on pages, on the page for errors, and the metadata of a deployment's forms.
 //!
-//! Pages are static, so a form has nothing in it that is made for one visitor. It needs no script.
+//! Pages are static, so a form contains nothing specific to a visitor. It needs no script.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,23 +24,23 @@ use crate::{HtmlRenderer, bug, form_words::FormWords, words::Words};
 /// A form, ready for its template.
 #[derive(Debug, Serialize)]
 pub struct FormView {
-    /// Where it is posted.
+    /// Path that it is posted to.
     action: String,
-    /// What the ids of its fields begin with.
+    /// Prefix of the ids of its fields.
     id: String,
-    /// What the visitor may agree to.
+    /// Consent text.
     consent: String,
-    /// The field that no person sees.
+    /// Name of the hidden spam trap field.
     trap: &'static str,
     limits: Limits,
-    /// What stands in the fields.
+    /// Values of the fields.
     values: Values,
-    /// What is wrong, by field.
+    /// Error messages, by field.
     errors: BTreeMap<String, String>,
     words: &'static FormWords,
 }
 
-/// The most characters of each field.
+/// Maximum lengths of the fields, in characters.
 #[derive(Debug, Serialize)]
 struct Limits {
     name: usize,
@@ -60,7 +60,7 @@ struct Values {
     consent: bool,
 }
 
-/// The page that shows what is wrong.
+/// The page that shows errors.
 #[derive(Serialize)]
 struct TroubleView<'a> {
     site: &'a str,
@@ -68,13 +68,13 @@ struct TroubleView<'a> {
     language: &'a str,
     title: &'static str,
     text: &'static str,
-    /// Each wrong field: its id, its label, what is wrong.
+    /// Each invalid field: its id, its label, its error.
     summary: Vec<(String, &'static str, String)>,
     form: FormView,
     skip: &'a Words,
 }
 
-/// The page that says thanks.
+/// The page after a successful submission.
 #[derive(Serialize)]
 pub struct ThanksView {
     path: &'static str,
@@ -83,14 +83,14 @@ pub struct ThanksView {
 }
 
 impl ThanksView {
-    /// In a language.
+    /// In this language.
     pub fn new(language: &str) -> Self {
         Self { path: "", translations: [], words: FormWords::in_language(language) }
     }
 }
 
 impl FormView {
-    /// An empty form, as pages have it.
+    /// An empty form, as on pages.
     pub fn empty(section: &Section, contact: &ContactContent, language: &str) -> Self {
         let words = FormWords::in_language(language);
         Self {
@@ -114,7 +114,7 @@ fn consent(contact: &ContactContent, words: &FormWords) -> String {
     contact.consent_text.clone().unwrap_or_else(|| words.consent.to_owned())
 }
 
-/// Where thanks are said, in the language of a page.
+/// Path of the thank-you page, in the language of a page.
 fn thanks(language: &str, site_language: &str) -> String {
     match language == site_language {
         true => format!("{FORMS_PATH}thanks/"),
@@ -122,7 +122,7 @@ fn thanks(language: &str, site_language: &str) -> String {
     }
 }
 
-/// The forms on the pages of a site.
+/// Metadata of the forms on the pages of a site.
 pub fn deployed(snapshot: &SiteSnapshot, paths: &HashMap<PageId, String>, stylesheet: &str) -> DeployedForms {
     let mut forms = BTreeMap::new();
     for page in &snapshot.pages {
@@ -205,7 +205,7 @@ impl FormRenderer for HtmlRenderer {
     }
 }
 
-/// The text without what no HTML may contain (HTML, section 13.1.2.1 Text: no noncharacters, no control characters).
+/// The text without characters that HTML forbids (HTML, section 13.1.2.1 Text: no noncharacters, no control characters).
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

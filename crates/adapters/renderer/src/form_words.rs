@@ -1,8 +1,8 @@
-//! The words of contact forms.
+//! Texts of contact forms.
 
 use serde::Serialize;
 
-/// Words in one language.
+/// Texts in one language.
 #[derive(Debug, Serialize)]
 pub struct FormWords {
     name: &'static str,
@@ -12,27 +12,27 @@ pub struct FormWords {
     optional: &'static str,
     send: &'static str,
     trap: &'static str,
-    /// What the visitor may agree to, where the customer has no words of their own.
+    /// Default consent text.
     pub consent: &'static str,
     back: &'static str,
     thanks_title: &'static str,
     thanks_text: &'static str,
-    /// Fields are wrong.
+    /// Title for invalid fields.
     #[serde(skip)]
     pub wrong_title: &'static str,
-    /// The same, in a sentence.
+    /// Explanation of it.
     #[serde(skip)]
     pub wrong_text: &'static str,
-    /// Too much was sent.
+    /// Title for too many submissions.
     #[serde(skip)]
     pub many_title: &'static str,
-    /// The same, in a sentence.
+    /// Explanation of it.
     #[serde(skip)]
     pub many_text: &'static str,
-    /// It cannot be taken right now.
+    /// Title for a temporary failure.
     #[serde(skip)]
     pub down_title: &'static str,
-    /// The same, in a sentence.
+    /// Explanation of it.
     #[serde(skip)]
     pub down_text: &'static str,
     #[serde(skip)]
@@ -148,7 +148,7 @@ const FRENCH: FormWords = FormWords {
 };
 
 impl FormWords {
-    /// Words in the language of a BCP 47 tag; English where we do not have it.
+    /// Texts in the language of a BCP 47 tag; English if it is not supported.
     pub fn in_language(tag: &str) -> &'static Self {
         match tag.split('-').next().unwrap_or_default().to_ascii_lowercase().as_str() {
             "de" => &GERMAN,
@@ -158,7 +158,7 @@ impl FormWords {
         }
     }
 
-    /// What is wrong, by the code of the rule.
+    /// The message for an error code.
     pub fn error(&self, code: &str) -> &'static str {
         match code {
             "required" => self.required,
@@ -169,7 +169,7 @@ impl FormWords {
         }
     }
 
-    /// What a field is called.
+    /// The label of a field.
     pub fn label(&self, field: &str) -> &'static str {
         match field {
             "name" => self.name,

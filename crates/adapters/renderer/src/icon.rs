@@ -1,15 +1,15 @@
-//! The icon in the browser's tab of a site that has none of its own: its first letter in its colours.
+//! The generated favicon of a site without its own: its first letter in its colours.
 
 use portico_sites::ports::Theme;
 use sha2::{Digest, Sha256};
 
 use crate::color::Color;
 
-/// A drawing that is a file of the deployment.
+/// A generated icon, as a file of the deployment.
 pub struct Icon {
-    /// Path of the file without a leading slash. Changes with its content, so it can be cached for ever.
+    /// Path of the file without a leading slash. Changes with its content, so it can be cached forever.
     pub path: String,
-    /// What is in it.
+    /// Content of the file.
     pub svg: String,
 }
 
@@ -19,7 +19,7 @@ impl Icon {
         let ground = Color::parse(&theme.primary).unwrap_or(Color::from_rgb(0x1f4b8f));
         let ink = ground.ink();
         let sign = match name.chars().find(|c| c.is_alphanumeric()) {
-            // A letter or digit has no meaning in XML, so nothing is to be escaped.
+            // A letter or digit needs no escaping in XML.
             Some(letter) => format!(
                 "<text x=\"32\" y=\"45\" text-anchor=\"middle\" font-family=\"Georgia, serif\" font-size=\"38\" \
                  font-weight=\"700\" fill=\"{ink}\">{}</text>",

@@ -1,12 +1,11 @@
-//! Turns a site into static files: semantic HTML, one stylesheet, no script, nothing from other hosts but the pictures that
+//! Renders a site as static files: semantic HTML, one stylesheet, no script, nothing from other hosts except images that
 //! the customer links to.
 //!
-//! Pages are made for this content security policy, and need no exception from it:
-//! `default-src 'none'; style-src 'self'; img-src 'self' https: data:; form-action 'self'; base-uri 'none';
-//! frame-ancestors 'none'`.
+//! Pages conform to this content security policy without exception: `default-src 'none'; style-src 'self'; img-src 'self'
+//! https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`.
 //!
-//! Templates escape everything, except the three places that hold sanitised HTML (`text.html`, `html.html`,
-//! `faq.answer`). Colours and fonts reach the stylesheet only as parsed values.
+//! Templates escape everything, except the three fields with sanitised HTML (`text.html`, `html.html`, `faq.answer`).
+//! Colours and fonts reach the stylesheet only as parsed values.
 
 mod artwork;
 mod color;
@@ -55,7 +54,7 @@ pub struct HtmlRenderer {
     templates: Environment<'static>,
 }
 
-/// What every page of a site shares.
+/// Values common to all pages of a site.
 #[derive(Serialize)]
 struct Shared<'a> {
     name: &'a str,
@@ -67,7 +66,7 @@ struct Shared<'a> {
     contact: Option<ContactContent>,
     logo: Option<PictureView>,
     favicon: Option<PictureView>,
-    /// Path of the icon that we drew, for a site without a favicon.
+    /// Path of the generated icon, for a site without a favicon.
     icon: &'a str,
     words: &'static Words,
 }
@@ -93,7 +92,7 @@ struct Location {
 }
 
 impl HtmlRenderer {
-    /// Compiles the templates. Fails only when one of them is broken, which the tests of this crate would show.
+    /// Compiles the templates. Fails only if one of them is invalid, which the tests of this crate detect.
     pub fn new() -> Result<Self, RenderError> {
         Ok(Self { templates: templates::environment().map_err(bug)? })
     }
@@ -143,7 +142,7 @@ impl SiteRenderer for HtmlRenderer {
             let alternates = alternates.get(&page.page.id).map_or(&[][..], Vec::as_slice);
             let language = page.page.language.as_deref().unwrap_or(&snapshot.language);
             let view = view(page, path, snapshot, &links, alternates, language)?;
-            // A page that search engines are to leave out, or to find elsewhere, is not announced to them.
+            // Pages that are not to be indexed, or have another canonical URL, are not listed.
             let is_listed =
                 page.seo.as_ref().is_none_or(|seo| !seo.is_noindex() && seo.canonical_url.is_none());
             if is_listed {
@@ -190,7 +189,7 @@ impl SiteRenderer for HtmlRenderer {
     }
 }
 
-/// Where each page answers.
+/// The path of each page.
 fn paths(pages: &[PageSnapshot]) -> Result<HashMap<PageId, String>, RenderError> {
     let mut paths = HashMap::with_capacity(pages.len());
     for (index, PageSnapshot { page, .. }) in pages.iter().enumerate() {
@@ -232,7 +231,7 @@ fn first_contact(pages: &[PageSnapshot], links: &Links) -> Option<ContactContent
         .find_map(|section| section::contact(section, links))
 }
 
-/// `de_AT` for `de-AT`, as Open Graph has it; `None` without a region.
+/// `de_AT` for `de-AT`, the format of Open Graph; `None` without a region.
 fn locale(language: &str) -> Option<String> {
     let (language, region) = language.split_once('-')?;
     (region.len() == 2).then(|| format!("{}_{}", language.to_lowercase(), region.to_uppercase()))
@@ -243,7 +242,7 @@ fn last_change(snapshot: &PageSnapshot) -> Timestamp {
     sections.fold(snapshot.page.updated_at, Timestamp::max)
 }
 
-/// A template that fails is a bug in this crate. The alternate form has the template and line.
+/// A template that fails is a bug in this crate. The alternate format has the template and line.
 fn bug(error: minijinja::Error) -> RenderError {
     RenderError(format!("{error:#}"))
 }

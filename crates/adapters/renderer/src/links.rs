@@ -1,19 +1,19 @@
-//! Addresses that customers type, made safe to follow.
+//! Sanitising of URLs entered by customers.
 
-/// Knows which page answers at `/`, so that links to it by its slug still work.
+/// Knows the slug of the home page, so that links to it by its slug still work.
 pub struct Links {
     home: String,
 }
 
 impl Links {
-    /// For a site whose page at `/` has this slug.
+    /// For a site whose home page has this slug.
     pub fn new(home: &str) -> Self {
         Self { home: format!("/{home}/") }
     }
 
-    /// The address as it goes into `href`; `None` for one that may not be followed, for instance `javascript:`.
+    /// The URL for `href`; `None` for a forbidden one, for instance `javascript:`.
     ///
-    /// Addresses on the same site become root-relative with a trailing slash, as pages are served.
+    /// URLs on the same site become root-relative with a trailing slash, as pages are served.
     pub fn href(&self, address: &str) -> Option<String> {
         let address = address.trim();
         if address.is_empty() || address.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
@@ -44,9 +44,8 @@ impl Links {
     }
 }
 
-/// The address of a picture as it goes into `src`: on the same site, by HTTPS, or inline; our own drawings have a file in
-/// the deployment. Plain HTTP is raised to HTTPS, because the content security policy of
-/// published pages allows nothing less.
+/// The URL of an image for `src`: on the same site, by HTTPS, or inline; our own drawings are files of the deployment.
+/// Plain HTTP is changed to HTTPS, because the content security policy of published pages allows nothing less.
 pub fn image(address: &str) -> Option<String> {
     let address = address.trim();
     if address.is_empty() || address.chars().any(char::is_control) || address.starts_with("//") {
@@ -65,9 +64,9 @@ pub fn image(address: &str) -> Option<String> {
     }
 }
 
-/// `tel:` address of a telephone number (RFC 3966); `None` if there are no digits in it.
+/// `tel:` URL of a telephone number (RFC 3966); `None` if there are no digits in it.
 pub fn telephone(number: &str) -> Option<String> {
-    // "(0)" is how people write that the zero is left out from abroad.
+    // "(0)" marks a zero that is left out from abroad.
     let number =
         if number.trim_start().starts_with('+') { number.replace("(0)", "") } else { number.to_owned() };
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
@@ -75,7 +74,7 @@ pub fn telephone(number: &str) -> Option<String> {
     (!digits.is_empty()).then(|| format!("tel:{plus}{digits}"))
 }
 
-/// `mailto:` address (RFC 6068), without header fields; `None` for what cannot be an address.
+/// `mailto:` URL (RFC 6068), without header fields; `None` for an invalid address.
 pub fn mailto(address: &str) -> Option<String> {
     let address = address.trim();
     let plain = |c: char| c.is_alphanumeric() || "@.!#$*+-/=^_{|}~'".contains(c);

@@ -1,4 +1,4 @@
-//! Small operations on sanitised HTML, as an HTML serialiser wrote it: tags are well formed, and `<` in text is escaped.
+//! Operations on sanitised HTML, as an HTML serialiser wrote it: tags are well formed, and `<` in text is escaped.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ pub fn plain_text(html: &str) -> String {
     let mut end = 0;
     for tag in Tags::new(html) {
         text.push_str(&html[end..tag.start]);
-        // A tag may end a word, as in `</p><p>`, or not, as in `<b>`.
+        // Block tags such as `</p><p>` end a word, phrasing tags such as `<b>` do not.
         if !is_phrasing(&html[tag.clone()]) {
             text.push(' ');
         }
@@ -100,7 +100,7 @@ fn decode(text: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// Where the tags and comments are.
+/// Iterates over the tags and comments.
 struct Tags<'a> {
     html: &'a str,
     position: usize,

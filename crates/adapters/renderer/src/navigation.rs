@@ -8,23 +8,23 @@ use serde::Serialize;
 
 use crate::links::Links;
 
-/// Levels that are shown.
+/// Maximum depth shown.
 const DEPTH: usize = 3;
-/// How many pages a site without a navigation of its own lists.
+/// Maximum number of pages listed on a site without its own navigation.
 const AUTOMATIC: usize = 6;
 
-/// An item and what is under it.
+/// An item with its children.
 #[derive(Debug, Serialize)]
 pub struct Entry {
-    /// What it says.
+    /// Its label.
     label: String,
-    /// Where it leads; `None` for one that only groups.
+    /// Its target; `None` for one that only groups.
     href: Option<String>,
     /// Whether it opens a new tab.
     new_tab: bool,
-    /// Where this entry and those under it lead, to mark the branch of the current page.
+    /// Targets of this entry and those under it, to mark the branch of the current page.
     branch: Vec<String>,
-    /// What is under it.
+    /// Its children.
     children: Vec<Entry>,
 }
 
@@ -68,7 +68,7 @@ fn level(
         let below = children.iter().flat_map(|child| child.branch.iter().cloned());
         let branch = href.iter().cloned().chain(below).collect();
         let entry = Entry { label: item.label.clone(), href, new_tab: item.opens_new_tab, branch, children };
-        // Leads nowhere and groups nothing.
+        // Without target and children it is left out.
         (entry.href.is_some() || !entry.children.is_empty()).then_some(entry)
     };
     items.iter().filter_map(entry).collect()

@@ -1,5 +1,5 @@
-//! Uploaded pictures as the templates see them: one address for each width, and the shape, so that nothing jumps while it
-//! loads.
+//! Uploaded images for the templates: one URL for each width, and the dimensions, so that the layout does not shift while
+//! they load.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use portico_sites::{
 };
 use serde::Serialize;
 
-/// The width that old browsers get, which do not choose by themselves.
+/// The width for browsers without `srcset`.
 const USUAL_WIDTH: u32 = 1280;
 
-/// An uploaded picture.
+/// An uploaded image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PictureView {
-    /// Address for browsers that know no `srcset`.
+    /// URL for browsers without `srcset`.
     src: String,
-    /// Every width with its address; absent where there is one only.
+    /// Every width with its URL; absent where there is one only.
     srcset: Option<String>,
     width: u32,
     height: u32,
@@ -28,7 +28,7 @@ pub struct PictureView {
 }
 
 impl PictureView {
-    /// `None` for a picture without files, which cannot be shown.
+    /// `None` for an image without files, which cannot be shown.
     pub fn new(picture: &SitePicture) -> Option<Self> {
         let usual = picture.sources.iter().find(|source| source.width >= USUAL_WIDTH);
         let usual = usual.or(picture.sources.last())?;
@@ -43,14 +43,14 @@ impl PictureView {
         })
     }
 
-    /// Address of one file of it.
+    /// URL of one of its files.
     pub fn src(&self) -> &str {
         &self.src
     }
 }
 
-/// The uploaded pictures that content refers to, by the id of their asset. References to pictures that are gone are taken
-/// out of the content, and so are the images of a gallery that have no other address.
+/// The uploaded images that content refers to, by the id of their asset. References to missing images are removed from the
+/// content, and so are the images of a gallery that have no other URL.
 pub fn of(
     content: &mut SectionContent,
     pictures: &BTreeMap<AssetId, SitePicture>,

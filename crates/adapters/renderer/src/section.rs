@@ -1,4 +1,4 @@
-//! Sections as the templates see them: addresses safe to follow, headings in the outline of the page.
+//! Sections for the templates: sanitised URLs, headings in the outline of the page.
 
 use std::collections::BTreeMap;
 
@@ -19,32 +19,32 @@ use crate::{
     pictures::{self, PictureView},
 };
 
-/// How much of a text becomes the description of a page; search engines show about this much.
+/// Maximum length of a generated page description; search engines show about this much.
 const DESCRIPTION: usize = 160;
 
 /// A section, ready for its template.
 #[derive(Debug, Serialize)]
 pub struct SectionView {
-    /// Decides the template.
+    /// Selects the template.
     kind: &'static str,
-    /// Name for links to it: its type, with a number from the second one on a page.
+    /// Anchor name: its type, with a number from the second one on a page.
     anchor: String,
-    /// On a quiet surface. Neighbours alternate.
+    /// Whether it has a quiet background. Neighbours alternate.
     quiet: bool,
     /// Level of its heading.
     level: u8,
-    /// Level of headings inside it.
+    /// Level of nested headings.
     inner_level: u8,
     /// Columns of its list on a wide screen.
     columns: usize,
     content: SectionContent,
-    /// The uploaded pictures in it.
+    /// The uploaded images in it.
     pictures: BTreeMap<AssetId, PictureView>,
-    /// The contact form, where there is one.
+    /// The contact form, if there is one.
     form: Option<FormView>,
 }
 
-/// The sections of a page, and what its head takes from them.
+/// The sections of a page, and the data for its head.
 #[derive(Default)]
 pub struct Sections {
     /// In order.
@@ -53,11 +53,11 @@ pub struct Sections {
     pub owns_title: bool,
     /// Plain text for search engines and previews.
     pub description: Option<String>,
-    /// Address of the first large picture.
+    /// URL of the first large image.
     pub image: Option<String>,
 }
 
-/// Prepares the visible sections of a page in a language. `uploaded` are the pictures that the site has.
+/// Prepares the visible sections of a page in a language. `uploaded` are the images of the site.
 pub fn prepare(
     sections: &[Section],
     links: &Links,
@@ -77,7 +77,7 @@ pub fn prepare(
         result.describe(&content, &pictures);
         result.owns_title |= is_title;
 
-        // The title band and a hero are on a surface of their own, a call to action is on the plain one.
+        // The title band and a hero have their own background, a call to action the plain one.
         quiet = match section.kind {
             SectionType::Hero => true,
             SectionType::Cta => false,
@@ -107,8 +107,8 @@ pub fn contact(section: &Section, links: &Links) -> Option<ContactContent> {
     }
 }
 
-/// The content, without addresses that may not be followed. They were refused when the content was written; this is for
-/// what comes into the store another way.
+/// The content, without forbidden URLs. They are refused when content is written; this covers content that was stored in
+/// another way.
 fn read(section: &Section, links: &Links) -> Result<SectionContent, RenderError> {
     let mut content = SectionContent::from_stored(section.kind, &section.content).map_err(|error| {
         RenderError(format!("content of {} section {}: {error}", section.kind.as_str(), section.id))
@@ -127,7 +127,7 @@ fn read(section: &Section, links: &Links) -> Result<SectionContent, RenderError>
                 plan.cta_url = plan.cta_url.take().and_then(|url| links.href(&url));
             }
         }
-        // An empty address is a button that is not shown.
+        // A button with an empty URL is not shown.
         SectionContent::Cta(cta) => cta.url = links.href(&cta.url).unwrap_or_default(),
         SectionContent::Text(_)
         | SectionContent::Features(_)
@@ -169,7 +169,7 @@ fn rebase_headings(content: &mut SectionContent, first: u8) {
     }
 }
 
-/// Columns on a wide screen that leave the fewest gaps.
+/// The number of columns on a wide screen that leaves the fewest gaps.
 fn columns(content: &SectionContent) -> usize {
     let items = match content {
         SectionContent::Features(features) => features.items.len(),
@@ -186,7 +186,7 @@ fn columns(content: &SectionContent) -> usize {
 }
 
 impl Sections {
-    /// The first hero or text that says something describes the page; the first hero with a picture illustrates it.
+    /// The description is taken from the first non-empty hero or text, the image from the first hero with one.
     fn describe(&mut self, content: &SectionContent, pictures: &BTreeMap<AssetId, PictureView>) {
         let text = match content {
             SectionContent::Hero(hero) => {

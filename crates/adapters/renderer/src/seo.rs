@@ -1,4 +1,4 @@
-//! What the head of a page tells search engines and social networks.
+//! Metadata in the head of a page for search engines and social networks.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,11 @@ pub struct Head {
     shared_title: String,
     /// Description on social networks.
     shared_description: Option<String>,
-    /// Absolute address of a picture.
+    /// Absolute URL of an image.
     image: Option<String>,
     /// The same page in every language, this one included; empty when there is only one.
     alternates: Vec<Alternate>,
-    /// The address for readers of any other language.
+    /// The URL for readers of any other language.
     default_alternate: Option<String>,
     /// JSON-LD, one document each.
     structured_data: Vec<String>,
@@ -39,15 +39,15 @@ pub struct Head {
 pub struct Alternate {
     /// BCP 47.
     pub language: String,
-    /// Its own name.
+    /// Native name of the language.
     pub name: String,
-    /// Absolute address.
+    /// Absolute URL.
     pub address: String,
-    /// Address on the site.
+    /// Path on the site.
     pub path: String,
 }
 
-/// The head of a page that answers at `path`.
+/// The head of a page at `path`.
 pub fn head(
     snapshot: &PageSnapshot,
     site: &SiteSnapshot,
@@ -90,7 +90,7 @@ pub fn head(
     }
 }
 
-/// For each page, the pages that say the same in other languages, it included; those of pages that have none are left out.
+/// For each page, its translations including itself; pages without translations are left out.
 pub fn alternates(site: &SiteSnapshot, paths: &std::collections::HashMap<PageId, String>) -> Alternates {
     let mut groups: BTreeMap<PageId, Vec<(PageId, Alternate)>> = BTreeMap::new();
     for PageSnapshot { page, seo, .. } in &site.pages {
@@ -100,7 +100,7 @@ pub fn alternates(site: &SiteSnapshot, paths: &std::collections::HashMap<PageId,
         let language = page.language.as_deref().unwrap_or(&site.language);
         let path = paths.get(&page.id).map_or("/", String::as_str);
         let group = groups.entry(page.translation_of.unwrap_or(page.id)).or_default();
-        // The oldest page of a language stands for it.
+        // If there are several pages in a language, the oldest is used.
         if group.iter().all(|(_, other)| other.language != language) {
             let alternate = Alternate {
                 language: language.to_owned(),
@@ -120,7 +120,7 @@ pub fn alternates(site: &SiteSnapshot, paths: &std::collections::HashMap<PageId,
     found
 }
 
-/// Pages that say the same in other languages, by page.
+/// Translations of pages, by page.
 pub type Alternates = BTreeMap<PageId, Vec<Alternate>>;
 
 fn document_title(snapshot: &PageSnapshot, site: &SiteSnapshot, path: &str) -> String {
@@ -128,12 +128,12 @@ fn document_title(snapshot: &PageSnapshot, site: &SiteSnapshot, path: &str) -> S
     if path == "/" || title == name { name.to_owned() } else { format!("{title} · {name}") }
 }
 
-/// The address of the largest of its files.
+/// The URL of the largest of its files.
 fn picture_address(picture: &SitePicture, base_url: &str) -> Option<String> {
     picture.sources.last().map(|source| format!("{base_url}/{}", source.path))
 }
 
-/// The address of a picture for other hosts; `None` for one that is inline.
+/// The absolute URL of an image; `None` for an inline one.
 fn absolute(image: &str, base_url: &str) -> Option<String> {
     if image.starts_with('/') {
         return Some(format!("{base_url}{image}"));
@@ -141,7 +141,7 @@ fn absolute(image: &str, base_url: &str) -> Option<String> {
     image.starts_with("https:").then(|| image.to_owned())
 }
 
-/// What a language calls itself; the tag where it is not known here.
+/// The native name of a language; the tag if it is unknown.
 fn language_name(tag: &str) -> &str {
     match tag.split('-').next().unwrap_or(tag).to_ascii_lowercase().as_str() {
         "ca" => "Català",

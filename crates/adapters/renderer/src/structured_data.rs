@@ -1,4 +1,4 @@
-//! Structured data of a page: what it says, in the vocabulary of schema.org, as JSON-LD
+//! Structured data of a page in the vocabulary of schema.org, as JSON-LD
 //! (<https://developers.google.com/search/docs/appearance/structured-data>).
 
 use portico_sites::{
@@ -15,15 +15,15 @@ use crate::markup;
 
 const CONTEXT: &str = "https://schema.org";
 
-/// What the head of the page says already.
+/// Values that are also in the head of the page.
 pub struct Facts<'a> {
     pub description: Option<&'a str>,
     pub image: Option<&'a str>,
     pub path: &'a str,
 }
 
-/// The documents for a page, as texts that can stand in a `script` element: the business and the site on the home page,
-/// the way there on others, questions and answers, and what the customer set.
+/// The documents for a page, as texts for `script` elements: the business and the site on the home page, breadcrumbs on
+/// others, questions and answers, and the customer's own.
 pub fn documents(snapshot: &PageSnapshot, site: &SiteSnapshot, facts: &Facts<'_>) -> Vec<String> {
     let language = snapshot.page.language.as_deref().unwrap_or(&site.language);
     let mut documents = Vec::new();
@@ -45,7 +45,7 @@ pub fn documents(snapshot: &PageSnapshot, site: &SiteSnapshot, facts: &Facts<'_>
     documents.iter().map(script_text).collect()
 }
 
-/// The business behind the site, of the type that its industry has.
+/// The business behind the site, with the schema.org type of its industry.
 fn business(site: &SiteSnapshot, facts: &Facts<'_>) -> Value {
     let industry = site.site.industry.as_deref().and_then(Industry::find);
     let mut business = Map::new();
@@ -66,7 +66,7 @@ fn business(site: &SiteSnapshot, facts: &Facts<'_>) -> Value {
     if let Some(contact) = contact(site) {
         set("email", contact.email.map(Value::from));
         set("telephone", contact.phone.map(Value::from));
-        // As the customer wrote it: schema.org accepts text for an address, and guessing its parts would be wrong.
+        // Unstructured: schema.org accepts text for an address, and guessing its parts would be wrong.
         set("address", contact.address.map(|address| address.lines().collect::<Vec<_>>().join(", ").into()));
     }
     Value::Object(business)
@@ -92,7 +92,7 @@ fn breadcrumbs(snapshot: &PageSnapshot, site: &SiteSnapshot, facts: &Facts<'_>) 
     })
 }
 
-/// The questions that the page answers, all in one document, as search engines want it.
+/// The questions on the page, all in one document, as search engines require it.
 fn questions(snapshot: &PageSnapshot) -> Option<Value> {
     let sections = snapshot.sections.iter().filter(|section| section.visible);
     let items: Vec<Value> = sections
@@ -118,8 +118,8 @@ fn in_context(mut own: Value) -> Value {
     own
 }
 
-/// JSON in which nothing can end a `script` element or begin a comment, whatever the texts say. Line and paragraph
-/// separators are escaped for readers that take it for a script.
+/// JSON in which no text can end a `script` element or begin a comment. Line and paragraph separators are escaped for
+/// parsers that treat it as a script.
 fn script_text(document: &Value) -> String {
     document
         .to_string()

@@ -1,4 +1,4 @@
-//! The templates, compiled into the program, and how values get into them.
+//! The templates, compiled into the binary, and the formatting of values.
 
 use minijinja::{
     AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value, syntax::SyntaxConfig,
@@ -31,7 +31,7 @@ const TEMPLATES: [(&str, &str); 22] = [
     ("html.html", include_str!("../templates/html.html")),
 ];
 
-/// An environment with all templates: escaping by file name, and a name that is not there is an error.
+/// An environment with all templates: escaping by file name, and undefined names are errors.
 pub fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -50,8 +50,8 @@ pub fn environment() -> Result<Environment<'static>, Error> {
     Ok(environment)
 }
 
-/// Like the formatter of minijinja, but leaves `/` alone, which needs no escape in HTML and is in every address; and refuses
-/// to print what is none, so that a missing `if` is an error and not the word "none".
+/// Like the formatter of minijinja, but does not escape `/`, which needs no escaping in HTML and is in every URL; and
+/// refuses to print `none`, so that a missing `if` is an error and not the word "none".
 fn format(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     if value.is_none() {
         return Err(Error::new(minijinja::ErrorKind::InvalidOperation, "printed a value that is none"));
@@ -77,19 +77,19 @@ fn format(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Erro
     Ok(out.write_str(&text[start..])?)
 }
 
-/// JSON in a `script` element, where nothing is escaped by HTML rules. It was made so that nothing in it can end the element.
+/// JSON for a `script` element, where HTML escaping does not apply. It is built so that it cannot end the element.
 fn json_ld(document: String) -> Value {
     Value::from_safe_string(document)
 }
 
-/// The lines of opening hours, each in two parts: `Mon–Fri: 7:00–18:00` is days and times. The colon in a time divides
-/// nothing.
+/// The lines of opening hours, each in two parts: `Mon–Fri: 7:00–18:00` is days and times. The colon in a time is not a
+/// separator.
 fn opening(hours: &str) -> Vec<Vec<String>> {
     let lines = hours.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.map(|line| line.splitn(2, ": ").map(|part| part.trim().to_owned()).collect()).collect()
 }
 
-/// Whether an icon is an emoji or the like: a few characters, none of them a letter. Other icons are names of drawings.
+/// Whether an icon is an emoji or similar: a few characters, none of them a letter. Other icons are names of drawings.
 fn is_symbol(icon: &str) -> bool {
     icon.chars().count() <= 8 && !icon.chars().any(|c| c.is_alphanumeric() || c.is_whitespace())
 }
@@ -122,7 +122,7 @@ mod tests {
                     _ => false,
                 };
                 let found = source.match_indices(forbidden).any(|(at, _)| {
-                    // " on" is a handler only when it is an attribute.
+                    // " on" is an event handler only as an attribute.
                     forbidden != " on"
                         || source[at..]
                             .split('=')

@@ -1,26 +1,26 @@
-//! The stylesheet: custom properties made from the colours and fonts of the theme, what all sites share, and one style.
+//! The stylesheet: custom properties from the colours and fonts of the theme, rules common to all sites, and one style.
 
 use portico_sites::{look::Style, ports::Theme};
 use sha2::{Digest, Sha256};
 
 use crate::color::{Color, READABLE};
 
-/// Structure, and what no style changes. The style follows and overrides.
+/// Rules common to all styles. The style follows and overrides.
 const SHARED: &str = include_str!("../templates/site.css");
 const FORMS: &str = include_str!("../templates/form.css");
 const DEFAULT_FONTS: &str = "system-ui, -apple-system, \"Segoe UI\", Roboto, Arial, sans-serif";
 
 /// The one stylesheet of a site.
 pub struct Stylesheet {
-    /// Path of the file. Changes with its content, so it can be cached for ever.
+    /// Path of the file. Changes with its content, so it can be cached forever.
     pub path: String,
-    /// What is in it.
+    /// Content of the file.
     pub css: String,
 }
 
 impl Stylesheet {
-    /// Makes the stylesheet. A colour or font stack that is not valid is replaced by a default: branding was checked
-    /// before it got here, and a site in default colours is better than one that cannot be published.
+    /// Builds the stylesheet. An invalid colour or font stack is replaced by a default: branding is validated before, and a
+    /// site in default colours is better than one that cannot be published.
     pub fn new(theme: &Theme) -> Self {
         let css = format!("{}{SHARED}{FORMS}{}", properties(theme), rules(theme.style));
         let hash: String =
@@ -29,7 +29,7 @@ impl Stylesheet {
     }
 }
 
-/// What makes a style different from the others.
+/// The rules of a style.
 const fn rules(style: Style) -> &'static str {
     match style {
         Style::Classic => include_str!("../templates/styles/classic.css"),
@@ -56,11 +56,11 @@ fn properties(theme: &Theme) -> String {
     let tint_both = tint(primary.mix(accent, 0.5), 0.14);
     let paper = [background, surface, card, tint_primary, tint_accent, tint_both];
     let on_primary = primary.ink();
-    // Away from the colour of its text, so that contrast only grows.
+    // Away from the colour of its text, so that contrast increases.
     let away = if on_primary == Color::WHITE { Color::BLACK } else { Color::WHITE };
     let is_dark = background.luminance() < 0.2;
     let scheme = if is_dark { "dark" } else { "light" };
-    // The foot of a page is darker than the page, also where the page is dark.
+    // The footer is darker than the page, also on a dark page.
     let (footer, on_footer) = if is_dark {
         (background.mix(Color::BLACK, 0.45).readable_or(background, text), text)
     } else {
@@ -98,8 +98,8 @@ fn properties(theme: &Theme) -> String {
     css
 }
 
-/// A quiet surface in the tone of a colour, on which text still reads well. A strong colour is thinned a lot, a light one
-/// is taken as it is.
+/// A quiet background in the tone of a colour, on which text is still readable. A strong colour is diluted a lot, a light
+/// one is used unchanged.
 fn quiet(color: Color, background: Color, text: Color) -> Color {
     let first = if color.contrast(background) > 1.35 { 0.93 } else { 0.0 };
     [first, 0.95, 1.0]
@@ -116,7 +116,7 @@ impl Color {
     }
 }
 
-/// The stack if it can be nothing but a list of font names, otherwise the default.
+/// The stack if it is a plain list of font names, otherwise the default.
 fn font_stack(stack: &str) -> &str {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_');
     let is_name = |name: &str| {

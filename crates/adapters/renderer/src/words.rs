@@ -1,8 +1,8 @@
-//! The few words on a page that the customer did not write.
+//! Texts on a page that the customer did not write.
 
 use serde::Serialize;
 
-/// Words in one language.
+/// Texts in one language.
 #[derive(Debug, Serialize)]
 pub struct Words {
     skip: &'static str,
@@ -90,7 +90,7 @@ const FRENCH: Words = Words {
 };
 
 impl Words {
-    /// Words in the language of a BCP 47 tag; English where we do not have it.
+    /// Texts in the language of a BCP 47 tag; English if it is not supported.
     pub fn in_language(tag: &str) -> &'static Self {
         match tag.split('-').next().unwrap_or_default().to_ascii_lowercase().as_str() {
             "de" => &GERMAN,

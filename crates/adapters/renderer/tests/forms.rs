@@ -1,4 +1,4 @@
-//! Contact forms: on pages, and on the page that shows what is wrong with one.
+//! Contact forms: on pages, and on the page for errors.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -46,7 +46,7 @@ fn render(site: &SiteSnapshot) -> BTreeMap<String, String> {
     files.into_iter().map(|file| (file.path, String::from_utf8(file.bytes).unwrap())).collect()
 }
 
-/// What every page with a form promises to those who cannot see it, and to the content security policy.
+/// Asserts accessibility, and conformance to the content security policy, of a page with a form.
 fn assert_accessible(page: &Document) {
     assert_eq!(page.errors, Vec::<String>::new());
     let ids: Vec<&str> = page.elements.iter().filter_map(|element| element.get("id")).collect();
@@ -54,7 +54,7 @@ fn assert_accessible(page: &Document) {
     assert_eq!(ids.len(), unique.len(), "an id is there twice: {ids:?}");
     let labelled: BTreeSet<&str> = page.all("label").filter_map(|label| label.get("for")).collect();
     for field in page.elements.iter().filter(|e| matches!(e.name.as_str(), "input" | "textarea")) {
-        // The label of the check box is around it.
+        // The label of the check box encloses it.
         let is_labelled =
             field.get("type") == Some("checkbox") || labelled.contains(field.get("id").unwrap());
         assert!(is_labelled, "{field:?} has no label");
@@ -109,12 +109,12 @@ fn a_deployment_tells_of_its_forms_and_says_thanks_in_their_languages() {
     assert_eq!((forms.site.as_str(), forms.forms.len()), ("Luz & Co", 3));
     assert!(files.contains_key(&forms.stylesheet));
     let of = |page: usize, section: usize| &forms.forms[&site.pages[page].sections[section].id];
-    let told = |page, section| {
+    let metadata = |page, section| {
         let form = of(page, section);
         (form.page.as_str(), form.language.as_str(), form.thanks.as_str())
     };
-    assert_eq!(told(0, 0), ("/", "en", "/_forms/thanks/"));
-    assert_eq!(told(2, 0), ("/contacto/", "es", "/_forms/thanks/es/"));
+    assert_eq!(metadata(0, 0), ("/", "en", "/_forms/thanks/"));
+    assert_eq!(metadata(2, 0), ("/contacto/", "es", "/_forms/thanks/es/"));
     assert_eq!(of(0, 1).consent, "Offers <b>?");
     for (form, words) in [(of(0, 0), "Thank you"), (of(2, 0), "Gracias")] {
         let thanks = &files[&format!("{}index.html", form.thanks.trim_start_matches('/'))];

@@ -1,4 +1,4 @@
-//! The templates of the library as sites: every page, every picture, every link.
+//! The templates of the library as sites: every page, every image, every link.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -17,7 +17,7 @@ use portico_sites::{
     ports::{SiteRenderer, SiteSnapshot},
 };
 
-/// The largest stylesheet that a site may have.
+/// Maximum size of a site's stylesheet.
 const MAX_STYLESHEET: usize = 40_000;
 
 fn render(site: &SiteSnapshot) -> BTreeMap<String, String> {
@@ -53,7 +53,7 @@ fn every_page_of_every_template_is_whole() {
                 if let Some(id) = address.strip_prefix('#') {
                     assert!(ids.contains(id), "{slug} {path}: {address}");
                 } else if let Some(target) = address.strip_prefix('/') {
-                    // Links in rich text may leave out the last slash.
+                    // Links in rich text may lack the last slash.
                     let (target, id) = target.split_once('#').unwrap_or((target, ""));
                     let target = target.trim_end_matches('/');
                     let file = if target.is_empty() {
@@ -70,7 +70,7 @@ fn every_page_of_every_template_is_whole() {
             }
             pages += 1;
         }
-        // Every picture is there because some page shows it.
+        // Every image is shown on some page.
         for path in files.keys().filter(|path| path.ends_with(".svg")) {
             assert!(pictures.contains(&format!("/{path}")), "{slug}: {path} is shown nowhere");
         }

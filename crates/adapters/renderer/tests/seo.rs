@@ -1,4 +1,4 @@
-//! What pages tell search engines and social networks.
+//! SEO metadata of pages.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -146,7 +146,7 @@ fn translations_know_each_other() {
         (language("about/index.html"), language("catering/index.html")),
         ("en-GB".into(), "es".into())
     );
-    // The words that the customer did not write are in the language of the page.
+    // Texts that the customer did not write are in the language of the page.
     assert!(files["catering/index.html"].contains("Saltar al contenido"));
     let sitemap = &files["sitemap.xml"];
     assert_eq!(sitemap.matches("hreflang=\"es\"").count(), 2);

@@ -1,4 +1,4 @@
-//! What whole sites look like: the sample, and sites made to break things.
+//! Rendering of whole sites: the sample, and sites with hostile content.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -31,7 +31,7 @@ fn pages(files: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, Docume
         .map(|(path, text)| (path.as_str(), Document::read(text)))
 }
 
-/// What every rendered page promises.
+/// Asserts the guarantees of every rendered page.
 fn assert_well_formed(files: &BTreeMap<String, String>) {
     for (path, page) in pages(files) {
         assert_eq!(page.errors, Vec::<String>::new(), "{path}");
@@ -85,7 +85,7 @@ fn the_sample_site() {
         ]
     );
     for (path, text) in &files {
-        // The hashes follow the content of the assets, whose every change would otherwise change every page here.
+        // Hashes in asset names are masked, because any change of an asset would change every page.
         let text =
             text.replace(stylesheet.as_str(), "assets/site.css").replace(icon.as_str(), "assets/icon.svg");
         let (name, text) = match path {
@@ -140,7 +140,7 @@ fn every_link_on_the_site_leads_to_a_rendered_page_and_place() {
             let (target, fragment) = address.split_once('#').unwrap_or((address, ""));
             let file = match target {
                 "" => path.to_owned(),
-                // Rich text may leave out the last slash; the server sends such requests on.
+                // Rich text may lack the last slash; the server redirects such requests.
                 _ if target.starts_with('/') => {
                     format!("{}/index.html", target.trim_end_matches('/'))[1..].to_owned()
                 }
@@ -210,7 +210,7 @@ fn evil_content(kind: SectionType) -> Value {
     }
 }
 
-/// The page without what is data and not markup: structured data, whose own tests are in `seo.rs`, and names of assets,
+/// The page without parts that are data and not markup: structured data, which is tested in `seo.rs`, and names of assets,
 /// whose hashes may be any digits.
 fn markup(html: &str) -> String {
     let mut parts = html.split("<script type=\"application/ld+json\">");

@@ -1,4 +1,4 @@
-//! Stateful stand-ins for paid or outside services: the mailbox, the writer of texts.
+//! Stateful stand-ins for external services: the mailbox, the text generator.
 
 pub mod mailbox;
 mod writer;

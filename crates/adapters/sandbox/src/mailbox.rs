@@ -1,4 +1,4 @@
-//! A mailbox that keeps what would have been sent, for people and programs that try Portico without a mail server.
+//! A mailbox that stores outgoing messages, to try Portico without a mail server.
 
 use std::{
     fs, io,
@@ -16,19 +16,19 @@ use serde::{Deserialize, Serialize};
 /// Id of a message in the mailbox.
 pub type MessageId = Id<StoredMessage>;
 
-/// A message that was taken away.
+/// A stored message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredMessage {
     /// Id of the message; it is kept once.
     pub id: MessageId,
-    /// When it was handed over.
+    /// When it was received.
     pub received_at: Timestamp,
-    /// Address of the receiver.
+    /// Address of the recipient.
     pub to: String,
-    /// Display name of the receiver.
+    /// Display name of the recipient.
     pub to_name: Option<String>,
-    /// Where answers go, if not to the sender.
+    /// Address for replies, if not the sender.
     #[serde(default)]
     pub reply_to: Option<String>,
     /// Subject.
@@ -39,7 +39,8 @@ pub struct StoredMessage {
     pub text: String,
 }
 
-/// Keeps the newest messages as JSON files in a directory, which processes may share: what a worker sends is seen where somebody looks.
+/// Stores the newest messages as JSON files in a directory, which processes may share: messages sent by a worker are
+/// visible to the server.
 ///
 /// Clones share the mailbox.
 #[derive(Clone)]
@@ -53,7 +54,7 @@ struct Shared {
     capacity: usize,
 }
 
-/// A file of the mailbox, named so that names sort by time of arrival.
+/// A file of the mailbox; names sort by time of arrival.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     micros: i64,
@@ -61,12 +62,12 @@ struct Entry {
 }
 
 impl Mailbox {
-    /// The most messages that are kept; the oldest make room.
+    /// Maximum number of messages; the oldest are deleted.
     pub const CAPACITY: usize = 1000;
 
-    /// Opens the mailbox in `directory`, making it where missing, with the messages of earlier runs.
+    /// Opens the mailbox in `directory`, which is created if missing, with the messages of earlier runs.
     ///
-    /// Reads the directory, so call it at start, not in a request.
+    /// Reads the directory synchronously, so call it at startup, not in a request.
     pub fn open(directory: impl Into<PathBuf>, env: Env) -> io::Result<Self> {
         Self::with_capacity(directory.into(), env, Self::CAPACITY)
     }
@@ -76,14 +77,14 @@ impl Mailbox {
         for file in fs::read_dir(&directory)? {
             let file = file?;
             if file.file_name().to_str().is_some_and(|name| name.ends_with(".tmp")) {
-                // Were another process just writing it, that would send its message again.
+                // If another process is just writing it, that process sends its message again.
                 gone_is_fine(fs::remove_file(file.path()))?;
             }
         }
         Ok(Self { shared: Arc::new(Shared { directory, env, capacity }) })
     }
 
-    /// The messages to an address (ignoring case), or to anybody for `None`; newest first.
+    /// The messages to an address (ignoring case), or all for `None`; newest first.
     pub async fn list(&self, to: Option<&str>) -> io::Result<Vec<StoredMessage>> {
         let to = to.map(str::to_owned);
         self.blocking(move |shared| shared.list(to.as_deref())).await
@@ -98,12 +99,12 @@ impl Mailbox {
         .await
     }
 
-    /// Throws every message away.
+    /// Deletes every message.
     pub async fn clear(&self) -> io::Result<()> {
         self.blocking(|shared| shared.entries()?.iter().try_for_each(|entry| shared.remove(entry))).await
     }
 
-    /// Files are read and written off the threads that serve requests.
+    /// Runs file operations on the blocking pool.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static,
@@ -128,19 +129,19 @@ impl Shared {
         let id = MessageId::from_uuid(id.uuid());
         let entries = self.entries()?;
         if entries.iter().any(|entry| entry.id == id) {
-            // It came before, and only its sender did not hear so. Mail servers drop a repeated Message-ID, too.
+            // Stored before, by an attempt whose success was not recorded. Mail servers drop a repeated Message-ID, too.
             return Ok(());
         }
         let received_at = self.env.now();
         let stored = StoredMessage { id, received_at, to, to_name, reply_to, subject, html, text };
         let entry = Entry { micros: received_at.unix_micros(), id: stored.id };
 
-        // Written aside and renamed, so that neither a reader nor a restart finds half a message.
+        // Written to a temporary file and renamed, so that neither a reader nor a restart finds an incomplete message.
         let unfinished = self.directory.join(format!("{}.tmp", stored.id));
         let bytes = serde_json::to_vec(&stored)?;
         let written = fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, self.path(&entry)));
         if let Err(error) = written {
-            // Best effort; what stays is removed at the next start.
+            // Best effort; remaining files are removed at the next start.
             let _ = fs::remove_file(&unfinished);
             return Err(error);
         }
@@ -152,7 +153,7 @@ impl Shared {
     fn list(&self, to: Option<&str>) -> io::Result<Vec<StoredMessage>> {
         let mut messages = Vec::new();
         for entry in self.entries()?.iter().rev() {
-            // Gone in the meantime is no error.
+            // A file that was deleted meanwhile is skipped.
             let Some(message) = self.read(entry)? else { continue };
             if to.is_none_or(|to| message.to.eq_ignore_ascii_case(to)) {
                 messages.push(message);
@@ -177,7 +178,7 @@ impl Shared {
         self.directory.join(entry.file_name())
     }
 
-    /// What is there now, oldest first. None, where the directory is gone.
+    /// The current files, oldest first; none if the directory does not exist.
     fn entries(&self) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         let files = match fs::read_dir(&self.directory) {
@@ -204,7 +205,7 @@ impl Entry {
     }
 }
 
-/// Somebody else may have removed it.
+/// Another process may have removed the file.
 fn gone_is_fine(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -212,7 +213,7 @@ fn gone_is_fine(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Messages hold links that sign people in, so nobody else on the machine may read them.
+/// Messages contain links that grant access, so other users of the machine must not read them.
 fn make_private_directory(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
@@ -228,7 +229,7 @@ mod tests {
 
     use super::*;
 
-    /// Moves on by a microsecond whenever it is asked.
+    /// Advances by a microsecond at each call.
     struct Ticking(AtomicI64);
 
     impl Clock for Ticking {
@@ -383,7 +384,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mailbox");
         let mailbox = Mailbox::open(&path, env()).unwrap();
-        // A directory that is gone fails like one that cannot take more.
+        // A removed directory stands for one that cannot be written.
         fs::remove_dir(&path).unwrap();
         let result = mailbox.send(&message("ana@example.com", "one")).await;
         assert!(matches!(result, Err(MailError::Unavailable(_))));

@@ -1,5 +1,5 @@
-//! The cryptography of second factors: codes of authenticator apps (RFC 6238), their secrets at rest (AES-256-GCM), keyed hashes,
-//! and the tokens of sign-ins that wait for a second factor.
+//! The cryptography of second factors: codes of authenticator apps (RFC 6238), their secrets at rest (AES-256-GCM), keyed
+//! hashes, and the tokens of sign-ins that wait for a second factor.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use crate::keys::{KeyRing, mac};
 
-/// What apps show above the code.
+/// The name that apps show above the code.
 const ISSUER: &str = "Portico";
-/// Steps before and after the present one whose codes are taken, for clocks that are a little off (RFC 6238 section 5.2).
+/// Number of steps before and after the current one whose codes are accepted, because clocks differ (RFC 6238 section 5.2).
 const SKEW: u16 = 1;
 /// Id and MAC.
 const TOKEN_BYTES: usize = 16 + 32;
@@ -57,7 +57,7 @@ impl FactorKeys {
 }
 
 fn app(secret: &[u8], account: &str) -> Result<Totp, IdentityError> {
-    // SHA-1, six digits and thirty seconds are what every app can do, and what is assumed where nothing is said.
+    // SHA-1, six digits and thirty seconds are the defaults, which every app supports.
     Builder::new()
         .with_secret(secret)
         .with_skew(SKEW)
@@ -102,7 +102,7 @@ impl FactorSecrets for FactorKeys {
 
     fn digest(&self, purpose: &str, value: &[u8]) -> [u8; 32] {
         let mut digest = self.digest.clone();
-        // The length keeps purpose and value apart.
+        // The length separates purpose and value unambiguously.
         digest.update(&(purpose.len() as u64).to_be_bytes());
         digest.update(purpose.as_bytes());
         digest.update(value);
@@ -124,7 +124,7 @@ impl FactorSecrets for FactorKeys {
         let (body, tag) = bytes.split_at_checked(16)?;
         let mut mac = self.token.clone();
         mac.update(body);
-        // Compares in constant time, and refuses a tag of any other length.
+        // Compares in constant time, and rejects a tag of any other length.
         mac.verify_slice(tag).ok()?;
         Some(PendingSignInId::from_uuid(Uuid::from_slice(body).ok()?))
     }

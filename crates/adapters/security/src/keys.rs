@@ -4,10 +4,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::{Digest, Sha256};
 
-/// Derives a key for each purpose from one secret, so that a value made for one purpose is worth nothing for another.
+/// Derives a key for each purpose from one secret, so that a value made for one purpose is invalid for another.
 ///
-/// The derivation is HMAC-SHA256 over the name of the purpose: the expand step of HKDF (RFC 5869 section 2.3) for one
-/// block of output, from a secret that is random already.
+/// The derivation is HMAC-SHA256 over the name of the purpose: the expand step of HKDF (RFC 5869 section 2.3) for one block
+/// of output, from a secret that is random already.
 #[derive(Clone)]
 pub struct KeyRing(SecretString);
 
@@ -35,8 +35,8 @@ impl std::fmt::Debug for KeyRing {
 
 /// HMAC-SHA256 with a key of any length.
 pub(crate) fn mac(key: &[u8]) -> Hmac<Sha256> {
-    // The key as one block, as RFC 2104 section 2 has it. The constructor for a key of any length would answer with an
-    // error that cannot happen.
+    // The key as one block, as in RFC 2104 section 2. The constructor for a key of any length would return an error that
+    // cannot happen.
     let mut block = [0; 64];
     if let Some(start) = block.get_mut(..key.len()) {
         start.copy_from_slice(key);

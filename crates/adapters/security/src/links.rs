@@ -19,7 +19,7 @@ impl MacLinkSigner {
         Self { key: mac(KeyRing::new(secret).derive("portico link").expose_secret()) }
     }
 
-    /// Lengths stand before texts, so that no two triples read alike.
+    /// Texts are prefixed with their lengths, so that no two triples have the same encoding.
     fn over(&self, purpose: &str, payload: &str, expires: Timestamp) -> Hmac<Sha256> {
         let length = |text: &str| (text.len() as u64).to_be_bytes();
         self.key

@@ -1,4 +1,4 @@
-//! Marks that devices keep, and keyed digests.
+//! Device marks, and keyed digests.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};

@@ -40,7 +40,7 @@ mod cache;
 
 use cache::ProviderCache;
 
-/// What an ID token may be signed with. Nothing symmetric: our secret at the provider must not be a key to our accounts.
+/// Accepted signature algorithms of an ID token. None are symmetric: our client secret must not be a key to our accounts.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 8] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
@@ -58,7 +58,7 @@ const LONGEST_SUBJECT: usize = 255;
 /// How far the clock of a provider may be ahead of ours.
 const LEEWAY: Duration = Duration::minutes(1);
 
-/// Our side of a provider, as it knows us.
+/// Our registration at a provider.
 #[derive(Clone, Debug)]
 pub struct ProviderConfig {
     /// Name in paths and settings.
@@ -67,19 +67,19 @@ pub struct ProviderConfig {
     pub display_name: String,
     /// Issuer identifier, exactly as the provider writes it.
     pub issuer: String,
-    /// Who we are there.
+    /// Client id.
     pub client_id: String,
-    /// What proves it.
+    /// Client secret.
     pub client_secret: SecretString,
-    /// What to ask for besides `openid`.
+    /// Scopes to request besides `openid`.
     pub scopes: Vec<String>,
-    /// Where the provider sends the browser back to.
+    /// Where the provider redirects the browser.
     pub redirect_uri: String,
-    /// Whether it may say `email_verified` as a text, against OpenID Connect Core section 5.1.
+    /// Whether `email_verified` may be a text, against OpenID Connect Core section 5.1.
     pub email_verified_as_text: bool,
 }
 
-/// A provider. Its discovery document and keys are kept for a while, see [`ProviderCache`].
+/// A provider. Its discovery document and keys are cached, see [`ProviderCache`].
 pub struct OidcProvider {
     config: ProviderConfig,
     redirect: RedirectUrl,
@@ -99,8 +99,8 @@ type ProviderClient = CoreClient<
 >;
 
 impl OidcProvider {
-    /// Nothing is asked of the provider before somebody wants to sign in. `secret` is that of the installation. Errors when
-    /// an address is none.
+    /// Makes no request to the provider before the first sign-in. `secret` is that of the installation. Errors when a URL
+    /// is invalid.
     pub fn new(
         config: ProviderConfig,
         secret: &SecretString,
@@ -115,8 +115,8 @@ impl OidcProvider {
         Ok(Self { redirect, secrets, cache, http: Outbound(http), env, config })
     }
 
-    /// A secret for one purpose that follows from the state of an attempt, so that none has to be stored: whoever reads the
-    /// database, or sees the state in an address, cannot compute it.
+    /// A secret for one purpose, derived from the state of an attempt, so that none has to be stored: it cannot be computed
+    /// from the database, or from the state in a URL.
     fn derived(&self, purpose: &str, state: &str) -> String {
         let mut mac = self.secrets.clone();
         for part in [purpose, &self.config.name, state] {
@@ -137,7 +137,7 @@ impl OidcProvider {
     fn client(&self, metadata: &CoreProviderMetadata) -> ProviderClient {
         let methods = metadata.token_endpoint_auth_methods_supported();
         let knows = |method| methods.is_none_or(|methods| methods.contains(&method));
-        // Where nothing is said, it is HTTP Basic (OpenID Connect Discovery section 3).
+        // The default is HTTP Basic (OpenID Connect Discovery section 3).
         let in_body =
             !knows(CoreClientAuthMethod::ClientSecretBasic) && knows(CoreClientAuthMethod::ClientSecretPost);
         let client = CoreClient::from_provider_metadata(
@@ -161,7 +161,7 @@ impl OidcProvider {
         IdentityError::SignInRejected(format!("{}: {cause}", self.config.name))
     }
 
-    /// Everything about the ID token (OpenID Connect Core section 3.1.3.7).
+    /// Validates the ID token (OpenID Connect Core section 3.1.3.7).
     fn verify(
         &self,
         keys: CoreJsonWebKeySet,
@@ -170,7 +170,7 @@ impl OidcProvider {
         nonce: &Nonce,
     ) -> Result<CoreIdTokenClaims, Unverified> {
         let now = chrono_time(self.env.now());
-        // As for a client without a secret: the library then knows no key for symmetric algorithms at all.
+        // As for a client without a secret: so the library has no key for symmetric algorithms.
         let verifier = IdTokenVerifier::new_public_client(
             ClientId::new(self.config.client_id.clone()),
             metadata.issuer().clone(),
@@ -194,7 +194,7 @@ impl OidcProvider {
         if claims.authorized_party().is_some_and(|party| party.as_str() != self.config.client_id) {
             return Err(Unverified::Rejected("issued to somebody else".into()));
         }
-        if let Some(told) = claims.access_token_hash() {
+        if let Some(claimed) = claims.access_token_hash() {
             let computed = token
                 .signing_alg()
                 .and_then(|algorithm| Ok((algorithm, token.signing_key(&verifier)?)))
@@ -203,14 +203,14 @@ impl OidcProvider {
                     AccessTokenHash::from_token(tokens.access_token(), algorithm, key)
                         .map_err(|error| Unverified::Rejected(chain(&error)))
                 })?;
-            if computed != *told {
+            if computed != *claimed {
                 return Err(Unverified::Rejected("not the hash of the access token".into()));
             }
         }
         Ok(claims.clone())
     }
 
-    /// The address, where the provider tells it only on request.
+    /// The user info, if the provider has such an endpoint.
     async fn user_info(
         &self,
         client: &ProviderClient,
@@ -231,9 +231,9 @@ impl OidcProvider {
     }
 }
 
-/// Why an ID token does not count.
+/// Why an ID token is rejected.
 enum Unverified {
-    /// Signed with a key that we have not seen.
+    /// Signed with an unknown key.
     UnknownKey,
     Rejected(String),
 }
@@ -279,7 +279,7 @@ impl OpenIdProvider for OidcProvider {
             {
                 self.rejected("it does not know the code")
             }
-            // An answer to our question, which makes no sense: a token that is none.
+            // A successful response that cannot be parsed: not a token.
             RequestTokenError::Parse(error, _) if http.last().status == 200 => self.rejected(chain(&error)),
             error => self.unavailable(chain(&error)),
         })?;
@@ -324,7 +324,7 @@ fn chrono_time(time: Timestamp) -> chrono::DateTime<chrono::Utc> {
         .unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC)
 }
 
-/// An error with its causes. None of those that end here holds a token or a code.
+/// An error with its causes. None of those logged here contains a token or a code.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -336,7 +336,7 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Our HTTP client, as the library wants one.
+/// Adapts our HTTP client to the library.
 struct Outbound(Arc<dyn HttpClient>);
 
 type Answer<'c> = Pin<Box<dyn Future<Output = Result<TheirResponse, HttpError>> + Send + 'c>>;
@@ -369,14 +369,14 @@ impl<'c> AsyncHttpClient<'c> for Outbound {
     }
 }
 
-/// Whether a subject names somebody: 1 to 255 characters (OpenID Connect Core section 2). Everybody without one would be the same
-/// person.
+/// Whether a subject is valid: 1 to 255 characters (OpenID Connect Core section 2). All users without one would share an
+/// account.
 fn is_subject(subject: &SubjectIdentifier) -> bool {
     !subject.trim().is_empty() && subject.len() <= LONGEST_SUBJECT && !subject.contains(char::is_control)
 }
 
-/// Claims as the provider wrote them, where the library does not tell everything: it takes a text for a boolean, and does not look
-/// at `nbf`.
+/// Claims as the provider wrote them, where the library loses information: it takes a text for a boolean, and ignores
+/// `nbf`.
 #[derive(Default, Deserialize)]
 struct RawClaims {
     #[serde(default)]
@@ -388,12 +388,13 @@ struct RawClaims {
 }
 
 impl RawClaims {
-    /// Whether the address is verified: only `true` says so, and the text `"true"` where the operator allows it for the provider.
+    /// Whether the address is verified: only by `true`, and by the text `"true"` where the operator allows it for the
+    /// provider.
     fn is_email_verified(&self, as_text: bool) -> bool {
         self.email_verified == Value::Bool(true) || as_text && self.email_verified == "true"
     }
 
-    /// Whether the time has come that `nbf` names (RFC 7519 section 4.1.5), and the token is not from the future.
+    /// Whether the time in `nbf` has passed (RFC 7519 section 4.1.5), and the token was not issued in the future.
     fn is_in_force(&self, now: Timestamp) -> bool {
         let latest = (now + LEEWAY).unix_seconds() as f64;
         let has_come = |time: &Value| time.is_null() || time.as_f64().is_some_and(|time| time <= latest);
@@ -401,20 +402,20 @@ impl RawClaims {
     }
 }
 
-/// The claims of a token whose signature is checked elsewhere.
+/// The claims of a token whose signature is verified elsewhere.
 fn raw_claims(token: &CoreIdToken) -> Option<RawClaims> {
     let token = token.to_string();
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice(&payload).ok()
 }
 
-/// Notes the last answer, of which the library tells only what it made of it.
+/// Records the last response, which the library does not expose.
 struct Watched<'h> {
     inner: &'h Outbound,
     last: Mutex<Last>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Default)]
 struct Last {
     status: u16,

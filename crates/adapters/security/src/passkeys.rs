@@ -1,7 +1,7 @@
 //! The ceremonies of WebAuthn, on webauthn-rs.
 //!
-//! Every assertion is begun as a discoverable one, with the passkeys that will do added to its options: so an answer is always
-//! checked against the key as it is stored at that moment, with its counter, and never against a copy in the challenge.
+//! Every assertion is begun as a discoverable one, with the acceptable passkeys added to its options: so an answer is
+//! always verified against the currently stored key with its counter, and never against a copy in the challenge.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use portico_identity::{
@@ -21,15 +21,15 @@ use webauthn_rs::{
     },
 };
 
-/// What authenticators call us.
+/// Name of the relying party in authenticators.
 const NAME: &str = "Portico";
 
 /// One relying party.
 pub struct WebauthnCeremonies(Webauthn);
 
 impl WebauthnCeremonies {
-    /// For the domain `rp_id` and front ends at `origins`, each of which must be at that domain or below it. Errors: what is
-    /// wrong with the settings.
+    /// For the domain `rp_id` and front ends at `origins`, each of which must be at that domain or below it. Errors: what
+    /// is invalid in the settings.
     pub fn new(rp_id: &str, origins: &[Url]) -> Result<Self, String> {
         let [first, others @ ..] = origins else { return Err("there is no origin".into()) };
         let mut builder = WebauthnBuilder::new(rp_id, first)
@@ -60,7 +60,8 @@ impl PasskeyCeremonies for WebauthnCeremonies {
             .start_passkey_registration(user.id.uuid(), user.email.as_str(), &user.full_name, Some(known))
             .map_err(internal)?;
         let mut options = serde_json::to_value(challenge).map_err(internal)?;
-        // The library discourages it. Without, a passkey is a second factor, but cannot sign in without a password.
+        // The library discourages discoverable credentials. Without, a passkey is a second factor, but cannot sign in
+        // without a password.
         if let Some(selection) = options.pointer_mut("/publicKey/authenticatorSelection") {
             selection["residentKey"] = json!("preferred");
         }
@@ -84,7 +85,7 @@ impl PasskeyCeremonies for WebauthnCeremonies {
             );
             options["publicKey"]["allowCredentials"] = ids.collect();
         }
-        // Whether to offer it in an input field is the front end's business.
+        // Whether to offer it in an input field is up to the front end.
         if let Some(options) = options.as_object_mut() {
             options.remove("mediation");
         }
@@ -117,7 +118,7 @@ impl PasskeyCeremonies for WebauthnCeremonies {
                 WebauthnError::CredentialPossibleCompromise => PasskeyRefusal::Cloned,
                 _ => PasskeyRefusal::Wrong,
             })?;
-        // Required in the options; checked once more, because two factors rest on it.
+        // Required in the options; verified again, because both factors depend on it.
         if !result.user_verified() {
             return Err(PasskeyRefusal::Wrong);
         }

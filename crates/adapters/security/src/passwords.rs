@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::SystemRandom;
 
-/// What one hash costs.
+/// Cost of one hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Cost {
     /// Memory in KiB.
@@ -38,39 +38,39 @@ impl Default for Argon2Cost {
     }
 }
 
-/// How much may be hashed at a time.
+/// Limits on concurrent hashing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashingPool {
-    /// Hashes at work at a time; each takes a processor and its memory.
+    /// Concurrent hashes; each takes a processor and its memory.
     pub threads: usize,
-    /// Hashes that may wait for a thread; more than these are refused.
+    /// Hashes that may wait for a thread; further ones are refused.
     pub waiting: usize,
 }
 
 impl Default for HashingPool {
-    /// One thread for each processor, and a queue that is worked off in about seven seconds at the default cost. Two hundred
-    /// people who sign in at the same moment, with two hashes each, get in on any machine.
+    /// One thread for each processor, and a queue that is worked off in about seven seconds at the default cost. Two
+    /// hundred concurrent sign-ins, with two hashes each, succeed on any machine.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self { threads, waiting: (threads * 200).max(400) }
     }
 }
 
-/// Hashes and verifies passwords. A flood of sign-ins waits here, and past a bound is refused with
-/// [`IdentityError::Overloaded`], instead of taking threads and memory from everybody else.
+/// Hashes and verifies passwords. A flood of sign-ins waits here, and beyond a limit is refused with
+/// [`IdentityError::Overloaded`], instead of taking threads and memory from other requests.
 pub struct Argon2Hasher {
     params: Params,
     memory: Arc<Memory>,
     random: Arc<dyn Random>,
-    /// A well-formed hash of no password, to spend the same time where there is no account.
-    nobody: PasswordHash,
+    /// A well-formed hash that matches no password, to spend the same time where there is no account.
+    decoy: PasswordHash,
     threads: Arc<Semaphore>,
     waiting: AtomicUsize,
     most_waiting: usize,
 }
 
-/// The working memory of hashes, one for each thread that ever hashed at the same time, and used again and again: given
-/// back and taken anew each time, the allocator would keep it several times over, in the arena of every thread.
+/// Reused working memory of hashes, one block list for each concurrent thread: if it were freed and allocated each time,
+/// the allocator would keep several copies of it, in the arena of every thread.
 #[derive(Default)]
 struct Memory(Mutex<Vec<Vec<Block>>>);
 
@@ -93,7 +93,7 @@ impl Memory {
     }
 }
 
-/// One place in the queue, given back when the waiting ends in whatever way.
+/// A waiter; decrements the count when dropped.
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -121,7 +121,7 @@ impl Argon2Hasher {
         random: Arc<dyn Random>,
     ) -> Result<Self, IdentityError> {
         let params = Params::new(cost.memory, cost.passes, cost.lanes, None).map_err(internal)?;
-        let nobody = PasswordHash(format!(
+        let decoy = PasswordHash(format!(
             "$argon2id$v=19$m={},t={},p={}${}${}",
             cost.memory,
             cost.passes,
@@ -133,7 +133,7 @@ impl Argon2Hasher {
             params,
             memory: Arc::default(),
             random,
-            nobody,
+            decoy,
             threads: Arc::new(Semaphore::new(pool.threads.max(1))),
             waiting: AtomicUsize::new(0),
             most_waiting: pool.waiting,
@@ -155,8 +155,8 @@ impl Argon2Hasher {
         Ok(permit)
     }
 
-    /// Runs `work` on a thread of the pool. The permit goes along, so that a caller who gives up does not make room for
-    /// another one while the work still runs.
+    /// Runs `work` on a thread of the pool. The thread holds the permit, so that an aborted request does not let another
+    /// one in while the work still runs.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Memory) -> Result<T, IdentityError> + Send + 'static,
@@ -197,7 +197,7 @@ impl PasswordHasher for Argon2Hasher {
         hash: Option<PasswordHash>,
     ) -> Result<bool, IdentityError> {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.nobody.clone());
+        let hash = hash.unwrap_or_else(|| self.decoy.clone());
         self.run(move |memory| {
             let stored = Phc::new(&hash.0).map_err(internal)?;
             let (Some(salt), Some(expected)) = (&stored.salt, stored.hash) else {
@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// Cheap enough for a test that is about something else.
+    /// Cheap, for tests about other things.
     const CHEAP: Argon2Cost = Argon2Cost { memory: 64, passes: 1, lanes: 1 };
 
     fn hasher(cost: Argon2Cost, pool: HashingPool) -> Argon2Hasher {
@@ -266,14 +266,14 @@ mod tests {
             assert!(!hasher.verify("y".into(), hash).await.unwrap());
             start.elapsed()
         };
-        // In turns, and the fastest of each counts: other work on the machine makes single ones slow.
-        let (mut somebody, mut nobody) = (Duration::MAX, Duration::MAX);
+        // Alternating, and the fastest of each counts: other load on the machine slows single ones down.
+        let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
         for _ in 0..20 {
-            somebody = somebody.min(time(Some(hash.clone())).await);
-            nobody = nobody.min(time(None).await);
+            known = known.min(time(Some(hash.clone())).await);
+            unknown = unknown.min(time(None).await);
         }
-        // A wide margin: the point is that the work is done at all.
-        assert!(nobody * 2 > somebody && somebody * 2 > nobody, "{nobody:?} {somebody:?}");
+        // A wide margin: the test only verifies that the work is done at all.
+        assert!(unknown * 2 > known && known * 2 > unknown, "{unknown:?} {known:?}");
     }
 
     #[tokio::test]

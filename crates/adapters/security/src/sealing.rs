@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::keys::KeyRing;
 
-/// Seals with a key for each purpose. What is sealed: the nonce, then the text with its tag.
+/// Seals with a key for each purpose. Sealed data: the nonce, then the ciphertext with its tag.
 pub struct AesSealer {
     keys: KeyRing,
 }

@@ -5,12 +5,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The value of `webhook-signature`: one signature for each key, so that the receiver may have either while a secret is being
+/// The value of `webhook-signature`: one signature for each key, so that the receiver may use either while a secret is
 /// rotated. `timestamp` is that of `webhook-timestamp`, in seconds since 1970.
 pub fn webhook_signature(keys: &[Vec<u8>], id: &str, timestamp: i64, body: &[u8]) -> String {
     let mut signatures = Vec::with_capacity(keys.len());
     for key in keys {
-        // A key of any length will do (RFC 2104 section 2), so there is none that is left out.
+        // HMAC accepts a key of any length (RFC 2104 section 2), so none is left out.
         let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else { continue };
         let mac = mac.chain_update(id).chain_update(".").chain_update(timestamp.to_string());
         let mac = mac.chain_update(".").chain_update(body);
@@ -23,7 +23,7 @@ pub fn webhook_signature(keys: &[Vec<u8>], id: &str, timestamp: i64, body: &[u8]
 mod tests {
     use super::*;
 
-    /// The example that the documentation of the scheme's first implementation is checked with.
+    /// The example in the documentation of the scheme's first implementation.
     #[test]
     fn the_published_example_is_signed_alike() {
         let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();

@@ -1,6 +1,6 @@
-//! How easy a password is to guess: zxcvbn (Wheeler, USENIX Security 2016) and the lists that it embeds, of 30,000
-//! passwords from breaches and 70,000 words and names, and two judgements of our own, because people who must use four
-//! classes of characters all do it in the same way.
+//! Strength of passwords: zxcvbn (Wheeler, USENIX Security 2016) and its embedded lists, of 30,000 passwords from breaches
+//! and 70,000 words and names, and two additional rules, because users who must use four classes of characters all do it in
+//! the same way.
 
 use std::collections::BTreeSet;
 
@@ -9,33 +9,33 @@ use secrecy::{ExposeSecret, SecretString};
 use zxcvbn::{Entropy, feedback::Suggestion, matching::patterns::MatchPattern, zxcvbn};
 
 /// The work grows with the square of the length, so a longer password is judged by its ends: it takes at least as many
-/// guesses as the harder one of them.
+/// guesses as the stronger one of them.
 const LONGEST_PART: usize = 24;
 
-/// Signs that stand for letters so rarely that looking for it is not worth the work, which doubles with each of them.
+/// Characters so rarely substituted for letters that checking them is not worth the work, which doubles with each of them.
 const RARE_SUBSTITUTES: [char; 6] = ['{', '[', '<', '|', '+', '%'];
 
-/// Digits and signs around a word that are taken as decoration. More of them may well be a secret of their own.
+/// Maximum number of digits and signs around a word that count as decoration. More of them may be a secret of their own.
 const DECORATION: usize = 8;
 
-/// Guesses (as a power of ten) that the parts of a password must take together. For each part zxcvbn adds those of an
-/// attacker who does not know where one ends, but word, year and exclamation mark is what everybody tries first.
+/// Minimum guesses (as a power of ten) of all parts of a password together. For each part zxcvbn adds those of an attacker
+/// who does not know its boundaries, but word, year and exclamation mark are tried first.
 const FEWEST_GUESSES: f64 = 7.0;
 
-/// The score from which on the two judgements of our own are made.
+/// The score from which on the two additional rules apply.
 const STRICT: u8 = 3;
 
-/// Most words about a person that are looked at, and the most characters of each.
+/// Maximum number of words about the user, and the maximum length of each.
 const WORDS: (usize, usize) = (30, 64);
 
-/// Judges passwords with zxcvbn. The lists are unpacked when they are first needed.
+/// Rates passwords with zxcvbn. The lists are unpacked at first use.
 #[derive(Clone, Copy, Debug)]
 pub struct ZxcvbnMeter {
     min_score: u8,
 }
 
 impl ZxcvbnMeter {
-    /// Wants this score at least: 0 (anything) to 4 (10^10 guesses or more). 3 is what the authors recommend.
+    /// Requires at least this score: 0 (anything) to 4 (10^10 guesses or more). The authors recommend 3.
     pub fn new(min_score: u8) -> Self {
         Self { min_score: min_score.min(4) }
     }
@@ -71,7 +71,7 @@ impl PasswordMeter for ZxcvbnMeter {
             return None;
         }
         let password: Vec<char> = password.expose_secret().chars().map(without_rare_substitutes).collect();
-        // Twice tells as much as twenty times.
+        // Two repetitions are judged like any number of them.
         let period = period(&password);
         let password = &password[..password.len().min(2 * period)];
         let words = words(about);
@@ -85,7 +85,7 @@ impl PasswordMeter for ZxcvbnMeter {
     }
 }
 
-/// A character that zxcvbn takes for no letter, in place of a rare substitute. Different ones stay different.
+/// Replaces a rare substitute by a character that zxcvbn does not take for a letter. Different ones stay different.
 fn without_rare_substitutes(character: char) -> char {
     if RARE_SUBSTITUTES.contains(&character) {
         // In the private use area.
@@ -95,13 +95,14 @@ fn without_rare_substitutes(character: char) -> char {
     }
 }
 
-/// The length of what a text repeats from its beginning to its end; its own length when it does not.
+/// The length of the repeated part if a text is a repetition; else its own length.
 fn period(text: &[char]) -> usize {
     let repeats = |period: &usize| text.iter().zip(text.iter().skip(*period)).all(|(one, next)| one == next);
     (1..=text.len() / 2).find(repeats).unwrap_or(text.len())
 }
 
-/// What somebody who knows these texts about a person would try: them, the words in them, and the name of the product.
+/// Words that an attacker who knows these texts about the user would try: the texts, the words in them, and the name of the
+/// product.
 fn words(about: &[&str]) -> BTreeSet<String> {
     let whole = about.iter().copied();
     let parts = about.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
@@ -114,7 +115,7 @@ fn words(about: &[&str]) -> BTreeSet<String> {
         .collect()
 }
 
-/// The words of zxcvbn, without the advice that contradicts the rule about classes of characters.
+/// The feedback of zxcvbn, without advice that contradicts the rule about classes of characters.
 fn explain(entropy: &Entropy) -> String {
     let mut sentences = vec!["This is easy to guess.".to_owned()];
     if let Some(feedback) = entropy.feedback() {
@@ -139,8 +140,8 @@ mod tests {
         ZxcvbnMeter::new(3).weakness(&password.into(), about)
     }
 
-    /// All of them have eight characters and four classes, or nearly so, and are in lists of breached passwords or are
-    /// made by the recipes that are tried first.
+    /// All of them have eight characters and four classes, or nearly so, and are in lists of breached passwords or follow
+    /// the patterns that are tried first.
     #[test]
     fn passwords_known_from_breaches_are_refused() {
         for password in [
@@ -224,7 +225,7 @@ mod tests {
         assert!(judge(4, "7mJ!q-Zp4").is_some());
     }
 
-    /// Left alone, zxcvbn takes most of a second for the first of these.
+    /// Unmodified, zxcvbn takes most of a second for the first of these.
     #[test]
     fn nothing_takes_long() {
         weakness("unpacks the lists", &[]);
@@ -243,7 +244,7 @@ mod tests {
                 .min()
                 .unwrap();
             eprintln!("{pattern}: {fastest:?}");
-            // Ten times what an optimised build takes: this one may be none.
+            // Ten times the duration of an optimised build, because this one may not be optimised.
             assert!(fastest < Duration::from_millis(100), "{pattern}: {fastest:?}");
         }
     }

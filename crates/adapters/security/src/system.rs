@@ -1,4 +1,4 @@
-//! The one place that takes time and randomness from the operating system.
+//! The only source of time and randomness from the operating system.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct SystemRandom;
 impl Random for SystemRandom {
     #[expect(clippy::disallowed_methods, reason = "this is where everybody else's randomness comes from")]
     fn fill(&self, buffer: &mut [u8]) {
-        // Without randomness no secret is safe, and there is no answer that a caller could give instead.
+        // Without randomness no secret is safe, and there is no error value to return.
         if getrandom::fill(buffer).is_err() {
             std::process::abort();
         }

@@ -17,12 +17,12 @@ use uuid::Uuid;
 use crate::keys::{KeyRing, mac};
 
 const ISSUER: &str = "portico";
-/// Media type of an access token (RFC 9068 section 2.1), which keeps other kinds of JWT out.
+/// Media type of an access token (RFC 9068 section 2.1), which excludes other kinds of JWT.
 const KIND: &str = "at+jwt";
-/// No token of ours is longer; anything longer is not even looked at.
+/// Maximum length of our tokens; longer ones are rejected without parsing.
 const LONGEST_TOKEN: usize = 2048;
 
-/// Seconds by which the clock of another instance may be ahead.
+/// Tolerated clock difference of other instances, in seconds.
 const LEEWAY: i64 = 60;
 
 /// Session id, generation, MAC.
@@ -44,10 +44,10 @@ struct Claims {
     exp: i64,
 }
 
-/// Makes and reads tokens with keys derived from the secret of the installation.
+/// Issues and verifies tokens with keys derived from the secret of the installation.
 ///
-/// Access tokens are signed with HS256. A refresh token is base64url(session id ‖ generation ‖ HMAC-SHA256 of both):
-/// it needs no row of its own, and cannot be made without the key.
+/// Access tokens are signed with HS256. A refresh token is base64url(session id ‖ generation ‖ HMAC-SHA256 of both): it
+/// needs no row of its own, and cannot be made without the key.
 pub struct JwtIssuer {
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -67,7 +67,7 @@ impl JwtIssuer {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         validation.set_issuer(&[ISSUER]);
-        // Times are compared with the time that the caller gives, not with the clock of the machine.
+        // Times are compared with the time given by the caller, not with the clock of the machine.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Self {
@@ -104,7 +104,7 @@ impl TokenIssuer for JwtIssuer {
         if token.header.typ.as_deref() != Some(KIND) || token.claims.exp <= now.unix_seconds() {
             return None;
         }
-        // Another instance made it, whose clock may be a little ahead.
+        // Issued by another instance, whose clock may be slightly ahead.
         let begins = token.claims.nbf.unwrap_or(token.claims.iat).max(token.claims.iat);
         if begins > now.unix_seconds().saturating_add(LEEWAY) {
             return None;
@@ -136,7 +136,7 @@ impl TokenIssuer for JwtIssuer {
         let (body, tag) = bytes.split_at_checked(20)?;
         let mut mac = self.refresh_mac.clone();
         mac.update(body);
-        // Compares in constant time, and refuses a tag of any other length.
+        // Compares in constant time, and rejects a tag of any other length.
         mac.verify_slice(tag).ok()?;
         let (session, generation) = body.split_at_checked(16)?;
         Some((
@@ -163,7 +163,7 @@ impl TokenIssuer for JwtIssuer {
         let (body, tag) = bytes.split_at_checked(16)?;
         let mut mac = self.email_change_mac.clone();
         mac.update(body);
-        // Compares in constant time, and refuses a tag of any other length.
+        // Compares in constant time, and rejects a tag of any other length.
         mac.verify_slice(tag).ok()?;
         Some(EmailChangeId::from_uuid(Uuid::from_slice(body).ok()?))
     }
@@ -371,7 +371,7 @@ mod tests {
             prop_assert_eq!(issuer.read_access_token(&token[..position], at(1000)), None);
             let mut changed = token.clone();
             changed.replace_range(position..=position, &letter);
-            // The last letter of a part may carry bits that are not used; a strict decoder refuses those.
+            // The last character of a part may contain unused bits; a strict decoder rejects those.
             if changed != token {
                 prop_assert_eq!(issuer.read_access_token(&changed, at(1000)), None);
             }

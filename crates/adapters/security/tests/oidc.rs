@@ -1,4 +1,4 @@
-//! `OidcProvider` against a provider that says whatever a test wants it to, with keys that were made for these tests.
+//! `OidcProvider` against a scripted provider, with keys made for these tests.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
@@ -46,11 +46,11 @@ const N: &str = "sO5oamz3go3zUWFuHV-mmIbOFBmUyCaghwmoqleKvf7qRV9qRJaZPqxMlWi-cJR
 const X: &str = "7vT6oL4GGg4mg1Azcjy2j_8_tDzFO3FQ64mcKmn-HHk";
 const Y: &str = "UVmaummxmsrCNF9h3BPIAT3L6tMhjnT99CDBVC3itnY";
 
-/// What the provider does.
+/// The behaviour of the provider.
 struct Script {
     metadata: Value,
     keys: Value,
-    /// Answer of the token endpoint.
+    /// Response of the token endpoint.
     tokens: (u16, String),
     user_info: Option<Value>,
     down: bool,
@@ -172,7 +172,7 @@ impl Setup {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// The parameters of the address that the browser is sent to.
+    /// The parameters of the URL that the browser is redirected to.
     async fn departure(&self) -> BTreeMap<String, String> {
         let url = self.ours.authorization_url(STATE).await.unwrap();
         let url: url::Url = url.parse().unwrap();
@@ -180,7 +180,7 @@ impl Setup {
         url.query_pairs().into_owned().collect()
     }
 
-    /// Claims of a good ID token.
+    /// Claims of a valid ID token.
     async fn claims(&self) -> Value {
         json!({
             "iss": ISSUER, "aud": CLIENT, "sub": "subject-1", "iat": NOW, "exp": NOW + 300,
@@ -340,7 +340,7 @@ async fn a_signature_that_proves_nothing_is_refused() {
     let claims = setup.claims().await;
     let good = rs256(&claims);
     let (body, _) = good.rsplit_once('.').unwrap();
-    // As if the public key were a symmetric one, in the two forms that a careless library might take.
+    // Using the public key as a symmetric one, in the two forms that a careless library might accept.
     let public = public_keys()["keys"][0].to_string();
     let confused = |key: &[u8], key_id: &str| {
         let mut header = Header::new(Algorithm::HS256);
@@ -446,7 +446,7 @@ async fn the_discovery_document_is_kept_and_renewed() {
     setup.pass(3600);
     setup.departure().await;
     assert_eq!(discoveries(), 2);
-    // What is old is better than nothing, for a day.
+    // The cached state is used for a day.
     setup.script(|script| script.down = true);
     setup.pass(3601);
     setup.departure().await;
@@ -509,8 +509,8 @@ async fn what_is_not_said_is_not_verified() {
     }
 }
 
-/// Some providers write the truth as a text. Whoever could make one of them say so would own every address here, so it is for the
-/// operator to say of which provider that is to be believed.
+/// Some providers send booleans as text. If a provider did so for unverified addresses, any account here could be taken
+/// over, so the operator decides which provider is trusted.
 #[tokio::test]
 async fn a_text_verifies_an_address_only_where_the_operator_says_so() {
     for (allowed, value, verified) in [

@@ -1,17 +1,17 @@
-//! Which keys are let through to a store.
+//! Validation of keys.
 
 use object_store::path::Path;
 use portico_kernel::files::FileError;
 
-/// Longest key, in bytes: the limit of S3.
+/// Maximum length of a key, in bytes: the limit of S3.
 const KEY_MAX: usize = 1024;
-/// Longest part of a key, in bytes: the limit of file systems, less what an unfinished upload adds to a name.
+/// Maximum length of a key's segment, in bytes: the limit of file systems, less the suffix of an unfinished upload.
 const PART_MAX: usize = 240;
 
-/// Checks a key, or a prefix, whatever made it: a mistake elsewhere must not reach outside of the store.
+/// Validates a key or prefix of any origin: a bug elsewhere must not give access outside of the store.
 ///
-/// Parts hold ASCII letters, digits, `.`, `_` and `-`. That leaves out all that a file system, an address or a store gives a
-/// meaning of its own: other slashes, drive letters, percent signs, `#`, control characters, letters that look alike.
+/// Segments contain ASCII letters, digits, `.`, `_` and `-`. That excludes everything with a special meaning in a file
+/// system, a URL or a store: other slashes, drive letters, percent signs, `#`, control characters, letters that look alike.
 pub fn checked(key: &str) -> Result<Path, FileError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let valid =

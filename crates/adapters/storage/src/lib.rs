@@ -1,4 +1,4 @@
-//! Object storage: local files, and servers that speak S3.
+//! Object storage: local files, and S3.
 
 mod key;
 mod s3;

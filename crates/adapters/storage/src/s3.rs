@@ -1,4 +1,4 @@
-//! Object storage that speaks S3: Amazon's, MinIO, Garage, Ceph, R2.
+//! Object storage with the S3 protocol: Amazon's, MinIO, Garage, Ceph, R2.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,36 +9,36 @@ use url::Url;
 
 use crate::{ObjectFileStore, OpenError, key::checked};
 
-/// Longest wait for a connection, and for a whole request: the largest file has 20 MB.
+/// Timeouts of a connection, and of a whole request: the largest file has 20 MB.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Attempts after the first one, and how long all of them may take: who waits is a request.
+/// Attempts after the first one, and their total timeout: a request is waiting.
 const RETRIES: usize = 3;
 const RETRY_TIME: Duration = Duration::from_secs(20);
 
-/// Where a bucket is and who reads it.
+/// Location and credentials of a bucket.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct S3Options<'a> {
-    /// Address of the server. Amazon's for the region where absent.
+    /// URL of the server. Amazon's for the region where absent.
     pub endpoint: Option<&'a str>,
     /// Region; `us-east-1` where absent.
     pub region: Option<&'a str>,
-    /// Key id. Without key and secret, those of the machine are asked for: environment, web identity, or instance.
+    /// Key id. Without key and secret, the credentials of the machine are used: environment, web identity, or instance.
     pub access_key_id: Option<&'a str>,
     /// Secret of the key.
     pub secret_access_key: Option<&'a str>,
-    /// Whether the endpoint may be reached without encryption.
+    /// Whether the endpoint may be reached without TLS.
     pub allow_http: bool,
-    /// Whether the bucket is a part of the host name. Servers of one's own mostly have it in the path.
+    /// Whether the bucket is part of the host name. Self-hosted servers mostly have it in the path.
     pub virtual_hosted: bool,
 }
 
 impl ObjectFileStore {
-    /// Opens a bucket at an address such as `s3://bucket/prefix`. Nothing is asked of the server yet.
+    /// Opens a bucket at a URL such as `s3://bucket/prefix`. Makes no request to the server.
     ///
     /// # Errors
-    /// When the address or the options cannot be; also for `http:` without `allow_http`.
+    /// When the URL or the options are invalid; also for `http:` without `allow_http`.
     pub fn s3(address: &str, options: S3Options<'_>) -> Result<Self, OpenError> {
         let invalid = || OpenError::InvalidBucket(address.to_owned());
         let rest = address.strip_prefix("s3://").ok_or_else(invalid)?;
@@ -60,7 +60,7 @@ impl ObjectFileStore {
             retry_timeout: RETRY_TIME,
             backoff: BackoffConfig::default(),
         };
-        // Without a key of ours, the usual variables and services of Amazon's machines say who we are.
+        // Without a key in the settings, the usual variables and services of Amazon's machines supply credentials.
         let builder = match options.access_key_id {
             Some(_) => AmazonS3Builder::new(),
             None => AmazonS3Builder::from_env(),

@@ -10,29 +10,29 @@ use url::Url;
 
 use crate::key::checked;
 
-/// Keeps files in the object store that an address names.
+/// Stores files in the object store at a URL.
 pub struct ObjectFileStore {
     store: Arc<dyn ObjectStore>,
-    /// The directory behind it, where it is one.
+    /// Its directory, if it is a local one.
     directory: Option<PathBuf>,
 }
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address cannot be read.
+    /// The URL is invalid.
     #[error("`{0}` is not an address such as file:///var/lib/portico/files")]
     Invalid(String),
-    /// The address of a bucket cannot be read.
+    /// The URL of a bucket is invalid.
     #[error("`{0}` is not an address such as s3://bucket/prefix")]
     InvalidBucket(String),
-    /// The address of a server is none, or not encrypted although it has to be.
+    /// The URL of a server is invalid, or not encrypted although it has to be.
     #[error("`{0}` is not an address that begins with https:, or with http: where that is allowed")]
     Endpoint(String),
-    /// There is no adapter for such an address.
+    /// The scheme of the URL is not supported.
     #[error("no storage for addresses that begin with `{0}:`; use file: or s3:")]
     UnknownScheme(String),
-    /// The directory cannot be made or entered.
+    /// The directory cannot be created or opened.
     #[error("cannot use the directory {0}: {1}")]
     Directory(PathBuf, #[source] io::Error),
     /// The store refuses its configuration.
@@ -41,8 +41,8 @@ pub enum OpenError {
 }
 
 impl ObjectFileStore {
-    /// Opens the store at an address: `file:///absolute/path`, or `file://./path` relative to the working directory.
-    /// A directory that is missing is made.
+    /// Opens the store at a URL: `file:///absolute/path`, or `file://./path` relative to the working directory. A missing
+    /// directory is created.
     pub fn open(address: &str) -> Result<Self, OpenError> {
         let invalid = || OpenError::Invalid(address.to_owned());
         let (scheme, rest) = address.split_once("://").ok_or_else(invalid)?;
@@ -60,28 +60,28 @@ impl ObjectFileStore {
         Self::directory(directory)
     }
 
-    /// Keeps files under a directory, which is made where missing.
+    /// Stores files under a directory, which is created if missing.
     pub fn directory(directory: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let directory = directory.into();
         let absolute = fs::create_dir_all(&directory).and_then(|()| directory.canonicalize());
         let directory = absolute.map_err(|error| OpenError::Directory(directory, error))?;
-        // A put goes to a file aside, which takes the place of the old one by rename: atomic. With fsync a file that was
-        // acknowledged is there after a power cut.
+        // A put writes a temporary file and renames it, which is atomic. With fsync an acknowledged file survives a power
+        // failure.
         let store =
             LocalFileSystem::new_with_prefix(&directory)?.with_automatic_cleanup(true).with_fsync(true);
         Ok(Self { store: Arc::new(store), directory: Some(directory) })
     }
 
-    /// Keeps files in a store that is open already.
+    /// Stores files in a store that is open already.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
         Self { store, directory: None }
     }
 
-    /// `None` where the error says that there is no such file.
+    /// `None` if the error means that there is no such file.
     fn absent<T>(&self, error: Error) -> Result<Option<T>, FileError> {
         match error {
             Error::NotFound { .. } => Ok(None),
-            // Below a file there is nothing, as there is nothing in a store that has no directories.
+            // A path below a file does not exist, as in a store without directories.
             error if is_below_a_file(&error) && self.directory.as_ref().is_some_and(|root| root.is_dir()) => {
                 Ok(None)
             }
@@ -89,14 +89,14 @@ impl ObjectFileStore {
         }
     }
 
-    /// Removes what no listing shows: directories without files, and uploads that a crash left unfinished.
+    /// Removes what listings do not contain: directories without files, and unfinished uploads of a crash.
     async fn sweep(&self, prefix: &Path) -> Result<(), FileError> {
         let Some(directory) = self.directory.as_ref().map(|root| root.join(prefix.as_ref())) else {
             return Ok(());
         };
         let removal = tokio::task::spawn_blocking(move || fs::remove_dir_all(directory));
         match removal.await.map_err(unavailable)? {
-            // A file has the very name of the prefix; it is not under it.
+            // The prefix is the name of a file, which is not under it.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(())
             }
@@ -124,7 +124,7 @@ impl FileStore for ObjectFileStore {
         let path = checked(key)?;
         let length = range.end.saturating_sub(range.start);
         if length == 0 {
-            // Stores refuse to read nothing.
+            // Stores refuse to read empty ranges.
             return match self.store.head(&path).await {
                 Ok(_) => Ok(Some(Vec::new())),
                 Err(error) => self.absent(error),
@@ -152,12 +152,12 @@ impl FileStore for ObjectFileStore {
 
     async fn delete_prefix(&self, prefix: &str) -> Result<(), FileError> {
         let prefix = checked(prefix)?;
-        // Listing goes by whole parts: `a/b` does not match `a/bc`.
+        // Listing matches whole segments: `a/b` does not match `a/bc`.
         let listed = self.store.list(Some(&prefix)).map_ok(|file| file.location).boxed();
         let mut deletions = self.store.delete_stream(listed);
         while let Some(deleted) = deletions.next().await {
             match deleted {
-                // Somebody else deletes the same.
+                // Deleted concurrently.
                 Ok(_) | Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(unavailable(error)),
             }

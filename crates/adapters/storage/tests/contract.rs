@@ -1,4 +1,4 @@
-//! What every file store must do, held against each store that there is.
+//! The contract of every file store, run against each store.
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::{path::Path, sync::Arc};
@@ -8,7 +8,7 @@ use portico_kernel::files::{FileError, FileStore};
 use portico_storage::{ObjectFileStore, OpenError, S3Options};
 use portico_testkit::s3::S3Server;
 
-/// The contract of [`FileStore`], against a store that is empty.
+/// The contract of [`FileStore`], run against an empty store.
 pub async fn keeps_the_contract(store: Arc<dyn FileStore>) {
     reads_what_was_written(&*store).await;
     reads_parts(&*store).await;
@@ -72,7 +72,7 @@ async fn deletes_by_whole_parts(store: &dyn FileStore) {
     for key in kept {
         assert_eq!(store.get(key).await.unwrap(), Some(key.as_bytes().to_vec()), "{key}");
     }
-    // Nothing under it: nothing to do, and what only bears its name stays.
+    // Nothing is under it, and a file whose name only begins with it stays.
     store.delete_prefix("sites/1").await.unwrap();
     store.delete_prefix("never/was").await.unwrap();
     store.delete_prefix("sites/1.html").await.unwrap();
@@ -160,16 +160,16 @@ async fn deleting_leaves_no_directory_and_no_unfinished_upload() {
 
 #[test]
 fn a_wrong_address_is_told_plainly() {
-    let told = |address: &str| ObjectFileStore::open(address).err().unwrap().to_string();
-    assert_eq!(told("ftp://host/path"), "no storage for addresses that begin with `ftp:`; use file: or s3:");
-    assert!(told("nonsense").contains("`nonsense` is not an address"));
-    assert!(told("file://host/path").contains("is not an address"));
+    let error = |address: &str| ObjectFileStore::open(address).err().unwrap().to_string();
+    assert_eq!(error("ftp://host/path"), "no storage for addresses that begin with `ftp:`; use file: or s3:");
+    assert!(error("nonsense").contains("`nonsense` is not an address"));
+    assert!(error("file://host/path").contains("is not an address"));
     let file = tempfile::NamedTempFile::new().unwrap();
     let result = ObjectFileStore::directory(file.path());
     assert!(matches!(result, Err(OpenError::Directory(..))));
 }
 
-/// How the tests reach the server.
+/// Credentials of the tests for the server.
 fn access(server: &S3Server) -> S3Options<'_> {
     S3Options {
         endpoint: Some(&server.url),
@@ -212,16 +212,16 @@ async fn a_bucket_that_is_not_there_is_a_store_that_fails() {
 
 #[test]
 fn a_wrong_bucket_or_endpoint_is_told_plainly() {
-    let told = |address: &str, options| ObjectFileStore::s3(address, options).err().unwrap().to_string();
+    let error = |address: &str, options| ObjectFileStore::s3(address, options).err().unwrap().to_string();
     for address in
         ["s3://", "s3://a", "s3://Bucket", "s3://bucket/../x", "s3:bucket", "s3://bucket/a b", "s3://b@d/x"]
     {
-        assert!(told(address, S3Options::default()).contains("is not an address such as s3:"), "{address}");
+        assert!(error(address, S3Options::default()).contains("is not an address such as s3:"), "{address}");
     }
     for (endpoint, allow_http) in
         [("http://127.0.0.1:1", false), ("ftp://host", true), ("host:9000", true), ("https://", true)]
     {
         let options = S3Options { endpoint: Some(endpoint), allow_http, ..S3Options::default() };
-        assert!(told("s3://bucket", options).contains("begins with https:"), "{endpoint}");
+        assert!(error("s3://bucket", options).contains("begins with https:"), "{endpoint}");
     }
 }

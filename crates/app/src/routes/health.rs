@@ -1,4 +1,4 @@
-//! Whether the server lives, whether it is ready for requests, and its metrics.
+//! Liveness, readiness and metrics of the server.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -18,10 +18,10 @@ use crate::{
     state::App,
 };
 
-/// Marks the application at a port of its own, whose metrics are for whoever can reach it.
+/// Marks the application at a separate port, whose metrics need no further authorisation.
 pub struct MetricsPort;
 
-/// How long the database may take to show that it is there.
+/// Timeout of the database check.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// State of the server.
@@ -49,7 +49,7 @@ pub async fn overall(app: Data<App>) -> Result<HttpResponse, Problem> {
 
 /// Liveness
 ///
-/// That the process runs. Does not look at anything else, so that a database outage does not restart it.
+/// Whether the process runs. Checks nothing else, so that a database outage does not restart it.
 #[utoipa::path(tag = "Operations", responses((status = 204, description = "Alive.")))]
 #[get("/api/health/live")]
 pub async fn live() -> HttpResponse {
@@ -58,7 +58,7 @@ pub async fn live() -> HttpResponse {
 
 /// Readiness
 ///
-/// Whether requests can be answered. 503 while starting, shutting down, or when the database does not answer.
+/// Whether requests can be answered. 503 while starting, shutting down, or when the database is unavailable.
 #[utoipa::path(tag = "Operations", responses((status = 200, body = Health)))]
 #[get("/api/health/ready")]
 pub async fn ready(app: Data<App>) -> Result<HttpResponse, Problem> {
@@ -67,8 +67,9 @@ pub async fn ready(app: Data<App>) -> Result<HttpResponse, Problem> {
 
 /// Metrics
 ///
-/// In the Prometheus text format. In production, and wherever `metrics.token` or `metrics.allow_networks` is set, only with that
-/// token as `Authorization: Bearer`, or directly from one of those networks. At `metrics.port` and `worker.port` always.
+/// In the Prometheus text format. In production, and wherever `metrics.token` or `metrics.allow_networks` is set, only with
+/// that token as `Authorization: Bearer`, or directly from one of those networks. At `metrics.port` and `worker.port`
+/// always.
 #[utoipa::path(tag = "Operations", responses(
     (status = 200, body = String, content_type = "text/plain"),
     (status = 404, description = "Not for this client.", body = ProblemBody, content_type = "application/problem+json"),
@@ -83,7 +84,7 @@ pub async fn metrics(app: Data<App>, request: HttpRequest) -> Result<HttpRespons
         .body(app.core.telemetry.render()))
 }
 
-/// Whether a request that came to the port of the API may read the metrics.
+/// Whether a request at the port of the API may read the metrics.
 fn may_read_metrics(app: &App, request: &HttpRequest) -> bool {
     let Settings { profile, metrics: rule, server, .. } = &*app.settings;
     if *profile == Profile::Development && rule.token.is_none() && rule.allow_networks.is_empty() {
@@ -94,12 +95,12 @@ fn may_read_metrics(app: &App, request: &HttpRequest) -> bool {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     if let (Some(token), Some((_, shown))) = (&rule.token, shown)
-        // Digests, so that the time tells nothing about how much of a guess is right.
+        // Digests are compared, so that the time does not depend on how much of a guess is right.
         && Sha256::digest(token.expose_secret()) == Sha256::digest(shown.trim())
     {
         return true;
     }
-    // The other end of the connection, whatever headers say. Through a proxy everybody comes from its address.
+    // The remote address of the connection, ignoring headers. All requests through a proxy have the proxy's address.
     let peer = client::peer(request);
     client::is_trusted(&rule.allow_networks, peer) && !client::is_trusted(&server.trusted_proxies, peer)
 }

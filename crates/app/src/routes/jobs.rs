@@ -22,12 +22,12 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, list).service(KEYED, replay);
 }
 
-/// Which jobs to list.
+/// Query of the list of jobs.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListJobs {
-    /// Where they stand; `dead` ones failed too often and wait for staff.
+    /// State of the job; `dead` ones failed too often and wait for staff.
     #[param(example = "dead")]
     state: Option<JobState>,
     /// From 1.
@@ -40,7 +40,7 @@ struct ListJobs {
 
 /// List background jobs
 ///
-/// For staff. A job that is done is not listed.
+/// For staff. Completed jobs are not listed.
 #[utoipa::path(
     tag = "Jobs",
     operation_id = "listJobs",
@@ -57,7 +57,7 @@ async fn list(core: Data<Core>, caller: Caller, query: Query<ListJobs>) -> Resul
 
 /// Replay a dead job
 ///
-/// For staff. Queues it again with all its attempts. 404 when there is no dead job of this id.
+/// For staff. Queues it again with all its attempts. 404 when there is no dead job with this id.
 #[utoipa::path(
     tag = "Jobs",
     operation_id = "replayJob",

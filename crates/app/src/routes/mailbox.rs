@@ -1,4 +1,4 @@
-//! The mailbox of a server that has no mail server: pages for people, JSON for programs. Not a part of the API.
+//! The mailbox of a server without a mail server: HTML pages, and JSON for programs. Not part of the API.
 
 use std::fmt::Write;
 
@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::App;
 
-/// What a message as HTML may do: show itself, in a frame of our own page. Its links leave the frame.
+/// Policy of an HTML message: it may only be displayed, in a frame of our own page. Its links leave the frame.
 const MESSAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'self'; \
     sandbox allow-top-navigation-by-user-activation";
 
 /// Adds the routes.
 pub fn configure(config: &mut ServiceConfig) {
-    // Nobody signs in here, and what is read here opens accounts.
+    // There is no sign-in here, and the messages contain links that grant access to accounts.
     let mailbox = web::scope("/dev/mailbox")
         .guard(fn_guard(host::is_own))
         .service(web::resource("").route(web::get().to(list)).route(web::delete().to(clear)))
@@ -129,7 +129,7 @@ fn list_page(messages: &[StoredMessage], to: &str) -> String {
     }
     html.push_str("<ol class=\"messages\">\n");
     for StoredMessage { id, received_at, to, subject, .. } in messages {
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(
             html,
             "<li><a href=\"/dev/mailbox/{id}\"><strong>{}</strong><span>{}</span>\

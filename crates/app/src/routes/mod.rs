@@ -22,7 +22,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(jobs::configure);
 }
 
-/// What operators and their programs ask for.
+/// Routes for operators and monitoring.
 pub fn operations(config: &mut Routes<'_, '_>) {
     config.configure(sites::outside).configure(health);
 }
@@ -36,7 +36,7 @@ pub fn health(config: &mut Routes<'_, '_>) {
         .service(READ.for_anyone().unqueued(), health::metrics);
 }
 
-/// Pages for people: where links in emails lead.
+/// HTML pages: targets of links in emails.
 pub fn pages(config: &mut PlainConfig) {
     pages_static::configure(config);
     mailbox::configure(config);

@@ -1,4 +1,4 @@
-//! Small pages of the server itself: where links in emails lead when no front end of the operator's own takes them.
+//! Small pages of the server itself: targets of links in emails where the operator has no own front end for them.
 
 use actix_web::{
     HttpResponse,
@@ -7,7 +7,7 @@ use actix_web::{
 };
 use portico_web::headers::PAGE_POLICY;
 
-/// Adds the pages and what they are made of.
+/// Adds the pages and their files.
 pub fn configure(config: &mut ServiceConfig) {
     const HTML: &str = "text/html; charset=utf-8";
     config
@@ -41,7 +41,7 @@ fn file(content_type: &'static str, content: &'static str) -> actix_web::Route {
     })
 }
 
-/// Leads to another address.
+/// Redirects to another URL.
 pub fn redirect(location: &'static str) -> HttpResponse {
     HttpResponse::Found().insert_header((header::LOCATION, location)).finish()
 }

@@ -1,4 +1,4 @@
-//! Settings of the writer of texts.
+//! Settings of the text generator.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-/// The writer of texts: any server that speaks the chat completions API of OpenAI.
+/// The text generator: any server with the chat completions API of OpenAI.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ai {
-    /// Where its API begins, for instance `https://api.openai.com/v1`. Default: none, the sandbox writer works offline.
+    /// Base URL of its API, for instance `https://api.openai.com/v1`. Default: none, the sandbox generator works offline.
     pub base_url: Option<Url>,
-    /// The model to ask for.
+    /// Name of the model.
     pub model: Option<String>,
-    /// What we show there. A server of one's own may want none.
+    /// API key. A self-hosted server may need none.
     pub api_key: Option<SecretString>,
-    /// Networks that may be called for it although they are not public, also without encryption. Default: none.
+    /// Networks that may be called for it although they are not public, also without TLS. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
-    /// How long one text may take, all attempts together.
+    /// Timeout of one text, all attempts together.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
-    /// Most tokens of one answer.
+    /// Maximum tokens of one answer.
     pub max_output_tokens: u32,
-    /// Attempts at one answer when the server is overloaded or fails.
+    /// Maximum attempts at one answer when the server is overloaded or fails.
     pub max_attempts: u32,
-    /// Tokens that all tenants together may use up in a calendar month (UTC). Default: no limit.
+    /// Tokens that all tenants together may use in a calendar month (UTC). Default: no limit.
     pub monthly_token_limit: Option<u64>,
 }
 
@@ -49,15 +49,15 @@ impl Default for Ai {
 }
 
 impl Ai {
-    /// Most tokens of what we send in one request. Our texts are bounded in bytes, and a token has about four of them.
+    /// Maximum tokens of our input in one request. Our texts are bounded in bytes, about four for each token.
     const INPUT_TOKENS: u64 = 20_000;
 
-    /// Most tokens that one text takes: two answers, because one is asked for again when it cannot be used.
+    /// Maximum tokens of one text: two answers, because an unusable one is requested again.
     pub fn most_tokens(&self) -> u64 {
         2 * (Self::INPUT_TOKENS + u64::from(self.max_output_tokens))
     }
 
-    /// Errors with what is wrong.
+    /// Fails if a setting is invalid.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let Some(url) = &self.base_url else {
             if self.model.is_some() || self.api_key.is_some() {

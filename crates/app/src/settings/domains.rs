@@ -1,18 +1,18 @@
-//! Settings around customers' domains.
+//! Settings of customers' domains.
 
 use std::{net::SocketAddr, time::Duration};
 
 use portico_runtime::settings::sources::{duration, list};
 use serde::Deserialize;
 
-/// Asking the DNS about customers' domains.
+/// DNS lookups for customers' domains.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dns {
     /// Recursive name servers, each as address and port. Default: those of the machine.
     #[serde(deserialize_with = "list")]
     pub servers: Vec<SocketAddr>,
-    /// How long one of them has for one question, which is asked twice.
+    /// Timeout of one query to one server; each query is sent twice.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
 }

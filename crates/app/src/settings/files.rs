@@ -1,4 +1,4 @@
-//! Settings of files: where they are kept, and how long.
+//! Settings of file storage.
 
 use anyhow::{Context, bail};
 use portico_storage::{ObjectFileStore, S3Options};
@@ -13,17 +13,17 @@ use super::Settings;
 pub struct Storage {
     /// `file://…`, or `s3://bucket/prefix`. Default: `file://{data_dir}/files`.
     pub url: Option<String>,
-    /// Address of an S3 server. Default: Amazon's for the region.
+    /// URL of an S3 server. Default: Amazon's for the region.
     pub endpoint: Option<String>,
     /// Region of the bucket. Default: `us-east-1`.
     pub region: Option<String>,
-    /// Who we are there. Default: what environment and machine say (web identity, instance).
+    /// Access key id. Default: the credentials of environment and machine (web identity, instance).
     pub access_key_id: Option<String>,
-    /// What proves it.
+    /// Secret of the key.
     pub secret_access_key: Option<SecretString>,
-    /// Whether the endpoint may be one without encryption.
+    /// Whether the endpoint may be reached without TLS.
     pub allow_http: bool,
-    /// Whether the name of the bucket is a part of the host name, and not of the path.
+    /// Whether the bucket is in the host name, and not in the path.
     pub virtual_hosted: bool,
 }
 
@@ -33,7 +33,7 @@ impl Storage {
         self.url.as_deref().is_some_and(|url| url.starts_with("s3:"))
     }
 
-    /// Errors with what is wrong.
+    /// Fails if a setting is invalid.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let said = self.endpoint.is_some()
             || self.region.is_some()

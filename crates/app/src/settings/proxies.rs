@@ -1,4 +1,4 @@
-//! Settings of what proxies in front say, and of who may read metrics.
+//! Settings of access to the metrics.
 
 use anyhow::bail;
 use ipnet::IpNet;
@@ -6,21 +6,22 @@ use portico_runtime::settings::sources::list;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-/// Who may read the metrics.
+/// Access to the metrics.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// A bearer token that opens them; 32 characters or more. Default: none.
+    /// A bearer token that grants access; 32 characters or more. Default: none.
     pub token: Option<SecretString>,
-    /// Networks of which any address may read them. What a trusted proxy passes on comes from none of them. Default: none.
+    /// Networks whose addresses may read them directly. Requests through a trusted proxy are never in them. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
-    /// Port at which `portico serve` tells its health and metrics to whoever can reach it; 0 takes any free one. Default: none.
+    /// Port at which `portico serve` serves its health and metrics without authorisation; 0 takes any free one. Default:
+    /// none.
     pub port: Option<u16>,
 }
 
 impl Metrics {
-    /// Errors with what is wrong.
+    /// Fails if a setting is invalid.
     pub(super) fn check(&self, trusted_proxies: &[IpNet]) -> anyhow::Result<()> {
         if self.token.as_ref().is_some_and(|token| token.expose_secret().len() < 32) {
             bail!("metrics.token must have 32 characters or more");

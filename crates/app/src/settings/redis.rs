@@ -1,4 +1,4 @@
-//! Settings of what instances share besides the database.
+//! Settings of Redis, which instances share besides the database.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use portico_runtime::settings::sources::duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// Redis, or Valkey: what instances share besides the database.
+/// Redis, or Valkey: shared by instances besides the database.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redis {
-    /// `redis://:password@host:6379/0` or `rediss://…`. Default: none, each process has a cache and rate limits of its own.
+    /// `redis://:password@host:6379/0` or `rediss://…`. Default: none, each process has its own cache and rate limits.
     pub url: Option<SecretString>,
-    /// How long a request waits for it before it goes on without; then, Redis is left alone for a second.
+    /// How long a request waits for Redis before it continues without; Redis is then not used for a second.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
 }
@@ -25,7 +25,7 @@ impl Default for Redis {
 }
 
 impl Redis {
-    /// Errors with what is wrong.
+    /// Fails if a setting is invalid.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&self.timeout) {
             bail!("redis.timeout must be between 1ms and 5s");

@@ -1,4 +1,4 @@
-//! Settings of signing in: tokens, passwords, throttling, providers elsewhere.
+//! Settings of sign-in: tokens, passwords, throttling, OpenID Connect providers.
 
 use std::time::Duration;
 
@@ -13,18 +13,19 @@ use url::Url;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
-    /// Signs tokens; 32 characters or more. Default: generated once into `data_dir`.
+    /// Secret from which keys are derived, for instance for tokens; 32 characters or more. Default: generated once into
+    /// `data_dir`.
     pub jwt_secret: Option<SecretString>,
-    /// Life of an access token.
+    /// Lifetime of an access token.
     #[serde(deserialize_with = "duration")]
     pub access_token_ttl: Duration,
-    /// Life of a refresh token, and of a session that is not used.
+    /// Lifetime of a refresh token, and of an unused session.
     #[serde(deserialize_with = "duration")]
     pub refresh_token_ttl: Duration,
-    /// Life of a session, however much it is used.
+    /// Maximum lifetime of a session, however much it is used.
     #[serde(deserialize_with = "duration")]
     pub session_max_age: Duration,
-    /// Fewest characters of a password.
+    /// Minimum length of a password, in characters.
     pub password_min_length: usize,
     /// Whether a password needs an upper-case letter.
     pub password_uppercase: bool,
@@ -34,9 +35,9 @@ pub struct Security {
     pub password_digit: bool,
     /// Whether a password needs a character that is neither letter nor digit.
     pub password_special: bool,
-    /// How hard to guess a password must be: the score of zxcvbn, 0 (anything) to 4.
+    /// Minimum strength of a password: the score of zxcvbn, 0 (anything) to 4.
     pub password_min_score: u8,
-    /// How many wrong guesses at credentials are too many.
+    /// Limits on wrong guesses at credentials.
     pub throttle: Throttle,
     /// Domain that passkeys belong to (WebAuthn relying party); all front ends must be there or below it. Default: the host of
     /// `server.public_url`, or `localhost` where that is an address.
@@ -44,13 +45,13 @@ pub struct Security {
     /// Origins of front ends that passkeys are used on. Default: that of `server.public_url`.
     #[serde(deserialize_with = "list")]
     pub webauthn_origins: Vec<Url>,
-    /// Memory of one password hashing, in KiB.
+    /// Memory of one password hash, in KiB.
     pub argon2_memory_kib: u32,
-    /// Passes of one password hashing.
+    /// Passes of one password hash.
     pub argon2_passes: u32,
 }
 
-/// How many wrong guesses at credentials are too many. There is no switch: a load test that needs it sets high numbers.
+/// Limits on wrong guesses at credentials. They cannot be disabled: a load test that needs it sets high numbers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Throttle {
@@ -61,7 +62,7 @@ pub struct Throttle {
     pub per_pair: u32,
     /// Failures from one network with any accounts.
     pub per_network: u32,
-    /// Failures with one account from anywhere, after which only known devices and networks may go on.
+    /// Failures with one account from anywhere, after which only known devices and networks may sign in.
     pub per_account: u32,
     /// The first pause. Each further failure doubles it.
     #[serde(deserialize_with = "duration")]
@@ -77,22 +78,22 @@ pub struct Throttle {
 pub struct OidcProvider {
     /// Issuer identifier, exactly as the provider writes it; the discovery document is below it.
     pub issuer: String,
-    /// Who we are there.
+    /// Client id at the provider.
     pub client_id: String,
-    /// What proves it.
+    /// Client secret at the provider.
     pub client_secret: SecretString,
     /// Name on a button. Default: the name of the provider.
     pub display_name: Option<String>,
-    /// What to ask for besides `openid`.
+    /// Scopes to request besides `openid`.
     #[serde(deserialize_with = "list", default = "default_scopes")]
     pub scopes: Vec<String>,
     /// Page that the provider sends the browser back to. Default: `{server.public_url}/auth/callback`.
     pub redirect_uri: Option<Url>,
-    /// Networks that may be called for this provider although they are not public, also without encryption. Default: none.
+    /// Networks that may be called for this provider although they are not public, also without TLS. Default: none.
     #[serde(deserialize_with = "list", default)]
     pub allow_networks: Vec<IpNet>,
-    /// Whether `email_verified` counts also as the text `"true"`, which some providers send against OpenID Connect Core section
-    /// 5.1. Default: no.
+    /// Whether `email_verified` counts also as the text `"true"`, which some providers send against OpenID Connect Core
+    /// section 5.1. Default: no.
     #[serde(default)]
     pub email_verified_as_text: bool,
 }
@@ -137,7 +138,7 @@ fn default_scopes() -> Vec<String> {
 }
 
 impl OidcProvider {
-    /// Errors with what is wrong.
+    /// Fails if a setting is invalid.
     pub(super) fn check(&self, name: &str) -> anyhow::Result<()> {
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !(1..=32).contains(&name.len()) || !name.chars().all(letters) {

@@ -21,7 +21,7 @@ pub fn register(app: &App, handlers: &mut Handlers) {
     handlers.on(app, |app, erasure, job| Box::pin(users::erase_traces(app, erasure, job)));
 }
 
-/// What follows from events of accounts, besides mail.
+/// Event readers that start background work other than mail.
 pub fn readers() -> [EventReader; 1] {
     [EventReader { name: "avatars", jobs_for: avatars::jobs_for }]
 }

@@ -1,4 +1,4 @@
-//! Accounts, sign-in and API keys: routes, flows that cross domains, background work.
+//! Accounts, sign-in and API keys: routes, flows across domains, background work.
 
 pub mod background;
 pub mod flows;

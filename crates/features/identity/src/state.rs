@@ -1,4 +1,4 @@
-//! What the routes and the background work of accounts share.
+//! Shared state of the routes and background jobs of accounts.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,28 +13,28 @@ use portico_web::api::Api;
 
 use crate::throttle::Throttling;
 
-/// The parts of this feature. Cheap to clone.
+/// The dependencies of this feature. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    /// What everything in the process shares.
+    /// Shared by the whole process.
     pub core: Core,
-    /// What stands around the routes.
+    /// Shared by the routes of all features.
     pub api: Api,
     /// Sends mail.
     pub mail: Mailing,
     /// Password hashing.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// What a password must be like.
+    /// Requirements on passwords.
     pub password_rule: PasswordRule,
-    /// How long the parts of a session live.
+    /// Lifetimes of sessions and their tokens.
     pub lifetimes: SessionLifetimes,
     /// Access and refresh tokens.
     pub tokens: Arc<dyn TokenIssuer>,
-    /// Marks of devices.
+    /// Device marks.
     pub marks: Arc<dyn Marks>,
-    /// Guesses at credentials.
+    /// Throttling of guesses at credentials.
     pub throttling: Arc<Throttling>,
-    /// Where people can sign in from elsewhere, by name.
+    /// OpenID providers, by name.
     pub openid: Arc<BTreeMap<String, Arc<dyn OpenIdProvider>>>,
     /// Secrets of second factors.
     pub factors: Arc<dyn FactorSecrets>,
@@ -42,12 +42,12 @@ pub struct App {
     pub passkeys: Arc<dyn PasskeyCeremonies>,
     /// Object storage.
     pub files: Arc<dyn FileStore>,
-    /// Pictures that people upload.
+    /// Processing of uploaded images.
     pub images: Arc<dyn ImageProcessor>,
 }
 
 impl App {
-    /// The same for background work.
+    /// The same state for background jobs.
     #[must_use]
     pub fn for_background(&self) -> Self {
         Self { core: self.core.for_background(), mail: self.mail.for_background(), ..self.clone() }

@@ -1,8 +1,9 @@
-//! Throttling of guesses at credentials around a use case: ask before, hold a place meanwhile, count a failure after.
+//! Throttling of guesses at credentials around a use case: check the limit, hold a permit during the guess, count a failure
+//! after it.
 //!
 //! The counts are in the database and shared by all instances. A guess that is being checked has no failure yet, so each
-//! process also bounds how many are under way at a time: of many guesses at once no more than [`PER_PAIR`] per process slip
-//! past a limit. The others wait, in a queue of [`MOST_WAITING`]; whom it refuses gets 503.
+//! process also bounds how many are in progress: of many concurrent guesses at most [`PER_PAIR`] per process exceed a
+//! limit. The others wait, in a queue of [`MOST_WAITING`]; those that do not fit are answered 503.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -21,37 +22,38 @@ use tokio::{
     time::timeout,
 };
 
-/// Guesses under way at a time from one network at one account, in this process.
+/// Concurrent guesses from one network at one account, in this process.
 pub const PER_PAIR: usize = 5;
 
-/// Guesses under way at a time from one network at any accounts, in this process.
+/// Concurrent guesses from one network at any accounts, in this process.
 pub const PER_NETWORK: usize = 20;
 
-/// Guesses that wait for a place at a time, for each pair and for each network.
+/// Guesses that may wait for a permit, for each pair and for each network.
 pub const MOST_WAITING: usize = 500;
 
-/// How long a guess waits for a place at most: as long as a client may be expected to. With places free again after the time
-/// of one password hash, a full queue is worked off before on any machine but a very slow one.
+/// How long a guess waits for a permit at most: as long as a client may be expected to. Each permit is held for the time of
+/// one password hash, so all but very slow machines work off a full queue before.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Failures that are written down at a time after their answers. Further answers wait until theirs is.
+/// Failures that are being written after their answers were sent. Beyond that number, an answer waits until its failure is
+/// written.
 const WRITING: usize = 64;
 
-/// How many are too many, and how many are under way.
+/// Limits, and the guesses in progress.
 pub struct Throttling {
-    /// The numbers.
+    /// The limits.
     pub rule: ThrottleRule,
-    /// Digests of what is counted.
+    /// Computes the digests of the keys that are counted.
     pub marks: Arc<dyn Marks>,
     pairs: Places,
     networks: Places,
-    /// Ends all waiting when the database cannot be asked: each would have to find that out for itself, one after the other.
+    /// Ends all waiting when the database is unavailable: otherwise each waiter would have to find that out in sequence.
     store_failed: Notify,
     writing: Arc<Semaphore>,
 }
 
 impl Throttling {
-    /// With these numbers.
+    /// With these limits.
     pub fn new(rule: ThrottleRule, marks: Arc<dyn Marks>) -> Self {
         Self {
             rule,
@@ -64,7 +66,7 @@ impl Throttling {
     }
 
     async fn enter(&self, aim: &Aim) -> Result<[OwnedSemaphorePermit; 2], IdentityError> {
-        // Everybody takes them in this order, so nobody who has the second waits for a first.
+        // All tasks acquire in this order, so none that holds the second permit waits for the first.
         let both = async {
             let pair = self.pairs.take(aim.pair()).await?;
             Some([pair, self.networks.take(aim.network.clone()).await?])
@@ -77,16 +79,16 @@ impl Throttling {
     }
 }
 
-/// A guess that may be made. Its place is free again when it is dropped.
+/// A guess that may be made. Its permits are released when it is dropped.
 pub struct Attempt {
     throttling: Arc<Throttling>,
     aim: Aim,
     places: [OwnedSemaphorePermit; 2],
 }
 
-/// Asks whether a guess at the credentials of the account of an address may be made now. Call it before the account is even
-/// looked for, and call [`Attempt::failed`] when the guess was wrong. Errors: 429 with `Retry-After`, the same for an address
-/// that nobody has; 503 when too many wait already.
+/// Checks whether a guess at the credentials of the account with an address is allowed now. Call it before the account is
+/// even looked up, and call [`Attempt::failed`] when the guess was wrong. Errors: 429 with `Retry-After`, the same for an
+/// unknown address; 503 when too many guesses wait already.
 pub async fn admit(
     throttling: &Arc<Throttling>,
     core: &Core,
@@ -115,8 +117,8 @@ pub async fn admit(
 }
 
 impl Attempt {
-    /// Records that the guess was wrong, mostly without keeping the answer waiting: `user` is whom it was aimed at, `None` for
-    /// an address that nobody has. The same work for both. The place is free only when the failure is counted.
+    /// Records that the guess was wrong, usually without delaying the answer: `user` is the account, `None` for an unknown
+    /// address. Both do the same work. The permits are released only when the failure is counted.
     pub async fn failed(self, core: &Core, scope: &Scope, user: Option<UserId>) {
         let writing = self.throttling.writing.clone().try_acquire_owned();
         let (core, scope) = (core.clone(), scope.clone());
@@ -127,12 +129,12 @@ impl Attempt {
             }
         };
         let is_full = writing.is_err();
-        // Of its own, so that it is written also for a client that hangs up.
+        // A separate task, so that the failure is written even if the client disconnects.
         let written = actix_web::rt::spawn(async move {
             writes.await;
             drop(writing);
         });
-        // The database is slow: who guesses waits for it, instead of leaving ever more to be written.
+        // The database is slow: the client waits for the write, so that pending writes do not accumulate.
         if is_full && let Err(error) = written.await {
             logging::warn("a failed sign-in could not be recorded", &error);
         }
@@ -156,10 +158,10 @@ mod parking {
         atomic::{AtomicUsize, Ordering},
     };
 
-    /// Number of keys from which on those that nobody uses are looked for.
+    /// Number of keys from which on unused ones are removed.
     const TIDY_AT: usize = 1024;
 
-    /// A few places for each key, and a queue.
+    /// A few permits for each key, and a queue.
     pub struct Places {
         each: usize,
         most_waiting: usize,
@@ -171,7 +173,7 @@ mod parking {
         waiting: AtomicUsize,
     }
 
-    /// One who waits, until it ends in whatever way.
+    /// A waiter; decrements the count when dropped.
     struct Waiting(Arc<Key>);
 
     impl Drop for Waiting {
@@ -185,7 +187,7 @@ mod parking {
             Self { each, most_waiting, keys: Mutex::default() }
         }
 
-        /// Waits for a place, first come, first served; `None` when too many do already.
+        /// Waits for a permit, first come, first served; `None` when the queue is full.
         pub async fn take(&self, key: String) -> Option<OwnedSemaphorePermit> {
             let key = self.key(key);
             if let Ok(permit) = key.places.clone().try_acquire_owned() {
@@ -196,14 +198,14 @@ mod parking {
             if before >= self.most_waiting {
                 return None;
             }
-            // Nobody closes the semaphore.
+            // The semaphore is never closed.
             waiting.0.places.clone().acquire_owned().await.ok()
         }
 
         fn key(&self, key: String) -> Arc<Key> {
             let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
             if keys.len() >= TIDY_AT {
-                // Whoever waits shares the key, and whoever has a place its semaphore.
+                // A waiter holds the key, and the holder of a permit its semaphore.
                 keys.retain(|_, key| Arc::strong_count(key) > 1 || Arc::strong_count(&key.places) > 1);
             }
             let new = || {

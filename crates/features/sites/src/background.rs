@@ -1,4 +1,4 @@
-//! Background work of sites: deployments, domains, files, texts, messages of visitors, visits.
+//! Background jobs of sites: deployments, domains, files, generated texts, form submissions, visits.
 
 use portico_runtime::worker::{
     jobs::Handlers,
@@ -26,7 +26,7 @@ pub fn register(app: &App, handlers: &mut Handlers) {
     handlers.when_given_up(app, |app, generate, job| Box::pin(wizard::give_up(app, generate, job)));
 }
 
-/// What this feature does from time to time.
+/// Periodic jobs of this feature.
 pub fn schedules(app: &App) -> [Schedule; 1] {
     [Schedule::new("site_retention", HOUR, app, |app| Box::pin(visits::forget(app)))]
 }

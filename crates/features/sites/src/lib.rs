@@ -1,4 +1,4 @@
-//! The website builder and published sites: routes, flows that cross domains, background work.
+//! The website builder and published sites: routes, flows across domains, background work.
 
 pub mod addresses;
 pub mod background;

@@ -1,4 +1,4 @@
-//! What was rendered lately to be looked at: drafts of sites, and templates.
+//! Caches of rendered previews: drafts of sites, and templates.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,16 +11,16 @@ use moka::future::Cache;
 use portico_kernel::TemplateId;
 use tokio::sync::Semaphore;
 
-/// Bytes of rendered drafts kept in memory at most.
+/// Maximum size of the rendered drafts in memory.
 const BYTES: u64 = 24 * 1024 * 1024;
-/// For how long a rendered draft is kept that nobody looks at.
+/// How long a rendered draft is kept after it was last requested.
 const IDLE: Duration = Duration::from_secs(600);
-/// Drafts rendered at once.
+/// Drafts rendered concurrently.
 const AT_ONCE: usize = 2;
-/// Previews remembered at most.
+/// Maximum number of template previews in memory.
 const PREVIEWS: u64 = 64;
 
-/// Both of them.
+/// Both caches.
 #[derive(Default)]
 pub struct RenderedPreviews {
     /// Drafts of sites.
@@ -29,11 +29,11 @@ pub struct RenderedPreviews {
     pub templates: TemplatePreviews,
 }
 
-/// The drafts that were looked at lately, by a digest of everything that they show: what has changed is another draft.
+/// Cache of drafts, by a digest of everything that they show: a changed draft has another digest.
 pub struct RenderedDrafts {
-    /// Each with what it shows.
+    /// Rendered drafts by digest.
     pub drafts: Cache<[u8; 32], Arc<Draft>>,
-    /// Drafts that are rendered at once.
+    /// Permits to render a draft.
     pub turns: Semaphore,
 }
 
@@ -50,22 +50,22 @@ impl Default for RenderedDrafts {
 
 /// A rendered draft.
 pub struct Draft {
-    /// What was rendered, by path.
+    /// Rendered files, by path.
     pub rendered: HashMap<String, Bytes>,
-    /// What is in the file store, by path: its key.
+    /// Files in the file store, by path: their keys.
     pub stored: HashMap<String, String>,
 }
 
 /// A file of a preview, ready to be sent.
 #[derive(Clone)]
 pub struct PreviewFile {
-    /// What is in it.
+    /// Its content.
     pub bytes: Bytes,
     /// Its entity tag.
     pub tag: String,
 }
 
-/// A template, rendered.
+/// A rendered template.
 pub struct Preview {
     /// Its pages by their keys.
     pub pages: BTreeMap<String, PreviewFile>,
@@ -76,7 +76,7 @@ pub struct Preview {
 }
 
 impl Preview {
-    /// The page of this key; the home page where none is named.
+    /// The page with this key; the home page where none is given.
     pub fn page(&self, key: Option<&str>) -> Option<&PreviewFile> {
         self.pages.get(key.unwrap_or(&self.home))
     }
@@ -86,15 +86,15 @@ impl Preview {
         self.pages.keys().map(String::as_str)
     }
 
-    /// What pages refer to.
+    /// A file that pages refer to.
     pub fn file(&self, path: &str) -> Option<&PreviewFile> {
         self.files.get(path)
     }
 }
 
-/// The previews that were asked for lately, by template and version.
+/// Cache of template previews, by template and version.
 pub struct TemplatePreviews {
-    /// Each with what it shows.
+    /// Rendered templates.
     pub cache: Cache<(TemplateId, i64), Arc<Preview>>,
 }
 

@@ -13,41 +13,41 @@ use serde::Deserialize;
 pub struct Sites {
     /// A site answers at `{subdomain}.{domain}`.
     pub domain: String,
-    /// Header in which a trusted proxy tells the country of a visitor, for instance `CF-IPCountry`. Default: none.
+    /// Header in which a trusted proxy sends the country of a visitor, for instance `CF-IPCountry`. Default: none.
     pub country_header: Option<String>,
-    /// How long counts of visits are kept; 0s keeps them for ever.
+    /// How long visit counts are kept; 0s keeps them forever.
     #[serde(deserialize_with = "duration")]
     pub analytics_retention: Duration,
-    /// How long messages of visitors are kept; 0s keeps them for ever.
+    /// How long form submissions are kept; 0s keeps them forever.
     #[serde(deserialize_with = "duration")]
     pub submission_retention: Duration,
-    /// Contact forms that one address may send to a site in an hour.
+    /// Form submissions per hour that a site accepts from one address.
     pub form_per_address: u32,
-    /// Contact forms that a site takes in an hour.
+    /// Form submissions per hour that a site accepts.
     pub form_per_site: u32,
-    /// Where customers' own domains have to lead: a host name for aliases, and addresses. Default: what leads where is not
-    /// told.
+    /// The target that customers' own domains have to point to: a host name for aliases, and IP addresses. Default: none,
+    /// and the API returns no target records.
     #[serde(deserialize_with = "list")]
     pub domain_target: Vec<String>,
-    /// Brands of the operator: nobody may answer at a subdomain that looks like one of them.
+    /// Brands of the operator: subdomains that resemble one of them are refused.
     #[serde(deserialize_with = "list")]
     pub reserved: Vec<String>,
-    /// Deployments of a site whose files are kept, to roll back to. At least the live one is.
+    /// Deployments of a site whose files are kept for rollbacks; at least the live one.
     pub keep_deployments: usize,
-    /// How long sites are served as the database said last, while it cannot be asked. So long a site may be served that was
-    /// withdrawn meanwhile; 0s serves nothing stale.
+    /// How long sites are served in their last known state while the database is unavailable. A site that was withdrawn
+    /// meanwhile may still be served for that time; 0s serves nothing stale.
     #[serde(deserialize_with = "duration")]
     pub serve_stale: Duration,
 }
 
-/// Files that tenants upload.
+/// Uploaded files.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Assets {
-    /// How long the address of a file works at least; at most twice as long.
+    /// Minimum lifetime of a link to a file; at most twice as long.
     #[serde(deserialize_with = "duration")]
     pub link_ttl: Duration,
-    /// For how long a deleted file can be restored.
+    /// How long a deleted file can be restored.
     #[serde(deserialize_with = "duration")]
     pub deletion_grace: Duration,
 }
@@ -109,10 +109,10 @@ impl Assets {
 }
 
 impl Sites {
-    /// Where customers' domains have to lead.
+    /// The target that customers' domains have to point to.
     ///
     /// # Errors
-    /// With what is wrong about the setting.
+    /// If the setting is invalid.
     pub fn target(&self) -> anyhow::Result<Target> {
         let mut target = Target::default();
         for item in &self.domain_target {

@@ -1,4 +1,4 @@
-//! Files of a form (RFC 7578), put aside while they are read: many uploads at once must not need memory for all of them.
+//! Files of a form (RFC 7578), spooled to disk while they are read, so that concurrent uploads do not exhaust memory.
 
 use std::{
     fs::File,
@@ -18,46 +18,47 @@ use portico_runtime::logging;
 use portico_sites::asset::AssetType;
 use portico_web::problem::Problem;
 
-/// Most files of a form.
+/// Maximum number of files in a form.
 pub const MAX_FILES: usize = 20;
 
-/// Most bytes of all files of a form.
+/// Maximum number of bytes of all files in a form.
 pub const MAX_TOTAL: usize = 50 << 20;
 
-/// Room for what surrounds the files in a form.
+/// Allowance for the multipart framing around the files.
 const FORM_BYTES: usize = 256 << 10;
 
-/// What is kept of a file in memory. The rest is in a file without a name, which goes with the last that has it open.
+/// Bytes of a file kept in memory. The rest is in an unnamed temporary file, which is removed when its last handle is
+/// closed.
 const IN_MEMORY: usize = 256 << 10;
 
-/// How much of a file tells its format.
+/// Bytes of a file from which its format is detected.
 const HEAD: usize = 1024;
 
-/// Largest file of any format: more than this is not even put aside.
+/// Largest file of any format: what exceeds it is not spooled.
 const LARGEST: usize = AssetType::Pdf.max_bytes();
 
-/// A file of a form, of a format that is kept and within its bound. Nothing else of it is checked yet.
+/// A file of a form, of an accepted format and size. Its content is not validated yet.
 pub struct SpooledFile {
-    /// Name as it was sent; anything may be in it.
+    /// Client-supplied name; untrusted.
     pub name: String,
-    /// By how it begins.
+    /// Detected from its first bytes.
     pub format: AssetType,
     spool: Spool,
 }
 
 impl SpooledFile {
-    /// All of it.
+    /// The whole file.
     pub async fn read(self) -> Result<Vec<u8>, Problem> {
         let read = tokio::task::spawn_blocking(move || self.spool.read()).await;
         read.map_err(Problem::internal)?.map_err(|error| unavailable(&error))
     }
 }
 
-/// Reads the files of a form. What is wrong with any of them is told of all of them: `files[i]` counts from 0.
+/// Reads the files of a form. Errors are collected for all files: `files[i]` counts from 0.
 ///
 /// # Errors
 /// 413 when a file or all of them together are too large; 422 for files of other formats, empty and too many ones, and
-/// other fields; 400 when the form is broken off; 415 when it is no form.
+/// other fields; 400 when the form is truncated; 415 when the body is not a form.
 pub async fn files_of(
     request: &HttpRequest,
     payload: Payload,
@@ -78,7 +79,7 @@ pub async fn files_of(
     while let Some(field) = form.next().await {
         let field = field.map_err(unreadable)?;
         if !matches!(field.name(), Some("files" | "files[]" | "file")) {
-            // Names come from outside: no control characters, and not without end.
+            // The name is client input: control characters are removed, and its length is limited.
             let name = field.name().unwrap_or_default().chars().filter(|c| !c.is_control()).take(64);
             errors.push(FieldError::new(
                 name.collect::<String>(),
@@ -117,7 +118,7 @@ pub async fn files_of(
 
 enum Spooled {
     File(SpooledFile),
-    /// Larger than files of its format may be.
+    /// Exceeds the maximum size of its format.
     TooLarge(usize),
     Refused(&'static str, &'static str),
 }
@@ -151,11 +152,11 @@ async fn spool(mut field: Field, directory: &Path, total: &mut usize) -> Result<
     })
 }
 
-/// A file that is being put aside.
+/// A file being spooled.
 struct Spool {
     directory: std::path::PathBuf,
     file: Option<File>,
-    /// What is not in the file yet.
+    /// Bytes not yet written to the file.
     buffer: Vec<u8>,
     head: Vec<u8>,
     size: usize,
@@ -166,7 +167,7 @@ impl Spool {
         Self { directory: directory.to_owned(), file: None, buffer: Vec::new(), head: Vec::new(), size: 0 }
     }
 
-    /// Adds a part. Of what is too large anyway, only the length is kept.
+    /// Adds a chunk. Of a file that is already too large, only the length is counted.
     async fn add(mut self, chunk: Bytes) -> Result<Self, Problem> {
         self.size += chunk.len();
         let missing = HEAD.saturating_sub(self.head.len()).min(chunk.len());

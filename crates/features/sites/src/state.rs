@@ -1,4 +1,4 @@
-//! What the routes and the background work of sites share.
+//! Shared state of the routes and background jobs of sites.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -15,12 +15,12 @@ use crate::{
     settings::{Assets, Sites},
 };
 
-/// The parts of this feature. Cheap to clone.
+/// The dependencies of this feature. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    /// What everything in the process shares.
+    /// Shared by the whole process.
     pub core: Core,
-    /// What stands around the routes.
+    /// Shared by the routes of all features.
     pub api: Api,
     /// Settings of sites.
     pub settings: Arc<Settings>,
@@ -30,47 +30,47 @@ pub struct App {
     pub mail: Mailing,
     /// Object storage.
     pub files: Arc<dyn FileStore>,
-    /// Pictures that people upload.
+    /// Processing of uploaded images.
     pub images: Arc<dyn ImageProcessor>,
-    /// Uploaded files that are made ready at a time.
+    /// Permits to process uploaded files.
     pub uploads: Arc<Semaphore>,
-    /// Writer of texts, when there is one.
+    /// Text generator, if one is configured.
     pub generator: Option<Arc<dyn ContentGenerator>>,
-    /// The DNS, about customers' domains.
+    /// DNS lookups for customers' domains.
     pub resolver: Arc<dyn DomainResolver>,
     /// Renders sites.
     pub renderer: Arc<dyn SiteRenderer>,
-    /// What was rendered lately to be looked at.
+    /// Caches of rendered previews.
     pub previews: Arc<RenderedPreviews>,
-    /// Wizards that are being completed.
+    /// Locks of wizards that are being completed.
     pub completions: Arc<KeyedLocks>,
 }
 
 impl App {
-    /// The same for background work.
+    /// The same state for background jobs.
     #[must_use]
     pub fn for_background(&self) -> Self {
         Self { core: self.core.for_background(), mail: self.mail.for_background(), ..self.clone() }
     }
 }
 
-/// What this feature goes by.
+/// Settings of this feature.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Published sites.
     pub sites: Sites,
-    /// Files that tenants upload.
+    /// Uploaded files.
     pub assets: Assets,
-    /// Folder in which uploads are put aside.
+    /// Directory for spooled uploads.
     pub data_dir: PathBuf,
-    /// Most tokens that one text takes, all attempts together.
+    /// Maximum tokens that one text takes, all attempts together.
     pub tokens_per_text: u64,
-    /// Tokens that all tenants together may use up in a calendar month (UTC); none sets no limit.
+    /// Maximum tokens that all tenants together may use in a calendar month (UTC); none sets no limit.
     pub tokens_per_month: Option<u64>,
 }
 
 impl Settings {
-    /// What so many texts may take.
+    /// The token limit for this number of texts.
     pub fn token_limit(&self, texts: u64) -> TokenLimit {
         TokenLimit { each: self.tokens_per_text.saturating_mul(texts), month: self.tokens_per_month }
     }

@@ -1,7 +1,7 @@
-//! Visits of published sites: noted in memory while pages are sent, stored in batches.
+//! Visits of published sites: recorded in memory while pages are sent, stored in batches.
 //!
-//! Noting a visit never waits, and never fails a request: what does not fit is dropped and counted. Stored are counts alone; the
-//! address of a visitor is in memory for some seconds, and nowhere else.
+//! Recording a visit never waits, and never fails a request: visits that do not fit are dropped and counted. Only counts
+//! are stored; the address of a visitor is kept only in memory, for some seconds.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,28 +14,29 @@ use portico_sites::analytics::{SALT_GRACE, Salt, Seen, Traffic, VisitBatch};
 use time::Date;
 use tokio::sync::{Notify, mpsc};
 
-/// Visits that wait in memory at most: about 10 MB of them.
+/// Maximum number of visits queued in memory: about 10 MB of them.
 const QUEUE: usize = 10_000;
 
 /// Sites and days stored in one transaction.
 const BATCH: usize = 100;
 
-/// Batches that wait for the database at most. Beyond that visits stay in the queue, and are dropped when it is full.
+/// Maximum number of batches that wait for the database. Beyond that visits stay in the queue, and are dropped when it is
+/// full.
 const MOST_WAITING: usize = 20;
 
-/// What was seen on published sites since it was last stored. A crash loses it: the visits of the last few seconds.
+/// Visits since the last store. A crash loses them: the last few seconds.
 pub struct VisitCounter {
     seen: mpsc::Sender<Seen>,
     traffic: Mutex<BTreeMap<(TenantId, Date), Traffic>>,
-    /// Woken when the queue is half full.
+    /// Notified when the queue is half full.
     pub half_full: Notify,
     storing: tokio::sync::Mutex<Storing>,
 }
 
-/// What is on its way from the queue into the store. One task at a time works on it.
+/// Visits in transit from the queue to the database. One task at a time works on it.
 struct Storing {
     seen: mpsc::Receiver<Seen>,
-    /// Taken from the queue when its salt could not be had.
+    /// Taken from the queue when its salt could not be read.
     held: Option<Seen>,
     salts: BTreeMap<Date, Salt>,
     waiting: VecDeque<VisitBatch>,
@@ -60,7 +61,7 @@ impl VisitCounter {
         }
     }
 
-    /// Notes that a page was sent. Answers whether there was room for it.
+    /// Records that a page was sent. Returns whether there was room for it.
     pub fn note(&self, seen: Seen) -> bool {
         let noted = self.seen.try_send(seen).is_ok();
         if !noted {
@@ -72,7 +73,7 @@ impl VisitCounter {
         noted
     }
 
-    /// Counts an answer of `bytes`.
+    /// Counts a response of `bytes`.
     pub fn sent(&self, tenant: TenantId, day: Date, bytes: u64) {
         let mut traffic = self.traffic();
         let traffic = traffic.entry((tenant, day)).or_default();
@@ -80,17 +81,17 @@ impl VisitCounter {
         traffic.bytes += bytes;
     }
 
-    /// Stores everything that was noted so far, for the last time.
+    /// Stores everything recorded so far, for the last time.
     pub async fn flush(&self, core: &Core) {
         if let Err(error) = self.try_flush(core).await {
             tracing::warn!(error = %chain(&error), "visits could not be stored");
         }
     }
 
-    /// Stores everything that was noted so far.
+    /// Stores everything recorded so far.
     ///
     /// # Errors
-    /// Where the database cannot be reached, or somebody else was in the way: what was not stored is kept.
+    /// When the database is unavailable, or a concurrent transaction conflicts: what was not stored is kept.
     pub async fn try_flush(&self, core: &Core) -> Result<(), StoreError> {
         let mut storing = self.storing.lock().await;
         if storing.waiting.len() < MOST_WAITING {
@@ -102,7 +103,7 @@ impl VisitCounter {
         }
         while let Some(batch) = storing.waiting.front() {
             if let Err(error) = store(core, batch).await {
-                // A site that was deleted meanwhile is left out the next time.
+                // The data of a site that was deleted meanwhile is left out at the next attempt.
                 if matches!(error.kind(), Kind::Unavailable | Kind::Conflict | Kind::NotFound) {
                     return Err(error);
                 }
@@ -114,18 +115,18 @@ impl VisitCounter {
     }
 
     fn traffic(&self) -> MutexGuard<'_, BTreeMap<(TenantId, Date), Traffic>> {
-        // Counts are whole after every line, so one that panicked has left nothing half done.
+        // Counts are consistent after every line, so a panic leaves nothing half done.
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Storing {
-    /// Counts what is in the queue. Stops early when a salt cannot be had.
+    /// Counts the visits in the queue. Stops early when a salt cannot be read.
     async fn drain(&mut self, core: &Core, batch: &mut VisitBatch) -> Result<(), StoreError> {
         let oldest = (core.env.now() - SALT_GRACE).into_inner().date();
-        // Of a day that is over nothing is to lead back to an address.
+        // Salts of past days are deleted, so that no visitor can be traced back to an address.
         self.salts.retain(|day, _| *day >= oldest);
-        // No more than there are now, so that a flood of visits does not keep this from ending.
+        // Bounded, so that a flood of visits does not keep this from ending.
         for _ in 0..=QUEUE {
             let Some(seen) = self.held.take().or_else(|| self.seen.try_recv().ok()) else { break };
             match self.salt(core, seen.day()).await {
@@ -151,7 +152,7 @@ impl Storing {
     }
 }
 
-/// Cuts a batch into such as one transaction can bear.
+/// Splits a batch into parts of the size of one transaction.
 fn split(core: &Core, mut batch: VisitBatch) -> Vec<VisitBatch> {
     let mut pieces = Vec::new();
     while batch.sites.len() > BATCH {
@@ -167,7 +168,7 @@ fn split(core: &Core, mut batch: VisitBatch) -> Vec<VisitBatch> {
     pieces
 }
 
-/// Stores a batch. One that was stored before, and whose sender did not hear so, is not added again.
+/// Stores a batch. A batch that was committed before, although the commit seemed to fail, is not added again.
 async fn store(core: &Core, batch: &VisitBatch) -> Result<(), StoreError> {
     let mut work = core.begin().await?;
     if work.visits().store(batch).await? {
@@ -208,7 +209,7 @@ mod tests {
         let counter = VisitCounter::with_capacity(4);
         let noted: Vec<bool> = (0..6).map(|_| counter.note(seen())).collect();
         assert_eq!(noted, [true, true, true, true, false, false]);
-        // Whoever stores visits was woken before it came to that.
+        // The half-full notification is sent before the queue is full.
         tokio::time::timeout(std::time::Duration::from_secs(1), counter.half_full.notified()).await.unwrap();
     }
 

@@ -19,12 +19,12 @@ pub fn register(app: &App, handlers: &mut Handlers) {
     handlers.on(app, |app, plan, job| Box::pin(deliveries::resend(app, plan, job)));
 }
 
-/// What this feature does from time to time.
+/// Periodic jobs of this feature.
 pub fn schedules(app: &App) -> [Schedule; 1] {
     [Schedule::new("delivery_retention", HOUR, app, |app| Box::pin(deliveries::forget(app)))]
 }
 
-/// Deletes a tenant whose time of grace is over, unless that was taken back.
+/// Deletes a tenant whose grace period is over, unless the deletion was cancelled.
 async fn delete_tenant(app: &App, job: &Job) -> Result<(), JobError> {
     let mut work = app.core.begin().await?;
     Tenants::new(&mut *work, &scope(job), &app.core.env).finish_deletion().await?;

@@ -1,4 +1,4 @@
-//! Tenants, members, audit trail, webhooks and live updates: routes, flows that cross domains, background work.
+//! Tenants, members, audit trail, webhooks and live updates: routes, flows across domains, background work.
 
 pub mod background;
 pub mod flows;

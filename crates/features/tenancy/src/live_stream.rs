@@ -1,4 +1,4 @@
-//! One stream: what one client is sent, for as long as it may hear it.
+//! One live stream: the events sent to one client, for as long as the caller is authorised.
 
 use std::{
     convert::Infallible,
@@ -34,32 +34,33 @@ use uuid::Uuid;
 
 use crate::state::App;
 
-/// How often a stream looks whether it still may go on. What was revoked shows in the memory of the process.
+/// How often a stream checks its authorisation. Revocations are visible in this process's memory.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How often it asks, although nothing shows. So even what was changed in the database by hand ends it within 5 seconds.
-const ASK_ANEW: Duration = Duration::from_secs(4);
+/// Interval of checks against the database, even if memory shows no change. So a change made directly in the database ends
+/// the stream within 5 seconds.
+const RECHECK_EVERY: Duration = Duration::from_secs(4);
 
-/// Messages that wait to be written to the socket.
+/// Messages queued for the socket.
 const WAITING: usize = 16;
 
-/// Milliseconds after which a client that lost its stream had better come back.
-const COME_BACK: u64 = 2000;
+/// Reconnection delay sent to clients, in milliseconds.
+const RECONNECT_MS: u64 = 2000;
 
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The client has gone.
+    /// The client has disconnected.
     Gone,
     /// The client does not read.
     Stalled,
-    /// The caller may not hear it any more.
+    /// The caller is no longer authorised.
     Revoked,
     /// The access token or the key has expired.
     Expired,
     /// The database does not answer.
     Unavailable,
-    /// This process is about to end.
+    /// The process is shutting down.
     Closing,
 }
 
@@ -76,7 +77,8 @@ impl End {
     }
 }
 
-/// What moves on when something about a caller changes: epochs of user or key, of the tenant, and of who acts as the user.
+/// Counters that increase when something about a caller changes: epochs of user or key, of the tenant, and of the
+/// impersonator.
 type Epochs = (u64, u64, u64);
 
 struct Stream {
@@ -85,17 +87,17 @@ struct Stream {
     selection: Selection,
     tenant: TenantId,
     scope: Scope,
-    /// As of when `scope` is.
-    asked: Option<(Epochs, Instant)>,
+    /// The epochs and the time at which `scope` was read.
+    authorised: Option<(Epochs, Instant)>,
     joined: Joined,
-    /// Everything up to here was sent, or is not for this client.
+    /// Everything up to here was sent, or filtered out for this client.
     at: Place,
-    /// The event there.
+    /// The event at this position.
     newest: Option<EventId>,
-    /// The event after which the client would take the stream up again.
-    told: Option<EventId>,
+    /// The event after which the client would resume the stream.
+    resume_after: Option<EventId>,
     out: mpsc::Sender<Bytes>,
-    /// When something was sent last.
+    /// When the last message was sent.
     sent: Instant,
     closing: watch::Receiver<bool>,
     probes: watch::Receiver<Option<TenantId>>,
@@ -103,8 +105,8 @@ struct Stream {
     _slot: Slot,
 }
 
-/// Opens a stream for a caller: everything selected that happens in their tenant from now on, or since the event whose id
-/// they name. What keeps it from being opened is a problem like any other; later, it just ends.
+/// Opens a stream for a caller: all selected events of their tenant from now on, or after the event with the given id. An
+/// error before the stream is open is answered as a problem; a later one just ends the stream.
 pub async fn open(
     app: Data<App>,
     scope: Scope,
@@ -125,9 +127,9 @@ pub async fn open(
         expires_at: standing.expires_at(),
         at: start.at,
         newest: start.event,
-        told: start.event,
+        resume_after: start.event,
         sent: Instant::now(),
-        asked: None,
+        authorised: None,
         app,
         standing,
         selection,
@@ -151,12 +153,12 @@ pub async fn open(
         .streaming(body))
 }
 
-/// Waits until no stream is to go on. It is over, too, when nobody can say so any more.
+/// Waits until streams are to be closed, which includes that the sender is dropped.
 async fn closed(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-/// Whose streams are counted together.
+/// The id by which a caller's streams are counted.
 fn caller_of(scope: &Scope) -> Uuid {
     match scope.actor() {
         Actor::User { id, .. } => id.uuid(),
@@ -171,14 +173,14 @@ impl Stream {
         metrics::counter!("live_streams_ended_total", "reason" => end.as_str()).increment(1);
         tracing::debug!(reason = end.as_str(), tenant = %self.tenant, "a live stream has ended");
         if end == End::Closing {
-            // Not all at the same moment.
+            // With jitter, so that clients do not all reconnect at the same moment.
             let [jitter] = self.app.core.env.random_bytes::<1>();
-            let later = format!("retry: {}\n\n", COME_BACK / 2 + u64::from(jitter) * COME_BACK / 256);
+            let later = format!("retry: {}\n\n", RECONNECT_MS / 2 + u64::from(jitter) * RECONNECT_MS / 256);
             let _ = self.out.try_send(later.into());
         }
     }
 
-    /// Sends what comes until there is a reason to end.
+    /// Sends events until there is a reason to end.
     async fn serve(&mut self, start: Start) -> Result<Infallible, End> {
         self.greet(&start).await?;
         if start.resumed {
@@ -191,7 +193,7 @@ impl Stream {
             tokio::select! {
                 batch = self.joined.batches.recv() => match batch {
                     Ok(batch) => self.deliver(&batch).await?,
-                    // Too slow for what is kept in memory.
+                    // The stream fell behind what is kept in memory.
                     Err(RecvError::Lagged(_)) => self.catch_up().await?,
                     Err(RecvError::Closed) => return Err(End::Unavailable),
                 },
@@ -199,7 +201,7 @@ impl Stream {
                     if self.expires_at.is_some_and(|at| at <= self.app.core.env.now()) {
                         return Err(End::Expired);
                     }
-                    self.ask().await?;
+                    self.authorise().await?;
                     if self.sent.elapsed() >= heartbeat {
                         self.beat().await?;
                     }
@@ -215,9 +217,9 @@ impl Stream {
         }
     }
 
-    /// The first message: when to come back, and after which event.
+    /// Sends the first message: the reconnection delay, and the position to resume from.
     async fn greet(&mut self, start: &Start) -> Result<(), End> {
-        let mut text = format!("retry: {COME_BACK}\n");
+        let mut text = format!("retry: {RECONNECT_MS}\n");
         if !start.resumed {
             text.push_str(&self.position());
         }
@@ -228,25 +230,25 @@ impl Stream {
         self.send(text.into()).await
     }
 
-    /// A line with an id after which the stream can be taken up again.
+    /// A line with an id from which the stream can be resumed.
     fn position(&self) -> String {
         let id = self.newest.and_then(|event| position(&*self.app.core.sealer, self.tenant, event));
         id.map(|id| format!("id: {id}\n")).unwrap_or_default()
     }
 
-    /// Says that the stream is still there. An id without data is no message to the client, but remembered (WHATWG HTML,
-    /// section 9.2.6): so what it did not want to hear of need not be gone through when it comes back.
+    /// Sends a heartbeat. An id without data dispatches no event in the client, but is remembered (WHATWG HTML, section
+    /// 9.2.6): so after a reconnection, events that were filtered out need not be read again.
     async fn beat(&mut self) -> Result<(), End> {
         let mut text = ": heartbeat\n".to_owned();
-        if self.told != self.newest {
+        if self.resume_after != self.newest {
             text.push_str(&self.position());
-            self.told = self.newest;
+            self.resume_after = self.newest;
         }
         text.push('\n');
         self.send(text.into()).await
     }
 
-    /// Sends what this stream has not been fed with, at the pace of the client.
+    /// Reads the events that this stream has missed from the database, and sends them, at the pace of the client.
     async fn catch_up(&mut self) -> Result<(), End> {
         loop {
             let piece = self.app.core.live.events.after(self.tenant, self.at, PIECE).await;
@@ -259,17 +261,17 @@ impl Stream {
         }
     }
 
-    /// Sends what the client wants of a batch and may hear of at the moment of sending.
+    /// Sends those events of a batch that the client has selected and may read at the moment of sending.
     async fn deliver(&mut self, batch: &Batch) -> Result<(), End> {
         if batch.upto <= self.at {
             return Ok(());
         }
         let at = self.at;
         for update in batch.updates.iter().filter(|update| update.place > at) {
-            self.ask().await?;
+            self.authorise().await?;
             if self.selection.lets(&update.published, &self.scope) {
                 self.send(update.text.clone()).await?;
-                self.told = Some(update.event);
+                self.resume_after = Some(update.event);
                 metrics::counter!("live_messages_total").increment(1);
             }
         }
@@ -278,7 +280,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Hands a message on to the socket, which takes it as soon as the client has read others.
+    /// Queues a message for the socket; waits while the queue is full.
     async fn send(&mut self, text: Bytes) -> Result<(), End> {
         let patience = self.app.api.settings.write_timeout;
         tokio::select! {
@@ -294,11 +296,11 @@ impl Stream {
         }
     }
 
-    /// Makes sure that the caller may still hear something, and that `scope` is what they may do now.
-    async fn ask(&mut self) -> Result<(), End> {
-        // Older than what is read next.
+    /// Checks that the caller is still authorised, and refreshes `scope`.
+    async fn authorise(&mut self) -> Result<(), End> {
+        // Read first, so that a change during the check is noticed by the next one.
         let epochs = self.epochs();
-        if self.asked.is_some_and(|(seen, at)| seen == epochs && at.elapsed() < ASK_ANEW) {
+        if self.authorised.is_some_and(|(seen, at)| seen == epochs && at.elapsed() < RECHECK_EVERY) {
             return Ok(());
         }
         let began = Instant::now();
@@ -308,12 +310,12 @@ impl Stream {
         })?;
         let tenant = scope.require(Permission::TenantRead).map_err(|_| End::Revoked)?;
         self.selection.require(&scope).map_err(|_| End::Revoked)?;
-        // Without a tenant of its own in the request it is that of the token, which stays.
+        // If the request names no tenant, the scope takes that of the token, which must stay the same.
         if tenant != self.tenant {
             return Err(End::Revoked);
         }
         self.scope = scope;
-        self.asked = Some((epochs, began));
+        self.authorised = Some((epochs, began));
         Ok(())
     }
 

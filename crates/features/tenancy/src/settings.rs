@@ -9,9 +9,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tenancy {
-    /// Most tenants that one person may own.
+    /// Maximum number of tenants that one user may own.
     pub max_owned_tenants: u64,
-    /// Time between asking for a tenant's deletion and the deletion; 0s deletes at once.
+    /// Time between the request to delete a tenant and the deletion; 0s deletes at once.
     #[serde(deserialize_with = "duration")]
     pub deletion_grace: Duration,
 }
@@ -23,7 +23,7 @@ impl Default for Tenancy {
 }
 
 impl Tenancy {
-    /// How long a tenant can be restored after its deletion was asked for.
+    /// How long a tenant can be restored after its deletion was requested.
     pub fn grace(&self) -> time::Duration {
         self.deletion_grace.try_into().unwrap_or(time::Duration::MAX)
     }

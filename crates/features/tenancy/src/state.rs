@@ -1,4 +1,4 @@
-//! What the routes and the background work of tenants share.
+//! Shared state of the routes and background jobs of tenants.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use portico_web::api::Api;
 
 use crate::settings::Tenancy;
 
-/// The parts of this feature. Cheap to clone.
+/// The dependencies of this feature. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    /// What everything in the process shares.
+    /// Shared by the whole process.
     pub core: Core,
-    /// What stands around the routes.
+    /// Shared by the routes of all features.
     pub api: Api,
     /// Settings of tenants.
     pub settings: Arc<Tenancy>,
@@ -22,12 +22,12 @@ pub struct App {
     pub mail: Mailing,
     /// Secrets of links.
     pub tokens: Arc<dyn TokenIssuer>,
-    /// Calls the receivers of webhooks, and nothing else: what it may call is what the settings allow for webhooks.
+    /// Calls the receivers of webhooks only: its allowed destinations are those configured for webhooks.
     pub webhook_client: Arc<dyn HttpClient>,
 }
 
 impl App {
-    /// The same for background work.
+    /// The same state for background jobs.
     #[must_use]
     pub fn for_background(&self) -> Self {
         Self { core: self.core.for_background(), mail: self.mail.for_background(), ..self.clone() }

@@ -1,4 +1,4 @@
-//! Reading the new events of a tenant once, for everybody in this process who listens to it.
+//! Reads the new events of a tenant once, for all of its streams in this process.
 
 use std::{
     sync::Arc,
@@ -24,48 +24,49 @@ use crate::{events::catalogue, logging::chain, signals::Signals};
 /// Events read at once.
 pub const PIECE: u32 = 100;
 
-/// Batches that are kept for streams that are not as quick as others. Who needs an older one reads for themselves.
+/// Batches that are kept for slow streams. A stream that needs an older one reads the event log itself.
 const KEPT: usize = 16;
 
-/// Least time between two looks, so that a busy tenant is read in batches and not event by event.
+/// Minimum time between two reads, so that the events of a busy tenant are read in batches and not one by one.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// First and longest pause while an event waits for a transaction that is still under way.
+/// First and longest pause while an event waits for a transaction that is still running.
 const HELD_UP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
-/// How often one looks whether others are still heard. While they are not, one looks for events, too.
+/// How often to check whether announcements of other processes still arrive. While they do not, events are polled at this
+/// interval.
 const BEAT: Duration = Duration::from_millis(500);
 
-/// How often one looks for events of which nobody told, to be sure.
-const TO_BE_SURE: Duration = Duration::from_secs(15);
+/// Interval of polling for events that were not announced.
+const FALLBACK_POLL: Duration = Duration::from_secs(15);
 
-/// An event that the outside may hear of, as it is sent.
+/// A published event, as it is sent.
 pub struct Update {
-    /// Where it stands.
+    /// Its position in the log.
     pub place: Place,
-    /// Which event.
+    /// Id of the event.
     pub event: EventId,
-    /// What kind.
+    /// Type of the event.
     pub published: Published,
     /// The whole message.
     pub text: Bytes,
 }
 
-/// Events that were read at once.
+/// Events of one read.
 pub struct Batch {
-    /// Where the last one stands, told of or not.
+    /// Position of the last event, published or not.
     pub upto: Place,
-    /// The last one.
+    /// Id of the last event.
     pub newest: EventId,
-    /// Those that the outside may hear of.
+    /// The published events.
     pub updates: Vec<Update>,
 }
 
 impl Batch {
-    /// `None` without events.
+    /// `None` if there are no events.
     pub fn of(events: &[Placed]) -> Option<Self> {
         let last = events.last()?;
         let updates = events.iter().filter_map(|Placed { place, event }| {
@@ -78,7 +79,7 @@ impl Batch {
     }
 }
 
-/// What is read of a tenant while somebody listens. Dropped, it is read no longer.
+/// Reads the events of a tenant while there are streams. Reading stops when it is dropped.
 pub struct Feed {
     tenant: TenantId,
     batches: broadcast::Sender<Arc<Batch>>,
@@ -94,18 +95,18 @@ impl Drop for Reading {
     }
 }
 
-/// A part in a feed.
+/// Participation of a stream in a feed.
 pub struct Joined {
-    /// Keeps it going.
+    /// Keeps the feed running.
     _feed: Arc<Feed>,
-    /// Everything that comes after `newest`, and maybe something before it.
+    /// Every batch after `newest`, and possibly events before it.
     pub batches: broadcast::Receiver<Arc<Batch>>,
-    /// What was the newest event when it was joined.
+    /// The newest event when the stream joined.
     pub newest: Option<(Place, EventId)>,
 }
 
 impl Feed {
-    /// Reads nothing yet.
+    /// Without reading yet.
     pub fn new(tenant: TenantId) -> Self {
         Self {
             tenant,
@@ -115,7 +116,7 @@ impl Feed {
         }
     }
 
-    /// Takes part. The first one has it begin to read.
+    /// Joins the feed. The first call starts reading.
     pub async fn join(
         self: Arc<Self>,
         events: &Arc<dyn EventFeed>,
@@ -124,7 +125,7 @@ impl Feed {
     ) -> Result<Joined, StoreError> {
         self.reading
             .get_or_try_init(async || {
-                // Listened to before it is read: nothing that happens in between is missed.
+                // Registered before the first read, so that no event in between is missed.
                 let wake = signals.live.sleeper(self.tenant);
                 let newest = events.newest(self.tenant).await?;
                 self.newest.send_replace(newest);
@@ -140,14 +141,14 @@ impl Feed {
                 Ok::<_, StoreError>(Reading(runtime.spawn(feeder.run()).abort_handle()))
             })
             .await?;
-        // In this order: a batch that comes in between is received, and known to be old.
+        // In this order: a batch that arrives in between is received, and recognised as old.
         let batches = self.batches.subscribe();
         let newest = *self.newest.borrow();
         Ok(Joined { batches, newest, _feed: self })
     }
 }
 
-/// What reads.
+/// The reading task.
 struct Feeder {
     tenant: TenantId,
     at: Place,
@@ -159,7 +160,7 @@ struct Feeder {
 }
 
 impl Feeder {
-    /// Reads whenever there may be something new, until aborted.
+    /// Reads whenever there may be new events, until aborted.
     async fn run(mut self) {
         let mut pause = HELD_UP.0;
         loop {
@@ -175,7 +176,7 @@ impl Feeder {
             if let Some(batch) = Batch::of(&piece.events) {
                 self.at = batch.upto;
                 self.newest.send_replace(Some((batch.upto, batch.newest)));
-                // Nobody may be listening at this very moment.
+                // There may be no receivers at this moment.
                 let _ = self.batches.send(Arc::new(batch));
                 pause = HELD_UP.0;
             }
@@ -189,11 +190,11 @@ impl Feeder {
         }
     }
 
-    /// Waits until something may have happened.
+    /// Waits until there may be new events.
     async fn sleep(&self) {
         let began = Instant::now();
         while timeout(BEAT, self.wake.notified()).await.is_err() {
-            if !self.signals.hears() || began.elapsed() > TO_BE_SURE {
+            if !self.signals.hears() || began.elapsed() > FALLBACK_POLL {
                 return;
             }
         }
@@ -213,13 +214,13 @@ mod tests {
 
     use super::*;
 
-    /// A log of one tenant. Reads of it fail as often as it is told to.
+    /// An event log of one tenant. As many reads fail as configured.
     #[derive(Default)]
     struct Log {
         events: Mutex<Vec<Placed>>,
         failures: AtomicUsize,
         reads: AtomicUsize,
-        /// How many of the last events cannot be told of yet.
+        /// Number of last events that are held up.
         held_up: AtomicUsize,
     }
 
@@ -274,7 +275,7 @@ mod tests {
         let batch = joined.batches.recv().await.unwrap();
         assert_eq!((batch.newest, batch.updates.len()), (second, 1), "what was there before is not told");
         assert!(asked.elapsed() < Duration::from_secs(1));
-        // Nor is it lost while the database is away, or held up by somebody.
+        // Nor is it lost while the database is unavailable, or while it is held up by a transaction.
         log.failures.store(1, Ordering::SeqCst);
         log.held_up.store(1, Ordering::SeqCst);
         let third = append(&log, &env, 3);

@@ -1,8 +1,8 @@
-//! Live updates: the events of a tenant as server-sent events (WHATWG HTML, section 9.2), while they happen.
+//! Live updates: the events of a tenant as server-sent events (WHATWG HTML, section 9.2), as they happen.
 //!
-//! The event log is the truth, so a stream can be taken up again on any instance. While somebody listens, each process
-//! reads a tenant's new events once ([`feed`]) for all of its streams, in the order in which every reader of the
-//! log sees them: behind the oldest transaction that still runs, so that none is missed.
+//! The event log is authoritative, so a stream can be resumed on any instance. While a tenant has streams, each process
+//! reads its new events once ([`feed`]) for all of them, in the order in which every reader of the log sees them: behind
+//! the oldest transaction that still runs, so that none is missed.
 
 pub mod feed;
 pub mod resume;
@@ -28,26 +28,27 @@ use self::{
 };
 use crate::{settings, signals::Signals};
 
-/// How often the streams of a tenant are written to before another one is refused, and how long each has to fail then.
+/// How often the streams of a tenant are probed before another one is refused, and how long each probe waits for failed
+/// streams.
 const PROBES: usize = 3;
 const PROBE_TIME: Duration = Duration::from_millis(120);
 
-/// The streams of this process, and what they are fed by.
+/// The live streams of this process, and their feeds.
 pub struct Live {
-    /// The log.
+    /// The event log.
     pub events: Arc<dyn EventFeed>,
     signals: Arc<Signals>,
-    /// Feeds outlive the server thread on which somebody first asked for them.
+    /// Feeds must outlive the server thread that created them.
     runtime: Handle,
     feeds: Mutex<HashMap<TenantId, Weak<Feed>>>,
     slots: Arc<Slots>,
     closing: watch::Sender<bool>,
-    /// The tenant whose streams have to show that somebody is there.
+    /// The tenant whose streams must write something, which reveals disconnected clients.
     probes: watch::Sender<Option<TenantId>>,
 }
 
 impl Live {
-    /// Nobody listens yet. Has to be called on the runtime that outlives the streams.
+    /// Without streams. Must be called on the runtime that outlives the streams.
     pub fn new(events: Arc<dyn EventFeed>, signals: Arc<Signals>, settings: &settings::Live) -> Self {
         Self {
             events,
@@ -60,7 +61,7 @@ impl Live {
         }
     }
 
-    /// Ends every stream, and opens none any more: clients go on elsewhere, where they left off.
+    /// Ends every stream and refuses new ones; clients resume on another instance.
     pub fn close(&self) {
         self.closing.send_replace(true);
     }
@@ -70,18 +71,18 @@ impl Live {
         *self.closing.borrow()
     }
 
-    /// Tells a stream when it has to end.
+    /// Notifies a stream that it has to end.
     pub fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }
 
-    /// Tells a stream of which tenant it has to write something now.
+    /// Notifies streams of the tenant whose connections are probed.
     pub fn probes(&self) -> watch::Receiver<Option<TenantId>> {
         self.probes.subscribe()
     }
 
-    /// Takes a place for a stream. Of a client that hung up one only learns by writing to it: twice, because the first time its
-    /// system answers that nobody is there. So, before somebody is refused, all streams of the tenant are written to.
+    /// Takes a slot for a stream. A disconnected client is only noticed by writing to it: twice, because its system answers
+    /// the first write with a reset. So, before a stream is refused, all streams of the tenant are written to.
     pub async fn take_slot(&self, tenant: TenantId, caller: Uuid) -> Result<Slot, LiveError> {
         if self.is_closing() {
             return Err(LiveError::Closing);
@@ -98,7 +99,7 @@ impl Live {
         taken
     }
 
-    /// Takes part in what is read of a tenant's events from now on.
+    /// Joins the feed of a tenant from now on.
     pub async fn join(&self, tenant: TenantId) -> Result<Joined, StoreError> {
         let feed = {
             let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);

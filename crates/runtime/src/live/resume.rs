@@ -1,28 +1,28 @@
-//! Where a stream begins: now, or after the last event that the client has heard of.
+//! The position at which a stream begins: now, or after the last event that the client received.
 
 use portico_kernel::{EventId, StoreError, TenantId, feed::Place, sealing::Sealer};
 use uuid::Uuid;
 
 use super::{Live, feed::Joined};
 
-/// Most events that are sent again. A client that missed more had better read everything anew.
+/// Maximum number of events sent again. A client that missed more has to reload everything.
 const MOST_MISSED: u32 = 5000;
 
-/// Keeps what is sealed here apart from everything else that is.
+/// Purpose of the sealed positions, distinct from other sealed data.
 const PURPOSE: &str = "live position";
 
-/// How the id of a position begins. Other ids are those of events.
+/// Prefix of sealed positions. Other ids are those of events.
 const POSITION: &str = "pos_";
 
-/// An id after which a stream can be taken up again, without telling which event it is: the client may not be allowed to
-/// know of that one. `None` where it cannot be sealed.
+/// An id from which a stream can be resumed, sealed so that it does not reveal the event: the client may lack permission to
+/// read that one. `None` if sealing fails.
 pub fn position(sealer: &dyn Sealer, tenant: TenantId, event: EventId) -> Option<String> {
     let sealed = sealer.seal(PURPOSE, tenant.uuid().as_bytes(), event.uuid().as_bytes()).ok()?;
     let hex = sealed.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     Some(format!("{POSITION}{hex}"))
 }
 
-/// The event that an id of ours stands for, in this tenant.
+/// The event that a sealed position refers to, in this tenant.
 fn event_of(sealer: &dyn Sealer, tenant: TenantId, id: &str) -> Option<EventId> {
     let Some(hex) = id.strip_prefix(POSITION) else {
         return id.strip_prefix("evt_").unwrap_or(id).parse().ok();
@@ -36,17 +36,17 @@ fn event_of(sealer: &dyn Sealer, tenant: TenantId, id: &str) -> Option<EventId> 
     Uuid::from_slice(&plain).ok().map(EventId::from_uuid)
 }
 
-/// Why a client has to read everything anew.
+/// Why a client has to reload everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// There is no such event (any more).
+    /// The event does not exist (any more).
     Unknown,
-    /// Too much has happened since.
+    /// Too many events since.
     TooOld,
 }
 
 impl Reset {
-    /// The word for it in the message.
+    /// Name in the message.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown_id",
@@ -57,18 +57,18 @@ impl Reset {
 
 /// Where a stream begins.
 pub struct Start {
-    /// Everything after this is sent.
+    /// Events after this position are sent.
     pub at: Place,
-    /// The event there.
+    /// The event at this position.
     pub event: Option<EventId>,
-    /// Whether the client knows that it begins there.
+    /// Whether the stream resumes where the client left off.
     pub resumed: bool,
-    /// Why it does not begin where the client wanted.
+    /// Why it does not resume there.
     pub reset: Option<Reset>,
 }
 
 impl Live {
-    /// Where a stream begins whose client names the last id that it has heard of, if any.
+    /// Determines where a stream begins, given the last id that the client received, if any.
     pub async fn start(
         &self,
         sealer: &dyn Sealer,

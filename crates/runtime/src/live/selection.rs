@@ -1,4 +1,4 @@
-//! Which events a client wants to hear of.
+//! Selection of events by clients.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use portico_kernel::{
 
 use crate::events::catalogue;
 
-/// Most words of a selection.
+/// Maximum number of names in a selection.
 const MOST: usize = 100;
 
 /// Names of published events.
@@ -22,8 +22,8 @@ impl Selection {
         Self(catalogue().all().iter().map(|published| published.name).collect())
     }
 
-    /// Reads names with commas between them; `page.*` is everything about pages, `*` everything. `Err` tells of each word
-    /// that stands for nothing.
+    /// Parses names separated by commas; `page.*` selects all events of pages, `*` everything. `Err` lists each unknown
+    /// name.
     pub fn read(text: &str) -> Result<Self, Vec<FieldError>> {
         let (mut names, mut errors) = (BTreeSet::new(), Vec::new());
         for (number, word) in text.split(',').map(str::trim).enumerate() {
@@ -50,12 +50,12 @@ impl Selection {
         if errors.is_empty() { Ok(Self(names)) } else { Err(errors) }
     }
 
-    /// Whether it is wanted, and somebody with this scope may hear of it.
+    /// Whether the event is selected, and the scope permits to read it.
     pub fn lets(&self, published: &Published, scope: &Scope) -> bool {
         self.0.contains(published.name) && scope.allows(published.permission)
     }
 
-    /// That the caller may hear of something that they want to hear of.
+    /// Requires that the caller may read at least one selected event.
     pub fn require(&self, scope: &Scope) -> Result<(), Denied> {
         let mut wanted = catalogue().all().iter().filter(|published| self.0.contains(published.name));
         if wanted.clone().any(|published| scope.allows(published.permission)) {

@@ -1,4 +1,4 @@
-//! How many streams there may be.
+//! Limits on the number of streams.
 
 use std::{
     borrow::Cow,
@@ -12,16 +12,16 @@ use uuid::Uuid;
 
 use crate::settings;
 
-/// Why a stream is not opened.
+/// Why a stream is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LiveError {
-    /// The caller, or the tenant, has as many as one may have.
+    /// The caller, or the tenant, has reached its limit.
     #[error("too many streams")]
     TooMany,
-    /// This process has as many as it can bear.
+    /// This process has reached its limit.
     #[error("no stream is free")]
     Full,
-    /// This process is about to end.
+    /// The process is shutting down.
     #[error("shutting down")]
     Closing,
 }
@@ -76,7 +76,7 @@ struct Taken {
     callers: HashMap<Uuid, usize>,
 }
 
-/// A place for one stream. Free again when dropped.
+/// A slot for one stream. Released when dropped.
 pub struct Slot {
     slots: Arc<Slots>,
     tenant: TenantId,
@@ -84,7 +84,7 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// As many as the settings allow.
+    /// With the configured limits.
     pub fn new(settings: &settings::Live) -> Self {
         Self {
             most: settings.max_streams,
@@ -94,7 +94,7 @@ impl Slots {
         }
     }
 
-    /// Takes a place for a person or key of a tenant.
+    /// Takes a slot for a user or key of a tenant.
     pub fn take(self: &Arc<Self>, tenant: TenantId, caller: Uuid) -> Result<Slot, LiveError> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = taken.tenants.get(&tenant).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Settings of requests that may be sent again under a key.
+//! Settings of idempotent requests (`Idempotency-Key`).
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use super::sources::duration;
 
-/// Requests that may be sent again under a key.
+/// Idempotent requests (`Idempotency-Key`).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Idempotency {
-    /// How long an answer is kept.
+    /// How long a response is kept.
     #[serde(deserialize_with = "duration")]
     pub retention: Duration,
-    /// After which time without a sign of life a request counts as broken off, and may be carried out again.
+    /// Time without a renewal after which a request counts as aborted, and may be carried out again.
     #[serde(deserialize_with = "duration")]
     pub lease: Duration,
 }
@@ -26,10 +26,10 @@ impl Default for Idempotency {
 }
 
 impl Idempotency {
-    /// Whether they make sense.
+    /// Validates the settings.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// With the setting that is invalid.
     pub fn check(&self) -> anyhow::Result<()> {
         let (second, minute, hour) =
             (Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(3600));

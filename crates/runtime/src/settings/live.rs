@@ -11,14 +11,14 @@ use super::sources::duration;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Live {
-    /// A stream on which nothing happens for so long says that it is still there.
+    /// Idle time after which a stream sends a heartbeat.
     #[serde(deserialize_with = "duration")]
     pub heartbeat: Duration,
-    /// Most streams of this process.
+    /// Maximum number of streams of this process.
     pub max_streams: usize,
-    /// Most streams of a tenant in this process.
+    /// Maximum number of streams of a tenant in this process.
     pub per_tenant: usize,
-    /// Most streams of a person or an API key in this process.
+    /// Maximum number of streams of a user or an API key in this process.
     pub per_caller: usize,
 }
 
@@ -29,10 +29,10 @@ impl Default for Live {
 }
 
 impl Live {
-    /// Whether they make sense.
+    /// Validates the settings.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// With the setting that is invalid.
     pub fn check(&self) -> anyhow::Result<()> {
         if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.heartbeat) {
             bail!("live.heartbeat must be between 100 ms and ten minutes");

@@ -1,4 +1,4 @@
-//! Settings of what works without HTTP, and how values are read from texts.
+//! Settings of the runtime, and parsing of values.
 
 use std::time::Duration;
 
@@ -21,15 +21,15 @@ pub use webhooks::Webhooks;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Worker {
-    /// Jobs at once.
+    /// Jobs run concurrently.
     pub concurrency: usize,
-    /// A job of a dead worker is free again after this time.
+    /// Duration of a lease: a job of a dead worker is free again after this time.
     #[serde(deserialize_with = "duration")]
     pub lease: Duration,
-    /// How often to look for work of which nobody told us (work of other instances, retries).
+    /// Interval of polling for jobs that were not announced (of other instances, or retries).
     #[serde(deserialize_with = "duration")]
     pub poll: Duration,
-    /// Port at which `portico worker` tells its health and metrics; 0 takes any free one. Default: none.
+    /// Port at which `portico worker` serves its health and metrics; 0 takes any free one. Default: none.
     pub port: Option<u16>,
 }
 

@@ -1,11 +1,11 @@
-//! From texts, as the environment and files have them, to values.
+//! Parsing of settings from the environment and files.
 
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::Context;
 use serde::{Deserialize, Deserializer};
 
-/// `PORTICO_PROFILE` is one more name of `PORTICO__PROFILE`, and `…_FILE` gives the file in which a value is.
+/// Accepts `PORTICO_PROFILE` as an alias of `PORTICO__PROFILE`, and reads values from the files named by `…_FILE`.
 pub fn normalize(environment: HashMap<String, String>) -> anyhow::Result<HashMap<String, String>> {
     let mut result = HashMap::new();
     for (key, value) in environment {
@@ -25,22 +25,22 @@ pub fn normalize(environment: HashMap<String, String>) -> anyhow::Result<HashMap
 /// A duration as `1h 30m`.
 ///
 /// # Errors
-/// Where it is none.
+/// If it is malformed.
 pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text)
         .map_err(|error| serde::de::Error::custom(format!("duration {text:?}: {error}")))
 }
 
-/// A duration that may be left out.
+/// An optional duration.
 ///
 /// # Errors
-/// Where it is none.
+/// If it is malformed.
 pub fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     duration(deserializer).map(Some)
 }
 
-/// A list, or a text with commas, as environment variables have it.
+/// A list, or a text separated by commas, as in environment variables.
 pub fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

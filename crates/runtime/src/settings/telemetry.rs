@@ -1,4 +1,4 @@
-//! Settings around traces.
+//! Settings of traces.
 
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,7 +14,7 @@ pub struct Telemetry {
     pub otlp_endpoint: Option<Url>,
     /// Headers of every call to it: `name=value,name=value`.
     pub otlp_headers: Option<SecretString>,
-    /// Which part of the traces is recorded: 0.0 to 1.0.
+    /// Fraction of the traces that is recorded: 0.0 to 1.0.
     pub sample_ratio: f64,
     /// Name of the service in traces.
     pub service_name: String,
@@ -35,7 +35,7 @@ impl Telemetry {
     /// The headers, as names and values.
     ///
     /// # Errors
-    /// Without showing a value, which may be a secret.
+    /// Without the value, which may be a secret.
     pub fn headers(&self) -> anyhow::Result<Vec<(String, SecretString)>> {
         let text = self.otlp_headers.as_ref().map_or("", |headers| headers.expose_secret());
         let pair = |(number, pair): (usize, &str)| {
@@ -53,10 +53,10 @@ impl Telemetry {
         text.split(',').filter(|pair| !pair.trim().is_empty()).enumerate().map(pair).collect()
     }
 
-    /// Whether they make sense.
+    /// Validates the settings.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// With the setting that is invalid.
     pub fn check(&self) -> anyhow::Result<()> {
         if let Some(url) = &self.otlp_endpoint
             && (!matches!(url.scheme(), "http" | "https") || url.host().is_none())

@@ -12,36 +12,36 @@ use super::sources::{duration, list};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhooks {
-    /// Most webhooks of a tenant.
+    /// Maximum number of webhooks of a tenant.
     pub max_per_tenant: u64,
-    /// Networks that every tenant's webhooks may call although they are not public, at every port, also without encryption.
+    /// Networks that every tenant's webhooks may call although they are not public, at every port, also without TLS.
     /// Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
     /// Ports of public addresses that webhooks may call besides 443 and 8443. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_ports: Vec<u16>,
-    /// Whether webhooks may call public addresses without encryption, at port 80 and at those of `allow_ports`.
+    /// Whether webhooks may call public addresses without TLS, at port 80 and at those of `allow_ports`.
     pub allow_http: bool,
-    /// How long attempts to deliver are kept; 0s keeps them for ever.
+    /// How long delivery attempts are kept; 0s keeps them forever.
     #[serde(deserialize_with = "duration")]
     pub delivery_retention: Duration,
-    /// How long a call of a receiver may take.
+    /// Timeout of a call of a receiver.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
     /// Delays between the attempts of a delivery; there is one attempt more than delays.
     #[serde(deserialize_with = "delays")]
     pub retries: Vec<Duration>,
-    /// A webhook is switched off when a message is given up and every attempt has failed for so long.
+    /// A webhook is disabled when a message is given up and every attempt has failed for this time.
     #[serde(deserialize_with = "duration")]
     pub disable_after: Duration,
-    /// Most calls a second to one receiver; 0 for no limit. A webhook may have a lower one of its own.
+    /// Maximum number of calls per second to one receiver; 0 for no limit. A webhook may have a lower limit.
     pub rate_per_second: u32,
-    /// Most calls at once to one receiver.
+    /// Maximum number of concurrent calls to one receiver.
     pub per_webhook: usize,
-    /// Most calls at once of a process; those that fail or are slow have as many places of their own.
+    /// Maximum number of concurrent calls of a process; failing or slow receivers have a separate limit of the same size.
     pub concurrency: usize,
-    /// A webhook that a dead worker looked after is free again after this time.
+    /// Duration of a lease: a webhook claimed by a dead worker is free again after this time.
     #[serde(deserialize_with = "duration")]
     pub lease: Duration,
 }
@@ -73,12 +73,12 @@ impl Default for Webhooks {
 }
 
 impl Webhooks {
-    /// Whether they make sense.
+    /// Validates the settings.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// With the setting that is invalid.
     pub fn check(&self) -> anyhow::Result<()> {
-        // What is forgotten earlier would be forgotten between two attempts.
+        // A shorter retention would delete deliveries between two attempts.
         let retries = Duration::from_secs(2 * 24 * 3600);
         if !self.delivery_retention.is_zero() && self.delivery_retention < retries {
             bail!("webhooks.delivery_retention must be two days or more, or 0s for ever");

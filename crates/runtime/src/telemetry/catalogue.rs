@@ -1,20 +1,20 @@
-//! Every metric there is. `docs/observability.md` and the code are compared with this list by tests.
+//! Every metric. `docs/observability.md` and the code are compared with this list by tests.
 
 use Kind::{Counter, Gauge, Histogram};
 
-/// What a metric is.
+/// Type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows, until the process ends.
+    /// Only increases, until the process ends.
     Counter,
-    /// Goes up and down.
+    /// Increases and decreases.
     Gauge,
-    /// How often which values came.
+    /// Distribution of values.
     Histogram,
 }
 
 impl Kind {
-    /// The word for it.
+    /// Name in the Prometheus text format.
     pub const fn as_str(self) -> &'static str {
         match self {
             Counter => "counter",
@@ -29,11 +29,11 @@ impl Kind {
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
-    /// By what it is told apart.
+    /// Names of its labels.
     pub labels: &'static [&'static str],
-    /// What it means.
+    /// Help text.
     pub help: &'static str,
 }
 
@@ -186,7 +186,7 @@ pub const METRICS: &[Metric] = &[
     metric("process_start_time_seconds", Gauge, &[], "When the process started, in seconds since 1970."),
 ];
 
-/// Says what each metric means, to whoever reads `/api/metrics`.
+/// Registers the help text of each metric, for `/api/metrics`.
 pub fn describe() {
     for metric in METRICS {
         match metric.kind {

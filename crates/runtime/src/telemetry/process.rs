@@ -1,11 +1,11 @@
-//! Metrics of the process itself, from `/proc` (Linux). Elsewhere there are none.
+//! Metrics of the process itself, from `/proc` (Linux only).
 
 use std::fs;
 
-/// Ticks in a second. A constant of Linux towards programs (`USER_HZ`), whatever the kernel itself counts in.
+/// Ticks per second. A constant of the Linux API (`USER_HZ`), whatever the kernel uses internally.
 const TICKS: u64 = 100;
 
-/// Takes the figures of this moment.
+/// Records the current figures.
 pub fn measure() {
     let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
     let (stat, limits) = (read("stat"), read("limits"));
@@ -28,7 +28,7 @@ pub fn measure() {
     }
 }
 
-/// What is used of `/proc/self/stat` (proc_pid_stat(5)).
+/// The fields used of `/proc/self/stat` (proc_pid_stat(5)).
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     cpu_ticks: u64,
@@ -38,7 +38,7 @@ struct Stat {
 
 impl Stat {
     fn parse(text: &str) -> Option<Self> {
-        // The name of the program is in brackets, and may have anything in it. The third field comes after it.
+        // The name of the program is in brackets, and may contain any character. The third field comes after it.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         Some(Self { cpu_ticks: number(14)? + number(15)?, threads: number(20)?, started_ticks: number(22)? })
@@ -56,7 +56,7 @@ fn resident(text: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The soft limit on open files, from `/proc/self/limits`; `None` for as many as one likes.
+/// The soft limit on open files, from `/proc/self/limits`; `None` for unlimited.
 fn most_files(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()

@@ -21,36 +21,36 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use crate::core::Core;
 
-/// Bytes of an answer that are kept.
+/// Bytes of a response that are kept.
 const ANSWER: usize = 512;
 
-/// Receivers that want nothing any more say so with this status (Standard Webhooks, "Operational considerations").
+/// Status by which a receiver unsubscribes (Standard Webhooks, "Operational considerations").
 const GONE: u16 = 410;
 
-/// Statuses by which a receiver asks for a pause, given that it says for how long (RFC 9110 section 10.2.3).
+/// Statuses by which a receiver requests a pause, if it gives a duration (RFC 9110 section 10.2.3).
 const BUSY: [u16; 2] = [429, 503];
 
 /// Where and how a webhook is called.
 pub struct Target {
-    /// The address.
+    /// URL.
     pub url: String,
-    /// What signs; `None` when the secrets cannot be read.
+    /// Signing keys; `None` when the secrets cannot be decrypted.
     pub keys: Option<Vec<Vec<u8>>>,
-    /// When to try again.
+    /// Delays between attempts.
     pub schedule: Schedule,
-    /// How long a call may take.
+    /// Timeout of a call.
     pub timeout: Duration,
 }
 
-/// An attempt that was made.
+/// A completed attempt.
 pub struct Attempted {
-    /// What to note.
+    /// The outcome to record.
     pub outcome: Outcome,
-    /// How long the call took; `None` when there was none.
+    /// Duration of the call; `None` when none was made.
     pub took: Option<Duration>,
-    /// The receiver wants nothing any more.
+    /// The receiver has unsubscribed.
     pub gone: bool,
-    /// The receiver wants to be left alone for so long.
+    /// The receiver has requested a pause of this duration.
     pub pause: Option<Duration>,
 }
 
@@ -108,7 +108,7 @@ pub async fn attempt(core: &Core, client: &dyn HttpClient, target: &Target, due:
     let now = core.env.now();
     outcome.finished_at = now;
     outcome.duration_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    // Somebody's try says nothing of how the receiver does otherwise.
+    // A manual test does not count towards the health of the receiver.
     outcome.counts = answer.is_some() && delivery.cause != DeliveryCause::Test;
     let mut retry_after = None;
     let mut gone = false;
@@ -152,7 +152,7 @@ fn count(outcome: &'static str) {
     metrics::counter!("webhook_deliveries_total", "outcome" => outcome).increment(1);
 }
 
-/// What a status means to whoever looks at the log of deliveries.
+/// The explanation of a status in the delivery log.
 fn refusal(status: u16) -> Cow<'static, str> {
     match status {
         300..400 => format!("answered {status}; redirects are not followed").into(),
@@ -161,7 +161,7 @@ fn refusal(status: u16) -> Cow<'static, str> {
     }
 }
 
-/// Without what a library says of the inside.
+/// The error without internal details of the HTTP library.
 fn failure(error: &HttpError) -> String {
     let mut text = error.to_string();
     if let Some((end, _)) = text.char_indices().nth(500) {
@@ -170,8 +170,8 @@ fn failure(error: &HttpError) -> String {
     text.replace('\0', "")
 }
 
-/// What is kept of an answer: the beginning, if it is a text for people who look for a mistake. What says nothing of its type, is
-/// not UTF-8 or has control characters is kept no part of. A character that is cut in two is left out.
+/// The part of a response that is kept: the beginning, if it is text for debugging. Nothing is kept of a response without a
+/// content type, that is not UTF-8, or has control characters. A character that is cut in two is left out.
 fn shown(answer: &HttpResponse) -> Option<String> {
     let (_, kind) = answer.headers.iter().find(|(name, _)| name == "content-type")?;
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -189,20 +189,20 @@ fn shown(answer: &HttpResponse) -> Option<String> {
     (is_text && is_plain && !text.is_empty()).then(|| text.to_owned())
 }
 
-/// How long the receiver asks to be left alone: seconds, or a date (RFC 9110 section 10.2.3).
+/// The pause that the receiver requests: seconds, or a date (RFC 9110 section 10.2.3).
 fn asked_for(answer: &HttpResponse, now: OffsetDateTime) -> Option<time::Duration> {
     let (_, value) = answer.headers.iter().find(|(name, _)| name == "retry-after")?;
     let value = value.trim();
     if let Ok(seconds) = value.parse::<u32>() {
         return Some(time::Duration::seconds(i64::from(seconds)));
     }
-    // `Sun, 06 Nov 1994 08:49:37 GMT`: the zone is a name there and a number here.
+    // `Sun, 06 Nov 1994 08:49:37 GMT`: the zone is a name in the header, and must be a number for the parser.
     let date = value.strip_suffix("GMT").map(|date| format!("{date}+0000"))?;
     let at = OffsetDateTime::parse(&date, &Rfc2822).ok()?;
     Some((at - now).max(time::Duration::ZERO))
 }
 
-/// The span of an attempt to deliver a message. The receiver is told of it, and can go on with the trace.
+/// The span of a delivery attempt. It is sent to the receiver, which can continue the trace.
 fn span_of(tracer: &Tracer, delivery: &Delivery, event: Option<&Event>) -> Span {
     let span = tracer.begin(Work::Call, "webhook", event.and_then(|event| event.trace_parent));
     if span.is_recorded() {
@@ -216,7 +216,7 @@ fn span_of(tracer: &Tracer, delivery: &Delivery, event: Option<&Event>) -> Span 
     span
 }
 
-/// What the receiver answered, if anything.
+/// Records the status of the response, if there was one.
 fn answered(span: &Span, status: Option<u16>) {
     if let Some(status) = status {
         span.set("http.response.status_code", i64::from(status));

@@ -1,4 +1,4 @@
-//! Taking webhooks that have to be looked after.
+//! Claims webhooks with due deliveries, and runs a task for each.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,19 +23,19 @@ use super::{
 };
 use crate::{backoff::Backoff, core::Core, logging::chain};
 
-/// Most webhooks that one process looks after at once.
+/// Maximum number of webhooks that one process handles concurrently.
 const MOST: usize = 2000;
 
-/// Webhooks taken at once.
+/// Webhooks claimed at once.
 const BATCH: usize = 100;
 
-/// Attempts that wait to be noted.
+/// Attempts queued to be recorded.
 const BACKLOG: usize = 1000;
 
-/// Pause between two looks, so that under load several are taken at once.
+/// Pause between two claims, so that under load several are claimed at once.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Takes webhooks until told to stop, then waits for what is under way.
+/// Claims webhooks until shutdown, then waits for running attempts.
 pub async fn run(
     core: Core,
     client: Arc<dyn HttpClient>,
@@ -89,21 +89,21 @@ pub async fn run(
     }
 }
 
-/// The webhooks that this process looks after.
+/// The webhooks that this process handles.
 struct Hands {
     shared: Arc<Shared>,
     nudges: Arc<Nudges>,
     tasks: JoinSet<()>,
     keys: HashMap<Id, Key>,
-    /// Taken while they were still looked after here: what did so may have given them back and be about to end.
+    /// Claimed while their task still runs: it may have released them and be about to end.
     again: HashSet<Key>,
     backoff: Backoff,
-    /// When to take some again, after that failed.
+    /// When to claim again, after a claim failed.
     resting_until: Option<Instant>,
 }
 
 impl Hands {
-    /// Takes webhooks. Answers whether there may be more.
+    /// Claims webhooks. Returns whether there may be more.
     async fn take(&mut self) -> bool {
         let limit = MOST.saturating_sub(self.tasks.len()).min(BATCH);
         if limit == 0 || self.resting_until.is_some_and(|until| Instant::now() < until) {
@@ -129,8 +129,8 @@ impl Hands {
         }
     }
 
-    /// Gives a webhook a task. One may be there still: it is about to end, and has given the webhook back already; or its lease ran
-    /// out, and nobody else took it.
+    /// Starts a task for a webhook. An old one may still exist: it is about to end, and has released the webhook already;
+    /// or its lease expired, and no other process claimed the webhook.
     fn look_after(&mut self, key: Key) {
         match self.nudges.hold(key) {
             Some(nudge) => {
@@ -146,7 +146,7 @@ impl Hands {
         self.shared.crowded.store(self.tasks.len() > MOST / 2, Ordering::Relaxed);
     }
 
-    /// Keeps what is looked after here from being taken by others.
+    /// Renews the leases of the webhooks handled here.
     async fn keep(&self) {
         let core = &self.shared.core;
         let keys = self.nudges.keys();

@@ -1,4 +1,4 @@
-//! Planning: reads the event log, and plans who is told of what.
+//! Reads the event log, and plans the deliveries of each event.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,13 +12,13 @@ use crate::{backoff::Backoff, core::Core, events::catalogue};
 /// Events read at once.
 const BATCH: u32 = 500;
 
-/// Pause between two rounds, so that a busy system reads in batches and not event by event.
+/// Pause between two rounds, so that on a busy system events are read in batches and not one by one.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Until it looks once more after it was woken: what was committed may wait behind a transaction that is still running.
+/// Interval of reading again after a notification: a committed event may wait behind a transaction that is still running.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Plans until told to stop.
+/// Plans deliveries until shutdown.
 pub async fn run(core: Core, nudges: Arc<Nudges>, mut stopping: watch::Receiver<bool>) {
     let mut backoff = Backoff::new("deliveries to webhooks could not be planned");
     let mut woken = false;
@@ -39,7 +39,7 @@ pub async fn run(core: Core, nudges: Arc<Nudges>, mut stopping: watch::Receiver<
                 }
             }
         }
-        // Also without an event: somebody may have had deliveries planned.
+        // Also without an event: deliveries may have been planned on request of a user.
         if !backoff.is_failing() {
             nudges.ready.notify_one();
         }
@@ -60,7 +60,7 @@ pub async fn run(core: Core, nudges: Arc<Nudges>, mut stopping: watch::Receiver<
     }
 }
 
-/// Plans the deliveries of one batch of events. Answers how many events there were.
+/// Plans the deliveries of one batch of events. Returns how many events there were.
 async fn round(core: &Core, nudges: &Nudges) -> Result<usize, StoreError> {
     let mut work = core.begin().await?;
     let events = work.readers().take(READER, BATCH).await?;

@@ -1,8 +1,8 @@
-//! Webhooks at work: from the event log to the receivers.
+//! Webhook delivery: from the event log to the receivers.
 //!
-//! A reader of the log plans deliveries ([`fan_out`]). The dispatcher takes webhooks that have to be looked after, each for one
-//! process at a time, and gives each a task of its own ([`dispatcher`], [`receiver`]), which calls its receiver ([`attempt`]).
-//! How attempts went is noted for many at a time ([`settler`]).
+//! A reader of the log plans deliveries ([`fan_out`]). The dispatcher claims webhooks with due deliveries, each for one
+//! process at a time, and starts a task for each ([`dispatcher`], [`receiver`]), which calls its receiver ([`attempt`]).
+//! The outcomes of attempts are recorded in batches ([`settler`]).
 
 mod attempt;
 mod dispatcher;
@@ -27,17 +27,17 @@ pub const READER: &str = "webhooks";
 /// A webhook, in its tenant.
 type Key = (TenantId, WebhookId);
 
-/// Tells those who send what was planned in this process, so that nobody waits until somebody looks.
+/// Notifies the senders of deliveries planned in this process, so that they need not wait for the next poll.
 #[derive(Default)]
 struct Nudges {
-    /// Something may have to be taken.
+    /// There may be webhooks to claim.
     ready: Notify,
-    /// The webhooks that are looked after here.
+    /// The webhooks that are handled here.
     held: Mutex<HashMap<Key, Arc<Notify>>>,
 }
 
 impl Nudges {
-    /// Something was planned for these webhooks.
+    /// Deliveries were planned for these webhooks.
     fn planned(&self, keys: &[Key]) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         for nudge in keys.iter().filter_map(|key| held.get(key)) {
@@ -47,7 +47,7 @@ impl Nudges {
         self.ready.notify_one();
     }
 
-    /// The webhook is looked after here from now on; `None` when it is already.
+    /// Marks the webhook as handled here; `None` if it is already.
     fn hold(&self, key: Key) -> Option<Arc<Notify>> {
         use std::collections::hash_map::Entry;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,7 +69,7 @@ impl Nudges {
     }
 }
 
-/// Plans and sends until told to stop, and then until what is under way has ended.
+/// Plans and sends until shutdown, and then waits for running attempts.
 pub async fn run(core: Core, client: Arc<dyn HttpClient>, stopping: watch::Receiver<bool>) {
     let nudges = Arc::new(Nudges::default());
     tokio::join!(

@@ -1,17 +1,17 @@
-//! How many calls to one receiver at once, and how fast.
+//! Concurrency and rate of calls to one receiver.
 
 use std::time::{Duration, Instant};
 
-/// Calls that a receiver gets at once, of which nothing is known yet.
+/// Initial number of concurrent calls to a receiver without history.
 const FIRST: usize = 4;
 
-/// A receiver that takes longer than this is slow.
+/// A receiver that takes longer than this counts as slow.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How far a receiver may fall behind its rate and still be made up for.
+/// How far a receiver may fall behind its rate and still catch up.
 const SLACK: Duration = Duration::from_millis(50);
 
-/// Adapts to the receiver: one more call at once for each that went well, half as many after one that did not.
+/// Adapts to the receiver: one more concurrent call for each success, half as many after a failure.
 pub struct Pace {
     width: usize,
     most: usize,
@@ -21,29 +21,29 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// For a receiver that may get so many calls at once. One that was failing gets one at first.
+    /// With this maximum of concurrent calls. A receiver that was failing begins with one.
     pub fn new(most: usize, failing: bool) -> Self {
         let most = most.max(1);
         let width = if failing { 1 } else { FIRST.min(most) };
         Self { width, most, strained: failing, interval: None, next: Instant::now() }
     }
 
-    /// At most so many calls a second from now on.
+    /// Sets the maximum number of calls per second.
     pub fn set_rate(&mut self, per_second: Option<u32>) {
         self.interval = per_second.filter(|rate| *rate > 0).map(|rate| Duration::from_secs(1) / rate);
     }
 
-    /// How many calls at once.
+    /// Number of concurrent calls.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Whether the receiver was failing or slow of late: then its calls are not to take room from those of others.
+    /// Whether the receiver has been failing or slow lately: then its calls must not use the permits of others.
     pub fn is_strained(&self) -> bool {
         self.strained
     }
 
-    /// How long until the next call may be made; zero takes the turn.
+    /// Time until the next call may be made; zero also reserves that call.
     pub fn turn(&mut self, now: Instant) -> Duration {
         let Some(interval) = self.interval else { return Duration::ZERO };
         let next = now.checked_sub(SLACK).map_or(self.next, |earliest| self.next.max(earliest));
@@ -54,7 +54,7 @@ impl Pace {
         Duration::ZERO
     }
 
-    /// A call ended.
+    /// Records a completed call.
     pub fn note(&mut self, succeeded: bool, took: Duration) {
         self.strained = !succeeded || took > SLOW;
         self.width = if succeeded { (self.width + 1).min(self.most) } else { (self.width / 2).max(1) };
@@ -98,7 +98,7 @@ mod tests {
             }
         }
         assert!((200..=206).contains(&calls), "{calls}");
-        // A pause is not saved up.
+        // Idle time is not accumulated.
         now += Duration::from_secs(60);
         let burst = (0..100).take_while(|_| pace.turn(now).is_zero()).count();
         assert!(burst <= 6, "{burst}");

@@ -1,4 +1,4 @@
-//! Looking after one webhook: reading what is due, and calling its receiver.
+//! The task of one webhook: reads due deliveries, and calls the receiver.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -33,50 +33,50 @@ use crate::{core::Core, logging};
 /// Deliveries read at once.
 const PIECE: u32 = 400;
 
-/// Deliveries of a receiver that fails or is slow that are read at once: it has few calls at once.
+/// Deliveries read at once for a failing or slow receiver, which gets few concurrent calls.
 const STRAINED_PIECE: u32 = 10;
 
-/// How long a receiver that fails or is slow is put off when there are too many like it.
+/// How long a failing or slow receiver is deferred when there are too many of them.
 const PUT_OFF: Duration = Duration::from_secs(30);
 
-/// Attempts that have ended, or not, and are not noted yet.
+/// Maximum number of attempts whose outcome is not recorded yet, running ones included.
 const UNNOTED: usize = 400;
 
-/// How often to look while attempts are under way: others may have planned something.
+/// Polling interval while attempts are running: other processes may have planned deliveries.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Deliveries that are given up at once.
+/// Deliveries given up in one transaction.
 const ABANDONED: u32 = 1000;
 
-/// Why deliveries of a webhook that is switched off are given up.
+/// Why deliveries of a disabled webhook are given up.
 const OFF: &str = "the webhook was switched off";
 
-/// The longest time that a receiver is left alone for as a whole.
+/// The longest pause that a receiver may request.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// What those who look after webhooks share.
+/// Shared by the tasks of all webhooks.
 pub struct Shared {
-    /// The process.
+    /// The services of the process.
     pub core: Core,
-    /// Calls the receivers.
+    /// HTTP client for receivers.
     pub client: Arc<dyn HttpClient>,
-    /// The name of this process among the workers.
+    /// Name of this process as a worker.
     pub worker: String,
-    /// Calls at once of receivers that do well.
+    /// Permits for concurrent calls of healthy receivers.
     pub room: Arc<Semaphore>,
-    /// Calls at once of all others: those that fail or are slow take no room from those that do well.
+    /// Permits for concurrent calls of failing or slow receivers, which use none of those for healthy ones.
     pub strained_room: Arc<Semaphore>,
-    /// Takes what has ended.
+    /// Receives completed attempts.
     pub ended: mpsc::Sender<Ended>,
-    /// Whether to begin nothing new.
+    /// Whether the process is shutting down, so that nothing new begins.
     pub stopping: watch::Receiver<bool>,
-    /// Whether there is hardly room to look after more webhooks.
+    /// Whether the number of webhooks handled is close to its limit.
     pub crowded: AtomicBool,
 }
 
-/// How a call went, for the pace.
+/// The result of a call, for the pace.
 struct Called {
-    /// It was not made, because the process stops.
+    /// Set if the call was skipped because of the shutdown.
     skipped: Option<DeliveryId>,
     succeeded: bool,
     took: Option<Duration>,
@@ -84,13 +84,13 @@ struct Called {
     pause: Option<Duration>,
 }
 
-/// A webhook while it is looked after.
+/// The state of a webhook's task.
 struct Receiver {
     shared: Arc<Shared>,
     key: Key,
     pace: Pace,
     target: Option<Arc<Target>>,
-    /// Where reading goes on; `None` at the beginning.
+    /// Position after which to continue reading; `None` at the beginning.
     after: Option<(Timestamp, DeliveryId)>,
     waiting: VecDeque<DueDelivery>,
     unnoted: HashSet<DeliveryId>,
@@ -101,18 +101,18 @@ struct Receiver {
     lost: bool,
 }
 
-/// What reading came to.
+/// The result of reading.
 #[derive(PartialEq, Eq)]
 enum Read {
-    /// There is something to send.
+    /// There are deliveries to send.
     Some,
     /// There is nothing more, as of this generation.
     Nothing(i64),
-    /// Nothing that is not under way; or the database does not answer.
+    /// Only deliveries in progress; or the database is unavailable.
     Later,
 }
 
-/// Looks after a webhook until nothing more is due, it is lost to another process, or this one stops.
+/// Handles a webhook until nothing more is due, its lease is lost, or the process shuts down.
 pub async fn look_after(shared: Arc<Shared>, key: Key, nudge: Arc<Notify>) {
     let mut stopping = shared.stopping.clone();
     let most = shared.core.settings.webhooks.per_webhook;
@@ -156,7 +156,8 @@ pub async fn look_after(shared: Arc<Shared>, key: Key, nudge: Arc<Notify>) {
             Some(called) = receiver.calls.join_next() => {
                 match called {
                     Ok(called) => receiver.note(&called),
-                    // Which one is not known. What is not noted is sent again, by whoever takes the webhook next.
+                    // Which delivery panicked is unknown. Unrecorded ones are sent again, by the next process that claims
+                    // the webhook.
                     Err(error) => {
                         tracing::error!(%error, webhook = %key.1, "a call panicked");
                         receiver.lost = true;
@@ -180,10 +181,10 @@ impl Receiver {
         self.calls.is_empty() && self.unnoted.is_empty()
     }
 
-    /// Reads what is due next, and how the webhook is to be called now.
+    /// Reads the next due deliveries, and the current configuration of the webhook.
     async fn read(&mut self) -> Read {
         let core = &self.shared.core;
-        // From the beginning again, what is under way comes again, too.
+        // Reading from the beginning returns deliveries in progress, too.
         let more = if self.after.is_none() { self.unnoted.len() as u32 } else { 0 };
         let piece = if self.pace.is_strained() { STRAINED_PIECE } else { PIECE };
         let due =
@@ -211,7 +212,7 @@ impl Receiver {
                 self.after = last;
                 Read::Some
             }
-            // What was planned meanwhile may have its place before.
+            // Deliveries planned meanwhile may be sorted before this position.
             (true, Some(_)) => {
                 self.after = None;
                 if self.is_idle() { Box::pin(self.read()).await } else { Read::Later }
@@ -221,7 +222,7 @@ impl Receiver {
         }
     }
 
-    /// How the webhook is to be called from now on.
+    /// Applies the current configuration of the webhook.
     fn adapt(&mut self, due: &Due) {
         let (core, webhook) = (&self.shared.core, &due.webhook);
         let settings = &core.settings.webhooks;
@@ -242,7 +243,7 @@ impl Receiver {
         }));
     }
 
-    /// Puts the receiver off where there are so many that fail or are slow that they would keep others from being looked after.
+    /// Defers the receiver if there are so many failing or slow ones that they would keep healthy ones from being handled.
     fn give_way(&mut self) {
         let full = self.shared.strained_room.available_permits() == 0;
         if self.pace.is_strained() && full && self.shared.crowded.load(Ordering::Relaxed) {
@@ -250,14 +251,14 @@ impl Receiver {
         }
     }
 
-    /// Leaves the receiver alone for a while.
+    /// Pauses the calls to the receiver.
     fn hold(&mut self, pause: Duration) {
         let pause = time::Duration::try_from(pause).unwrap_or(time::Duration::ZERO);
         let until = self.shared.core.env.now() + pause;
         self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
     }
 
-    /// Gives up what is pending of a webhook that is switched off. Answers whether nothing is left.
+    /// Gives up the pending deliveries of a disabled webhook. Returns whether none are left.
     async fn abandon(&self) -> bool {
         let core = &self.shared.core;
         loop {
@@ -272,7 +273,7 @@ impl Receiver {
         }
     }
 
-    /// Begins as many calls as there may be now. Answers how long until there may be another one, where its rate says so.
+    /// Starts as many calls as are allowed now. Returns the time until the next one if the rate limits them.
     fn call(&mut self) -> Option<Duration> {
         let target = self.target.clone()?;
         while self.calls.len() < self.pace.width() && self.unnoted.len() < UNNOTED && !self.waiting.is_empty()
@@ -303,7 +304,7 @@ impl Receiver {
         }
     }
 
-    /// Nothing is under way any more, and nothing more is to be sent for now.
+    /// Ends the task: no call is in progress, and nothing more is to be sent for now.
     async fn end(&self) {
         if self.lost {
             return;
@@ -315,18 +316,18 @@ impl Receiver {
         self.release(None).await;
     }
 
-    /// There may be thousands of receivers, and all of them meet the same trouble with the database.
+    /// Rate-limited log, because all of possibly thousands of tasks fail when the database does.
     fn failed(&self, error: &StoreError, what: &'static str) {
         logging::warn_about(what, self.key.1, error);
     }
 
-    /// Gives the webhook back. Answers whether it did: not when something was planned since `generation`.
+    /// Releases the webhook. Returns `false` if deliveries were planned since `generation`.
     async fn release(&self, generation: Option<i64>) -> bool {
         let Shared { core, worker, .. } = &*self.shared;
         match core.deliveries.release(worker, self.key, generation, self.held_until).await {
             Ok(released) => released,
             Err(error) => {
-                // The lease will run out: nobody keeps it from now on.
+                // The lease will expire: it is not renewed from now on.
                 self.failed(&error, "a webhook cannot be given back");
                 true
             }
@@ -334,7 +335,7 @@ impl Receiver {
     }
 }
 
-/// Waits for room, calls, and hands on what came of it.
+/// Waits for a permit, calls the receiver, and passes on the outcome.
 async fn call(
     shared: Arc<Shared>,
     room: Arc<Semaphore>,
@@ -357,7 +358,7 @@ async fn call(
         gone: attempted.gone,
         pause: attempted.pause,
     };
-    // It takes until the last one of those who call has gone.
+    // The channel is open until the last caller is gone.
     let _ = shared.ended.send(Ended { outcome: attempted.outcome, noted }).await;
     called
 }

@@ -1,4 +1,4 @@
-//! Noting how attempts went: all that ended while the database was told the last time is told in one transaction.
+//! Records the outcomes of attempts: all that completed during one transaction are recorded in the next.
 
 use portico_kernel::{DeliveryId, Fault, Kind, StoreError};
 use portico_tenancy::{
@@ -10,18 +10,18 @@ use tokio::{sync::mpsc, time::sleep};
 use super::Key;
 use crate::{backoff::Backoff, core::Core, logging::chain};
 
-/// Attempts that are noted in one transaction.
+/// Outcomes recorded in one transaction.
 const BATCH: usize = 500;
 
-/// An attempt that ended.
+/// A completed attempt.
 pub struct Ended {
-    /// What to note.
+    /// The outcome to record.
     pub outcome: Outcome,
-    /// Hears of it once it is noted.
+    /// Notified once it is recorded.
     pub noted: mpsc::UnboundedSender<DeliveryId>,
 }
 
-/// Notes until nobody has anything more to tell.
+/// Records outcomes until all senders are gone.
 pub async fn run(core: Core, mut ended: mpsc::Receiver<Ended>) {
     let mut batch: Vec<Ended> = Vec::with_capacity(BATCH);
     while ended.recv_many(&mut batch, BATCH).await > 0 {
@@ -30,7 +30,7 @@ pub async fn run(core: Core, mut ended: mpsc::Receiver<Ended>) {
     }
 }
 
-/// Notes a batch. Goes on until the database takes it: what is not noted would be sent again.
+/// Records a batch. Retries until the database accepts it: deliveries without a recorded outcome would be sent again.
 async fn note(core: &Core, batch: &mut Vec<Ended>) {
     let mut backoff = Backoff::new("deliveries cannot be noted");
     loop {
@@ -40,7 +40,7 @@ async fn note(core: &Core, batch: &mut Vec<Ended>) {
                 backoff.succeeded();
                 switch_off(core, batch, &health).await;
                 for Ended { outcome, noted } in batch.drain(..) {
-                    // Whoever looked after the webhook may be gone.
+                    // The webhook's task may have ended.
                     let _ = noted.send(outcome.id);
                 }
                 return;
@@ -60,8 +60,8 @@ async fn note(core: &Core, batch: &mut Vec<Ended>) {
     }
 }
 
-/// One that the database does not take. It is tried once more without what strangers wrote; failing that, it stays unnoted, and
-/// whoever looks after the webhook keeps it from being sent again.
+/// An outcome that the database refuses. It is retried without texts from the receiver; if that fails, it stays unrecorded,
+/// and the webhook's task keeps the delivery from being sent again.
 async fn refused(core: &Core, batch: &mut Vec<Ended>, error: &StoreError) {
     let Some(Ended { outcome, noted }) = batch.pop() else { return };
     tracing::error!(error = %chain(error), delivery = %outcome.id, "a delivery cannot be noted");
@@ -73,7 +73,7 @@ async fn refused(core: &Core, batch: &mut Vec<Ended>, error: &StoreError) {
     }
 }
 
-/// Switches those webhooks off that have failed for too long.
+/// Disables webhooks that have failed for too long.
 async fn switch_off(core: &Core, batch: &[Ended], health: &[Health]) {
     let ended: Vec<&Outcome> = batch.iter().map(|ended| &ended.outcome).collect();
     for key in dispatch::failing(&ended, health, core.settings.webhooks.disable_after, core.env.now()) {
@@ -81,7 +81,7 @@ async fn switch_off(core: &Core, batch: &[Ended], health: &[Health]) {
     }
 }
 
-/// Switches a webhook off. Where that fails, the next attempt that fails tries again.
+/// Disables a webhook. If that fails, the next failed attempt tries again.
 pub async fn disable(core: &Core, (tenant, webhook): Key, reason: DisableReason) {
     let result = async {
         let mut work = core.begin().await?;

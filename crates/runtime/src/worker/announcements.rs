@@ -1,4 +1,4 @@
-//! Hearing what other processes commit, so that caches here forget it within the second.
+//! Receives announcements of other processes' commits, so that caches here are invalidated within a second.
 
 use std::time::{Duration, Instant};
 
@@ -6,22 +6,22 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{core::Core, logging};
 
-/// Pause before the database is tried again.
+/// Pause before the next attempt to connect.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Pause between two warnings: the trouble may last.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// Minimum time between two warnings.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Listens until told to stop. While it cannot, caches believe what they hold for less than a second.
+/// Receives announcements until shutdown. While it cannot, cache entries are valid for less than a second.
 pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
-    let mut told: Option<Instant> = None;
+    let mut warned_at: Option<Instant> = None;
     while !*stopping.borrow() {
         tokio::select! {
             ended = core.store.follow(&*core.signals) => {
                 if let Err(error) = ended
-                    && told.is_none_or(|told| told.elapsed() > TELL_EVERY)
+                    && warned_at.is_none_or(|warned_at| warned_at.elapsed() > WARN_EVERY)
                 {
-                    told = Some(Instant::now());
+                    warned_at = Some(Instant::now());
                     logging::warn("changes of other processes are not heard; trying again", &error);
                 }
             }

@@ -1,4 +1,4 @@
-//! Carrying hints between processes, where there is a quicker way than the database.
+//! Carries hints between processes, over a channel that is faster than the database, if there is one.
 
 use std::time::{Duration, Instant};
 
@@ -6,26 +6,26 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::core::Core;
 
-/// Pause before the way is tried again.
+/// Pause before the next attempt to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Pause between two warnings: the trouble may last.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// Minimum time between two warnings.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Carries until told to stop. While it cannot, the database tells what has to be known, as it does without such a way.
+/// Carries hints until shutdown. While it cannot, processes rely on the database, as without such a channel.
 pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
     let Some(broadcasts) = &core.signals.broadcasts else { return };
-    let hear = |message: &str| {
+    let receive = |message: &str| {
         if let Some(hint) = broadcasts.read(message) {
             core.signals.hinted(&hint);
         }
     };
-    let mut told: Option<Instant> = None;
+    let mut warned_at: Option<Instant> = None;
     while !*stopping.borrow() {
         tokio::select! {
-            error = broadcasts.way().carry(&hear) => {
-                if told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
-                    told = Some(Instant::now());
+            error = broadcasts.way().carry(&receive) => {
+                if warned_at.is_none_or(|warned_at| warned_at.elapsed() > WARN_EVERY) {
+                    warned_at = Some(Instant::now());
                     tracing::warn!(%error, "hints of other processes are not heard; the database tells, more slowly");
                 }
             }

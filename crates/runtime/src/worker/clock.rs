@@ -1,4 +1,4 @@
-//! Going on when the clock was set back: what was written before would wait for as long again.
+//! Recovery after the clock was set back: rows written before would be due too late by as much.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{clock::TimeWatch, core::Core, logging::chain};
 
-/// How often to look at the clock.
+/// Interval of checking the clock.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Looks at the clock until told to stop, and first whether it was set back while nothing ran.
+/// Checks the clock until shutdown, and first whether it was set back while no process ran.
 pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
     let mut watch = TimeWatch::new(core.env.now());
-    // As long as nobody has looked, and while it fails.
+    // Until the first check has succeeded.
     let mut is_due = true;
     let mut latest = None;
     while !*stopping.borrow() {
@@ -36,9 +36,9 @@ pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Makes due what waits for a time that is past already, when `latest`, or else the newest event, is in the future.
+/// Makes rows due whose time has actually passed, if `latest`, or else the newest event, is in the future.
 async fn catch_up(core: &Core, latest: Option<Timestamp>) -> Result<(), StoreError> {
-    /// What leases may last longer than from now, as clocks differ.
+    /// Allowance for leases, as clocks differ.
     const TOLERANCE: Duration = Duration::from_secs(5);
     let latest = match latest {
         Some(latest) => Some(latest),

@@ -1,4 +1,4 @@
-//! Figures for metrics, and keeping memory bounded.
+//! Figures for metrics, and bounded memory.
 
 use tokio::{sync::watch, time::sleep};
 
@@ -7,7 +7,7 @@ use crate::{
     telemetry::{Telemetry, process},
 };
 
-/// Takes figures and tidies up until told to stop.
+/// Records figures and cleans up until shutdown.
 pub async fn run(core: Core, readers: Vec<&'static str>, mut stopping: watch::Receiver<bool>) {
     while !*stopping.borrow() {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Doing jobs: claim, work under a lease, and tell the queue how it went.
+//! Running jobs: claim, work under a lease, and report the result to the queue.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -29,25 +29,25 @@ use crate::{
 /// Longest pause between two attempts.
 const MAX_BACKOFF: time::Duration = time::Duration::HOUR;
 
-/// How long a job may take. What it calls has shorter deadlines of its own; this keeps one that hangs all the same from keeping a
-/// hand for ever. It is tried again.
+/// Timeout of a job. The calls it makes have shorter timeouts; this keeps a hanging job from occupying a worker slot
+/// forever. It is retried.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// How long a claimed job may wait for its turn here before another process may have it.
+/// How long a claimed job may wait here before it is released for other processes.
 const HOLD: Duration = Duration::from_millis(500);
 
-/// Jobs that are told to be done in one statement.
+/// Completed jobs reported in one statement.
 const BATCH: usize = 256;
 
-/// Pause before the database is told again.
+/// Pause before a failed report is repeated.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How a job fails.
 #[derive(Debug)]
 pub enum JobError {
-    /// Trying again may help.
+    /// A retry may succeed.
     Retry(String),
-    /// Trying again cannot help.
+    /// A retry cannot succeed.
     Fatal(String),
 }
 
@@ -62,12 +62,13 @@ impl<F: Fault> From<F> for JobError {
     }
 }
 
-/// Does a job with the parts of a feature. May run more than once for the same job, and then has the effect of one run.
+/// Runs a job with the dependencies of a feature. May run more than once for the same job, and must then have the effect of
+/// one run.
 pub type Work<S, J> = for<'a> fn(&'a S, J, &'a Job) -> BoxFuture<'a, Result<(), JobError>>;
 
 type Handler = Box<dyn Fn(Arc<Job>) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
 
-/// Who does jobs of which type.
+/// The handlers of jobs, by type.
 #[derive(Default)]
 pub struct Handlers {
     handlers: HashMap<&'static str, Handler>,
@@ -75,12 +76,13 @@ pub struct Handlers {
 }
 
 impl Handlers {
-    /// Has jobs of a type done.
+    /// Registers the handler of a type of job.
     pub fn on<S: Clone + Send + Sync + 'static, J: JobType>(&mut self, state: &S, work: Work<S, J>) {
         self.handlers.insert(J::KIND, handler(state, work));
     }
 
-    /// Has done what follows from a job of a type that failed for good. One that cannot be read is left alone.
+    /// Registers a handler that runs after a job of a type failed for good. It is not called for a job whose payload cannot
+    /// be read.
     pub fn when_given_up<S: Clone + Send + Sync + 'static, J: JobType>(
         &mut self,
         state: &S,
@@ -89,10 +91,10 @@ impl Handlers {
         self.given_up.insert(J::KIND, handler(state, work));
     }
 
-    /// Does a job.
+    /// Runs a job.
     ///
     /// # Errors
-    /// Says whether to try again.
+    /// Whether to retry.
     pub async fn handle(&self, job: &Arc<Job>) -> Result<(), JobError> {
         match self.handlers.get(job.kind.as_str()) {
             Some(handler) => handler(job.clone()).await,
@@ -100,10 +102,10 @@ impl Handlers {
         }
     }
 
-    /// Does what follows from a job that failed for good.
+    /// Runs the handler for a job that failed for good.
     ///
     /// # Errors
-    /// Where that could not be stored.
+    /// When its result could not be stored.
     pub async fn give_up(&self, job: &Arc<Job>) -> Result<(), JobError> {
         match self.given_up.get(job.kind.as_str()) {
             Some(handler) => handler(job.clone()).await,
@@ -125,13 +127,13 @@ fn handler<S: Clone + Send + Sync + 'static, J: JobType>(state: &S, work: Work<S
     })
 }
 
-/// Portico itself, acting for the request that enqueued the job.
+/// The scope of Portico itself, acting for the request that enqueued the job.
 pub fn scope(job: &Job) -> Scope {
     let request = RequestInfo { id: job.request_id.clone(), ..RequestInfo::default() };
     Scope::system(Some(job.tenant_id), request)
 }
 
-/// Claims and does jobs until told to stop, then waits for the running ones.
+/// Claims and runs jobs until shutdown, then waits for the running ones.
 pub async fn run(core: Core, handlers: Arc<Handlers>, mut stopping: watch::Receiver<bool>) {
     let (done, finished) = mpsc::channel(BATCH);
     let worker = core.env.random_uuid().to_string();
@@ -175,7 +177,7 @@ pub async fn run(core: Core, handlers: Arc<Handlers>, mut stopping: watch::Recei
     }
 }
 
-/// What came of a claim: the jobs, and whether there may be more.
+/// The result of a claim: the jobs, and whether there may be more.
 type Claim = Result<(Vec<Job>, bool), StoreError>;
 
 /// The jobs that this process has claimed.
@@ -183,25 +185,25 @@ struct Hands {
     core: Core,
     handlers: Arc<Handlers>,
     worker: String,
-    /// Takes those that are done.
+    /// Receives completed jobs.
     done: mpsc::Sender<JobId>,
-    /// One claim at most, made while there still is something to do.
+    /// At most one claim, concurrent with running jobs.
     claiming: JoinSet<Claim>,
-    /// Those that were claimed because they will be begun in a moment, and since when.
+    /// Claimed jobs that are about to start, with the time of their claim.
     waiting: VecDeque<(Instant, Job)>,
     running: JoinSet<(JobId, Duration)>,
-    /// Those that run.
+    /// Running jobs.
     held: BTreeSet<JobId>,
     pace: Pace,
-    /// Whether the latest claim found less than it would have taken.
+    /// Whether the latest claim returned fewer jobs than requested.
     seen_all: bool,
     backoff: Backoff,
-    /// Before the next claim, after one that failed.
+    /// Pause before the next claim, after one that failed.
     pause: Option<Duration>,
 }
 
 impl Hands {
-    /// Begins to claim jobs for free hands, and those that will follow them at once, when it is time to.
+    /// Claims jobs for free worker slots, and those that will follow at once, if it is time to.
     fn claim(&mut self) {
         let concurrency = self.core.settings.worker.concurrency;
         let ahead = self.pace.ahead(concurrency);
@@ -217,7 +219,7 @@ impl Hands {
         });
     }
 
-    /// Takes what was claimed.
+    /// Receives the claimed jobs.
     fn take(&mut self, claimed: Result<Claim, JoinError>) {
         match claimed {
             Ok(Ok((jobs, full))) => {
@@ -238,12 +240,12 @@ impl Hands {
         }
     }
 
-    /// When others are to have what waits here.
+    /// When the oldest waiting job is to be released.
     fn overdue(&self) -> Option<Instant> {
         self.waiting.front().map(|(since, _)| *since + HOLD)
     }
 
-    /// Begins waiting jobs as far as there are hands.
+    /// Starts waiting jobs while there are free worker slots.
     fn begin(&mut self) {
         while self.running.len() < self.core.settings.worker.concurrency
             && let Some((_, job)) = self.waiting.pop_front()
@@ -268,14 +270,14 @@ impl Hands {
         }
     }
 
-    /// Lets others have what has waited for too long.
+    /// Releases jobs that have waited for too long.
     async fn give_back(&mut self) {
         let ids: Vec<JobId> = self.waiting.drain(..).map(|(_, job)| job.id).collect();
         release(&self.core, &self.worker, &ids).await;
         self.pace.note(HOLD);
     }
 
-    /// Waits for the running jobs. Those that take too long are cut off, as if the process had died, and are free for others at
+    /// Waits for the running jobs. Those that exceed the timeout are aborted, as if the process had died, and released at
     /// once.
     async fn finish(&mut self) {
         let patience = self.core.settings.shutdown_timeout.mul_f32(0.9);
@@ -301,13 +303,13 @@ async fn release(core: &Core, worker: &str, ids: &[JobId]) {
     }
 }
 
-/// Tells the queue what is done: all that has come together while it was told the last time.
+/// Reports completed jobs to the queue: all that completed during one report are in the next.
 async fn complete(core: Core, worker: String, mut finished: mpsc::Receiver<JobId>) {
     let mut batch = Vec::with_capacity(BATCH);
     while finished.recv_many(&mut batch, BATCH).await > 0 {
         let begun = Instant::now();
         while let Err(error) = core.jobs.complete(&worker, &batch).await {
-            // While the leases last, telling again is better than doing again.
+            // While the leases last, repeating the report is better than repeating the jobs.
             if error.kind() != Kind::Unavailable || begun.elapsed() > core.settings.worker.lease / 2 {
                 let (error, jobs) = (chain(&error), batch.len());
                 tracing::warn!(error, jobs, "what was done could not be stored; the jobs will run again");
@@ -323,7 +325,7 @@ fn lease(core: &Core) -> time::Duration {
     core.settings.worker.lease.try_into().unwrap_or(time::Duration::SECOND)
 }
 
-/// Does a job in a span that follows from whatever enqueued it. What it logs and writes names the request that caused it.
+/// Runs a job in a span that follows from the one that enqueued it. Its logs and events name the request that caused it.
 async fn in_span(
     tracer: &Tracer,
     job: &Job,
@@ -348,7 +350,7 @@ async fn in_span(
     result
 }
 
-/// Does one job, keeping its lease alive. Answers how long it took.
+/// Runs one job, renewing its lease. Returns the duration.
 async fn work(
     core: Core,
     handlers: Arc<Handlers>,
@@ -383,7 +385,7 @@ async fn work(
     let took = started.elapsed();
     let outcome = match result {
         Ok(()) => {
-            // The other end lives as long as this one; were it gone, the job would run again.
+            // The receiver lives as long as this task; without it, the job would run again.
             let _ = done.send(job.id).await;
             "done"
         }
@@ -416,7 +418,7 @@ async fn failed(
         }
         JobError::Retry(error) | JobError::Fatal(error) => {
             report::dead_job(job, &error);
-            // First the consequences, then the mark: dying in between runs the job once more, which is harmless.
+            // First the handler, then the mark: if the process dies in between, the handler runs again, which is harmless.
             if let Err(JobError::Retry(error) | JobError::Fatal(error)) = handlers.give_up(job).await {
                 tracing::error!(error, "the consequences of a dead job could not be stored");
             }
@@ -426,7 +428,8 @@ async fn failed(
     }
 }
 
-/// 1 s, 2 s, 4 s … up to an hour, each up to a quarter longer, so that jobs that failed together do not come back together.
+/// 1 s, 2 s, 4 s … up to an hour, each with up to a quarter of jitter, so that jobs that failed together are not retried
+/// together.
 fn backoff(env: &Env, attempts: u32) -> time::Duration {
     let exponent = attempts.saturating_sub(1).min(12);
     let base = time::Duration::seconds(1 << exponent).min(MAX_BACKOFF);

@@ -1,4 +1,4 @@
-//! Writing down how API keys were used, and forgetting what is too old.
+//! Writes the usage of API keys, and deletes old counts.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{backoff::Backoff, core::Core};
 
-/// How much a crash may lose.
+/// Interval of writing: the longest period that a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Writes down what is counted until told to stop, and then once more.
+/// Writes counts periodically until shutdown, and then once more.
 pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
     let mut backoff = Backoff::new("the use of keys could not be recorded");
     let mut pause = EVERY;
@@ -29,7 +29,7 @@ pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Deletes counts that are too old.
+/// Deletes counts older than their retention.
 pub async fn forget(core: &Core) -> Result<(), IdentityError> {
     let mut work = core.begin().await?;
     KeyUsage::new(&mut *work, &core.env).forget().await?;

@@ -1,4 +1,4 @@
-//! What runs in the background: jobs, readers of the event log, housekeeping.
+//! Background work: jobs, readers of the event log, housekeeping.
 
 mod announcements;
 mod broadcasts;
@@ -19,15 +19,15 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use self::{jobs::Handlers, readers::EventReader, schedules::Schedule};
 use crate::{core::Core, webhooks};
 
-/// What the features have done in the background.
+/// The background work of the features.
 pub struct Background {
-    /// Who does jobs of which kind.
+    /// Handlers of jobs, by type.
     pub handlers: Arc<Handlers>,
     /// Readers of the event log, by the names of their cursors.
     pub readers: Arc<[EventReader]>,
-    /// What is done at intervals, besides what this crate does itself.
+    /// Periodic work, besides that of this crate.
     pub schedules: Arc<[Schedule]>,
-    /// Calls the receivers of webhooks.
+    /// HTTP client for receivers of webhooks.
     pub webhook_client: Arc<dyn HttpClient>,
 }
 
@@ -39,16 +39,16 @@ impl Background {
     }
 }
 
-/// The tasks of a process besides answering requests.
+/// The background tasks of a process.
 pub struct Workers {
     /// Work that any process may do.
     background: Tasks,
-    /// What this process needs for itself.
+    /// Tasks that this process needs for itself.
     own: Tasks,
 }
 
 impl Workers {
-    /// Starts what every process needs: it hears what others commit, and looks after its figures.
+    /// Starts the tasks that every process needs: receiving the announcements of others, and metrics.
     pub fn start(core: &Core, background: &Background) -> Self {
         let mut workers = Self { background: Tasks::default(), own: Tasks::default() };
         let readers = background.reader_names();
@@ -58,7 +58,7 @@ impl Workers {
         workers
     }
 
-    /// Starts what a process needs that answers requests, besides a task of its own that its features bring.
+    /// Starts the tasks of a process that answers requests, including one of its features.
     pub fn listen<F>(&mut self, core: &Core, task: impl FnOnce(watch::Receiver<bool>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -81,13 +81,13 @@ impl Workers {
         });
     }
 
-    /// Takes no new work, and waits until running work has ended, at most `patience`. What is not done by then is done by
-    /// another worker once its lease has ended. Goes on with what requests need.
+    /// Stops taking new work, and waits at most `patience` until running work has ended. Work not done by then is done by
+    /// another worker once its lease has expired. The tasks that requests need keep running.
     pub async fn stop_working(&mut self, patience: Duration) {
         std::mem::take(&mut self.background).stop(patience).await;
     }
 
-    /// Ends the rest, too, once there are no more requests.
+    /// Stops the remaining tasks, once there are no more requests.
     pub async fn stop(mut self, patience: Duration) {
         self.stop_working(patience).await;
         self.own.stop(patience).await;

@@ -2,35 +2,35 @@
 
 use std::time::Duration;
 
-/// Work that is claimed ahead, in time. Short, because what one process has claimed others leave alone.
+/// Work that is claimed ahead, in time. Short, because other processes cannot take claimed jobs.
 const AHEAD: Duration = Duration::from_millis(100);
 
-/// Most jobs that are claimed ahead.
+/// Maximum number of jobs claimed ahead.
 const MOST: usize = 124;
 
-/// How fast the latest jobs went. Claiming costs a transaction, whether for one job or for a hundred: short jobs are claimed many at a
-/// time, long ones only when there is a hand free.
+/// Recent duration of jobs. A claim costs a transaction, whether for one job or for a hundred: short jobs are claimed many
+/// at a time, long ones only for free worker slots.
 pub struct Pace {
     average: Duration,
 }
 
 impl Default for Pace {
-    /// Nothing is known, so nothing is claimed ahead.
+    /// Without history, nothing is claimed ahead.
     fn default() -> Self {
         Self { average: AHEAD }
     }
 }
 
 impl Pace {
-    /// A job took so long. The newest count most: a long one ends claiming ahead at once.
+    /// Records the duration of a job. Recent ones weigh most: a long one stops claiming ahead at once.
     pub fn note(&mut self, took: Duration) {
         self.average = (self.average + took.min(Duration::from_secs(3600))) / 2;
     }
 
-    /// How many jobs `concurrency` hands would do in the time that is claimed ahead.
+    /// How many jobs `concurrency` worker slots would run in the time that is claimed ahead.
     pub fn ahead(&self, concurrency: usize) -> usize {
         let rounds = (AHEAD.as_micros() / self.average.as_micros().max(1)) as usize;
-        // What takes longer than half of the time is not worth it.
+        // Jobs that take longer than half of the time are not claimed ahead.
         if rounds < 2 { 0 } else { rounds.saturating_mul(concurrency).min(MOST) }
     }
 }

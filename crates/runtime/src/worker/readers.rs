@@ -1,4 +1,4 @@
-//! Readers of the event log: each does its part in the transaction that moves its cursor.
+//! Readers of the event log: each does its work in the transaction that advances its cursor.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,19 +13,19 @@ pub use portico_tenancy::chain::SEALER;
 /// Events read at once.
 const BATCH: u32 = 500;
 
-/// Pause between two rounds, so that a busy system reads in batches and not event by event.
+/// Pause between two rounds, so that on a busy system events are read in batches and not one by one.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Turns events into jobs, in the transaction that moves its cursor.
+/// Turns events into jobs, in the transaction that advances its cursor.
 #[derive(Clone, Copy)]
 pub struct EventReader {
     /// The name of its cursor.
     pub name: &'static str,
-    /// What follows from an event.
+    /// The jobs that follow from an event.
     pub jobs_for: fn(&Env, &Event) -> Vec<NewJob>,
 }
 
-/// Lets every reader read until told to stop.
+/// Runs every reader until shutdown.
 pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::Receiver<bool>) {
     let mut backoff = Backoff::new("events could not be read");
     while !*stopping.borrow() {
@@ -64,7 +64,7 @@ pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::R
     }
 }
 
-/// Hands one batch to a reader, or has it sealed into the chains of the audit trail. Answers how many events it had.
+/// Passes one batch to a reader, or seals it into the chains of the audit trail. Returns how many events it had.
 async fn read(
     core: &Core,
     name: &'static str,
@@ -98,7 +98,7 @@ async fn read(
     Ok(events.len())
 }
 
-/// The span of what a reader of the event log does about an event.
+/// The span of a reader's work on an event.
 fn span_of(tracer: &Tracer, reader: &'static str, event: &Event) -> Span {
     let span = tracer.begin(Work::Later, format!("event {}", event.kind), event.trace_parent);
     if span.is_recorded() {

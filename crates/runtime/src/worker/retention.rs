@@ -1,11 +1,11 @@
-//! Deleting from the event log what is older than it has to be kept.
+//! Deletes events older than their retention.
 
 use portico_kernel::StoreError;
 use portico_tenancy::retention::{self, Retention};
 
 use crate::core::Core;
 
-/// Deletes everything that is of age now, a batch in a transaction.
+/// Deletes all expired events, one batch in a transaction.
 pub async fn round(core: &Core, readers: &[&'static str]) -> Result<(), StoreError> {
     let (retention, now) = (Retention::new(core.settings.audit_retention), core.env.now());
     let due = retention.due(&mut *core.reader(), now).await?;

@@ -1,4 +1,4 @@
-//! Work that comes round at an interval: whichever instance takes the turn does it, the others leave it alone.
+//! Periodic work: the instance that gets the lease runs it, the others skip it.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -16,31 +16,31 @@ use tokio::{
 use super::{key_usage, retention};
 use crate::{backoff::Backoff, core::Core, logging::chain};
 
-/// After the start, so that a server that is just starting has nothing else to do.
+/// Delay after the start, so that a starting server is not busy with it.
 const FIRST: Duration = Duration::from_secs(10);
 
-/// How often to look whether something is due.
+/// Interval of checking whether a schedule is due.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// Pause after a failure, where the interval is not shorter.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// The interval of what deletes old rows.
+/// Interval of deleting old rows.
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// Something that is done at intervals, by one instance at a time.
+/// Periodic work, run by one instance at a time.
 #[derive(Clone)]
 pub struct Schedule {
     /// Its name in the database and in metrics.
     pub name: &'static str,
-    /// From the beginning of one round to that of the next.
+    /// Time from the beginning of one round to that of the next.
     pub every: Duration,
-    /// One round; an error says what went wrong. May be cut off and run again.
+    /// One round; the error is logged. May be aborted and run again.
     work: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
 impl Schedule {
-    /// Does `work` with the parts of a feature.
+    /// Runs `work` with the dependencies of a feature.
     pub fn new<S, E>(
         name: &'static str,
         every: Duration,
@@ -60,7 +60,7 @@ impl Schedule {
     }
 }
 
-/// What features do at intervals, and what is done for all of them.
+/// The schedules of the features, and those common to all.
 pub fn all(core: &Core, readers: Vec<&'static str>, features: &[Schedule]) -> Vec<Schedule> {
     let retention = (core.clone(), readers);
     let own = [
@@ -79,7 +79,7 @@ async fn sweep(core: &Core) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes the turns that come to this process until told to stop.
+/// Runs due schedules until shutdown.
 pub async fn run(core: Core, schedules: Vec<Schedule>, mut stopping: watch::Receiver<bool>) {
     let worker = core.env.random_uuid().to_string();
     let mut backoff = Backoff::new("whose turn at scheduled work it is cannot be told");
@@ -100,7 +100,7 @@ pub async fn run(core: Core, schedules: Vec<Schedule>, mut stopping: watch::Rece
                     }
                 },
                 _ = stopping.changed() => {
-                    // The round is cut off; somebody else may begin it again at once.
+                    // The round is aborted; another instance may start it again at once.
                     end(&core, &worker, schedule, core.env.now()).await;
                     return;
                 }
@@ -109,7 +109,7 @@ pub async fn run(core: Core, schedules: Vec<Schedule>, mut stopping: watch::Rece
     }
 }
 
-/// Does the work of a schedule if it is due and nobody else is at it. Answers whether it did.
+/// Runs a schedule if it is due and no other instance is running it. Returns whether it did.
 pub async fn turn(core: &Core, worker: &str, schedule: &Schedule) -> bool {
     try_turn(core, worker, schedule).await.unwrap_or_default()
 }
@@ -117,7 +117,7 @@ pub async fn turn(core: &Core, worker: &str, schedule: &Schedule) -> bool {
 /// Like [`turn`].
 ///
 /// # Errors
-/// When nobody can say whose turn it is.
+/// When the database cannot be asked for the lease.
 async fn try_turn(core: &Core, worker: &str, schedule: &Schedule) -> Result<bool, StoreError> {
     let (began, started) = (core.env.now(), Instant::now());
     let lease = time::Duration::try_from(core.settings.worker.lease).unwrap_or(time::Duration::SECOND);
@@ -144,7 +144,7 @@ async fn try_turn(core: &Core, worker: &str, schedule: &Schedule) -> Result<bool
     Ok(true)
 }
 
-/// One round, while the lease is kept alive; `None` when it was lost.
+/// One round, while its lease is renewed; `None` when the lease was lost.
 async fn under_lease(
     core: &Core,
     worker: &str,
@@ -169,7 +169,7 @@ async fn under_lease(
     }
 }
 
-/// Gives up the turn. Where that fails, the lease runs out.
+/// Releases the lease. If that fails, it expires.
 async fn end(core: &Core, worker: &str, schedule: &Schedule, due: Timestamp) {
     if let Err(error) = core.schedules.end_turn(schedule.name, worker, due).await {
         tracing::warn!(error = %chain(&error), schedule = schedule.name, "the end of a turn could not be stored");

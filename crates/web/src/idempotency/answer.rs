@@ -1,4 +1,4 @@
-//! An answer as it is kept: status, headers that matter, body.
+//! A stored response: status, relevant headers, body.
 
 use actix_web::{
     HttpResponse,
@@ -11,10 +11,10 @@ use actix_web::{
 use portico_kernel::{Permission, Permissions};
 use serde::{Deserialize, Serialize};
 
-/// The header of an answer that was given before.
+/// The header that marks a replayed response.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// Headers that belong to the answer. The others are about the connection, the time, or who asks, and are made anew.
+/// Headers stored with the response. The others depend on the connection, the time, or the caller, and are generated anew.
 const KEPT: [HeaderName; 7] = [
     header::CONTENT_TYPE,
     header::CONTENT_DISPOSITION,
@@ -25,27 +25,27 @@ const KEPT: [HeaderName; 7] = [
     header::LINK,
 ];
 
-/// An answer.
+/// A stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
-    /// What the caller was asked for; who is answered the same again has to have it still.
+    /// The permissions that were required of the caller; they are required again for a replay.
     pub permissions: Permissions,
 }
 
-/// What stands before the body.
+/// Metadata before the body.
 #[derive(Serialize, Deserialize)]
 struct Head {
     status: u16,
     headers: Vec<(String, String)>,
-    /// By their words.
+    /// By name.
     permissions: Vec<String>,
 }
 
 impl Answer {
-    /// What is to be kept.
+    /// The stored form of a response.
     pub fn new(status: StatusCode, headers: &HeaderMap, body: Bytes, permissions: Permissions) -> Self {
         let all = KEPT.into_iter().flat_map(|name| {
             headers.get_all(&name).map(move |value| (name.clone(), value.clone())).collect::<Vec<_>>()
@@ -64,7 +64,7 @@ impl Answer {
         [&length.to_be_bytes(), head.as_slice(), &self.body].concat()
     }
 
-    /// From bytes; `None` when they are not of an answer.
+    /// From bytes; `None` when they are malformed.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
@@ -83,7 +83,7 @@ impl Answer {
         })
     }
 
-    /// The answer once more.
+    /// The response again.
     pub fn replay(self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         for header in self.headers {

@@ -13,10 +13,10 @@ pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Why a request with a key is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
-    /// The header is no key.
+    /// The header is not a valid key.
     #[error("not an idempotency key")]
     Unreadable,
-    /// The key was used for something else.
+    /// The key was used for another request.
     #[error("idempotency key of another request")]
     Reused,
     /// The request is being carried out.
@@ -52,7 +52,7 @@ impl Fault for KeyFault {
     }
 
     fn retry_after(&self) -> Option<u64> {
-        // Most requests take no longer, and one whose process died is free again after some of these.
+        // Most requests take no longer, and the lease of a dead process expires after a few of these.
         (*self == Self::InUse).then_some(1)
     }
 }
@@ -68,8 +68,8 @@ pub fn read(headers: &HeaderMap) -> Result<String, KeyFault> {
     Ok(unquoted(text).unwrap_or_else(|| text.to_owned()))
 }
 
-/// What a text in quotes says (RFC 8941 section 3.3.3: the draft of the header has it so, many clients do without); `None` for
-/// anything else.
+/// The content of a quoted string (RFC 8941 section 3.3.3: required by the draft of the header, omitted by many clients);
+/// `None` for anything else.
 fn unquoted(text: &str) -> Option<String> {
     let inner = text.strip_prefix('"')?.strip_suffix('"').filter(|inner| !inner.is_empty())?;
     let mut key = String::with_capacity(inner.len());
@@ -105,7 +105,7 @@ mod tests {
             ("\"8e03978e\"", "8e03978e"),
             (" order 17 ", "order 17"),
             (r#""a \"b\" \\ c""#, r#"a "b" \ c"#),
-            // Not well quoted: taken as it is.
+            // Malformed quotes: taken literally.
             (r#""a"b""#, r#""a"b""#),
             (r#""a\n""#, r#""a\n""#),
             (r#""a\""#, r#""a\""#),

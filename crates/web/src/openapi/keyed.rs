@@ -1,4 +1,4 @@
-//! What the API document says of operations that take an `Idempotency-Key`.
+//! Documentation of operations that take an `Idempotency-Key`.
 
 use utoipa::openapi::{
     HeaderBuilder, ObjectBuilder, RefOr, Required, Response,
@@ -6,14 +6,14 @@ use utoipa::openapi::{
     schema::Type,
 };
 
-/// What is said of a request whose body or key cannot be read.
+/// Description of a request whose body or key cannot be read.
 pub const MALFORMED: &str = "The body, or the `Idempotency-Key`, cannot be read.";
 
-/// What is said of a request whose key is in use.
+/// Description of a request whose key is in use.
 pub const IN_USE: &str =
     "The first request with this `Idempotency-Key` is under way; `Retry-After` says when to come back.";
 
-/// What is said of a request that breaks rules, or whose key was used before.
+/// Description of a request that violates rules, or whose key was used before.
 pub const INVALID_OR_REUSED: &str =
     "Something breaks rules, all of it at once; or the `Idempotency-Key` was used for another request.";
 
@@ -26,7 +26,7 @@ const NAME: &str = "Idempotency-Key";
 /// An operation that takes a key.
 pub struct KeyedOperation {
     path: String,
-    /// Whether the body tells requests apart. Uploads are not read for it.
+    /// Whether the body is part of the fingerprint. Uploads are not read for it.
     pub by_body: bool,
 }
 
@@ -41,14 +41,14 @@ impl KeyedOperation {
         Self { path: path.to_owned(), by_body }
     }
 
-    /// The tenant that the path of a request names, as text.
+    /// The tenant id in the path of a request, as text.
     pub fn tenant<'p>(&self, path: &'p str) -> Option<&'p str> {
         let mut places = self.path.split('/').zip(path.split('/'));
         places.find(|(name, _)| *name == "{tenantId}").map(|(_, text)| text)
     }
 }
 
-/// Says of a POST that it takes a key. `problem` makes the description of an error.
+/// Documents that a POST takes a key. `problem` makes the description of an error.
 pub fn offer(operation: &mut Operation, problem: impl Fn(&str) -> RefOr<Response>) {
     let schema = ObjectBuilder::new()
         .schema_type(Type::String)

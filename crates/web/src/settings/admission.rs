@@ -6,17 +6,18 @@ use anyhow::bail;
 use portico_runtime::settings::sources::duration;
 use serde::Deserialize;
 
-/// How much is done at once, and how long may be waited for it.
+/// Limits on concurrent work, and on the wait for it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admission {
-    /// Reads at once. Default: a third of the connections to Postgres; on SQLite four for each processor.
+    /// Concurrent reads. Default: a third of the connections to Postgres; on SQLite four for each processor.
     pub reads: Option<usize>,
-    /// Changes at once. Default: as many; on SQLite two for each processor.
+    /// Concurrent changes. Default: the same; on SQLite two for each processor.
     pub writes: Option<usize>,
-    /// Requests at once that hash a password. Default: two for each processor.
+    /// Concurrent requests that hash a password. Default: two for each processor.
     pub logins: Option<usize>,
-    /// The longest wait for one's turn, of reads and changes. Who has to expect more than a quarter of it is refused at once.
+    /// The longest wait of reads and changes in the queue. A request whose expected wait exceeds a quarter of it is refused
+    /// at once.
     #[serde(deserialize_with = "duration")]
     pub wait: Duration,
 }
@@ -28,7 +29,7 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// Errors with what is wrong.
+    /// Fails if a setting is invalid.
     pub fn check(&self) -> anyhow::Result<()> {
         if [self.reads, self.writes, self.logins].contains(&Some(0)) {
             bail!("admission.reads, admission.writes and admission.logins must be 1 or more");

@@ -1,4 +1,4 @@
-//! The settings that what is in this crate goes by.
+//! Settings of this crate.
 
 mod admission;
 mod rate_limit;

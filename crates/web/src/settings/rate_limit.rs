@@ -5,31 +5,31 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde::Deserialize;
 
-/// Rate limits, in requests a minute. Instances that share a Redis share them; else each process has its own.
+/// Rate limits, in requests per minute. Instances with a common Redis share them; else each process has its own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimit {
-    /// Whether there are any. Load tests switch them off.
+    /// Whether rate limits are enabled. Load tests disable them.
     pub enabled: bool,
     /// For each address without a valid token.
     pub per_address: u32,
     /// For each signed-in user.
     pub per_user: u32,
-    /// For each API key that has no limit of its own.
+    /// For each API key without its own limit.
     pub per_key: u32,
-    /// For each address on routes that guess at secrets, send mail, or cost money.
+    /// For each address on routes that allow guessing secrets, send mail, or cost money.
     pub sensitive: u32,
-    /// What is different on a plan, by its id.
+    /// Overrides for plans, by their ids.
     pub plans: BTreeMap<String, PlanLimits>,
 }
 
-/// Rate limits of those who act in a tenant on a plan, in requests a minute. What is absent is as for everybody.
+/// Rate limits in tenants on a plan, in requests per minute. Absent ones are the defaults.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlanLimits {
     /// For each member.
     pub per_user: Option<u32>,
-    /// For each API key that has no limit of its own.
+    /// For each API key without its own limit.
     pub per_key: Option<u32>,
 }
 
@@ -47,7 +47,7 @@ impl Default for RateLimit {
 }
 
 impl RateLimit {
-    /// Errors with what is wrong.
+    /// Fails if a setting is invalid.
     pub fn check(&self) -> anyhow::Result<()> {
         let general = [self.per_address, self.per_user, self.per_key, self.sensitive];
         let of_plans = self.plans.values().flat_map(|plan| [plan.per_user, plan.per_key]).flatten();
@@ -67,7 +67,7 @@ impl RateLimit {
         self.plan(plan).and_then(|limits| limits.per_key).unwrap_or(self.per_key)
     }
 
-    /// Whether it matters for users on which plan a tenant is.
+    /// Whether the limits of users depend on the plan.
     pub fn users_differ(&self) -> bool {
         self.plans.values().any(|limits| limits.per_user.is_some())
     }

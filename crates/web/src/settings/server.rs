@@ -18,29 +18,29 @@ pub struct Server {
     pub host: IpAddr,
     /// Port to listen on; 0 takes any free one.
     pub port: u16,
-    /// Address under which clients reach the server; goes into links. Default: `http://{host}:{port}`.
+    /// Base URL under which clients reach the server; used in links. Default: `http://{host}:{port}`.
     pub public_url: Option<Url>,
-    /// Proxies that are believed when they say who the client is. Default: none.
+    /// Proxies that are trusted to report the address of the client. Default: none.
     #[serde(deserialize_with = "list")]
     pub trusted_proxies: Vec<IpNet>,
-    /// The header in which they say it.
+    /// The header in which they report it.
     pub forwarded_header: ForwardedHeader,
     /// Threads that answer requests. Default: one per core.
     pub workers: Option<usize>,
-    /// Most bytes of a JSON body.
+    /// Maximum size of a JSON body, in bytes.
     pub max_body_bytes: usize,
-    /// How long a body may take; a larger one so long for each started `max_body_bytes`.
+    /// Maximum duration of receiving a body; a larger one has this time for each started `max_body_bytes`.
     #[serde(deserialize_with = "duration")]
     pub body_timeout: Duration,
-    /// Least bytes a second of a body on average, after the first five seconds.
+    /// Minimum average rate of a body in bytes per second, after the first five seconds.
     pub min_body_rate: u64,
-    /// A client that takes nothing of its answer for so long loses the connection.
+    /// A connection is closed when its client accepts none of the response for this time.
     #[serde(deserialize_with = "duration")]
     pub write_timeout: Duration,
-    /// How long running requests and jobs may go on after SIGTERM.
+    /// How long running requests and jobs may continue after SIGTERM.
     #[serde(deserialize_with = "duration")]
     pub shutdown_timeout: Duration,
-    /// How long to answer after SIGTERM what still comes, until whoever sends requests has seen that this process is not
+    /// How long new requests are still answered after SIGTERM, until the load balancer has noticed that this process is not
     /// ready. Default: none in development, 5 seconds in production.
     #[serde(deserialize_with = "optional_duration")]
     pub drain_delay: Option<Duration>,
@@ -66,7 +66,7 @@ impl Default for Server {
 }
 
 impl Server {
-    /// Errors with what is wrong.
+    /// Fails if a setting is invalid.
     pub fn check(&self) -> anyhow::Result<()> {
         if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.write_timeout) {
             bail!("server.write_timeout must be between 100 ms and ten minutes");

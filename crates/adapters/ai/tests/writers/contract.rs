@@ -1,4 +1,4 @@
-//! What every writer keeps.
+//! The contract of every text generator.
 
 use portico_ai::ChatWriter;
 use portico_sandbox::SandboxWriter;
@@ -15,7 +15,7 @@ use crate::{
     writer,
 };
 
-/// Runs a check with the sandbox, with a server that holds models to schemas, and with one that does not.
+/// Runs a check with the sandbox, with a server that enforces schemas, and with one that does not.
 async fn with_each(check: impl AsyncFn(&str, &dyn ContentGenerator)) {
     check("sandbox", &SandboxWriter).await;
     for (name, reply) in [("strict server", Reply::Model), ("old server", Reply::Old)] {
@@ -154,7 +154,7 @@ async fn search_engines_are_told_within_bounds() {
     .await;
 }
 
-/// Customers' words reach the model inside the data only, and whatever they say, the rules stand as they are.
+/// Customers' text reaches the model inside the data only, and never changes the rules.
 #[tokio::test]
 async fn words_of_customers_are_data() {
     let server = Server::start([Reply::Model]).await;

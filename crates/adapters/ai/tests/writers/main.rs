@@ -1,4 +1,4 @@
-//! The port `ContentGenerator`: what every writer keeps, and how the real one treats a server that does not behave.
+//! The port `ContentGenerator`: the contract of every implementation, and how the real one handles faulty servers.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test as the test itself would")]
 
 mod contract;
@@ -12,7 +12,7 @@ use portico_outbound::{Bounds, GuardedClient, Purpose, Rules};
 use portico_security::system_env;
 use portico_sites::ports::BusinessInfo;
 
-/// A writer that asks this server, through the client of the product.
+/// A generator at this server, through the production HTTP client.
 pub fn writer(server: &server::Server, adjust: impl FnOnce(&mut ChatConfig)) -> ChatWriter {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = ChatConfig {
@@ -30,7 +30,7 @@ pub fn writer(server: &server::Server, adjust: impl FnOnce(&mut ChatConfig)) -> 
     ChatWriter::new(config, Arc::new(client), system_env())
 }
 
-/// A business of which something is known.
+/// A business with some facts.
 pub fn business() -> BusinessInfo {
     BusinessInfo {
         name: "Luz".to_owned(),

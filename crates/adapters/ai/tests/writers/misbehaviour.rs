@@ -1,4 +1,4 @@
-//! Servers and models that do not behave.
+//! Faulty servers and models.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn rewrite(server: &Server, kind: SectionType, content: Value) -> Result<S
     writer(server, |_| {}).rewrite(&brief(kind, content)).await
 }
 
-/// What the model writes, and what becomes of it.
+/// The result when the model answers with `content`.
 async fn written(kind: SectionType, before: Value, content: Value) -> Result<Value, GeneratorError> {
     let server = Server::start([Reply::Content(json!({ "content": content }).to_string())]).await;
     rewrite(&server, kind, before).await.map(|draft| draft.content)
@@ -136,8 +136,8 @@ async fn an_answer_is_repaired_with_its_errors() {
         let messages = server.requests().remove(1)["messages"].as_array().unwrap().clone();
         let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
         assert_eq!(roles, ["system", "user", "assistant", "user"]);
-        let told: Value = serde_json::from_str(messages[3]["content"].as_str().unwrap()).unwrap();
-        assert!(!told["errors"].as_array().unwrap().is_empty(), "{told}");
+        let repair: Value = serde_json::from_str(messages[3]["content"].as_str().unwrap()).unwrap();
+        assert!(!repair["errors"].as_array().unwrap().is_empty(), "{repair}");
     }
 }
 
@@ -176,7 +176,7 @@ async fn what_the_server_refuses_is_not_asked_again() {
     let server = Server::start([Reply::Model]).await;
     let keyless = writer(&server, |config| config.api_key = None);
     assert!(is_unavailable(&keyless.rewrite(&brief(SectionType::Hero, Value::Null)).await));
-    // Three forms, and that is it.
+    // Three forms, and then it gives up.
     let server = Server::start([Reply::Status(
         400,
         Vec::new(),

@@ -1,4 +1,4 @@
-//! A server that speaks the chat completions API as OpenAI documents it, and misbehaves as it is told.
+//! A server with the chat completions API as OpenAI documents it, and faults on demand.
 
 use std::{
     collections::VecDeque,
@@ -13,27 +13,28 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The key that the server wants.
+/// The key that the server requires.
 pub const KEY: &str = "sk-test-0123456789";
 
-/// What the server does with a request.
+/// How the server answers a request.
 #[derive(Clone)]
 pub enum Reply {
-    /// A completion whose content is what a model makes up that knows the schema only.
+    /// A completion generated from the schema alone.
     Model,
     /// A completion with this content.
     Content(String),
-    /// A completion that was cut off at its bound.
+    /// A completion truncated at its limit.
     CutOff(String),
     /// A refusal.
     Refusal,
     /// Another status, with headers and a body.
     Status(u16, Vec<(&'static str, String)>, String),
-    /// These bytes, and then the connection ends.
+    /// These bytes, and then the connection is closed.
     Raw(Vec<u8>),
-    /// Nothing for this long, then a completion.
+    /// A completion after this delay.
     Slow(Duration),
-    /// A completion without figures, from a server that knows no response_format (400) and the newer name of the bound.
+    /// A completion without usage, from a server that supports neither response_format (400) nor the newer name of the
+    /// limit.
     Old,
 }
 
@@ -46,7 +47,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// One that does these things, and then what the last one of them is for ever.
+    /// A server that gives these replies, and then repeats the last one.
     pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self {
@@ -124,7 +125,7 @@ async fn serve(
     }
 }
 
-/// What OpenAI refuses.
+/// Requests that OpenAI refuses.
 fn refusal(head: &str, request: &Value) -> Option<(u16, &'static str)> {
     if !head.starts_with("post /v1/chat/completions http/1.1") {
         return Some((404, "Unknown request URL"));
@@ -149,7 +150,7 @@ fn refusal(head: &str, request: &Value) -> Option<(u16, &'static str)> {
     None
 }
 
-/// What a model writes that knows nothing but the schema: something for every field, null where that is allowed.
+/// The answer of a model that knows only the schema: a value for every field, null where that is allowed.
 fn made_up(request: &Value) -> String {
     let schema = &request["response_format"]["json_schema"]["schema"];
     let schema = match schema {
@@ -161,10 +162,10 @@ fn made_up(request: &Value) -> String {
         }
         schema => schema.clone(),
     };
-    // Facts can only be copied, as a good model does.
-    let told: Value = serde_json::from_str(request["messages"][1]["content"].as_str().unwrap_or_default())
+    // Facts are copied from the data, as a good model does.
+    let prompt: Value = serde_json::from_str(request["messages"][1]["content"].as_str().unwrap_or_default())
         .unwrap_or_default();
-    instance(&schema, "", &told["data"]).to_string()
+    instance(&schema, "", &prompt["data"]).to_string()
 }
 
 fn instance(schema: &Value, name: &str, data: &Value) -> Value {

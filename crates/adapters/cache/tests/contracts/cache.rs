@@ -1,4 +1,4 @@
-//! What every cache promises, and what happens when Redis is not there.
+//! The contract of every cache, and behaviour while Redis is unavailable.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn keeps_its_promises(cache: &dyn Cache) {
     assert_eq!(value(cache, 1, "b").await.as_deref(), Some(&b""[..]));
     assert_eq!(value(cache, 2, "a").await.as_deref(), Some(&b"two"[..]));
 
-    // What was made from what was read before the group was forgotten does not come back.
+    // A value made from data read before the group was invalidated is not stored.
     let before = cache.get(1, "c").await.unwrap().generation;
     cache.forget(1).await.unwrap();
     cache.put(1, before, "c", b"stale".to_vec(), MINUTE).await.unwrap();

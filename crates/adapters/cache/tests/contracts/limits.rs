@@ -1,4 +1,4 @@
-//! What every rate limiter promises, and what happens when Redis is not there.
+//! The contract of every rate limiter, and behaviour while Redis is unavailable.
 
 use std::{
     sync::Arc,
@@ -11,14 +11,14 @@ use portico_testkit::redis::{TestRedis, free_port};
 
 use crate::{PATIENT, QUICK, at_once, eventually, redis};
 
-/// How long a request may take when Redis is lost: what one waits for it, and some.
+/// How long a request may take when Redis is lost: its timeout, and a margin.
 const PATIENCE: Duration = Duration::from_millis(450);
 
 async fn shared(address: &str, patience: Duration) -> SharedLimiter {
     SharedLimiter::new(redis(address, patience).await)
 }
 
-/// How many of so many in a row are allowed.
+/// How many of this number of consecutive requests are allowed.
 async fn allowed(limiter: &dyn RateLimiter, name: &str, quota: Quota, tries: usize) -> usize {
     let mut count = 0;
     for _ in 0..tries {
@@ -37,7 +37,7 @@ async fn keeps_its_promises(limiter: Arc<dyn RateLimiter>) {
     assert!((700..=720).contains(&refused.reset), "{refused:?}");
     assert_eq!(allowed(&*limiter, "b", hourly, 10).await, 5, "another name has a quota of its own");
 
-    // However many ask at once.
+    // Regardless of concurrency.
     let answers = at_once(64, |_| {
         let limiter = limiter.clone();
         async move { limiter.count("crowd", Quota::per_hour(20)).await.allowed }
@@ -45,7 +45,7 @@ async fn keeps_its_promises(limiter: Arc<dyn RateLimiter>) {
     .await;
     assert_eq!(answers.into_iter().filter(|allowed| *allowed).count(), 20);
 
-    // What was refused is not counted: one comes back after a three-hundredth of a minute.
+    // A refused request is not counted: one is available after a three-hundredth of a minute.
     let quick = Quota::per_minute(300);
     let taken = allowed(&*limiter, "quick", quick, 400).await;
     assert!((300..400).contains(&taken), "{taken}");
@@ -53,7 +53,7 @@ async fn keeps_its_promises(limiter: Arc<dyn RateLimiter>) {
     eventually(Duration::from_secs(5), back).await.expect("one comes back");
     limiter.forget_idle();
     assert!(!limiter.count("a", hourly).await.allowed, "what is in use is not forgotten");
-    // With a larger quota, what one used up comes back at its pace.
+    // With a larger quota, used requests are restored at its rate.
     let larger = async || limiter.count("quick", Quota::per_minute(100_000)).await.allowed.then_some(());
     eventually(Duration::from_millis(150), larger).await.expect("a larger quota");
 }
@@ -69,7 +69,7 @@ async fn in_redis_for_everybody() {
     let (one, two) = (shared(&server.url(), PATIENT).await, shared(&server.url(), PATIENT).await);
     let (one, two) = (Arc::new(one), Arc::new(two));
     keeps_its_promises(one.clone()).await;
-    // Two processes let through together what one would.
+    // Two processes together allow as many requests as one.
     let limiters = [one, two];
     let answers = at_once(100, |number| {
         let limiter = limiters[number % 2].clone();
@@ -77,7 +77,7 @@ async fn in_redis_for_everybody() {
     })
     .await;
     assert_eq!(answers.into_iter().filter(|allowed| *allowed).count(), 40);
-    // A quota that became smaller is held, and what one owes is never more than a period.
+    // A reduced quota takes effect, and the debt never exceeds a period.
     let smaller = Quota::per_hour(2);
     let refused = limiters[0].count("both", smaller).await;
     assert!(!refused.allowed && refused.reset <= 1800, "{refused:?}");
@@ -88,7 +88,7 @@ async fn what_cannot_be_a_time_is_read_as_one() {
     let server = TestRedis::start().await;
     let limiter = shared(&server.url(), PATIENT).await;
     let quota = Quota::per_hour(3);
-    // A clock that was set back, an arrival long ago, and something that is no number.
+    // A clock that was set back, an arrival long ago, and values that are not numbers.
     for (name, value) in [("future", "9e15"), ("past", "-7"), ("word", "x"), ("nan", "nan"), ("empty", "")] {
         server.command(&["set", &format!("portico:limit:{name}"), value]);
         let taken = allowed(&limiter, name, quota, 10).await;
@@ -96,7 +96,7 @@ async fn what_cannot_be_a_time_is_read_as_one() {
         assert_eq!(taken, expected, "{name}");
         assert!(limiter.count(name, quota).await.reset <= 1200, "{name}");
     }
-    // Nothing is kept for longer than it says something.
+    // Values expire when they have no more effect.
     let lifetime: i64 = server.command(&["pttl", "portico:limit:word"]).trim().parse().unwrap();
     assert!((1..=3_600_000).contains(&lifetime), "{lifetime}");
 }
@@ -109,19 +109,19 @@ async fn without_redis_the_process_counts_and_nobody_waits() {
     assert_eq!(allowed(&*limiter, "early", Quota::per_hour(20), 50).await, 20);
     assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
 
-    // Once it comes, it counts for everybody.
+    // Once it is available, it counts for all processes.
     let server = TestRedis::start_at(port).await;
     let other = shared(&server.url(), PATIENT).await;
     let quota = Quota::per_hour(10);
     let seen = async || {
-        // A name of its own each time: the process must not have used it up before.
+        // A unique name, so that the process has not used up its quota before.
         let name = format!("probe {:?}", Instant::now());
         limiter.count(&name, quota).await;
         (other.count(&name, quota).await.remaining == 8).then_some(())
     };
     eventually(Duration::from_secs(10), seen).await.expect("Redis is used again");
 
-    // It dies in the middle of things: nobody gets a new quota, nobody is let through without one.
+    // It stops during use: no client gets a new quota, and none is allowed without one.
     assert_eq!(allowed(&*limiter, "later", quota, 6).await, 6);
     drop(server);
     let times = at_once(32, |_| {
@@ -145,7 +145,7 @@ async fn a_redis_that_hangs_is_waited_for_by_one_a_second() {
     server.pause();
     let found_out = limiter.count("a", quota).await;
     assert!(found_out.allowed);
-    // From now on one a second waits; the others are answered at once.
+    // From now on one request per second waits; the others are answered at once.
     let started = Instant::now();
     let mut slow = 0;
     while started.elapsed() < Duration::from_millis(1600) {
@@ -172,10 +172,10 @@ async fn a_redis_that_refuses_does_not_open_the_limit() {
     let limiter = shared(&server.url(), PATIENT).await;
     let quota = Quota::per_hour(6);
     assert_eq!(allowed(&limiter, "a", quota, 2).await, 2);
-    // No room for anything: it answers, and refuses to count.
+    // Out of memory: it answers, and refuses to count.
     server.command(&["config", "set", "maxmemory", "1"]);
     assert_eq!(allowed(&limiter, "a", quota, 20).await, 4);
-    // It was not left alone for that: what it counts next, it counts at once.
+    // The breaker stayed closed: the next request is counted in Redis at once.
     server.command(&["config", "set", "maxmemory", "0"]);
     let other = shared(&server.url(), PATIENT).await;
     assert_eq!(limiter.count("b", quota).await.remaining, 5);

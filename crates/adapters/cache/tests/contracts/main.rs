@@ -1,4 +1,4 @@
-//! What the ports promise, held against every implementation.
+//! The contracts of the ports, run against every implementation.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
@@ -14,17 +14,17 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// As servers have it by default.
+/// The default timeout of servers.
 const QUICK: Duration = Duration::from_millis(250);
 
-/// Where all is well, however busy the machine is.
+/// A timeout for tests without failures, on a busy machine.
 const PATIENT: Duration = Duration::from_secs(5);
 
 async fn redis(address: &str, patience: Duration) -> Redis {
     Redis::open(address, patience).await.expect("an address")
 }
 
-/// Asks until there is an answer or the time is up.
+/// Repeats `ask` until it returns a value or the time is up.
 async fn eventually<T>(patience: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
@@ -36,7 +36,7 @@ async fn eventually<T>(patience: Duration, mut ask: impl AsyncFnMut() -> Option<
     None
 }
 
-/// Several futures at once; their answers in order.
+/// Runs several futures concurrently; their results in order.
 async fn at_once<T: Send + 'static, F>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,

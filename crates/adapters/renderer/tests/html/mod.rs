@@ -1,4 +1,4 @@
-//! Reads rendered pages with a real tokenizer.
+//! Parses rendered pages with a real tokenizer.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -19,7 +19,7 @@ impl Element {
     }
 }
 
-/// The start tags of a document, in order, and everything that is wrong with its syntax.
+/// The start tags of a document, in order, and all syntax errors.
 #[derive(Default)]
 pub struct Document {
     pub elements: Vec<Element>,

@@ -1,5 +1,5 @@
-//! A bakery's site, as a customer would make it: four pages with every type of section. Its content passes the rules of the
-//! sites domain, so it cannot drift away from them.
+//! A bakery's site, as a customer would make it: four pages with every type of section. Its content is validated by the
+//! sites domain, so it cannot diverge from its rules.
 
 use std::collections::BTreeMap;
 
@@ -71,7 +71,7 @@ pub fn site(name: &str, language: &str) -> SiteSnapshot {
     }
 }
 
-/// Adds a page. Content that the domain would refuse is a failure.
+/// Adds a page. Panics on content that the domain would refuse.
 pub fn add_page(
     site: &mut SiteSnapshot,
     title: &str,
@@ -86,7 +86,7 @@ pub fn add_page(
     add_page_unchecked(site, title, slug, sections.collect())
 }
 
-/// Adds a page with content that did not pass the domain's checks.
+/// Adds a page with content that the domain has not validated.
 pub fn add_page_unchecked(
     site: &mut SiteSnapshot,
     title: &str,

@@ -1,4 +1,4 @@
-//! What the writer knows when it writes: the words of the owner, put in order.
+//! The facts of the generator: the owner's input, normalised.
 
 use portico_sites::{
     industry::Industry,
@@ -11,7 +11,7 @@ use super::{
     trade::{Group, Trade},
 };
 
-/// What the writer knows.
+/// The facts of the generator.
 pub(super) struct Facts<'b> {
     pub language: Language,
     pub tone: Tone,
@@ -29,7 +29,7 @@ pub(super) struct Facts<'b> {
 }
 
 impl<'b> Facts<'b> {
-    /// Puts in order what is known. `subject` is what the text is about: it makes texts about other things differ.
+    /// Normalises the facts. `subject` is the subject of the text: it varies the choice of phrases.
     pub fn new(business: &'b BusinessInfo, language: &str, tone: Tone, subject: &[&str]) -> Self {
         let language = Language::of(language);
         let industry = business.industry.as_deref().map(|id| match Industry::find(id) {
@@ -58,7 +58,7 @@ impl<'b> Facts<'b> {
         }
     }
 
-    /// What phrases have gaps for.
+    /// Values for the gaps of phrases.
     pub fn gaps<'g>(&'g self, topic: Option<&'g str>) -> Gaps<'g> {
         Gaps {
             name: self.known_name(),
@@ -70,7 +70,7 @@ impl<'b> Facts<'b> {
         }
     }
 
-    /// The name; where the owner gave none, a word that stands for it.
+    /// The name, or a generic word if there is none.
     fn known_name(&self) -> &str {
         match (self.name.as_str(), self.language) {
             ("", Language::English) => "our house",
@@ -88,7 +88,7 @@ impl<'b> Facts<'b> {
         self.audience.as_deref()
     }
 
-    /// One of these phrases, filled. `part` makes choices for different parts of a page differ.
+    /// One of these phrases, filled. `part` varies the choice between parts of a page.
     pub fn phrase(&self, part: &str, phrases: &[&str]) -> Option<String> {
         self.chooser.of(part).phrase(phrases, &self.gaps(None))
     }
@@ -110,7 +110,7 @@ impl<'b> Facts<'b> {
         match services.as_slice() {
             [] => None,
             [one] => Some(one.clone()),
-            // Before a sound of i, `y` is `e` in Spanish.
+            // Before the sound of i, `y` is `e` in Spanish.
             [first @ .., last] => {
                 let starts_with_i =
                     last.to_lowercase().starts_with(['i', 'í']) || last.to_lowercase().starts_with("hi");
@@ -120,7 +120,7 @@ impl<'b> Facts<'b> {
         }
     }
 
-    /// What the owner calls the line of business, in the language of the text.
+    /// The owner's name for the line of business, in the language of the text.
     pub fn industry(&self) -> Option<&'static str> {
         let id = self.business.industry.as_deref().filter(|id| *id != "other")?;
         let industry = Industry::find(id)?;
@@ -128,19 +128,19 @@ impl<'b> Facts<'b> {
     }
 }
 
-/// Without white space around it and doubled inside; `None` when nothing is left.
+/// Without surrounding and repeated white space; `None` when nothing is left.
 fn tidy(text: &str) -> Option<String> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = text.trim_end_matches(['.', ',', ';']).to_owned();
     (!text.is_empty()).then_some(text)
 }
 
-/// As it stands inside a sentence: a first word that is written with one capital only gets a small one.
+/// For use inside a sentence: a first word with only its first letter capitalised becomes lower-case.
 pub(super) fn inside_a_sentence(text: &str) -> Option<String> {
     let text = tidy(text)?;
     let first = text.split_whitespace().next().unwrap_or_default();
     let is_acronym = first.chars().skip(1).any(|c| c.is_uppercase() || c.is_ascii_digit());
-    // A proper name is usually followed by another capital.
+    // A second capitalised word usually indicates a proper name.
     let is_name = text.split_whitespace().nth(1).is_some_and(|word| word.starts_with(char::is_uppercase));
     if is_acronym || is_name {
         return Some(text);
@@ -159,7 +159,7 @@ fn sentences(text: &str) -> Vec<String> {
                 sentence.push(' ');
             }
             sentence.push_str(word);
-            // `St.` and `Dr.` end no sentence, and neither does `3.5`.
+            // `St.` and `Dr.` do not end a sentence, and neither does `3.5`.
             let ends =
                 word.ends_with(['.', '!', '?']) && word.chars().filter(|c| c.is_alphanumeric()).count() > 2;
             if ends {
@@ -173,7 +173,7 @@ fn sentences(text: &str) -> Vec<String> {
     found.into_iter().map(|sentence| finished(&sentence)).filter(|sentence| sentence.len() > 1).collect()
 }
 
-/// With a capital at its beginning and a full stop at its end.
+/// With a capital at the beginning and a full stop at the end.
 pub(super) fn finished(sentence: &str) -> String {
     let sentence = capitalised(sentence.trim().trim_end_matches([',', ';', ':']));
     if sentence.is_empty() || sentence.ends_with(['.', '!', '?', '…']) { sentence } else { sentence + "." }

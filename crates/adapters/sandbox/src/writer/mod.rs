@@ -1,5 +1,5 @@
-//! A writer that works offline: it puts what the owner says of the business into phrases that fit its kind, the tone and
-//! the purpose, in English and Spanish. The same input gives the same text. What nobody told it, it leaves out.
+//! A text generator that works offline: it fills phrases for the kind of business, the tone and the purpose with the
+//! owner's facts, in English and Spanish. Deterministic. Unknown facts are left out.
 
 mod english;
 mod facts;
@@ -28,7 +28,7 @@ use portico_sites::{
 use facts::{Facts, finished};
 use sections::Place;
 
-/// Writes texts without any provider. See the module.
+/// Generates texts without any provider. See the module.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SandboxWriter;
 
@@ -37,7 +37,7 @@ impl ContentGenerator for SandboxWriter {
     async fn page(&self, brief: &PageBrief) -> Result<PageDraft, GeneratorError> {
         let purpose = brief.purpose.as_deref().unwrap_or_default();
         let mut business = brief.business.clone();
-        // What the page is for tells what the business does, where nothing else does.
+        // Without a description, the purpose of the page serves as one.
         if business.description.as_deref().is_none_or(|text| text.trim().is_empty()) && !purpose.is_empty() {
             business.description = Some(purpose.to_owned());
         }
@@ -101,7 +101,7 @@ impl ContentGenerator for SandboxWriter {
     }
 }
 
-/// Whether a title is one of those that say nothing but that it is the first page.
+/// Whether a title is generic, such as that of a home page.
 fn is_home(title: &str) -> bool {
     let words = trade::words(title);
     matches!(
@@ -127,7 +127,7 @@ fn seo(facts: &Facts<'_>, brief: &SeoBrief) -> (String, String, Vec<String>) {
     let phrases = facts.language.facts();
     let topic =
         if is_home(&brief.title) { facts.industry().unwrap_or(&facts.name) } else { brief.title.trim() };
-    // The longest one that fits.
+    // The longest title that fits.
     let gaps = facts.gaps(Some(topic));
     let filled = phrases.titles.iter().filter_map(|phrase| template::fill(phrase, &gaps));
     let title = filled
@@ -168,14 +168,14 @@ fn seo(facts: &Facts<'_>, brief: &SeoBrief) -> (String, String, Vec<String>) {
     (title, description, keywords)
 }
 
-/// `Luz | Luz` says nothing.
+/// `Luz | Luz` is redundant.
 fn says_twice(title: &str) -> bool {
     title
         .split_once(" | ")
         .is_some_and(|(topic, name)| name.to_lowercase().starts_with(&topic.to_lowercase()))
 }
 
-/// As many whole sentences as fit; a part of the first one where not even that does.
+/// As many whole sentences as fit; else a part of the first one.
 fn whole_sentences(text: &str) -> String {
     if text.chars().count() <= MAX_SEO_DESCRIPTION {
         return text.to_owned();

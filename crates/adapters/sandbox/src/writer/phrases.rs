@@ -1,16 +1,16 @@
-//! What a language has to say: sets of phrases by kind of business, by tone, and by what a site is for.
+//! The phrases of a language: sets by kind of business, by tone, and by the goal of a site.
 //!
-//! The phrases speak to the reader, and promise nothing that only the owner can know: no experience in years, no awards,
-//! no prices, no opening hours.
+//! The phrases address the reader, and promise nothing that only the owner can know: no experience in years, no awards, no
+//! prices, no opening hours.
 
 use super::{english, spanish, trade::Group};
 use portico_sites::ports::Tone;
 
-/// What is said for a kind of business.
+/// Phrases for a kind of business.
 pub(super) struct GroupPhrases {
     /// Large headings.
     pub headings: &'static [&'static str],
-    /// Sentences below them, where the owner has not described the business.
+    /// Sentences below them, if the owner has not described the business.
     pub leads: &'static [&'static str],
     /// Paragraphs about how the business works.
     pub about: &'static [&'static str],
@@ -18,11 +18,11 @@ pub(super) struct GroupPhrases {
     pub offers: &'static [(&'static str, &'static str)],
     /// Questions and answers.
     pub questions: &'static [(&'static str, &'static str)],
-    /// Words that people look for.
+    /// Search keywords.
     pub keywords: &'static [&'static str],
 }
 
-/// What is said in a tone.
+/// Phrases in a tone.
 pub(super) struct TonePhrases {
     /// Headings over a text about the business.
     pub about: &'static [&'static str],
@@ -32,7 +32,7 @@ pub(super) struct TonePhrases {
     pub intro: &'static [&'static str],
     /// Headings over pictures.
     pub gallery: &'static [&'static str],
-    /// Headings over what customers say.
+    /// Headings over testimonials.
     pub testimonials: &'static [&'static str],
     /// Headings over prices.
     pub pricing: &'static [&'static str],
@@ -42,13 +42,13 @@ pub(super) struct TonePhrases {
     pub contact: &'static [&'static str],
     /// Sentences below them.
     pub contact_text: &'static [&'static str],
-    /// What is said of a service that the owner names, with a gap `{topic}`.
+    /// Descriptions of a service that the owner names, with a gap `{topic}`.
     pub service: &'static [&'static str],
     /// Last sentences of a text.
     pub closing: &'static [&'static str],
 }
 
-/// What a site is for.
+/// Goal of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
     Bookings,
@@ -59,21 +59,21 @@ pub(super) enum Goal {
     Inform,
 }
 
-/// How one calls for what a site is for.
+/// Calls to action for a goal.
 pub(super) struct GoalPhrases {
     pub headings: &'static [&'static str],
     pub texts: &'static [&'static str],
     pub labels: &'static [&'static str],
 }
 
-/// Sentences that are made of facts alone.
+/// Sentences made of facts alone.
 pub(super) struct FactPhrases {
-    /// Where it is, and for whom.
+    /// Location and audience.
     pub place: &'static [&'static str],
     pub audience: &'static [&'static str],
     /// Before a list of services.
     pub services: &'static [&'static str],
-    /// Joins the last two of a list.
+    /// Joins the last two items of a list.
     pub and: &'static str,
     /// Questions that facts answer.
     pub where_is_it: &'static str,
@@ -85,7 +85,7 @@ pub(super) struct FactPhrases {
     pub invitations: &'static [&'static str],
 }
 
-/// A language that the writer knows.
+/// A supported language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
     English,
@@ -93,7 +93,7 @@ pub(super) enum Language {
 }
 
 impl Language {
-    /// The one of a tag (BCP 47). English for those that the writer does not know.
+    /// The language of a tag (BCP 47). English if it is not supported.
     pub fn of(tag: &str) -> Self {
         match tag.split(['-', '_']).next() {
             Some(primary) if primary.eq_ignore_ascii_case("es") => Self::Spanish,
@@ -131,7 +131,7 @@ impl Language {
 }
 
 impl Goal {
-    /// What the owner's words for it mean. The first goal that is recognised counts.
+    /// The goal in the owner's words. The first one recognised counts.
     pub fn of(goals: &[String]) -> Self {
         let says = |words: &[String], beginnings: &[&str]| {
             words.iter().any(|word| beginnings.iter().any(|beginning| word.starts_with(beginning)))
@@ -181,7 +181,7 @@ mod tests {
         Group::General,
     ];
 
-    /// Every phrase can be filled when everything is known, and each set has one that needs nothing but the name.
+    /// Every phrase can be filled when all facts are known, and each set has one that needs nothing but the name.
     #[test]
     fn every_phrase_is_well_formed_and_every_set_has_one_without_gaps() {
         let full = Gaps {

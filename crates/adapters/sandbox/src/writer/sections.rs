@@ -1,28 +1,28 @@
-//! One section: written from what is known, or improved where there is content.
+//! Content of one section: generated from facts, or improved.
 
 use portico_sites::section::SectionType;
 use serde_json::{Map, Value, json};
 
 use super::facts::{Facts, inside_a_sentence};
 
-/// What the writer knows about a section besides the business.
+/// The facts about a section besides the business.
 pub(super) struct Place<'c> {
     pub kind: SectionType,
-    /// How many sections of this type came before it on the page.
+    /// Number of preceding sections of this type on the page.
     pub number: usize,
-    /// What is there: to be replaced in a new page, to be improved in a rewriting.
+    /// The current content: replaced in a new page, improved in a rewrite.
     pub content: &'c Value,
-    /// Whether the words that are there are the customer's own.
+    /// Whether the current texts are the customer's own.
     pub keep_words: bool,
-    /// Where a button leads.
+    /// Target of a button.
     pub target: &'c str,
-    /// Title of the page, as a first heading that is not the home page's.
+    /// Title of the page, for its first heading if it is not the home page.
     pub topic: Option<&'c str>,
-    /// Whether less is wanted.
+    /// Whether a shorter text is requested.
     pub shorter: bool,
 }
 
-/// Writes the content.
+/// Generates the content.
 pub(super) fn write(facts: &Facts<'_>, place: &Place<'_>) -> Value {
     let mut fields = match place.content {
         Value::Object(fields) => fields.clone(),
@@ -69,7 +69,7 @@ fn has(fields: &Map<String, Value>, name: &str) -> bool {
     fields.get(name).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
 }
 
-/// A sentence below a heading: the customer's own stays, none where less is wanted.
+/// A sentence below a heading: the customer's own is kept; none if a shorter text is requested.
 fn lead(facts: &Facts<'_>, place: &Place<'_>, fields: &mut Map<String, Value>, name: &str, phrases: &[&str]) {
     if place.shorter {
         fields.remove(name);
@@ -97,7 +97,7 @@ fn hero(facts: &Facts<'_>, place: &Place<'_>, fields: &mut Map<String, Value>) {
     let goal = facts.language.goal(facts.goal);
     if !has(fields, "ctaUrl") {
         if place.keep_words {
-            // Where it would lead is for the customer to say.
+            // The target is the customer's choice.
             return;
         }
         fields.insert("ctaUrl".to_owned(), place.target.into());
@@ -122,7 +122,7 @@ fn html(facts: &Facts<'_>, place: &Place<'_>, fields: &mut Map<String, Value>) {
     }
     let about = facts.language.group(facts.group).about;
     let about = about.get(place.number % about.len().max(1)..).unwrap_or_default();
-    // The first text on a page and the second one say different things.
+    // The first two texts on a page differ.
     let work = facts.phrase(&part(place, "about"), about.get(..1).unwrap_or_default());
     paragraphs.extend(work.map(|text| escaped(&text)));
     if !place.shorter {
@@ -160,7 +160,7 @@ fn features(facts: &Facts<'_>, place: &Place<'_>, fields: &mut Map<String, Value
         .enumerate()
         .map(|(index, service)| {
             let start = facts.chooser.number(tone.service.len());
-            // Neighbours do not say the same.
+            // Neighbouring texts differ.
             let text = tone.service.get((start + index) % tone.service.len()).copied().unwrap_or_default();
             let topic = inside_a_sentence(service).unwrap_or_default();
             let text = facts.phrase_about("service", &[text], &topic).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Phrases with gaps, and how one of several is chosen.
+//! Phrases with gaps, and the choice between several.
 
-/// What phrases have gaps for. A phrase with a gap that nothing is known for is not used.
+/// Values of the gaps. A phrase with a gap without a value is not used.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gaps<'f> {
     pub name: &'f str,
@@ -15,7 +15,7 @@ pub(super) struct Gaps<'f> {
 }
 
 /// Fills the gaps of a phrase: `{name}`, `{trade}`, `{place}`, `{audience}`, `{topic}`; and of two forms in brackets,
-/// `[informal|formal]`, takes the one that fits the tone. `None` when nothing is known for one of the gaps.
+/// `[informal|formal]`, takes the one that fits the tone. `None` if one of the gaps has no value.
 pub(super) fn fill(phrase: &str, gaps: &Gaps<'_>) -> Option<String> {
     let mut text = String::with_capacity(phrase.len() + 32);
     let mut rest = phrase;
@@ -51,12 +51,12 @@ pub(super) fn capitalised(text: &str) -> String {
     }
 }
 
-/// Chooses, always in the same way for the same input.
+/// Deterministic choice.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chooser(u64);
 
 impl Chooser {
-    /// One whose choices hang on all of these texts (FNV-1a).
+    /// Choices depend on all of these texts (FNV-1a).
     pub fn new<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for text in texts {
@@ -67,18 +67,18 @@ impl Chooser {
         Self(hash)
     }
 
-    /// One for another part of the text.
+    /// A chooser for another part of the text.
     pub fn of(self, part: &str) -> Self {
         Self::new([part, &self.0.to_string()])
     }
 
     /// A number below `count`, which is at least one.
     pub fn number(self, count: usize) -> usize {
-        // The high bits of FNV are the better mixed ones.
+        // The high bits of FNV are better mixed.
         ((self.0 >> 17) % count.max(1) as u64) as usize
     }
 
-    /// One of the phrases whose gaps can be filled, filled. Those that say more of the business (have more gaps) go first.
+    /// One of the phrases whose gaps can be filled, filled. Those with more gaps, which are more specific, are preferred.
     pub fn phrase(self, phrases: &[&str], gaps: &Gaps<'_>) -> Option<String> {
         let usable: Vec<(usize, String)> = phrases
             .iter()
@@ -90,7 +90,7 @@ impl Chooser {
         (!best.is_empty()).then(|| best.swap_remove(self.number(best.len())))
     }
 
-    /// `count` of them, in their order, beginning at one that is chosen.
+    /// `count` consecutive items from a chosen start.
     pub fn some<T: Copy>(self, items: &[T], count: usize) -> Vec<T> {
         let start = self.number(items.len());
         items.iter().cycle().skip(start).take(count.min(items.len())).copied().collect()

@@ -63,7 +63,7 @@ async fn page(brief: &PageBrief) -> Vec<String> {
     found
 }
 
-/// Every industry, tone and language: sections that can be stored, nothing that is not finished, nothing made up.
+/// Every industry, tone and language: sections are valid and complete, without invented facts.
 #[tokio::test]
 async fn every_business_gets_a_page_that_can_be_published() {
     let mut pages = BTreeSet::new();

@@ -1,6 +1,6 @@
-//! What sort of business it is, found out from the words of its owner.
+//! Detection of the kind of business from the owner's words.
 
-/// Businesses that talk to their customers in the same way.
+/// Businesses that address their customers in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
     Food,
@@ -19,17 +19,17 @@ pub(super) enum Group {
     General,
 }
 
-/// What is known of a kind of business.
+/// A kind of business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Trade {
     pub group: Group,
-    /// What one calls it in English; empty where the word in question says no more than the group.
+    /// Name in English; empty if the matched word is no more specific than the group.
     pub english: &'static str,
     /// The same in Spanish.
     pub spanish: &'static str,
 }
 
-/// Beginnings of words, and what they tell. The first row that fits counts, so the narrower one stands first.
+/// Prefixes of words, and the kind they indicate. The first matching row counts, so more specific ones come first.
 const TRADES: &[(&[&str], Group, &str, &str)] = &[
     (&["baker", "panader", "pasteler", "pastry", "reposter"], Group::Food, "bakery", "panadería"),
     (&["cafe", "coffee", "cafeter"], Group::Food, "café", "cafetería"),
@@ -176,8 +176,8 @@ const TRADES: &[(&[&str], Group, &str, &str)] = &[
 const UNKNOWN: Trade = Trade { group: Group::General, english: "", spanish: "" };
 
 impl Trade {
-    /// What the industry tells, or else the description. From a description only the group is taken: who sells coffee
-    /// machines is no café.
+    /// From the industry, or else from the description. From a description only the group is taken: a shop for coffee
+    /// machines is not a café.
     pub fn find(industry: Option<&str>, description: Option<&str>) -> Self {
         if let Some(trade) = industry.and_then(look_up) {
             return trade;
@@ -195,7 +195,7 @@ fn look_up(text: &str) -> Option<Trade> {
     })
 }
 
-/// Short beginnings are whole words: `bar` is not the beginning of `bargain`.
+/// Short prefixes match whole words only: `bar` is not the beginning of `bargain`.
 fn fits(word: &str, beginning: &str) -> bool {
     if beginning.len() <= 4
         && !["pizz", "dent", "tech", "gym", "nail", "hair", "yoga", "tour", "boda", "viaj", "foto"]

@@ -1,4 +1,4 @@
-//! Discovery document and keys of a provider, kept for a while.
+//! Cache of the discovery document and keys of a provider.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use tokio::sync::Mutex;
 
 use super::{Outbound, chain};
 
-/// How long discovery document and keys are taken as they are.
+/// How long discovery document and keys count as fresh.
 const FRESH: Duration = Duration::hours(1);
-/// How long they are used on when the provider cannot be asked.
+/// How long they are used while the provider is unavailable.
 const USABLE: Duration = Duration::hours(24);
-/// How long a failure is remembered, so that not everybody has to wait for the next one.
+/// How long a failure is cached, so that not every request has to wait for the next one.
 const PAUSE: Duration = Duration::seconds(5);
-/// How often a key that we do not know may make us ask, so that made-up keys do not make us a nuisance.
+/// Minimum interval of refreshing keys because of an unknown one, so that made-up keys do not cause many requests.
 const KEYS_AT_MOST_EVERY: Duration = Duration::minutes(1);
 
-/// What is known of one provider.
+/// The cached state of one provider.
 pub(crate) struct ProviderCache {
     issuer: IssuerUrl,
-    // Held while asking: whoever comes meanwhile waits for the one answer.
+    // Locked during a request: concurrent callers wait for the one response.
     state: Mutex<State>,
 }
 
@@ -37,12 +37,12 @@ struct State {
 }
 
 impl ProviderCache {
-    /// Knows nothing yet.
+    /// An empty cache.
     pub fn new(issuer: &str) -> Result<Self, ParseError> {
         Ok(Self { issuer: IssuerUrl::new(issuer.to_owned())?, state: Mutex::default() })
     }
 
-    /// Discovery document and keys. The document is believed only if it names the very issuer (OpenID Connect Discovery
+    /// Discovery document and keys. The document is accepted only if it names exactly the issuer (OpenID Connect Discovery
     /// section 4.3). Errors with the cause when there is nothing usable.
     pub async fn metadata(
         &self,
@@ -77,12 +77,12 @@ impl ProviderCache {
         }
     }
 
-    /// The keys as they are now, because there seems to be a new one; `None` when they were asked for a moment ago, or
-    /// cannot be had.
+    /// The current keys, because a token has an unknown one; `None` when they were refreshed a moment ago, or are
+    /// unavailable.
     pub async fn renew_keys(&self, http: &Outbound, now: Timestamp) -> Option<CoreJsonWebKeySet> {
         let mut state = self.state.lock().await;
         if state.keys_renewed.is_some_and(|at| now - at < KEYS_AT_MOST_EVERY) {
-            // Perhaps somebody else has just brought the key that is wanted.
+            // A concurrent caller may just have fetched the wanted key.
             return state.found.as_ref().map(|(found, _)| found.jwks().clone());
         }
         state.keys_renewed = Some(now);
@@ -96,7 +96,7 @@ impl ProviderCache {
 async fn discover(issuer: IssuerUrl, http: &Outbound) -> Result<CoreProviderMetadata, String> {
     let found =
         CoreProviderMetadata::discover_async(issuer.clone(), http).await.map_err(|error| chain(&error))?;
-    // The browser is sent there, so it is not asked through the client that checks addresses.
+    // The browser is redirected there, so it is not requested through the client that checks addresses.
     let scheme = found.authorization_endpoint().url().scheme();
     if scheme != "https" && scheme != issuer.url().scheme() {
         return Err("the authorization endpoint is not https".to_owned());

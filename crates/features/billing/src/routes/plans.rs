@@ -1,4 +1,4 @@
-//! Plans, and what is used of them.
+//! Plans and usage.
 
 use actix_web::{HttpResponse, get, http::header, web::Data};
 use portico_billing::{
@@ -20,7 +20,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ.for_anyone(), list).service(READ, usage);
 }
 
-/// What the tenant uses of its plan.
+/// Usage of a tenant against the limits of its plan.
 #[derive(Serialize, ToSchema)]
 struct UsageReport {
     /// Each meter.
@@ -29,7 +29,7 @@ struct UsageReport {
 
 /// List plans
 ///
-/// The plans on offer, cheapest first. For everybody, signed in or not.
+/// The plans on offer, cheapest first. Public: no sign-in is needed.
 #[utoipa::path(tag = "Billing", operation_id = "listPlans", responses((status = 200, body = List<Plan>)))]
 #[get("/billing/plans")]
 async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {

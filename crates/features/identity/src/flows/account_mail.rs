@@ -1,6 +1,7 @@
-//! Mail about accounts: which events lead to a message, and how it is made and sent.
+//! Mail about accounts: which events lead to a message, and how messages are built and sent.
 //!
-//! What is sent, and to whom, is decided here in the background, so that no answer tells whether an address is known.
+//! Whether a message is sent, and to which address, is decided in background jobs, so that no HTTP response reveals whether
+//! an address is registered.
 
 use portico_identity::{
     Accounts,
@@ -32,14 +33,14 @@ pub struct PasswordResetMail {
     email: String,
 }
 
-/// The job that greets the owner of an account that was verified.
+/// The job that sends a welcome message to the owner of a verified account.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WelcomeMail {
     user_id: UserId,
 }
 
-/// The job that says to the owner of an account that its password was changed.
+/// The job that notifies the owner of an account that its password was changed.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PasswordChangedMail {
@@ -53,7 +54,7 @@ pub struct EmailChangeMail {
     change_id: EmailChangeId,
 }
 
-/// The job that says to the old address of an account that another one was asked for.
+/// The job that notifies the old address of an account that a change to another address was requested.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EmailChangeNotice {
@@ -91,20 +92,20 @@ impl JobType for EmailChangeNotice {
 }
 
 impl VerificationMail {
-    /// To this address.
+    /// A job for this address.
     pub fn to(email: &EmailAddress) -> Self {
         Self { email: email.as_str().to_owned() }
     }
 }
 
 impl PasswordResetMail {
-    /// To this address.
+    /// A job for this address.
     pub fn to(email: &EmailAddress) -> Self {
         Self { email: email.as_str().to_owned() }
     }
 }
 
-/// What makes a job of an event; `None` where the event does not lead to a message.
+/// Builds a job from an event; `None` where the event does not lead to a message.
 type FollowUp = fn(&Env, &Event) -> Option<NewJob>;
 
 /// Which messages an event leads to.
@@ -150,7 +151,8 @@ fn change_of(event: &Event) -> Option<EmailChangeId> {
     EmailChangeId::deserialize(event.after.as_ref()?.get("changeId")?).ok()
 }
 
-/// `email.verification`: a link for the newest account that has not proven the address, or word to its owner.
+/// `email.verification`: sends a verification link for the newest account with this unverified address, or notifies the
+/// address's owner.
 pub async fn verification(app: &App, to: VerificationMail, job: &Job) -> Result<(), JobError> {
     let Some(email) = known_address(&to.email)? else { return Ok(()) };
     let scope = scope(job);
@@ -160,7 +162,7 @@ pub async fn verification(app: &App, to: VerificationMail, job: &Job) -> Result<
     commit_and_send(app, job, work, mail).await
 }
 
-/// `email.password_reset`: a link for the account behind an address, if there is one.
+/// `email.password_reset`: sends a reset link for the account with this address, if there is one.
 pub async fn password_reset(app: &App, to: PasswordResetMail, job: &Job) -> Result<(), JobError> {
     let Some(email) = known_address(&to.email)? else { return Ok(()) };
     let scope = scope(job);
@@ -170,7 +172,7 @@ pub async fn password_reset(app: &App, to: PasswordResetMail, job: &Job) -> Resu
     commit_and_send(app, job, work, mail).await
 }
 
-/// `email.change`: a link to the new address of an account, or word to its owner.
+/// `email.change`: sends a link to the new address of an account, or a notice to the owner of that address.
 pub async fn email_change(app: &App, to: EmailChangeMail, job: &Job) -> Result<(), JobError> {
     let scope = scope(job);
     let mut reader = app.core.reader();
@@ -183,7 +185,8 @@ pub async fn email_change(app: &App, to: EmailChangeMail, job: &Job) -> Result<(
     }
 }
 
-/// `email.change_notice`: tells the address of an account that another one was asked for, with a link that stops it.
+/// `email.change_notice`: notifies the address of an account that a change of address was requested, with a link that
+/// cancels it.
 pub async fn email_change_notice(app: &App, to: EmailChangeNotice, job: &Job) -> Result<(), JobError> {
     let scope = scope(job);
     let mut work = app.core.begin().await?;
@@ -193,12 +196,12 @@ pub async fn email_change_notice(app: &App, to: EmailChangeNotice, job: &Job) ->
     commit_and_send(app, job, work, mail).await
 }
 
-/// `email.welcome`: greets the owner of an account that was verified.
+/// `email.welcome`: sends a welcome message to the owner of a verified account.
 pub async fn welcome(app: &App, to: WelcomeMail, job: &Job) -> Result<(), JobError> {
     to_user(app, to.user_id, job, AccountMail::Welcome).await
 }
 
-/// `email.password_changed`: says to the owner of an account that its password was changed.
+/// `email.password_changed`: notifies the owner of an account that its password was changed.
 pub async fn password_changed(app: &App, to: PasswordChangedMail, job: &Job) -> Result<(), JobError> {
     to_user(app, to.user_id, job, AccountMail::PasswordChanged).await
 }
@@ -212,8 +215,8 @@ async fn to_user(app: &App, user_id: UserId, job: &Job, mail: AccountMail) -> Re
     }
 }
 
-/// The token has to be there before its link is: an attempt that dies in between leaves a token that nobody knows, and
-/// the next attempt makes another one.
+/// The token must be committed before its link is sent: an attempt that fails in between leaves a token whose text was
+/// never sent, and the next attempt makes another one.
 async fn commit_and_send(
     app: &App,
     job: &Job,

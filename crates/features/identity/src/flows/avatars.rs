@@ -1,7 +1,7 @@
-//! Pictures of people: made small, stored, shown to everybody, and tidied away.
+//! Avatars: scaled down, stored, served publicly, and deleted when replaced.
 //!
-//! Each upload has a name of its own that cannot be guessed, so a picture may be kept by caches for good, and tidying an
-//! old one away cannot meet a new one, not even of the same content.
+//! Each upload has a unique name that cannot be guessed, so caches may keep an image forever, and deleting an old upload
+//! cannot remove a new one, even of the same content.
 
 use portico_identity::{Accounts, events, user::User};
 use portico_kernel::{
@@ -19,16 +19,16 @@ use serde_json::Value;
 
 use crate::state::App;
 
-/// Most bytes of an upload.
+/// Largest upload, in bytes.
 pub const MAX_BYTES: usize = 5 << 20;
 
-/// Sides of the squares that are made of an upload; the first is what `avatarUrl` names.
+/// Side lengths of the square images made from an upload; `avatarUrl` names the first.
 pub const SIDES: [u32; 2] = [256, 64];
 
-/// Where the address of a picture begins, below that of the server.
+/// Path prefix of avatar URLs.
 const PATH: &str = "/api/v1/avatars/";
 
-/// Makes an upload the picture of the caller.
+/// Sets an upload as the caller's avatar.
 pub async fn put(app: &App, scope: &Scope, source: Vec<u8>) -> Result<User, Problem> {
     let (user, _) = scope.require_user()?;
     let pictures = app.images.cover(source, SIDES.map(Size::square).to_vec()).await.map_err(refused)?;
@@ -46,7 +46,7 @@ pub async fn put(app: &App, scope: &Scope, source: Vec<u8>) -> Result<User, Prob
     stored
 }
 
-/// Removes the picture of the caller, if there is one.
+/// Removes the caller's avatar, if there is one.
 pub async fn remove(app: &App, scope: &Scope) -> Result<User, Problem> {
     set(app, scope, None).await
 }
@@ -58,7 +58,7 @@ async fn set(app: &App, scope: &Scope, url: Option<String>) -> Result<User, Prob
     Ok(user)
 }
 
-/// A picture by the last part of its address, such as `0f…3c-256`, and its format.
+/// An image by the last segment of its URL, such as `0f…3c-256`, and its format.
 pub async fn find(app: &App, user: UserId, name: &str) -> Result<Option<(PictureFormat, Vec<u8>)>, Problem> {
     let Some((upload, side)) = name.split_once('-') else { return Ok(None) };
     let side = SIDES.into_iter().find(|known| known.to_string() == side);
@@ -72,7 +72,7 @@ fn is_upload(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// All that belongs to a person.
+/// Storage prefix of all images of a user.
 pub fn root(user: UserId) -> String {
     format!("avatars/{user}")
 }
@@ -115,7 +115,7 @@ fn unavailable(error: FileError) -> Problem {
     Problem::new(Kind::Unavailable, "unavailable", "Pictures cannot be stored right now. Try again shortly.")
 }
 
-/// The job that deletes pictures: an upload of a person, or all of them.
+/// The job that deletes images: one upload of a user, or all of them.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PurgeAvatars {
@@ -125,11 +125,11 @@ pub struct PurgeAvatars {
 
 impl JobType for PurgeAvatars {
     const KIND: &'static str = "avatar.purge";
-    /// The file store may be down for about a day.
+    /// Retries for about a day, in case the file store is unavailable.
     const MAX_ATTEMPTS: u32 = 36;
 }
 
-/// The pictures that are not shown any more after an event.
+/// The jobs that delete the images which an event took out of use.
 pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
     let user_id = UserId::from_uuid(event.resource.id);
     let upload = replaced(event).filter(|_| event.kind.is(&events::USER_UPDATED));
@@ -147,7 +147,7 @@ fn replaced(event: &Event) -> Option<String> {
     is_upload(upload).then(|| upload.to_owned())
 }
 
-/// `avatar.purge`: deletes pictures.
+/// `avatar.purge`: deletes images.
 pub async fn purge(app: &App, PurgeAvatars { user_id, upload }: PurgeAvatars) -> Result<(), JobError> {
     let prefix = match upload.filter(|upload| is_upload(upload)) {
         Some(upload) => folder(user_id, &upload),

@@ -1,6 +1,6 @@
-//! Signing in with an account elsewhere: the attempt, the provider, the account.
+//! Sign-in with an account at an OpenID provider: the attempt, the provider, the account.
 //!
-//! Nothing is asked of a provider while a transaction is open.
+//! No request to a provider is made while a transaction is open.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ use portico_web::problem::Problem;
 use super::registration;
 use crate::state::App;
 
-/// How often to look again when somebody else changed the same account at the same moment.
+/// How often to retry after a concurrent transaction changed the same account.
 const TRIES: u32 = 3;
 
-/// Where to send the browser.
+/// Where to redirect the browser.
 pub struct Departure {
-    /// At the provider.
+    /// URL at the provider.
     pub authorization_url: String,
     /// The attempt.
     pub begun: Begun,
 }
 
-/// Begins an attempt, in a browser with this secret in its cookie.
+/// Begins an attempt; `secret` is the one in the browser's cookie.
 pub async fn begin(
     app: &App,
     scope: &Scope,
@@ -40,13 +40,14 @@ pub async fn begin(
     let begun = ExternalIdentities::new(&mut *work, scope, &app.core.env)
         .begin(provider.name(), link, browser, &*app.tokens)
         .await?;
-    // Before the commit would be a request while a transaction is open; after it, an attempt that leads nowhere expires.
+    // Committed first, so that the provider is called without an open transaction; if the call fails, the attempt expires
+    // unused.
     work.commit().await?;
-    let authorization_url = provider.authorization_url(&begun.state).await.map_err(told)?;
+    let authorization_url = provider.authorization_url(&begun.state).await.map_err(to_problem)?;
     Ok(Departure { authorization_url, begun })
 }
 
-/// Ends an attempt: signs in, or links to the account of the caller, whose session then goes on.
+/// Completes an attempt: signs in, or links to the account of the caller, whose session continues.
 pub async fn complete(
     app: &App,
     scope: &Scope,
@@ -66,7 +67,7 @@ pub async fn complete(
             put_back(app, scope, &attempt).await?;
             return Err(error.into());
         }
-        other => other.map_err(told)?,
+        other => other.map_err(to_problem)?,
     };
     let mut tries = 1;
     loop {
@@ -88,15 +89,15 @@ fn find(app: &App, name: &str) -> Result<Arc<dyn OpenIdProvider>, Problem> {
     app.openid.get(name).cloned().ok_or_else(|| IdentityError::NotFound("provider").into())
 }
 
-/// So that what is told to come again can come again.
+/// Makes the state valid again after an error that the client may retry.
 async fn put_back(app: &App, scope: &Scope, attempt: &SignInAttempt) -> Result<(), Problem> {
     let mut work = app.core.begin().await?;
     ExternalIdentities::new(&mut *work, scope, &app.core.env).put_back(attempt).await?;
     Ok(work.commit().await?)
 }
 
-/// The client learns only that it did not work; the operator learns why.
-fn told(error: IdentityError) -> Problem {
+/// Logs why the provider's answer was rejected; the client learns only that the sign-in failed.
+fn to_problem(error: IdentityError) -> Problem {
     if matches!(error, IdentityError::SignInRejected(_)) {
         tracing::warn!(%error, "a sign-in at a provider was refused");
     }
@@ -104,7 +105,7 @@ fn told(error: IdentityError) -> Problem {
 }
 
 enum Failure {
-    /// Somebody else did something to the same account or the same account elsewhere at the same moment.
+    /// A concurrent transaction changed the same account or linked the same external identity.
     Raced(StoreError),
     Final(Problem),
 }
@@ -139,7 +140,7 @@ async fn sign_in(
     provider: &str,
     profile: &ExternalProfile,
 ) -> Result<SignInStep, Failure> {
-    // Whoever may be signed in on the side has nothing to do with it.
+    // A session that the caller may have already plays no part in signing in.
     let scope = &Scope::anonymous(scope.request.clone());
     let mut work = app.core.begin().await?;
     let recognised =

@@ -1,8 +1,8 @@
-//! Notices about what happened to an account or a tenant: which events lead to one, and who gets it.
+//! Notices about what happened to an account or a tenant: which events lead to one, and who receives it.
 //!
-//! A notice about an account goes to its owner, given that the address is proven: nobody else's mailbox is to hear of what
-//! somebody does with an account that names it. A notice about a tenant goes to each of its owners, as a job of its own,
-//! so that one receiver whose mail fails does not make the others get theirs again.
+//! A notice about an account goes to its owner if the address is verified: the owner of a mailbox must not get mail about
+//! an account that another person registered with that address. A notice about a tenant goes to each of its owners, each as
+//! its own job, so that a failing delivery to one owner does not repeat the others.
 
 use portico_identity::{
     events as identity,
@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use crate::state::App;
 
-/// What a notice says, as jobs carry it.
+/// The content of a notice, as serialised in jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Notice {
@@ -64,7 +64,7 @@ enum AboutTenant {
     OwnershipReceived,
 }
 
-/// Somebody as an event tells of them: for an account that nobody can write to any more once the job runs.
+/// A recipient as described by an event, for an account that no longer has an address when the job runs.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Addressee {
@@ -73,18 +73,18 @@ struct Addressee {
     language: String,
 }
 
-/// The job that sends a notice to one person.
+/// The job that sends a notice to one user.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NoticeToOne {
     user_id: UserId,
-    /// Flat, so that an erasure finds the address.
+    /// Flattened, so that an erasure finds the address.
     #[serde(flatten)]
     to: Option<Addressee>,
     notice: Notice,
 }
 
-/// The job that hands a notice to each owner of its tenant.
+/// The job that queues a notice for each owner of its tenant.
 #[derive(Serialize, Deserialize)]
 pub struct NoticeToOwners {
     notice: Notice,
@@ -120,7 +120,7 @@ pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
     })
 }
 
-/// Events with what they lead to a notice about; `None` where this one does not.
+/// Events with a function that extracts the notice's subject; `None` where the event leads to no notice.
 type Notices<T, const N: usize> = [(&'static EventDeclaration, fn(&Event) -> Option<T>); N];
 
 fn lookup<T, const N: usize>(notices: &Notices<T, N>, event: &Event) -> Option<fn(&Event) -> Option<T>> {
@@ -149,7 +149,7 @@ static ABOUT_ACCOUNTS: Notices<AboutAccount, 14> = [
     (&identity::USER_SUSPENDED, |_| Some(AboutAccount::Suspended)),
     (&identity::USER_REINSTATED, |_| Some(AboutAccount::Reinstated)),
     (&identity::USER_DELETED, |_| Some(AboutAccount::Deleted)),
-    // The owner of an account that was deleted before got that notice then.
+    // An account that was deleted before its erasure got the notice at deletion.
     (&identity::USER_ERASED, |event| {
         let was_deleted = text(&event.before, "status")? == UserStatus::Deleted.as_str();
         (!was_deleted).then_some(AboutAccount::Deleted)
@@ -166,7 +166,7 @@ static ABOUT_TENANTS: Notices<AboutTenant, 7> = [
         let count = event.after.as_ref()?.get("count")?.as_u64()?;
         Some(AboutTenant::KeyRefused { key: text(&event.after, "name")?, count })
     }),
-    // By Portico itself: a member would know of it.
+    // Only if disabled by Portico itself: a member who disables it knows.
     (&tenancy::WEBHOOK_DISABLED, |event| {
         let reason = text(&event.after, "disabledReason");
         let gone = reason.is_some_and(|reason| reason == DisableReason::Gone.as_str());
@@ -180,7 +180,7 @@ static ABOUT_TENANTS: Notices<AboutTenant, 7> = [
     }),
 ];
 
-/// Whether to write to the address that the account had before the event, whatever has become of it since.
+/// Whether to write to the address that the account had before the event, even if it has changed since.
 fn concerns_former(event: &Event) -> bool {
     [
         &identity::USER_EMAIL_CHANGED,
@@ -202,13 +202,13 @@ fn text(json: &Option<Value>, field: &str) -> Option<String> {
     json.as_ref()?.get(field)?.as_str().map(str::to_owned)
 }
 
-/// The account in its JSON form, given that its address is proven.
+/// The recipient, read from the account's JSON form, if its address is verified.
 fn addressee(user: &Value) -> Option<Addressee> {
     let is_proven = user.get("emailVerified")?.as_bool()?;
     is_proven.then(|| Addressee::deserialize(user).ok())?
 }
 
-/// `email.notice`: to one person.
+/// `email.notice`: sends a notice to one user.
 pub async fn to_one(app: &App, notice: NoticeToOne, job: &Job) -> Result<(), JobError> {
     let NoticeToOne { user_id, to, notice } = notice;
     let recipient = match to {
@@ -235,7 +235,7 @@ pub async fn to_one(app: &App, notice: NoticeToOne, job: &Job) -> Result<(), Job
     app.mail.send(job, &recipient, &*mail).await
 }
 
-/// `email.notice_to_owners`: a job for each owner of the tenant, all of them or none.
+/// `email.notice_to_owners`: queues a job for each owner of the tenant, all or none.
 pub async fn to_owners(app: &App, notice: NoticeToOwners, job: &Job) -> Result<(), JobError> {
     let NoticeToOwners { notice } = notice;
     let mut work = app.core.begin().await?;
@@ -247,7 +247,7 @@ pub async fn to_owners(app: &App, notice: NoticeToOwners, job: &Job) -> Result<(
             let one = NoticeToOne { user_id: owner.user_id, to: None, notice: notice.clone() };
             let id = mailing::child(job.id, owner.user_id.uuid());
             match work.jobs().enqueue(NewJob::part_of(&app.core.env, job, id, &one)).await {
-                // An earlier attempt did it, and died before it could say so.
+                // An earlier attempt committed the jobs, and stopped before it was marked as done.
                 Err(StoreError::Conflict(_)) => return Ok(()),
                 result => result?,
             }

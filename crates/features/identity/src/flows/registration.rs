@@ -1,4 +1,4 @@
-//! Registration: an account, its personal tenant on the free plan, and the first session; all of it or nothing.
+//! Registration: an account, its personal tenant on the free plan, and the first session, in one transaction.
 
 use portico_billing::subscription::Subscriptions;
 use portico_identity::{
@@ -15,8 +15,8 @@ use portico_web::problem::Problem;
 
 use crate::state::App;
 
-/// Registers somebody and signs them in. The answer does not depend on whether the address is known: the message that
-/// tells is sent to the address, in the background.
+/// Registers a user and signs them in. The answer does not depend on whether the address is registered already; that is
+/// only revealed by mail to the address, sent in the background.
 pub async fn register(app: &App, scope: &Scope, registration: Registration) -> Result<Tokens, Problem> {
     let registration = registration.validate(&app.password_rule)?;
     let hash = app.hasher.hash(registration.password.clone()).await?;
@@ -32,8 +32,8 @@ pub async fn register(app: &App, scope: &Scope, registration: Registration) -> R
     Ok(Tokens::issue(&*app.tokens, signed_in, lifetimes, app.core.env.now())?)
 }
 
-/// Makes a super admin for the operator at the command line: a new account whose address counts as proven, or the account
-/// that has proven the address already, which keeps its password. Answers the account and whether it is new.
+/// Makes a super admin from the command line: a new account whose address counts as verified, or the existing account with
+/// that verified address, which keeps its password. Returns the account and whether it is new.
 pub async fn create_super_admin(app: &App, registration: Registration) -> Result<(User, bool), Problem> {
     let registration = registration.validate(&app.password_rule)?;
     let scope = Scope::system(None, RequestInfo { id: "command-line".to_owned(), ..RequestInfo::default() });

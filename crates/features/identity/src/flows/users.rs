@@ -1,4 +1,4 @@
-//! Accounts from the outside: made for somebody, given another password, ended, erased.
+//! Management of accounts: creation by an administrator, passwords, deletion, erasure.
 
 use portico_billing::subscription::Subscriptions;
 use portico_identity::{
@@ -27,7 +27,7 @@ use crate::{state::App, throttle};
 /// Longest name of a tenant, in characters.
 const TENANT_NAME: usize = 100;
 
-/// The job that goes through the event log after an erasure.
+/// The job that removes a user's personal data from the event log after an erasure.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EraseTraces {
@@ -36,20 +36,20 @@ pub struct EraseTraces {
 
 impl JobType for EraseTraces {
     const KIND: &'static str = "user.erase";
-    /// With pauses between attempts that grow to an hour, about a day and a half.
+    /// With a backoff that grows to an hour, about a day and a half.
     const MAX_ATTEMPTS: u32 = 48;
 }
 
-/// An account that is to be made, with its password hashed.
+/// An account to be created, with its password hashed.
 pub struct PreparedUser {
     new: ValidNewUser,
     password: Option<PasswordHash>,
 }
 
-/// Checks what is asked for, and hashes the password.
+/// Validates the input, and hashes the password.
 ///
 /// # Errors
-/// 403; 422 with what is wrong.
+/// 403; 422 with the fields that are invalid.
 pub async fn prepare(app: &App, scope: &Scope, new: NewUser) -> Result<PreparedUser, Problem> {
     scope.require_platform(Permission::PlatformUsers)?;
     let new = new.validate(&app.password_rule)?;
@@ -60,7 +60,8 @@ pub async fn prepare(app: &App, scope: &Scope, new: NewUser) -> Result<PreparedU
     Ok(PreparedUser { new, password })
 }
 
-/// Makes an account for somebody, with a personal tenant on the free plan. Without a password they get a link to set one.
+/// Creates an account for another person, with a personal tenant on the free plan. Without a password, they are sent a link
+/// to set one.
 pub async fn make(
     work: &mut dyn UnitOfWork,
     app: &App,
@@ -82,8 +83,8 @@ pub async fn make(
     Ok(user)
 }
 
-/// Sets a password: one's own, knowing the current one, or that of somebody else by those who look after accounts.
-/// Passwords are hashed before a unit of work is opened.
+/// Sets a password: the caller's own, given the current one, or another user's, by a super admin. Passwords are hashed
+/// before a unit of work is opened.
 pub async fn set_password(app: &App, scope: &Scope, id: UserId, input: SetPassword) -> Result<(), Problem> {
     let user = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).read(id).await?;
     if scope.require_user()?.0 == id {
@@ -99,16 +100,16 @@ pub async fn set_password(app: &App, scope: &Scope, id: UserId, input: SetPasswo
     Ok(work.commit().await?)
 }
 
-/// A new password of one's own, hashed, of somebody who knew the current one.
+/// The caller's own new password, hashed, after the current one was verified.
 pub struct CheckedPassword {
     credential: Credential,
     hash: PasswordHash,
 }
 
-/// Checks that the caller knows their current password, and hashes the new one.
+/// Verifies the caller's current password, and hashes the new one.
 ///
 /// # Errors
-/// 422 with what is wrong, 429 and 503 as [`throttle::admit`].
+/// 422 with the fields that are invalid, 429 and 503 as [`throttle::admit`].
 pub async fn check_own_password(
     app: &App,
     scope: &Scope,
@@ -116,7 +117,7 @@ pub async fn check_own_password(
 ) -> Result<CheckedPassword, Problem> {
     let change = change.validate(&app.password_rule)?;
     let credential = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).own_credential().await?;
-    // A stolen session must not be a way to guess the password.
+    // Throttled, because a stolen session must not allow guessing the password.
     let attempt = throttle::admit(&app.throttling, &app.core, scope, &credential.user.email).await?;
     if let Err(error) = change.verify(&*app.hasher, &credential).await {
         if matches!(error, IdentityError::WrongPassword(_)) {
@@ -128,7 +129,7 @@ pub async fn check_own_password(
     Ok(CheckedPassword { credential, hash })
 }
 
-/// Sets one's own password.
+/// Sets the caller's own password.
 pub async fn change_own_password(
     work: &mut dyn UnitOfWork,
     app: &App,
@@ -138,7 +139,7 @@ pub async fn change_own_password(
     Ok(Accounts::new(work, scope, &app.core.env).change_password(&credential, hash).await?)
 }
 
-/// Deletes an account, and the tenants that nobody else belongs to.
+/// Deletes an account, and the tenants that have no other members.
 pub async fn delete(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
     let mut work = app.core.begin().await?;
     Accounts::new(&mut *work, scope, &app.core.env).delete(id).await?;
@@ -146,7 +147,7 @@ pub async fn delete(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem>
     Ok(work.commit().await?)
 }
 
-/// Erases an account, deleting it on the way if it is not, and has the event log gone through in the background.
+/// Erases an account, deleting it first if necessary, and queues the redaction of the event log.
 pub async fn erase(work: &mut dyn UnitOfWork, app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
     let user = Accounts::new(&mut *work, scope, &app.core.env).read(id).await?;
     if user.is_erased() {
@@ -161,8 +162,8 @@ pub async fn erase(work: &mut dyn UnitOfWork, app: &App, scope: &Scope, id: User
     Ok(work.jobs().enqueue(job).await?)
 }
 
-/// `user.erase`: takes out of the event log what it says about somebody who was erased, deletes their files, and forgets
-/// their addresses. Events about the account itself come last, because they tell what to look for in the others.
+/// `user.erase`: redacts an erased user's personal data in the event log, deletes their files, and removes their addresses.
+/// Events about the account itself come last, because they hold the values to search for in the others.
 pub async fn erase_traces(
     app: &App,
     EraseTraces { user_id }: EraseTraces,
@@ -173,14 +174,14 @@ pub async fn erase_traces(
     app.files.delete_prefix(&prefix).await.map_err(|error| JobError::Retry(format!("{prefix}: {error}")))?;
     let traits = Accounts::new(&mut *app.core.reader(), &scope, &app.core.env).traits(user_id).await?;
     redact(app, &scope, user_id, &traits, false).await?;
-    // While the log still tells which invitations were theirs.
+    // Before the redaction: the log is the only record of which invitations were theirs.
     let mut work = app.core.begin().await?;
     Accounts::new(&mut *work, &scope, &app.core.env).forget_addresses(&traits).await?;
     work.commit().await?;
     redact(app, &scope, user_id, &traits, true).await
 }
 
-/// In batches, each a transaction of its own, so that nobody who writes has to wait for long.
+/// In batches, each a transaction of its own, so that other writers do not wait for long.
 async fn redact(
     app: &App,
     scope: &Scope,

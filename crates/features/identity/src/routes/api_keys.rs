@@ -38,12 +38,12 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, usage);
 }
 
-/// A key with its text.
+/// A key with its secret.
 #[derive(Serialize, ToSchema)]
 struct ApiKeyWithSecret {
     #[serde(flatten)]
     api_key: ApiKey,
-    /// The whole key. It is shown this once and stored nowhere.
+    /// The whole key. It is returned only here, and not stored.
     #[schema(example = "sn_live_4fG7kQ2mZx9B0aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6kL9nO2rU1e9s5T")]
     key: String,
 }
@@ -54,13 +54,13 @@ impl ApiKeyWithSecret {
     }
 }
 
-/// Nothing between here and the client may keep it.
+/// Forbids caching by clients and intermediaries.
 fn unstored(mut response: HttpResponse) -> HttpResponse {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// Which keys to list.
+/// Query of the list of keys.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -73,7 +73,7 @@ struct ListApiKeys {
     limit: Option<u64>,
 }
 
-/// Which days of usage to show.
+/// Query of the usage of a key.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -105,8 +105,8 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Resu
 
 /// Create an API key
 ///
-/// The answer has the whole key in `key`, this once. The key belongs to the tenant and goes on working when whoever made it
-/// leaves. A key with mode `test` acts on the same data as one with mode `live`.
+/// The answer has the whole key in `key`, only this once. The key belongs to the tenant and stays valid when the member who
+/// created it leaves. A key with mode `test` acts on the same data as one with mode `live`.
 #[utoipa::path(
     tag = "API keys",
     operation_id = "createApiKey",
@@ -153,7 +153,7 @@ async fn read(
 
 /// Update an API key
 ///
-/// Acts at once, also on what is switched off with `active`.
+/// Takes effect at once, also for a key switched off with `active`.
 #[utoipa::path(
     tag = "API keys",
     operation_id = "updateApiKey",
@@ -187,7 +187,7 @@ async fn update(
 
 /// Revoke an API key
 ///
-/// At once and for good.
+/// Takes effect at once and cannot be undone.
 #[utoipa::path(
     tag = "API keys",
     operation_id = "revokeApiKey",
@@ -217,7 +217,7 @@ async fn remove(
 
 /// Rotate an API key
 ///
-/// Gives it a new secret, which is in `key` of the answer, this once. The old one stays good for the overlap, so that
+/// Gives it a new secret, which is in `key` of the answer, only this once. The old one stays valid for the overlap, so that
 /// programs can be changed over one by one. Rotating again during the overlap ends the oldest secret.
 #[utoipa::path(
     tag = "API keys",
@@ -254,8 +254,8 @@ async fn rotate(
 
 /// Read the usage of an API key
 ///
-/// Requests on each day and to each endpoint, by status, those included that were refused; and from where it was used. Counts
-/// are written down every few seconds.
+/// Requests on each day and to each endpoint, by status, including those that were refused; and the addresses it was used
+/// from. Counts are written every few seconds.
 #[utoipa::path(
     tag = "API keys",
     operation_id = "readApiKeyUsage",

@@ -1,7 +1,7 @@
-//! Registering, signing in and out, proving an address, setting passwords.
+//! Registration, sign-in and sign-out, verification of addresses, passwords.
 //!
-//! Passwords are hashed before a unit of work is opened, and nothing in an answer, nor its time, tells whether an
-//! address is known.
+//! Passwords are hashed before a unit of work is opened, and neither the content nor the time of an answer reveals whether
+//! an address is registered.
 
 use actix_web::{
     HttpResponse,
@@ -52,14 +52,14 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED.strict().waiting_in(Class::Logins), change_password);
 }
 
-/// That something will be done, as far as there is anything to do.
+/// Acknowledgement of a request that is processed in the background, if there is anything to do.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Accepted {
-    /// A sentence for a person.
+    /// A human-readable sentence.
     message: &'static str,
 }
 
-/// An address that is proven now.
+/// An address that is now verified.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct VerifiedEmail {
@@ -68,12 +68,12 @@ struct VerifiedEmail {
     email: String,
     /// Always true.
     email_verified: bool,
-    /// Whether a new password has to be set with the link that was just sent: somebody else had claimed the address too, and
-    /// the caller was not signed in to the account, so its password may be a stranger's.
+    /// Whether a new password has to be set with the link that was just sent: another account had claimed the address too,
+    /// and the caller was not signed in to this one, so its password may have been set by a stranger.
     password_required: bool,
 }
 
-/// Tokens must not be kept by anything on the way (RFC 6749 section 5.1).
+/// Tokens must not be cached (RFC 6749 section 5.1).
 fn tokens(status: StatusCode, tokens: &Tokens) -> HttpResponse {
     let mut response =
         HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(tokens);
@@ -87,8 +87,8 @@ pub(super) fn accepted(message: &'static str) -> HttpResponse {
 
 /// Register
 ///
-/// Makes an account with a personal tenant and signs it in. The address is proven by the link in the message that
-/// follows. The answer is the same for an address that has an account already; its owner is told by email.
+/// Makes an account with a personal tenant and signs it in. The address is verified by the link in the message that
+/// follows. The answer is the same for an address that has an account already; its owner is notified by email.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "register",
@@ -139,7 +139,7 @@ async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<H
     answer_step(&app, step)
 }
 
-/// The tokens, or what is needed before there are any.
+/// The tokens, or what the next step of the sign-in requires.
 pub(crate) fn answer_step(app: &App, step: SignInStep) -> Result<HttpResponse, Problem> {
     match step {
         SignInStep::Complete(signed_in) => answer(app, *signed_in),
@@ -155,7 +155,7 @@ pub(crate) fn answer(app: &App, signed_in: SignedIn) -> Result<HttpResponse, Pro
 /// Get new tokens
 ///
 /// The refresh token is used up. Sent once more within 30 seconds (the answer may have been lost) it gives the same next
-/// refresh token; later it ends the session, because somebody else may have it.
+/// refresh token; later it ends the session, because the token may be stolen.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "refresh",
@@ -166,7 +166,7 @@ pub(crate) fn answer(app: &App, signed_in: SignedIn) -> Result<HttpResponse, Pro
 async fn refresh(app: Data<App>, visitor: Visitor, body: Body<Refresh>) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
     if app.tokens.read_refresh_token(&token).is_none() {
-        // Made up: not worth a transaction.
+        // Not a token of ours: rejected without a transaction.
         return Err(IdentityError::InvalidRefreshToken.into());
     }
     let mut work = app.core.begin().await?;
@@ -209,8 +209,8 @@ async fn logout(
 
 /// Verify an email address
 ///
-/// With the token of the link in the message. It works once, for 24 hours. Send the access token along where there is one: it
-/// shows that whoever follows the link also made the account.
+/// With the token of the link in the message. It is valid once, for 24 hours. Send the access token along where there is
+/// one: it shows that the person following the link is signed in to the account.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "verifyEmail",
@@ -237,7 +237,7 @@ async fn verify_email(
 
 /// Ask for the verification message again
 ///
-/// Somebody signed in may leave the body out. The answer does not tell whether there is such an account.
+/// The body may be left out by a signed-in caller. The answer does not reveal whether there is such an account.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "resendVerification",
@@ -270,7 +270,7 @@ async fn resend_verification(
 
 /// Ask for a link to set a new password
 ///
-/// The answer does not tell whether there is such an account.
+/// The answer does not reveal whether there is such an account.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "forgotPassword",

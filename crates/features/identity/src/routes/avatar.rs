@@ -1,4 +1,4 @@
-//! The picture of a person.
+//! Avatars.
 
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::{
@@ -24,7 +24,7 @@ use crate::{
     state::App,
 };
 
-/// Room for what surrounds the file in a form.
+/// Allowance for the multipart framing around the file.
 const FORM_BYTES: usize = 16 << 10;
 
 /// Adds the routes.
@@ -35,20 +35,20 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ.for_anyone(), show);
 }
 
-/// A form with a picture.
+/// A multipart form with an image.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form; the parts are read as a stream")]
 struct AvatarUpload {
-    /// PNG, JPEG, WebP or GIF, told by its content; at most 5 MB and 25 megapixels.
+    /// PNG, JPEG, WebP or GIF, detected from its content; at most 5 MB and 25 megapixels.
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: Vec<u8>,
 }
 
 /// Upload the own picture
 ///
-/// As a form with one `file`, or as the body itself. It is cut to a square out of its middle and encoded anew, without
-/// metadata such as the place where a photo was taken. `avatarUrl` of the answer leads to it with 256 pixels a side; the same
-/// address that ends in `-64` in place of `-256`, with 64.
+/// As a form with one `file`, or as the body itself. It is cropped to a centred square and re-encoded, without metadata
+/// such as the place where a photo was taken. `avatarUrl` of the answer leads to the image with 256 pixels a side; the same
+/// URL ending in `-64` in place of `-256`, to the one with 64.
 #[utoipa::path(
     tag = "Profile",
     operation_id = "putAvatar",
@@ -109,7 +109,7 @@ async fn remove(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem>
 
 /// Show a picture of a person
 ///
-/// `avatarUrl` of a user leads here. What is behind an address never changes.
+/// `avatarUrl` of a user leads here. The image at a URL never changes.
 #[utoipa::path(
     tag = "Profile",
     operation_id = "readAvatar",
@@ -129,12 +129,12 @@ async fn show(app: Data<App>, path: Path<(UserId, String)>) -> Result<HttpRespon
     Ok(HttpResponse::Ok()
         .content_type(format.content_type())
         .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
-        // Front ends of other origins show it.
+        // Pages of other origins embed it.
         .insert_header(("cross-origin-resource-policy", "cross-origin"))
         .body(bytes))
 }
 
-/// The file of a form.
+/// The file in a form.
 async fn file_of(mut form: Multipart) -> Result<Vec<u8>, Problem> {
     let mut file = None;
     let mut errors = Vec::new();
@@ -147,7 +147,7 @@ async fn file_of(mut form: Multipart) -> Result<Vec<u8>, Problem> {
                 break;
             }
             (name, _) => {
-                // Names come from outside: no control characters, and not without end.
+                // The name is client input: control characters are removed, and its length is limited.
                 let name = name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(64);
                 errors.push(FieldError::new(
                     name.collect::<String>(),
@@ -167,7 +167,7 @@ async fn file_of(mut form: Multipart) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// All bytes of a stream, within the bound.
+/// Collects all bytes of a stream, up to the limit.
 async fn collect<B, E>(
     mut stream: impl Stream<Item = Result<B, E>> + Unpin,
     failed: impl Fn(E) -> Problem,

@@ -1,4 +1,4 @@
-//! Changing the own address.
+//! Change of the caller's own address.
 
 use actix_web::{HttpResponse, post, web::Data};
 use portico_identity::{
@@ -32,16 +32,16 @@ struct ChangedEmail {
     /// The new address.
     #[schema(format = "email", example = "ada.king@example.com")]
     email: String,
-    /// Always true: whoever used the link reads its mail.
+    /// Always true: using the link has verified it.
     email_verified: bool,
 }
 
 /// Ask for another email address
 ///
-/// Sends a link to the new address, and to the address so far word of it with a link that stops it. The account keeps its
-/// address until the link in the new mailbox is used, which works once, for 24 hours, and while the session that asked runs;
-/// a newer request takes the place of an older one. The answer is the same for an address that belongs to somebody else.
-/// Needs a verified address and a proof of identity within the last 10 minutes.
+/// Sends a link to the new address, and to the current address a notice with a link that cancels the change. The account
+/// keeps its address until the link sent to the new one is used, which is valid once, for 24 hours, and only while the
+/// requesting session lasts; a newer request replaces an older one. The answer is the same for an address that belongs to
+/// another account. Needs a verified address and a proof of identity within the last 10 minutes.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "changeEmail",
@@ -70,9 +70,9 @@ async fn change_email(
 
 /// Confirm another email address
 ///
-/// With the token of the link in the new mailbox. From then on the account has the new address; the old one is told. Every
-/// session but the one that asked for it ends; once that one has ended or expired, the link is good no more. Send the access token along where there is one: if other accounts claim the
-/// address too, it is needed.
+/// With the token of the link sent to the new address. The account then has the new address, and the old one is notified.
+/// Every session but the one that requested the change ends; the link is invalid once that session has ended or expired.
+/// Send the access token along where there is one: it is required if other accounts claim the address too.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "confirmEmailChange",
@@ -99,8 +99,9 @@ async fn confirm_email_change(
 
 /// Stop a change of the email address
 ///
-/// With the token of the link in the mailbox of the address so far; it works once, for 24 hours, and needs no sign-in. The
-/// change that waits is void, and every session of the account ends, because who asked for it may be in one of them.
+/// With the token of the link sent to the current address; it is valid once, for 24 hours, and needs no sign-in. The
+/// pending change is void, and every session of the account ends, because the change may have been requested in any of
+/// them.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "cancelEmailChange",

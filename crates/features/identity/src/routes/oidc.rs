@@ -1,4 +1,4 @@
-//! Signing in with an account elsewhere (OpenID Connect), and the links to such accounts.
+//! Sign-in with an account at an OpenID Connect provider, and links to such accounts.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -39,7 +39,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, unlink);
 }
 
-/// A provider that one can sign in with.
+/// A provider to sign in with.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"name": "google", "displayName": "Google"}))]
@@ -50,16 +50,16 @@ struct Provider {
     display_name: String,
 }
 
-/// How to begin.
+/// Query of the start of an attempt.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 struct Begin {
-    /// Whether to link the account to the caller's own, in place of signing in.
+    /// Whether to link the account to the caller's own, instead of signing in.
     link: Option<bool>,
 }
 
-/// Where to send the browser.
+/// Where to redirect the browser.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
@@ -68,19 +68,19 @@ struct Begin {
     "expiresAt": "2026-11-21T10:10:00Z"
 }))]
 struct Departure {
-    /// Go there.
+    /// Redirect the browser to it.
     #[schema(format = "uri")]
     authorization_url: String,
-    /// Comes back with the code. A page that keeps it, and finds another one in the address that the browser comes back to,
-    /// has been tricked and must not go on.
+    /// Returned with the code. The page must keep it, and abort if the URL that the browser returns to holds another one
+    /// (login CSRF).
     state: String,
-    /// Not after.
+    /// The attempt is invalid after this time.
     expires_at: Timestamp,
 }
 
 /// List the providers
 ///
-/// Where one can sign in from, in the order of their names.
+/// The configured providers, ordered by name.
 #[utoipa::path(
     tag = "Sign-in from elsewhere",
     operation_id = "listProviders",
@@ -97,12 +97,12 @@ async fn providers(app: Data<App>) -> HttpResponse {
 
 /// Begin to sign in at a provider
 ///
-/// Answers where to send the browser; the provider sends it back to the configured page with `code` and `state`, which that page
-/// sends to `POST /api/v1/auth/callback` within ten minutes. A cookie ties the attempt to the browser: call this and the
-/// callback with credentials (`credentials: "include"`) where the page is on another origin of the same site.
+/// Answers where to redirect the browser; the provider redirects it back to the configured page with `code` and `state`,
+/// which that page sends to `POST /api/v1/auth/callback` within ten minutes. A cookie ties the attempt to the browser: call
+/// this and the callback with credentials (`credentials: "include"`) where the page is on another origin of the same site.
 ///
-/// With `link=true` the account there is linked to the account of the caller, who must have proven who they are within the last
-/// ten minutes.
+/// With `link=true` the account there is linked to the account of the caller, who must have proven their identity within
+/// the last ten minutes.
 #[utoipa::path(
     tag = "Sign-in from elsewhere",
     operation_id = "beginSignIn",
@@ -141,13 +141,13 @@ async fn begin(
     }))
 }
 
-/// Come back from a provider
+/// Complete a sign-in at a provider
 ///
-/// Signs in with what the provider says: to the account that is linked; else to the one that has proven the address, if the provider
-/// calls it verified; else to a new one. In the end of an attempt that was begun with `link=true` it links, and answers the
-/// tokens of the caller's own session.
+/// Signs in with the identity that the provider reports: to the account that is linked; else to the one with that verified
+/// address, if the provider calls it verified; else to a new one. An attempt that was begun with `link=true` links instead,
+/// and answers the tokens of the caller's own session.
 ///
-/// A state is good once. After 503 it is good again.
+/// A state is valid once. After 503 it is valid again.
 #[utoipa::path(
     tag = "Sign-in from elsewhere",
     operation_id = "completeSignIn",
@@ -181,7 +181,7 @@ async fn callback(
 
 /// List the own links
 ///
-/// The accounts elsewhere that sign in to the caller's own, oldest first.
+/// The external accounts that can sign in to the caller's own, oldest first.
 #[utoipa::path(
     tag = "Sign-in from elsewhere",
     operation_id = "listIdentities",
@@ -194,9 +194,9 @@ async fn list(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(all(links)))
 }
 
-/// Take a link away
+/// Remove a link
 ///
-/// The caller must have proven who they are within the last ten minutes, and have another way to sign in.
+/// The caller must have proven their identity within the last ten minutes, and have another way to sign in.
 #[utoipa::path(
     tag = "Sign-in from elsewhere",
     operation_id = "unlinkIdentity",
@@ -224,7 +224,7 @@ async fn unlink(
         .await
 }
 
-/// A short list: always all of it.
+/// A list that is always complete, without further pages.
 fn all<T>(items: Vec<T>) -> List<T> {
     let total = items.len() as u64;
     List::new(items, PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, total)
@@ -234,24 +234,24 @@ fn is_secure(app: &App) -> bool {
     app.api.public_url.starts_with("https:")
 }
 
-/// With the prefix no other host of the domain can set it (RFC 6265bis section 4.1.3.2).
+/// The `__Host-` prefix keeps other hosts of the domain from setting it (RFC 6265bis section 4.1.3.2).
 fn cookie_name(secure: bool) -> &'static str {
     if secure { "__Host-portico-sign-in" } else { "portico-sign-in" }
 }
 
-/// The secret of the browser, where it looks like one of ours.
+/// The browser's secret, if the cookie has the expected format.
 fn cookie(app: &App, request: &HttpRequest) -> Option<String> {
     let cookie = request.cookie(cookie_name(is_secure(app)))?;
     (cookie.value().len() == SECRET_LENGTH).then(|| cookie.value().to_owned())
 }
 
-/// Whether the request comes from a page of our site in a browser, which would have sent the cookie. No page can make these
-/// headers up.
+/// Whether a browser sent the request from a page of our site, so that it would have sent the cookie. Scripts cannot set
+/// these headers.
 fn sends_cookies(app: &App, request: &HttpRequest) -> bool {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     match header("sec-fetch-site") {
         Some(site) => site != "cross-site",
-        // Older browsers, and pages without encryption.
+        // Older browsers, and pages without TLS.
         None => header("origin").is_some_and(|origin| {
             let own: Option<url::Url> = app.api.public_url.parse().ok();
             own.is_some_and(|own| own.origin().ascii_serialization() == origin)

@@ -1,4 +1,4 @@
-//! Passkeys: adding and removing them, and signing in with one alone.
+//! Passkeys: registration, removal, and sign-in.
 
 use actix_web::{
     HttpResponse, delete, get,
@@ -44,16 +44,16 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 struct AddedPasskey {
     #[serde(flatten)]
     passkey: PasskeyView,
-    /// Shown once; `null` when there are some already, because the account has another second factor.
+    /// Shown once; `null` where the account has recovery codes already, from another second factor.
     #[schema(example = json!(["7QH2-9XKM-04DV-ZT3C", "M1WB-RR8E-5YPN-K6GS"]))]
     recovery_codes: Option<Vec<String>>,
 }
 
-/// How to sign in with a passkey.
+/// Options to sign in with a passkey.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SignInOptions {
-    /// The answer has to come with it.
+    /// To be sent with the answer.
     #[schema(example = "AZOt…")]
     challenge_token: String,
     /// What `PublicKeyCredential.parseRequestOptionsFromJSON` takes, as its member `publicKey`.
@@ -61,7 +61,7 @@ struct SignInOptions {
     options: Value,
 }
 
-/// Which passkeys to list.
+/// Query of the list of passkeys.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
@@ -76,8 +76,8 @@ struct ListPasskeys {
 
 /// Ask for options to make a passkey
 ///
-/// For `navigator.credentials.create`. They are good for one answer within five minutes, from the same session. Wants a proof of
-/// identity within the last ten minutes: a sign-in, or `POST /auth/reauthenticate`.
+/// For `navigator.credentials.create`. They are valid for one answer within five minutes, from the same session. Requires a
+/// proof of identity within the last ten minutes: a sign-in, or `POST /auth/reauthenticate`.
 #[utoipa::path(
     tag = "Passkeys",
     operation_id = "passkeyRegistrationOptions",
@@ -102,8 +102,8 @@ async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResp
 
 /// Add a passkey
 ///
-/// It is a second factor from now on, and signs in without a password. With the first second factor come ten recovery codes,
-/// shown once.
+/// It is a second factor from now on, and signs in without a password. The first second factor comes with ten recovery
+/// codes, shown once.
 #[utoipa::path(
     tag = "Passkeys",
     operation_id = "addPasskey",
@@ -122,7 +122,7 @@ async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<H
     let registered = Accounts::new(&mut *work, &caller.0, &app.core.env)
         .add_passkey(&step, &*app.factors, &*app.passkeys)
         .await?;
-    // Also when it is refused: the options are used up.
+    // Also after a refusal: the options are used up.
     work.commit().await?;
     match registered {
         Registered::Added(passkey, codes) => {
@@ -185,7 +185,7 @@ async fn rename(
 
 /// Remove a passkey
 ///
-/// Wants a proof of identity within the last ten minutes. With the last second factor the recovery codes go.
+/// Requires a proof of identity within the last ten minutes. Removing the last second factor deletes the recovery codes.
 #[utoipa::path(
     tag = "Passkeys",
     operation_id = "removePasskey",
@@ -212,8 +212,8 @@ async fn remove(app: Data<App>, caller: Caller, id: Path<PasskeyId>) -> Result<H
 
 /// Ask for options to sign in with a passkey
 ///
-/// For `navigator.credentials.get`, without a name: the authenticator finds the passkey. They are good for one answer within five
-/// minutes.
+/// For `navigator.credentials.get`, without a user name: the authenticator finds the passkey. They are valid for one answer
+/// within five minutes.
 #[utoipa::path(
     tag = "Passkeys",
     operation_id = "passkeySignInOptions",

@@ -1,4 +1,4 @@
-//! The own profile: the account together with what surrounds it.
+//! The caller's own profile: the account with its tenants and plan.
 
 use actix_web::{HttpRequest, HttpResponse, get, put, web::Data};
 use portico_identity::{Accounts, profile::ProfileUpdate, user::User};
@@ -25,17 +25,17 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, read).service(WRITE, update);
 }
 
-/// An account, the tenants it belongs to, and the plan it works under.
+/// An account, its tenants, and the plan of the active tenant.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Profile {
     #[serde(flatten)]
     user: User,
-    /// Who looks after the active tenant.
+    /// The dealer of the active tenant.
     dealer: Option<Dealer>,
     /// The plan of the active tenant.
     package: Option<Package>,
-    /// The tenant that requests act in where they name none.
+    /// The tenant in which requests act that name none.
     active_tenant_id: Option<TenantId>,
     /// The tenants that the account belongs to, oldest membership first.
     tenants: Vec<TenantSummary>,
@@ -47,7 +47,7 @@ struct Package {
     /// Id of the plan.
     #[schema(example = "free")]
     plan: String,
-    /// Only a plan that is in force is shown.
+    /// Only plans in force are shown.
     #[schema(value_type = String, example = "active")]
     status: &'static str,
 }
@@ -88,13 +88,13 @@ async fn read(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let user = Accounts::new(&mut *repositories, &caller.0, &app.core.env).profile().await?;
     let profile = Profile::of(user, &mut *repositories, &caller.0, &app.core.env).await?;
-    // The tag is for `If-Match`. It does not tell whether tenants or plan changed, so it cannot answer 304.
+    // The tag is for `If-Match`. It does not cover tenants and plan, so it cannot answer 304.
     Ok(conditional::updated(profile.user.version, &profile))
 }
 
 /// Update the own profile
 ///
-/// Fields that are absent stay; `null` clears an optional one.
+/// Absent fields stay unchanged; `null` clears an optional one.
 #[utoipa::path(
     tag = "Profile",
     operation_id = "updateProfile",

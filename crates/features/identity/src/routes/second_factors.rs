@@ -1,4 +1,4 @@
-//! Second factors: authenticator apps and recovery codes, the second step of a sign-in, and proving again who one is.
+//! Second factors: authenticator apps and recovery codes, the second step of a sign-in, and reauthentication.
 
 use actix_web::{
     HttpResponse, delete, get,
@@ -55,21 +55,21 @@ pub(crate) struct PasskeyOptions {
     pub options: Value,
 }
 
-/// What was made with a second factor.
+/// The answer to the activation of a second factor.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Confirmed {
-    /// Shown once; `null` when there are some already, because the account has another second factor.
+    /// Shown once; `null` where the account has recovery codes already, from another second factor.
     #[schema(example = json!(["7QH2-9XKM-04DV-ZT3C", "M1WB-RR8E-5YPN-K6GS"]))]
     recovery_codes: Option<Vec<String>>,
 }
 
-/// Secrets must not be kept by anything on the way.
+/// A response with secrets, which must not be cached.
 pub(crate) fn secret(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
-/// The tokens, or the refusal, which is committed by now.
+/// The tokens, or the refusal, which is already committed.
 pub(crate) fn answer_outcome(app: &App, outcome: FactorOutcome) -> Result<HttpResponse, Problem> {
     match outcome {
         FactorOutcome::Complete(signed_in) => auth::answer(app, *signed_in),
@@ -92,8 +92,8 @@ async fn overview(app: Data<App>, caller: Caller) -> Result<HttpResponse, Proble
 
 /// Begin with an authenticator app
 ///
-/// Answers the secret for the app, once. It is no second factor until a code of it is confirmed, for which there are 15 minutes.
-/// Wants a proof of identity within the last ten minutes: a sign-in, or `POST /auth/reauthenticate`.
+/// Answers the secret for the app, once. It becomes a second factor when a code of it is confirmed, within 15 minutes.
+/// Requires a proof of identity within the last ten minutes: a sign-in, or `POST /auth/reauthenticate`.
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "beginTotp",
@@ -117,7 +117,7 @@ async fn begin_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Prob
 
 /// Confirm an authenticator app
 ///
-/// From now on its codes are asked for when signing in. With the first second factor come ten recovery codes, shown once.
+/// From now on its codes are required at sign-in. The first second factor comes with ten recovery codes, shown once.
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "confirmTotp",
@@ -148,8 +148,8 @@ async fn confirm_totp(
 
 /// Remove the authenticator app
 ///
-/// Wants a proof of identity within the last ten minutes. Without an app, nothing happens. With the last second factor the recovery
-/// codes go.
+/// Requires a proof of identity within the last ten minutes. Without an app, nothing happens. Removing the last second
+/// factor deletes the recovery codes.
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "removeTotp",
@@ -171,7 +171,7 @@ async fn remove_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Pro
 
 /// Make new recovery codes
 ///
-/// In place of all earlier ones. Wants a proof of identity within the last ten minutes.
+/// Replaces all earlier ones. Requires a proof of identity within the last ten minutes.
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "renewRecoveryCodes",
@@ -194,9 +194,10 @@ async fn renew_recovery_codes(app: Data<App>, caller: Caller) -> Result<HttpResp
         .await
 }
 
-/// Go on with a sign-in by a code
+/// Continue a sign-in with a code
 ///
-/// A code of the authenticator app, or a recovery code; each works once. A sign-in has five tries within five minutes.
+/// A code of the authenticator app, or a recovery code; each is valid once. A sign-in allows five tries within five
+/// minutes.
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "verifySecondFactor",
@@ -221,7 +222,7 @@ async fn verify_code(
     answer_outcome(&app, outcome)
 }
 
-/// Ask for options to go on with a sign-in by a passkey
+/// Ask for options to continue a sign-in with a passkey
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "passkeyOptionsOfSecondFactor",
@@ -247,9 +248,9 @@ async fn passkey_options(
     Ok(secret(&PasskeyOptions { options }))
 }
 
-/// Go on with a sign-in by a passkey
+/// Continue a sign-in with a passkey
 ///
-/// Options are good for one answer.
+/// Options are valid for one answer.
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "verifySecondFactorByPasskey",
@@ -274,11 +275,11 @@ async fn verify_passkey(
     answer_outcome(&app, outcome)
 }
 
-/// Prove again who one is
+/// Reauthenticate
 ///
-/// With the password and, where the account has a second factor, a code; or with a passkey alone. The session is then good for ten
-/// minutes for changes by which a stolen session could take the account over. Whoever has neither password nor passkey signs in
-/// again: a new session is good for them, too.
+/// With the password and, where the account has a second factor, a code; or with a passkey alone. For ten minutes the
+/// session may then make changes by which a stolen session could take the account over. An account with neither password
+/// nor passkey signs in again: a new session may make them, too.
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "reauthenticate",
@@ -309,7 +310,7 @@ async fn reauthenticate(
         Proof::Password { password, code } => {
             let credential =
                 Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).own_credential().await?;
-            // A stolen session must not be a way to guess the password.
+            // Throttled, because a stolen session must not allow guessing the password.
             let attempt =
                 throttle::admit(&app.throttling, &app.core, &caller.0, &credential.user.email).await?;
             let right = reauthentication::verify(&*app.hasher, &password, &credential).await?;
@@ -330,7 +331,7 @@ async fn reauthenticate(
     }
 }
 
-/// Ask for options to prove again who one is by a passkey
+/// Ask for options to reauthenticate with a passkey
 #[utoipa::path(
     tag = "Second factors",
     operation_id = "reauthenticationOptions",
@@ -352,10 +353,10 @@ async fn reauthentication_options(app: Data<App>, caller: Caller) -> Result<Http
         .await
 }
 
-/// Take all second factors of somebody away
+/// Remove all second factors of an account
 ///
-/// For somebody who has lost them all: authenticator app, passkeys and recovery codes. The operator has to know by other means who
-/// asks for it.
+/// For a user who has lost them all: authenticator app, passkeys and recovery codes. The operator has to verify by other
+/// means who asks for it.
 #[utoipa::path(
     tag = "Users",
     operation_id = "resetSecondFactors",

@@ -1,4 +1,4 @@
-//! The own sessions: on which devices somebody is signed in.
+//! The caller's own sessions.
 
 use actix_web::{
     HttpResponse, delete, get,
@@ -29,7 +29,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, list).service(WRITE, end).service(WRITE, switch_tenant);
 }
 
-/// Which sessions to list.
+/// Query of the list of sessions.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
@@ -84,8 +84,8 @@ async fn end(app: Data<App>, caller: Caller, path: Path<SessionId>) -> Result<Ht
 
 /// Switch to another tenant
 ///
-/// The session acts in it from now on, and the next sign-in begins there. Answers an access token for it; the refresh token of
-/// the session stays as it is, and gives tokens for the new tenant too.
+/// The session acts in it from now on, and the next sign-in begins there. Answers an access token for it; the refresh token
+/// of the session stays valid, and gives tokens for the new tenant too.
 #[utoipa::path(
     tag = "Sessions",
     operation_id = "switchTenant",

@@ -1,4 +1,4 @@
-//! Accounts by their id: looking after them, acting as somebody, and what one may do to one's own.
+//! Accounts by their id: administration, impersonation, and what users may do to their own.
 
 use actix_web::{
     HttpRequest, HttpResponse, delete, get,
@@ -45,7 +45,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, erase_oneself);
 }
 
-/// Which accounts to list.
+/// Query of the list of accounts.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -53,11 +53,11 @@ struct ListUsers {
     /// A part of the name or the address, ignoring case.
     #[param(example = "ada")]
     q: Option<String>,
-    /// Whether they are in use; all but deleted ones where absent.
+    /// Status; all but deleted ones where absent.
     status: Option<UserStatus>,
     /// Platform-wide role.
     role: Option<PlatformRole>,
-    /// Whether the address is proven.
+    /// Whether the address is verified.
     email_verified: Option<bool>,
     /// `createdAt`, `email` or `lastLoginAt`, with a minus for the largest first; newest first where absent.
     #[param(example = "-createdAt")]
@@ -70,7 +70,7 @@ struct ListUsers {
     limit: Option<u64>,
 }
 
-/// What to sort by.
+/// Sort keys.
 const SORTS: &[(&str, UserSort)] =
     &[("createdAt", UserSort::CreatedAt), ("email", UserSort::Email), ("lastLoginAt", UserSort::LastLoginAt)];
 
@@ -96,10 +96,10 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result
     Ok(HttpResponse::Ok().json(users))
 }
 
-/// Make an account for somebody
+/// Create an account
 ///
-/// For super admins. With a personal tenant on the free plan. Without a password, the person gets a link to set one, which
-/// also proves the address; with one, a link to prove the address.
+/// For super admins. With a personal tenant on the free plan. Without a password, the person is sent a link to set one,
+/// which also verifies the address; with one, a link to verify the address.
 #[utoipa::path(
     tag = "Users",
     operation_id = "createUser",
@@ -123,7 +123,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewUser>) -> Result<H
 
 /// Read an account
 ///
-/// One's own, or any for super admins.
+/// The caller's own, or any for super admins.
 #[utoipa::path(
     tag = "Users",
     operation_id = "readUser",
@@ -144,8 +144,8 @@ async fn read(
 
 /// Update an account
 ///
-/// One's own as in `PUT /profile`; for super admins any, and of others the role and whether the account can be used.
-/// A suspension ends every session at once. Fields that are absent stay; `null` clears an optional one.
+/// The caller's own as in `PUT /profile`; for super admins any, including the role and the status of others. A suspension
+/// ends every session at once. Absent fields stay unchanged; `null` clears an optional one.
 #[utoipa::path(
     tag = "Users",
     operation_id = "updateUser",
@@ -179,8 +179,9 @@ async fn update(
 
 /// Delete an account
 ///
-/// One's own, shortly after having proven who one is, or any for super admins. Every session ends at once. Tenants without
-/// other members are deleted along. The entry stays for the audit trail; to have it emptied, erase the account.
+/// The caller's own, shortly after a proof of identity, or any for super admins. Every session ends at once. Tenants
+/// without other members are deleted too. The entry stays for the audit trail; to have its personal data removed, erase the
+/// account.
 #[utoipa::path(
     tag = "Users",
     operation_id = "deleteUser",
@@ -199,8 +200,8 @@ async fn remove(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<Http
 
 /// Set the password of an account
 ///
-/// One's own with `currentPassword`, which ends every other session; for super admins that of anybody else without, which
-/// ends all of them.
+/// The caller's own with `currentPassword`, which ends every other session; for super admins any other without it, which
+/// ends all of its sessions.
 #[utoipa::path(
     tag = "Users",
     operation_id = "setUserPassword",
@@ -223,10 +224,10 @@ async fn set_password(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// That something goes on in the background.
+/// Acknowledgement of an erasure that continues in the background.
 #[derive(Serialize, ToSchema)]
 struct Erasing {
-    /// A sentence for a person.
+    /// A human-readable sentence.
     #[schema(value_type = String, example = "The account is erased. Its traces in the audit trail follow within minutes.")]
     message: &'static str,
 }
@@ -238,8 +239,8 @@ fn erasing() -> HttpResponse {
 
 /// Erase an account
 ///
-/// For super admins, on request of the person. Deletes it, empties it, and frees the address. Entries of the audit trail stay,
-/// without what they say about the person. Cannot be taken back.
+/// For super admins, on request of the person. Deletes it, removes its personal data, and frees the address. Entries of the
+/// audit trail stay, without personal data. Cannot be undone.
 #[utoipa::path(
     tag = "Users",
     operation_id = "eraseUser",
@@ -263,7 +264,8 @@ async fn erase(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpR
 
 /// Erase the own account
 ///
-/// Shortly after having proven who one is. Deletes the account, empties it, and frees the address. Cannot be taken back.
+/// Shortly after a proof of identity. Deletes the account, removes its personal data, and frees the address. Cannot be
+/// undone.
 #[utoipa::path(
     tag = "Profile",
     operation_id = "eraseProfile",
@@ -286,9 +288,9 @@ async fn erase_oneself(app: Data<App>, caller: Caller) -> Result<HttpResponse, P
 
 /// Act as a customer
 ///
-/// For staff, shortly after having proven who one is. The token is good for an hour and cannot be refreshed; logging out with it
-/// ends it. It may do what the customer may, except what only they themselves should: passwords, second factors, keys,
-/// members, deleting. Every entry of the audit trail names both.
+/// For staff, shortly after a proof of identity. The token is valid for an hour and cannot be refreshed; signing out with
+/// it ends it. It permits what the customer may do, except what is reserved to them in person: passwords, second factors,
+/// keys, members, deleting. Every entry of the audit trail names both.
 #[utoipa::path(
     tag = "Users",
     operation_id = "impersonateUser",
@@ -336,7 +338,7 @@ struct Export {
     email_changes: Vec<serde_json::Value>,
     /// Passkeys by name.
     passkeys: Vec<serde_json::Value>,
-    /// Accounts elsewhere that sign in to this one.
+    /// External accounts that can sign in to this one.
     identities: Vec<serde_json::Value>,
     /// Invitations sent by the person.
     invitations_sent: Vec<serde_json::Value>,
@@ -346,7 +348,7 @@ struct Export {
     audit_entries: Vec<serde_json::Value>,
 }
 
-/// Take the own data away
+/// Export the own data
 ///
 /// Everything that is stored about the caller, as one JSON file, without secrets.
 #[utoipa::path(
@@ -375,7 +377,7 @@ async fn export(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem>
         .streaming(Box::pin(pieces)))
 }
 
-/// An export on its way: never more in memory than one batch of entries.
+/// The state of a streamed export: holds at most one batch of entries in memory.
 struct Sending {
     app: App,
     scope: Scope,
@@ -390,7 +392,7 @@ enum Next {
 }
 
 impl Sending {
-    /// The next piece of JSON, and what follows.
+    /// The next chunk of JSON, and the state after it.
     async fn piece(mut self) -> Result<Option<(Bytes, Self)>, IdentityError> {
         let internal = |error: serde_json::Error| IdentityError::Internal(error.to_string());
         let bytes = match std::mem::replace(&mut self.next, Next::Nothing) {

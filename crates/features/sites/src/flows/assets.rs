@@ -1,7 +1,7 @@
-//! Files that customers upload: checked, made safe, stored, counted, shown by signed links, and tidied away.
+//! Uploaded files: checked, re-encoded, stored, counted, served by signed links, and deleted.
 //!
-//! Bytes are stored before the row that counts them, and deleted after it: a file that is counted is always there. What a
-//! crash leaves behind in between is deleted by a job that is enqueued before the first byte is stored.
+//! Bytes are stored before the row that counts them, and deleted after it: a file that is counted always exists. What a
+//! crash leaves in between is deleted by a job that is enqueued before the first byte is stored.
 
 use std::{ops::Range, time::Duration};
 
@@ -23,16 +23,16 @@ use tokio::time::timeout;
 
 use crate::{spool::SpooledFile, state::App};
 
-/// How long a file waits for that.
+/// How long an upload waits for a permit to be processed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What signatures of links to files are for.
+/// Purpose of the signatures of links to files.
 const PURPOSE: &str = "asset";
 
-/// The name of the file itself in a link; smaller copies have their width.
+/// The name of the original file in a link; smaller copies have their width.
 const ORIGINAL: &str = "original";
 
-/// A file that was checked.
+/// A file that passed the checks.
 struct Checked {
     name: String,
     content_type: portico_sites::asset::AssetType,
@@ -41,18 +41,18 @@ struct Checked {
     variants: Vec<Picture>,
 }
 
-/// Why a file is not kept.
+/// Why a file is refused.
 enum Refusal {
-    /// Something is wrong with it.
+    /// The file is invalid: error code and detail.
     Field(&'static str, String),
-    /// Something is wrong with us.
+    /// The server failed.
     Problem(Problem),
 }
 
-/// Makes assets of files: all of them or, when anything is wrong with one, none. `answer` is what the caller gets.
+/// Creates assets from files: all of them or, if any is invalid, none. `answer` builds the response.
 ///
 /// # Errors
-/// 402 when they do not fit into the plan; 422 with `files[i]` for each that is damaged or too large a picture; 503.
+/// 402 when they exceed the plan; 422 with `files[i]` for each that is damaged or too large an image; 503.
 pub async fn upload(
     app: &App,
     caller: &Caller,
@@ -84,7 +84,7 @@ pub async fn upload(
     let mut work = app.core.begin().await?;
     let created = Assets::new(&mut *work, scope, &app.core.env).create(stored).await;
     match created {
-        // When a commit fails, nobody knows whether it did: the job finds out by the rows.
+        // If the commit fails, it is unknown whether it took effect: the job decides by the rows.
         Ok(assets) => caller.commit(work, answer(assets)).await,
         Err(error) => {
             drop(work);
@@ -131,8 +131,8 @@ async fn take(
     Ok(asset)
 }
 
-/// Pictures are encoded anew, so that nothing is left of a file but its pixels. A document is kept as it is, and never shown
-/// inside of a page.
+/// Images are re-encoded, so that nothing of the file is kept but its pixels. A document is stored unchanged, and never
+/// shown inside a page.
 async fn check(app: &App, file: SpooledFile) -> Result<Checked, Refusal> {
     let (name, content_type) = (file.name.clone(), file.format);
     let bytes = file.read().await.map_err(Refusal::Problem)?;
@@ -153,7 +153,8 @@ async fn check(app: &App, file: SpooledFile) -> Result<Checked, Refusal> {
     })
 }
 
-/// Whether the mark is there that ends a document (ISO 32000-1 section 7.5.5; readers look for it in the last kilobyte).
+/// Whether the end-of-file marker of a PDF is present (ISO 32000-1 section 7.5.5; readers look for it in the last
+/// kilobyte).
 fn ends_like_a_pdf(bytes: &[u8]) -> bool {
     bytes[bytes.len().saturating_sub(1024)..].windows(5).any(|part| part == b"%%EOF")
 }
@@ -188,7 +189,7 @@ fn unavailable(error: &FileError) -> Problem {
     Problem::new(Kind::Unavailable, "unavailable", "Files cannot be stored right now. Try again shortly.")
 }
 
-/// Deletes the files of assets that did not come to be. What cannot be deleted now, the job deletes later.
+/// Deletes the files of assets whose creation failed. If a deletion fails, the job repeats it later.
 async fn discard(app: &App, tenant: TenantId, ids: &[AssetId]) {
     for id in ids {
         if let Err(error) = app.files.delete_prefix(&Asset::folder(tenant, *id)).await {
@@ -197,7 +198,7 @@ async fn discard(app: &App, tenant: TenantId, ids: &[AssetId]) {
     }
 }
 
-/// Deletes an asset and gives back what it took of the plan. Its bytes stay while it can be restored.
+/// Deletes an asset and returns its storage to the plan. Its bytes are kept while it can be restored.
 ///
 /// # Errors
 /// 404; 409 `asset_in_use` unless `force`; 412.
@@ -218,7 +219,7 @@ pub async fn delete(
     Ok(work.commit().await?)
 }
 
-/// Changes the branding, which may name pictures of the tenant and nothing else.
+/// Changes the branding, which may refer only to images of the tenant.
 ///
 /// # Errors
 /// Those of [`Brandings::update`], and 422 for `logoAssetId` and `faviconAssetId`.
@@ -242,14 +243,14 @@ pub async fn update_branding(
             Ok(branding)
         }
         (Ok(_), Err(errors)) => Err(Problem::invalid(errors)),
-        // All that is wrong at once.
+        // All invalid fields in one answer.
         (Err(error), Err(errors)) if error.kind() == Kind::Invalid => Err(Problem::from(error).and(errors)),
         (Err(error), _) => Err(error.into()),
     }
 }
 
-/// A link to a file that works for whoever holds it, for an hour or two: always the same within an hour, so that browsers
-/// keep the file. `width` is that of a smaller copy.
+/// A signed link to a file, valid for one to two hours for anyone who has it. The link stays the same within an hour, so
+/// that browsers cache the file. `width` selects a smaller copy.
 pub fn link(app: &App, asset: &Asset, width: Option<u32>) -> String {
     let variant = width.map_or_else(|| ORIGINAL.to_owned(), |width| width.to_string());
     let expires = link_expiry(app);
@@ -269,7 +270,7 @@ fn payload(tenant: TenantId, id: AssetId, variant: &str) -> String {
     format!("{tenant}/{id}/{variant}")
 }
 
-/// What a link asks for.
+/// The target of a link.
 pub struct LinkedFile {
     /// The asset.
     pub asset: Asset,
@@ -288,7 +289,7 @@ impl LinkedFile {
         self.variant.as_ref().map_or(self.asset.size, |variant| variant.size)
     }
 
-    /// These bytes of the file, read while they are sent.
+    /// A range of the file, streamed.
     pub async fn read(
         &self,
         app: &App,
@@ -303,8 +304,8 @@ impl LinkedFile {
     }
 }
 
-/// What a link leads to: `None` when it is not one of ours, has expired, its file is deleted, or its tenant is suspended or about
-/// to be deleted. Nothing of this is cached, so it holds for every instance at once.
+/// Resolves a link: `None` if its signature is invalid, it has expired, its file is deleted, or its tenant is suspended or
+/// about to be deleted. Nothing of this is cached, so changes take effect on every instance at once.
 pub async fn follow(
     app: &App,
     (tenant, id, variant): (TenantId, AssetId, &str),
@@ -323,7 +324,7 @@ pub async fn follow(
     Ok(found.map(|variant| LinkedFile { asset, variant: Some(variant) }))
 }
 
-/// `asset.purge`: deletes the files of assets that are gone, or never came to be.
+/// `asset.purge`: deletes the files of assets that were deleted or never created.
 pub async fn purge(app: &App, PurgeAssets { asset_ids }: PurgeAssets, job: &Job) -> Result<(), JobError> {
     let scope = jobs::scope(job);
     for id in asset_ids {

@@ -1,4 +1,4 @@
-//! Looking at customers' domains: the DNS is asked outside of any transaction, and what it said is noted in one.
+//! Verification of customers' domains: the DNS is queried outside of any transaction, and the result is stored in one.
 
 use portico_kernel::{Job, Scope, StoreError};
 use portico_runtime::{
@@ -13,13 +13,13 @@ use portico_sites::{
 
 use crate::state::App;
 
-/// How often to try when somebody else changes the domain or the site at the same moment.
+/// How often to retry after a concurrent change of the domain or the site.
 const TRIES: usize = 5;
 
-/// Asks the DNS about the domain and notes the answer, in a unit of work that is to be committed.
+/// Queries the DNS about the domain and stores the result, in a unit of work that is to be committed.
 ///
 /// # Errors
-/// `DomainTaken`, which is noted too: the proof is there, but somebody else came first.
+/// `DomainTaken`, which is stored too: the proof is there, but another site verified the domain first.
 pub async fn verify(
     app: &App,
     scope: &Scope,
@@ -44,7 +44,7 @@ pub async fn check(app: &App, check: CheckDomain, job: &Job) -> Result<(), JobEr
     match verify(app, &scope, &domain).await {
         Ok((work, _)) => work.commit().await?,
         Err(SitesError::DomainTaken) => {}
-        // Removed meanwhile.
+        // The domain was removed meanwhile.
         Err(SitesError::NotFound(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
@@ -62,9 +62,9 @@ pub async fn redeploy(app: &App, RedeploySite { site_id }: RedeploySite, job: &J
     let mut work = app.core.begin().await?;
     match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {
         Ok(_) => work.commit().await?,
-        // Nothing that could be built: the next deployment will have the address.
+        // Nothing to deploy: the next deployment will have the address.
         Err(SitesError::NotFound(_) | SitesError::NothingToDeploy | SitesError::SiteSuspended) => {}
-        // One that is under way may have read the old address already; this one comes after it.
+        // A deployment in progress may have read the old address already; retried until this one can follow it.
         Err(error) => return Err(error.into()),
     }
     Ok(())

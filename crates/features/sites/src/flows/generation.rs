@@ -1,8 +1,9 @@
-//! Letting texts be written: counted first, asked for with no transaction open, then settled or given back.
+//! Generation of texts: usage is counted first, the generator is called with no transaction open, then the usage is settled
+//! or given back.
 //!
-//! A use is counted by [`reserve`] in a transaction of its own. What follows is either [`settle`], in the transaction in which the
-//! text is stored, or [`give_back`]. A process that dies in between leaves a reservation, which is given back to the tenant at its
-//! next use after [`portico_billing::generation::RESERVED_FOR`].
+//! A use is counted by [`reserve`] in a transaction of its own. It is followed by either [`settle`], in the transaction in
+//! which the text is stored, or [`give_back`]. A process that dies in between leaves a reservation, which is given back to
+//! the tenant at its next use after [`portico_billing::generation::RESERVED_FOR`].
 
 use std::sync::Arc;
 
@@ -19,28 +20,28 @@ use serde_json::{Value, json};
 
 use crate::state::App;
 
-/// What was written, for the event log: ids and kinds only, never texts.
+/// A finished generation, for the event log: ids and kinds only, never texts.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
-    /// What was asked for: `section`, `seo`, `page`, `wizard`.
+    /// Kind of task: `section`, `seo`, `page`, `wizard`.
     pub kind: &'static str,
-    /// Ids of what it is about, for instance `{"pageId": …}`.
+    /// Ids of its subject, for instance `{"pageId": …}`.
     pub about: Value,
-    /// What it took.
+    /// Tokens used.
     pub tokens: Tokens,
 }
 
-/// The writer of texts. `Unavailable` where the operator has set up none.
+/// The text generator. `Unavailable` if none is configured.
 pub fn generator(app: &App) -> Result<Arc<dyn ContentGenerator>, GeneratorError> {
     let none = || GeneratorError::Unavailable("there is no writer: set ai.base_url".to_owned());
     app.generator.clone().ok_or_else(none)
 }
 
-/// Counts one use for the caller's tenant and sets aside the tokens of `calls` calls of the writer. The same id again (a job that
-/// is tried again) is the same use and is counted once.
+/// Counts one use for the caller's tenant and reserves the tokens of `calls` generator calls. The same id again (a job that
+/// is retried) is the same use and is counted once.
 ///
-/// Errors: 403 without `ai:generate`; 402 when the plan includes no more; 503 `generator_unavailable` without a writer, or when
-/// the tokens of the month are used up.
+/// Errors: 403 without `ai:generate`; 402 when the plan includes no more; 503 `generator_unavailable` without a generator,
+/// or when the tokens of the month are used up.
 pub async fn reserve(app: &App, scope: &Scope, id: GenerationId, calls: u64) -> Result<Reservation, Problem> {
     let tenant = scope.require(Permission::AiGenerate)?;
     generator(app)?;
@@ -51,8 +52,8 @@ pub async fn reserve(app: &App, scope: &Scope, id: GenerationId, calls: u64) -> 
     Ok(reservation)
 }
 
-/// Makes a use final, inside the open unit of work in which the text is stored, with the event `ai.generated`. A use that is not
-/// reserved any more (settled before, or given back) leaves no second event.
+/// Makes a use final, inside the open unit of work in which the text is stored, with the event `ai.generated`. A use that
+/// is no longer reserved (settled before, or given back) records no second event.
 pub async fn settle(
     work: &mut dyn BillingRepositories,
     env: &Env,
@@ -77,8 +78,8 @@ pub async fn settle(
     Ok(work.events().append(event).await?)
 }
 
-/// Takes a use back: nothing came of it. `tokens` is what it cost all the same, `None` when nobody knows. A failure is only
-/// logged: the reservation ends by itself.
+/// Gives a use back because it produced nothing. `tokens` is the number spent nevertheless, `None` if unknown. A failure is
+/// only logged: the reservation expires by itself.
 pub async fn give_back(app: &App, reservation: &Reservation, tokens: Option<u64>) {
     let returned: Result<(), Problem> = async {
         let mut work = app.core.begin().await?;
@@ -91,7 +92,8 @@ pub async fn give_back(app: &App, reservation: &Reservation, tokens: Option<u64>
     }
 }
 
-/// Takes a use back because the writer failed. What was set aside stays spent unless it is certain that nothing was used.
+/// Gives a use back because the generator failed. Its reserved tokens count as spent unless it is certain that none were
+/// used.
 pub async fn failed(app: &App, reservation: &Reservation, error: &GeneratorError) {
     metrics::counter!("texts_failed_total", "code" => error.code()).increment(1);
     logging::warn_about("the writer failed", reservation.id, error);

@@ -1,4 +1,4 @@
-//! What concerns more than one domain, or the outside.
+//! Flows that span several domains or call external services.
 
 pub mod assets;
 pub mod domains;

@@ -1,5 +1,5 @@
-//! Showing drafts to whoever has a link: rendered when somebody looks, from what is stored at that moment, by the same steps
-//! as a deployment. Nothing of it gets into the file store, so nothing of it can get into the live site.
+//! Previews of drafts for the holder of a link: rendered on request from the stored state, by the same steps as a
+//! deployment. Nothing is written to the file store, so a preview cannot affect the live site.
 
 use std::{
     fmt::{self, Write},
@@ -22,33 +22,33 @@ use tokio::time::timeout;
 use super::publishing::{Prepared, StoredFile, prepare, render};
 use crate::{hosting::manifest::content_type, rendered::Draft, state::App};
 
-/// Keeps signatures of previews apart from those of other links.
+/// Purpose of the signatures of previews, distinct from those of other links.
 const PURPOSE: &str = "preview";
-/// How long somebody waits for their turn.
+/// How long a request waits for a permit to render.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is at a path of a preview.
+/// The content at a path of a preview.
 pub enum Shown {
     /// A file and its media type.
     File(Bytes, &'static str),
-    /// It is at this path, which is relative to the preview.
+    /// A redirect to this path, which is relative to the preview.
     Moved(String),
-    /// Nothing; the page of the site that says so.
+    /// Nothing; with the site's page for missing files.
     Missing(Option<Bytes>),
 }
 
-/// Why a preview shows nothing.
+/// Why a preview cannot be shown.
 #[derive(Debug)]
 pub enum Refusal {
-    /// The link is not one of ours, has expired, or what it showed is gone or suspended. All the same to whoever asks.
+    /// The link is invalid or expired, or its site is deleted or suspended. Indistinguishable to the client.
     Gone,
-    /// Not right now.
+    /// Overloaded or unavailable.
     Busy,
     /// A bug.
     Failed,
 }
 
-/// The last part of the address of a preview: what it may show, until when, and the signature over both.
+/// The last path segment of a preview's URL: what it grants, the expiry, and the signature over both.
 pub fn token(app: &App, tenant: TenantId, grant: &PreviewGrant) -> String {
     let payload = payload(tenant, grant.site);
     let signature = app.api.signer.sign(PURPOSE, &payload, grant.expires_at);
@@ -59,9 +59,9 @@ fn payload(tenant: TenantId, site: SiteId) -> String {
     format!("{}-{}", tenant.uuid().simple(), site.uuid().simple())
 }
 
-/// What a token may show now.
+/// The tenant and site that a token currently grants access to.
 fn read(app: &App, token: &str) -> Option<(TenantId, SiteId)> {
-    // The signature may have hyphens of its own.
+    // The signature may contain hyphens.
     let mut parts = token.splitn(4, '-');
     let (tenant, site) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     let expires = Timestamp::from_unix_seconds(parts.next()?.parse().ok()?)?;
@@ -71,7 +71,7 @@ fn read(app: &App, token: &str) -> Option<(TenantId, SiteId)> {
     good.then_some((tenant, site))
 }
 
-/// What is at a path of a preview.
+/// The content at a path of a preview.
 pub async fn show(app: &App, token: &str, path: &str) -> Result<Shown, Refusal> {
     let (tenant, site) = read(app, token).ok_or(Refusal::Gone)?;
     let draft = draft(app, tenant, site).await?;
@@ -92,7 +92,7 @@ pub async fn show(app: &App, token: &str, path: &str) -> Result<Shown, Refusal> 
     Ok(Shown::Missing(draft.rendered.get("404.html").cloned()))
 }
 
-/// The draft of a site as it is now.
+/// The current draft of a site.
 async fn draft(app: &App, tenant: TenantId, site: SiteId) -> Result<Arc<Draft>, Refusal> {
     let mut repositories = app.core.reader();
     let owner = repositories.tenants().find(tenant).await.map_err(|error| busy(&chain(&error)))?;
@@ -126,7 +126,7 @@ async fn draft(app: &App, tenant: TenantId, site: SiteId) -> Result<Arc<Draft>, 
     )
 }
 
-/// Tells one state of a draft from another.
+/// Digest that identifies the state of a draft.
 fn digest(snapshot: &SiteSnapshot, stored: &[StoredFile]) -> [u8; 32] {
     struct Hasher(Sha256);
     impl Write for Hasher {
@@ -136,7 +136,7 @@ fn digest(snapshot: &SiteSnapshot, stored: &[StoredFile]) -> [u8; 32] {
         }
     }
     let mut hasher = Hasher(Sha256::new());
-    // Writing into a hash does not fail.
+    // Writing into a hash cannot fail.
     let _ = write!(hasher, "{snapshot:?}{stored:?}");
     hasher.0.finalize().into()
 }
@@ -156,8 +156,8 @@ fn failed(error: &JobError) -> Refusal {
     }
 }
 
-/// The page with its own addresses below another one: what begins with a slash begins with `prefix`. Pages are written by
-/// our renderer, so tags and attributes have one form; texts never contain a bare `<`.
+/// Moves the site's own URLs of a page below another path: those that begin with a slash are prefixed with `prefix`. Pages
+/// are written by our renderer, so tags and attributes have one form, and texts never contain a bare `<`.
 pub fn below(prefix: &str, html: &str) -> String {
     let mut page = String::with_capacity(html.len() + html.len() / 8);
     let mut rest = html;
@@ -172,7 +172,7 @@ pub fn below(prefix: &str, html: &str) -> String {
     page
 }
 
-/// Where a tag ends: behind the first `>` that is not in quotes.
+/// The end of a tag: after the first `>` outside of quotes.
 fn end_of_tag(tag: &str) -> usize {
     let mut quote = None;
     for (at, letter) in tag.char_indices() {
@@ -202,7 +202,7 @@ fn rewrite_tag(prefix: &str, tag: &str, page: &mut String) {
             }
             _ => page.push_str(value),
         }
-        // Behind the closing quote there is no value any more.
+        // Without a closing quote there is no further value.
         let (quote, behind) = behind.split_at(behind.len().min(1));
         page.push_str(quote);
         rest = behind;
@@ -210,7 +210,7 @@ fn rewrite_tag(prefix: &str, tag: &str, page: &mut String) {
     page.push_str(rest);
 }
 
-/// The style sheet with its own addresses below another one.
+/// Moves the site's own URLs of a style sheet below another path.
 pub fn sheet_below(prefix: &str, css: &str) -> String {
     let mut sheet = css.to_owned();
     for open in ["url(", "url(\"", "url('"] {

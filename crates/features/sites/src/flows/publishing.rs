@@ -1,5 +1,5 @@
-//! Publishing a site: read it, render it, store the files, switch over. Each step is a transaction of its own, and nothing
-//! is rendered or stored while one is open.
+//! Publishing a site: read, render, store the files, switch over. Each step is a transaction of its own, and nothing is
+//! rendered or stored while one is open.
 
 mod compress;
 mod pictures;
@@ -20,24 +20,24 @@ use portico_tenancy::branding::{Branding, font_stack};
 use self::{pictures::Pictures, store::Plan};
 use crate::state::App;
 
-/// A file of a site that is in the file store already, such as a picture.
+/// A file of a site that is in the file store already, such as an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFile {
-    /// Path on the site without a leading slash. Below `assets/` it has to change with the content.
+    /// Path on the site without a leading slash. Below `assets/` it must change with the content.
     pub path: String,
-    /// Where it is in the file store.
+    /// Key in the file store.
     pub key: String,
 }
 
-/// What is rendered, and what is shown beside that.
+/// The input of a build: what is rendered, and the stored files beside it.
 pub struct Prepared {
-    /// What the renderer makes files of.
+    /// Input of the renderer.
     pub snapshot: SiteSnapshot,
-    /// Files that are there already.
+    /// Files that are stored already.
     pub stored: Vec<StoredFile>,
 }
 
-/// How far a build is.
+/// The progress of a build.
 struct Progress<'a> {
     scope: &'a Scope,
     site: SiteId,
@@ -45,7 +45,7 @@ struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    /// Notes that this part of the files, 0 to 1, is stored.
+    /// Records that this fraction of the files, 0 to 1, is stored.
     async fn note(&self, app: &App, part: f64) -> Result<(), JobError> {
         let mut work = app.core.begin().await?;
         let percent = (10.0 + 85.0 * part) as i32;
@@ -74,7 +74,7 @@ pub async fn build(app: &App, build: BuildDeployment, job: &Job) -> Result<(), J
     let kept = store::kept(app, place, retire(app, &scope, site_id).await?).await?;
     let manifests: Vec<_> = kept.iter().map(|(_, manifest)| manifest.clone()).collect();
     let plan = Plan::new(app, place, rendered, stored, &manifests).await?;
-    // Before anything is written: what this deployment needs stays.
+    // Before anything is written, so that the files of this deployment are not deleted.
     plan.clean(app, &kept).await;
     let progress = Progress { scope: &scope, site: site_id, deployment: deployment_id };
     progress.note(app, 0.0).await?;
@@ -88,7 +88,7 @@ pub async fn build(app: &App, build: BuildDeployment, job: &Job) -> Result<(), J
     Ok(())
 }
 
-/// Marks a deployment as failed, after its job failed for good.
+/// Marks a deployment as failed, after the last attempt of its job.
 pub async fn give_up(app: &App, build: BuildDeployment, job: &Job) -> Result<(), JobError> {
     let BuildDeployment { site_id, deployment_id } = build;
     let reason = "The site could not be built. We are looking into it; you can try again.";
@@ -100,7 +100,7 @@ pub async fn purge(app: &App, PurgeSite { site_id }: PurgeSite, job: &Job) -> Re
     store::purge(app, job.tenant_id, site_id).await
 }
 
-/// Publishes a page at its time, unless somebody thought otherwise meanwhile.
+/// Publishes a page at its scheduled time, unless the schedule was changed meanwhile.
 pub async fn publish_page(app: &App, publish: PublishPage, job: &Job) -> Result<(), JobError> {
     let PublishPage { page_id, publish_at } = publish;
     let scope = jobs::scope(job);
@@ -109,14 +109,14 @@ pub async fn publish_page(app: &App, publish: PublishPage, job: &Job) -> Result<
     Ok(work.commit().await?)
 }
 
-/// Deploys a live site in place of a person. While another deployment is under way, the job comes back.
+/// Deploys a live site without a user's request. While another deployment is in progress, the job is retried.
 pub async fn deploy(app: &App, DeploySite { site_id }: DeploySite, job: &Job) -> Result<(), JobError> {
     let scope = jobs::scope(job);
     let mut work = app.core.begin().await?;
     match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {
         Ok(_) => Ok(work.commit().await?),
         Err(error @ (SitesError::DeploymentInProgress | SitesError::Store(_))) => Err(error.into()),
-        // Gone, suspended, offered for sale or emptied meanwhile.
+        // Deleted, suspended, offered for sale or emptied meanwhile.
         Err(error) => {
             tracing::debug!(site = %site_id, %error, "a site is not deployed by itself");
             Ok(())
@@ -124,7 +124,7 @@ pub async fn deploy(app: &App, DeploySite { site_id }: DeploySite, job: &Job) ->
     }
 }
 
-/// Gives up deployments that are too old, and answers those that are kept.
+/// Retires deployments that are too old, and returns those that are kept.
 async fn retire(app: &App, scope: &Scope, site: SiteId) -> Result<Vec<DeploymentId>, SitesError> {
     let keep = app.settings.sites.keep_deployments;
     let mut work = app.core.begin().await?;
@@ -158,8 +158,8 @@ async fn fail(
     Ok(())
 }
 
-/// Completes what the sites domain read with what other domains and the file store know: the look, where the site answers,
-/// and its pictures.
+/// Completes the data of the sites domain with that of other domains and the file store: the theme, the URL, and the
+/// images.
 pub async fn prepare(app: &App, parts: SnapshotParts) -> Result<Prepared, JobError> {
     let tenant = parts.site.tenant_id;
     let branding = app.core.reader().branding().find(tenant).await?;
@@ -173,7 +173,7 @@ pub async fn prepare(app: &App, parts: SnapshotParts) -> Result<Prepared, JobErr
     Ok(Prepared { snapshot: parts.into_snapshot(surroundings), stored })
 }
 
-/// A tenant's branding, and what the site has of its own, as the look of a site.
+/// The theme of a site: the tenant's branding, overridden by the site's own look.
 pub fn theme(branding: &Branding, look: Option<&Look>) -> Theme {
     let colors = look.and_then(|look| look.colors.clone()).unwrap_or_else(|| branding.colors.clone());
     let fonts = look.and_then(|look| look.fonts.as_ref()).unwrap_or(&branding.fonts);
@@ -192,7 +192,7 @@ pub fn theme(branding: &Branding, look: Option<&Look>) -> Theme {
     }
 }
 
-/// Renders on the blocking pool: it is pure computation.
+/// Renders on the blocking pool, because it is CPU-bound.
 pub async fn render(app: &App, snapshot: SiteSnapshot) -> Result<Vec<RenderedFile>, JobError> {
     let renderer = app.renderer.clone();
     let rendered = tokio::task::spawn_blocking(move || renderer.render(&snapshot)).await;

@@ -1,4 +1,4 @@
-//! What visitors sent as a table, sent while it is read.
+//! Export of form submissions as CSV, streamed while they are read.
 
 use actix_web::{
     HttpResponse,
@@ -12,7 +12,7 @@ use portico_web::{csv, problem::Problem, standing::Standing};
 
 use crate::state::App;
 
-/// Submissions read at once: what is in memory, however many there are.
+/// Submissions read at once: bounds the memory, however many there are.
 const PIECE: u64 = 200;
 
 const COLUMNS: [&str; 13] = [
@@ -31,7 +31,7 @@ const COLUMNS: [&str; 13] = [
     "sectionId",
 ];
 
-/// An export on its way.
+/// The state of a streamed export.
 struct Export {
     app: Data<App>,
     standing: Standing,
@@ -40,7 +40,7 @@ struct Export {
 }
 
 impl Export {
-    /// The next piece. Reads as the caller that they are now.
+    /// The next page, read with the caller's current permissions.
     async fn piece(&self, cursor: Option<String>) -> Result<CursorPage<Submission>, Problem> {
         let scope = self.standing.scope().await?;
         let mut repositories = self.app.core.reader();
@@ -50,15 +50,15 @@ impl Export {
     }
 }
 
-/// What is to be sent next.
+/// What is sent next.
 enum Next {
     Piece(CursorPage<Submission>),
     After(String),
     Nothing,
 }
 
-/// Answers with all that match. What fails before the first one is a problem like any other; what fails later breaks the answer off,
-/// so that a part does not pass for all of it.
+/// Answers with all matching submissions. An error before the first one is answered as a problem; a later one breaks the
+/// answer off, so that a truncated export is not mistaken for a complete one.
 pub async fn answer(
     app: Data<App>,
     standing: Standing,

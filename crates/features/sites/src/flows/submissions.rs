@@ -1,7 +1,7 @@
-//! Mail about what visitors sent: to each owner of the tenant, and to the address that its customers turn to.
+//! Mail about form submissions: to each owner of the tenant, and to the tenant's support address.
 //!
-//! Events and jobs carry ids alone. What the visitor wrote is read when the mail is made, so a message that was deleted until then
-//! goes to nobody.
+//! Events and jobs carry ids alone. The submission is read when the mail is built, so one that was deleted before is not
+//! mailed.
 
 use portico_identity::{mail::Recipient, user::UserStatus};
 use portico_kernel::{
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::state::App;
 
-/// The job that hands a message of a visitor to everybody who is to get it.
+/// The job that queues a message about a submission for every recipient.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SubmissionToAll {
@@ -23,13 +23,13 @@ pub struct SubmissionToAll {
     submission_id: SubmissionId,
 }
 
-/// The job that sends a message of a visitor to one of those who are to get it.
+/// The job that sends a submission to one recipient.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SubmissionToOne {
     site_id: SiteId,
     submission_id: SubmissionId,
-    /// To which owner; absent for the address of the tenant's settings.
+    /// The owner to send it to; absent for the support address of the tenant's settings.
     user_id: Option<UserId>,
 }
 
@@ -43,7 +43,7 @@ impl JobType for SubmissionToOne {
     const MAX_ATTEMPTS: u32 = mailing::MAX_ATTEMPTS;
 }
 
-/// The job that an event leads to. What was taken for spam is not mailed.
+/// The job that an event leads to. Suspected spam is not mailed.
 pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
     let after = event.after.as_ref().filter(|_| event.kind.is(&events::SUBMISSION_RECEIVED))?;
     if after["status"] != SubmissionStatus::New.as_str() {
@@ -54,7 +54,7 @@ pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
     Some(NewJob::following(env, event, &SubmissionToAll { site_id, submission_id }))
 }
 
-/// `email.submission`: a job for each receiver, all of them or none.
+/// `email.submission`: queues a job for each recipient, all or none.
 pub async fn to_all(app: &App, mail: SubmissionToAll, job: &Job) -> Result<(), JobError> {
     let SubmissionToAll { site_id, submission_id } = mail;
     let mut work = app.core.begin().await?;
@@ -81,7 +81,7 @@ pub async fn to_all(app: &App, mail: SubmissionToAll, job: &Job) -> Result<(), J
         let one = SubmissionToOne { site_id, submission_id, user_id };
         let id = mailing::child(job.id, receiver);
         match work.jobs().enqueue(NewJob::part_of(&app.core.env, job, id, &one)).await {
-            // An earlier attempt did it, and died before it could say so.
+            // An earlier attempt committed the jobs, and stopped before it was marked as done.
             Err(StoreError::Conflict(_)) => return Ok(()),
             result => result?,
         }
@@ -122,8 +122,8 @@ pub async fn to_one(app: &App, mail: SubmissionToOne, job: &Job) -> Result<(), J
     app.mail.send(job, &recipient, &mail).await
 }
 
-/// The address that the tenant's customers turn to. It counts as verified where a member has verified it; otherwise a tenant could
-/// name anybody's, and send them what it likes through its own form.
+/// The tenant's support address. It counts as verified where a member has verified it; otherwise a tenant could enter a
+/// stranger's address, and send them any text through its own form.
 async fn support(app: &App, job: &Job) -> Result<Option<Recipient>, JobError> {
     let Some(settings) = app.core.reader().settings().find(job.tenant_id).await? else { return Ok(None) };
     let Some(address) = settings.support_email else { return Ok(None) };

@@ -1,8 +1,8 @@
-//! Showing a template as the site that it would become.
+//! Preview of a template as a site.
 //!
-//! The renderer writes addresses for a site that has a host name of its own (`/about/`, `/assets/site.css`). A preview
-//! lives below a path of the API, so addresses on the site are turned into addresses of the preview. Nothing of it gets near
-//! the files and caches of published sites.
+//! The renderer writes URLs for a site with its own host name (`/about/`, `/assets/site.css`). A preview lives below a path
+//! of the API, so URLs of the site are rewritten to URLs of the preview. It is kept apart from the files and caches of
+//! published sites.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,17 +26,17 @@ use crate::{
 /// The preview of a template.
 ///
 /// # Errors
-/// A template that cannot be rendered: a bug.
+/// A template that cannot be rendered, which is a bug.
 pub async fn of(app: &App, template: Template) -> Result<Arc<Preview>, Arc<RenderError>> {
     let key = (template.id, template.version);
     app.previews.templates.cache.try_get_with(key, render(app, template)).await
 }
 
-/// Renders on the blocking pool: it is pure computation.
+/// Renders on the blocking pool, because it is CPU-bound.
 async fn render(app: &App, template: Template) -> Result<Arc<Preview>, RenderError> {
     let renderer = app.renderer.clone();
     let base = format!("/api/v1/templates/{}/preview", template.id);
-    // What the template's look says nothing of is as a new tenant would see it.
+    // Values that the template's look leaves open are those of a new tenant.
     let branding = Branding::default_of(TenantId::PLATFORM, app.core.env.now());
     let theme = theme(&branding, Some(&template.look));
     let snapshot = preview(&template, format!("{}{base}", app.api.public_url), theme);
@@ -72,7 +72,7 @@ fn assemble(template: &Template, base: &str, rendered: Vec<RenderedFile>) -> Pre
     preview
 }
 
-/// Whether a file is a page, or only for search engines, and not something that pages refer to.
+/// Whether a file is a page, or only for search engines, as opposed to a resource that pages refer to.
 fn is_page(path: &str) -> bool {
     path.ends_with(".html") || ["sitemap.xml", "robots.txt"].contains(&path)
 }
@@ -83,16 +83,16 @@ fn file(bytes: Vec<u8>) -> PreviewFile {
     PreviewFile { bytes: bytes.into(), tag: format!("\"{tag}\"") }
 }
 
-/// What the addresses on a site are in its preview.
+/// Maps URLs of a site to those of its preview.
 struct Addresses<'a> {
     base: &'a str,
-    /// Keys of pages by their addresses.
+    /// Keys of pages by their URL paths.
     pages: BTreeMap<String, String>,
     files: BTreeSet<String>,
 }
 
 impl Addresses<'_> {
-    /// The page with every attribute that begins with an address on the site turned into one of the preview.
+    /// Rewrites every attribute of the page that begins with a URL of the site.
     fn rewrite(&self, html: &str) -> String {
         const BEGINNING: &str = "=\"/";
         let mut out = String::with_capacity(html.len() + 2048);
@@ -114,13 +114,13 @@ impl Addresses<'_> {
         out
     }
 
-    /// The address in the preview; one that leads nowhere in it stays as it is.
+    /// The URL in the preview; one without a target in it stays unchanged.
     fn address(&self, address: &str) -> String {
         let end = address.find(['?', '#', ' ']).unwrap_or(address.len());
         let (path, rest) = address.split_at(end);
-        // Links in texts of their authors' own may lack the slash at the end; a site redirects there.
+        // Links in texts by authors may lack the slash at the end; a site redirects these.
         if let Some(key) = self.pages.get(path).or_else(|| self.pages.get(&format!("{path}/"))) {
-            // Keys are plain words, and a query of the page's own means nothing here.
+            // Keys need no escaping, and a query has no meaning in a preview.
             let fragment = rest.find('#').map_or("", |at| &rest[at..]);
             return format!("{}?page={key}{fragment}", self.base);
         }

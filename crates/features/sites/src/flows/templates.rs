@@ -1,4 +1,4 @@
-//! Applying templates, and bringing the library into the store.
+//! Application of templates, and import of the template library into the database.
 
 use std::sync::OnceLock;
 
@@ -26,12 +26,12 @@ pub async fn apply(
     Ok((template.id, applied))
 }
 
-/// Brings the templates of the library up to date in the store. Answers how many were written.
+/// Updates the library's templates in the database. Returns how many were written.
 pub async fn seed(env: &Env, repositories: &mut dyn SiteRepositories) -> Result<usize, SitesError> {
     library(env).seed(repositories).await
 }
 
-/// The library, checked once for the process.
+/// The library, parsed and checked once per process.
 fn library(env: &Env) -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {

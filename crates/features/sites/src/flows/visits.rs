@@ -1,4 +1,4 @@
-//! Storing visits of published sites, and forgetting what was kept long enough.
+//! Storage of visits of published sites, and deletion after the retention period.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::state::App;
 
-/// How much a crash may lose.
+/// Interval of storing: the longest period that a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Rows of one kind that are deleted in one transaction.
 const ROWS: u64 = 1000;
 
-/// Stores what is noted until told to stop, and then once more.
+/// Stores recorded visits periodically until shutdown, and then once more.
 pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
     let mut backoff = Backoff::new("visits could not be stored");
     let mut pause = EVERY;
     while !*stopping.borrow() {
         tokio::select! {
             () = sleep(pause) => {}
-            // A full queue is no reason to try more often: it stays full while nothing can be stored.
+            // A full queue does not shorten the backoff: it stays full while nothing can be stored.
             () = app.hosting.visits.half_full.notified(), if !backoff.is_failing() => {}
             _ = stopping.changed() => return app.hosting.visits.flush(&app.core).await,
         }
@@ -35,7 +35,7 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Deletes counts of visits and messages of visitors that are older than the settings say.
+/// Deletes visit counts and form submissions older than the configured retention.
 pub async fn forget(app: &App) -> Result<(), StoreError> {
     let settings = &app.settings.sites;
     if let Some(retention) = kept(settings.analytics_retention) {
@@ -62,7 +62,7 @@ pub async fn forget(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// For how long, if not for ever.
+/// The retention; `None` for unlimited.
 fn kept(retention: Duration) -> Option<time::Duration> {
     if retention.is_zero() { None } else { retention.try_into().ok() }
 }

@@ -1,4 +1,4 @@
-//! The wizard where it meets other domains: the writer of texts, and the tenant's branding.
+//! The wizard across domains: the text generator, and the tenant's branding.
 
 use actix_web::HttpResponse;
 use portico_billing::generation::Generations;
@@ -24,15 +24,15 @@ use serde_json::json;
 use super::generation::{Written, generator, settle};
 use crate::state::App;
 
-/// What came of completing a wizard.
+/// The result of completing a wizard.
 pub struct Completed {
     /// The wizard.
     pub wizard: Wizard,
-    /// The site that it has made; `None` when somebody has deleted it meanwhile.
+    /// The site that it has made; `None` if it was deleted meanwhile.
     pub site: Option<Site>,
-    /// Whether it was made by this very call.
+    /// Whether it was made by this call.
     pub is_new: bool,
-    /// The deployment that was asked for with it.
+    /// The deployment requested with it.
     pub deployment: Option<Deployment>,
 }
 
@@ -53,7 +53,7 @@ pub async fn update(
     })?)
 }
 
-/// Counts one use of the writer and has it write the texts of the wizard in the background: both, or neither.
+/// Counts one use of the generator and queues the generation of the wizard's texts: both, or neither.
 pub async fn request_content(
     work: &mut dyn UnitOfWork,
     app: &App,
@@ -71,7 +71,7 @@ pub async fn request_content(
     Ok(generation)
 }
 
-/// `wizard.generate`: writes page by page and keeps each as it comes. Run again, it goes on where it stopped.
+/// `wizard.generate`: writes page by page and stores each as it is ready. A retry continues where it stopped.
 pub async fn generate(app: &App, generate: GenerateContent, job: &Job) -> Result<(), JobError> {
     let GenerateContent { wizard_id, run } = generate;
     let scope = jobs::scope(job);
@@ -80,7 +80,7 @@ pub async fn generate(app: &App, generate: GenerateContent, job: &Job) -> Result
     let mut work = app.core.begin().await?;
     let assignments = Wizards::new(&mut *work, &scope, &app.core.env).begin_content(wizard_id, run).await?;
     let Some(assignments) = assignments else { return Ok(()) };
-    // The same use as when it was asked for; counted again only if it waited so long that it was given back.
+    // The same use as when it was requested; counted again only if the job waited so long that it was given back.
     let limit = app.settings.token_limit(assignments.len() as u64);
     Generations::new(&mut *work).reserve(job.tenant_id, run, limit, app.core.env.now()).await?;
     work.commit().await?;
@@ -109,10 +109,10 @@ pub async fn generate(app: &App, generate: GenerateContent, job: &Job) -> Result
     finish(app, &scope, wizard_id, run, None).await
 }
 
-/// Ends a run after its job failed for good: what came by then stays, and where nothing came, the use is given back.
+/// Ends a run after the last attempt of its job: pages stored so far are kept; if there are none, the use is given back.
 ///
 /// # Errors
-/// Where that could not be stored; the reservation expires by itself.
+/// Where the result could not be stored; the reservation expires by itself.
 pub async fn give_up(app: &App, generate: GenerateContent, job: &Job) -> Result<(), JobError> {
     let GenerateContent { wizard_id, run } = generate;
     let reason = "The writer of texts could not be reached. You can try again, or write the texts yourself.";
@@ -144,7 +144,7 @@ async fn finish(
     Ok(())
 }
 
-/// Makes the site of a wizard: once, however often and however many at a time ask for it. `answer` is what the caller gets.
+/// Creates the site of a wizard exactly once, even if requested repeatedly or concurrently. `answer` builds the response.
 pub async fn complete(
     app: &App,
     caller: &Caller,
@@ -183,7 +183,7 @@ pub async fn complete(
     caller.commit(work, answer(completed)).await
 }
 
-/// A wizard that has made its site before.
+/// The result for a wizard that was completed before.
 async fn made_before(app: &App, wizard: Wizard) -> Result<Completed, Problem> {
     let site = match wizard.site_id {
         Some(site) => app.core.reader().sites().find(wizard.tenant, site).await?,
@@ -192,8 +192,9 @@ async fn made_before(app: &App, wizard: Wizard) -> Result<Completed, Problem> {
     Ok(Completed { wizard, site, is_new: false, deployment: None })
 }
 
-/// Makes the look of the tenant's first site that of the tenant. Whoever makes sites may do that as long as nobody has set a
-/// branding; afterwards only who may change it, with a design of their own. Answers whether it was done.
+/// Makes the look of the tenant's first site the tenant's branding. While no branding is set, this takes only the
+/// permission to create sites; afterwards that to change the branding, and a design chosen by the caller. Returns whether
+/// it was done.
 async fn brand(
     app: &App,
     work: &mut dyn UnitOfWork,

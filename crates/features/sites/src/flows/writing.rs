@@ -1,5 +1,5 @@
-//! Texts that customers ask for one by one: read what they are about, count the use, let them be written with no transaction
-//! open, then store and settle in one.
+//! Single texts generated on request: read the subject, count the use, generate with no transaction open, then store and
+//! settle in one.
 
 use std::future::Future;
 
@@ -20,44 +20,44 @@ use serde_json::json;
 use super::generation::{Written, failed, generator, give_back, reserve, settle};
 use crate::state::App;
 
-/// What became of a request for a section.
+/// The result of a request for a section.
 pub struct WrittenSection {
-    /// The use that it was counted as.
+    /// Id of the counted use.
     pub id: GenerationId,
-    /// What was asked for.
+    /// The task.
     pub task: SectionTask,
-    /// What was written.
+    /// The generated text.
     pub draft: SectionDraft,
-    /// The section with it, where it was to be put there.
+    /// The section with the text, if it was to be applied.
     pub section: Option<Section>,
 }
 
-/// What became of a request for search engines.
+/// The result of a request for SEO metadata.
 pub struct WrittenSeo {
-    /// The use that it was counted as.
+    /// Id of the counted use.
     pub id: GenerationId,
-    /// What was written.
+    /// The generated metadata.
     pub draft: SeoDraft,
-    /// What is set for the page now, where it was to be stored.
+    /// The page's metadata, if it was to be stored.
     pub stored: Option<Seo>,
 }
 
-/// What became of a request for a page.
+/// The result of a request for a page.
 pub struct WrittenPage {
-    /// The use that it was counted as.
+    /// Id of the counted use.
     pub id: GenerationId,
-    /// What was asked for.
+    /// The task.
     pub task: PageTask,
-    /// What was written.
+    /// The generated page.
     pub draft: PageDraft,
-    /// The page and its sections, where it was to be made.
+    /// The page and its sections, if it was to be created.
     pub made: Option<(Page, Vec<Section>)>,
 }
 
-/// Lets a section be written anew.
+/// Generates the text of a section.
 ///
-/// `answer` is what the caller gets. Errors: those of [`reserve`] and [`Generation::section`]; 409 `modified_concurrently` when somebody changed the section
-/// meanwhile; 503 when nothing usable was written. A use that fails is not counted.
+/// `answer` builds the response. Errors: those of [`reserve`] and [`Generation::section`]; 409 `modified_concurrently` when
+/// the section was changed meanwhile; 503 when nothing usable was generated. A use that fails is not counted.
 pub async fn section(
     app: &App,
     caller: Caller,
@@ -94,9 +94,10 @@ pub async fn section(
     .await
 }
 
-/// Lets a page be described for search engines.
+/// Generates the SEO metadata of a page.
 ///
-/// Errors: those of [`reserve`] and [`Generation::seo`]; 503 when nothing usable was written. A use that fails is not counted.
+/// Errors: those of [`reserve`] and [`Generation::seo`]; 503 when nothing usable was generated. A use that fails is not
+/// counted.
 pub async fn seo(
     app: &App,
     caller: Caller,
@@ -131,10 +132,10 @@ pub async fn seo(
     .await
 }
 
-/// Lets a page be written.
+/// Generates a page.
 ///
-/// Errors: those of [`reserve`], [`Generation::page_brief`] and [`Generation::create_page`]; 503 when nothing usable was written.
-/// A use that fails is not counted.
+/// Errors: those of [`reserve`], [`Generation::page_brief`] and [`Generation::create_page`]; 503 when nothing usable was
+/// generated. A use that fails is not counted.
 pub async fn page(
     app: &App,
     caller: Caller,
@@ -171,7 +172,7 @@ pub async fn page(
     .await
 }
 
-/// One counted use: reserved, written, stored. Given back when the writer or the storing fails.
+/// One counted use: reserved, generated, stored. Given back when the generator or the storing fails.
 async fn counted<D>(
     app: &App,
     scope: &Scope,
@@ -198,7 +199,7 @@ async fn counted<D>(
     }
 }
 
-/// Goes on when the client hangs up: what was counted is settled or given back, and what was paid for is stored.
+/// Continues when the client disconnects: the use is settled or given back, and a text that was paid for is stored.
 async fn to_the_end<T: 'static>(
     work: impl Future<Output = Result<T, Problem>> + 'static,
 ) -> Result<T, Problem> {

@@ -1,8 +1,8 @@
-//! The forms in which a file is kept, and which of them a client wants (RFC 9110 section 12.5.3).
+//! The content encodings in which files are stored, and negotiation with the client (RFC 9110 section 12.5.3).
 
 use serde::{Deserialize, Serialize};
 
-/// A form of a file.
+/// Content encoding of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Encoding {
     /// Brotli (RFC 7932).
@@ -11,16 +11,16 @@ pub enum Encoding {
     /// Gzip (RFC 1952).
     #[serde(rename = "gzip")]
     Gzip,
-    /// As it is.
+    /// Uncompressed.
     #[serde(rename = "identity")]
     Identity,
 }
 
 impl Encoding {
-    /// The compressed forms, the better one first.
+    /// The compressed encodings, the better one first.
     pub const COMPRESSED: [Self; 2] = [Self::Brotli, Self::Gzip];
 
-    /// The word for it in headers.
+    /// Name in headers.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Brotli => "br",
@@ -29,7 +29,7 @@ impl Encoding {
         }
     }
 
-    /// What is added to the name of a file in this form.
+    /// Suffix of a stored file's name.
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Brotli => ".br",
@@ -38,7 +38,7 @@ impl Encoding {
         }
     }
 
-    /// What is added to the entity tag: forms of one file are different representations.
+    /// Suffix of the entity tag: encodings of one file are different representations.
     pub const fn tag(self) -> &'static str {
         match self {
             Self::Brotli => "-br",
@@ -48,8 +48,8 @@ impl Encoding {
     }
 }
 
-/// The form to send, of those that there are: the one that the client prefers, and of equals the smallest. What it says in
-/// `Accept-Encoding` may be anything, so words that make no sense count for nothing.
+/// The encoding to send, among the stored ones: the one with the highest quality, and among equals the smallest.
+/// `Accept-Encoding` is untrusted input; malformed elements count as absent.
 pub fn negotiate(accepted: Option<&str>, there: &[Encoding]) -> Encoding {
     let Some(accepted) = accepted else { return Encoding::Identity };
     let mut best = (Encoding::Identity, 0);
@@ -59,12 +59,12 @@ pub fn negotiate(accepted: Option<&str>, there: &[Encoding]) -> Encoding {
             best = (*encoding, quality);
         }
     }
-    // A client may say that it would rather have it as it is.
+    // A client may prefer `identity` explicitly.
     let plain = named_quality(accepted, "identity").unwrap_or(0);
     if plain > best.1 { Encoding::Identity } else { best.0 }
 }
 
-/// How much a client wants a coding, in thousandths; 0 for not at all.
+/// The quality of a coding in thousandths; 0 if it is not acceptable.
 fn quality(accepted: &str, name: &str) -> u16 {
     named_quality(accepted, name).or_else(|| named_quality(accepted, "*")).unwrap_or(0)
 }

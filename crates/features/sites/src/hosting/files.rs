@@ -1,4 +1,4 @@
-//! Files of deployments: the ones that were asked for lately, and how they are answered.
+//! Files of deployments: a cache, and the responses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,27 +27,27 @@ use super::{
 };
 use crate::hosting::Hosting;
 
-/// Bytes of files kept in memory at most.
+/// Maximum size of the files in memory.
 const FILE_BYTES: u64 = 32 * 1024 * 1024;
-/// Largest file that is kept in memory. Larger ones are read anew for each visitor, while they are sent.
+/// Largest file that is kept in memory. Larger ones are streamed from the store for each request.
 const LARGEST_KEPT: u64 = 1024 * 1024;
-/// Bytes of manifests kept in memory at most.
+/// Maximum size of the manifests in memory.
 const MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
-/// For how long the deployments whose assets still answer are believed.
+/// How long the list of deployments whose assets are still served is cached.
 const KEPT_FOR: Duration = Duration::from_millis(900);
-/// Hexadecimal digits of the hash that are in an entity tag.
+/// Hexadecimal digits of the hash in an entity tag.
 const TAG_DIGITS: usize = 24;
 
 /// Content security policy of published sites: nothing but the site's own style sheet, images and forms.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; font-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// A file of a deployment in one of its forms, ready to be sent.
+/// A file of a deployment in one of its encodings, ready to be sent.
 pub(super) struct SiteFile {
     content: Content,
     tag: String,
     encoding: Encoding,
-    /// Whether a client with other wishes would get another form.
+    /// Whether the encoding depends on the request.
     varies: bool,
     content_type: HeaderValue,
 }
@@ -58,7 +58,7 @@ enum Content {
     Store { key: String, size: u64 },
 }
 
-/// Names a file for the cache: its content and form. Two sites with the same content share it.
+/// Cache key of a file: its content and encoding. Two sites with the same content share it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct FileKey {
     hash: String,
@@ -75,29 +75,29 @@ pub(super) enum ReadError {
     /// The database failed.
     #[error("the deployments of a site could not be read")]
     Store(#[source] Arc<StoreError>),
-    /// It should be there.
+    /// A file that a manifest names is missing.
     #[error("{0} is not there")]
     Missing(String),
-    /// It was not written by us.
+    /// The manifest is malformed.
     #[error("{0} cannot be read")]
     Damaged(String),
 }
 
-/// Deployments of a site, by the one that is live, whose assets still answer.
+/// Deployments of a site whose assets are still served, by the live deployment.
 type KeptDeployments = Cache<(SiteId, DeploymentId), Arc<[DeploymentId]>>;
 
-/// The files that were asked for lately. Neither manifests nor contents ever change, so nothing in here is stale.
+/// Cache of files. Neither manifests nor contents ever change, so no entry is stale.
 pub(super) struct Files {
     manifests: Cache<DeploymentId, Arc<Manifest>>,
     files: Cache<FileKey, Arc<SiteFile>>,
     kept: KeptDeployments,
-    /// The same, for when the database cannot be asked; `None` where nothing stale is to be served.
+    /// The last known answers, for when the database is unavailable; `None` where nothing stale is to be served.
     last_said: Option<KeptDeployments>,
     database: Arc<Breaker>,
 }
 
 impl Files {
-    /// Goes by what the database said last for at most `serve_stale` while it cannot be asked.
+    /// Serves the last known state for at most `serve_stale` while the database is unavailable.
     pub(super) fn new(database: Arc<Breaker>, serve_stale: Duration) -> Self {
         let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
@@ -118,7 +118,7 @@ impl Files {
         }
     }
 
-    /// What a deployment consists of.
+    /// The manifest of a deployment.
     pub(super) async fn manifest(
         &self,
         hosting: &Hosting,
@@ -134,7 +134,7 @@ impl Files {
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
-    /// The content of a file of the deployment, for our own use; `None` when there is no such file.
+    /// The content of a file of the deployment, for internal use; `None` when there is no such file.
     pub(super) async fn content(
         &self,
         hosting: &Hosting,
@@ -149,7 +149,7 @@ impl Files {
         }
     }
 
-    /// A content in the form that the client prefers.
+    /// A content in the encoding that the client prefers.
     async fn file(
         &self,
         hosting: &Hosting,
@@ -177,7 +177,7 @@ impl Files {
                     .map_err(|_| ReadError::Damaged(name))?,
             }))
         };
-        // Where a large file is differs from site to site, unlike what is in it.
+        // The store key of a large file differs between sites with the same content.
         let loaded = match encoding {
             Encoding::Identity if entry.size > LARGEST_KEPT => return load.await,
             _ => self.files.try_get_with(key, load).await,
@@ -185,8 +185,8 @@ impl Files {
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
-    /// Whoever got a page just before the site switched to another deployment, or back, asks for what belongs to it just
-    /// after: assets of all deployments that are kept answer. What they are called changes with their content.
+    /// A visitor who got a page just before the site switched to another deployment, or back, requests its assets just
+    /// after: assets of all kept deployments are served. Their names change with their content.
     async fn asset_of_another_deployment(
         &self,
         hosting: &Hosting,
@@ -205,7 +205,7 @@ impl Files {
                         return Ok(Some(entry.clone()));
                     }
                 }
-                // Its files are being deleted right now.
+                // Its files are just being deleted.
                 Err(ReadError::Missing(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -249,7 +249,7 @@ async fn read(hosting: &Hosting, key: &str) -> Result<Bytes, ReadError> {
 }
 
 impl SiteFile {
-    /// Bytes of it that are in memory.
+    /// Size of the part that is in memory.
     fn kept(&self) -> usize {
         match &self.content {
             Content::Memory(bytes) => bytes.len(),
@@ -258,14 +258,14 @@ impl SiteFile {
     }
 }
 
-/// What is at a path of a site.
+/// The result of looking up a path of a site.
 pub(super) enum Found {
     File { file: Arc<SiteFile>, path: String },
     Moved(String),
     Missing(Option<Arc<SiteFile>>),
 }
 
-/// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` leads there.
+/// `/` is `index.html`, `/about/` is `about/index.html`, and `/about` redirects there.
 pub(super) async fn find(
     hosting: &Hosting,
     site: &LiveSite,
@@ -292,7 +292,7 @@ pub(super) async fn find(
     missing(hosting, site, request).await
 }
 
-/// What is shown where there is nothing.
+/// The site's page for missing files.
 pub(super) async fn missing(
     hosting: &Hosting,
     site: &LiveSite,
@@ -306,12 +306,12 @@ pub(super) async fn missing(
     }))
 }
 
-/// The encodings that the client takes.
+/// The encodings that the client accepts.
 fn accepted(request: &HttpRequest) -> Option<&str> {
     request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok())
 }
 
-/// The answer with a file.
+/// The response with a file.
 pub(super) async fn respond(
     hosting: &Hosting,
     request: &HttpRequest,
@@ -336,7 +336,7 @@ pub(super) async fn respond(
     if status == StatusCode::OK && not_modified(request, &file.tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
-    // Also where it is `identity`: that keeps the server from compressing it once more. The middleware takes that word off.
+    // Set for `identity` too, which keeps the server from compressing the response again. A middleware removes `identity`.
     response
         .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(file.encoding.as_str())))
         .insert_header((header::CONTENT_TYPE, file.content_type.clone()));

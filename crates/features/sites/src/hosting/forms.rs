@@ -1,6 +1,6 @@
-//! Contact forms of published sites: what visitors post, and what they get to see.
+//! Contact forms of published sites: receiving submissions, and the pages that answer them.
 //!
-//! A form is one of the live deployment, so what was deployed decides which forms there are, and what visitors agreed to.
+//! A form belongs to the live deployment, so the deployment determines which forms exist, and what visitors consented to.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -37,10 +37,10 @@ use super::{
 };
 use crate::{hosting::Hosting, settings::Sites};
 
-/// Seconds after which it makes sense to send a form again.
+/// Seconds after which a visitor may retry.
 const RETRY_AFTER: &str = "600";
 
-/// How much may be sent through forms. Instances share the count where they share other limits of requests.
+/// Rate limits of forms. Instances share the counts where they share other rate limits.
 pub struct FormLimits {
     limiter: Arc<dyn RateLimiter>,
     per_address: Quota,
@@ -57,7 +57,7 @@ impl FormLimits {
         })
     }
 
-    /// Counts a form that is in order.
+    /// Counts a valid submission.
     async fn allow(&self, site: SiteId, address: IpAddr) -> bool {
         let sender = format!("form:{site}:{}", network(address));
         self.limiter.count(&sender, self.per_address).await.allowed
@@ -65,15 +65,15 @@ impl FormLimits {
     }
 }
 
-/// The limits of forms, when there are any.
+/// Contact forms, with limits if enabled.
 pub struct Forms {
     limits: Option<FormLimits>,
-    /// Renders what contact forms answer.
+    /// Renders the pages that answer submissions.
     renderer: Arc<dyn FormRenderer>,
 }
 
 impl Forms {
-    /// As the settings say; without a limiter there are no limits.
+    /// As configured; without a limiter there are no limits.
     pub fn new(
         settings: &Sites,
         limiter: Option<Arc<dyn RateLimiter>>,
@@ -82,7 +82,7 @@ impl Forms {
         Self { limits: FormLimits::new(settings, limiter), renderer }
     }
 
-    /// Counts a form that is in order. Answers whether it may be taken.
+    /// Counts a valid submission. Returns whether it is within the limits.
     async fn allow(&self, site: SiteId, address: IpAddr) -> bool {
         match &self.limits {
             Some(limits) => limits.allow(site, address).await,
@@ -96,7 +96,7 @@ pub(super) fn is_post(request: &HttpRequest) -> bool {
     *request.method() == Method::POST && request.path().starts_with(FORMS_PATH)
 }
 
-/// Takes a form that was posted to a live site.
+/// Receives a submission to a live site.
 pub(super) async fn receive(
     hosting: &Hosting,
     request: &HttpRequest,
@@ -147,7 +147,7 @@ pub(super) async fn receive(
         return again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany);
     }
     let stored = async {
-        // The log keeps what happened, and not from where: visitors are nobody's users.
+        // Recorded without address and user agent: visitors are not users of the portal.
         let scope =
             Scope::anonymous(RequestInfo { id: context::current().info.id, ..RequestInfo::default() });
         let mut work = hosting.core.begin().await?;
@@ -186,7 +186,7 @@ async fn deployed(hosting: &Hosting, site: &LiveSite) -> Result<DeployedForms, R
     serde_json::from_slice(&bytes).map_err(|_| ReadError::Damaged(FORMS_FILE.to_owned()))
 }
 
-/// The body, within its bound.
+/// Reads the body, up to its limit.
 async fn read(request: &HttpRequest, mut payload: Payload) -> Result<BytesMut, StatusCode> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > MAX_BYTES) {

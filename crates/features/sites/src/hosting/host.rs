@@ -1,4 +1,4 @@
-//! Which site is at a host name.
+//! Mapping from host names to sites.
 
 use std::{
     net::IpAddr,
@@ -21,59 +21,59 @@ use portico_web::host;
 use super::stale::{Breaker, LastSaid, unreachable};
 use crate::hosting::Hosting;
 
-/// How long another instance may go on with the deployment before a switch.
+/// How long another instance may serve the deployment before a switch.
 const TIME_TO_LIVE: Duration = Duration::from_millis(900);
-/// Host names remembered at most.
+/// Maximum number of host names in memory.
 const SITES: u64 = 100_000;
 
-/// Questions of the proxy about certificates in a second, after a burst. Real ones come once for a name in weeks.
+/// A proxy's queries about certificates per second, after a burst. Real ones occur once per name in weeks.
 const ASKS_A_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
-/// Questions at once.
+/// Size of the burst.
 const ASKS_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
 
-/// The site that a request is for. Found out once, before routing.
+/// The site that a request is for. Determined once, before routing.
 pub struct SiteHost {
     /// The name, in lower case.
     pub name: HostName,
-    /// Whether the path has a normal form. Nothing is at one that has none.
+    /// Whether the path has a normal form. Paths without one are answered 404.
     pub has_path: bool,
 }
 
-/// What is at a host name.
+/// What is served at a host name.
 #[derive(Clone)]
 pub(super) enum At {
     /// No site.
     Nothing,
-    /// A site that has nothing to show.
+    /// A site without a deployment.
     Idle,
     /// A site whose tenant is suspended.
     Paused,
-    /// A site whose main address is another one: where, without a slash at the end.
+    /// A site whose main address is another one: its URL, without a slash at the end.
     Moved(Arc<str>),
     /// A site.
     Live(LiveSite),
 }
 
-/// What is at a host name, as far as can be told.
+/// What is served at a host name, and how current that is.
 #[derive(Clone)]
 pub(super) struct Found {
     pub(super) at: At,
-    /// How long ago the database said so, where it cannot be asked now.
+    /// The age of the information, while the database is unavailable.
     pub(super) stale: Option<Duration>,
 }
 
-/// What answers at which host name.
+/// Cache of what is served at host names.
 pub(super) struct Hosts {
     signals: Arc<Signals>,
     sites: Cache<(u64, HostName), At>,
-    /// For when the database cannot be asked.
+    /// For when the database is unavailable.
     last_said: LastSaid,
     database: Arc<Breaker>,
     asks: DefaultDirectRateLimiter,
 }
 
 impl Hosts {
-    /// Goes by what the database said last for at most `serve_stale` while it cannot be asked.
+    /// Serves the last known state for at most `serve_stale` while the database is unavailable.
     pub(super) fn new(signals: Arc<Signals>, database: Arc<Breaker>, serve_stale: Duration) -> Self {
         let quota = Quota::per_second(ASKS_A_SECOND).allow_burst(ASKS_AT_ONCE);
         Self {
@@ -114,7 +114,7 @@ impl Hosts {
         }
     }
 
-    /// Whether one more question about a certificate is welcome.
+    /// Whether one more query about a certificate is within the limit.
     pub(super) fn admits_ask(&self) -> bool {
         self.asks.check().is_ok()
     }
@@ -125,7 +125,7 @@ async fn look_up(hosting: &Hosting, host: &HostName) -> Result<At, StoreError> {
     Ok(found.map_or(At::Nothing, |site| place(hosting, host, site)))
 }
 
-/// What a visitor of this host gets to see of the site.
+/// What is served at this host of the site.
 fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> At {
     let Some(deployment) = site.deployment else { return At::Idle };
     if site.paused {
@@ -143,8 +143,8 @@ fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> At {
     At::Live(LiveSite { tenant: site.tenant, site: site.site, deployment })
 }
 
-/// The name of the site that a request with this `Host` header is for; `None` for the API. A name that is nobody's is
-/// answered by the API, as a server that is called by its address is.
+/// The name of the site that a request with this `Host` header is for; `None` for the API. An unknown name is answered by
+/// the API, as an IP address is.
 pub(super) async fn find(hosting: &Hosting, hosts: &Hosts, header: &str, path: &str) -> Option<HostName> {
     let host = host::name(header);
     if host.eq_ignore_ascii_case(&hosting.api.host) {
@@ -153,7 +153,7 @@ pub(super) async fn find(hosting: &Hosting, hosts: &Hosts, header: &str, path: &
     if let Some(subdomain) = hosting.addresses.subdomain_of(host) {
         return Some(HostName::Subdomain(subdomain.to_ascii_lowercase()));
     }
-    // Most that come by another name come by an address; this is quicker than finding out that it is no domain.
+    // Most requests by another name are by IP address; this check is quicker than parsing a domain name.
     if host.parse::<IpAddr>().is_ok() || !host.contains('.') {
         return None;
     }
@@ -162,12 +162,13 @@ pub(super) async fn find(hosting: &Hosting, hosts: &Hosts, header: &str, path: &
     match hosts.at(hosting, &name).await {
         Ok(Found { at: At::Nothing, .. }) => None,
         Ok(_) => Some(name),
-        // Nobody can tell. Whether the server is alive is to be told all the same; a visitor is to come back later.
+        // Unknown, because the database is unavailable. Requests for `/api/` (such as health checks) are answered by the
+        // API; others get 503.
         Err(_) => (!path.starts_with("/api/")).then_some(name),
     }
 }
 
-/// The name that a proxy asks about.
+/// The host name in a proxy's query.
 pub(super) fn asked(hosting: &Hosting, domain: &str) -> Option<HostName> {
     let domain = host::without_root(domain);
     if let Some(subdomain) = hosting.addresses.subdomain_of(domain) {
@@ -201,7 +202,7 @@ mod tests {
         let fresh = hosts.at_by(&shop, async { Ok(At::Idle) }).await.unwrap();
         assert!(matches!(fresh, Found { at: At::Idle, stale: None }));
         assert!(hosts.at_by(&shop, never()).await.unwrap().stale.is_none(), "known for less than a second");
-        // Something changed somewhere, and then the database went away.
+        // A change was signalled, and then the database became unavailable.
         hosts.signals.missed();
         for _ in 0..3 {
             let found = hosts.at_by(&shop, away()).await.unwrap();

@@ -1,5 +1,5 @@
-//! What a deployment consists of: which content is at which path. Contents are kept by their hash, so what did not change
-//! between two deployments is one file.
+//! Manifests of deployments: which content is at which path. Contents are stored by their hash, so content that did not
+//! change between two deployments is stored once.
 
 use std::collections::BTreeMap;
 
@@ -11,56 +11,56 @@ use super::encoding::Encoding;
 /// The files of a deployment by path. Never changes once the deployment is live.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Path without a leading slash, for instance `about/index.html`, and what is there.
+    /// By path without a leading slash, for instance `about/index.html`.
     pub files: BTreeMap<String, Entry>,
 }
 
-/// What is at a path.
+/// The content at a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// SHA-256 of the content, in lower-case hexadecimal digits.
     pub hash: String,
-    /// Bytes, before any compression.
+    /// Size before any compression.
     pub size: u64,
     /// Media type.
     pub content_type: String,
-    /// In which compressed forms it is kept, too.
+    /// Compressed encodings in which it is stored besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encodings: Vec<Encoding>,
 }
 
-/// Where everything that belongs to a site is.
+/// Key prefix of everything that belongs to a site.
 pub fn site_prefix(tenant: TenantId, site: SiteId) -> String {
     format!("sites/{tenant}/{site}")
 }
 
-/// Where the contents of a site's files are.
+/// Key prefix of the contents of a site's files.
 pub fn blobs(tenant: TenantId, site: SiteId) -> String {
     format!("{}/blobs", site_prefix(tenant, site))
 }
 
-/// Where a content is in one of its forms.
+/// Key of a content in one of its encodings.
 pub fn blob_key(tenant: TenantId, site: SiteId, hash: &str, encoding: Encoding) -> String {
     format!("{}/{}", blobs(tenant, site), blob_name(hash, encoding))
 }
 
-/// The name of a content in one of its forms.
+/// Name of a content in one of its encodings.
 pub fn blob_name(hash: &str, encoding: Encoding) -> String {
     format!("{hash}{}", encoding.extension())
 }
 
-/// Where the manifests of a site's deployments are.
+/// Key prefix of the manifests of a site's deployments.
 pub fn manifests(tenant: TenantId, site: SiteId) -> String {
     format!("{}/manifests", site_prefix(tenant, site))
 }
 
-/// Where the manifest of a deployment is.
+/// Key of the manifest of a deployment.
 pub fn manifest_key(tenant: TenantId, site: SiteId, deployment: DeploymentId) -> String {
     format!("{}/{deployment}.json", manifests(tenant, site))
 }
 
-/// The media type of a file, by the end of its path.
+/// The media type of a file, by its extension.
 pub fn content_type(path: &str) -> &'static str {
     match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("html") => "text/html; charset=utf-8",
@@ -81,14 +81,14 @@ pub fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// Whether compressing a file of this type is worth it. All others are compressed by their format already.
+/// Whether compressing a file of this type is worthwhile. The formats of all others are compressed already.
 pub fn is_compressible(content_type: &str) -> bool {
     content_type.starts_with("text/")
         || matches!(content_type, "application/xml; charset=utf-8" | "application/json" | "image/svg+xml")
 }
 
-/// Whether a path is that of an asset, and not that of a page with the slug `assets`. Names of assets carry a hash of their
-/// content.
+/// Whether a path is that of an asset, and not that of a page with the slug `assets`. Names of assets contain a hash of
+/// their content.
 pub fn is_asset(path: &str) -> bool {
     path.starts_with("assets/") && !path.ends_with(".html")
 }

@@ -1,4 +1,4 @@
-//! Published sites: whatever comes to the host name of a site is answered from the files of its live deployment.
+//! Published sites: requests to the host name of a site are answered from the files of its live deployment.
 
 pub mod encoding;
 mod files;
@@ -44,38 +44,38 @@ use self::{
 };
 use crate::{addresses::SiteAddresses, visits::VisitCounter};
 
-/// Says that an answer is stale (RFC 9211).
+/// Marks a response as stale (RFC 9211).
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The parts of published sites. Cheap to clone.
+/// The dependencies of published sites. Cheap to clone.
 #[derive(Clone)]
 pub struct Hosting {
-    /// What everything in the process shares.
+    /// Shared by the whole process.
     pub core: Core,
-    /// What stands around the routes.
+    /// Shared by the routes of all features.
     pub api: Api,
-    /// Where sites answer.
+    /// Host names and URLs of sites.
     pub addresses: Arc<SiteAddresses>,
     /// Object storage.
     pub files: Arc<dyn FileStore>,
-    /// What answers at which host name.
+    /// Caches of host names and files.
     pub live: Arc<LiveSites>,
     /// Contact forms.
     pub forms: Arc<Forms>,
-    /// What was seen on published sites.
+    /// Counter of visits to published sites.
     pub visits: Arc<VisitCounter>,
-    /// Header in which a trusted proxy tells the country of a visitor.
+    /// Header in which a trusted proxy sends the country of a visitor.
     pub country_header: Option<Arc<str>>,
 }
 
-/// What answers at which host name, and the files that were asked for lately.
+/// Caches of host names and of recently requested files.
 pub struct LiveSites {
     hosts: Hosts,
     files: Files,
 }
 
 impl LiveSites {
-    /// Empty caches. What the database said last is gone by for at most `serve_stale` while it cannot be asked.
+    /// Empty caches. The last known state is served for at most `serve_stale` while the database is unavailable.
     pub fn new(signals: Arc<Signals>, serve_stale: Duration) -> Self {
         let database = Arc::<Breaker>::default();
         Self {
@@ -89,7 +89,7 @@ impl LiveSites {
         host::find(hosting, &self.hosts, host, path).await
     }
 
-    /// Whether there is a site at a name, whatever it has to show.
+    /// Whether there is a site at a name, in any state.
     pub async fn is_at(&self, hosting: &Hosting, domain: &str) -> Result<bool, Problem> {
         let Some(name) = host::asked(hosting, domain) else { return Ok(false) };
         match self.hosts.at(hosting, &name).await {
@@ -102,12 +102,12 @@ impl LiveSites {
         }
     }
 
-    /// Whether a proxy may ask for one more name.
+    /// Whether one more query about a certificate is within the limit.
     pub fn admits_ask(&self, hosting: &Hosting) -> bool {
         hosting.api.limits.is_none() || self.hosts.admits_ask()
     }
 
-    /// What a deployment consists of; `None` when its manifest is not there.
+    /// The manifest of a deployment; `None` when it is missing.
     pub async fn manifest(
         &self,
         hosting: &Hosting,
@@ -126,7 +126,7 @@ pub fn is_site(context: &GuardContext<'_>) -> bool {
     context.req_data().contains::<SiteHost>()
 }
 
-/// Around everything: finds out whether a request is for a published site, and lets it in as such.
+/// Outermost middleware: determines whether a request is for a published site, and marks it as such.
 pub async fn at_host<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -139,7 +139,7 @@ pub async fn at_host<B: MessageBody + 'static>(
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
     let spelling = spelling(&request);
-    // Also for answers that need no route.
+    // Also for responses that are sent without a route.
     request.extensions_mut().insert(SiteRequest);
     if spelling == Ok(Spelling::Replaced) && matches!(*request.method(), Method::GET | Method::HEAD) {
         let response = respelled(&request);
@@ -160,7 +160,7 @@ pub async fn serve(hosting: Data<Hosting>, request: HttpRequest, payload: Payloa
     }
     let host = request.extensions().get::<SiteHost>().map(|host| (host.name.clone(), host.has_path));
     let Some((host, has_path)) = host else { return unavailable() };
-    // Why it failed was told where it was asked.
+    // The cause was logged where the lookup failed.
     let Ok(found) = hosting.live.hosts.at(&hosting, &host).await else { return unavailable() };
     let mut response = match found.at {
         At::Live(site) if has_path && forms::is_post(&request) => {
@@ -181,7 +181,7 @@ pub async fn serve(hosting: Data<Hosting>, request: HttpRequest, payload: Payloa
     response
 }
 
-/// What is at the path of a site.
+/// The response for a path of a site.
 async fn show(hosting: &Hosting, request: &HttpRequest, site: &LiveSite, has_path: bool) -> HttpResponse {
     let found = match has_path {
         true => find(hosting, site, request).await,
@@ -213,15 +213,15 @@ fn nothing() -> HttpResponse {
         .body("<!doctype html><html lang=\"en\"><title>No site here</title><h1>There is no site at this address.</h1></html>")
 }
 
-/// Leads to the same page under its one spelling, for a path that came in another one. What follows the host begins with one
-/// slash and no more, so that it cannot be taken for another host.
+/// Redirects a path in another spelling to its normal form. The path begins with exactly one slash, so that it cannot be
+/// taken for another host.
 fn respelled(request: &ServiceRequest) -> HttpResponse {
     let page = request.uri().path_and_query().map_or("/", |page| page.as_str());
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
-/// Leads to the same page at the main address. Browsers are to ask again each time: the main address may change back, and
-/// two remembered redirects would lead in a circle.
+/// Redirects to the same page at the main address. Browsers must revalidate it each time: the main address may change back,
+/// and two cached redirects would form a loop.
 fn moved(address: &str, request: &HttpRequest) -> HttpResponse {
     let page = request.uri().path_and_query().map_or("/", |page| page.as_str());
     HttpResponse::PermanentRedirect()
@@ -230,7 +230,7 @@ fn moved(address: &str, request: &HttpRequest) -> HttpResponse {
         .finish()
 }
 
-/// 503, by which search engines know that the site comes back (RFC 9110 section 15.6.4).
+/// 503, which signals to search engines that the site is unavailable only temporarily (RFC 9110 section 15.6.4).
 fn paused() -> HttpResponse {
     HttpResponse::ServiceUnavailable()
         .insert_header((header::RETRY_AFTER, "3600"))

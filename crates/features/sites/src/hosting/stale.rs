@@ -1,4 +1,4 @@
-//! What published sites go by while the database cannot be asked: what it said last, for a bounded time.
+//! The last known state of published sites, served for a bounded time while the database is unavailable.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,27 +13,27 @@ use tokio::time::timeout;
 
 use super::host::{At, Found};
 
-/// How long a look-up may take.
+/// Timeout of a lookup.
 const PATIENCE: Duration = Duration::from_millis(900);
 
-/// Time between two look-ups while the database cannot be asked. Longer than [`PATIENCE`], so that there is one at a time.
+/// Time between two lookups while the database is unavailable. Longer than [`PATIENCE`], so that there is one at a time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Host names of sites that are remembered at most.
+/// Maximum number of host names of sites in memory.
 const SITES: u64 = 100_000;
 
-/// Host names without a site that are remembered at most. Apart from the others: anybody can make names up.
+/// Maximum number of host names without a site in memory. Kept apart from the others, because clients can make names up.
 const NAMES_OF_NOTHING: u64 = 20_000;
 
 /// Circuit breaker between visitors and the database.
 #[derive(Default)]
 pub(super) struct Breaker {
-    /// When to ask next; `None` while the database answers.
+    /// Time of the next lookup; `None` while the database is available.
     retry_at: Mutex<Option<Instant>>,
 }
 
 impl Breaker {
-    /// Whether the database may be asked now. Whoever may MUST ask by [`Breaker::ask`].
+    /// Whether the database may be queried now. A caller that is admitted MUST query by [`Breaker::ask`].
     pub(super) fn admits(&self) -> bool {
         self.admits_at(Instant::now())
     }
@@ -54,7 +54,7 @@ impl Breaker {
         *self.retry_at.lock().unwrap_or_else(PoisonError::into_inner) = retry_at;
     }
 
-    /// Asks, for at most [`PATIENCE`].
+    /// Runs a lookup, for at most [`PATIENCE`].
     pub(super) async fn ask<T>(
         &self,
         look_up: impl Future<Output = Result<T, StoreError>>,
@@ -64,34 +64,34 @@ impl Breaker {
         match &found {
             Err(error) if error.kind() == Kind::Unavailable => {
                 self.set(Some(Instant::now() + PAUSE));
-                tell(error);
+                warn_failed(error);
             }
-            Err(error) => tell(error),
+            Err(error) => warn_failed(error),
             Ok(_) => self.set(None),
         }
         found
     }
 }
 
-fn tell(error: &StoreError) {
+fn warn_failed(error: &StoreError) {
     logging::warn("a site could not be looked up", error);
 }
 
-/// The error of a look-up that was not made.
+/// The error of a lookup that was not made.
 pub(super) fn unreachable() -> StoreError {
     StoreError::Unavailable("the database could not be asked a moment ago".into())
 }
 
-/// What was last said about each host name, and when.
+/// The last answer of the database about each host name, and its time.
 pub(super) struct LastSaid {
-    /// How long it may be gone by; zero for not at all.
+    /// Maximum age of an answer; zero serves nothing stale.
     bound: Duration,
     sites: Cache<HostName, (At, Instant)>,
     nothing: Cache<HostName, Instant>,
 }
 
 impl LastSaid {
-    /// Nothing yet.
+    /// An empty cache.
     pub(super) fn new(bound: Duration) -> Self {
         Self {
             bound,
@@ -100,12 +100,12 @@ impl LastSaid {
         }
     }
 
-    /// The database said `at` when it was asked at `asked`.
+    /// Records the answer `at` to a lookup that began at `asked`.
     pub(super) async fn keep(&self, host: &HostName, at: &At, asked: Instant) {
         if self.bound.is_zero() {
             return;
         }
-        // In this order: between the two, an older answer about a site does not pass for one about nothing.
+        // Invalidated first, so that `find` returns no outdated answer between the two steps.
         match at {
             At::Nothing => {
                 self.sites.invalidate(host).await;
@@ -118,7 +118,7 @@ impl LastSaid {
         }
     }
 
-    /// What it said last, unless that is too long ago at `now`.
+    /// The last answer, unless it is too old at `now`.
     pub(super) async fn find(&self, host: &HostName, now: Instant) -> Option<Found> {
         let (at, asked) = match self.sites.get(host).await {
             Some(said) => said,
@@ -151,7 +151,7 @@ mod tests {
         assert!(breaker.admits_at(later + PAUSE), "also when the one never came back");
         breaker.ask(async { Ok(()) }).await.unwrap();
         assert!(breaker.admits() && breaker.admits());
-        // What the database cannot do is no reason not to ask it for other things.
+        // An error of a single query is no reason to stop querying.
         let broken = StoreError::Internal("no such column".into());
         assert!(breaker.ask(async { Err::<(), _>(broken) }).await.is_err());
         assert!(breaker.admits());
@@ -178,7 +178,7 @@ mod tests {
         assert!(said.find(&HostName::Subdomain("never".into()), now).await.is_none());
         let late = now + bound + Duration::from_millis(1);
         assert!(said.find(&shop, late).await.is_none() && said.find(&none, late).await.is_none());
-        // What was said last counts.
+        // Each newer answer replaces the one before.
         said.keep(&shop, &At::Nothing, now).await;
         said.keep(&none, &At::Idle, now).await;
         assert!(matches!(said.find(&shop, now).await.unwrap().at, At::Nothing));

@@ -1,4 +1,4 @@
-//! What a request for a published site counts as.
+//! Which requests for a published site count as visits.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -13,12 +13,12 @@ use portico_web::{client, host};
 
 use crate::hosting::Hosting;
 
-/// The most bytes of a header that are looked at.
+/// Maximum number of bytes read of a header.
 const MAX_HEADER: usize = 1024;
-/// The most characters of a `User-Agent`.
+/// Maximum number of characters of a `User-Agent`.
 const MAX_AGENT: usize = 256;
 
-/// Notes an answer of a site: its bytes, and the visit if a browser shows the page to somebody. Never waits.
+/// Records a response of a site: its bytes, and a visit if a browser is displaying the page. Never waits.
 pub(super) fn note(
     hosting: &Hosting,
     request: &HttpRequest,
@@ -27,7 +27,7 @@ pub(super) fn note(
     response: &HttpResponse,
 ) {
     let now = hosting.core.env.now();
-    // The head of an answer alone has no body.
+    // A response to HEAD has no body.
     let bytes = match response.body().size() {
         BodySize::Sized(bytes) if *request.method() != Method::HEAD => bytes,
         _ => 0,
@@ -52,14 +52,14 @@ pub(super) fn note(
     });
 }
 
-/// The address of a page by its file; `None` for what is no page, and for the pages around forms.
+/// The URL path of a page by its file; `None` for files that are not pages, and for the pages around forms.
 fn page(path: &str) -> Option<String> {
     let folder = path.strip_suffix("index.html")?;
     (folder.is_empty() || folder.ends_with('/')).then_some(())?;
     (!folder.starts_with("_forms/")).then(|| format!("/{folder}"))
 }
 
-/// Whether a browser asked for it to show it now: not for later, and not as a part of something else.
+/// Whether a browser requests it for display: neither as a prefetch nor as a subresource.
 fn is_view(request: &HttpRequest, status: StatusCode) -> bool {
     let headers = request.headers();
     let says = |name: &str, word: &str| {
@@ -73,8 +73,8 @@ fn is_view(request: &HttpRequest, status: StatusCode) -> bool {
         && text(headers, "sec-fetch-dest").is_none_or(|destination| destination.trim() == "document")
 }
 
-/// What the operator's proxy says about the country. From anybody else the header means nothing, and said twice it may be the
-/// visitor's.
+/// The visitor's country according to the operator's proxy. From any other sender the header is ignored, and a duplicate
+/// may come from the visitor.
 fn country<'r>(hosting: &Hosting, request: &'r HttpRequest) -> Option<&'r str> {
     let name = hosting.country_header.as_deref()?;
     let is_trusted = client::is_trusted(&hosting.api.settings.trusted_proxies, client::peer(request));

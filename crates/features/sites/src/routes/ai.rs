@@ -1,4 +1,4 @@
-//! Texts by AI.
+//! Generation of texts by AI.
 
 use actix_web::{HttpResponse, post, web::Data};
 use portico_kernel::GenerationId;
@@ -32,13 +32,13 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED.strict().waiting_in(Class::Outside), generate_page);
 }
 
-/// A text for a section.
+/// A proposed text for a section.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ContentProposal {
-    /// Names the use in the audit trail.
+    /// Id of the use, as in the audit trail.
     id: GenerationId,
-    /// What sort of section.
+    /// Type of the section.
     #[serde(rename = "type")]
     kind: SectionType,
     /// The text, as content of the section.
@@ -48,11 +48,11 @@ struct ContentProposal {
     section: Option<Section>,
 }
 
-/// What to tell search engines.
+/// Proposed SEO metadata (search engine metadata) of a page.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SeoProposal {
-    /// Names the use in the audit trail.
+    /// Id of the use, as in the audit trail.
     id: GenerationId,
     /// At most 60 characters.
     title: String,
@@ -60,13 +60,13 @@ struct SeoProposal {
     description: String,
     /// At most 10.
     keywords: Vec<String>,
-    /// What social networks show.
+    /// Metadata for social networks.
     open_graph: OpenGraphProposal,
-    /// Whether it is stored now.
+    /// Whether it is stored.
     applied: bool,
 }
 
-/// What social networks show.
+/// Metadata for social networks.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OpenGraphProposal {
@@ -76,11 +76,11 @@ struct OpenGraphProposal {
     description: String,
 }
 
-/// A section of a page that was written.
+/// A section of a proposed page.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SectionProposal {
-    /// What sort of section.
+    /// Type of the section.
     #[serde(rename = "type")]
     kind: SectionType,
     /// The text, as content of the section.
@@ -88,28 +88,28 @@ struct SectionProposal {
     content: Value,
 }
 
-/// A page that was written.
+/// A proposed page.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PageProposal {
-    /// Names the use in the audit trail.
+    /// Id of the use, as in the audit trail.
     id: GenerationId,
     /// Title.
     title: String,
-    /// Last part of its address, made from the title.
+    /// Last part of its path, made from the title.
     slug: String,
     /// Language, BCP 47.
     language: String,
     /// Sections in order.
     sections: Vec<SectionProposal>,
-    /// The draft that was made of it, where `create` was asked for; null else.
+    /// The draft created from it, where `create` was given; null else.
     page: Option<Page>,
 }
 
-/// Write a section anew
+/// Rewrite a section
 ///
-/// Proposes a text for a section of a page, or for content that comes along; changes the page only with `apply`. Counts against
-/// the plan once it succeeds.
+/// Proposes a text for a section of a page, or for content in the request; changes the page only with `apply`. Counts
+/// against the plan if it succeeds.
 #[utoipa::path(
     tag = "AI",
     operation_id = "optimizeContent",
@@ -148,10 +148,10 @@ async fn optimize_content(
     writing::section(&app, caller, body.0, answer).await
 }
 
-/// Describe a page for search engines
+/// Generate SEO metadata
 ///
-/// Proposes title, description, keywords and Open Graph of a page from its texts; stores them only with `apply`. Counts against the
-/// plan once it succeeds.
+/// Proposes title, description, keywords and Open Graph of a page from its texts; stores them only with `apply`. Counts
+/// against the plan if it succeeds.
 #[utoipa::path(
     tag = "AI",
     operation_id = "optimizeSeo",
@@ -192,10 +192,10 @@ async fn optimize_seo(
     writing::seo(&app, caller, body.0, answer).await
 }
 
-/// Write a page
+/// Generate a page
 ///
-/// Proposes the sections of a page; with `create` it is made as a draft of the site, and the answer is 201. Counts against the plan
-/// once it succeeds.
+/// Proposes the sections of a page; with `create` it is created as a draft of the site, and the answer is 201. Counts
+/// against the plan if it succeeds.
 #[utoipa::path(
     tag = "AI",
     operation_id = "generatePage",

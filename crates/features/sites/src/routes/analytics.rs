@@ -1,4 +1,4 @@
-//! Who visits a site.
+//! Visits of a site.
 
 use actix_web::{
     HttpResponse, get,
@@ -23,7 +23,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, read);
 }
 
-/// Which days to show.
+/// Period of the report.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -36,11 +36,11 @@ struct Period {
     to: Option<Date>,
 }
 
-/// Read who visits a site
+/// Read the visits of a site
 ///
-/// Visits and visitors by day, page, referrer, country and device. Days are those of UTC. What counts is a page of the published site
-/// that a browser shows to somebody; known programs are left out. There are no cookies: a visitor is whoever comes from one address
-/// with one browser, on one day. Counts are written down every few seconds.
+/// Visits and visitors by day, page, referrer, country and device. Days are those of UTC. A visit is a page of the
+/// published site displayed by a browser; known bots are left out. There are no cookies: a visitor is one IP address with
+/// one browser on one day. Counts are written every few seconds.
 #[utoipa::path(
     tag = "Analytics",
     operation_id = "readSiteAnalytics",

@@ -1,4 +1,4 @@
-//! Files that tenants upload.
+//! Uploaded files of tenants.
 
 use actix_web::{
     HttpRequest, HttpResponse, delete, get, post, put,
@@ -38,16 +38,16 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 struct AssetView {
     #[serde(flatten)]
     asset: Asset,
-    /// Where the file is, for whoever has the address, until `urlExpiresAt`. A PDF is saved and not shown.
+    /// URL of the file, accessible without sign-in until `urlExpiresAt`. A PDF is offered as a download and not displayed.
     url: String,
-    /// Until when `url` and those of the thumbnails work. Read the file again for new ones.
+    /// When `url` and those of the thumbnails expire. Read the file again for new ones.
     url_expires_at: Timestamp,
-    /// Smaller copies of a picture, narrowest first: 320, 640, 1280 and 1920 pixels wide where the picture is wider, and as
-    /// wide as the picture where it is not. They are WebP.
+    /// Smaller copies of an image, narrowest first: 320, 640, 1280 and 1920 pixels wide where the image is wider, and as
+    /// wide as the image where it is not. They are WebP.
     thumbnails: Vec<Thumbnail>,
 }
 
-/// A smaller copy of a picture.
+/// A smaller copy of an image.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Thumbnail {
@@ -57,7 +57,7 @@ struct Thumbnail {
     height: u32,
     /// Bytes.
     size: u64,
-    /// Where it is, like the `url` of the file.
+    /// URL of the copy, like the `url` of the file.
     url: String,
 }
 
@@ -83,16 +83,17 @@ impl AssetView {
 #[expect(dead_code, reason = "describes the form; the parts are read as a stream")]
 struct AssetUpload {
     /// 1 to 20 files, 50 MB together: PNG, JPEG, WebP and GIF of at most 5 MB and 25 megapixels each, PDF of at most 20 MB.
-    /// What a file is, is told by its content and not by its name.
+    /// The format is detected from the content, not from the name.
     #[schema(value_type = Vec<String>, format = Binary, content_media_type = "application/octet-stream")]
     files: Vec<Vec<u8>>,
 }
 
 /// Upload files
 ///
-/// All of them or, when anything is wrong with one, none: errors name `files[0]`, `files[1]` … Pictures are turned upright and
-/// encoded anew, without metadata such as the place where a photo was taken; of an animation, the first frame is kept. SVG is
-/// refused (`svg_refused`): it can carry scripts. `size` is what is stored and counts against the plan; thumbnails do not.
+/// All of them or, if any is invalid, none: errors name `files[0]`, `files[1]` … Images are turned upright and re-encoded,
+/// without metadata such as the place where a photo was taken; of an animation, the first frame is kept. SVG is refused
+/// (`svg_refused`), because it can contain scripts. `size` is the stored size, which counts against the plan; thumbnails do
+/// not.
 #[utoipa::path(
     tag = "Assets",
     operation_id = "uploadAssets",
@@ -114,7 +115,7 @@ async fn upload(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    // Before a byte is read.
+    // Before the body is read.
     caller.0.require(Permission::AssetsWrite)?;
     let files = spool::files_of(&request, payload, &app.settings.data_dir).await?;
     let _place = app.api.admission.enter(Class::Uploads, 0).await?;
@@ -127,14 +128,14 @@ async fn upload(
     assets::upload(&app, &caller, files, answer).await
 }
 
-/// Which files to list.
+/// Query of the list of files.
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListAssets {
     /// A part of the name or the description.
     #[param(example = "logo")]
     q: Option<String>,
-    /// What sort of file.
+    /// Kind of file.
     #[serde(rename = "type")]
     #[param(inline)]
     kind: Option<AssetKind>,
@@ -169,7 +170,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListAssets>) -> Resul
 
 /// Read a file
 ///
-/// What is known of it, with addresses that work for a while.
+/// Its metadata, with URLs that are valid for a limited time.
 #[utoipa::path(
     tag = "Assets",
     operation_id = "readAsset",
@@ -185,13 +186,13 @@ async fn read(
 ) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let asset = Assets::new(&mut *repositories, &caller.0, &app.core.env).get(path.1).await?;
-    // Never 304: the addresses in it expire, whatever the version is.
+    // Never 304: the URLs in it expire, whatever the version is.
     Ok(conditional::updated(asset.version, &AssetView::new(&app, asset)))
 }
 
 /// Update a file
 ///
-/// Its name and what it shows. The file itself never changes.
+/// Its name and description. The file itself never changes.
 #[utoipa::path(
     tag = "Assets",
     operation_id = "updateAsset",
@@ -222,7 +223,7 @@ async fn update(
         .await
 }
 
-/// Whether to delete what is in use.
+/// Options of a deletion.
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct DeleteAsset {
@@ -232,7 +233,7 @@ struct DeleteAsset {
 
 /// Delete a file
 ///
-/// It is in no list any more, its addresses stop working, and the plan has its storage back, at once. For some days it can be
+/// At once it is no longer listed, its URLs stop working, and the plan has its storage back. For some days it can be
 /// restored; then its bytes are deleted. Published sites keep their own copies until their next deployment.
 #[utoipa::path(
     tag = "Assets",

@@ -40,7 +40,7 @@ async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<Ht
 
 /// Update the branding
 ///
-/// Published sites wear it from their next deployment on.
+/// Published sites use it from their next deployment on.
 #[utoipa::path(
     tag = "Branding",
     operation_id = "updateBranding",

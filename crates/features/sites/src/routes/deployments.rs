@@ -34,12 +34,12 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, rollback);
 }
 
-/// A deployment and where its site answers.
+/// A deployment and the URL of its site.
 #[derive(Serialize, ToSchema)]
 struct DeploymentView {
     #[serde(flatten)]
     deployment: Deployment,
-    /// Where the site answers, without a trailing slash.
+    /// URL of the site, without a trailing slash.
     #[schema(example = "http://luz.localhost:7600")]
     url: String,
 }
@@ -50,7 +50,7 @@ impl DeploymentView {
     }
 }
 
-/// Which deployments to list.
+/// Query of the list of deployments.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -96,7 +96,7 @@ async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
 
 /// Read the status of a site
 ///
-/// Its latest deployment: how far it is, and what came of it.
+/// Its latest deployment: progress and result.
 #[utoipa::path(
     tag = "Deployments",
     operation_id = "readSiteStatus",

@@ -31,15 +31,15 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED.waiting_in(Class::Outside), verify);
 }
 
-/// A domain, and what the DNS has to say for it.
+/// A domain and its DNS records.
 #[derive(Serialize, ToSchema)]
 struct DomainView {
     #[serde(flatten)]
     domain: Domain,
     /// The records that it needs, with what the last check found. Only the text record (`TXT`) decides about the
-    /// verification; the others say where the name leads.
+    /// verification; the others are where the name points to.
     records: Vec<DnsRecord>,
-    /// Where the site answers at this domain, once it is verified.
+    /// URL of the site at this domain, once it is verified.
     #[schema(example = "https://www.example.com")]
     url: String,
 }
@@ -54,7 +54,7 @@ impl DomainView {
     }
 }
 
-/// Which domains to list.
+/// Query of the list of domains.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -94,8 +94,8 @@ async fn list(
 
 /// Connect a domain
 ///
-/// It serves the site once it is verified: publish the text record that `records` names. It is looked for in the background
-/// for 72 hours, and whenever you ask. Counts against the plan of the tenant.
+/// It serves the site once it is verified: publish the text record in `records`. It is checked in the background for 72
+/// hours, and on request. Counts against the plan of the tenant.
 #[utoipa::path(
     tag = "Domains",
     operation_id = "addDomain",
@@ -149,7 +149,7 @@ async fn read(
 
 /// Update a domain
 ///
-/// Changes what it is for. When it becomes the main address, the one before it leads to it, and a live site is built again.
+/// Changes its purpose. When it becomes the main address, the former one redirects to it, and a live site is built again.
 #[utoipa::path(
     tag = "Domains",
     operation_id = "updateDomain",
@@ -184,7 +184,7 @@ async fn update(
 
 /// Disconnect a domain
 ///
-/// It answers nothing from now on, and others may connect it.
+/// It no longer serves the site, and others may connect it.
 #[utoipa::path(
     tag = "Domains",
     operation_id = "removeDomain",
@@ -214,8 +214,8 @@ async fn remove(
 
 /// Verify a domain
 ///
-/// Asks the DNS now. The answer says which record is missing or wrong, and what was found in its place; `status` is
-/// `verified` once the text record is there. Name servers that do not answer leave it as it was, with the `reason`.
+/// Queries the DNS now. The answer lists records that are missing or wrong, with what was found instead; `status` is
+/// `verified` once the text record is found. If name servers do not answer, it stays unchanged, with the `reason`.
 #[utoipa::path(
     tag = "Domains",
     operation_id = "verifyDomain",

@@ -1,4 +1,4 @@
-//! Files behind signed links: for browsers, which do not sign in to show a picture.
+//! Files by signed links: for browsers, which load images without signing in.
 
 use std::ops::Range;
 
@@ -27,26 +27,26 @@ use crate::{
     state::App,
 };
 
-/// Nothing in the file may do anything: no script, no form, no origin of its own.
+/// The file gets no capabilities: no script, no form, no origin of its own.
 const POLICY: &str =
     "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// What makes a link good.
+/// Query of a signed link.
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Link {
     /// Until when, in seconds since 1970.
     #[param(required = true, example = 1_800_000_000)]
     expires: Option<u64>,
-    /// What only this installation can have written.
+    /// Signature by this installation.
     #[param(required = true)]
     signature: Option<String>,
 }
 
 /// Show a file by its link
 ///
-/// `url` of an asset and those of its thumbnails lead here; nobody signs in. PDF is to be saved, not shown. Parts of a file can
-/// be asked for (`Range`). Links that were made up, have expired, or lead to a deleted file are 404 alike.
+/// `url` of an asset and those of its thumbnails lead here; no sign-in is needed. PDF is sent as a download. Byte ranges
+/// are supported (`Range`). Links that are forged, have expired, or lead to a deleted file are all answered 404.
 #[utoipa::path(
     tag = "Assets",
     operation_id = "readAssetFile",
@@ -97,14 +97,14 @@ pub(super) async fn show(
         .insert_header((header::CACHE_CONTROL, format!("private, max-age={left}, immutable")))
         .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
         .insert_header((header::ACCEPT_RANGES, HeaderValue::from_static("bytes")))
-        // Front ends of other origins show it.
+        // Pages of other origins embed it.
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin")));
     if conditional::not_modified(&request, &tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let size = file.size();
     let part = range(&request, &tag).and_then(|range| part(range, size));
-    // Nothing of the database is held from here on: clients may take as long as they like.
+    // No database connection is held from here on, because clients may be slow.
     let body = file.read(&app, part.clone().unwrap_or(0..size)).await?.ok_or_else(|| {
         Problem::internal(format!("the file of asset {id} ({variant}) is not in the store"))
     })?;
@@ -116,7 +116,7 @@ pub(super) async fn show(
     Ok(response
         .content_type(content_type(&file))
         .insert_header(disposition(&file))
-        // It is compressed as far as it goes, and a part of it must stay a part of it.
+        // It is compressed already, and a byte range must refer to the unencoded file.
         .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static("identity")))
         .body(body))
 }
@@ -125,7 +125,7 @@ fn content_type(file: &LinkedFile) -> &'static str {
     file.variant.as_ref().map_or(file.asset.content_type.content_type(), |_| VARIANT_CONTENT_TYPE)
 }
 
-/// Under which name it is saved (RFC 6266): one for old clients, and the real one. A document is never shown in place.
+/// The name to save it under (RFC 6266): one for old clients, and the real one. A document is never displayed inline.
 fn disposition(file: &LinkedFile) -> ContentDisposition {
     let name = match &file.variant {
         None => file.asset.filename.clone(),
@@ -152,8 +152,8 @@ fn disposition(file: &LinkedFile) -> ContentDisposition {
     }
 }
 
-/// The one range of bytes that is asked for (RFC 9110 section 14). Several at once, other units, and what is not in the file
-/// are answered with all of the file, as section 14.2 allows.
+/// The single byte range of a request (RFC 9110 section 14). Multiple ranges, other units, and unsatisfiable ones are
+/// answered with the whole file, as section 14.2 allows.
 fn range<'r>(request: &'r HttpRequest, tag: &str) -> Option<&'r str> {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|wanted| wanted != tag) {
@@ -162,7 +162,7 @@ fn range<'r>(request: &'r HttpRequest, tag: &str) -> Option<&'r str> {
     text(header::RANGE)?.trim().strip_prefix("bytes=").filter(|range| !range.contains(','))
 }
 
-/// The bytes of a range, all of them in the file; `None` where it is none, or lies outside.
+/// The bytes of a range within the file; `None` if it is malformed or unsatisfiable.
 fn part(range: &str, size: u64) -> Option<Range<u64>> {
     let end = size.checked_sub(1)?;
     let number = |text: &str| -> Option<u64> {

@@ -45,12 +45,12 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(submissions::configure);
 }
 
-/// What is not under `/api/v1`: files behind links, and what a proxy asks before it gets a certificate.
+/// Routes outside of `/api/v1`: files behind links, and a proxy's queries about certificates.
 pub fn outside(config: &mut Routes<'_, '_>) {
     config.service(READ.for_anyone(), files::show).service(READ.for_anyone().unqueued(), tls::ask);
 }
 
-/// Pages for people.
+/// HTML pages.
 pub fn pages(config: &mut ServiceConfig) {
     previews::pages(config);
 }

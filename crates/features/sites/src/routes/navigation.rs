@@ -65,7 +65,7 @@ async fn list(
 
 /// Create a navigation item
 ///
-/// It leads to a page or to an address, or (with neither) only groups what is under it.
+/// It links to a page or to a URL, or (with neither) only groups the items under it.
 #[utoipa::path(
     tag = "Navigation",
     operation_id = "createNavigationItem",
@@ -208,7 +208,7 @@ async fn remove(
         .await
 }
 
-/// A list that is never longer than a page.
+/// A list that always fits on one page.
 fn whole(items: Vec<NavItem>) -> List<NavItem> {
     let total = items.len() as u64;
     List::new(items, PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, total)

@@ -35,28 +35,28 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, remove);
 }
 
-/// Which site is meant.
+/// Selects a site.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct SiteChoice {
-    /// Which site; the tenant's primary (oldest) one where absent.
+    /// Id of the site; the tenant's primary (oldest) one where absent.
     pub site_id: Option<SiteId>,
 }
 
-/// Which pages to list.
+/// Query of the list of pages.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListPages {
-    /// Which site; the tenant's primary (oldest) one where absent.
+    /// Id of the site; the tenant's primary (oldest) one where absent.
     site_id: Option<SiteId>,
     /// A part of the title or the slug.
     #[param(example = "about")]
     q: Option<String>,
-    /// Whether it is part of the next deployment.
+    /// Status of the page.
     status: Option<PageStatus>,
-    /// `createdAt`, `updatedAt` or `title`; with a `-` before it the largest first. `-createdAt` where absent.
+    /// `createdAt`, `updatedAt` or `title`; with a `-` before it in descending order. `-createdAt` where absent.
     #[param(example = "title")]
     sort: Option<String>,
     /// From 1.
@@ -92,7 +92,7 @@ async fn list(
         [("createdAt", SortKey::CreatedAt), ("updatedAt", SortKey::UpdatedAt), ("title", SortKey::Name)];
     let order = sort(by.as_deref(), &keys)?.map(|(key, descending)| Sort { key, descending });
     let filter = PageFilter { q, status, sort: order.unwrap_or_default() };
-    // Few people search for the same.
+    // Searches are rarely repeated, so they are not cached.
     let is_search = filter.q.is_some();
     let find = async || {
         let mut repositories = app.core.reader();
@@ -214,7 +214,7 @@ async fn read(
 
 /// Update a page
 ///
-/// A page becomes part of the next deployment with the status `published`.
+/// A page with the status `published` becomes part of the next deployment.
 #[utoipa::path(
     tag = "Pages",
     operation_id = "updatePage",
@@ -248,7 +248,7 @@ async fn update(
 
 /// Delete a page
 ///
-/// With its sections and the navigation items that lead to it.
+/// With its sections and the navigation items that link to it.
 #[utoipa::path(
     tag = "Pages",
     operation_id = "deletePage",

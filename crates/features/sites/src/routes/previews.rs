@@ -1,4 +1,4 @@
-//! Previews of drafts: making the links, and what is behind them.
+//! Previews of drafts: creation of links, and the pages behind them.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -25,12 +25,12 @@ use crate::{
     state::App,
 };
 
-/// What a preview may do: what a published page may, besides sending forms. `sandbox` gives it an origin of its own, so that
-/// nothing in it could reach this one, had it a script.
+/// A preview may do the same as a published page, except send forms. `sandbox` gives it an opaque origin, so that even a
+/// script in it could not access this one.
 const POLICY: &str = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'self'; \
     img-src 'self' https: data:; font-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Below which path previews are.
+/// Path prefix of previews.
 const ROOT: &str = "/preview/";
 
 /// Adds the routes of the API.
@@ -38,7 +38,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(KEYED, create);
 }
 
-/// Adds what is behind the links.
+/// Adds the routes of previews.
 pub fn pages(config: &mut PlainConfig) {
     config
         .route("/preview/{token}", web::route().to(show))
@@ -49,19 +49,19 @@ pub fn pages(config: &mut PlainConfig) {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Preview {
-    /// Where the draft is shown, to whoever has this address.
+    /// URL of the draft, accessible without sign-in.
     #[schema(
         example = "http://127.0.0.1:7600/preview/0199f3c26d4e7c3a9d7c5a8e1f2b3c4d-0199f3c26d4e7c3a9d7c5a8e1f2b3c4e-1795000000-c2lnbmF0dXJl/"
     )]
     url: String,
-    /// From then on it shows nothing.
+    /// When the link expires.
     expires_at: Timestamp,
 }
 
 /// Preview a site
 ///
-/// Makes a link that shows the site as it would be with all drafts published, until it expires, also to people who are not
-/// signed in. It shows what is stored when somebody looks. It ends early when the site or the tenant is suspended or deleted.
+/// Creates a link that shows the site as if all drafts were published, until it expires, without sign-in. It shows the
+/// stored state at the time of each request. It ends early when the site or the tenant is suspended or deleted.
 #[utoipa::path(
     tag = "Deployments",
     operation_id = "previewSite",
@@ -145,7 +145,7 @@ fn moved(location: &str) -> HttpResponse {
     response
 }
 
-/// Nothing of a preview is kept by anybody, and nobody else hears of its address.
+/// Previews are not cached, and their URLs are not sent as referrers.
 fn answer(
     status: StatusCode,
     content_type: &'static str,
@@ -160,7 +160,7 @@ fn answer(
             HeaderName::from_static("x-robots-tag"),
             HeaderValue::from_static("noindex, nofollow"),
         ))
-        // Fonts are asked for from the sandbox, which is no origin of ours. Whoever has the address may have them.
+        // Fonts are requested from the sandbox, whose origin is opaque. The URL alone grants access to them.
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
         .body(body)
 }

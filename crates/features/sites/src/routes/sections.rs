@@ -106,7 +106,7 @@ async fn reorder(
 
 /// Change several sections at once
 ///
-/// All of it or, when anything is wrong with any part, nothing. Answers all sections of the page.
+/// All changes or, if any is invalid, none. Answers all sections of the page.
 #[utoipa::path(
     tag = "Sections",
     operation_id = "bulkChangeSections",
@@ -215,7 +215,7 @@ async fn remove(
         .await
 }
 
-/// A list that is never longer than a page.
+/// A list that always fits on one page.
 fn whole(sections: Vec<Section>) -> List<Section> {
     let total = sections.len() as u64;
     List::new(sections, PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, total)

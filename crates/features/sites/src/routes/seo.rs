@@ -1,4 +1,4 @@
-//! What search engines and social networks are told about pages.
+//! SEO metadata (for search engines and social networks) of pages.
 
 use actix_web::{
     HttpRequest, HttpResponse, delete, get, put,
@@ -21,9 +21,9 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, read).service(WRITE, update).service(WRITE, remove);
 }
 
-/// Read what search engines are told
+/// Read the SEO metadata of a page
 ///
-/// Null where nothing is set: then it is made from the page.
+/// Null where nothing is set: then it is derived from the page.
 #[utoipa::path(
     tag = "SEO",
     operation_id = "readSeo",
@@ -44,7 +44,7 @@ async fn read(
     conditional::resource(&request, seo.version, &seo)
 }
 
-/// Change what search engines are told
+/// Update the SEO metadata of a page
 ///
 /// Published pages have it from their next deployment on.
 #[utoipa::path(
@@ -83,9 +83,9 @@ async fn update(
         .await
 }
 
-/// Take away what search engines are told
+/// Delete the SEO metadata of a page
 ///
-/// From then on it is made from the page.
+/// It is derived from the page from then on.
 #[utoipa::path(
     tag = "SEO",
     operation_id = "deleteSeo",

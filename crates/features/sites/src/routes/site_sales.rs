@@ -24,7 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::sites::SiteView;
 use crate::state::App;
 
-/// Adds the routes. Before those of sites: `for-sale` is not the id of one.
+/// Adds the routes. Before those of sites, which would take `for-sale` for an id.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(READ.for_anyone(), list)
@@ -33,7 +33,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, withdraw);
 }
 
-/// A site on offer, as everybody sees it.
+/// The public view of a site on offer.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OfferView {
@@ -43,10 +43,10 @@ struct OfferView {
     /// Its subdomain, which names it in paths.
     #[schema(example = "panaderia-luz")]
     slug: String,
-    /// Where it answers, as it would be sold.
+    /// URL of the site that is sold.
     #[schema(example = "http://panaderia-luz.localhost:7600")]
     url: String,
-    /// What it costs.
+    /// Price.
     price: Option<Money>,
     /// Language of its pages, BCP 47.
     #[schema(example = "es")]
@@ -65,7 +65,7 @@ impl OfferView {
     }
 }
 
-/// Which sites to list.
+/// Query of the list of sites for sale.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -83,7 +83,7 @@ struct ListOffers {
 
 /// List sites for sale
 ///
-/// Newest first. For everybody.
+/// Newest first. Public: no sign-in is needed.
 #[utoipa::path(
     tag = "Sites for sale",
     operation_id = "listSitesForSale",
@@ -103,7 +103,7 @@ async fn list(app: Data<App>, query: Query<ListOffers>) -> Result<HttpResponse, 
 
 /// Read a site for sale
 ///
-/// For everybody.
+/// Public: no sign-in is needed.
 #[utoipa::path(
     tag = "Sites for sale",
     operation_id = "readSiteForSale",
@@ -120,7 +120,7 @@ async fn read(app: Data<App>, path: Path<String>) -> Result<HttpResponse, Proble
 
 /// Offer a site for sale
 ///
-/// Or change its price. The site is one of the active tenant and answers at its address; from now on only staff change it,
+/// Or change its price. The site must be published and belong to the active tenant; from now on only staff can change it,
 /// so that a buyer gets what was shown.
 #[utoipa::path(
     tag = "Sites for sale",

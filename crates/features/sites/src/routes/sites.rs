@@ -33,12 +33,12 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, remove);
 }
 
-/// A site and where it answers.
+/// A site and its URL.
 #[derive(Serialize, ToSchema)]
 pub struct SiteView {
     #[serde(flatten)]
     site: Site,
-    /// Where it answers once it is deployed, without a trailing slash.
+    /// URL of the site once it is deployed, without a trailing slash.
     #[schema(example = "http://luz.localhost:7600")]
     url: String,
 }
@@ -50,7 +50,7 @@ impl SiteView {
     }
 }
 
-/// Which sites to list.
+/// Query of the list of sites.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -58,9 +58,9 @@ struct ListSites {
     /// A part of the name or the subdomain.
     #[param(example = "luz")]
     q: Option<String>,
-    /// Where it stands.
+    /// Status of the site.
     status: Option<SiteStatus>,
-    /// `createdAt`, `updatedAt` or `name`; with a `-` before it the largest first. `-createdAt` where absent.
+    /// `createdAt`, `updatedAt` or `name`; with a `-` before it in descending order. `-createdAt` where absent.
     #[param(example = "-createdAt")]
     sort: Option<String>,
     /// From 1.
@@ -176,7 +176,7 @@ async fn update(
 
 /// Delete a site
 ///
-/// With its pages and everything published of it.
+/// With its pages and deployments.
 #[utoipa::path(
     tag = "Sites",
     operation_id = "deleteSite",
@@ -197,7 +197,7 @@ async fn remove(
     let expected = conditional::expected_version(&request);
     caller
         .write(&app.core, async |work| {
-            // Before the site, with which they would go uncounted.
+            // Before the site, whose deletion would remove them without returning their count to the plan.
             Domains::new(&mut *work, &caller.0, &app.core.env).remove_all(*path).await?;
             Sites::new(&mut *work, &caller.0, &app.core.env).delete(*path, expected).await?;
             Ok(HttpResponse::NoContent().finish())

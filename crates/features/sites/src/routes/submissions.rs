@@ -1,4 +1,4 @@
-//! What visitors sent through contact forms.
+//! Submissions of contact forms.
 
 use actix_web::{
     HttpRequest, HttpResponse, delete, get, put,
@@ -32,12 +32,12 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, remove);
 }
 
-/// Which submissions to list.
+/// Query of the list of submissions.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListSubmissions {
-    /// Where they stand.
+    /// Status of the submission.
     status: Option<SubmissionStatus>,
     /// Part of name, address, phone number or message, ignoring case.
     #[param(max_length = 200)]
@@ -46,10 +46,10 @@ struct ListSubmissions {
     from: Option<Timestamp>,
     /// Before this time.
     to: Option<Timestamp>,
-    /// The `nextCursor` of the piece before.
+    /// The `nextCursor` of the previous page.
     #[param(format = "uuid")]
     cursor: Option<String>,
-    /// Items in a piece, 20 where absent.
+    /// Items on a page, 20 where absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
 }
@@ -61,15 +61,15 @@ impl ListSubmissions {
     }
 }
 
-/// Which submissions to export.
+/// Query of the export.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ExportSubmissions {
-    /// Form of the export; `csv` where absent.
+    /// Format of the export; `csv` where absent.
     #[param(example = "csv", pattern = "^csv$")]
     format: Option<String>,
-    /// Where they stand.
+    /// Status of the submission.
     status: Option<SubmissionStatus>,
     /// Part of name, address, phone number or message, ignoring case.
     #[param(max_length = 200)]
@@ -91,9 +91,9 @@ impl ExportSubmissions {
     }
 }
 
-/// List what visitors sent
+/// List form submissions
 ///
-/// Messages that came through contact forms of the site, newest first.
+/// Messages sent through contact forms of the site, newest first.
 #[utoipa::path(
     tag = "Submissions",
     operation_id = "listSubmissions",
@@ -115,10 +115,10 @@ async fn list(
     Ok(HttpResponse::Ok().json(found))
 }
 
-/// Export what visitors sent
+/// Export form submissions
 ///
-/// All messages that match, newest first, as CSV (RFC 4180) with a header line. A cell that a spreadsheet would take for a formula
-/// has an apostrophe in front.
+/// All messages that match, newest first, as CSV (RFC 4180) with a header line. A cell that a spreadsheet would take for a
+/// formula is prefixed with an apostrophe.
 #[utoipa::path(
     tag = "Submissions",
     operation_id = "exportSubmissions",
@@ -140,7 +140,7 @@ async fn export(
     submission_export::answer(app, standing, *path, query.0.into_filter()?).await
 }
 
-/// Read what a visitor sent
+/// Read a form submission
 #[utoipa::path(
     tag = "Submissions",
     operation_id = "readSubmission",
@@ -160,7 +160,7 @@ async fn read(
     conditional::resource(&request, found.version, &found)
 }
 
-/// Mark what a visitor sent
+/// Mark a form submission
 ///
 /// As read, as spam, or as new again.
 #[utoipa::path(
@@ -193,9 +193,9 @@ async fn update(
         .await
 }
 
-/// Delete what a visitor sent
+/// Delete a form submission
 ///
-/// For good: nothing of it stays, but that it was there.
+/// Cannot be undone: its content is removed, and only a record of its existence stays.
 #[utoipa::path(
     tag = "Submissions",
     operation_id = "deleteSubmission",

@@ -1,4 +1,4 @@
-//! Website templates: the catalogue for everybody, what staff do with it, and what customers make of it.
+//! Website templates: the public catalogue, its administration by staff, and their application by customers.
 
 mod application;
 mod preview;
@@ -47,7 +47,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .configure(application::configure);
 }
 
-/// Which templates to list.
+/// Query of the list of templates.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -55,19 +55,19 @@ struct ListTemplates {
     /// A part of the name, the slug or the description.
     #[param(example = "bread")]
     q: Option<String>,
-    /// What sort of site: a word of `GET /templates/categories`.
+    /// Category: one of `GET /templates/categories`.
     category: Option<String>,
-    /// For whom: a word of `GET /industries`.
+    /// Industry: one of `GET /industries`.
     #[param(example = "bakery")]
     industry: Option<String>,
     /// Language of the texts.
     #[param(example = "en")]
     language: Option<String>,
-    /// Whether they are shown first.
+    /// Whether they are featured.
     featured: Option<bool>,
     /// Whether only plans with premium templates may use them.
     premium: Option<bool>,
-    /// `name`, `popularity` or `createdAt`; with a `-` before it the largest first. `name` where absent.
+    /// `name`, `popularity` or `createdAt`; with a `-` before it in descending order. `name` where absent.
     #[param(example = "-popularity")]
     sort: Option<String>,
     /// From 1.
@@ -78,7 +78,7 @@ struct ListTemplates {
     limit: Option<u64>,
 }
 
-/// Which part of a list.
+/// Page of a list.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -93,7 +93,7 @@ struct Paging {
 
 /// List templates
 ///
-/// The catalogue, for everybody, signed in or not. Without the content of sections.
+/// The public catalogue; no sign-in is needed. Without the content of sections.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "listTemplates",
@@ -121,7 +121,7 @@ async fn list(
 
 /// List featured templates
 ///
-/// Those that are shown first, the most popular of them first.
+/// Templates marked as featured, the most popular first.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "listFeaturedTemplates",
@@ -141,7 +141,7 @@ async fn list_featured(
 
 /// List popular templates
 ///
-/// By how often they were really used, the most popular first.
+/// By how often they were used, the most popular first.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "listPopularTemplates",
@@ -161,7 +161,7 @@ async fn list_popular(
 
 /// List the templates for an industry
 ///
-/// The most popular first. 404 for an industry that `GET /industries` does not have.
+/// The most popular first. 404 for an industry that is not in `GET /industries`.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "listTemplatesOfIndustry",
@@ -200,7 +200,7 @@ async fn listed(
     Ok(HttpResponse::Ok().json(templates))
 }
 
-/// All of something, as a list has it.
+/// A list with all items.
 fn whole<T>(items: Vec<T>) -> List<T> {
     let total = items.len() as u64;
     List::new(items, PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, total)
@@ -208,7 +208,7 @@ fn whole<T>(items: Vec<T>) -> List<T> {
 
 /// List categories of templates
 ///
-/// Those that templates have, with how many there are of each.
+/// Those in use, with the number of templates in each.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "listTemplateCategories",
@@ -223,7 +223,7 @@ async fn categories(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Pr
 
 /// List industries
 ///
-/// The one list of industries for templates, the wizard and structured data, with how many templates there are for each.
+/// The list of industries for templates, the wizard and structured data, with the number of templates for each.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "listIndustries",
@@ -264,12 +264,12 @@ async fn read(
         .json(template))
 }
 
-/// The entity tag of a template. It is used while its version stays, so the number of uses is part of it.
+/// The entity tag of a template. Uses do not change its version, so the number of uses is part of the tag.
 fn tag_of(template: &Template) -> String {
     format!("\"v{}-{}\"", template.version, template.popularity)
 }
 
-/// The version that the client wants to change, from `If-Match`: uses that were counted since do not matter.
+/// The version that the client wants to change, from `If-Match`: uses counted since do not matter.
 fn expected_version(request: &HttpRequest) -> Option<i64> {
     let value = request.headers().get(header::IF_MATCH)?.to_str().unwrap_or_default().trim();
     let version = value
@@ -278,14 +278,14 @@ fn expected_version(request: &HttpRequest) -> Option<i64> {
         .and_then(|(version, _)| version.parse().ok());
     match version {
         None if value == "*" => None,
-        // A tag that is not one of ours matches no version.
+        // An unknown tag matches no version.
         version => Some(version.unwrap_or(-1)),
     }
 }
 
 /// Create a template
 ///
-/// For staff. Every section is checked like one of a page; errors name it, for instance
+/// For staff. Every section is validated like one of a page; errors name its path, for instance
 /// `pages[0].sections[2].content.heading`.
 #[utoipa::path(
     tag = "Templates",
@@ -318,8 +318,8 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewTemplate>) -> Resu
 
 /// Update a template
 ///
-/// For staff. What was made from it stays as it is. A template of the library that was changed once is not brought up to
-/// date by the library any more.
+/// For staff. Sites and pages made from it stay as they are. A changed template of the library is no longer updated from
+/// the library.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "updateTemplate",

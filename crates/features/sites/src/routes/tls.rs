@@ -1,4 +1,4 @@
-//! What a proxy in front asks before it has a certificate made.
+//! Queries of a reverse proxy before it obtains a certificate.
 
 use actix_web::{HttpResponse, get, web::Data};
 use portico_web::{
@@ -10,20 +10,20 @@ use utoipa::IntoParams;
 
 use crate::state::App;
 
-/// Which name to ask about.
+/// Query of a proxy.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct AskTls {
-    /// The name that a visitor came to.
+    /// The host name that a visitor requested.
     #[param(example = "www.example.com", required = true)]
     domain: Option<String>,
 }
 
-/// Ask for a certificate
+/// Check a name for a certificate
 ///
-/// Whether a proxy may have a certificate made for a name: that of a site, or a verified domain of a customer. Made for
-/// `on_demand_tls { ask … }` of Caddy. Says nothing else, and is not for people.
+/// Whether a proxy may obtain a certificate for a name: that of a site, or a verified domain of a customer. Made for
+/// `on_demand_tls { ask … }` of Caddy. Reveals nothing else, and is not for end users.
 #[utoipa::path(
     tag = "Operations",
     operation_id = "askTls",

@@ -1,4 +1,4 @@
-//! States that pages once had.
+//! Versions of pages.
 
 use actix_web::{
     HttpRequest, HttpResponse, get, post,
@@ -23,38 +23,38 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    // `compare` would be taken for the id of a version.
+    // Before `read`, which would take `compare` for the id of a version.
     config.service(READ, list).service(READ, compare).service(READ, read).service(KEYED, restore);
 }
 
-/// Which versions to list.
+/// Query of the list of versions.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListVersions {
-    /// The `nextCursor` of the piece before.
+    /// The `nextCursor` of the previous page.
     #[param(format = "uuid")]
     cursor: Option<String>,
-    /// Items in a piece, 20 where absent.
+    /// Items on a page, 20 where absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
 }
 
-/// Which versions to compare.
+/// The versions to compare.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct CompareVersions {
     /// Id of the earlier version; the one just before the later one where absent.
     from: Option<PageVersionId>,
-    /// Id of the later version; the page as it is now where absent.
+    /// Id of the later version; the current page where absent.
     to: Option<PageVersionId>,
 }
 
 /// List the versions of a page
 ///
-/// Newest first; the first one is the page as it is now. Each transaction that changes the page, its sections or its search
-/// engine texts leaves one. The last hundred or so are kept.
+/// Newest first; the first one is the current page. Each transaction that changes the page, its sections or its SEO
+/// metadata creates one. About the last hundred are kept.
 #[utoipa::path(
     tag = "Pages",
     operation_id = "listPageVersions",
@@ -78,7 +78,7 @@ async fn list(
 
 /// Compare two versions of a page
 ///
-/// Tells field by field what is different between them.
+/// Lists the differences field by field.
 #[utoipa::path(
     tag = "Pages",
     operation_id = "comparePageVersions",
@@ -100,7 +100,7 @@ async fn compare(
 
 /// Read a version of a page
 ///
-/// The page, its sections and its search engine texts as they were.
+/// The page, its sections and its SEO metadata in that version.
 #[utoipa::path(
     tag = "Pages",
     operation_id = "readPageVersion",
@@ -121,8 +121,8 @@ async fn read(
 
 /// Restore a version of a page
 ///
-/// Title, slug, language, sections and search engine texts become what they were; that is a new version. Status, home mark
-/// and time of publication stay: restoring never publishes.
+/// Title, slug, language, sections and SEO metadata are restored, as a new version. Status, home mark and time of
+/// publication stay: restoring never publishes.
 #[utoipa::path(
     tag = "Pages",
     operation_id = "restorePageVersion",

@@ -1,4 +1,4 @@
-//! The wizard that makes a site.
+//! The wizard that creates a site.
 
 use actix_web::{
     HttpRequest, HttpResponse, delete, get,
@@ -41,12 +41,12 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, complete);
 }
 
-/// Which wizards to list.
+/// Query of the list of wizards.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListWizards {
-    /// Where it stands.
+    /// Status of the wizard.
     status: Option<WizardStatus>,
     /// From 1.
     #[param(minimum = 1, maximum = 1_000_000)]
@@ -56,7 +56,7 @@ struct ListWizards {
     limit: Option<u64>,
 }
 
-/// Which template the site is made from.
+/// Selects the template of the site.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"templateId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"}))]
@@ -67,24 +67,24 @@ struct TemplateSelection {
     template_id: Option<TemplateId>,
 }
 
-/// How the wizard is completed.
+/// Options of the completion.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"deploy": true}))]
 struct Completion {
-    /// Whether the site is published right away; the caller's address must be verified. No when absent.
+    /// Whether the site is published right away; the caller's address must be verified. False where absent.
     deploy: Option<bool>,
 }
 
-/// A wizard that has made its site.
+/// A completed wizard.
 #[derive(Serialize, ToSchema)]
 struct CompletedWizard {
     #[serde(flatten)]
     wizard: Wizard,
-    /// Where the site answers once it is deployed, without a trailing slash.
+    /// URL of the site once it is deployed, without a trailing slash.
     #[schema(example = "http://panaderia-luz.localhost:7600")]
     url: Option<String>,
-    /// The deployment that was asked for with this call.
+    /// The deployment requested with this call.
     deployment: Option<Deployment>,
 }
 
@@ -94,8 +94,9 @@ fn answer(wizard: &Wizard) -> HttpResponse {
 
 /// Start a wizard
 ///
-/// Eight steps to a site: business info, goals, template, design, pages, content, SEO and contact details, launch. They can be
-/// saved one by one, in any order. Parts that are known already can come along. A tenant may have 20 wizards in progress.
+/// Eight steps to a site: business info, goals, template, design, pages, content, SEO and contact details, launch. They can
+/// be saved one by one, in any order. The request may already contain some of them. A tenant may have 20 wizards in
+/// progress.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "startWizard",
@@ -123,7 +124,7 @@ async fn start(
 
 /// List wizards
 ///
-/// The one that was changed last first.
+/// Most recently changed first.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "listWizards",
@@ -162,7 +163,7 @@ async fn read(
 
 /// Save steps of a wizard
 ///
-/// Any of its parts at once. A part that is named is replaced whole, the others stay; with an error in one of them nothing is
+/// Any of its parts at once. A part in the request is replaced as a whole, the others stay; if any is invalid, nothing is
 /// saved.
 #[utoipa::path(
     tag = "Wizard",
@@ -201,7 +202,7 @@ async fn update(
 
 /// Abandon a wizard
 ///
-/// A site that it has made stays.
+/// A site that it has created stays.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "deleteWizard",
@@ -230,7 +231,7 @@ async fn remove(
 
 /// Save step 1 of a wizard
 ///
-/// Who the business is.
+/// Information about the business.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "saveWizardBusinessInfo",
@@ -266,8 +267,8 @@ async fn business_info(
 
 /// Save step 3 of a wizard
 ///
-/// Which template. Pages that were chosen and that the new template does not have are left out; generated texts of another
-/// template are forgotten.
+/// Id of the template. Chosen pages that the new template does not have are left out; texts generated for another template
+/// are discarded.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "saveWizardTemplate",
@@ -304,7 +305,7 @@ async fn template_selection(
 
 /// Save step 4 of a wizard
 ///
-/// Style, colours, fonts and logo; what is absent is as the template has it.
+/// Style, colours, fonts and logo; absent ones are as in the template.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "saveWizardDesign",
@@ -339,8 +340,8 @@ async fn design_preferences(
 
 /// Generate the texts of a wizard
 ///
-/// In the background, page by page; asked for again, they are written anew. Needs steps 1 and 3. Counts as one use against the
-/// plan, which is given back when nothing comes of it.
+/// In the background, page by page; a repeated request generates them again. Needs steps 1 and 3. Counts as one use against
+/// the plan, which is given back if it produces nothing.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "generateWizardContent",
@@ -372,9 +373,9 @@ async fn generate_content(
         .await
 }
 
-/// Read how far the texts of a wizard are
+/// Read the progress of generated texts
 ///
-/// With what there is of them so far.
+/// With the texts generated so far.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "readWizardContentStatus",
@@ -395,8 +396,8 @@ async fn content_status(
 
 /// Complete a wizard
 ///
-/// Makes the site with its pages, sections, navigation, SEO and look, all of it or nothing. Asked again, it answers the site
-/// that is there. The first site of a tenant gives its colours and fonts to the tenant's branding.
+/// Creates the site with its pages, sections, navigation, SEO metadata and look, all or nothing. A repeated request answers
+/// the existing site. The first site of a tenant sets the colours and fonts of the tenant's branding.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "completeWizard",

@@ -1,4 +1,4 @@
-//! The audit trail as a table, sent while it is read.
+//! Export of the audit trail as CSV, streamed while it is read.
 
 use actix_web::{
     HttpResponse,
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::state::App;
 
-/// Entries read at once: what is in memory, whatever the length of the trail.
+/// Entries read at once: bounds the memory, whatever the length of the trail.
 const PIECE: u64 = 500;
 
 const COLUMNS: [&str; 14] = [
@@ -33,16 +33,16 @@ const COLUMNS: [&str; 14] = [
     "after",
 ];
 
-/// Whose trail.
+/// Scope of the export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trail {
-    /// That of the tenant that the request is about.
+    /// The trail of the tenant in the request.
     Tenant,
-    /// Everybody's.
+    /// The trail of the whole platform.
     All,
 }
 
-/// An export on its way.
+/// The state of a streamed export.
 struct Export {
     app: Data<App>,
     standing: Standing,
@@ -51,7 +51,7 @@ struct Export {
 }
 
 impl Export {
-    /// The next piece. Reads as the caller that they are now.
+    /// The next page, read with the caller's current permissions.
     async fn piece(&self, cursor: Option<String>) -> Result<CursorPage<AuditEntry>, Problem> {
         let scope: Scope = self.standing.scope().await?;
         let mut repositories = self.app.core.reader();
@@ -64,15 +64,15 @@ impl Export {
     }
 }
 
-/// What is to be sent next.
+/// What is sent next.
 enum Next {
     Piece(CursorPage<AuditEntry>),
     After(String),
     Nothing,
 }
 
-/// Answers with the whole trail. What fails before the first entry is a problem like any other; what fails later breaks the
-/// answer off, so that half a trail does not pass for all of it.
+/// Answers with the whole trail. An error before the first entry is answered as a problem; a later one breaks the answer
+/// off, so that a truncated export is not mistaken for a complete one.
 pub async fn answer(
     app: Data<App>,
     standing: Standing,

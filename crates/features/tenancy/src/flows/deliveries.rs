@@ -1,4 +1,4 @@
-//! Deliveries to webhooks in the background: sending many again, and forgetting old ones.
+//! Webhook deliveries in the background: bulk resending, and deletion of old attempts.
 
 use portico_kernel::{Job, StoreError};
 use portico_runtime::{
@@ -12,7 +12,7 @@ use crate::state::App;
 /// Attempts that are deleted in one transaction.
 const ROWS: u64 = 1000;
 
-/// `webhook.resend`: plans everything of a time again, a batch in a transaction.
+/// `webhook.resend`: queues all events of a period again, one batch in a transaction.
 pub async fn resend(app: &App, plan: ResendPlan, job: &Job) -> Result<(), JobError> {
     let mut last = None;
     loop {
@@ -25,7 +25,7 @@ pub async fn resend(app: &App, plan: ResendPlan, job: &Job) -> Result<(), JobErr
     }
 }
 
-/// Deletes attempts that are older than the settings say.
+/// Deletes attempts older than the configured retention.
 pub async fn forget(app: &App) -> Result<(), StoreError> {
     let kept = app.core.settings.webhooks.delivery_retention;
     let Some(kept) = time::Duration::try_from(kept).ok().filter(|kept| !kept.is_zero()) else {

@@ -1,4 +1,4 @@
-//! Invitations, where tenancy and identity meet: whose address it is, and the message with the link.
+//! Flows of invitations across tenancy and identity: the owner of the invited address, and the message with the link.
 
 use portico_identity::{
     Accounts,
@@ -20,7 +20,7 @@ use portico_web::problem::Problem;
 
 use crate::state::App;
 
-/// Invites somebody, in the language of the caller where the invitation names none.
+/// Creates an invitation, in the caller's language if it names none.
 pub async fn create(
     work: &mut dyn UnitOfWork,
     env: &Env,
@@ -32,14 +32,14 @@ pub async fn create(
     Ok(invitation)
 }
 
-/// What somebody with the link is told of the invitation.
+/// The invitation as shown to the holder of its link.
 pub async fn look_up(app: &App, scope: &Scope, token: &str) -> Result<ReceivedInvitation, Problem> {
     let hash = app.tokens.digest(token);
     Ok(Invited::new(&mut *app.core.reader(), scope, &app.core.env).by_token(hash).await?)
 }
 
-/// Accepts by the link. Following it proves that the caller reads the mail of the address, so where it is that of their
-/// account it counts as verified from then on. Errors: [`TenancyError::WrongAccount`].
+/// Accepts by the link. Holding it proves access to the invited mailbox, so if the address is that of the caller's account,
+/// it counts as verified from then on. Errors: [`TenancyError::WrongAccount`].
 pub async fn accept_by_token(
     work: &mut dyn UnitOfWork,
     app: &App,
@@ -57,7 +57,7 @@ pub async fn accept_by_token(
     Ok(membership)
 }
 
-/// Declines by the link, for whoever has it.
+/// Declines by the link; no account is needed.
 pub async fn decline_by_token(app: &App, scope: &Scope, token: &str) -> Result<(), Problem> {
     let hash = app.tokens.digest(token);
     let mut work = app.core.begin().await?;
@@ -67,7 +67,8 @@ pub async fn decline_by_token(app: &App, scope: &Scope, token: &str) -> Result<(
     Ok(())
 }
 
-/// The open invitations to the caller's address, which has to be verified: else anybody could read those of others.
+/// The open invitations to the caller's address, which must be verified: otherwise an account could claim an address to
+/// read another person's invitations.
 pub async fn mine(app: &App, scope: &Scope) -> Result<Vec<ReceivedInvitation>, Problem> {
     let mut repositories = app.core.reader();
     let user = Accounts::new(&mut *repositories, scope, &app.core.env).profile().await?;
@@ -107,10 +108,10 @@ pub async fn decline(
     Ok(invited.decline(&invitation).await?)
 }
 
-/// `invitation.mail`: makes the link and sends it, unless the invitation is not open any more or whoever invited has lost their
-/// account. The address may be anybody's, so the message calls the tenant by its subdomain and the inviter by their verified
-/// address, and not by names that they chose. An attempt that fails after
-/// the secret was stored leaves one that nobody knows; the next attempt makes another in its place.
+/// `invitation.mail`: makes the link and sends it, unless the invitation is no longer open or the inviter's account is
+/// gone. The address may belong to a stranger, so the message names the tenant by its subdomain and the inviter by their
+/// verified address, not by names that they chose. An attempt that fails after the secret was stored leaves a link that was
+/// never sent; the next attempt replaces it.
 pub async fn mail(
     app: &App,
     MailInvitation { invitation_id }: MailInvitation,

@@ -32,25 +32,25 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, of_all);
 }
 
-/// Which entries to list.
+/// Query of the list of entries.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListEntries {
-    /// Kind of thing.
+    /// Type of the resource.
     #[param(example = "page")]
     resource_type: Option<String>,
-    /// Id of the thing.
+    /// Id of the resource.
     #[param(format = "uuid")]
     resource_id: Option<String>,
-    /// What happened.
+    /// Type of the event.
     #[serde(rename = "type")]
     #[param(example = "page.updated")]
     kind: Option<String>,
-    /// Id of the person or key that did it.
+    /// Id of the user or key that caused it.
     #[param(format = "uuid")]
     actor_id: Option<String>,
-    /// Person, key, or Portico itself.
+    /// User, key, or Portico itself.
     actor_kind: Option<ActorKind>,
     /// Id of the request that caused it.
     request_id: Option<String>,
@@ -58,10 +58,10 @@ struct ListEntries {
     from: Option<Timestamp>,
     /// Before this time.
     to: Option<Timestamp>,
-    /// The `nextCursor` of the piece before.
+    /// The `nextCursor` of the previous page.
     #[param(format = "uuid")]
     cursor: Option<String>,
-    /// Items in a piece, 20 where absent.
+    /// Items on a page, 20 where absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
 }
@@ -86,28 +86,28 @@ impl ListEntries {
     }
 }
 
-/// Which entries to export.
+/// Query of the export.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ExportEntries {
-    /// Form of the export; `csv` where absent.
+    /// Format of the export; `csv` where absent.
     #[param(example = "csv", pattern = "^csv$")]
     format: Option<String>,
-    /// Kind of thing.
+    /// Type of the resource.
     #[param(example = "page")]
     resource_type: Option<String>,
-    /// Id of the thing.
+    /// Id of the resource.
     #[param(format = "uuid")]
     resource_id: Option<String>,
-    /// What happened.
+    /// Type of the event.
     #[serde(rename = "type")]
     #[param(example = "page.updated")]
     kind: Option<String>,
-    /// Id of the person or key that did it.
+    /// Id of the user or key that caused it.
     #[param(format = "uuid")]
     actor_id: Option<String>,
-    /// Person, key, or Portico itself.
+    /// User, key, or Portico itself.
     actor_kind: Option<ActorKind>,
     /// Id of the request that caused it.
     request_id: Option<String>,
@@ -154,7 +154,7 @@ async fn of_tenant(
 /// Export the audit trail of a tenant
 ///
 /// All entries that match, newest first, as CSV (RFC 4180) with a header line. A cell that a spreadsheet would take for a
-/// formula has an apostrophe in front. `before` and `after` are JSON.
+/// formula is prefixed with an apostrophe. `before` and `after` are JSON.
 #[utoipa::path(
     tag = "Audit",
     operation_id = "exportTenantAudit",
@@ -178,7 +178,7 @@ async fn export_of_tenant(
 /// Verify the audit trail of a tenant
 ///
 /// Compares every entry with its seal in the hash chain of the tenant. Entries are sealed within seconds. Keep `head`: a
-/// chain that was rewritten as a whole does not contain it any more.
+/// chain that was rewritten as a whole no longer contains it.
 #[utoipa::path(
     tag = "Audit",
     operation_id = "verifyTenantAudit",
@@ -195,7 +195,7 @@ async fn verify_tenant(app: Data<App>, caller: Caller) -> Result<HttpResponse, P
 
 /// Read the audit trail of the platform
 ///
-/// What happened in all tenants and outside of them; for super admins.
+/// Events of all tenants and those outside of any tenant; for super admins.
 #[utoipa::path(
     tag = "Audit",
     operation_id = "listAudit",
@@ -213,7 +213,7 @@ async fn of_all(app: Data<App>, caller: Caller, query: Query<ListEntries>) -> Re
 
 /// Export the audit trail of the platform
 ///
-/// As for a tenant, over all tenants and what happened outside of them; for super admins.
+/// As for a tenant, over all tenants and the events outside of any tenant; for super admins.
 #[utoipa::path(
     tag = "Audit",
     operation_id = "exportAudit",
@@ -236,8 +236,8 @@ async fn export_of_all(
 
 /// Verify the audit trail of the platform
 ///
-/// That of what happened outside of any tenant, such as failed sign-ins; every tenant's own trail has a chain of its own.
-/// For super admins.
+/// The chain of events outside of any tenant, such as failed sign-ins; every tenant's trail has its own chain. For super
+/// admins.
 #[utoipa::path(
     tag = "Audit",
     operation_id = "verifyPlatformAudit",

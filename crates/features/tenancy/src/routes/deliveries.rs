@@ -1,4 +1,4 @@
-//! What was, and is to be, sent to webhooks.
+//! Webhook deliveries, sent and pending.
 
 use actix_web::{
     HttpResponse, get,
@@ -31,29 +31,29 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, resend_since);
 }
 
-/// Which deliveries of a tenant to list.
+/// Query of the list of a tenant's deliveries.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListDeliveries {
-    /// Where to.
+    /// Id of the receiving webhook.
     webhook_id: Option<WebhookId>,
-    /// Where they stand.
+    /// Status of the delivery.
     status: Option<DeliveryStatus>,
-    /// What they tell of.
+    /// Type of the event.
     #[param(example = "page.published")]
     event_type: Option<String>,
-    /// Which event they tell of: its id, with or without `evt_` before it.
+    /// Id of the event, with or without the prefix `evt_`.
     #[param(example = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d")]
     event_id: Option<String>,
-    /// Not planned before this time.
+    /// Not scheduled before this time.
     since: Option<Timestamp>,
-    /// Planned before this time.
+    /// Scheduled before this time.
     until: Option<Timestamp>,
-    /// The `nextCursor` of the piece before.
+    /// The `nextCursor` of the previous page.
     #[param(format = "uuid")]
     cursor: Option<String>,
-    /// Items in a piece, 20 where absent.
+    /// Items on a page, 20 where absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
 }
@@ -66,27 +66,27 @@ impl ListDeliveries {
     }
 }
 
-/// Which deliveries to a webhook to list.
+/// Query of the list of a webhook's deliveries.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListOfWebhook {
-    /// Where they stand.
+    /// Status of the delivery.
     status: Option<DeliveryStatus>,
-    /// What they tell of.
+    /// Type of the event.
     #[param(example = "page.published")]
     event_type: Option<String>,
-    /// Which event they tell of: its id, with or without `evt_` before it.
+    /// Id of the event, with or without the prefix `evt_`.
     #[param(example = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d")]
     event_id: Option<String>,
-    /// Not planned before this time.
+    /// Not scheduled before this time.
     since: Option<Timestamp>,
-    /// Planned before this time.
+    /// Scheduled before this time.
     until: Option<Timestamp>,
-    /// The `nextCursor` of the piece before.
+    /// The `nextCursor` of the previous page.
     #[param(format = "uuid")]
     cursor: Option<String>,
-    /// Items in a piece, 20 where absent.
+    /// Items on a page, 20 where absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
 }
@@ -106,7 +106,7 @@ fn piece(found: CursorPage<Delivery>) -> HttpResponse {
 
 /// List deliveries
 ///
-/// Attempts to deliver to webhooks of the tenant, newest first. Each attempt is a delivery of its own; those that tell of the
+/// Attempts to deliver to webhooks of the tenant, newest first. Each attempt is a delivery of its own; attempts for the
 /// same event have the same `eventId`.
 #[utoipa::path(
     tag = "Webhooks",
@@ -149,7 +149,7 @@ async fn of_webhook(
 
 /// Read a delivery
 ///
-/// With the first 512 bytes of what the receiver answered, if that is text or JSON.
+/// With the first 512 bytes of the receiver's response body, if that is text or JSON.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "readDelivery",
@@ -169,8 +169,8 @@ async fn read(
 
 /// Resend a delivery
 ///
-/// Sends the same message to the same webhook once more, with the same `webhook-id`, whatever became of it before. The new
-/// attempt is a delivery of its own; `Location` is where it tells how it went.
+/// Sends the same message to the same webhook once more, with the same `webhook-id`, whatever the result before. The new
+/// attempt is a delivery of its own; `Location` is where to read its result.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "resendDelivery",
@@ -199,8 +199,8 @@ async fn resend(
 
 /// Resend to a webhook
 ///
-/// Sends it all events of a time that it wants, or those that have not arrived: also what happened while it was paused or
-/// switched off. They are planned in the background; `Location` is the list of deliveries in which they appear.
+/// Sends it all events of a period that it subscribes to, or only those not delivered, including events from while it was
+/// paused or disabled. They are queued in the background; `Location` is the list of deliveries in which they appear.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "resendToWebhook",

@@ -42,12 +42,12 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, decline);
 }
 
-/// Which invitations to list.
+/// Query of the list of a tenant's invitations.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListInvitations {
-    /// Those with one status.
+    /// Status of the invitation.
     status: Option<InvitationStatus>,
     /// From 1.
     #[param(minimum = 1, maximum = 1_000_000)]
@@ -57,7 +57,7 @@ struct ListInvitations {
     limit: Option<u64>,
 }
 
-/// Which of the caller's own invitations to list.
+/// Query of the list of the caller's own invitations.
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListReceived {
@@ -69,21 +69,21 @@ struct ListReceived {
     limit: Option<u64>,
 }
 
-/// An open invitation as whoever has the link sees it.
+/// An open invitation as the holder of its link sees it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct InvitationPreview {
     /// Name of the tenant.
     #[schema(example = "Panaderia Luz")]
     tenant_name: String,
-    /// Name of whoever invites.
+    /// Name of the inviter.
     inviter: String,
-    /// As what.
+    /// Role in the tenant.
     role: TenantRole,
-    /// The invited address, shortened: enough to know the own one again.
+    /// The invited address, masked: enough for its owner to recognise it.
     #[schema(example = "g…@example.com")]
     email: String,
-    /// The link is good until then.
+    /// When the link expires.
     expires_at: Timestamp,
 }
 
@@ -92,30 +92,30 @@ struct InvitationPreview {
 #[serde(rename_all = "camelCase")]
 #[schema(as = ReceivedInvitation)]
 struct Received {
-    /// Which.
+    /// Id of the invitation.
     id: InvitationId,
-    /// Where to.
+    /// Id of the tenant.
     tenant_id: TenantId,
     /// Name of the tenant.
     #[schema(example = "Panaderia Luz")]
     tenant_name: String,
-    /// Name of whoever invites.
+    /// Name of the inviter.
     inviter: String,
-    /// As what.
+    /// Role in the tenant.
     role: TenantRole,
-    /// Good until then.
+    /// When it expires.
     expires_at: Timestamp,
 }
 
-/// Where the caller is a member now.
+/// The caller's new membership.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Joined {
     /// The tenant.
     tenant_id: TenantId,
-    /// As what.
+    /// Role in the tenant.
     role: TenantRole,
-    /// Since when.
+    /// When the membership began.
     joined_at: Timestamp,
 }
 
@@ -151,7 +151,7 @@ fn joined(membership: Membership) -> HttpResponse {
 
 /// List the invitations of a tenant
 ///
-/// The newest first.
+/// Newest first.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "listInvitations",
@@ -172,10 +172,11 @@ async fn list(
     Ok(HttpResponse::Ok().json(found))
 }
 
-/// Invite somebody
+/// Invite a member
 ///
-/// A message with a link that is good for a week follows. Nothing tells whether the address has an account. Wants a verified
-/// address of the caller; only owners invite owners. A tenant may have 50 open invitations, and send 100 a day.
+/// Sends a message with a link that is valid for a week. The answer does not reveal whether the address has an account.
+/// Requires that the caller's address is verified; only owners invite owners. A tenant may have 50 open invitations, and
+/// send 100 a day.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "createInvitation",
@@ -220,7 +221,7 @@ async fn read(
 
 /// Revoke an invitation
 ///
-/// Its link is dead at once. One that was declined, revoked or has expired stays as it is.
+/// Its link is invalid at once. One that was declined, revoked or has expired stays as it is.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "revokeInvitation",
@@ -248,7 +249,7 @@ async fn revoke(
 
 /// Send an invitation again
 ///
-/// With a new link that is good for a week; the old one is dead at once. Also for one that has expired.
+/// With a new link that is valid for a week; the old one is invalid at once. Also for one that has expired.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "resendInvitation",
@@ -277,7 +278,7 @@ async fn resend(
 
 /// Look at an invitation
 ///
-/// For anybody who has the link, before signing in or registering.
+/// For the holder of the link, before signing in or registering.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "lookUpInvitation",
@@ -297,7 +298,7 @@ async fn look_up(
 
 /// Accept an invitation by its link
 ///
-/// The account has to have the invited address, which counts as verified by this. Register first where there is none.
+/// The account must have the invited address, which counts as verified by this. Register first where there is none.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "acceptInvitationByToken",
@@ -345,7 +346,7 @@ async fn decline_by_token(
 
 /// List the own open invitations
 ///
-/// Those to the address of the account, once it is verified; the newest first.
+/// Those to the address of the account, once it is verified; newest first.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "listOwnInvitations",

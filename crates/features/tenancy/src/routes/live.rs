@@ -19,25 +19,25 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ.unqueued(), listen);
 }
 
-/// What to hear of.
+/// Selection of events.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct Listen {
-    /// Types of events with commas between them; `page.*` is everything about pages. Everything that the caller may read
-    /// where absent.
+    /// Types of events, separated by commas; `page.*` is all events of pages. Where absent, everything that the caller may
+    /// read.
     #[param(example = "page.*,member.created")]
     types: Option<String>,
-    /// The last id that was heard of, for clients that cannot send the header `Last-Event-ID`, which goes first.
+    /// The last id received, for clients that cannot send the header `Last-Event-ID`, which takes precedence.
     last_event_id: Option<String>,
 }
 
 /// Listen to events
 ///
-/// What happens in the tenant while it happens, as server-sent events: of each, the `id`, the type as `event`, and as `data` the
-/// same JSON that webhooks get. Only what the caller may read. After `Last-Event-ID` the stream goes on where it left off, on any
-/// instance; where that cannot be, the first message is of the type `reset`, and the client reads everything anew. The stream ends
-/// when the access token expires, or the session, membership, key or permission ends. See docs/live-updates.md.
+/// Events of the tenant as they happen, as server-sent events: for each, the `id`, the type as `event`, and as `data` the
+/// same JSON as in webhooks. Only what the caller may read. After `Last-Event-ID` the stream resumes where it left off, on
+/// any instance; where that is impossible, the first message is of the type `reset`, and the client reloads everything. The
+/// stream ends when the access token expires, or the session, membership, key or permission ends. See docs/live-updates.md.
 #[utoipa::path(
     tag = "Events",
     operation_id = "listenToEvents",
@@ -69,7 +69,7 @@ async fn listen(
         Some(types) => Selection::read(types).map_err(Problem::invalid)?,
         None => Selection::all(),
     };
-    // A header that is no text names no event of ours.
+    // A header that is not valid text matches no event id.
     let header = request.headers().get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     let last = header.or(query.0.last_event_id.as_deref()).filter(|id| !id.is_empty());
     live_stream::open(app, caller.0, standing, selection, last).await

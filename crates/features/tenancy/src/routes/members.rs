@@ -1,4 +1,4 @@
-//! Who belongs to a tenant, and who owns it.
+//! Members and owners of a tenant.
 
 use actix_web::{
     HttpResponse, delete, get, post, put,
@@ -27,7 +27,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, list).service(WRITE, update).service(WRITE, remove).service(KEYED, transfer);
 }
 
-/// Which members to list.
+/// Query of the list of members.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -35,7 +35,7 @@ struct ListMembers {
     /// A part of the name or the address.
     #[param(example = "ada")]
     q: Option<String>,
-    /// Those of one role.
+    /// Role in the tenant.
     role: Option<TenantRole>,
     /// From 1.
     #[param(minimum = 1, maximum = 1_000_000)]
@@ -47,7 +47,7 @@ struct ListMembers {
 
 /// List the members of a tenant
 ///
-/// Who joined first comes first.
+/// Oldest membership first.
 #[utoipa::path(
     tag = "Members",
     operation_id = "listMembers",
@@ -68,7 +68,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListMembers>) -> Resu
 
 /// Change the role of a member
 ///
-/// Only owners make somebody an owner, or an owner something else. The last owner stays one.
+/// Only owners grant or withdraw the role of owner. The last owner stays one.
 #[utoipa::path(
     tag = "Members",
     operation_id = "updateMember",
@@ -98,8 +98,8 @@ async fn update(
 
 /// Remove a member, or leave
 ///
-/// Every member may remove themselves; others need `members:write`, and only owners remove owners. The last owner can neither
-/// be removed nor leave. What somebody who is removed has invited to is revoked.
+/// Every member may remove themselves; others need `members:write`, and only owners remove owners. The last owner can
+/// neither be removed nor leave. Invitations sent by the removed member are revoked.
 #[utoipa::path(
     tag = "Members",
     operation_id = "removeMember",
@@ -125,10 +125,10 @@ async fn remove(
         .await
 }
 
-/// Hand a tenant over
+/// Transfer a tenant
 ///
-/// The member becomes an owner, and the caller an admin, unless `keepRole` is true. Wants a proof of identity that is not older
-/// than ten minutes, and cannot be done in somebody else's name.
+/// The member becomes an owner, and the caller an admin, unless `keepRole` is true. Requires a proof of identity within the
+/// last ten minutes, and is refused while impersonating.
 #[utoipa::path(
     tag = "Members",
     operation_id = "transferOwnership",
@@ -146,7 +146,7 @@ async fn transfer(
     caller: Caller,
     body: Body<TransferOwnership>,
 ) -> Result<HttpResponse, Problem> {
-    // Whether the caller may at all comes before asking for proof of who they are.
+    // Permission is checked before a proof of identity is demanded.
     caller.0.require(portico_kernel::Permission::TenantTransfer)?;
     caller
         .write(&app.core, async |work| {

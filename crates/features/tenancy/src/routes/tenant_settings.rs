@@ -49,7 +49,7 @@ async fn read_settings(
 
 /// Update the settings of a tenant
 ///
-/// Fields that are absent stay; `null` clears an optional one.
+/// Absent fields stay unchanged; `null` clears an optional one.
 #[utoipa::path(
     tag = "Tenants",
     operation_id = "updateTenantSettings",
@@ -100,9 +100,9 @@ async fn read_dealer(app: Data<App>, caller: Caller, request: HttpRequest) -> Re
     conditional::resource(&request, dealer.version, &dealer)
 }
 
-/// Name the dealer of a tenant
+/// Set the dealer of a tenant
 ///
-/// By the operator. Fields that are absent stay; `null` clears an optional one.
+/// By the operator. Absent fields stay unchanged; `null` clears an optional one.
 #[utoipa::path(
     tag = "Tenants",
     operation_id = "updateDealer",
@@ -131,7 +131,7 @@ async fn put_dealer(
         .await
 }
 
-/// Take the dealer of a tenant away
+/// Remove the dealer of a tenant
 #[utoipa::path(
     tag = "Tenants",
     operation_id = "deleteDealer",

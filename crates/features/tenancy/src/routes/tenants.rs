@@ -34,7 +34,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, reinstate);
 }
 
-/// Which tenants to list.
+/// Query of the list of tenants.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -146,9 +146,9 @@ async fn update(
 
 /// Delete a tenant
 ///
-/// For owners. It is deleted after a time of grace (14 days, unless the operator chose another one; then this answers 202).
-/// Until then its sites are off the air, its members only read, and an owner can restore it. Without grace it is gone at once
-/// (204). The audit trail stays, and the subdomain stays taken.
+/// For owners. It is deleted after a grace period (14 days, unless the operator configured another one; then this answers
+/// 202). Until then its sites are offline, its members can only read, and an owner can restore it. Without a grace period
+/// it is deleted at once (204). The audit trail stays, and the subdomain stays taken.
 #[utoipa::path(
     tag = "Tenants",
     operation_id = "deleteTenant",
@@ -182,7 +182,7 @@ async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<
 
 /// Restore a tenant
 ///
-/// Takes back that it is to be deleted; for owners.
+/// Cancels the scheduled deletion; for owners.
 #[utoipa::path(
     tag = "Tenants",
     operation_id = "restoreTenant",
@@ -205,7 +205,7 @@ async fn restore(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem
 
 /// Suspend a tenant
 ///
-/// By the operator. Members and keys are locked out within a second, and its sites answer 503.
+/// By the operator. Members and keys lose access within a second, and its sites answer 503.
 #[utoipa::path(
     tag = "Tenants",
     operation_id = "suspendTenant",
@@ -227,7 +227,7 @@ async fn suspend(app: Data<App>, caller: Caller, body: Body<SuspendTenant>) -> R
         .await
 }
 
-/// Take the suspension of a tenant back
+/// Reinstate a tenant
 ///
 /// By the operator.
 #[utoipa::path(

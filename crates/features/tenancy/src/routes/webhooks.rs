@@ -58,7 +58,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 struct WebhookWithSecret {
     #[serde(flatten)]
     webhook: WebhookView,
-    /// What deliveries are signed with (Standard Webhooks). It is shown this once.
+    /// The key that deliveries are signed with (Standard Webhooks). It is shown this once.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: String,
 }
@@ -69,7 +69,7 @@ impl WebhookWithSecret {
     }
 }
 
-/// Nothing between here and the client may keep it.
+/// Forbids caching by clients and intermediaries.
 fn unstored(mut response: HttpResponse) -> HttpResponse {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -79,7 +79,7 @@ fn changed(webhook: &Webhook) -> HttpResponse {
     conditional::updated(webhook.version, &webhook.view())
 }
 
-/// Which webhooks to list.
+/// Query of the list of webhooks.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -94,7 +94,8 @@ struct ListWebhooks {
 
 /// List types of events
 ///
-/// What webhooks and live updates can tell of, and the permission that each takes. For everybody, signed in or not.
+/// The events that webhooks and live updates can subscribe to, and the permission required for each. Public: no sign-in is
+/// needed.
 #[utoipa::path(tag = "Webhooks", operation_id = "listEventTypes", responses((status = 200, body = List<EventType>)))]
 #[get("/event-types")]
 async fn types() -> HttpResponse {
@@ -121,8 +122,8 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Res
 
 /// Create a webhook
 ///
-/// From now on it is told of the events that it names, as HTTP POST to its address, signed as Standard Webhooks. The answer has
-/// the secret in `secret`, this once.
+/// From now on the events that it names are sent to its URL as HTTP POST, signed as Standard Webhooks. The answer has the
+/// secret in `secret`, only this once.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "createWebhook",
@@ -172,7 +173,7 @@ async fn read(
 
 /// Update a webhook
 ///
-/// Another address is used from the next attempt on, also for what is to be sent already.
+/// Another URL is used from the next attempt on, also for pending deliveries.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "updateWebhook",
@@ -206,7 +207,7 @@ async fn update(
 
 /// Delete a webhook
 ///
-/// With the log of what was sent to it. What is to be sent is not sent.
+/// With the log of its deliveries. Pending deliveries are discarded.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "deleteWebhook",
@@ -235,9 +236,9 @@ async fn remove(
 
 /// Rotate the secret of a webhook
 ///
-/// The new secret is in `secret` of the answer, this once. During the overlap deliveries have two signatures, one with each
-/// secret, so that the receiver can be changed over at any moment of it. Rotating again during the overlap ends the oldest
-/// secret.
+/// The new secret is in `secret` of the answer, only this once. During the overlap deliveries have two signatures, one with
+/// each secret, so that the receiver can be changed over at any moment of it. Rotating again during the overlap ends the
+/// oldest secret.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "rotateWebhookSecret",
@@ -271,8 +272,8 @@ async fn rotate(
 
 /// Pause a webhook
 ///
-/// It is told nothing until it is resumed. What is to be sent already waits; what happens meanwhile is not sent, unless it is
-/// asked for with `resend`.
+/// Nothing is sent to it until it is resumed. Pending deliveries wait; events that occur meanwhile are not sent, unless
+/// requested with `resend`.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "pauseWebhook",
@@ -299,7 +300,7 @@ async fn pause(
 
 /// Resume a webhook
 ///
-/// After a pause, and also after it was switched off because it failed for too long.
+/// After a pause, and also after it was disabled because it failed for too long.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "resumeWebhook",
@@ -327,8 +328,8 @@ async fn resume(
 
 /// Test a webhook
 ///
-/// Sends it a message of type `webhook.test` at once, also when it is paused or was switched off. `Location` is where the
-/// delivery tells how it went.
+/// Sends it a message of type `webhook.test` at once, also when it is paused or disabled. `Location` is where to read the
+/// result of the delivery.
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "testWebhook",

@@ -1,25 +1,25 @@
-//! Compressing files once, when they are published, and not on every request.
+//! Compression of files once, when they are published, and not on every request.
 
 use std::io::{self, Write};
 
 use crate::hosting::encoding::Encoding;
 
-/// Files below this size fit into one packet as they are.
+/// Files below this size fit into one packet uncompressed.
 pub const WORTHWHILE: usize = 256;
 
 /// Brotli takes 10 s for a megabyte at 11 and a tenth of that at 9, for 3 % more.
 const BROTLI_QUALITY: i32 = 9;
-/// The best that there is.
+/// The maximum.
 const GZIP_LEVEL: u32 = 9;
 
-/// The file in a form of [`Encoding::COMPRESSED`]. The same bytes for the same file. Pure computation, and a lot of it.
+/// Compresses a file with one of [`Encoding::COMPRESSED`]. Deterministic. CPU-bound and slow.
 pub fn compress(bytes: &[u8], encoding: Encoding) -> io::Result<Vec<u8>> {
     match encoding {
         Encoding::Identity => Ok(bytes.to_vec()),
         Encoding::Gzip => {
             let capacity = bytes.len() / 3;
             let level = flate2::Compression::new(GZIP_LEVEL);
-            // No name and no time of change in the header, which is what makes it repeat.
+            // No name and no modification time in the header, so that the output is reproducible.
             let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(capacity), level);
             encoder.write_all(bytes)?;
             encoder.finish()
@@ -39,7 +39,8 @@ pub fn compress(bytes: &[u8], encoding: Encoding) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The smallest window (as a power of two, RFC 7932 section 9.1) that the file fits into: more costs memory on both sides.
+/// The smallest window (as a power of two, RFC 7932 section 9.1) that the file fits into: a larger one costs memory on both
+/// sides.
 fn window(bytes: usize) -> i32 {
     (10..=22).find(|power| bytes < (1_usize << power) - 16).unwrap_or(22)
 }

@@ -1,4 +1,4 @@
-//! The uploaded pictures that a site shows, as files of its own: whoever deletes one later does not change what is published.
+//! The uploaded images that a site shows, as files of its own: deleting the upload later does not change what is published.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,26 +17,26 @@ use crate::state::App;
 /// Ids looked up in one query.
 const CHUNK: usize = 500;
 
-/// An icon for the browser tab is used as it came up to this size, because not every browser takes WebP there.
+/// A favicon up to this size is used unchanged, because not every browser accepts WebP there.
 const MAX_ICON: u64 = 64 << 10;
 
-/// How many digits of its hash are in the name of a file.
+/// Hexadecimal digits of the hash in the name of a file.
 const DIGITS: usize = 32;
 
-/// The pictures of a site.
+/// The images of a site.
 #[derive(Default)]
 pub struct Pictures {
     /// Those that pages refer to.
     pub assets: BTreeMap<AssetId, SitePicture>,
     /// The logo of the branding.
     pub logo: Option<SitePicture>,
-    /// The icon of the branding.
+    /// The favicon of the branding.
     pub favicon: Option<SitePicture>,
     /// The files of all of them.
     pub stored: Vec<StoredFile>,
 }
 
-/// Looks up the pictures that pages and branding refer to. One that is not there any more is left out.
+/// Looks up the images that pages and branding refer to. Missing ones are left out.
 pub async fn of(app: &App, parts: &SnapshotParts, branding: &Branding) -> Result<Pictures, StoreError> {
     let tenant = parts.site.tenant_id;
     let on_pages = on_pages(parts);
@@ -62,7 +62,7 @@ pub async fn of(app: &App, parts: &SnapshotParts, branding: &Branding) -> Result
     Ok(Pictures { assets, logo, favicon, stored })
 }
 
-/// The pictures that sections refer to, and those for social networks.
+/// The images that sections refer to, and those for social networks.
 fn on_pages(parts: &SnapshotParts) -> BTreeSet<AssetId> {
     let sections = parts.pages.iter().flat_map(|page| &page.sections);
     let contents =
@@ -72,7 +72,7 @@ fn on_pages(parts: &SnapshotParts) -> BTreeSet<AssetId> {
     shown.chain(shared).collect()
 }
 
-/// The smaller copies of a picture; the picture itself where there are none. Notes where the files are, by their paths.
+/// The smaller copies of an image; the image itself where there are none. Adds the keys of the files to `stored`, by path.
 fn picture(asset: &Asset, stored: &mut BTreeMap<String, String>) -> SitePicture {
     let mut sources: Vec<PictureSource> =
         asset.variants.iter().map(|variant| smaller(asset, variant, stored)).collect();
@@ -82,7 +82,7 @@ fn picture(asset: &Asset, stored: &mut BTreeMap<String, String>) -> SitePicture 
     shaped(asset, sources)
 }
 
-/// One file that browsers take as an icon.
+/// One file that browsers accept as a favicon.
 fn icon(asset: &Asset, stored: &mut BTreeMap<String, String>) -> SitePicture {
     let source = match asset.variants.first().filter(|_| asset.size > MAX_ICON) {
         Some(variant) => smaller(asset, variant, stored),
@@ -109,7 +109,7 @@ fn original(asset: &Asset, stored: &mut BTreeMap<String, String>) -> PictureSour
     PictureSource { width: asset.width.unwrap_or(1), path, content_type }
 }
 
-/// Changes with the content, so that browsers may keep it for ever.
+/// Changes with the content, so that browsers may cache it forever.
 fn path(hash: &str, extension: &str) -> String {
     format!("assets/{}.{extension}", hash.get(..DIGITS).unwrap_or(hash))
 }

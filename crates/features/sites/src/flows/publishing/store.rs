@@ -1,6 +1,6 @@
-//! Where the files of deployments are put, and how those go that no deployment needs any more.
+//! Storage of the files of deployments, and deletion of files that no deployment needs any more.
 //!
-//! Nothing here races with another deployment of the same site: one is being built at a time, and only it cleans up.
+//! There are no races with another deployment of the same site: one is built at a time, and only it deletes.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -28,22 +28,22 @@ use crate::{
     state::App,
 };
 
-/// Files written at once.
+/// Files written concurrently.
 const AT_ONCE: usize = 8;
 
-/// The files of a deployment, by what has to be done with them.
+/// The files of a deployment, grouped by how they are stored.
 pub struct Plan {
     place: LiveSite,
     manifest: Manifest,
     /// Contents by hash.
     contents: HashMap<String, Arc<Vec<u8>>>,
-    /// Where contents by hash came from that an earlier deployment had already.
+    /// By hash, the keys of contents that an earlier deployment has stored already.
     reused: HashMap<String, String>,
 }
 
 impl Plan {
-    /// Finds out what is at which path. Reads pictures that no earlier deployment has; their names change with their
-    /// content, so what an earlier one has under a name is the same.
+    /// Determines the content at each path. Reads images that no earlier deployment has; their names change with their
+    /// content, so an earlier one's file of the same name is identical.
     pub async fn new(
         app: &App,
         place: LiveSite,
@@ -63,11 +63,11 @@ impl Plan {
             }
             match app.files.get(&key).await.map_err(|error| failed(&key, &error))? {
                 Some(bytes) => plan.add(path, bytes),
-                // Deleted since it was looked up: the page shows without it.
+                // Deleted since it was looked up: the page is shown without it.
                 None => tracing::warn!(key, path, "a picture of a site is gone"),
             }
         }
-        // Hashing is computation, and there can be megabytes of it.
+        // Hashing is CPU-bound, and there can be megabytes of it.
         let hashed = tokio::task::spawn_blocking(move || {
             for RenderedFile { path, bytes } in rendered {
                 plan.add(path, bytes);
@@ -91,15 +91,15 @@ impl Plan {
         self.contents.insert(hash, Arc::new(bytes));
     }
 
-    /// Every form of every content that the deployment needs, by the name that it is kept under.
+    /// Every encoding of every content that the deployment needs, by its name in the store.
     fn needed(&self) -> BTreeMap<String, (&str, Encoding)> {
         names(&self.manifest).collect()
     }
 
-    /// Writes what is not there yet, and notes now and then how far it is. Answers how many files were written.
+    /// Writes what is missing, and records the progress from time to time. Returns how many files were written.
     pub async fn write(&self, app: &App, progress: &Progress<'_>) -> Result<usize, JobError> {
         let mut written = 0;
-        // A worker that was believed dead may have deleted something meanwhile, so what is there is looked up once more.
+        // A worker whose lease had expired may have deleted something meanwhile, so the store is listed once more.
         for _ in 0..3 {
             let there = self.there(app).await?;
             let missing: Vec<(&str, Encoding)> = self
@@ -125,7 +125,7 @@ impl Plan {
         Err(JobError::Retry("files of the deployment disappear while it is built".to_owned()))
     }
 
-    /// The names of the contents that the site has.
+    /// The names of the contents stored for the site.
     async fn there(&self, app: &App) -> Result<BTreeSet<String>, JobError> {
         Ok(list(app, &blobs(self.place.tenant, self.place.site)).await?.into_iter().collect())
     }
@@ -134,7 +134,7 @@ impl Plan {
         let key = blob_key(self.place.tenant, self.place.site, hash, encoding);
         let content = match (self.contents.get(hash), self.reused.get(hash)) {
             (Some(content), _) => content.clone(),
-            // An earlier deployment had it, and somebody deleted it.
+            // An earlier deployment had it, and it was deleted since.
             (None, Some(source)) => {
                 let found = app.files.get(source).await.map_err(|error| failed(source, &error))?;
                 Arc::new(found.ok_or_else(|| JobError::Retry(format!("{source} is not there any more")))?)
@@ -152,15 +152,15 @@ impl Plan {
         app.files.put(&key, bytes).await.map_err(|error| failed(&key, &error))
     }
 
-    /// Writes down what the deployment consists of. From then on it can be switched over to.
+    /// Writes the manifest of the deployment. From then on the site can be switched over to it.
     pub async fn seal(&self, app: &App) -> Result<(), JobError> {
         let key = manifest_key(self.place.tenant, self.place.site, self.place.deployment);
         let bytes = serde_json::to_vec(&self.manifest).map_err(|error| JobError::Fatal(error.to_string()))?;
         app.files.put(&key, bytes).await.map_err(|error| failed(&key, &error))
     }
 
-    /// Deletes the manifests of deployments that are not kept, and every content that neither they nor this deployment need.
-    /// What cannot be deleted now is deleted with the next deployment.
+    /// Deletes the manifests of deployments that are not kept, and every content that neither they nor this deployment
+    /// need. If a deletion fails, the next deployment repeats it.
     pub async fn clean(&self, app: &App, kept: &[(DeploymentId, Arc<Manifest>)]) {
         match self.try_clean(app, kept).await {
             Ok(0) => {}
@@ -198,7 +198,7 @@ impl Plan {
     }
 }
 
-/// Every form of every content of a deployment, by the name that it is kept under.
+/// Every encoding of every content of a deployment, by its name in the store.
 fn names(manifest: &Manifest) -> impl Iterator<Item = (String, (&str, Encoding))> {
     manifest.files.values().flat_map(|entry| {
         let forms = entry.encodings.iter().copied().chain([Encoding::Identity]);
@@ -206,7 +206,7 @@ fn names(manifest: &Manifest) -> impl Iterator<Item = (String, (&str, Encoding))
     })
 }
 
-/// What the deployments that are kept consist of. One without a manifest cannot be served, and needs nothing.
+/// The manifests of the deployments that are kept. One without a manifest cannot be served, and needs nothing.
 pub async fn kept(
     app: &App,
     place: LiveSite,

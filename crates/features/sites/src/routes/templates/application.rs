@@ -1,4 +1,4 @@
-//! What customers make from templates, and how it stands to them.
+//! Application of templates by customers, and comparison with the result.
 
 use actix_web::{
     HttpRequest, HttpResponse, get,
@@ -28,30 +28,29 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(KEYED, apply).service(READ, page_state).service(KEYED, reset);
 }
 
-/// What came of applying a template.
+/// The result of applying a template.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct AppliedTemplate {
-    /// Which template.
+    /// Id of the template.
     template_id: TemplateId,
-    /// The site that it is in.
+    /// Id of the site.
     site_id: SiteId,
-    /// The site, when it is a new one.
+    /// The site, if it is new.
     site: Option<SiteView>,
-    /// The pages that were made, or the one whose sections were replaced.
+    /// The pages that were created, or the one whose sections were replaced.
     pages: Vec<Page>,
-    /// How many sections are on them now.
+    /// Number of sections on these pages.
     sections: usize,
-    /// How many sections gave way to those of the template.
+    /// Number of sections that were replaced.
     replaced_sections: usize,
 }
 
 /// Apply a template
 ///
-/// To a page: all of its sections are replaced, what search engines are told and the title stay. To a site: the pages of
-/// the template come to those that it has. Or to a new site, which counts against the plan. Each section remembers what it
-/// was made from, see `GET /tenants/{tenantId}/pages/{pageId}/template`. For a site also `navigation:write`, for a new one
-/// also `sites:write` is needed.
+/// To a page: all of its sections are replaced, SEO metadata and title stay. To a site: the pages of the template are added
+/// to its own. Or to a new site, which counts against the plan. Each section records what it was made from, see `GET
+/// /tenants/{tenantId}/pages/{pageId}/template`. A site also requires `navigation:write`, a new one also `sites:write`.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "applyTemplate",
@@ -99,7 +98,7 @@ async fn apply(
 
 /// Compare a page with its template
 ///
-/// For each section which fields were customised since the page was made from a template, and which sections were added or
+/// For each section, the fields customised since the page was made from a template, and which sections were added or
 /// removed.
 #[utoipa::path(
     tag = "Templates",
@@ -121,9 +120,9 @@ async fn page_state(
 
 /// Reset a page to its template
 ///
-/// The whole page, a section, or one field of a section, to what the template was when the page was made from it. The whole
-/// page loses the sections that were added. A section that was removed comes back, with a new id. `If-Match` is about the
-/// section if one is named, otherwise about the page.
+/// Resets the whole page, a section, or one field of a section to the template as it was when the page was made from it.
+/// The whole page loses the sections that were added. A section that was removed is restored, with a new id. `If-Match` is
+/// about the section if one is named, otherwise about the page.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "resetPage",

@@ -1,4 +1,4 @@
-//! Showing a template as the site that it would become.
+//! Preview of a template as a site.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::{
     state::App,
 };
 
-/// Content security policy of previews: that of published sites, and no form can be sent.
+/// Content security policy of previews: that of published sites, without sending forms.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; font-src 'self'; \
     form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -37,7 +37,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ.for_anyone(), show).service(READ.for_anyone(), show_file);
 }
 
-/// Which page of a template to show.
+/// Selects a page of a template.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -49,7 +49,7 @@ struct PreviewPage {
 
 /// Preview a template
 ///
-/// A page of it, rendered as a site that is made from it would be. Links lead to the other pages of the preview.
+/// A page, rendered as in a site made from the template. Links lead to the other pages of the preview.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "previewTemplate",
@@ -77,7 +77,7 @@ async fn show(
 
 /// Show a file of a preview
 ///
-/// A style sheet, picture or font that the pages of a preview refer to.
+/// A style sheet, image or font that the pages of a preview refer to.
 #[utoipa::path(
     tag = "Templates",
     operation_id = "previewTemplateFile",
@@ -108,12 +108,12 @@ async fn show_file(
     let preview = rendered(&app, &visitor, &path.0).await?;
     let file = preview.file(&path.1).ok_or_else(Problem::not_found)?;
     let content_type = content_type(&path.1);
-    // Another version of the template may have another file under the same name, unless it carries a hash.
+    // Another version of the template may have another file under the same name, unless the name contains a hash.
     let cache = if path.1.starts_with("assets/") { "public, max-age=86400" } else { "public, no-cache" };
     Ok(send(&request, file, content_type, cache))
 }
 
-/// The media type of a file of a preview, by the end of its path.
+/// The media type of a file of a preview, by its extension.
 fn content_type(path: &str) -> &'static str {
     match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("css") => "text/css; charset=utf-8",

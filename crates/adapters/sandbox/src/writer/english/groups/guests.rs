@@ -1,4 +1,4 @@
-//! English phrases of those who welcome people.
+//! English phrases of businesses that receive guests.
 
 use crate::writer::phrases::GroupPhrases;
 

@@ -1,4 +1,4 @@
-//! English phrases of those who do something for people.
+//! English phrases of businesses that provide services.
 
 use crate::writer::phrases::GroupPhrases;
 

@@ -1,4 +1,4 @@
-//! Spanish phrases of those who welcome people.
+//! Spanish phrases of businesses that receive guests.
 
 use crate::writer::phrases::GroupPhrases;
 

@@ -1,4 +1,4 @@
-//! Spanish phrases of those who do something for people.
+//! Spanish phrases of businesses that provide services.
 
 use crate::writer::phrases::GroupPhrases;
 
