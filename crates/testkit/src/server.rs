@@ -210,7 +210,7 @@ impl TestServer {
         settings.database.statement_timeout = Duration::from_secs(30);
         settings.rate_limit.enabled = false;
         // However slow the machine and its build are: tests ask for much at once.
-        settings.admission.wait = Duration::from_secs(30);
+        settings.admission.wait = Duration::from_secs(60);
         settings.security.argon2_memory_kib = 64;
         settings.security.argon2_passes = 1;
         settings.worker.poll = Duration::from_millis(500);

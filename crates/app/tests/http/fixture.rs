@@ -10,7 +10,7 @@ use portico_identity::{
     token::{OneTimeToken, TokenPurpose},
     user::{EmailAddress, User},
 };
-use portico_kernel::{Event, JobState, NewJob, PageRequest, RequestInfo, Scope, TenantId, TenantRole};
+use portico_kernel::{Event, JobState, Meter, NewJob, PageRequest, RequestInfo, Scope, TenantId, TenantRole};
 use portico_sites::submission::{Consent, Submission, SubmissionStatus};
 use portico_sites::{
     domain::{Domains, NewDomain},

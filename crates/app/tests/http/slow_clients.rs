@@ -106,7 +106,8 @@ async fn bodies_at_a_byte_now_and_then_are_cut_whoever_sends_them_and_whatever_t
         ];
         // Slow, but not that slow.
         let piece = [b' '; 1024].as_slice();
-        let honest = format!("{}{{", head("POST /api/v1/sites", Some(&owner), &[JSON, "Content-Length: 20481"]));
+        let honest =
+            format!("{}{{", head("POST /api/v1/sites", Some(&owner), &[JSON, "Content-Length: 20481"]));
         let honest = scope.spawn(move || trickle(server, &honest, piece, half, Duration::from_secs(15)));
         for slow in cut {
             let outcome = slow.join().unwrap();
