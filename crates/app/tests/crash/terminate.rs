@@ -173,7 +173,7 @@ fn is_closed(stream: &TcpStream) -> bool {
     closed
 }
 
-/// Sends a request and reads the whole answer. Answers whether the connection is to be closed.
+/// Sends a request and reads the whole answer. Returns whether the connection is to be closed.
 fn exchange(connection: &mut BufReader<TcpStream>, request: &[u8]) -> std::io::Result<bool> {
     connection.get_mut().write_all(request)?;
     let (mut closes, mut length) = (false, 0);

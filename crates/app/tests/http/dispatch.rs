@@ -31,7 +31,7 @@ async fn on_each(adjust: fn(&mut Settings), test: impl AsyncFn(&TestServer)) {
     }
 }
 
-/// Makes a webhook, and answers it as it was made.
+/// Makes a webhook, and returns it as it was made.
 async fn hook(owner: &Client, receiver: &Receiver, events: &[&str]) -> Value {
     let body = json!({"url": receiver.url, "events": events});
     owner.post(&owner.t("/webhooks"), body).await.expect(201)

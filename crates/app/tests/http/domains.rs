@@ -88,7 +88,7 @@ impl Shop {
         self.client.post_empty(&format!("{}/verify", self.domain(id))).await
     }
 
-    /// Adds a domain and publishes its proof; answers its id.
+    /// Adds a domain and publishes its proof; returns its id.
     async fn proven(&self, dns: &TestDns, body: Value) -> String {
         let domain = self.add(body).await.expect(201);
         prove(dns, &domain);

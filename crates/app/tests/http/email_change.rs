@@ -286,7 +286,7 @@ async fn the_link_leads_to_a_page() {
     }
 }
 
-/// A thief in a session of Ada's asks for an address of their own. Answers the thief and the token of their link.
+/// A thief in a session of Ada's asks for an address of their own. Returns the thief and the token of their link.
 async fn stolen(server: &TestServer, ada: &Person) -> (Person, String) {
     let mut thief = ada.clone();
     thief.sign_in(server).await;

@@ -25,7 +25,7 @@ impl App {
     }
 }
 
-/// Enrols an app with the code of the present step. Answers it and the recovery codes.
+/// Enrols an app with the code of the present step. Returns it and the recovery codes.
 async fn enrol(server: &TestServer, client: &Client) -> (App, Vec<String>) {
     let app = App::of(&client.post_empty("/api/v1/auth/totp").await.expect(200));
     let code = app.code(server, 0);

@@ -356,7 +356,7 @@ impl Fixture {
         fill(template, |name| self.ids.get(name).cloned())
     }
 
-    /// Makes another one of what a path parameter names, and answers its id.
+    /// Makes another one of what a path parameter names, and returns its id.
     pub async fn fresh(&self, server: &TestServer, parameter: &str) -> String {
         let (client, marker) = (&self.owner.client, &self.marker);
         let made = match parameter {

@@ -49,7 +49,7 @@ async fn mails_about(server: &TestServer, email: &str, subject: &str, count: usi
     found.unwrap_or_else(|| panic!("no {count} mails to {email} about {subject}"))
 }
 
-/// Waits for a link to `page` other than the ones known, and answers its token.
+/// Waits for a link to `page` other than the ones known, and returns its token.
 async fn another_token(server: &TestServer, email: &str, page: &str, known: &str) -> String {
     let found =
         eventually(PATIENCE, async || Some(server.mail_token(email, page).await).filter(|t| t != known))

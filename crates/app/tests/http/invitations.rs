@@ -18,7 +18,7 @@ async fn invite(client: &Client, email: &str, role: &str) -> Answer {
     client.post(&client.t("/invitations"), json!({"email": email, "role": role})).await
 }
 
-/// Invites, and answers the id and the token of the link.
+/// Invites, and returns the id and the token of the link.
 async fn invited(server: &TestServer, client: &Client, email: &str, role: &str) -> (String, String) {
     let made = invite(client, email, role).await.expect(201);
     (text(&made, "id"), server.mail_token(email, "accept-invitation").await)

@@ -126,7 +126,7 @@ impl Listener {
         message
     }
 
-    /// Waits for the next heartbeat, and answers the messages that come before it.
+    /// Waits for the next heartbeat, and returns the messages that come before it.
     pub async fn until_heartbeat(&mut self) -> Vec<Message> {
         let (before, mut messages) = (self.heartbeats, Vec::new());
         while self.heartbeats == before {
@@ -136,7 +136,7 @@ impl Listener {
         messages
     }
 
-    /// Reads until the stream ends, and answers after what time and with which messages.
+    /// Reads until the stream ends, and returns after what time and with which messages.
     pub async fn until_end(&mut self) -> (Duration, Vec<Message>) {
         let (began, mut messages) = (tokio::time::Instant::now(), Vec::new());
         while let Some(block) = timeout(PATIENCE, self.block()).await.expect("the stream ends") {

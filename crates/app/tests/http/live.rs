@@ -15,7 +15,7 @@ use crate::{
     listener::{Listener, ask},
 };
 
-/// Appends events to the log of a tenant, past every use case; answers their ids.
+/// Appends events to the log of a tenant, past every use case; returns their ids.
 pub async fn append(
     server: &TestServer,
     tenant: &str,

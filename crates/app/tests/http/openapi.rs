@@ -339,7 +339,7 @@ fn conforms(document: &Value, schema: &Value, value: &Value, at: &str, errors: &
     }
 }
 
-/// The properties of a schema and of all that it is made of. Answers whether it may have others.
+/// The properties of a schema and of all that it is made of. Returns whether it may have others.
 fn gather<'d>(
     document: &'d Value,
     schema: &'d Value,

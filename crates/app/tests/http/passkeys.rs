@@ -25,7 +25,7 @@ async fn add(client: &Client, credential: &Value) -> Answer {
     client.post("/api/v1/auth/passkeys", json!({"name": " Laptop ", "credential": credential})).await
 }
 
-/// Adds a passkey to an account. Answers it and what the server says of it.
+/// Adds a passkey to an account. Returns it and what the server says of it.
 pub async fn register(server: &TestServer, client: &Client) -> (Authenticator, Value) {
     let mut authenticator = authenticator(server);
     let credential = authenticator.create(&registration_options(client).await);

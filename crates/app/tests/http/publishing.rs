@@ -68,7 +68,7 @@ impl Shop {
         self.client.get(&format!("{}/status", self.path)).await.expect(200)
     }
 
-    /// Deploys, waits until the site has switched over, and answers the deployment.
+    /// Deploys, waits until the site has switched over, and returns the deployment.
     pub async fn deploy(&self) -> Value {
         let queued = self.request().await.expect(202);
         let done = eventually(PATIENCE, async || {

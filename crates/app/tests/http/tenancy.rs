@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::Person;
 
-/// Makes a tenant and answers its id.
+/// Makes a tenant and returns its id.
 pub async fn tenant(client: &Client, name: &str) -> String {
     let made = client.post("/api/v1/tenants", json!({"name": name})).await.expect(201);
     made["id"].as_str().unwrap().to_owned()
@@ -201,7 +201,7 @@ async fn a_tenant_is_changed_by_whoever_read_it_last() {
     .await;
 }
 
-/// Publishes a site with one page, and answers its host name once it is there.
+/// Publishes a site with one page, and returns its host name once it is there.
 async fn publish(server: &TestServer, client: &Client, subdomain: &str) -> String {
     let site =
         client.post("/api/v1/sites", json!({"name": "Acme", "subdomain": subdomain})).await.expect(201);

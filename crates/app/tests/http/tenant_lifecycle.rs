@@ -11,7 +11,7 @@ use crate::{
     tenancy::{member, operator},
 };
 
-/// Publishes a site with one page, and answers its host name once it is there.
+/// Publishes a site with one page, and returns its host name once it is there.
 async fn publish(server: &TestServer, client: &Client, subdomain: &str) -> String {
     let site =
         client.post("/api/v1/sites", json!({"name": "Acme", "subdomain": subdomain})).await.expect(201);

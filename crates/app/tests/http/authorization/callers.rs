@@ -179,7 +179,7 @@ impl Callers {
     }
 }
 
-/// Makes a key of the fixture's tenant, and answers its text.
+/// Makes a key of the fixture's tenant, and returns its text.
 pub async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
     let client = &fixture.owner.client;
     let tenant = &fixture.ids["tenantId"];
