@@ -1,4 +1,4 @@
-"""The checks of scripts/check-faults, one after the other. What they are is told there."""
+"""The checks of scripts/check-faults, one after the other. They are described there."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ from faults.processes import Workplace
 from faults.report import Broken, Report, Skip, say
 
 BOTH = ("sqlite", "postgres")
-# Name, what it does, and the databases that it says something about.
+# Name, function, and the databases that it applies to.
 CHECKS = {
     "disk": (disk.check, BOTH),
     "silence": (database.silence, ("postgres",)),

@@ -75,7 +75,7 @@ const { access_token: token } = await call("POST", "/api/v1/auth/register", { em
 const { activeTenantId: tenant } = await call("GET", "/api/v1/profile", undefined, token);
 await call("POST", "/api/v1/sites", { name: "Live" }, token);
 
-// One after the other; an answer that was lost makes a page of which nobody knows whether it is there.
+// One after the other; after a lost answer it is unknown whether the page was made.
 const made = [];
 const doubtful = new Set();
 let writing = true;
@@ -93,7 +93,7 @@ const writer = (async () => {
   }
 })();
 
-const heard = [];
+const received = [];
 const seen = new Set();
 const stop = new AbortController();
 const listener = listen({
@@ -105,29 +105,29 @@ const listener = listen({
   onEvent: (message) => {
     if (seen.has(message.id)) return;
     seen.add(message.id);
-    heard.push(message.data.title);
+    received.push(message.data.title);
   },
 });
 
-await until(() => heard.length > 20, "nothing is heard");
+await until(() => received.length > 20, "nothing is heard");
 for (const signal of ["SIGKILL", "SIGTERM", "SIGKILL", "SIGTERM"]) {
   const took = await end(signal);
   if (signal === "SIGTERM") check(took < 5000, `the server waited ${took} ms for a stream`);
-  console.log(`${signal}: gone after ${took} ms, ${heard.length} pages heard of`);
+  console.log(`${signal}: gone after ${took} ms, ${received.length} pages heard of`);
   await start();
-  const before = heard.length;
-  await until(() => heard.length > before + 20, `after ${signal} the stream does not go on`);
+  const before = received.length;
+  await until(() => received.length > before + 20, `after ${signal} the stream does not go on`);
 }
 writing = false;
 await writer;
-await until(() => heard.includes(made.at(-1)), "the last page is missing");
-const certain = heard.filter((title) => !doubtful.has(title));
+await until(() => received.includes(made.at(-1)), "the last page is missing");
+const certain = received.filter((title) => !doubtful.has(title));
 check(JSON.stringify(certain) === JSON.stringify(made), `${made.length} pages were made, of ${certain.length} was heard`);
 console.log(`${made.length} pages made, each heard of once and in order, over 4 restarts`);
 stop.abort();
 await listener;
 
-// How long it takes until everybody knows.
+// How long it takes until all streams have it.
 const arrivals = [];
 const all = [...Array(STREAMS)].map(() => {
   const abort = new AbortController();

@@ -1,6 +1,6 @@
-// The browser's part of scripts/check-sites, which tells what it is for.
+// The browser's part of scripts/check-sites, which describes it.
 //
-// `proof` shows that a page with faults is found out; `files` opens the sites in the folder CHECK_SITES, one folder each;
+// `proof` shows that faults of a page are found; `files` opens the sites in the folder CHECK_SITES, one folder each;
 // `server` goes through the API of CHECK_SERVER.
 
 import fs from 'node:fs';
@@ -19,7 +19,7 @@ const WIDTHS = [
     { name: 'phone', width: 390, height: 844, isMobile: true, hasTouch: true },
 ];
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-// As published sites have it; crates/features/sites/src/hosting says the same.
+// As published sites have it; the same as in crates/features/sites/src/hosting.
 const POLICY = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const TYPES = { '.html': 'text/html; charset=utf-8', '.css': 'text/css', '.svg': 'image/svg+xml', '.webp': 'image/webp' };
 
@@ -80,7 +80,7 @@ async function checkPage(browser, address, where, { status = 200, picture } = {}
         await page.setViewport(width);
         await page.setCacheEnabled(false);
         page.on('console', (message) => {
-            // A page that is not there is said to be so in the console, too.
+            // The console also reports a missing page.
             if (status === 200 || !message.text().includes('status of 404')) report(name, `console ${message.type()}: ${message.text()}`);
         });
         page.on('pageerror', (error) => report(name, `script: ${error.message}`));
@@ -96,7 +96,7 @@ async function checkPage(browser, address, where, { status = 200, picture } = {}
         if (answer.status() !== status) report(name, `status ${answer.status()} instead of ${status}`);
         html ??= await answer.text();
         counts.views += 1;
-        // Everything is looked at, also what is loaded late or folded.
+        // Everything is checked, also what is loaded late or collapsed.
         await page.evaluate(() => {
             document.querySelectorAll('img[loading]').forEach((image) => image.removeAttribute('loading'));
             return Promise.all([...document.images].map((image) => image.complete || new Promise((done) => { image.onload = done; image.onerror = done; })));
@@ -178,7 +178,7 @@ async function checkFiles(browser) {
     if (!names.length) report('files', `no site has ${only} in its name`);
 }
 
-// A check that finds nothing says something only if it finds what is there.
+// A check without findings means something only if it finds known faults.
 const BROKEN = `<!DOCTYPE html><html><head><title>Broken</title><link rel="stylesheet" href="/style.css"></head><body>
 <main><h1 class="pale">Pale</h1><h4>Skipped</h4><form><input type="text"></form><script>alert(1)</script>
 <img src="/none.png"><img alt="far" src="https://127.0.0.1:1/far.png"><p class="wide">wide</p><p id="a"></p><p id="a"><b>open</p></main></body></html>`;
@@ -286,7 +286,7 @@ async function checkServer(browser) {
     await sendForm(browser, origin, paths);
 }
 
-// The eight steps, with texts generated in the background, and published at once. Answers the id of the site.
+// The eight steps, with texts generated in the background, and published at once. Returns the id of the site.
 async function byWizard(customer, template) {
     const businessInfo = {
         name: 'Mill Lane Twelve', industry: 'bakery', location: 'Bristol', services: ['Sourdough', 'Rye', 'Cakes'],

@@ -118,7 +118,7 @@ def same(found, expected, what):
 
 
 def verified(delivery, secret, expected, what):
-    """Both libraries say the same about a delivery."""
+    """Both libraries give the same result for a delivery."""
     try:
         Webhook(secret).verify(delivery.body, delivery.headers)
         python = True
@@ -218,7 +218,7 @@ class Capture:
 
 
 class Customer:
-    """Somebody who has just registered, with a site."""
+    """A new user with a site."""
 
     def __init__(self):
         self.token = self.tenant = None
@@ -263,7 +263,7 @@ class Customer:
         sys.exit(f"FAILED: no {kind} about {resource} was delivered to webhook {webhook}")
 
     def event_of(self, resource):
-        """The event that tells of the creation of a page, from the audit trail."""
+        """The event of the creation of a page, from the audit trail."""
         entries = self.call("GET", f"/audit?type=page.created&resourceId={resource}")["items"]
         return entries[0]["id"] if entries else None
 

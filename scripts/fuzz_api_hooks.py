@@ -1,7 +1,7 @@
-"""Who scripts/fuzz-api is, and where it looks: loaded by schemathesis.
+"""The callers and ids of scripts/fuzz-api: loaded by schemathesis.
 
-Most operations are called by a super admin who owns one of everything, and half of the ids in paths are those of real things.
-An operation that ends the session, the account or the tenant it is called with gets somebody new for each call.
+Most operations are called by a super admin who owns one of everything, and half of the ids in paths are those of real resources.
+An operation that ends the session, the account or the tenant it is called with gets a new account for each call.
 """
 
 import itertools
@@ -19,7 +19,7 @@ URL = os.environ["FUZZ_URL"]
 PASSWORD = os.environ["FUZZ_PASSWORD"]
 NUMBERS = itertools.count(1)
 
-# By operationId: what would cut off the branch that the run sits on.
+# By operationId: operations that would break the run itself.
 SELF_DESTRUCTIVE = (
     "logout",
     "changePassword",
@@ -47,7 +47,7 @@ SELF_DESTRUCTIVE = (
 
 
 def call(method, path, body=None, token=None):
-    """Calls the API; answers the JSON, or None for an error."""
+    """Calls the API; returns the JSON, or None for an error."""
     request = urllib.request.Request(URL + path, method=method)
     if token:
         request.add_header("Authorization", "Bearer " + token)
@@ -76,7 +76,7 @@ ROOT = sign_in()
 
 
 def message_of_a_visitor(base, ids):
-    """Publishes a contact form and sends it. Answers the id of the message."""
+    """Publishes a contact form and sends it. Returns the id of the message."""
     page, site = f"{base}/pages/{ids['pageId']}", f"/api/v1/sites/{ids['siteId']}"
     section = {"type": "contact", "content": {"phone": "5555 1234", "form": True}}
     section = call("POST", f"{page}/sections", section, ROOT)
@@ -101,7 +101,7 @@ def message_of_a_visitor(base, ids):
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Leaves redirects to whoever asked."""
+    """Does not follow redirects."""
 
     def redirect_request(self, *_):
         return None
@@ -171,7 +171,7 @@ CHANCE = random.Random(1)
 
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
-    """Real things for half of the ids, and never the tenant that all the others live in for what ends it."""
+    """Ids of real resources for half of the ids, but never the main tenant for operations that end a tenant."""
     if not path_parameters:
         return path_parameters
     operation = (context.operation.definition.raw.get("operationId") or "").lower()
@@ -186,7 +186,7 @@ def map_path_parameters(context, path_parameters):
 def map_headers(context, headers):
     """A key of its own for most requests: the answer to an earlier one would hide what the operation does."""
     key = headers.get("Idempotency-Key") if headers else None
-    # What is no header at all does not even reach the routes.
+    # An invalid header does not reach the routes.
     if key is not None and (CHANCE.random() < 0.8 or not str(key).isprintable()):
         headers["Idempotency-Key"] = f"fuzz-{next(NUMBERS)}"
     return headers
@@ -194,7 +194,7 @@ def map_headers(context, headers):
 
 @schemathesis.auth(refresh_interval=None)
 class Caller:
-    """The super admin, or somebody new."""
+    """The super admin, or a new account."""
 
     def get(self, case, context):
         operation = (case.operation.definition.raw.get("operationId") or "").lower()

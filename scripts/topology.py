@@ -184,7 +184,7 @@ class Topology:
         self.eventually(f"HAProxy sees {server}", lambda: self.states()[server].startswith("UP"))
 
     def states(self):
-        """What HAProxy thinks of the instances."""
+        """The state of the instances in HAProxy."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.stats_port}/;csv", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         columns = lines[0].lstrip("# ").split(",")
@@ -207,7 +207,7 @@ class Api:
             return json.loads(text) if text else None
 
     def register(self, topology, email):
-        """Registers, verifies the address, and answers the tenant."""
+        """Registers, verifies the address, and returns the tenant."""
         account = {"email": email, "password": PASSWORD, "fullName": "Cluster Check"}
         self.headers["authorization"] = f"Bearer {self.call('POST', '/api/v1/auth/register', account)['access_token']}"
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over plain sockets: what happens to a connection is seen here, and nothing is tried again."""
+"""HTTP/1.1 over plain sockets: the state of connections is visible, and nothing is retried."""
 
 import asyncio
 import json
@@ -172,7 +172,7 @@ class Account:
         self.home = (await self.call(port, "POST", self.pages, home))["id"]
 
     async def deploy(self, port):
-        """Answers the deployment that was accepted."""
+        """Returns the deployment that was accepted."""
         return (await self.call(port, "POST", f"/api/v1/sites/{self.site}/deploy"))["id"]
 
     async def live(self, port, deployment, patience=60):

@@ -24,7 +24,7 @@ class Clock:
             raise Skip("there is no libfaketime: install Debian's package libfaketime")
         self.file = folder / "clock"
         self.set(0)
-        # Timers are left alone: they go by the monotonic clock, which nobody sets back.
+        # Timers are left alone: they use the monotonic clock, which cannot be set back.
         self.preload = {
             "LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
@@ -38,7 +38,7 @@ def late(wait, limit):
 
 
 async def mailed(server, address, patience=60):
-    """Registers, and answers after how many seconds the mail is there."""
+    """Registers, and returns after how many seconds the mail is there."""
     person = {"email": address, "password": "Correct-Horse-7", "fullName": "Ada Check"}
     answer = await once(server.port, "POST", "/api/v1/auth/register", person)
     if answer.status != 201:
@@ -77,7 +77,7 @@ async def check(report, place, name):
         await asyncio.sleep(0.02)
 
     async def judge(title, limit=PROMPT):
-        """What is asked for now happens soon."""
+        """What is requested now is done soon."""
         report.aim(title, f"a mail comes within {limit} s", *late(await mailed(server, f"{time.monotonic_ns()}@example.com", 40), limit))
         report.aim(title, f"a site is live within {limit} s", *late(await published(account, server.port), limit))
         report.aim(title, f"a webhook is delivered within {limit} s", *late(await receiver.wait("page.created", await page("Later"), 40), limit))
@@ -94,7 +94,7 @@ async def check(report, place, name):
         if abs(time.time() - HOUR - date) > 60:
             raise Skip("libfaketime does not move the clock of this program")
     title = f"{name}, set back while it runs"
-    # An access token is of a time that is still to come; its client gets another one, as whenever one has expired.
+    # The access token was issued in the future; its client gets another one, as after expiry.
     renewed = await once(server.port, "POST", "/api/v1/auth/refresh", {"refresh_token": account.refresh_token})
     report.aim(title, "who was signed in still is", str(renewed.status), renewed.status == 200)
     await account.sign_in(server.port)
@@ -135,7 +135,7 @@ async def check(report, place, name):
     clock.set(0)
     await server.stop()
     await server.start()
-    # So much to do that the kill meets jobs that somebody has a lease on.
+    # So much to do that jobs are under a lease at the kill.
     accepted = []
 
     async def ask(number):

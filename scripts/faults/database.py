@@ -6,7 +6,7 @@ import time
 from .client import register
 from .load import Ledger, Probe, Writers, first_success, outcomes, slowest, times, unexplained
 
-# A fifth of `database.statement_timeout`: the longest that a request may hang while the database answers nobody.
+# A fifth of `database.statement_timeout`: the longest that a request may hang while the database answers no connection.
 DEADLINE = 1
 WRITERS = 40
 ANSWER = 1.5
@@ -32,16 +32,16 @@ class Scene:
             await probe.stop()
 
     async def judge(self, title, began, ended, settled):
-        """The aims of a fault of the database that lasted from `began` to `ended`. `settled`: from when on nothing may fail."""
+        """The targets of a fault of the database that lasted from `began` to `ended`. `settled`: from when on nothing may fail."""
         report, ready, live, site = self.report, *self.probes
-        # Also those that were under way when it began.
+        # Also those in progress when it began.
         during = [event for event in self.ledger.events if event.ended > began and event.began < ended]
         report.note(title, "answers meanwhile", outcomes(during))
         report.none(title, "refusals are 503 with Retry-After", len(unexplained(during)), sum(not event.ok for event in during))
         report.at_most(title, "the slowest answer, those under way included", slowest(during), DEADLINE + 0.5)
         probed = ready.between(began, ended)
         report.at_most(title, "the slowest answer of readiness", slowest(probed), ANSWER)
-        # Those that waited until the end, and were answered then, say nothing wrong.
+        # Those that waited until the end, and were answered then, are correct.
         known = [event for event in ready.between(began + ANSWER, ended) if event.ended < ended]
         report.none(title, f"not ready from {ANSWER} s on", sum(event.status == 200 for event in known), len(known))
         alive = live.between(began)
@@ -73,7 +73,7 @@ async def scene(report, place, through_proxy):
 
 
 async def recover(stage, title):
-    """Where it does not come back by itself, it is started again, so that the next round shows something."""
+    """Where it does not recover by itself, it is started again, so that the next round is meaningful."""
     if not stage.ledger.between(time.monotonic() - 2) or not any(event.ok for event in stage.ledger.between(time.monotonic() - 2)):
         stage.report.note(title, "it did not come back", "restarted for the next round")
         stage.server.send(9)

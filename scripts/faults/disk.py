@@ -27,7 +27,7 @@ async def check(report, place, name):
     restarts = 0
 
     async def look_after_postgres():
-        """As a service manager does: a server that gave up on the full disk is started again."""
+        """As a service manager does: a server that exited on the full disk is started again."""
         nonlocal restarts
         while postgres:
             if not postgres.alive:
@@ -50,10 +50,10 @@ async def check(report, place, name):
         while time.monotonic() < filled + FULL:
             await asyncio.sleep(0.1)
             if not left:
-                # What becomes free meanwhile is taken, too.
+                # Space that becomes free meanwhile is filled, too.
                 await asyncio.to_thread(small.fill)
         during = ledger.between(filled, time.monotonic())
-        # The last seconds: it is full for certain, and known to be.
+        # The last seconds: the disk is certainly full, and the server has noticed.
         late = ledger.between(filled + FULL / 2, time.monotonic(), {"create", "section", "update"})
         client = account.client(server.port)
         try:

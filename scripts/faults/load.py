@@ -1,4 +1,4 @@
-"""Load that writes down what was acknowledged, and the comparison afterwards."""
+"""Load that records what was acknowledged, and the comparison afterwards."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ class Event:
 
     @property
     def ok(self):
-        """Whether it is what has to come of it when nothing is broken."""
+        """Whether it is the expected result without a fault."""
         return self.status == 409 if self.kind == "conflict" else isinstance(self.status, int) and self.status < 300
 
 
@@ -44,7 +44,7 @@ class Ledger:
         return [event for event in self.events if since <= event.began < until and (kinds is None or event.kind in kinds)]
 
     async def request(self, client, kind, method, path, body=None, headers=None, patience=30):
-        """A request whose outcome is written down. Answers None where there was no whole answer."""
+        """A request whose outcome is recorded. Returns None where there was no whole answer."""
         began = time.monotonic()
         try:
             answer = await client.request(method, path, body, headers, patience)
@@ -55,7 +55,7 @@ class Ledger:
         return answer
 
     async def compare(self, account, port):
-        """Reads everything that was acknowledged, and answers what is not there as it was acknowledged."""
+        """Reads everything that was acknowledged, and returns what is missing or different."""
         wrong = []
         work = asyncio.Queue()
         for item in [*self.pages.items(), *self.sections.items(), *self.files.items()]:
@@ -115,7 +115,7 @@ class Writers:
         return self
 
     async def stop(self, patience=40):
-        """Lets what is under way end."""
+        """Waits for requests in progress."""
         self.running = False
         _, hanging = await asyncio.wait(self.tasks, timeout=patience)
         for task in hanging:
@@ -136,7 +136,7 @@ class Writers:
                 if answer is not None and answer.ok:
                     ledger.pages[latest] = {title}
                 else:
-                    # Nobody knows what came of it, and it may still happen. So the page is not touched again.
+                    # The outcome is unknown, and it may still happen. So the page is not used again.
                     ledger.pages[latest].add(title)
                     latest = None
             elif latest and self.text and turn % 3 == 1:
@@ -146,7 +146,7 @@ class Writers:
                 if answer is not None and answer.ok:
                     ledger.sections[answer.json()["id"]] = (latest, text)
             elif self.conflicts and turn % 5 == 0:
-                # What the rules refuse rolls a transaction back, which must not do more than that.
+                # A refused request rolls its transaction back, which must not affect others.
                 answer = await ledger.request(client, "conflict", "POST", self.account.pages, {"title": title, "slug": "home"})
             else:
                 answer = await ledger.request(client, "create", "POST", self.account.pages, {"title": title})
@@ -172,7 +172,7 @@ def picture(side=96):
 
 
 def document(size):
-    """A PDF of about so many bytes that is as good as empty."""
+    """A practically empty PDF of about so many bytes."""
     return b"%PDF-1.4\n%" + os.urandom(size // 2).hex().encode() + b"\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 
 
@@ -214,7 +214,7 @@ class Uploads:
 
 
 class Probe:
-    """Asks for something every 200 ms on a connection of its own, as a load balancer does."""
+    """Sends a request every 200 ms on a connection of its own, as a load balancer does."""
 
     def __init__(self, port, path, host=None, every=0.2):
         self.port, self.path, self.host, self.every = port, path, host, every
@@ -249,7 +249,7 @@ class Probe:
 
 
 class Readers:
-    """Clients that ask for something at a steady pace, to measure how long the answer takes."""
+    """Clients that send requests at a constant rate, to measure how long the answer takes."""
 
     def __init__(self, account, port, count, pace, requests):
         self.account, self.port, self.count, self.pace, self.requests = account, port, count, pace, requests
@@ -277,7 +277,7 @@ class Readers:
 
 
 def outcomes(events):
-    """How often there was what, as a text: `201: 340, 503: 12`."""
+    """How often each outcome occurred, as a text: `201: 340, 503: 12`."""
     counts = {}
     for event in events:
         counts[event.status] = counts.get(event.status, 0) + 1

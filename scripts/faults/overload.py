@@ -1,4 +1,4 @@
-"""Three times as many creations as the server can do, at a constant rate: an open loop, in which nobody waits for the answer to the one before."""
+"""Three times as many creations as the server can do, at a constant rate: an open loop, in which no client waits for the previous answer."""
 
 import asyncio
 import json
@@ -13,11 +13,11 @@ from .load import Probe
 from .processes import part
 from .report import Broken, milliseconds
 
-# Clients at once of the closed loop; which number does best depends on the machine.
+# Concurrent clients of the closed loop; the best number depends on the machine.
 CLIENTS, CLOSED, TIMES = (8, 16, 32, 64), 5, 3
-# The two loops take turns, because other programs on the machine change what it can do, and so does what is stored.
+# The two loops alternate, because other programs on the machine and the stored data change its capacity.
 ROUNDS, OPEN = 4, 20
-# Of one process that makes load in Python.
+# The rate of one process that makes load in Python.
 PER_PROCESS = 8000
 
 
@@ -36,7 +36,7 @@ def keep_busy(place, cpus):
 
 
 async def creations(account, port, cpus, seconds, run, connections, rate=None):
-    """Load from as many processes as it takes, and what all of them found."""
+    """Load from as many processes as needed, and their combined result."""
     processes = min(len(cpus), math.ceil((rate or 1) / PER_PROCESS)) if rate else 1
     share = {"port": port, "path": account.pages, "token": account.token, "seconds": seconds, "connections": connections // processes, "cpus": cpus}
     running = [await part("creations", **share, run=f"{run}{number}", rate=rate and rate / processes) for number in range(processes)]
@@ -44,7 +44,7 @@ async def creations(account, port, cpus, seconds, run, connections, rate=None):
 
 
 def together(found):
-    """What several loads found, as if they were one."""
+    """The results of several loads as one."""
     whole = {key: sum(one[key] for one in found) for key in ("good", "acknowledged", "sent", "busy", "silent", "unexplained")}
     whole["counts"] = {}
     for one in found:
@@ -120,7 +120,7 @@ async def check(report, place, name):
 
 
 async def until_created(client, account, patience=20):
-    """Creates a page once overload is over. Answers how long that took."""
+    """Creates a page once overload is over. Returns how long that took."""
     ended = time.monotonic()
     while time.monotonic() < ended + patience:
         try:
@@ -133,7 +133,7 @@ async def until_created(client, account, patience=20):
 
 
 async def registration(server, number, patience=20):
-    """Asks for a mail, a moment after overload begins. Answers how long it took to come, None where it did not."""
+    """Requests a mail, a moment after overload begins. Returns how long it took to arrive, None where it did not."""
     await asyncio.sleep(1)
     until = time.monotonic() + patience
     email = f"mail{number}-{os.urandom(3).hex()}@example.com"

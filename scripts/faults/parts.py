@@ -1,4 +1,4 @@
-"""Load in a process of its own: it takes its arguments as JSON, says `ready` where somebody waits for that, and prints what it found as JSON."""
+"""Load in a process of its own: it takes its arguments as JSON, prints `ready` if asked to, and prints its result as JSON."""
 
 import asyncio
 import collections
@@ -62,7 +62,7 @@ class Exchange(asyncio.Protocol):
 
 
 async def creations(port, path, token, seconds, run, connections, rate=None):
-    """Creates pages: with a `rate` so many a second, come what may, and otherwise on each connection after the answer to the one before."""
+    """Creates pages: with a `rate` so many a second, whatever the answers, and otherwise on each connection after the answer to the one before."""
     return await Creations(port, path, token, run, connections).go(seconds, rate)
 
 
@@ -94,7 +94,7 @@ class Creations:
 
     def free(self, exchange, refused=False):
         if self.closed_loop and self.running:
-            # Who was refused comes again later, so that a capacity is measured and not how fast is refused.
+            # A refused client pauses, so that the capacity is measured and not the speed of refusals.
             if refused:
                 asyncio.get_running_loop().call_later(HOLD_BACK, self.free, exchange)
             elif not exchange.transport.is_closing():
@@ -133,14 +133,14 @@ class Creations:
                     self.idle.popleft()
                 if self.idle:
                     self.lag.append(now - due)
-                    # That which was idle for longest, so that none is closed because it was idle for too long.
+                    # The connection that was idle for longest, so that none is closed for being idle.
                     self.idle.popleft().send(due, self.request())
                 else:
                     busy += 1
             await asyncio.sleep(0.001 if rate else 0.05)
         self.running = False
         good = sum(at <= until for at, _ in self.good)
-        # What is under way gets its answer, and is not counted as done in time.
+        # Requests in progress get their answers, and are not counted as done in time.
         for _ in range(200):
             if sum(self.counts.values()) >= self.number:
                 break

@@ -33,7 +33,7 @@ SHARED = {
 
 
 def free_port():
-    """Below the ephemeral ports, so that no connection of ours takes it while the server is away."""
+    """Below the ephemeral ports, so that no connection of ours takes it while the server is down."""
     while True:
         port = random.SystemRandom().randint(15000, 32000)
         with socket.socket() as listener, contextlib.suppress(OSError):
@@ -81,7 +81,7 @@ class Workplace(contextlib.AsyncExitStack):
         return server
 
     async def simple(self, settings=None, **options):
-        """An instance on the database of the check, SQLite or a new cluster of Postgres. Answers both."""
+        """An instance on the database of the check, SQLite or a new cluster of Postgres. Returns both."""
         if self.database == "sqlite":
             return await self.server(settings=settings, **options), None
         postgres = await self.postgres()
@@ -105,7 +105,7 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     async def ended(self, patience):
-        """Waits for the end. Answers the exit code, or None where it still runs."""
+        """Waits for the end. Returns the exit code, or None where it still runs."""
         deadline = time.monotonic() + patience
         while self.process.poll() is None:
             if time.monotonic() > deadline:
@@ -137,7 +137,7 @@ class Server(Child):
         self.watch = None
 
     def launch(self, arguments=None, environment=None):
-        """Starts the process and waits for nothing."""
+        """Starts the process without waiting."""
         # It dies with this script, even if that is killed.
         command = ["setpriv", "--pdeathsig", "KILL", self.binary, *(arguments or self.arguments)]
         pin = (lambda: os.sched_setaffinity(0, self.cpus)) if self.cpus else None
@@ -146,7 +146,7 @@ class Server(Child):
             self.watch = asyncio.create_task(self.watch_memory())
 
     async def start(self, patience=60, **more):
-        """Starts it. Answers after how many seconds it was ready."""
+        """Starts it. Returns after how many seconds it was ready."""
         began = time.monotonic()
         self.launch(**more)
         await self.wait_until_ready(patience)
@@ -198,7 +198,7 @@ class Server(Child):
             self.process.send_signal(number)
 
     async def stop(self, number=signal.SIGTERM, patience=30):
-        """Answers the exit code and how long it took; None where it had to be killed."""
+        """Returns the exit code and how long it took; None where it had to be killed."""
         began = time.monotonic()
         self.send(number)
         code = await self.ended(patience)
@@ -257,7 +257,7 @@ class Postgres(Child):
         self.spawn(command, self.log, cwd=self.folder, preexec_fn=pin)
 
     async def start(self, patience=60):
-        """Starts it, again and again where what is left of a killed one keeps it from starting."""
+        """Starts it, repeatedly where remains of a killed one prevent the start."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if not self.alive:
@@ -280,7 +280,7 @@ class Postgres(Child):
         return output.decode().strip()
 
     async def forgotten(self):
-        """Transactions that nobody goes on with."""
+        """Transactions that were abandoned."""
         found = "select count(*) from pg_stat_activity where application_name = 'portico' and state like 'idle in transaction%'"
         return int(await self.sql(f"{found} and state_change < now() - interval '1 second'"))
 
@@ -328,7 +328,7 @@ class Proxy:
     """A path to a server that can go silent without closing anything.
 
     `silence("held")`: what is sent meanwhile arrives afterwards, as after lost packets are sent again. `silence("discarded")`: what is
-    sent is lost, and connections that there were stay silent for ever, as behind a firewall that has forgotten them.
+    sent is lost, and connections that there were stay silent for ever, as behind a firewall that has dropped them.
     """
 
     def __init__(self, target):
@@ -419,7 +419,7 @@ class SmallDisk:
         self.ballast = self.path / "ballast"
 
     def fill(self, but=0):
-        """Takes what is left, to the last byte, or but for so many bytes."""
+        """Fills what is left, to the last byte, or except for so many bytes."""
         with open(self.ballast, "ab", buffering=0) as ballast:
             if but:
                 room = os.statvfs(self.path)
@@ -442,7 +442,7 @@ class SmallDisk:
 
 
 async def part(function, **arguments):
-    """Runs a function of `faults.parts` in a process of its own and answers its process, so that load does not slow down who measures."""
+    """Runs a function of `faults.parts` in a process of its own and returns its process, so that load does not slow down the measurement."""
     import json
 
     script = Path(__file__).resolve().parent.parent / "check_faults.py"

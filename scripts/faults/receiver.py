@@ -43,7 +43,7 @@ class Receiver:
         return "204 Thanks"
 
     async def wait(self, kind, resource, patience):
-        """Waits for a message. Answers for how long, None where it did not come."""
+        """Waits for a message. Returns for how long, None where it did not arrive."""
         began = time.monotonic()
         while time.monotonic() < began + patience:
             if (kind, resource) in self.messages:

@@ -1,4 +1,4 @@
-"""What a check has found: a line for each aim, with what was measured."""
+"""The result of a check: a line for each target, with what was measured."""
 
 import sys
 
@@ -12,7 +12,7 @@ def say(text):
 
 
 class Skip(Exception):
-    """A check that cannot be made here, and why."""
+    """A check that cannot run on this machine, and why."""
 
 
 def percentile(values, share):
@@ -26,7 +26,7 @@ def milliseconds(seconds):
 
 
 class Broken(Exception):
-    """A check that could not be carried through: something that has to work did not."""
+    """A check that was aborted: something that has to work did not."""
 
 
 class Report:
@@ -34,12 +34,12 @@ class Report:
         self.rows = []
 
     def aim(self, check, aim, measured, ok):
-        """Notes an aim. `ok` is whether it was reached."""
+        """Records a target. `ok` is whether it was reached."""
         self.rows.append((check, aim, measured, "ok" if ok else "FAILED"))
         say(f"{check}: {aim}: {measured}: {self.rows[-1][3]}")
 
     def note(self, check, what, measured):
-        """Notes a figure without an aim."""
+        """Records a figure without a target."""
         self.rows.append((check, what, measured, "-"))
         say(f"{check}: {what}: {measured}")
 

@@ -104,7 +104,7 @@ async def under_load(report, server, account, name):
     report.none(name, "acknowledged, and not there", wrong, len(acknowledged.pages))
 
 
-def heard_what(spoken):
+def replies_text(spoken):
     return f"{len(spoken)} heard {spoken[0][:12] if spoken else 'something'}"
 
 
@@ -122,16 +122,16 @@ async def silent_connections(report, server, name):
             stream[1].close()
 
     opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(SILENT)]
-    heard = await asyncio.gather(*(said(stream, 20) for stream in opened))
-    spoken = [text for text in heard if text]
-    report.aim(name, f"{SILENT} connections that say nothing hear nothing in 20 s", heard_what(spoken), not spoken)
+    replies = await asyncio.gather(*(said(stream, 20) for stream in opened))
+    spoken = [text for text in replies if text]
+    report.aim(name, f"{SILENT} connections that say nothing hear nothing in 20 s", replies_text(spoken), not spoken)
     opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(SILENT)]
     await asyncio.sleep(0.5)
     listening = [asyncio.create_task(said(stream, 20)) for stream in opened]
     code, took = await server.stop()
-    heard = await asyncio.gather(*listening)
-    spoken = [text for text in heard if text]
-    report.aim(name, "at SIGTERM neither", heard_what(spoken), not spoken)
+    replies = await asyncio.gather(*listening)
+    spoken = [text for text in replies if text]
+    report.aim(name, "at SIGTERM neither", replies_text(spoken), not spoken)
     report.aim(name, "and they do not hold up the end: 2 s, code 0", f"{took:.2f} s, code {code}", took <= 2 and code == 0)
 
 

@@ -11,7 +11,7 @@ from .report import Broken, milliseconds, percentile
 
 BODIES, HEADS, READERS, NORMAL = 2000, 500, 200, 20
 SECONDS = 60
-# In which a body has to be there; see docs/operations.md.
+# Within which a body has to arrive; see docs/operations.md.
 BODY_DEADLINE = 5
 
 
@@ -62,7 +62,7 @@ async def check(report, place, name):
     report.note(name, "alone again", times(again))
     report.note(name, "beside the slow ones", f"{times(beside)}; {held} connections were open")
     report.note(name, "in the second after they connected", f"{times(arriving)}; {outcomes(arriving)}")
-    # While the slow bodies are there for certain, and all the time.
+    # While the slow bodies are certainly in progress, and over the whole time.
     early = [event for event in beside if event.began < began + 10]
     report.note(name, "in the first 10 s of that", f"{times(early)}; {outcomes(early)}")
     report.aim(name, f"p99 at most doubled ({milliseconds(limit)})", milliseconds(max(p99(beside), p99(early))), max(p99(beside), p99(early)) <= limit)
@@ -75,7 +75,7 @@ async def check(report, place, name):
     report.at_most(name, f"the last is cut ({heads['answers']})", heads["longest"] if heads["cut"] else float("inf"), 15)
     report.at_most(name, "memory above that before", server.peak - memory, 256, "MB")
     report.at_most(name, "connections left when they have gone", held_after, 60, "")
-    # A body at a byte a second must not hold up the end.
+    # A body at a byte a second must not delay the shutdown.
     stream = await asyncio.open_connection("127.0.0.1", port)
     fields = {"authorization": f"Bearer {account.token}", "content-type": "application/json"}
     stream[1].write(head("POST", account.pages, "x", fields, b'{"title":"' + b"x" * 500 + b'"}')[:-500])

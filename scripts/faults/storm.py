@@ -1,4 +1,4 @@
-"""Two instances on one Postgres, with everything that can break breaking at random; afterwards everything that was acknowledged is compared."""
+"""Two instances on one Postgres, with all faults at random; afterwards everything that was acknowledged is compared."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ def plan(seed, seconds):
     """The faults of a storm, in order: the pause before, which one, and its details. The same for the same seed."""
     dice, faults, length = random.Random(seed), [], 0.0
     while length < seconds:
-        # So long that each can be seen to be over.
+        # Long enough that the end of each fault can be observed.
         pause = dice.uniform(6, 10)
         kind = dice.choices(list(FAULTS), FAULTS.values())[0]
         details = {
@@ -36,7 +36,7 @@ def plan(seed, seconds):
 
 
 class Stream:
-    """A client that listens to what happens, and goes on where it was after each end."""
+    """A client of live updates that resumes after each disconnection."""
 
     def __init__(self, account, ports, number):
         self.account, self.ports, self.turn = account, ports, number
@@ -88,7 +88,7 @@ class Stream:
             self.last = fields["id"]
 
     def missing(self, made):
-        """Of pages with the time of their acknowledgement, those of which it has not heard, and was not told to read anew since."""
+        """Of pages with the time of their acknowledgement, those that it has not received, without a `reset` since."""
         reset = max(self.resets, default=0)
         return [page for page, at in made.items() if page not in self.seen and at > reset]
 
@@ -259,7 +259,7 @@ async def check(report, place, name):
         return [page for page in created if ("page.created", page) not in receiver.messages]
 
     async def unsettled():
-        # A deployment that was overtaken by a later one ends with it.
+        # A deployment that was superseded by a later one ends with it.
         busy = [deployment for deployment in [await one.states() for one in deployments] if set(deployment) - {"live", "failed"}]
         return bool(owed() or busy or any(stream.missing(created) for stream in streams))
 

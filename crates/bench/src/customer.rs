@@ -1,4 +1,4 @@
-//! A customer who registers and publishes a site over the API, as anybody would.
+//! A customer who registers and publishes a site over the API, as any client can.
 
 use std::time::Duration;
 
@@ -62,17 +62,17 @@ impl Customer {
 pub struct Api<'a> {
     http: Client,
     server: &'a str,
-    /// Access token of who calls.
+    /// Access token of the caller.
     pub token: Option<String>,
 }
 
 impl<'a> Api<'a> {
-    /// Nobody is signed in yet.
+    /// A client that is not signed in yet.
     pub fn new(server: &'a str) -> anyhow::Result<Self> {
         Ok(Self { http: Client::builder().no_proxy().build()?, server, token: None })
     }
 
-    /// Registers, verifies the address and stays signed in. Answers the access token and the tenant.
+    /// Registers, verifies the address and stays signed in. Returns the access token and the tenant.
     pub async fn register(&mut self, email: &str) -> anyhow::Result<(String, String)> {
         let account = json!({"email": email, "password": "Fresh-Bread-1950", "fullName": "Ana Baker"});
         let tokens = self.call(Method::POST, "/auth/register", Some(account)).await?;
@@ -84,7 +84,7 @@ impl<'a> Api<'a> {
         Ok((token, tenant))
     }
 
-    /// Sends a request. Answers the body; errors with it unless the status is one of success.
+    /// Sends a request. Returns the body; errors with it unless the status is one of success.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
         let mut request = self.http.request(method.clone(), format!("{}/api/v1{path}", self.server));
         if let Some(token) = &self.token {

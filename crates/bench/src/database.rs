@@ -32,7 +32,7 @@ impl Temporary {
         url.into()
     }
 
-    /// Removes it, also when somebody is still connected.
+    /// Removes it, also while connections are open.
     pub async fn drop(&self) -> anyhow::Result<()> {
         self.on_server(&format!("drop database {} with (force)", self.name)).await
     }

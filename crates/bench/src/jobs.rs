@@ -1,4 +1,4 @@
-//! How fast jobs are claimed and finished, beside what `SKIP LOCKED` does by itself.
+//! How fast jobs are claimed and finished, compared with bare `SKIP LOCKED`.
 
 use std::{
     path::Path,
@@ -25,7 +25,7 @@ const BATCH: i64 = 128;
 /// How often to look whether all are done.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Notices to people who were erased: there is nobody to send them to, so what is measured is the queue.
+/// Notices to erased accounts: no mail is sent, so what is measured is the queue.
 const PAYLOAD: &str = r#"{"userId": "018f0000-0000-7000-8000-000000000000", "email": "[erased]", "fullName": "Erased person",
     "language": "en", "notice": {"account": {"what": "totp_added"}}}"#;
 
@@ -35,10 +35,10 @@ pub struct Jobs {
     /// Jobs in a round.
     #[arg(long, default_value_t = 50_000)]
     jobs: i32,
-    /// How often ours and the bare ones take turns.
+    /// How often ours and the bare ones alternate.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Hands of a worker, and connections of the bare loops.
+    /// Concurrency of a worker, and connections of the bare loops.
     #[arg(long, default_value_t = 4)]
     hands: u32,
 }
@@ -88,7 +88,7 @@ async fn start_worker(arguments: &Jobs, database: &Temporary, directory: &Path) 
     command
         .arg("worker")
         .env("PORTICO__WORKER__CONCURRENCY", arguments.hands.to_string())
-        // What is enqueued past the program, nobody tells it of.
+        // Rows inserted by the benchmark wake no worker.
         .env("PORTICO__WORKER__POLL", "5ms");
     let mut worker = Server::start(&mut command, &directory.join("worker.log"))?;
     worker.line(|line| line.contains("works in the background").then_some(())).await?;
@@ -108,12 +108,12 @@ async fn ours(arguments: &Jobs, pool: &PgPool) -> anyhow::Result<f64> {
 /// What `SKIP LOCKED` does without a program around it.
 #[derive(Clone, Copy)]
 enum Way {
-    /// As it is mostly shown: a transaction that selects a job, locks it, and deletes it.
+    /// As it is mostly shown: a transaction selects a job, locks it, and deletes it.
     OneByOne,
-    /// A batch is claimed with a lease, and deleted later, in batches as large as ours: what has to be where the work is not done inside of
+    /// A batch is claimed with a lease, and deleted later, in batches as large as ours: necessary where the work is not done inside
     /// a transaction.
     Leased,
-    /// A batch is selected, locked and deleted in one transaction. Nothing may be done meanwhile that takes time.
+    /// A batch is selected, locked and deleted in one transaction. Nothing slow may be done in it.
     Batched,
 }
 
@@ -165,7 +165,7 @@ async fn bare(arguments: &Jobs, pool: &PgPool, way: Way) -> anyhow::Result<f64> 
     Ok(f64::from(arguments.jobs) / began.elapsed().as_secs_f64())
 }
 
-/// Takes jobs in one transaction, and answers how many.
+/// Takes jobs in one transaction, and returns how many.
 async fn take(pool: &PgPool, batch: i64) -> anyhow::Result<usize> {
     let due = "select id, kind, payload from bare_jobs
         where state <> 'dead' and coalesce(leased_until, run_at) <= now() at time zone 'utc'
@@ -177,7 +177,7 @@ async fn take(pool: &PgPool, batch: i64) -> anyhow::Result<usize> {
     Ok(ids.len())
 }
 
-/// Takes jobs by a lease and deletes them with another statement, and answers how many.
+/// Takes jobs by a lease and deletes them with another statement, and returns how many.
 async fn take_leased(pool: &PgPool, worker: &str) -> anyhow::Result<usize> {
     let claim = "with due as (select id from bare_jobs
             where state <> 'dead' and coalesce(leased_until, run_at) <= now() at time zone 'utc'
@@ -191,7 +191,7 @@ async fn take_leased(pool: &PgPool, worker: &str) -> anyhow::Result<usize> {
     Ok(ids.len())
 }
 
-/// Reads jobs, as whoever does them would.
+/// Decodes jobs, as a worker would.
 fn read(rows: &[PgRow]) -> anyhow::Result<Vec<Uuid>> {
     let mut ids = Vec::with_capacity(rows.len());
     for row in rows {
@@ -201,7 +201,7 @@ fn read(rows: &[PgRow]) -> anyhow::Result<Vec<Uuid>> {
     Ok(ids)
 }
 
-/// Puts the jobs of a round into an empty table. Answers when they could be seen.
+/// Inserts the jobs of a round into an empty table. Returns when they became visible.
 async fn fill(arguments: &Jobs, pool: &PgPool, table: &str) -> anyhow::Result<Instant> {
     sqlx::query(AssertSqlSafe(format!("vacuum analyze {table}"))).execute(pool).await?;
     let insert = format!(

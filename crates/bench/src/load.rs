@@ -9,15 +9,15 @@ use tokio::{process::Command, time::timeout};
 /// One kind of request.
 #[derive(Clone)]
 pub struct Target {
-    /// Where to.
+    /// Address.
     pub url: String,
     /// Header fields.
     pub headers: Vec<(&'static str, String)>,
-    /// Whether to post new pages there, instead of reading.
+    /// Whether to create pages with POST, instead of reading.
     pub creates: bool,
 }
 
-/// What came of it.
+/// Result of a run.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Outcome {
     /// Answers.
@@ -26,7 +26,7 @@ pub struct Outcome {
     pub duration: f64,
     /// Median of the latency, in microseconds.
     pub p50: f64,
-    /// 99 of 100 answers were at least so fast, in microseconds.
+    /// 99th percentile of the latency, in microseconds.
     pub p99: f64,
     /// Connections refused or broken, and requests without an answer in two seconds.
     pub failed: u64,

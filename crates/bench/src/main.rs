@@ -1,4 +1,4 @@
-//! Measures Portico beside bare actix routes that do the least that could do the same work, in one run on Postgres:
+//! Measures Portico beside bare actix routes that do the minimum for the same work, in one run on Postgres:
 //!
 //! ```text
 //! cargo build --release -p portico
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Everything runs on this machine and shares its cores: load generator, server under test, and Postgres. So figures
-//! mean something only beside each other, which is why ours and the bare one take turns, and what counts is the median
-//! of the ratios of neighbours.
+//! mean something only beside each other, which is why ours and the bare one alternate, and what counts is the median
+//! of the ratios of neighbouring rounds.
 #![expect(clippy::print_stdout, reason = "the output of a command")]
 
 mod baseline;
@@ -34,7 +34,7 @@ use tokio::signal::unix::{SignalKind, signal};
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// How often ours and the bare one take turns.
+    /// How often ours and the bare one alternate.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// How long each of them is under load in a round.
@@ -47,13 +47,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Whether known and unknown addresses can be told apart by time.
+    /// Whether response times distinguish known from unknown addresses.
     Timing(timing::Timing),
-    /// Random and mutated inputs for what reads the input of strangers.
+    /// Random and mutated inputs for parsers of untrusted input.
     Fuzz(fuzz::Fuzz),
     /// How fast jobs are claimed and finished, beside bare `SKIP LOCKED`.
     Jobs(jobs::Jobs),
-    /// How long another instance still believes a session that has ended.
+    /// How long another instance still accepts a session that has ended.
     Revocation(revocation::Revocation),
     /// What webhooks do under kills, under load and beside endpoints that never answer.
     Webhooks(webhooks::Webhooks),
@@ -102,7 +102,7 @@ async fn main() -> ExitCode {
         Some(Command::Baseline { body, workers, connections }) => {
             baseline::serve(body, *workers, *connections).await
         }
-        // A runtime of its own runs inside.
+        // Fuzzing starts a runtime of its own.
         Some(Command::Fuzz(arguments)) => match tokio::task::block_in_place(|| fuzz::run(arguments)) {
             Ok(false) => return ExitCode::FAILURE,
             outcome => outcome.map(drop),
@@ -131,7 +131,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whatever ends the run, the children end with the values that hold them, and the database goes last.
+/// Whatever ends the run, child processes are killed when dropped, and the database is removed last.
 async fn with_database(
     run: impl AsyncFnOnce(&database::Temporary) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {

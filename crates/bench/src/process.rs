@@ -49,14 +49,14 @@ impl Server {
         .context("the server took too long to be ready")?
     }
 
-    /// Tells it to stop, and waits until it did.
+    /// Sends SIGTERM, and waits until the process has ended.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        let told =
+        let sent =
             Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.pid.to_string()]).status().await?;
-        if !told.success() {
+        if !sent.success() {
             bail!("the server was gone before it was told to stop");
         }
-        // Nobody reads its output any more, but nothing that it writes may fail or wait.
+        // Its output is not used any more, but is read so that no write fails or blocks.
         let rest = async { while let Ok(Some(_)) = self.output.next_line().await {} };
         let (status, ()) = timeout(PATIENCE, async { tokio::join!(self.child.wait(), rest) })
             .await
@@ -73,9 +73,9 @@ impl Server {
         Ok(self.child.kill().await?)
     }
 
-    /// Time of processors that it has used so far, in seconds.
+    /// Processor time that it has used so far, in seconds.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        /// What the kernel tells programs on every architecture that Linux runs servers on (`getconf CLK_TCK`).
+        /// The tick rate that Linux reports to programs on every server architecture (`getconf CLK_TCK`).
         const TICKS_PER_SECOND: f64 = 100.0;
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
         // The name of the program may hold anything; what follows the last parenthesis begins with field 3 (proc(5)).

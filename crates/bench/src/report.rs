@@ -1,4 +1,4 @@
-//! Figures, and how they compare with what we aim at.
+//! Figures, and how they compare with the targets.
 
 /// What a figure has to be.
 #[derive(Clone, Copy)]
@@ -9,7 +9,7 @@ pub enum Aim {
     AtMost(f64),
     /// Less than so much.
     Below(f64),
-    /// Nothing: only good to know.
+    /// No target: for information.
     None,
 }
 
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn the_median_of_the_ratios_counts_not_the_ratio_of_the_medians() {
         let mut report = Report::default();
-        // Medians 30 and 60 would make 0.5; the ratios are 0.1, 0.9 and 2.
+        // The ratio of the medians (30 and 60) is 0.5; the ratios of the rounds are 0.1, 0.9 and 2.
         report.compare("x", "/s", &[(10.0, 100.0), (54.0, 60.0), (30.0, 15.0)], Aim::AtLeast(0.9));
         assert_eq!(report.lines[0].value, "0.90");
         assert_eq!(report.lines[0].spread, "0.10…2.00");

@@ -1,4 +1,4 @@
-//! How long another instance still believes a session that has ended.
+//! How long another instance still accepts a session that has ended.
 
 use std::{
     path::Path,
@@ -19,10 +19,10 @@ use crate::{
     servers::{self, Running},
 };
 
-/// What revocation has to stay below, in milliseconds.
+/// The most that revocation may take, in milliseconds.
 const BOUND: f64 = 1000.0;
 
-/// Who was let in for longer has not been forgotten, but not revoked.
+/// A token that is accepted for longer counts as not revoked at all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const EMAIL: &str = "bench@example.com";
@@ -30,7 +30,7 @@ const EMAIL: &str = "bench@example.com";
 /// From logging out at one instance until another one refuses the token.
 #[derive(clap::Args)]
 pub struct Revocation {
-    /// How often somebody logs out, in each of the ways.
+    /// How many sessions are ended in each of the ways.
     #[arg(long, default_value_t = 100)]
     times: usize,
 }
@@ -78,7 +78,7 @@ impl Pair {
             servers::serving(&mut command, &directory.join(format!("{name}.log"))).await
         };
         let pair = Self { one: start("one").await?, other: start("other").await? };
-        // A process that has just started does not hear the others yet, and believes nothing for long.
+        // A process that has just started is not subscribed to the others yet, and caches nothing for long.
         tokio::time::sleep(Duration::from_secs(2)).await;
         Ok(pair)
     }
@@ -100,7 +100,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Somebody signs in, is believed by the other instance, and logs out.
+    /// A user signs in, is accepted by the other instance, and logs out.
     async fn once(&self) -> anyhow::Result<Duration> {
         let mut api = Api::new(&self.one.url)?;
         let login = json!({"email": EMAIL, "password": "Fresh-Bread-1950"});
@@ -115,13 +115,17 @@ impl Pair {
         }
         let logout = json!({"refresh_token": text(&tokens, "refresh_token")?});
         api.call(Method::POST, "/auth/logout", Some(logout)).await?;
-        let told = Instant::now();
+        let logged_out = Instant::now();
         loop {
             match ask().await? {
-                StatusCode::UNAUTHORIZED => return Ok(told.elapsed()),
+                StatusCode::UNAUTHORIZED => return Ok(logged_out.elapsed()),
                 status => ensure!(status == StatusCode::OK, "{status}"),
             }
-            ensure!(told.elapsed() < PATIENCE, "the token is still believed after {:?}", told.elapsed());
+            ensure!(
+                logged_out.elapsed() < PATIENCE,
+                "the token is still believed after {:?}",
+                logged_out.elapsed()
+            );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

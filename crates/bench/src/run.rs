@@ -1,4 +1,4 @@
-//! What is measured, in which order.
+//! The measurements, in their order.
 
 use std::{path::Path, time::Duration};
 
@@ -124,7 +124,7 @@ async fn beside(
         let before = Rows::count(database).await?;
         let rounds = pair.rounds(cli, "creation of a page", &targets.create, CONNECTIONS).await?;
         let after = Rows::count(database).await?;
-        let created = |turn: &Turn| turn.outcome.requests - turn.outcome.refused;
+        let created = |measurement: &Measurement| measurement.outcome.requests - measurement.outcome.refused;
         check_written("ours", before.ours, after.ours, rounds.iter().map(|(ours, _)| created(ours)).sum())?;
         check_written("bare", before.bare, after.bare, rounds.iter().map(|(_, bare)| created(bare)).sum())?;
         throughput(report, "creation of a page | two inserts", &rounds, Aim::AtLeast(0.6));
@@ -161,7 +161,7 @@ fn check_written(name: &str, before: [i64; 2], after: [i64; 2], answers: u64) ->
     Ok(())
 }
 
-/// The same question, to both servers.
+/// The same request, to both servers.
 struct Question {
     ours: Target,
     bare: Target,
@@ -258,8 +258,8 @@ struct Pair<'a> {
     directory: &'a Path,
 }
 
-/// What one server did in one round.
-struct Turn {
+/// Measurement of one server in one round.
+struct Measurement {
     outcome: Outcome,
     /// Microseconds of processor time for each request.
     cpu: f64,
@@ -273,19 +273,19 @@ impl Pair<'_> {
         name: &str,
         question: &Question,
         connections: usize,
-    ) -> anyhow::Result<Vec<(Turn, Turn)>> {
+    ) -> anyhow::Result<Vec<(Measurement, Measurement)>> {
         println!("{name}");
         for (number, running, target) in [(0, &self.ours, &question.ours), (1, &self.bare, &question.bare)] {
             let label = format!("warm{number}-{connections}");
-            turn(self.directory, &label, running, target, connections, WARM_UP_SECONDS).await?;
+            measure(self.directory, &label, running, target, connections, WARM_UP_SECONDS).await?;
         }
         let mut rounds = Vec::with_capacity(cli.rounds);
         for round in 1..=cli.rounds {
             let label = format!("round{round}-{connections}");
             let ours =
-                turn(self.directory, &label, &self.ours, &question.ours, connections, cli.seconds).await?;
+                measure(self.directory, &label, &self.ours, &question.ours, connections, cli.seconds).await?;
             let bare =
-                turn(self.directory, &label, &self.bare, &question.bare, connections, cli.seconds).await?;
+                measure(self.directory, &label, &self.bare, &question.bare, connections, cli.seconds).await?;
             println!("  round {round}: ours {}; bare {}", ours.text(), bare.text());
             rounds.push((ours, bare));
         }
@@ -293,22 +293,22 @@ impl Pair<'_> {
     }
 }
 
-async fn turn(
+async fn measure(
     directory: &Path,
     label: &str,
     running: &Running,
     target: &Target,
     connections: usize,
     seconds: u64,
-) -> anyhow::Result<Turn> {
+) -> anyhow::Result<Measurement> {
     let before = running.server.cpu_seconds()?;
     let outcome =
         load::run(directory, label, target, connections, seconds).await.context(target.url.clone())?;
     let used = running.server.cpu_seconds()? - before;
-    Ok(Turn { outcome, cpu: used * 1e6 / outcome.requests as f64 })
+    Ok(Measurement { outcome, cpu: used * 1e6 / outcome.requests as f64 })
 }
 
-impl Turn {
+impl Measurement {
     fn text(&self) -> String {
         let Outcome { p50, p99, failed, refused, .. } = self.outcome;
         let mut text = format!(
@@ -326,17 +326,17 @@ impl Turn {
 }
 
 /// Answers in a second, and the errors among them.
-fn throughput(report: &mut Report, name: &str, rounds: &[(Turn, Turn)], aim: Aim) {
+fn throughput(report: &mut Report, name: &str, rounds: &[(Measurement, Measurement)], aim: Aim) {
     let values: Vec<_> =
         rounds.iter().map(|(ours, bare)| (ours.outcome.per_second(), bare.outcome.per_second())).collect();
     report.compare(name, "/s", &values, aim);
-    let errors = |pick: fn(&(Turn, Turn)) -> &Turn| {
+    let errors = |pick: fn(&(Measurement, Measurement)) -> &Measurement| {
         rounds.iter().map(|round| pick(round).outcome.errors()).sum::<u64>()
     };
     report.errors(errors(|(ours, _)| ours), errors(|(_, bare)| bare));
 }
 
-fn cpu(report: &mut Report, name: &str, rounds: &[(Turn, Turn)], aim: Aim) {
+fn cpu(report: &mut Report, name: &str, rounds: &[(Measurement, Measurement)], aim: Aim) {
     let values: Vec<_> = rounds.iter().map(|(ours, bare)| (ours.cpu, bare.cpu)).collect();
     report.compare(name, "µs", &values, aim);
 }

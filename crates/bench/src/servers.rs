@@ -1,4 +1,4 @@
-//! The two servers, and what the machine must offer to them.
+//! The two servers, and what they require of the machine.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-/// Refuses to begin what cannot end well.
+/// Fails where the environment cannot carry a run.
 pub fn check_environment() -> anyhow::Result<()> {
     let portico = portico_binary()?;
     if !portico.is_file() {
@@ -65,7 +65,7 @@ pub async fn bare(database: &str, body: &Path, directory: &Path) -> anyhow::Resu
     running(&mut command, &log, |line| line.strip_prefix(baseline::READY).map(str::to_owned)).await
 }
 
-/// Starts the real server, as it comes, with its files in `directory`; on SQLite when no database is given. It keeps no
+/// Starts the real server with default settings, with its files in `directory`; on SQLite when no database is given. It keeps no
 /// access log, has no rate limits, and its tokens outlive the run.
 pub async fn portico(database: Option<&str>, directory: &Path) -> anyhow::Result<Running> {
     serving(&mut portico_command(database, directory)?, &directory.join("portico.log")).await

@@ -1,8 +1,8 @@
-//! Whether known and unknown addresses can be told apart by time.
+//! Whether response times distinguish known from unknown addresses.
 //!
 //! A server of its own on SQLite, or one that is named, gets tries with known and with unknown addresses in random order, one
-//! after the other on one connection. For each endpoint the area under the ROC curve says how well the times tell the two
-//! apart: 0.5 is a coin, 1 is certainty (Mann and Whitney's U, divided by the number of pairs).
+//! after the other on one connection. For each endpoint the area under the ROC curve measures how well the times separate
+//! the two: 0.5 is a coin, 1 is certainty (Mann and Whitney's U, divided by the number of pairs).
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use crate::servers;
 
-/// Known accounts that take turns.
+/// Known accounts, used in rotation.
 const ACCOUNTS: usize = 20;
 
-/// Tries that are not counted: connection, caches, lists of passwords.
+/// Tries that are not counted: they fill connection, caches, lists of passwords.
 const WARM_UP: usize = 20;
 
 /// How far from a coin the area may be.
@@ -29,21 +29,21 @@ const LOOKS: u32 = 400;
 
 const PASSWORD: &str = "Fresh-Bread-1950";
 
-/// Measures whether known and unknown addresses can be told apart by time. Ends with code 1 when they can.
+/// Measures whether response times distinguish known from unknown addresses. Ends with code 1 when they do.
 #[derive(Args)]
 pub struct Timing {
-    /// A server that runs already, without rate limits and with a high throttle. Otherwise one is started on SQLite.
+    /// A running server, without rate limits and with a high throttle. Otherwise one is started on SQLite.
     #[arg(long)]
     url: Option<String>,
     /// Tries with known addresses, and as many with unknown ones.
     #[arg(long, default_value_t = 400)]
     tries: usize,
-    /// Milliseconds between two tries, in which work in the background comes to an end.
+    /// Milliseconds between two tries, for background work to finish.
     #[arg(long, default_value_t = 0)]
     pause: u64,
 }
 
-/// What is tried, and how it answers.
+/// A request, and its expected status.
 struct Endpoint {
     path: &'static str,
     body: fn(&str) -> Value,
@@ -73,7 +73,7 @@ const ENDPOINTS: [Endpoint; 4] = [
     },
 ];
 
-/// Runs it. Answers whether every area is in the band.
+/// Runs it. Returns whether every area is in the band.
 pub async fn run(arguments: &Timing) -> anyhow::Result<bool> {
     ensure!(arguments.tries >= 20, "fewer than 20 tries say nothing");
     match &arguments.url {
@@ -117,7 +117,7 @@ async fn measure(server: &str, arguments: &Timing) -> anyhow::Result<bool> {
                 let email = turns.next().context("no account")?;
                 of_known.push(prober.time(endpoint, email).await?);
             } else {
-                // Who registers is known afterwards.
+                // An address is known once it has registered.
                 let fresh = endpoint.path.ends_with("/register").then(stranger);
                 let Some(email) = fresh.as_ref().or_else(|| strangers.next()) else { continue };
                 of_unknown.push(prober.time(endpoint, email).await?);
@@ -132,7 +132,7 @@ async fn measure(server: &str, arguments: &Timing) -> anyhow::Result<bool> {
     Ok(alike)
 }
 
-/// An address that nobody has.
+/// An address without an account.
 fn stranger() -> String {
     format!("{}@example.com", random().simple())
 }
@@ -168,7 +168,7 @@ impl Prober<'_> {
         Ok(elapsed.as_secs_f64() * 1e3)
     }
 
-    /// The address of a new account that has proven it, as far as there is a mailbox to look into.
+    /// The address of a new account, verified if there is a mailbox to read.
     async fn account(&self) -> anyhow::Result<String> {
         let email = stranger();
         let [_, register, ..] = &ENDPOINTS;

@@ -1,4 +1,4 @@
-//! A name server that says what it is told to on its standard input, for scripts that need one. Says its address first.
+//! A name server that reads its records from standard input, for scripts that need one. Prints its address first.
 //!
 //! ```text
 //! txt _portico-challenge.www.example.com portico-verify=…
@@ -14,7 +14,7 @@ use portico_testkit::dns::TestDns;
 async fn main() {
     let dns = TestDns::start().await;
     println!("{}", dns.address());
-    // Ends when whoever started it does.
+    // Ends with the process that started it.
     let lines = std::io::stdin().lines();
     for line in lines.map_while(Result::ok) {
         let words: Vec<&str> = line.splitn(3, ' ').collect();

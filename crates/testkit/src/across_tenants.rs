@@ -25,7 +25,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM events WHERE events.resource_", "the audit trail of the platform"),
     ("FROM tenants WHERE tenants.status <> $ AND (LOWER(", "the list of tenants, with their plans"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
-    // The directory: what leads to a tenant.
+    // The directory: look-ups that find a tenant.
     ("from api_keys k join tenants t on t.id = k.tenant_id", "whose key it is"),
     ("from domains join sites on sites.tenant_id = domains.tenant_id", "whose host name it is"),
     (
@@ -40,7 +40,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from memberships m join tenants t on t.id = m.tenant_id", "where somebody is a member"),
     ("from memberships where user_id", "where somebody is a member"),
     ("FROM memberships WHERE user_id", "where somebody is a member"),
-    // Work that comes round, and work for whoever is free.
+    // Scheduled work, and work for any idle worker.
     ("from (select * from audit_chains where tenant_id >", "audit trails with entries of age"),
     (
         "from (select tenant_id, min(created_at) as created_at from events where audit",
@@ -65,12 +65,12 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from visit_names where day <", "sweep"),
     ("from visitor_hashes where day <", "sweep"),
     ("from webhook_deliveries where created_at <", "sweep"),
-    // Accounts that a stranger may have made, whose owner has come.
+    // Unverified accounts made with an address that another account has verified since.
     (
         "FROM api_keys WHERE (api_keys.made_by = $ OR api_keys.previous_made_by = $) AND api_keys.revoked_at",
         "keys that the stranger made",
     ),
-    // People who are erased.
+    // Erasure of accounts.
     ("delete from idempotency_keys where caller_id = $", "erasure of a person"),
     (
         "select events.* from events where id in (select id from (select id from events where actor_id",

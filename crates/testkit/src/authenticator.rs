@@ -1,5 +1,5 @@
 //! A passkey authenticator in software, with the browser around it: answers the options of the server as
-//! `navigator.credentials` would (WebAuthn Level 3, sections 6 and 7), and can be told to answer wrongly.
+//! `navigator.credentials` would (WebAuthn Level 3, sections 6 and 7), and can be set to answer wrongly.
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -9,22 +9,22 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// The user was there (section 6.1).
+/// The user was present (section 6.1).
 const USER_PRESENT: u8 = 1;
-/// The user has proven to be the right one.
+/// The user was verified.
 const USER_VERIFIED: u8 = 1 << 2;
 /// A credential follows.
 const ATTESTED: u8 = 1 << 6;
 
-/// An authenticator that holds one passkey. A clone is what a thief would have.
+/// An authenticator that holds one passkey. A clone is a stolen copy.
 #[derive(Clone)]
 pub struct Authenticator {
     key: Vec<u8>,
-    /// What it calls its passkey.
+    /// Id of its passkey.
     pub credential_id: Vec<u8>,
     /// Whom the passkey is for, once it is made.
     pub user_handle: Option<Vec<u8>>,
-    /// Counts signatures; grows before each, unless it is zero.
+    /// Signature counter; incremented before each signature, unless it is zero.
     pub counter: u32,
     /// Whether it verifies its user.
     pub verifies_user: bool,

@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector that keeps what it is sent.
+//! An OpenTelemetry collector that keeps the spans it receives.
 
 use std::{
     collections::BTreeMap,
@@ -20,21 +20,21 @@ pub struct TestSpan {
     pub trace: String,
     /// Id of the span.
     pub id: String,
-    /// Id of the span that it follows from; empty for the first one of a trace.
+    /// Id of the parent span; empty for the first one of a trace.
     pub parent: String,
-    /// What it is called.
+    /// Name.
     pub name: String,
     /// `Server`, `Client`, `Consumer`…
     pub kind: String,
-    /// What was said about it.
+    /// Attributes.
     pub attributes: BTreeMap<String, String>,
-    /// The names of what happened in it.
+    /// Names of its events.
     pub events: Vec<String>,
     /// Whether it failed.
     pub failed: bool,
     /// Whether it ended after it began.
     pub in_order: bool,
-    /// What the process that sent it said about itself.
+    /// Attributes of the resource: the process that sent it.
     pub resource: BTreeMap<String, String>,
 }
 

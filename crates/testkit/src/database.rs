@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Panics
 /// When no Postgres server is there. A test that silently runs on one database only is worth less than a failed one.
 pub async fn on_each_database(test: impl AsyncFn(&TestDatabase)) {
-    // Output of a test is shown when it fails: the last line tells on which database.
+    // Output of a test is shown when it fails: the last line names the database.
     eprintln!("on SQLite");
     let database = TestDatabase::sqlite().await;
     test(&database).await;
@@ -42,7 +42,7 @@ pub async fn on_each_database(test: impl AsyncFn(&TestDatabase)) {
     database.close().await;
 }
 
-/// A migrated, empty database that nobody else uses. Gone when dropped.
+/// A migrated, empty database that no other test uses. Removed when dropped.
 pub struct TestDatabase {
     store: SqlStore,
     url: String,
@@ -50,13 +50,13 @@ pub struct TestDatabase {
     _remains: Remains,
 }
 
-/// Runs a statement with ids as `$1`, `$2` … on the database at `url`, past the program, and answers the number of rows that
+/// Runs a statement with ids as `$1`, `$2` … on the database at `url`, past the program, and returns the number of rows that
 /// it changed.
 ///
 /// # Panics
 /// When the statement fails.
 pub async fn tamper(url: &str, statement: &str, ids: &[Uuid]) -> u64 {
-    // Written in a test, and past the program: not for the program to answer for.
+    // Written in a test, so no input of users is in it.
     let statement = AssertSqlSafe(format!("{statement} {BY_A_TEST}"));
     if url.starts_with("sqlite:") {
         let mut connection = SqliteConnection::connect(url).await.expect("the database is there");
@@ -141,7 +141,7 @@ impl TestDatabase {
         &self.url
     }
 
-    /// Runs a statement past the program, as somebody with a connection of their own can. See [`tamper`].
+    /// Runs a statement past the program, as a client with its own connection can. See [`tamper`].
     pub async fn tamper(&self, statement: &str, ids: &[Uuid]) -> u64 {
         tamper(&self.url, statement, ids).await
     }
@@ -218,7 +218,7 @@ async fn faults(name: &str) -> Vec<String> {
     .expect(
         "Postgres runs with shared_preload_libraries=pg_stat_statements, as scripts/with-postgres starts it",
     );
-    // So that what is remembered stays little.
+    // Keeps the list of statements short.
     sqlx::query("select pg_stat_statements_reset(0, (select oid from pg_database where datname = $1), 0)")
         .bind(name)
         .execute(&mut connection)
@@ -232,7 +232,7 @@ async fn faults(name: &str) -> Vec<String> {
     faults.collect()
 }
 
-/// Makes the database that tests get copies of, and answers its name.
+/// Makes the database that tests get copies of, and returns its name.
 async fn migrated_template(suffix: &str, fill: impl AsyncFnOnce(&SqlStore)) -> String {
     let name = format!("portico_test_{}_{suffix}", process::id());
     administer(&[
@@ -245,7 +245,7 @@ async fn migrated_template(suffix: &str, fill: impl AsyncFnOnce(&SqlStore)) -> S
     let store = connect(&database_url(&name)).await;
     store.migrate().await.expect("the migrations run on Postgres");
     fill(&store).await;
-    // A database can be copied only while nobody is connected to it.
+    // A database can be copied only while it has no connections.
     store.close().await;
     let mut connection = PgConnection::connect(&database_url(&name)).await.expect("the template answers");
     let owned: Vec<String> = sqlx::query_scalar(

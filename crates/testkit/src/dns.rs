@@ -1,4 +1,4 @@
-//! A name server that says what a test tells it to.
+//! A name server with records that a test sets.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -31,8 +31,8 @@ const TEXT_PART: usize = 255;
 #[derive(Clone, Debug, Default)]
 struct Entry {
     records: Vec<RData>,
-    /// Addresses that are given one after the other, and the last one again and again.
-    turns: VecDeque<RData>,
+    /// Addresses that are returned one after the other, and the last one again and again.
+    sequence: VecDeque<RData>,
     conduct: Conduct,
 }
 
@@ -46,8 +46,8 @@ enum Conduct {
 
 type Zone = Arc<Mutex<BTreeMap<String, Entry>>>;
 
-/// A recursive name server of a test's own, over UDP and TCP at one port of this machine. It knows the names that it was
-/// told, and for all others says that they do not exist. Dropped, it stops.
+/// A recursive name server of a test's own, over UDP and TCP at one port of this machine. It knows the names that were
+/// set, and answers NXDOMAIN for all others. Dropped, it stops.
 pub struct TestDns {
     address: SocketAddr,
     zone: Zone,
@@ -95,16 +95,16 @@ impl TestDns {
         self.put(name, RecordType::A, vec![RData::A(A(address.parse().expect("an address")))]);
     }
 
-    /// The address of the sixth version of a name from now on.
+    /// The IPv6 address of a name from now on.
     pub fn aaaa(&self, name: &str, address: &str) {
         self.put(name, RecordType::AAAA, vec![RData::AAAA(AAAA(address.parse().expect("an address")))]);
     }
 
-    /// A name that leads elsewhere at every question (DNS rebinding): the answers, one after the other, the last one again and
-    /// again. They may be kept for no time.
+    /// A name that resolves differently at every question (DNS rebinding): the answers, one after the other, the last one again and
+    /// again. Their TTL is 0.
     pub fn rebinding(&self, name: &str, addresses: &[&str]) {
         let address = |text: &&str| RData::A(A(text.parse().expect("an address")));
-        let entry = Entry { turns: addresses.iter().map(address).collect(), ..Entry::default() };
+        let entry = Entry { sequence: addresses.iter().map(address).collect(), ..Entry::default() };
         self.zone().insert(name.to_ascii_lowercase(), entry);
     }
 
@@ -212,12 +212,12 @@ fn answer(question: &[u8], zone: &Zone) -> Option<Message> {
             }
         }
         if query.query_type() == RecordType::A
-            && let Some(turn) = entry.turns.pop_front()
+            && let Some(address) = entry.sequence.pop_front()
         {
-            if entry.turns.is_empty() {
-                entry.turns.push_back(turn.clone());
+            if entry.sequence.is_empty() {
+                entry.sequence.push_back(address.clone());
             }
-            answer.add_answer(Record::from_rdata(name, 0, turn));
+            answer.add_answer(Record::from_rdata(name, 0, address));
             break;
         }
         let wanted = |record: &&RData| record.record_type() == query.query_type();

@@ -11,7 +11,7 @@ use time::Duration;
 /// 2026-01-01T00:00:00Z: where the clock of a test stands unless it says otherwise.
 const START: i64 = 1_767_225_600_000_000;
 
-/// A clock that stands still until it is told to move.
+/// A clock that stands still until a test moves it.
 #[derive(Debug)]
 pub struct FixedClock(AtomicI64);
 
@@ -26,7 +26,7 @@ impl FixedClock {
         self.0.store(now.unix_micros(), Ordering::SeqCst);
     }
 
-    /// Moves on by `duration` and answers the new time.
+    /// Moves on by `duration` and returns the new time.
     pub fn advance(&self, duration: Duration) -> Timestamp {
         self.set(self.now() + duration);
         self.now()

@@ -1,4 +1,4 @@
-//! Doing jobs in a test, as a worker would.
+//! Running jobs in a test, as a worker would.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use portico::{background, state::App};
 use portico_kernel::Job;
 use portico_runtime::worker::jobs::JobError;
 
-/// Does a job.
+/// Runs a job.
 ///
 /// # Errors
 /// As the handler fails.
@@ -14,7 +14,7 @@ pub async fn handle(app: &App, job: &Job) -> Result<(), JobError> {
     background::handlers(app).handle(&Arc::new(job.clone())).await
 }
 
-/// Does what follows from a job that failed for good.
+/// Runs what follows when a job has failed for good.
 ///
 /// # Errors
 /// As the handler fails.

@@ -1,16 +1,16 @@
-//! Development only: what tests stand on.
+//! Development only: what the tests share.
 //!
 //! - [`on_each_database`] runs a test on SQLite and on Postgres, each time on a migrated database of its own.
 //! - [`server::TestServer`] (feature `server`) is a whole server in the test's process, with a client.
 //! - [`dns::TestDns`] (feature `dns`) is a name server.
 //! - [`authenticator::Authenticator`] (feature `server`) is a passkey in software.
-//! - [`jobs`] (feature `server`) does jobs as a worker would.
+//! - [`jobs`] (feature `server`) runs jobs as a worker would.
 //! - [`receiver::Receiver`] (feature `server`) is a receiver of webhooks.
 //! - [`redis::TestRedis`] is a Redis server.
 //! - [`collector::TestCollector`] (feature `server`) is an OpenTelemetry collector.
-//! - [`network::NetworkPath`] is a way to a server that can be made silent.
+//! - [`network::NetworkPath`] is a network path to a server that can be made silent.
 //! - [`s3::S3Server`] is an S3 server.
-//! - [`env()`] is time and randomness that the test controls.
+//! - [`env()`] is time and randomness under control of the test.
 #![expect(clippy::expect_used, reason = "what cannot be set up fails the test, with the reason")]
 
 mod across_tenants;

@@ -16,7 +16,7 @@ use tokio::{
 use url::Url;
 
 /// Forwards connections to a server. While it is silent it takes every byte and passes none on, as a network does that drops
-/// packets: nobody hears that anything is wrong. Dropped, it takes no connection any more.
+/// packets: neither end gets an error. Dropped, it accepts no more connections.
 pub struct NetworkPath {
     url: String,
     silent: Arc<AtomicBool>,

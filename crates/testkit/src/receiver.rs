@@ -1,4 +1,4 @@
-//! A receiver of webhooks that does as a test tells it.
+//! A receiver of webhooks with replies that a test sets.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -111,7 +111,7 @@ impl Shared {
     }
 }
 
-/// A receiver on this machine. Answers with 204 unless told otherwise. Dropped, it stops.
+/// A receiver on this machine. Answers with 204 unless a test sets another reply. Dropped, it stops.
 pub struct Receiver {
     /// `http://127.0.0.1:port/hook`.
     pub url: String,
@@ -171,7 +171,7 @@ impl Receiver {
         self.shared.state().most_at_once
     }
 
-    /// Waits until so many requests have come, and answers them.
+    /// Waits until so many requests have come, and returns them.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let enough = async {
             loop {

@@ -11,8 +11,8 @@ use tokio::time::sleep;
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running `redis-server` on 127.0.0.1, which keeps nothing on disk and goes with this value. Tests that need one fail
-/// where none is installed; `scripts/test` sees to that.
+/// A running `redis-server` on 127.0.0.1, which keeps nothing on disk and stops with this value. Tests that need one fail
+/// where none is installed; `scripts/test` installs one.
 pub struct TestRedis {
     child: Child,
     port: u16,
@@ -40,17 +40,17 @@ impl TestRedis {
         server
     }
 
-    /// Has it hang: connections stand, and nothing answers. See [`TestRedis::resume`].
+    /// Makes it hang: connections stay open, and no command is answered. See [`TestRedis::resume`].
     pub fn pause(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
+    /// Ends the pause.
     pub fn resume(&self) {
         self.signal("-CONT");
     }
 
-    /// Runs a command through `redis-cli`, and answers what that printed.
+    /// Runs a command through `redis-cli`, and returns what that printed.
     pub fn command(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
@@ -79,7 +79,7 @@ impl Drop for TestRedis {
     }
 }
 
-/// A port that nobody listens on at the moment.
+/// A port that is free at the moment.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()

@@ -47,7 +47,7 @@ impl S3Server {
         })
     }
 
-    /// Makes a bucket, which the port to files does not do.
+    /// Makes a bucket, which the file store port cannot.
     pub fn make_bucket(&self, name: &str) {
         let host = self.url.trim_start_matches("http://");
         let mut connection = TcpStream::connect(host).expect("the server listens");

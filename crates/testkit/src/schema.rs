@@ -1,4 +1,4 @@
-//! What the schema of a database says of itself.
+//! Foreign keys in the schema of a database.
 
 use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 

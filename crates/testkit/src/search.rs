@@ -6,7 +6,7 @@ use sqlx::{Connection, Row};
 use crate::{database::BY_A_TEST, server::TestServer};
 
 impl TestServer {
-    /// Every `table.column` of the database in which a text stands, ignoring the case of ASCII letters. Bytes are looked at
+    /// Every `table.column` of the database that contains a text, ignoring the case of ASCII letters. Bytes are searched
     /// as text as far as they are.
     pub async fn places_of(&self, text: &str) -> Vec<String> {
         let url = self.app.settings.database_url();

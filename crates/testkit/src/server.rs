@@ -101,7 +101,7 @@ impl Shared {
     }
 }
 
-/// One test's use of a shared server.
+/// The use of a shared server by one test.
 struct Use(Option<Shared>);
 
 impl Use {
@@ -142,7 +142,7 @@ impl Drop for Use {
     }
 }
 
-/// Settings of a shared server: what one test uses up must not be missing to another.
+/// Settings of a shared server: a limit that one test exhausts must not fail another.
 fn for_many(settings: &mut Settings) {
     settings.security.throttle.per_network = u32::MAX;
 }
@@ -190,7 +190,7 @@ impl TestServer {
         Self::start_with(Database::Sqlite, |_| {}).await
     }
 
-    /// Starts one on a database, where one may own as many tenants as one likes and deletes them at once, after `adjust` has had its say on the settings.
+    /// Starts one on a database. Owned tenants are not limited and tenants are deleted at once, unless `adjust` changes the settings.
     pub async fn start_with(database: Database, adjust: impl FnOnce(&mut Settings)) -> Self {
         Self::start_changed(database, adjust, |_| {}).await
     }
@@ -214,7 +214,7 @@ impl TestServer {
         settings.security.argon2_memory_kib = 64;
         settings.security.argon2_passes = 1;
         settings.worker.poll = Duration::from_millis(500);
-        // Nobody is there: no test asks the name servers of the machine.
+        // No name server listens there: no test asks the name servers of the machine.
         settings.dns.servers = vec![SocketAddr::from(([127, 0, 0, 1], 9))];
         settings.dns.timeout = Duration::from_millis(300);
         settings.tenancy.max_owned_tenants = 100_000;
@@ -239,9 +239,9 @@ impl TestServer {
     }
 
     /// Starts a second instance on the same database, files and secret. It answers requests, and leaves background work to
-    /// the first one. From now on each believes for seconds what it has cached and not heard to be stale.
+    /// the first one. From now on each keeps cached answers for seconds, until it is notified of a change.
     ///
-    /// # Panics
+    /// When the server is shared: other tests would be affected.
     /// When the server is shared: the others would notice.
     pub async fn another_instance(&self) -> Self {
         assert!(self.own.is_some(), "a server with another instance is the test's own");
@@ -281,8 +281,8 @@ impl TestServer {
     }
 
     /// Runs a test against a server that other tests have used and will use, on Postgres with default settings. No other test
-    /// uses it at the same time. For tests that need nothing to themselves: they have users and tenants of their own (see
-    /// [`TestServer::email`]), look at nothing of the whole server, and change nothing that is everybody's, such as plans.
+    /// uses it at the same time. For tests that need no server of their own: they have users and tenants of their own (see
+    /// [`TestServer::email`]), look at nothing of the whole server, and change nothing that is shared, such as plans.
     pub async fn shared(test: impl AsyncFn(&Self)) {
         let shared = Use::begin();
         let Some(Shared { server, runtime }) = &shared.0 else { return };
@@ -298,20 +298,20 @@ impl TestServer {
         .await;
     }
 
-    /// Runs a test against a server of its own on Postgres, for tests that look at a whole server or change what is everybody's.
+    /// Runs a test against a server of its own on Postgres, for tests that look at a whole server or change what is shared.
     pub async fn alone(test: impl AsyncFn(&Self)) {
         let server = Self::start_with(Database::Postgres, |_| {}).await;
         test(&server).await;
         server.stop().await;
     }
 
-    /// An address for somebody of this test. The same name has another address in another test.
+    /// An address of a user of this test. The same name has another address in another test.
     pub fn email(&self, name: &str) -> &'static str {
         // Leaked, so that it can stand wherever a literal can.
         format!("{name}@{}", self.domain()).leak()
     }
 
-    /// What stands behind the `@` in the addresses of [`TestServer::email`].
+    /// The domain of the addresses of [`TestServer::email`].
     pub fn domain(&self) -> String {
         format!("{}.example.com", self.label)
     }
@@ -342,7 +342,7 @@ impl TestServer {
         let client = self.unverified(email).await;
         let mut refusal = None;
         let proven = eventually(Duration::from_secs(20), async || {
-            // An earlier account with the address may have had a mail, too; this one's may still be on its way.
+            // An earlier account with the address may have had a mail, too; that of this account may not be delivered yet.
             let token = self.mail_token(email, "verify-email").await;
             let answer = client.post("/api/v1/auth/verify-email", json!({ "token": token })).await;
             let proven = answer.status.is_success();
@@ -353,7 +353,7 @@ impl TestServer {
         client
     }
 
-    /// Registers a customer whose address is not proven.
+    /// Registers a customer whose address is not verified.
     pub async fn unverified(&self, email: &str) -> Client {
         let mut client = self.client();
         let answer = client
@@ -369,7 +369,7 @@ impl TestServer {
         client
     }
 
-    /// Waits for the newest mail to `email` with a link to `page`, and answers the link's token.
+    /// Waits for the newest mail to `email` with a link to `page`, and returns the link's token.
     pub async fn mail_token(&self, email: &str, page: &str) -> String {
         let marker = format!("/{page}?token=");
         let text = self.mail(email, &marker).await;
@@ -377,7 +377,7 @@ impl TestServer {
         rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect()
     }
 
-    /// Waits for a mail to `email` whose text contains `marker`, and answers its text.
+    /// Waits for a mail to `email` whose text contains `marker`, and returns its text.
     pub async fn mail(&self, email: &str, marker: &str) -> String {
         let client = self.client().with("accept", "application/json");
         let found = eventually(Duration::from_secs(20), async || {

@@ -1,9 +1,9 @@
-//! Whether statements say which tenant they are about.
+//! Whether statements name the tenant that they are about.
 //!
 //! Tables that belong to tenants can be spread over many servers by tenant (Citus, or a database that is distributed by
-//! itself), as long as each statement says whose rows it wants: else it goes to every server. The same holds on one server
-//! for safety: a statement without the tenant is one mistake away from somebody else's rows. So each test database looks,
-//! before it goes, at every statement that any test had it run.
+//! itself), as long as each statement names the tenant: else it goes to every server. The same holds on one server
+//! for safety: a statement without the tenant is one mistake away from another tenant's rows. So each test database checks,
+//! before it is removed, every statement that any test had it run.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -22,29 +22,29 @@ use sqlparser::{
 
 use crate::across_tenants::ACROSS_TENANTS;
 
-/// The column that says whose a row is.
+/// The column that names the tenant of a row.
 const COLUMN: &str = "tenant_id";
 
-/// The table of tenants themselves: whose a row is, is its key.
+/// The table of tenants themselves, whose key is the tenant.
 const TENANTS: &str = "tenants";
 
-/// What is wrong with a statement: the tables of `owned` whose rows it takes without saying whose. Empty when it says, and
-/// for one that [`ACROSS_TENANTS`] knows.
+/// What is wrong with a statement: the tables of `owned` whose rows it reads or changes without naming the tenant. Empty when it
+/// names one, and for a statement of [`ACROSS_TENANTS`].
 pub(crate) fn tables_without_tenant(sql: &str, owned: &BTreeSet<String>) -> Result<Vec<String>, String> {
-    // A test database runs the same statements as the one before.
+    // Statements that passed: test databases run the same ones.
     static FINE: Mutex<Option<HashSet<String>>> = Mutex::new(None);
     let fine = || FINE.lock().unwrap_or_else(PoisonError::into_inner);
     if fine().get_or_insert_default().contains(sql) {
         return Ok(Vec::new());
     }
     let mut missing = Vec::new();
-    // The parser does not know the weaker locks.
+    // sqlparser does not parse the weaker locks.
     let text = ["for no key update", "FOR NO KEY UPDATE"]
         .iter()
         .fold(sql.to_owned(), |sql, lock| sql.replace(lock, "for update"));
     let text =
         ["for key share", "FOR KEY SHARE"].iter().fold(text, |sql, lock| sql.replace(lock, "for share"));
-    // What is not about rows (begin, listen, …) has no table to say it for.
+    // Statements that are not about rows (begin, listen, …) have no table.
     let about_rows = ["select", "insert", "update", "delete", "with"];
     let first = text.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
     if about_rows.contains(&first.as_str()) && !is_across(sql) {
@@ -77,21 +77,21 @@ fn is_across(sql: &str) -> bool {
     ACROSS_TENANTS.iter().any(|(part, _)| sql.contains(part))
 }
 
-/// A table as it stands in one place of a statement.
+/// A use of a table in a statement.
 struct Place {
     name: String,
     alias: String,
-    /// Rows of a tenant; else the result of a query that is looked at by itself.
+    /// Rows of a tenant; else the result of a subquery, which is checked by itself.
     owned: bool,
-    /// It is said whose rows are meant.
+    /// A condition names the tenant.
     bound: bool,
 }
 
-/// A column that may say whose a row is.
+/// A column that may name the tenant of a row.
 struct Column {
-    /// The name before it, if there is one.
+    /// The qualifier before it, if there is one.
     alias: Option<String>,
-    /// Whether it is a key, which says so for the table of tenants only.
+    /// Whether it is a key, which names the tenant in the table of tenants only.
     key: bool,
 }
 
@@ -99,7 +99,7 @@ struct Column {
 struct Condition {
     scopes: Vec<usize>,
     column: Column,
-    /// Another such column, or anything else that is a value.
+    /// Another such column, or any other value.
     equals: Option<Column>,
 }
 
@@ -108,7 +108,7 @@ struct Condition {
 struct Walk<'o> {
     owned: &'o BTreeSet<String>,
     places: Vec<Place>,
-    /// The places of each scope (a select, an update …) by number.
+    /// The uses of tables in each scope (a select, an update …) by index.
     scopes: Vec<Vec<usize>>,
     /// Open scopes, each with the number of `or` around the present expression.
     open: Vec<(usize, usize)>,
@@ -170,14 +170,14 @@ impl<'o> Walk<'o> {
     }
 
     fn condition(&mut self, column: Column, equals: Option<Column>) {
-        // Under an `or`, what is said need not hold.
+        // Under an `or`, a condition need not hold.
         if self.open.last().is_some_and(|(_, or)| *or == 0) {
             let scopes = self.open.iter().map(|(scope, _)| *scope).collect();
             self.conditions.push(Condition { scopes, column, equals });
         }
     }
 
-    /// The place whose owner a column says.
+    /// The use of a table that a column refers to.
     fn place_of(&self, scopes: &[usize], column: &Column) -> Option<usize> {
         let place = scopes.iter().rev().find_map(|scope| {
             let places = &self.scopes[*scope];
@@ -305,7 +305,7 @@ impl Visitor for Walk<'_> {
         match factor {
             TableFactor::Table { name, args: None, .. } => self.add(&last(name), &alias_of(factor)),
             TableFactor::NestedJoin { .. } => {}
-            // Checked where its own tables are.
+            // Checked in the scope of its own tables.
             _ => self.add("", &alias_of(factor)),
         }
         ControlFlow::Continue(())
@@ -345,7 +345,7 @@ fn bare(expression: &Expr) -> &Expr {
     }
 }
 
-/// The column, if it says whose a row is. A tenant's own row says it by its key.
+/// The column, if it names the tenant of a row. A row of the table of tenants names it by its key.
 fn column(expression: &Expr) -> Option<Column> {
     match bare(expression) {
         Expr::Identifier(name) if name.value == COLUMN => Some(Column { alias: None, key: false }),

@@ -34,9 +34,9 @@ fn a_wrong_setting_is_one_line_and_exit_code_2() {
             [&[("PORTICO__SERVER__PORT", "0"), ("PORTICO__SERVER__SHUTDOWN_TIMEOUT", "1s")], settings]
                 .concat();
         let output = run(folder.path(), &settings, &[]);
-        let (told, error) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(output.status.code(), Some(2), "{settings:?}: {told}{error}");
-        assert_eq!(told, "", "{settings:?}");
+        let (printed, error) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{settings:?}: {printed}{error}");
+        assert_eq!(printed, "", "{settings:?}");
         assert_eq!(error.lines().count(), 1, "{settings:?}: {error}");
         assert!(error.starts_with("portico: ") && error.contains(named), "{settings:?}: {error}");
         assert!(!error.contains("hush-hush"), "no secrets: {error}");
@@ -102,7 +102,7 @@ fn migrations_go_up_and_down() {
 #[test]
 fn the_api_document_is_printed() {
     let folder = tempfile::tempdir().unwrap();
-    // Settings do not matter to it.
+    // `openapi` reads no settings.
     let output = run(folder.path(), &[("PORTICO__SERVER__PORT", "http")], &["openapi"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();

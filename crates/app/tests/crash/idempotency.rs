@@ -33,14 +33,14 @@ async fn what_is_sent_again_after_a_kill_is_done_once_on_postgres() {
     survive(Some(database.url()), 3).await;
 }
 
-/// What one writer has been told.
+/// What one writer received.
 #[derive(Default)]
-struct Told {
+struct Received {
     /// The first answer to each key.
     answers: BTreeMap<String, String>,
-    /// How many of them came only after the server had died with the request.
+    /// How many requests were answered only when repeated after the server had died.
     repeated: usize,
-    /// How many of those had been carried out before it died.
+    /// How many of those had been committed before it died.
     done_before: usize,
 }
 
@@ -78,21 +78,21 @@ async fn survive(database: Option<&str>, kills: usize) {
     stopping.store(true, Ordering::Relaxed);
 
     let (mut written, mut repeated, mut done_before) = (0, 0, 0);
-    for (writer, told) in writers.into_iter().enumerate() {
-        let told = told.await.unwrap();
+    for (writer, received) in writers.into_iter().enumerate() {
+        let received = received.await.unwrap();
         let person = &people[writer];
         let pages = person.pages().await;
-        assert_eq!(pages.len() - before[writer], told.answers.len(), "one page for each key");
+        assert_eq!(pages.len() - before[writer], received.answers.len(), "one page for each key");
         assert_eq!(person.created_pages().await.len(), pages.len(), "one event for each page");
-        for (key, answer) in &told.answers {
+        for (key, answer) in &received.answers {
             let page: Value = serde_json::from_str(answer).unwrap();
             assert!(pages.contains(page["id"].as_str().unwrap()), "{page}");
             let again = person.once(key, &person.t("/pages"), &body(key)).await.unwrap();
             assert_eq!(again, (201, answer.clone(), true), "the same answer for good");
         }
-        written += told.answers.len();
-        repeated += told.repeated;
-        done_before += told.done_before;
+        written += received.answers.len();
+        repeated += received.repeated;
+        done_before += received.done_before;
     }
     assert!(written > WRITERS, "the writers were busy: {written}");
     assert!(repeated > 0, "requests died with the server");
@@ -106,8 +106,12 @@ fn body(key: &str) -> Value {
 }
 
 /// Makes pages one after the other, and sends each request until it is answered.
-async fn write(writer: usize, mut people: watch::Receiver<Vec<Person>>, stopping: Arc<AtomicBool>) -> Told {
-    let mut told = Told::default();
+async fn write(
+    writer: usize,
+    mut people: watch::Receiver<Vec<Person>>,
+    stopping: Arc<AtomicBool>,
+) -> Received {
+    let mut received = Received::default();
     for number in 0.. {
         if stopping.load(Ordering::Relaxed) {
             break;
@@ -118,9 +122,9 @@ async fn write(writer: usize, mut people: watch::Receiver<Vec<Person>>, stopping
             let person = people.borrow_and_update()[writer].clone();
             match person.once(&key, &person.t("/pages"), &body(&key)).await {
                 Some((201, answer, replayed)) => {
-                    told.repeated += usize::from(died);
-                    told.done_before += usize::from(replayed);
-                    told.answers.insert(key, answer);
+                    received.repeated += usize::from(died);
+                    received.done_before += usize::from(replayed);
+                    received.answers.insert(key, answer);
                     break;
                 }
                 // The claim of the dead process ends with its lease.
@@ -131,13 +135,13 @@ async fn write(writer: usize, mut people: watch::Receiver<Vec<Person>>, stopping
                 Some(answer) => panic!("{answer:?}"),
                 None => {
                     died = true;
-                    // Where the server is once it runs again.
+                    // The server has another address after the restart.
                     people.changed().await.unwrap();
                 }
             }
         }
     }
-    told
+    received
 }
 
 /// The smallest picture: one grey pixel as GIF.
@@ -157,7 +161,7 @@ fn begin(server: &Server, person: &Person, key: &str, length: usize) -> TcpStrea
     stream
 }
 
-/// Uploads all of it, and answers head and body.
+/// Uploads the whole form, and returns head and body of the response.
 fn upload(server: &Server, person: &Person, key: &str, form: &[u8]) -> String {
     let mut stream = begin(server, person, key, form.len());
     stream.write_all(form).unwrap();
@@ -166,7 +170,7 @@ fn upload(server: &Server, person: &Person, key: &str, form: &[u8]) -> String {
     answer
 }
 
-/// Killed when all is written but the answer: the row that the answer goes to is held by somebody else.
+/// Killed after every write but that of the answer: another transaction has locked the row that the answer is written to.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_effect_whose_answer_is_not_written_yet_goes_with_the_process() {
     let database = TestDatabase::postgres().await;

@@ -96,7 +96,7 @@ async fn survive(database: Option<&str>, rounds: usize) {
             let pages = writer.pages().await;
             let lost: Vec<_> = known.difference(&pages).collect();
             assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-            // At most one was written and not acknowledged in each round.
+            // In each round at most one page was committed without being acknowledged.
             assert!(
                 pages.len() - known.len() <= round + 1,
                 "{} pages, {} acknowledged",

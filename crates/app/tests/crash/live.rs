@@ -1,4 +1,4 @@
-//! Live updates while the server is killed and stopped: streams go on where they left off.
+//! Live updates while the server is killed and stopped: streams resume after the last id.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::process::{Person, Server};
 const QUICK: [(&str, &str); 2] =
     [("PORTICO__SECURITY__ARGON2_MEMORY_KIB", "64"), ("PORTICO__SECURITY__ARGON2_PASSES", "1")];
 
-/// A stream, and the last id that it has heard of.
+/// A stream, and the last id that it received.
 struct Stream {
     response: reqwest::Response,
     text: String,
@@ -35,7 +35,7 @@ impl Stream {
         stream
     }
 
-    /// The next lines; `None` at the end, however it comes.
+    /// The next lines; `None` at the end of the stream, orderly or not.
     async fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -69,7 +69,7 @@ async fn page(person: &Person, title: &str) {
     assert_eq!(status, 201, "{page}");
 }
 
-/// A stream over a kill, a stop, and what happens meanwhile.
+/// A stream across a kill and a stop, and what happens meanwhile.
 async fn goes_on(settings: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), settings).await;
@@ -77,7 +77,7 @@ async fn goes_on(settings: &[(&str, &str)]) {
     let mut stream = Stream::open(&server, &person, "").await;
     page(&person, "one").await;
     assert_eq!(stream.titles(1).await, ["one"]);
-    // Acknowledged, and the server is gone before or after it is told.
+    // Acknowledged; the server is killed before or after it sends the event.
     page(&person, "two").await;
     server.kill();
     while stream.block().await.is_some() {}
@@ -85,15 +85,15 @@ async fn goes_on(settings: &[(&str, &str)]) {
     let mut server = Server::start(folder.path(), settings).await;
     let person = person.at(&server);
     page(&person, "three").await;
-    let told = stream.last_id.clone();
-    let mut stream = Stream::open(&server, &person, &told).await;
+    let last_id = stream.last_id.clone();
+    let mut stream = Stream::open(&server, &person, &last_id).await;
     page(&person, "four").await;
     let mut titles = stream.titles(2).await;
     if titles[0] == "two" {
         titles.extend(stream.titles(1).await);
         titles.remove(0);
     }
-    assert_eq!(titles, ["three", "four"], "after {told}");
+    assert_eq!(titles, ["three", "four"], "after {last_id}");
 
     let mut others = Vec::new();
     for _ in 0..5 {

@@ -31,7 +31,7 @@ async fn few_for_many_requests(settings: &[(&str, &str)]) {
     }
     let lookups = counter(&person, "caller_lookups_total").await - before;
     assert!(requests > 30, "only {requests} requests in 3 seconds");
-    // One in 2.5 seconds, and one more for the second in which the server begins to hear the others.
+    // One in 2.5 seconds, and one more for the second before the server receives what other processes announce.
     assert!(lookups <= 4, "{lookups} look-ups for {requests} requests");
 }
 

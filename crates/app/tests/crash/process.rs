@@ -14,7 +14,7 @@ use portico_testkit::server::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The program with settings, in a folder of its own, with nothing of this process's settings.
+/// The program with these settings and a folder of its own; settings of this process are not inherited.
 pub fn portico(folder: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
     command.current_dir(folder).stdin(Stdio::null());
@@ -93,14 +93,14 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end: SIGTERM.
+    /// Asks the process to stop: SIGTERM.
     pub fn terminate(&self) {
         let sent =
             Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
         assert!(sent.success());
     }
 
-    /// Waits for its end.
+    /// Waits until the process has ended.
     pub async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
@@ -120,7 +120,7 @@ impl Drop for Server {
     }
 }
 
-/// Somebody with a tenant of their own.
+/// A user with a tenant of their own.
 #[derive(Clone)]
 pub struct Person {
     http: reqwest::Client,
@@ -133,7 +133,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Nobody in particular.
+    /// A client that is not signed in.
     pub fn visitor(server: &Server) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         let empty = String::new;
@@ -147,7 +147,7 @@ impl Person {
         }
     }
 
-    /// Registers somebody and makes a site.
+    /// Registers a user and makes a site.
     pub async fn with_site(server: &Server, email: &str) -> Self {
         let mut person = Self::visitor(server);
         let registration = json!({"email": email, "password": "Correct-Horse-7", "fullName": "Test Person"});
@@ -158,7 +158,7 @@ impl Person {
         person.tokens = tokens;
         let profile = person.get("/api/v1/profile").await;
         person.tenant = profile["activeTenantId"].as_str().unwrap().to_owned();
-        // No address of mail: a name holds none.
+        // A name may not contain a mail address.
         let site = json!({"name": email.replace(['@', '.'], " ")});
         let (status, site) = person.call(Method::POST, "/api/v1/sites", Some(site)).await.unwrap();
         assert_eq!(status, 201, "{site}");
@@ -203,7 +203,7 @@ impl Person {
         Self { http: fresh.http, url: fresh.url, ..self.clone() }
     }
 
-    /// The same person, at the host name of a site.
+    /// The same person; requests go to the host name of a site.
     pub fn at_host(&self, host: &str) -> Self {
         Self { host: host.to_owned(), token: String::new(), ..self.clone() }
     }
@@ -227,8 +227,8 @@ impl Person {
         Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 
-    /// POST with an `Idempotency-Key`; `None` when no whole answer comes back. Answers the body as it is, and whether it was
-    /// answered before.
+    /// POST with an `Idempotency-Key`; `None` when no whole answer comes back. Returns the body as text, and whether it is
+    /// a replay.
     pub async fn once(&self, key: &str, path: &str, body: &Value) -> Option<(u16, String, bool)> {
         let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(&self.token);
         let response = request.header("idempotency-key", key).json(body).send().await.ok()?;

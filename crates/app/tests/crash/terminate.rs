@@ -32,13 +32,13 @@ async fn requests_under_way_are_answered_before_the_end() {
         .collect();
     tokio::time::sleep(Duration::from_millis(150)).await;
     server.terminate();
-    let told = Instant::now();
+    let signalled = Instant::now();
     let mut late = 0;
     for request in requests {
         let (answer, at) = request.await.unwrap();
         let (status, tokens) = answer.unwrap();
         assert_eq!(status, 201, "{tokens}");
-        late += usize::from(at > told);
+        late += usize::from(at > signalled);
     }
     assert!(late > 0, "some were under way when the signal came");
     let status = server.ended(Duration::from_secs(16)).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_deployment_under_way_is_finished_or_goes_on_after_the_restart() {
 async fn an_idle_server_ends_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[]).await;
-    // A connection that is kept open does not hold it up.
+    // An idle keep-alive connection does not delay the shutdown.
     let visitor = Person::visitor(&server);
     visitor.get("/api/health").await;
     server.terminate();
@@ -93,10 +93,10 @@ async fn what_comes_after_the_signal_is_answered_while_the_server_drains() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[("PORTICO__SERVER__DRAIN_DELAY", "1s")]).await;
     server.terminate();
-    let told = Instant::now();
+    let signalled = Instant::now();
     let mut answered = 0;
-    // Well before the delay is over: what comes at its very end finds nobody any more.
-    while told.elapsed() < Duration::from_millis(700) {
+    // Well before the delay is over: at its very end connections are refused.
+    while signalled.elapsed() < Duration::from_millis(700) {
         // A connection of its own each time.
         let (status, _) = Person::visitor(&server).call(Method::GET, "/api/health/live", None).await.unwrap();
         assert_eq!(status, 204);
@@ -107,7 +107,7 @@ async fn what_comes_after_the_signal_is_answered_while_the_server_drains() {
     let (status, problem) = visitor.call(Method::GET, "/api/health/ready", None).await.unwrap();
     assert_eq!((status, &problem["code"]), (503, &json!("not_ready")));
     assert_eq!(server.ended(Duration::from_secs(5)).await.and_then(|status| status.code()), Some(0));
-    assert!(told.elapsed() >= Duration::from_secs(1), "it waited");
+    assert!(signalled.elapsed() >= Duration::from_secs(1), "it waited");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +115,7 @@ async fn a_second_signal_cuts_the_draining_short() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[("PORTICO__SERVER__DRAIN_DELAY", "60s")]).await;
     let visitor = Person::visitor(&server);
-    // A request under way does not hold it up either.
+    // A request in progress does not delay it either.
     let mut slow = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     slow.write_all(b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
         .unwrap();
@@ -126,10 +126,10 @@ async fn a_second_signal_cuts_the_draining_short() {
     })
     .await;
     assert!(retired.is_some());
-    let told = Instant::now();
+    let signalled = Instant::now();
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(5)).await.and_then(|status| status.code()), Some(0));
-    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
+    assert!(signalled.elapsed() < Duration::from_secs(1), "{:?}", signalled.elapsed());
 }
 
 /// How often the server is stopped; more often with `PORTICO_TEST_ROUNDS`.
@@ -137,14 +137,14 @@ fn rounds() -> usize {
     std::env::var("PORTICO_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
 }
 
-/// What becomes of requests that are sent one after the other until nobody answers: how many were answered, and those that were
-/// not although there was a connection.
+/// Sends requests one after the other until connections are refused. Returns how many were answered, and an error for each that
+/// was not although there was a connection.
 fn ask_until_refused(address: &str, keeps: bool, pause: Duration) -> (usize, Vec<String>) {
     const REQUEST: &[u8] = b"GET /api/v1/billing/plans HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (mut answered, mut lost) = (0, Vec::new());
     let mut open: Option<BufReader<TcpStream>> = None;
     loop {
-        // As every client does before it uses a connection again.
+        // As every client does before it reuses a connection.
         let mut connection = match open.take().filter(|kept| !is_closed(kept.get_ref())) {
             Some(connection) => connection,
             None => match TcpStream::connect(address) {
@@ -165,7 +165,7 @@ fn ask_until_refused(address: &str, keeps: bool, pause: Duration) -> (usize, Vec
     }
 }
 
-/// Whether the other side has said that it sends nothing more.
+/// Whether the other side has closed its half of the connection.
 fn is_closed(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let closed = matches!(stream.peek(&mut [0]), Ok(0));
@@ -173,7 +173,7 @@ fn is_closed(stream: &TcpStream) -> bool {
     closed
 }
 
-/// Sends a request and reads the whole answer. Answers whether the connection is to be closed.
+/// Sends a request and reads the whole answer. Returns whether the connection is to be closed.
 fn exchange(connection: &mut BufReader<TcpStream>, request: &[u8]) -> std::io::Result<bool> {
     connection.get_mut().write_all(request)?;
     let (mut closes, mut length) = (false, 0);
@@ -211,10 +211,10 @@ async fn no_request_of_a_direct_client_is_lost_without_a_drain_delay() {
             .collect();
         tokio::time::sleep(Duration::from_millis(500)).await;
         server.terminate();
-        let told = Instant::now();
+        let signalled = Instant::now();
         let status = server.ended(Duration::from_secs(10)).await;
         assert_eq!(status.and_then(|status| status.code()), Some(0), "round {round}");
-        assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+        assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
         let mut total = 0;
         for client in clients {
             let (answered, lost) = client.join().unwrap();

@@ -99,7 +99,7 @@ async fn deliver(database: Option<&str>) {
         assert_eq!(different.len(), 1, "page {page} came under one webhook-id with one body: {messages:?}");
     }
 
-    // What arrived and could not be noted before a kill is sent again, until everything is noted.
+    // What arrived but was not recorded before a kill is sent again, until all of it is recorded.
     let path = person.t("/deliveries?status=pending");
     let quiet = eventually(Duration::from_secs(30), async || {
         person.get(&path).await["items"].as_array().unwrap().is_empty().then_some(())
@@ -109,7 +109,7 @@ async fn deliver(database: Option<&str>) {
     assert_eq!(failed["items"], json!([]), "a kill is no failure of the receiver");
 }
 
-/// A receiver that takes its time and everything.
+/// A receiver that accepts everything after a delay.
 struct Receiver {
     url: String,
     calls: Data<Calls>,

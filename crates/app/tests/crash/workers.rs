@@ -39,7 +39,7 @@ impl Worker {
         Self::start_as(folder, &[settings, &[("PORTICO__WORKER__PORT", "0")]].concat(), "worker")
     }
 
-    /// Starts a command and waits until it has told its port.
+    /// Starts a command and waits until it has printed its port.
     fn start_as(folder: &Path, settings: &[(&str, &str)], argument: &str) -> Self {
         let mut command = portico(folder, settings);
         command.arg(argument).env("RUST_LOG", "error");
@@ -166,14 +166,14 @@ async fn jobs_of_a_killed_worker_are_done_and_none_twice_at_once() {
     assert_eq!(all.keys().cloned().collect::<BTreeSet<_>>(), receivers, "every job was done");
     assert_eq!(post_office.at_once(), BTreeSet::new(), "nobody began what somebody else was at");
     let again = all.values().filter(|times| **times > 1).count();
-    // A mail that was accepted, of which the worker could not say so any more.
+    // Mails that were accepted while the worker was killed before it could record that.
     assert!(again <= 3 * 4, "{again} were done again after three workers with four hands were killed");
 }
 
-/// An address that nobody has any more: a mail to it is done without being sent.
+/// The address of an erased account: a mail to it counts as done without being sent.
 const NOBODY: &str = "[erased]";
 
-/// Whoever takes a mail only when the gate is closed.
+/// A mail to this receiver is accepted only once the gate is closed.
 const SLOW: &str = "slow@example.com";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,11 +233,11 @@ async fn enqueue_mails(store: &SqlStore, receivers: &[&str]) {
     work.commit().await.unwrap();
 }
 
-/// A mail server that takes its time, and notes who is being written to.
+/// A slow mail server that records which receivers have a delivery in progress.
 struct PostOffice {
     url: String,
     book: Arc<Mutex<Book>>,
-    /// Never lets anybody in; closed, it holds nobody up any more.
+    /// Deliveries wait for it; closing it releases them all.
     gate: Arc<Semaphore>,
 }
 
@@ -313,7 +313,7 @@ async fn attend(
                     return Ok(());
                 }
             }
-            // Here a worker is killed that has sent the mail and not heard so.
+            // A worker that is killed here has sent the mail and not received the reply.
             tokio::time::sleep(Duration::from_millis(100)).await;
             if receiver.as_deref() == Some(SLOW) {
                 let _ = gate.acquire().await;

@@ -31,7 +31,7 @@ fn written_by(server: &Server, settings: &mut Settings) {
     settings.outbound.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
 }
 
-/// A server on each database whose writer is a language model that does these things.
+/// A server on each database whose writer is a language model with these replies.
 async fn with_model(replies: &[Reply], test: impl AsyncFn(&TestServer, &Server)) {
     for database in [Database::Sqlite, Database::Postgres] {
         let model = Server::start(replies.iter().cloned()).await;
@@ -276,7 +276,7 @@ async fn a_writer_that_fails_costs_nothing() {
     .await;
 }
 
-/// More texts under way than there are connections: the others go on.
+/// More texts under way than there are connections: other requests are still answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_held_while_a_text_is_written() {
     with_model(&[Reply::Slow(Duration::from_secs(3))], async |server, model| {
@@ -373,7 +373,7 @@ async fn what_a_process_that_died_has_left_is_given_back() {
         work.commit().await.unwrap();
         client.post(CONTENT, input).await.expect(200);
         assert_eq!(used(&client).await, 1);
-        // Whoever comes back too late settles nothing.
+        // An operation that comes back after its reservation has expired settles nothing.
         let mut work = server.app.core.begin().await.unwrap();
         assert!(!Generations::new(&mut *work).settle(&first, 5).await.unwrap());
         assert!(!Generations::new(&mut *work).give_back(&first, None).await.unwrap());
@@ -460,7 +460,7 @@ async fn who_may_not_see_a_page_gets_no_text_about_it() {
         stranger.post(PAGE, input).await.expect(404);
         assert_eq!(used(&stranger).await, 0);
 
-        // A key that may only let texts be written neither reads pages nor changes them.
+        // A key that is only permitted to have texts written neither reads pages nor changes them.
         for (permissions, apply, status) in [
             (json!(["ai:generate"]), false, 403),
             (json!(["pages:read", "pages:write"]), false, 403),

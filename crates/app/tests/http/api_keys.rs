@@ -50,7 +50,7 @@ pub fn refused(answer: &Answer, status: u16, code: &str) {
     );
 }
 
-/// Asks until the answer has a status; the patience is what is promised.
+/// Asks until the answer has a status, for as long as the API promises.
 pub async fn within_a_second(status: u16, mut ask: impl AsyncFnMut() -> Answer) {
     let found =
         eventually(Duration::from_secs(1), async || (ask().await.status.as_u16() == status).then_some(()));
@@ -179,7 +179,7 @@ async fn what_is_no_good_key_is_401() {
             let bearer = server.client().with("authorization", &format!("Bearer {bad}"));
             refused(&bearer.get(&path).await, 401, "unauthenticated");
         }
-        // Two things at once, each of which is good.
+        // Two credentials in one request, each of which is good.
         let other = text(&make(&owner, READS, json!({})).await, "key");
         for authorization in
             [format!("Bearer {other}"), owner.headers["authorization"].clone(), "Basic eA==".into()]
@@ -237,7 +237,7 @@ async fn revoking_and_switching_off_act_at_once() {
     .await;
 }
 
-/// The event is what tells other processes; here it is written past the use case, as if by one of them.
+/// The event is what notifies other processes; here it is appended without the use case, as another process would.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_tenant_has_no_keys_within_a_second() {
     TestServer::shared(async |server| {
@@ -489,7 +489,7 @@ async fn two_hundred_requests_at_once_are_all_counted() {
     .await;
 }
 
-/// Who still tries a key that was revoked is noticed; who guesses at its secret cannot make trouble for its owner.
+/// Requests with a revoked key are recorded for its owner; wrong secrets for its prefix are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_counted_for_the_right_secret_only() {
     TestServer::shared(async |server| {
@@ -544,7 +544,7 @@ async fn what_a_key_does_is_written_down_under_its_id_and_no_secret_is() {
     .await;
 }
 
-/// What requests have left in memory is written down when the background tasks stop.
+/// Usage counted in memory is written when the background tasks stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_loses_no_count() {
     TestServer::shared(async |server| {
@@ -575,7 +575,7 @@ async fn a_key_revoked_on_one_instance_is_refused_by_the_other_within_a_second()
     .await;
 }
 
-/// A change past every event, as no process makes one: it shows that requests do not ask the database, and for how long.
+/// A change in the database without an event, as no process makes one: it shows that requests do not ask the database, and for how long.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_looked_up_once_in_a_few_seconds() {
     TestServer::shared(async |server| {

@@ -123,7 +123,7 @@ async fn limit(server: &TestServer, bytes: u64) {
 async fn files_are_uploaded_shown_changed_deleted_and_restored() {
     TestServer::on_each_database(async |server| {
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
-        let (client, anybody) = (&ada.client, server.client());
+        let (client, anonymous) = (&ada.client, server.client());
         let picture = png(700, 350, 0);
         let files: [(&str, &[u8]); 3] =
             [("../../shop.png", &picture), ("Menü 日本.pdf", PDF), ("dot", PICTURE)];
@@ -150,14 +150,14 @@ async fn files_are_uploaded_shown_changed_deleted_and_restored() {
         let all: u64 = assets.iter().map(size).sum();
         assert_eq!(used(client).await, all, "what is counted is what is told");
 
-        // Shown to whoever has the link.
-        let document = anybody.get(&path(server, &assets[1]["url"])).await;
+        // Shown to every client that has the link.
+        let document = anonymous.get(&path(server, &assets[1]["url"])).await;
         assert_eq!((document.status.as_u16(), document.text.as_bytes()), (200, PDF));
         let disposition =
             "attachment; filename=\"Men_ __.pdf\"; filename*=UTF-8''Men%C3%BC%20%E6%97%A5%E6%9C%AC.pdf";
         assert_eq!(document.header("content-disposition"), disposition);
         assert_eq!(document.header("content-type"), "application/pdf");
-        let thumbnail = anybody.get(&path(server, &assets[0]["thumbnails"][0]["url"])).await;
+        let thumbnail = anonymous.get(&path(server, &assets[0]["thumbnails"][0]["url"])).await;
         assert_eq!((thumbnail.status.as_u16(), thumbnail.header("content-type")), (200, "image/webp"));
         assert!(thumbnail.text.starts_with("RIFF"));
         assert!(thumbnail.header("content-disposition").starts_with("inline; filename=\"shop-320.webp\""));
@@ -205,9 +205,9 @@ async fn files_are_uploaded_shown_changed_deleted_and_restored() {
 
         // Deleted: gone from everywhere, and the plan has its bytes back. Restored: all of it again.
         let link = path(server, &changed["url"]);
-        assert_eq!(anybody.get(&link).await.status.as_u16(), 200);
+        assert_eq!(anonymous.get(&link).await.status.as_u16(), 200);
         client.delete(&one).await.expect(204);
-        assert_eq!(anybody.get(&link).await.status.as_u16(), 404);
+        assert_eq!(anonymous.get(&link).await.status.as_u16(), 404);
         client.get(&one).await.expect(404);
         client.put(&one, json!({"filename": "a.png"})).await.expect(404);
         client.delete(&one).await.expect(404);
@@ -215,7 +215,7 @@ async fn files_are_uploaded_shown_changed_deleted_and_restored() {
         let restored = client.post_empty(&format!("{one}/restore")).await.expect(200);
         assert_eq!((&restored["filename"], &restored["altText"]), (&json!("front.png"), &Value::Null));
         assert_eq!((names("").await.1, used(client).await), (3, all));
-        assert_eq!(anybody.get(&link).await.status.as_u16(), 200);
+        assert_eq!(anonymous.get(&link).await.status.as_u16(), 200);
         let twice = client.post_empty(&format!("{one}/restore")).await.expect(409);
         assert_eq!(twice["code"], "asset_not_deleted");
         let trail =
@@ -243,7 +243,7 @@ async fn what_is_wrong_with_any_file_is_told_of_each_and_nothing_is_stored() {
         assert!(bomb.len() < 8192, "{}", bomb.len());
         let wide_gif = b"GIF89a\x60\xea\x60\xea\x80\x01\0\0\0\0ccc,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
         let good = png(64, 64, 1);
-        // The pixels say that they go on and on: more than the header promises.
+        // The compressed pixels inflate to more than the header declares.
         let mut inflating = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
         inflating.write_all(&vec![0; 16 << 20]).unwrap();
         let inflating = declared(10, 10, &inflating.finish().unwrap());
@@ -269,7 +269,7 @@ async fn what_is_wrong_with_any_file_is_told_of_each_and_nothing_is_stored() {
             .iter()
             .map(|error| (error["field"].as_str().unwrap(), error["code"].as_str().unwrap()))
             .collect();
-        // What a look at the beginning tells comes before anything is decoded.
+        // What the first bytes show is refused before anything is decoded.
         let expected = [
             ("files[4]", "required"),
             ("files[5]", "unknown_format"),
@@ -292,7 +292,7 @@ async fn what_is_wrong_with_any_file_is_told_of_each_and_nothing_is_stored() {
         assert_eq!(json!(errors), expected);
         assert_eq!(client.get(&client.t("/assets")).await.expect(200)["total"], 0);
         assert_eq!((used(client).await, stored(server, client).await), (0, Vec::<String>::new()));
-        // Only the pixels that the header promises are kept, and nothing of what comes behind.
+        // Only the pixels that the header declares are kept, and nothing after them.
         let answer = upload(client, &[("inflating.png", &inflating)]).await;
         assert!([201, 422].contains(&answer.status.as_u16()), "{}", answer.text);
         assert!(used(client).await < 1000);
@@ -348,7 +348,7 @@ async fn forms_are_bounded_and_have_files_only() {
     let tricky = "; filename=\"x\"; filename*=UTF-8''..%5C%E2%80%AEfdp.exe%0D%0AX";
     let made = send(client, form(&[("files", tricky, PDF)])).await.expect(201);
     assert_eq!(text(&made["items"][0], "filename"), "fdp.exeX.pdf");
-    // A document of nearly 20 MB goes by way of a file, and comes back as it was.
+    // A document of nearly 20 MB goes through a temporary file, and comes back unchanged.
     let made = send(client, form(&[("files", &named, &half)])).await.expect(201);
     let back = server.client().get(&path(&server, &made["items"][0]["url"])).await;
     assert_eq!(back.text.len(), half.len());
@@ -363,8 +363,8 @@ async fn links_work_for_what_they_are_for_and_no_longer() {
     let one = uploaded(&ada.client, "a.png", &png(400, 400, 0)).await;
     let other = uploaded(&ada.client, "b.pdf", PDF).await;
     let (link, thumbnail) = (path(&server, &one["url"]), path(&server, &one["thumbnails"][0]["url"]));
-    let anybody = server.client();
-    assert_eq!(anybody.get(&link).await.header("content-type"), "image/png");
+    let anonymous = server.client();
+    assert_eq!(anonymous.get(&link).await.header("content-type"), "image/png");
     let again = ada.client.get(&ada.client.t(&format!("/assets/{}", text(&one, "id")))).await.expect(200);
     assert_eq!(path(&server, &again["url"]), link, "a browser that has it keeps it");
 
@@ -391,16 +391,16 @@ async fn links_work_for_what_they_are_for_and_no_longer() {
         link.replace(tenant, &bob.client.tenant),
         link.replace(tenant, "none"),
     ] {
-        assert_eq!(anybody.get(&wrong).await.status.as_u16(), 404, "{wrong}");
+        assert_eq!(anonymous.get(&wrong).await.status.as_u16(), 404, "{wrong}");
     }
     let climbing = link.replace("/original", "/..%2Foriginal");
-    assert_eq!(anybody.get(&climbing).await.expect(400)["code"], "invalid_path");
-    assert_eq!(anybody.get(&format!("{address}?expires=soon&signature=x")).await.status.as_u16(), 422);
+    assert_eq!(anonymous.get(&climbing).await.expect(400)["code"], "invalid_path");
+    assert_eq!(anonymous.get(&format!("{address}?expires=soon&signature=x")).await.status.as_u16(), 422);
 
     // Again, and in parts.
     let document = path(&server, &other["url"]);
-    let tag = anybody.get(&document).await.header("etag").to_owned();
-    let kept = anybody.with("if-none-match", &tag).get(&document).await;
+    let tag = anonymous.get(&document).await.header("etag").to_owned();
+    let kept = anonymous.with("if-none-match", &tag).get(&document).await;
     assert_eq!((kept.status.as_u16(), kept.text.as_str(), kept.header("etag")), (304, "", tag.as_str()));
     let length = PDF.len();
     for (range, status, content_range, content) in [
@@ -410,11 +410,11 @@ async fn links_work_for_what_they_are_for_and_no_longer() {
         ("bytes=0-1,3-4", 200, String::new(), PDF),
         ("lines=1-2", 200, String::new(), PDF),
     ] {
-        let part = anybody.with("range", range).with("accept-encoding", "gzip").get(&document).await;
+        let part = anonymous.with("range", range).with("accept-encoding", "gzip").get(&document).await;
         let found = (part.status.as_u16(), part.header("content-range"), part.text.as_bytes());
         assert_eq!(found, (status, content_range.as_str(), content), "{range}");
     }
-    let stale = anybody.with("range", "bytes=0-4").with("if-range", "\"other\"").get(&document).await;
+    let stale = anonymous.with("range", "bytes=0-4").with("if-range", "\"other\"").get(&document).await;
     assert_eq!(stale.status.as_u16(), 200);
 
     // One that is sent in many pieces.
@@ -422,10 +422,10 @@ async fn links_work_for_what_they_are_for_and_no_longer() {
     let long = [&PDF[..9], filler.as_bytes(), &PDF[9..]].concat();
     let uploaded = uploaded(&ada.client, "long.pdf", &long).await;
     let document = path(&server, &uploaded["url"]);
-    let whole = anybody.get(&document).await;
+    let whole = anonymous.get(&document).await;
     assert_eq!(whole.header("content-length"), long.len().to_string());
     assert!(whole.text.as_bytes() == long);
-    let part = anybody.with("range", "bytes=65530-300000").get(&document).await;
+    let part = anonymous.with("range", "bytes=65530-300000").get(&document).await;
     assert_eq!((part.status.as_u16(), part.header("content-length")), (206, "234471"));
     assert!(part.text.as_bytes() == &long[65_530..=300_000]);
 }

@@ -218,7 +218,7 @@ async fn the_trail_is_read_piece_by_piece_without_gap_or_repeat() {
         assert!(whole.len() > 15);
         assert!(whole.windows(2).all(|pair| id(&pair[0]) > id(&pair[1])), "newest first");
         assert_eq!(in_pieces(&client, &client.t("/audit")).await, whole);
-        // A cursor leads nowhere in somebody else's trail.
+        // A cursor leads nowhere in another tenant's trail.
         let foreign = client
             .get(&client.t(&format!("/audit?cursor={}", id(&items(other.get(&other.t("/audit")).await)[0]))))
             .await;

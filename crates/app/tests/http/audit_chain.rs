@@ -107,7 +107,7 @@ async fn the_trail_is_exported_as_a_table_without_formulas() {
 async fn an_export_ends_with_the_session_and_does_not_pass_for_whole() {
     TestServer::shared(async |server| {
         let client = server.customer(server.email("ada")).await;
-        // More than what may be on its way to somebody who does not read.
+        // More than fits into the buffers towards a client that does not read.
         append(server, client.tenant.parse().unwrap(), 3000, &"x".repeat(10_000), time::Duration::ZERO).await;
         let request = reqwest::Client::new()
             .get(format!("{}{}", server.url, client.t("/audit/export")))
@@ -191,10 +191,14 @@ async fn what_is_of_age_expires_and_the_chain_stays_whole() {
         assert_eq!(found["intact"], true, "{found}");
         let left = root.get("/api/v1/audit?type=page.created&limit=100").await.expect(200);
         assert_eq!(left["items"].as_array().unwrap().len(), 3);
-        let told = root.get("/api/v1/audit?type=audit.expired&limit=100").await.expect(200);
-        let told: u64 =
-            told["items"].as_array().unwrap().iter().map(|e| e["before"]["entries"].as_u64().unwrap()).sum();
-        assert_eq!(told, 1200);
+        let expired = root.get("/api/v1/audit?type=audit.expired&limit=100").await.expect(200);
+        let expired: u64 = expired["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["before"]["entries"].as_u64().unwrap())
+            .sum();
+        assert_eq!(expired, 1200);
     })
     .await;
 }

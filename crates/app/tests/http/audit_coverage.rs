@@ -76,7 +76,7 @@ fn is_complete(entry: &AuditEntry) -> bool {
     (entry.before.is_some(), entry.after.is_some()) == expected
 }
 
-/// Calls what the matrix calls in a way that is allowed, but changes nothing.
+/// A call that does change something, for operations that the matrix calls in a way that is allowed but changes nothing.
 async fn particular(server: &TestServer, fixture: &Fixture, client: &Client, path: &str) -> Option<Answer> {
     let id = &client.headers["x-request-id"];
     let owner = fixture.owner.client.with("x-request-id", id);
@@ -152,7 +152,7 @@ async fn particular(server: &TestServer, fixture: &Fixture, client: &Client, pat
     })
 }
 
-/// Makes good what a call did to those who call: somebody may have signed themselves out, or be gone.
+/// Signs in again, or makes anew, callers whom a call has signed out or deleted.
 async fn revive(
     server: &TestServer,
     fixture: &mut Fixture,
@@ -259,7 +259,7 @@ async fn every_mutating_operation_leaves_an_entry_on_postgres() {
     covered(Database::Postgres).await;
 }
 
-/// A row that no operation stands behind would excuse a future one.
+/// A row without an operation would excuse a future one.
 #[test]
 fn every_excuse_is_of_an_operation_and_has_a_reason() {
     for (method, path, reason) in SILENT {

@@ -190,7 +190,7 @@ async fn an_operation_documents_the_permission_that_its_use_case_asks_for() {
         let asked = detail.strip_prefix("This needs the permission ").and_then(|rest| rest.split(' ').next());
         let agrees = match asked {
             Some(asked) => documented.contains(asked),
-            // For a person, whose role does not matter.
+            // For a user, whose role does not matter.
             None => documented.is_empty() || answer.json["code"] == "person_required",
         };
         compared += usize::from(asked.is_some());
@@ -222,7 +222,7 @@ async fn another_tenants_ids_in_a_path_are_not_found() {
             if names.iter().all(|name| global.contains(name))
                 || names == ["provider"]
                 || names == ["personId", "avatarName"]
-                // A signed link is for whoever has it.
+                // A signed link is for every client that has it.
                 || names == ["tenantId", "assetId", "variant"]
                 || matches!(rule, Rule::Platform(_))
             {
@@ -232,8 +232,8 @@ async fn another_tenants_ids_in_a_path_are_not_found() {
             for foreign in 1..1_u32 << names.len() {
                 let path = fill(template, |name| {
                     let place = names.iter().position(|other| *other == name)?;
-                    let whose = if foreign & (1 << place) == 0 { &own } else { &other };
-                    whose.ids.get(name).cloned()
+                    let tenant = if foreign & (1 << place) == 0 { &own } else { &other };
+                    tenant.ids.get(name).cloned()
                 });
                 let answer = call(&own.owner.client, method, &path, body.as_ref()).await;
                 if answer.status.as_u16() != 404 || said(&answer).contains("quagga") {

@@ -68,7 +68,7 @@ fn operations() -> Vec<Operation> {
     operations
 }
 
-/// Collects what went wrong, to be told all at once.
+/// Collects failures, to be reported all at once.
 #[derive(Default)]
 struct Failures(Vec<String>);
 
@@ -376,8 +376,8 @@ async fn odd_paths_find_nothing() {
     server.client().get("/api/health").await.expect(200);
 }
 
-/// Every place of a text or number in a valid body, given other values one at a time: whatever comes of it, it is not
-/// the server's fault. On both databases, because they differ in what a text may hold.
+/// Every text or number in a valid body is given other values, one at a time: whatever the answer is, it is no 5xx.
+/// On both databases, because they differ in what a text may hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_value_in_a_body_is_answered_with_a_5xx() {
     TestServer::on_each_database(async |server| {
@@ -408,7 +408,7 @@ async fn no_value_in_a_body_is_answered_with_a_5xx() {
                 for value in &values {
                     let mut changed = valid.clone();
                     *changed.pointer_mut(&place).unwrap() = value.clone();
-                    // Nobody is signed in here whose password or session such a call could change.
+                    // Not signed in as a user whose password or session such a call could change.
                     let client =
                         if operation.is_secured() { &fixture.owner.client } else { &server.client() };
                     let answer =
@@ -482,7 +482,7 @@ async fn a_stale_if_match_changes_nothing() {
             let kind = (operation.method.as_str(), operation.path.as_str());
             let body = body(server, &fixture, &fixture.owner, kind, seen).await;
             for tag in ["\"v999\"", "\"v0\"", "\"v-1\"", "W/\"v1\"", "v1", "\"", "x".repeat(5000).as_str()] {
-                // What search engines are told has the version 0 while nothing is set.
+                // SEO metadata has the version 0 while nothing is set.
                 if tag == "\"v0\"" && kind.1.ends_with("/seo") {
                     continue;
                 }
@@ -526,7 +526,7 @@ async fn what_the_client_has_is_not_sent_again() {
     assert!(seen >= 5, "only {seen} operations answer 304");
 }
 
-/// Sends one request 16 times at once: one makes the thing, the others are told that it is taken.
+/// Sends one request 16 times at once: one creates the resource, the others get 409 with this code.
 async fn exactly_one(client: &Client, requests: [(String, Value); 2], code: &str) {
     let answers = at_once(16, |number| {
         let (client, (path, body)) = (client.clone(), requests[number % 2].clone());

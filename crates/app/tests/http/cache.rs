@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::sites::site;
 
-/// Gives the page another title past the program, so that only a cache can still know the old one.
+/// Changes the title of the page in the database without an event, so that only a cache still has the old one.
 async fn change_secretly(server: &TestServer, client: &Client, page: &Value) {
     let url = server.app.settings.database_url();
     let ids = [client.tenant.parse().unwrap(), page["id"].as_str().unwrap().parse().unwrap()];
@@ -20,7 +20,7 @@ async fn change_secretly(server: &TestServer, client: &Client, page: &Value) {
     assert_eq!(tamper(url.expose_secret(), statement, &ids).await, 1);
 }
 
-/// Waits until the server keeps answers: it does while it hears what others commit.
+/// Waits until the server caches answers: it does while it receives what other processes announce.
 async fn hearing(server: &TestServer) {
     let hears = async || server.app.core.signals.hears().then_some(());
     eventually(Duration::from_secs(10), hears).await.expect("the server hears");
@@ -47,7 +47,7 @@ async fn answers_are_kept_until_something_changes() {
         let path = client.t(&format!("/pages/{}", page["id"].as_str().unwrap()));
         let (list, by_slug) = (client.t("/pages"), client.t("/pages/slug/first"));
         hearing(server).await;
-        // What was appended a moment ago may be told once more.
+        // An event that was appended a moment ago may be announced once more.
         tokio::time::sleep(Duration::from_millis(600)).await;
         let tag = client.get(&list).await.header("etag").to_owned();
         assert_eq!(
@@ -61,7 +61,7 @@ async fn answers_are_kept_until_something_changes() {
             ("First".into(), "First".into())
         );
         assert_eq!(client.with("if-none-match", &tag).get(&list).await.status.as_u16(), 304);
-        // A search is not kept.
+        // A search is not cached.
         let found = client.get(&format!("{list}?q=secret")).await.expect(200);
         assert_eq!(found["total"], 1);
 
@@ -142,7 +142,7 @@ async fn instances_share_what_redis_keeps_and_go_on_without_it() {
     let page = client.post(&client.t("/pages"), json!({"title": "First"})).await.expect(201);
     let path = client.t(&format!("/pages/{}", page["id"].as_str().unwrap()));
     tokio::time::sleep(Duration::from_millis(600)).await;
-    // Both have forgotten what was kept before they came; then one keeps, and the other one finds it.
+    // Both have dropped what was cached before they started; then one caches, and the other one finds it.
     title(&client, &path).await;
     title(&elsewhere, &path).await;
     title(&client, &path).await;

@@ -33,7 +33,7 @@ fn encoded(fields: &[(&str, &str)]) -> Vec<u8> {
     text.finish().into_bytes()
 }
 
-/// A message in order.
+/// A valid message.
 pub const ANA: [(&str, &str); 4] = [
     ("name", "Ana Pérez"),
     ("email", "ana@example.com"),
@@ -130,11 +130,11 @@ async fn a_visitor_writes_and_the_customer_reads() {
         assert!(page.text.contains(one["consent"]["text"].as_str().unwrap()), "what they saw: {one}");
         assert!(form.action.ends_with(one["sectionId"].as_str().unwrap()));
 
-        // The owner hears of it, and can answer the visitor. The address of the settings hears that there is something.
-        let told = server.mail("hola@luz.example", "formulario de contacto de").await;
+        // The owner gets the message, and can answer the visitor. The address of the settings gets a notice without its text.
+        let notice = server.mail("hola@luz.example", "formulario de contacto de").await;
         assert!(
-            !told.contains("gluten") && !told.contains("Ana"),
-            "nobody has verified this address: {told}"
+            !notice.contains("gluten") && !notice.contains("Ana"),
+            "nobody has verified this address: {notice}"
         );
         for (to, words) in [(server.email("luz"), "> ¿Hornean sin gluten?")] {
             let text = server.mail(to, words).await;
@@ -151,7 +151,7 @@ async fn a_visitor_writes_and_the_customer_reads() {
             assert_eq!(about[0]["replyTo"], "ana@example.com");
         }
 
-        // The log tells that it came, and nothing of what is in it.
+        // The event log records that it came, without its content.
         assert_eq!(events(client, "submission.received").await, 1);
         let log = client.get(&client.t("/audit?type=submission.received")).await;
         assert_eq!(log.json["items"][0]["actor"], json!({"kind": "anonymous"}));
@@ -183,7 +183,7 @@ async fn a_visitor_writes_and_the_customer_reads() {
     .await;
 }
 
-/// A tenant may name anybody's address, and send it what it likes through its own form.
+/// A tenant may enter any address, and send it what it likes through its own form.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_address_for_questions_gets_messages_once_a_member_has_verified_it() {
     TestServer::shared(async |server| {
@@ -192,8 +192,11 @@ async fn the_address_for_questions_gets_messages_once_a_member_has_verified_it()
         let helper = Person::new(server, server.email("ayuda"), |_| {}).await;
         client.put(&client.t("/settings"), json!({"supportEmail": helper.email})).await.expect(200);
         form.write("The first message").await;
-        let told = server.mail(&helper.email, "contact form of").await;
-        assert!(!told.contains("first message") && !told.contains("Ana"), "somebody else's address: {told}");
+        let notice = server.mail(&helper.email, "contact form of").await;
+        assert!(
+            !notice.contains("first message") && !notice.contains("Ana"),
+            "somebody else's address: {notice}"
+        );
         helper.join(server, &client.tenant, TenantRole::Viewer).await;
         form.write("The second message").await;
         server.mail(&helper.email, "> The second message").await;
@@ -294,7 +297,7 @@ async fn programs_get_nothing_through() {
         assert_eq!(post("/", encoded(&ANA), FORM).await, 405);
         let get = form.visitor.get(&form.action).await;
         assert_eq!(get.status.as_u16(), 404, "there is nothing to read");
-        // The API itself knows no such path, nor does a site that has no form there.
+        // The API itself has no such path, nor does a site that has no form there.
         let other = Shop::open(server, server.email("other"), &[contact(false)]).await;
         let elsewhere = other.visitor(server, FIREFOX);
         assert_eq!(
@@ -447,7 +450,7 @@ async fn a_site_that_does_not_answer_takes_no_messages() {
         assert_eq!(form.send(&ANA).await.status.as_u16(), 404);
         assert_eq!(form.list("").await["items"], json!([]));
 
-        // A form that is not deployed any more takes none either; what came before stays.
+        // A form that is not deployed any more accepts nothing; earlier messages stay.
         let form = Form::open(server, server.email("removed")).await;
         form.write("Before").await;
         let sections = form.shop.client.get(&format!("{}/sections", form.shop.home)).await.expect(200);

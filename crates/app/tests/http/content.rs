@@ -12,7 +12,7 @@ async fn page(client: &Client, body: Value) -> Value {
     client.post(&client.t("/pages"), body).await.expect(201)
 }
 
-/// The id of a thing.
+/// The id of a resource.
 fn id(thing: &Value) -> &str {
     let Some(id) = thing["id"].as_str() else { panic!("no id in {thing}") };
     id
@@ -111,7 +111,7 @@ async fn pages_are_copied_with_their_sections() {
         assert_eq!((&copy["status"], &copy["isHome"]), (&json!("draft"), &json!(false)));
         assert_eq!(copy["publishedAt"], Value::Null);
         assert_eq!(texts(&client, &sections(&client, &copy)).await, ["<p>a</p>", "<p>b</p>"]);
-        // The copy is a thing of its own.
+        // The copy has sections of its own.
         let mine = client.get(&sections(&client, &copy)).await.expect(200);
         client.delete(&format!("{}/{}", sections(&client, &copy), id(&mine["items"][0]))).await.expect(204);
         assert_eq!(texts(&client, &sections(&client, &original)).await, ["<p>a</p>", "<p>b</p>"]);
@@ -534,7 +534,7 @@ async fn navigation_is_nested_and_stays_sound() {
         let wanted = [("Rye", "0"), ("Shop", "1"), ("Bread", "2"), ("About", "0")];
         assert_eq!(labels, wanted.into_iter().map(|(label, position)| (label.to_owned(), position.to_owned())).collect());
 
-        // The page goes, and what leads to it with everything under that; the rest closes up, and the trail tells.
+        // The page is deleted with the items that link to it and everything under those; positions close up; the trail records it.
         let first = item(json!({"label": "About, too", "pageId": about["id"], "position": 0})).await;
         item(json!({"label": "Team", "parentId": first["id"], "url": "/team"})).await;
         client.delete(&client.t(&format!("/pages/{}", id(&about)))).await.expect(204);

@@ -140,7 +140,7 @@ async fn the_server_tells_how_it_is() {
         assert!(metrics.contains("route=\"/api/health/ready\""), "{metrics}");
         let docs = client.get("/api/docs/").await;
         assert_eq!((docs.status.as_u16(), docs.header("content-type")), (200, "text/html"));
-        // Whatever the page asks for, a browser will not let it load anything from elsewhere.
+        // Whatever the page refers to, a browser will not load anything from elsewhere.
         assert!(docs.header("content-security-policy").starts_with("default-src 'none'; script-src 'self';"));
         assert_eq!(client.get("/api/openapi.json").await.expect(200)["openapi"], "3.1.0");
     })

@@ -80,7 +80,7 @@ async fn what_did_not_change_is_not_written_again() {
         shop.deploy().await;
         let second = blobs(server, &shop);
         let new: Vec<_> = second.keys().filter(|name| !first.contains_key(*name)).collect();
-        // The page and the sitemap, which tells when it changed, each in three forms at most.
+        // The page and the sitemap, which has the time of the change, each in three forms at most.
         assert!((3..=6).contains(&new.len()), "{new:?}");
         for (name, written) in &first {
             assert_eq!(second.get(name), Some(written), "{name} was written again");
@@ -122,7 +122,7 @@ async fn going_back_brings_back_every_byte() {
         assert_ne!(look().await, before);
         let new_style = stylesheet(&shop.visitor.get("/").await.text).to_owned();
         assert_ne!(new_style, old_style);
-        // Whoever got a page just before finds what belongs to it, in either direction.
+        // A browser that got a page just before finds its files, in either direction.
         let style = shop.visitor.get(&old_style).await;
         assert_eq!((style.status.as_u16(), style.header("content-type")), (200, "text/css; charset=utf-8"));
         assert_eq!(style.header("cache-control"), "public, max-age=31536000, immutable");
@@ -401,7 +401,7 @@ async fn a_large_file_is_sent_while_it_is_read() {
         (head.status.as_u16(), head.header("content-length"), head.text.as_str()),
         (200, "3000000", "")
     );
-    // Gone although it should be there: said before a byte is sent.
+    // A file that is missing: noticed before a byte is sent.
     std::fs::remove_file(shop.files(&server).join("blobs").join(&hash)).unwrap();
     assert_eq!(raw(&server, &shop, "/assets/large.webp", &[]).await.status, 503);
     server.stop().await;

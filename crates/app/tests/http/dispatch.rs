@@ -31,13 +31,13 @@ async fn on_each(adjust: fn(&mut Settings), test: impl AsyncFn(&TestServer)) {
     }
 }
 
-/// Makes a webhook, and answers it as it was made.
+/// Makes a webhook, and returns it as it was made.
 async fn hook(owner: &Client, receiver: &Receiver, events: &[&str]) -> Value {
     let body = json!({"url": receiver.url, "events": events});
     owner.post(&owner.t("/webhooks"), body).await.expect(201)
 }
 
-/// Makes a change that webhooks hear of as `tenant.updated`.
+/// Makes a change that webhooks receive as `tenant.updated`.
 async fn change(owner: &Client, name: &str) {
     owner.put(&owner.t(""), json!({ "name": name })).await.expect(200);
 }
@@ -154,9 +154,9 @@ async fn a_receiver_that_fails_is_called_again_with_the_same_id_and_not_before_i
                 let path = owner.t(&format!("/deliveries/{}", attempt["id"].as_str().unwrap()));
                 assert_eq!(owner.get(&path).await.expect(200)["responseBody"], body);
             }
-            // The other one heard of it at once, and of the webhooks that were made after it.
-            let heard = good.wait_for(1).await;
-            let message = heard.iter().find(|one| one.json()["type"] == "tenant.updated").unwrap();
+            // The other webhook got it at once, and the creation of the webhooks after it.
+            let delivered = good.wait_for(1).await;
+            let message = delivered.iter().find(|one| one.json()["type"] == "tenant.updated").unwrap();
             assert!(message.at < received[2].at && is_signed(message, &[key(&unlike)]));
             assert_eq!(message.header("webhook-id"), received[0].header("webhook-id"));
             let now = owner
@@ -210,11 +210,12 @@ async fn a_receiver_that_goes_on_failing_is_given_up_and_the_owner_hears_of_it()
             (&entry["actor"]["kind"], &entry["after"]["status"]),
             (&json!("system"), &json!("disabled"))
         );
-        let heard = witness.wait_for(2).await;
-        let message = heard.iter().map(Received::json).find(|one| one["type"] == "webhook.disabled").unwrap();
+        let received = witness.wait_for(2).await;
+        let message =
+            received.iter().map(Received::json).find(|one| one["type"] == "webhook.disabled").unwrap();
         assert_eq!(message["changes"]["status"], json!({"from": "enabled", "to": "disabled"}));
 
-        // It misses what happens now, and hears of what happens once it is resumed.
+        // It misses what happens now, and receives what happens once it is resumed.
         let before = receiver.received().len();
         change(&owner, "Second").await;
         witness.wait_for(3).await;

@@ -88,7 +88,7 @@ impl Shop {
         self.client.post_empty(&format!("{}/verify", self.domain(id))).await
     }
 
-    /// Adds a domain and publishes its proof; answers its id.
+    /// Adds a domain and publishes its proof; returns its id.
     async fn proven(&self, dns: &TestDns, body: Value) -> String {
         let domain = self.add(body).await.expect(201);
         prove(dns, &domain);
@@ -233,7 +233,7 @@ async fn other_domains_lead_to_the_main_one_or_serve_too() {
         let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|d| text(d, "name")).collect();
         assert_eq!(names, ["main.example", "other.example", "alias.example"]);
 
-        // Without a main one the subdomain is it.
+        // Without a primary domain the subdomain is the main address.
         shop.client.delete(&shop.domain(&other)).await.expect(204);
         let subdomain = shop.host.split(':').next().unwrap();
         assert_eq!(location(visit(server, "main.example", "/x").await), to(subdomain));
@@ -285,7 +285,7 @@ async fn two_tenants_with_proofs_cannot_both_have_a_domain() {
             let (loser, path) = &shops[1 - winners[0]];
             let domain = loser.get(path.trim_end_matches("/verify")).await.expect(200);
             assert_eq!((&domain["status"], &domain["reason"]), (&json!("pending"), &json!("taken")));
-            // The other one lets go.
+            // The winner releases the name.
             let (winner, won) = &shops[winners[0]];
             winner.delete(won.trim_end_matches("/verify")).await.expect(204);
             assert_eq!(loser.post_empty(path).await.expect(200)["status"], "verified");
@@ -562,7 +562,7 @@ async fn questions_about_certificates_are_limited_for_all_together() {
     let refused = answers.iter().filter(|answer| answer.status == 429).count();
     assert!((1..=200).contains(&refused), "{refused}");
     assert!(answers.iter().all(|answer| matches!(answer.status.as_u16(), 404 | 429)));
-    let told = answers.iter().find(|answer| answer.status == 429).unwrap();
-    assert_eq!(told.header("retry-after"), "1");
+    let limited = answers.iter().find(|answer| answer.status == 429).unwrap();
+    assert_eq!(limited.header("retry-after"), "1");
     server.stop().await;
 }

@@ -359,7 +359,7 @@ async fn metrics_are_not_for_everybody_in_production() {
         let reply = wire.ask("GET", path, &["X-Forwarded-For: 127.0.0.1", "Authorization: Bearer "]);
         assert!([404, 400].contains(&reply.status), "{path}: {reply:?}");
     }
-    // At a port of its own they are for whoever can reach it.
+    // On a port of its own they are open to every client that can reach it.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let inside = format!("http://{}", listener.local_addr().unwrap());
     let running = server::start_health(server.app.clone(), listener).unwrap();
@@ -386,7 +386,7 @@ async fn metrics_are_not_for_everybody_in_production() {
     assert_eq!(server.client().get("/api/metrics").await.expect(404)["code"], "not_found");
     server.stop().await;
 
-    // The network of the connection counts, and not one that a header names; through a proxy everybody comes from there.
+    // The network of the connection counts, not one that a header names; through a proxy all clients come from its address.
     for (allowed, trusted, status) in [
         ("127.0.0.0/8", "192.0.2.0/24", 200),
         ("127.0.0.0/8", "127.0.0.0/8", 404),

@@ -1,4 +1,4 @@
-//! Changing the own address: asked for, confirmed from the new mailbox, told to the old one.
+//! Changing the own address: requested, confirmed from the new mailbox, and announced to the old one.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn a_confirmed_address_replaces_the_old_one_which_is_told() {
         assert_eq!(email(&ada.client).await, json!([server.email("ada"), true]), "nothing has changed yet");
         assert_eq!(login(server, server.email("king")).await, 401);
 
-        // Whoever reads the mail may do so on another device, where nobody is signed in.
+        // The mail may be read on another device, where the user is not signed in.
         let changed = server.client().post(CONFIRM, json!({ "token": token })).await.expect(200);
         assert_eq!(changed, json!({"email": server.email("king"), "emailVerified": true}));
         assert_eq!(
@@ -57,9 +57,9 @@ async fn a_confirmed_address_replaces_the_old_one_which_is_told() {
             (login(server, server.email("king")).await, login(server, server.email("ada")).await),
             (200, 401)
         );
-        let told = server.mail(server.email("ada"), "Tu cuenta tiene ahora otra dirección").await;
-        assert!(told.contains(&format!("k…@{}", server.domain())), "{told}");
-        assert!(!told.contains("king@"), "the old mailbox does not learn the new address");
+        let notice = server.mail(server.email("ada"), "Tu cuenta tiene ahora otra dirección").await;
+        assert!(notice.contains(&format!("k…@{}", server.domain())), "{notice}");
+        assert!(!notice.contains("king@"), "the old mailbox does not learn the new address");
 
         let again = server.client().post(CONFIRM, json!({ "token": token })).await.expect(422);
         assert_eq!(again["code"], "invalid_token");
@@ -98,8 +98,8 @@ async fn an_address_of_somebody_else_is_answered_like_any_other() {
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
         Person::new(server, server.email("owner"), |_| {}).await;
         let known = ada.client.post(CHANGE, json!({"newEmail": server.email("owner")})).await;
-        let told = server.mail(server.email("owner"), "for another account").await;
-        assert!(!told.contains("token="), "{told}");
+        let notice = server.mail(server.email("owner"), "for another account").await;
+        assert!(!notice.contains("token="), "{notice}");
         let unknown = ada.client.post(CHANGE, json!({"newEmail": server.email("nobody")})).await;
         assert_eq!((known.status, &known.json), (unknown.status, &unknown.json));
         assert_eq!(known.status, StatusCode::ACCEPTED);
@@ -286,7 +286,7 @@ async fn the_link_leads_to_a_page() {
     }
 }
 
-/// A thief in a session of Ada's asks for an address of their own. Answers the thief and the token of their link.
+/// A thief in a session of Ada's asks for an address of their own. Returns the thief and the token of their link.
 async fn stolen(server: &TestServer, ada: &Person) -> (Person, String) {
     let mut thief = ada.clone();
     thief.sign_in(server).await;
@@ -351,7 +351,7 @@ async fn a_change_that_a_thief_asked_for_dies_with_the_session_however_that_ends
     .await;
 }
 
-/// Whichever comes first, the other one is too late; and neither keeps the other waiting for ever.
+/// Whichever commits first, the other one is too late; and they do not deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confirmation_and_a_reset_at_once_do_not_both_happen() {
     TestServer::on_each_database(async |server| {
@@ -384,8 +384,8 @@ async fn the_present_address_hears_of_the_request_and_stops_it_without_signing_i
     TestServer::shared(async |server| {
         let ada = Person::new(server, server.email("ada"), |user| user.language = "es".into()).await;
         let (thief, confirmation) = stolen(server, &ada).await;
-        let told = server.mail(server.email("ada"), &format!("t…@{}", server.domain())).await;
-        assert!(told.contains("Todavía no ha cambiado nada") && !told.contains("thief-of-"), "{told}");
+        let notice = server.mail(server.email("ada"), &format!("t…@{}", server.domain())).await;
+        assert!(notice.contains("Todavía no ha cambiado nada") && !notice.contains("thief-of-"), "{notice}");
         let token = server.mail_token(server.email("ada"), "cancel-email-change").await;
         let browser = server.client();
         let wrong = browser.post(CANCEL, json!({"token": "x"})).await.expect(422);

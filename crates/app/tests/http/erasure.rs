@@ -18,8 +18,8 @@ const NAME: &str = "Quetzalcoatl Ixchel";
 const PHONE: &str = "+502 7755 3311";
 const AGENT: &str = "Quetzal-Phone/7";
 
-/// Somebody who leaves traces wherever one can: signed in, their id, and where their picture is shown.
-async fn somebody(server: &TestServer, root: &Person) -> (Client, String, String) {
+/// A user who leaves every kind of trace: their client, their id, and the path of their picture.
+async fn traced_user(server: &TestServer, root: &Person) -> (Client, String, String) {
     let client = server.client().with("user-agent", AGENT);
     let body = json!({"email": EMAIL, "password": PASSWORD, "fullName": NAME, "phone": PHONE});
     let mut client = {
@@ -99,7 +99,7 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
     TestServer::alone(async |server| {
         let root =
             Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
-        let (client, id, picture) = somebody(server, &root).await;
+        let (client, id, picture) = traced_user(server, &root).await;
         assert!(!server.places_of(EMAIL).await.is_empty());
         assert!(server.places_of(NAME).await.iter().any(|place| place == "tenants.name"));
         let before = root.client.get(&format!("/api/v1/audit?actorId={id}&limit=100")).await.expect(200);
@@ -111,7 +111,7 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
         let user = root.client.get(&format!("/api/v1/users/{id}")).await.expect(200);
         assert_eq!((&user["fullName"], &user["status"]), (&json!("Erased person"), &json!("deleted")));
         assert_eq!(user["email"], format!("{id}@erased.invalid"));
-        // What they did stays, and so does the proof that nobody has changed anything else.
+        // What they did stays, and the audit chain still verifies.
         let after = root.client.get(&format!("/api/v1/audit?actorId={id}&limit=100")).await.expect(200);
         let ids = |list: &serde_json::Value| {
             list["items"].as_array().unwrap().iter().map(|entry| entry["id"].clone()).collect::<Vec<_>>()
@@ -125,7 +125,7 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
         // Again is no error, and the address is free.
         root.client.post_empty(&format!("/api/v1/users/{id}/erase")).await.expect(202);
         let again = server.unverified(EMAIL).await;
-        // The mailbox still has the message to the account that is gone, with a link that is good for nothing.
+        // The mailbox still has the message to the account that is gone, whose link is invalid.
         let proven = eventually(Duration::from_secs(20), async || {
             let token = server.mail_token(EMAIL, "verify-email").await;
             let answer = again.post("/api/v1/auth/verify-email", json!({"token": token})).await;
@@ -145,7 +145,7 @@ async fn a_deleted_account_can_be_erased_by_a_super_admin_later() {
         let root =
             Person::new(server, server.email("root"), |user| user.role = PlatformRole::SuperAdmin).await;
         let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await;
-        let (client, id, _) = somebody(server, &root).await;
+        let (client, id, _) = traced_user(server, &root).await;
         client.delete(&format!("/api/v1/users/{id}")).await.expect(204);
         assert!(server.places_of(NAME).await.contains(&"users.full_name".to_owned()), "only deleted");
         refused(&staff.client.post_empty(&format!("/api/v1/users/{id}/erase")).await, 403, "forbidden");
@@ -156,7 +156,7 @@ async fn a_deleted_account_can_be_erased_by_a_super_admin_later() {
     .await;
 }
 
-/// Registering with somebody's address and being erased takes nothing from them.
+/// A stranger who registers with another person's address and is erased takes nothing from that person.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_who_claimed_an_address_erases_nothing_of_its_owner() {
     TestServer::alone(async |server| {

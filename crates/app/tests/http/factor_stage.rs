@@ -1,4 +1,4 @@
-//! What has to be there so that an operation on second factors can succeed, and its valid body: for tests that call every
+//! The state in which an operation on second factors can succeed, and its valid body: for tests that call every
 //! operation of the API document.
 
 use portico_identity::totp::Totp;
@@ -23,7 +23,7 @@ fn with(body: Value) -> Stage {
     Stage { body: Some(body), passkey: None }
 }
 
-/// Makes `person` somebody for whom the operation succeeds. `None` for operations on other things.
+/// Prepares `person` so that the operation succeeds. `None` for operations on other resources.
 pub async fn set(
     server: &TestServer,
     person: &Person,
@@ -31,7 +31,7 @@ pub async fn set(
     number: usize,
 ) -> Option<Stage> {
     let path = template.strip_prefix("/api/v1/auth/")?;
-    // What prepares the call is not the call.
+    // Requests of the preparation do not carry the id of the call.
     let mut client = person.client.clone();
     client.headers.remove("x-request-id");
     Some(match (method, path) {
@@ -57,7 +57,7 @@ pub async fn set(
         }
         ("PUT" | "DELETE", "passkeys/{passkeyId}") | ("POST", "reauthenticate/passkey-options") => {
             refresh(server, person).await;
-            // An account with an unverified address may have one from the time before that was asked for.
+            // An account with an unverified address may have a passkey from before a verified address was required.
             let unverified = !server
                 .app
                 .core
@@ -80,14 +80,14 @@ pub async fn set(
         }
         ("POST", "reauthenticate") => with(json!({"password": PASSWORD})),
         ("POST", "mfa/verify" | "mfa/passkey-options" | "mfa/passkey" | "passkeys/sign-in") => {
-            with(somebody_elses(server, path, number).await)
+            with(pending_sign_in(server, path, number).await)
         }
         _ => return None,
     })
 }
 
-/// A sign-in of an account of its own that has come to this step.
-async fn somebody_elses(server: &TestServer, path: &str, number: usize) -> Value {
+/// The body of this step of a sign-in, by an account of its own.
+async fn pending_sign_in(server: &TestServer, path: &str, number: usize) -> Value {
     let email = format!("factor{number}@example.org");
     let other = Person::new(server, &email, |_| {}).await;
     let (mut passkey, added) = register(server, &other.client).await;
@@ -107,7 +107,7 @@ async fn somebody_elses(server: &TestServer, path: &str, number: usize) -> Value
     }
 }
 
-/// A body of the right form that leads to nothing.
+/// A body of the right form that has no effect.
 pub fn idle_body(method: &str, relative: &str) -> Option<Value> {
     let credential = json!({"id": "x", "rawId": "eA", "type": "public-key", "response": {}});
     Some(match (method, relative) {
@@ -131,7 +131,7 @@ async fn refresh(server: &TestServer, person: &Person) {
     work.commit().await.unwrap();
 }
 
-/// An authenticator app that nobody has.
+/// An authenticator app whose codes are not needed.
 pub async fn enrol(server: &TestServer, user: UserId) {
     let now = server.app.core.env.now();
     let totp = Totp { user, sealed: vec![0], confirmed_at: None, created_at: now };
@@ -150,7 +150,7 @@ pub async fn clear(server: &TestServer, user: UserId) {
     work.commit().await.unwrap();
 }
 
-/// Whether an operation leaves second factors behind that its caller must not keep.
+/// Whether an operation leaves second factors that its caller must not keep.
 pub fn is_about_factors(template: &str) -> bool {
     ["/totp", "/recovery-codes", "/auth/passkeys", "/auth/reauthenticate"]
         .iter()

@@ -13,7 +13,7 @@ use crate::fixture::{Person, text};
 pub struct App(totp_rs::Totp);
 
 impl App {
-    /// As somebody would scan it.
+    /// The app that scanned the secret.
     pub fn of(enrolment: &Value) -> Self {
         let secret = Secret::try_from_base32(text(enrolment, "secret")).unwrap();
         Self(Builder::new().with_secret(secret).build().unwrap())
@@ -25,7 +25,7 @@ impl App {
     }
 }
 
-/// Enrols an app with the code of the present step. Answers it and the recovery codes.
+/// Enrols an app with the code of the present step. Returns it and the recovery codes.
 async fn enrol(server: &TestServer, client: &Client) -> (App, Vec<String>) {
     let app = App::of(&client.post_empty("/api/v1/auth/totp").await.expect(200));
     let code = app.code(server, 0);
@@ -316,8 +316,8 @@ async fn the_operator_resets_second_factors_of_somebody_who_has_lost_all() {
         root.client.delete(&path).await.expect(204);
         assert_eq!(verify(server, &waiting, "000000").await.expect(401)["code"], "invalid_mfa_token");
         login(server, server.email("ada"), PASSWORD).await.expect(200);
-        let nobody = format!("/api/v1/users/{}/second-factors", server.app.core.env.random_uuid());
-        root.client.delete(&nobody).await.expect(404);
+        let unknown = format!("/api/v1/users/{}/second-factors", server.app.core.env.random_uuid());
+        root.client.delete(&unknown).await.expect(404);
         let resets = trail(&ada).await.into_iter().filter(|kind| kind == "user.second_factor_reset").count();
         assert_eq!(resets, 1);
     })

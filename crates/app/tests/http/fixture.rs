@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 use crate::{assets, wizard};
 
-/// Somebody who can sign in.
+/// A user who can sign in.
 #[derive(Clone)]
 pub struct Person {
     /// Signed in.
@@ -42,7 +42,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Registers somebody, lets `adjust` change the account in the store, and signs in.
+    /// Registers a user, lets `adjust` change the account in the store, and signs in.
     pub async fn new(server: &TestServer, email: &str, adjust: impl FnOnce(&mut User)) -> Self {
         let client = server.unverified(email).await;
         let token = client.headers["authorization"].trim_start_matches("Bearer ");
@@ -77,7 +77,7 @@ impl Person {
     }
 }
 
-/// Changes an account past every rule. The event is what caches go by, in every process.
+/// Changes an account past every rule. The event is what invalidates caches, in every process.
 pub async fn change_user(server: &TestServer, claims: &AccessClaims, change: impl FnOnce(&mut User)) {
     let mut work = server.app.core.begin().await.unwrap();
     let mut user = work.users().find(claims.user).await.unwrap().unwrap();
@@ -120,7 +120,7 @@ pub async fn link(server: &TestServer, person: &Person, purpose: TokenPurpose) -
     secret
 }
 
-/// An account elsewhere that is linked to somebody, as its id.
+/// An external identity that is linked to a user, as its id.
 pub async fn linked(server: &TestServer, person: &Person) -> String {
     let identity = ExternalIdentity {
         id: server.app.core.env.new_id(),
@@ -138,7 +138,7 @@ pub async fn linked(server: &TestServer, person: &Person) -> String {
     identity.id.to_string()
 }
 
-/// A change of address that waits for its reader, as the token of the link.
+/// A pending change of address, as the token of the link.
 pub async fn email_change(server: &TestServer, person: &Person) -> String {
     let now = server.app.core.env.now();
     let id = server.app.core.env.new_id();
@@ -318,7 +318,7 @@ impl Fixture {
         let site = client.get(&fixture.path("/api/v1/sites/{siteId}")).await.expect(200);
         let host = text(&site, "url").trim_start_matches("http://").split(':').next().unwrap().to_owned();
         fixture.ids.insert("siteHost".into(), host);
-        // Nobody's: what is for sale is not this tenant's.
+        // Of no tenant: what is for sale is not this tenant's.
         fixture.ids.insert("siteSlug".into(), "not-for-sale".into());
         let domain = fixture.fresh(server, "domainId").await;
         fixture.ids.insert("domainId".into(), domain);
@@ -328,7 +328,7 @@ impl Fixture {
         fixture.ids.insert("personId".into(), fixture.owner.claims.user.to_string());
         fixture.ids.insert("provider".into(), "fake".into());
         fixture.ids.insert("identityId".into(), linked(server, &fixture.owner).await);
-        // Nobody's: an account with a passkey does not sign in with its password alone.
+        // Of no account: one with a passkey does not sign in with its password alone.
         fixture.ids.insert("passkeyId".into(), server.app.core.env.random_uuid().to_string());
         let user = fixture.fresh(server, "userId").await;
         fixture.ids.insert("userId".into(), user);
@@ -356,7 +356,7 @@ impl Fixture {
         fill(template, |name| self.ids.get(name).cloned())
     }
 
-    /// Makes another one of what a path parameter names, and answers its id.
+    /// Makes another one of what a path parameter names, and returns its id.
     pub async fn fresh(&self, server: &TestServer, parameter: &str) -> String {
         let (client, marker) = (&self.owner.client, &self.marker);
         let made = match parameter {
@@ -387,7 +387,7 @@ impl Fixture {
                 let key = json!({"name": format!("Key {marker}"), "permissions": ["pages:read"]});
                 client.post(&client.t("/api-keys"), key).await
             }
-            // Told of what never happens here, at an address that is not called.
+            // Subscribed to an event that never happens here, at an address that is not called.
             "webhookId" => {
                 let url = format!("https://localhost/hooks/{marker}");
                 client.post(&client.t("/webhooks"), json!({"url": url, "events": ["dealer.deleted"]})).await
@@ -399,7 +399,7 @@ impl Fixture {
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
             "submissionId" => return submission(server, self).await,
-            // Everybody's, so without the word in its name.
+            // Shared by all tenants, so without the marker in its name.
             "templateId" => return wizard::template(server, false).await.id.to_string(),
             "wizardId" => return wizard::ready(server, &client.tenant, marker).await,
             "invitationId" => {
@@ -468,7 +468,7 @@ impl Fixture {
         ] {
             let answer = self.owner.client.get(&self.path(template)).await;
             assert_eq!(answer.status.as_u16(), 200, "{template}: {}", answer.text);
-            // Whoever shows a key uses it, also where it is refused.
+            // A request with a key counts as its use, also where it is refused.
             let mut seen = answer.json;
             let items = seen["items"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
             items.for_each(|item| drop(item.remove("lastUsedAt")));

@@ -1,4 +1,4 @@
-//! A site that is for sale, sold or suspended stays as it is: every operation of the API document that changes anything is tried by
+//! A site that is for sale, sold or suspended stays unchanged: every operation of the API document that changes anything is tried by
 //! an owner of its tenant, so a new route is tried too.
 
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn is_harmless(method: &str, template: &str) -> bool {
         || template.starts_with("/api/v1/tenants/{tenantId}/webhooks")
 }
 
-/// Whether the site is what an operation of this path is about, so that its caller is told why it is refused.
+/// Whether an operation of this path is about the site, so that its caller gets the code that says why it is refused.
 fn is_about_a_site(template: &str) -> bool {
     let about = ["{siteId}", "/pages", "/navigation", "/ai/", "/apply"];
     about.iter().any(|part| template.contains(part)) && !template.starts_with("/api/v1/admin/")
@@ -171,7 +171,7 @@ async fn no_operation_lets_a_member_change_a_frozen_site() {
         let fixture = Fixture::new(server, "frozen").await;
         let spare = Person::new(server, "spare@example.net", |_| {}).await;
         let client = &fixture.owner.client;
-        // Texts for search engines, and something to go back to.
+        // SEO metadata, and a version to restore.
         client.put(&fixture.path(SEO), json!({"title": "Shown"})).await.expect(200);
         client.post(&fixture.path(APPLY), json!({"pageId": fixture.ids["pageId"]})).await.expect(200);
         let mut fixture = fixture;
@@ -188,7 +188,7 @@ async fn no_operation_lets_a_member_change_a_frozen_site() {
         ] {
             set_status(server, &fixture, status).await;
             if status == SiteStatus::Suspended {
-                // Known to every instance within a second.
+                // Seen by every instance within a second.
                 let visitor = server.client().with("host", &fixture.ids["siteHost"]);
                 let gone =
                     eventually(PATIENCE, async || (visitor.get("/").await.status == 404).then_some(())).await;
@@ -211,17 +211,17 @@ async fn no_operation_lets_a_member_change_a_frozen_site() {
                     for (old, new) in before.iter().zip(&after) {
                         assert_eq!(old, new, "{method} {template} answered {answered}: {json}");
                     }
-                    let told = answered == 409 && json["code"] == code;
+                    let refused = answered == 409 && json["code"] == code;
                     let as_ruled = match is_about_a_site(template) {
                         _ if is_harmless(method, template) => true,
-                        true => told,
+                        true => refused,
                         false => answered >= 400,
                     };
                     assert!(as_ruled, "{method} {template}: {answered} {json}");
                 }
             }
         }
-        // Not for nothing: the same is possible again.
+        // The same operations are possible again.
         set_status(server, &fixture, SiteStatus::Published).await;
         client.put(&fixture.path(SEO), json!({"title": "Mine"})).await.expect(200);
     })
@@ -265,7 +265,7 @@ async fn a_site_for_sale_shows_what_was_offered_whatever_was_planned_before() {
         assert_eq!(visitor.get("/").await.text, shown);
         let deploy = member.post_empty(&format!("{path}/deploy")).await;
         assert_eq!((deploy.status.as_u16(), &deploy.json["code"]), (409, &json!("site_for_sale")));
-        // Staff of another tenant is no staff here, and staff here may.
+        // Staff of another tenant may not, and staff of this tenant may.
         let other = Person::new(server, "other@example.org", |user| user.role = PlatformRole::Staff).await;
         assert_eq!(other.client.put(&path, json!({"name": "Mine"})).await.status, 404);
         staff.put(&planned, json!({"title": "Theirs"})).await.expect(200);

@@ -30,8 +30,8 @@ async fn guess(client: &Client, email: &str, password: &str) -> Answer {
     client.post(LOGIN, json!({"email": email, "password": password})).await
 }
 
-/// Guesses wrong until refused; how often that went, and the refusal. A failure is written down after the answer, so a guess
-/// that follows at once may come before it.
+/// Guesses wrong until refused; returns the number of guesses and the refusal. A failure is recorded after the answer, so a guess
+/// that follows at once may be checked before it counts.
 async fn until_refused(client: &Client, email: &str) -> (usize, Answer) {
     for number in 0..100 {
         let answer = guess(client, email, "Wrong-Horse-7").await;
@@ -43,7 +43,7 @@ async fn until_refused(client: &Client, email: &str) -> (usize, Answer) {
     panic!("never refused");
 }
 
-/// Fails once from each of so many networks.
+/// Fails once from each of this many networks.
 async fn attack_from_everywhere(server: &TestServer, email: &str, networks: usize) {
     // A few at a time: more than the queue of the password hashing would be refused there.
     for start in (0..networks).step_by(20) {
@@ -101,9 +101,9 @@ async fn wrong_guesses_wait_and_known_and_unknown_addresses_alike() {
     guess(&from(&server, "192.0.2.3"), "ada@example.com", PASSWORD).await.expect(200);
     guess(&from(&server, "192.0.2.1"), "eve@example.com", "x").await.expect(401);
 
-    let told = events(&ada, "session.throttled").await;
-    assert_eq!(told.len(), 1, "once, and not for each guess");
-    assert_eq!(told[0]["after"], json!({"by": "account_and_network", "failures": 5}));
+    let entries = events(&ada, "session.throttled").await;
+    assert_eq!(entries.len(), 1, "once, and not for each guess");
+    assert_eq!(entries[0]["after"], json!({"by": "account_and_network", "failures": 5}));
     assert!(events(&ada, "session.sign_in_failed").await.len() >= 5);
     server.stop().await;
 }
@@ -139,8 +139,8 @@ async fn an_attack_from_everywhere_does_not_lock_the_owner_out() {
     }
     let refusal = closed_to_strangers(&server, email).await;
     assert!(refusal.header("retry-after").parse::<u64>().unwrap() >= 3000);
-    let nobody = closed_to_strangers(&server, "nobody@example.com").await;
-    assert_eq!(nobody.json["code"], refusal.json["code"]);
+    let unknown = closed_to_strangers(&server, "nobody@example.com").await;
+    assert_eq!(unknown.json["code"], refusal.json["code"]);
 
     guess(&from(&server, "203.0.113.77"), email, PASSWORD).await.expect(429);
 
@@ -151,7 +151,7 @@ async fn an_attack_from_everywhere_does_not_lock_the_owner_out() {
     guess(&travelling.with("x-device-id", &mark), email, PASSWORD).await.expect(200);
     let cookie = format!("portico_device={mark}");
     guess(&from(&server, "198.51.100.201").with("cookie", &cookie), email, PASSWORD).await.expect(200);
-    // Somebody else's mark is of no use.
+    // The mark of another account's device is of no use.
     server.customer("eve@example.com").await;
     let eve = guess(&from(&server, "203.0.113.5"), "eve@example.com", PASSWORD).await;
     let stolen = from(&server, "203.0.113.5").with("x-device-id", eve.header("x-device-id"));
@@ -173,7 +173,7 @@ async fn a_reset_link_always_lets_the_owner_in() {
     abroad.post("/api/v1/auth/reset-password", body).await.expect(204);
     guess(&abroad, &person.email, "N3w-horse-battery").await.expect(200);
 
-    // Also where the owner themselves guessed wrong too often.
+    // Also after wrong guesses by the owner themselves.
     until_refused(&abroad, &person.email).await;
     let token = link(&server, &person, TokenPurpose::PasswordReset).await;
     let body = json!({"token": token, "password": "Another-Horse-8"});
@@ -195,7 +195,7 @@ async fn of_many_guesses_at_once_few_are_made() {
             .await;
             let made = answers.iter().filter(|status| **status == 401).count();
             assert!(answers.iter().all(|status| matches!(status, 401 | 429)), "{answers:?}");
-            // Five failures, the last of which may be found missing by those who are under way with it.
+            // Five failures, the last of which may not be seen yet by guesses that are being checked.
             assert!((5..5 + PER_PAIR).contains(&made), "{email}: {made}");
         }
         server.stop().await;
@@ -256,7 +256,7 @@ async fn a_new_device_is_told_of_once() {
     let database = Database::Postgres;
     let server = behind_a_proxy(database).await;
     let email = "ada@example.com";
-    // Registering is no news.
+    // A registration sends no notice of a new device.
     let ada = server.customer(email).await;
     let browser = from(&server, "198.51.100.1").with("user-agent", "Firefox/145.0 (X11; Linux)");
     let first = guess(&browser, email, PASSWORD).await;
@@ -275,10 +275,10 @@ async fn a_new_device_is_told_of_once() {
     let roaming = from(&server, "192.0.2.44").with("user-agent", "Firefox/146.0").with("x-device-id", &mark);
     guess(&roaming, email, PASSWORD).await.expect(200);
     guess(&browser, email, PASSWORD).await.expect(200);
-    let told = events(&ada, "user.new_device").await;
-    assert_eq!(told.len(), 1, "the browser, after the registration from elsewhere: {told:?}");
+    let entries = events(&ada, "user.new_device").await;
+    assert_eq!(entries.len(), 1, "the browser, after the registration from elsewhere: {entries:?}");
     let after = json!({"userAgent": "Firefox/145.0 (X11; Linux)", "address": "198.51.100.1"});
-    assert_eq!((&told[0]["after"], &told[0]["resource"]["type"]), (&after, &json!("user")));
+    assert_eq!((&entries[0]["after"], &entries[0]["resource"]["type"]), (&after, &json!("user")));
 
     let forged = from(&server, "203.0.113.1").with("x-device-id", &mark[1..]).with("user-agent", "curl/8");
     guess(&forged, email, PASSWORD).await.expect(200);
@@ -332,7 +332,7 @@ async fn guessable_passwords_are_refused_wherever_one_is_set() {
             );
         }
     }
-    // What follows from the account, which only the store knows here.
+    // Words of the account, which are known only from the store here.
     let own = "Augusta-Lovelace-1";
     let change = json!({"currentPassword": PASSWORD, "newPassword": own});
     let problem = person.client.post("/api/v1/auth/change-password", change).await.expect(422);
@@ -400,7 +400,7 @@ async fn guesses_at_the_second_factor_do_not_keep_the_owner_out() {
     let mark = signed_in.header("x-device-id").to_owned();
     signed_in.expect(200);
 
-    // Somebody who knows the password, from fifty networks, with five tries in each sign-in.
+    // An attacker who knows the password, from fifty networks, with five tries in each sign-in.
     let mut looked_at = 0;
     for network in 0..50 {
         let stranger = from(&server, &format!("10.0.{network}.1"));

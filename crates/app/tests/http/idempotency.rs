@@ -65,7 +65,7 @@ async fn a_request_is_carried_out_once_and_its_answer_told_again() {
         assert_eq!(first.status.as_u16(), 201, "{}", first.text);
         let again = keyed(client, "order 17").post(&pages, body.clone()).await;
         same(&first, &again);
-        // In quotes, as the draft has it, and by the address of another system.
+        // In quotes, as in the draft, and at the path of another system.
         same(&first, &keyed(client, "\"order 17\"").post(&pages, body.clone()).await);
         let alias = pages.replace("/api/v1/tenants", "/api/tenants");
         same(&first, &keyed(client, "order 17").post(&alias, body.clone()).await);
@@ -81,7 +81,7 @@ async fn a_request_is_carried_out_once_and_its_answer_told_again() {
         ] {
             refused(&keyed(client, "order 17").post(&path, body).await, 422, "idempotency_key_reused");
         }
-        // What was refused may be sent once more, better.
+        // What was refused may be sent once more, corrected.
         let fix = keyed(client, "fix");
         refused(&fix.post(&pages, json!({"title": ""})).await, 422, "invalid");
         refused(&fix.post(&pages, json!({"title": "About", "slug": "about"})).await, 409, "slug_taken");
@@ -103,7 +103,7 @@ async fn a_request_is_carried_out_once_and_its_answer_told_again() {
             refused(&keyed(client, wrong).post(&pages, body.clone()).await, 400, "invalid_idempotency_key");
         }
         refused(&keyed(&server.client(), "x").post(&pages, body.clone()).await, 401, "unauthenticated");
-        // Where a key means nothing, it is not looked at.
+        // Where a key has no meaning, it is ignored.
         for path in ["/api/v1/profile", "/api/v1/sites"] {
             assert!(!is_replay(&keyed(client, "").get(path).await));
         }
@@ -115,7 +115,7 @@ async fn a_request_is_carried_out_once_and_its_answer_told_again() {
             answer.expect(200);
         }
 
-        // An answer with a secret is told again, and is not there to be read by others.
+        // An answer with a secret is repeated, and is stored unreadable to others.
         let new = json!({"name": "Import", "permissions": ["pages:read"]});
         let made = keyed(client, "secret").post(&client.t("/api-keys"), new.clone()).await;
         same(&made, &keyed(client, "secret").post(&client.t("/api-keys"), new).await);
@@ -126,7 +126,7 @@ async fn a_request_is_carried_out_once_and_its_answer_told_again() {
         let kept = String::from_utf8_lossy(&kept.answer.unwrap()).into_owned();
         assert!(!kept.contains(&text(&made.json, "key")) && !kept.contains("Import"));
 
-        // Files are told apart by where they go only.
+        // Of a request with files only the path is compared.
         let upload = async |content: &[u8]| {
             let form = form_of("a.gif", content);
             keyed(client, "file").send(Method::POST, &client.t("/assets/upload"), Some(form), FORM).await
@@ -179,19 +179,19 @@ async fn fifty_requests_at_once_make_one_thing() {
                 }
             };
             let answers = at_once(50, &send).await;
-            let (mut made, mut told) = (0, BTreeSet::new());
+            let (mut made, mut texts) = (0, BTreeSet::new());
             for answer in &answers {
                 if answer.status.is_success() {
                     made += usize::from(!is_replay(answer));
-                    told.insert(answer.text.clone());
+                    texts.insert(answer.text.clone());
                 } else {
                     refused(answer, 409, "idempotency_key_in_use");
                     assert_eq!(answer.header("retry-after"), "1");
                 }
             }
-            assert_eq!((made, told.len()), (1, 1), "{told:?}");
+            assert_eq!((made, texts.len()), (1, 1), "{texts:?}");
             let later = send(0).await;
-            assert!(is_replay(&later) && told.contains(&later.text), "{later:?}");
+            assert!(is_replay(&later) && texts.contains(&later.text), "{later:?}");
         }
         assert_eq!(titles(&client).await.len(), before + 2);
         assert_eq!(client.get("/api/v1/sites").await.expect(200)["total"], 2);
@@ -243,11 +243,11 @@ async fn a_key_belongs_to_a_caller_in_a_tenant() {
         let foreign = keyed(&staff.client, "k").post(&path, body.clone()).await;
         refused(&foreign, 404, "not_found");
 
-        // Whoever acts as somebody is not told what that person was answered.
+        // An impersonator does not get the answer that the impersonated user got.
         let acting = impersonated(server, &owner, &staff).await;
         refused(&keyed(&acting, "k").post(&path, body.clone()).await, 422, "idempotency_key_reused");
 
-        // Who may not do it any more is not told either.
+        // Nor does a caller who is no longer permitted.
         let member = owner.client.t(&format!("/members/{}", colleague.claims.user));
         owner.client.put(&member, json!({"role": "viewer"})).await.expect(200);
         refused(&keyed(&colleague.client, "k").post(&path, body.clone()).await, 403, "forbidden");
@@ -255,7 +255,7 @@ async fn a_key_belongs_to_a_caller_in_a_tenant() {
         refused(&keyed(&colleague.client, "k").post(&path, body.clone()).await, 404, "not_found");
         owner.client.delete(&owner.client.t(&format!("/api-keys/{}", text(&key, "id")))).await.expect(204);
         refused(&keyed(&program, "k").post(&path, body.clone()).await, 401, "unauthenticated");
-        // Erased, the person takes along what they were answered.
+        // Erasing a user deletes the answers that were kept for them.
         let request = KeyedRequest {
             tenant: owner.client.tenant.parse().unwrap(),
             caller: colleague.claims.user.uuid(),
@@ -290,7 +290,7 @@ fn by_hand(
     stream
 }
 
-/// Asks until the claim of a key is there, and has been extended so often.
+/// Waits until the claim of a key exists and its lease has been extended this often.
 async fn extended(server: &TestServer, request: &KeyedRequest, times: usize) {
     let mut seen = BTreeSet::new();
     let all = eventually(Duration::from_secs(10), async || {
@@ -318,7 +318,7 @@ async fn slow_requests(database: Database) {
     };
     let total = async || client.get(&client.t("/assets")).await.expect(200)["total"].clone();
 
-    // Longer than its lease: nobody else gets it.
+    // Longer than its lease: it is not claimed by another request.
     let mut slow = by_hand(&server, client, &upload, ("slow", FORM), &form);
     slow.write_all(&form[..20]).unwrap();
     extended(&server, &request("slow"), 4).await;
@@ -347,7 +347,7 @@ async fn slow_requests(database: Database) {
     assert!(answer.status.is_success() && !is_replay(&answer), "{answer:?}");
     assert_eq!(total().await, 2);
 
-    // Taken for dead, and somebody else has begun anew: what it made late is rolled back.
+    // Its lease was taken over by another request: what it wrote late is rolled back.
     let mut late = by_hand(&server, client, &upload, ("late", FORM), &form);
     late.write_all(&form[..20]).unwrap();
     extended(&server, &request("late"), 1).await;
@@ -387,7 +387,7 @@ async fn a_client_that_hangs_up_is_served_to_the_end() {
             let mut stream = by_hand(server, client, &client.t("/pages"), (&key, kind), &bytes);
             stream.write_all(&bytes).unwrap();
             drop(stream);
-            // Begun or not: it ends as if nothing had happened.
+            // Whether or not it had begun, it ends without effect.
             let answer = eventually(Duration::from_secs(10), async || {
                 let answer = keyed(client, &key).post(&client.t("/pages"), body.clone()).await;
                 answer.status.is_success().then_some(answer)
@@ -407,7 +407,7 @@ async fn same_thing(client: &Client, key: &str, body: &Value, answer: &Answer) {
     assert!(is_replay(&again) && again.text == answer.text, "{again:?}");
 }
 
-/// Of the POSTs by people and programs that are known, those that take no key are told in docs/api-design.md.
+/// Of the POSTs by authenticated callers, docs/api-design.md lists those that take no key.
 #[test]
 fn every_post_takes_a_key_or_the_documents_say_why_not() {
     let document = serde_json::to_value(portico::server::document()).unwrap();
@@ -442,7 +442,7 @@ fn every_post_takes_a_key_or_the_documents_say_why_not() {
     assert!(with > 40, "{with}");
 }
 
-/// Also where a request came to nothing new, so that its answer was kept without a change.
+/// Also where a request changed nothing, so that its answer was kept without a change.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_use_case_asked_for_is_needed_to_be_answered_again() {
     let server = TestServer::start().await;

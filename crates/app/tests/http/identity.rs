@@ -1,4 +1,4 @@
-//! Accounts: registering, proving an address, setting passwords, and what none of it gives away.
+//! Accounts: registering, verifying an address, setting passwords, and what none of it discloses.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn mails_about(server: &TestServer, email: &str, subject: &str, count: usi
     found.unwrap_or_else(|| panic!("no {count} mails to {email} about {subject}"))
 }
 
-/// Waits for a link to `page` other than the ones known, and answers its token.
+/// Waits for a link to `page` other than the ones known, and returns its token.
 async fn another_token(server: &TestServer, email: &str, page: &str, known: &str) -> String {
     let found =
         eventually(PATIENCE, async || Some(server.mail_token(email, page).await).filter(|t| t != known))
@@ -161,7 +161,7 @@ async fn an_address_is_proven_by_the_link_once() {
         client.post(&client.t("/pages"), page).await.expect(201);
         assert_eq!(client.post_empty(&deploy).await.expect(403)["code"], "email_unverified");
         let first = server.mail_token(email, "verify-email").await;
-        // Somebody signed in need not name the address; the new link does not kill the old one.
+        // A signed-in user need not name the address; the new link does not invalidate the old one.
         client.post_empty("/api/v1/auth/resend-verification").await.expect(202);
         let second = another_token(server, email, "verify-email", &first).await;
 
@@ -222,7 +222,7 @@ async fn messages_have_html_and_text_with_links_to_the_public_url() {
     ] {
         let mail = mails_about(&server, email, subject, 1).await.remove(0);
         let (html, text) = (mail["html"].as_str().unwrap(), mail["text"].as_str().unwrap());
-        // Before the address is verified, nobody is called by a name.
+        // Before the address is verified, mails contain no name.
         let name = if subject.starts_with("Confirm") { Value::Null } else { json!("Ada <b>Lovelace</b>") };
         assert_eq!((&mail["to"], &mail["toName"]), (&json!(email), &name));
         assert!(html.contains("<html lang=\"en\"") && !html.contains("<b>Lovelace"), "{subject}: {html}");
@@ -367,8 +367,8 @@ fn shape(answer: &Answer, email: &str) -> (u16, Vec<(String, String)>, String) {
             text = text.replace(value, name);
         }
     }
-    let told = |name: &str| !matches!(name, "date" | "content-length");
-    let headers = answer.headers.iter().filter(|(name, _)| told(name.as_str())).map(|(name, value)| {
+    let compared = |name: &str| !matches!(name, "date" | "content-length");
+    let headers = answer.headers.iter().filter(|(name, _)| compared(name.as_str())).map(|(name, value)| {
         // Each worker lists the headers that a browser may read in an order of its own.
         let mut words: Vec<_> = value.to_str().unwrap_or_default().split(", ").collect();
         words.sort_unstable();

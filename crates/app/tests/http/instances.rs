@@ -1,4 +1,4 @@
-//! Several instances on one database, as far as one process can show: scheduled work, and leaving in good order.
+//! Several instances on one database, as far as one process can show: scheduled work, and orderly shutdown.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -11,7 +11,7 @@ use portico_kernel::StoreError;
 use portico_runtime::worker::schedules::{self, Schedule};
 use portico_testkit::server::{TestServer, at_once};
 
-/// Long enough that only one worker's turn comes in a test.
+/// Long enough that the schedule is due only once in a test.
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(flavor = "multi_thread")]

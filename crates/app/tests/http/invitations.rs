@@ -18,7 +18,7 @@ async fn invite(client: &Client, email: &str, role: &str) -> Answer {
     client.post(&client.t("/invitations"), json!({"email": email, "role": role})).await
 }
 
-/// Invites, and answers the id and the token of the link.
+/// Invites, and returns the id and the token of the link.
 async fn invited(server: &TestServer, client: &Client, email: &str, role: &str) -> (String, String) {
     let made = invite(client, email, role).await.expect(201);
     (text(&made, "id"), server.mail_token(email, "accept-invitation").await)
@@ -59,7 +59,7 @@ async fn somebody_new_is_invited_registers_and_joins_with_the_link() {
         );
         assert_eq!(ada.get(&location).await.expect(200), made);
         let mail = server.mail(server.email("grace"), "accept-invitation?token=").await;
-        // Whoever reads this has not chosen to hear from them, so their names are not in it.
+        // The recipient has not chosen to get mail from them, so their names are not in it.
         let subdomain = ada.get(&ada.t("")).await.expect(200)["subdomain"].as_str().unwrap().to_owned();
         assert!(mail.contains(server.email("ada")) && mail.contains(&subdomain), "{mail}");
         assert!(!mail.contains("Lovelace") && !mail.contains("Bakery"), "{mail}");
@@ -117,7 +117,7 @@ async fn an_invitation_is_for_its_address_only() {
         let wrong = eve.post(ACCEPT, json!({"token": token})).await.expect(403);
         assert_eq!(wrong["code"], "wrong_account");
         eve.get(&ada.t("")).await.expect(404);
-        // Somebody who claims the address, while another account has proven it.
+        // A user who claims the address, while another account has verified it.
         let claimant = server.unverified(server.email("grace")).await;
         let grace = Person::new(server, server.email("grace"), |_| {}).await;
         assert_eq!(claimant.post(ACCEPT, json!({"token": token})).await.expect(403)["code"], "wrong_account");

@@ -1,4 +1,4 @@
-//! Background jobs: what cannot be done waits for staff.
+//! Background jobs: a job of an unknown kind waits for staff.
 
 use std::time::Duration;
 

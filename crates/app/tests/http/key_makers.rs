@@ -1,4 +1,4 @@
-//! Who answers for an API key: what becomes of it with the account of the person who made it.
+//! API keys and the account of the user who made them.
 
 use portico_identity::{
     api_key::{ApiKey, KeyText, Mode},
@@ -58,7 +58,7 @@ async fn a_key_survives_that_its_maker_leaves_the_tenant_and_not_their_suspensio
         status(UserStatus::Deleted).await;
         within_a_second(401, async || client.get(&path).await).await;
 
-        // Somebody else goes on with it; the secret that its maker knows stays worthless.
+        // Another member rotates the key; the secret that its maker knows stays invalid.
         let rotated = owner.post_empty(&of(&owner, &key, "/rotate")).await.expect(200);
         let renewed = with_key(elsewhere, &owner, &text(&rotated, "key"));
         within_a_second(200, async || renewed.get(&path).await).await;
@@ -102,7 +102,7 @@ async fn a_key_publishes_only_while_the_address_of_its_maker_is_verified() {
     .await;
 }
 
-/// As a key is that was made before its maker was recorded, and whose audit trail is gone.
+/// A key from before its maker was recorded, and whose audit trail is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_for_which_nobody_answers_publishes_nothing() {
     TestServer::shared(async |server| {

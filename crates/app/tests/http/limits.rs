@@ -77,7 +77,7 @@ async fn instances_share_limits_and_never_open_them_without_redis() {
     let back = started.elapsed().as_millis() as u32 / 1500 + 1;
     assert!((40..=40 + back).contains(&allowed), "{allowed} in {:?}", started.elapsed());
 
-    // Redis dies: each counts for itself, knows what it let through, and waits for nobody.
+    // Redis dies: each counts for itself from what it let through, and does not wait for Redis.
     let (there, here) = key(30).await;
     for client in [&here, &there] {
         for _ in 0..10 {
@@ -131,7 +131,7 @@ async fn a_plan_has_limits_of_its_own_for_its_members_and_keys() {
         let tenant: Uuid = early.tenant.parse().unwrap();
         let statement = "update subscriptions set plan_id = 'professional' where tenant_id = $1";
         assert_eq!(tamper(url.expose_secret(), statement, &[tenant]).await, 1);
-        // A new session: nobody announced the change.
+        // A new session: the change was not announced.
         let login = json!({"email": "paid@example.com", "password": PASSWORD});
         let mut owner = server.client();
         owner.sign(&server.client().post("/api/v1/auth/login", login).await.expect(200));
@@ -140,11 +140,11 @@ async fn a_plan_has_limits_of_its_own_for_its_members_and_keys() {
         assert_eq!(limit(&owner, &owner.t("/members")).await, 70, "the tenant in the path");
         assert_eq!(limit(&owner, "/api/v1/sites").await, 70, "the tenant of the token");
 
-        // One who names a tenant where one does not belong gets nothing of it.
+        // A stranger who names a tenant does not get its limit.
         assert_eq!(limit(&stranger, &owner.t("/members")).await, 30);
         assert_eq!(limit(&stranger.with("x-tenant-id", &owner.tenant), "/api/v1/sites").await, 30);
         assert_eq!(limit(&stranger.with("x-tenant-id", "nonsense"), "/api/v1/sites").await, 30);
-        // Nor the owner in another tenant; the count is one for both.
+        // Nor does the owner in another tenant; the count is one for both.
         let second = owner.post("/api/v1/tenants", json!({"name": "Second", "subdomain": "second"})).await;
         let second = second.expect(201);
         let elsewhere = owner.with("x-tenant-id", second["id"].as_str().unwrap());
@@ -159,7 +159,7 @@ async fn a_plan_has_limits_of_its_own_for_its_members_and_keys() {
         assert_eq!(limit(&key(json!({})).await, "/api/v1/sites").await, 60);
         assert_eq!(limit(&key(json!({"rateLimitPerMinute": 7})).await, "/api/v1/sites").await, 7);
 
-        // Somebody who names tenants at random is stopped like everybody.
+        // A user who names tenants at random is limited like any other.
         let mut statuses = Vec::new();
         for _ in 0..40 {
             let somewhere = stranger.with("x-tenant-id", &server.app.core.env.random_uuid().to_string());
@@ -222,11 +222,11 @@ async fn redis_alone_tells_another_process_what_was_committed() {
         let url = redis.url();
         TestServer::start_with(Database::Sqlite, |settings| settings.redis.url = Some(url.into())).await
     };
-    // Not the same database: whatever one hears of the other, Redis has told.
+    // Not the same database: what one receives of the other comes through Redis.
     let (one, two) = (start().await, start().await);
     let client = one.customer("hint@example.com").await;
     let tenant = client.tenant.parse().unwrap();
-    let heard = async |name: &str| {
+    let received = async |name: &str| {
         let before =
             (two.app.core.signals.tenant_epoch(tenant), two.app.core.signals.content_epoch(tenant).1);
         client.put(&client.t(""), json!({ "name": name })).await.expect(200);
@@ -237,10 +237,10 @@ async fn redis_alone_tells_another_process_what_was_committed() {
         };
         eventually(Duration::from_millis(900), moved).await
     };
-    // The subscription may not stand yet.
-    assert!(heard("First").await.is_some() || heard("Second").await.is_some());
+    // The subscription may not be established yet.
+    assert!(received("First").await.is_some() || received("Second").await.is_some());
     let started = Instant::now();
-    assert!(heard("Third").await.is_some());
+    assert!(received("Third").await.is_some());
     eprintln!("a hint took {:?}, with the request that caused it", started.elapsed());
     drop(redis);
     client.put(&client.t(""), json!({"name": "Nobody hears"})).await.expect(200);

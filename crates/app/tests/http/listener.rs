@@ -1,4 +1,4 @@
-//! A client of live updates that reads what comes.
+//! A client of live updates that reads the stream.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -7,17 +7,17 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// How long one waits for what has to come.
+/// How long to wait for what has to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A message of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
-    /// The last id that was told so far.
+    /// The last id that was sent so far.
     pub id: String,
     /// Its type.
     pub event: String,
-    /// What it says.
+    /// Its data.
     pub data: Value,
 }
 
@@ -26,7 +26,7 @@ pub struct Listener {
     response: reqwest::Response,
     buffer: String,
     blocks: VecDeque<String>,
-    /// The id by which it would be taken up again.
+    /// The id to resume the stream from.
     pub last_id: String,
     /// Heartbeats that came.
     pub heartbeats: usize,
@@ -51,7 +51,7 @@ impl Listener {
         Self::after(server, client, query, None).await
     }
 
-    /// Opens a stream where another one left off, and waits until it says that it is there.
+    /// Opens a stream that resumes after an id, and waits until the server confirms it.
     pub async fn after(server: &TestServer, client: &Client, query: &str, last: Option<&str>) -> Self {
         let response = ask(server, client, query, last).await;
         if response.status() != 200 {
@@ -126,7 +126,7 @@ impl Listener {
         message
     }
 
-    /// Waits for the next heartbeat, and answers the messages that come before it.
+    /// Waits for the next heartbeat, and returns the messages that come before it.
     pub async fn until_heartbeat(&mut self) -> Vec<Message> {
         let (before, mut messages) = (self.heartbeats, Vec::new());
         while self.heartbeats == before {
@@ -136,7 +136,7 @@ impl Listener {
         messages
     }
 
-    /// Reads until the stream ends, and answers after what time and with which messages.
+    /// Reads until the stream ends, and returns after what time and with which messages.
     pub async fn until_end(&mut self) -> (Duration, Vec<Message>) {
         let (began, mut messages) = (tokio::time::Instant::now(), Vec::new());
         while let Some(block) = timeout(PATIENCE, self.block()).await.expect("the stream ends") {

@@ -1,4 +1,4 @@
-//! Live updates: who hears what, where a stream goes on, and when it ends.
+//! Live updates: who receives what, where a stream resumes, and when it ends.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{
     listener::{Listener, ask},
 };
 
-/// Appends events to the log of a tenant, past every use case; answers their ids.
+/// Appends events to the log of a tenant, past every use case; returns their ids.
 pub async fn append(
     server: &TestServer,
     tenant: &str,
@@ -58,7 +58,7 @@ async fn key(owner: &Client, permissions: &[&str]) -> (Value, Client) {
     (key, client)
 }
 
-/// Somebody who belongs to a tenant and acts there.
+/// A user who is a member of a tenant and acts there.
 pub async fn member(server: &TestServer, email: &str, tenant: &str, role: TenantRole) -> (Person, Client) {
     let person = Person::new(server, email, |_| {}).await;
     person.join(server, tenant, role).await;
@@ -101,7 +101,7 @@ async fn what_happens_is_told_while_it_happens() {
         owner.put(&path, json!({"title": "Bye"})).await.expect(200);
         let message = listener.expect("page.updated").await;
         assert_eq!(message.data["changes"]["title"], json!({"from": made["title"], "to": "Bye"}));
-        // Signing in again is for the audit trail, and nobody else.
+        // Signing in again is recorded in the audit trail only.
         let before = listener.last_id.clone();
         one(server, &owner.tenant, "session.started").await;
         owner.delete(&path).await.expect(204);
@@ -198,18 +198,18 @@ async fn a_stream_goes_on_where_it_left_off_on_any_instance() {
         let live = one(here, tenant, "page.published").await;
         assert_eq!(listener.expect("page.published").await.id, live, "and on, once each");
 
-        // From a position, and by clients that can send no header of their own. A header is newer than the address.
+        // From a position, and by clients that cannot send a header of their own. The header takes precedence over the query parameter.
         let mut listener = Listener::open(&there, &owner, &format!("?lastEventId={begun}")).await;
-        let mut told = Vec::new();
-        while told.last() != Some(&live) {
-            told.push(listener.next().await.unwrap().id);
+        let mut received = Vec::new();
+        while received.last() != Some(&live) {
+            received.push(listener.next().await.unwrap().id);
         }
-        assert_eq!(told, [&first, &missed[0], &missed[1], &missed[2], &live].map(String::clone));
+        assert_eq!(received, [&first, &missed[0], &missed[1], &missed[2], &live].map(String::clone));
         let address = format!("?lastEventId={begun}&types=page.*");
         let mut listener = Listener::after(here, &owner, &address, Some(&format!("evt_{}", missed[0]))).await;
         assert_eq!(listener.expect("page.deleted").await.id, missed[2]);
 
-        // What is not of this tenant, or was never told, leads nowhere.
+        // An id of another tenant, or one that was never sent, leads to a reset.
         let foreign = one(here, &stranger.tenant, "page.created").await;
         let theirs = Listener::open(here, &stranger, "").await.last_id;
         let unknown = here.app.core.env.random_uuid().to_string();
@@ -245,7 +245,7 @@ async fn who_missed_too_much_is_told_to_begin_anew() {
     assert_eq!(listener.expect("page.updated").await.id, ids[1].to_string());
 }
 
-/// How long an event of one instance takes to those who listen to the other one, at most.
+/// How long an event of one instance takes at most to the listeners at the other one.
 async fn slowest_between(here: &TestServer, there: &TestServer) -> Duration {
     let owner = here.customer("owner@example.com").await;
     let mut listeners = [Listener::open(here, &owner, "").await, Listener::open(there, &owner, "").await];
@@ -306,7 +306,7 @@ async fn an_event_that_commits_late_is_not_missed() {
     let late = Event::new(&server.app.core.env, &scope, &portico_sites::events::PAGE_CREATED, tenant.uuid());
     slow.events().append(late.clone()).await.unwrap();
     let early = one(&server, &owner.tenant, "page.updated").await;
-    // Somebody who comes in between hears of both, too.
+    // A listener that connects in between receives both, too.
     let mut second = Listener::open(&server, &owner, "").await;
     slow.commit().await.unwrap();
     for listener in [&mut listener, &mut second] {
@@ -315,7 +315,7 @@ async fn an_event_that_commits_late_is_not_missed() {
     }
 }
 
-/// Waits for the end of a stream, and that it came in time. What is promised is five seconds.
+/// Waits for the end of a stream, and checks that it came in time. What is promised is five seconds.
 async fn ends(listener: &mut Listener, why: &str) {
     let (took, _) = listener.until_end().await;
     eprintln!("{why}: ended after {took:?}");
@@ -389,7 +389,7 @@ async fn a_stream_lives_no_longer_than_its_token() {
     assert_eq!(listener.expect("page.created").await.id, before);
     let (took, rest) = listener.until_end().await;
     assert!(took < Duration::from_secs(4) && rest.is_empty(), "{took:?}");
-    // With a new token it goes on without a gap.
+    // With a new token the stream resumes without a gap.
     let missed = one(&server, &owner.client.tenant, "page.updated").await;
     let mut again = owner.clone();
     again.sign_in(&server).await;

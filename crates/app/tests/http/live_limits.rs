@@ -43,13 +43,13 @@ async fn there_are_only_so_many_streams() {
     refused(&late, 503, "overloaded").await;
     let metrics = server.client().get("/api/metrics").await.text;
     assert!(metrics.lines().any(|line| line.starts_with("live_streams ")), "{metrics}");
-    // A client that hangs up makes room at once, although nothing is sent that would show it.
+    // A client that hangs up frees its slot at once, although nothing is sent that would show it.
     drop(first);
     assert_eq!(status(&server, &owner, "").await.0, 200);
 }
 
 /// A client that opens a stream and then reads nothing.
-async fn deaf(server: &TestServer, client: &Client) -> TcpStream {
+async fn open_without_reading(server: &TestServer, client: &Client) -> TcpStream {
     let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     let authorization = &client.headers["authorization"];
     let request =
@@ -70,7 +70,7 @@ async fn who_does_not_read_costs_a_place_for_a_while_and_nobody_else_anything() 
     .await;
     let owner = server.customer("owner@example.com").await;
     let (_, other) = member(&server, "member@example.com", &owner.tenant, TenantRole::Viewer).await;
-    let socket = deaf(&server, &owner).await;
+    let socket = open_without_reading(&server, &owner).await;
     assert_eq!(status(&server, &owner, "").await.0, 429, "it has the place");
     let mut listener = Listener::open(&server, &other, "").await;
     let reader = tokio::spawn(async move {
@@ -80,15 +80,15 @@ async fn who_does_not_read_costs_a_place_for_a_while_and_nobody_else_anything() 
         }
         (listener, ids)
     });
-    // More than sockets hold, and more than is kept for who is slow.
+    // More than the sockets hold, and more than is buffered for a slow client.
     let large = json!({"title": "x".repeat(8 * 1024)});
     let mut ids = Vec::new();
     for _ in 0..10 {
         let appended = append(&server, &owner.tenant, "page.updated", 200, &large).await;
         ids.extend(appended.iter().map(ToString::to_string));
     }
-    let (mut listener, heard) = reader.await.unwrap();
-    assert_eq!(heard, ids, "each once, in order");
+    let (mut listener, received) = reader.await.unwrap();
+    assert_eq!(received, ids, "each once, in order");
     let mut free = async || {
         let response = ask(&server, &owner, "", None).await;
         (response.status() == 200).then_some(response)
@@ -114,7 +114,7 @@ async fn who_reads_slowly_gets_everything() {
         for _ in 0..10 {
             ids.extend(append(server, &owner.tenant, "page.updated", 200, &large).await);
         }
-        // The feed is done with all of them, and forgot the first; the client has read none.
+        // The feed has delivered all of them, and dropped the first; the client has read none.
         let mut quick = Listener::open(server, &owner, "").await;
         let last = one(server, &owner.tenant, "page.deleted").await;
         while quick.next().await.unwrap().id != last {}

@@ -171,7 +171,7 @@ pub async fn settled(server: &TestServer, witness: &Person) {
     idle(server).await;
 }
 
-/// Waits until no job waits or runs.
+/// Waits until no job is queued or running.
 async fn idle(server: &TestServer) {
     let idle = eventually(Duration::from_secs(20), async || {
         let figures = server.app.core.jobs.figures(server.app.core.env.now()).await.unwrap();
@@ -250,7 +250,7 @@ async fn what_happens_to_a_tenant_is_told_to_every_owner_and_nobody_else() {
             happens(server, kind, &tenant, resource, [json!(null), after]).await;
             let spanish = subject(server, &first.email, in_spanish).await;
             let english = subject(server, &second.email, in_english).await;
-            // A tenant speaks in its own colours; what the operator does to it, the operator says.
+            // Mails of a tenant have its branding; those about what the operator does to it have the operator's.
             let branded = kind.starts_with("api_key.");
             for mail in [&spanish, &english] {
                 assert_eq!(text(mail, "html").contains("#aa0033"), branded, "{kind}");
@@ -290,7 +290,7 @@ async fn a_job_that_runs_twice_sends_one_message() {
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
         settled(server, &ada).await;
         let before = count(server, &ada.email).await;
-        // The same job again, as after a worker that died between sending and saying so.
+        // The same job again, as after a worker that died between sending the mail and completing the job.
         let job = NewJob {
             id: server.app.core.env.new_id(),
             kind: "email.notice_to_owners",

@@ -11,7 +11,7 @@ use crate::{
     tenancy::{member, operator, tenant},
 };
 
-/// Somebody who is a member of a tenant.
+/// A user who is a member of a tenant.
 async fn person(server: &TestServer, email: &str, tenant: &str, role: TenantRole) -> Person {
     let person = Person::new(server, email, |user| user.full_name = format!("Name of {email}")).await;
     person.join(server, tenant, role).await;
@@ -76,7 +76,7 @@ async fn members_are_listed_searched_and_change_roles() {
         client.put(&path(&client.tenant, &elsewhere), to("viewer")).await.expect(404);
         client.put(&path(&client.tenant, &viewer), json!({})).await.expect(422);
         client.put(&path(&client.tenant, &viewer), to("king")).await.expect(422);
-        // Acts at once: who was an editor a moment ago writes, and does not any more.
+        // At once: an editor who was demoted can no longer write.
         viewer.client.put(&client.t(""), json!({"name": "No"})).await.expect(403);
         client.put(&path(&client.tenant, &viewer), to("owner")).await.expect(200);
         viewer.client.put(&client.t(""), json!({"name": "Yes"})).await.expect(200);
@@ -192,7 +192,7 @@ async fn a_tenant_is_handed_over_by_its_owner_in_person() {
         let oneself = owner.client.post(&transfer, to(&owner)).await;
         assert_eq!((oneself.status.as_u16(), oneself.fields()), (422, vec!["userId".to_owned()]));
 
-        // Who only has the session of an owner, and cannot prove to be them, does not get the tenant.
+        // A caller with only the session of an owner, who cannot prove to be them, does not get the tenant.
         let session = owner.claims.session;
         let long_ago = server.app.core.env.now() - time::Duration::hours(1);
         let stale = async |at: portico_kernel::Timestamp| {
@@ -291,7 +291,7 @@ async fn a_session_switches_between_the_tenants_of_its_user() {
         person.sign_in(server).await;
         assert_eq!(active(&person.client).await, acme, "and the next sign-in begins there");
 
-        // Who is no member any more begins at home again.
+        // A user who is removed from the active tenant is back in their own.
         let heir = self::person(server, server.email("heir"), &acme, TenantRole::Owner).await;
         heir.client.delete(&path(&acme, &person)).await.expect(204);
         assert_eq!(active(&there).await, Value::Null);
@@ -333,7 +333,7 @@ async fn who_receives_a_tenant_hears_of_it_and_of_what_becomes_of_it() {
         let root = operator(server, server.email("root"), PlatformRole::SuperAdmin).await;
         let reason = json!({"reason": "Unpaid"});
         root.post(&format!("/api/v1/tenants/{acme}/suspend"), reason).await.expect(200);
-        let heard = eventually(Duration::from_secs(20), async || {
+        let mailed = eventually(Duration::from_secs(20), async || {
             let mail = server
                 .client()
                 .with("accept", "application/json")
@@ -342,7 +342,7 @@ async fn who_receives_a_tenant_hears_of_it_and_of_what_becomes_of_it() {
             mail.text.contains("Acme Bakery is suspended").then_some(())
         })
         .await;
-        assert!(heard.is_some(), "no message about the suspension");
+        assert!(mailed.is_some(), "no message about the suspension");
     })
     .await;
 }

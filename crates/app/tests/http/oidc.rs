@@ -1,4 +1,4 @@
-//! Signing in from elsewhere, at a real provider and at one that says what it should not.
+//! Sign-in with an external provider: a real one, and a fake one that answers what it should not.
 
 use portico_identity::user::UserStatus;
 use portico_testkit::server::{Answer, Client, Database, PASSWORD, TestServer, at_once};
@@ -137,7 +137,7 @@ async fn a_real_provider_signs_somebody_up_and_in_again() {
     .await;
 }
 
-/// The real provider knows nothing of PKCE, but the nonce that it passes on shows that the code is of another attempt.
+/// The real provider does not support PKCE, but the nonce that it passes on shows that the code is of another attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_of_another_attempt_is_refused() {
     alone(async |server| {
@@ -176,7 +176,7 @@ async fn a_verified_address_links_the_account_that_has_proven_it() {
     .await;
 }
 
-/// Somebody registers with the address of somebody else, and waits for them to sign in from elsewhere.
+/// A stranger registers with the address of another person, and waits for that person to sign in with a provider.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_made_by_a_stranger_is_closed_and_not_taken_over() {
     alone(async |server| {
@@ -220,7 +220,7 @@ async fn an_unverified_address_links_nothing() {
     .await;
 }
 
-/// A stranger signs in from a provider that lets people name any address, names Ada's, and waits for her.
+/// A stranger signs in with a provider that lets users enter any address, enters Ada's, and waits for her.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_a_stranger_left_does_not_lead_into_an_account_whose_owner_came_by_mail() {
     alone(async |server| {
@@ -311,7 +311,7 @@ async fn of_two_callbacks_at_once_one_signs_in() {
         codes.sort_unstable();
         assert_eq!(codes, [200, 422, 422, 422, 422, 422]);
 
-        // Several attempts of one who is new: one account.
+        // Several attempts of a new user: one account.
         let mut bodies = Vec::new();
         for _ in 0..4 {
             bodies.push(approve(&client, verified("2", server.email("grace"))).await.body());
@@ -376,7 +376,7 @@ async fn a_provider_inside_the_network_is_not_called() {
     server.stop().await;
 }
 
-/// Somebody sends another person's browser to the end of a sign-in that they began themselves.
+/// Login CSRF: an attacker sends another person's browser to the end of a sign-in that the attacker began.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_did_not_begin_cannot_end_a_sign_in() {
     alone(async |server| {

@@ -27,7 +27,7 @@ fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     operations
 }
 
-/// Fails with everything that is wrong at once.
+/// Fails with all errors at once.
 #[track_caller]
 fn none(wrong: &[String]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -201,7 +201,7 @@ fn every_secured_operation_names_its_security() {
         wrong.extend(
             named.iter().filter(|s| !schemes.contains_key(**s)).map(|s| format!("{name}: no scheme {s}")),
         );
-        // Only what has to do with signing in may know 401 without asking for a token.
+        // Only operations of signing in may document 401 without requiring a token.
         if named.is_empty() && !operation["responses"]["403"].is_null() && !path.starts_with("/api/v1/auth/")
         {
             wrong.push(format!("{name} refuses callers and names no security"));
@@ -215,8 +215,8 @@ fn every_secured_operation_names_its_security() {
     none(&wrong);
 }
 
-/// Calls what only reads, with and without a token, and with ids that exist and that do not: every answer is one that the
-/// document tells of, with the body that it tells of.
+/// Calls every operation that only reads, with and without a token, and with ids that exist and that do not: every answer is
+/// documented, and so is its body.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_read_answers_as_documented() {
     TestServer::on_each_database(async |server| {
@@ -339,7 +339,7 @@ fn conforms(document: &Value, schema: &Value, value: &Value, at: &str, errors: &
     }
 }
 
-/// The properties of a schema and of all that it is made of. Answers whether it may have others.
+/// The properties of a schema and of all that it is made of. Returns whether it may have others.
 fn gather<'d>(
     document: &'d Value,
     schema: &'d Value,

@@ -1,4 +1,4 @@
-//! What goes on while a part is away, and how it comes back.
+//! What still works during the outage of a part, and how it recovers.
 
 use std::{
     net::SocketAddr,
@@ -19,17 +19,17 @@ use crate::{
     visitors::{FIREFOX, Shop},
 };
 
-/// How the way to a server is.
+/// State of the network path to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Open,
     /// Connections end, and are refused.
     Cut,
-    /// Nothing comes through, and nobody is told.
+    /// Packets are lost, without an error at either end.
     Silent,
 }
 
-/// A way to a server that can be closed.
+/// A network path to a server that can be closed.
 struct Gate {
     address: SocketAddr,
     way: watch::Sender<Way>,
@@ -107,13 +107,13 @@ async fn sites_are_served_while_the_database_is_away_and_fresh_when_it_is_back()
     let (server, gate) = gated().await;
     let form = Form::open(&server, "shop@example.com").await;
     let visitor = form.shop.visitor(&server, FIREFOX);
-    let nobody = server.client().with("host", "nobody.localhost");
+    let no_site = server.client().with("host", "nobody.localhost");
     let page = visitor.get("/").await;
     assert!(page.status.is_success() && !is_stale(&page));
-    assert_eq!(nobody.get("/").await.status.as_u16(), 404);
+    assert_eq!(no_site.get("/").await.status.as_u16(), 404);
 
     for (way, name) in [(Way::Cut, "one.localhost"), (Way::Silent, "other.localhost")] {
-        // Nobody has asked for it yet.
+        // Not asked for before.
         let unknown = server.client().with("host", name);
         gate.way.send_replace(way);
         let started = Instant::now();
@@ -135,7 +135,7 @@ async fn sites_are_served_while_the_database_is_away_and_fresh_when_it_is_back()
         let answer = visitor.with("if-none-match", page.header("etag")).get("/").await;
         assert!(answer.status.as_u16() == 304 && is_stale(&answer), "{answer:?}");
         assert_eq!(visitor.get("/").await.text, page.text);
-        assert_eq!(until_stale(&nobody).await.status.as_u16(), 404);
+        assert_eq!(until_stale(&no_site).await.status.as_u16(), 404);
         for (asked, path) in [(&unknown, "/"), (&visitor, "/assets/of-another-deployment.css")] {
             let started = Instant::now();
             let answer = asked.get(path).await;
@@ -163,7 +163,7 @@ async fn sites_are_served_while_the_database_is_away_and_fresh_when_it_is_back()
     server.stop().await;
 }
 
-/// A shop on SQLite, and somebody who has seen it.
+/// A shop on SQLite, and a visitor who has seen it.
 async fn shop(serve_stale: Duration) -> (TestServer, Client) {
     let server = TestServer::start_with(Database::Sqlite, |settings| {
         settings.sites.serve_stale = serve_stale;

@@ -1,7 +1,7 @@
-//! No transaction is open while something outside is called: it would hold locks and a connection for as long as that takes.
+//! No transaction is open while an external system is called: it would hold locks and a connection for as long as the call takes.
 //!
-//! Each way out is wrapped: a call first asks for the writer of the database, of which SQLite has one. Whoever calls with a transaction
-//! open holds it, and that is counted.
+//! Each port to the outside is wrapped: a call first begins a transaction, and SQLite allows one writer. Where the caller has a
+//! transaction open, that fails, and is counted.
 
 use std::{
     collections::BTreeMap,
@@ -31,10 +31,10 @@ use serde_json::json;
 
 use crate::fixture::{Fixture, unlimited};
 
-/// How often each way out was taken, and how often a transaction was open then.
+/// How often each port was called, and how often a transaction was open then.
 type Calls = Arc<Mutex<BTreeMap<&'static str, (usize, usize)>>>;
 
-/// A way out that is watched.
+/// A port to the outside that is watched.
 struct Watched<T: ?Sized> {
     way: &'static str,
     inner: Arc<T>,
@@ -43,7 +43,7 @@ struct Watched<T: ?Sized> {
 }
 
 impl<T: ?Sized> Watched<T> {
-    /// Whether nobody holds the writer of the database for longer than the caller of this may.
+    /// Whether no other transaction is open: waiting for the writer of the database does not time out.
     async fn is_free(&self) -> bool {
         let free = self.store.begin().await.is_ok();
         let mut calls = self.calls.lock().unwrap();
@@ -144,7 +144,7 @@ impl FileStore for Watched<dyn FileStore> {
     }
 }
 
-/// Puts a watch on every way out.
+/// Wraps every port to the outside.
 fn watch(app: &mut App, calls: &Calls) {
     let store = app.core.store.clone();
     let (mailer, files) = (app.identity.mail.mailer.clone(), app.sites.files.clone());
@@ -189,7 +189,7 @@ async fn no_transaction_is_open_while_something_outside_is_called() {
     assert!(calls.values().all(|(_, held)| *held == 0), "(calls, with a transaction open): {calls:?}");
 }
 
-/// So that the test above can fail.
+/// Shows that the test above can fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_with_a_transaction_open_is_noticed() {
     let calls = Calls::default();

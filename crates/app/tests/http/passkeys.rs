@@ -25,7 +25,7 @@ async fn add(client: &Client, credential: &Value) -> Answer {
     client.post("/api/v1/auth/passkeys", json!({"name": " Laptop ", "credential": credential})).await
 }
 
-/// Adds a passkey to an account. Answers it and what the server says of it.
+/// Adds a passkey to an account. Returns it and what the server says of it.
 pub async fn register(server: &TestServer, client: &Client) -> (Authenticator, Value) {
     let mut authenticator = authenticator(server);
     let credential = authenticator.create(&registration_options(client).await);
@@ -143,7 +143,7 @@ async fn whatever_is_wrong_about_a_passkey_is_answered_alike() {
             refused(answer(server, &token, &garbage).await);
         }
         refused(answer(server, &token, &good.clone().get(&options)).await);
-        // A challenge of somebody else's browser, and one that was never given.
+        // A challenge of another user's browser, and one that was never issued.
         let (mine, _) = sign_in_options(server).await;
         let (_, theirs) = sign_in_options(server).await;
         refused(answer(server, &mine, &good.clone().get(&theirs)).await);
@@ -240,7 +240,7 @@ async fn what_is_registered_must_answer_the_options_of_the_session() {
             assert_eq!(again["code"], "challenge_expired", "used up by the wrong answer");
         }
         add(&first, &credential).await.expect(201);
-        // The same authenticator for another account, as if it ignored what it is told.
+        // The same authenticator for another account, as if it ignored `excludeCredentials`.
         let options = registration_options(&bob.client).await;
         assert_eq!(
             add(&bob.client, &passkey.clone().create(&options)).await.expect(409)["code"],
@@ -274,7 +274,7 @@ async fn a_passkey_is_a_second_factor_too() {
         refused(go_on(&token, foreign.get(&asked)).await);
         refused(go_on(&token, own.get(&asked)).await);
         let asked = options(&token).await.expect(200)["options"].clone();
-        // Authenticators that hold no passkeys of their own do not tell whose it is.
+        // Authenticators without discoverable credentials return no user handle.
         own.user_handle = None;
         let tokens = go_on(&token, own.get(&asked)).await.expect(200);
         assert_eq!(tokens["user"]["email"], server.email("ada"));

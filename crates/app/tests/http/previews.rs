@@ -1,4 +1,4 @@
-//! Links that show a draft to whoever has them.
+//! Preview links that show a draft to every client that has them.
 
 use portico_kernel::TenantId;
 use portico_sites::{preview::PreviewGrant, site::SiteStatus};
@@ -25,7 +25,7 @@ async fn preview(server: &TestServer, shop: &Shop) -> String {
     path(server, &made)
 }
 
-/// What no answer of a preview may be without.
+/// The headers that every answer of a preview has.
 fn assert_kept_by_nobody(answer: &Answer) {
     assert_eq!(answer.header("cache-control"), "private, no-store");
     assert_eq!(answer.header("x-robots-tag"), "noindex, nofollow");
@@ -53,8 +53,8 @@ async fn a_draft_is_shown_to_whoever_has_the_link_and_to_nobody_else() {
         let before = walk(&shop.files(server)).len();
 
         let root = preview(server, &shop).await;
-        let anybody = server.client();
-        let home = anybody.get(&root).await;
+        let anonymous = server.client();
+        let home = anonymous.get(&root).await;
         assert_eq!(
             (home.status.as_u16(), home.header("content-type")),
             (200, "text/html; charset=utf-8"),
@@ -81,32 +81,32 @@ async fn a_draft_is_shown_to_whoever_has_the_link_and_to_nobody_else() {
         inside(&home.text);
         let link = format!("href=\"{root}secret-plans/\"");
         assert!(home.text.matches(&link).count() >= 2, "in the text and in the navigation: {}", home.text);
-        let plans = anybody.get(&format!("{root}secret-plans/")).await;
+        let plans = anonymous.get(&format!("{root}secret-plans/")).await;
         assert!(plans.status.is_success() && plans.text.contains("Secret plans"));
         inside(&plans.text);
-        let css = anybody.get(stylesheet(&home.text)).await;
+        let css = anonymous.get(stylesheet(&home.text)).await;
         assert_eq!((css.status.as_u16(), css.header("content-type")), (200, "text/css; charset=utf-8"));
         assert_kept_by_nobody(&css);
-        let moved = anybody.get(&format!("{root}secret-plans")).await;
+        let moved = anonymous.get(&format!("{root}secret-plans")).await;
         assert_eq!(
             (moved.status.as_u16(), moved.header("location")),
             (307, format!("{root}secret-plans/").as_str())
         );
-        let moved = anybody.get(root.trim_end_matches('/')).await;
+        let moved = anonymous.get(root.trim_end_matches('/')).await;
         assert_eq!((moved.status.as_u16(), moved.header("location")), (307, root.as_str()));
-        assert_eq!(anybody.get(&format!("{root}..%2f..%2fsecret.key")).await.status.as_u16(), 400);
+        assert_eq!(anonymous.get(&format!("{root}..%2f..%2fsecret.key")).await.status.as_u16(), 400);
         for missing in ["put-away/", "nothing", "assets/none.css"] {
-            let answer = anybody.get(&format!("{root}{missing}")).await;
+            let answer = anonymous.get(&format!("{root}{missing}")).await;
             assert_eq!(answer.status.as_u16(), 404, "{missing}");
             assert_kept_by_nobody(&answer);
         }
-        let head = anybody.send(Method::HEAD, &root, None, "").await;
+        let head = anonymous.send(Method::HEAD, &root, None, "").await;
         assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
-        assert_eq!(anybody.post(&root, json!({})).await.status.as_u16(), 405);
+        assert_eq!(anonymous.post(&root, json!({})).await.status.as_u16(), 405);
 
-        // It shows what is stored when somebody looks.
+        // It shows what is stored at the time of the request.
         shop.write("<p>A moment later</p>").await;
-        assert!(anybody.get(&root).await.text.contains("A moment later"));
+        assert!(anonymous.get(&root).await.text.contains("A moment later"));
 
         // Nothing of it is in the live site, neither in its files nor at its host name.
         assert_eq!(shop.visitor.get("/").await.text, live.text);
@@ -125,7 +125,7 @@ async fn a_draft_is_shown_to_whoever_has_the_link_and_to_nobody_else() {
             )
             .await
             .expect(200);
-        let shown = anybody.get(&root).await.text;
+        let shown = anonymous.get(&root).await.text;
         shop.deploy().await;
         let published = shop.visitor.get("/").await.text;
         assert_eq!(shown.replace(&root, "/"), published);
@@ -139,14 +139,14 @@ async fn links_that_are_no_good_show_nothing() {
         let shop = Shop::open(server, server.email("tamper")).await;
         let other = Shop::open(server, server.email("other")).await;
         let root = preview(server, &shop).await;
-        let anybody = server.client();
+        let anonymous = server.client();
         let gone = async |path: &str| {
-            let answer = anybody.get(path).await;
+            let answer = anonymous.get(path).await;
             assert_eq!(answer.status.as_u16(), 404, "{path}: {}", answer.text);
             assert!(!answer.text.contains("Panadería"), "{path}");
             assert_kept_by_nobody(&answer);
         };
-        assert!(anybody.get(&root).await.status.is_success());
+        assert!(anonymous.get(&root).await.status.is_success());
         let token = root.trim_start_matches("/preview/").trim_end_matches('/');
         let parts: Vec<&str> = token.splitn(4, '-').collect();
         let [tenant, site, expires, signature] = parts[..] else { panic!("{token}") };
@@ -168,8 +168,8 @@ async fn links_that_are_no_good_show_nothing() {
         ] {
             gone(&format!("/preview/{token}/")).await;
         }
-        assert_eq!(anybody.get("/preview/").await.status.as_u16(), 404);
-        assert_eq!(anybody.get("/preview/%00/").await.status.as_u16(), 400);
+        assert_eq!(anonymous.get("/preview/").await.status.as_u16(), 404);
+        assert_eq!(anonymous.get("/preview/%00/").await.status.as_u16(), 400);
 
         // One that has expired.
         let (tenant, site): (TenantId, _) =
@@ -190,7 +190,7 @@ async fn links_that_are_no_good_show_nothing() {
             "site_suspended"
         );
         set_status(server, &shop, SiteStatus::Draft).await;
-        assert!(anybody.get(&root).await.status.is_success());
+        assert!(anonymous.get(&root).await.status.is_success());
         for status in [TenantStatus::Suspended, TenantStatus::Deleting, TenantStatus::Active] {
             let mut work = server.app.core.begin().await.unwrap();
             let mut owner = work.tenants().find(tenant).await.unwrap().unwrap();
@@ -198,7 +198,7 @@ async fn links_that_are_no_good_show_nothing() {
             work.tenants().update(&owner).await.unwrap();
             work.commit().await.unwrap();
             if status == TenantStatus::Active {
-                assert!(anybody.get(&root).await.status.is_success());
+                assert!(anonymous.get(&root).await.status.is_success());
             } else {
                 gone(&root).await;
             }

@@ -1,4 +1,4 @@
-//! The own profile, and the sessions in which somebody is signed in: tokens, their rotation, and their end.
+//! The own profile, and the user's sessions: tokens, their rotation, and their end.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ async fn status(client: &Client) -> u16 {
     client.get("/api/v1/profile").await.status.as_u16()
 }
 
-/// Access is gone within a time: no request that begins later gets through.
+/// Access ends within this time: no request that begins later is accepted.
 pub async fn ends_within(patience: Duration, client: &Client) {
     let deadline = Instant::now() + patience;
     loop {
@@ -194,7 +194,7 @@ async fn tokens_live_as_long_as_the_settings_say() {
     let tokens = register(&server, server.email("ada")).await;
     assert_eq!(tokens["expires_in"], 1);
     ends_within(Duration::from_secs(5), &signed_in(&server, &tokens)).await;
-    // Nobody used the session: it is over, and a login begins another one.
+    // The session was not used: it has expired, and a login begins another one.
     let over = eventually(Duration::from_secs(5), async || {
         let body = json!({"refresh_token": tokens["refresh_token"]});
         let answer = server.client().post("/api/v1/auth/logout", body).await;
@@ -290,7 +290,7 @@ async fn a_suspension_ends_access_within_a_second() {
         change_user(&elsewhere, &person.claims, |user| user.status = UserStatus::Suspended).await;
         ends_within(Duration::from_secs(1), &person.client).await;
         assert_eq!(refresh(&server.client(), &person.tokens["refresh_token"]).await.status.as_u16(), 401);
-        // Only somebody who knows the password is told why.
+        // Only a client with the right password gets the reason.
         for (password, status, code) in
             [(PASSWORD, 403, "account_suspended"), ("Wrong-Horse-7", 401, "invalid_credentials")]
         {

@@ -1,4 +1,4 @@
-//! Providers to sign in from: a real one in a process of its own, and one in this process that says whatever a test wants.
+//! Providers to sign in with: a real one in a process of its own, and a fake one in this process that answers what a test wants.
 
 use std::{
     io::{BufRead, BufReader},
@@ -98,7 +98,7 @@ impl RealProvider {
         })
     }
 
-    /// Signs somebody in there, as their browser would, and answers where it is sent.
+    /// Signs a user in there, as their browser would, and returns where it is sent.
     pub async fn approve(&self, authorization_url: &str, subject: &str, claims: Value) -> Return {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let user = http.put(format!("{}/users/{subject}", self.issuer)).json(&claims).send().await.unwrap();
@@ -112,7 +112,7 @@ impl RealProvider {
     }
 }
 
-/// A provider whose codes hold what it will say, so that it has nothing to remember.
+/// A provider whose codes contain its answer, so that it is stateless.
 pub struct FakeProvider {
     pub issuer: String,
     address: SocketAddr,
@@ -153,7 +153,7 @@ impl FakeProvider {
         }));
     }
 
-    /// What it would send the browser back with. `claims` add to, replace, or with `null` remove what a good ID token has.
+    /// Where it would send the browser back to. `claims` add to, replace, or with `null` remove those of a good ID token.
     pub fn approve(authorization_url: &str, claims: &Value) -> Return {
         let url: Url = authorization_url.parse().unwrap();
         let promise = json!({
@@ -213,7 +213,7 @@ async fn serve(mut stream: TcpStream, issuer: String) -> std::io::Result<()> {
     stream.write_all(format!("{head}{answer}").as_bytes()).await
 }
 
-/// `None` for a code that is none, or that belongs to another verifier.
+/// `None` for an invalid code, or one that belongs to another verifier.
 fn tokens(issuer: &str, form: &str) -> Option<(u16, Value)> {
     let form: Url = format!("http://form/?{form}").parse().ok()?;
     let promise: Value =

@@ -1,4 +1,4 @@
-//! From a draft to a page that answers, and back.
+//! From a draft to a page that is served, and back.
 
 use std::{
     path::PathBuf,
@@ -26,7 +26,7 @@ pub struct Shop {
     pub client: Client,
     /// `/api/v1/sites/{siteId}`.
     pub path: String,
-    /// Somebody who comes to the site's host name.
+    /// A visitor at the site's host name.
     pub visitor: Client,
     pub home: String,
 }
@@ -68,7 +68,7 @@ impl Shop {
         self.client.get(&format!("{}/status", self.path)).await.expect(200)
     }
 
-    /// Deploys, waits until the site has switched over, and answers the deployment.
+    /// Deploys, waits until the site has switched over, and returns the deployment.
     pub async fn deploy(&self) -> Value {
         let queued = self.request().await.expect(202);
         let done = eventually(PATIENCE, async || {
@@ -306,7 +306,7 @@ async fn changes_show_with_the_next_deployment_and_go_with_a_rollback() {
         assert_eq!(shop.visitor.get("/").await.text, new.text);
         shop.rollback(&json!({"id": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"})).await.expect(404);
 
-        // What was taken back as a page is no longer deployed.
+        // A page that was unpublished is no longer deployed.
         let news = client.t(&format!("/pages/{}", news["id"].as_str().unwrap()));
         client.put(&news, json!({"status": "archived"})).await.expect(200);
         shop.deploy().await;
@@ -387,17 +387,18 @@ async fn deployments_that_cannot_be_are_refused() {
             async move { client.post_empty(&path).await }
         })
         .await;
-        let mut told: Vec<String> = answers
+        let mut answered: Vec<String> = answers
             .iter()
             .map(|answer| format!("{} {}", answer.status.as_u16(), answer.json["code"]))
             .collect();
-        told.sort();
+        answered.sort();
         // The first one may have ended before the second one was asked for; without a worker it cannot, see below.
         assert!(
-            told[0] == "202 null" && ["202 null", "409 \"deployment_in_progress\""].contains(&&*told[1]),
-            "{told:?}"
+            answered[0] == "202 null"
+                && ["202 null", "409 \"deployment_in_progress\""].contains(&&*answered[1]),
+            "{answered:?}"
         );
-        let accepted = told.iter().filter(|told| *told == "202 null").count();
+        let accepted = answered.iter().filter(|answered| *answered == "202 null").count();
         let first = eventually(PATIENCE, async || {
             let status = shop.status().await;
             (status["status"] == "live").then_some(status)
@@ -409,7 +410,7 @@ async fn deployments_that_cannot_be_are_refused() {
         let unverified = Shop::open_for(server, server.unverified(server.email("unverified")).await).await;
         assert_eq!(unverified.request().await.expect(403)["code"], "email_unverified");
         assert_eq!(unverified.rollback(&first).await.expect(403)["code"], "email_unverified");
-        // Another tenant's site is nobody's.
+        // To another tenant the site does not exist.
         let stranger = server.customer(server.email("stranger")).await;
         let owner = std::mem::replace(&mut shop.client, stranger);
         shop.request().await.expect(404);
@@ -487,7 +488,7 @@ async fn a_deployment_outlives_a_broken_file_store() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_will_not_come_says_so_and_the_site_stays() {
     let database = Database::Postgres;
-    // No worker: the test does the jobs itself, when it wants.
+    // No worker: the test runs the jobs itself.
     let server = TestServer::start_with(database, |settings| settings.worker.concurrency = 0).await;
     let client = server.unverified(server.email("fails")).await;
     work(&server, "email.verification").await;
@@ -506,7 +507,7 @@ async fn a_deployment_that_will_not_come_says_so_and_the_site_stays() {
     let live = shop.status().await;
     assert_eq!(live["status"], "live");
 
-    // Nothing is left to publish when the worker comes to it.
+    // Nothing is left to publish when the worker runs the job.
     shop.request().await.expect(202);
     shop.client.put(&shop.home, json!({"status": "draft"})).await.expect(200);
     work(&server, "deployment.build").await;
@@ -530,8 +531,11 @@ async fn a_deployment_that_will_not_come_says_so_and_the_site_stays() {
     jobs::give_up(app, job).await.unwrap();
     let failed = shop.status().await;
     assert_eq!((&failed["id"], &failed["status"]), (&queued["id"], &json!("failed")));
-    let told = failed["error"].as_str().unwrap();
-    assert!(told.contains("could not be built") && !told.contains('/'), "nothing of our insides: {told}");
+    let reason = failed["error"].as_str().unwrap();
+    assert!(
+        reason.contains("could not be built") && !reason.contains('/'),
+        "nothing of our insides: {reason}"
+    );
     std::fs::remove_file(&files).unwrap();
     std::fs::rename(app.settings.data_dir.join("aside"), &files).unwrap();
     assert_eq!(shop.client.get(&shop.path).await.expect(200)["liveDeploymentId"], live["id"]);

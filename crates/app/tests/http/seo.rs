@@ -1,4 +1,4 @@
-//! What search engines are told, from the API to the published page.
+//! SEO metadata (what search engines show of a page), from the API to the published page.
 
 use std::time::Duration;
 

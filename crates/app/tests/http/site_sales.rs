@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Person, text};
 use crate::sites::site;
 
-/// Somebody of the operator's, with a site of their tenant that answers at its address: its path and its host.
+/// A staff member, with a site of their tenant that is live: its path and its host.
 pub async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
     let staff =
         Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
@@ -30,7 +30,7 @@ pub async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
     (staff, path, text(&site, "url").trim_start_matches("http://").to_owned())
 }
 
-/// A site of a tenant that answers at its address, perhaps offered for sale already. Made in the store, past every rule.
+/// A site of a tenant that is live, perhaps offered for sale already. Made in the store, past every rule.
 pub async fn offered(server: &TestServer, tenant: &str, for_sale: bool) -> Site {
     let scope = Scope::system(Some(tenant.parse().unwrap()), RequestInfo::default());
     let mut work = server.app.core.begin().await.unwrap();
@@ -78,7 +78,7 @@ async fn an_offered_site_is_a_demo_for_everybody() {
         assert_eq!(visitor.get("/api/v1/sites/for-sale?color=red").await.status, 422);
         let fields: Vec<&String> = shown.as_object().unwrap().keys().collect();
         assert_eq!(fields, ["language", "name", "price", "slug", "url"], "nothing else is public");
-        // It is still there to be looked at.
+        // It can still be visited.
         let page = server.client().with("host", &host).get("/").await;
         assert!(page.status == 200 && page.text.contains("Welcome"), "{page:?}");
 
@@ -123,7 +123,7 @@ async fn what_is_for_sale_is_changed_by_staff_only() {
                 "{answer:?}"
             );
         }
-        // Nor may they withdraw it, or a stranger of the operator's.
+        // Nor may they withdraw it, or staff of another tenant.
         assert_eq!(colleague.delete(&offer_of(&path)).await.status, 403);
         let other = Person::new(server, server.email("other"), |user| user.role = PlatformRole::Staff).await;
         assert_eq!(other.client.delete(&offer_of(&path)).await.status, 404);

@@ -74,7 +74,7 @@ async fn a_site_lives_from_creation_to_deletion() {
         client.delete(&location).await.expect(204);
         client.get(&location).await.expect(404);
         client.delete(&location).await.expect(404);
-        // The second 404 gave nothing back: there is room for one again, not for two.
+        // The second 404 released no quota: there is room for one again, not for two.
         site(&client, "Second").await;
         client.post("/api/v1/sites", json!({"name": "Third"})).await.expect(402);
         for (kind, count) in [("site.created", 2), ("site.updated", 1), ("site.deleted", 1)] {
@@ -158,13 +158,13 @@ async fn a_subdomain_belongs_to_one_site() {
         let path = format!("/api/v1/sites/{}", mine["id"].as_str().unwrap());
         let taken = one.put(&path, json!({"subdomain": "wish"})).await.expect(409);
         assert_eq!(taken["code"], "subdomain_taken");
-        // What is refused was not counted.
+        // To another tenant the site does not exist.
         for method in
             [other.get(&path).await, other.put(&path, json!({"name": "x"})).await, other.delete(&path).await]
         {
             assert_eq!((method.status.as_u16(), &method.json["code"]), (404, &json!("not_found")));
         }
-        // One that is made from the name gives way.
+        // A subdomain made from the name avoids those that are taken.
         for name in ["Mine", "Admin", "Wish", "¡¡¡"] {
             for client in [&one, &other] {
                 let made = site(client, name).await;
@@ -204,16 +204,16 @@ async fn sixty_four_at_once_make_one_site_on_the_free_plan() {
         assert_eq!((made.len(), refused.len()), (1, 63));
         for answer in refused {
             let problem = answer.clone().expect(402);
-            let told =
+            let reported =
                 [&problem["code"], &problem["meter"], &problem["limit"], &problem["used"], &problem["plan"]];
             assert_eq!(
-                told,
+                reported,
                 [&json!("quota_exceeded"), &json!("sites"), &json!(1), &json!(1), &json!("starter")]
             );
         }
         assert_eq!(client.get("/api/v1/sites").await.expect(200)["total"], 1);
         assert_eq!(events(&client, "site.created").await, 1, "no event of what did not happen");
-        // Deleted by many at once, it is given back once.
+        // Deleted by many at once, its quota is released once.
         let id = made[0].json["id"].as_str().unwrap().to_owned();
         let answers = at_once(8, |_| {
             let (client, path) = (client.clone(), format!("/api/v1/sites/{id}"));

@@ -1,4 +1,4 @@
-//! Clients that send slowly, or nothing: they hold up themselves, and nobody else.
+//! Clients that send slowly, or nothing: they delay themselves only.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -96,7 +96,7 @@ async fn bodies_at_a_byte_now_and_then_are_cut_whoever_sends_them_and_whatever_t
             run(head("PUT /api/v1/profile/avatar", Some(&owner), &["Content-Type: image/png", LONG]), one),
             run(head("POST /api/v1/nothing-here", None, &[JSON, CHUNKED]), chunk),
         ];
-        // Read by nobody.
+        // Bodies that no handler reads.
         let refused = [
             (404, run(head("POST /nothing-here", None, &[JSON, LONG]), one)),
             (404, run(head("POST /nothing-here", None, &[JSON, CHUNKED]), chunk)),
@@ -104,7 +104,7 @@ async fn bodies_at_a_byte_now_and_then_are_cut_whoever_sends_them_and_whatever_t
             (401, run(head(&upload, None, &[FORM, CHUNKED]), chunk)),
             (401, run(head("POST /api/v1/sites", None, &[JSON, LONG]), one)),
         ];
-        // Slow, but not that slow.
+        // Slow, but above the limit.
         let piece = [b' '; 1024].as_slice();
         let honest =
             format!("{}{{", head("POST /api/v1/sites", Some(&owner), &[JSON, "Content-Length: 20481"]));
@@ -195,7 +195,7 @@ async fn what_does_not_fit_is_refused_at_once_and_the_rest_goes_on() {
     })
     .await;
     let owner = server.customer("busy@example.com").await;
-    // A body that is on its way takes no place.
+    // A body that is still arriving takes no admission slot.
     let address = server.url.trim_start_matches("http://").to_owned();
     let mut slow = TcpStream::connect(&address).unwrap();
     slow.write_all((head("POST /api/v1/sites", Some(&owner), &[JSON, LONG]) + "{").as_bytes()).unwrap();
@@ -214,7 +214,7 @@ async fn what_does_not_fit_is_refused_at_once_and_the_rest_goes_on() {
         let seconds: u64 = refused.header("retry-after").parse().unwrap();
         assert!((1..=3).contains(&seconds), "{seconds}");
     }
-    // Other classes, and what is in none.
+    // Other admission classes, and requests in none.
     owner.get(&branding).await.expect(200);
     for path in ["/api/health/live", "/api/health/ready", "/api/metrics", "/api/openapi.json"] {
         assert!(server.client().get(path).await.status.is_success(), "{path}");

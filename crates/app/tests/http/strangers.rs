@@ -1,4 +1,4 @@
-//! Mail to addresses that anybody can name: how much of it there is, and what it may say.
+//! Mail to addresses that any visitor can enter: how much is sent, and what it may contain.
 
 use portico::settings::Settings;
 use portico_testkit::server::{Client, Database, PASSWORD, TestServer};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{fixture::Person, mails::settled};
 
-/// What somebody chose to be called.
+/// The name that a stranger chose.
 const NAME: &str = "Claim your prize";
 
 async fn mails(server: &TestServer, to: &str) -> Vec<Value> {
@@ -34,15 +34,15 @@ async fn on_each(test: impl AsyncFn(&TestServer)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_is_not_flooded_whoever_causes_the_mail() {
     on_each(async |server| {
-        let anybody = server.client();
+        let anonymous = server.client();
         let inviter = server.customer(server.email("inviter")).await;
         let victim = server.email("victim");
         for number in 0..6 {
-            // Addresses of one mailbox, in each of the ways that anybody has.
+            // Spellings of one mailbox's address, none of which needs an account.
             let email =
                 [server.email("victim"), server.email("vic.tim"), server.email("Victim+x")][number % 3];
-            register(&anybody, email, NAME).await;
-            anybody.post("/api/v1/auth/resend-verification", json!({"email": email})).await.expect(202);
+            register(&anonymous, email, NAME).await;
+            anonymous.post("/api/v1/auth/resend-verification", json!({"email": email})).await.expect(202);
         }
         let invitation = json!({"email": victim, "role": "viewer"});
         inviter.post(&inviter.t("/invitations"), invitation).await.expect(201);
@@ -53,10 +53,10 @@ async fn a_mailbox_is_not_flooded_whoever_causes_the_mail() {
         }
         assert_eq!(got.len(), 4, "{got:?}");
 
-        // A link for a new password has a budget of its own, and so has everybody else.
-        anybody.post("/api/v1/auth/forgot-password", json!({"email": victim})).await.expect(202);
+        // A link for a new password has a budget of its own, and so has every other address.
+        anonymous.post("/api/v1/auth/forgot-password", json!({"email": victim})).await.expect(202);
         server.mail_token(victim, "reset-password").await;
-        register(&anybody, server.email("other"), NAME).await;
+        register(&anonymous, server.email("other"), NAME).await;
         server.mail_token(server.email("other"), "verify-email").await;
     })
     .await;
@@ -66,10 +66,10 @@ async fn a_mailbox_is_not_flooded_whoever_causes_the_mail() {
 async fn a_flood_keeps_no_notice_from_the_owner_of_an_address() {
     on_each(async |server| {
         let owner = server.customer(server.email("owner")).await;
-        let anybody = server.client();
+        let anonymous = server.client();
         for _ in 0..8 {
-            register(&anybody, server.email("owner"), NAME).await;
-            anybody
+            register(&anonymous, server.email("owner"), NAME).await;
+            anonymous
                 .post("/api/v1/auth/forgot-password", json!({"email": server.email("owner")}))
                 .await
                 .expect(202);
@@ -107,7 +107,7 @@ async fn an_address_that_nobody_verified_hears_no_name() {
             assert!(!mail.to_string().contains("prize"), "{mail}");
         }
 
-        // Whoever has verified the address is called by the name that they gave.
+        // The owner of a verified address is addressed by the name that they gave.
         server
             .client()
             .post("/api/v1/auth/forgot-password", json!({"email": server.email("inviter")}))

@@ -1,4 +1,4 @@
-//! A stranger makes an account with somebody else's address, equips it, and waits for its owner.
+//! A stranger makes an account with another person's address, adds credentials to it, and waits for that person.
 
 use portico_identity::token::TokenPurpose;
 use portico_testkit::{
@@ -33,7 +33,7 @@ async fn reset(server: &TestServer, email: &str) {
     server.client().post("/api/v1/auth/reset-password", body).await.expect(204);
 }
 
-/// An account with an unverified address and one of everything, as it could be made before a verified address was asked for.
+/// An account with an unverified address and one of everything, as it could be made before a verified address was required.
 async fn equipped(server: &TestServer, email: &str) -> (Person, Authenticator, Client) {
     let stranger = Person::new(server, email, |_| {}).await;
     let (passkey, _) = register(server, &stranger.client).await;
@@ -116,7 +116,7 @@ async fn a_contested_address_that_its_reader_verifies_is_theirs_alone() {
     TestServer::shared(async |server| {
         server.unverified(server.email("ada")).await;
         let (stranger, mut passkey, key) = equipped(server, server.email("ada")).await;
-        // Of two mails that look alike, the owner follows that of the stranger.
+        // Of two similar mails, the owner follows the link of the stranger's.
         let token = link(server, &stranger, TokenPurpose::EmailVerification).await;
         let verified = server.client().post("/api/v1/auth/verify-email", json!({"token": token})).await;
         assert_eq!(verified.expect(200)["passwordRequired"], true);
@@ -127,7 +127,7 @@ async fn a_contested_address_that_its_reader_verifies_is_theirs_alone() {
         let other = login(server, server.email("ada"), PASSWORD).await.expect(200);
         assert_ne!(text(&other["user"], "id"), stranger.claims.user.to_string());
         assert_eq!(other["user"]["emailVerified"], false);
-        // The link to set a password comes by itself.
+        // The link to set a password is sent without being asked for.
         let token = server.mail_token(server.email("ada"), "reset-password").await;
         let body = json!({"token": token, "password": NEW_PASSWORD});
         server.client().post("/api/v1/auth/reset-password", body).await.expect(204);

@@ -53,8 +53,8 @@ async fn popularity(client: &Client, template: &str) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_catalogue_is_for_everybody() {
     TestServer::on_each_database(async |server| {
-        let nobody = server.client();
-        let list = async |query: &str| nobody.get(&format!("/api/v1/templates{query}")).await.expect(200);
+        let anonymous = server.client();
+        let list = async |query: &str| anonymous.get(&format!("/api/v1/templates{query}")).await.expect(200);
         let all = list("?limit=100").await;
         let total = all["total"].as_u64().unwrap();
         assert!(total >= 12, "{total} templates");
@@ -85,7 +85,7 @@ async fn the_catalogue_is_for_everybody() {
         assert_eq!(counted, total);
         let first = text(&categories["items"][0], "category");
         assert_eq!(list(&format!("?category={first}")).await["total"], categories["items"][0]["templates"]);
-        let industries = nobody.get("/api/v1/industries").await.expect(200);
+        let industries = anonymous.get("/api/v1/industries").await.expect(200);
         let bakery = industries["items"].as_array().unwrap().iter().find(|i| i["id"] == "bakery").unwrap();
         assert_eq!((&bakery["nameEs"], &bakery["schemaType"]), (&json!("Panadería"), &json!("Bakery")));
         assert_eq!(bakery["templates"], list("?industry=bakery").await["total"]);
@@ -93,20 +93,20 @@ async fn the_catalogue_is_for_everybody() {
         assert_eq!((page["items"].as_array().unwrap().len(), &page["page"]), (5, &json!(2)));
 
         let slug = text(&all["items"][0], "slug");
-        let answer = nobody.get(&format!("/api/v1/templates/{slug}")).await;
+        let answer = anonymous.get(&format!("/api/v1/templates/{slug}")).await;
         let tag = answer.header("etag").to_owned();
         let template = answer.expect(200);
         assert_eq!(template["id"], all["items"][0]["id"]);
         assert!(template["pages"][0]["sections"][0]["content"].is_object());
         let path = format!("/api/v1/templates/{}", text(&template, "id"));
-        assert_eq!(nobody.with("if-none-match", &tag).get(&path).await.status.as_u16(), 304);
+        assert_eq!(anonymous.with("if-none-match", &tag).get(&path).await.status.as_u16(), 304);
         for (path, same) in [
             (format!("/customer/templates/{slug}"), &template),
             (format!("/api/templates/{slug}"), &template),
             ("/customer/templates/categories".to_owned(), &categories),
             ("/api/industries".to_owned(), &industries),
         ] {
-            assert_eq!(&nobody.get(&path).await.expect(200), same, "{path}");
+            assert_eq!(&anonymous.get(&path).await.expect(200), same, "{path}");
         }
         for (path, status, field) in [
             ("?colour=red", 422, "colour"),
@@ -118,7 +118,7 @@ async fn the_catalogue_is_for_everybody() {
             ("/no-such-template", 404, ""),
             ("/00000000-0000-7000-8000-000000000000", 404, ""),
         ] {
-            let answer = nobody.get(&format!("/api/v1/templates{path}")).await;
+            let answer = anonymous.get(&format!("/api/v1/templates{path}")).await;
             assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.text);
             assert_eq!(
                 answer.fields(),
@@ -139,15 +139,15 @@ fn attributes(html: &str, name: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_template_is_shown_as_a_rendered_site_of_its_own() {
     TestServer::shared(async |server| {
-        let nobody = server.client();
-        let all = nobody.get("/api/v1/templates?limit=100").await.expect(200);
+        let anonymous = server.client();
+        let all = anonymous.get("/api/v1/templates?limit=100").await.expect(200);
         let mut looks = BTreeSet::new();
         for template in all["items"].as_array().unwrap() {
             let base = format!("/api/v1/templates/{}/preview", text(template, "id"));
             let mut addresses = BTreeSet::new();
             for page in template["pages"].as_array().unwrap() {
                 let path = format!("{base}?page={}", text(page, "key"));
-                let answer = nobody.get(&path).await;
+                let answer = anonymous.get(&path).await;
                 assert_eq!(answer.status.as_u16(), 200, "{path}: {}", answer.text);
                 assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
                 assert!(
@@ -160,7 +160,7 @@ async fn every_template_is_shown_as_a_rendered_site_of_its_own() {
                     ("noindex", "public, no-cache")
                 );
                 let tag = answer.header("etag").to_owned();
-                assert_eq!(nobody.with("if-none-match", &tag).get(&path).await.status.as_u16(), 304);
+                assert_eq!(anonymous.with("if-none-match", &tag).get(&path).await.status.as_u16(), 304);
                 for name in ["href", "src"] {
                     addresses.extend(attributes(&answer.text, name));
                 }
@@ -170,7 +170,7 @@ async fn every_template_is_shown_as_a_rendered_site_of_its_own() {
             for address in addresses.iter().filter(|address| address.starts_with('/')) {
                 let path = address.split('#').next().unwrap();
                 assert!(path.starts_with(&base), "{base} leads away to {address}");
-                let answer = nobody.get(path).await;
+                let answer = anonymous.get(path).await;
                 assert_eq!(answer.status.as_u16(), 200, "{path} of {base}: {}", answer.text);
             }
             let elsewhere: Vec<_> = addresses
@@ -181,12 +181,12 @@ async fn every_template_is_shown_as_a_rendered_site_of_its_own() {
         }
         assert!(looks.len() >= all["items"].as_array().unwrap().len(), "each has a style sheet of its own");
         let first = format!("/api/v1/templates/{}/preview", text(&all["items"][0], "slug"));
-        nobody.get(&first).await.expect(200);
-        let unknown = nobody.get(&format!("{first}?page=nowhere")).await;
+        anonymous.get(&first).await.expect(200);
+        let unknown = anonymous.get(&format!("{first}?page=nowhere")).await;
         assert_eq!((unknown.status.as_u16(), unknown.fields()), (422, vec!["page".to_owned()]));
-        nobody.get(&format!("{first}/assets/nothing.css")).await.expect(404);
-        nobody.get(&format!("{first}/index.html")).await.expect(404);
-        nobody.get("/api/v1/templates/nothing/preview").await.expect(404);
+        anonymous.get(&format!("{first}/assets/nothing.css")).await.expect(404);
+        anonymous.get(&format!("{first}/index.html")).await.expect(404);
+        anonymous.get("/api/v1/templates/nothing/preview").await.expect(404);
     })
     .await;
 }
@@ -290,7 +290,7 @@ async fn a_new_site_is_made_within_the_plan_or_not_at_all() {
         assert_eq!(seo["description"], "About home");
         assert_eq!(popularity(&client, &template.slug).await, 1);
 
-        // The plan has one site: nothing of a second one stays, and it is no use either.
+        // The plan includes one site: no second one is left behind, and it does not count as a use.
         let full = client.post(&path, json!({"siteName": "Second"})).await.expect(402);
         assert_eq!(
             (&full["code"], &full["meter"], &full["plan"]),
@@ -324,11 +324,14 @@ async fn premium_templates_are_for_plans_that_have_them() {
             [json!({"siteName": "New"}), json!({"siteId": own["id"]}), json!({"pageId": page["id"]})];
         for wish in &wishes {
             let refused = client.post(&path, wish.clone()).await.expect(402);
-            let told = (&refused["code"], &refused["feature"], &refused["plan"]);
-            assert_eq!(told, (&json!("plan_required"), &json!("premium_templates"), &json!("professional")));
+            let reported = (&refused["code"], &refused["feature"], &refused["plan"]);
+            assert_eq!(
+                reported,
+                (&json!("plan_required"), &json!("premium_templates"), &json!("professional"))
+            );
         }
         assert_eq!(popularity(&client, &template.slug).await, 0);
-        // Everybody may look at it.
+        // Every visitor may see the preview.
         server.client().get(&format!("/api/v1/templates/{}/preview", template.id)).await.expect(200);
         let viewer = Person::new(server, server.email("viewer"), |_| {}).await;
         viewer.join(server, &client.tenant, portico_kernel::TenantRole::Viewer).await;
@@ -369,7 +372,7 @@ async fn wishes_that_cannot_be_are_refused() {
                 "{wish}"
             );
         }
-        // Of another tenant, and of nobody: the same answer.
+        // Of another tenant, or not existing: the same answer.
         for wish in [
             json!({"pageId": page["id"]}),
             json!({"siteId": foreign["id"]}),
@@ -480,7 +483,7 @@ async fn what_was_customised_is_told_and_taken_back() {
             (&state["isCustomised"], &state["sections"][0]["fields"]),
             (&json!(true), &json!(["heading"]))
         );
-        // Staff and time do nothing to it.
+        // Changes by staff, or time, do not affect it.
         let staff = staff(server).await;
         let pages = json!({"pages": [{"key": "home", "title": "Other", "sections": [
             {"key": "hero", "type": "hero", "content": {"heading": "Newer"}}]}]});

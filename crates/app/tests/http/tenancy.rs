@@ -1,4 +1,4 @@
-//! Tenants and their branding, and who gets into which.
+//! Tenants and their branding, and which tenants a caller can access.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::Person;
 
-/// Makes a tenant and answers its id.
+/// Makes a tenant and returns its id.
 pub async fn tenant(client: &Client, name: &str) -> String {
     let made = client.post("/api/v1/tenants", json!({"name": name})).await.expect(201);
     made["id"].as_str().unwrap().to_owned()
@@ -21,7 +21,7 @@ pub async fn member(server: &TestServer, email: &str, tenant: &str, role: Tenant
     person.client
 }
 
-/// Somebody new who works for the operator.
+/// A new account of the operator's.
 pub async fn operator(server: &TestServer, email: &str, role: PlatformRole) -> Client {
     Person::new(server, email, |user| user.role = role).await.client
 }
@@ -193,7 +193,7 @@ async fn a_tenant_is_changed_by_whoever_read_it_last() {
             (wrong.status.as_u16(), wrong.fields()),
             (422, vec!["name".to_owned(), "subdomain".to_owned()])
         );
-        // The name that was given up is free again, the one that was kept is not.
+        // The subdomain that was given up is free again, the one that was kept is not.
         client.put(&path, json!({"subdomain": "acme-three"})).await.expect(200);
         client.post("/api/v1/tenants", json!({"name": "Heir", "subdomain": "acme-one"})).await.expect(201);
         client.post("/api/v1/tenants", json!({"name": "Thief", "subdomain": "acme-three"})).await.expect(409);
@@ -201,7 +201,7 @@ async fn a_tenant_is_changed_by_whoever_read_it_last() {
     .await;
 }
 
-/// Publishes a site with one page, and answers its host name once it is there.
+/// Publishes a site with one page, and returns its host name once it is there.
 async fn publish(server: &TestServer, client: &Client, subdomain: &str) -> String {
     let site =
         client.post("/api/v1/sites", json!({"name": "Acme", "subdomain": subdomain})).await.expect(201);
@@ -285,7 +285,7 @@ async fn a_header_names_another_own_tenant_and_no_foreign_one() {
         assert_eq!(there.get("/api/v1/sites").await.expect(200)["total"], 1);
         let path = format!("/api/v1/sites/{}", site["id"].as_str().unwrap());
         assert_eq!(client.get(&path).await.status.as_u16(), 404, "of another tenant, though an own one");
-        // The path is stronger than the header.
+        // The path takes precedence over the header.
         assert_eq!(there.get(&client.t("")).await.expect(200)["id"], client.tenant);
 
         let eve = server.unverified(server.email("eve")).await;
@@ -367,7 +367,7 @@ async fn super_admins_cross_tenants_and_staff_do_not() {
         assert_eq!(customer.get("/api/v1/sites").await.expect(200)["total"], 1);
         admin.put(&customer.t(""), json!({"name": "Renamed"})).await.expect(200);
 
-        // A tenant that is not there is not there for anybody.
+        // A tenant that does not exist is 404 for every role.
         let nowhere = "019a0000-0000-7000-8000-000000000000";
         for path in ["", "/branding", "/audit", "/pages", "/navigation"] {
             let answer = admin.get(&format!("/api/v1/tenants/{nowhere}{path}")).await;

@@ -11,7 +11,7 @@ use crate::{
     tenancy::{member, operator},
 };
 
-/// Publishes a site with one page, and answers its host name once it is there.
+/// Publishes a site with one page, and returns its host name once it is there.
 async fn publish(server: &TestServer, client: &Client, subdomain: &str) -> String {
     let site =
         client.post("/api/v1/sites", json!({"name": "Acme", "subdomain": subdomain})).await.expect(201);
@@ -81,7 +81,7 @@ async fn settings_are_merged_and_checked() {
         assert_eq!(trail["items"].as_array().unwrap().len(), 2);
         assert_eq!(trail["items"][0]["before"]["language"], "en");
 
-        // Of eight who store the first settings at once, one is told to be the first.
+        // Of eight that store the first settings at once, one succeeds.
         let other = server.unverified(server.email("bob")).await.with("if-match", "\"v1\"");
         let statuses = at_once(8, |number| {
             let (client, path) = (other.clone(), other.t("/settings"));
@@ -148,7 +148,7 @@ async fn a_suspended_tenant_is_locked_and_its_site_paused_until_it_is_reinstated
             (&json!("suspended"), &json!("Unpaid since March"))
         );
 
-        // At once, on this instance; the others are told by the commit.
+        // At once on this instance; the others are notified by the commit.
         for caller in [&client, &viewer] {
             for path in ["", "/pages", "/members", "/settings"] {
                 let refused = caller.get(&client.t(path)).await.expect(403);
@@ -209,7 +209,7 @@ async fn until_its_deletion_a_tenant_can_be_read_and_restored() {
         assert_eq!(scheduled["status"], "deleting");
         assert!(scheduled["deleteAt"].as_str().unwrap() > scheduled["updatedAt"].as_str().unwrap());
         answers(server, &host, 404).await;
-        // Members look and take nothing back; nobody changes anything.
+        // Members can read but not cancel the deletion; no role can change anything.
         for caller in [&owner, &admin] {
             for path in ["", "/pages", "/members", "/settings", "/branding"] {
                 caller.get(&owner.t(path)).await.expect(200);

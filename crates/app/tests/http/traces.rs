@@ -31,7 +31,7 @@ fn named<'s>(spans: &'s [TestSpan], trace: &str, name: &str) -> Vec<&'s TestSpan
     spans.iter().filter(|span| span.trace == trace && span.name == name).collect()
 }
 
-/// What the log says of the request of this id.
+/// The events that the log has of the request of this id.
 async fn events_of(server: &TestServer, request: &str) -> Vec<Event> {
     let mut work = server.app.core.begin().await.unwrap();
     let events = work.readers().take("traces_test", 10_000).await.unwrap();
@@ -73,7 +73,7 @@ async fn one_trace_leads_from_the_request_through_its_event_to_the_job() {
         let [job] = named(&spans, &trace, "job email.verification")[..] else { panic!("{spans:#?}") };
         assert_eq!((&job.parent, &job.attributes["portico.request_id"]), (&event.id, &"r-trace".to_owned()));
         assert!(!job.failed && job.attributes["portico.job.attempt"] == "1");
-        // What they had the database do.
+        // The spans of their database statements.
         let system = if database == Database::Postgres { "postgresql" } else { "sqlite" };
         for (of, statement) in [(request, "INSERT"), (request, "COMMIT"), (event, "INSERT"), (job, "SELECT")]
         {
@@ -141,10 +141,10 @@ async fn a_webhook_belongs_to_the_trace_of_its_event_and_tells_the_receiver() {
         };
         let attempts = named(&spans, &parent.trace_id(), "webhook");
         for (received, (status, number)) in received.iter().zip([("500", "1"), ("200", "2")]) {
-            let told: TraceParent = received.header("traceparent").parse().unwrap();
-            let span = attempts.iter().find(|span| span.id == format!("{:016x}", told.span));
+            let sent: TraceParent = received.header("traceparent").parse().unwrap();
+            let span = attempts.iter().find(|span| span.id == format!("{:016x}", sent.span));
             let span = span.expect("the receiver is told of the span of the attempt");
-            assert_eq!((told.trace, told.sampled, &span.parent), (parent.trace, true, &request.id));
+            assert_eq!((sent.trace, sent.sampled, &span.parent), (parent.trace, true, &request.id));
             assert_eq!(span.attributes["portico.delivery.attempt"], number);
             assert_eq!(
                 (&*span.attributes["http.response.status_code"], span.failed),
@@ -197,7 +197,7 @@ async fn what_is_not_recorded_is_still_carried_on() {
         for event in events {
             let noted = event.trace_parent.expect("the trace of the client");
             assert_eq!(noted.trace, parent.trace);
-            // Whoever hears of it next is told whether we recorded it.
+            // The sampled flag that is passed on says whether we recorded it.
             assert_eq!(noted.sampled, server.app.settings.telemetry.otlp_endpoint.is_none());
         }
     }
@@ -219,7 +219,7 @@ async fn a_collector_that_is_down_harms_nobody() {
     .await;
     let client = server.customer("ada@example.com").await;
     client.get("/api/v1/profile").await.expect(200);
-    // More than the queue holds: what is too much is dropped, and nobody waits.
+    // More than the queue holds: the excess is dropped, and no request waits.
     for _ in 0..300 {
         client.get("/api/v1/profile").await.expect(200);
     }

@@ -1,4 +1,4 @@
-//! Looking after accounts: lists, making, changing, suspending, deleting, acting as somebody, and taking one's data away.
+//! Managing accounts: lists, creation, changes, suspension, deletion, impersonation, and the export of personal data.
 //! Erasing is in `erasure.rs`.
 
 use std::time::Duration;
@@ -305,7 +305,7 @@ async fn deleting_an_account_takes_its_own_tenants_along_and_strands_nobody() {
         ada.client.get("/api/v1/profile").await.expect(200);
         assert!(events(&root, "user.deleted").await.is_empty(), "a refusal leaves nothing behind");
 
-        // With another owner the tenant goes on without them.
+        // The tenant continues with another owner.
         let membership = ada.client.t(&format!("/members/{}", eve.claims.user));
         ada.client.put(&membership, json!({"role": "owner"})).await.expect(200);
         let alone = ada.client.post("/api/v1/tenants", json!({"name": "Alone"})).await.expect(201);
@@ -327,7 +327,7 @@ async fn deleting_an_account_takes_its_own_tenants_along_and_strands_nobody() {
         );
         refused(&root.client.delete(&path(&ada, "")).await, 404, "not_found");
 
-        // The address is free for somebody else.
+        // The address is free for another account.
         let again = server.customer(server.email("ada")).await;
         let profile = again.get("/api/v1/profile").await.expect(200);
         assert_ne!(profile["id"], ada.claims.user.to_string());
@@ -485,14 +485,14 @@ async fn acting_as_somebody_has_bounds_and_ends_with_the_right_to_it() {
         for body in [json!({}), json!({"reason": " x "}), json!({"reason": "x".repeat(501)})] {
             assert_eq!(staff.client.post(&path(&ada, "/impersonate"), body).await.fields(), ["reason"]);
         }
-        let nobody = format!("/api/v1/users/{}/impersonate", ada.client.tenant);
-        refused(&staff.client.post(&nobody, reason.clone()).await, 404, "not_found");
+        let no_account = format!("/api/v1/users/{}/impersonate", ada.client.tenant);
+        refused(&staff.client.post(&no_account, reason.clone()).await, 404, "not_found");
 
-        // A super admin who is acted as has no rights of the platform; their tenants are theirs alone.
+        // An impersonated super admin has no rights of the platform; their tenants are theirs alone.
         let acting = impersonate(server, &root, &staff).await;
         refused(&acting.get("/api/v1/admin/jobs").await, 403, "forbidden");
 
-        // Ends with the suspension of whoever acts, with their demotion, their password, and with the customer's suspension.
+        // Ends with the suspension of the impersonator, with their demotion, their password, and with the customer's suspension.
         let acting = impersonate(server, &staff, &ada).await;
         acting.get("/api/v1/profile").await.expect(200);
         root.client.put(&path(&staff, ""), json!({"status": "suspended"})).await.expect(200);

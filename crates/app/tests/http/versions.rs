@@ -1,4 +1,4 @@
-//! States that pages once had: listed, compared, restored.
+//! Versions of pages: listed, compared, restored.
 
 use portico_testkit::server::{Client, TestServer, at_once};
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn every_change_leaves_a_version_that_can_be_restored() {
             (vec!["3".into(), "2".into(), "1".into()], &Value::Null)
         );
 
-        // Everything is thrown away, and the page is published under another name.
+        // The sections and the SEO metadata are deleted, and the page is published under another name.
         let ids: Vec<_> =
             full["sections"].as_array().unwrap().iter().map(|section| section["id"].clone()).collect();
         client.post(&format!("{page}/sections/bulk"), json!({"delete": ids})).await.expect(200);
@@ -144,9 +144,9 @@ async fn versions_are_compared_field_by_field() {
     // The last change.
     let last = client.get(&format!("{page}/versions/compare")).await.expect(200);
     assert_eq!((last["page"].as_array().unwrap().len(), &last["sections"]), (1, &json!([])));
-    let nobody = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d";
-    client.get(&format!("{page}/versions/compare?from={nobody}")).await.expect(404);
-    client.get(&format!("{path}&to={nobody}")).await.expect(404);
+    let unknown = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d";
+    client.get(&format!("{page}/versions/compare?from={unknown}")).await.expect(404);
+    client.get(&format!("{path}&to={unknown}")).await.expect(404);
     assert_eq!(client.get(&format!("{page}/versions/compare?from=x")).await.status.as_u16(), 422);
     assert_eq!(client.get(&format!("{page}/versions?cursor=x")).await.fields(), ["cursor"]);
 }

@@ -1,4 +1,4 @@
-//! Who visits published sites: counted without cookies, off the path of requests.
+//! Analytics of published sites: visits are counted without cookies, outside of requests.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl Shop {
         assert!(done.await.is_some(), "the site is deployed");
     }
 
-    /// Somebody who comes to the site on an instance.
+    /// A visitor of the site on an instance.
     pub fn visitor(&self, server: &TestServer, agent: &str) -> Client {
         server.client().with("host", &self.host).with("user-agent", agent)
     }
@@ -155,9 +155,9 @@ async fn what_is_no_visit_is_not_counted() {
         ok(person.with("sec-fetch-dest", "image").get("/").await);
         ok(shop.visitor(server, ROBOT).get("/").await);
         ok(shop.visitor(server, "curl/8.5.0").get("/").await);
-        // The country comes from nobody but a trusted proxy, and there is none.
+        // The country is taken from a trusted proxy only, and there is none.
         ok(person.with("cf-ipcountry", "GT").with("x-forwarded-for", "192.0.2.1").get("/").await);
-        // Whoever does not want to be tracked is a visit, and nothing else.
+        // A visitor who opts out of tracking counts as a visit, and nothing else is kept.
         let shy =
             person.with("sec-gpc", "1").with("referer", "https://secret.example/").with("user-agent", PHONE);
         ok(shy.get("/").await);
@@ -225,7 +225,7 @@ async fn visits_wait_for_a_database_that_is_down() {
     let visitor = shop.visitor(&server, FIREFOX);
     ok(visitor.get("/").await);
     server.app.sites.hosting.visits.flush(&server.app.core).await;
-    // Somebody else holds the one writer of SQLite, for longer than anybody waits.
+    // Another transaction holds the one writer of SQLite, for longer than any request waits.
     let held = server.app.core.begin().await.unwrap();
     for _ in 0..3 {
         ok(visitor.get("/").await);

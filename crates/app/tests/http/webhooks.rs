@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::{fixture::text, listener::Listener};
 
-/// Where nobody is called: the name leads to this machine, which is not public.
+/// An address that is not called: the name resolves to this machine, which is not public.
 const URL: &str = "https://localhost/hooks/portico";
 
 /// One attempt for each delivery, and receivers on this machine.
@@ -63,7 +63,7 @@ fn refused(answer: &Answer, status: u16, code: &str) {
     );
 }
 
-/// The deliveries that a query finds, newest first, once `until` is content with them.
+/// The deliveries that a query finds, newest first, once they satisfy `until`.
 async fn listed(owner: &Client, path: &str, until: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let mut last = Value::Null;
     let found = eventually(Duration::from_secs(20), async || {
@@ -172,7 +172,7 @@ async fn bad_input_is_told_of_field_by_field() {
         assert_eq!(owner.post(&path, json!({})).await.fields(), ["events", "url"]);
         let answer = owner.post(&path, json!({"url": 5, "events": "*", "colour": 1})).await;
         assert_eq!(answer.fields(), ["colour", "events", "url"]);
-        // However it is written, and whichever way it leads inside.
+        // In any spelling, and whichever private network it leads to.
         for url in [
             "https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://0177.0.0.1/", "https://127.1/",
             "https://10.0.0.1/", "https://169.254.169.254/latest/meta-data", "https://[::1]/", "https://[::ffff:10.0.0.1]/",
@@ -355,7 +355,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         assert_eq!((&failed["status"], &failed["responseStatus"]), (&json!("failed"), &json!(503)));
         owner.post_empty(&of(&owner, &webhook, "/pause")).await.expect(200);
         rename(&owner, "Is missed").await;
-        // What is read in the pause: the event log is read in order, so another webhook tells when.
+        // The event happens while the webhook is paused: the log is read in order, so a delivery to another webhook shows that it was read.
         let other = Receiver::start().await;
         make(&owner, &other.url, &["webhook.paused", "tenant.updated"]).await;
         rename(&owner, "Is missed, too").await;
@@ -387,8 +387,8 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
 
         let answer = owner.post(&of(&owner, &webhook, "/resend"), body.clone()).await;
         let of_these = answer.header("location").to_owned();
-        let told = answer.expect(202);
-        assert_eq!((&told["onlyFailed"], told["until"].is_string()), (&json!(true), true));
+        let answered = answer.expect(202);
+        assert_eq!((&answered["onlyFailed"], answered["until"].is_string()), (&json!(true), true));
         let sent = listed(&owner, &of_these, are_over(2)).await;
         assert!(
             sent.iter().all(|delivery| delivery["cause"] == "resend" && delivery["status"] == "succeeded")
@@ -420,7 +420,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         let trail = owner.get(&owner.t("/audit?type=webhook.deliveries_resent")).await.expect(200);
         assert_eq!(trail["items"].as_array().unwrap().len(), 4);
 
-        // A worker that dies is followed by another one, which begins from the beginning.
+        // After a worker died, another one runs the job again from the start.
         let now = server.app.core.env.now();
         let job = Job {
             id: server.app.core.env.new_id(),
@@ -495,7 +495,7 @@ async fn deliveries_are_found_by_what_is_asked_for() {
         let all = stranger.get(&stranger.t(&format!("/deliveries?webhookId={id}"))).await.expect(200);
         assert_eq!(all["items"], json!([]));
 
-        // What is old enough is forgotten, and with the audit trail what a delivery was about.
+        // Old deliveries are deleted; without its event a delivery cannot be sent again.
         let url = server.app.settings.database_url();
         let old = "update webhook_deliveries set created_at = '2020-01-01 00:00:00' where id = $1";
         assert_eq!(tamper(url.expose_secret(), old, &[fine.parse().unwrap()]).await, 1);
@@ -530,7 +530,7 @@ async fn anybody_can_see_what_webhooks_can_tell_of() {
     server.stop().await;
 }
 
-/// What the operator allows for a model or a provider of its own is not open to what customers choose.
+/// A network that the operator allows for a model or a provider is not open to the webhooks of customers.
 #[tokio::test(flavor = "multi_thread")]
 async fn networks_of_other_purposes_and_odd_ports_are_closed_to_webhooks() {
     let server = TestServer::start_with(Database::Sqlite, |settings| {
@@ -553,7 +553,7 @@ async fn networks_of_other_purposes_and_odd_ports_are_closed_to_webhooks() {
         let answer = owner.post(&owner.t("/webhooks"), body).await;
         assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec!["url".to_owned()]), "{url}");
     }
-    // What a name leads to is known when it is called.
+    // A name is resolved only when it is called.
     let webhook = make(&owner, URL, &["tenant.updated"]).await;
     let delivery = owner.post_empty(&of(&owner, &webhook, "/test")).await;
     let location = delivery.header("location").to_owned();

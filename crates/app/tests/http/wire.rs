@@ -1,4 +1,4 @@
-//! A client that sends what a test wrote, byte by byte: libraries mend paths and join headers before they send them.
+//! A client that sends a request byte by byte as written: libraries normalise paths and join headers before they send them.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

@@ -1,4 +1,4 @@
-//! The wizard: saved step by step, by whoever goes on, and one site in the end.
+//! The wizard: saved step by step, in any session, and one site in the end.
 
 use std::{
     sync::{
@@ -186,13 +186,13 @@ async fn steps_are_saved_in_any_order_and_another_session_goes_on() {
         for order in [[0, 1, 2, 3, 4, 5, 6], [6, 4, 2, 0, 5, 3, 1]] {
             let path = start(&owner).await;
             let mut progress = 0;
-            for (turn, part) in order.into_iter().enumerate() {
+            for (position, part) in order.into_iter().enumerate() {
                 // A new session each time, as on another device; in the second half an editor of the same tenant.
                 let login = json!({"email": server.email("order"), "password": PASSWORD});
                 let mut client = owner.clone();
                 client.sign(&server.client().post("/api/v1/auth/login", login).await.expect(200));
-                if turn > 3 {
-                    let email = server.email(&format!("editor{turn}{part}{}", order[0]));
+                if position > 3 {
+                    let email = server.email(&format!("editor{position}{part}{}", order[0]));
                     let editor = member(server, email, &owner.tenant, TenantRole::Editor).await;
                     client = editor.with("x-tenant-id", &owner.tenant);
                 }
@@ -513,7 +513,7 @@ async fn generated_texts_come_in_the_background_and_reach_the_site() {
     .await;
 }
 
-/// A writer that answers so many pages and is then out of reach.
+/// A writer that answers this many pages and is then unreachable.
 struct Writer {
     left: AtomicUsize,
     asked: Mutex<Vec<String>>,
@@ -574,7 +574,7 @@ async fn claim(app: &App) -> Job {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() {
     for database in [Database::Sqlite, Database::Postgres] {
-        // Without workers of its own: the test works, and dies, in their place.
+        // Without workers of its own: the test runs the jobs, and dies, in their place.
         let server = TestServer::start_with(database, |settings| settings.worker.concurrency = 0).await;
         let client = Person::new(&server, server.email("dies"), |_| {}).await.client;
         let path = format!("/api/v1/wizard/{}", ready(&server, &client.tenant, "dies").await);
@@ -601,7 +601,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
         assert_eq!(partial["pages"][0]["sections"][0]["content"]["heading"], "Written for Home");
         assert_eq!(writer.asked(), ["Home", "Quiénes somos"]);
 
-        // Another worker takes over, and the first one, thought dead, comes back at the same time.
+        // Another worker takes over, and the first one, whose lease has ended, continues at the same time.
         let writer = Writer::for_pages(100);
         app.sites.generator = Some(writer.clone());
         let (one, other) = tokio::join!(jobs::handle(&app, &job), jobs::handle(&app, &job));
@@ -618,7 +618,7 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
         );
         assert!(server.app.core.jobs.complete("test", &[job.id]).await.unwrap() == 1);
 
-        // Anew: the old texts stay until there are new ones, and a run from which nothing comes is given back.
+        // Again: the old texts stay until there are new ones, and the quota of a run without result is released.
         client.post_empty(&format!("{path}/generate-content")).await.expect(202);
         assert_eq!(used(&client, "ai_generations").await, 2);
         let job = claim(&server.app).await;

@@ -1,4 +1,4 @@
-//! What meets a request before any route does: the spelling of its path, and what proxies say of the client.
+//! What handles a request before any route does: the spelling of its path, and forwarding headers of proxies.
 
 use std::{net::IpAddr, sync::LazyLock};
 
@@ -61,13 +61,13 @@ pub fn path(input: &str) -> Result<bool, String> {
     let mut numbers = numbers_of(input);
     let accepted = dispatch(input)?.is_some();
     let Some((name, canonical)) = numbers.pick(&STRICT).cloned() else { return Ok(accepted) };
-    // Spelled in another way, it is the same operation.
+    // In another spelling, it is the same operation.
     let spelled: String = name.chars().map(|letter| spell(letter, &mut numbers)).collect();
     match dispatch(&spelled)? {
         Some(Some(found)) if found == canonical => {}
         found => return Err(format!("{spelled} is {found:?}, and not {canonical}")),
     }
-    // With something of the input in it, it may be anything; `dispatch` looks at which limit it meets.
+    // With a piece of the input in it, it may be anything; `dispatch` checks which limit applies.
     let pieces: Vec<&str> = input.split_inclusive(['/', '%', '?']).collect();
     let piece = numbers.pick(&pieces).copied().unwrap_or_default();
     let at = numbers.below(spelled.len() + 1);
@@ -77,8 +77,8 @@ pub fn path(input: &str) -> Result<bool, String> {
     Ok(accepted)
 }
 
-/// What becomes of a target: `None` when it is refused, else the operation that it reaches, if any. `Err` when that operation has
-/// another limit than is counted for it.
+/// The operation that a target reaches, if any; `None` when it is refused. `Err` when that operation has another limit than is
+/// counted for it.
 fn dispatch(target: &str) -> Result<Option<Option<&'static str>>, String> {
     // The server refuses what is no URI before we see it.
     let Ok(uri) = target.parse::<Uri>() else { return Ok(None) };
@@ -122,7 +122,7 @@ fn spell(letter: char, numbers: &mut Numbers) -> String {
     }
 }
 
-/// Headers of proxies: whatever a client wrote into them, the client is who the proxy says.
+/// Forwarding headers: whatever a client sent in them, the client address is the one that the proxy added.
 pub fn forwarded(input: &str) -> Result<bool, String> {
     let (Ok(proxy), Ok(real)) = ("10.0.0.5".parse::<IpAddr>(), "192.0.2.7".parse::<IpAddr>()) else {
         return Err("the addresses of the test are none".to_owned());
@@ -161,7 +161,7 @@ pub fn forwarded(input: &str) -> Result<bool, String> {
                 }
             }
         }
-        // Alone, it may name any address, but no trusted one is taken for what is behind it without being there.
+        // Alone, it may name any address; it must not panic.
         if let Some(headers) = headers(header, &[input.to_owned()]) {
             client::find(proxy, &trusted, header, &headers);
         }
@@ -179,7 +179,7 @@ fn headers(header: ForwardedHeader, lines: &[String]) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// Numbers that the input decides about.
+/// Random numbers seeded by the input.
 fn numbers_of(input: &str) -> Numbers {
     let seed = input
         .bytes()

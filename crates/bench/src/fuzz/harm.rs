@@ -1,7 +1,7 @@
-//! Whether HTML could do harm, judged apart from the sanitiser: by the tokens that a browser would see.
+//! Whether HTML could do harm, judged apart from the sanitiser: by the tokens that a browser's parser would produce.
 //!
-//! None of the elements that may be there makes a tokenizer read on in another state, so the tokens are what a browser sees
-//! wherever the HTML stands.
+//! None of the allowed elements switches the state of the tokenizer, so the tokens are the same wherever the HTML is
+//! inserted.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use html5ever::tokenizer::{
     BufferQueue, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 
-/// The elements of running text. Written down anew: a mistake in the sanitiser's list is to be seen here.
+/// The elements of rich text. A copy of the sanitiser's list, so that a mistake there is found.
 const ELEMENTS: &[&str] = &[
     "a",
     "abbr",
@@ -61,7 +61,7 @@ const ELEMENTS: &[&str] = &[
     "ul",
 ];
 
-/// The attributes that do nothing by themselves.
+/// The attributes that are harmless.
 const ATTRIBUTES: &[&str] =
     &["alt", "colspan", "height", "rel", "rowspan", "scope", "start", "title", "width"];
 
@@ -114,7 +114,7 @@ pub fn in_html(html: &str) -> Option<String> {
     tokenizer.sink.0.into_inner()
 }
 
-/// What could do harm in the address of a link or a picture: where would a browser on a page of a site go?
+/// What could do harm in the address of a link or a picture: where a browser on a page of a site would go.
 pub fn address(text: &str) -> Option<String> {
     // Browsers drop these before they look at the scheme (WHATWG URL, "basic URL parser").
     let seen: String = text.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();

@@ -1,4 +1,4 @@
-//! Inputs: pieces of known nasty cases, put together and damaged.
+//! Inputs: pieces of known hostile cases, combined and mutated.
 
 /// The most characters of most inputs; some are much longer.
 const USUAL: usize = 400;
@@ -95,7 +95,7 @@ impl Numbers {
         (self.next() % end.max(1) as u64) as usize
     }
 
-    /// One of them; nothing of nothing.
+    /// One of them; `None` of an empty slice.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         of.get(self.below(of.len()))
     }
@@ -117,11 +117,11 @@ impl Inputs {
     pub fn next(&mut self) -> String {
         let mut text = String::new();
         match self.numbers.below(8) {
-            // Nothing known in it.
+            // Random characters only.
             0 => self.noise(&mut text),
-            // A known case as it is.
+            // A known case unchanged.
             1 => text.push_str(self.piece()),
-            // One thing very often: what takes time that grows with the square.
+            // One piece repeated very often: finds quadratic time.
             2 if self.numbers.below(16) == 0 => {
                 let piece = self.piece();
                 let times = 1 + self.numbers.below(2_000);
@@ -163,7 +163,7 @@ impl Inputs {
         }
     }
 
-    /// Puts something in, takes something out, doubles something, or changes capitals, anywhere.
+    /// Inserts, removes, doubles, or changes capitals, anywhere.
     fn damage(&mut self, text: &str) -> String {
         let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let one = self.numbers.pick(&places).copied().unwrap_or(0);

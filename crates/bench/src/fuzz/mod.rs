@@ -1,7 +1,7 @@
-//! Feeds what strangers could send to everything that reads it: random and mutated inputs, the same for the same seed.
+//! Feeds random and mutated inputs to every parser of untrusted input: the same inputs for the same seed.
 //!
-//! Looked for are panics, inputs that take longer than 100 ms, results that change when they are read once more, results that could
-//! do harm in a browser, which a tokenizer of its own judges, and credentials that are accepted although nobody issued them.
+//! Findings are panics, inputs that take longer than 100 ms, results that change when they are parsed once more, results that could
+//! do harm in a browser, which a separate tokenizer judges, and credentials that are accepted although they were never issued.
 
 mod edge;
 mod harm;
@@ -25,10 +25,10 @@ use self::{
 /// The most time that one input may take.
 const MOST_TIME: Duration = Duration::from_millis(100);
 
-/// How often a slow input is tried again: on a busy machine the time of others counts too.
+/// How often a slow input is tried again: on a busy machine other processes slow it down, too.
 const TRIES: usize = 5;
 
-/// Findings of one target after which it is enough.
+/// Findings after which a target is stopped.
 const ENOUGH: usize = 5;
 
 /// Inputs between two looks at the clock.
@@ -43,7 +43,7 @@ pub struct Fuzz {
     /// How many inputs each target gets.
     #[arg(long, default_value_t = 100_000)]
     inputs: u64,
-    /// Where the random numbers begin.
+    /// Seed of the random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Feed only the target of this name; may be repeated.
@@ -59,7 +59,7 @@ struct Outcome {
     findings: Vec<String>,
 }
 
-/// Runs it. Answers whether nothing was found.
+/// Runs it. Returns whether nothing was found.
 pub fn run(arguments: &Fuzz) -> anyhow::Result<bool> {
     let wanted =
         |target: &&Target| arguments.only.is_empty() || arguments.only.iter().any(|n| n == target.name);
@@ -68,7 +68,7 @@ pub fn run(arguments: &Fuzz) -> anyhow::Result<bool> {
         let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
         anyhow::bail!("--only: the targets are {}", names.join(", "));
     }
-    // A panic is a finding, which is told with its input; a backtrace each would bury it.
+    // A panic is a finding, which is reported with its input; a backtrace each would bury it.
     std::panic::set_hook(Box::new(|_| {}));
     println!("{:<16} {:>12} {:>12} {:>12} {:>9}", "target", "inputs", "accepted", "slowest ms", "findings");
     let mut clean = true;

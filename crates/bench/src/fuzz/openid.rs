@@ -1,5 +1,5 @@
-//! What an identity provider answers: whatever it says, somebody is signed in only by an ID token that it signed for us, for this
-//! attempt, and that is in force.
+//! Answers of an identity provider: whatever they are, a user is signed in only by an ID token that the provider signed for us, for
+//! this attempt, and that is valid now.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -28,7 +28,7 @@ const NOW: i64 = 1_800_000_000;
 /// Seconds by which a provider's clock may be ahead.
 const LEEWAY: f64 = 60.0;
 
-/// Time and randomness that stand still.
+/// A fixed clock and fixed randomness.
 struct Still;
 impl Clock for Still {
     fn now(&self) -> Timestamp {
@@ -66,7 +66,7 @@ impl HttpClient for Provider {
             Some("/keys") => &answers.keys,
             Some("/token") => &answers.tokens,
             Some("/userinfo") => &answers.user_info,
-            // Wherever a document sends us, somebody answers.
+            // Any other URL in a document is answered, too.
             _ => &answers.tokens,
         };
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
@@ -118,7 +118,7 @@ fn setup() -> Option<Setup> {
     Some(setup)
 }
 
-/// Our side of the provider. Nothing of an earlier answer is kept.
+/// Our client of the provider. Nothing of an earlier answer is cached.
 fn provider(answers: Answers) -> Option<OidcProvider> {
     let config = ProviderConfig {
         name: "fuzz".into(),
@@ -157,7 +157,7 @@ impl Setup {
     }
 }
 
-/// Names of claims that an input may take the place of.
+/// Names of claims that an input may replace.
 const CLAIMS: &[&str] = &[
     "iss",
     "aud",
@@ -314,10 +314,10 @@ pub fn documents() -> &'static [&'static str] {
     &CORPUS
 }
 
-/// What is asked of a provider.
+/// Requests to a provider.
 const QUESTIONS: &[&str] = &["discovery", "keys", "tokens", "ID token", "user info"];
 
-/// Answers one of the questions with an input, and the others as they should be.
+/// Answers one of the requests with an input, and the others correctly.
 pub fn check_documents(input: &str) -> Result<bool, String> {
     let setup = SETUP.as_ref().ok_or("no provider")?;
     let sum: usize = input.bytes().map(usize::from).sum();

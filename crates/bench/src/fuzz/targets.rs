@@ -1,4 +1,4 @@
-//! What is fed, with what, and what has to hold about the result.
+//! The fuzz targets: what is fed with which corpus, and what must hold for the result.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,13 +16,13 @@ use serde_json::{Map, Value, json};
 
 use super::{edge, harm, inputs::Numbers, openid, tokens};
 
-/// Something that reads what strangers send.
+/// A parser of untrusted input.
 pub struct Target {
     /// Its name.
     pub name: &'static str,
-    /// Nasty cases to begin with.
+    /// Hostile cases to begin with.
     pub corpus: fn() -> &'static [&'static str],
-    /// Feeds it. Answers whether it took the input, or what is wrong about what it made of it.
+    /// Feeds it. Returns whether it accepted the input, or what is wrong with the result.
     pub check: fn(&str) -> Result<bool, String>,
 }
 
@@ -46,7 +46,7 @@ fn rich_text(input: &str) -> Result<bool, String> {
     if let Some(reason) = harm::in_html(&clean) {
         return Err(reason);
     }
-    // Cleaning may make it longer (`&` becomes `&amp;`), and the limits are about what people send.
+    // Cleaning may make it longer (`&` becomes `&amp;`), and the limits apply to the input.
     match sanitise(&clean, usize::MAX / 16) {
         Ok(again) if again != clean => Err(format!("cleaning twice changes {clean:?} to {again:?}")),
         _ => Ok(true),
@@ -69,7 +69,7 @@ fn slug(input: &str) -> Result<bool, String> {
     }
 }
 
-/// Time and randomness that stand still.
+/// A fixed clock and fixed randomness.
 static ENV: LazyLock<Env> = LazyLock::new(|| {
     struct Still;
     impl Clock for Still {
@@ -121,7 +121,7 @@ fn domain(input: &str) -> Result<bool, String> {
     if text.len() > 253 || text.split('.').count() < 2 || !text.split('.').all(is_label) {
         return Err(format!("{text} is no host name"));
     }
-    // Others must see the same host in it.
+    // Other parsers must read the same host.
     match url::Url::parse(&format!("https://{text}/")) {
         Ok(url) if url.domain() == Some(text) => Ok(true),
         other => Err(format!("{text} is another host to others: {other:?}")),
@@ -158,7 +158,7 @@ fn section(input: &str) -> Result<bool, String> {
         return Err(reason);
     }
     match SectionContent::read(kind, stored.clone(), "content") {
-        // What is cleaned may be longer than what may be sent.
+        // Cleaned content may be longer than the limit of inputs.
         Err(errors) if errors.iter().all(|error| error.code == "too_long" || error.code == "too_complex") => {
             Ok(true)
         }
@@ -195,7 +195,7 @@ fn object(fields: &[&str], pieces: &[&str], numbers: &mut Numbers, depth: usize)
     Value::Object(made)
 }
 
-/// Looks at every text of stored content: HTML where the name says so, addresses where it does.
+/// Checks every text of stored content: HTML and addresses, by the names of fields.
 fn harm_in(value: &Value, field: &str) -> Option<String> {
     match value {
         Value::Object(fields) => fields.iter().find_map(|(name, value)| harm_in(value, name)),
@@ -208,7 +208,7 @@ fn harm_in(value: &Value, field: &str) -> Option<String> {
 
 type Kind = (SectionType, &'static [&'static str]);
 
-/// The types and the fields that they may have.
+/// Types of sections, and the fields that they may have.
 const KINDS: &[Kind] = &[
     (SectionType::Text, &["heading", "html"]),
     (SectionType::Html, &["html"]),
@@ -250,7 +250,7 @@ const ITEM_FIELDS: &[&str] = &[
     "buttonUrl",
 ];
 
-/// HTML that once got past some sanitiser, or made one slow.
+/// HTML that once passed or slowed down some sanitiser.
 const HTML: &[&str] = &[
     "<p>Hello <b>world</b></p>",
     "<a href=\"https://example.com\" title=x>link</a>",

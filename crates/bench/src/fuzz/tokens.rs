@@ -1,4 +1,4 @@
-//! Tokens, keys and signed links: whatever is sent, only what was issued is accepted.
+//! Tokens, keys and signed links: of all inputs, only what was issued is accepted.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use time::Duration;
 use uuid::Uuid;
 
-/// When everything is read.
+/// The time at which everything is read.
 const NOW: i64 = 1_800_000_000;
 
 /// What the signed link is for.
@@ -81,7 +81,7 @@ static ISSUED: LazyLock<Issued> = LazyLock::new(|| {
     }
 });
 
-/// What was issued, what nearly is, and what others issue.
+/// What was issued, variations of it, and tokens of other issuers.
 pub fn corpus() -> &'static [&'static str] {
     static CORPUS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         let issued = &*ISSUED;
@@ -117,7 +117,7 @@ pub fn corpus() -> &'static [&'static str] {
     &CORPUS
 }
 
-/// Reads an input as each kind of token. Answers whether it is one that was issued, or which was accepted that was not.
+/// Reads an input as each kind of token. Returns whether it is one that was issued; `Err` when another one was accepted.
 pub fn check(input: &str) -> Result<bool, String> {
     let issued = &*ISSUED;
     let (issuer, now) = (&issued.issuer, issued.now);
@@ -138,7 +138,7 @@ pub fn check(input: &str) -> Result<bool, String> {
     judge("a refresh token", issuer.read_refresh_token(input).is_some(), &issued.refresh)?;
     judge("a change of address", issuer.read_email_change_token(input).is_some(), &issued.change)?;
     judge("a device mark", issued.marks.read_device_mark(input).is_some(), &issued.mark)?;
-    // A key and a link of a mail are looked up by what is left of them after reading.
+    // A key and the token of a mail link are looked up by what parsing leaves of them.
     let key = KeyText::parse(input);
     if key.as_ref().is_some_and(|key| key.full().expose_secret() != input) {
         return Err("read as another key".to_owned());

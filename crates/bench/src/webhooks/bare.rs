@@ -17,7 +17,7 @@ use super::sink::Inbox;
 /// Requests at once. More do not make it faster where client and sink share two cores.
 const AT_ONCE: usize = 64;
 
-/// Posts `number` messages with this body, one after the other in each of 64 tasks. Answers how long it took.
+/// Posts `number` messages with this body, one after the other in each of 64 tasks. Returns how long it took.
 pub async fn post(inbox: &Inbox, number: usize, body: &str, round: usize) -> anyhow::Result<Duration> {
     let http = Client::builder().no_proxy().pool_max_idle_per_host(AT_ONCE).build()?;
     let next = Arc::new(AtomicUsize::new(0));

@@ -1,4 +1,4 @@
-//! Endpoints that are worse than none.
+//! Endpoints that hold connections and never answer.
 
 use std::{
     net::SocketAddr,
@@ -15,12 +15,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How it does not answer.
+/// Way of not answering.
 #[derive(Clone, Copy)]
 pub enum Manner {
-    /// Reads everything and says nothing.
+    /// Reads everything and sends nothing.
     Silent,
-    /// Sends its answer byte by byte, one in a second, and never comes to an end.
+    /// Sends its answer byte by byte, one in a second, without end.
     Trickling,
 }
 
@@ -52,7 +52,7 @@ impl Blackhole {
         format!("http://{}/", self.address)
     }
 
-    /// Connections that it swallowed.
+    /// Connections that it accepted.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -64,7 +64,7 @@ impl Drop for Blackhole {
     }
 }
 
-/// Holds on to a connection until the other side lets go of it.
+/// Holds a connection until the other side closes it.
 async fn swallow(stream: TcpStream, manner: Manner) {
     let (mut reading, mut writing) = stream.into_split();
     let read = async {

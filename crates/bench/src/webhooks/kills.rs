@@ -26,7 +26,7 @@ const AT_ONCE: usize = 16;
 /// After this time without the last message, something is lost. What a killed worker held comes back when its lease ends.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Shows it.
+/// Runs it.
 pub async fn show(stage: &Stage<'_>, number: usize, report: &mut Report) -> anyhow::Result<()> {
     println!("{number} events, two workers, one of them killed every half second");
     let sink = Sink::start()?;
@@ -64,7 +64,7 @@ pub async fn show(stage: &Stage<'_>, number: usize, report: &mut Report) -> anyh
     }
     let took = begin.elapsed();
     let made = making.await??;
-    // What was delivered and not noted down before a kill is delivered again once its lease ends. Then all is quiet.
+    // What was delivered and not recorded before a kill is delivered again once its lease ends. Then no delivery is pending.
     settle(&stage.database, &tenant.id, number).await?;
     for worker in workers {
         worker.kill().await?;
@@ -98,7 +98,7 @@ async fn settle(database: &str, tenant: &str, number: usize) -> anyhow::Result<(
     }
 }
 
-/// Every page that was acknowledged, and every event of the log, came, under one id each, and nothing else did. Answers how
+/// Every page that was acknowledged, and every event of the log, came, under one id each, and nothing else did. Returns how
 /// many deliveries were repeats.
 fn check(seen: &Seen, made: &[String], events: &[Uuid]) -> anyhow::Result<usize> {
     ensure!(

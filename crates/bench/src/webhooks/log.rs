@@ -1,10 +1,10 @@
-//! What the database says: events appended in bulk, and what became of their deliveries.
+//! The database: events appended in bulk, and the state of their deliveries.
 
 use anyhow::{Context, ensure};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-/// Appends events to the log of a tenant like the last one that told of a new page, in one transaction, as if a server had
+/// Appends events to the log of a tenant, copies of its last `page.created`, in one transaction, as if a server had
 /// done it. The tenant must have made a page before.
 pub async fn append(database: &str, tenant: &str, number: usize) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(database).await?;
@@ -25,7 +25,7 @@ pub async fn append(database: &str, tenant: &str, number: usize) -> anyhow::Resu
     Ok(())
 }
 
-/// What became of the deliveries of a tenant.
+/// Deliveries of a tenant by state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deliveries {
     /// Different events of which a delivery succeeded.
@@ -57,7 +57,7 @@ impl Deliveries {
     }
 }
 
-/// Ids of all events that tell of new pages of a tenant.
+/// Ids of all `page.created` events of a tenant.
 pub async fn events(database: &str, tenant: &str) -> anyhow::Result<Vec<Uuid>> {
     let mut connection = PgConnection::connect(database).await?;
     let query = "select id from events where tenant_id = $1::uuid and kind = 'page.created'";

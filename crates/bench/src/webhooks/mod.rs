@@ -1,5 +1,5 @@
-//! Webhooks, shown: nothing is lost when workers are killed, how fast deliveries are beside the bare HTTP client, and that
-//! endpoints which never answer delay nobody else's.
+//! Webhooks: nothing is lost when workers are killed, how fast deliveries are beside the bare HTTP client, and that
+//! endpoints which never answer do not delay the deliveries to others.
 //!
 //! ```text
 //! cargo build --release -p portico
@@ -28,7 +28,7 @@ use crate::{
     servers::{self, Running},
 };
 
-/// Shows what webhooks do under kills, under load and beside endpoints that never answer.
+/// Measures webhooks under kills, under load and beside endpoints that never answer.
 #[derive(Args)]
 pub struct Webhooks {
     /// Show only this; may be repeated.
@@ -40,7 +40,7 @@ pub struct Webhooks {
     /// Messages of each round beside the bare client.
     #[arg(long, default_value_t = 40_000)]
     messages: usize,
-    /// How often ours and the bare client take turns.
+    /// How often ours and the bare client alternate.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// How long events are made beside endpoints that never answer.
@@ -48,7 +48,7 @@ pub struct Webhooks {
     seconds: u64,
 }
 
-/// What can be shown.
+/// The scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Workers are killed: nothing is lost, and what comes again has the same id.
@@ -83,7 +83,7 @@ pub async fn run(arguments: &Webhooks, database: &Temporary) -> anyhow::Result<(
     Ok(())
 }
 
-/// Where processes run: one database, and one folder with what they share.
+/// Shared by the processes of a run: one database, and one folder for files.
 pub struct Stage<'a> {
     database: String,
     directory: &'a Path,

@@ -28,7 +28,7 @@ const RUSH: usize = 200;
 /// The last message has to come within this time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Shows it: some tenants have endpoints that never answer, one of these also a good one; another tenant has a good one only.
+/// Runs it: some tenants have endpoints that never answer, one of these also a good one; another tenant has a good one only.
 pub async fn show(stage: &Stage<'_>, seconds: u64, report: &mut Report) -> anyhow::Result<()> {
     println!("{} endpoints of {BURDENED} tenants that never answer, beside good ones", BURDENED * BLACKHOLES);
     let sink = Sink::start()?;
@@ -71,20 +71,20 @@ pub async fn show(stage: &Stage<'_>, seconds: u64, report: &mut Report) -> anyho
     }
     let expected =
         [(&elsewhere, number, "of another tenant"), (&beside, number + RUSH, "of the same tenant")];
-    for (inbox, number, whose) in expected {
+    for (inbox, number, owner) in expected {
         inbox.wait_for(number, PATIENCE).await?;
         let mut latencies = latencies(inbox)?;
         latencies.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
         println!(
-            "  good endpoint {whose}: p50 {:.0} ms, p99 {:.0} ms, longest {:.0} ms of {} messages",
+            "  good endpoint {owner}: p50 {:.0} ms, p99 {:.0} ms, longest {:.0} ms of {} messages",
             at(0.5),
             at(0.99),
             at(1.0),
             latencies.len()
         );
         report.state(
-            &format!("good endpoint {whose}, 99th percentile"),
+            &format!("good endpoint {owner}, 99th percentile"),
             "ms",
             &[at(0.99)],
             Aim::Below(2000.0),

@@ -1,4 +1,4 @@
-//! Receives deliveries, and remembers what came.
+//! Receives deliveries, and records them.
 
 use std::{
     collections::HashMap,
@@ -68,7 +68,7 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        // Told to stop before the future that waits for it is made.
+        // The stop begins when the call is made; the future that waits for it is dropped.
         drop(self.server.stop(false));
     }
 }
@@ -104,14 +104,14 @@ pub struct Inbox {
     messages: watch::Sender<usize>,
 }
 
-/// What came.
+/// Deliveries received.
 #[derive(Default)]
 pub struct Seen {
     /// Messages by their `webhook-id`.
     pub messages: HashMap<String, Message>,
     /// All deliveries, repeats among them.
     pub deliveries: usize,
-    /// What was wrong with deliveries that were refused.
+    /// Errors of deliveries that were refused.
     pub wrong: Vec<String>,
 }
 
@@ -119,14 +119,14 @@ pub struct Seen {
 pub struct Message {
     /// Deliveries of it.
     pub times: usize,
-    /// What it is about. Empty in an inbox without a key.
+    /// Id of the resource. Empty in an inbox without a key.
     pub resource: String,
     /// From the time of the event to the first arrival.
     pub latency: Duration,
     digest: u64,
 }
 
-/// What is read of a message.
+/// The fields of a message that are read.
 #[derive(Deserialize)]
 struct Body {
     id: String,
@@ -146,7 +146,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// What came so far.
+    /// Deliveries received so far.
     pub fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -46,7 +46,7 @@ impl Tenant {
         api.call(method, &format!("/tenants/{}{path}", self.id), body).await
     }
 
-    /// Makes a webhook for new pages. Answers its secret.
+    /// Makes a webhook for new pages. Returns its secret.
     pub async fn webhook(&self, server: &str, url: &str) -> anyhow::Result<String> {
         let webhook = json!({"url": url, "events": ["page.created"]});
         text(&self.call(server, Method::POST, "/webhooks", Some(webhook)).await?, "secret")
@@ -57,7 +57,7 @@ impl Tenant {
         inbox.check_with(&self.webhook(server, &inbox.url).await?)
     }
 
-    /// Makes pages, `at_once` at a time, each acknowledged with 201. Answers their ids.
+    /// Makes pages, `at_once` at a time, each acknowledged with 201. Returns their ids.
     pub async fn make_pages(
         &self,
         server: &str,
@@ -89,7 +89,7 @@ impl Tenant {
         Ok(made)
     }
 
-    /// Makes a page. Answers its id.
+    /// Makes a page. Returns its id.
     pub async fn make_page(&self, http: &Client, server: &str, slug: &str) -> anyhow::Result<String> {
         let answer = http
             .post(format!("{server}/api/v1/tenants/{}/pages?siteId={}", self.id, self.site))

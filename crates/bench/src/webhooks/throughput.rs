@@ -22,11 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(180);
 struct Customer {
     tenant: Tenant,
     inbox: std::sync::Arc<Inbox>,
-    /// Messages that it has had.
+    /// Messages received in earlier rounds.
     messages: usize,
 }
 
-/// Shows it. A round of ours begins with events in the log and no process, and ends with the last message in the sink.
+/// Runs it. A round of ours begins with events in the log and no process, and ends with the last message in the sink.
 pub async fn show(
     stage: &Stage<'_>,
     messages: usize,
@@ -82,7 +82,7 @@ async fn ours(
         customer.inbox.wait_for(customer.messages, PATIENCE).await?;
     }
     let took = begin.elapsed();
-    // What is delivered is also noted down before the worker ends.
+    // What is delivered is also recorded before the worker ends.
     worker.stop().await?;
     for Customer { tenant, messages, .. } in customers.iter() {
         let deliveries = Deliveries::of(&stage.database, &tenant.id).await?;

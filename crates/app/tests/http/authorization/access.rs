@@ -16,7 +16,7 @@ use super::{
 };
 use crate::fixture::{Fixture, Person, change_user, unlimited};
 
-/// Asks until the answer has a status; the patience is what is promised.
+/// Asks until the answer has a status, for as long as the API promises.
 async fn within_a_second(status: u16, mut ask: impl AsyncFnMut() -> Answer) {
     let mut last = None;
     let found = eventually(Duration::from_secs(1), async || {

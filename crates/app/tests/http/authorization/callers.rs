@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::fixture::{Fixture, Person, change_user, text};
 
-/// Kinds of callers. The nine before `Stranger` have no good credentials, though all but `Anonymous` stand for somebody
-/// who is an owner of the tenant.
+/// Kinds of callers. The nine before `Stranger` have no good credentials, though all but `Anonymous` stand for an
+/// owner of the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Anonymous,
@@ -39,7 +39,7 @@ pub enum Kind {
     KeyWithout,
     /// A key with every permission whose maker, an owner, has an address that is not verified (any more).
     KeyOfUnverified,
-    /// One of the operator's people who acts as an owner of the tenant.
+    /// A member of the operator's staff who acts as an owner of the tenant.
     Impersonator,
 }
 
@@ -78,9 +78,9 @@ impl Kind {
 /// A caller of each kind.
 pub struct Callers {
     pub all: Vec<(Kind, Person)>,
-    /// Somebody apart, for operations by which one proves who one is.
+    /// A separate user, for operations that prove identity.
     pub spare: Person,
-    /// One of the operator's people, who acts as [`Kind::Impersonator`].
+    /// The staff member who acts as [`Kind::Impersonator`].
     pub colleague: Person,
 }
 
@@ -179,7 +179,7 @@ impl Callers {
     }
 }
 
-/// Makes a key of the fixture's tenant, and answers its text.
+/// Makes a key of the fixture's tenant, and returns its text.
 pub async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
     let client = &fixture.owner.client;
     let tenant = &fixture.ids["tenantId"];
@@ -211,7 +211,7 @@ pub async fn key(server: &TestServer, fixture: &Fixture, kind: Kind) -> String {
         }
         _ => {}
     }
-    // Refusals are noticed once an hour. What the matrix refuses is to leave nothing behind, so that comes first.
+    // Refusals are noticed once an hour. What the matrix refuses must change nothing, so the notice comes first.
     let keyed = server.client().with("x-api-key", &text(&made, "key"));
     for _ in 0..BURST {
         let status = keyed.get("/api/v1/profile").await.status.as_u16();

@@ -79,7 +79,7 @@ pub async fn body(
         ("PUT", "/users/{userId}/password") => json!({"newPassword": OTHER_PASSWORD}),
         ("POST", "/users/{userId}/impersonate") => json!({"reason": format!("Ticket {number}")}),
         ("PUT", "/profile" | "/users/{userId}") => json!({"notes": format!("Note {number}")}),
-        // By anybody, so it belongs to somebody else.
+        // Every user may create one, so it belongs to another user.
         ("POST", "/tenants") => json!({"name": format!("Somebody's {number}")}),
         ("PUT", "/sites/{siteId}" | "") | ("POST", "/sites") => json!({"name": name}),
         // Templates are for everybody, so nothing in them is of the tenant.
@@ -283,7 +283,7 @@ pub async fn check(
         path = format!("{path}?domain={}", fixture.ids["siteHost"]);
     }
     let body = match template {
-        // What concerns oneself is about the caller.
+        // The operation acts on the caller.
         "/api/v1/auth/switch-tenant" => Some(json!({"tenantId": person.client.tenant})),
         "/api/v1/invitations/accept" => {
             Some(json!({"token": invitation(server, &callers.spare, &person.email).await.1}))
@@ -291,7 +291,7 @@ pub async fn check(
         _ if stage.body.is_some() => stage.body.clone(),
         _ => body(server, fixture, &callers.spare, (method, template), number).await,
     };
-    // Somebody in their place, for what there is no way back from; freshly proven, for what wants that.
+    // Another account in their place for what cannot be undone; a new session for what asks for a fresh proof.
     let mut substitute = None;
     if allowed && template == "/api/v1/profile/erase" {
         let email = format!("erased{number}@example.org");
@@ -324,9 +324,9 @@ pub async fn check(
         }
         _ => {}
     }
-    let told = format!("{method} {template} by {kind:?}: {} {}", answer.status, answer.text);
+    let answered = format!("{method} {template} by {kind:?}: {} {}", answer.status, answer.text);
     if Outcome::of(&answer) != wanted {
-        return Err(format!("{told}\n    expected: {wanted:?}"));
+        return Err(format!("{answered}\n    expected: {wanted:?}"));
     }
     let only_unverified = match kind {
         Kind::UnverifiedOwner => wants_verified(rule),
@@ -334,18 +334,18 @@ pub async fn check(
         _ => false,
     };
     if only_unverified && answer.json["code"] != "email_unverified" {
-        return Err(format!("{told}\n    is no word about the address"));
+        return Err(format!("{answered}\n    is no word about the address"));
     }
     let insider = kind.role().is_some() || kind.is_key() || *kind == Kind::SuperAdmin;
     let outsider = !insider || !kind.is_signed_in();
     if (outsider || !allowed) && said(&answer).contains(&fixture.marker) {
-        return Err(format!("{told}\n    tells something of the tenant"));
+        return Err(format!("{answered}\n    tells something of the tenant"));
     }
     if !allowed && answer.header("content-type") != "application/problem+json" {
-        return Err(format!("{told}\n    is no problem document"));
+        return Err(format!("{answered}\n    is no problem document"));
     }
     if answer.status.as_u16() == 401 && !answer.header("www-authenticate").starts_with("Bearer") {
-        return Err(format!("{told}\n    has no WWW-Authenticate"));
+        return Err(format!("{answered}\n    has no WWW-Authenticate"));
     }
     Ok(answer)
 }

@@ -9,19 +9,19 @@ use Rule::{AnyMember, Everybody, SignedIn, VerifiedMember};
 /// Who may call an operation.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
-    /// Anybody, also with credentials that are no good.
+    /// Every client, also with credentials that are no good.
     Everybody,
-    /// Whoever is signed in.
+    /// Signed-in users.
     SignedIn,
-    /// Whoever is signed in, and nobody who acts in their name.
+    /// Signed-in users, not while impersonated.
     Oneself,
     /// Members of the tenant with this role or a higher one, and keys of the tenant that have the permission.
     AnyMember(TenantRole),
     /// The same, but no key has the permission.
     MemberInPerson(TenantRole),
-    /// The same, and whoever acts in their name.
+    /// The same, and users who impersonate such a member.
     MemberOrDeputy(TenantRole),
-    /// Like `AnyMember`, given that their address, or that of whoever made the key, is verified.
+    /// Like `AnyMember`, given that their address, or that of the maker of the key, is verified.
     VerifiedMember(TenantRole),
     /// People with this role on the platform or a higher one.
     Platform(PlatformRole),
@@ -29,9 +29,9 @@ pub enum Rule {
     OperatorOfTenant,
     /// Members of the tenant in person with this role or a higher one, given that their address is verified.
     VerifiedInPerson(TenantRole),
-    /// Whoever is signed in, and nobody who acts in their name, given that their address is verified.
+    /// Signed-in users, not while impersonated, given that their address is verified.
     VerifiedOneself,
-    /// Super admins, and the person whom the path names, who is none of the callers. Nobody else may know of them.
+    /// Super admins, and the person whom the path names, who is none of the callers. To all others the person does not exist.
     OwnOrSuperAdmin,
 }
 
@@ -285,7 +285,7 @@ impl Outcome {
     }
 }
 
-/// Whether an operation answers 403 `email_unverified` to those whom only their address keeps from it.
+/// Whether an operation answers 403 `email_unverified` to callers who lack only a verified address.
 pub fn wants_verified(rule: Rule) -> bool {
     match rule {
         VerifiedMember(_) | Rule::VerifiedInPerson(_) | Rule::VerifiedOneself => true,
