@@ -136,7 +136,7 @@ impl Fault for StoreError {
         Cow::Borrowed(match self {
             Self::Conflict(_) => "Something with these values exists already.",
             Self::MissingReference(_) => "Something this request refers to does not exist.",
-            Self::Stale => "Somebody else changed this at the same moment. Read it again and retry.",
+            Self::Stale => "Another request changed this at the same moment. Read it again and retry.",
             Self::Refused(rule) => return rule.detail(),
             Self::Unavailable(_) => "A part of the service is not reachable right now. Try again shortly.",
             Self::Internal(_) => "Something went wrong on our side.",

@@ -320,7 +320,7 @@ impl Fault for Denied {
                     .into()
             }
             Self::NotAPerson => "Only a signed-in person can do this.".into(),
-            Self::Impersonated => "Nobody can do this in somebody else's name.".into(),
+            Self::Impersonated => "This cannot be done while impersonating.".into(),
         }
     }
 }

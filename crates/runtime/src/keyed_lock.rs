@@ -30,7 +30,7 @@ impl Fault for Busy {
     }
 
     fn detail(&self) -> Cow<'static, str> {
-        "Somebody else is busy with this. Try again shortly.".into()
+        "Another request is doing this. Try again shortly.".into()
     }
 }
 

@@ -23,8 +23,8 @@ mod calls;
 mod table;
 
 pub use callers::{Callers, Kind};
-pub use calls::{body, call, check};
-pub use table::{Outcome, RULES, expected};
+pub use calls::{call, check};
+pub use table::{Outcome, RULES, body, expected};
 
 /// The operations of the document.
 fn operations() -> BTreeSet<(String, String)> {
@@ -54,7 +54,7 @@ fn every_operation_has_one_row_and_every_row_an_operation() {
 fn the_document_names_the_operations_that_keys_may_call() {
     let document = serde_json::to_value(portico::server::document()).unwrap();
     let mut wrong = Vec::new();
-    for (method, path, rule) in RULES {
+    for (method, path, rule) in RULES.iter() {
         let operation = &document["paths"][path][method.to_lowercase()];
         let schemes: Vec<_> = operation["security"]
             .as_array()
@@ -141,7 +141,7 @@ async fn matrix(database: Database) {
     let before = fixture.snapshot().await;
     let (mut failures, mut number) = (Vec::new(), 0);
     for allowed in [false, true] {
-        for rule in RULES {
+        for rule in RULES.iter() {
             for position in 0..callers.all.len() {
                 if (expected(rule.2, callers.all[position].0) == Outcome::Allowed) == allowed {
                     number += 1;

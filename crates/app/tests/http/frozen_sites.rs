@@ -195,7 +195,7 @@ async fn no_operation_lets_a_member_change_a_frozen_site() {
                 gone.expect("a suspended site does not answer");
             }
             let before = content(server, &fixture).await;
-            for (method, template, _) in RULES {
+            for (method, template, _) in RULES.iter() {
                 let operation = (*method, *template);
                 if matches!(*method, "GET" | "HEAD")
                     || ELSEWHERE.iter().any(|start| template.starts_with(start))

@@ -218,7 +218,7 @@ impl Fault for IdentityError {
             Self::EmailRequired => {
                 "The provider does not tell us an email address. Allow it there, or register with one here.".into()
             }
-            Self::IdentityTaken => "This account is linked to somebody else here.".into(),
+            Self::IdentityTaken => "This account is linked to another user here.".into(),
             Self::LastSignInMethod => {
                 "Nothing would be left to sign in with. Set a password or link another account first.".into()
             }
@@ -236,7 +236,7 @@ impl Fault for IdentityError {
             Self::NoPasskey => "The account has no passkey.".into(),
             Self::TooManyPasskeys => "The account has as many passkeys as it can have. Remove one first.".into(),
             Self::NotFound(what) => format!("There is no such {what}.").into(),
-            Self::OwnAccount => "Somebody else has to do this to your account.".into(),
+            Self::OwnAccount => "Another administrator has to do this to your account.".into(),
             Self::LastSuperAdmin => "This is the last super admin. Make another one first.".into(),
             Self::EmailTaken => "Another account has this address.".into(),
             Self::AccountNotActive => "The account is not in use.".into(),

@@ -45,7 +45,7 @@ declare_events! {
     "An account elsewhere was unlinked."
     USER_IDENTITY_UNLINKED { word: "user.identity_unlinked", audience: Nobody, invalidates: &[User], audit: Sealed }
 
-    "Somebody signed in with a device that the account had not used before."
+    "A sign-in from a device that the account had not used before."
     USER_NEW_DEVICE { word: "user.new_device", audience: Nobody, invalidates: &[], audit: Sealed }
 
     "A passkey was added."
@@ -69,13 +69,13 @@ declare_events! {
     "An account lost its password, because others claimed its address too."
     USER_PASSWORD_REVOKED { word: "user.password_revoked", audience: Nobody, invalidates: &[User], audit: Sealed }
 
-    "Somebody signed in with a recovery code."
+    "A sign-in with a recovery code."
     USER_RECOVERY_CODE_USED { word: "user.recovery_code_used", audience: Nobody, invalidates: &[User], audit: Sealed }
 
     "An account got new recovery codes."
     USER_RECOVERY_CODES_RENEWED { word: "user.recovery_codes_renewed", audience: Nobody, invalidates: &[User], audit: Sealed }
 
-    "Somebody made an account; its home is this tenant."
+    "An account was registered; its home is this tenant."
     USER_REGISTERED { word: "user.registered", audience: HoldersUnderName(MembersRead, "user.created"), invalidates: &[], audit: Sealed }
 
     "The suspension of an account whose home is this tenant was ended."
@@ -90,13 +90,13 @@ declare_events! {
     "An authenticator app was added."
     USER_TOTP_ADDED { word: "user.totp_added", audience: Nobody, invalidates: &[User], audit: Sealed }
 
-    "Somebody began to add an authenticator app."
+    "The set-up of an authenticator app was begun."
     USER_TOTP_BEGUN { word: "user.totp_begun", audience: Nobody, invalidates: &[User], audit: Sealed }
 
     "An authenticator app was removed."
     USER_TOTP_REMOVED { word: "user.totp_removed", audience: Nobody, invalidates: &[User], audit: Sealed }
 
-    "An account was changed by somebody who acts in this tenant."
+    "An account was changed by a user who acts in this tenant."
     USER_UPDATED { word: "user.updated", audience: Holders(MembersRead), invalidates: &[User], audit: Sealed }
 
     "A session ended before its time."
@@ -108,10 +108,10 @@ declare_events! {
     "A passkey was used whose counter says that it was copied."
     SESSION_PASSKEY_CLONED { word: "session.passkey_cloned", audience: Nobody, invalidates: &[], audit: Sealed }
 
-    "Somebody proved again who they are."
+    "A user reauthenticated."
     SESSION_REAUTHENTICATED { word: "session.reauthenticated", audience: Nobody, invalidates: &[], audit: Sealed }
 
-    "Somebody failed to prove again who they are."
+    "A reauthentication failed."
     SESSION_REAUTHENTICATION_FAILED { word: "session.reauthentication_failed", audience: Nobody, invalidates: &[], audit: Sealed }
 
     "A refresh token was used twice."
@@ -120,10 +120,10 @@ declare_events! {
     "A second factor was wrong."
     SESSION_SECOND_FACTOR_FAILED { word: "session.second_factor_failed", audience: Nobody, invalidates: &[], audit: Sealed }
 
-    "Somebody tried to sign in with a wrong password."
+    "A sign-in failed because of a wrong password."
     SESSION_SIGN_IN_FAILED { word: "session.sign_in_failed", audience: Nobody, invalidates: &[], audit: Sealed }
 
-    "Somebody signed in."
+    "A user signed in."
     SESSION_STARTED { word: "session.started", audience: Nobody, invalidates: &[], audit: Sealed }
 
     "A session went on in another tenant."

@@ -192,7 +192,7 @@ impl Fault for SitesError {
             Self::NoSite => "The tenant has no site yet. Create one first.".into(),
             Self::DomainExists => "This tenant has connected this domain already.".into(),
             Self::DomainTaken => {
-                "Somebody else has verified this domain. Once they disconnect it, it can be verified here."
+                "Another tenant has verified this domain. Once they disconnect it, it can be verified here."
                     .into()
             }
             Self::SiteForSale => {

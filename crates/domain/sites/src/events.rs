@@ -68,10 +68,10 @@ declare_events! {
     "A section was changed."
     SECTION_UPDATED { word: "section.updated", audience: Holders(PagesRead), invalidates: &[Responses], audit: Sealed }
 
-    "What search engines are told about a page was deleted."
+    "The SEO metadata of a page were deleted."
     SEO_DELETED { word: "seo.deleted", audience: Holders(PagesRead), invalidates: &[Responses], audit: Sealed }
 
-    "What search engines are told about a page was changed."
+    "The SEO metadata of a page were changed."
     SEO_UPDATED { word: "seo.updated", audience: Holders(PagesRead), invalidates: &[Responses], audit: Sealed }
 
     "An entry was added to the navigation."
@@ -107,7 +107,7 @@ declare_events! {
     "What a visitor sent was marked."
     SUBMISSION_UPDATED { word: "submission.updated", audience: Holders(SubmissionsRead), invalidates: &[], audit: Sealed }
 
-    "The files of a deployment that nobody needs any more were deleted."
+    "The files of an outdated deployment were deleted."
     DEPLOYMENT_CLEANED { word: "deployment.cleaned", audience: Nobody, invalidates: &[Responses], audit: Sealed }
 
     "A deployment was asked for."

@@ -36,10 +36,10 @@ declare_events! {
     "Name or subdomain of the tenant were changed."
     TENANT_UPDATED { word: "tenant.updated", audience: Holders(TenantRead), invalidates: &[Tenant, Hosts, Responses], audit: Sealed }
 
-    "Somebody became a member."
+    "A user became a member."
     MEMBER_CREATED { word: "member.created", audience: Holders(MembersRead), invalidates: &[User], audit: Sealed }
 
-    "Somebody is no member any more."
+    "A user is no member any more."
     MEMBER_DELETED { word: "member.deleted", audience: Holders(MembersRead), invalidates: &[User], audit: Sealed }
 
     "The role of a member was changed."
@@ -48,7 +48,7 @@ declare_events! {
     "An invitation was accepted."
     INVITATION_ACCEPTED { word: "invitation.accepted", audience: Holders(MembersRead), invalidates: &[], audit: Sealed }
 
-    "Somebody was invited."
+    "An address was invited."
     INVITATION_CREATED { word: "invitation.created", audience: Holders(MembersRead), invalidates: &[], audit: Sealed }
 
     "An invitation was declined."
@@ -87,7 +87,7 @@ declare_events! {
     "A webhook got a new secret."
     WEBHOOK_ROTATED { word: "webhook.rotated", audience: Holders(WebhooksRead), invalidates: &[Responses], audit: Sealed }
 
-    "Somebody tried a webhook."
+    "A test message was sent to a webhook."
     WEBHOOK_TESTED { word: "webhook.tested", audience: Nobody, invalidates: &[Responses], audit: Sealed }
 
     "A webhook was changed."

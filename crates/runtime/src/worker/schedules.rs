@@ -82,7 +82,7 @@ async fn sweep(core: &Core) -> Result<(), StoreError> {
 /// Runs due schedules until shutdown.
 pub async fn run(core: Core, schedules: Vec<Schedule>, mut stopping: watch::Receiver<bool>) {
     let worker = core.env.random_uuid().to_string();
-    let mut backoff = Backoff::new("whose turn at scheduled work it is cannot be told");
+    let mut backoff = Backoff::new("the lease of a scheduled task cannot be read");
     let mut pause = FIRST;
     loop {
         tokio::select! {

@@ -8,10 +8,11 @@ use portico_testkit::server::{Answer, PASSWORD, TestServer, eventually};
 use serde_json::json;
 
 use super::{
-    calls::{body, call},
+    calls::call,
     table::{
         RULES,
         Rule::{self, AnyMember, VerifiedMember},
+        body,
     },
 };
 use crate::fixture::{Fixture, Person, change_user, unlimited};

@@ -1,6 +1,5 @@
 //! One call of an operation, with all that it needs.
 
-use portico_identity::token::TokenPurpose;
 use portico_testkit::server::{Answer, Client, PASSWORD, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,170 +7,16 @@ use serde_json::{Value, json};
 use super::{
     callers::{Callers, Kind, act},
     table::{
-        Outcome,
+        OTHER_PASSWORD, Outcome,
         Rule::{self, AnyMember, VerifiedMember},
-        expected, wants_verified,
+        body, change_password, expected, wants_verified,
     },
 };
 use crate::{
     assets, factor_stage,
-    fixture::{Fixture, PICTURE, Person, email_change, fill, invitation, link, linked, parameters},
-    provider::FakeProvider,
-    site_sales, wizard,
+    fixture::{Fixture, Person, fill, invitation, linked, parameters},
+    site_sales,
 };
-
-/// A valid body for an operation, where it takes one.
-pub async fn body(
-    server: &TestServer,
-    fixture: &Fixture,
-    spare: &Person,
-    operation: (&str, &str),
-    number: usize,
-) -> Option<Value> {
-    let name = format!("{} {number}", fixture.marker);
-    let (method, template) = operation;
-    let relative = template.trim_start_matches("/api/v1").trim_start_matches("/tenants/{tenantId}");
-    if let Some(body) = factor_stage::idle_body(method, relative) {
-        return Some(body);
-    }
-    Some(match (method, relative) {
-        ("POST", "/auth/register") => {
-            json!({"email": format!("new{number}@example.net"), "password": PASSWORD, "fullName": "New Person"})
-        }
-        ("POST", "/auth/login") => json!({"email": spare.email, "password": PASSWORD}),
-        ("POST", "/auth/callback") => {
-            let begun = server.client().get("/api/v1/auth/oidc/fake").await;
-            match begun.json["authorizationUrl"].as_str() {
-                Some(url) => {
-                    let claims = json!({"email": "elsewhere@example.net", "email_verified": true});
-                    FakeProvider::approve(url, &claims).body()
-                }
-                // A server without the provider.
-                None => json!({"code": "code", "state": "state"}),
-            }
-        }
-        ("POST", "/auth/refresh") => {
-            let mut again = spare.clone();
-            again.sign_in(server).await;
-            json!({"refresh_token": again.tokens["refresh_token"]})
-        }
-        ("POST", "/auth/verify-email") => {
-            json!({"token": link(server, spare, TokenPurpose::EmailVerification).await})
-        }
-        ("POST", "/auth/reset-password") => {
-            json!({"token": link(server, spare, TokenPurpose::PasswordReset).await, "password": PASSWORD})
-        }
-        ("POST", "/auth/resend-verification" | "/auth/forgot-password") => {
-            json!({"email": "nobody@example.net"})
-        }
-        ("POST", "/auth/change-email") => json!({"newEmail": format!("changed{number}@example.net")}),
-        ("POST", "/auth/confirm-email-change") => json!({"token": email_change(server, spare).await}),
-        ("POST", "/auth/cancel-email-change") => {
-            json!({"token": link(server, spare, TokenPurpose::EmailChangeCancellation).await})
-        }
-        // Read as bytes, see `call`.
-        ("PUT", "/profile/avatar") | ("POST", "/assets/upload") => json!(PICTURE),
-        ("PUT", "/assets/{assetId}") => json!({"altText": name}),
-        ("POST", "/auth/change-password") => change_password(PASSWORD, OTHER_PASSWORD),
-        ("POST", "/users") => {
-            json!({"email": format!("made{number}@example.net"), "fullName": "Made Person"})
-        }
-        ("PUT", "/users/{userId}/password") => json!({"newPassword": OTHER_PASSWORD}),
-        ("POST", "/users/{userId}/impersonate") => json!({"reason": format!("Ticket {number}")}),
-        ("PUT", "/profile" | "/users/{userId}") => json!({"notes": format!("Note {number}")}),
-        // Every user may create one, so it belongs to another user.
-        ("POST", "/tenants") => json!({"name": format!("Somebody's {number}")}),
-        ("PUT", "/sites/{siteId}" | "") | ("POST", "/sites") => json!({"name": name}),
-        // Templates are for everybody, so nothing in them is of the tenant.
-        ("POST", "/templates") => json!({
-            "name": format!("Template {number}"), "category": "business", "industry": "other",
-            "description": "For the matrix.",
-            "pages": [{"key": "home", "title": "Home", "sections": [
-                {"key": "hero", "type": "hero", "content": {"heading": "Hello"}},
-            ]}],
-        }),
-        ("PUT", "/templates/{templateId}") => json!({"isFeatured": number.is_multiple_of(2)}),
-        ("POST", "/templates/{templateId}/apply") => json!({"siteName": name}),
-        ("POST", "/pages/{pageId}/reset") => json!({}),
-        ("POST", "/sites/{siteId}/preview") => json!({"expiresIn": 60 + number % 60}),
-        ("POST", "/wizard/start") | ("PUT", "/wizard/{wizardId}") => {
-            json!({"goals": {"goals": [name]}})
-        }
-        ("POST", "/wizard/{wizardId}/business-info") => json!({"name": name, "industry": "bakery"}),
-        ("POST", "/wizard/{wizardId}/template-selection") => {
-            json!({"templateId": wizard::template(server, false).await.id})
-        }
-        ("POST", "/wizard/{wizardId}/design-preferences") => json!({"style": "bold"}),
-        ("PUT", "/sites/{siteId}/submissions/{submissionId}") => {
-            json!({"status": if number.is_multiple_of(2) { "read" } else { "new" }})
-        }
-        ("POST", "/sites/{siteId}/domains") => {
-            json!({"name": format!("n{number}.{}.example", fixture.marker)})
-        }
-        ("PUT", "/sites/{siteId}/domains/{domainId}") => json!({"mode": "alias"}),
-        ("PUT", "/admin/sites/{siteId}/offer") => json!({"amount": 100 + number, "currency": "usd"}),
-        ("POST", "/suspend") => json!({"reason": name}),
-        ("PUT", "/settings") => json!({"auditRetentionDays": 30 + number}),
-        ("PUT", "/dealer") => json!({"name": name}),
-        ("PUT", "/members/{userId}") => json!({"role": "editor"}),
-        ("POST", "/transfer-ownership") => json!({"userId": fixture.owner.claims.user}),
-        ("POST", "/invitations") => {
-            json!({"email": format!("invited{number}@example.net"), "role": "viewer"})
-        }
-        ("POST", "/invitations/lookup" | "/invitations/decline" | "/invitations/accept") => {
-            json!({"token": invitation(server, spare, &spare.email).await.1})
-        }
-        ("POST", "/auth/switch-tenant") => json!({"tenantId": spare.client.tenant}),
-        ("POST", "/api-keys") => json!({"name": name, "permissions": ["pages:read"]}),
-        ("PUT", "/api-keys/{keyId}") => json!({"name": name}),
-        ("POST", "/webhooks") => {
-            json!({"url": format!("https://localhost/hooks/{number}"), "events": ["page.published"]})
-        }
-        ("PUT", "/webhooks/{webhookId}") => json!({"description": name}),
-        ("POST", "/webhooks/{webhookId}/rotate-secret") => json!({"overlapHours": 1}),
-        ("POST", "/webhooks/{webhookId}/resend") => json!({"since": "2026-01-01T00:00:00Z"}),
-        ("PUT", "/branding") => json!({"colors": {"primary": format!("#{number:06x}")}}),
-        ("POST", "/ai/content-optimize") => json!({"type": "hero", "business": {"name": name}}),
-        ("POST", "/ai/seo-optimize") => json!({"pageId": fixture.ids["pageId"]}),
-        ("POST", "/ai/generate-page") => json!({"title": name, "purpose": name, "sections": ["hero"]}),
-        ("POST", "/pages") | ("PUT", "/pages/{pageId}") => json!({"title": name}),
-        ("PUT", "/pages/{pageId}/seo") => json!({"title": name}),
-        ("POST", "/pages/{pageId}/sections") => section(&name),
-        ("POST", "/pages/{pageId}/sections/bulk") => json!({"create": [section(&name)]}),
-        ("PUT", "/pages/{pageId}/sections/{sectionId}") => json!({"content": section(&name)["content"]}),
-        ("PUT", "/pages/{pageId}/sections/reorder") => {
-            let path = fixture.path("/api/v1/tenants/{tenantId}/pages/{pageId}/sections");
-            let sections = fixture.owner.client.get(&path).await.expect(200);
-            let mut ids: Vec<_> =
-                sections["items"].as_array().unwrap().iter().map(|s| s["id"].clone()).collect();
-            ids.reverse();
-            json!({"ids": ids})
-        }
-        ("POST", "/navigation") => json!({"label": name, "url": "https://example.com/"}),
-        ("PUT", "/navigation/{navId}") => json!({"label": name}),
-        ("PUT", "/navigation/reorder") => {
-            let items = fixture
-                .owner
-                .client
-                .get(&fixture.path("/api/v1/tenants/{tenantId}/navigation"))
-                .await
-                .expect(200);
-            let items = items["items"].as_array().unwrap().iter().enumerate();
-            json!({"items": items.map(|(at, item)| json!({"id": item["id"], "position": at})).collect::<Vec<_>>()})
-        }
-        _ => return None,
-    })
-}
-
-const OTHER_PASSWORD: &str = "Another-Horse-8";
-
-fn change_password(from: &str, to: &str) -> Value {
-    json!({"currentPassword": from, "newPassword": to})
-}
-
-fn section(text: &str) -> Value {
-    json!({"type": "text", "content": {"html": format!("<p>{text}</p>")}})
-}
 
 /// Sends JSON, or nothing. A list stands for the bytes of a picture.
 pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value>) -> Answer {

@@ -162,7 +162,7 @@ async fn read(
     responses(
         (status = 200, body = ApiKey, headers(("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
-        (status = 409, description = "Somebody else changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["api_keys:write"])),
@@ -194,7 +194,7 @@ async fn update(
     params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Revoked."),
-        (status = 409, description = "Somebody else changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["api_keys:write"])),
@@ -227,7 +227,7 @@ async fn remove(
     responses(
         (status = 200, body = ApiKeyWithSecret, headers(("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
-        (status = 409, description = "Somebody else changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["api_keys:write"])),

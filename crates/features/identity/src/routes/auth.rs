@@ -297,7 +297,7 @@ async fn forgot_password(
     request_body = ResetPassword,
     responses(
         (status = 204, description = "The password is set."),
-        (status = 409, description = "Somebody else changed the account at the same moment."),
+        (status = 409, description = "Another request changed the account at the same moment."),
     ),
 )]
 #[post("/auth/reset-password")]

@@ -58,7 +58,7 @@ struct AvatarUpload {
     )),
     responses(
         (status = 200, body = User, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed the account at the same moment."),
+        (status = 409, description = "Another request changed the account at the same moment."),
         (status = 413, description = "More than 5 MB."),
         (status = 415, description = "Neither a form nor a picture, or no format that is accepted, by its content."),
         (status = 422, description = "Too many pixels, a damaged picture, or other parts than one `file`."),
@@ -97,7 +97,7 @@ async fn upload(
     operation_id = "deleteAvatar",
     responses(
         (status = 204, description = "There is none any more."),
-        (status = 409, description = "Somebody else changed the account at the same moment."),
+        (status = 409, description = "Another request changed the account at the same moment."),
     ),
     security(("bearer" = [])),
 )]

@@ -79,7 +79,7 @@ async fn change_email(
     request_body = ConfirmEmailChange,
     responses(
         (status = 200, body = ChangedEmail),
-        (status = 409, description = "Somebody else changed the account at the same moment."),
+        (status = 409, description = "Another request changed the account at the same moment."),
     ),
 )]
 #[post("/auth/confirm-email-change")]
@@ -106,7 +106,7 @@ async fn confirm_email_change(
     tag = "Authentication",
     operation_id = "cancelEmailChange",
     request_body = CancelEmailChange,
-    responses((status = 204, description = "Nothing waits any more, and nobody is signed in.")),
+    responses((status = 204, description = "Nothing waits any more, and no session is left.")),
 )]
 #[post("/auth/cancel-email-change")]
 async fn cancel_email_change(

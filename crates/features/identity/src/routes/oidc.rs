@@ -161,7 +161,7 @@ async fn begin(
                 `POST /api/v1/auth/login`.",
         ),
         (status = 404, description = "The provider is not configured any more, or `X-Tenant-Id` names no tenant of the caller."),
-        (status = 409, description = "`identity_taken`: linked to somebody else. Or somebody changed the account at the same moment."),
+        (status = 409, description = "`identity_taken`: linked to another account. Or another request changed the account at the same moment."),
         (status = 422, description = "`invalid_state`: unknown, used, expired, or begun elsewhere. `sign_in_rejected`: the provider does not \
             confirm it. `email_required`: a new account would have no address. `invalid`: see `errors`."),
         (status = 503, description = "The provider does not answer; `Retry-After` says when to come back."),

@@ -83,7 +83,7 @@ struct ListPasskeys {
     operation_id = "passkeyRegistrationOptions",
     responses(
         (status = 200, body = PasskeyOptions),
-        (status = 403, description = "`email_unverified`, `reauthentication_required`, or somebody acts in the account's name."),
+        (status = 403, description = "`email_unverified`, `reauthentication_required`, or the caller impersonates its owner."),
         (status = 409, description = "The account has as many passkeys as it can have."),
     ),
     security(("bearer" = [])),
@@ -110,7 +110,7 @@ async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResp
     request_body = AddPasskey,
     responses(
         (status = 201, body = AddedPasskey, headers(("Location" = String))),
-        (status = 403, description = "`email_unverified`, or somebody acts in the account's name."),
+        (status = 403, description = "`email_unverified`, or the caller impersonates its owner."),
         (status = 409, description = "No options wait for this answer, or the passkey is known already."),
     ),
     security(("bearer" = [])),
@@ -192,7 +192,7 @@ async fn rename(
     params(("passkeyId" = PasskeyId, Path)),
     responses(
         (status = 204, description = "Removed."),
-        (status = 403, description = "`reauthentication_required`, or somebody acts in the account's name."),
+        (status = 403, description = "`reauthentication_required`, or the caller impersonates its owner."),
         (status = 409, description = "Nothing would be left to sign in with."),
     ),
     security(("bearer" = [])),

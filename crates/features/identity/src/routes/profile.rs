@@ -102,7 +102,7 @@ async fn read(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     request_body = ProfileUpdate,
     responses(
         (status = 200, body = Profile, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed the account at the same moment."),
+        (status = 409, description = "Another request changed the account at the same moment."),
         (status = 412, description = "Changed since it was read."),
     ),
     security(("bearer" = [])),

@@ -99,7 +99,7 @@ async fn overview(app: Data<App>, caller: Caller) -> Result<HttpResponse, Proble
     operation_id = "beginTotp",
     responses(
         (status = 200, body = TotpEnrolment),
-        (status = 403, description = "`email_unverified`, `reauthentication_required`, or somebody acts in the account's name."),
+        (status = 403, description = "`email_unverified`, `reauthentication_required`, or the caller impersonates its owner."),
         (status = 409, description = "There is an authenticator app already."),
     ),
     security(("bearer" = [])),
@@ -124,7 +124,7 @@ async fn begin_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Prob
     request_body = ConfirmTotp,
     responses(
         (status = 200, body = Confirmed),
-        (status = 403, description = "`email_unverified`, or somebody acts in the account's name."),
+        (status = 403, description = "`email_unverified`, or the caller impersonates its owner."),
         (status = 409, description = "No authenticator app waits to be confirmed."),
     ),
     security(("bearer" = [])),
@@ -155,7 +155,7 @@ async fn confirm_totp(
     operation_id = "removeTotp",
     responses(
         (status = 204, description = "There is none any more."),
-        (status = 403, description = "`reauthentication_required`, or somebody acts in the account's name."),
+        (status = 403, description = "`reauthentication_required`, or the caller impersonates its owner."),
     ),
     security(("bearer" = [])),
 )]
@@ -177,7 +177,7 @@ async fn remove_totp(app: Data<App>, caller: Caller) -> Result<HttpResponse, Pro
     operation_id = "renewRecoveryCodes",
     responses(
         (status = 200, body = RecoveryCodes),
-        (status = 403, description = "`email_unverified`, `reauthentication_required`, or somebody acts in the account's name."),
+        (status = 403, description = "`email_unverified`, `reauthentication_required`, or the caller impersonates its owner."),
         (status = 409, description = "The account has no second factor."),
     ),
     security(("bearer" = [])),

@@ -153,7 +153,7 @@ async fn read(
     request_body = UserUpdate,
     responses(
         (status = 200, body = User, headers(("ETag" = String))),
-        (status = 409, description = "One's own role or status, the last super admin, a deleted account, or changed by somebody else at the same moment."),
+        (status = 409, description = "One's own role or status, the last super admin, a deleted account, or changed by another request at the same moment."),
         (status = 412, description = "Changed since it was read."),
     ),
     security(("bearer" = [])),

@@ -200,7 +200,7 @@ async fn read(
     request_body(content = AssetUpdate, example = json!({"filename": "shop.jpg", "altText": "The shop from the street"})),
     responses(
         (status = 200, body = AssetView, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["assets:write"])),
@@ -244,7 +244,7 @@ struct DeleteAsset {
     ),
     responses(
         (status = 204, description = "Deleted."),
-        (status = 409, description = "Pages or the branding show it (`asset_in_use`, with `pages` and `branding`), or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Pages or the branding show it (`asset_in_use`, with `pages` and `branding`), or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["assets:write"])),
@@ -272,7 +272,7 @@ async fn remove(
     responses(
         (status = 200, body = AssetView, headers(("ETag" = String))),
         (status = 402, description = "The plan does not include so much storage.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It is not deleted, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is not deleted, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["assets:write"])),
 )]

@@ -48,7 +48,7 @@ async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<Ht
     request_body = BrandingUpdate,
     responses(
         (status = 200, body = Branding, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["branding:write"])),
@@ -74,7 +74,7 @@ async fn update(
     params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Reset."),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["branding:write"])),

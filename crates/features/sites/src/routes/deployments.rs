@@ -73,7 +73,7 @@ struct ListDeployments {
     params(("siteId" = SiteId, Path)),
     responses(
         (status = 202, description = "Queued; `Location` tells how it goes on.", body = DeploymentView, headers(("Location" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
         (status = 409, description = "A deployment is under way, there is no published page, or the site is suspended.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["sites:deploy"])),
@@ -169,8 +169,8 @@ async fn read(
     params(("siteId" = SiteId, Path), ("deploymentId" = DeploymentId, Path)),
     responses(
         (status = 200, body = SiteView, headers(("ETag" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
-        (status = 409, description = "The deployment was never live, the site is suspended, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
+        (status = 409, description = "The deployment was never live, the site is suspended, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["sites:deploy"])),
 )]

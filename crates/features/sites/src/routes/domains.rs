@@ -103,7 +103,7 @@ async fn list(
     request_body(content = NewDomain, example = json!({"name": "www.example.com", "mode": "primary"})),
     responses(
         (status = 201, body = DomainView, headers(("Location" = String), ("ETag" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
         (status = 402, description = "The plan includes no more domains.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The tenant has connected this domain already, or the site is for sale.", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -157,8 +157,8 @@ async fn read(
     request_body(content = DomainUpdate, example = json!({"mode": "redirect"})),
     responses(
         (status = 200, body = DomainView, headers(("ETag" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
-        (status = 409, description = "The site is for sale, or somebody else changed the domain or the site at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
+        (status = 409, description = "The site is for sale, or another request changed the domain or the site at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["domains:write"])),
@@ -191,7 +191,7 @@ async fn update(
     params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Disconnected."),
-        (status = 409, description = "The site is for sale, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The site is for sale, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["domains:write"])),
@@ -222,8 +222,8 @@ async fn remove(
     params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path)),
     responses(
         (status = 200, body = DomainView, headers(("ETag" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
-        (status = 409, description = "The record is there, but somebody else has verified this domain (`domain_taken`); or the site is for sale.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
+        (status = 409, description = "The record is there, but another tenant has verified this domain (`domain_taken`); or the site is for sale.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["domains:write"])),
 )]

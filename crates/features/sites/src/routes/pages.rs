@@ -222,8 +222,8 @@ async fn read(
     request_body = PageUpdate,
     responses(
         (status = 200, body = Page, headers(("ETag" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` for `publishAt` while the address of the account, or of whoever made the API key, is not verified."),
-        (status = 409, description = "The slug is taken, or somebody else changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not allowed; `email_unverified` for `publishAt` while the address of the account, or of the user who made the API key, is not verified."),
+        (status = 409, description = "The slug is taken, or another request changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["pages:write"])),

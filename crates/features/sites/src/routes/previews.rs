@@ -69,7 +69,7 @@ struct Preview {
     request_body(content = Option<NewPreview>, example = json!({"expiresIn": 3600})),
     responses(
         (status = 201, body = Preview, headers(("Location" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
         (status = 409, description = "The site is suspended.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["sites:write"])),

@@ -161,7 +161,7 @@ async fn read(
     request_body = SectionUpdate,
     responses(
         (status = 200, body = Section, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["pages:write"])),

@@ -60,7 +60,7 @@ async fn read(
     })),
     responses(
         (status = 200, body = Seo, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["pages:write"])),
@@ -92,7 +92,7 @@ async fn update(
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Nothing is set any more."),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["pages:write"])),

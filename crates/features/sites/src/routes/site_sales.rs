@@ -129,7 +129,7 @@ async fn read(app: Data<App>, path: Path<String>) -> Result<HttpResponse, Proble
     request_body(content = Offer, example = json!({"amount": 35900, "currency": "usd"})),
     responses(
         (status = 200, body = SiteView, headers(("ETag" = String))),
-        (status = 409, description = "The site is not published, sold or suspended, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The site is not published, sold or suspended, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["platform:sites"])),
@@ -162,7 +162,7 @@ async fn offer(
     params(("siteId" = SiteId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Withdrawn."),
-        (status = 409, description = "The site is not for sale, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The site is not for sale, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["platform:sites"])),

@@ -150,7 +150,7 @@ async fn read(
     request_body = SiteUpdate,
     responses(
         (status = 200, body = SiteView, headers(("ETag" = String))),
-        (status = 409, description = "The subdomain is taken, or somebody else changed the site at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The subdomain is taken, or another request changed the site at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["sites:write"])),

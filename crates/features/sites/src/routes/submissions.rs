@@ -170,7 +170,7 @@ async fn read(
     request_body = SubmissionUpdate,
     responses(
         (status = 200, body = Submission, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "`If-Match` names another version.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["submissions:write"])),

@@ -330,7 +330,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewTemplate>) -> Resu
     request_body(content = TemplateUpdate, example = json!({"name": "Corner Bakery", "isFeatured": true})),
     responses(
         (status = 200, body = Template, headers(("ETag" = String))),
-        (status = 409, description = "Another template has the slug, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another template has the slug, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["platform:templates"])),
@@ -365,7 +365,7 @@ async fn update(
     ),
     responses(
         (status = 204, description = "Deleted."),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["platform:templates"])),

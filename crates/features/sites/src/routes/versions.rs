@@ -129,7 +129,7 @@ async fn read(
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ("versionId" = PageVersionId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 200, body = Page, headers(("ETag" = String))),
-        (status = 409, description = "Another page has the slug by now, or somebody else changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another page has the slug by now, or another request changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["pages:write"])),

@@ -348,7 +348,7 @@ async fn design_preferences(
     params(("wizardId" = WizardId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 202, description = "Queued; `Location` tells how it goes on.", body = Generation, headers(("Location" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
         (status = 402, description = "The plan includes no more uses.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Texts are being generated already, or the wizard has made its site.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
@@ -406,7 +406,7 @@ async fn content_status(
     responses(
         (status = 200, description = "The site was made before.", body = CompletedWizard, headers(("Location" = String), ("ETag" = String))),
         (status = 201, body = CompletedWizard, headers(("Location" = String), ("ETag" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` for `deploy` while the address of the account, or of whoever made the API key, is not verified."),
+        (status = 403, description = "Not allowed; `email_unverified` for `deploy` while the address of the account, or of the user who made the API key, is not verified."),
         (status = 402, description = "The plan includes no more sites, or not this template.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Texts are being generated, or the subdomain is taken.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),

@@ -136,7 +136,7 @@ async fn remove(
     request_body = TransferOwnership,
     responses(
         (status = 200, body = Member),
-        (status = 409, description = "Somebody else changed the same members at the same moment."),
+        (status = 409, description = "Another request changed the same members at the same moment."),
     ),
     security(("bearer" = ["tenant:transfer"])),
 )]

@@ -57,8 +57,8 @@ async fn read_settings(
     request_body = TenantSettingsUpdate,
     responses(
         (status = 200, body = TenantSettings, headers(("ETag" = String))),
-        (status = 403, description = "Not allowed; `email_unverified` for another `supportEmail` while the address of the account, or of whoever made the API key, is not verified."),
-        (status = 409, description = "Somebody else changed them at the same moment."),
+        (status = 403, description = "Not allowed; `email_unverified` for another `supportEmail` while the address of the account, or of the user who made the API key, is not verified."),
+        (status = 409, description = "Another request changed them at the same moment."),
         (status = 412, description = "Changed since they were read."),
     ),
     security(("bearer" = ["tenant:write"])),
@@ -110,7 +110,7 @@ async fn read_dealer(app: Data<App>, caller: Caller, request: HttpRequest) -> Re
     request_body = DealerUpdate,
     responses(
         (status = 200, body = Dealer, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed it at the same moment."),
+        (status = 409, description = "Another request changed it at the same moment."),
         (status = 412, description = "Changed since it was read."),
     ),
     security(("bearer" = ["platform:tenants"])),

@@ -123,7 +123,7 @@ async fn read(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<Ht
     request_body = TenantUpdate,
     responses(
         (status = 200, body = Tenant, headers(("ETag" = String))),
-        (status = 409, description = "The subdomain is taken, or somebody else changed the tenant at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The subdomain is taken, or another request changed the tenant at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["tenant:write"])),
@@ -156,7 +156,7 @@ async fn update(
     responses(
         (status = 202, description = "Will be deleted at `deleteAt`.", body = Tenant, headers(("Location" = String), ("ETag" = String))),
         (status = 204, description = "Deleted."),
-        (status = 409, description = "It is about to be deleted already, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is about to be deleted already, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["tenant:delete"])),

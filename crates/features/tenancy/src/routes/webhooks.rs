@@ -182,7 +182,7 @@ async fn read(
     responses(
         (status = 200, body = WebhookView, headers(("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["webhooks:write"])),
@@ -247,7 +247,7 @@ async fn remove(
     responses(
         (status = 200, body = WebhookWithSecret, headers(("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["webhooks:write"])),
@@ -280,7 +280,7 @@ async fn rotate(
     params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
     responses(
         (status = 200, body = WebhookView, headers(("ETag" = String))),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["webhooks:write"])),
 )]
@@ -308,7 +308,7 @@ async fn pause(
     responses(
         (status = 200, body = WebhookView, headers(("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
-        (status = 409, description = "Somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["webhooks:write"])),
 )]

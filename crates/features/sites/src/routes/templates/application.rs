@@ -60,7 +60,7 @@ struct AppliedTemplate {
         (status = 200, description = "The sections of the page were replaced.", body = AppliedTemplate),
         (status = 201, description = "Pages were made.", body = AppliedTemplate, headers(("Location" = String))),
         (status = 402, description = "The plan has no premium templates (`plan_required`), or includes no more sites (`quota_exceeded`); `plan` names the one that would do.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The subdomain is taken, or somebody else changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The subdomain is taken, or another request changed the page at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["pages:write"])),
 )]
@@ -130,7 +130,7 @@ async fn page_state(
     request_body(content = Option<PageReset>, example = json!({"sectionId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d", "field": "heading"})),
     responses(
         (status = 200, body = PageTemplate),
-        (status = 409, description = "It was not made from a template, or somebody else changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It was not made from a template, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["pages:write"])),
