@@ -17,8 +17,7 @@ use uuid::Uuid;
 use crate::{
     SqlStore,
     connection::{Connections, Health},
-    dialect::query,
-    error::store_error,
+    db::Db,
     outbox::events,
     repositories::CHANNEL,
     store::{Pools, unavailable},
@@ -46,45 +45,44 @@ const APPENDED_SINCE: &str = "select pg_current_snapshot()::text, \
         and not pg_visible_in_snapshot(transaction_id, $1::text::pg_snapshot) \
     ) as appended on true";
 
+/// An event of SQLite with its number.
+#[derive(FromQueryResult)]
+struct LoggedRow {
+    #[sea_orm(nested)]
+    event: events::row::Model,
+    sequence: i64,
+}
+
 impl SqlStore {
     /// Tells `listener` what any process commits, until the database cannot be reached any more.
     pub async fn follow(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
         match &self.pools {
             Pools::Postgres { background, .. } => {
                 let connect = background.connect_options().clone();
-                follow_postgres(connect, self.for_background().read_connection(), &self.health, listener)
-                    .await
+                follow_postgres(connect, &self.for_background().read(), &self.health, listener).await
             }
             Pools::Sqlite { .. } => self.follow_sqlite(listener).await,
         }
     }
 
     async fn follow_sqlite(&self, listener: &dyn AnnouncementListener) -> Result<(), StoreError> {
-        let connection = self.read_connection();
-        let last = query(connection, "select coalesce(max(sequence), 0) as last from events", []).await?;
-        let mut last: i64 = match last.first() {
-            Some(row) => row.try_get("", "last").map_err(store_error)?,
-            None => 0,
-        };
+        let db = self.read();
+        let mut last =
+            db.row("select coalesce(max(sequence), 0) as last from events", ()).await?.unwrap_or(0);
         listener.missed();
         loop {
             let asked = Instant::now();
             let sql = "select * from events where sequence > $1 order by sequence limit $2";
-            let rows = query(connection, sql, [last.into(), BATCH.into()]).await?;
-            let mut heard = Vec::with_capacity(rows.len());
-            for row in &rows {
-                last = row.try_get("", "sequence").map_err(store_error)?;
-                heard.push(Event::try_from(
-                    events::row::Model::from_query_result(row, "").map_err(store_error)?,
-                )?);
-            }
+            let rows: Vec<LoggedRow> = db.models(sql, (last, BATCH)).await?;
+            last = rows.last().map_or(last, |row| row.sequence);
+            let heard: Vec<Event> = rows.into_iter().map(|row| row.event.into()).collect();
             for event in &heard {
                 listener.appended(event.tenant, &event.kind);
             }
             if let Some(announcement) = listener.announcement(&heard) {
                 listener.heard(&announcement);
             }
-            if (rows.len() as i64) < BATCH {
+            if (heard.len() as i64) < BATCH {
                 self.health.beat();
                 listener.caught_up(asked);
                 sleep(BEAT).await;
@@ -94,8 +92,8 @@ impl SqlStore {
 }
 
 /// A pooler in transaction mode takes `LISTEN` and then delivers nothing, which must not pass for silence.
-async fn prove_hearing(others: &Connections, connection: &mut PgListener) -> Result<(), StoreError> {
-    query(others, "select pg_notify($1, '')", [CHANNEL.into()]).await?;
+async fn prove_hearing(others: &Db<'_, Connections>, connection: &mut PgListener) -> Result<(), StoreError> {
+    others.exists("select pg_notify($1, '')", [CHANNEL]).await?;
     match timeout(PATIENCE, connection.try_recv()).await {
         Ok(Ok(Some(_))) => Ok(()),
         Ok(Err(error)) => Err(unavailable(error)),
@@ -106,7 +104,7 @@ async fn prove_hearing(others: &Connections, connection: &mut PgListener) -> Res
 /// On a connection of its own: one from the pool would be missing there, and would come and go.
 async fn follow_postgres(
     connect: PgConnectOptions,
-    others: &Connections,
+    others: &Db<'_, Connections>,
     health: &Health,
     listener: &dyn AnnouncementListener,
 ) -> Result<(), StoreError> {

@@ -1,15 +1,9 @@
 //! What is due, after the clock was set back.
 
 use portico_kernel::{StoreError, Timestamp};
-use sea_orm::Value;
-use time::{Duration, PrimitiveDateTime};
+use time::Duration;
 
-use crate::{
-    SqlStore,
-    dialect::{dialect, execute, query},
-    error::store_error,
-    time::{from_row, to_row},
-};
+use crate::{SqlStore, db::Db};
 
 /// Statements of which `$1` is now and `$2` a moment until which leases may last.
 const LEASES: &[&str] = &[
@@ -33,14 +27,12 @@ impl SqlStore {
     /// The latest time at which one of the newest events was appended, by the clock of that moment. One of them is not enough: what
     /// is appended after the clock was set back seems older than what came before.
     pub async fn newest_event_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let connection = self.read_connection();
+        let db = self.read();
         let sql = format!(
             "select max(created_at) as latest from (select created_at from events order by {} limit 1000) as newest",
-            dialect(connection).newest_event_first
+            db.dialect().newest_event_first
         );
-        let rows = query(connection, &sql, []).await?;
-        let latest = rows.first().map(|row| row.try_get::<Option<PrimitiveDateTime>>("", "latest"));
-        Ok(latest.transpose().map_err(store_error)?.flatten().map(from_row))
+        Ok(db.row(&sql, ()).await?.flatten())
     }
 
     /// Makes due what lies in the future by more than it can, because the clock went ahead when that was written: jobs that were to
@@ -48,18 +40,17 @@ impl SqlStore {
     /// the future leases may end. Answers how many rows it changed; none on a second run.
     pub async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError> {
         let transaction = self.transaction().await?;
-        let values = || -> [Value; 2] { [to_row(now).into(), to_row(soon).into()] };
+        let db = Db(&transaction);
         let jobs = format!(
             "update jobs set run_at = $1 where state = 'queued' and run_at > $2 and {}",
-            dialect(&transaction).job_waits_too_long
+            db.dialect().job_waits_too_long
         );
         let mut changed = 0;
         for sql in LEASES.iter().copied().chain([&*jobs, DELIVERIES]) {
-            changed += execute(&transaction, sql, values()).await?;
+            changed += db.execute(sql, (now, soon)).await?;
         }
         let a_little_before = now - Duration::MINUTE;
-        changed +=
-            execute(&transaction, WEBHOOKS, [to_row(a_little_before).into(), to_row(soon).into()]).await?;
+        changed += db.execute(WEBHOOKS, (a_little_before, soon)).await?;
         transaction.commit().await?;
         Ok(changed)
     }

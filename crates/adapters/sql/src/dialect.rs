@@ -1,12 +1,9 @@
 //! Where Postgres and SQLite differ.
 
-use portico_kernel::StoreError;
 use sea_orm::{
-    ConnectionTrait, DbBackend, QueryResult, Statement, Value,
+    ConnectionTrait, DbBackend,
     sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr},
 };
-
-use crate::error::store_error;
 
 /// The statements that are not the same on both.
 pub(crate) struct Dialect {
@@ -90,26 +87,6 @@ pub(crate) fn dialect(connection: &impl ConnectionTrait) -> &'static Dialect {
         DbBackend::Postgres => &POSTGRES,
         _ => &SQLITE,
     }
-}
-
-/// Runs a statement with `$1`, `$2` … and answers the number of rows it changed.
-pub(crate) async fn execute(
-    connection: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<u64, StoreError> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-    connection.execute_raw(statement).await.map(|result| result.rows_affected()).map_err(store_error)
-}
-
-/// Runs a query with `$1`, `$2` … and answers its rows.
-pub(crate) async fn query(
-    connection: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<Vec<QueryResult>, StoreError> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-    connection.query_all_raw(statement).await.map_err(store_error)
 }
 
 /// Whether one of the columns contains `part`, ignoring case.

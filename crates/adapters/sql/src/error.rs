@@ -21,16 +21,6 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
     }
 }
 
-/// A row that this version of the program cannot read, for instance a state it has no word for.
-pub(crate) fn unreadable(column: &'static str, value: &str) -> StoreError {
-    StoreError::Internal(format!("{column} holds {value:?}, which is not known here").into())
-}
-
-/// JSON of a row that does not have the shape that its column has.
-pub(crate) fn json_error(error: serde_json::Error) -> StoreError {
-    StoreError::Internal(Box::new(error))
-}
-
 /// Whether the storage below the database failed: it is full, broken, or there is no memory. SQLite then may have rolled back the
 /// transaction by itself (sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction").
 pub(crate) fn is_storage_failure(error: &DbErr) -> bool {

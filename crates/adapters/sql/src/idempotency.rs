@@ -5,13 +5,12 @@ use portico_kernel::{
     StoreError, Timestamp,
     idempotency::{Claim, IdempotencyKeys, IdempotencyRecords, KeyedRequest, Record},
 };
-use sea_orm::{ConnectionTrait, FromQueryResult, Value, prelude::TimeDateTime};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
 use crate::{
     SqlStore, SqlUnitOfWork,
-    dialect::{execute, query},
-    error::store_error,
-    time::{from_row, to_row},
+    columns::Col,
+    db::{Db, Param, Params},
 };
 
 /// How often to try when a record that was in the way has gone before it could be read.
@@ -36,48 +35,44 @@ const COMPLETE: &str = "insert into idempotency_keys \
 #[derive(FromQueryResult)]
 struct Row {
     fingerprint: String,
-    leased_until: TimeDateTime,
+    leased_until: Col<Timestamp>,
     answer: Option<Vec<u8>>,
 }
 
 impl From<Row> for Record {
     fn from(row: Row) -> Self {
-        Self { fingerprint: row.fingerprint, leased_until: from_row(row.leased_until), answer: row.answer }
+        Self { fingerprint: row.fingerprint, leased_until: row.leased_until.0, answer: row.answer }
     }
 }
 
 /// `$1` to `$6` of a claim.
 fn values(claim: &Claim) -> Vec<Value> {
-    vec![
-        claim.request.tenant.uuid().into(),
-        claim.request.caller.into(),
-        claim.request.key.as_str().into(),
-        claim.fingerprint.as_str().into(),
-        claim.holder.into(),
-        to_row(claim.expires_at).into(),
-    ]
+    (
+        claim.request.tenant,
+        claim.request.caller,
+        claim.request.key.as_str(),
+        claim.fingerprint.as_str(),
+        claim.holder,
+        claim.expires_at,
+    )
+        .values()
 }
 
 async fn complete(
-    connection: &impl ConnectionTrait,
+    db: &Db<'_, impl ConnectionTrait>,
     claim: &Claim,
     answer: &[u8],
 ) -> Result<bool, StoreError> {
     let mut values = values(claim);
-    values.push(answer.to_vec().into());
-    Ok(execute(connection, COMPLETE, values).await? == 1)
+    values.push(answer.to_vec().value());
+    Ok(db.execute(COMPLETE, values).await? == 1)
 }
 
-async fn release(connection: &impl ConnectionTrait, claim: &Claim) -> Result<(), StoreError> {
+async fn release(db: &Db<'_, impl ConnectionTrait>, claim: &Claim) -> Result<(), StoreError> {
     let KeyedRequest { tenant, caller, key } = &claim.request;
-    execute(
-        connection,
-        "delete from idempotency_keys where tenant_id = $1 and caller_id = $2 and key = $3 and holder = $4 \
-         and answer is null",
-        [tenant.uuid().into(), (*caller).into(), key.as_str().into(), claim.holder.into()],
-    )
-    .await?;
-    Ok(())
+    let sql = "delete from idempotency_keys where tenant_id = $1 and caller_id = $2 and key = $3 and holder = $4 \
+         and answer is null";
+    db.execute(sql, (*tenant, *caller, key.as_str(), claim.holder)).await.map(drop)
 }
 
 #[async_trait]
@@ -90,8 +85,8 @@ impl IdempotencyKeys for SqlStore {
     ) -> Result<Option<Record>, StoreError> {
         for _ in 0..TRIES {
             let mut values = values(claim);
-            values.extend([to_row(until).into(), to_row(now).into()]);
-            if execute(self.writer(), CLAIM, values).await? == 1 {
+            values.extend((until, now).values());
+            if self.write().execute(CLAIM, values).await? == 1 {
                 return Ok(None);
             }
             if let Some(record) = self.find(&claim.request, now).await? {
@@ -103,68 +98,46 @@ impl IdempotencyKeys for SqlStore {
 
     async fn extend(&self, claim: &Claim, until: Timestamp) -> Result<bool, StoreError> {
         let KeyedRequest { tenant, caller, key } = &claim.request;
-        let changed = execute(
-            self.writer(),
-            "update idempotency_keys set leased_until = $5 \
-             where tenant_id = $1 and caller_id = $2 and key = $3 and holder = $4 and answer is null",
-            [
-                tenant.uuid().into(),
-                (*caller).into(),
-                key.as_str().into(),
-                claim.holder.into(),
-                to_row(until).into(),
-            ],
-        )
-        .await?;
-        Ok(changed == 1)
+        let sql = "update idempotency_keys set leased_until = $5 \
+             where tenant_id = $1 and caller_id = $2 and key = $3 and holder = $4 and answer is null";
+        Ok(self.write().execute(sql, (*tenant, *caller, key.as_str(), claim.holder, until)).await? == 1)
     }
 
     async fn find(&self, request: &KeyedRequest, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        let rows = query(
-            self.read_connection(),
-            "select fingerprint, leased_until, answer from idempotency_keys \
-             where tenant_id = $1 and caller_id = $2 and key = $3 and expires_at > $4",
-            [
-                request.tenant.uuid().into(),
-                request.caller.into(),
-                request.key.as_str().into(),
-                to_row(now).into(),
-            ],
-        )
-        .await?;
-        rows.first()
-            .map(|row| Row::from_query_result(row, "").map(Record::from).map_err(store_error))
-            .transpose()
+        let sql = "select fingerprint, leased_until, answer from idempotency_keys \
+             where tenant_id = $1 and caller_id = $2 and key = $3 and expires_at > $4";
+        let values = (request.tenant, request.caller, request.key.as_str(), now);
+        Ok(self.read().model::<Row>(sql, values).await?.map(Record::from))
     }
 
     async fn complete(&self, claim: &Claim, answer: &[u8]) -> Result<bool, StoreError> {
-        complete(self.writer(), claim, answer).await
+        complete(&self.write(), claim, answer).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        release(self.writer(), claim).await
+        release(&self.write(), claim).await
     }
 }
 
 /// The records over one unit of work.
 struct Records<'c, C> {
-    connection: &'c C,
+    db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> IdempotencyRecords for Records<'_, C> {
     async fn complete(&mut self, claim: &Claim, answer: &[u8]) -> Result<bool, StoreError> {
-        complete(self.connection, claim, answer).await
+        complete(&self.db, claim, answer).await
     }
 
     async fn release(&mut self, claim: &Claim) -> Result<(), StoreError> {
-        release(self.connection, claim).await
+        release(&self.db, claim).await
     }
 }
 
 impl SqlUnitOfWork {
     /// The records of requests that have a key.
     pub fn idempotency<'c>(&'c mut self) -> Box<dyn IdempotencyRecords + 'c> {
-        Box::new(Records { connection: &self.connection })
+        Box::new(Records { db: self.db() })
     }
 }

@@ -6,7 +6,9 @@
 mod announcements;
 mod billing;
 mod clock;
+mod columns;
 mod connection;
+mod db;
 mod dialect;
 mod error;
 mod idempotency;
@@ -18,7 +20,6 @@ mod sites;
 mod store;
 mod sweep;
 mod tenancy;
-mod time;
 
 pub use connection::{Connections, PoolFigures, Transaction};
 pub use identity::personal_columns;

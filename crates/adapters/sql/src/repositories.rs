@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 
 use crate::{
     connection::{Connections, Transaction},
-    dialect::query,
+    db::Db,
 };
 
 /// The channel of `NOTIFY`.
@@ -48,6 +48,11 @@ impl<C> Repositories<C> {
         Self { connection, written: Written::default(), listener, observer }
     }
 
+    /// The connection, to send statements over it.
+    pub(crate) fn db(&self) -> Db<'_, C> {
+        Db(&self.connection)
+    }
+
     /// The trace of the work at hand.
     pub(crate) fn trace(&self) -> Option<TraceParent> {
         self.observer.as_ref()?.trace_parent()
@@ -69,8 +74,7 @@ impl SqlUnitOfWork {
         {
             // A part of the transaction: others hear it if and only if it commits. Only what must act at once is
             // announced, because commits that notify wait for each other.
-            let values = [CHANNEL.into(), announcement.into()];
-            query(&self.connection, "select pg_notify($1, $2)", values).await?;
+            Db(&self.connection).exists("select pg_notify($1, $2)", (CHANNEL, announcement)).await?;
         }
         // Not a statement to the library below, but often where the time goes.
         let started = Instant::now();

@@ -7,7 +7,7 @@
 use portico_kernel::StoreError;
 use sea_orm::{ConnectionTrait, DbBackend};
 
-use crate::dialect::{execute, query};
+use crate::db::Db;
 
 /// Whether the log has events of transactions that are still to come here.
 const IS_FROM_ELSEWHERE: &str = "select 1 from (select transaction_id from events order by transaction_id desc, sequence desc limit 1) last \
@@ -24,13 +24,11 @@ const MOVE_CURSORS: &str = "update event_cursors set transaction_id = '3', seque
 const MOVE_EVENTS: &str = "update events set transaction_id = '3'";
 
 /// Makes the log readable again if it comes from another cluster. Answers whether it did. Nobody else may be at work.
-pub(crate) async fn adopt(connection: &impl ConnectionTrait) -> Result<bool, StoreError> {
-    if connection.get_database_backend() != DbBackend::Postgres
-        || query(connection, IS_FROM_ELSEWHERE, []).await?.is_empty()
-    {
+pub(crate) async fn adopt(db: &Db<'_, impl ConnectionTrait>) -> Result<bool, StoreError> {
+    if db.0.get_database_backend() != DbBackend::Postgres || !db.exists(IS_FROM_ELSEWHERE, ()).await? {
         return Ok(false);
     }
-    execute(connection, MOVE_CURSORS, []).await?;
-    execute(connection, MOVE_EVENTS, []).await?;
+    db.execute(MOVE_CURSORS, ()).await?;
+    db.execute(MOVE_EVENTS, ()).await?;
     Ok(true)
 }

@@ -5,7 +5,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
 use portico_migrations::Migrator;
 use sea_orm::{
-    ConnectionTrait, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions,
+    SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions,
     sqlx::{
         self, ConnectOptions, Connection, SqlitePool,
         pool::PoolOptions,
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::{
     connection::{Connections, Health, PoolFigures, Slots, Source, Transaction},
-    dialect::{execute, query},
+    db::Db,
     error::store_error,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
     restored,
@@ -161,13 +161,9 @@ impl SqlStore {
     /// Writes the first page of a file of SQLite as it is.
     async fn try_to_write(&self) -> Result<(), StoreError> {
         let transaction = self.transaction().await?;
-        let row = query(&transaction, "pragma user_version", []).await?;
-        let version: i32 = match row.first() {
-            Some(row) => row.try_get_by_index(0).map_err(store_error)?,
-            None => 0,
-        };
+        let version = Db(&transaction).row::<i32>("pragma user_version", ()).await?.unwrap_or(0);
         let same = format!("pragma user_version = {version}");
-        transaction.execute_unprepared(&same).await.map_err(store_error)?;
+        Db(&transaction).script(&same).await?;
         transaction.commit().await
     }
 
@@ -189,7 +185,7 @@ impl SqlStore {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let transaction = self.migration_transaction().await?;
         Migrator::up(transaction.inner(), None).await.map_err(store_error)?;
-        restored::adopt(&transaction).await?;
+        restored::adopt(&Db(&transaction)).await?;
         transaction.commit().await
     }
 
@@ -241,13 +237,13 @@ impl SqlStore {
     }
 
     /// For single statements that write.
-    pub(crate) fn writer(&self) -> &Connections {
-        &self.writer
+    pub(crate) fn write(&self) -> Db<'_, Connections> {
+        Db(&self.writer)
     }
 
     /// For single statements that read.
-    pub(crate) fn read_connection(&self) -> &Connections {
-        &self.reader
+    pub(crate) fn read(&self) -> Db<'_, Connections> {
+        Db(&self.reader)
     }
 
     /// A transaction that may take long, and waits for its turn.
@@ -261,8 +257,8 @@ impl SqlStore {
         if let Pools::Postgres { .. } = self.pools {
             const NO_TIMEOUTS: &str = "select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), \
                                        set_config('idle_in_transaction_session_timeout', '0', true)";
-            query(&transaction, NO_TIMEOUTS, []).await?;
-            execute(&transaction, "select pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]).await?;
+            Db(&transaction).exists(NO_TIMEOUTS, ()).await?;
+            Db(&transaction).execute("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]).await?;
         }
         Ok(transaction)
     }

@@ -27,29 +27,30 @@ impl Drop for Folder {
 async fn write(store: &SqlStore, number: i64) -> Result<(), StoreError> {
     let work = store.begin().await?;
     let sql = "insert into filler (number, content) values ($1, zeroblob(20000))";
-    execute(&work.connection, sql, [number.into()]).await?;
+    work.db().execute(sql, [number]).await?;
     work.commit().await
 }
 
 async fn numbers(store: &SqlStore) -> Vec<i64> {
-    let rows = query(store.read_connection(), "select number from filler order by number", []).await.unwrap();
-    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    store.read().rows("select number from filler order by number", ()).await.unwrap()
 }
 
 #[tokio::test]
 async fn what_is_acknowledged_around_a_full_disk_is_there_after_a_restart() {
     let folder = Folder::new("full_disk");
     let store = folder.open().await;
-    execute(store.writer(), "create table filler (number integer primary key, content blob)", [])
+    store
+        .write()
+        .execute("create table filler (number integer primary key, content blob)", ())
         .await
         .unwrap();
     store.ping().await.unwrap();
     let (mut acknowledged, mut number) = (Vec::new(), 0);
     for round in 0..3 {
         // A quota of the connection, which goes with it: the disk is full until somebody opens the file anew.
-        let pages = query(store.writer(), "pragma page_count", []).await.unwrap();
-        let quota = 20 + pages[0].try_get_by_index::<i64>(0).unwrap();
-        store.writer().execute_unprepared(&format!("pragma max_page_count = {quota}")).await.unwrap();
+        let pages: Option<i64> = store.write().row("pragma page_count", ()).await.unwrap();
+        let quota = 20 + pages.unwrap();
+        store.write().script(&format!("pragma max_page_count = {quota}")).await.unwrap();
         let refused = loop {
             number += 1;
             match write(&store, number).await {
@@ -77,7 +78,9 @@ async fn what_is_acknowledged_around_a_full_disk_is_there_after_a_restart() {
 async fn a_file_that_takes_nothing_is_not_ready_until_it_does() {
     let folder = Folder::new("not_ready");
     let store = folder.open().await;
-    execute(store.writer(), "create table filler (number integer primary key, content blob)", [])
+    store
+        .write()
+        .execute("create table filler (number integer primary key, content blob)", ())
         .await
         .unwrap();
     write(&store, 1).await.unwrap();
@@ -98,15 +101,17 @@ async fn a_file_that_takes_nothing_is_not_ready_until_it_does() {
 async fn a_transaction_that_met_a_failure_takes_no_more_statements() {
     let folder = Folder::new("broken");
     let store = folder.open().await;
-    execute(store.writer(), "create table filler (number integer primary key, content blob)", [])
+    store
+        .write()
+        .execute("create table filler (number integer primary key, content blob)", ())
         .await
         .unwrap();
-    store.writer().execute_unprepared("pragma max_page_count = 4").await.unwrap();
+    store.write().script("pragma max_page_count = 4").await.unwrap();
     let work = store.begin().await.unwrap();
     let insert = "insert into filler (number, content) values ($1, zeroblob($2))";
-    execute(&work.connection, insert, [1.into(), 200_000.into()]).await.unwrap_err();
+    work.db().execute(insert, [1, 200_000]).await.unwrap_err();
     // SQLite has rolled back: this would be written for good, outside of any transaction.
-    execute(&work.connection, insert, [2.into(), 1.into()]).await.unwrap_err();
+    work.db().execute(insert, [2, 1]).await.unwrap_err();
     work.commit().await.unwrap_err();
     assert_eq!(numbers(&store).await, [0; 0]);
     store.close().await;

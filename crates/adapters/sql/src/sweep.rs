@@ -8,7 +8,7 @@ use portico_sites::{
 };
 use time::Duration;
 
-use crate::{SqlStore, dialect::execute, time::to_row};
+use crate::SqlStore;
 
 /// Rows deleted in one statement, so that no lock is held for long.
 const BATCH: i64 = 1000;
@@ -98,7 +98,7 @@ impl SqlStore {
                 "delete from {table} where ({key}) in (select {key} from {table} where {useless} limit {BATCH})"
             );
             loop {
-                let count = execute(self.writer(), &sql, [to_row(now - *kept_for).into()]).await?;
+                let count = self.write().execute(&sql, [now - *kept_for]).await?;
                 deleted += count;
                 if count < BATCH as u64 {
                     break;

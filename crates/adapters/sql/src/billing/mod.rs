@@ -14,18 +14,18 @@ mod subscriptions;
 
 impl<C: ConnectionTrait + Send> BillingRepositories for Repositories<C> {
     fn plans<'c>(&'c mut self) -> Box<dyn PlanRepository + 'c> {
-        Box::new(plans::Plans { connection: &self.connection })
+        Box::new(plans::Plans { db: self.db() })
     }
 
     fn subscriptions<'c>(&'c mut self) -> Box<dyn SubscriptionRepository + 'c> {
-        Box::new(subscriptions::Subscriptions { connection: &self.connection })
+        Box::new(subscriptions::Subscriptions { db: self.db() })
     }
 
     fn generations<'c>(&'c mut self) -> Box<dyn GenerationRepository + 'c> {
-        Box::new(generations::Generations { connection: &self.connection })
+        Box::new(generations::Generations { db: self.db() })
     }
 
     fn meters<'c>(&'c mut self) -> Box<dyn MeterRepository + 'c> {
-        Box::new(meters::Meters { connection: &self.connection })
+        Box::new(meters::Meters { db: self.db() })
     }
 }

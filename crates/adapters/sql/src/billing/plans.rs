@@ -1,15 +1,25 @@
 //! The catalogue of plans.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use portico_billing::{plan::Plan, ports::PlanRepository};
-use portico_kernel::StoreError;
+use portico_kernel::{Meter, StoreError};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, sea_query::OnConflict};
 
-use crate::error::{json_error, store_error};
+use crate::{
+    columns::{Col, documents},
+    db::Db,
+};
 
 /// A row of the table.
 pub(crate) mod row {
+    use std::collections::BTreeMap;
+
+    use portico_kernel::Meter;
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "plans")]
@@ -19,7 +29,7 @@ pub(crate) mod row {
         pub name: String,
         pub amount: i64,
         pub currency: String,
-        pub limits: Json,
+        pub limits: Col<BTreeMap<Meter, u64>>,
         pub premium_templates: bool,
         pub position: i32,
     }
@@ -30,25 +40,25 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-impl TryFrom<row::Model> for Plan {
-    type Error = StoreError;
+documents!(BTreeMap<Meter, u64>);
 
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        Ok(Self {
+impl From<row::Model> for Plan {
+    fn from(row: row::Model) -> Self {
+        Self {
             id: row.id,
             name: row.name,
             amount: row.amount,
             currency: row.currency,
-            limits: serde_json::from_value(row.limits).map_err(json_error)?,
+            limits: row.limits.0,
             premium_templates: row.premium_templates,
             position: row.position,
-        })
+        }
     }
 }
 
 /// The catalogue over one connection.
 pub(crate) struct Plans<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
@@ -59,7 +69,7 @@ impl<C: ConnectionTrait + Send> PlanRepository for Plans<'_, C> {
             name: Set(plan.name.clone()),
             amount: Set(plan.amount),
             currency: Set(plan.currency.clone()),
-            limits: Set(serde_json::to_value(&plan.limits).map_err(json_error)?),
+            limits: Set(Col(plan.limits.clone())),
             premium_templates: Set(plan.premium_templates),
             position: Set(plan.position),
         };
@@ -73,21 +83,12 @@ impl<C: ConnectionTrait + Send> PlanRepository for Plans<'_, C> {
                 row::Column::Position,
             ])
             .to_owned();
-        row::Entity::insert(row)
-            .on_conflict(replace)
-            .exec_without_returning(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        self.db.insert_with(row::Entity::insert(row).on_conflict(replace)).await.map(drop)
     }
 
     async fn list(&mut self) -> Result<Vec<Plan>, StoreError> {
-        let rows = row::Entity::find()
-            .order_by_asc(row::Column::Position)
-            .order_by_asc(row::Column::Id)
-            .all(self.connection)
+        self.db
+            .all(row::Entity::find().order_by_asc(row::Column::Position).order_by_asc(row::Column::Id))
             .await
-            .map_err(store_error)?;
-        rows.into_iter().map(Plan::try_from).collect()
     }
 }

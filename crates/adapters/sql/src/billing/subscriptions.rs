@@ -7,49 +7,38 @@ use portico_billing::{
     subscription::{Subscription, SubscriptionStatus},
 };
 use portico_kernel::{StoreError, TenantId};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::ConnectionTrait;
 
 use super::plans;
-use crate::{
-    dialect::{execute, query},
-    error::store_error,
-    time::to_row,
-};
+use crate::{columns::words, db::Db};
+
+words!(SubscriptionStatus);
 
 /// Subscriptions over one connection.
 pub(crate) struct Subscriptions<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> {
     async fn insert(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
-        execute(
-            self.connection,
-            "insert into subscriptions (tenant_id, plan_id, status, created_at, updated_at) \
-             values ($1, $2, $3, $4, $5)",
-            [
-                subscription.tenant_id.uuid().into(),
-                subscription.plan.as_str().into(),
-                subscription.status.as_str().into(),
-                to_row(subscription.created_at).into(),
-                to_row(subscription.updated_at).into(),
-            ],
-        )
-        .await?;
-        Ok(())
+        let sql = "insert into subscriptions (tenant_id, plan_id, status, created_at, updated_at) \
+             values ($1, $2, $3, $4, $5)";
+        let values = (
+            subscription.tenant_id,
+            &subscription.plan,
+            subscription.status,
+            subscription.created_at,
+            subscription.updated_at,
+        );
+        self.db.execute(sql, values).await.map(drop)
     }
 
     async fn plan_of(&mut self, tenant: TenantId) -> Result<Option<Plan>, StoreError> {
-        let rows = query(
-            self.connection,
-            "select plans.* from subscriptions join plans on plans.id = subscriptions.plan_id \
-             where subscriptions.tenant_id = $1 and subscriptions.status = $2",
-            [tenant.uuid().into(), SubscriptionStatus::Active.as_str().into()],
-        )
-        .await?;
-        rows.first()
-            .map(|row| plans::row::Model::from_query_result(row, "").map_err(store_error)?.try_into())
-            .transpose()
+        let sql = "select plans.* from subscriptions join plans on plans.id = subscriptions.plan_id \
+             where subscriptions.tenant_id = $1 and subscriptions.status = $2";
+        let found: Option<plans::row::Model> =
+            self.db.model(sql, (tenant, SubscriptionStatus::Active)).await?;
+        Ok(found.map(Plan::from))
     }
 }

@@ -6,36 +6,14 @@ use portico_identity::{
     ports::ApiKeyUsageRepository,
 };
 use portico_kernel::{ApiKeyId, StoreError, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, QueryResult, TryGetable, Value};
-use time::{Date, PrimitiveDateTime, macros::format_description};
+use sea_orm::{ConnectionTrait, Value};
+use time::Date;
 
-use super::api_keys::time_value;
-use crate::{
-    dialect::{execute, query},
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
-};
+use crate::db::{Db, Param};
 
 /// Usage over one connection.
 pub(crate) struct ApiKeyUsage<'c, C> {
-    pub connection: &'c C,
-}
-
-fn get<T: TryGetable>(row: &QueryResult, column: &str) -> Result<T, StoreError> {
-    row.try_get("", column).map_err(store_error)
-}
-
-/// A sum of `bigint` is `numeric` on Postgres, so statements cast it back.
-fn count(row: &QueryResult, column: &str) -> Result<u64, StoreError> {
-    get::<i64>(row, column).map(i64::unsigned_abs)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn ids(tenant: TenantId, key: ApiKeyId) -> [Value; 2] {
-    [tenant.uuid().into(), key.uuid().into()]
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
@@ -47,17 +25,10 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         last_used_at: Option<Timestamp>,
     ) -> Result<Option<Recorded>, StoreError> {
         // An update even where nothing changes: it holds the row until the transaction ends.
-        let [tenant, key] = ids(tenant, key);
-        let rows = query(
-            self.connection,
-            "update api_keys set last_used_at = case when $3 > coalesce(last_used_at, '1970-01-01') then $3 \
-             else last_used_at end where tenant_id = $1 and id = $2 returning name, refusals_noticed_at",
-            [tenant, key, time_value(last_used_at)],
-        )
-        .await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let noticed: Option<PrimitiveDateTime> = get(row, "refusals_noticed_at")?;
-        Ok(Some(Recorded { name: get(row, "name")?, refusals_noticed_at: noticed.map(from_row) }))
+        let sql = "update api_keys set last_used_at = case when $3 > coalesce(last_used_at, '1970-01-01') then $3 \
+             else last_used_at end where tenant_id = $1 and id = $2 returning name, refusals_noticed_at";
+        let found = self.db.row(sql, (tenant, key, last_used_at)).await?;
+        Ok(found.map(|(name, refusals_noticed_at)| Recorded { name, refusals_noticed_at }))
     }
 
     async fn add<'e>(
@@ -67,24 +38,19 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         endpoint: &'e Endpoint,
         requests: u64,
     ) -> Result<(), StoreError> {
-        let [tenant, key] = ids(tenant, key);
-        execute(
-            self.connection,
-            "insert into api_key_usage (tenant_id, key_id, day, method, path, status, requests) \
+        let sql = "insert into api_key_usage (tenant_id, key_id, day, method, path, status, requests) \
              values ($1, $2, $3, $4, $5, $6, $7) on conflict (tenant_id, key_id, day, method, path, status) \
-             do update set requests = api_key_usage.requests + excluded.requests",
-            [
-                tenant,
-                key,
-                endpoint.day.to_string().into(),
-                endpoint.method.as_str().into(),
-                endpoint.path.as_str().into(),
-                i32::from(endpoint.status).into(),
-                signed(requests).into(),
-            ],
-        )
-        .await?;
-        Ok(())
+             do update set requests = api_key_usage.requests + excluded.requests";
+        let values = (
+            tenant,
+            key,
+            endpoint.day,
+            endpoint.method.as_str(),
+            endpoint.path.as_str(),
+            endpoint.status,
+            requests,
+        );
+        self.db.execute(sql, values).await.map(drop)
     }
 
     async fn see_address<'a>(
@@ -95,36 +61,22 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         at: Timestamp,
         most: u64,
     ) -> Result<Seen, StoreError> {
-        let [tenant, key] = ids(tenant, key);
-        let widened = execute(
-            self.connection,
-            "update api_key_addresses set \
+        let sql = "update api_key_addresses set \
              first_seen_at = case when $4 < first_seen_at then $4 else first_seen_at end, \
              last_seen_at = case when $4 > last_seen_at then $4 else last_seen_at end \
-             where tenant_id = $1 and key_id = $2 and address = $3",
-            [tenant.clone(), key.clone(), address.into(), to_row(at).into()],
-        )
-        .await?;
+             where tenant_id = $1 and key_id = $2 and address = $3";
+        let widened = self.db.execute(sql, (tenant, key, address, at)).await?;
         if widened > 0 {
             return Ok(Seen::Known);
         }
-        let held = query(
-            self.connection,
-            "select count(*) as held from api_key_addresses where tenant_id = $1 and key_id = $2",
-            [tenant.clone(), key.clone()],
-        )
-        .await?;
-        let held = held.first().map_or(Ok(0), |row| count(row, "held"))?;
+        let sql = "select count(*) as held from api_key_addresses where tenant_id = $1 and key_id = $2";
+        let held = self.db.total(sql, (tenant, key)).await?;
         if held >= most {
             return Ok(Seen::Known);
         }
-        execute(
-            self.connection,
-            "insert into api_key_addresses (tenant_id, key_id, address, first_seen_at, last_seen_at) \
-             values ($1, $2, $3, $4, $4)",
-            [tenant, key, address.into(), to_row(at).into()],
-        )
-        .await?;
+        let sql = "insert into api_key_addresses (tenant_id, key_id, address, first_seen_at, last_seen_at) \
+             values ($1, $2, $3, $4, $4)";
+        self.db.execute(sql, (tenant, key, address, at)).await?;
         Ok(if held == 0 { Seen::First } else { Seen::New })
     }
 
@@ -135,16 +87,10 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         minute: i64,
         refusals: u64,
     ) -> Result<(), StoreError> {
-        let [tenant, key] = ids(tenant, key);
-        execute(
-            self.connection,
-            "insert into api_key_refusals (tenant_id, key_id, minute, refusals) values ($1, $2, $3, $4) \
+        let sql = "insert into api_key_refusals (tenant_id, key_id, minute, refusals) values ($1, $2, $3, $4) \
              on conflict (tenant_id, key_id, minute) \
-             do update set refusals = api_key_refusals.refusals + excluded.refusals",
-            [tenant, key, minute.into(), signed(refusals).into()],
-        )
-        .await?;
-        Ok(())
+             do update set refusals = api_key_refusals.refusals + excluded.refusals";
+        self.db.execute(sql, (tenant, key, minute, refusals)).await.map(drop)
     }
 
     async fn refusals_since(
@@ -153,15 +99,10 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         key: ApiKeyId,
         minute: i64,
     ) -> Result<u64, StoreError> {
-        let [tenant, key] = ids(tenant, key);
-        let rows = query(
-            self.connection,
-            "select cast(coalesce(sum(refusals), 0) as bigint) as refusals from api_key_refusals \
-             where tenant_id = $1 and key_id = $2 and minute >= $3",
-            [tenant, key, minute.into()],
-        )
-        .await?;
-        rows.first().map_or(Ok(0), |row| count(row, "refusals"))
+        let sql = "select cast(coalesce(sum(refusals), 0) as bigint) as refusals from api_key_refusals \
+             where tenant_id = $1 and key_id = $2 and minute >= $3";
+        // A sum of `bigint` is `numeric` on Postgres, so statements cast it back.
+        self.db.total(sql, (tenant, key, minute)).await
     }
 
     async fn notice_refusals(
@@ -170,14 +111,8 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         key: ApiKeyId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let [tenant, key] = ids(tenant, key);
-        execute(
-            self.connection,
-            "update api_keys set refusals_noticed_at = $3 where tenant_id = $1 and id = $2",
-            [tenant, key, to_row(at).into()],
-        )
-        .await?;
-        Ok(())
+        let sql = "update api_keys set refusals_noticed_at = $3 where tenant_id = $1 and id = $2";
+        self.db.execute(sql, (tenant, key, at)).await.map(drop)
     }
 
     async fn days(
@@ -187,19 +122,9 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         from: Date,
         to: Date,
     ) -> Result<Vec<(Date, u64)>, StoreError> {
-        let [tenant, key] = ids(tenant, key);
-        let rows = query(
-            self.connection,
-            "select day, cast(sum(requests) as bigint) as requests from api_key_usage \
-             where tenant_id = $1 and key_id = $2 and day between $3 and $4 group by day order by day",
-            [tenant, key, from.to_string().into(), to.to_string().into()],
-        )
-        .await?;
-        let day = |text: String| {
-            Date::parse(&text, format_description!("[year]-[month]-[day]"))
-                .map_err(|_| unreadable("api_key_usage.day", &text))
-        };
-        rows.iter().map(|row| Ok((day(get(row, "day")?)?, count(row, "requests")?))).collect()
+        let sql = "select day, cast(sum(requests) as bigint) as requests from api_key_usage \
+             where tenant_id = $1 and key_id = $2 and day between $3 and $4 group by day order by day";
+        self.db.rows(sql, (tenant, key, from, to)).await
     }
 
     async fn endpoints(
@@ -209,20 +134,9 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         from: Date,
         to: Date,
     ) -> Result<Vec<(String, String, u16, u64)>, StoreError> {
-        let [tenant, key] = ids(tenant, key);
-        let rows = query(
-            self.connection,
-            "select method, path, status, cast(sum(requests) as bigint) as requests from api_key_usage \
-             where tenant_id = $1 and key_id = $2 and day between $3 and $4 group by method, path, status",
-            [tenant, key, from.to_string().into(), to.to_string().into()],
-        )
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let status = u16::try_from(get::<i32>(row, "status")?).unwrap_or_default();
-                Ok((get(row, "method")?, get(row, "path")?, status, count(row, "requests")?))
-            })
-            .collect()
+        let sql = "select method, path, status, cast(sum(requests) as bigint) as requests from api_key_usage \
+             where tenant_id = $1 and key_id = $2 and day between $3 and $4 group by method, path, status";
+        self.db.rows(sql, (tenant, key, from, to)).await
     }
 
     async fn addresses(
@@ -231,33 +145,21 @@ impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
         key: ApiKeyId,
         most: u64,
     ) -> Result<Vec<AddressUsage>, StoreError> {
-        let [tenant, key] = ids(tenant, key);
-        let rows = query(
-            self.connection,
-            "select address, first_seen_at, last_seen_at from api_key_addresses \
-             where tenant_id = $1 and key_id = $2 order by last_seen_at desc, address limit $3",
-            [tenant, key, signed(most).into()],
-        )
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(AddressUsage {
-                    address: get(row, "address")?,
-                    first_seen_at: from_row(get(row, "first_seen_at")?),
-                    last_seen_at: from_row(get(row, "last_seen_at")?),
-                })
-            })
-            .collect()
+        let sql = "select address, first_seen_at, last_seen_at from api_key_addresses \
+             where tenant_id = $1 and key_id = $2 order by last_seen_at desc, address limit $3";
+        let usage =
+            |(address, first_seen_at, last_seen_at)| AddressUsage { address, first_seen_at, last_seen_at };
+        Ok(self.db.rows(sql, (tenant, key, most)).await?.into_iter().map(usage).collect())
     }
 
     async fn forget(&mut self, day: Date, address: Timestamp, minute: i64) -> Result<(), StoreError> {
         let statements: [(&str, Value); 3] = [
-            ("delete from api_key_usage where day < $1", day.to_string().into()),
-            ("delete from api_key_addresses where last_seen_at < $1", to_row(address).into()),
-            ("delete from api_key_refusals where minute < $1", minute.into()),
+            ("delete from api_key_usage where day < $1", day.value()),
+            ("delete from api_key_addresses where last_seen_at < $1", address.value()),
+            ("delete from api_key_refusals where minute < $1", minute.value()),
         ];
         for (statement, value) in statements {
-            execute(self.connection, statement, [value]).await?;
+            self.db.execute(statement, [value]).await?;
         }
         Ok(())
     }

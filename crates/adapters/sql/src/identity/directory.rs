@@ -3,24 +3,21 @@
 use async_trait::async_trait;
 use portico_identity::{
     administration::{UserFilter, UserOrder, UserSort},
-    ports::{Credential, UserDirectory},
+    ports::UserDirectory,
     user::{User, UserStatus},
 };
 use portico_kernel::{List, PageRequest, PlatformRole, StoreError, UserId};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder,
     sea_query::{Expr, NullOrdering},
 };
 
 use super::users::row;
-use crate::{
-    dialect::{contains, dialect, query},
-    error::store_error,
-};
+use crate::{columns::Col, db::Db, dialect::contains};
 
 /// The directory over one connection.
 pub(crate) struct Directory<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
@@ -33,11 +30,11 @@ impl<C: ConnectionTrait + Send> UserDirectory for Directory<'_, C> {
     ) -> Result<List<User>, StoreError> {
         let mut found = row::Entity::find();
         found = match filter.status {
-            Some(status) => found.filter(row::Column::Status.eq(status.as_str())),
-            None => found.filter(row::Column::Status.ne(UserStatus::Deleted.as_str())),
+            Some(status) => found.filter(row::Column::Status.eq(Col(status))),
+            None => found.filter(row::Column::Status.ne(Col(UserStatus::Deleted))),
         };
         if let Some(role) = filter.role {
-            found = found.filter(row::Column::Role.eq(role.as_str()));
+            found = found.filter(row::Column::Role.eq(Col(role)));
         }
         if let Some(verified) = filter.email_verified {
             found = found.filter(row::Column::EmailVerified.eq(verified));
@@ -47,7 +44,6 @@ impl<C: ConnectionTrait + Send> UserDirectory for Directory<'_, C> {
                 [row::Column::FullName, row::Column::Email].map(|column| Expr::col(column.as_column_ref()));
             found = found.filter(contains(columns, part.trim()));
         }
-        let total = found.clone().count(self.connection).await.map_err(store_error)?;
         let column = match order.sort {
             UserSort::CreatedAt => row::Column::CreatedAt,
             UserSort::Email => row::Column::Email,
@@ -62,28 +58,15 @@ impl<C: ConnectionTrait + Send> UserDirectory for Directory<'_, C> {
             UserSort::LastLoginAt => found.order_by_with_nulls(column, direction.clone(), nulls),
             _ => found.order_by(column, direction.clone()),
         };
-        let rows = found
-            .order_by(row::Column::Id, direction)
-            .limit(page.limit)
-            .offset(page.offset())
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        let users = rows
-            .into_iter()
-            .map(|row| Credential::try_from(row).map(|credential| credential.user))
-            .collect::<Result<_, _>>()?;
-        Ok(List::new(users, page, total))
+        self.db.page(found.order_by(row::Column::Id, direction), page).await
     }
 
     async fn lock_super_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
         // Everybody locks the rows in the same order. Whoever had to wait sees what the others made of them.
         let lock = format!(
             "select id from users where role = $1 and role <> 'customer' and status = $2 order by id {}",
-            dialect(self.connection).for_update
+            self.db.dialect().for_update
         );
-        let values = [PlatformRole::SuperAdmin.as_str().into(), UserStatus::Active.as_str().into()];
-        let rows = query(self.connection, &lock, values).await?;
-        rows.iter().map(|row| row.try_get("", "id").map(UserId::from_uuid).map_err(store_error)).collect()
+        self.db.rows(&lock, (PlatformRole::SuperAdmin, UserStatus::Active)).await
     }
 }

@@ -5,11 +5,11 @@ use portico_identity::ports::{FailureKey, MailBudgetRepository};
 use portico_kernel::{StoreError, Timestamp, limits::Quota};
 use sea_orm::ConnectionTrait;
 
-use crate::{dialect::execute, time::to_row};
+use crate::db::Db;
 
 /// Budgets over one connection.
 pub(crate) struct MailBudgets<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 /// The time in which one comes back, and in which all of them do, in microseconds.
@@ -23,25 +23,24 @@ impl<C: ConnectionTrait + Send> MailBudgetRepository for MailBudgets<'_, C> {
     async fn take(&mut self, key: FailureKey, quota: Quota, now: Timestamp) -> Result<bool, StoreError> {
         let (interval, all) = times(quota);
         let at = now.unix_micros();
-        let values = [
-            key.to_vec().into(),
-            at.into(),
-            interval.into(),
-            at.saturating_add(interval).into(),
-            at.saturating_add(all - interval).into(),
-            to_row(now + time::Duration::microseconds(all)).into(),
-        ];
+        let values = (
+            key,
+            at,
+            interval,
+            at.saturating_add(interval),
+            at.saturating_add(all - interval),
+            now + time::Duration::microseconds(all),
+        );
         let sql = "insert into mail_budgets (key, full_at, expires_at) values ($1, $4, $6) \
                    on conflict (key) do update set expires_at = excluded.expires_at, full_at = \
                    case when mail_budgets.full_at > $2 then mail_budgets.full_at + $3 else excluded.full_at end \
                    where mail_budgets.full_at <= $5";
-        Ok(execute(self.connection, sql, values).await? > 0)
+        Ok(self.db.execute(sql, values).await? > 0)
     }
 
     async fn give_back(&mut self, key: FailureKey, quota: Quota) -> Result<(), StoreError> {
         let (interval, _) = times(quota);
         let sql = "update mail_budgets set full_at = full_at - $2 where key = $1";
-        execute(self.connection, sql, [key.to_vec().into(), interval.into()]).await?;
-        Ok(())
+        self.db.execute(sql, (key, interval)).await.map(drop)
     }
 }

@@ -28,68 +28,68 @@ pub use personal_data::personal_columns;
 
 impl<C: ConnectionTrait + Send> IdentityRepositories for Repositories<C> {
     fn directory<'c>(&'c mut self) -> Box<dyn portico_identity::ports::UserDirectory + 'c> {
-        Box::new(directory::Directory { connection: &self.connection })
+        Box::new(directory::Directory { db: self.db() })
     }
 
     fn personal_data<'c>(&'c mut self) -> Box<dyn portico_identity::ports::PersonalData + 'c> {
-        Box::new(personal_data::Personal { connection: &self.connection })
+        Box::new(personal_data::Personal { db: self.db() })
     }
 
     fn users<'c>(&'c mut self) -> Box<dyn UserRepository + 'c> {
-        Box::new(users::Users { connection: &self.connection })
+        Box::new(users::Users { db: self.db() })
     }
 
     fn sessions<'c>(&'c mut self) -> Box<dyn SessionRepository + 'c> {
-        Box::new(sessions::Sessions { connection: &self.connection })
+        Box::new(sessions::Sessions { db: self.db() })
     }
 
     fn second_factors<'c>(&'c mut self) -> Box<dyn portico_identity::ports::SecondFactorRepository + 'c> {
-        Box::new(second_factors::SecondFactors { connection: &self.connection })
+        Box::new(second_factors::SecondFactors { db: self.db() })
     }
 
     fn pending_sign_ins<'c>(&'c mut self) -> Box<dyn portico_identity::ports::PendingSignInRepository + 'c> {
-        Box::new(pending_sign_ins::PendingSignIns { connection: &self.connection })
+        Box::new(pending_sign_ins::PendingSignIns { db: self.db() })
     }
 
     fn passkeys<'c>(&'c mut self) -> Box<dyn portico_identity::ports::PasskeyRepository + 'c> {
-        Box::new(passkeys::Passkeys { connection: &self.connection })
+        Box::new(passkeys::Passkeys { db: self.db() })
     }
 
     fn external_identities<'c>(
         &'c mut self,
     ) -> Box<dyn portico_identity::ports::ExternalIdentityRepository + 'c> {
-        Box::new(external_identities::ExternalIdentities { connection: &self.connection })
+        Box::new(external_identities::ExternalIdentities { db: self.db() })
     }
 
     fn sign_in_attempts<'c>(&'c mut self) -> Box<dyn portico_identity::ports::SignInAttemptRepository + 'c> {
-        Box::new(sign_in_attempts::SignInAttempts { connection: &self.connection })
+        Box::new(sign_in_attempts::SignInAttempts { db: self.db() })
     }
 
     fn email_changes<'c>(&'c mut self) -> Box<dyn portico_identity::ports::EmailChangeRepository + 'c> {
-        Box::new(email_changes::EmailChanges { connection: &self.connection })
+        Box::new(email_changes::EmailChanges { db: self.db() })
     }
 
     fn api_keys<'c>(&'c mut self) -> Box<dyn portico_identity::ports::ApiKeyRepository + 'c> {
-        Box::new(api_keys::ApiKeys { connection: &self.connection })
+        Box::new(api_keys::ApiKeys { db: self.db() })
     }
 
     fn api_key_usage<'c>(&'c mut self) -> Box<dyn portico_identity::ports::ApiKeyUsageRepository + 'c> {
-        Box::new(api_key_usage::ApiKeyUsage { connection: &self.connection })
+        Box::new(api_key_usage::ApiKeyUsage { db: self.db() })
     }
 
     fn sign_in_failures<'c>(&'c mut self) -> Box<dyn portico_identity::ports::SignInFailureRepository + 'c> {
-        Box::new(sign_in_failures::SignInFailures { connection: &self.connection })
+        Box::new(sign_in_failures::SignInFailures { db: self.db() })
     }
 
     fn mail_budgets<'c>(&'c mut self) -> Box<dyn portico_identity::ports::MailBudgetRepository + 'c> {
-        Box::new(mail_budgets::MailBudgets { connection: &self.connection })
+        Box::new(mail_budgets::MailBudgets { db: self.db() })
     }
 
     fn known_devices<'c>(&'c mut self) -> Box<dyn portico_identity::ports::KnownDeviceRepository + 'c> {
-        Box::new(known_devices::KnownDevices { connection: &self.connection })
+        Box::new(known_devices::KnownDevices { db: self.db() })
     }
 
     fn one_time_tokens<'c>(&'c mut self) -> Box<dyn OneTimeTokenRepository + 'c> {
-        Box::new(one_time_tokens::OneTimeTokens { connection: &self.connection })
+        Box::new(one_time_tokens::OneTimeTokens { db: self.db() })
     }
 }

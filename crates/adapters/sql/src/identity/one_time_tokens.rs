@@ -8,34 +8,20 @@ use portico_identity::{
 use portico_kernel::{StoreError, Timestamp, UserId};
 use sea_orm::ConnectionTrait;
 
-use crate::{
-    dialect::{execute, query},
-    error::store_error,
-    time::to_row,
-};
+use crate::db::Db;
 
 /// Tokens over one connection.
 pub(crate) struct OneTimeTokens<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> OneTimeTokenRepository for OneTimeTokens<'_, C> {
     async fn insert(&mut self, token: &OneTimeToken) -> Result<(), StoreError> {
-        execute(
-            self.connection,
-            "insert into one_time_tokens (hash, user_id, purpose, expires_at, created_at) \
-             values ($1, $2, $3, $4, $5)",
-            [
-                token.hash.to_vec().into(),
-                token.user.uuid().into(),
-                token.purpose.as_str().into(),
-                to_row(token.expires_at).into(),
-                to_row(token.created_at).into(),
-            ],
-        )
-        .await?;
-        Ok(())
+        let sql = "insert into one_time_tokens (hash, user_id, purpose, expires_at, created_at) \
+             values ($1, $2, $3, $4, $5)";
+        let values = (token.hash, token.user, token.purpose.as_str(), token.expires_at, token.created_at);
+        self.db.execute(sql, values).await.map(drop)
     }
 
     async fn find(
@@ -44,15 +30,8 @@ impl<C: ConnectionTrait + Send> OneTimeTokenRepository for OneTimeTokens<'_, C> 
         purpose: TokenPurpose,
         now: Timestamp,
     ) -> Result<Option<UserId>, StoreError> {
-        let rows = query(
-            self.connection,
-            "select user_id from one_time_tokens where hash = $1 and purpose = $2 and expires_at > $3",
-            [hash.to_vec().into(), purpose.as_str().into(), to_row(now).into()],
-        )
-        .await?;
-        rows.first()
-            .map(|row| row.try_get("", "user_id").map(UserId::from_uuid).map_err(store_error))
-            .transpose()
+        let sql = "select user_id from one_time_tokens where hash = $1 and purpose = $2 and expires_at > $3";
+        self.db.row(sql, (hash, purpose.as_str(), now)).await
     }
 
     async fn consume(
@@ -62,24 +41,12 @@ impl<C: ConnectionTrait + Send> OneTimeTokenRepository for OneTimeTokens<'_, C> 
         now: Timestamp,
     ) -> Result<Option<UserId>, StoreError> {
         // Whoever deletes the row has used the token.
-        let rows = query(
-            self.connection,
-            "delete from one_time_tokens where hash = $1 and purpose = $2 and expires_at > $3 returning user_id",
-            [hash.to_vec().into(), purpose.as_str().into(), to_row(now).into()],
-        )
-        .await?;
-        rows.first()
-            .map(|row| row.try_get("", "user_id").map(UserId::from_uuid).map_err(store_error))
-            .transpose()
+        let sql = "delete from one_time_tokens where hash = $1 and purpose = $2 and expires_at > $3 returning user_id";
+        self.db.row(sql, (hash, purpose.as_str(), now)).await
     }
 
     async fn revoke(&mut self, user: UserId, purpose: TokenPurpose) -> Result<(), StoreError> {
-        execute(
-            self.connection,
-            "delete from one_time_tokens where user_id = $1 and purpose = $2",
-            [user.uuid().into(), purpose.as_str().into()],
-        )
-        .await?;
-        Ok(())
+        let sql = "delete from one_time_tokens where user_id = $1 and purpose = $2";
+        self.db.execute(sql, (user, purpose.as_str())).await.map(drop)
     }
 }

@@ -2,23 +2,21 @@
 //!
 //! [`TABLES`] says of every table that names a user what becomes of its rows; a contract test holds it against the schema.
 
+use Shown::{Id, Text, Time};
 use async_trait::async_trait;
 use portico_identity::{ports::PersonalData, user::EmailAddress};
-use portico_kernel::{Event, EventId, StoreError, UserId};
+use portico_kernel::{Event, EventId, InvitationId, StoreError, TenantId, Timestamp, UserId};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, TryGetError,
 };
 use serde_json::{Map, Value};
-use time::PrimitiveDateTime;
 use uuid::Uuid;
 
 use crate::{
-    dialect::{execute, query},
-    error::store_error,
+    columns::{Col, read},
+    db::{Db, Param, Params},
     outbox::events::row,
     tenancy::seals,
-    time::from_row,
 };
 
 /// What becomes of the rows of somebody who is erased.
@@ -37,7 +35,6 @@ enum Shown {
     Id,
     Time,
 }
-use Shown::{Id, Text, Time};
 
 /// A table that names users.
 struct Table {
@@ -166,30 +163,21 @@ const LEFT_BEHIND: &str = "select m.tenant_id from memberships m join tenants t 
 
 /// The personal data over one connection.
 pub(crate) struct Personal<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
-fn shown(row: &QueryResult, column: &str, how: Shown) -> Result<Value, StoreError> {
-    let value = match how {
-        Text => row.try_get::<Option<String>>("", column).map(Value::from),
-        Id => row.try_get::<Option<Uuid>>("", column).map(|id| id.map(|id| id.to_string()).into()),
-        Time => row
-            .try_get::<Option<PrimitiveDateTime>>("", column)
-            .map(|at| at.map(|at| from_row(at).to_string()).into()),
-    };
-    value.map_err(store_error)
+fn shown(row: &QueryResult, column: &str, how: Shown) -> Result<Value, TryGetError> {
+    Ok(match how {
+        Text => read::<Option<String>, _>(row, column)?.into(),
+        Id => read::<Option<Uuid>, _>(row, column)?.map(|id| id.to_string()).into(),
+        Time => read::<Option<Timestamp>, _>(row, column)?.map(|at| at.to_string()).into(),
+    })
 }
 
 impl<C: ConnectionTrait + Send> Personal<'_, C> {
-    async fn rows(
-        &self,
-        table: &Table,
-        filter: &str,
-        value: sea_orm::Value,
-    ) -> Result<Vec<Value>, StoreError> {
+    async fn rows(&self, table: &Table, filter: &str, user: UserId) -> Result<Vec<Value>, StoreError> {
         let columns: Vec<&str> = table.columns.iter().map(|(_, column, _)| *column).collect();
         let sql = format!("select {} from {} where {filter}", columns.join(", "), table.name);
-        let rows = query(self.connection, &sql, [value]).await?;
         let show = |row: &QueryResult| {
             let members = table
                 .columns
@@ -197,55 +185,31 @@ impl<C: ConnectionTrait + Send> Personal<'_, C> {
                 .map(|(name, column, how)| shown(row, column, *how).map(|value| ((*name).to_owned(), value)));
             members.collect::<Result<Map<_, _>, _>>().map(Value::Object)
         };
-        rows.iter().map(show).collect()
+        self.db.rows_with(&sql, [user], show).await
     }
 
     /// The name of a personal tenant is the person's, and its subdomain was made from it.
     async fn forget_tenants(&self, user: UserId) -> Result<(), StoreError> {
-        let rows = query(self.connection, LEFT_BEHIND, [user.uuid().into()]).await?;
-        for row in &rows {
-            let tenant: Uuid = row.try_get("", "tenant_id").map_err(store_error)?;
-            let name = format!("erased-{}", tenant.simple());
-            let found = query(
-                self.connection,
-                "select subdomain, created_at from tenants where id = $1",
-                [tenant.into()],
-            )
-            .await?;
-            let Some(found) = found.first() else { continue };
-            let old: String = found.try_get("", "subdomain").map_err(store_error)?;
-            let created_at: PrimitiveDateTime = found.try_get("", "created_at").map_err(store_error)?;
+        for tenant in self.db.rows::<TenantId>(LEFT_BEHIND, [user]).await? {
+            let name = format!("erased-{}", tenant.uuid().simple());
+            let sql = "select subdomain, created_at from tenants where id = $1";
+            let found: Option<(String, Timestamp)> = self.db.row(sql, [tenant]).await?;
+            let Some((old, created_at)) = found else { continue };
             if old == name {
                 continue;
             }
-            execute(
-                self.connection,
-                "insert into subdomains (name, tenant_id, created_at) values ($1, $2, $3)",
-                [name.as_str().into(), tenant.into(), created_at.into()],
-            )
-            .await?;
-            execute(
-                self.connection,
-                "update tenants set name = 'Erased', subdomain = $2, version = version + 1 where id = $1",
-                [tenant.into(), name.into()],
-            )
-            .await?;
+            let sql = "insert into subdomains (name, tenant_id, created_at) values ($1, $2, $3)";
+            self.db.execute(sql, (&name, tenant, created_at)).await?;
+            let sql =
+                "update tenants set name = 'Erased', subdomain = $2, version = version + 1 where id = $1";
+            self.db.execute(sql, (tenant, name)).await?;
             // A site may answer at it, and its row in the registry is then still needed.
-            execute(
-                self.connection,
-                "delete from subdomains where tenant_id = $1 and name = $2 \
-                 and not exists (select 1 from sites where tenant_id = $1 and subdomain = $2)",
-                [tenant.into(), old.into()],
-            )
-            .await?;
+            let sql = "delete from subdomains where tenant_id = $1 and name = $2 \
+                 and not exists (select 1 from sites where tenant_id = $1 and subdomain = $2)";
+            self.db.execute(sql, (tenant, old)).await?;
             // What visitors of its sites wrote is somebody else's again.
             for table in ["dealers", "submissions", "tenant_settings"] {
-                execute(
-                    self.connection,
-                    &format!("delete from {table} where tenant_id = $1"),
-                    [tenant.into()],
-                )
-                .await?;
+                self.db.execute(&format!("delete from {table} where tenant_id = $1"), [tenant]).await?;
             }
         }
         Ok(())
@@ -258,12 +222,12 @@ impl<C: ConnectionTrait + Send> PersonalData for Personal<'_, C> {
         let mut lists = Vec::new();
         for table in TABLES.iter().filter(|table| !table.list.is_empty()) {
             let filter = format!("{} = $1", table.user);
-            lists.push((table.list, self.rows(table, &filter, user.uuid().into()).await?));
+            lists.push((table.list, self.rows(table, &filter, user).await?));
         }
         if let Some(sent) = TABLES.iter().find(|table| table.name == "invitations") {
             // To the address, once it is proven to be theirs.
             let filter = "email in (select email from users where id = $1 and email_verified)";
-            lists.push(("invitationsReceived", self.rows(sent, filter, user.uuid().into()).await?));
+            lists.push(("invitationsReceived", self.rows(sent, filter, user).await?));
         }
         Ok(lists)
     }
@@ -272,15 +236,12 @@ impl<C: ConnectionTrait + Send> PersonalData for Personal<'_, C> {
         self.forget_tenants(user).await?;
         for table in TABLES.iter().filter(|table| table.fate == Fate::Deleted) {
             let sql = format!("delete from {} where {} = $1", table.name, table.user);
-            execute(self.connection, &sql, [user.uuid().into()]).await?;
+            self.db.execute(&sql, [user]).await?;
         }
-        execute(
-            self.connection,
-            "update users set last_login_at = null, last_tenant_id = null where id = $1",
-            [user.uuid().into()],
-        )
-        .await?;
-        Ok(())
+        self.db
+            .execute("update users set last_login_at = null, last_tenant_id = null where id = $1", [user])
+            .await
+            .map(drop)
     }
 
     async fn forget_address(&mut self, address: &EmailAddress, proven: bool) -> Result<(), StoreError> {
@@ -289,10 +250,10 @@ impl<C: ConnectionTrait + Send> PersonalData for Personal<'_, C> {
             true => "delete from jobs where payload ->> 'email' = $1 and state <> 'running'",
             false => "delete from jobs where payload ->> 'email' = $1 and state = 'dead'",
         };
-        execute(self.connection, jobs, [address.as_str().into()]).await?;
+        self.db.execute(jobs, [address.as_str()]).await?;
         if proven {
             let sql = "delete from invitations where email = $1";
-            execute(self.connection, sql, [address.as_str().into()]).await?;
+            self.db.execute(sql, [address.as_str()]).await?;
         }
         Ok(())
     }
@@ -305,23 +266,21 @@ impl<C: ConnectionTrait + Send> PersonalData for Personal<'_, C> {
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
         let after = after.map_or(Uuid::nil(), EventId::uuid);
-        let mut values: Vec<sea_orm::Value> = vec![user.uuid().into(), after.into(), i64::from(limit).into()];
+        let mut values = (user, after, i64::from(limit)).values();
         // Each part has an index that it goes through in order, so that a batch costs no more than its size.
         let mut parts = vec![
             "actor_id = $1".to_owned(),
             "impersonator_id = $1".to_owned(),
             "resource_type = 'user' and resource_id = $1".to_owned(),
         ];
-        let left = query(self.connection, LEFT_BEHIND, [user.uuid().into()]).await?;
-        for tenant in &left {
-            values.push(tenant.try_get::<Uuid>("", "tenant_id").map_err(store_error)?.into());
+        for tenant in self.db.rows::<TenantId>(LEFT_BEHIND, [user]).await? {
+            values.push(tenant.value());
             parts.push(format!("tenant_id = ${}", values.len()));
         }
         for address in addresses {
             let sql = "select tenant_id, id from invitations where email = $1";
-            for invitation in &query(self.connection, sql, [address.as_str().into()]).await? {
-                let column = |name: &str| invitation.try_get::<Uuid>("", name).map_err(store_error);
-                values.extend([column("tenant_id")?.into(), column("id")?.into()]);
+            for key in self.db.rows::<(TenantId, InvitationId)>(sql, [address.as_str()]).await? {
+                values.extend(key.values());
                 let (tenant, id) = (values.len() - 1, values.len());
                 parts.push(format!(
                     "tenant_id = ${tenant} and resource_type = 'invitation' and resource_id = ${id}"
@@ -340,15 +299,12 @@ impl<C: ConnectionTrait + Send> PersonalData for Personal<'_, C> {
             "select events.* from events where id in ({}) order by id limit $3",
             parts.join(" union ")
         );
-        let statement = Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values);
-        let rows = self.connection.query_all_raw(statement).await.map_err(store_error)?;
-        rows.iter()
-            .map(|row| row::Model::from_query_result(row, "").map_err(store_error)?.try_into())
-            .collect()
+        let events: Vec<row::Model> = self.db.models(&sql, values).await?;
+        Ok(events.into_iter().map(Event::from).collect())
     }
 
     async fn redact(&mut self, event: &Event) -> Result<(), StoreError> {
-        seals::redact(self.connection, event).await
+        seals::redact(&self.db, event).await
     }
 
     async fn actions(
@@ -359,14 +315,9 @@ impl<C: ConnectionTrait + Send> PersonalData for Personal<'_, C> {
     ) -> Result<Vec<Event>, StoreError> {
         let mut found = row::Entity::find().filter(row::Column::ActorId.eq(user.uuid()));
         if let Some(before) = before {
-            found = found.filter(row::Column::Id.lt(before.uuid()));
+            found = found.filter(row::Column::Id.lt(Col(before)));
         }
-        let rows = found
-            .order_by_desc(row::Column::Id)
-            .limit(u64::from(limit))
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(Event::try_from).collect()
+        let query = found.order_by_desc(row::Column::Id).limit(u64::from(limit));
+        self.db.all(query).await
     }
 }

@@ -6,25 +6,13 @@ use portico_identity::{
     throttle::FailureCount,
 };
 use portico_kernel::{StoreError, Timestamp};
-use sea_orm::{ConnectionTrait, FromQueryResult, Value, prelude::TimeDateTime};
+use sea_orm::ConnectionTrait;
 
-use crate::{
-    dialect::{execute, query},
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
-};
-
-#[derive(FromQueryResult)]
-struct Row {
-    key: Vec<u8>,
-    since: TimeDateTime,
-    failures: i32,
-    last_at: TimeDateTime,
-}
+use crate::db::{Db, Param, Params};
 
 /// Counts over one connection.
 pub(crate) struct SignInFailures<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 /// `$first, …` for so many values.
@@ -55,10 +43,9 @@ impl<C: ConnectionTrait + Send> SignInFailureRepository for SignInFailures<'_, C
              last_at = excluded.last_at, expires_at = excluded.expires_at",
             rows.join(", ")
         );
-        let times = [since, now, expires_at].map(|time| Value::from(to_row(time)));
-        let keys = keys.iter().map(|key| Value::from(key.to_vec()));
-        execute(self.connection, &sql, times.into_iter().chain(keys)).await?;
-        Ok(())
+        let values =
+            (since, now, expires_at).values().into_iter().chain(keys.iter().copied().map(Param::value));
+        self.db.execute(&sql, values.collect::<Vec<_>>()).await.map(drop)
     }
 
     async fn counts(
@@ -73,20 +60,10 @@ impl<C: ConnectionTrait + Send> SignInFailureRepository for SignInFailures<'_, C
             "select key, since, failures, last_at from sign_in_failures where since > $1 and key in ({})",
             placeholders(2, keys.len())
         );
-        let keys = keys.iter().map(|key| Value::from(key.to_vec()));
-        let rows = query(self.connection, &sql, [to_row(after).into()].into_iter().chain(keys)).await?;
-        rows.iter()
-            .map(|row| {
-                let row = Row::from_query_result(row, "").map_err(store_error)?;
-                let key = row.key.as_slice().try_into();
-                Ok(FailureCount {
-                    key: key.map_err(|_| unreadable("sign_in_failures.key", &row.key.len().to_string()))?,
-                    since: from_row(row.since),
-                    failures: u32::try_from(row.failures).unwrap_or(0),
-                    last_at: from_row(row.last_at),
-                })
-            })
-            .collect()
+        let values: Vec<_> =
+            std::iter::once(after.value()).chain(keys.iter().copied().map(Param::value)).collect();
+        let count = |(key, since, failures, last_at)| FailureCount { key, since, failures, last_at };
+        Ok(self.db.rows(&sql, values).await?.into_iter().map(count).collect())
     }
 
     async fn clear(&mut self, keys: &[FailureKey]) -> Result<(), StoreError> {
@@ -94,7 +71,6 @@ impl<C: ConnectionTrait + Send> SignInFailureRepository for SignInFailures<'_, C
             return Ok(());
         }
         let sql = format!("delete from sign_in_failures where key in ({})", placeholders(1, keys.len()));
-        execute(self.connection, &sql, keys.iter().map(|key| Value::from(key.to_vec()))).await?;
-        Ok(())
+        self.db.execute(&sql, keys.iter().copied().map(Param::value).collect::<Vec<_>>()).await.map(drop)
     }
 }

@@ -2,31 +2,37 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Event, EventId, EventLog, Resource, StoreError, TenantId, TraceParent,
+    Event, EventLog, Resource, StoreError, TraceParent,
     event::{ActorKind, AuditClass, EventKind},
 };
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait};
+use sea_orm::{ActiveValue::Set, ConnectionTrait};
 
 use crate::{
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, Stored, words},
+    db::Db,
 };
 
 /// A row of the event log. The columns that order it are filled by the database; see the dialect.
 pub(crate) mod row {
+    use portico_kernel::{
+        EventId, TenantId, Timestamp,
+        event::{ActorKind, AuditClass},
+    };
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "events")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
+        pub id: Col<EventId>,
         pub kind: String,
         pub resource_type: String,
         pub resource_id: Uuid,
-        pub actor_kind: String,
+        pub actor_kind: Col<ActorKind>,
         pub actor_id: Option<Uuid>,
         pub impersonator_id: Option<Uuid>,
         pub before: Option<Json>,
@@ -35,8 +41,8 @@ pub(crate) mod row {
         pub address: Option<String>,
         pub user_agent: Option<String>,
         pub trace_parent: Option<String>,
-        pub audit: String,
-        pub created_at: TimeDateTime,
+        pub audit: Col<AuditClass>,
+        pub created_at: Col<Timestamp>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -52,32 +58,29 @@ const ACTOR_KINDS: [(ActorKind, &str); 4] = [
     (ActorKind::System, "system"),
 ];
 
-/// The kind of actor that a word in the store means.
-pub(crate) fn actor_kind(word: &str) -> Result<ActorKind, StoreError> {
-    ACTOR_KINDS
-        .iter()
-        .find(|(_, name)| *name == word)
-        .map(|(kind, _)| *kind)
-        .ok_or_else(|| unreadable("events.actor_kind", word))
+impl Stored for ActorKind {
+    type Raw = String;
+
+    fn store(&self) -> String {
+        let word = ACTOR_KINDS.iter().find(|(kind, _)| kind == self).map_or("system", |(_, word)| word);
+        word.to_owned()
+    }
+
+    fn load(raw: String) -> Result<Self, String> {
+        ACTOR_KINDS.iter().find(|(_, word)| *word == raw).map(|(kind, _)| *kind).ok_or(raw)
+    }
 }
 
-/// The word in the store for a kind of actor.
-pub(crate) fn actor_word(kind: ActorKind) -> String {
-    let word = ACTOR_KINDS.iter().find(|(other, _)| *other == kind).map_or("system", |(_, name)| name);
-    word.to_owned()
-}
+words!(AuditClass);
 
-impl TryFrom<row::Model> for Event {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        let audit = AuditClass::parse(&row.audit).ok_or_else(|| unreadable("events.audit", &row.audit))?;
-        Ok(Self {
-            id: EventId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
-            kind: EventKind::stored(row.kind, audit),
+impl From<row::Model> for Event {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            kind: EventKind::stored(row.kind, row.audit.0),
             resource: Resource { kind: row.resource_type.into(), id: row.resource_id },
-            actor_kind: actor_kind(&row.actor_kind)?,
+            actor_kind: row.actor_kind.0,
             actor_id: row.actor_id,
             impersonator_id: row.impersonator_id,
             before: row.before,
@@ -86,14 +89,14 @@ impl TryFrom<row::Model> for Event {
             address: row.address,
             user_agent: row.user_agent,
             trace_parent: row.trace_parent.and_then(|text| text.parse().ok()),
-            at: from_row(row.created_at),
-        })
+            at: row.created_at.0,
+        }
     }
 }
 
 /// The event log over one connection.
 pub(crate) struct Events<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
     pub appended: &'c mut Vec<Event>,
     /// The trace of the work at hand.
     pub trace: Option<TraceParent>,
@@ -108,12 +111,12 @@ impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
         let mut event = event.bounded();
         event.trace_parent = event.trace_parent.or(self.trace);
         let row = row::ActiveModel {
-            tenant_id: Set(event.tenant.uuid()),
-            id: Set(event.id.uuid()),
+            tenant_id: Set(Col(event.tenant)),
+            id: Set(Col(event.id)),
             kind: Set(event.kind.to_string()),
             resource_type: Set(event.resource.kind.to_string()),
             resource_id: Set(event.resource.id),
-            actor_kind: Set(actor_word(event.actor_kind)),
+            actor_kind: Set(Col(event.actor_kind)),
             actor_id: Set(event.actor_id),
             impersonator_id: Set(event.impersonator_id),
             before: Set(event.before.clone()),
@@ -122,10 +125,10 @@ impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
             address: Set(event.address.clone()),
             user_agent: Set(event.user_agent.clone()),
             trace_parent: Set(event.trace_parent.map(|parent| parent.to_string())),
-            audit: Set(event.kind.audit().as_str().to_owned()),
-            created_at: Set(to_row(event.at)),
+            audit: Set(Col(event.kind.audit())),
+            created_at: Set(Col(event.at)),
         };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
+        self.db.insert(row).await?;
         self.appended.push(event);
         Ok(())
     }

@@ -2,44 +2,43 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    DeadLetters, Job, JobId, JobQueue, JobState, List, NewJob, PageRequest, StoreError, TenantId, Timestamp,
+    DeadLetters, Job, JobId, JobQueue, JobState, List, NewJob, PageRequest, StoreError, Timestamp,
     TraceParent, WorkQueue, job::QueueFigures,
 };
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Value,
-};
-use time::{Duration, PrimitiveDateTime};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use time::Duration;
 
 use crate::{
     SqlStore,
-    dialect::{dialect, execute, query},
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, words},
+    db::{Db, Param},
 };
 
 /// A row of the queue.
 pub(crate) mod row {
+    use portico_kernel::{JobId, JobState, TenantId, Timestamp};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "jobs")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub tenant_id: Uuid,
+        pub id: Col<JobId>,
+        pub tenant_id: Col<TenantId>,
         pub kind: String,
         pub payload: Json,
-        pub state: String,
-        pub attempts: i32,
-        pub max_attempts: i32,
-        pub run_at: TimeDateTime,
+        pub state: Col<JobState>,
+        pub attempts: Col<u32>,
+        pub max_attempts: Col<u32>,
+        pub run_at: Col<Timestamp>,
         pub leased_by: Option<String>,
-        pub leased_until: Option<TimeDateTime>,
+        pub leased_until: Col<Option<Timestamp>>,
         pub last_error: Option<String>,
         pub request_id: String,
         pub trace_parent: Option<String>,
-        pub created_at: TimeDateTime,
+        pub created_at: Col<Timestamp>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -48,30 +47,30 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-impl TryFrom<row::Model> for Job {
-    type Error = StoreError;
+words!(JobState);
 
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: JobId::from_uuid(row.id),
+impl From<row::Model> for Job {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
             kind: row.kind,
             payload: row.payload,
-            tenant_id: TenantId::from_uuid(row.tenant_id),
-            state: JobState::parse(&row.state).ok_or_else(|| unreadable("jobs.state", &row.state))?,
-            attempts: row.attempts.unsigned_abs(),
-            max_attempts: row.max_attempts.unsigned_abs(),
-            run_at: from_row(row.run_at),
+            tenant_id: row.tenant_id.0,
+            state: row.state.0,
+            attempts: row.attempts.0,
+            max_attempts: row.max_attempts.0,
+            run_at: row.run_at.0,
             last_error: row.last_error,
             request_id: row.request_id,
             trace_parent: row.trace_parent.and_then(|text| text.parse().ok()),
-            created_at: from_row(row.created_at),
-        })
+            created_at: row.created_at.0,
+        }
     }
 }
 
 /// The queue as a unit of work writes it.
 pub(crate) struct Jobs<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
     pub enqueued: &'c mut bool,
     /// The trace of the work at hand.
     pub trace: Option<TraceParent>,
@@ -81,22 +80,22 @@ pub(crate) struct Jobs<'c, C> {
 impl<C: ConnectionTrait + Send> JobQueue for Jobs<'_, C> {
     async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
         let row = row::ActiveModel {
-            id: Set(job.id.uuid()),
-            tenant_id: Set(job.tenant.uuid()),
+            id: Set(Col(job.id)),
+            tenant_id: Set(Col(job.tenant)),
             kind: Set(job.kind.to_owned()),
-            state: Set(JobState::Queued.as_str().to_owned()),
-            attempts: Set(0),
-            max_attempts: Set(i32::try_from(job.max_attempts).unwrap_or(i32::MAX)),
-            run_at: Set(to_row(job.run_at)),
+            state: Set(Col(JobState::Queued)),
+            attempts: Set(Col(0)),
+            max_attempts: Set(Col(job.max_attempts)),
+            run_at: Set(Col(job.run_at)),
             leased_by: Set(None),
-            leased_until: Set(None),
+            leased_until: Set(Col(None)),
             last_error: Set(None),
-            created_at: Set(to_row(enqueued_at(&job))),
+            created_at: Set(Col(enqueued_at(&job))),
             payload: Set(job.payload),
             request_id: Set(job.request_id),
             trace_parent: Set(self.trace.map(|parent| parent.to_string())),
         };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
+        self.db.insert(row).await?;
         *self.enqueued = true;
         Ok(())
     }
@@ -105,17 +104,11 @@ impl<C: ConnectionTrait + Send> JobQueue for Jobs<'_, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> DeadLetters for Jobs<'_, C> {
     async fn replay(&mut self, id: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
-        let rows = query(
-            self.connection,
-            "update jobs set state = 'queued', attempts = 0, run_at = $2 where id = $1 and state = 'dead' \
-             returning *",
-            [id.uuid().into(), to_row(now).into()],
-        )
-        .await?;
-        *self.enqueued |= !rows.is_empty();
-        rows.first()
-            .map(|row| row::Model::from_query_result(row, "").map_err(store_error)?.try_into())
-            .transpose()
+        let sql = "update jobs set state = 'queued', attempts = 0, run_at = $2 where id = $1 and state = 'dead' \
+             returning *";
+        let replayed: Option<row::Model> = self.db.model(sql, (id, now)).await?;
+        *self.enqueued |= replayed.is_some();
+        Ok(replayed.map(Job::from))
     }
 }
 
@@ -129,10 +122,6 @@ fn enqueued_at(job: &NewJob) -> Timestamp {
     .unwrap_or(job.run_at)
 }
 
-fn optional_time(time: Option<Timestamp>) -> Value {
-    time.map(to_row).into()
-}
-
 impl SqlStore {
     /// Puts a job that `worker` holds into `state` and gives up the lease. Answers whether the worker did hold it.
     async fn hand_back(
@@ -143,14 +132,9 @@ impl SqlStore {
         run_at: Option<Timestamp>,
         error: &str,
     ) -> Result<bool, StoreError> {
-        let changed = execute(
-            self.writer(),
-            "update jobs set state = $3, run_at = coalesce($4, run_at), last_error = $5, leased_by = null, \
-             leased_until = null where id = $1 and leased_by = $2 and state = 'running'",
-            [id.uuid().into(), worker.into(), state.as_str().into(), optional_time(run_at), error.into()],
-        )
-        .await?;
-        Ok(changed == 1)
+        let sql = "update jobs set state = $3, run_at = coalesce($4, run_at), last_error = $5, leased_by = null, \
+             leased_until = null where id = $1 and leased_by = $2 and state = 'running'";
+        Ok(self.write().execute(sql, (id, worker, state, run_at, error)).await? == 1)
     }
 
     /// Does something to the jobs among `ids` that `worker` holds. Answers to how many.
@@ -168,8 +152,8 @@ impl SqlStore {
                 places.join(", ")
             );
             let padded = ids.iter().chain(std::iter::repeat(last)).take(length);
-            let values = std::iter::once(worker.into()).chain(padded.map(|id| id.uuid().into()));
-            settled += execute(self.writer(), &sql, values.collect::<Vec<Value>>()).await?;
+            let values = std::iter::once(worker.value()).chain(padded.copied().map(Param::value));
+            settled += self.write().execute(&sql, values.collect::<Vec<_>>()).await?;
         }
         Ok(settled)
     }
@@ -190,27 +174,18 @@ impl WorkQueue for SqlStore {
              order by coalesce(leased_until, run_at) limit $4 {lock}) \
              update jobs set state = 'running', attempts = attempts + 1, leased_by = $1, leased_until = $2 \
              where id in (select id from due) returning *",
-            lock = dialect(self.writer()).for_update_skip_locked
+            lock = self.write().dialect().for_update_skip_locked
         );
-        let values: [Value; 4] =
-            [worker.into(), to_row(now + lease).into(), to_row(now).into(), i64::from(limit).into()];
-        let rows = query(self.writer(), &sql, values).await?;
-        let mut jobs = rows
-            .iter()
-            .map(|row| row::Model::from_query_result(row, "").map_err(store_error)?.try_into())
-            .collect::<Result<Vec<Job>, StoreError>>()?;
+        let values = (worker, now + lease, now, i64::from(limit));
+        let rows: Vec<row::Model> = self.write().models(&sql, values).await?;
+        let mut jobs: Vec<Job> = rows.into_iter().map(Job::from).collect();
         jobs.sort_by_key(|job| (job.run_at, job.id));
         Ok(jobs)
     }
 
     async fn extend(&self, worker: &str, id: JobId, until: Timestamp) -> Result<bool, StoreError> {
-        let changed = execute(
-            self.writer(),
-            "update jobs set leased_until = $3 where id = $1 and leased_by = $2 and state = 'running'",
-            [id.uuid().into(), worker.into(), to_row(until).into()],
-        )
-        .await?;
-        Ok(changed == 1)
+        let sql = "update jobs set leased_until = $3 where id = $1 and leased_by = $2 and state = 'running'";
+        Ok(self.write().execute(sql, (id, worker, until)).await? == 1)
     }
 
     async fn complete(&self, worker: &str, ids: &[JobId]) -> Result<u64, StoreError> {
@@ -239,46 +214,26 @@ impl WorkQueue for SqlStore {
     async fn list(&self, state: Option<JobState>, page: PageRequest) -> Result<List<Job>, StoreError> {
         let mut found = row::Entity::find();
         if let Some(state) = state {
-            found = found.filter(row::Column::State.eq(state.as_str()));
+            found = found.filter(row::Column::State.eq(Col(state)));
         }
-        let connection = self.read_connection();
-        let total = found.clone().count(connection).await.map_err(store_error)?;
-        let rows = found
-            .order_by_desc(row::Column::Id)
-            .limit(page.limit)
-            .offset(page.offset())
-            .all(connection)
-            .await
-            .map_err(store_error)?;
-        let jobs = rows.into_iter().map(Job::try_from).collect::<Result<_, _>>()?;
-        Ok(List::new(jobs, page, total))
+        self.read().page(found.order_by_desc(row::Column::Id), page).await
     }
 
     async fn figures(&self, now: Timestamp) -> Result<QueueFigures, StoreError> {
-        let connection = self.read_connection();
+        let db = self.read();
         let mut figures = QueueFigures::default();
-        let counts = query(connection, "select state, count(*) as jobs from jobs group by state", []).await?;
-        for row in counts {
-            let state: String = row.try_get("", "state").map_err(store_error)?;
-            let jobs = row.try_get::<i64>("", "jobs").map_err(store_error)?.unsigned_abs();
-            match JobState::parse(&state) {
-                Some(JobState::Queued) => figures.queued = jobs,
-                Some(JobState::Running) => figures.running = jobs,
-                Some(JobState::Dead) => figures.dead = jobs,
-                None => return Err(unreadable("jobs.state", &state)),
+        for (state, jobs) in db.rows("select state, count(*) as jobs from jobs group by state", ()).await? {
+            match state {
+                JobState::Queued => figures.queued = jobs,
+                JobState::Running => figures.running = jobs,
+                JobState::Dead => figures.dead = jobs,
             }
         }
-        let oldest = query(
-            connection,
-            "select coalesce(leased_until, run_at) as due from jobs \
+        let sql = "select coalesce(leased_until, run_at) as due from jobs \
              where state <> 'dead' and coalesce(leased_until, run_at) <= $1 \
-             order by coalesce(leased_until, run_at) limit 1",
-            [to_row(now).into()],
-        )
-        .await?;
-        if let Some(row) = oldest.first() {
-            let due: PrimitiveDateTime = row.try_get("", "due").map_err(store_error)?;
-            figures.oldest_due = now - from_row(due);
+             order by coalesce(leased_until, run_at) limit 1";
+        if let Some(due) = db.row::<Timestamp>(sql, [now]).await? {
+            figures.oldest_due = now - due;
         }
         Ok(figures)
     }

@@ -3,7 +3,7 @@
 use portico_kernel::{DeadLetters, EventLog, JobQueue, Outbox};
 use sea_orm::ConnectionTrait;
 
-use crate::Repositories;
+use crate::{Repositories, db::Db};
 
 pub(crate) mod events;
 mod feed;
@@ -15,7 +15,7 @@ impl<C: ConnectionTrait + Send> Outbox for Repositories<C> {
     fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {
         Box::new(events::Events {
             trace: self.trace(),
-            connection: &self.connection,
+            db: Db(&self.connection),
             appended: &mut self.written.events,
         })
     }
@@ -23,7 +23,7 @@ impl<C: ConnectionTrait + Send> Outbox for Repositories<C> {
     fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
         Box::new(jobs::Jobs {
             trace: self.trace(),
-            connection: &self.connection,
+            db: Db(&self.connection),
             enqueued: &mut self.written.jobs,
         })
     }
@@ -34,7 +34,7 @@ impl<C: ConnectionTrait + Send> Repositories<C> {
     pub fn dead_letters<'c>(&'c mut self) -> Box<dyn DeadLetters + 'c> {
         Box::new(jobs::Jobs {
             trace: self.trace(),
-            connection: &self.connection,
+            db: Db(&self.connection),
             enqueued: &mut self.written.jobs,
         })
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use portico_kernel::{StoreError, Timestamp, schedule::Schedules};
 use time::Duration;
 
-use crate::{SqlStore, dialect::execute, time::to_row};
+use crate::SqlStore;
 
 #[async_trait]
 impl Schedules for SqlStore {
@@ -16,35 +16,20 @@ impl Schedules for SqlStore {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         // Of two at once, the second one waits for the row and finds it taken.
-        let changed = execute(
-            self.writer(),
-            "insert into schedules (name, due_at, leased_by, leased_until) values ($1, $4, $2, $3) \
+        let sql = "insert into schedules (name, due_at, leased_by, leased_until) values ($1, $4, $2, $3) \
              on conflict (name) do update set leased_by = excluded.leased_by, leased_until = excluded.leased_until \
-             where coalesce(schedules.leased_until, schedules.due_at) <= $4",
-            [schedule.into(), worker.into(), to_row(now + lease).into(), to_row(now).into()],
-        )
-        .await?;
-        Ok(changed == 1)
+             where coalesce(schedules.leased_until, schedules.due_at) <= $4";
+        Ok(self.write().execute(sql, (schedule, worker, now + lease, now)).await? == 1)
     }
 
     async fn extend_turn(&self, schedule: &str, worker: &str, until: Timestamp) -> Result<bool, StoreError> {
-        let changed = execute(
-            self.writer(),
-            "update schedules set leased_until = $3 where name = $1 and leased_by = $2",
-            [schedule.into(), worker.into(), to_row(until).into()],
-        )
-        .await?;
-        Ok(changed == 1)
+        let sql = "update schedules set leased_until = $3 where name = $1 and leased_by = $2";
+        Ok(self.write().execute(sql, (schedule, worker, until)).await? == 1)
     }
 
     async fn end_turn(&self, schedule: &str, worker: &str, due: Timestamp) -> Result<bool, StoreError> {
-        let changed = execute(
-            self.writer(),
-            "update schedules set due_at = $3, leased_by = null, leased_until = null \
-             where name = $1 and leased_by = $2",
-            [schedule.into(), worker.into(), to_row(due).into()],
-        )
-        .await?;
-        Ok(changed == 1)
+        let sql = "update schedules set due_at = $3, leased_by = null, leased_until = null \
+             where name = $1 and leased_by = $2";
+        Ok(self.write().execute(sql, (schedule, worker, due)).await? == 1)
     }
 }

@@ -11,31 +11,35 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select,
 };
 
-use super::list::list;
 use crate::{
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, words},
+    db::Db,
 };
+use row::Column;
 
 /// A row of the table of deployments.
 pub(crate) mod row {
+    use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
+    use portico_sites::deployment::DeploymentStatus;
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "deployments")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub site_id: Uuid,
-        pub status: String,
+        pub id: Col<DeploymentId>,
+        pub site_id: Col<SiteId>,
+        pub status: Col<DeploymentStatus>,
         pub progress: i32,
         pub error: Option<String>,
-        pub created_at: TimeDateTime,
-        pub started_at: Option<TimeDateTime>,
-        pub finished_at: Option<TimeDateTime>,
-        pub cleaned_at: Option<TimeDateTime>,
+        pub created_at: Col<Timestamp>,
+        pub started_at: Col<Option<Timestamp>>,
+        pub finished_at: Col<Option<Timestamp>>,
+        pub cleaned_at: Col<Option<Timestamp>>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -44,37 +48,34 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+words!(DeploymentStatus);
 
-impl TryFrom<row::Model> for Deployment {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        let status = DeploymentStatus::parse(&row.status);
-        Ok(Self {
-            id: DeploymentId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
-            site_id: SiteId::from_uuid(row.site_id),
-            status: status.ok_or_else(|| unreadable("deployments.status", &row.status))?,
+impl From<row::Model> for Deployment {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            site_id: row.site_id.0,
+            status: row.status.0,
             progress: row.progress,
             error: row.error,
-            created_at: from_row(row.created_at),
-            started_at: row.started_at.map(from_row),
-            finished_at: row.finished_at.map(from_row),
-            cleaned_at: row.cleaned_at.map(from_row),
-        })
+            created_at: row.created_at.0,
+            started_at: row.started_at.0,
+            finished_at: row.finished_at.0,
+            cleaned_at: row.cleaned_at.0,
+        }
     }
 }
 
 /// Deployments over one connection.
 pub(crate) struct Deployments<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 fn newest_first(tenant: TenantId, site: SiteId) -> Select<row::Entity> {
     row::Entity::find()
-        .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::SiteId.eq(site.uuid()))
+        .filter(Column::TenantId.eq(Col(tenant)))
+        .filter(Column::SiteId.eq(Col(site)))
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
 }
@@ -84,14 +85,13 @@ impl<C: ConnectionTrait + Send> DeploymentRepository for Deployments<'_, C> {
     async fn insert(&mut self, deployment: &Deployment) -> Result<(), StoreError> {
         // The partial unique key over what is queued or building refuses a second one.
         let row = row::ActiveModel {
-            tenant_id: Set(deployment.tenant.uuid()),
-            id: Set(deployment.id.uuid()),
-            site_id: Set(deployment.site_id.uuid()),
-            created_at: Set(to_row(deployment.created_at)),
+            tenant_id: Set(Col(deployment.tenant)),
+            id: Set(Col(deployment.id)),
+            site_id: Set(Col(deployment.site_id)),
+            created_at: Set(Col(deployment.created_at)),
             ..changes(deployment)
         };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
-        Ok(())
+        self.db.insert(row).await
     }
 
     async fn find(
@@ -100,14 +100,12 @@ impl<C: ConnectionTrait + Send> DeploymentRepository for Deployments<'_, C> {
         site: SiteId,
         id: DeploymentId,
     ) -> Result<Option<Deployment>, StoreError> {
-        let query =
-            row::Entity::find_by_id((tenant.uuid(), id.uuid())).filter(Column::SiteId.eq(site.uuid()));
-        query.one(self.connection).await.map_err(store_error)?.map(Deployment::try_from).transpose()
+        let query = row::Entity::find_by_id((Col(tenant), Col(id))).filter(Column::SiteId.eq(Col(site)));
+        self.db.one(query).await
     }
 
     async fn latest(&mut self, tenant: TenantId, site: SiteId) -> Result<Option<Deployment>, StoreError> {
-        let row = newest_first(tenant, site).one(self.connection).await.map_err(store_error)?;
-        row.map(Deployment::try_from).transpose()
+        self.db.one(newest_first(tenant, site)).await
     }
 
     async fn list(
@@ -116,29 +114,23 @@ impl<C: ConnectionTrait + Send> DeploymentRepository for Deployments<'_, C> {
         site: SiteId,
         page: PageRequest,
     ) -> Result<List<Deployment>, StoreError> {
-        list(self.connection, newest_first(tenant, site), page).await
+        self.db.page(newest_first(tenant, site), page).await
     }
 
     async fn live(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Deployment>, StoreError> {
-        let rows = newest_first(tenant, site)
-            .filter(Column::Status.eq(DeploymentStatus::Live.as_str()))
-            .filter(Column::CleanedAt.is_null())
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(Deployment::try_from).collect()
+        let query = newest_first(tenant, site)
+            .filter(Column::Status.eq(Col(DeploymentStatus::Live)))
+            .filter(Column::CleanedAt.is_null());
+        self.db.all(query).await
     }
 
     async fn update(&mut self, deployment: &Deployment) -> Result<(), StoreError> {
-        row::Entity::update_many()
+        let update = row::Entity::update_many()
             .set(changes(deployment))
-            .filter(Column::TenantId.eq(deployment.tenant.uuid()))
-            .filter(Column::SiteId.eq(deployment.site_id.uuid()))
-            .filter(Column::Id.eq(deployment.id.uuid()))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+            .filter(Column::TenantId.eq(Col(deployment.tenant)))
+            .filter(Column::SiteId.eq(Col(deployment.site_id)))
+            .filter(Column::Id.eq(Col(deployment.id)));
+        self.db.update(update).await.map(drop)
     }
 }
 
@@ -148,12 +140,12 @@ fn changes(deployment: &Deployment) -> row::ActiveModel {
         tenant_id: NotSet,
         id: NotSet,
         site_id: NotSet,
-        status: Set(deployment.status.as_str().to_owned()),
+        status: Set(Col(deployment.status)),
         progress: Set(deployment.progress),
         error: Set(deployment.error.clone()),
         created_at: NotSet,
-        started_at: Set(deployment.started_at.map(to_row)),
-        finished_at: Set(deployment.finished_at.map(to_row)),
-        cleaned_at: Set(deployment.cleaned_at.map(to_row)),
+        started_at: Set(Col(deployment.started_at)),
+        finished_at: Set(Col(deployment.finished_at)),
+        cleaned_at: Set(Col(deployment.cleaned_at)),
     }
 }

@@ -3,50 +3,53 @@
 use async_trait::async_trait;
 use portico_kernel::{DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
-    domain::{Domain, DomainMode, DomainReason, DomainStatus},
+    domain::{DnsRecord, Domain, DomainMode, DomainReason, DomainStatus},
     ports::{
         DOMAIN_EXISTS, DOMAIN_VERIFIED_ELSEWHERE, DomainRepository, HostName, HostedSite, SECOND_PRIMARY,
     },
     site::SiteStatus,
 };
+use portico_tenancy::tenant::TenantStatus;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
-use uuid::Uuid;
 
-use super::list::list;
 use crate::{
-    dialect::query,
-    error::{json_error, store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, documents, words},
+    db::Db,
 };
+use row::Column;
 
 mod row {
+    use portico_kernel::{DomainId, SiteId, TenantId, Timestamp};
+    use portico_sites::domain::{DnsRecord, DomainMode, DomainReason, DomainStatus};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "domains")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub site_id: Uuid,
+        pub id: Col<DomainId>,
+        pub site_id: Col<SiteId>,
         pub name: String,
-        pub mode: String,
-        pub status: String,
-        pub reason: Option<String>,
+        pub mode: Col<DomainMode>,
+        pub status: Col<DomainStatus>,
+        pub reason: Col<Option<DomainReason>>,
         pub token: String,
-        pub records: Json,
-        pub checked_at: Option<TimeDateTime>,
-        pub verified_at: Option<TimeDateTime>,
-        pub missing_since: Option<TimeDateTime>,
+        pub records: Col<Vec<DnsRecord>>,
+        pub checked_at: Col<Option<Timestamp>>,
+        pub verified_at: Col<Option<Timestamp>>,
+        pub missing_since: Col<Option<Timestamp>>,
         pub misses: i32,
         pub round: i64,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -56,59 +59,54 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+words!(DomainMode, DomainReason, DomainStatus);
+documents!(Vec<DnsRecord>);
 
-impl TryFrom<row::Model> for Domain {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        let reason = row
-            .reason
-            .map(|word| DomainReason::parse(&word).ok_or_else(|| unreadable("domains.reason", &word)));
-        Ok(Self {
-            id: DomainId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
-            site_id: SiteId::from_uuid(row.site_id),
+impl From<row::Model> for Domain {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            site_id: row.site_id.0,
             name: row.name,
-            mode: DomainMode::parse(&row.mode).ok_or_else(|| unreadable("domains.mode", &row.mode))?,
-            status: DomainStatus::parse(&row.status)
-                .ok_or_else(|| unreadable("domains.status", &row.status))?,
-            reason: reason.transpose()?,
-            checked_at: row.checked_at.map(from_row),
-            verified_at: row.verified_at.map(from_row),
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
-            records: serde_json::from_value(row.records).map_err(json_error)?,
+            mode: row.mode.0,
+            status: row.status.0,
+            reason: row.reason.0,
+            checked_at: row.checked_at.0,
+            verified_at: row.verified_at.0,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+            records: row.records.0,
             token: row.token,
-            missing_since: row.missing_since.map(from_row),
+            missing_since: row.missing_since.0,
             misses: row.misses,
             round: row.round,
             version: row.version,
-        })
+        }
     }
 }
 
 /// What an update may change.
-fn changes(domain: &Domain) -> Result<row::ActiveModel, StoreError> {
-    Ok(row::ActiveModel {
+fn changes(domain: &Domain) -> row::ActiveModel {
+    row::ActiveModel {
         tenant_id: NotSet,
         id: NotSet,
         site_id: NotSet,
         name: NotSet,
-        mode: Set(domain.mode.as_str().to_owned()),
-        status: Set(domain.status.as_str().to_owned()),
-        reason: Set(domain.reason.map(|reason| reason.as_str().to_owned())),
+        mode: Set(Col(domain.mode)),
+        status: Set(Col(domain.status)),
+        reason: Set(Col(domain.reason)),
         token: NotSet,
-        records: Set(serde_json::to_value(&domain.records).map_err(json_error)?),
-        checked_at: Set(domain.checked_at.map(to_row)),
-        verified_at: Set(domain.verified_at.map(to_row)),
-        missing_since: Set(domain.missing_since.map(to_row)),
+        records: Set(Col(domain.records.clone())),
+        checked_at: Set(Col(domain.checked_at)),
+        verified_at: Set(Col(domain.verified_at)),
+        missing_since: Set(Col(domain.missing_since)),
         misses: Set(domain.misses),
         round: Set(domain.round),
         created_at: NotSet,
-        updated_at: Set(to_row(domain.updated_at)),
+        updated_at: Set(Col(domain.updated_at)),
         version: NotSet,
-    })
+    }
 }
 
 /// Postgres names the index, SQLite its columns.
@@ -127,24 +125,23 @@ fn conflict(error: StoreError) -> StoreError {
 
 /// Domains of customers, over one connection.
 pub(crate) struct Domains<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> DomainRepository for Domains<'_, C> {
     async fn insert(&mut self, domain: &Domain) -> Result<(), StoreError> {
         let row = row::ActiveModel {
-            tenant_id: Set(domain.tenant.uuid()),
-            id: Set(domain.id.uuid()),
-            site_id: Set(domain.site_id.uuid()),
+            tenant_id: Set(Col(domain.tenant)),
+            id: Set(Col(domain.id)),
+            site_id: Set(Col(domain.site_id)),
             name: Set(domain.name.clone()),
             token: Set(domain.token.clone()),
-            created_at: Set(to_row(domain.created_at)),
+            created_at: Set(Col(domain.created_at)),
             version: Set(domain.version),
-            ..changes(domain)?
+            ..changes(domain)
         };
-        let inserted = row::Entity::insert(row).exec_without_returning(self.connection).await;
-        inserted.map(|_| ()).map_err(|error| conflict(store_error(error)))
+        self.db.insert(row).await.map_err(conflict)
     }
 
     async fn find(
@@ -153,13 +150,9 @@ impl<C: ConnectionTrait + Send> DomainRepository for Domains<'_, C> {
         site: SiteId,
         id: DomainId,
     ) -> Result<Option<Domain>, StoreError> {
-        row::Entity::find_by_id((tenant.uuid(), id.uuid()))
-            .filter(Column::SiteId.eq(site.uuid()))
-            .one(self.connection)
+        self.db
+            .one(row::Entity::find_by_id((Col(tenant), Col(id))).filter(Column::SiteId.eq(Col(site))))
             .await
-            .map_err(store_error)?
-            .map(Domain::try_from)
-            .transpose()
     }
 
     async fn list(
@@ -169,63 +162,47 @@ impl<C: ConnectionTrait + Send> DomainRepository for Domains<'_, C> {
         page: PageRequest,
     ) -> Result<List<Domain>, StoreError> {
         let query = row::Entity::find()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::SiteId.eq(site.uuid()))
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::SiteId.eq(Col(site)))
             .order_by_asc(Column::CreatedAt)
             .order_by_asc(Column::Id);
-        list(self.connection, query, page).await
+        self.db.page(query, page).await
     }
 
     async fn primary(&mut self, tenant: TenantId, site: SiteId) -> Result<Option<Domain>, StoreError> {
-        row::Entity::find()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::SiteId.eq(site.uuid()))
-            .filter(Column::Mode.eq(DomainMode::Primary.as_str()))
-            .filter(Column::Status.eq(DomainStatus::Verified.as_str()))
-            .one(self.connection)
-            .await
-            .map_err(store_error)?
-            .map(Domain::try_from)
-            .transpose()
+        let query = row::Entity::find()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::SiteId.eq(Col(site)))
+            .filter(Column::Mode.eq(Col(DomainMode::Primary)))
+            .filter(Column::Status.eq(Col(DomainStatus::Verified)));
+        self.db.one(query).await
     }
 
     async fn update(&mut self, domain: &Domain) -> Result<(), StoreError> {
-        let updated = row::Entity::update_many()
-            .set(row::ActiveModel { version: Set(domain.version + 1), ..changes(domain)? })
-            .filter(Column::TenantId.eq(domain.tenant.uuid()))
-            .filter(Column::Id.eq(domain.id.uuid()))
-            .filter(Column::Version.eq(domain.version))
-            .exec(self.connection)
-            .await
-            .map_err(|error| conflict(store_error(error)))?;
-        if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
+        let update = row::Entity::update_many()
+            .set(row::ActiveModel { version: Set(domain.version + 1), ..changes(domain) })
+            .filter(Column::TenantId.eq(Col(domain.tenant)))
+            .filter(Column::Id.eq(Col(domain.id)))
+            .filter(Column::Version.eq(domain.version));
+        self.db.update_one(update).await.map_err(conflict)
     }
 
     async fn delete(&mut self, tenant: TenantId, site: SiteId, id: DomainId) -> Result<bool, StoreError> {
-        let deleted = row::Entity::delete_many()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::SiteId.eq(site.uuid()))
-            .filter(Column::Id.eq(id.uuid()))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(deleted.rows_affected > 0)
+        let delete = row::Entity::delete_many()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::SiteId.eq(Col(site)))
+            .filter(Column::Id.eq(Col(id)));
+        Ok(self.db.delete(delete).await? > 0)
     }
 
     async fn delete_of_site(&mut self, tenant: TenantId, site: SiteId) -> Result<u64, StoreError> {
         // The strongest lock of a row: a domain that refers to the site can be stored neither before this ends nor after.
-        super::sites::row::Entity::find_by_id((tenant.uuid(), site.uuid()))
-            .lock(LockType::Update)
-            .one(self.connection)
-            .await
-            .map_err(store_error)?;
-        let deleted = row::Entity::delete_many()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::SiteId.eq(site.uuid()))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(deleted.rows_affected)
+        let site_row = super::sites::row::Entity::find_by_id((Col(tenant), Col(site))).lock(LockType::Update);
+        let _: Option<super::sites::row::Model> = self.db.one(site_row).await?;
+        let domains = row::Entity::delete_many()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::SiteId.eq(Col(site)));
+        self.db.delete(domains).await
     }
 
     async fn hosted_at(&mut self, host: &HostName) -> Result<Option<HostedSite>, StoreError> {
@@ -245,33 +222,41 @@ impl<C: ConnectionTrait + Send> DomainRepository for Domains<'_, C> {
                 name,
             ),
         };
-        let rows = query(self.connection, sql, [name.as_str().into()]).await?;
-        rows.first().map(hosted).transpose().map(Option::flatten)
+        let found: Option<HostedRow> = self.db.model(sql, [name.as_str()]).await?;
+        Ok(found.and_then(HostedRow::hosted))
     }
 }
 
-/// `None` when the tenant is neither active nor suspended.
-fn hosted(row: &QueryResult) -> Result<Option<HostedSite>, StoreError> {
-    let text = |column| row.try_get::<String>("", column).map_err(store_error);
-    let optional = |column| row.try_get::<Option<String>>("", column).map_err(store_error);
-    let id = |column| row.try_get::<Uuid>("", column).map_err(store_error);
-    let paused = match text("tenant_status")?.as_str() {
-        "active" => false,
-        "suspended" => true,
-        _ => return Ok(None),
-    };
-    let status = text("status")?;
-    let suspended = status == SiteStatus::Suspended.as_str();
-    let live = row.try_get::<Option<Uuid>>("", "live_deployment_id").map_err(store_error)?;
-    let mode = optional("mode")?
-        .map(|word| DomainMode::parse(&word).ok_or_else(|| unreadable("domains.mode", &word)));
-    Ok(Some(HostedSite {
-        tenant: TenantId::from_uuid(id("tenant_id")?),
-        site: SiteId::from_uuid(id("id")?),
-        subdomain: text("subdomain")?,
-        deployment: live.filter(|_| !suspended).map(DeploymentId::from_uuid),
-        paused,
-        primary: optional("custom_domain")?,
-        mode: mode.transpose()?,
-    }))
+/// The answer to [`DomainRepository::hosted_at`].
+#[derive(FromQueryResult)]
+struct HostedRow {
+    tenant_id: Col<TenantId>,
+    id: Col<SiteId>,
+    subdomain: String,
+    custom_domain: Option<String>,
+    status: Col<SiteStatus>,
+    live_deployment_id: Col<Option<DeploymentId>>,
+    tenant_status: Col<TenantStatus>,
+    mode: Col<Option<DomainMode>>,
+}
+
+impl HostedRow {
+    /// `None` when the tenant is neither active nor suspended.
+    fn hosted(self) -> Option<HostedSite> {
+        let paused = match self.tenant_status.0 {
+            TenantStatus::Active => false,
+            TenantStatus::Suspended => true,
+            TenantStatus::Deleting | TenantStatus::Deleted => return None,
+        };
+        let suspended = self.status.0 == SiteStatus::Suspended;
+        Some(HostedSite {
+            tenant: self.tenant_id.0,
+            site: self.id.0,
+            subdomain: self.subdomain,
+            deployment: self.live_deployment_id.0.filter(|_| !suspended),
+            paused,
+            primary: self.custom_domain,
+            mode: self.mode.0,
+        })
+    }
 }

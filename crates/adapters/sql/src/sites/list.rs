@@ -1,36 +1,10 @@
-//! Lists in pages, as sites and pages have them.
+//! How lists are sorted, as sites and pages are.
 
-use portico_kernel::{List, PageRequest, StoreError};
 use portico_sites::ports::{Sort, SortKey};
 use sea_orm::{
-    ConnectionTrait, EntityTrait, FromQueryResult, Order, PaginatorTrait, QueryOrder, QuerySelect, Select,
+    EntityTrait, Order, QueryOrder, Select,
     sea_query::{Expr, Func, IntoColumnRef},
 };
-
-use crate::error::store_error;
-
-/// Runs a query for one page of its rows, and for the number of all of them.
-pub(super) async fn list<E, T>(
-    connection: &impl ConnectionTrait,
-    query: Select<E>,
-    request: PageRequest,
-) -> Result<List<T>, StoreError>
-where
-    E: EntityTrait,
-    E::Model: FromQueryResult + Send + Sync,
-    T: TryFrom<E::Model, Error = StoreError>,
-{
-    let total = query.clone().count(connection).await.map_err(store_error)?;
-    // Beyond the end there is nothing to ask for.
-    let rows = if request.offset() < total {
-        let query = query.offset(request.offset()).limit(request.limit);
-        query.all(connection).await.map_err(store_error)?
-    } else {
-        Vec::new()
-    };
-    let items = rows.into_iter().map(T::try_from).collect::<Result<_, _>>()?;
-    Ok(List::new(items, request, total))
-}
 
 /// The columns that a list can be sorted by.
 pub(super) struct SortColumns<C> {

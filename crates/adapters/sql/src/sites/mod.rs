@@ -29,11 +29,11 @@ mod wizards;
 
 impl<C: ConnectionTrait + Send> SiteRepositories for Repositories<C> {
     fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c> {
-        Box::new(sites::Sites { connection: &self.connection })
+        Box::new(sites::Sites { db: self.db() })
     }
 
     fn pages<'c>(&'c mut self) -> Box<dyn PageRepository + 'c> {
-        Box::new(pages::Pages { connection: &self.connection })
+        Box::new(pages::Pages { db: self.db() })
     }
 
     fn entitlements<'c>(&'c mut self) -> Box<dyn Entitlements + 'c> {
@@ -46,47 +46,47 @@ impl<C: ConnectionTrait + Send> SiteRepositories for Repositories<C> {
 
     fn sections<'c>(&'c mut self) -> Box<dyn SectionRepository + 'c> {
         self.written.content = true;
-        Box::new(sections::Sections { connection: &self.connection })
+        Box::new(sections::Sections { db: self.db() })
     }
 
     fn navigation<'c>(&'c mut self) -> Box<dyn NavigationRepository + 'c> {
-        Box::new(navigation::Navigation { connection: &self.connection })
+        Box::new(navigation::Navigation { db: self.db() })
     }
 
     fn deployments<'c>(&'c mut self) -> Box<dyn DeploymentRepository + 'c> {
-        Box::new(deployments::Deployments { connection: &self.connection })
+        Box::new(deployments::Deployments { db: self.db() })
     }
 
     fn templates<'c>(&'c mut self) -> Box<dyn TemplateRepository + 'c> {
-        Box::new(templates::Templates { connection: &self.connection })
+        Box::new(templates::Templates { db: self.db() })
     }
 
     fn wizards<'c>(&'c mut self) -> Box<dyn WizardRepository + 'c> {
-        Box::new(wizards::Wizards { connection: &self.connection })
+        Box::new(wizards::Wizards { db: self.db() })
     }
 
     fn assets<'c>(&'c mut self) -> Box<dyn AssetRepository + 'c> {
-        Box::new(assets::Assets { connection: &self.connection })
+        Box::new(assets::Assets { db: self.db() })
     }
 
     fn seo<'c>(&'c mut self) -> Box<dyn SeoRepository + 'c> {
         self.written.content = true;
-        Box::new(seo::Seos { connection: &self.connection })
+        Box::new(seo::Seos { db: self.db() })
     }
 
     fn versions<'c>(&'c mut self) -> Box<dyn PageVersionRepository + 'c> {
-        Box::new(versions::PageVersions { connection: &self.connection })
+        Box::new(versions::PageVersions { db: self.db() })
     }
 
     fn domains<'c>(&'c mut self) -> Box<dyn DomainRepository + 'c> {
-        Box::new(domains::Domains { connection: &self.connection })
+        Box::new(domains::Domains { db: self.db() })
     }
 
     fn visits<'c>(&'c mut self) -> Box<dyn VisitRepository + 'c> {
-        Box::new(visits::Visits { connection: &self.connection })
+        Box::new(visits::Visits { db: self.db() })
     }
 
     fn submissions<'c>(&'c mut self) -> Box<dyn SubmissionRepository + 'c> {
-        Box::new(submissions::Submissions { connection: &self.connection })
+        Box::new(submissions::Submissions { db: self.db() })
     }
 }

@@ -1,7 +1,7 @@
 //! Navigation.
 
 use async_trait::async_trait;
-use portico_kernel::{NavItemId, PageId, SiteId, StoreError, TenantId};
+use portico_kernel::{NavItemId, SiteId, StoreError, TenantId};
 use portico_sites::{navigation::NavItem, ports::NavigationRepository};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -9,31 +9,32 @@ use sea_orm::{
 };
 
 use super::sites;
-use crate::{
-    error::store_error,
-    time::{from_row, to_row},
-};
+use crate::{columns::Col, db::Db};
+use row::Column;
 
 /// A row of the table of navigation items.
 pub(crate) mod row {
+    use portico_kernel::{NavItemId, PageId, SiteId, TenantId, Timestamp};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "nav_items")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub site_id: Uuid,
+        pub id: Col<NavItemId>,
+        pub site_id: Col<SiteId>,
         pub label: String,
-        pub page_id: Option<Uuid>,
+        pub page_id: Col<Option<PageId>>,
         pub url: Option<String>,
-        pub parent_id: Option<Uuid>,
+        pub parent_id: Col<Option<NavItemId>>,
         pub position: i32,
         pub opens_new_tab: bool,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -43,22 +44,20 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
-
 impl From<row::Model> for NavItem {
     fn from(row: row::Model) -> Self {
         Self {
-            id: NavItemId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
-            site_id: SiteId::from_uuid(row.site_id),
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            site_id: row.site_id.0,
             label: row.label,
-            page_id: row.page_id.map(PageId::from_uuid),
+            page_id: row.page_id.0,
             url: row.url,
-            parent_id: row.parent_id.map(NavItemId::from_uuid),
+            parent_id: row.parent_id.0,
             position: row.position,
             opens_new_tab: row.opens_new_tab,
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
             version: row.version,
         }
     }
@@ -66,83 +65,63 @@ impl From<row::Model> for NavItem {
 
 /// Navigation over one connection.
 pub(crate) struct Navigation<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> NavigationRepository for Navigation<'_, C> {
     async fn insert(&mut self, item: &NavItem) -> Result<(), StoreError> {
-        row::Entity::insert(new_row(item))
-            .exec_without_returning(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        self.db.insert(new_row(item)).await
     }
 
     async fn insert_all(&mut self, items: &[NavItem]) -> Result<(), StoreError> {
-        if !items.is_empty() {
-            // A site has a hundred of them at most: one statement holds them.
-            row::Entity::insert_many(items.iter().map(new_row))
-                .exec_without_returning(self.connection)
-                .await
-                .map_err(store_error)?;
-        }
-        Ok(())
+        // A site has a hundred of them at most: one statement holds them.
+        self.db.insert_many(items.iter().map(new_row)).await
     }
 
     async fn find(&mut self, tenant: TenantId, id: NavItemId) -> Result<Option<NavItem>, StoreError> {
-        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid()));
-        Ok(row.one(self.connection).await.map_err(store_error)?.map(NavItem::from))
+        self.db.one(row::Entity::find_by_id((Col(tenant), Col(id)))).await
     }
 
     async fn list(&mut self, tenant: TenantId, site: SiteId, lock: bool) -> Result<Vec<NavItem>, StoreError> {
         if lock {
             // The site stands for its navigation: rows that are not there yet cannot be locked.
-            sites::lock(self.connection, tenant, site).await?;
+            sites::lock(&self.db, tenant, site).await?;
         }
-        let rows = row::Entity::find()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::SiteId.eq(site.uuid()))
+        let items = row::Entity::find()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::SiteId.eq(Col(site)))
             // Top level first: Postgres and SQLite do not agree on where NULL sorts.
             .order_by(Column::ParentId.is_not_null(), Order::Asc)
             .order_by_asc(Column::ParentId)
             .order_by_asc(Column::Position)
-            .order_by_asc(Column::Id)
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(rows.into_iter().map(NavItem::from).collect())
+            .order_by_asc(Column::Id);
+        self.db.all(items).await
     }
 
     async fn update(&mut self, item: &NavItem) -> Result<(), StoreError> {
-        let updated = row::Entity::update_many()
+        let update = row::Entity::update_many()
             .set(row::ActiveModel { version: Set(item.version + 1), ..changes(item) })
-            .filter(Column::TenantId.eq(item.tenant.uuid()))
-            .filter(Column::Id.eq(item.id.uuid()))
-            .filter(Column::Version.eq(item.version))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
+            .filter(Column::TenantId.eq(Col(item.tenant)))
+            .filter(Column::Id.eq(Col(item.id)))
+            .filter(Column::Version.eq(item.version));
+        self.db.update_one(update).await
     }
 
     async fn delete(&mut self, tenant: TenantId, id: NavItemId) -> Result<bool, StoreError> {
-        let deleted = row::Entity::delete_many()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::Id.eq(id.uuid()))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(deleted.rows_affected > 0)
+        let delete = row::Entity::delete_many()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::Id.eq(Col(id)));
+        Ok(self.db.delete(delete).await? > 0)
     }
 }
 
 fn new_row(item: &NavItem) -> row::ActiveModel {
     row::ActiveModel {
-        tenant_id: Set(item.tenant.uuid()),
-        id: Set(item.id.uuid()),
-        site_id: Set(item.site_id.uuid()),
-        created_at: Set(to_row(item.created_at)),
+        tenant_id: Set(Col(item.tenant)),
+        id: Set(Col(item.id)),
+        site_id: Set(Col(item.site_id)),
+        created_at: Set(Col(item.created_at)),
         version: Set(item.version),
         ..changes(item)
     }
@@ -155,13 +134,13 @@ fn changes(item: &NavItem) -> row::ActiveModel {
         id: NotSet,
         site_id: NotSet,
         label: Set(item.label.clone()),
-        page_id: Set(item.page_id.map(PageId::uuid)),
+        page_id: Set(Col(item.page_id)),
         url: Set(item.url.clone()),
-        parent_id: Set(item.parent_id.map(NavItemId::uuid)),
+        parent_id: Set(Col(item.parent_id)),
         position: Set(item.position),
         opens_new_tab: Set(item.opens_new_tab),
         created_at: NotSet,
-        updated_at: Set(to_row(item.updated_at)),
+        updated_at: Set(Col(item.updated_at)),
         version: NotSet,
     }
 }

@@ -1,7 +1,7 @@
 //! Pages.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageId, PageRequest, SiteId, StoreError, TemplateId, TenantId};
+use portico_kernel::{List, PageId, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
     page::{Page, PageStatus},
     ports::{PageFilter, PageRepository},
@@ -14,41 +14,46 @@ use sea_orm::{
 };
 
 use super::{
-    list::{SortColumns, list, sorted},
+    list::{SortColumns, sorted},
     sites,
 };
 use crate::{
+    columns::{Col, words},
+    db::Db,
     dialect::contains,
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
 };
+use row::Column;
 
 /// Rows in one INSERT, so that their values stay far below the 32,766 that SQLite can bind.
 const CHUNK: usize = 500;
 
 /// A row of the table of pages.
 pub(crate) mod row {
+    use portico_kernel::{PageId, SiteId, TemplateId, TenantId, Timestamp};
+    use portico_sites::page::PageStatus;
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "pages")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub site_id: Uuid,
+        pub id: Col<PageId>,
+        pub site_id: Col<SiteId>,
         pub title: String,
         pub slug: String,
-        pub status: String,
+        pub status: Col<PageStatus>,
         pub is_home: bool,
-        pub template_id: Option<Uuid>,
+        pub template_id: Col<Option<TemplateId>>,
         pub language: Option<String>,
-        pub translation_of: Option<Uuid>,
-        pub publish_at: Option<TimeDateTime>,
-        pub published_at: Option<TimeDateTime>,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
+        pub translation_of: Col<Option<PageId>>,
+        pub publish_at: Col<Option<Timestamp>>,
+        pub published_at: Col<Option<Timestamp>>,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -58,87 +63,75 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+words!(PageStatus);
 
-impl TryFrom<row::Model> for Page {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: PageId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
-            site_id: SiteId::from_uuid(row.site_id),
+impl From<row::Model> for Page {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            site_id: row.site_id.0,
             title: row.title,
             slug: row.slug,
-            status: PageStatus::parse(&row.status).ok_or_else(|| unreadable("pages.status", &row.status))?,
+            status: row.status.0,
             is_home: row.is_home,
-            template_id: row.template_id.map(TemplateId::from_uuid),
+            template_id: row.template_id.0,
             language: row.language,
-            translation_of: row.translation_of.map(PageId::from_uuid),
-            publish_at: row.publish_at.map(from_row),
-            published_at: row.published_at.map(from_row),
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
+            translation_of: row.translation_of.0,
+            publish_at: row.publish_at.0,
+            published_at: row.published_at.0,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
             version: row.version,
-        })
+        }
     }
 }
 
 /// Pages over one connection.
 pub(crate) struct Pages<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 impl<C: ConnectionTrait> Pages<'_, C> {
     async fn one(&self, query: Select<row::Entity>) -> Result<Option<Page>, StoreError> {
-        query.one(self.connection).await.map_err(store_error)?.map(Page::try_from).transpose()
+        self.db.one(query).await
     }
 
     /// The pages of a site with these statuses, home first, then oldest first.
     async fn all(&self, tenant: TenantId, site: SiteId, statuses: Expr) -> Result<Vec<Page>, StoreError> {
-        let rows = row::Entity::find()
+        let query = row::Entity::find()
             .filter(of_site(tenant, site))
             .filter(statuses)
             .order_by_desc(Column::IsHome)
             .order_by_asc(Column::CreatedAt)
-            .order_by_asc(Column::Id)
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(Page::try_from).collect()
+            .order_by_asc(Column::Id);
+        self.db.all(query).await
     }
 }
 
 fn of_site(tenant: TenantId, site: SiteId) -> Condition {
-    Condition::all().add(Column::TenantId.eq(tenant.uuid())).add(Column::SiteId.eq(site.uuid()))
+    Condition::all().add(Column::TenantId.eq(Col(tenant))).add(Column::SiteId.eq(Col(site)))
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
     async fn insert(&mut self, page: &Page) -> Result<(), StoreError> {
-        row::Entity::insert(new_row(page))
-            .exec_without_returning(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        self.db.insert(new_row(page)).await
     }
 
     async fn insert_all(&mut self, pages: &[Page]) -> Result<(), StoreError> {
         for chunk in pages.chunks(CHUNK) {
-            row::Entity::insert_many(chunk.iter().map(new_row))
-                .exec_without_returning(self.connection)
-                .await
-                .map_err(store_error)?;
+            self.db.insert_many(chunk.iter().map(new_row)).await?;
         }
         Ok(())
     }
 
     async fn find(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError> {
-        self.one(row::Entity::find_by_id((tenant.uuid(), id.uuid()))).await
+        self.one(row::Entity::find_by_id((Col(tenant), Col(id)))).await
     }
 
     async fn lock(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError> {
-        self.one(row::Entity::find_by_id((tenant.uuid(), id.uuid())).lock(LockType::NoKeyUpdate)).await
+        self.one(row::Entity::find_by_id((Col(tenant), Col(id))).lock(LockType::NoKeyUpdate)).await
     }
 
     async fn by_slug<'s>(
@@ -148,19 +141,19 @@ impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
         slug: &'s str,
     ) -> Result<Option<Page>, StoreError> {
         let in_site = match site {
-            Some(site) => Column::SiteId.eq(site.uuid()),
+            Some(site) => Column::SiteId.eq(Col(site)),
             None => Column::SiteId.in_subquery(
                 sites::row::Entity::find()
                     .select_only()
                     .column(sites::row::Column::Id)
-                    .filter(sites::row::Column::TenantId.eq(tenant.uuid()))
+                    .filter(sites::row::Column::TenantId.eq(Col(tenant)))
                     .order_by_asc(sites::row::Column::CreatedAt)
                     .order_by_asc(sites::row::Column::Id)
                     .limit(1)
                     .into_query(),
             ),
         };
-        let query = row::Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
+        let query = row::Entity::find().filter(Column::TenantId.eq(Col(tenant)));
         self.one(query.filter(in_site).filter(Column::Slug.eq(slug))).await
     }
 
@@ -176,7 +169,7 @@ impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
             query = query.filter(contains([Expr::col(Column::Title), Expr::col(Column::Slug)], part));
         }
         if let Some(status) = filter.status {
-            query = query.filter(Column::Status.eq(status.as_str()));
+            query = query.filter(Column::Status.eq(Col(status)));
         }
         let columns = SortColumns {
             created_at: Column::CreatedAt,
@@ -184,15 +177,15 @@ impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
             name: Column::Title,
             id: Column::Id,
         };
-        list(self.connection, sorted(query, filter.sort, columns), page).await
+        self.db.page(sorted(query, filter.sort, columns), page).await
     }
 
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError> {
-        self.all(tenant, site, Column::Status.eq(PageStatus::Published.as_str())).await
+        self.all(tenant, site, Column::Status.eq(Col(PageStatus::Published))).await
     }
 
     async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Page>, StoreError> {
-        self.all(tenant, site, Column::Status.ne(PageStatus::Archived.as_str())).await
+        self.all(tenant, site, Column::Status.ne(Col(PageStatus::Archived))).await
     }
 
     async fn slugs_like<'s>(
@@ -205,62 +198,50 @@ impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
         let prefix = format!("{base}-");
         let length = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
         let beginning = Func::cust("substr").arg(Expr::col(Column::Slug)).arg(1).arg(length);
-        row::Entity::find()
+        let query = row::Entity::find()
             .select_only()
             .column(Column::Slug)
             .filter(of_site(tenant, site))
             .filter(Condition::any().add(Column::Slug.eq(base)).add(Expr::from(beginning).eq(prefix)))
-            .order_by_asc(Column::Slug)
-            .into_tuple()
-            .all(self.connection)
-            .await
-            .map_err(store_error)
+            .order_by_asc(Column::Slug);
+        self.db.values(query).await
     }
 
     async fn update(&mut self, page: &Page) -> Result<(), StoreError> {
-        let updated = row::Entity::update_many()
+        let update = row::Entity::update_many()
             .set(row::ActiveModel { version: Set(page.version + 1), ..changes(page) })
-            .filter(Column::TenantId.eq(page.tenant.uuid()))
-            .filter(Column::Id.eq(page.id.uuid()))
-            .filter(Column::Version.eq(page.version))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
+            .filter(Column::TenantId.eq(Col(page.tenant)))
+            .filter(Column::Id.eq(Col(page.id)))
+            .filter(Column::Version.eq(page.version));
+        self.db.update_one(update).await
     }
 
     async fn clear_home(&mut self, tenant: TenantId, site: SiteId) -> Result<(), StoreError> {
         // Whoever makes another page home at the same moment waits here, and then sees the mark that this one sets.
-        sites::lock(self.connection, tenant, site).await?;
-        row::Entity::update_many()
+        sites::lock(&self.db, tenant, site).await?;
+        let unmarked = row::Entity::update_many()
             .col_expr(Column::IsHome, Expr::value(false))
             // A page without the mark is another representation than the one with it.
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
             .filter(of_site(tenant, site))
-            .filter(Column::IsHome.eq(true))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+            .filter(Column::IsHome.eq(true));
+        self.db.update(unmarked).await.map(drop)
     }
 
     async fn delete(&mut self, tenant: TenantId, id: PageId) -> Result<bool, StoreError> {
-        let deleted = row::Entity::delete_many()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::Id.eq(id.uuid()))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(deleted.rows_affected > 0)
+        let delete = row::Entity::delete_many()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::Id.eq(Col(id)));
+        Ok(self.db.delete(delete).await? > 0)
     }
 }
 
 fn new_row(page: &Page) -> row::ActiveModel {
     row::ActiveModel {
-        tenant_id: Set(page.tenant.uuid()),
-        id: Set(page.id.uuid()),
-        site_id: Set(page.site_id.uuid()),
-        created_at: Set(to_row(page.created_at)),
+        tenant_id: Set(Col(page.tenant)),
+        id: Set(Col(page.id)),
+        site_id: Set(Col(page.site_id)),
+        created_at: Set(Col(page.created_at)),
         version: Set(page.version),
         ..changes(page)
     }
@@ -274,15 +255,15 @@ fn changes(page: &Page) -> row::ActiveModel {
         site_id: NotSet,
         title: Set(page.title.clone()),
         slug: Set(page.slug.clone()),
-        status: Set(page.status.as_str().to_owned()),
+        status: Set(Col(page.status)),
         is_home: Set(page.is_home),
-        template_id: Set(page.template_id.map(TemplateId::uuid)),
+        template_id: Set(Col(page.template_id)),
         language: Set(page.language.clone()),
-        translation_of: Set(page.translation_of.map(PageId::uuid)),
-        publish_at: Set(page.publish_at.map(to_row)),
-        published_at: Set(page.published_at.map(to_row)),
+        translation_of: Set(Col(page.translation_of)),
+        publish_at: Set(Col(page.publish_at)),
+        published_at: Set(Col(page.published_at)),
         created_at: NotSet,
-        updated_at: Set(to_row(page.updated_at)),
+        updated_at: Set(Col(page.updated_at)),
         version: NotSet,
     }
 }

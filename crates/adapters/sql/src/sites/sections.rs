@@ -15,31 +15,36 @@ use sea_orm::{
 
 use super::pages;
 use crate::{
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, words},
+    db::Db,
 };
+use row::Column;
 
 /// Rows in one INSERT: ten values each, far below the 32,766 that SQLite can bind.
 const CHUNK: usize = 500;
 
 /// A row of the table of sections.
 pub(crate) mod row {
+    use portico_kernel::{PageId, SectionId, TenantId, Timestamp};
+    use portico_sites::section::SectionType;
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "sections")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub page_id: Uuid,
-        pub kind: String,
+        pub id: Col<SectionId>,
+        pub page_id: Col<PageId>,
+        pub kind: Col<SectionType>,
         pub content: Json,
         pub position: i32,
         pub visible: bool,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -49,38 +54,32 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+words!(SectionType);
 
-impl TryFrom<row::Model> for Section {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: SectionId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
-            page_id: PageId::from_uuid(row.page_id),
-            kind: SectionType::parse(&row.kind).ok_or_else(|| unreadable("sections.kind", &row.kind))?,
+impl From<row::Model> for Section {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            page_id: row.page_id.0,
+            kind: row.kind.0,
             content: row.content,
             position: row.position,
             visible: row.visible,
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
             version: row.version,
-        })
+        }
     }
 }
 
 /// Sections over one connection.
 pub(crate) struct Sections<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 fn of_page(tenant: TenantId, page: PageId) -> Condition {
-    Condition::all().add(Column::TenantId.eq(tenant.uuid())).add(Column::PageId.eq(page.uuid()))
-}
-
-fn uuids(ids: &[SectionId]) -> impl Iterator<Item = uuid::Uuid> {
-    ids.iter().map(|id| id.uuid())
+    Condition::all().add(Column::TenantId.eq(Col(tenant))).add(Column::PageId.eq(Col(page)))
 }
 
 impl<C: ConnectionTrait> Sections<'_, C> {
@@ -94,21 +93,18 @@ impl<C: ConnectionTrait> Sections<'_, C> {
         let shown_pages = pages::row::Entity::find()
             .select_only()
             .column(pages::row::Column::Id)
-            .filter(pages::row::Column::TenantId.eq(tenant.uuid()))
-            .filter(pages::row::Column::SiteId.eq(site.uuid()))
+            .filter(pages::row::Column::TenantId.eq(Col(tenant)))
+            .filter(pages::row::Column::SiteId.eq(Col(site)))
             .filter(statuses)
             .into_query();
-        let rows = row::Entity::find()
-            .filter(Column::TenantId.eq(tenant.uuid()))
+        let query = row::Entity::find()
+            .filter(Column::TenantId.eq(Col(tenant)))
             .filter(Column::PageId.in_subquery(shown_pages))
             .filter(Column::Visible.eq(true))
             .order_by_asc(Column::PageId)
             .order_by_asc(Column::Position)
-            .order_by_asc(Column::Id)
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(Section::try_from).collect()
+            .order_by_asc(Column::Id);
+        self.db.all(query).await
     }
 }
 
@@ -117,17 +113,14 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
     async fn insert(&mut self, sections: &[Section]) -> Result<(), StoreError> {
         for chunk in sections.chunks(CHUNK) {
             let rows = chunk.iter().map(|section| row::ActiveModel {
-                tenant_id: Set(section.tenant.uuid()),
-                id: Set(section.id.uuid()),
-                page_id: Set(section.page_id.uuid()),
-                created_at: Set(to_row(section.created_at)),
+                tenant_id: Set(Col(section.tenant)),
+                id: Set(Col(section.id)),
+                page_id: Set(Col(section.page_id)),
+                created_at: Set(Col(section.created_at)),
                 version: Set(section.version),
                 ..changes(section)
             });
-            row::Entity::insert_many(rows)
-                .exec_without_returning(self.connection)
-                .await
-                .map_err(store_error)?;
+            self.db.insert_many(rows).await?;
         }
         Ok(())
     }
@@ -138,68 +131,56 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
         page: PageId,
         id: SectionId,
     ) -> Result<Option<Section>, StoreError> {
-        let query = row::Entity::find().filter(of_page(tenant, page)).filter(Column::Id.eq(id.uuid()));
-        query.one(self.connection).await.map_err(store_error)?.map(Section::try_from).transpose()
+        let query = row::Entity::find().filter(of_page(tenant, page)).filter(Column::Id.eq(Col(id)));
+        self.db.one(query).await
     }
 
     async fn list(&mut self, tenant: TenantId, page: PageId) -> Result<Vec<Section>, StoreError> {
-        let rows = row::Entity::find()
+        let query = row::Entity::find()
             .filter(of_page(tenant, page))
             .order_by_asc(Column::Position)
-            .order_by_asc(Column::Id)
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(Section::try_from).collect()
+            .order_by_asc(Column::Id);
+        self.db.all(query).await
     }
 
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError> {
-        let published = pages::row::Column::Status.eq(PageStatus::Published.as_str());
+        let published = pages::row::Column::Status.eq(Col(PageStatus::Published));
         self.shown(tenant, site, published).await
     }
 
     async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError> {
-        let unarchived = pages::row::Column::Status.ne(PageStatus::Archived.as_str());
+        let unarchived = pages::row::Column::Status.ne(Col(PageStatus::Archived));
         self.shown(tenant, site, unarchived).await
     }
 
     async fn update(&mut self, section: &Section) -> Result<(), StoreError> {
-        let updated = row::Entity::update_many()
+        let update = row::Entity::update_many()
             .set(row::ActiveModel { version: Set(section.version + 1), ..changes(section) })
             .filter(of_page(section.tenant, section.page_id))
-            .filter(Column::Id.eq(section.id.uuid()))
-            .filter(Column::Version.eq(section.version))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
+            .filter(Column::Id.eq(Col(section.id)))
+            .filter(Column::Version.eq(section.version));
+        self.db.update_one(update).await
     }
 
     async fn delete(&mut self, tenant: TenantId, page: PageId, ids: &[SectionId]) -> Result<(), StoreError> {
-        row::Entity::delete_many()
+        let delete = row::Entity::delete_many()
             .filter(of_page(tenant, page))
-            .filter(Column::Id.is_in(uuids(ids)))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+            .filter(Column::Id.is_in(ids.iter().copied().map(Col)));
+        self.db.delete(delete).await.map(drop)
     }
 
     async fn order(&mut self, tenant: TenantId, page: PageId, ids: &[SectionId]) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
         }
-        let position = (0_i32..)
-            .zip(uuids(ids))
-            .fold(CaseStatement::new(), |cases, (position, id)| cases.case(Column::Id.eq(id), position));
-        row::Entity::update_many()
+        let position = (0_i32..).zip(ids).fold(CaseStatement::new(), |cases, (position, id)| {
+            cases.case(Column::Id.eq(Col(*id)), position)
+        });
+        let update = row::Entity::update_many()
             .col_expr(Column::Position, position.into())
             .filter(of_page(tenant, page))
-            .filter(Column::Id.is_in(uuids(ids)))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+            .filter(Column::Id.is_in(ids.iter().copied().map(Col)));
+        self.db.update(update).await.map(drop)
     }
 }
 
@@ -209,12 +190,12 @@ fn changes(section: &Section) -> row::ActiveModel {
         tenant_id: NotSet,
         id: NotSet,
         page_id: NotSet,
-        kind: Set(section.kind.as_str().to_owned()),
+        kind: Set(Col(section.kind)),
         content: Set(section.content.clone()),
         position: Set(section.position),
         visible: Set(section.visible),
         created_at: NotSet,
-        updated_at: Set(to_row(section.updated_at)),
+        updated_at: Set(Col(section.updated_at)),
         version: NotSet,
     }
 }

@@ -1,8 +1,9 @@
 //! Sites.
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, List, Money, PageId, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{List, Money, PageId, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
+    look::Look,
     ports::{SiteFilter, SiteRepository},
     site::{Site, SiteStatus},
 };
@@ -12,42 +13,46 @@ use sea_orm::{
     Select,
     sea_query::{Expr, LockType},
 };
-use uuid::Uuid;
 
 use super::{
-    list::{SortColumns, list, sorted},
+    list::{SortColumns, sorted},
     pages,
 };
 use crate::{
-    dialect::{contains, query},
-    error::{json_error, store_error, unreadable},
+    columns::{Col, documents, words},
+    db::Db,
+    dialect::contains,
     tenancy::subdomains,
-    time::{from_row, to_row},
 };
+use row::Column;
 
 /// A row of the table of sites.
 pub(crate) mod row {
+    use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
+    use portico_sites::{look::Look, site::SiteStatus};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "sites")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
+        pub id: Col<SiteId>,
         pub name: String,
         pub subdomain: String,
         pub custom_domain: Option<String>,
-        pub status: String,
-        pub live_deployment_id: Option<Uuid>,
+        pub status: Col<SiteStatus>,
+        pub live_deployment_id: Col<Option<DeploymentId>>,
         pub language: String,
         pub industry: Option<String>,
-        pub look: Option<Json>,
+        pub look: Col<Option<Look>>,
         pub price_amount: Option<i64>,
         pub price_currency: Option<String>,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -57,67 +62,62 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+words!(SiteStatus);
+documents!(Look);
 
-impl TryFrom<row::Model> for Site {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: SiteId::from_uuid(row.id),
-            tenant_id: TenantId::from_uuid(row.tenant_id),
+impl From<row::Model> for Site {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
+            tenant_id: row.tenant_id.0,
             name: row.name,
             subdomain: row.subdomain,
             custom_domain: row.custom_domain,
-            status: SiteStatus::parse(&row.status).ok_or_else(|| unreadable("sites.status", &row.status))?,
-            live_deployment_id: row.live_deployment_id.map(DeploymentId::from_uuid),
+            status: row.status.0,
+            live_deployment_id: row.live_deployment_id.0,
             language: row.language,
             industry: row.industry,
-            look: row.look.map(serde_json::from_value).transpose().map_err(json_error)?,
+            look: row.look.0,
             price: row
                 .price_amount
                 .zip(row.price_currency)
                 .map(|(amount, currency)| Money { amount, currency }),
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
             version: row.version,
-        })
+        }
     }
 }
 
 /// Holds the site until the unit of work ends, against others that lock it too. Rows that refer to it can still be
 /// written.
 pub(super) async fn lock(
-    connection: &impl ConnectionTrait,
+    db: &Db<'_, impl ConnectionTrait>,
     tenant: TenantId,
     site: SiteId,
 ) -> Result<(), StoreError> {
-    row::Entity::find_by_id((tenant.uuid(), site.uuid()))
-        .lock(LockType::NoKeyUpdate)
-        .one(connection)
-        .await
-        .map(|_| ())
-        .map_err(store_error)
+    let _: Option<row::Model> =
+        db.one(row::Entity::find_by_id((Col(tenant), Col(site))).lock(LockType::NoKeyUpdate)).await?;
+    Ok(())
 }
 
 /// Sites over one connection.
 pub(crate) struct Sites<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
     async fn insert(&mut self, site: &Site) -> Result<(), StoreError> {
-        subdomains::claim(self.connection, site.tenant_id, &site.subdomain, site.created_at).await?;
+        subdomains::claim(&self.db, site.tenant_id, &site.subdomain, site.created_at).await?;
         let row = row::ActiveModel {
-            tenant_id: Set(site.tenant_id.uuid()),
-            id: Set(site.id.uuid()),
-            created_at: Set(to_row(site.created_at)),
+            tenant_id: Set(Col(site.tenant_id)),
+            id: Set(Col(site.id)),
+            created_at: Set(Col(site.created_at)),
             version: Set(site.version),
-            ..changes(site)?
+            ..changes(site)
         };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
-        Ok(())
+        self.db.insert(row).await
     }
 
     async fn subdomain_is_free<'s>(
@@ -125,24 +125,19 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         tenant: TenantId,
         subdomain: &'s str,
     ) -> Result<bool, StoreError> {
-        let taken = query(
-            self.connection,
-            "select 1 from sites where subdomain = $1 \
-             union all select 1 from subdomains where name = $1 and tenant_id <> $2 limit 1",
-            [subdomain.into(), tenant.uuid().into()],
-        )
-        .await?;
-        Ok(taken.is_empty())
+        let sql = "select 1 from sites where subdomain = $1 \
+             union all select 1 from subdomains where name = $1 and tenant_id <> $2 limit 1";
+        Ok(!self.db.exists(sql, (subdomain, tenant)).await?)
     }
 
     async fn find(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
-        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid()));
-        row.one(self.connection).await.map_err(store_error)?.map(Site::try_from).transpose()
+        let row = row::Entity::find_by_id((Col(tenant), Col(id)));
+        self.db.one(row).await
     }
 
     async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
-        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid())).lock(LockType::NoKeyUpdate);
-        row.one(self.connection).await.map_err(store_error)?.map(Site::try_from).transpose()
+        let row = row::Entity::find_by_id((Col(tenant), Col(id))).lock(LockType::NoKeyUpdate);
+        self.db.one(row).await
     }
 
     async fn frozen_among(
@@ -156,46 +151,36 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         }
         let mut any = Condition::any();
         if !sites.is_empty() {
-            any = any.add(Column::Id.is_in(sites.iter().map(|id| id.uuid())));
+            any = any.add(Column::Id.is_in(sites.iter().copied().map(Col)));
         }
         if !pages.is_empty() {
             let of_pages = pages::row::Entity::find()
                 .select_only()
                 .column(pages::row::Column::SiteId)
-                .filter(pages::row::Column::TenantId.eq(tenant.uuid()))
-                .filter(pages::row::Column::Id.is_in(pages.iter().map(|id| id.uuid())));
+                .filter(pages::row::Column::TenantId.eq(Col(tenant)))
+                .filter(pages::row::Column::Id.is_in(pages.iter().copied().map(Col)));
             any = any.add(Column::Id.in_subquery(of_pages.into_query()));
         }
-        let changeable = [SiteStatus::Draft.as_str(), SiteStatus::Published.as_str()];
-        let status: Option<String> = row::Entity::find()
+        let changeable = [SiteStatus::Draft, SiteStatus::Published].map(Col);
+        let query = row::Entity::find()
             .select_only()
             .column(Column::Status)
-            .filter(Column::TenantId.eq(tenant.uuid()))
+            .filter(Column::TenantId.eq(Col(tenant)))
             .filter(Column::Status.is_not_in(changeable))
             .filter(any)
-            .limit(1)
-            .into_tuple()
-            .one(self.connection)
-            .await
-            .map_err(store_error)?;
-        status
-            .map(|word| SiteStatus::parse(&word).ok_or_else(|| unreadable("sites.status", &word)))
-            .transpose()
+            .limit(1);
+        self.db.value(query).await
     }
 
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
-        let id: Option<Uuid> = row::Entity::find()
+        let query = row::Entity::find()
             .select_only()
             .column(Column::Id)
-            .filter(Column::TenantId.eq(tenant.uuid()))
+            .filter(Column::TenantId.eq(Col(tenant)))
             .order_by_asc(Column::CreatedAt)
             .order_by_asc(Column::Id)
-            .limit(1)
-            .into_tuple()
-            .one(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(id.map(SiteId::from_uuid))
+            .limit(1);
+        self.db.value(query).await
     }
 
     async fn list(
@@ -204,12 +189,12 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         filter: SiteFilter,
         page: PageRequest,
     ) -> Result<List<Site>, StoreError> {
-        let mut query = row::Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
+        let mut query = row::Entity::find().filter(Column::TenantId.eq(Col(tenant)));
         if let Some(part) = &filter.q {
             query = query.filter(contains([Expr::col(Column::Name), Expr::col(Column::Subdomain)], part));
         }
         if let Some(status) = filter.status {
-            query = query.filter(Column::Status.eq(status.as_str()));
+            query = query.filter(Column::Status.eq(Col(status)));
         }
         let columns = SortColumns {
             created_at: Column::CreatedAt,
@@ -217,7 +202,7 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
             name: Column::Name,
             id: Column::Id,
         };
-        list(self.connection, sorted(query, filter.sort, columns), page).await
+        self.db.page(sorted(query, filter.sort, columns), page).await
     }
 
     async fn update(&mut self, site: &Site) -> Result<(), StoreError> {
@@ -233,22 +218,17 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
             let mut names = [&stored.subdomain, &site.subdomain];
             names.sort_unstable();
             for name in names {
-                subdomains::claim(self.connection, tenant, name, site.updated_at).await?;
+                subdomains::claim(&self.db, tenant, name, site.updated_at).await?;
             }
         }
-        let updated = row::Entity::update_many()
-            .set(row::ActiveModel { version: Set(site.version + 1), ..changes(site)? })
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::Id.eq(id.uuid()))
-            .filter(Column::Version.eq(site.version))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 {
-            return Err(StoreError::Stale);
-        }
+        let update = row::Entity::update_many()
+            .set(row::ActiveModel { version: Set(site.version + 1), ..changes(site) })
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::Id.eq(Col(id)))
+            .filter(Column::Version.eq(site.version));
+        self.db.update_one(update).await?;
         if renamed {
-            subdomains::release(self.connection, tenant, &stored.subdomain).await?;
+            subdomains::release(&self.db, tenant, &stored.subdomain).await?;
         }
         Ok(())
     }
@@ -256,17 +236,15 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
     async fn delete(&mut self, tenant: TenantId, id: SiteId) -> Result<bool, StoreError> {
         let Some(site) = self.find(tenant, id).await? else { return Ok(false) };
         // Holds the row of the name, as in `update`.
-        subdomains::claim(self.connection, tenant, &site.subdomain, site.updated_at).await?;
-        let deleted = row::Entity::delete_many()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::Id.eq(id.uuid()))
-            .exec_with_returning(self.connection)
-            .await
-            .map_err(store_error)?;
-        subdomains::release(self.connection, tenant, &site.subdomain).await?;
+        subdomains::claim(&self.db, tenant, &site.subdomain, site.updated_at).await?;
+        let delete = row::Entity::delete_many()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::Id.eq(Col(id)));
+        let deleted = self.db.take(delete).await?;
+        subdomains::release(&self.db, tenant, &site.subdomain).await?;
         // It was given another name while this one waited.
         for renamed in deleted.iter().filter(|row| row.subdomain != site.subdomain) {
-            subdomains::release(self.connection, tenant, &renamed.subdomain).await?;
+            subdomains::release(&self.db, tenant, &renamed.subdomain).await?;
         }
         Ok(!deleted.is_empty())
     }
@@ -276,40 +254,38 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         if let Some(part) = &q {
             query = query.filter(contains([Expr::col(Column::Name), Expr::col(Column::Subdomain)], part));
         }
-        list(self.connection, query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id), page).await
+        self.db.page(query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id), page).await
     }
 
     async fn on_offer_at(&mut self, subdomain: &str) -> Result<Option<Site>, StoreError> {
-        let found = on_offer().filter(Column::Subdomain.eq(subdomain)).one(self.connection).await;
-        found.map_err(store_error)?.map(Site::try_from).transpose()
+        self.db.one(on_offer().filter(Column::Subdomain.eq(subdomain))).await
     }
 }
 
 /// Sites for sale of active tenants.
 fn on_offer() -> Select<row::Entity> {
-    row::Entity::find().filter(Column::Status.eq(SiteStatus::ForSale.as_str())).filter(Expr::cust(
+    row::Entity::find().filter(Column::Status.eq(Col(SiteStatus::ForSale))).filter(Expr::cust(
         "exists (select 1 from tenants where tenants.id = sites.tenant_id and tenants.status = 'active')",
     ))
 }
 
 /// What an update may change.
-fn changes(site: &Site) -> Result<row::ActiveModel, StoreError> {
-    let look = site.look.as_ref().map(serde_json::to_value).transpose().map_err(json_error)?;
-    Ok(row::ActiveModel {
+fn changes(site: &Site) -> row::ActiveModel {
+    row::ActiveModel {
         tenant_id: NotSet,
         id: NotSet,
         name: Set(site.name.clone()),
         subdomain: Set(site.subdomain.clone()),
         custom_domain: Set(site.custom_domain.clone()),
-        status: Set(site.status.as_str().to_owned()),
-        live_deployment_id: Set(site.live_deployment_id.map(DeploymentId::uuid)),
+        status: Set(Col(site.status)),
+        live_deployment_id: Set(Col(site.live_deployment_id)),
         language: Set(site.language.clone()),
         industry: Set(site.industry.clone()),
-        look: Set(look),
+        look: Set(Col(site.look.clone())),
         price_amount: Set(site.price.as_ref().map(|price| price.amount)),
         price_currency: Set(site.price.as_ref().map(|price| price.currency.clone())),
         created_at: NotSet,
-        updated_at: Set(to_row(site.updated_at)),
+        updated_at: Set(Col(site.updated_at)),
         version: NotSet,
-    })
+    }
 }

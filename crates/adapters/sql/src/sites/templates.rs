@@ -1,24 +1,26 @@
 //! Website templates, and what was made from them.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageId, PageRequest, SectionId, StoreError, TemplateId, TenantId, Timestamp};
+use portico_kernel::{List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp};
 use portico_sites::{
+    look::Look,
     ports::{TemplateFilter, TemplateRecord, TemplateRepository, TemplateSortKey},
-    section::{SectionOrigin, SectionType},
-    template::{LibraryTemplate, Template, TemplateSummary},
+    section::SectionOrigin,
+    template::{LibraryTemplate, Template, TemplatePage, TemplatePageSummary, TemplateSummary},
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, DerivePartialModel, EntityTrait, Order, PaginatorTrait,
+    ColumnTrait, Condition, ConnectionTrait, DerivePartialModel, EntityTrait, Order, PartialModelTrait,
     QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, Func, OnConflict, SimpleExpr},
 };
 
 use crate::{
-    dialect::{contains, execute, query},
-    error::{json_error, store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, documents},
+    db::Db,
+    dialect::contains,
 };
+use row::Column;
 
 /// Rows in one INSERT: ten values each, far below the 32,766 that SQLite can bind.
 const CHUNK: usize = 500;
@@ -29,13 +31,20 @@ const STAFF: &str = "staff";
 
 /// A row of the table of templates.
 pub(crate) mod row {
+    use portico_kernel::{TemplateId, Timestamp};
+    use portico_sites::{
+        look::Look,
+        template::{TemplatePage, TemplatePageSummary},
+    };
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "templates")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
+        pub id: Col<TemplateId>,
         pub slug: String,
         pub name: String,
         pub category: String,
@@ -45,14 +54,14 @@ pub(crate) mod row {
         pub is_premium: bool,
         pub is_featured: bool,
         pub popularity: i64,
-        pub look: Json,
-        pub outline: Json,
-        pub pages: Json,
+        pub look: Col<Look>,
+        pub outline: Col<Vec<TemplatePageSummary>>,
+        pub pages: Col<Vec<TemplatePage>>,
         pub origin: String,
         pub fingerprint: Option<String>,
-        pub deleted_at: Option<TimeDateTime>,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
+        pub deleted_at: Col<Option<Timestamp>>,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -64,23 +73,27 @@ pub(crate) mod row {
 
 /// A row of the table of what sections were made from.
 pub(crate) mod origin {
+    use portico_kernel::{PageId, SectionId, TemplateId, TenantId, Timestamp};
+    use portico_sites::section::SectionType;
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "section_origins")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub section_id: Uuid,
-        pub page_id: Uuid,
-        pub template_id: Uuid,
+        pub section_id: Col<SectionId>,
+        pub page_id: Col<PageId>,
+        pub template_id: Col<TemplateId>,
         pub page_key: String,
         pub section_key: String,
-        pub kind: String,
+        pub kind: Col<SectionType>,
         pub content: Json,
         pub position: i32,
-        pub applied_at: TimeDateTime,
+        pub applied_at: Col<Timestamp>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -89,13 +102,13 @@ pub(crate) mod origin {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+documents!(Vec<TemplatePage>, Vec<TemplatePageSummary>);
 
 /// What lists read of a row: not the pages, which are long.
 #[derive(DerivePartialModel)]
 #[sea_orm(entity = "row::Entity")]
 struct Summary {
-    id: uuid::Uuid,
+    id: Col<TemplateId>,
     slug: String,
     name: String,
     category: String,
@@ -105,18 +118,16 @@ struct Summary {
     is_premium: bool,
     is_featured: bool,
     popularity: i64,
-    look: sea_orm::JsonValue,
-    outline: sea_orm::JsonValue,
-    created_at: sea_orm::prelude::TimeDateTime,
-    updated_at: sea_orm::prelude::TimeDateTime,
+    look: Col<Look>,
+    outline: Col<Vec<TemplatePageSummary>>,
+    created_at: Col<Timestamp>,
+    updated_at: Col<Timestamp>,
 }
 
-impl TryFrom<row::Model> for Template {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: TemplateId::from_uuid(row.id),
+impl From<row::Model> for Template {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
             name: row.name,
             slug: row.slug,
             category: row.category,
@@ -126,21 +137,19 @@ impl TryFrom<row::Model> for Template {
             is_premium: row.is_premium,
             is_featured: row.is_featured,
             popularity: row.popularity,
-            look: serde_json::from_value(row.look).map_err(json_error)?,
-            pages: serde_json::from_value(row.pages).map_err(json_error)?,
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
+            look: row.look.0,
+            pages: row.pages.0,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
             version: row.version,
-        })
+        }
     }
 }
 
-impl TryFrom<Summary> for TemplateSummary {
-    type Error = StoreError;
-
-    fn try_from(row: Summary) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: TemplateId::from_uuid(row.id),
+impl From<Summary> for TemplateSummary {
+    fn from(row: Summary) -> Self {
+        Self {
+            id: row.id.0,
             name: row.name,
             slug: row.slug,
             category: row.category,
@@ -150,43 +159,40 @@ impl TryFrom<Summary> for TemplateSummary {
             is_premium: row.is_premium,
             is_featured: row.is_featured,
             popularity: row.popularity,
-            look: serde_json::from_value(row.look).map_err(json_error)?,
-            pages: serde_json::from_value(row.outline).map_err(json_error)?,
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
-        })
+            look: row.look.0,
+            pages: row.outline.0,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+        }
     }
 }
 
-impl TryFrom<origin::Model> for SectionOrigin {
-    type Error = StoreError;
-
-    fn try_from(row: origin::Model) -> Result<Self, StoreError> {
-        let kind = SectionType::parse(&row.kind);
-        Ok(Self {
-            tenant: TenantId::from_uuid(row.tenant_id),
-            section_id: SectionId::from_uuid(row.section_id),
-            page_id: PageId::from_uuid(row.page_id),
-            template_id: TemplateId::from_uuid(row.template_id),
+impl From<origin::Model> for SectionOrigin {
+    fn from(row: origin::Model) -> Self {
+        Self {
+            tenant: row.tenant_id.0,
+            section_id: row.section_id.0,
+            page_id: row.page_id.0,
+            template_id: row.template_id.0,
             page_key: row.page_key,
             section_key: row.section_key,
-            kind: kind.ok_or_else(|| unreadable("section_origins.kind", &row.kind))?,
+            kind: row.kind.0,
             content: row.content,
             position: row.position,
-            applied_at: from_row(row.applied_at),
-        })
+            applied_at: row.applied_at.0,
+        }
     }
 }
 
 /// Website templates, over one connection.
 pub(crate) struct Templates<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 impl<C: ConnectionTrait> Templates<'_, C> {
     async fn one(&self, which: SimpleExpr) -> Result<Option<Template>, StoreError> {
         let query = row::Entity::find().filter(Column::DeletedAt.is_null()).filter(which);
-        query.one(self.connection).await.map_err(store_error)?.map(Template::try_from).transpose()
+        self.db.one(query).await
     }
 
     /// The values of a column and how many templates have each. The column is one of ours, never a client's.
@@ -195,26 +201,18 @@ impl<C: ConnectionTrait> Templates<'_, C> {
             "select {column} as word, count(*) as templates from templates where deleted_at is null \
              group by {column} order by {column}"
         );
-        let rows = query(self.connection, &sql, []).await?;
-        rows.iter()
-            .map(|row| {
-                let count: i64 = row.try_get("", "templates").map_err(store_error)?;
-                Ok((row.try_get("", "word").map_err(store_error)?, count.unsigned_abs()))
-            })
-            .collect()
+        self.db.rows(&sql, ()).await
     }
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> TemplateRepository for Templates<'_, C> {
     async fn insert(&mut self, template: &Template) -> Result<(), StoreError> {
-        let row = complete(template, STAFF, None)?;
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
-        Ok(())
+        self.db.insert(complete(template, STAFF, None)).await
     }
 
     async fn find(&mut self, id: TemplateId) -> Result<Option<Template>, StoreError> {
-        self.one(Column::Id.eq(id.uuid())).await
+        self.one(Column::Id.eq(Col(id))).await
     }
 
     async fn by_slug<'s>(&mut self, slug: &'s str) -> Result<Option<Template>, StoreError> {
@@ -223,7 +221,7 @@ impl<C: ConnectionTrait + Send> TemplateRepository for Templates<'_, C> {
 
     async fn exists(&mut self, id: TemplateId) -> Result<bool, StoreError> {
         let sql = "select 1 as there from templates where id = $1 and deleted_at is null";
-        Ok(!query(self.connection, sql, [id.uuid().into()]).await?.is_empty())
+        self.db.exists(sql, [id]).await
     }
 
     async fn list(
@@ -248,7 +246,6 @@ impl<C: ConnectionTrait + Send> TemplateRepository for Templates<'_, C> {
         equal = equal.add_option(filter.premium.map(|premium| Column::IsPremium.eq(premium)));
         query = query.filter(equal);
 
-        let total = query.clone().count(self.connection).await.map_err(store_error)?;
         let order = if filter.sort.descending { Order::Desc } else { Order::Asc };
         let key: Expr = match filter.sort.key {
             TemplateSortKey::Name => Func::lower(Expr::col(Column::Name)).into(),
@@ -260,10 +257,9 @@ impl<C: ConnectionTrait + Send> TemplateRepository for Templates<'_, C> {
         if filter.sort.key == TemplateSortKey::Popularity {
             query = query.order_by(Expr::from(Func::lower(Expr::col(Column::Name))), Order::Asc);
         }
-        let query = query.order_by(Column::Id, order).offset(page.offset()).limit(page.limit);
-        let rows = query.into_partial_model::<Summary>().all(self.connection).await.map_err(store_error)?;
-        let items = rows.into_iter().map(TemplateSummary::try_from).collect::<Result<_, _>>()?;
-        Ok(List::new(items, page, total))
+        let query = query.order_by(Column::Id, order);
+        let summaries = Summary::select_cols(query.clone().select_only());
+        self.db.page_as::<_, Summary, _>(query, summaries, page).await
     }
 
     async fn categories(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
@@ -278,62 +274,50 @@ impl<C: ConnectionTrait + Send> TemplateRepository for Templates<'_, C> {
         let row = row::ActiveModel {
             version: Set(template.version + 1),
             origin: Set(STAFF.to_owned()),
-            ..changes(template)?
+            ..changes(template)
         };
-        let updated = row::Entity::update_many()
+        let update = row::Entity::update_many()
             .set(row)
-            .filter(Column::Id.eq(template.id.uuid()))
+            .filter(Column::Id.eq(Col(template.id)))
             .filter(Column::Version.eq(template.version))
-            .filter(Column::DeletedAt.is_null())
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
+            .filter(Column::DeletedAt.is_null());
+        self.db.update_one(update).await
     }
 
     async fn delete(&mut self, id: TemplateId, version: i64, at: Timestamp) -> Result<bool, StoreError> {
         let unused = "delete from templates where id = $1 and version = $2 and deleted_at is null \
                       and fingerprint is null and popularity = 0";
-        if execute(self.connection, unused, [id.uuid().into(), version.into()]).await? > 0 {
+        if self.db.execute(unused, (id, version)).await? > 0 {
             return Ok(true);
         }
         let used = "update templates set deleted_at = $3, version = version + 1 \
                     where id = $1 and version = $2 and deleted_at is null";
-        let values = [id.uuid().into(), version.into(), to_row(at).into()];
-        Ok(execute(self.connection, used, values).await? > 0)
+        Ok(self.db.execute(used, (id, version, at)).await? > 0)
     }
 
     async fn count_use(&mut self, id: TemplateId) -> Result<bool, StoreError> {
         let sql = "update templates set popularity = popularity + 1 where id = $1 and deleted_at is null";
-        Ok(execute(self.connection, sql, [id.uuid().into()]).await? > 0)
+        Ok(self.db.execute(sql, [id]).await? > 0)
     }
 
     async fn records(&mut self) -> Result<Vec<TemplateRecord>, StoreError> {
         let sql = "select id, slug, fingerprint, origin, deleted_at is not null as deleted from templates";
-        let rows = query(self.connection, sql, []).await?;
-        rows.iter()
-            .map(|row| {
-                let origin: String = row.try_get("", "origin")?;
-                Ok(TemplateRecord {
-                    id: TemplateId::from_uuid(row.try_get("", "id")?),
-                    slug: row.try_get("", "slug")?,
-                    fingerprint: row.try_get("", "fingerprint")?,
-                    is_staffs: origin != LIBRARY,
-                    is_deleted: row.try_get("", "deleted")?,
-                })
-            })
-            .collect::<Result<_, sea_orm::DbErr>>()
-            .map_err(store_error)
+        let rows: Vec<(_, _, _, String, _)> = self.db.rows(sql, ()).await?;
+        let record = |(id, slug, fingerprint, origin, is_deleted)| TemplateRecord {
+            id,
+            slug,
+            fingerprint,
+            is_staffs: origin != LIBRARY,
+            is_deleted,
+        };
+        Ok(rows.into_iter().map(record).collect())
     }
 
     async fn put_library(&mut self, templates: &[LibraryTemplate]) -> Result<(), StoreError> {
-        let rows = templates
+        let rows: Vec<_> = templates
             .iter()
             .map(|library| complete(&library.template, LIBRARY, Some(library.fingerprint.clone())))
-            .collect::<Result<Vec<_>, _>>()?;
-        if rows.is_empty() {
-            return Ok(());
-        }
+            .collect();
         let stored = |column: Column| Expr::col((row::Entity, column));
         let new_version = OnConflict::column(Column::Id)
             .update_columns([
@@ -358,80 +342,62 @@ impl<C: ConnectionTrait + Send> TemplateRepository for Templates<'_, C> {
                     .add(stored(Column::DeletedAt).is_null()),
             )
             .to_owned();
-        row::Entity::insert_many(rows)
-            .on_conflict(new_version)
-            .exec_without_returning(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        self.db.insert_many_with(row::Entity::insert_many(rows).on_conflict(new_version)).await
     }
 
     async fn track(&mut self, origins: &[SectionOrigin]) -> Result<(), StoreError> {
         for chunk in origins.chunks(CHUNK) {
             let rows = chunk.iter().map(|made| origin::ActiveModel {
-                tenant_id: Set(made.tenant.uuid()),
-                section_id: Set(made.section_id.uuid()),
-                page_id: Set(made.page_id.uuid()),
-                template_id: Set(made.template_id.uuid()),
+                tenant_id: Set(Col(made.tenant)),
+                section_id: Set(Col(made.section_id)),
+                page_id: Set(Col(made.page_id)),
+                template_id: Set(Col(made.template_id)),
                 page_key: Set(made.page_key.clone()),
                 section_key: Set(made.section_key.clone()),
-                kind: Set(made.kind.as_str().to_owned()),
+                kind: Set(Col(made.kind)),
                 content: Set(made.content.clone()),
                 position: Set(made.position),
-                applied_at: Set(to_row(made.applied_at)),
+                applied_at: Set(Col(made.applied_at)),
             });
-            origin::Entity::insert_many(rows)
-                .exec_without_returning(self.connection)
-                .await
-                .map_err(store_error)?;
+            self.db.insert_many(rows).await?;
         }
         Ok(())
     }
 
     async fn origins(&mut self, tenant: TenantId, page: PageId) -> Result<Vec<SectionOrigin>, StoreError> {
-        let rows = origin::Entity::find()
-            .filter(origin::Column::TenantId.eq(tenant.uuid()))
-            .filter(origin::Column::PageId.eq(page.uuid()))
+        let query = origin::Entity::find()
+            .filter(origin::Column::TenantId.eq(Col(tenant)))
+            .filter(origin::Column::PageId.eq(Col(page)))
             .order_by_asc(origin::Column::Position)
-            .order_by_asc(origin::Column::SectionId)
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(SectionOrigin::try_from).collect()
+            .order_by_asc(origin::Column::SectionId);
+        self.db.all(query).await
     }
 
     async fn untrack(&mut self, tenant: TenantId, page: PageId) -> Result<(), StoreError> {
-        origin::Entity::delete_many()
-            .filter(origin::Column::TenantId.eq(tenant.uuid()))
-            .filter(origin::Column::PageId.eq(page.uuid()))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+        let delete = origin::Entity::delete_many()
+            .filter(origin::Column::TenantId.eq(Col(tenant)))
+            .filter(origin::Column::PageId.eq(Col(page)));
+        self.db.delete(delete).await.map(drop)
     }
 }
 
 /// A new row.
-fn complete(
-    template: &Template,
-    origin: &str,
-    fingerprint: Option<String>,
-) -> Result<row::ActiveModel, StoreError> {
-    Ok(row::ActiveModel {
-        id: Set(template.id.uuid()),
+fn complete(template: &Template, origin: &str, fingerprint: Option<String>) -> row::ActiveModel {
+    row::ActiveModel {
+        id: Set(Col(template.id)),
         popularity: Set(template.popularity),
         origin: Set(origin.to_owned()),
         fingerprint: Set(fingerprint),
-        deleted_at: Set(None),
-        created_at: Set(to_row(template.created_at)),
+        deleted_at: Set(Col(None)),
+        created_at: Set(Col(template.created_at)),
         version: Set(template.version),
-        ..changes(template)?
-    })
+        ..changes(template)
+    }
 }
 
 /// What an update may change.
-fn changes(template: &Template) -> Result<row::ActiveModel, StoreError> {
-    Ok(row::ActiveModel {
+fn changes(template: &Template) -> row::ActiveModel {
+    row::ActiveModel {
         id: NotSet,
         slug: Set(template.slug.clone()),
         name: Set(template.name.clone()),
@@ -442,14 +408,14 @@ fn changes(template: &Template) -> Result<row::ActiveModel, StoreError> {
         is_premium: Set(template.is_premium),
         is_featured: Set(template.is_featured),
         popularity: NotSet,
-        look: Set(serde_json::to_value(&template.look).map_err(json_error)?),
-        outline: Set(serde_json::to_value(template.outline()).map_err(json_error)?),
-        pages: Set(serde_json::to_value(&template.pages).map_err(json_error)?),
+        look: Set(Col(template.look.clone())),
+        outline: Set(Col(template.outline())),
+        pages: Set(Col(template.pages.clone())),
         origin: NotSet,
         fingerprint: NotSet,
         deleted_at: NotSet,
         created_at: NotSet,
-        updated_at: Set(to_row(template.updated_at)),
+        updated_at: Set(Col(template.updated_at)),
         version: NotSet,
-    })
+    }
 }

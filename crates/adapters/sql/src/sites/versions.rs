@@ -1,47 +1,47 @@
 //! States that pages once had.
 
 use async_trait::async_trait;
-use portico_kernel::{PageId, PageVersionId, StoreError, TenantId};
+use portico_kernel::{PageId, PageVersionId, StoreError, TenantId, Timestamp, event::ActorKind};
 use portico_sites::{
-    page_version::{FullPageVersion, PageVersion, VersionAuthor},
+    page_version::{FullPageVersion, PageContent, PageVersion, VersionAuthor},
     ports::{LatestPageVersion, NewPageVersion, PageVersionRepository},
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Select, sea_query::Expr,
 };
-use serde_json::Value;
-use time::PrimitiveDateTime;
 use uuid::Uuid;
 
 use crate::{
-    dialect::query,
-    error::{json_error, store_error},
-    outbox::events::{actor_kind, actor_word},
-    time::{from_row, to_row},
+    columns::{Col, documents},
+    db::Db,
 };
+use row::Column;
 
 /// A row of the table of versions.
 pub(crate) mod row {
+    use portico_kernel::{PageId, PageVersionId, TenantId, Timestamp, event::ActorKind};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "page_versions")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub page_id: Uuid,
+        pub id: Col<PageVersionId>,
+        pub page_id: Col<PageId>,
         pub number: i64,
-        pub author_kind: String,
+        pub author_kind: Col<ActorKind>,
         pub author_id: Option<Uuid>,
         pub summary: String,
         pub restored_from: Option<i64>,
         pub digest: String,
         pub content: Json,
         pub size: i64,
-        pub created_at: TimeDateTime,
+        pub created_at: Col<Timestamp>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -50,8 +50,6 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
-
 /// Ids are unique over everything that acts: a person's is no key's.
 const AUTHOR_NAME: &str = "coalesce((select full_name from users where users.id = page_versions.author_id), \
      (select name from api_keys where api_keys.tenant_id = page_versions.tenant_id and api_keys.id = page_versions.author_id))";
@@ -59,54 +57,48 @@ const AUTHOR_NAME: &str = "coalesce((select full_name from users where users.id 
 /// A version without its content, which can be large.
 #[derive(FromQueryResult)]
 struct Head {
-    tenant_id: Uuid,
-    id: Uuid,
-    page_id: Uuid,
+    tenant_id: Col<TenantId>,
+    id: Col<PageVersionId>,
+    page_id: Col<PageId>,
     number: i64,
-    author_kind: String,
+    author_kind: Col<ActorKind>,
     author_id: Option<Uuid>,
     author_name: Option<String>,
     summary: String,
     restored_from: Option<i64>,
     size: i64,
-    created_at: PrimitiveDateTime,
+    created_at: Col<Timestamp>,
 }
 
-impl TryFrom<Head> for PageVersion {
-    type Error = StoreError;
+documents!(PageContent);
 
-    fn try_from(row: Head) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: PageVersionId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
-            page_id: PageId::from_uuid(row.page_id),
+impl From<Head> for PageVersion {
+    fn from(row: Head) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            page_id: row.page_id.0,
             number: row.number,
             author: VersionAuthor {
-                kind: actor_kind(&row.author_kind)?,
+                kind: row.author_kind.0,
                 id: row.author_id.map(|id| id.to_string()),
                 name: row.author_name,
             },
             summary: row.summary,
             restored_from: row.restored_from,
-            created_at: from_row(row.created_at),
+            created_at: row.created_at.0,
             size: row.size,
-        })
+        }
     }
-}
-
-/// The content of a version.
-#[derive(FromQueryResult)]
-struct Content {
-    content: Value,
 }
 
 /// States that pages once had, over one connection.
 pub(crate) struct PageVersions<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 fn of_page(tenant: TenantId, page: PageId) -> Select<row::Entity> {
-    row::Entity::find().filter(Column::TenantId.eq(tenant.uuid())).filter(Column::PageId.eq(page.uuid()))
+    row::Entity::find().filter(Column::TenantId.eq(Col(tenant))).filter(Column::PageId.eq(Col(page)))
 }
 
 fn heads(select: Select<row::Entity>) -> Select<row::Entity> {
@@ -131,21 +123,20 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         let version = &new.version;
         let author = version.author.id.as_deref().and_then(|id| id.parse().ok());
         let row = row::ActiveModel {
-            tenant_id: Set(version.tenant.uuid()),
-            id: Set(version.id.uuid()),
-            page_id: Set(version.page_id.uuid()),
+            tenant_id: Set(Col(version.tenant)),
+            id: Set(Col(version.id)),
+            page_id: Set(Col(version.page_id)),
             number: Set(version.number),
-            author_kind: Set(actor_word(version.author.kind)),
+            author_kind: Set(Col(version.author.kind)),
             author_id: Set(author),
             summary: Set(version.summary.clone()),
             restored_from: Set(version.restored_from),
             digest: Set(new.digest.clone()),
             content: Set(new.content.clone()),
             size: Set(version.size),
-            created_at: Set(to_row(version.created_at)),
+            created_at: Set(Col(version.created_at)),
         };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
-        Ok(())
+        self.db.insert(row).await
     }
 
     async fn latest(
@@ -154,22 +145,17 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         page: PageId,
     ) -> Result<Option<LatestPageVersion>, StoreError> {
         // Sums of integers are numerics on Postgres.
-        let rows = query(
-            self.connection,
-            "select number, digest, size, \
+        let sql = "select number, digest, size, \
              (select count(*) from page_versions where tenant_id = $1 and page_id = $2) as amount, \
              (select cast(sum(size) as bigint) from page_versions where tenant_id = $1 and page_id = $2) as bytes \
-             from page_versions where tenant_id = $1 and page_id = $2 order by number desc limit 1",
-            [tenant.uuid().into(), page.uuid().into()],
-        )
-        .await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(LatestPageVersion {
-            number: row.try_get("", "number").map_err(store_error)?,
-            digest: row.try_get("", "digest").map_err(store_error)?,
-            size: row.try_get("", "size").map_err(store_error)?,
-            count: row.try_get("", "amount").map_err(store_error)?,
-            bytes: row.try_get("", "bytes").map_err(store_error)?,
+             from page_versions where tenant_id = $1 and page_id = $2 order by number desc limit 1";
+        let latest = self.db.row(sql, (tenant, page)).await?;
+        Ok(latest.map(|(number, digest, size, count, bytes)| LatestPageVersion {
+            number,
+            digest,
+            size,
+            count,
+            bytes,
         }))
     }
 
@@ -180,15 +166,12 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         before: Option<i64>,
         limit: u64,
     ) -> Result<Vec<PageVersion>, StoreError> {
-        let rows = heads(of_page(tenant, page))
+        let query = heads(of_page(tenant, page))
             .apply_if(before, |found, number| found.filter(Column::Number.lt(number)))
             .order_by_desc(Column::Number)
             .limit(limit)
-            .into_model::<Head>()
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(PageVersion::try_from).collect()
+            .into_model::<Head>();
+        self.db.all(query).await
     }
 
     async fn find(
@@ -197,15 +180,13 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         page: PageId,
         id: PageVersionId,
     ) -> Result<Option<FullPageVersion>, StoreError> {
-        let this = of_page(tenant, page).filter(Column::Id.eq(id.uuid()));
-        let head =
-            heads(this.clone()).into_model::<Head>().one(self.connection).await.map_err(store_error)?;
-        let Some(head) = head else { return Ok(None) };
-        let content = this.select_only().column(Column::Content).into_model::<Content>();
+        let this = of_page(tenant, page).filter(Column::Id.eq(Col(id)));
+        let Some(version) = self.db.one(heads(this.clone()).into_model::<Head>()).await? else {
+            return Ok(None);
+        };
+        let content = this.select_only().column(Column::Content);
         // It can go in between, when room is made for newer ones.
-        let Some(row) = content.one(self.connection).await.map_err(store_error)? else { return Ok(None) };
-        let content = serde_json::from_value(row.content).map_err(json_error)?;
-        Ok(Some(FullPageVersion { version: head.try_into()?, content }))
+        Ok(self.db.value(content).await?.map(|content| FullPageVersion { version, content }))
     }
 
     async fn delete(
@@ -214,13 +195,10 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         page: PageId,
         ids: &[PageVersionId],
     ) -> Result<(), StoreError> {
-        row::Entity::delete_many()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::PageId.eq(page.uuid()))
-            .filter(Column::Id.is_in(ids.iter().map(|id| id.uuid())))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+        let delete = row::Entity::delete_many()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::PageId.eq(Col(page)))
+            .filter(Column::Id.is_in(ids.iter().copied().map(Col)));
+        self.db.delete(delete).await.map(drop)
     }
 }

@@ -1,42 +1,48 @@
 //! Runs through the wizard.
 
 use async_trait::async_trait;
-use portico_kernel::{GenerationId, List, PageRequest, SiteId, StoreError, TenantId, WizardId};
+use portico_kernel::{List, PageRequest, StoreError, TenantId, WizardId};
 use portico_sites::{
     ports::{WizardFilter, WizardRepository},
-    wizard::{Generation, GenerationStatus, PageState, Wizard, WizardStatus, WizardUpdate, WrittenPage},
+    wizard::{
+        Generation, GenerationStatus, PageState, Wizard, WizardStatus, WizardUpdate, WrittenPage,
+        WrittenSection,
+    },
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
 
-use super::list::list;
 use crate::{
-    dialect::execute,
-    error::{json_error, store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, documents, words},
+    db::Db,
 };
+use row::Column;
 
 /// A row of the table of wizards.
 pub(crate) mod row {
+    use portico_kernel::{SiteId, TenantId, Timestamp, WizardId};
+    use portico_sites::wizard::{WizardStatus, WizardUpdate};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "wizards")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub status: String,
-        pub answers: Json,
-        pub site_id: Option<Uuid>,
-        pub generated_at: Option<TimeDateTime>,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
-        pub completed_at: Option<TimeDateTime>,
+        pub id: Col<WizardId>,
+        pub status: Col<WizardStatus>,
+        pub answers: Col<WizardUpdate>,
+        pub site_id: Col<Option<SiteId>>,
+        pub generated_at: Col<Option<Timestamp>>,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
+        pub completed_at: Col<Option<Timestamp>>,
         pub version: i64,
     }
 
@@ -48,22 +54,26 @@ pub(crate) mod row {
 
 /// A row of the table of runs that generate texts.
 mod run {
+    use portico_kernel::{GenerationId, TenantId, Timestamp, WizardId};
+    use portico_sites::wizard::GenerationStatus;
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "wizard_generations")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub wizard_id: Uuid,
-        pub run: Option<Uuid>,
-        pub tokens: i64,
-        pub status: String,
+        pub wizard_id: Col<WizardId>,
+        pub run: Col<Option<GenerationId>>,
+        pub tokens: Col<u64>,
+        pub status: Col<GenerationStatus>,
         pub error: Option<String>,
-        pub requested_at: Option<TimeDateTime>,
-        pub started_at: Option<TimeDateTime>,
-        pub finished_at: Option<TimeDateTime>,
+        pub requested_at: Col<Option<Timestamp>>,
+        pub started_at: Col<Option<Timestamp>>,
+        pub finished_at: Col<Option<Timestamp>>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -74,21 +84,25 @@ mod run {
 
 /// A row of the table of pages of such a run.
 mod text {
+    use portico_kernel::{TenantId, WizardId};
+    use portico_sites::wizard::{PageState, WrittenSection};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "wizard_pages")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub wizard_id: Uuid,
+        pub wizard_id: Col<WizardId>,
         #[sea_orm(primary_key, auto_increment = false)]
         pub page: String,
         pub position: i32,
         pub title: String,
-        pub status: String,
-        pub sections: Json,
+        pub status: Col<PageState>,
+        pub sections: Col<Vec<WrittenSection>>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -97,21 +111,15 @@ mod text {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+words!(WizardStatus, GenerationStatus, PageState);
+documents!(WizardUpdate, Vec<WrittenSection>);
 
-impl TryFrom<row::Model> for Wizard {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        let status = WizardStatus::parse(&row.status);
-        let answers: WizardUpdate = serde_json::from_value(row.answers).map_err(json_error)?;
-        let empty = Self::empty(
-            WizardId::from_uuid(row.id),
-            TenantId::from_uuid(row.tenant_id),
-            from_row(row.created_at),
-        );
+impl From<row::Model> for Wizard {
+    fn from(row: row::Model) -> Self {
+        let answers: WizardUpdate = row.answers.0;
+        let empty = Self::empty(row.id.0, row.tenant_id.0, row.created_at.0);
         let wizard = Self {
-            status: status.ok_or_else(|| unreadable("wizards.status", &row.status))?,
+            status: row.status.0,
             business_info: answers.business_info,
             goals: answers.goals,
             template_id: answers.template_id,
@@ -119,19 +127,19 @@ impl TryFrom<row::Model> for Wizard {
             pages: answers.pages,
             content: answers.content,
             seo: answers.seo,
-            site_id: row.site_id.map(SiteId::from_uuid),
-            generated_at: row.generated_at.map(from_row),
-            updated_at: from_row(row.updated_at),
-            completed_at: row.completed_at.map(from_row),
+            site_id: row.site_id.0,
+            generated_at: row.generated_at.0,
+            updated_at: row.updated_at.0,
+            completed_at: row.completed_at.0,
             version: row.version,
             ..empty
         };
-        Ok(wizard.assessed())
+        wizard.assessed()
     }
 }
 
 /// What an update may change.
-fn changes(wizard: &Wizard) -> Result<row::ActiveModel, StoreError> {
+fn changes(wizard: &Wizard) -> row::ActiveModel {
     let answers = WizardUpdate {
         business_info: wizard.business_info.clone(),
         goals: wizard.goals.clone(),
@@ -141,83 +149,77 @@ fn changes(wizard: &Wizard) -> Result<row::ActiveModel, StoreError> {
         content: wizard.content.clone(),
         seo: wizard.seo.clone(),
     };
-    Ok(row::ActiveModel {
+    row::ActiveModel {
         tenant_id: NotSet,
         id: NotSet,
-        status: Set(wizard.status.as_str().to_owned()),
-        answers: Set(serde_json::to_value(answers).map_err(json_error)?),
-        site_id: Set(wizard.site_id.map(SiteId::uuid)),
-        generated_at: Set(wizard.generated_at.map(to_row)),
+        status: Set(Col(wizard.status)),
+        answers: Set(Col(answers)),
+        site_id: Set(Col(wizard.site_id)),
+        generated_at: Set(Col(wizard.generated_at)),
         created_at: NotSet,
-        updated_at: Set(to_row(wizard.updated_at)),
-        completed_at: Set(wizard.completed_at.map(to_row)),
+        updated_at: Set(Col(wizard.updated_at)),
+        completed_at: Set(Col(wizard.completed_at)),
         version: NotSet,
-    })
+    }
 }
 
 fn run_changes(generation: &Generation) -> run::ActiveModel {
     run::ActiveModel {
         tenant_id: NotSet,
         wizard_id: NotSet,
-        run: Set(generation.run.map(GenerationId::uuid)),
-        tokens: Set(i64::try_from(generation.tokens).unwrap_or(i64::MAX)),
-        status: Set(generation.status.as_str().to_owned()),
+        run: Set(Col(generation.run)),
+        tokens: Set(Col(generation.tokens)),
+        status: Set(Col(generation.status)),
         error: Set(generation.error.clone()),
-        requested_at: Set(generation.requested_at.map(to_row)),
-        started_at: Set(generation.started_at.map(to_row)),
-        finished_at: Set(generation.finished_at.map(to_row)),
+        requested_at: Set(Col(generation.requested_at)),
+        started_at: Set(Col(generation.started_at)),
+        finished_at: Set(Col(generation.finished_at)),
     }
 }
 
-fn written_page(row: text::Model) -> Result<WrittenPage, StoreError> {
-    let status = PageState::parse(&row.status);
-    Ok(WrittenPage {
-        page: row.page,
-        title: row.title,
-        status: status.ok_or_else(|| unreadable("wizard_pages.status", &row.status))?,
-        sections: serde_json::from_value(row.sections).map_err(json_error)?,
-    })
+impl From<text::Model> for WrittenPage {
+    fn from(row: text::Model) -> Self {
+        Self { page: row.page, title: row.title, status: row.status.0, sections: row.sections.0 }
+    }
 }
 
 /// Runs through the wizard, over one connection.
 pub(crate) struct Wizards<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> WizardRepository for Wizards<'_, C> {
     async fn insert(&mut self, wizard: &Wizard, most: u64) -> Result<bool, StoreError> {
-        let tenant = wizard.tenant.uuid();
+        let tenant = wizard.tenant;
         // Holds the row of the tenant, so that of two at once the second one counts the first one's wizard.
-        execute(self.connection, "update tenants set name = name where id = $1", [tenant.into()]).await?;
-        let open = row::Entity::find()
-            .filter(Column::TenantId.eq(tenant))
-            .filter(Column::Status.eq(WizardStatus::InProgress.as_str()))
-            .count(self.connection)
-            .await
-            .map_err(store_error)?;
+        self.db.execute("update tenants set name = name where id = $1", [tenant]).await?;
+        let query = row::Entity::find()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::Status.eq(Col(WizardStatus::InProgress)));
+        let open = self.db.count(query).await?;
         if open >= most {
             return Ok(false);
         }
         let row = row::ActiveModel {
-            tenant_id: Set(tenant),
-            id: Set(wizard.id.uuid()),
-            created_at: Set(to_row(wizard.created_at)),
+            tenant_id: Set(Col(tenant)),
+            id: Set(Col(wizard.id)),
+            created_at: Set(Col(wizard.created_at)),
             version: Set(wizard.version),
-            ..changes(wizard)?
+            ..changes(wizard)
         };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
+        self.db.insert(row).await?;
         Ok(true)
     }
 
     async fn find(&mut self, tenant: TenantId, id: WizardId) -> Result<Option<Wizard>, StoreError> {
-        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid()));
-        row.one(self.connection).await.map_err(store_error)?.map(Wizard::try_from).transpose()
+        let row = row::Entity::find_by_id((Col(tenant), Col(id)));
+        self.db.one(row).await
     }
 
     async fn lock(&mut self, tenant: TenantId, id: WizardId) -> Result<Option<Wizard>, StoreError> {
-        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid())).lock(LockType::NoKeyUpdate);
-        row.one(self.connection).await.map_err(store_error)?.map(Wizard::try_from).transpose()
+        let row = row::Entity::find_by_id((Col(tenant), Col(id))).lock(LockType::NoKeyUpdate);
+        self.db.one(row).await
     }
 
     async fn list(
@@ -226,60 +228,50 @@ impl<C: ConnectionTrait + Send> WizardRepository for Wizards<'_, C> {
         filter: WizardFilter,
         page: PageRequest,
     ) -> Result<List<Wizard>, StoreError> {
-        let mut query = row::Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
+        let mut query = row::Entity::find().filter(Column::TenantId.eq(Col(tenant)));
         if let Some(status) = filter.status {
-            query = query.filter(Column::Status.eq(status.as_str()));
+            query = query.filter(Column::Status.eq(Col(status)));
         }
         let query = query.order_by_desc(Column::UpdatedAt).order_by_desc(Column::Id);
-        list(self.connection, query, page).await
+        self.db.page(query, page).await
     }
 
     async fn update(&mut self, wizard: &Wizard) -> Result<(), StoreError> {
-        let updated = row::Entity::update_many()
-            .set(row::ActiveModel { version: Set(wizard.version + 1), ..changes(wizard)? })
-            .filter(Column::TenantId.eq(wizard.tenant.uuid()))
-            .filter(Column::Id.eq(wizard.id.uuid()))
-            .filter(Column::Version.eq(wizard.version))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
+        let update = row::Entity::update_many()
+            .set(row::ActiveModel { version: Set(wizard.version + 1), ..changes(wizard) })
+            .filter(Column::TenantId.eq(Col(wizard.tenant)))
+            .filter(Column::Id.eq(Col(wizard.id)))
+            .filter(Column::Version.eq(wizard.version));
+        self.db.update_one(update).await
     }
 
     async fn delete(&mut self, tenant: TenantId, id: WizardId) -> Result<bool, StoreError> {
-        let deleted = row::Entity::delete_many()
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::Id.eq(id.uuid()))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        Ok(deleted.rows_affected > 0)
+        let delete = row::Entity::delete_many()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::Id.eq(Col(id)));
+        Ok(self.db.delete(delete).await? > 0)
     }
 
     async fn generation(&mut self, tenant: TenantId, id: WizardId) -> Result<Option<Generation>, StoreError> {
-        let key = (tenant.uuid(), id.uuid());
-        let row = run::Entity::find_by_id(key).one(self.connection).await.map_err(store_error)?;
-        let Some(row) = row else { return Ok(None) };
-        let pages = text::Entity::find()
-            .filter(text::Column::TenantId.eq(tenant.uuid()))
-            .filter(text::Column::WizardId.eq(id.uuid()))
-            .order_by_asc(text::Column::Position)
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        let status = GenerationStatus::parse(&row.status);
+        let run = run::Entity::find_by_id((Col(tenant), Col(id)));
+        let Some(row) = self.db.one::<_, run::Model>(run).await? else { return Ok(None) };
+        let query = text::Entity::find()
+            .filter(text::Column::TenantId.eq(Col(tenant)))
+            .filter(text::Column::WizardId.eq(Col(id)))
+            .order_by_asc(text::Column::Position);
+        let pages = self.db.all(query).await?;
         let generation = Generation {
             tenant,
             wizard_id: id,
-            run: row.run.map(GenerationId::from_uuid),
-            tokens: row.tokens.unsigned_abs(),
-            status: status.ok_or_else(|| unreadable("wizard_generations.status", &row.status))?,
+            run: row.run.0,
+            tokens: row.tokens.0,
+            status: row.status.0,
             percent: 0,
-            pages: pages.into_iter().map(written_page).collect::<Result<_, _>>()?,
+            pages,
             error: row.error,
-            requested_at: row.requested_at.map(from_row),
-            started_at: row.started_at.map(from_row),
-            finished_at: row.finished_at.map(from_row),
+            requested_at: row.requested_at.0,
+            started_at: row.started_at.0,
+            finished_at: row.finished_at.0,
         };
         Ok(Some(generation.assessed()))
     }
@@ -288,43 +280,29 @@ impl<C: ConnectionTrait + Send> WizardRepository for Wizards<'_, C> {
         let (tenant, wizard) = (generation.tenant, generation.wizard_id);
         self.delete_generation(tenant, wizard).await?;
         let row = run::ActiveModel {
-            tenant_id: Set(tenant.uuid()),
-            wizard_id: Set(wizard.uuid()),
+            tenant_id: Set(Col(tenant)),
+            wizard_id: Set(Col(wizard)),
             ..run_changes(generation)
         };
-        run::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
-        let rows = (0..)
-            .zip(&generation.pages)
-            .map(|(position, page)| {
-                Ok(text::ActiveModel {
-                    tenant_id: Set(tenant.uuid()),
-                    wizard_id: Set(wizard.uuid()),
-                    page: Set(page.page.clone()),
-                    position: Set(position),
-                    title: Set(page.title.clone()),
-                    status: Set(page.status.as_str().to_owned()),
-                    sections: Set(serde_json::to_value(&page.sections).map_err(json_error)?),
-                })
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        if !rows.is_empty() {
-            text::Entity::insert_many(rows)
-                .exec_without_returning(self.connection)
-                .await
-                .map_err(store_error)?;
-        }
-        Ok(())
+        self.db.insert(row).await?;
+        let rows = (0..).zip(&generation.pages).map(|(position, page)| text::ActiveModel {
+            tenant_id: Set(Col(tenant)),
+            wizard_id: Set(Col(wizard)),
+            page: Set(page.page.clone()),
+            position: Set(position),
+            title: Set(page.title.clone()),
+            status: Set(Col(page.status)),
+            sections: Set(Col(page.sections.clone())),
+        });
+        self.db.insert_many(rows).await
     }
 
     async fn update_generation(&mut self, generation: &Generation) -> Result<(), StoreError> {
-        run::Entity::update_many()
+        let update = run::Entity::update_many()
             .set(run_changes(generation))
-            .filter(run::Column::TenantId.eq(generation.tenant.uuid()))
-            .filter(run::Column::WizardId.eq(generation.wizard_id.uuid()))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+            .filter(run::Column::TenantId.eq(Col(generation.tenant)))
+            .filter(run::Column::WizardId.eq(Col(generation.wizard_id)));
+        self.db.update(update).await.map(drop)
     }
 
     async fn update_page(
@@ -333,33 +311,26 @@ impl<C: ConnectionTrait + Send> WizardRepository for Wizards<'_, C> {
         id: WizardId,
         page: &WrittenPage,
     ) -> Result<(), StoreError> {
-        let sections = serde_json::to_value(&page.sections).map_err(json_error)?;
-        text::Entity::update_many()
+        let update = text::Entity::update_many()
             .set(text::ActiveModel {
                 tenant_id: NotSet,
                 wizard_id: NotSet,
                 page: NotSet,
                 position: NotSet,
                 title: NotSet,
-                status: Set(page.status.as_str().to_owned()),
-                sections: Set(sections),
+                status: Set(Col(page.status)),
+                sections: Set(Col(page.sections.clone())),
             })
-            .filter(text::Column::TenantId.eq(tenant.uuid()))
-            .filter(text::Column::WizardId.eq(id.uuid()))
-            .filter(text::Column::Page.eq(page.page.as_str()))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+            .filter(text::Column::TenantId.eq(Col(tenant)))
+            .filter(text::Column::WizardId.eq(Col(id)))
+            .filter(text::Column::Page.eq(page.page.as_str()));
+        self.db.update(update).await.map(drop)
     }
 
     async fn delete_generation(&mut self, tenant: TenantId, id: WizardId) -> Result<(), StoreError> {
-        run::Entity::delete_many()
-            .filter(run::Column::TenantId.eq(tenant.uuid()))
-            .filter(run::Column::WizardId.eq(id.uuid()))
-            .exec(self.connection)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+        let delete = run::Entity::delete_many()
+            .filter(run::Column::TenantId.eq(Col(tenant)))
+            .filter(run::Column::WizardId.eq(Col(id)));
+        self.db.delete(delete).await.map(drop)
     }
 }

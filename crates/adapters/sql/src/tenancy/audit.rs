@@ -14,23 +14,23 @@ use sea_orm::{
     QueryTrait, sea_query::Expr,
 };
 use serde_json::Value;
-use time::{Duration, PrimitiveDateTime};
+use time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    error::store_error,
-    outbox::events::{actor_kind, actor_word, row},
-    time::{from_row, to_row},
+    columns::Col,
+    db::{Db, piece},
+    outbox::events::row,
 };
 
 /// An event with the name of the person behind it.
 #[derive(FromQueryResult)]
 struct AuditRow {
-    id: Uuid,
+    id: Col<EventId>,
     kind: String,
     resource_type: String,
     resource_id: Uuid,
-    actor_kind: String,
+    actor_kind: Col<ActorKind>,
     actor_id: Option<Uuid>,
     actor_name: Option<String>,
     impersonator_id: Option<Uuid>,
@@ -40,7 +40,7 @@ struct AuditRow {
     request_id: String,
     address: Option<String>,
     user_agent: Option<String>,
-    created_at: PrimitiveDateTime,
+    created_at: Col<Timestamp>,
 }
 
 /// Ids are unique over everything that acts: a person's is no key's.
@@ -54,13 +54,11 @@ const IMPERSONATOR_NAME: &str = "(select full_name from users where users.id = e
 /// not that far.
 pub(super) const ID_TOLERANCE: Duration = Duration::minutes(1);
 
-impl TryFrom<AuditRow> for AuditEntry {
-    type Error = StoreError;
-
-    fn try_from(row: AuditRow) -> Result<Self, StoreError> {
-        let kind: ActorKind = actor_kind(&row.actor_kind)?;
-        Ok(Self {
-            id: EventId::from_uuid(row.id),
+impl From<AuditRow> for AuditEntry {
+    fn from(row: AuditRow) -> Self {
+        let kind = row.actor_kind.0;
+        Self {
+            id: row.id.0,
             kind: row.kind,
             actor: AuditActor { kind, id: row.actor_id.map(|id| id.to_string()), name: row.actor_name },
             impersonator: row
@@ -72,8 +70,8 @@ impl TryFrom<AuditRow> for AuditEntry {
             request_id: row.request_id,
             address: row.address,
             user_agent: row.user_agent,
-            created_at: from_row(row.created_at),
-        })
+            created_at: row.created_at.0,
+        }
     }
 }
 
@@ -100,7 +98,7 @@ pub(super) fn first_id(moment: Timestamp) -> Uuid {
 
 /// The audit trail over one connection.
 pub(crate) struct Audit<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
@@ -113,7 +111,7 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
     ) -> Result<CursorPage<AuditEntry>, StoreError> {
         let mut found = row::Entity::find();
         if let Some(tenant) = tenant {
-            found = found.filter(row::Column::TenantId.eq(tenant.uuid()));
+            found = found.filter(row::Column::TenantId.eq(Col(tenant)));
         }
         let ids = [
             (wanted(filter.resource_id.as_deref()), row::Column::ResourceId),
@@ -137,15 +135,15 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
             }
         }
         if let Some(kind) = filter.actor_kind {
-            found = found.filter(row::Column::ActorKind.eq(actor_word(kind)));
+            found = found.filter(row::Column::ActorKind.eq(Col(kind)));
         }
         if let Some(from) = filter.from {
-            found = found.filter(row::Column::CreatedAt.gte(to_row(from)));
+            found = found.filter(row::Column::CreatedAt.gte(Col(from)));
             // The list is in the order of ids: bounds on them keep it from being read from its end.
             found = found.filter(row::Column::Id.gte(first_id(from - ID_TOLERANCE)));
         }
         if let Some(to) = filter.to {
-            found = found.filter(row::Column::CreatedAt.lt(to_row(to)));
+            found = found.filter(row::Column::CreatedAt.lt(Col(to)));
             found = found.filter(row::Column::Id.lt(first_id(to + ID_TOLERANCE)));
         }
         match wanted(request.cursor.as_deref()) {
@@ -160,20 +158,13 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
             Wanted::Nothing => return Ok(CursorPage { items: Vec::new(), next_cursor: None }),
         }
         // One more than asked for tells whether there is a next piece.
-        let rows = found
-            .filter(row::Column::Audit.ne(AuditClass::NotKept.as_str()))
+        let query = found
+            .filter(row::Column::Audit.ne(Col(AuditClass::NotKept)))
             .expr_as(Expr::cust(ACTOR_NAME), "actor_name")
             .expr_as(Expr::cust(IMPERSONATOR_NAME), "impersonator_name")
             .order_by_desc(row::Column::Id)
             .limit(request.limit + 1)
-            .into_model::<AuditRow>()
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
-        let items = rows.into_iter().take(limit).map(AuditEntry::try_from).collect::<Result<Vec<_>, _>>()?;
-        let next_cursor = items.last().filter(|_| more).map(|entry| entry.id.to_string());
-        Ok(CursorPage { items, next_cursor })
+            .into_model::<AuditRow>();
+        Ok(piece(self.db.all(query).await?, request.limit, |entry: &AuditEntry| entry.id.to_string()))
     }
 }

@@ -1,29 +1,36 @@
 //! Branding, one per tenant.
 
 use async_trait::async_trait;
-use portico_kernel::{AssetId, StoreError, TenantId};
-use portico_tenancy::{branding::Branding, ports::BrandingRepository};
+use portico_kernel::{StoreError, TenantId};
+use portico_tenancy::{
+    branding::{Branding, Colors, Fonts},
+    ports::BrandingRepository,
+};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::{
-    error::{json_error, store_error},
-    time::{from_row, to_row},
+    columns::{Col, documents},
+    db::Db,
 };
 
 /// A row of the table.
 pub(crate) mod row {
+    use portico_kernel::{AssetId, TenantId, Timestamp};
+    use portico_tenancy::branding::{Colors, Fonts};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "brandings")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
-        pub colors: Json,
-        pub fonts: Json,
-        pub logo_asset_id: Option<Uuid>,
-        pub favicon_asset_id: Option<Uuid>,
-        pub updated_at: TimeDateTime,
+        pub tenant_id: Col<TenantId>,
+        pub colors: Col<Colors>,
+        pub fonts: Col<Fonts>,
+        pub logo_asset_id: Col<Option<AssetId>>,
+        pub favicon_asset_id: Col<Option<AssetId>>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -33,61 +40,56 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-impl TryFrom<row::Model> for Branding {
-    type Error = StoreError;
+documents!(Colors, Fonts);
 
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        Ok(Self {
-            tenant: TenantId::from_uuid(row.tenant_id),
-            colors: serde_json::from_value(row.colors).map_err(json_error)?,
-            fonts: serde_json::from_value(row.fonts).map_err(json_error)?,
-            logo_asset_id: row.logo_asset_id.map(AssetId::from_uuid),
-            favicon_asset_id: row.favicon_asset_id.map(AssetId::from_uuid),
-            updated_at: from_row(row.updated_at),
+impl From<row::Model> for Branding {
+    fn from(row: row::Model) -> Self {
+        Self {
+            tenant: row.tenant_id.0,
+            colors: row.colors.0,
+            fonts: row.fonts.0,
+            logo_asset_id: row.logo_asset_id.0,
+            favicon_asset_id: row.favicon_asset_id.0,
+            updated_at: row.updated_at.0,
             version: row.version,
-        })
+        }
     }
 }
 
 /// The row of a branding with a version of its own.
-fn to_model(branding: &Branding, version: i64) -> Result<row::ActiveModel, StoreError> {
-    Ok(row::ActiveModel {
-        tenant_id: Set(branding.tenant.uuid()),
-        colors: Set(serde_json::to_value(&branding.colors).map_err(json_error)?),
-        fonts: Set(serde_json::to_value(&branding.fonts).map_err(json_error)?),
-        logo_asset_id: Set(branding.logo_asset_id.map(AssetId::uuid)),
-        favicon_asset_id: Set(branding.favicon_asset_id.map(AssetId::uuid)),
-        updated_at: Set(to_row(branding.updated_at)),
+fn to_model(branding: &Branding, version: i64) -> row::ActiveModel {
+    row::ActiveModel {
+        tenant_id: Set(Col(branding.tenant)),
+        colors: Set(Col(branding.colors.clone())),
+        fonts: Set(Col(branding.fonts.clone())),
+        logo_asset_id: Set(Col(branding.logo_asset_id)),
+        favicon_asset_id: Set(Col(branding.favicon_asset_id)),
+        updated_at: Set(Col(branding.updated_at)),
         version: Set(version),
-    })
+    }
 }
 
 /// Branding over one connection.
 pub(crate) struct Brandings<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> BrandingRepository for Brandings<'_, C> {
     async fn insert(&mut self, branding: &Branding) -> Result<(), StoreError> {
-        let row = to_model(branding, branding.version)?;
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
-        Ok(())
+        let row = to_model(branding, branding.version);
+        self.db.insert(row).await
     }
 
     async fn find(&mut self, tenant: TenantId) -> Result<Option<Branding>, StoreError> {
-        let row = row::Entity::find_by_id(tenant.uuid()).one(self.connection).await.map_err(store_error)?;
-        row.map(Branding::try_from).transpose()
+        self.db.one(row::Entity::find_by_id(Col(tenant))).await
     }
 
     async fn update(&mut self, branding: &Branding) -> Result<(), StoreError> {
-        let updated = row::Entity::update_many()
-            .set(to_model(branding, branding.version + 1)?)
-            .filter(row::Column::TenantId.eq(branding.tenant.uuid()))
-            .filter(row::Column::Version.eq(branding.version))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
+        let update = row::Entity::update_many()
+            .set(to_model(branding, branding.version + 1))
+            .filter(row::Column::TenantId.eq(Col(branding.tenant)))
+            .filter(row::Column::Version.eq(branding.version));
+        self.db.update_one(update).await
     }
 }

@@ -1,41 +1,35 @@
 //! Dealers of tenants.
 
 use async_trait::async_trait;
-use portico_kernel::{StoreError, TenantId};
+use portico_kernel::{StoreError, TenantId, Timestamp};
 use portico_tenancy::{dealer::Dealer, ports::DealerRepository};
 use sea_orm::{ConnectionTrait, FromQueryResult};
-use time::PrimitiveDateTime;
-use uuid::Uuid;
 
-use crate::{
-    dialect::{execute, query},
-    error::store_error,
-    time::{from_row, to_row},
-};
+use crate::{columns::Col, db::Db};
 
 /// Dealers over one connection.
 pub(crate) struct Dealers<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[derive(FromQueryResult)]
 struct DealerRow {
-    tenant_id: Uuid,
+    tenant_id: Col<TenantId>,
     name: String,
     email: Option<String>,
     phone: Option<String>,
-    updated_at: PrimitiveDateTime,
+    updated_at: Col<Timestamp>,
     version: i64,
 }
 
 impl From<DealerRow> for Dealer {
     fn from(row: DealerRow) -> Self {
         Self {
-            tenant: TenantId::from_uuid(row.tenant_id),
+            tenant: row.tenant_id.0,
             name: row.name,
             email: row.email,
             phone: row.phone,
-            updated_at: from_row(row.updated_at),
+            updated_at: row.updated_at.0,
             version: row.version,
         }
     }
@@ -44,26 +38,21 @@ impl From<DealerRow> for Dealer {
 #[async_trait]
 impl<C: ConnectionTrait + Send> DealerRepository for Dealers<'_, C> {
     async fn find(&mut self, tenant: TenantId) -> Result<Option<Dealer>, StoreError> {
-        let rows = query(
-            self.connection,
-            "select tenant_id, name, email, phone, updated_at, version from dealers where tenant_id = $1",
-            [tenant.uuid().into()],
-        )
-        .await?;
-        rows.first()
-            .map(|row| DealerRow::from_query_result(row, "").map(Into::into).map_err(store_error))
-            .transpose()
+        let sql =
+            "select tenant_id, name, email, phone, updated_at, version from dealers where tenant_id = $1";
+        let found: Option<DealerRow> = self.db.model(sql, [tenant]).await?;
+        Ok(found.map(Dealer::from))
     }
 
     async fn save(&mut self, dealer: &Dealer) -> Result<(), StoreError> {
-        let row = [
-            dealer.tenant.uuid().into(),
-            dealer.name.as_str().into(),
-            dealer.email.clone().into(),
-            dealer.phone.clone().into(),
-            to_row(dealer.updated_at).into(),
-            (dealer.version + 1).into(),
-        ];
+        let row = (
+            dealer.tenant,
+            dealer.name.as_str(),
+            &dealer.email,
+            &dealer.phone,
+            dealer.updated_at,
+            dealer.version + 1,
+        );
         let statement = if dealer.version == 0 {
             "insert into dealers (tenant_id, name, email, phone, updated_at, version) \
              values ($1, $2, $3, $4, $5, $6) on conflict (tenant_id) do nothing"
@@ -71,13 +60,10 @@ impl<C: ConnectionTrait + Send> DealerRepository for Dealers<'_, C> {
             "update dealers set name = $2, email = $3, phone = $4, updated_at = $5, version = $6 \
              where tenant_id = $1 and version = $6 - 1"
         };
-        if execute(self.connection, statement, row).await? == 1 { Ok(()) } else { Err(StoreError::Stale) }
+        self.db.execute_one(statement, row).await
     }
 
     async fn remove(&mut self, tenant: TenantId) -> Result<bool, StoreError> {
-        let removed =
-            execute(self.connection, "delete from dealers where tenant_id = $1", [tenant.uuid().into()])
-                .await?;
-        Ok(removed == 1)
+        Ok(self.db.execute("delete from dealers where tenant_id = $1", [tenant]).await? == 1)
     }
 }

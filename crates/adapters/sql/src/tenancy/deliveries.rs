@@ -15,37 +15,41 @@ use uuid::Uuid;
 
 use super::audit::{ID_TOLERANCE, first_id};
 use crate::{
-    dialect::{execute, query},
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, words},
+    db::{Db, Params, piece},
 };
+use row::Column;
 
 /// A row of the log of attempts.
 pub(crate) mod row {
+    use portico_kernel::{DeliveryId, EventId, TenantId, Timestamp, WebhookId};
+    use portico_tenancy::delivery::{DeliveryCause, DeliveryStatus};
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "webhook_deliveries")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub webhook_id: Uuid,
-        pub event_id: Uuid,
+        pub id: Col<DeliveryId>,
+        pub webhook_id: Col<WebhookId>,
+        pub event_id: Col<EventId>,
         pub event_type: String,
         pub sequence: Option<i64>,
-        pub attempt: i32,
-        pub cause: String,
+        pub attempt: Col<u32>,
+        pub cause: Col<DeliveryCause>,
         pub payload: Option<Json>,
-        pub status: String,
-        pub due_at: TimeDateTime,
-        pub response_status: Option<i32>,
+        pub status: Col<DeliveryStatus>,
+        pub due_at: Col<Timestamp>,
+        pub response_status: Col<Option<u16>>,
         pub response_body: Option<String>,
-        pub duration_ms: Option<i64>,
+        pub duration_ms: Col<Option<u64>>,
         pub error: Option<String>,
-        pub created_at: TimeDateTime,
-        pub finished_at: Option<TimeDateTime>,
+        pub created_at: Col<Timestamp>,
+        pub finished_at: Col<Option<Timestamp>>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -54,38 +58,34 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+words!(DeliveryCause, DeliveryStatus);
 
-impl TryFrom<row::Model> for Delivery {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        let cause = DeliveryCause::parse(&row.cause);
-        let status = DeliveryStatus::parse(&row.status);
-        Ok(Self {
-            id: DeliveryId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
-            webhook_id: WebhookId::from_uuid(row.webhook_id),
-            event_id: EventId::from_uuid(row.event_id),
+impl From<row::Model> for Delivery {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            webhook_id: row.webhook_id.0,
+            event_id: row.event_id.0,
             event_type: row.event_type,
             sequence: row.sequence,
-            cause: cause.ok_or_else(|| unreadable("webhook_deliveries.cause", &row.cause))?,
-            attempt: row.attempt.unsigned_abs(),
-            status: status.ok_or_else(|| unreadable("webhook_deliveries.status", &row.status))?,
-            response_status: row.response_status.and_then(|status| u16::try_from(status).ok()),
+            cause: row.cause.0,
+            attempt: row.attempt.0,
+            status: row.status.0,
+            response_status: row.response_status.0,
             response_body: row.response_body,
-            duration_ms: row.duration_ms.and_then(|millis| u64::try_from(millis).ok()),
+            duration_ms: row.duration_ms.0,
             error: row.error,
-            due_at: from_row(row.due_at),
-            created_at: from_row(row.created_at),
-            finished_at: row.finished_at.map(from_row),
-        })
+            due_at: row.due_at.0,
+            created_at: row.created_at.0,
+            finished_at: row.finished_at.0,
+        }
     }
 }
 
 /// Deliveries over one connection.
 pub(crate) struct Deliveries<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 /// Everything that a list tells of an attempt.
@@ -110,8 +110,8 @@ const LISTED: [Column; 15] = [
 #[async_trait]
 impl<C: ConnectionTrait + Send> DeliveryRepository for Deliveries<'_, C> {
     async fn find(&mut self, tenant: TenantId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid()));
-        row.one(self.connection).await.map_err(store_error)?.map(Delivery::try_from).transpose()
+        let row = row::Entity::find_by_id((Col(tenant), Col(id)));
+        self.db.one(row).await
     }
 
     async fn list(
@@ -121,12 +121,12 @@ impl<C: ConnectionTrait + Send> DeliveryRepository for Deliveries<'_, C> {
         request: CursorRequest,
     ) -> Result<CursorPage<Delivery>, StoreError> {
         let nothing = || Ok(CursorPage { items: Vec::new(), next_cursor: None });
-        let mut found = row::Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
+        let mut found = row::Entity::find().filter(Column::TenantId.eq(Col(tenant)));
         if let Some(webhook) = filter.webhook {
-            found = found.filter(Column::WebhookId.eq(webhook.uuid()));
+            found = found.filter(Column::WebhookId.eq(Col(webhook)));
         }
         if let Some(status) = filter.status {
-            found = found.filter(Column::Status.eq(status.as_str()));
+            found = found.filter(Column::Status.eq(Col(status)));
         }
         if let Some(name) = filter.event_type {
             found = found.filter(Column::EventType.eq(name));
@@ -138,45 +138,34 @@ impl<C: ConnectionTrait + Send> DeliveryRepository for Deliveries<'_, C> {
         }
         if let Some(since) = filter.since {
             // The list is in the order of ids: bounds on them keep it from being read from its end.
-            found = found.filter(Column::CreatedAt.gte(to_row(since)));
+            found = found.filter(Column::CreatedAt.gte(Col(since)));
             found = found.filter(Column::Id.gte(first_id(since - ID_TOLERANCE)));
         }
         if let Some(until) = filter.until {
-            found = found.filter(Column::CreatedAt.lt(to_row(until)));
+            found = found.filter(Column::CreatedAt.lt(Col(until)));
             found = found.filter(Column::Id.lt(first_id(until + ID_TOLERANCE)));
         }
         // One more than asked for tells whether there is a next piece.
-        let rows = found
+        let query = found
             .select_only()
             .columns(LISTED)
             .expr_as(Expr::cust("null"), "response_body")
             .expr_as(Expr::cust("null"), "payload")
             .order_by_desc(Column::Id)
             .limit(request.limit + 1)
-            .into_model::<row::Model>()
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
-        let items = rows.into_iter().take(limit).map(Delivery::try_from).collect::<Result<Vec<_>, _>>()?;
-        let next_cursor = items.last().filter(|_| more).map(|last| last.id.to_string());
-        Ok(CursorPage { items, next_cursor })
+            .into_model::<row::Model>();
+        Ok(piece(self.db.all(query).await?, request.limit, |last: &Delivery| last.id.to_string()))
     }
 
     async fn content(&mut self, delivery: &Delivery) -> Result<Content, StoreError> {
-        let tenant = delivery.tenant.uuid();
-        let row = row::Entity::find_by_id((tenant, delivery.id.uuid())).one(self.connection).await;
-        if let Some(message) = row.map_err(store_error)?.and_then(|row| row.payload) {
+        let tenant = delivery.tenant;
+        let row = self.db.one(row::Entity::find_by_id((Col(tenant), Col(delivery.id)))).await?;
+        if let Some(message) = row.and_then(|row: row::Model| row.payload) {
             return Ok(Content::Message(message));
         }
-        let logged = query(
-            self.connection,
-            "select 1 as found from events where tenant_id = $1 and id = $2",
-            [tenant.into(), delivery.event_id.uuid().into()],
-        )
-        .await?;
-        Ok(if logged.is_empty() { Content::Forgotten } else { Content::Event })
+        let sql = "select 1 as found from events where tenant_id = $1 and id = $2";
+        let logged = self.db.exists(sql, (tenant, delivery.event_id)).await?;
+        Ok(if logged { Content::Event } else { Content::Forgotten })
     }
 
     async fn window(
@@ -204,38 +193,27 @@ impl<C: ConnectionTrait + Send> DeliveryRepository for Deliveries<'_, C> {
             kinds.join(", ")
         );
         let first = after.map_or_else(|| first_id(bounds.since - ID_TOLERANCE), EventId::uuid);
-        let mut values: Vec<Value> = vec![
-            tenant.uuid().into(),
-            first.into(),
-            first_id(bounds.until + ID_TOLERANCE).into(),
-            to_row(bounds.since).into(),
-            to_row(bounds.until).into(),
-            webhook.uuid().into(),
-            to_row(bounds.requested_at).into(),
-            i64::from(limit).into(),
-        ];
+        let mut values = (
+            tenant,
+            first,
+            first_id(bounds.until + ID_TOLERANCE),
+            bounds.since,
+            bounds.until,
+            webhook,
+            bounds.requested_at,
+            i64::from(limit),
+        )
+            .values();
         values.extend(bounds.kinds.iter().map(|kind| Value::from(*kind)));
-        let rows = query(self.connection, &sql, values).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Occurrence {
-                    event: EventId::from_uuid(row.try_get("", "id").map_err(store_error)?),
-                    kind: row.try_get("", "kind").map_err(store_error)?,
-                    sequence: row.try_get("", "sequence").map_err(store_error)?,
-                    wanted: row.try_get("", "wanted").map_err(store_error)?,
-                })
-            })
-            .collect()
+        let rows = self.db.rows(&sql, values).await?;
+        let occurrence = |(event, kind, sequence, wanted)| Occurrence { event, kind, sequence, wanted };
+        Ok(rows.into_iter().map(occurrence).collect())
     }
 
     // Of all tenants at once: how long attempts are kept is a setting of the operator.
     async fn forget(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError> {
-        execute(
-            self.connection,
-            "delete from webhook_deliveries where (tenant_id, id) in \
-             (select tenant_id, id from webhook_deliveries where created_at < $1 limit $2)",
-            [to_row(before).into(), i64::try_from(limit).unwrap_or(i64::MAX).into()],
-        )
-        .await
+        let sql = "delete from webhook_deliveries where (tenant_id, id) in \
+             (select tenant_id, id from webhook_deliveries where created_at < $1 limit $2)";
+        self.db.execute(sql, (before, limit)).await
     }
 }

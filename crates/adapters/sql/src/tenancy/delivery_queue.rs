@@ -9,17 +9,15 @@ use portico_tenancy::{
     ports::{DeliveryFigures, DeliveryQueue, Due, DueDelivery, Health, Outcome},
     webhook::WebhookStatus,
 };
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, Value as Bound};
-use time::{Duration, PrimitiveDateTime};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{deliveries::row, delivery_plans};
+use super::{deliveries::row, delivery_plans, webhooks};
 use crate::{
     SqlStore,
-    dialect::{dialect, execute, query},
-    error::store_error,
+    db::{Db, Params},
     outbox::events,
-    time::{from_row, to_row},
 };
 
 /// Outcomes stored in one statement: eight values each, and SQLite takes 32,766.
@@ -35,27 +33,36 @@ const DELIVERY: &str = "d.tenant_id as d_tenant_id, d.id as d_id, d.webhook_id a
     d.response_body as d_response_body, d.duration_ms as d_duration_ms, d.error as d_error, \
     d.created_at as d_created_at, d.finished_at as d_finished_at";
 
-fn key_of(row: &QueryResult) -> Result<(TenantId, WebhookId), StoreError> {
-    let tenant: Uuid = row.try_get("", "tenant_id").map_err(store_error)?;
-    let webhook: Uuid = row.try_get("", "webhook_id").map_err(store_error)?;
-    Ok((TenantId::from_uuid(tenant), WebhookId::from_uuid(webhook)))
+/// A delivery with its event, if the event log still has it.
+#[derive(FromQueryResult)]
+struct DueRow {
+    #[sea_orm(nested(prefix = "d_"))]
+    delivery: row::Model,
+    #[sea_orm(nested)]
+    event: Option<events::row::Model>,
 }
 
-fn delivery_of(row: &QueryResult) -> Result<DueDelivery, StoreError> {
-    let mut delivery = row::Model::from_query_result(row, "d_").map_err(store_error)?;
-    let payload = delivery.payload.take();
-    let event = match row.try_get::<Option<Uuid>>("", "id").map_err(store_error)? {
-        Some(_) => {
-            let event = events::row::Model::from_query_result(row, "").map_err(store_error)?;
-            Some(Event::try_from(event)?)
-        }
-        None => None,
-    };
-    Ok(DueDelivery { delivery: delivery.try_into()?, payload, event })
+impl From<DueRow> for DueDelivery {
+    fn from(mut row: DueRow) -> Self {
+        let payload = row.delivery.payload.take();
+        Self { delivery: row.delivery.into(), payload, event: row.event.map(Event::from) }
+    }
+}
+
+/// A webhook, and what tells whether it is to be served.
+#[derive(FromQueryResult)]
+struct ServedRow {
+    #[sea_orm(nested)]
+    webhook: webhooks::row::Model,
+    generation: i64,
+    has_tenant: bool,
 }
 
 /// Notes how attempts went. Answers those that were pending.
-async fn note(connection: &impl ConnectionTrait, outcomes: &[Outcome]) -> Result<HashSet<Uuid>, StoreError> {
+async fn note(
+    db: &Db<'_, impl ConnectionTrait>,
+    outcomes: &[Outcome],
+) -> Result<HashSet<DeliveryId>, StoreError> {
     const WIDTH: usize = 8;
     let mut noted = HashSet::with_capacity(outcomes.len());
     for outcomes in outcomes.chunks(CHUNK) {
@@ -76,21 +83,20 @@ async fn note(connection: &impl ConnectionTrait, outcomes: &[Outcome]) -> Result
              and webhook_deliveries.status = 'pending' returning webhook_deliveries.id",
             rows.join(", ")
         );
-        let values = outcomes.iter().flat_map(|outcome| -> [Bound; WIDTH] {
-            [
-                outcome.tenant.uuid().into(),
-                outcome.id.uuid().into(),
-                outcome.status.as_str().into(),
-                outcome.response_status.map(i32::from).into(),
-                outcome.response_body.clone().into(),
-                outcome.duration_ms.map(|millis| i64::try_from(millis).unwrap_or(i64::MAX)).into(),
-                outcome.error.clone().into(),
-                to_row(outcome.finished_at).into(),
-            ]
+        let values = outcomes.iter().flat_map(|outcome| {
+            (
+                outcome.tenant,
+                outcome.id,
+                outcome.status,
+                outcome.response_status,
+                &outcome.response_body,
+                outcome.duration_ms,
+                &outcome.error,
+                outcome.finished_at,
+            )
+                .values()
         });
-        for row in query(connection, &sql, values).await? {
-            noted.insert(row.try_get("", "id").map_err(store_error)?);
-        }
+        noted.extend(db.rows::<DeliveryId>(&sql, values.collect::<Vec<_>>()).await?);
     }
     Ok(noted)
 }
@@ -108,7 +114,7 @@ struct Sum {
 
 /// Counts failures in a row. Answers how those webhooks are doing that have any.
 async fn count(
-    connection: &impl ConnectionTrait,
+    db: &Db<'_, impl ConnectionTrait>,
     mut outcomes: Vec<&Outcome>,
 ) -> Result<Vec<Health>, StoreError> {
     outcomes.sort_by_key(|outcome| outcome.finished_at);
@@ -130,32 +136,18 @@ async fn count(
             "update webhooks set failures = 0, failing_since = null where failures <> 0 and (tenant_id, id) in (values {})",
             pairs.join(", ")
         );
-        let values = healthy.iter().flat_map(|((tenant, webhook), _)| -> [Bound; 2] {
-            [tenant.uuid().into(), webhook.uuid().into()]
-        });
-        execute(connection, &sql, values).await?;
+        let values: Vec<_> =
+            healthy.iter().flat_map(|((tenant, webhook), _)| (*tenant, *webhook).values()).collect();
+        db.execute(&sql, values).await?;
     }
     let mut health = Vec::with_capacity(failing.len());
     for ((tenant, webhook), sum) in failing {
         let sql = "update webhooks set failures = case when $3 then $4 else failures + $4 end, \
                    failing_since = case when $3 then $5 else coalesce(failing_since, $5) end \
                    where tenant_id = $1 and id = $2 returning failures, failing_since";
-        let values: [Bound; 5] = [
-            tenant.uuid().into(),
-            webhook.uuid().into(),
-            sum.succeeded.into(),
-            sum.failures.into(),
-            sum.since.map(to_row).into(),
-        ];
-        if let Some(row) = query(connection, sql, values).await?.first() {
-            let failures: i32 = row.try_get("", "failures").map_err(store_error)?;
-            let since: Option<PrimitiveDateTime> = row.try_get("", "failing_since").map_err(store_error)?;
-            health.push(Health {
-                tenant,
-                webhook,
-                failures: failures.unsigned_abs(),
-                failing_since: since.map(from_row),
-            });
+        let values = (tenant, webhook, sum.succeeded, sum.failures, sum.since);
+        if let Some((failures, failing_since)) = db.row(sql, values).await? {
+            health.push(Health { tenant, webhook, failures, failing_since });
         }
     }
     Ok(health)
@@ -176,11 +168,9 @@ impl DeliveryQueue for SqlStore {
              order by ready_at limit $4 {lock}) \
              update webhook_queues set leased_by = $1, ready_at = $2, held_until = null \
              where (tenant_id, webhook_id) in (select tenant_id, webhook_id from ready) returning tenant_id, webhook_id",
-            lock = dialect(self.writer()).for_update_skip_locked
+            lock = self.write().dialect().for_update_skip_locked
         );
-        let values: [Bound; 4] =
-            [worker.into(), to_row(until).into(), to_row(now).into(), i64::from(limit).into()];
-        query(self.writer(), &sql, values).await?.iter().map(key_of).collect()
+        self.write().rows(&sql, (worker, until, now, i64::from(limit))).await
     }
 
     async fn keep(
@@ -200,13 +190,11 @@ impl DeliveryQueue for SqlStore {
                  update webhook_queues set ready_at = $2 \
                  where leased_by = $1 and (tenant_id, webhook_id) in (select tenant_id, webhook_id from kept)",
                 pairs.join(", "),
-                dialect(self.writer()).for_update,
+                self.write().dialect().for_update,
             );
-            let mut values: Vec<Bound> = vec![worker.into(), to_row(until).into()];
-            for (tenant, webhook) in keys {
-                values.extend([tenant.uuid().into(), webhook.uuid().into()]);
-            }
-            execute(self.writer(), &sql, values).await?;
+            let mut values = (worker, until).values();
+            values.extend(keys.iter().flat_map(|(tenant, webhook)| (*tenant, *webhook).values()));
+            self.write().execute(&sql, values).await?;
         }
         Ok(())
     }
@@ -219,20 +207,15 @@ impl DeliveryQueue for SqlStore {
         limit: u32,
         now: Timestamp,
     ) -> Result<Option<Due>, StoreError> {
-        let connection = self.read_connection();
-        let key = || -> [Bound; 2] { [tenant.uuid().into(), webhook.uuid().into()] };
+        let db = self.read();
         // The generation first: what is planned after it is read may be missing below.
         let sql = "select w.*, q.generation, t.status <> 'deleted' as has_tenant from webhook_queues q \
                    join webhooks w on w.tenant_id = q.tenant_id and w.id = q.webhook_id \
                    join tenants t on t.id = q.tenant_id \
                    where q.tenant_id = $1 and q.webhook_id = $2 and q.leased_by = $3";
-        let [by_tenant, by_id] = key();
-        let rows = query(connection, sql, [by_tenant, by_id, worker.into()]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let webhook = delivery_plans::webhook(row)?;
-        let generation: i64 = row.try_get("", "generation").map_err(store_error)?;
-        let has_tenant: bool = row.try_get("", "has_tenant").map_err(store_error)?;
-        let active = has_tenant && webhook.status == WebhookStatus::Enabled;
+        let served = db.model(sql, (tenant, webhook, worker)).await?;
+        let Some(ServedRow { webhook: row, generation, has_tenant }) = served else { return Ok(None) };
+        let active = has_tenant && row.status.0 == WebhookStatus::Enabled;
         let sql = format!(
             "select e.*, {DELIVERY} from webhook_deliveries d \
              left join events e on e.tenant_id = d.tenant_id and e.id = d.event_id \
@@ -240,28 +223,23 @@ impl DeliveryQueue for SqlStore {
              and (d.due_at, d.id) > ($4, $5) {tests_only} order by d.due_at, d.id limit $6",
             tests_only = if active { "" } else { "and d.cause = 'test'" },
         );
-        let (after, id) = match after {
-            Some((at, id)) => (to_row(at), id.uuid()),
-            None => {
-                (PrimitiveDateTime::MIN.replace_year(1970).unwrap_or(PrimitiveDateTime::MIN), Uuid::nil())
-            }
-        };
-        let [by_tenant, by_id] = key();
-        let values: [Bound; 6] =
-            [by_tenant, by_id, to_row(now).into(), after.into(), id.into(), i64::from(limit).into()];
-        let rows = query(connection, &sql, values).await?;
-        let deliveries = rows.iter().map(delivery_of).collect::<Result<_, _>>()?;
-        Ok(Some(Due { webhook, active, generation, deliveries }))
+        let (after, id) =
+            after.unwrap_or_else(|| (OffsetDateTime::UNIX_EPOCH.into(), DeliveryId::from_uuid(Uuid::nil())));
+        let values = (tenant, webhook, now, after, id, i64::from(limit));
+        let deliveries = db.models::<DueRow>(&sql, values).await?;
+        let deliveries = deliveries.into_iter().map(DueDelivery::from).collect();
+        Ok(Some(Due { webhook: row.into(), active, generation, deliveries }))
     }
 
     async fn settle(&self, outcomes: Vec<Outcome>) -> Result<Vec<Health>, StoreError> {
         let transaction = self.transaction().await?;
-        let noted = note(&transaction, &outcomes).await?;
-        let new = |outcome: &&Outcome| noted.contains(&outcome.id.uuid());
+        let db = Db(&transaction);
+        let noted = note(&db, &outcomes).await?;
+        let new = |outcome: &&Outcome| noted.contains(&outcome.id);
         let next: Vec<_> = outcomes.iter().filter(new).filter_map(|outcome| outcome.next.clone()).collect();
         let counted = outcomes.iter().filter(new).filter(|outcome| outcome.counts).collect();
-        let health = count(&transaction, counted).await?;
-        delivery_plans::plan(&transaction, next).await?;
+        let health = count(&db, counted).await?;
+        delivery_plans::plan(&db, next).await?;
         transaction.commit().await?;
         Ok(health)
     }
@@ -282,14 +260,8 @@ impl DeliveryQueue for SqlStore {
                                     and t.status <> 'deleted'))) as next \
                    where tenant_id = $1 and webhook_id = $2 and leased_by = $3 \
                    and generation = coalesce($4, generation)";
-        let values: [Bound; 5] = [
-            tenant.uuid().into(),
-            webhook.uuid().into(),
-            worker.into(),
-            generation.into(),
-            held_until.map(to_row).into(),
-        ];
-        Ok(execute(self.writer(), sql, values).await? == 1)
+        let values = (tenant, webhook, worker, generation, held_until);
+        Ok(self.write().execute(sql, values).await? == 1)
     }
 
     async fn abandon(
@@ -303,30 +275,20 @@ impl DeliveryQueue for SqlStore {
                    where tenant_id = $1 and id in (select id from webhook_deliveries \
                    where tenant_id = $1 and webhook_id = $2 and status = 'pending' and cause <> 'test' limit $5) \
                    and status = 'pending'";
-        let values: [Bound; 5] = [
-            tenant.uuid().into(),
-            webhook.uuid().into(),
-            error.into(),
-            to_row(now).into(),
-            i64::from(limit).into(),
-        ];
-        execute(self.writer(), sql, values).await
+        self.write().execute(sql, (tenant, webhook, error, now, i64::from(limit))).await
     }
 
     async fn figures(&self, now: Timestamp) -> Result<DeliveryFigures, StoreError> {
-        let connection = self.read_connection();
+        let db = self.read();
         // Over all tenants, for the operator.
         let sql = "select count(*) as pending from (select 1 from webhook_deliveries where status = 'pending' limit $1) as waiting";
-        let pending = query(connection, sql, [COUNTED.into()]).await?;
+        let pending = db.row(sql, [COUNTED]).await?;
         let sql = "select ready_at from webhook_queues where ready_at <= $1 order by ready_at limit 1";
-        let oldest = query(connection, sql, [to_row(now).into()]).await?;
+        let oldest: Option<Timestamp> = db.row(sql, [now]).await?;
         let mut figures = DeliveryFigures::default();
-        if let Some(row) = pending.first() {
-            figures.pending = row.try_get::<i64>("", "pending").map_err(store_error)?.unsigned_abs();
-        }
-        if let Some(row) = oldest.first() {
-            let ready: PrimitiveDateTime = row.try_get("", "ready_at").map_err(store_error)?;
-            figures.oldest_due = (now - from_row(ready)).max(Duration::ZERO);
+        figures.pending = pending.unwrap_or(figures.pending);
+        if let Some(ready) = oldest {
+            figures.oldest_due = (now - ready).max(Duration::ZERO);
         }
         Ok(figures)
     }

@@ -6,19 +6,18 @@ use portico_tenancy::{
     invitation::{Invitation, InvitationStatus, ReceivedInvitation},
     ports::InvitationRepository,
 };
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
-use time::PrimitiveDateTime;
-use uuid::Uuid;
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
-    dialect::{execute, query},
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, words},
+    db::{Db, in_pages},
 };
+
+words!(InvitationStatus);
 
 /// Invitations over one connection.
 pub(crate) struct Invitations<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 const COLUMNS: &str = "tenant_id, id, email, role, language, status, invited_by, sends, requested_at, expires_at, created_at, updated_at";
@@ -31,75 +30,70 @@ const RECEIVED: &str = "select i.tenant_id, i.id, i.email, i.role, i.language, i
 
 #[derive(FromQueryResult)]
 struct InvitationRow {
-    tenant_id: Uuid,
-    id: Uuid,
+    tenant_id: Col<TenantId>,
+    id: Col<InvitationId>,
     email: String,
-    role: String,
+    role: Col<TenantRole>,
     language: String,
-    status: String,
-    invited_by: Uuid,
+    status: Col<InvitationStatus>,
+    invited_by: Col<UserId>,
     sends: i32,
-    requested_at: PrimitiveDateTime,
-    expires_at: PrimitiveDateTime,
-    created_at: PrimitiveDateTime,
-    updated_at: PrimitiveDateTime,
+    requested_at: Col<Timestamp>,
+    expires_at: Col<Timestamp>,
+    created_at: Col<Timestamp>,
+    updated_at: Col<Timestamp>,
 }
 
-fn invitation(row: &QueryResult, now: Timestamp) -> Result<Invitation, StoreError> {
-    let row = InvitationRow::from_query_result(row, "").map_err(store_error)?;
-    let status =
-        InvitationStatus::parse(&row.status).ok_or_else(|| unreadable("invitations.status", &row.status))?;
-    let expires_at = from_row(row.expires_at);
-    Ok(Invitation {
-        id: InvitationId::from_uuid(row.id),
-        tenant_id: TenantId::from_uuid(row.tenant_id),
-        email: row.email,
-        role: TenantRole::parse(&row.role).ok_or_else(|| unreadable("invitations.role", &row.role))?,
-        language: row.language,
-        status: match status {
-            InvitationStatus::Pending if expires_at <= now => InvitationStatus::Expired,
-            status => status,
-        },
-        invited_by: UserId::from_uuid(row.invited_by),
-        sends: row.sends,
-        requested_at: from_row(row.requested_at),
-        expires_at,
-        created_at: from_row(row.created_at),
-        updated_at: from_row(row.updated_at),
-    })
+impl InvitationRow {
+    fn at(self, now: Timestamp) -> Invitation {
+        let expires_at = self.expires_at.0;
+        Invitation {
+            id: self.id.0,
+            tenant_id: self.tenant_id.0,
+            email: self.email,
+            role: self.role.0,
+            language: self.language,
+            status: match self.status.0 {
+                InvitationStatus::Pending if expires_at <= now => InvitationStatus::Expired,
+                status => status,
+            },
+            invited_by: self.invited_by.0,
+            sends: self.sends,
+            requested_at: self.requested_at.0,
+            expires_at,
+            created_at: self.created_at.0,
+            updated_at: self.updated_at.0,
+        }
+    }
 }
 
 #[derive(FromQueryResult)]
 struct ReceivedRow {
-    tenant_id: Uuid,
-    id: Uuid,
+    tenant_id: Col<TenantId>,
+    id: Col<InvitationId>,
     email: String,
-    role: String,
+    role: Col<TenantRole>,
     language: String,
-    invited_by: Uuid,
-    expires_at: PrimitiveDateTime,
+    invited_by: Col<UserId>,
+    expires_at: Col<Timestamp>,
     tenant_name: String,
     inviter: String,
 }
 
-fn received(row: &QueryResult) -> Result<ReceivedInvitation, StoreError> {
-    let row = ReceivedRow::from_query_result(row, "").map_err(store_error)?;
-    Ok(ReceivedInvitation {
-        id: InvitationId::from_uuid(row.id),
-        tenant: TenantId::from_uuid(row.tenant_id),
-        tenant_name: row.tenant_name,
-        invited_by: UserId::from_uuid(row.invited_by),
-        inviter: row.inviter,
-        email: row.email,
-        language: row.language,
-        role: TenantRole::parse(&row.role).ok_or_else(|| unreadable("invitations.role", &row.role))?,
-        expires_at: from_row(row.expires_at),
-    })
-}
-
-fn count(rows: &[QueryResult], column: &str) -> Result<u64, StoreError> {
-    let count = rows.first().map(|row| row.try_get::<i64>("", column)).transpose().map_err(store_error)?;
-    Ok(u64::try_from(count.unwrap_or_default()).unwrap_or_default())
+impl From<ReceivedRow> for ReceivedInvitation {
+    fn from(row: ReceivedRow) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
+            tenant_name: row.tenant_name,
+            invited_by: row.invited_by.0,
+            inviter: row.inviter,
+            email: row.email,
+            language: row.language,
+            role: row.role.0,
+            expires_at: row.expires_at.0,
+        }
+    }
 }
 
 /// The condition for a status, where a pending invitation whose time is over counts as expired. `$2` is now.
@@ -117,39 +111,30 @@ fn with_status(status: Option<InvitationStatus>) -> &'static str {
 #[async_trait]
 impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
     async fn insert(&mut self, invitation: &Invitation) -> Result<(), StoreError> {
-        execute(
-            self.connection,
-            &format!(
-                "insert into invitations ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-            ),
-            [
-                invitation.tenant_id.uuid().into(),
-                invitation.id.uuid().into(),
-                invitation.email.as_str().into(),
-                invitation.role.as_str().into(),
-                invitation.language.as_str().into(),
-                invitation.status.as_str().into(),
-                invitation.invited_by.uuid().into(),
-                invitation.sends.into(),
-                to_row(invitation.requested_at).into(),
-                to_row(invitation.expires_at).into(),
-                to_row(invitation.created_at).into(),
-                to_row(invitation.updated_at).into(),
-            ],
-        )
-        .await?;
-        Ok(())
+        let sql = format!(
+            "insert into invitations ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        );
+        let values = (
+            invitation.tenant_id,
+            invitation.id,
+            &invitation.email,
+            invitation.role,
+            &invitation.language,
+            invitation.status,
+            invitation.invited_by,
+            invitation.sends,
+            invitation.requested_at,
+            invitation.expires_at,
+            invitation.created_at,
+            invitation.updated_at,
+        );
+        self.db.execute(&sql, values).await.map(drop)
     }
 
     async fn expire(&mut self, tenant: TenantId, now: Timestamp) -> Result<(), StoreError> {
-        execute(
-            self.connection,
-            "update invitations set status = 'expired', token_hash = null \
-             where tenant_id = $1 and status = 'pending' and expires_at <= $2",
-            [tenant.uuid().into(), to_row(now).into()],
-        )
-        .await?;
-        Ok(())
+        let sql = "update invitations set status = 'expired', token_hash = null \
+             where tenant_id = $1 and status = 'pending' and expires_at <= $2";
+        self.db.execute(sql, (tenant, now)).await.map(drop)
     }
 
     async fn find(
@@ -158,13 +143,9 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         id: InvitationId,
         now: Timestamp,
     ) -> Result<Option<Invitation>, StoreError> {
-        let rows = query(
-            self.connection,
-            &format!("select {COLUMNS} from invitations where tenant_id = $1 and id = $2"),
-            [tenant.uuid().into(), id.uuid().into()],
-        )
-        .await?;
-        rows.first().map(|row| invitation(row, now)).transpose()
+        let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and id = $2");
+        let found: Option<InvitationRow> = self.db.model(&sql, (tenant, id)).await?;
+        Ok(found.map(|row| row.at(now)))
     }
 
     async fn list(
@@ -175,38 +156,21 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         page: PageRequest,
     ) -> Result<List<Invitation>, StoreError> {
         let condition = with_status(status);
-        let total = query(
-            self.connection,
-            &format!("select count(*) as total from invitations where tenant_id = $1 and {condition}"),
-            [tenant.uuid().into(), to_row(now).into()],
-        )
-        .await?;
-        let rows = query(
-            self.connection,
-            &format!(
-                "select {COLUMNS} from invitations where tenant_id = $1 and {condition} \
-                 order by created_at desc, id desc limit $3 offset $4"
-            ),
-            [
-                tenant.uuid().into(),
-                to_row(now).into(),
-                (page.limit as i64).into(),
-                (page.offset() as i64).into(),
-            ],
-        )
-        .await?;
-        let items = rows.iter().map(|row| invitation(row, now)).collect::<Result<_, _>>()?;
-        Ok(List::new(items, page, count(&total, "total")?))
+        let count = format!("select count(*) as total from invitations where tenant_id = $1 and {condition}");
+        let sql = format!(
+            "select {COLUMNS} from invitations where tenant_id = $1 and {condition} \
+             order by created_at desc, id desc limit $3 offset $4"
+        );
+        let rows = async {
+            let rows = self.db.models(&sql, (tenant, now, page.limit, page.offset())).await?;
+            Ok(rows.into_iter().map(|row: InvitationRow| row.at(now)).collect())
+        };
+        in_pages(page, self.db.total(&count, (tenant, now)), rows).await
     }
 
     async fn open(&mut self, tenant: TenantId) -> Result<u64, StoreError> {
-        let rows = query(
-            self.connection,
-            "select count(*) as total from invitations where tenant_id = $1 and status = 'pending'",
-            [tenant.uuid().into()],
-        )
-        .await?;
-        count(&rows, "total")
+        let sql = "select count(*) as total from invitations where tenant_id = $1 and status = 'pending'";
+        self.db.total(sql, [tenant]).await
     }
 
     async fn sent_since(
@@ -215,34 +179,25 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         inviter: UserId,
         since: Timestamp,
     ) -> Result<(u64, u64), StoreError> {
-        let rows = query(
-            self.connection,
-            "select cast(coalesce(sum(case when tenant_id = $1 then sends else 0 end), 0) as bigint) as by_tenant, \
+        let sql = "select cast(coalesce(sum(case when tenant_id = $1 then sends else 0 end), 0) as bigint) as by_tenant, \
              cast(coalesce(sum(case when invited_by = $2 then sends else 0 end), 0) as bigint) as by_inviter \
-             from invitations where (tenant_id = $1 or invited_by = $2) and requested_at > $3",
-            [tenant.uuid().into(), inviter.uuid().into(), to_row(since).into()],
-        )
-        .await?;
-        Ok((count(&rows, "by_tenant")?, count(&rows, "by_inviter")?))
+             from invitations where (tenant_id = $1 or invited_by = $2) and requested_at > $3";
+        Ok(self.db.row(sql, (tenant, inviter, since)).await?.unwrap_or_default())
     }
 
     async fn renew(&mut self, invitation: &Invitation) -> Result<bool, StoreError> {
-        let renewed = execute(
-            self.connection,
-            "update invitations set status = 'pending', token_hash = null, sends = $3, requested_at = $4, \
+        let sql = "update invitations set status = 'pending', token_hash = null, sends = $3, requested_at = $4, \
              expires_at = $5, updated_at = $6 \
-             where tenant_id = $1 and id = $2 and status in ('pending', 'expired')",
-            [
-                invitation.tenant_id.uuid().into(),
-                invitation.id.uuid().into(),
-                invitation.sends.into(),
-                to_row(invitation.requested_at).into(),
-                to_row(invitation.expires_at).into(),
-                to_row(invitation.updated_at).into(),
-            ],
-        )
-        .await?;
-        Ok(renewed == 1)
+             where tenant_id = $1 and id = $2 and status in ('pending', 'expired')";
+        let values = (
+            invitation.tenant_id,
+            invitation.id,
+            invitation.sends,
+            invitation.requested_at,
+            invitation.expires_at,
+            invitation.updated_at,
+        );
+        Ok(self.db.execute(sql, values).await? == 1)
     }
 
     async fn set_token(
@@ -252,14 +207,9 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         hash: [u8; 32],
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let filed = execute(
-            self.connection,
-            "update invitations set token_hash = $3 \
-             where tenant_id = $1 and id = $2 and status = 'pending' and expires_at > $4",
-            [tenant.uuid().into(), id.uuid().into(), hash.to_vec().into(), to_row(now).into()],
-        )
-        .await?;
-        Ok(filed == 1)
+        let sql = "update invitations set token_hash = $3 \
+             where tenant_id = $1 and id = $2 and status = 'pending' and expires_at > $4";
+        Ok(self.db.execute(sql, (tenant, id, hash, now)).await? == 1)
     }
 
     async fn close(
@@ -269,14 +219,9 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         status: InvitationStatus,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let closed = execute(
-            self.connection,
-            "update invitations set status = $3, token_hash = null, updated_at = $4 \
-             where tenant_id = $1 and id = $2 and status = 'pending' and expires_at > $4",
-            [tenant.uuid().into(), id.uuid().into(), status.as_str().into(), to_row(now).into()],
-        )
-        .await?;
-        Ok(closed == 1)
+        let sql = "update invitations set status = $3, token_hash = null, updated_at = $4 \
+             where tenant_id = $1 and id = $2 and status = 'pending' and expires_at > $4";
+        Ok(self.db.execute(sql, (tenant, id, status, now)).await? == 1)
     }
 
     async fn revoke_of(
@@ -285,17 +230,13 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         inviter: UserId,
         now: Timestamp,
     ) -> Result<Vec<Invitation>, StoreError> {
-        let rows = query(
-            self.connection,
-            &format!(
-                "update invitations set status = 'revoked', token_hash = null, updated_at = $3 \
-                 where tenant_id = $1 and invited_by = $2 and status = 'pending' and expires_at > $3 \
-                 returning {COLUMNS}"
-            ),
-            [tenant.uuid().into(), inviter.uuid().into(), to_row(now).into()],
-        )
-        .await?;
-        rows.iter().map(|row| invitation(row, now)).collect()
+        let sql = format!(
+            "update invitations set status = 'revoked', token_hash = null, updated_at = $3 \
+             where tenant_id = $1 and invited_by = $2 and status = 'pending' and expires_at > $3 \
+             returning {COLUMNS}"
+        );
+        let rows = self.db.models(&sql, (tenant, inviter, now)).await?;
+        Ok(rows.into_iter().map(|row: InvitationRow| row.at(now)).collect())
     }
 
     async fn by_token(
@@ -303,13 +244,9 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         hash: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<ReceivedInvitation>, StoreError> {
-        let rows = query(
-            self.connection,
-            &format!("{RECEIVED} and i.token_hash = $1 and i.expires_at > $2"),
-            [hash.to_vec().into(), to_row(now).into()],
-        )
-        .await?;
-        rows.first().map(received).transpose()
+        let sql = format!("{RECEIVED} and i.token_hash = $1 and i.expires_at > $2");
+        let found: Option<ReceivedRow> = self.db.model(&sql, (hash, now)).await?;
+        Ok(found.map(ReceivedInvitation::from))
     }
 
     async fn for_address(
@@ -317,14 +254,10 @@ impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
         email: &str,
         now: Timestamp,
     ) -> Result<Vec<ReceivedInvitation>, StoreError> {
-        let rows = query(
-            self.connection,
-            &format!(
-                "{RECEIVED} and i.email = $1 and i.expires_at > $2 order by i.created_at desc, i.id desc"
-            ),
-            [email.into(), to_row(now).into()],
-        )
-        .await?;
-        rows.iter().map(received).collect()
+        let sql = format!(
+            "{RECEIVED} and i.email = $1 and i.expires_at > $2 order by i.created_at desc, i.id desc"
+        );
+        let rows: Vec<ReceivedRow> = self.db.models(&sql, (email, now)).await?;
+        Ok(rows.into_iter().map(ReceivedInvitation::from).collect())
     }
 }

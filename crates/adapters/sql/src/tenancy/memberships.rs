@@ -1,65 +1,49 @@
 //! Who belongs where.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageRequest, StoreError, TenantId, TenantRole, UserId};
+use portico_kernel::{List, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId};
 use portico_tenancy::{
     member::{Member, MemberFilter, TenantSummary},
     membership::Membership,
     ports::MembershipRepository,
-    tenant::TenantStatus,
 };
 use sea_orm::{
-    ConnectionTrait, FromQueryResult, QueryResult, StatementBuilder,
+    ConnectionTrait, FromQueryResult,
     sea_query::{Alias, Expr, ExprTrait, Func, JoinType, Order, Query, SelectStatement},
 };
-use time::PrimitiveDateTime;
-use uuid::Uuid;
 
 use crate::{
-    dialect::{contains, dialect, execute, query},
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, words},
+    db::{Db, in_pages},
+    dialect::contains,
 };
+
+words!(TenantRole);
 
 /// Memberships over one connection.
 pub(crate) struct Memberships<'c, C> {
-    pub connection: &'c C,
-}
-
-fn summary(row: &QueryResult) -> Result<TenantSummary, StoreError> {
-    let role: String = row.try_get("", "role").map_err(store_error)?;
-    let status: String = row.try_get("", "status").map_err(store_error)?;
-    Ok(TenantSummary {
-        id: TenantId::from_uuid(row.try_get("", "id").map_err(store_error)?),
-        name: row.try_get("", "name").map_err(store_error)?,
-        role: TenantRole::parse(&role).ok_or_else(|| unreadable("memberships.role", &role))?,
-        status: TenantStatus::parse(&status).ok_or_else(|| unreadable("tenants.status", &status))?,
-    })
+    pub db: Db<'c, C>,
 }
 
 #[derive(FromQueryResult)]
 struct MemberRow {
-    user_id: Uuid,
+    user_id: Col<UserId>,
     email: String,
     full_name: String,
-    role: String,
-    joined_at: PrimitiveDateTime,
+    role: Col<TenantRole>,
+    joined_at: Col<Timestamp>,
 }
 
-fn member(row: &QueryResult) -> Result<Member, StoreError> {
-    let row = MemberRow::from_query_result(row, "").map_err(store_error)?;
-    Ok(Member {
-        user_id: UserId::from_uuid(row.user_id),
-        email: row.email,
-        full_name: row.full_name,
-        role: TenantRole::parse(&row.role).ok_or_else(|| unreadable("memberships.role", &row.role))?,
-        joined_at: from_row(row.joined_at),
-    })
-}
-
-fn count(rows: &[QueryResult]) -> Result<u64, StoreError> {
-    let total = rows.first().map(|row| row.try_get::<i64>("", "total")).transpose().map_err(store_error)?;
-    Ok(u64::try_from(total.unwrap_or_default()).unwrap_or_default())
+impl From<MemberRow> for Member {
+    fn from(row: MemberRow) -> Self {
+        Self {
+            user_id: row.user_id.0,
+            email: row.email,
+            full_name: row.full_name,
+            role: row.role.0,
+            joined_at: row.joined_at.0,
+        }
+    }
 }
 
 /// The members of a tenant, without those whose account is deleted.
@@ -72,7 +56,7 @@ fn members(tenant: TenantId) -> SelectStatement {
             Alias::new("users"),
             column("users", "id").equals((Alias::new("memberships"), Alias::new("user_id"))),
         )
-        .and_where(column("memberships", "tenant_id").eq(tenant.uuid()))
+        .and_where(column("memberships", "tenant_id").eq(Col(tenant)))
         .and_where(column("users", "status").ne("deleted"))
         .to_owned()
 }
@@ -80,52 +64,29 @@ fn members(tenant: TenantId) -> SelectStatement {
 #[async_trait]
 impl<C: ConnectionTrait + Send> MembershipRepository for Memberships<'_, C> {
     async fn insert(&mut self, membership: &Membership) -> Result<(), StoreError> {
-        execute(
-            self.connection,
-            "insert into memberships (tenant_id, user_id, role, joined_at) values ($1, $2, $3, $4)",
-            [
-                membership.tenant.uuid().into(),
-                membership.user.uuid().into(),
-                membership.role.as_str().into(),
-                to_row(membership.joined_at).into(),
-            ],
-        )
-        .await?;
-        Ok(())
+        let sql = "insert into memberships (tenant_id, user_id, role, joined_at) values ($1, $2, $3, $4)";
+        let values = (membership.tenant, membership.user, membership.role, membership.joined_at);
+        self.db.execute(sql, values).await.map(drop)
     }
 
     async fn of_user(&mut self, user: UserId) -> Result<Vec<TenantSummary>, StoreError> {
-        let rows = query(
-            self.connection,
-            "select t.id, t.name, t.status, m.role from memberships m join tenants t on t.id = m.tenant_id \
-             where m.user_id = $1 and t.status <> 'deleted' order by m.joined_at, m.tenant_id",
-            [user.uuid().into()],
-        )
-        .await?;
-        rows.iter().map(summary).collect()
+        let sql = "select t.id, t.name, t.status, m.role from memberships m join tenants t on t.id = m.tenant_id \
+             where m.user_id = $1 and t.status <> 'deleted' order by m.joined_at, m.tenant_id";
+        let rows = self.db.rows(sql, [user]).await?;
+        let summary = |(id, name, status, role)| TenantSummary { id, name, role, status };
+        Ok(rows.into_iter().map(summary).collect())
     }
 
     async fn role(&mut self, tenant: TenantId, user: UserId) -> Result<Option<TenantRole>, StoreError> {
-        let rows = query(
-            self.connection,
-            "select role from memberships where tenant_id = $1 and user_id = $2",
-            [tenant.uuid().into(), user.uuid().into()],
-        )
-        .await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let role: String = row.try_get("", "role").map_err(store_error)?;
-        TenantRole::parse(&role).map(Some).ok_or_else(|| unreadable("memberships.role", &role))
+        let sql = "select role from memberships where tenant_id = $1 and user_id = $2";
+        self.db.row(sql, (tenant, user)).await
     }
 
     async fn member(&mut self, tenant: TenantId, user: UserId) -> Result<Option<Member>, StoreError> {
-        let rows = query(
-            self.connection,
-            "select m.user_id, u.email, u.full_name, m.role, m.joined_at \
-             from memberships m join users u on u.id = m.user_id where m.tenant_id = $1 and m.user_id = $2",
-            [tenant.uuid().into(), user.uuid().into()],
-        )
-        .await?;
-        rows.first().map(member).transpose()
+        let sql = "select m.user_id, u.email, u.full_name, m.role, m.joined_at \
+             from memberships m join users u on u.id = m.user_id where m.tenant_id = $1 and m.user_id = $2";
+        let found: Option<MemberRow> = self.db.model(sql, (tenant, user)).await?;
+        Ok(found.map(Member::from))
     }
 
     async fn list(
@@ -137,7 +98,7 @@ impl<C: ConnectionTrait + Send> MembershipRepository for Memberships<'_, C> {
         let column = |table: &'static str, name: &'static str| (Alias::new(table), Alias::new(name));
         let mut found = members(tenant);
         if let Some(role) = filter.role {
-            found.and_where(Expr::col(column("memberships", "role")).eq(role.as_str()));
+            found.and_where(Expr::col(column("memberships", "role")).eq(Col(role)));
         }
         if let Some(part) = &filter.q {
             let columns = ["full_name", "email"].map(|name| Expr::col(column("users", name)));
@@ -155,16 +116,9 @@ impl<C: ConnectionTrait + Send> MembershipRepository for Memberships<'_, C> {
             .limit(page.limit)
             .offset(page.offset())
             .to_owned();
-        let backend = self.connection.get_database_backend();
-        let run = async |statement: &SelectStatement| {
-            self.connection
-                .query_all_raw(StatementBuilder::build(statement, &backend))
-                .await
-                .map_err(store_error)
-        };
-        let (total, rows) = (run(&total).await?, run(&rows).await?);
-        let items = rows.iter().map(member).collect::<Result<_, _>>()?;
-        Ok(List::new(items, page, count(&total)?))
+        let members =
+            async { Ok(self.db.select::<MemberRow>(&rows).await?.into_iter().map(Member::from).collect()) };
+        in_pages(page, self.db.select_count(&total), members).await
     }
 
     async fn set_role(
@@ -173,57 +127,32 @@ impl<C: ConnectionTrait + Send> MembershipRepository for Memberships<'_, C> {
         user: UserId,
         role: TenantRole,
     ) -> Result<bool, StoreError> {
-        let changed = execute(
-            self.connection,
-            "update memberships set role = $3 where tenant_id = $1 and user_id = $2",
-            [tenant.uuid().into(), user.uuid().into(), role.as_str().into()],
-        )
-        .await?;
-        Ok(changed == 1)
+        let sql = "update memberships set role = $3 where tenant_id = $1 and user_id = $2";
+        Ok(self.db.execute(sql, (tenant, user, role)).await? == 1)
     }
 
     async fn remove(&mut self, tenant: TenantId, user: UserId) -> Result<bool, StoreError> {
-        let removed = execute(
-            self.connection,
-            "delete from memberships where tenant_id = $1 and user_id = $2",
-            [tenant.uuid().into(), user.uuid().into()],
-        )
-        .await?;
-        Ok(removed == 1)
+        let sql = "delete from memberships where tenant_id = $1 and user_id = $2";
+        Ok(self.db.execute(sql, (tenant, user)).await? == 1)
     }
 
     async fn owners(&mut self, tenant: TenantId) -> Result<u64, StoreError> {
-        let rows = query(
-            self.connection,
-            "select count(*) as total from memberships m join users u on u.id = m.user_id \
-             where m.tenant_id = $1 and m.role = 'owner' and u.status <> 'deleted'",
-            [tenant.uuid().into()],
-        )
-        .await?;
-        count(&rows)
+        let sql = "select count(*) as total from memberships m join users u on u.id = m.user_id \
+             where m.tenant_id = $1 and m.role = 'owner' and u.status <> 'deleted'";
+        self.db.total(sql, [tenant]).await
     }
 
     async fn count_owned(&mut self, user: UserId) -> Result<u64, StoreError> {
-        let lock = format!("select id from users where id = $1 {}", dialect(self.connection).for_update);
-        query(self.connection, &lock, [user.uuid().into()]).await?;
-        let rows = query(
-            self.connection,
-            "select count(*) as total from memberships m join tenants t on t.id = m.tenant_id \
-             where m.user_id = $1 and m.role = 'owner' and t.status <> 'deleted'",
-            [user.uuid().into()],
-        )
-        .await?;
-        count(&rows)
+        let lock = format!("select id from users where id = $1 {}", self.db.dialect().for_update);
+        self.db.exists(&lock, [user]).await?;
+        let sql = "select count(*) as total from memberships m join tenants t on t.id = m.tenant_id \
+             where m.user_id = $1 and m.role = 'owner' and t.status <> 'deleted'";
+        self.db.total(sql, [user]).await
     }
 
     async fn has_address(&mut self, tenant: TenantId, email: &str) -> Result<bool, StoreError> {
-        let rows = query(
-            self.connection,
-            "select 1 as there from memberships m join users u on u.id = m.user_id \
-             where m.tenant_id = $1 and u.email = $2 and u.status <> 'deleted' limit 1",
-            [tenant.uuid().into(), email.into()],
-        )
-        .await?;
-        Ok(!rows.is_empty())
+        let sql = "select 1 as there from memberships m join users u on u.id = m.user_id \
+             where m.tenant_id = $1 and u.email = $2 and u.status <> 'deleted' limit 1";
+        self.db.exists(sql, (tenant, email)).await
     }
 }

@@ -25,46 +25,46 @@ mod webhooks;
 
 impl<C: ConnectionTrait + Send> TenancyRepositories for Repositories<C> {
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c> {
-        Box::new(tenants::Tenants { connection: &self.connection })
+        Box::new(tenants::Tenants { db: self.db() })
     }
 
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c> {
-        Box::new(memberships::Memberships { connection: &self.connection })
+        Box::new(memberships::Memberships { db: self.db() })
     }
 
     fn invitations<'c>(&'c mut self) -> Box<dyn InvitationRepository + 'c> {
-        Box::new(invitations::Invitations { connection: &self.connection })
+        Box::new(invitations::Invitations { db: self.db() })
     }
 
     fn settings<'c>(&'c mut self) -> Box<dyn SettingsRepository + 'c> {
-        Box::new(settings::Settings { connection: &self.connection })
+        Box::new(settings::Settings { db: self.db() })
     }
 
     fn dealers<'c>(&'c mut self) -> Box<dyn DealerRepository + 'c> {
-        Box::new(dealers::Dealers { connection: &self.connection })
+        Box::new(dealers::Dealers { db: self.db() })
     }
 
     fn branding<'c>(&'c mut self) -> Box<dyn BrandingRepository + 'c> {
-        Box::new(brandings::Brandings { connection: &self.connection })
+        Box::new(brandings::Brandings { db: self.db() })
     }
 
     fn audit<'c>(&'c mut self) -> Box<dyn AuditTrail + 'c> {
-        Box::new(audit::Audit { connection: &self.connection })
+        Box::new(audit::Audit { db: self.db() })
     }
 
     fn seals<'c>(&'c mut self) -> Box<dyn SealRepository + 'c> {
-        Box::new(seals::Seals { connection: &self.connection })
+        Box::new(seals::Seals { db: self.db() })
     }
 
     fn webhooks<'c>(&'c mut self) -> Box<dyn WebhookRepository + 'c> {
-        Box::new(webhooks::Webhooks { connection: &self.connection })
+        Box::new(webhooks::Webhooks { db: self.db() })
     }
 
     fn deliveries<'c>(&'c mut self) -> Box<dyn DeliveryRepository + 'c> {
-        Box::new(deliveries::Deliveries { connection: &self.connection })
+        Box::new(deliveries::Deliveries { db: self.db() })
     }
 
     fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c> {
-        Box::new(delivery_plans::Plans { connection: &self.connection })
+        Box::new(delivery_plans::Plans { db: self.db() })
     }
 }

@@ -1,7 +1,7 @@
 //! Tenants.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageRequest, StoreError, TenantId, UserId};
+use portico_kernel::{List, PageRequest, StoreError, TenantId, Timestamp, UserId};
 use portico_tenancy::{
     ports::TenantRepository,
     tenant::{Tenant, TenantStatus},
@@ -9,36 +9,37 @@ use portico_tenancy::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Alias, Expr, ExprTrait, Query},
 };
-use time::PrimitiveDateTime;
-use uuid::Uuid;
 
 use super::subdomains;
 use crate::{
-    dialect::{contains, dialect, query},
-    error::{store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, words},
+    db::Db,
+    dialect::contains,
 };
 
 /// A row of the table.
 pub(crate) mod row {
+    use portico_kernel::{TenantId, Timestamp};
+    use portico_tenancy::tenant::TenantStatus;
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "tenants")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
+        pub id: Col<TenantId>,
         pub name: String,
         pub subdomain: String,
-        pub status: String,
-        pub delete_at: Option<TimeDateTime>,
+        pub status: Col<TenantStatus>,
+        pub delete_at: Col<Option<Timestamp>>,
         pub suspension_reason: Option<String>,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -48,38 +49,37 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+words!(TenantStatus);
+
 /// A tenant with the plan that billing has it on.
 #[derive(FromQueryResult)]
 struct TenantRow {
-    id: Uuid,
+    id: Col<TenantId>,
     name: String,
     subdomain: String,
-    status: String,
+    status: Col<TenantStatus>,
     plan: String,
-    delete_at: Option<PrimitiveDateTime>,
+    delete_at: Col<Option<Timestamp>>,
     suspension_reason: Option<String>,
-    created_at: PrimitiveDateTime,
-    updated_at: PrimitiveDateTime,
+    created_at: Col<Timestamp>,
+    updated_at: Col<Timestamp>,
     version: i64,
 }
 
-impl TryFrom<TenantRow> for Tenant {
-    type Error = StoreError;
-
-    fn try_from(row: TenantRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: TenantId::from_uuid(row.id),
+impl From<TenantRow> for Tenant {
+    fn from(row: TenantRow) -> Self {
+        Self {
+            id: row.id.0,
             name: row.name,
             subdomain: row.subdomain,
-            status: TenantStatus::parse(&row.status)
-                .ok_or_else(|| unreadable("tenants.status", &row.status))?,
+            status: row.status.0,
             plan: row.plan,
-            delete_at: row.delete_at.map(from_row),
+            delete_at: row.delete_at.0,
             suspension_reason: row.suspension_reason,
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
             version: row.version,
-        })
+        }
     }
 }
 
@@ -96,77 +96,58 @@ fn changeable(tenant: &Tenant) -> row::ActiveModel {
     row::ActiveModel {
         name: Set(tenant.name.clone()),
         subdomain: Set(tenant.subdomain.clone()),
-        status: Set(tenant.status.as_str().to_owned()),
-        delete_at: Set(tenant.delete_at.map(to_row)),
+        status: Set(Col(tenant.status)),
+        delete_at: Set(Col(tenant.delete_at)),
         suspension_reason: Set(tenant.suspension_reason.clone()),
-        updated_at: Set(to_row(tenant.updated_at)),
+        updated_at: Set(Col(tenant.updated_at)),
         ..<row::ActiveModel as ActiveModelTrait>::default()
     }
 }
 
 /// Tenants over one connection.
 pub(crate) struct Tenants<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
     async fn insert(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
         let row = row::ActiveModel {
-            id: Set(tenant.id.uuid()),
-            created_at: Set(to_row(tenant.created_at)),
+            id: Set(Col(tenant.id)),
+            created_at: Set(Col(tenant.created_at)),
             version: Set(tenant.version),
             ..changeable(tenant)
         };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
-        subdomains::claim(self.connection, tenant.id, &tenant.subdomain, tenant.created_at).await
+        self.db.insert(row).await?;
+        subdomains::claim(&self.db, tenant.id, &tenant.subdomain, tenant.created_at).await
     }
 
     async fn find(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
-        let row = with_plan(row::Entity::find_by_id(id.uuid()))
-            .into_model::<TenantRow>()
-            .one(self.connection)
-            .await
-            .map_err(store_error)?;
-        row.map(Tenant::try_from).transpose()
+        self.db.one(with_plan(row::Entity::find_by_id(Col(id))).into_model::<TenantRow>()).await
     }
 
     async fn update(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
-        let id = tenant.id.uuid();
-        let stored = query(
-            self.connection,
-            "select subdomain from tenants where id = $1 and version = $2",
-            [id.into(), tenant.version.into()],
-        )
-        .await?;
-        let Some(stored) = stored.first() else {
-            return Err(StoreError::Stale);
-        };
-        let old: String = stored.try_get("", "subdomain").map_err(store_error)?;
+        let sql = "select subdomain from tenants where id = $1 and version = $2";
+        let old: Option<String> = self.db.row(sql, (tenant.id, tenant.version)).await?;
+        let Some(old) = old else { return Err(StoreError::Stale) };
         if old != tenant.subdomain {
-            subdomains::claim(self.connection, tenant.id, &tenant.subdomain, tenant.updated_at).await?;
+            subdomains::claim(&self.db, tenant.id, &tenant.subdomain, tenant.updated_at).await?;
         }
         let row = row::ActiveModel { version: Set(tenant.version + 1), ..changeable(tenant) };
-        let updated = row::Entity::update_many()
+        let update = row::Entity::update_many()
             .set(row)
-            .filter(row::Column::Id.eq(id))
-            .filter(row::Column::Version.eq(tenant.version))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 {
-            return Err(StoreError::Stale);
-        }
+            .filter(row::Column::Id.eq(Col(tenant.id)))
+            .filter(row::Column::Version.eq(tenant.version));
+        self.db.update_one(update).await?;
         if old != tenant.subdomain {
-            subdomains::release(self.connection, tenant.id, &old).await?;
+            subdomains::release(&self.db, tenant.id, &old).await?;
         }
         Ok(())
     }
 
     async fn lock(&mut self, id: TenantId) -> Result<(), StoreError> {
-        let lock = format!("select id from tenants where id = $1 {}", dialect(self.connection).for_update);
-        query(self.connection, &lock, [id.uuid().into()]).await?;
-        Ok(())
+        let lock = format!("select id from tenants where id = $1 {}", self.db.dialect().for_update);
+        self.db.exists(&lock, [id]).await.map(drop)
     }
 
     async fn list<'q>(
@@ -175,12 +156,12 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
         q: Option<&'q str>,
         page: PageRequest,
     ) -> Result<List<Tenant>, StoreError> {
-        let mut found = row::Entity::find().filter(row::Column::Status.ne(TenantStatus::Deleted.as_str()));
+        let mut found = row::Entity::find().filter(row::Column::Status.ne(Col(TenantStatus::Deleted)));
         if let Some(member) = member {
             let theirs = Query::select()
                 .column(Alias::new("tenant_id"))
                 .from(Alias::new("memberships"))
-                .and_where(Expr::col(Alias::new("user_id")).eq(member.uuid()))
+                .and_where(Expr::col(Alias::new("user_id")).eq(Col(member)))
                 .to_owned();
             found = found.filter(row::Column::Id.in_subquery(theirs));
         }
@@ -189,17 +170,7 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
                 [row::Column::Name, row::Column::Subdomain].map(|column| Expr::col(column.as_column_ref()));
             found = found.filter(contains(columns, part));
         }
-        let total = found.clone().count(self.connection).await.map_err(store_error)?;
-        let rows = with_plan(found)
-            .order_by_desc(row::Column::CreatedAt)
-            .order_by_desc(row::Column::Id)
-            .limit(page.limit)
-            .offset(page.offset())
-            .into_model::<TenantRow>()
-            .all(self.connection)
-            .await
-            .map_err(store_error)?;
-        let tenants = rows.into_iter().map(Tenant::try_from).collect::<Result<_, _>>()?;
-        Ok(List::new(tenants, page, total))
+        let newest_first = found.order_by_desc(row::Column::CreatedAt).order_by_desc(row::Column::Id);
+        self.db.page_as::<_, TenantRow, _>(newest_first.clone(), with_plan(newest_first), page).await
     }
 }

@@ -8,41 +8,45 @@ use portico_tenancy::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
 };
 
 use crate::{
-    dialect::execute,
-    error::{json_error, store_error, unreadable},
-    time::{from_row, to_row},
+    columns::{Col, words},
+    db::Db,
 };
+use row::Column;
 
 /// A row of webhooks.
 pub(crate) mod row {
+    use portico_kernel::{TenantId, Timestamp, WebhookId};
+    use portico_tenancy::webhook::WebhookStatus;
     use sea_orm::entity::prelude::*;
+
+    use crate::columns::Col;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "webhooks")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
+        pub tenant_id: Col<TenantId>,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
+        pub id: Col<WebhookId>,
         pub url: String,
         pub description: Option<String>,
-        pub events: Json,
-        pub status: String,
-        pub rate_per_second: Option<i32>,
+        pub events: Col<Vec<String>>,
+        pub status: Col<WebhookStatus>,
+        pub rate_per_second: Col<Option<u32>>,
         pub sealed_secret: Vec<u8>,
         pub sealed_previous_secret: Option<Vec<u8>>,
-        pub previous_secret_until: Option<TimeDateTime>,
-        pub secret_rotated_at: Option<TimeDateTime>,
-        pub failures: i32,
-        pub failing_since: Option<TimeDateTime>,
-        pub disabled_at: Option<TimeDateTime>,
+        pub previous_secret_until: Col<Option<Timestamp>>,
+        pub secret_rotated_at: Col<Option<Timestamp>>,
+        pub failures: Col<u32>,
+        pub failing_since: Col<Option<Timestamp>>,
+        pub disabled_at: Col<Option<Timestamp>>,
         pub disabled_reason: Option<String>,
-        pub created_at: TimeDateTime,
-        pub updated_at: TimeDateTime,
+        pub created_at: Col<Timestamp>,
+        pub updated_at: Col<Timestamp>,
         pub version: i64,
     }
 
@@ -52,40 +56,37 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use row::Column;
+words!(WebhookStatus);
 
-impl TryFrom<row::Model> for Webhook {
-    type Error = StoreError;
-
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        let status = WebhookStatus::parse(&row.status);
-        Ok(Self {
-            id: WebhookId::from_uuid(row.id),
-            tenant: TenantId::from_uuid(row.tenant_id),
+impl From<row::Model> for Webhook {
+    fn from(row: row::Model) -> Self {
+        Self {
+            id: row.id.0,
+            tenant: row.tenant_id.0,
             url: row.url,
             description: row.description,
-            events: serde_json::from_value(row.events).map_err(json_error)?,
-            status: status.ok_or_else(|| unreadable("webhooks.status", &row.status))?,
-            rate_per_second: row.rate_per_second.map(i32::unsigned_abs),
+            events: row.events.0,
+            status: row.status.0,
+            rate_per_second: row.rate_per_second.0,
             secrets: SealedSecrets {
                 current: row.sealed_secret,
-                previous: row.sealed_previous_secret.zip(row.previous_secret_until.map(from_row)),
-                rotated_at: row.secret_rotated_at.map(from_row),
+                previous: row.sealed_previous_secret.zip(row.previous_secret_until.0),
+                rotated_at: row.secret_rotated_at.0,
             },
-            failures: row.failures.unsigned_abs(),
-            failing_since: row.failing_since.map(from_row),
-            disabled_at: row.disabled_at.map(from_row),
+            failures: row.failures.0,
+            failing_since: row.failing_since.0,
+            disabled_at: row.disabled_at.0,
             disabled_reason: row.disabled_reason,
-            created_at: from_row(row.created_at),
-            updated_at: from_row(row.updated_at),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
             version: row.version,
-        })
+        }
     }
 }
 
 /// Webhooks over one connection.
 pub(crate) struct Webhooks<'c, C> {
-    pub connection: &'c C,
+    pub db: Db<'c, C>,
 }
 
 /// What an update may change.
@@ -96,19 +97,19 @@ fn changes(webhook: &Webhook) -> row::ActiveModel {
         id: NotSet,
         url: Set(webhook.url.clone()),
         description: Set(webhook.description.clone()),
-        events: Set(serde_json::json!(webhook.events)),
-        status: Set(webhook.status.as_str().to_owned()),
-        rate_per_second: Set(webhook.rate_per_second.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX))),
+        events: Set(Col(webhook.events.clone())),
+        status: Set(Col(webhook.status)),
+        rate_per_second: Set(Col(webhook.rate_per_second)),
         sealed_secret: Set(webhook.secrets.current.clone()),
         sealed_previous_secret: Set(previous.map(|(sealed, _)| sealed.clone())),
-        previous_secret_until: Set(previous.map(|(_, until)| to_row(*until))),
-        secret_rotated_at: Set(webhook.secrets.rotated_at.map(to_row)),
+        previous_secret_until: Set(Col(previous.map(|(_, until)| *until))),
+        secret_rotated_at: Set(Col(webhook.secrets.rotated_at)),
         failures: NotSet,
         failing_since: NotSet,
-        disabled_at: Set(webhook.disabled_at.map(to_row)),
+        disabled_at: Set(Col(webhook.disabled_at)),
         disabled_reason: Set(webhook.disabled_reason.clone()),
         created_at: NotSet,
-        updated_at: Set(to_row(webhook.updated_at)),
+        updated_at: Set(Col(webhook.updated_at)),
         version: NotSet,
     }
 }
@@ -116,72 +117,56 @@ fn changes(webhook: &Webhook) -> row::ActiveModel {
 #[async_trait]
 impl<C: ConnectionTrait + Send> WebhookRepository for Webhooks<'_, C> {
     async fn insert(&mut self, webhook: &Webhook, most: u64) -> Result<bool, StoreError> {
-        let tenant = webhook.tenant.uuid();
+        let tenant = webhook.tenant;
         // Holds the row of the tenant, so that of two at once the second one counts the first one's webhook.
-        execute(self.connection, "update tenants set name = name where id = $1", [tenant.into()]).await?;
-        let held = row::Entity::find().filter(Column::TenantId.eq(tenant));
-        if held.count(self.connection).await.map_err(store_error)? >= most {
+        self.db.execute("update tenants set name = name where id = $1", [tenant]).await?;
+        let held = row::Entity::find().filter(Column::TenantId.eq(Col(tenant)));
+        if self.db.count(held).await? >= most {
             return Ok(false);
         }
         let row = row::ActiveModel {
-            tenant_id: Set(tenant),
-            id: Set(webhook.id.uuid()),
-            failures: Set(0),
-            failing_since: Set(None),
-            created_at: Set(to_row(webhook.created_at)),
+            tenant_id: Set(Col(tenant)),
+            id: Set(Col(webhook.id)),
+            failures: Set(Col(0)),
+            failing_since: Set(Col(None)),
+            created_at: Set(Col(webhook.created_at)),
             version: Set(webhook.version),
             ..changes(webhook)
         };
-        row::Entity::insert(row).exec_without_returning(self.connection).await.map_err(store_error)?;
+        self.db.insert(row).await?;
         Ok(true)
     }
 
     async fn find(&mut self, tenant: TenantId, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
-        let row = row::Entity::find_by_id((tenant.uuid(), id.uuid()));
-        row.one(self.connection).await.map_err(store_error)?.map(Webhook::try_from).transpose()
+        let row = row::Entity::find_by_id((Col(tenant), Col(id)));
+        self.db.one(row).await
     }
 
     async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Webhook>, StoreError> {
         let found = row::Entity::find()
-            .filter(Column::TenantId.eq(tenant.uuid()))
+            .filter(Column::TenantId.eq(Col(tenant)))
             .order_by_desc(Column::CreatedAt)
             .order_by_desc(Column::Id);
-        let total = found.clone().count(self.connection).await.map_err(store_error)?;
-        let rows =
-            found.offset(page.offset()).limit(page.limit).all(self.connection).await.map_err(store_error)?;
-        let items = rows.into_iter().map(Webhook::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(List::new(items, page, total))
+        self.db.page(found, page).await
     }
 
     async fn update(&mut self, webhook: &Webhook) -> Result<(), StoreError> {
-        let updated = row::Entity::update_many()
+        let update = row::Entity::update_many()
             .set(row::ActiveModel { version: Set(webhook.version + 1), ..changes(webhook) })
-            .filter(Column::TenantId.eq(webhook.tenant.uuid()))
-            .filter(Column::Id.eq(webhook.id.uuid()))
-            .filter(Column::Version.eq(webhook.version))
-            .exec(self.connection)
-            .await
-            .map_err(store_error)?;
-        if updated.rows_affected == 0 { Err(StoreError::Stale) } else { Ok(()) }
+            .filter(Column::TenantId.eq(Col(webhook.tenant)))
+            .filter(Column::Id.eq(Col(webhook.id)))
+            .filter(Column::Version.eq(webhook.version));
+        self.db.update_one(update).await
     }
 
     async fn forget_failures(&mut self, tenant: TenantId, id: WebhookId) -> Result<(), StoreError> {
-        execute(
-            self.connection,
-            "update webhooks set failures = 0, failing_since = null where tenant_id = $1 and id = $2",
-            [tenant.uuid().into(), id.uuid().into()],
-        )
-        .await
-        .map(drop)
+        let sql = "update webhooks set failures = 0, failing_since = null where tenant_id = $1 and id = $2";
+        self.db.execute(sql, (tenant, id)).await.map(drop)
     }
 
     async fn delete(&mut self, tenant: TenantId, id: WebhookId) -> Result<bool, StoreError> {
-        let deleted = execute(
-            self.connection,
-            "delete from webhooks where tenant_id = $1 and id = $2",
-            [tenant.uuid().into(), id.uuid().into()],
-        )
-        .await?;
+        let deleted =
+            self.db.execute("delete from webhooks where tenant_id = $1 and id = $2", (tenant, id)).await?;
         Ok(deleted > 0)
     }
 }
