@@ -58,11 +58,11 @@ pub const LAST_CALL: Duration = Duration::from_millis(250);
 
 /// The API document, from the routes themselves.
 pub fn document() -> OpenApi {
-    described().0
+    document_with_operations().0
 }
 
 /// The API document, and the properties of its operations.
-pub fn described() -> (OpenApi, Vec<Row>) {
+pub fn document_with_operations() -> (OpenApi, Vec<Row>) {
     let (mut outside, mut rows) = (Vec::new(), Vec::new());
     let (_, document) = ActixApp::new()
         .into_utoipa_app()
@@ -137,7 +137,7 @@ pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     let ready = app.api.ready.clone();
     // The backlog that the standard library requests is small.
     socket2::SockRef::from(&listener).listen(BACKLOG)?;
-    app.api.connections.come_from(&listener)?;
+    app.api.connections.set_listener(&listener)?;
     let mut server =
         actix_server::Server::build().disable_signals().shutdown_timeout(settings.shutdown_timeout.as_secs());
     if let Some(workers) = settings.workers {
@@ -206,7 +206,7 @@ pub fn retire(app: &App) {
 /// its response; then idle connections are closed, and requests are finished within `server.shutdown_timeout`.
 pub async fn stop(app: &App, server: ServerHandle, last_call: Duration) {
     retire(app);
-    app.api.connections.let_nobody_in();
+    app.api.connections.block_new();
     // Streams do not end by themselves.
     app.core.live.close();
     sleep(last_call).await;

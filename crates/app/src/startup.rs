@@ -282,7 +282,7 @@ fn document() -> anyhow::Result<Arc<Document>> {
     if let Some(document) = DOCUMENT.get() {
         return Ok(document.clone());
     }
-    let (document, rows) = server::described();
+    let (document, rows) = server::document_with_operations();
     let made = Arc::new(Document::new(&document, &rows)?);
     Ok(DOCUMENT.get_or_init(|| made).clone())
 }

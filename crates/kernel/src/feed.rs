@@ -6,7 +6,7 @@ use crate::{Event, EventId, StoreError, TenantId};
 
 /// Position of an event in the order in which all readers see the log. The default is before the first one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct LogPosition {
     /// Id of the transaction that appended it, where several can run at a time; 0 elsewhere.
     pub transaction: u64,
     /// Sequence number in the log.
@@ -15,18 +15,18 @@ pub struct Place {
 
 /// An event and its position.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Placed {
+pub struct PositionedEvent {
     /// Its position.
-    pub place: Place,
+    pub place: LogPosition,
     /// The event.
     pub event: Event,
 }
 
 /// The next events of a tenant.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Piece {
+pub struct EventBatch {
     /// In their order.
-    pub events: Vec<Placed>,
+    pub events: Vec<PositionedEvent>,
     /// There is at least one more event that cannot be delivered yet: another one, which is still being committed, may come
     /// before it. Lasts a moment; its end is not signalled.
     pub held_up: bool,
@@ -37,15 +37,16 @@ pub struct Piece {
 pub trait EventFeed: Send + Sync {
     /// The newest event of the tenant that can be delivered. What commits later comes after it: MUST NOT answer one that an event
     /// still to be committed could come before.
-    async fn newest(&self, tenant: TenantId) -> Result<Option<(Place, EventId)>, StoreError>;
+    async fn newest(&self, tenant: TenantId) -> Result<Option<(LogPosition, EventId)>, StoreError>;
 
     /// Position of an event of the tenant; `None` when the tenant has none of this id (any more).
-    async fn find(&self, tenant: TenantId, event: EventId) -> Result<Option<Place>, StoreError>;
+    async fn find(&self, tenant: TenantId, event: EventId) -> Result<Option<LogPosition>, StoreError>;
 
     /// The events of the tenant after a position, oldest first, at most `limit`. MUST NOT skip one that commits later than others
     /// that come after it.
-    async fn after(&self, tenant: TenantId, place: Place, limit: u32) -> Result<Piece, StoreError>;
+    async fn after(&self, tenant: TenantId, place: LogPosition, limit: u32)
+    -> Result<EventBatch, StoreError>;
 
     /// How many events the tenant has after a position, counted up to `most`.
-    async fn count_after(&self, tenant: TenantId, place: Place, most: u32) -> Result<u32, StoreError>;
+    async fn count_after(&self, tenant: TenantId, place: LogPosition, most: u32) -> Result<u32, StoreError>;
 }

@@ -46,7 +46,7 @@ pub use job::{DeadLetters, Job, JobQueue, JobState, JobType, NewJob, WorkQueue};
 pub use list::{CursorPage, CursorRequest, List, PageRequest};
 pub use money::Money;
 pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
-pub use scope::{Actor, Denied, Device, Maker, RequestInfo, Scope};
+pub use scope::{Actor, Denied, Device, KeyMaker, RequestInfo, Scope};
 pub use time::Timestamp;
 pub use trace::TraceParent;
 pub use validate::Violations;

@@ -14,7 +14,7 @@ pub trait Schedules: Send + Sync {
     /// Takes the lease of a schedule that is due for `worker` until `now + lease`. MUST answer `true` to one worker only, also
     /// under concurrency, and `false` to every worker while that lease lasts. A lease that has ended MUST NOT keep other workers
     /// from taking it.
-    async fn take_turn(
+    async fn acquire_lease(
         &self,
         schedule: &str,
         worker: &str,
@@ -23,8 +23,8 @@ pub trait Schedules: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Extends the lease. MUST answer `false`, like the call below, when `worker` does not hold it any more.
-    async fn extend_turn(&self, schedule: &str, worker: &str, until: Timestamp) -> Result<bool, StoreError>;
+    async fn extend_lease(&self, schedule: &str, worker: &str, until: Timestamp) -> Result<bool, StoreError>;
 
     /// Releases the lease; the schedule is due again at `due`.
-    async fn end_turn(&self, schedule: &str, worker: &str, due: Timestamp) -> Result<bool, StoreError>;
+    async fn release_lease(&self, schedule: &str, worker: &str, due: Timestamp) -> Result<bool, StoreError>;
 }

@@ -30,7 +30,7 @@ pub enum Actor {
         /// The key.
         id: ApiKeyId,
         /// The person accountable for the secret in use; `None` when unknown, which counts as unverified.
-        maker: Option<Maker>,
+        maker: Option<KeyMaker>,
     },
     /// Portico itself, for instance a background job.
     System,
@@ -39,7 +39,7 @@ pub enum Actor {
 /// The person who made the secret of an API key, as their account is now. A key cannot do what requires its maker's address to be
 /// verified while it is not: otherwise making a key would bypass that rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Maker {
+pub struct KeyMaker {
     /// The user.
     pub id: UserId,
     /// Whether the address of the account is verified.
@@ -107,7 +107,7 @@ impl Scope {
     /// A program that acts in the tenant of its key with the key's permissions. `maker` is accountable for it.
     pub fn api_key(
         id: ApiKeyId,
-        maker: Option<Maker>,
+        maker: Option<KeyMaker>,
         tenant: TenantId,
         permissions: Permissions,
         request: RequestInfo,
@@ -186,7 +186,7 @@ impl Scope {
     }
 
     /// The permissions that were [required](Scope::require) of this caller so far, and that they have.
-    pub fn asked_for(&self) -> Permissions {
+    pub fn required_permissions(&self) -> Permissions {
         *self.asked_for.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -206,7 +206,7 @@ impl Scope {
 
     /// The signed-in person, unless impersonated: for what must not be done in another person's name, such as setting a password
     /// or making a key.
-    pub fn require_oneself(&self) -> Result<(UserId, SessionId), Denied> {
+    pub fn require_not_impersonated(&self) -> Result<(UserId, SessionId), Denied> {
         match self.actor {
             Actor::User { impersonator: Some(_), .. } => Err(Denied::Impersonated),
             Actor::User { impersonator: None, .. }
@@ -240,10 +240,10 @@ impl Scope {
     pub fn require_verified(&self) -> Result<(), Denied> {
         match self.actor {
             Actor::User { email_verified: true, .. }
-            | Actor::ApiKey { maker: Some(Maker { email_verified: true, .. }), .. }
+            | Actor::ApiKey { maker: Some(KeyMaker { email_verified: true, .. }), .. }
             | Actor::System => Ok(()),
             Actor::User { email_verified: false, .. }
-            | Actor::ApiKey { maker: Some(Maker { email_verified: false, .. }) | None, .. } => {
+            | Actor::ApiKey { maker: Some(KeyMaker { email_verified: false, .. }) | None, .. } => {
                 Err(Denied::EmailUnverified)
             }
             Actor::Anonymous => Err(Denied::Unauthenticated),
@@ -337,7 +337,7 @@ mod tests {
 
     fn key(email_verified: Option<bool>) -> Actor {
         let id = UserId::from_uuid(Default::default());
-        let maker = email_verified.map(|email_verified| Maker { id, email_verified });
+        let maker = email_verified.map(|email_verified| KeyMaker { id, email_verified });
         Actor::ApiKey { id: ApiKeyId::from_uuid(Default::default()), maker }
     }
 
@@ -362,12 +362,12 @@ mod tests {
         let has = Permissions::of(&[Permission::PagesWrite, Permission::PagesRead]);
         let tenant = Some(TenantId::from_uuid(Default::default()));
         let scope = Scope::user(user(true), tenant, has, RequestInfo::default());
-        assert_eq!(scope.asked_for(), Permissions::NONE);
+        assert_eq!(scope.required_permissions(), Permissions::NONE);
         assert!(scope.require(Permission::SitesWrite).is_err());
         assert!(scope.clone().require(Permission::PagesWrite).is_ok());
         assert!(scope.with(Permission::BrandingWrite).require(Permission::BrandingWrite).is_ok());
         assert!(scope.allows(Permission::PagesRead));
-        assert_eq!(scope.asked_for(), Permissions::of(&[Permission::PagesWrite]));
+        assert_eq!(scope.required_permissions(), Permissions::of(&[Permission::PagesWrite]));
     }
 
     #[test]

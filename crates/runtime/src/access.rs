@@ -7,7 +7,7 @@ use portico_identity::{
     api_key::{Judgement, KeyState, KeyText},
     ports::{AccessClaims, Marks, TokenIssuer},
 };
-use portico_kernel::{Actor, Denied, Env, Fault, Kind, Maker, Scope, StoreError, TenantId, UserId};
+use portico_kernel::{Actor, Denied, Env, Fault, KeyMaker, Kind, Scope, StoreError, TenantId, UserId};
 use portico_tenancy::tenant::TenantStatus;
 use uuid::Uuid;
 
@@ -57,7 +57,7 @@ pub enum Presented {
     /// An access token that we signed and that has not expired. Its session may have ended.
     Claims(AccessClaims),
     /// A valid API key, and the user responsible for it.
-    Key(Arc<KeyState>, Option<Maker>),
+    Key(Arc<KeyState>, Option<KeyMaker>),
     /// An existing key that is revoked, switched off, expired, replaced, or whose responsible user's account is suspended
     /// or deleted.
     RefusedKey(Arc<KeyState>),
@@ -179,7 +179,7 @@ impl Access {
     }
 
     /// Whether a key was valid a short time ago.
-    pub fn was_good(&self, key: &KeyText) -> bool {
+    pub fn recently_valid(&self, key: &KeyText) -> bool {
         self.api_keys.was_admitted(&self.tokens.digest(key.secret()))
     }
 
@@ -282,7 +282,7 @@ impl Access {
     }
 }
 
-fn scope_of(key: &KeyState, maker: Option<Maker>) -> Scope {
+fn scope_of(key: &KeyState, maker: Option<KeyMaker>) -> Scope {
     Scope::api_key(key.id, maker, key.tenant, key.permissions, context::current().info)
 }
 

@@ -112,7 +112,7 @@ mod tests {
         let received_by = |signals: &Signals| {
             let hint = signals.broadcasts.as_ref().unwrap().read(&message);
             if let Some(hint) = &hint {
-                signals.hinted(hint);
+                signals.apply_hint(hint);
             }
             hint.is_some()
         };

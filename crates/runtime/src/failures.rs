@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::logging::seldom;
+use crate::logging::throttled;
 
 /// A server error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Failure {
         metrics::counter!("errors_total", "code" => code).increment(1);
         if bug {
             tracing::error!(target: "portico::errors", code, error = cause, request_id, trace_id, "failed");
-        } else if let Some(repeated) = seldom(code, &cause) {
+        } else if let Some(repeated) = throttled(code, &cause) {
             tracing::warn!(
                 target: "portico::errors", code, error = cause, request_id, trace_id,
                 repeated = (repeated > 0).then_some(repeated), "a part is not available"

@@ -33,7 +33,7 @@ pub fn chain(error: &dyn Error) -> String {
 
 /// Whether to log a message now: once a second for each kind and cause. Returns how many were suppressed since the last
 /// one.
-pub fn seldom(kind: &'static str, cause: &str) -> Option<u64> {
+pub fn throttled(kind: &'static str, cause: &str) -> Option<u64> {
     static SAID: LazyLock<Mutex<Said>> = LazyLock::new(Mutex::default);
     let mut hasher = DefaultHasher::new();
     cause.hash(&mut hasher);
@@ -43,7 +43,7 @@ pub fn seldom(kind: &'static str, cause: &str) -> Option<u64> {
 /// Logs a warning that repeats while a component is unavailable.
 pub fn warn(what: &'static str, error: &dyn Error) {
     let error = chain(error);
-    if let Some(repeated) = seldom(what, &error) {
+    if let Some(repeated) = throttled(what, &error) {
         tracing::warn!(error, repeated = (repeated > 0).then_some(repeated), "{what}");
     }
 }
@@ -51,7 +51,7 @@ pub fn warn(what: &'static str, error: &dyn Error) {
 /// The same, where it concerns many objects in turn. The line names one of them.
 pub fn warn_about(what: &'static str, about: impl Display, error: &dyn Error) {
     let error = chain(error);
-    if let Some(repeated) = seldom(what, &error) {
+    if let Some(repeated) = throttled(what, &error) {
         tracing::warn!(%about, error, repeated = (repeated > 0).then_some(repeated), "{what}");
     }
 }

@@ -6,7 +6,7 @@ use portico_kernel::{Job, Kind};
 use crate::{
     context::{self, CURRENT},
     failures::{Failure, Failures},
-    logging::{scrub, seldom},
+    logging::{scrub, throttled},
     traces,
 };
 
@@ -70,7 +70,7 @@ pub fn answered(request: Answered<'_>, failures: &Failures) {
             target: "portico::errors", code, status, method, route, path, request_id = id, trace_id = trace,
             error = cause, "request failed"
         );
-    } else if let Some(repeated) = seldom(code, &cause) {
+    } else if let Some(repeated) = throttled(code, &cause) {
         tracing::warn!(
             target: "portico::errors", code, status, method, route, path, request_id = id, trace_id = trace,
             error = cause, repeated = (repeated > 0).then_some(repeated), "a part is not available"

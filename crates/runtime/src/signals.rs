@@ -91,7 +91,7 @@ impl Signals {
     }
 
     /// Applies another process's hint about a commit.
-    pub fn hinted(&self, hint: &Hint) {
+    pub fn apply_hint(&self, hint: &Hint) {
         if let Some(stale) = &hint.stale {
             self.heard(stale);
         }
@@ -129,7 +129,7 @@ impl Signals {
     }
 
     /// Whether this process receives the announcements of others.
-    pub fn hears(&self) -> bool {
+    pub fn is_connected(&self) -> bool {
         self.max_age() == AGE_WHEN_CONNECTED
     }
 

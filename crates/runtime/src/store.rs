@@ -68,7 +68,7 @@ pub trait Store: Send + Sync {
 
     /// Makes rows due that lie too far in the future, because they were written while the clock was ahead. `soon` is the
     /// latest time at which a lease may end. Returns how many rows it changed.
-    async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError>;
+    async fn repair_future_times(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError>;
 
     /// Figures for metrics, including the lag of these readers of the event log.
     async fn figures(&self, readers: &[&'static str], now: Timestamp) -> Result<StoreFigures, StoreError>;
@@ -185,8 +185,8 @@ impl Store for SqlStore {
         Self::newest_event_at(self).await
     }
 
-    async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError> {
-        Self::after_clock_was_set_back(self, now, soon).await
+    async fn repair_future_times(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError> {
+        Self::repair_future_times(self, now, soon).await
     }
 
     async fn figures(&self, readers: &[&'static str], now: Timestamp) -> Result<StoreFigures, StoreError> {

@@ -33,7 +33,7 @@ impl Wakes {
 
     /// A handle that is notified of the tenant's events from now on; it replaces the one before. A notification without a
     /// waiter is kept.
-    pub fn sleeper(&self, tenant: TenantId) -> Arc<Notify> {
+    pub fn subscribe(&self, tenant: TenantId) -> Arc<Notify> {
         let sleeper = Arc::new(Notify::new());
         let mut sleepers = self.sleepers.write().unwrap_or_else(PoisonError::into_inner);
         sleepers.retain(|_, other| other.strong_count() > 0);
@@ -55,7 +55,7 @@ mod tests {
     async fn whom_it_concerns_is_woken() {
         let wakes = Wakes::default();
         let [one, other] = [1, 2].map(|number| TenantId::from_uuid(Uuid::from_u128(number)));
-        let (sleeper, undisturbed) = (wakes.sleeper(one), wakes.sleeper(other));
+        let (sleeper, undisturbed) = (wakes.subscribe(one), wakes.subscribe(other));
         let woken =
             async |sleeper: &Notify| timeout(Duration::from_millis(20), sleeper.notified()).await.is_ok();
         wakes.wake(one);
@@ -63,7 +63,7 @@ mod tests {
         assert!(!woken(&undisturbed).await);
         wakes.wake_all();
         assert!(woken(&sleeper).await && woken(&undisturbed).await);
-        let next = wakes.sleeper(one);
+        let next = wakes.subscribe(one);
         wakes.wake(one);
         assert!(woken(&next).await && !woken(&sleeper).await);
     }

@@ -251,8 +251,8 @@ impl TestServer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let other = Self::run(settings, listener, data, None, background::start_listening, |_| {}).await;
         for app in [&self.app, &other.app] {
-            let hears = async || (app.core.signals.max_age() > Duration::from_secs(1)).then_some(());
-            eventually(Duration::from_secs(10), hears).await.expect("instances hear each other");
+            let is_connected = async || (app.core.signals.max_age() > Duration::from_secs(1)).then_some(());
+            eventually(Duration::from_secs(10), is_connected).await.expect("instances hear each other");
         }
         other
     }

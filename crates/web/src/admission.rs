@@ -110,7 +110,7 @@ impl Admission {
     ///
     /// # Errors
     /// 503 `overloaded`, at once if no permit can be expected in time.
-    pub async fn enter(&self, class: Class, party: u64) -> Result<Place<'_>, Problem> {
+    pub async fn enter(&self, class: Class, party: u64) -> Result<Permit<'_>, Problem> {
         self.queue(class).enter(party).await.ok_or_else(overloaded)
     }
 
@@ -118,7 +118,7 @@ impl Admission {
     ///
     /// # Errors
     /// 503 `overloaded`.
-    pub fn expect_place(&self, class: Class, party: u64) -> Result<(), Problem> {
+    pub fn check_capacity(&self, class: Class, party: u64) -> Result<(), Problem> {
         let queue = self.queue(class);
         if queue.free.available_permits() > 0 || queue.admits(party) {
             return Ok(());
@@ -241,7 +241,7 @@ impl Queue {
     }
 
     /// `None` when there is no permit in time.
-    async fn enter(&self, party: u64) -> Option<Place<'_>> {
+    async fn enter(&self, party: u64) -> Option<Permit<'_>> {
         // A released permit goes to the first waiter, so a free one has no waiters.
         if let Ok(permit) = self.free.try_acquire() {
             return Some(self.place(permit));
@@ -284,9 +284,9 @@ impl Queue {
         metrics::counter!("admission_refused_total", "class" => self.name).increment(1);
     }
 
-    fn place<'q>(&'q self, permit: SemaphorePermit<'q>) -> Place<'q> {
+    fn place<'q>(&'q self, permit: SemaphorePermit<'q>) -> Permit<'q> {
         metrics::gauge!("admission_running", "class" => self.name).increment(1);
-        Place { queue: self, taken: Instant::now(), _permit: permit }
+        Permit { queue: self, taken: Instant::now(), _permit: permit }
     }
 }
 
@@ -304,13 +304,13 @@ impl Drop for Turn<'_> {
 }
 
 /// A permit, until it is dropped.
-pub struct Place<'q> {
+pub struct Permit<'q> {
     queue: &'q Queue,
     taken: Instant,
     _permit: SemaphorePermit<'q>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.queue.line().given_back(Instant::now(), self.taken.elapsed());
         metrics::gauge!("admission_running", "class" => self.queue.name).decrement(1);

@@ -44,7 +44,7 @@ pub struct Connections {
 
 impl Connections {
     /// Sets the listener that accepts the connections.
-    pub fn come_from(&self, listener: &TcpListener) -> io::Result<()> {
+    pub fn set_listener(&self, listener: &TcpListener) -> io::Result<()> {
         let _ = self.listener.set(listener.try_clone()?);
         Ok(())
     }
@@ -58,7 +58,7 @@ impl Connections {
     /// and is refused once the listener is closed. Connections being established still complete. Closing the listener at
     /// once would reset connections that wait to be accepted, with the requests on them. Linux only; elsewhere this does
     /// nothing.
-    pub fn let_nobody_in(&self) {
+    pub fn block_new(&self) {
         #[cfg(target_os = "linux")]
         if let Some(listener) = self.listener.get() {
             use socket2::SockFilter;

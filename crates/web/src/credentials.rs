@@ -65,7 +65,7 @@ pub async fn admit(
         }
         Credentials::Key(key) => key,
     };
-    let verdict = if access.was_good(&key) { None } else { by_address().await };
+    let verdict = if access.recently_valid(&key) { None } else { by_address().await };
     if verdict.is_some_and(|verdict| !verdict.allowed) {
         return (Presented::Rejected, verdict);
     }

@@ -31,11 +31,11 @@ pub struct SiteRequest;
 /// Guards routes without credentials: they answer only at loopback names and the public address. Otherwise a page of an
 /// attacker could point its own name here, and read the responses (DNS rebinding).
 pub fn is_own(context: &GuardContext<'_>) -> bool {
-    context.app_data::<Data<Api>>().is_some_and(|api| names_us(api, context.head().headers()))
+    context.app_data::<Data<Api>>().is_some_and(|api| names_own_host(api, context.head().headers()))
 }
 
 /// Whether a request is to the public address or to this machine, and not to a site.
-pub fn names_us(api: &Api, headers: &HeaderMap) -> bool {
+pub fn names_own_host(api: &Api, headers: &HeaderMap) -> bool {
     let header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     header.is_some_and(|header| is_loopback(name(header)) || name(header).eq_ignore_ascii_case(&api.host))
 }

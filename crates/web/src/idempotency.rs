@@ -158,7 +158,8 @@ impl ClaimedRequest {
     async fn seal(&self, answer: HttpResponse) -> Result<(HttpResponse, Vec<u8>), Problem> {
         let (answer, body) = answer.into_parts();
         let body = to_bytes(body).await.map_err(Problem::internal)?;
-        let kept = Answer::new(answer.status(), answer.headers(), body.clone(), self.scope.asked_for());
+        let kept =
+            Answer::new(answer.status(), answer.headers(), body.clone(), self.scope.required_permissions());
         let sealed = self.core.sealer.seal(PURPOSE, &context_of(&self.claim.request), &kept.to_bytes());
         Ok((answer.set_body(body).map_into_boxed_body(), sealed.map_err(Problem::internal)?))
     }

@@ -35,13 +35,13 @@ use crate::{
     alias,
     api::Api,
     client::{self, ClientAddress},
-    credentials, devices, door, headers,
+    credentials, devices, headers,
     host::SiteRequest,
     openapi::DocumentedPath,
     pace::{Answer, Held, Pace},
     path::{self, PathFault, Spelling},
     problem::Problem,
-    traces,
+    request_admission, traces,
 };
 
 /// Name of the header with the request id, in requests and responses.
@@ -92,7 +92,7 @@ pub async fn around<B: MessageBody + 'static>(
             answered => answered,
         };
         if !held.is_cut() {
-            held.take_rest().await;
+            held.drain().await;
         }
         match answered {
             Ok(mut response) => {
@@ -142,7 +142,7 @@ pub async fn api<B: MessageBody + 'static>(
         request.extensions_mut().insert(documented.clone());
     }
     let documented = documented.map(Arc::as_ref);
-    if let Err(refusal) = door::knock(&api, &request, documented, address) {
+    if let Err(refusal) = request_admission::refuse_early(&api, &request, documented, address) {
         return Ok(request.into_response(refusal.error_response()).map_into_right_body());
     }
     let strict = documented.and_then(DocumentedPath::strict);
@@ -160,7 +160,7 @@ pub async fn api<B: MessageBody + 'static>(
             let refusal = Problem::unauthenticated().error_response();
             Ok(request.into_response(refusal).map_into_right_body())
         }
-        _ => match door::enter(&api, &mut request, documented, &presented, address).await {
+        _ => match request_admission::admit_api(&api, &mut request, documented, &presented, address).await {
             Ok(_admitted) => {
                 request.extensions_mut().insert(presented);
                 call(request, next).await
@@ -306,7 +306,7 @@ impl Seen {
         .record(elapsed.as_secs_f64());
         // While a component is unavailable or the server is overloaded, the lines would all be equal.
         let repeated = match status {
-            StatusCode::SERVICE_UNAVAILABLE => logging::seldom("access", self.method.as_str()),
+            StatusCode::SERVICE_UNAVAILABLE => logging::throttled("access", self.method.as_str()),
             _ => Some(0),
         };
         let Some(repeated) = repeated else { return };

@@ -110,7 +110,7 @@ impl Held {
 
     /// Discards the received part of an unread body, up to a limit: if that is all of it, the connection can be reused.
     /// Otherwise each refusal would cost a new connection.
-    pub async fn take_rest(&self) {
+    pub async fn drain(&self) {
         let Some(payload) = &self.payload else { return };
         let mut room = LITTLE;
         for _ in 0..2 {

@@ -125,7 +125,7 @@ impl ResponseCache {
 
     /// `None` when the cache must not be used.
     async fn look(&self, tenant: TenantId, about: About, request: &HttpRequest) -> Option<Entry> {
-        if !self.signals.hears() {
+        if !self.signals.is_connected() {
             return None;
         }
         let (group, epoch) = self.signals.content_epoch(tenant);

@@ -82,7 +82,7 @@ impl BoundedImages {
         source: Vec<u8>,
         work: impl FnOnce(DynamicImage, PictureFormat) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<T, ImageError> {
-        let place = Place(&self.waiting);
+        let place = Slot(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.bounds.threads + self.bounds.waiting {
             return Err(ImageError::Overloaded);
         }
@@ -102,9 +102,9 @@ impl BoundedImages {
 }
 
 /// A waiter; decrements the count when dropped, also if its request is aborted.
-struct Place<'a>(&'a AtomicUsize);
+struct Slot<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

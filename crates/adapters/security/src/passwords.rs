@@ -94,9 +94,9 @@ impl Memory {
 }
 
 /// A waiter; decrements the count when dropped.
-struct Place<'a>(&'a AtomicUsize);
+struct Slot<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -146,7 +146,7 @@ impl Argon2Hasher {
             return Ok(permit);
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(&self.waiting);
+        let place = Slot(&self.waiting);
         if before >= self.most_waiting {
             return Err(IdentityError::Overloaded);
         }

@@ -38,7 +38,7 @@ impl SqlStore {
     /// Makes due what lies in the future by more than it can, because the clock went ahead when that was written: jobs that were to
     /// run at once or after a failure, leases, schedules, deliveries. What is to be done at a certain time stays. `soon` is how far in
     /// the future leases may end. Answers how many rows it changed; none on a second run.
-    pub async fn after_clock_was_set_back(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError> {
+    pub async fn repair_future_times(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError> {
         let transaction = self.transaction().await?;
         let db = Db(&transaction);
         let jobs = format!(

@@ -48,13 +48,13 @@ mod tests {
     use actix_web::http::Method;
     use std::sync::Arc;
 
-    use portico_web::{admission::Class, door::class_of, openapi::Document};
+    use portico_web::{admission::Class, openapi::Document, request_admission::class_of};
 
     use crate::server;
 
     #[test]
     fn work_is_told_apart_by_method_and_path() {
-        let (document, rows) = server::described();
+        let (document, rows) = server::document_with_operations();
         let document = Document::new(&document, &rows).unwrap();
         use Class::{Logins, Outside, Reads, Writes};
         for (method, path, class) in [

@@ -22,8 +22,8 @@ async fn change_secretly(server: &TestServer, client: &Client, page: &Value) {
 
 /// Waits until the server caches answers: it does while it receives what other processes announce.
 async fn hearing(server: &TestServer) {
-    let hears = async || server.app.core.signals.hears().then_some(());
-    eventually(Duration::from_secs(10), hears).await.expect("the server hears");
+    let is_connected = async || server.app.core.signals.is_connected().then_some(());
+    eventually(Duration::from_secs(10), is_connected).await.expect("the server hears");
 }
 
 async fn title(client: &Client, path: &str) -> String {

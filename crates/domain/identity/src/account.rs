@@ -159,7 +159,7 @@ impl<'a> Accounts<'a> {
     /// The signed-in person, given that they proved their identity within [`FRESH`]: for changes by which a stolen session could
     /// take the account over. Errors: [`IdentityError::ReauthenticationRequired`]; [`Denied::Impersonated`].
     pub async fn require_fresh(&mut self) -> Result<User, IdentityError> {
-        let (id, session) = self.scope.require_oneself()?;
+        let (id, session) = self.scope.require_not_impersonated()?;
         let session = self.repositories.sessions().find(session).await?;
         let session = session.filter(|session| session.user == id).ok_or(Denied::Unauthenticated)?;
         if self.env.now() - session.authenticated_at > FRESH {
@@ -172,7 +172,7 @@ impl<'a> Accounts<'a> {
     /// the linked account that it was made with, and sessions, and no other credential. See ADR 39. Errors: also
     /// [`Denied::EmailUnverified`].
     pub async fn require_fresh_verified(&mut self) -> Result<User, IdentityError> {
-        self.scope.require_oneself()?;
+        self.scope.require_not_impersonated()?;
         self.scope.require_verified()?;
         self.require_fresh().await
     }
@@ -182,7 +182,7 @@ impl<'a> Accounts<'a> {
     /// added. Errors: [`Denied::Impersonated`], [`Denied::EmailUnverified`]; [`Denied::Unauthenticated`] when the session has
     /// ended.
     pub(crate) async fn require_holder(&mut self) -> Result<(User, Session), IdentityError> {
-        let (id, session) = self.scope.require_oneself()?;
+        let (id, session) = self.scope.require_not_impersonated()?;
         self.scope.require_verified()?;
         self.repositories.users().lock(id).await?;
         let session = self.repositories.sessions().find(session).await?;

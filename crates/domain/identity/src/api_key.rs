@@ -352,7 +352,7 @@ impl<'a> ApiKeys<'a> {
     /// The tenant and the caller, who may make a key there or decide what one may do, and is accountable for it.
     fn maker(&self) -> Result<(TenantId, UserId), IdentityError> {
         let tenant = self.scope.require(Permission::ApiKeysWrite)?;
-        let (user, _) = self.scope.require_oneself()?;
+        let (user, _) = self.scope.require_not_impersonated()?;
         self.scope.require_verified()?;
         Ok((tenant, user))
     }

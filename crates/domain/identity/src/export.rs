@@ -63,7 +63,7 @@ impl From<Event> for Action {
 impl Accounts<'_> {
     /// What is stored about the caller, less what they did. Errors: [`portico_kernel::Denied::Impersonated`].
     pub async fn export(&mut self) -> Result<PersonalRecord, IdentityError> {
-        let (id, _) = self.scope.require_oneself()?;
+        let (id, _) = self.scope.require_not_impersonated()?;
         let user = self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))?;
         let lists = self.repositories.personal_data().export(id).await?;
         let lists = lists.into_iter().map(|(name, rows)| (name.to_owned(), Value::Array(rows))).collect();
@@ -72,7 +72,7 @@ impl Accounts<'_> {
 
     /// The next of what the caller did, newest first, before the one with the id `before`.
     pub async fn actions(&mut self, before: Option<EventId>) -> Result<Vec<Event>, IdentityError> {
-        let (id, _) = self.scope.require_oneself()?;
+        let (id, _) = self.scope.require_not_impersonated()?;
         Ok(self.repositories.personal_data().actions(id, before, BATCH).await?)
     }
 }

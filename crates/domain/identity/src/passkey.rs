@@ -309,7 +309,7 @@ impl Accounts<'_> {
         ceremonies: &dyn PasskeyCeremonies,
     ) -> Result<Value, IdentityError> {
         let user = self.require_fresh_verified().await?;
-        let (_, session) = self.scope.require_oneself()?;
+        let (_, session) = self.scope.require_not_impersonated()?;
         let known = self.repositories.passkeys().list(user.id).await?;
         if known.len() >= MOST_PASSKEYS {
             return Err(IdentityError::TooManyPasskeys);
@@ -373,7 +373,7 @@ impl Accounts<'_> {
         id: PasskeyId,
         name: String,
     ) -> Result<PasskeyView, IdentityError> {
-        let (user, _) = self.scope.require_oneself()?;
+        let (user, _) = self.scope.require_not_impersonated()?;
         let before = self.repositories.passkeys().find(user, id).await?;
         let before = before.ok_or(IdentityError::NotFound("passkey"))?;
         let after = Passkey { name, ..before.clone() };

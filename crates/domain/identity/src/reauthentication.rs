@@ -94,7 +94,7 @@ impl Accounts<'_> {
         secrets: &dyn FactorSecrets,
         ceremonies: &dyn PasskeyCeremonies,
     ) -> Result<Value, IdentityError> {
-        let (user, session) = self.scope.require_oneself()?;
+        let (user, session) = self.scope.require_not_impersonated()?;
         let passkeys = self.repositories.passkeys().list(user).await?;
         if passkeys.is_empty() {
             return Err(IdentityError::NoPasskey);
@@ -116,7 +116,7 @@ impl Sessions<'_> {
         code: Option<&str>,
         secrets: &dyn FactorSecrets,
     ) -> Result<Reauthenticated, IdentityError> {
-        let (user, _) = self.scope.require_oneself()?;
+        let (user, _) = self.scope.require_not_impersonated()?;
         // A password that is set at the same moment is either seen below, or ends this session afterwards.
         self.repositories.users().lock(user).await?;
         let current = self.repositories.users().credential(user).await?.ok_or(Denied::Unauthenticated)?;
@@ -151,7 +151,7 @@ impl Sessions<'_> {
         secrets: &dyn FactorSecrets,
         ceremonies: &dyn PasskeyCeremonies,
     ) -> Result<Reauthenticated, IdentityError> {
-        let (user, session) = self.scope.require_oneself()?;
+        let (user, session) = self.scope.require_not_impersonated()?;
         let (purpose, owner, now) = (PasskeyPurpose::Reauthentication, session.uuid(), self.env.now());
         let state = take_challenge(self.repositories, secrets, purpose, owner.as_bytes(), now).await?;
         let state = state.ok_or(IdentityError::ChallengeExpired)?;
@@ -163,7 +163,7 @@ impl Sessions<'_> {
     }
 
     async fn make_fresh(&mut self) -> Result<Reauthenticated, IdentityError> {
-        let (user, session) = self.scope.require_oneself()?;
+        let (user, session) = self.scope.require_not_impersonated()?;
         let active = self.repositories.users().find(user).await?;
         let active = active.is_some_and(|user| user.status == UserStatus::Active);
         if !active || !self.repositories.sessions().authenticate(user, session, self.env.now()).await? {

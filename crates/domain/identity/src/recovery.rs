@@ -207,7 +207,7 @@ impl Accounts<'_> {
 
     /// The caller's own credential, to verify the current password against. Errors: [`Denied::Impersonated`].
     pub async fn own_credential(&mut self) -> Result<Credential, IdentityError> {
-        let (id, _) = self.scope.require_oneself()?;
+        let (id, _) = self.scope.require_not_impersonated()?;
         self.repositories.users().credential(id).await?.ok_or(IdentityError::NotFound("user"))
     }
 
@@ -218,7 +218,7 @@ impl Accounts<'_> {
         verified: &Credential,
         password: PasswordHash,
     ) -> Result<(), IdentityError> {
-        let (id, session) = self.scope.require_oneself()?;
+        let (id, session) = self.scope.require_not_impersonated()?;
         let current = self.own_credential().await?;
         if current.user.id != verified.user.id || current.password != verified.password {
             return Err(IdentityError::InvalidCredentials);

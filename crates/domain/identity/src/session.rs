@@ -375,7 +375,7 @@ impl<'a> Sessions<'a> {
     /// Ends one of the caller's own sessions. Errors: [`IdentityError::NotFound`], also for another user's;
     /// [`portico_kernel::Denied::Impersonated`].
     pub async fn end(&mut self, id: SessionId) -> Result<(), IdentityError> {
-        let (user, _) = self.scope.require_oneself()?;
+        let (user, _) = self.scope.require_not_impersonated()?;
         match self.end_for(user, id, EndReason::EndedByUser).await? {
             true => Ok(()),
             false => Err(IdentityError::NotFound("session")),

@@ -268,7 +268,7 @@ impl<'a> Throttle<'a> {
 
     /// Deletes the failures of the account from where the request comes from: for a client that has just proven with a link that
     /// the account is theirs.
-    pub async fn forgive(&mut self, aim: &Aim) -> Result<(), IdentityError> {
+    pub async fn clear_failures(&mut self, aim: &Aim) -> Result<(), IdentityError> {
         let keys = self.keys(aim);
         let own = keys.iter().filter(|(counter, _)| matches!(counter, Counter::Pair | Counter::Device));
         let own: Vec<_> = own.map(|(_, key)| *key).collect();

@@ -163,7 +163,7 @@ async fn a_link_from_the_mail_forgives() {
     fail(&mut store, &aim, None, 8).await;
     assert!(wait(&mut store, &aim).await > 0);
     let (env, rule) = (store.env(), ThrottleRule::default());
-    Throttle::new(&mut store, &env, &rule, &marks()).forgive(&aim).await.unwrap();
+    Throttle::new(&mut store, &env, &rule, &marks()).clear_failures(&aim).await.unwrap();
     assert_eq!(wait(&mut store, &aim).await, 0);
 }
 

@@ -171,7 +171,7 @@ impl Accounts<'_> {
     /// of their account, it is verified from now on, as by [`Accounts::verify_email`] with a session. Answers whether the address
     /// is theirs: not when the account has another one, or another account has proven this one.
     pub async fn prove_own_address(&mut self, email: &EmailAddress) -> Result<bool, IdentityError> {
-        self.scope.require_oneself()?;
+        self.scope.require_not_impersonated()?;
         let user = self.caller().await?;
         if user.status != UserStatus::Active || user.email != *email {
             return Ok(false);

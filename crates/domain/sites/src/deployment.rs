@@ -4,7 +4,7 @@ mod snapshot;
 mod use_cases;
 mod worker;
 
-pub use snapshot::{SnapshotParts, Surroundings};
+pub use snapshot::{SnapshotContext, SnapshotParts};
 pub use use_cases::{BuildDeployment, Deployments};
 
 use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};

@@ -15,7 +15,7 @@ impl Tenants<'_> {
     /// members lose a member, tenants without are deleted. Asks for no permission: it is a part of deleting the account. Answers
     /// the deleted ones. Errors: [`TenancyError::OnlyOwner`] with all tenants that have other members but no other owner; one
     /// that is about to be deleted needs none.
-    pub async fn depart(&mut self, user: UserId) -> Result<Vec<Tenant>, TenancyError> {
+    pub async fn remove_user_from_tenants(&mut self, user: UserId) -> Result<Vec<Tenant>, TenancyError> {
         let mut theirs = self.repositories.memberships().of_user(user).await?;
         // Every transaction that locks several rows does so in the same order.
         theirs.sort_by_key(|tenant| tenant.id);
@@ -110,9 +110,12 @@ mod tests {
         repositories
     }
 
-    async fn depart(tenant: &Tenant, repositories: &mut Repositories) -> Result<Vec<Tenant>, TenancyError> {
+    async fn remove_user_from_tenants(
+        tenant: &Tenant,
+        repositories: &mut Repositories,
+    ) -> Result<Vec<Tenant>, TenancyError> {
         let (env, scope) = (env(), owner_of(tenant.id));
-        Tenants::new(repositories, &scope, &env).depart(user()).await
+        Tenants::new(repositories, &scope, &env).remove_user_from_tenants(user()).await
     }
 
     fn kinds(repositories: &Repositories) -> Vec<String> {
@@ -123,7 +126,7 @@ mod tests {
     async fn a_tenant_without_other_members_goes_along() {
         let acme = tenant("acme", TenantStatus::Active);
         let mut repositories = place(&acme, 0, 0);
-        let deleted = depart(&acme, &mut repositories).await.unwrap();
+        let deleted = remove_user_from_tenants(&acme, &mut repositories).await.unwrap();
         assert_eq!((deleted[0].id, deleted[0].status), (acme.id, TenantStatus::Deleted));
         assert_eq!(kinds(&repositories), ["tenant.deleted"]);
     }
@@ -132,17 +135,17 @@ mod tests {
     async fn a_tenant_with_another_owner_loses_a_member() {
         let acme = tenant("acme", TenantStatus::Active);
         let mut repositories = place(&acme, 2, 1);
-        assert!(depart(&acme, &mut repositories).await.unwrap().is_empty());
+        assert!(remove_user_from_tenants(&acme, &mut repositories).await.unwrap().is_empty());
         assert_eq!(kinds(&repositories), ["member.deleted"]);
         let about_to_go = tenant("gone", TenantStatus::Deleting);
         let mut repositories = place(&about_to_go, 2, 0);
-        assert!(depart(&about_to_go, &mut repositories).await.is_ok());
+        assert!(remove_user_from_tenants(&about_to_go, &mut repositories).await.is_ok());
     }
 
     #[tokio::test]
     async fn the_only_owner_of_others_stays_and_is_told_where() {
         let acme = tenant("acme", TenantStatus::Suspended);
-        let error = depart(&acme, &mut place(&acme, 1, 0)).await.unwrap_err();
+        let error = remove_user_from_tenants(&acme, &mut place(&acme, 1, 0)).await.unwrap_err();
         assert_eq!(error.code(), "last_owner");
         assert_eq!(error.members()[0].1, serde_json::json!([{"id": acme.id, "name": "acme"}]));
     }

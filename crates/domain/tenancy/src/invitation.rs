@@ -200,7 +200,7 @@ impl<'a> Invitations<'a> {
     pub async fn create(&mut self, input: NewInvitation, language: &str) -> Result<Invitation, TenancyError> {
         let tenant = self.scope.require(Permission::MembersWrite)?;
         self.scope.require_verified()?;
-        let (caller, _) = self.scope.require_oneself()?;
+        let (caller, _) = self.scope.require_not_impersonated()?;
         let mut violations = Violations::default();
         let email = violations.take("email", contact::email(&input.email));
         violations.check(input.role.is_some(), "role", "required", "This field is required.");
@@ -283,7 +283,7 @@ impl<'a> Invitations<'a> {
     pub async fn resend(&mut self, id: InvitationId) -> Result<Invitation, TenancyError> {
         let tenant = self.scope.require(Permission::MembersWrite)?;
         self.scope.require_verified()?;
-        let (caller, _) = self.scope.require_oneself()?;
+        let (caller, _) = self.scope.require_not_impersonated()?;
         let before = self.find(tenant, id).await?;
         let needed = match before.role {
             TenantRole::Owner => Permission::TenantTransfer,
@@ -423,7 +423,7 @@ impl<'a> Invited<'a> {
     /// Makes the caller a member. Identity checks, in the same unit of work, that the address of the invitation is theirs. Of two
     /// acceptances at once one succeeds. Errors: [`TenancyError::InvalidInvitation`], [`TenancyError::AlreadyMember`].
     pub async fn accept(&mut self, invitation: &ReceivedInvitation) -> Result<Membership, TenancyError> {
-        let (user, _) = self.scope.require_oneself()?;
+        let (user, _) = self.scope.require_not_impersonated()?;
         let tenant = invitation.tenant;
         self.close(invitation, InvitationStatus::Accepted, &events::INVITATION_ACCEPTED).await?;
         if self.repositories.memberships().role(tenant, user).await?.is_some() {

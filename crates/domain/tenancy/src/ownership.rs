@@ -40,7 +40,7 @@ impl<'a> Ownership<'a> {
     /// same unit of work, that the caller has just proven who they are.
     pub async fn transfer(&mut self, input: TransferOwnership) -> Result<Member, TenancyError> {
         let tenant = self.scope.require(Permission::TenantTransfer)?;
-        let (caller, _) = self.scope.require_oneself()?;
+        let (caller, _) = self.scope.require_not_impersonated()?;
         let mut violations = Violations::default();
         violations.check(input.user_id.is_some(), "userId", "required", "This field is required.");
         violations.check(

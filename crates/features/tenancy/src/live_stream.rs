@@ -16,7 +16,7 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use futures_util::stream;
-use portico_kernel::{Actor, EventId, Maker, Permission, Scope, TenantId, Timestamp, feed::Place};
+use portico_kernel::{Actor, EventId, KeyMaker, Permission, Scope, TenantId, Timestamp, feed::LogPosition};
 use portico_runtime::{
     context::{self, CURRENT},
     live::{
@@ -91,7 +91,7 @@ struct Stream {
     authorised: Option<(Epochs, Instant)>,
     joined: Joined,
     /// Everything up to here was sent, or filtered out for this client.
-    at: Place,
+    at: LogPosition,
     /// The event at this position.
     newest: Option<EventId>,
     /// The event after which the client would resume the stream.
@@ -322,7 +322,7 @@ impl Stream {
     fn epochs(&self) -> Epochs {
         let signals = &self.app.core.signals;
         let user = match self.scope.actor() {
-            Actor::User { id, .. } | Actor::ApiKey { maker: Some(Maker { id, .. }), .. } => {
+            Actor::User { id, .. } | Actor::ApiKey { maker: Some(KeyMaker { id, .. }), .. } => {
                 signals.user_epoch(*id)
             }
             Actor::ApiKey { maker: None, .. } | Actor::System | Actor::Anonymous => 0,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use portico_kernel::{
     EventId, StoreError, TenantId,
     catalogue::Published,
-    feed::{EventFeed, Place, Placed},
+    feed::{EventFeed, LogPosition, PositionedEvent},
     message::EventMessage,
 };
 use tokio::{
@@ -46,7 +46,7 @@ const FALLBACK_POLL: Duration = Duration::from_secs(15);
 /// A published event, as it is sent.
 pub struct Update {
     /// Its position in the log.
-    pub place: Place,
+    pub place: LogPosition,
     /// Id of the event.
     pub event: EventId,
     /// Type of the event.
@@ -58,7 +58,7 @@ pub struct Update {
 /// Events of one read.
 pub struct Batch {
     /// Position of the last event, published or not.
-    pub upto: Place,
+    pub upto: LogPosition,
     /// Id of the last event.
     pub newest: EventId,
     /// The published events.
@@ -67,9 +67,9 @@ pub struct Batch {
 
 impl Batch {
     /// `None` if there are no events.
-    pub fn of(events: &[Placed]) -> Option<Self> {
+    pub fn of(events: &[PositionedEvent]) -> Option<Self> {
         let last = events.last()?;
-        let updates = events.iter().filter_map(|Placed { place, event }| {
+        let updates = events.iter().filter_map(|PositionedEvent { place, event }| {
             let published = catalogue().published(&event.kind)?;
             let data = serde_json::to_string(&EventMessage::of(event, published.name, None)).ok()?;
             let text = format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, published.name);
@@ -83,7 +83,7 @@ impl Batch {
 pub struct Feed {
     tenant: TenantId,
     batches: broadcast::Sender<Arc<Batch>>,
-    newest: watch::Sender<Option<(Place, EventId)>>,
+    newest: watch::Sender<Option<(LogPosition, EventId)>>,
     reading: OnceCell<Reading>,
 }
 
@@ -102,7 +102,7 @@ pub struct Joined {
     /// Every batch after `newest`, and possibly events before it.
     pub batches: broadcast::Receiver<Arc<Batch>>,
     /// The newest event when the stream joined.
-    pub newest: Option<(Place, EventId)>,
+    pub newest: Option<(LogPosition, EventId)>,
 }
 
 impl Feed {
@@ -126,12 +126,12 @@ impl Feed {
         self.reading
             .get_or_try_init(async || {
                 // Registered before the first read, so that no event in between is missed.
-                let wake = signals.live.sleeper(self.tenant);
+                let wake = signals.live.subscribe(self.tenant);
                 let newest = events.newest(self.tenant).await?;
                 self.newest.send_replace(newest);
                 let feeder = Feeder {
                     tenant: self.tenant,
-                    at: newest.map_or(Place::default(), |(at, _)| at),
+                    at: newest.map_or(LogPosition::default(), |(at, _)| at),
                     events: events.clone(),
                     signals: signals.clone(),
                     wake,
@@ -151,12 +151,12 @@ impl Feed {
 /// The reading task.
 struct Feeder {
     tenant: TenantId,
-    at: Place,
+    at: LogPosition,
     events: Arc<dyn EventFeed>,
     signals: Arc<Signals>,
     wake: Arc<Notify>,
     batches: broadcast::Sender<Arc<Batch>>,
-    newest: watch::Sender<Option<(Place, EventId)>>,
+    newest: watch::Sender<Option<(LogPosition, EventId)>>,
 }
 
 impl Feeder {
@@ -194,7 +194,7 @@ impl Feeder {
     async fn sleep(&self) {
         let began = Instant::now();
         while timeout(BEAT, self.wake.notified()).await.is_err() {
-            if !self.signals.hears() || began.elapsed() > FALLBACK_POLL {
+            if !self.signals.is_connected() || began.elapsed() > FALLBACK_POLL {
                 return;
             }
         }
@@ -209,7 +209,7 @@ mod tests {
     };
 
     use async_trait::async_trait;
-    use portico_kernel::{Env, Event, RequestInfo, Scope, feed::Piece};
+    use portico_kernel::{Env, Event, RequestInfo, Scope, feed::EventBatch};
     use portico_security::system_env;
 
     use super::*;
@@ -217,7 +217,7 @@ mod tests {
     /// An event log of one tenant. As many reads fail as configured.
     #[derive(Default)]
     struct Log {
-        events: Mutex<Vec<Placed>>,
+        events: Mutex<Vec<PositionedEvent>>,
         failures: AtomicUsize,
         reads: AtomicUsize,
         /// Number of last events that are held up.
@@ -226,15 +226,15 @@ mod tests {
 
     #[async_trait]
     impl EventFeed for Log {
-        async fn newest(&self, _: TenantId) -> Result<Option<(Place, EventId)>, StoreError> {
+        async fn newest(&self, _: TenantId) -> Result<Option<(LogPosition, EventId)>, StoreError> {
             Ok(self.events.lock().unwrap().last().map(|placed| (placed.place, placed.event.id)))
         }
 
-        async fn find(&self, _: TenantId, _: EventId) -> Result<Option<Place>, StoreError> {
+        async fn find(&self, _: TenantId, _: EventId) -> Result<Option<LogPosition>, StoreError> {
             Ok(None)
         }
 
-        async fn after(&self, _: TenantId, place: Place, limit: u32) -> Result<Piece, StoreError> {
+        async fn after(&self, _: TenantId, place: LogPosition, limit: u32) -> Result<EventBatch, StoreError> {
             self.reads.fetch_add(1, Ordering::SeqCst);
             let less = |failures: usize| failures.checked_sub(1);
             if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
@@ -244,10 +244,10 @@ mod tests {
             let held_up = self.held_up.load(Ordering::SeqCst);
             let settled = &events[..events.len() - held_up];
             let after = settled.iter().filter(|placed| placed.place > place).take(limit as usize);
-            Ok(Piece { events: after.cloned().collect(), held_up: held_up > 0 })
+            Ok(EventBatch { events: after.cloned().collect(), held_up: held_up > 0 })
         }
 
-        async fn count_after(&self, _: TenantId, _: Place, _: u32) -> Result<u32, StoreError> {
+        async fn count_after(&self, _: TenantId, _: LogPosition, _: u32) -> Result<u32, StoreError> {
             Ok(0)
         }
     }
@@ -297,11 +297,11 @@ mod tests {
         assert!(log.reads.load(Ordering::SeqCst) <= reads + 1);
     }
 
-    fn placed(env: &Env, kind: &str, sequence: i64) -> Placed {
+    fn placed(env: &Env, kind: &str, sequence: i64) -> PositionedEvent {
         let scope = Scope::system(Some(env.new_id()), RequestInfo::default());
         let event = Event::new(env, &scope, catalogue().find(kind).unwrap(), env.random_uuid())
             .after(&"two\nlines\r\u{2028}");
-        Placed { place: Place { transaction: 7, sequence }, event }
+        PositionedEvent { place: LogPosition { transaction: 7, sequence }, event }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The position at which a stream begins: now, or after the last event that the client received.
 
-use portico_kernel::{EventId, StoreError, TenantId, feed::Place, sealing::Sealer};
+use portico_kernel::{EventId, StoreError, TenantId, feed::LogPosition, sealing::Sealer};
 use uuid::Uuid;
 
 use super::{Live, feed::Joined};
@@ -58,7 +58,7 @@ impl Reset {
 /// Where a stream begins.
 pub struct Start {
     /// Events after this position are sent.
-    pub at: Place,
+    pub at: LogPosition,
     /// The event at this position.
     pub event: Option<EventId>,
     /// Whether the stream resumes where the client left off.
@@ -76,7 +76,8 @@ impl Live {
         joined: &Joined,
         last: Option<&str>,
     ) -> Result<Start, StoreError> {
-        let (at, event) = joined.newest.map_or((Place::default(), None), |(at, event)| (at, Some(event)));
+        let (at, event) =
+            joined.newest.map_or((LogPosition::default(), None), |(at, event)| (at, Some(event)));
         let now = |reset| Start { at, event, resumed: false, reset };
         let Some(last) = last else { return Ok(now(None)) };
         let Some(event) = event_of(sealer, tenant, last) else { return Ok(now(Some(Reset::Unknown))) };

@@ -17,7 +17,7 @@ pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
     let Some(broadcasts) = &core.signals.broadcasts else { return };
     let receive = |message: &str| {
         if let Some(hint) = broadcasts.read(message) {
-            core.signals.hinted(&hint);
+            core.signals.apply_hint(&hint);
         }
     };
     let mut warned_at: Option<Instant> = None;

@@ -49,7 +49,7 @@ async fn catch_up(core: &Core, latest: Option<Timestamp>) -> Result<(), StoreErr
     let lease = settings.worker.lease.max(settings.idempotency.lease).max(settings.webhooks.lease);
     let soon = now + time::Duration::try_from(lease + TOLERANCE).unwrap_or(time::Duration::HOUR);
     if latest.is_some_and(|latest| latest > soon) {
-        let rows = core.store.after_clock_was_set_back(now, soon).await?;
+        let rows = core.store.repair_future_times(now, soon).await?;
         tracing::warn!(rows, "the clock was set back: what it would have made wait is due now");
         core.signals.jobs.notify_one();
         core.signals.webhooks.notify_one();

@@ -121,7 +121,7 @@ pub async fn turn(core: &Core, worker: &str, schedule: &Schedule) -> bool {
 async fn try_turn(core: &Core, worker: &str, schedule: &Schedule) -> Result<bool, StoreError> {
     let (began, started) = (core.env.now(), Instant::now());
     let lease = time::Duration::try_from(core.settings.worker.lease).unwrap_or(time::Duration::SECOND);
-    if !core.schedules.take_turn(schedule.name, worker, lease, began).await? {
+    if !core.schedules.acquire_lease(schedule.name, worker, lease, began).await? {
         return Ok(false);
     }
     let done = match under_lease(core, worker, schedule, lease).await {
@@ -158,7 +158,7 @@ async fn under_lease(
     loop {
         tokio::select! {
             result = &mut work => return Some(result.unwrap_or_else(|_| Err("it panicked".to_owned()))),
-            _ = heartbeat.tick() => match core.schedules.extend_turn(schedule.name, worker, core.env.now() + lease).await {
+            _ = heartbeat.tick() => match core.schedules.extend_lease(schedule.name, worker, core.env.now() + lease).await {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => {
@@ -171,7 +171,7 @@ async fn under_lease(
 
 /// Releases the lease. If that fails, it expires.
 async fn end(core: &Core, worker: &str, schedule: &Schedule, due: Timestamp) {
-    if let Err(error) = core.schedules.end_turn(schedule.name, worker, due).await {
+    if let Err(error) = core.schedules.release_lease(schedule.name, worker, due).await {
         tracing::warn!(error = %chain(&error), schedule = schedule.name, "the end of a turn could not be stored");
     }
 }

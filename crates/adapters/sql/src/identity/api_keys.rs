@@ -7,7 +7,7 @@ use portico_identity::{
     user::UserStatus,
 };
 use portico_kernel::{
-    ApiKeyId, List, Maker, PageRequest, Permission, Permissions, StoreError, TenantId, Timestamp, UserId,
+    ApiKeyId, KeyMaker, List, PageRequest, Permission, Permissions, StoreError, TenantId, Timestamp, UserId,
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -162,7 +162,7 @@ fn secret(
     verified: Option<bool>,
     status: Option<UserStatus>,
 ) -> KeySecret {
-    let maker = id.map(|id| Maker { id, email_verified: verified == Some(true) });
+    let maker = id.map(|id| KeyMaker { id, email_verified: verified == Some(true) });
     KeySecret { hash, maker, maker_barred: maker.is_some() && status != Some(UserStatus::Active) }
 }
 

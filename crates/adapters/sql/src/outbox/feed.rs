@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use portico_kernel::{
     EventId, StoreError, TenantId,
-    feed::{EventFeed, Piece, Place, Placed},
+    feed::{EventBatch, EventFeed, LogPosition, PositionedEvent},
 };
 use sea_orm::FromQueryResult;
 
 use super::{events, readers::Position};
 use crate::SqlStore;
 
-impl From<Position> for Place {
+impl From<Position> for LogPosition {
     fn from(position: Position) -> Self {
         let (transaction, sequence) = position.place();
         Self { transaction, sequence }
@@ -29,7 +29,7 @@ struct FedRow {
 
 #[async_trait]
 impl EventFeed for SqlStore {
-    async fn newest(&self, tenant: TenantId) -> Result<Option<(Place, EventId)>, StoreError> {
+    async fn newest(&self, tenant: TenantId) -> Result<Option<(LogPosition, EventId)>, StoreError> {
         let db = self.read();
         let dialect = db.dialect();
         let sql = format!(
@@ -43,16 +43,21 @@ impl EventFeed for SqlStore {
             .map(|(event, transaction_id, sequence)| (Position { transaction_id, sequence }.into(), event)))
     }
 
-    async fn find(&self, tenant: TenantId, event: EventId) -> Result<Option<Place>, StoreError> {
+    async fn find(&self, tenant: TenantId, event: EventId) -> Result<Option<LogPosition>, StoreError> {
         let db = self.read();
         let sql = format!(
             "select {order} from events where tenant_id = $1 and id = $2",
             order = db.dialect().event_order
         );
-        Ok(db.model::<Position>(&sql, (tenant, event)).await?.map(Place::from))
+        Ok(db.model::<Position>(&sql, (tenant, event)).await?.map(LogPosition::from))
     }
 
-    async fn after(&self, tenant: TenantId, place: Place, limit: u32) -> Result<Piece, StoreError> {
+    async fn after(
+        &self,
+        tenant: TenantId,
+        place: LogPosition,
+        limit: u32,
+    ) -> Result<EventBatch, StoreError> {
         let db = self.read();
         let dialect = db.dialect();
         // What is settled comes first in the order, so the rest need not be read to know that it waits.
@@ -65,18 +70,18 @@ impl EventFeed for SqlStore {
             sort = dialect.order_by_event,
         );
         let values = (place.transaction.to_string(), place.sequence, tenant, i64::from(limit));
-        let mut piece = Piece::default();
+        let mut piece = EventBatch::default();
         for FedRow { event, place, settled } in db.models(&sql, values).await? {
             if !settled {
                 piece.held_up = true;
                 break;
             }
-            piece.events.push(Placed { place: place.into(), event: event.into() });
+            piece.events.push(PositionedEvent { place: place.into(), event: event.into() });
         }
         Ok(piece)
     }
 
-    async fn count_after(&self, tenant: TenantId, place: Place, most: u32) -> Result<u32, StoreError> {
+    async fn count_after(&self, tenant: TenantId, place: LogPosition, most: u32) -> Result<u32, StoreError> {
         let db = self.read();
         let sql = format!(
             "select count(*) as found from (select 1 from events where {after} and tenant_id = $3 limit $4) as counted",

@@ -8,7 +8,7 @@ use crate::SqlStore;
 
 #[async_trait]
 impl Schedules for SqlStore {
-    async fn take_turn(
+    async fn acquire_lease(
         &self,
         schedule: &str,
         worker: &str,
@@ -22,12 +22,12 @@ impl Schedules for SqlStore {
         Ok(self.write().execute(sql, (schedule, worker, now + lease, now)).await? == 1)
     }
 
-    async fn extend_turn(&self, schedule: &str, worker: &str, until: Timestamp) -> Result<bool, StoreError> {
+    async fn extend_lease(&self, schedule: &str, worker: &str, until: Timestamp) -> Result<bool, StoreError> {
         let sql = "update schedules set leased_until = $3 where name = $1 and leased_by = $2";
         Ok(self.write().execute(sql, (schedule, worker, until)).await? == 1)
     }
 
-    async fn end_turn(&self, schedule: &str, worker: &str, due: Timestamp) -> Result<bool, StoreError> {
+    async fn release_lease(&self, schedule: &str, worker: &str, due: Timestamp) -> Result<bool, StoreError> {
         let sql = "update schedules set due_at = $3, leased_by = null, leased_until = null \
              where name = $1 and leased_by = $2";
         Ok(self.write().execute(sql, (schedule, worker, due)).await? == 1)

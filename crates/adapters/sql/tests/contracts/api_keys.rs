@@ -10,8 +10,8 @@ use portico_identity::{
     user::{User, UserStatus},
 };
 use portico_kernel::{
-    Actor, Env, Event, Maker, Outbox, PageRequest, Permission, Permissions, PlatformRole, RequestInfo, Scope,
-    StoreError, TenantId, Timestamp,
+    Actor, Env, Event, KeyMaker, Outbox, PageRequest, Permission, Permissions, PlatformRole, RequestInfo,
+    Scope, StoreError, TenantId, Timestamp,
 };
 use portico_sql::SqlStore;
 use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
@@ -168,7 +168,7 @@ async fn the_state_of_a_key_says_whether_it_can_be_used() {
         work.api_keys().replace_secret(key.tenant, key.id, [2; 32], ada.id).await.unwrap();
         work.commit().await.unwrap();
         let rotated = state().await;
-        let hers = Some(Maker { id: ada.id, email_verified: ada.email_verified });
+        let hers = Some(KeyMaker { id: ada.id, email_verified: ada.email_verified });
         assert_eq!(rotated.secret, KeySecret { hash: [2; 32], maker: hers, maker_barred: false });
         assert_eq!(rotated.previous, Some((first.secret, until)));
 
@@ -224,7 +224,7 @@ async fn the_makers_of_a_keys_secrets_are_as_their_accounts_are_now() {
             work.users().update(&user).await.unwrap();
             work.commit().await.unwrap();
         };
-        let maker = |user: &User, email_verified| Maker { id: user.id, email_verified };
+        let maker = |user: &User, email_verified| KeyMaker { id: user.id, email_verified };
         change(&ada, |user| user.email_verified = true).await;
         change(&bob, |user| user.email_verified = false).await;
         assert_eq!(state().await, [(maker(&bob, false), false), (maker(&ada, true), false)]);

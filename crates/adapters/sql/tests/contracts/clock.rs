@@ -47,9 +47,9 @@ async fn what_a_wrong_clock_made_wait_is_due_and_what_was_wished_for_later_is_no
         assert!(store.retry("worker", failed.id, wrong + Duration::seconds(1), "no").await.unwrap());
         enqueued(store, &env, "at_once", env.now()).await;
         enqueued(store, &env, "later", wrong + Duration::minutes(10)).await;
-        assert!(store.take_turn("sweep", "worker", LEASE, wrong).await.unwrap());
-        assert!(store.take_turn("other", "worker", LEASE, wrong).await.unwrap());
-        assert!(store.end_turn("other", "worker", wrong + Duration::minutes(30)).await.unwrap());
+        assert!(store.acquire_lease("sweep", "worker", LEASE, wrong).await.unwrap());
+        assert!(store.acquire_lease("other", "worker", LEASE, wrong).await.unwrap());
+        assert!(store.release_lease("other", "worker", wrong + Duration::minutes(30)).await.unwrap());
         stored_event(store, &env, TenantId::PLATFORM, "page.created").await;
         assert!(store.newest_event_at().await.unwrap() >= Some(wrong));
 
@@ -59,13 +59,13 @@ async fn what_a_wrong_clock_made_wait_is_due_and_what_was_wished_for_later_is_no
         let soon = right + Duration::minutes(1);
         enqueued(store, &env, "patient", right + Duration::days(1)).await;
         assert_eq!(claimed(store, right).await, [""; 0], "they would wait for an hour");
-        assert!(store.after_clock_was_set_back(right, soon).await.unwrap() >= 4);
-        assert_eq!(store.after_clock_was_set_back(right, soon).await.unwrap(), 0, "nothing is left");
+        assert!(store.repair_future_times(right, soon).await.unwrap() >= 4);
+        assert_eq!(store.repair_future_times(right, soon).await.unwrap(), 0, "nothing is left");
         assert_eq!(claimed(store, right).await, ["at_once", "failed"]);
         assert_eq!(claimed(store, soon).await, ["at_once", "failed", "running"], "leases have ended");
-        assert!(!store.take_turn("sweep", "new", LEASE, right).await.unwrap(), "it may be under way");
-        assert!(store.take_turn("sweep", "new", LEASE, soon).await.unwrap());
-        assert!(store.take_turn("other", "new", LEASE, right).await.unwrap());
+        assert!(!store.acquire_lease("sweep", "new", LEASE, right).await.unwrap(), "it may be under way");
+        assert!(store.acquire_lease("sweep", "new", LEASE, soon).await.unwrap());
+        assert!(store.acquire_lease("other", "new", LEASE, right).await.unwrap());
         assert_eq!(
             claimed(store, wrong + Duration::minutes(10))
                 .await
@@ -90,7 +90,7 @@ async fn while_the_clock_is_right_nothing_changes() {
         assert!(store.retry("worker", failed.id, now + Duration::milliseconds(1250), "no").await.unwrap());
         enqueued(store, &env, "at_once", now).await;
         enqueued(store, &env, "tomorrow", now + Duration::DAY).await;
-        let changed = store.after_clock_was_set_back(now, now + Duration::minutes(1)).await.unwrap();
+        let changed = store.repair_future_times(now, now + Duration::minutes(1)).await.unwrap();
         assert_eq!(changed, 0);
     })
     .await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use portico_kernel::{
     EventId, Outbox, TenantId,
-    feed::{EventFeed, Piece, Place},
+    feed::{EventBatch, EventFeed, LogPosition},
 };
 use portico_sql::SqlStore;
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
@@ -12,7 +12,7 @@ use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
 use crate::fixtures::{at_once, event, stored_event};
 
 /// Everything after a place that can be told of, and where the last of it stands.
-async fn read_on(store: &SqlStore, tenant: TenantId, place: &mut Place, limit: u32) -> Vec<EventId> {
+async fn read_on(store: &SqlStore, tenant: TenantId, place: &mut LogPosition, limit: u32) -> Vec<EventId> {
     let piece = store.after(tenant, *place, limit).await.unwrap();
     assert!(piece.events.len() <= limit as usize);
     if let Some(last) = piece.events.last() {
@@ -22,7 +22,7 @@ async fn read_on(store: &SqlStore, tenant: TenantId, place: &mut Place, limit: u
 }
 
 /// Reads on until so many events have come. Transactions of other tests may hold them up for a moment.
-async fn read_all(store: &SqlStore, tenant: TenantId, place: &mut Place, count: usize) -> Vec<EventId> {
+async fn read_all(store: &SqlStore, tenant: TenantId, place: &mut LogPosition, count: usize) -> Vec<EventId> {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
     let mut ids = Vec::new();
     while ids.len() < count && tokio::time::Instant::now() < deadline {
@@ -39,7 +39,7 @@ async fn a_tenant_is_followed_from_any_place_and_apart_from_others() {
         let store = database.store();
         let (tenant, other): (TenantId, TenantId) = (env.new_id(), env.new_id());
         assert_eq!(store.newest(tenant).await.unwrap(), None);
-        assert_eq!(store.after(tenant, Place::default(), 10).await.unwrap(), Piece::default());
+        assert_eq!(store.after(tenant, LogPosition::default(), 10).await.unwrap(), EventBatch::default());
         let mut ids = Vec::new();
         for number in 0..7 {
             ids.push(stored_event(store, &env, tenant, "page.updated").await.id);
@@ -47,14 +47,14 @@ async fn a_tenant_is_followed_from_any_place_and_apart_from_others() {
                 stored_event(store, &env, other, "page.updated").await;
             }
         }
-        let mut place = Place::default();
+        let mut place = LogPosition::default();
         assert_eq!(
             read_all(store, tenant, &mut place, 7).await,
             ids,
             "in the order of the log, none of others"
         );
         assert_eq!(store.newest(tenant).await.unwrap(), Some((place, ids[6])));
-        assert_eq!(store.after(tenant, place, 10).await.unwrap(), Piece::default());
+        assert_eq!(store.after(tenant, place, 10).await.unwrap(), EventBatch::default());
 
         let mut third = store.find(tenant, ids[2]).await.unwrap().unwrap();
         assert_eq!(store.count_after(tenant, third, 100).await.unwrap(), 4);
@@ -83,7 +83,7 @@ async fn an_event_that_commits_late_holds_up_those_after_it() {
     let (env, store) = (env(), database.store());
     let tenant: TenantId = env.new_id();
     let first = stored_event(store, &env, tenant, "page.created").await;
-    let mut place = Place::default();
+    let mut place = LogPosition::default();
     assert_eq!(read_all(store, tenant, &mut place, 1).await, [first.id]);
 
     let (in_slow, in_fast) = (event(&env, tenant, "page.updated"), event(&env, tenant, "page.updated"));
@@ -93,7 +93,7 @@ async fn an_event_that_commits_late_holds_up_those_after_it() {
     fast.events().append(in_fast.clone()).await.unwrap();
     fast.commit().await.unwrap();
     let piece = store.after(tenant, place, 10).await.unwrap();
-    assert_eq!(piece, Piece { events: Vec::new(), held_up: true }, "the earlier one may still come");
+    assert_eq!(piece, EventBatch { events: Vec::new(), held_up: true }, "the earlier one may still come");
     assert_eq!(
         store.newest(tenant).await.unwrap(),
         Some((place, first.id)),
@@ -140,7 +140,7 @@ async fn everybody_who_follows_sees_the_same_while_many_write() {
                 at_once(&store, 6, |store, _| write(store, env.clone(), tenant, 15)).await.concat()
             })
         };
-        let (mut eager, mut place) = (Vec::new(), Place::default());
+        let (mut eager, mut place) = (Vec::new(), LogPosition::default());
         while !writers.is_finished() {
             eager.extend(read_on(store, tenant, &mut place, 7).await);
         }
@@ -149,7 +149,7 @@ async fn everybody_who_follows_sees_the_same_while_many_write() {
         eager.extend(read_all(store, tenant, &mut place, missing).await);
         assert_eq!(eager.len(), 180, "none twice");
         assert_eq!(eager.iter().copied().collect::<BTreeSet<_>>(), written, "none lost");
-        let late = read_all(store, tenant, &mut Place::default(), 180).await;
+        let late = read_all(store, tenant, &mut LogPosition::default(), 180).await;
         assert_eq!(late, eager, "in the same order, whenever one comes");
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use portico_kernel::{ApiKeyId, Maker, Permissions, TenantId, Timestamp, UserId};
+use portico_kernel::{ApiKeyId, KeyMaker, Permissions, TenantId, Timestamp, UserId};
 use subtle::ConstantTimeEq;
 
 use super::AddressRange;
@@ -39,7 +39,7 @@ pub struct KeySecret {
     /// SHA-256 of it.
     pub hash: [u8; 32],
     /// The person; `None` for a key from before that was recorded.
-    pub maker: Option<Maker>,
+    pub maker: Option<KeyMaker>,
     /// Whether the account of the maker is suspended or deleted. The secret is not valid then.
     pub maker_barred: bool,
 }
@@ -60,7 +60,7 @@ impl KeyState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// Valid, and this person is accountable for it.
-    Good(Option<Maker>),
+    Good(Option<KeyMaker>),
     /// The secret is not, and never was, that of the key.
     Unknown,
     /// The secret is right, but revoked, switched off, expired, replaced, or its maker's account is suspended or deleted.
@@ -123,8 +123,8 @@ mod tests {
         KeySecret { hash: [number; 32], maker: Some(maker(number)), maker_barred: false }
     }
 
-    fn maker(number: u8) -> Maker {
-        Maker { id: UserId::from_uuid(uuid::Uuid::from_u128(number.into())), email_verified: number == 1 }
+    fn maker(number: u8) -> KeyMaker {
+        KeyMaker { id: UserId::from_uuid(uuid::Uuid::from_u128(number.into())), email_verified: number == 1 }
     }
 
     fn good(number: u8) -> Judgement {

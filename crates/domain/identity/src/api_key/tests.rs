@@ -1,4 +1,4 @@
-use portico_kernel::{Actor, Denied, Fault, Maker, PlatformRole, RequestInfo, TenantRole};
+use portico_kernel::{Actor, Denied, Fault, KeyMaker, PlatformRole, RequestInfo, TenantRole};
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -201,7 +201,7 @@ async fn rotating_keeps_the_old_secret_for_the_overlap() {
     let (during, after) = (env.now() + Duration::seconds(59), env.now() + Duration::seconds(60));
     let new = new.expose_secret();
     let (maker, _) = scope.require_user().unwrap();
-    let good = Judgement::Good(Some(Maker { id: maker, email_verified: true }));
+    let good = Judgement::Good(Some(KeyMaker { id: maker, email_verified: true }));
     assert_eq!([judge(&old, during), judge(new, during)], [good, good]);
     assert_eq!([judge(&old, after), judge(new, after)], [Judgement::Ended, good]);
 }

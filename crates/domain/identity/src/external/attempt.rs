@@ -76,7 +76,7 @@ impl ExternalIdentities<'_> {
             None => !browser.sends_cookies,
         };
         let same_person = match attempt.user {
-            Some(user) => self.scope.require_oneself()?.0 == user,
+            Some(user) => self.scope.require_not_impersonated()?.0 == user,
             None => true,
         };
         match same_provider && same_browser && same_person {

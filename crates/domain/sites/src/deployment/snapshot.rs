@@ -26,7 +26,7 @@ pub struct SnapshotParts {
 
 /// The parts of a snapshot that come from other domains and the file store.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Surroundings {
+pub struct SnapshotContext {
     /// Where the site answers, without a trailing slash.
     pub base_url: String,
     /// How it looks.
@@ -70,9 +70,9 @@ impl SnapshotParts {
     }
 
     /// The whole snapshot.
-    pub fn into_snapshot(self, surroundings: Surroundings) -> SiteSnapshot {
+    pub fn into_snapshot(self, surroundings: SnapshotContext) -> SiteSnapshot {
         let Self { site, pages, navigation, .. } = self;
-        let Surroundings { base_url, theme, assets } = surroundings;
+        let SnapshotContext { base_url, theme, assets } = surroundings;
         SiteSnapshot { language: site.language.clone(), site, base_url, theme, pages, navigation, assets }
     }
 }

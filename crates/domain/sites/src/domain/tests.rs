@@ -96,7 +96,7 @@ async fn permissions_come_first_and_other_tenants_see_nothing() {
         assert!(denied(domains.add(site.id, new("", None), &OwnNames::default()).await));
         assert!(denied(domains.update(site.id, domain.id, DomainUpdate::default(), None).await));
         assert!(denied(domains.remove(site.id, domain.id, None).await.map(|()| domain.clone())));
-        assert!(denied(domains.to_check(site.id, domain.id).await));
+        assert!(denied(domains.find_for_check(site.id, domain.id).await));
         assert!(denied(domains.record(&domain, check(Findings::Proven)).await));
         assert!(domains.get(site.id, domain.id).await.is_ok());
     }
@@ -106,7 +106,7 @@ async fn permissions_come_first_and_other_tenants_see_nothing() {
     assert!(missing(domains.add(site.id, new("b.example", None), &OwnNames::default()).await));
     assert!(missing(domains.get(site.id, domain.id).await));
     assert!(missing(domains.remove(site.id, domain.id, None).await.map(|()| domain.clone())));
-    assert!(missing(domains.to_check(site.id, domain.id).await));
+    assert!(missing(domains.find_for_check(site.id, domain.id).await));
     let request = portico_kernel::PageRequest::default();
     assert!(matches!(domains.list(site.id, request).await, Err(SitesError::NotFound(_))));
 }
@@ -260,10 +260,10 @@ fn a_proof_that_is_gone_for_days_ends_the_verification() {
 #[test]
 fn one_look_at_a_bad_moment_ends_nothing() {
     // Missed once, then again a month later.
-    let mut seldom = domain(DomainStatus::Verified);
+    let mut throttled = domain(DomainStatus::Verified);
     for (hour, findings) in [(24, GONE), (30, Findings::Proven), (700, GONE), (706, GONE)] {
-        rules::note(&mut seldom, findings, at(hour));
-        assert_eq!(seldom.status, DomainStatus::Verified, "{hour}");
+        rules::note(&mut throttled, findings, at(hour));
+        assert_eq!(throttled.status, DomainStatus::Verified, "{hour}");
     }
     // Not looked at for a long time in between: two misses are not three.
     let mut rarely = domain(DomainStatus::Verified);

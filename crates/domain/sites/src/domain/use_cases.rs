@@ -147,7 +147,7 @@ impl<'a> Domains<'a> {
     ///
     /// # Errors
     /// `Denied`, also without a verified address; `NotFound`; `SiteForSale`.
-    pub async fn to_check(&mut self, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
+    pub async fn find_for_check(&mut self, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         self.scope.require_verified()?;
         let domain = self.find(tenant, site, id).await?;

@@ -6,7 +6,7 @@ use super::{MAX_DEPTH, NavItem};
 
 /// What is wrong with a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Misfit {
+pub(super) enum TreeError {
     /// An item is under itself.
     Cycle,
     /// An item has more than [`MAX_DEPTH`] levels.
@@ -15,7 +15,7 @@ pub(super) enum Misfit {
     NoParent,
 }
 
-impl Misfit {
+impl TreeError {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Cycle => "cycle",
@@ -34,20 +34,20 @@ impl Misfit {
 }
 
 /// What is wrong with the position of this item, given the parents of all items.
-pub(super) fn misfit(id: NavItemId, parents: &[(NavItemId, Option<NavItemId>)]) -> Option<Misfit> {
+pub(super) fn misfit(id: NavItemId, parents: &[(NavItemId, Option<NavItemId>)]) -> Option<TreeError> {
     let parent_of = |id: NavItemId| parents.iter().find(|(item, _)| *item == id).map(|(_, parent)| *parent);
     let mut current = id;
     for level in 1..=parents.len().saturating_add(1) {
         match parent_of(current) {
-            None => return Some(Misfit::NoParent),
-            Some(None) if level > MAX_DEPTH => return Some(Misfit::TooDeep),
+            None => return Some(TreeError::NoParent),
+            Some(None) if level > MAX_DEPTH => return Some(TreeError::TooDeep),
             Some(None) => return None,
-            Some(Some(parent)) if parent == id => return Some(Misfit::Cycle),
+            Some(Some(parent)) if parent == id => return Some(TreeError::Cycle),
             Some(Some(parent)) => current = parent,
         }
     }
     // More steps than there are items: the chain of parents ends in a cycle.
-    Some(Misfit::Cycle)
+    Some(TreeError::Cycle)
 }
 
 /// The items as pairs of id and parent.

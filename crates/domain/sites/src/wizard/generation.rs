@@ -307,7 +307,7 @@ impl Wizards<'_> {
 
     /// For the worker: stores what was written for a page, or, with `None`, that nothing usable was. Answers whether to continue:
     /// not when this run was replaced or deleted. A page that is there already stays as it is.
-    pub async fn keep_page(
+    pub async fn store_page(
         &mut self,
         id: WizardId,
         run: GenerationId,
@@ -412,7 +412,7 @@ fn fitted(wizard: &Wizard, template: &Template, page: &str, draft: PageDraft) ->
         .zip(draft.sections)
         .filter(|(place, (kind, _))| place.kind == *kind)
         .filter_map(|(place, (kind, content))| {
-            let content = plan::graft(kind, &place.content, content)?;
+            let content = plan::merge_generated(kind, &place.content, content)?;
             Some(WrittenSection { key: place.key, kind, content })
         })
         .collect();

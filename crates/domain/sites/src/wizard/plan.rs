@@ -202,7 +202,7 @@ pub(super) fn brief(wizard: &Wizard, template: &Template, page: &TemplatePage) -
 }
 
 /// What was written for a section, with the links and pictures that were there; `None` when that cannot be shown.
-pub(super) fn graft(kind: SectionType, before: &Value, mut written: Value) -> Option<Value> {
+pub(super) fn merge_generated(kind: SectionType, before: &Value, mut written: Value) -> Option<Value> {
     keep_addresses(before, &mut written);
     SectionContent::read(kind, written, "").ok().map(SectionContent::into_json)
 }
@@ -309,7 +309,7 @@ fn apply_generated(page: &mut TemplatePage, generation: &Generation) {
         let place = page.sections.iter_mut().find(|place| place.key == text.key && place.kind == text.kind);
         if let Some(section) = place {
             // Links may have moved since it was generated.
-            if let Some(content) = graft(text.kind, &section.content, text.content.clone()) {
+            if let Some(content) = merge_generated(text.kind, &section.content, text.content.clone()) {
                 section.content = content;
             }
         }

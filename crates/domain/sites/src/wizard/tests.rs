@@ -423,7 +423,7 @@ async fn texts_are_kept_page_by_page_and_never_asked_for_twice() {
     assert_eq!((work[0].brief.language.as_str(), work[0].brief.title.as_str()), ("es", "Quiénes somos"));
     assert_eq!(work[0].brief.business.name, "Panadería Luz");
     assert!(
-        stage.wizards().keep_page(wizard.id, run, "home", Some(draft(&work[1], "Horneado"))).await.unwrap()
+        stage.wizards().store_page(wizard.id, run, "home", Some(draft(&work[1], "Horneado"))).await.unwrap()
     );
     let status = stage.wizards().content_status(wizard.id).await.unwrap();
     assert_eq!((status.status, status.percent), (GenerationStatus::Running, 33));
@@ -432,11 +432,11 @@ async fn texts_are_kept_page_by_page_and_never_asked_for_twice() {
     // The worker dies here, and another one takes the job.
     let work = stage.wizards().begin_content(wizard.id, run).await.unwrap().unwrap();
     assert_eq!(work.iter().map(|one| one.page.as_str()).collect::<Vec<_>>(), ["about", "pedidos"]);
-    let late = stage.wizards().keep_page(wizard.id, run, "home", Some(draft(&work[0], "Twice"))).await;
+    let late = stage.wizards().store_page(wizard.id, run, "home", Some(draft(&work[0], "Twice"))).await;
     assert!(late.unwrap(), "it goes on with what is missing");
-    assert!(!stage.wizards().keep_page(wizard.id, env.new_id(), "about", None).await.unwrap());
-    stage.wizards().keep_page(wizard.id, run, "about", None).await.unwrap();
-    stage.wizards().keep_page(wizard.id, run, "pedidos", Some(draft(&work[1], "Pedidos"))).await.unwrap();
+    assert!(!stage.wizards().store_page(wizard.id, env.new_id(), "about", None).await.unwrap());
+    stage.wizards().store_page(wizard.id, run, "about", None).await.unwrap();
+    stage.wizards().store_page(wizard.id, run, "pedidos", Some(draft(&work[1], "Pedidos"))).await.unwrap();
     let ended = stage.wizards().finish_content(wizard.id, run, None).await.unwrap().unwrap();
     assert_eq!(
         (ended.status, ended.percent, ended.tokens, ended.came()),
@@ -506,22 +506,26 @@ async fn texts_need_a_business_and_a_template() {
 #[test]
 fn whoever_writes_decides_words_only() {
     let before = json!({"heading": "Example", "ctaLabel": "Ask", "ctaUrl": "/contact", "imageUrl": "/a.svg", "imageAlt": "A loaf"});
-    let graft = |written: Value| plan::graft(SectionType::Hero, &before, written).unwrap();
-    let kept = graft(json!({"heading": "Fresh"}));
+    let merge_generated =
+        |written: Value| plan::merge_generated(SectionType::Hero, &before, written).unwrap();
+    let kept = merge_generated(json!({"heading": "Fresh"}));
     assert_eq!((&kept["ctaLabel"], &kept["ctaUrl"]), (&json!("Ask"), &json!("/contact")));
     let evil = json!({"heading": "Fresh", "ctaLabel": "Now", "ctaUrl": "https://evil.example/", "imageUrl": "https://evil.example/x.png"});
-    let kept = graft(evil);
+    let kept = merge_generated(evil);
     assert_eq!((&kept["ctaLabel"], &kept["ctaUrl"]), (&json!("Now"), &json!("/contact")));
     assert_eq!((&kept["imageUrl"], &kept["imageAlt"]), (&json!("/a.svg"), &json!("A loaf")));
-    let bare = plan::graft(
+    let bare = plan::merge_generated(
         SectionType::Hero,
         &json!({"heading": "Example"}),
         json!({"heading": "x", "ctaLabel": "Now", "ctaUrl": "https://evil.example/"}),
     );
     assert_eq!(bare.unwrap()["ctaLabel"], Value::Null);
     // What cannot be shown is not stored.
-    assert_eq!(plan::graft(SectionType::Cta, &Value::Null, json!({"heading": "x", "label": "y"})), None);
-    assert_eq!(plan::graft(SectionType::Hero, &before, json!(["x"])), None);
+    assert_eq!(
+        plan::merge_generated(SectionType::Cta, &Value::Null, json!({"heading": "x", "label": "y"})),
+        None
+    );
+    assert_eq!(plan::merge_generated(SectionType::Hero, &before, json!(["x"])), None);
 }
 
 #[tokio::test]

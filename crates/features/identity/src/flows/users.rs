@@ -143,7 +143,7 @@ pub async fn change_own_password(
 pub async fn delete(app: &App, scope: &Scope, id: UserId) -> Result<(), Problem> {
     let mut work = app.core.begin().await?;
     Accounts::new(&mut *work, scope, &app.core.env).delete(id).await?;
-    Tenants::new(&mut *work, scope, &app.core.env).depart(id).await?;
+    Tenants::new(&mut *work, scope, &app.core.env).remove_user_from_tenants(id).await?;
     Ok(work.commit().await?)
 }
 
@@ -155,7 +155,7 @@ pub async fn erase(work: &mut dyn UnitOfWork, app: &App, scope: &Scope, id: User
     }
     if user.status != portico_identity::user::UserStatus::Deleted {
         Accounts::new(&mut *work, scope, &app.core.env).delete(id).await?;
-        Tenants::new(&mut *work, scope, &app.core.env).depart(id).await?;
+        Tenants::new(&mut *work, scope, &app.core.env).remove_user_from_tenants(id).await?;
     }
     Accounts::new(&mut *work, scope, &app.core.env).erase(id).await?;
     let job = NewJob::new(&app.core.env, scope, TenantId::PLATFORM, &EraseTraces { user_id: id });

@@ -313,7 +313,7 @@ async fn reset_password(
         .reset_password(&reset, hash, &*app.tokens)
         .await?;
     let aim = Aim::new(user.email, &visitor.0.request);
-    Throttle::new(&mut *work, &app.core.env, &app.throttling.rule, &*app.marks).forgive(&aim).await?;
+    Throttle::new(&mut *work, &app.core.env, &app.throttling.rule, &*app.marks).clear_failures(&aim).await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -296,7 +296,7 @@ async fn reauthenticate(
     caller: Caller,
     body: Body<Reauthenticate>,
 ) -> Result<HttpResponse, Problem> {
-    caller.0.require_oneself()?;
+    caller.0.require_not_impersonated()?;
     let lifetimes = app.lifetimes;
     let outcome = match body.0.validate()? {
         Proof::Passkey(credential) => {

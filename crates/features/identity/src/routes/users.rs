@@ -277,7 +277,7 @@ async fn erase(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<HttpR
 )]
 #[post("/profile/erase")]
 async fn erase_oneself(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let (id, _) = caller.0.require_oneself()?;
+    let (id, _) = caller.0.require_not_impersonated()?;
     caller
         .write(&app.core, async |work| {
             users::erase(work, &app, &caller.0, id).await?;

@@ -9,7 +9,7 @@ use portico_kernel::{DeploymentId, Fault, Job, Scope, SiteId};
 use portico_runtime::worker::jobs::{self, JobError};
 use portico_sites::{
     SitesError,
-    deployment::{BuildDeployment, Deployments, SnapshotParts, Surroundings},
+    deployment::{BuildDeployment, Deployments, SnapshotContext, SnapshotParts},
     look::Look,
     page::{DeploySite, Pages, PublishPage},
     ports::{LiveSite, RenderedFile, SiteSnapshot, Theme},
@@ -165,7 +165,7 @@ pub async fn prepare(app: &App, parts: SnapshotParts) -> Result<Prepared, JobErr
     let branding = app.core.reader().branding().find(tenant).await?;
     let branding = branding.unwrap_or_else(|| Branding::default_of(tenant, app.core.env.now()));
     let Pictures { assets, logo, favicon, stored } = pictures::of(app, &parts, &branding).await?;
-    let surroundings = Surroundings {
+    let surroundings = SnapshotContext {
         base_url: app.hosting.addresses.site_address(&parts.site),
         theme: Theme { logo, favicon, ..theme(&branding, parts.site.look.as_ref()) },
         assets,

@@ -52,7 +52,7 @@ impl Export {
 
 /// What is sent next.
 enum Next {
-    Piece(CursorPage<Submission>),
+    EventBatch(CursorPage<Submission>),
     After(String),
     Nothing,
 }
@@ -68,11 +68,11 @@ pub async fn answer(
     let export = Export { app, standing, site, filter };
     let first = export.piece(None).await?;
     let mut header = Some(csv::lines([COLUMNS]).map_err(Problem::internal)?);
-    let body = stream::try_unfold((export, Next::Piece(first)), move |(export, next)| {
+    let body = stream::try_unfold((export, Next::EventBatch(first)), move |(export, next)| {
         let header = header.take();
         async move {
             let page = match next {
-                Next::Piece(page) => page,
+                Next::EventBatch(page) => page,
                 Next::After(cursor) => export.piece(Some(cursor)).await.inspect_err(|problem| {
                     tracing::info!(%problem, "an export was broken off");
                 })?,

@@ -100,7 +100,7 @@ pub async fn generate(app: &App, generate: GenerateContent, job: &Job) -> Result
         };
         let mut work = app.core.begin().await?;
         let mut wizards = Wizards::new(&mut *work, &scope, &app.core.env);
-        let goes_on = wizards.keep_page(wizard_id, run, &assignment.page, draft).await?;
+        let goes_on = wizards.store_page(wizard_id, run, &assignment.page, draft).await?;
         work.commit().await?;
         if !goes_on {
             return Ok(());

@@ -92,7 +92,7 @@ pub(super) struct Files {
     files: Cache<FileKey, Arc<SiteFile>>,
     kept: KeptDeployments,
     /// The last known answers, for when the database is unavailable; `None` where nothing stale is to be served.
-    last_said: Option<KeptDeployments>,
+    last_known: Option<KeptDeployments>,
     database: Arc<Breaker>,
 }
 
@@ -112,7 +112,7 @@ impl Files {
                 .weigher(move |_: &FileKey, file: &Arc<SiteFile>| weight(file.kept() + 320))
                 .build(),
             kept: Cache::builder().max_capacity(10_000).time_to_live(KEPT_FOR).build(),
-            last_said: (!serve_stale.is_zero())
+            last_known: (!serve_stale.is_zero())
                 .then(|| Cache::builder().max_capacity(10_000).time_to_live(serve_stale).build()),
             database,
         }
@@ -226,8 +226,8 @@ impl Files {
             let look_up = async { hosting.core.reader().deployments().live(site.tenant, site.site).await };
             let live = self.database.ask(look_up).await?;
             let kept: Arc<[DeploymentId]> = live.into_iter().map(|deployment| deployment.id).collect();
-            if let Some(last_said) = &self.last_said {
-                last_said.insert(key, kept.clone()).await;
+            if let Some(last_known) = &self.last_known {
+                last_known.insert(key, kept.clone()).await;
             }
             Ok(kept)
         };
@@ -235,8 +235,8 @@ impl Files {
             true => self.kept.try_get_with(key, load).await,
             false => Err(Arc::new(unreachable())),
         };
-        match (kept, &self.last_said) {
-            (Err(error), Some(last_said)) => last_said.get(&key).await.ok_or(ReadError::Store(error)),
+        match (kept, &self.last_known) {
+            (Err(error), Some(last_known)) => last_known.get(&key).await.ok_or(ReadError::Store(error)),
             (kept, _) => kept.map_err(ReadError::Store),
         }
     }

@@ -18,7 +18,7 @@ use portico_sites::{
 };
 use portico_web::host;
 
-use super::stale::{Breaker, LastSaid, unreachable};
+use super::stale::{Breaker, LastKnown, unreachable};
 use crate::hosting::Hosting;
 
 /// How long another instance may serve the deployment before a switch.
@@ -67,7 +67,7 @@ pub(super) struct Hosts {
     signals: Arc<Signals>,
     sites: Cache<(u64, HostName), At>,
     /// For when the database is unavailable.
-    last_said: LastSaid,
+    last_known: LastKnown,
     database: Arc<Breaker>,
     asks: DefaultDirectRateLimiter,
 }
@@ -79,7 +79,7 @@ impl Hosts {
         Self {
             signals,
             sites: Cache::builder().max_capacity(SITES).time_to_live(TIME_TO_LIVE).build(),
-            last_said: LastSaid::new(serve_stale),
+            last_known: LastKnown::new(serve_stale),
             database,
             asks: RateLimiter::direct(quota),
         }
@@ -101,7 +101,7 @@ impl Hosts {
         let asked = Instant::now();
         let said = async {
             let at = self.database.ask(look_up).await?;
-            self.last_said.keep(host, &at, asked).await;
+            self.last_known.keep(host, &at, asked).await;
             Ok(at)
         };
         let said = match self.database.admits() {
@@ -110,7 +110,7 @@ impl Hosts {
         };
         match said {
             Ok(at) => Ok(Found { at, stale: None }),
-            Err(error) => self.last_said.find(host, Instant::now()).await.ok_or(error),
+            Err(error) => self.last_known.find(host, Instant::now()).await.ok_or(error),
         }
     }
 

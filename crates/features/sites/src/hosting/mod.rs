@@ -33,7 +33,8 @@ use portico_runtime::{
 };
 use portico_sites::ports::{HostName, LiveSite};
 use portico_web::{
-    api::Api, client, door, host::SiteRequest, middleware::spelling, path::Spelling, problem::Problem,
+    api::Api, client, host::SiteRequest, middleware::spelling, path::Spelling, problem::Problem,
+    request_admission,
 };
 
 use self::{
@@ -147,7 +148,7 @@ pub async fn at_host<B: MessageBody + 'static>(
     }
     request.extensions_mut().insert(SiteHost { name, has_path: spelling.is_ok() });
     let address = client::address(request.request());
-    match door::enter_site(&hosting.api, &mut request, address).await {
+    match request_admission::admit_site(&hosting.api, &mut request, address).await {
         Ok(_admitted) => next.call(request).await.map(ServiceResponse::map_into_left_body),
         Err(refusal) => Ok(request.into_response(refusal.error_response()).map_into_right_body()),
     }

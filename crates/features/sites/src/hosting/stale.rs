@@ -83,14 +83,14 @@ pub(super) fn unreachable() -> StoreError {
 }
 
 /// The last answer of the database about each host name, and its time.
-pub(super) struct LastSaid {
+pub(super) struct LastKnown {
     /// Maximum age of an answer; zero serves nothing stale.
     bound: Duration,
     sites: Cache<HostName, (At, Instant)>,
     nothing: Cache<HostName, Instant>,
 }
 
-impl LastSaid {
+impl LastKnown {
     /// An empty cache.
     pub(super) fn new(bound: Duration) -> Self {
         Self {
@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_said_is_gone_by_for_a_bounded_time() {
         let (bound, now) = (Duration::from_secs(60), Instant::now());
-        let said = LastSaid::new(bound);
+        let said = LastKnown::new(bound);
         let (shop, none) = (HostName::Subdomain("shop".into()), HostName::Subdomain("none".into()));
         said.keep(&shop, &At::Paused, now).await;
         said.keep(&none, &At::Nothing, now).await;
@@ -184,14 +184,14 @@ mod tests {
         assert!(matches!(said.find(&shop, now).await.unwrap().at, At::Nothing));
         assert!(matches!(said.find(&none, now).await.unwrap().at, At::Idle));
 
-        let off = LastSaid::new(Duration::ZERO);
+        let off = LastKnown::new(Duration::ZERO);
         off.keep(&shop, &At::Paused, now).await;
         assert!(off.find(&shop, now).await.is_none());
     }
 
     #[tokio::test]
     async fn made_up_names_push_no_site_out() {
-        let (said, now) = (LastSaid::new(Duration::from_secs(3600)), Instant::now());
+        let (said, now) = (LastKnown::new(Duration::from_secs(3600)), Instant::now());
         let shop = HostName::Subdomain("shop".into());
         said.keep(&shop, &At::Paused, now).await;
         for number in 0..2 * NAMES_OF_NOTHING {

@@ -233,8 +233,9 @@ async fn verify(
     caller: Caller,
     path: Path<(SiteId, DomainId)>,
 ) -> Result<HttpResponse, Problem> {
-    let domain =
-        Domains::new(&mut *app.core.reader(), &caller.0, &app.core.env).to_check(path.0, path.1).await?;
+    let domain = Domains::new(&mut *app.core.reader(), &caller.0, &app.core.env)
+        .find_for_check(path.0, path.1)
+        .await?;
     let (work, domain) = domains::verify(&app, &caller.0, &domain).await?;
     let version = domain.version;
     caller.commit(work, conditional::updated(version, &DomainView::new(&app, domain))).await

@@ -66,7 +66,7 @@ impl Export {
 
 /// What is sent next.
 enum Next {
-    Piece(CursorPage<AuditEntry>),
+    EventBatch(CursorPage<AuditEntry>),
     After(String),
     Nothing,
 }
@@ -83,11 +83,11 @@ pub async fn answer(
     let first = export.piece(None).await?;
     let header = csv::lines([COLUMNS]).map_err(Problem::internal)?;
     let mut header = Some(header);
-    let body = stream::try_unfold((export, Next::Piece(first)), move |(export, next)| {
+    let body = stream::try_unfold((export, Next::EventBatch(first)), move |(export, next)| {
         let header = header.take();
         async move {
             let page = match next {
-                Next::Piece(page) => page,
+                Next::EventBatch(page) => page,
                 Next::After(cursor) => export.piece(Some(cursor)).await.inspect_err(|problem| {
                     tracing::info!(%problem, "an export was broken off");
                 })?,

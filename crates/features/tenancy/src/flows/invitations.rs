@@ -46,7 +46,7 @@ pub async fn accept_by_token(
     scope: &Scope,
     token: &str,
 ) -> Result<Membership, Problem> {
-    scope.require_oneself()?;
+    scope.require_not_impersonated()?;
     let (env, hash) = (&app.core.env, app.tokens.digest(token));
     let invitation = Invited::new(&mut *work, scope, env).by_token(hash).await?;
     let address = EmailAddress::trusted(invitation.email.clone());
@@ -85,7 +85,7 @@ pub async fn accept(
     scope: &Scope,
     id: InvitationId,
 ) -> Result<Membership, Problem> {
-    scope.require_oneself()?;
+    scope.require_not_impersonated()?;
     scope.require_verified()?;
     let user = Accounts::new(&mut *work, scope, env).profile().await?;
     let mut invited = Invited::new(&mut *work, scope, env);
@@ -100,7 +100,7 @@ pub async fn decline(
     scope: &Scope,
     id: InvitationId,
 ) -> Result<(), Problem> {
-    scope.require_oneself()?;
+    scope.require_not_impersonated()?;
     scope.require_verified()?;
     let user = Accounts::new(&mut *work, scope, env).profile().await?;
     let mut invited = Invited::new(&mut *work, scope, env);

@@ -27,11 +27,11 @@ use futures_util::{StreamExt, stream};
 use portico_runtime::access::Presented;
 
 use crate::{
-    admission::{Class, Place, overloaded},
+    admission::{Class, Permit, overloaded},
     api::Api,
     body,
     credentials::API_KEY,
-    host::names_us,
+    host::names_own_host,
     limits::network,
     openapi::DocumentedPath,
     problem::Problem,
@@ -61,7 +61,7 @@ pub fn class_of(documented: Option<&DocumentedPath>, method: &Method, path: &str
 
 /// An admitted request, until its response is made.
 pub struct Admitted<'a> {
-    _place: Option<Place<'a>>,
+    _place: Option<Permit<'a>>,
     _kept: Option<Kept>,
 }
 
@@ -69,15 +69,15 @@ pub struct Admitted<'a> {
 ///
 /// # Errors
 /// 503 `overloaded`.
-pub fn knock(
+pub fn refuse_early(
     api: &Api,
     request: &ServiceRequest,
     documented: Option<&DocumentedPath>,
     address: IpAddr,
 ) -> Result<(), Problem> {
     match class_of(documented, request.method(), request.path()) {
-        Some(class) if names_us(api, request.headers()) => {
-            api.admission.expect_place(class, party(request.headers(), true, address))
+        Some(class) if names_own_host(api, request.headers()) => {
+            api.admission.check_capacity(class, party(request.headers(), true, address))
         }
         _ => Ok(()),
     }
@@ -87,7 +87,7 @@ pub fn knock(
 ///
 /// # Errors
 /// 503 `overloaded` when the server is overloaded.
-pub async fn enter<'a>(
+pub async fn admit_api<'a>(
     api: &'a Api,
     request: &mut ServiceRequest,
     documented: Option<&DocumentedPath>,
@@ -104,7 +104,7 @@ pub async fn enter<'a>(
 ///
 /// # Errors
 /// 503 `overloaded` when the server is overloaded.
-pub async fn enter_site<'a>(
+pub async fn admit_site<'a>(
     api: &'a Api,
     request: &mut ServiceRequest,
     address: IpAddr,
