@@ -72,11 +72,14 @@ impl<S: Source> EpochCache<S> {
     pub async fn get(&self, key: &S::Key) -> Result<S::Value, Arc<S::Error>> {
         let max_age = self.signals.max_age();
         let mut entry = self.read_through(key, self.source.epochs_of_key(key)).await?;
-        if entry.read.elapsed() > max_age || !self.is_current(key, &entry) {
-            // Too old, perhaps because the query took long; or something has changed since.
+        // Too old, perhaps because the query took long: read once more. Something has changed since: until that is seen, because a
+        // renewal that began before the change may put its entry in the place of the one that was invalidated.
+        let mut is_old = entry.read.elapsed() > max_age;
+        while is_old || !self.is_current(key, &entry) {
             let epochs = self.source.epochs(key, &entry.value);
             self.entries.invalidate(key).await;
             entry = self.read_through(key, epochs).await?;
+            is_old = false;
         }
         // In the background while it is good, so that no request waits for it.
         if entry.read.elapsed() > max_age / 2 && !entry.renewing.swap(true, Ordering::Relaxed) {
@@ -127,5 +130,91 @@ async fn read<S: Source>(
             return Ok(Arc::new(Entry { value, epochs, read, renewing: AtomicBool::new(false) }));
         }
         epochs = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    /// Answers the epoch that it has read, so that a value that is older than a change shows.
+    #[derive(Default)]
+    struct Counting {
+        epoch: AtomicU64,
+        reads: AtomicU64,
+        /// How many of the next reads meet a change while they run.
+        changes: AtomicU64,
+        is_down: AtomicBool,
+    }
+
+    impl Source for Arc<Counting> {
+        type Key = u8;
+        type Value = u64;
+        type Error = ();
+
+        async fn read(&self, _: &u8) -> Result<u64, ()> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            let value = self.epoch.load(Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            if self.changes.load(Ordering::Relaxed) > 0 {
+                self.changes.fetch_sub(1, Ordering::Relaxed);
+                self.epoch.fetch_add(1, Ordering::Relaxed);
+            }
+            if self.is_down.load(Ordering::Relaxed) { Err(()) } else { Ok(value) }
+        }
+
+        fn epochs(&self, _: &u8, _: &u64) -> Epochs {
+            [self.epoch.load(Ordering::Relaxed), 0, 0]
+        }
+
+        fn epochs_of_key(&self, key: &u8) -> Epochs {
+            self.epochs(key, &0)
+        }
+    }
+
+    fn cache() -> (Arc<Counting>, EpochCache<Arc<Counting>>) {
+        let source = Arc::new(Counting::default());
+        (source.clone(), EpochCache::new(source, Arc::new(Signals::new(None, None))))
+    }
+
+    #[tokio::test]
+    async fn calls_at_once_share_a_query_and_a_change_ends_the_entry() {
+        let (source, cache) = cache();
+        let values = futures_util::future::join_all((0..50).map(|_| cache.get(&1))).await;
+        assert!(values.iter().all(|value| *value == Ok(0)), "{values:?}");
+        assert_eq!((source.reads.load(Ordering::Relaxed), cache.known(&1).await), (1, Some(0)));
+        source.epoch.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(cache.known(&1).await, None);
+        assert_eq!(cache.get(&1).await, Ok(1));
+        assert_eq!(source.reads.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_change_while_a_value_is_read_has_it_read_again() {
+        let (source, cache) = cache();
+        source.changes.store(3, Ordering::Relaxed);
+        assert_eq!(cache.get(&1).await, Ok(3));
+        assert_eq!(source.reads.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn a_late_renewal_from_before_a_change_is_not_believed() {
+        let (source, cache) = cache();
+        source.epoch.store(7, Ordering::Relaxed);
+        let late = read(&source, &1, [7, 0, 0]).await.unwrap();
+        source.epoch.store(8, Ordering::Relaxed);
+        cache.entries.insert(1, late).await;
+        assert_eq!((cache.known(&1).await, cache.get(&1).await), (None, Ok(8)));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_kept() {
+        let (source, cache) = cache();
+        source.is_down.store(true, Ordering::Relaxed);
+        assert!(cache.get(&1).await.is_err());
+        source.is_down.store(false, Ordering::Relaxed);
+        assert_eq!(cache.get(&1).await, Ok(0));
     }
 }

@@ -46,6 +46,14 @@ async fn a_subdomain_belongs_to_one_site_and_one_tenant() {
         assert_conflict(fixture.insert_site(&fixture.new_site(theirs, "ours")).await);
         // The name that the tenant itself holds.
         fixture.site(ours, "ours").await;
+        // Where another tenant has the name, the unit of work goes on with another one.
+        let mut work = fixture.begin().await;
+        let wish = fixture.new_site(theirs, "shop");
+        assert_conflict(work.sites().insert(&wish).await);
+        work.sites().insert(&Site { subdomain: "shop-2".to_owned(), ..wish.clone() }).await.unwrap();
+        work.commit().await.unwrap();
+        let stored = database.store().reader().sites().find(theirs, wish.id).await.unwrap();
+        assert_eq!(stored.unwrap().subdomain, "shop-2");
     })
     .await;
 }
