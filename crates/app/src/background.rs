@@ -34,7 +34,7 @@ fn mails_for(env: &Env, event: &Event) -> Vec<NewJob> {
 }
 
 /// The background work of serving and worker processes.
-pub fn of(app: &App) -> Background {
+pub fn wire(app: &App) -> Background {
     let mail = EventReader { name: "account_mail", jobs_for: mails_for };
     Background {
         handlers: Arc::new(handlers(app)),
@@ -58,13 +58,13 @@ fn for_background(app: &App) -> App {
 pub fn start(app: &App) -> Workers {
     let mut workers = start_listening(app);
     let app = for_background(app);
-    workers.work(&app.core, of(&app));
+    workers.work(&app.core, wire(&app));
     workers
 }
 
 /// Starts only the tasks of a process that answers requests and leaves background work to others.
 pub fn start_listening(app: &App) -> Workers {
-    let mut workers = Workers::start(&app.core, &of(app));
+    let mut workers = Workers::start(&app.core, &wire(app));
     let app = app.clone();
     workers.listen(&app.core.clone(), |stopping| async move {
         tokio::join!(visits::run(app.sites.clone(), stopping.clone()), forget_idle_limits(&app, stopping));
@@ -85,8 +85,8 @@ async fn forget_idle_limits(app: &App, mut stopping: watch::Receiver<bool>) {
 
 /// Starts only the tasks of a process that answers no requests.
 pub fn start_working(app: &App) -> Workers {
-    let mut workers = Workers::start(&app.core, &of(app));
+    let mut workers = Workers::start(&app.core, &wire(app));
     let app = for_background(app);
-    workers.work(&app.core, of(&app));
+    workers.work(&app.core, wire(&app));
     workers
 }

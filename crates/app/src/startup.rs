@@ -240,7 +240,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         files,
         images,
         uploads: Arc::new(Semaphore::new(UPLOADS)),
-        generator: writer::of(&settings, &env)?,
+        generator: writer::from_settings(&settings, &env)?,
         resolver: Arc::new(HickoryResolver::new(settings.dns.servers.clone(), settings.dns.timeout)),
         renderer,
         previews: Arc::default(),

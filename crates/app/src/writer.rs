@@ -14,7 +14,7 @@ use crate::{
 
 /// The generator of the settings: the server at `ai.base_url`, or else the offline one. `None` in production where
 /// `allow_in_production` does not list `sandbox_ai`: customers must not get texts of a stand-in for those of a model.
-pub fn of(settings: &Settings, env: &Env) -> anyhow::Result<Option<Arc<dyn ContentGenerator>>> {
+pub fn from_settings(settings: &Settings, env: &Env) -> anyhow::Result<Option<Arc<dyn ContentGenerator>>> {
     let ai = &settings.ai;
     let (Some(base_url), Some(model)) = (&ai.base_url, &ai.model) else {
         let welcome = settings.profile == Profile::Development || settings.accepts("sandbox_ai");

@@ -8,7 +8,7 @@ use tokio::{process::Command, time::timeout};
 
 /// One kind of request.
 #[derive(Clone)]
-pub struct Target {
+pub struct LoadTarget {
     /// Address.
     pub url: String,
     /// Header fields.
@@ -50,7 +50,7 @@ impl Outcome {
 pub async fn run(
     directory: &Path,
     name: &str,
-    target: &Target,
+    target: &LoadTarget,
     connections: usize,
     seconds: u64,
 ) -> anyhow::Result<Outcome> {
@@ -78,7 +78,7 @@ pub async fn run(
 }
 
 /// wrk calls `setup` for each of its threads, `request` for each request if it is there, and `done` at the end.
-fn script(name: &str, target: &Target) -> String {
+fn script(name: &str, target: &LoadTarget) -> String {
     let mut script = String::from("local threads = 0\n");
     for (field, value) in &target.headers {
         script += &format!("wrk.headers[{field:?}] = {value:?}\n");

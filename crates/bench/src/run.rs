@@ -10,7 +10,7 @@ use crate::{
     Cli, Part,
     customer::Customer,
     database::Temporary,
-    load::{self, Outcome, Target},
+    load::{self, LoadTarget, Outcome},
     report::{Aim, Report},
     servers::{self, CROWD, POOL, Running},
 };
@@ -163,8 +163,8 @@ fn check_written(name: &str, before: [i64; 2], after: [i64; 2], answers: u64) ->
 
 /// The same request, to both servers.
 struct Question {
-    ours: Target,
-    bare: Target,
+    ours: LoadTarget,
+    bare: LoadTarget,
 }
 
 /// All questions.
@@ -179,8 +179,8 @@ impl Targets {
         let Customer { token, tenant, site, page, host, .. } = customer;
         let (ours, bare) = (&pair.ours.url, &pair.bare.url);
         let to_bare =
-            |path: String| Target { url: format!("{bare}{path}"), headers: Vec::new(), creates: false };
-        let signed_in = |path: String| Target {
+            |path: String| LoadTarget { url: format!("{bare}{path}"), headers: Vec::new(), creates: false };
+        let signed_in = |path: String| LoadTarget {
             url: format!("{ours}/api/v1/tenants/{tenant}{path}"),
             headers: vec![("Authorization", format!("Bearer {token}"))],
             creates: false,
@@ -191,7 +191,7 @@ impl Targets {
                 bare: to_bare(format!("/tenants/{tenant}/pages/{page}")),
             },
             published: Question {
-                ours: Target {
+                ours: LoadTarget {
                     url: format!("{ours}/"),
                     headers: vec![("Host", host.clone())],
                     creates: false,
@@ -199,8 +199,11 @@ impl Targets {
                 bare: to_bare("/fixed".to_owned()),
             },
             create: Question {
-                ours: Target { creates: true, ..signed_in(format!("/pages?siteId={site}")) },
-                bare: Target { creates: true, ..to_bare(format!("/tenants/{tenant}/sites/{site}/pages")) },
+                ours: LoadTarget { creates: true, ..signed_in(format!("/pages?siteId={site}")) },
+                bare: LoadTarget {
+                    creates: true,
+                    ..to_bare(format!("/tenants/{tenant}/sites/{site}/pages"))
+                },
             },
         }
     }
@@ -231,7 +234,7 @@ impl Targets {
     }
 }
 
-async fn answer(target: &Target, expected: u16) -> anyhow::Result<Vec<u8>> {
+async fn answer(target: &LoadTarget, expected: u16) -> anyhow::Result<Vec<u8>> {
     let http = Client::builder().no_proxy().build()?;
     let mut request = if target.creates {
         http.post(&target.url).json(&json!({"title": "A page before the load", "slug": "first"}))
@@ -297,7 +300,7 @@ async fn measure(
     directory: &Path,
     label: &str,
     running: &Running,
-    target: &Target,
+    target: &LoadTarget,
     connections: usize,
     seconds: u64,
 ) -> anyhow::Result<Measurement> {

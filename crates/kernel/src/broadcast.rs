@@ -6,15 +6,15 @@ use async_trait::async_trait;
 /// database, never a fact.
 #[async_trait]
 pub trait Broadcast: Send + Sync {
-    /// Queues a message for [`Broadcast::carry`] of this process. MUST NOT wait: when the queue is full, the message is dropped.
-    fn tell(&self, message: String);
+    /// Queues a message for [`Broadcast::run`] of this process. MUST NOT wait: when the queue is full, the message is dropped.
+    fn publish(&self, message: String);
 
     /// Sends the queued messages and passes each received one (those of this process included) to `on_message`, until the
     /// connection is lost; answers why. MUST detect a dead connection, also one that was not closed, within seconds.
-    async fn carry(&self, on_message: &(dyn for<'m> Fn(&'m str) + Send + Sync)) -> BroadcastLost;
+    async fn run(&self, on_message: &(dyn for<'m> Fn(&'m str) + Send + Sync)) -> BroadcastLost;
 }
 
-/// Messages are not carried any more. The caller of [`Broadcast::carry`] tries again.
+/// Messages are not carried any more. The caller of [`Broadcast::run`] tries again.
 #[derive(Debug, thiserror::Error)]
 #[error("messages to other processes are not carried: {0}")]
 pub struct BroadcastLost(pub String);

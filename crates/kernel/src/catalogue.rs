@@ -30,36 +30,36 @@ impl EventDeclaration {
     /// The published form; `None` for an event that is not published.
     pub const fn published(&self) -> Option<Published> {
         let (permission, name) = match self.audience {
-            Audience::Nobody => return None,
-            Audience::Holders(permission) => (permission, self.word),
+            Audience::Internal => return None,
+            Audience::Holders(permission) => (permission, self.name),
             Audience::HoldersUnderName(permission, name) => (permission, name),
         };
-        Some(Published { name, kind: self.word, permission, description: self.when })
+        Some(Published { name, kind: self.name, permission, description: self.when })
     }
 }
 
 /// The events of all domains. The domains declare them; the composition root of a process builds one of these lists.
 #[derive(Debug)]
 pub struct EventCatalogue {
-    by_word: HashMap<&'static str, &'static EventDeclaration>,
+    by_name: HashMap<&'static str, &'static EventDeclaration>,
     published: Vec<Published>,
 }
 
 impl EventCatalogue {
-    /// From these declarations. Of two with the same word the last one counts; a test of the composition root makes sure that
+    /// From these declarations. Of two with the same name the last one counts; a test of the composition root makes sure that
     /// there are none.
     pub fn new(declarations: impl IntoIterator<Item = &'static EventDeclaration>) -> Self {
-        let by_word: HashMap<_, _> =
-            declarations.into_iter().map(|declaration| (declaration.word, declaration)).collect();
+        let by_name: HashMap<_, _> =
+            declarations.into_iter().map(|declaration| (declaration.name, declaration)).collect();
         let mut published: Vec<_> =
-            by_word.values().filter_map(|declaration| declaration.published()).collect();
+            by_name.values().filter_map(|declaration| declaration.published()).collect();
         published.sort_unstable_by_key(|published| (published.name, published.kind));
-        Self { by_word, published }
+        Self { by_name, published }
     }
 
-    /// The declaration of the event that the log calls `word`; `None` for one written by another version.
-    pub fn find(&self, word: &str) -> Option<&'static EventDeclaration> {
-        self.by_word.get(word).copied()
+    /// The declaration of the event that the log calls `name`; `None` for one written by another version.
+    pub fn find(&self, name: &str) -> Option<&'static EventDeclaration> {
+        self.by_name.get(name).copied()
     }
 
     /// The published form of an event that the log calls `kind`; `None` for one that is not published.

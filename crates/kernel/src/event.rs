@@ -90,7 +90,7 @@ impl Event {
             Actor::ApiKey { id, .. } => (ActorKind::ApiKey, Some(id.uuid())),
             Actor::System => (ActorKind::System, None),
         };
-        let resource_kind = declared.word.split_once('.').map_or(declared.word, |(resource, _)| resource);
+        let resource_kind = declared.name.split_once('.').map_or(declared.name, |(resource, _)| resource);
         Self {
             id: env.new_id(),
             tenant: scope.active_tenant().unwrap_or(TenantId::PLATFORM),
@@ -231,7 +231,7 @@ pub trait CommitListener: Send + Sync {
 /// Receives what other processes committed, see [`CommitListener::announcement`].
 pub trait AnnouncementListener: CommitListener {
     /// A process (maybe this one itself) has committed something and announced it.
-    fn heard(&self, announcement: &str);
+    fn announced(&self, announcement: &str);
 
     /// A process has appended an event of this kind to the log of the tenant (maybe this one itself). Called within half a second
     /// of the commit, once for several like it. What cannot wait so long is announced.
@@ -241,7 +241,7 @@ pub trait AnnouncementListener: CommitListener {
     fn caught_up(&self, moment: std::time::Instant);
 
     /// Announcements may have been missed.
-    fn missed(&self);
+    fn announcements_lost(&self);
 
     /// The clock of the database, which all processes share, read `now` at the local moment `asked`. Not called where the
     /// database uses the clock of this machine.

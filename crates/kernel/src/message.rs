@@ -52,7 +52,7 @@ pub struct MessageActor {
 impl EventMessage {
     /// The message about an event whose public name is `name`. `sequence` is its number among the tenant's messages, where it has
     /// one.
-    pub fn of(event: &Event, name: impl Into<Cow<'static, str>>, sequence: Option<i64>) -> Self {
+    pub fn new(event: &Event, name: impl Into<Cow<'static, str>>, sequence: Option<i64>) -> Self {
         Self {
             id: event.id,
             kind: name.into(),
@@ -113,7 +113,7 @@ mod tests {
     fn a_change_says_what_was_and_what_is() {
         let before = json!({"title": "Home", "slug": "home", "old": 1});
         let after = json!({"title": "Welcome", "slug": "home", "new": [2]});
-        let message = EventMessage::of(&event(Some(before), Some(after.clone())), "page.updated", Some(3));
+        let message = EventMessage::new(&event(Some(before), Some(after.clone())), "page.updated", Some(3));
         let json = serde_json::to_value(&message).unwrap();
         assert_eq!(json["type"], "page.updated");
         assert_eq!((&json["data"], &json["sequence"]), (&after, &json!(3)));
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn something_new_has_no_changes_and_something_deleted_no_data() {
         let page = json!({"title": "Home"});
-        let new = EventMessage::of(&event(None, Some(page.clone())), "page.created", None);
+        let new = EventMessage::new(&event(None, Some(page.clone())), "page.created", None);
         assert!(new.changes.is_empty() && new.data == Some(page.clone()) && new.sequence.is_none());
-        let gone = EventMessage::of(&event(Some(page), None), "page.deleted", None);
+        let gone = EventMessage::new(&event(Some(page), None), "page.deleted", None);
         assert_eq!(serde_json::to_value(&gone).unwrap()["data"], Value::Null);
         assert_eq!(gone.changes["title"], json!({"from": "Home", "to": null}));
     }

@@ -1,8 +1,8 @@
 //! Names that appear in addresses: the subdomain a site answers at, the slug of a page.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Env, FieldError};
 
@@ -41,7 +41,7 @@ const NUMBERED: &[&str] = &[
 
 /// A DNS label (RFC 1035 section 2.3.1, RFC 1123) that a tenant or a site may answer at: 3 to 63 lower-case letters,
 /// digits and hyphens, and not a name of the service itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Subdomain(String);
 
@@ -110,6 +110,11 @@ impl Subdomain {
         env.random_bytes::<6>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
     }
 
+    /// From the store, where only checked ones are (by the rules of the day when they were chosen).
+    pub fn trusted(text: String) -> Self {
+        Self(text)
+    }
+
     /// The label as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -118,6 +123,26 @@ impl Subdomain {
     /// The label as an owned text.
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+impl Deref for Subdomain {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<&str> for Subdomain {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+impl PartialEq<str> for Subdomain {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
     }
 }
 
@@ -183,8 +208,8 @@ fn skeleton(name: &str) -> String {
 }
 
 /// The last part of a page's address: 1 to 100 lower-case letters and digits, words divided by single hyphens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Slug(String);
 
 impl Slug {
@@ -222,6 +247,11 @@ impl Slug {
         Self(format!("{}{suffix}", stem.trim_end_matches('-')))
     }
 
+    /// From the store, where only checked ones are.
+    pub fn trusted(text: String) -> Self {
+        Self(text)
+    }
+
     /// The slug as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -230,6 +260,34 @@ impl Slug {
     /// The slug as an owned text.
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+impl TryFrom<String> for Slug {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text).map_err(|_| "not a slug")
+    }
+}
+
+impl Deref for Slug {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<&str> for Slug {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+impl PartialEq<str> for Slug {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
     }
 }
 

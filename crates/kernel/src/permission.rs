@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Declaration {
     /// Its name, `resource:action`, as in API keys and error texts.
-    word: &'static str,
+    name: &'static str,
     /// The least role in a tenant that has it; so do those above it.
     tenant: Option<TenantRole>,
     /// The least role of the platform that has it, whichever tenant it acts in; so do those above it.
@@ -50,80 +50,80 @@ macro_rules! permissions {
 
 permissions! {
     /// See the tenant.
-    TenantRead { word: "tenant:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    TenantRead { name: "tenant:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Change the tenant's name and settings.
-    TenantWrite { word: "tenant:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    TenantWrite { name: "tenant:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// Delete the tenant.
-    TenantDelete { word: "tenant:delete", tenant: Some(Owner), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    TenantDelete { name: "tenant:delete", tenant: Some(Owner), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// See colours, fonts and logo.
-    BrandingRead { word: "branding:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    BrandingRead { name: "branding:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Change colours, fonts and logo.
-    BrandingWrite { word: "branding:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    BrandingWrite { name: "branding:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// Read the audit trail of the tenant.
-    AuditRead { word: "audit:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    AuditRead { name: "audit:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// See plan, usage and quotas.
-    BillingRead { word: "billing:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    BillingRead { name: "billing:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// See sites and their deployments.
-    SitesRead { word: "sites:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    SitesRead { name: "sites:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Create and change sites.
-    SitesWrite { word: "sites:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    SitesWrite { name: "sites:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// Delete sites.
-    SitesDelete { word: "sites:delete", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    SitesDelete { name: "sites:delete", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// Publish a site, or go back to an earlier deployment.
-    SitesDeploy { word: "sites:deploy", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    SitesDeploy { name: "sites:deploy", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// See pages and sections, drafts included.
-    PagesRead { word: "pages:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    PagesRead { name: "pages:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Create, change and delete pages and sections.
-    PagesWrite { word: "pages:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    PagesWrite { name: "pages:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// See the navigation.
-    NavigationRead { word: "navigation:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    NavigationRead { name: "navigation:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Change the navigation.
-    NavigationWrite { word: "navigation:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    NavigationWrite { name: "navigation:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// See who belongs to the tenant.
-    MembersRead { word: "members:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    MembersRead { name: "members:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Invite people, change their roles, and remove them. Owners are beyond it, see
     /// [`Permission::TenantTransfer`].
-    MembersWrite { word: "members:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    MembersWrite { name: "members:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Make a user an owner, and change or remove an owner.
-    TenantTransfer { word: "tenant:transfer", tenant: Some(Owner), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    TenantTransfer { name: "tenant:transfer", tenant: Some(Owner), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// See the API keys and how they are used.
-    ApiKeysRead { word: "api_keys:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    ApiKeysRead { name: "api_keys:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Make, change, rotate and revoke API keys.
-    ApiKeysWrite { word: "api_keys:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: true }
+    ApiKeysWrite { name: "api_keys:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: true }
     /// See files that were uploaded.
-    AssetsRead { word: "assets:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    AssetsRead { name: "assets:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Upload, change and delete files.
-    AssetsWrite { word: "assets:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    AssetsWrite { name: "assets:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// See the domains of a site.
-    DomainsRead { word: "domains:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    DomainsRead { name: "domains:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Connect and remove domains of a site.
-    DomainsWrite { word: "domains:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    DomainsWrite { name: "domains:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// See who visits a site.
-    AnalyticsRead { word: "analytics:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    AnalyticsRead { name: "analytics:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Read what visitors sent through contact forms.
-    SubmissionsRead { word: "submissions:read", tenant: Some(Editor), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    SubmissionsRead { name: "submissions:read", tenant: Some(Editor), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Mark and delete what visitors sent.
-    SubmissionsWrite { word: "submissions:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    SubmissionsWrite { name: "submissions:write", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// Generate texts; counts against the plan.
-    AiGenerate { word: "ai:generate", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
+    AiGenerate { name: "ai:generate", tenant: Some(Editor), platform: SuperAdmin, reading: false, keys: true, impersonators: true }
     /// See webhooks and what was sent to them.
-    WebhooksRead { word: "webhooks:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    WebhooksRead { name: "webhooks:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Make, change and delete webhooks, and send to them again.
-    WebhooksWrite { word: "webhooks:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    WebhooksWrite { name: "webhooks:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: see all tenants and every audit trail.
-    PlatformAudit { word: "platform:audit", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    PlatformAudit { name: "platform:audit", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: list and replay failed background jobs.
-    PlatformJobs { word: "platform:jobs", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformJobs { name: "platform:jobs", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: see, make, change, suspend and erase users.
-    PlatformUsers { word: "platform:users", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    PlatformUsers { name: "platform:users", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: act as a customer, with both recorded.
-    PlatformImpersonate { word: "platform:impersonate", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformImpersonate { name: "platform:impersonate", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: suspend tenants, bring them back, and name their dealers.
-    PlatformTenants { word: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    PlatformTenants { name: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.
-    PlatformTemplates { word: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformTemplates { name: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: prepare sites and offer them for sale.
-    PlatformSites { word: "platform:sites", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformSites { name: "platform:sites", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
 }
 
 const _: () = assert!(Permission::ALL.len() <= u128::BITS as usize, "a set of permissions has 128 places");
@@ -131,7 +131,7 @@ const _: () = assert!(Permission::ALL.len() <= u128::BITS as usize, "a set of pe
 impl Permission {
     /// Its name, as in API keys and error texts.
     pub const fn as_str(self) -> &'static str {
-        self.declaration().word
+        self.declaration().name
     }
 
     /// The permission of this name.
@@ -164,7 +164,7 @@ impl Permissions {
     pub const NONE: Self = Self(0);
 
     /// A set of the given permissions.
-    pub const fn of(list: &[Permission]) -> Self {
+    pub const fn from_list(list: &[Permission]) -> Self {
         let mut bits = 0;
         let mut i = 0;
         while i < list.len() {
@@ -194,7 +194,7 @@ impl Permissions {
     pub fn reading(self) -> Self {
         self.iter()
             .filter(|permission| permission.is_reading())
-            .fold(Self::NONE, |set, permission| set.union(Self::of(&[permission])))
+            .fold(Self::NONE, |set, permission| set.union(Self::from_list(&[permission])))
     }
 
     /// Those of the set that an impersonator may use, see [`Permission::is_delegable`].
@@ -202,7 +202,7 @@ impl Permissions {
     pub fn delegable(self) -> Self {
         self.iter()
             .filter(|permission| permission.is_delegable())
-            .fold(Self::NONE, |set, permission| set.union(Self::of(&[permission])))
+            .fold(Self::NONE, |set, permission| set.union(Self::from_list(&[permission])))
     }
 
     /// The permissions in the set, in the order of [`Permission::ALL`].
@@ -314,7 +314,7 @@ const fn of_tenant(role: TenantRole) -> Permissions {
         if let Some(least) = permission.declaration().tenant
             && least as u8 <= role as u8
         {
-            set = set.union(Permissions::of(&[permission]));
+            set = set.union(Permissions::from_list(&[permission]));
         }
         i += 1;
     }
@@ -327,7 +327,7 @@ const fn of_platform(role: PlatformRole) -> Permissions {
     while i < Permission::ALL.len() {
         let permission = Permission::ALL[i];
         if permission.declaration().platform as u8 <= role as u8 {
-            set = set.union(Permissions::of(&[permission]));
+            set = set.union(Permissions::from_list(&[permission]));
         }
         i += 1;
     }
@@ -341,15 +341,15 @@ mod tests {
     #[test]
     fn what_a_permission_says_of_itself_fits_together() {
         for permission in Permission::ALL {
-            let Declaration { word, tenant, platform, reading, keys, impersonators } =
+            let Declaration { name, tenant, platform, reading, keys, impersonators } =
                 permission.declaration();
-            assert_eq!(reading, word.ends_with(":read"), "{word}");
-            assert_eq!(tenant.is_none(), word.starts_with("platform:"), "{word}");
+            assert_eq!(reading, name.ends_with(":read"), "{name}");
+            assert_eq!(tenant.is_none(), name.starts_with("platform:"), "{name}");
             assert!(
                 !keys || (tenant.is_some() && impersonators),
-                "{word}: a key acts in a tenant, for a person"
+                "{name}: a key acts in a tenant, for a person"
             );
-            assert!(tenant.is_none() || platform == PlatformRole::SuperAdmin, "{word}: staff stays outside");
+            assert!(tenant.is_none() || platform == PlatformRole::SuperAdmin, "{name}: staff stays outside");
         }
     }
 
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_back() {
+    fn names_are_read_back() {
         for permission in Permission::ALL {
             assert_eq!(Permission::parse(permission.as_str()), Some(permission));
         }
@@ -382,6 +382,6 @@ mod tests {
         let (viewer, owner) = (TenantRole::Viewer.permissions(), TenantRole::Owner.permissions());
         assert!(viewer.is_subset(owner) && !owner.is_subset(viewer));
         assert_eq!(viewer.intersection(owner), viewer);
-        assert_eq!(Permissions::of(&viewer.iter().collect::<Vec<_>>()), viewer);
+        assert_eq!(Permissions::from_list(&viewer.iter().collect::<Vec<_>>()), viewer);
     }
 }

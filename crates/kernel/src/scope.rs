@@ -123,14 +123,14 @@ impl Scope {
 
     /// Portico itself, acting on behalf of an earlier request in `tenant`.
     pub fn system(tenant: Option<TenantId>, request: RequestInfo) -> Self {
-        let permissions = Permissions::of(&Permission::ALL);
+        let permissions = Permissions::from_list(&Permission::ALL);
         Self { actor: Actor::System, tenant, permissions, asked_for: Arc::default(), request }
     }
 
     /// The same caller with one more permission, for a step that is part of something they may do.
     #[must_use]
     pub fn with(&self, permission: Permission) -> Self {
-        let permissions = self.permissions.union(Permissions::of(&[permission]));
+        let permissions = self.permissions.union(Permissions::from_list(&[permission]));
         let permissions = left_to(&self.actor, permissions);
         // What the step requires is not required of the caller, so it is not recorded as such.
         Self { permissions, asked_for: Arc::default(), ..self.clone() }
@@ -192,7 +192,7 @@ impl Scope {
 
     fn note(&self, permission: Permission) {
         let mut asked_for = self.asked_for.lock().unwrap_or_else(PoisonError::into_inner);
-        *asked_for = asked_for.union(Permissions::of(&[permission]));
+        *asked_for = asked_for.union(Permissions::from_list(&[permission]));
     }
 
     /// The signed-in person and their session.
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_scope_knows_what_it_was_asked_for_and_has() {
-        let has = Permissions::of(&[Permission::PagesWrite, Permission::PagesRead]);
+        let has = Permissions::from_list(&[Permission::PagesWrite, Permission::PagesRead]);
         let tenant = Some(TenantId::from_uuid(Default::default()));
         let scope = Scope::user(user(true), tenant, has, RequestInfo::default());
         assert_eq!(scope.required_permissions(), Permissions::NONE);
@@ -367,7 +367,7 @@ mod tests {
         assert!(scope.clone().require(Permission::PagesWrite).is_ok());
         assert!(scope.with(Permission::BrandingWrite).require(Permission::BrandingWrite).is_ok());
         assert!(scope.allows(Permission::PagesRead));
-        assert_eq!(scope.required_permissions(), Permissions::of(&[Permission::PagesWrite]));
+        assert_eq!(scope.required_permissions(), Permissions::from_list(&[Permission::PagesWrite]));
     }
 
     #[test]

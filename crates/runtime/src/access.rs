@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use portico_identity::{
     IdentityError,
-    api_key::{Judgement, KeyState, KeyText},
+    api_key::{KeyCheck, KeyState, KeyText},
     ports::{AccessClaims, Marks, TokenIssuer},
 };
 use portico_kernel::{Actor, Denied, Env, Fault, KeyMaker, Kind, Scope, StoreError, TenantId, UserId};
@@ -192,13 +192,13 @@ impl Access {
         };
         let digest = self.tokens.digest(key.secret());
         match state.judge(&digest, address, self.env.now()) {
-            Judgement::Good(maker) => {
+            KeyCheck::Good(maker) => {
                 self.api_keys.admit(digest).await;
                 Presented::Key(state, maker)
             }
-            Judgement::Unknown => Presented::Rejected,
-            Judgement::Ended => Presented::RefusedKey(state),
-            Judgement::ForeignAddress => Presented::KeyFromElsewhere(state),
+            KeyCheck::Unknown => Presented::Rejected,
+            KeyCheck::Ended => Presented::RefusedKey(state),
+            KeyCheck::ForeignAddress => Presented::KeyFromElsewhere(state),
         }
     }
 

@@ -37,7 +37,7 @@ pub struct Hint {
 
 impl Hint {
     /// The hint about a commit.
-    pub fn of(events: &[Event], jobs: bool, stale: Option<String>) -> Self {
+    pub fn new(events: &[Event], jobs: bool, stale: Option<String>) -> Self {
         let mut appended: BTreeSet<_> =
             events.iter().map(|event| (event.tenant, event.kind.to_string())).collect();
         if appended.len() > MOST_APPENDED {
@@ -54,9 +54,9 @@ impl Broadcasts {
     }
 
     /// Sends a hint to the other processes. Does not wait.
-    pub fn tell(&self, hint: Hint) {
+    pub fn publish(&self, hint: Hint) {
         if let Ok(text) = serde_json::to_string(&Hint { from: self.own, ..hint }) {
-            self.way.tell(text);
+            self.way.publish(text);
         }
     }
 
@@ -89,11 +89,11 @@ mod tests {
 
     #[async_trait]
     impl Broadcast for Kept {
-        fn tell(&self, message: String) {
+        fn publish(&self, message: String) {
             self.0.lock().unwrap().push(message);
         }
 
-        async fn carry(&self, _: &(dyn for<'m> Fn(&'m str) + Send + Sync)) -> BroadcastLost {
+        async fn run(&self, _: &(dyn for<'m> Fn(&'m str) + Send + Sync)) -> BroadcastLost {
             BroadcastLost("nothing is carried".to_owned())
         }
     }
@@ -142,8 +142,8 @@ mod tests {
                 Event::new(&env, &scope, &portico_sites::events::PAGE_UPDATED, env.random_uuid())
             })
             .collect();
-        let hint = Hint::of(&events, false, None);
+        let hint = Hint::new(&events, false, None);
         assert!(hint.appended.is_empty() && hint.events && !hint.jobs);
-        assert_eq!(Hint::of(&events[1..], false, None).appended.len(), MOST_APPENDED);
+        assert_eq!(Hint::new(&events[1..], false, None).appended.len(), MOST_APPENDED);
     }
 }

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 use portico_kernel::{
     catalogue::EventCatalogue,
     declare_events,
-    event::{Audience::Nobody, AuditClass::Sealed},
+    event::{Audience::Internal, AuditClass::Sealed},
 };
 
 declare_events! {
     "A dead job was queued again."
-    JOB_REPLAYED { word: "job.replayed", audience: Nobody, invalidates: &[], audit: Sealed }
+    JOB_REPLAYED { name: "job.replayed", audience: Internal, invalidates: &[], audit: Sealed }
 }
 
 /// The catalogue of all events. Built from constants, so it is the same in every process.
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn words_are_unique_and_of_two_parts() {
-        let words: BTreeSet<_> = declared().map(|declaration| declaration.word).collect();
+        let words: BTreeSet<_> = declared().map(|declaration| declaration.name).collect();
         assert_eq!(words.len(), declared().count());
         let names = catalogue().all().iter().map(|published| published.name);
         for word in words.iter().copied().chain(names) {
@@ -70,7 +70,7 @@ mod tests {
         assert!(!may_hear(viewer, "webhook.created"));
         assert!(may_hear(TenantRole::Admin.permissions(), "webhook.created"));
         for inside in ["session.started", "user.totp_added", "audit.expired", "*", TEST, ""] {
-            assert!(!may_hear(Permissions::of(&Permission::ALL), inside), "{inside}");
+            assert!(!may_hear(Permissions::from_list(&Permission::ALL), inside), "{inside}");
         }
     }
 

@@ -34,7 +34,7 @@ enum Slot {
 
 impl Failures {
     /// For the request with this id.
-    pub fn of(id: &str) -> Self {
+    pub fn for_request(id: &str) -> Self {
         Self(Arc::new(Request { id: id.to_owned(), slot: Mutex::new(Slot::Open(None)) }))
     }
 

@@ -56,7 +56,7 @@ impl KeyUsageCounter {
         };
         let mut pending = self.pending();
         let key = request.key;
-        let activity = pending.entry(key.id).or_insert_with(|| Activity::of(key.tenant, key.id));
+        let activity = pending.entry(key.id).or_insert_with(|| Activity::new(key.tenant, key.id));
         *activity.requests.entry(endpoint).or_default() += 1;
         if request.admitted {
             activity.last_used_at = activity.last_used_at.max(Some(now));

@@ -100,7 +100,8 @@ impl Mailing {
     async fn brand_of(&self, tenant: TenantId) -> Result<MailBrand, JobError> {
         let mut repositories = self.core.reader();
         let tenant_row = repositories.tenants().find(tenant).await?;
-        let (name, subdomain) = tenant_row.map(|tenant| (tenant.name, tenant.subdomain)).unzip();
+        let (name, subdomain) =
+            tenant_row.map(|tenant| (tenant.name, tenant.subdomain.into_string())).unzip();
         let primary = repositories.branding().find(tenant).await?.map(|branding| branding.colors.primary);
         Ok(MailBrand { name, subdomain, primary })
     }

@@ -103,7 +103,7 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
-            let failures = Failures::of("r-17");
+            let failures = Failures::for_request("r-17");
             let context = context::RequestContext {
                 info: RequestInfo { id: "r-17".into(), ..RequestInfo::default() },
                 failures: Some(failures.clone()),

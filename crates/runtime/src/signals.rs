@@ -93,7 +93,7 @@ impl Signals {
     /// Applies another process's hint about a commit.
     pub fn apply_hint(&self, hint: &Hint) {
         if let Some(stale) = &hint.stale {
-            self.heard(stale);
+            self.announced(stale);
         }
         for (tenant, kind) in &hint.appended {
             self.changed(*tenant, catalogue().find(kind));
@@ -194,7 +194,7 @@ impl CommitListener for Signals {
         }
         self.wake(!events.is_empty(), jobs);
         if let Some(broadcasts) = &self.broadcasts {
-            broadcasts.tell(Hint::of(events, jobs, self.announcement(events)));
+            broadcasts.publish(Hint::new(events, jobs, self.announcement(events)));
         }
     }
 
@@ -211,7 +211,7 @@ impl CommitListener for Signals {
 }
 
 impl AnnouncementListener for Signals {
-    fn heard(&self, announcement: &str) {
+    fn announced(&self, announcement: &str) {
         self.move_on(&announcement.split_ascii_whitespace().map(str::to_owned).collect());
     }
 
@@ -228,7 +228,7 @@ impl AnnouncementListener for Signals {
         self.caught_up.store(u64::try_from(since).unwrap_or(u64::MAX).max(1), Ordering::Release);
     }
 
-    fn missed(&self) {
+    fn announcements_lost(&self) {
         self.caught_up.store(0, Ordering::Release);
         self.move_all();
         self.live.wake_all();
@@ -314,7 +314,7 @@ mod tests {
             let events = [event(&env, kind, resource, tenant)];
             here.committed(&events, false);
             if let Some(announcement) = here.announcement(&events) {
-                elsewhere.heard(&announcement);
+                elsewhere.announced(&announcement);
             }
             for signals in [here, elsewhere] {
                 let epochs = [signals.user_epoch(user), signals.tenant_epoch(tenant), signals.sites_epoch()];
@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(signals.content_epoch(tenant).1, 4);
         signals.appended(tenant, "something.new");
         assert_eq!(signals.content_epoch(tenant).1, 5, "of another version");
-        signals.missed();
+        signals.announcements_lost();
         assert_eq!(signals.content_epoch(tenant).1, 6);
         assert!(u64::from(signals.content_epoch(tenant).0) < STRIPES as u64);
     }
@@ -363,9 +363,9 @@ mod tests {
     #[test]
     fn an_event_drops_no_cache_that_it_does_not_name() {
         static STATE_CHANGED: EventDeclaration = EventDeclaration {
-            word: "message.state_changed",
+            name: "message.state_changed",
             when: "A message got another state.",
-            audience: portico_kernel::event::Audience::Nobody,
+            audience: portico_kernel::event::Audience::Internal,
             invalidates: &[],
             audit: portico_kernel::event::AuditClass::NotKept,
         };
@@ -383,8 +383,8 @@ mod tests {
     #[test]
     fn words_of_another_version_make_everything_stale() {
         let signals = Signals::default();
-        signals.heard("ffff");
-        signals.heard("gadgets");
+        signals.announced("ffff");
+        signals.announced("gadgets");
         assert_eq!(signals.sites_epoch(), 2);
     }
 
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(signals.max_age(), AGE_WHEN_DISCONNECTED);
         signals.caught_up(Instant::now());
         assert_eq!(signals.max_age(), AGE_WHEN_CONNECTED);
-        signals.missed();
+        signals.announcements_lost();
         assert_eq!(signals.max_age(), AGE_WHEN_DISCONNECTED);
     }
 

@@ -78,7 +78,7 @@ fn is_across(sql: &str) -> bool {
 }
 
 /// A use of a table in a statement.
-struct Place {
+struct TableUse {
     name: String,
     alias: String,
     /// Rows of a tenant; else the result of a subquery, which is checked by itself.
@@ -107,7 +107,7 @@ struct Condition {
 /// before the table that it names.
 struct Walk<'o> {
     owned: &'o BTreeSet<String>,
-    places: Vec<Place>,
+    places: Vec<TableUse>,
     /// The uses of tables in each scope (a select, an update …) by index.
     scopes: Vec<Vec<usize>>,
     /// Open scopes, each with the number of `or` around the present expression.
@@ -138,7 +138,7 @@ impl<'o> Walk<'o> {
     fn add(&mut self, name: &str, alias: &str) {
         let is_query = self.named_queries.contains(name);
         let owned = !is_query && (self.owned.contains(name) || name == TENANTS);
-        let place = Place { name: name.to_owned(), alias: alias.to_owned(), owned, bound: !owned };
+        let place = TableUse { name: name.to_owned(), alias: alias.to_owned(), owned, bound: !owned };
         if let Some((scope, _)) = self.open.last() {
             self.scopes[*scope].push(self.places.len());
             self.places.push(place);

@@ -38,7 +38,7 @@ use crate::{
     credentials, devices, headers,
     host::SiteRequest,
     openapi::DocumentedPath,
-    pace::{Answer, Held, Pace},
+    pace::{Answer, HeldRequest, Pace},
     path::{self, PathFault, Spelling},
     problem::Problem,
     request_admission, traces,
@@ -67,7 +67,7 @@ pub async fn around<B: MessageBody + 'static>(
     let address = client::find(peer, &server.trusted_proxies, server.forwarded_header, request.headers());
     request.extensions_mut().insert(ClientAddress(address));
     let pace = Pace::new(server.min_body_rate, server.body_timeout, server.max_body_bytes);
-    let held = Held::begin(&mut request, pace, &api.connections);
+    let held = HeldRequest::begin(&mut request, pace, &api.connections);
     let mut info = request_info(&api, &request, address);
     let device_mark = devices::recognize(&api, &request, &mut info);
     let seen = Seen {
@@ -78,7 +78,7 @@ pub async fn around<B: MessageBody + 'static>(
         started,
         trace: None,
     };
-    let failures = Failures::of(&seen.id);
+    let failures = Failures::for_request(&seen.id);
     let context =
         RequestContext { info, path: seen.path.clone(), device_mark, failures: Some(failures.clone()) };
     let span =

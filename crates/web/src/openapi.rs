@@ -80,7 +80,7 @@ impl Document {
             let methods: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
             let takes_key = found.iter().any(|(_, operation)| operation.keyed);
             let post = item.post.as_ref().filter(|_| takes_key);
-            let keyed = post.map(|post| KeyedOperation::of(pattern, post));
+            let keyed = post.map(|post| KeyedOperation::new(pattern, post));
             let methods = methods.join(", ");
             let path = DocumentedPath { pattern: pattern.clone(), methods, operations: found, keyed };
             paths.insert(pattern.as_str(), Arc::new(path))?;

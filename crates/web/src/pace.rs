@@ -72,13 +72,13 @@ fn spread() -> Duration {
 }
 
 /// A request from its head to the end of its response.
-pub struct Held {
+pub struct HeldRequest {
     payload: Option<Rc<RefCell<Payload>>>,
     cut: Rc<Cell<bool>>,
     _answering: Option<Answering>,
 }
 
-impl Held {
+impl HeldRequest {
     /// Wraps the body of a request with the limits.
     pub fn begin(request: &mut ServiceRequest, pace: Pace, connections: &Connections) -> Self {
         let answering = request.conn_data::<Rc<Exchange>>().map(Answering::begin);
@@ -137,7 +137,7 @@ impl Held {
 /// The body of a response, with the request that it answers.
 pub struct Answer {
     body: BoxBody,
-    _held: Held,
+    _held: HeldRequest,
 }
 
 impl MessageBody for Answer {

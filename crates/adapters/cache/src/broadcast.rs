@@ -104,13 +104,13 @@ fn count(outcome: &'static str, messages: usize) {
 
 #[async_trait]
 impl Broadcast for RedisBroadcast {
-    fn tell(&self, message: String) {
+    fn publish(&self, message: String) {
         if self.queue.try_send(message).is_err() {
             count("lost", 1);
         }
     }
 
-    async fn carry(&self, hear: &(dyn for<'m> Fn(&'m str) + Send + Sync)) -> BroadcastLost {
+    async fn run(&self, hear: &(dyn for<'m> Fn(&'m str) + Send + Sync)) -> BroadcastLost {
         let subscribed = async {
             let mut listening = self.redis.listening().await?;
             match timeout(PATIENCE, listening.subscribe(CHANNEL)).await {

@@ -27,7 +27,7 @@ pub struct ProcessLimiter {
 impl ProcessLimiter {
     /// Counts one request, as [`RateLimiter::count`] does.
     pub(crate) fn count_here(&self, name: &str, quota: Quota) -> Verdict {
-        match self.of(quota).check_key(&name.to_owned()) {
+        match self.cells(quota).check_key(&name.to_owned()) {
             Ok(state) => {
                 let used = quota.most().get().saturating_sub(state.remaining_burst_capacity());
                 Verdict::allowed(quota, quota.interval() * used)
@@ -37,7 +37,7 @@ impl ProcessLimiter {
     }
 
     /// The cells of a quota. The number of quotas is bounded by settings and keys.
-    fn of(&self, quota: Quota) -> Arc<Cells> {
+    fn cells(&self, quota: Quota) -> Arc<Cells> {
         let known = self.by_quota.read().unwrap_or_else(PoisonError::into_inner).get(&quota).cloned();
         known.unwrap_or_else(|| {
             let mut all = self.by_quota.write().unwrap_or_else(PoisonError::into_inner);

@@ -89,7 +89,7 @@ fn no_two_templates_look_or_read_alike() {
     for template in &templates {
         for (_, text) in texts_of(template).into_iter().filter(|(_, text)| text.chars().count() > 60) {
             if let Some(other) = sentences.insert(text, &template.slug) {
-                assert_eq!(other, template.slug, "{text}");
+                assert_eq!(template.slug, other, "{text}");
             }
         }
     }

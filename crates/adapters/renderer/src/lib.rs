@@ -44,7 +44,7 @@ use crate::{
     navigation::Entry,
     pictures::PictureView,
     section::SectionView,
-    seo::{Alternate, Head},
+    seo::{Alternate, DocumentHead},
     theme::Stylesheet,
     words::Words,
 };
@@ -75,7 +75,7 @@ struct Shared<'a> {
 #[derive(Serialize)]
 struct PageView<'a> {
     title: &'a str,
-    head: Head,
+    head: DocumentHead,
     path: &'a str,
     /// The same page in other languages.
     translations: Vec<Alternate>,

@@ -51,7 +51,7 @@ impl PictureView {
 
 /// The uploaded images that content refers to, by the id of their asset. References to missing images are removed from the
 /// content, and so are the images of a gallery that have no other URL.
-pub fn of(
+pub fn take(
     content: &mut SectionContent,
     pictures: &BTreeMap<AssetId, SitePicture>,
 ) -> BTreeMap<AssetId, PictureView> {
@@ -118,7 +118,7 @@ mod tests {
         let images = vec![image(here, ""), image(gone, ""), image(gone, "/a.png"), image(None, "/b.png")];
         let mut content = SectionContent::Gallery(GalleryContent { heading: None, images });
         let pictures = here.map(|id| (id, picture(&[320]))).into_iter().collect();
-        assert_eq!(of(&mut content, &pictures).len(), 1);
+        assert_eq!(take(&mut content, &pictures).len(), 1);
         let SectionContent::Gallery(gallery) = content else { panic!() };
         let left: Vec<_> =
             gallery.images.iter().map(|image| (image.image_asset_id, image.url.as_str())).collect();

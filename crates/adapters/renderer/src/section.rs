@@ -68,7 +68,7 @@ pub fn prepare(
     let mut quiet = true;
     for section in sections.iter().filter(|section| section.visible) {
         let mut content = read(section, links)?;
-        let pictures = pictures::of(&mut content, uploaded);
+        let pictures = pictures::take(&mut content, uploaded);
         let has_heading = !heading(&content).is_empty();
         let is_title = result.views.is_empty() && section.kind == SectionType::Hero && has_heading;
         let level = if is_title { 1 } else { 2 };

@@ -13,7 +13,7 @@ use crate::{section::Sections, structured_data};
 
 /// The head of a page.
 #[derive(Debug, Serialize)]
-pub struct Head {
+pub struct DocumentHead {
     /// Title of the document.
     title: String,
     description: Option<String>,
@@ -54,7 +54,7 @@ pub fn head(
     path: &str,
     sections: &Sections,
     alternates: &[Alternate],
-) -> Head {
+) -> DocumentHead {
     let seo = snapshot.seo.as_ref();
     let title = seo.and_then(|seo| seo.title.clone()).unwrap_or_else(|| document_title(snapshot, site, path));
     let description = seo.and_then(|seo| seo.description.clone()).or_else(|| sections.description.clone());
@@ -73,7 +73,7 @@ pub fn head(
         .map(|alternate| alternate.address.clone());
     let facts = structured_data::Facts { description: description.as_deref(), image: image.as_deref(), path };
     let structured_data = structured_data::documents(snapshot, site, &facts);
-    Head {
+    DocumentHead {
         shared_title: seo.and_then(|seo| seo.open_graph.title.clone()).unwrap_or_else(|| title.clone()),
         shared_description: seo
             .and_then(|seo| seo.open_graph.description.clone())

@@ -348,7 +348,7 @@ fn what_cannot_be_rendered_is_an_error_that_says_what() {
         "{error}"
     );
     let mut site = sample::bakery();
-    site.pages[1].page.slug = "../../etc".to_owned();
+    site.pages[1].page.slug = portico_kernel::name::Slug::trusted("../../etc".to_owned());
     assert!(renderer.render(&site).is_err());
 }
 

@@ -69,7 +69,7 @@ impl SqlStore {
         let db = self.read();
         let mut last =
             db.row("select coalesce(max(sequence), 0) as last from events", ()).await?.unwrap_or(0);
-        listener.missed();
+        listener.announcements_lost();
         loop {
             let asked = Instant::now();
             let sql = "select * from events where sequence > $1 order by sequence limit $2";
@@ -80,7 +80,7 @@ impl SqlStore {
                 listener.appended(event.tenant, &event.kind);
             }
             if let Some(announcement) = listener.announcement(&heard) {
-                listener.heard(&announcement);
+                listener.announced(&announcement);
             }
             if (heard.len() as i64) < BATCH {
                 self.health.beat();
@@ -133,11 +133,11 @@ async fn follow_postgres(
         Ok(set_up) => set_up?,
         Err(_) => return Err(unavailable(sqlx::Error::PoolTimedOut)),
     };
-    listener.missed();
+    listener.announcements_lost();
     let mut beat = tokio::time::Instant::now();
     loop {
         match timeout_at(beat, connection.try_recv()).await {
-            Ok(Ok(Some(notification))) => listener.heard(notification.payload()),
+            Ok(Ok(Some(notification))) => listener.announced(notification.payload()),
             Ok(Ok(None)) => return Err(unavailable(sqlx::Error::WorkerCrashed)),
             Ok(Err(error)) => return Err(unavailable(error)),
             Err(_) => {
@@ -161,7 +161,7 @@ async fn follow_postgres(
                     seen = snapshot;
                 }
                 while let Some(notification) = connection.next_buffered() {
-                    listener.heard(notification.payload());
+                    listener.announced(notification.payload());
                 }
                 health.beat();
                 listener.caught_up(asked);

@@ -3,7 +3,11 @@
 
 use std::any::type_name;
 
-use portico_kernel::{Id, Timestamp};
+use portico_identity::user::EmailAddress;
+use portico_kernel::{
+    Id, Timestamp,
+    name::{Slug, Subdomain},
+};
 use sea_orm::{
     ColIdx, ColumnType, DbErr, QueryResult, TryFromU64, TryGetError, TryGetable, Value,
     sea_query::{ArrayType, ValueType, ValueTypeErr},
@@ -40,6 +44,24 @@ macro_rules! words {
     )+};
 }
 pub(crate) use words;
+
+/// Declares parsed texts: the store has only checked ones.
+macro_rules! texts {
+    ($($text:ty),+) => {$(
+        impl $crate::columns::Stored for $text {
+            type Raw = String;
+
+            fn store(&self) -> String {
+                self.as_str().to_owned()
+            }
+
+            fn load(raw: String) -> Result<Self, String> {
+                Ok(Self::trusted(raw))
+            }
+        }
+    )+};
+}
+texts!(Subdomain, Slug, EmailAddress);
 
 /// Declares types that columns hold as JSON. Their keys are texts, so that writing them cannot fail.
 macro_rules! documents {

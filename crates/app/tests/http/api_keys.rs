@@ -36,7 +36,7 @@ async fn keyed(server: &TestServer) -> (Client, Value, Client) {
     (owner, key, client)
 }
 
-pub fn of(owner: &Client, key: &Value, rest: &str) -> String {
+pub fn key_path(owner: &Client, key: &Value, rest: &str) -> String {
     owner.t(&format!("/api-keys/{}{rest}", text(key, "id")))
 }
 
@@ -61,7 +61,7 @@ pub async fn within_a_second(status: u16, mut ask: impl AsyncFnMut() -> Answer) 
 async fn usage(owner: &Client, key: &Value, until: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     let found = eventually(Duration::from_secs(10), async || {
-        last = owner.get(&of(owner, key, "/usage")).await.expect(200);
+        last = owner.get(&key_path(owner, key, "/usage")).await.expect(200);
         until(&last).then(|| last.clone())
     });
     match found.await {
@@ -92,7 +92,7 @@ async fn a_key_is_shown_once_and_lets_in_by_either_header() {
         let made = answer.expect(201);
         let full = text(&made, "key");
         assert!(full.starts_with("sn_test_") && full.starts_with(&text(&made, "prefix")), "{full}");
-        assert_eq!(location, of(&owner, &made, ""));
+        assert_eq!(location, key_path(&owner, &made, ""));
 
         let read = owner.get(&location).await.expect(200);
         let mut expected = made.clone();
@@ -139,9 +139,9 @@ async fn bad_input_is_told_of_field_by_field() {
         assert_eq!(answer.fields(), ["colour", "mode"]);
         assert_eq!(owner.post(&path, json!({"name": "x"})).await.fields(), ["permissions"]);
         let key = make(&owner, READS, json!({})).await;
-        let answer = owner.put(&of(&owner, &key, ""), json!({"permissions": ["api_keys:write"], "name": " "})).await;
+        let answer = owner.put(&key_path(&owner, &key, ""), json!({"permissions": ["api_keys:write"], "name": " "})).await;
         assert_eq!(answer.fields(), ["name", "permissions[0]"]);
-        let answer = owner.post(&of(&owner, &key, "/rotate"), json!({"overlapSeconds": 604_801})).await;
+        let answer = owner.post(&key_path(&owner, &key, "/rotate"), json!({"overlapSeconds": 604_801})).await;
         assert_eq!(answer.fields(), ["overlapSeconds"]);
         for (query, field) in [
             ("?from=2026-01-02&to=2026-01-01", "to"),
@@ -149,7 +149,7 @@ async fn bad_input_is_told_of_field_by_field() {
             ("?from=yesterday", "from"),
             ("?day=1", "day"),
         ] {
-            let answer = owner.get(&of(&owner, &key, &format!("/usage{query}"))).await;
+            let answer = owner.get(&key_path(&owner, &key, &format!("/usage{query}"))).await;
             assert_eq!(answer.fields(), [field], "{query}: {}", answer.text);
         }
         assert_eq!(owner.get(&path).await.expect(200)["total"], 1);
@@ -214,22 +214,22 @@ async fn revoking_and_switching_off_act_at_once() {
         let (owner, key, client) = keyed(server).await;
         let path = owner.t("");
         client.get(&path).await.expect(200);
-        owner.put(&of(&owner, &key, ""), json!({"active": false})).await.expect(200);
+        owner.put(&key_path(&owner, &key, ""), json!({"active": false})).await.expect(200);
         refused(&client.get(&path).await, 401, "unauthenticated");
-        owner.put(&of(&owner, &key, ""), json!({"active": true})).await.expect(200);
+        owner.put(&key_path(&owner, &key, ""), json!({"active": true})).await.expect(200);
         client.get(&path).await.expect(200);
-        owner.put(&of(&owner, &key, ""), json!({"permissions": ["pages:read"]})).await.expect(200);
+        owner.put(&key_path(&owner, &key, ""), json!({"permissions": ["pages:read"]})).await.expect(200);
         refused(&client.get(&path).await, 403, "forbidden");
-        let stale = owner.with("if-match", "\"v1\"").delete(&of(&owner, &key, "")).await;
+        let stale = owner.with("if-match", "\"v1\"").delete(&key_path(&owner, &key, "")).await;
         refused(&stale, 412, "precondition_failed");
-        owner.with("if-match", "\"v4\"").delete(&of(&owner, &key, "")).await.expect(204);
+        owner.with("if-match", "\"v4\"").delete(&key_path(&owner, &key, "")).await.expect(204);
         refused(&client.get(&path).await, 401, "unauthenticated");
         for answer in [
-            owner.get(&of(&owner, &key, "")).await,
-            owner.put(&of(&owner, &key, ""), json!({"active": true})).await,
-            owner.post_empty(&of(&owner, &key, "/rotate")).await,
-            owner.get(&of(&owner, &key, "/usage")).await,
-            owner.delete(&of(&owner, &key, "")).await,
+            owner.get(&key_path(&owner, &key, "")).await,
+            owner.put(&key_path(&owner, &key, ""), json!({"active": true})).await,
+            owner.post_empty(&key_path(&owner, &key, "/rotate")).await,
+            owner.get(&key_path(&owner, &key, "/usage")).await,
+            owner.delete(&key_path(&owner, &key, "")).await,
         ] {
             refused(&answer, 404, "not_found");
         }
@@ -277,7 +277,7 @@ async fn after_a_rotation_both_secrets_are_good_until_the_overlap_ends() {
     TestServer::shared(async |server| {
         let (owner, key, old) = keyed(server).await;
         let path = owner.t("");
-        let answer = owner.post(&of(&owner, &key, "/rotate"), json!({"overlapSeconds": 2})).await;
+        let answer = owner.post(&key_path(&owner, &key, "/rotate"), json!({"overlapSeconds": 2})).await;
         assert_eq!(answer.header("cache-control"), "no-store");
         let rotated = answer.expect(200);
         assert_eq!((&rotated["prefix"], &rotated["id"]), (&key["prefix"], &key["id"]));
@@ -292,9 +292,10 @@ async fn after_a_rotation_both_secrets_are_good_until_the_overlap_ends() {
         new.get(&path).await.expect(200);
 
         // At once, and by default after a day.
-        let newer = owner.post(&of(&owner, &key, "/rotate"), json!({"overlapSeconds": 0})).await.expect(200);
+        let newer =
+            owner.post(&key_path(&owner, &key, "/rotate"), json!({"overlapSeconds": 0})).await.expect(200);
         refused(&new.get(&path).await, 401, "unauthenticated");
-        let newest = owner.post_empty(&of(&owner, &key, "/rotate")).await.expect(200);
+        let newest = owner.post_empty(&key_path(&owner, &key, "/rotate")).await.expect(200);
         for key in [&newer, &newest] {
             with_key(server, &owner, &text(key, "key")).get(&path).await.expect(200);
         }
@@ -302,7 +303,7 @@ async fn after_a_rotation_both_secrets_are_good_until_the_overlap_ends() {
         let left = until - server.app.core.env.now();
         assert!(left > time::Duration::hours(23) && left <= time::Duration::DAY, "{left}");
         // A third secret ends the first of the two.
-        owner.post_empty(&of(&owner, &key, "/rotate")).await.expect(200);
+        owner.post_empty(&key_path(&owner, &key, "/rotate")).await.expect(200);
         refused(&with_key(server, &owner, &text(&newer, "key")).get(&path).await, 401, "unauthenticated");
         with_key(server, &owner, &text(&newest, "key")).get(&path).await.expect(200);
     })
@@ -313,7 +314,7 @@ async fn after_a_rotation_both_secrets_are_good_until_the_overlap_ends() {
 async fn of_two_rotations_at_once_one_is_late() {
     TestServer::on_each_database(async |server| {
         let (owner, key, _) = keyed(server).await;
-        let path = of(&owner, &key, "/rotate");
+        let path = key_path(&owner, &key, "/rotate");
         let answers = at_once(6, |_| {
             let (owner, path) = (owner.clone(), path.clone());
             async move { owner.with("if-match", "\"v1\"").post_empty(&path).await }
@@ -341,7 +342,7 @@ async fn a_key_expires_by_itself() {
         });
         assert!(gone.await.is_some());
         assert!(server.app.core.env.now() >= end);
-        owner.put(&of(&owner, &key, ""), json!({ "expiresAt": null })).await.expect(200);
+        owner.put(&key_path(&owner, &key, ""), json!({ "expiresAt": null })).await.expect(200);
         client.get("/api/v1/sites").await.expect(200);
     })
     .await;
@@ -384,7 +385,7 @@ async fn a_key_is_good_from_its_addresses_only() {
     let events = trail(&owner, "api_key.new_address").await;
     assert_eq!(events.len(), 2, "{events:?}");
     assert_eq!(events[0]["after"]["name"], "Shop import");
-    owner.put(&of(&owner, &key, ""), json!({"allowedAddresses": []})).await.expect(200);
+    owner.put(&key_path(&owner, &key, ""), json!({"allowedAddresses": []})).await.expect(200);
     client.with("x-forwarded-for", "2001:db8:2::3").get("/api/v1/sites").await.expect(200);
     server.stop().await;
 }
@@ -414,7 +415,7 @@ async fn each_key_has_a_limit_of_its_own() {
         assert_eq!(answer.header("x-ratelimit-remaining"), "0");
         assert_eq!(answer.header("retry-after"), answer.header("x-ratelimit-reset"));
     }
-    owner.put(&of(&owner, &own, ""), json!({"rateLimitPerMinute": 100})).await.expect(200);
+    owner.put(&key_path(&owner, &own, ""), json!({"rateLimitPerMinute": 100})).await.expect(200);
     assert_eq!(small.get("/api/v1/sites").await.header("x-ratelimit-limit"), "100");
     let report = usage(&owner, &own, |report| report["total"] == 5).await;
     assert_eq!(
@@ -476,7 +477,7 @@ async fn two_hundred_requests_at_once_are_all_counted() {
         let days = report["days"].as_array().unwrap();
         assert_eq!(days.len(), 30);
         assert_eq!((&days[29]["requests"], &days[28]["requests"]), (&json!(200), &json!(0)));
-        let read = owner.get(&of(&owner, &key, "")).await.expect(200);
+        let read = owner.get(&key_path(&owner, &key, "")).await.expect(200);
         assert!(read["lastUsedAt"].is_string(), "{read}");
         assert_eq!(read["lastUsedAt"], report["lastUsedAt"]);
         // Fifty refusals: noticed once.
@@ -496,7 +497,7 @@ async fn refusals_are_counted_for_the_right_secret_only() {
         let (owner, key, client) = keyed(server).await;
         let prefix = text(&key, "prefix");
         futures(server, 30, |env| KeyText::renewed(prefix.clone(), env)).await;
-        owner.put(&of(&owner, &key, ""), json!({"active": false})).await.expect(200);
+        owner.put(&key_path(&owner, &key, ""), json!({"active": false})).await.expect(200);
         for _ in 0..25 {
             refused(&client.get("/api/v1/sites").await, 401, "unauthenticated");
         }
@@ -515,9 +516,9 @@ async fn what_a_key_does_is_written_down_under_its_id_and_no_secret_is() {
         let key = make(&owner, &["sites:write", "sites:read"], json!({})).await;
         let client = with_key(server, &owner, &text(&key, "key"));
         let site = client.post("/api/v1/sites", json!({"name": "Luz"})).await.expect(201);
-        let rotated = owner.post_empty(&of(&owner, &key, "/rotate")).await.expect(200);
-        owner.put(&of(&owner, &key, ""), json!({"name": "Other"})).await.expect(200);
-        owner.delete(&of(&owner, &key, "")).await.expect(204);
+        let rotated = owner.post_empty(&key_path(&owner, &key, "/rotate")).await.expect(200);
+        owner.put(&key_path(&owner, &key, ""), json!({"name": "Other"})).await.expect(200);
+        owner.delete(&key_path(&owner, &key, "")).await.expect(204);
         let all = owner.get(&owner.t("/audit?limit=100")).await;
         for secret in [&key["key"], &rotated["key"]] {
             let secret = KeyText::parse(secret.as_str().unwrap()).unwrap();
@@ -554,7 +555,7 @@ async fn stopping_loses_no_count() {
             client.get("/api/v1/sites").await.expect(200);
         }
         workers.stop(Duration::from_secs(10)).await;
-        let report = owner.get(&of(&owner, &key, "/usage")).await.expect(200);
+        let report = owner.get(&key_path(&owner, &key, "/usage")).await.expect(200);
         assert_eq!(report["total"], 5);
     })
     .await;
@@ -568,7 +569,7 @@ async fn a_key_revoked_on_one_instance_is_refused_by_the_other_within_a_second()
         let client = with_key(&elsewhere, &owner, &text(&key, "key"));
         let path = owner.t("");
         client.get(&path).await.expect(200);
-        owner.delete(&of(&owner, &key, "")).await.expect(204);
+        owner.delete(&key_path(&owner, &key, "")).await.expect(204);
         within_a_second(401, async || client.get(&path).await).await;
         elsewhere.stop().await;
     })
@@ -592,7 +593,7 @@ async fn a_key_is_looked_up_once_in_a_few_seconds() {
         let mut cached = false;
         // Again when the key was looked up anew at that very moment.
         for _ in 0..5 {
-            set(Permissions::of(&[Permission::SitesRead])).await;
+            set(Permissions::from_list(&[Permission::SitesRead])).await;
             let granted = eventually(Duration::from_secs(8), async || (status().await == 200).then_some(()));
             assert!(granted.await.is_some(), "found out too late");
             set(Permissions::NONE).await;

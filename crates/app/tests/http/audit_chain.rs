@@ -183,7 +183,7 @@ async fn what_is_of_age_expires_and_the_chain_stays_whole() {
         assert_eq!((&before["intact"], &before["checkpoint"]), (&json!(true), &Value::Null), "{before}");
         // Another reader may be a moment behind.
         let found = eventually(Duration::from_secs(20), async || {
-            retention::round(&server.app.core, &background::of(&server.app).reader_names()).await.unwrap();
+            retention::round(&server.app.core, &background::wire(&server.app).reader_names()).await.unwrap();
             let found = verified(&root, "/api/v1/audit/verify").await;
             (found["checkpoint"]["number"] == 1200).then_some(found)
         });

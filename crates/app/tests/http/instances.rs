@@ -59,7 +59,7 @@ async fn scheduled_work_that_fails_or_panics_gives_its_turn_back() {
         assert!(schedules::turn(core, "one", schedule).await, "{}", schedule.name);
         assert!(schedules::turn(core, "two", schedule).await, "{}", schedule.name);
     }
-    let background = background::of(&server.app);
+    let background = background::wire(&server.app);
     for schedule in &schedules::all(core, background.reader_names(), &background.schedules) {
         assert!(schedules::turn(core, "one", schedule).await, "{}", schedule.name);
         assert!(!schedules::turn(core, "two", schedule).await, "{}", schedule.name);

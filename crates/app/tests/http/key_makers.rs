@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::{
-    api_keys::{READS, make, of, refused, with_key, within_a_second},
+    api_keys::{READS, key_path, make, refused, with_key, within_a_second},
     fixture::{Person, change_user, text},
 };
 
@@ -59,7 +59,7 @@ async fn a_key_survives_that_its_maker_leaves_the_tenant_and_not_their_suspensio
         within_a_second(401, async || client.get(&path).await).await;
 
         // Another member rotates the key; the secret that its maker knows stays invalid.
-        let rotated = owner.post_empty(&of(&owner, &key, "/rotate")).await.expect(200);
+        let rotated = owner.post_empty(&key_path(&owner, &key, "/rotate")).await.expect(200);
         let renewed = with_key(elsewhere, &owner, &text(&rotated, "key"));
         within_a_second(200, async || renewed.get(&path).await).await;
         client.get(&path).await.expect(401);
@@ -115,7 +115,7 @@ async fn a_key_for_which_nobody_answers_publishes_nothing() {
             tenant,
             name: "Old".to_owned(),
             prefix: secret.prefix().to_owned(),
-            permissions: Permissions::of(&[Permission::SitesRead, Permission::SitesWrite]),
+            permissions: Permissions::from_list(&[Permission::SitesRead, Permission::SitesWrite]),
             mode: Mode::Live,
             active: true,
             allowed_addresses: Vec::new(),

@@ -45,7 +45,7 @@ async fn make(owner: &Client, url: &str, events: &[&str]) -> Value {
     owner.post(&owner.t("/webhooks"), body).await.expect(201)
 }
 
-fn of(owner: &Client, webhook: &Value, rest: &str) -> String {
+fn webhook_path(owner: &Client, webhook: &Value, rest: &str) -> String {
     owner.t(&format!("/webhooks/{}{rest}", text(webhook, "id")))
 }
 
@@ -93,7 +93,7 @@ async fn a_webhook_is_made_read_changed_and_deleted() {
         let made = answer.expect(201);
         let secret = text(&made, "secret");
         assert!(secret.starts_with("whsec_") && secret.len() == 38, "{secret}");
-        assert_eq!(location, of(&owner, &made, ""));
+        assert_eq!(location, webhook_path(&owner, &made, ""));
 
         let answer = owner.get(&location).await;
         assert_eq!(answer.header("etag"), "\"v1\"");
@@ -185,7 +185,7 @@ async fn bad_input_is_told_of_field_by_field() {
         assert_eq!(owner.get(&path).await.expect(200)["total"], 0);
 
         let webhook = make(&owner, URL, &["page.updated"]).await;
-        let at = of(&owner, &webhook, "");
+        let at = webhook_path(&owner, &webhook, "");
         let answer = owner.put(&at, json!({"url": "https://10.0.0.1/", "events": [], "ratePerSecond": 0})).await;
         assert_eq!(answer.fields(), ["events", "ratePerSecond", "url"]);
         let answer = owner.post(&format!("{at}/rotate-secret"), json!({"overlapHours": 169})).await;
@@ -252,7 +252,7 @@ async fn no_tenant_gets_more_than_the_operator_allows() {
             refused(answer, 409, "too_many_webhooks");
         }
         let list = owner.get(&owner.t("/webhooks")).await.expect(200);
-        owner.delete(&of(&owner, &list["items"][0], "")).await.expect(204);
+        owner.delete(&webhook_path(&owner, &list["items"][0], "")).await.expect(204);
         make(&owner, URL, &["*"]).await;
         server.stop().await;
     }
@@ -265,7 +265,7 @@ async fn of_simultaneous_rotations_each_answer_with_a_secret_is_true() {
         let receiver = Receiver::start().await;
         let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
         let rotated = at_once(4, |_| {
-            let (owner, path) = (owner.clone(), of(&owner, &webhook, "/rotate-secret"));
+            let (owner, path) = (owner.clone(), webhook_path(&owner, &webhook, "/rotate-secret"));
             async move { owner.post(&path, json!({"overlapHours": 1})).await }
         })
         .await;
@@ -282,7 +282,7 @@ async fn of_simultaneous_rotations_each_answer_with_a_secret_is_true() {
         versions.dedup();
         assert!(count > 0 && versions.len() == count, "each is a version of its own");
         let last = rotated.iter().max_by_key(|answer| answer.header("etag").to_owned()).unwrap();
-        owner.post_empty(&of(&owner, &webhook, "/test")).await.expect(202);
+        owner.post_empty(&webhook_path(&owner, &webhook, "/test")).await.expect(202);
         let received = receiver.wait_for(1).await;
         let secret = text(&last.json, "secret");
         let key = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &secret[6..]).unwrap();
@@ -303,10 +303,10 @@ async fn a_test_is_sent_at_once_also_to_a_paused_webhook() {
         let webhook = make(&owner, &receiver.url, &["page.updated"]).await;
         for pause in [false, true] {
             if pause {
-                owner.post_empty(&of(&owner, &webhook, "/pause")).await.expect(200);
+                owner.post_empty(&webhook_path(&owner, &webhook, "/pause")).await.expect(200);
                 receiver.always(Reply::status(500).saying("a\u{0}b".repeat(1000)));
             }
-            let answer = owner.post_empty(&of(&owner, &webhook, "/test")).await;
+            let answer = owner.post_empty(&webhook_path(&owner, &webhook, "/test")).await;
             let location = answer.header("location").to_owned();
             let delivery = answer.expect(202);
             assert_eq!(
@@ -346,14 +346,14 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         let receiver = Receiver::start().await;
         let since = server.app.core.env.now();
         let webhook = make(&owner, &receiver.url, &["tenant.updated"]).await;
-        let log = of(&owner, &webhook, "/deliveries");
+        let log = webhook_path(&owner, &webhook, "/deliveries");
         rename(&owner, "Arrives").await;
         listed(&owner, &log, are_over(1)).await;
         receiver.always(Reply::status(503));
         rename(&owner, "Fails").await;
         let failed = listed(&owner, &log, are_over(2)).await.remove(0);
         assert_eq!((&failed["status"], &failed["responseStatus"]), (&json!("failed"), &json!(503)));
-        owner.post_empty(&of(&owner, &webhook, "/pause")).await.expect(200);
+        owner.post_empty(&webhook_path(&owner, &webhook, "/pause")).await.expect(200);
         rename(&owner, "Is missed").await;
         // The event happens while the webhook is paused: the log is read in order, so a delivery to another webhook shows that it was read.
         let other = Receiver::start().await;
@@ -368,11 +368,11 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         );
         let body = json!({ "since": since });
         refused(
-            &owner.post(&of(&owner, &webhook, "/resend"), body.clone()).await,
+            &owner.post(&webhook_path(&owner, &webhook, "/resend"), body.clone()).await,
             409,
             "webhook_not_enabled",
         );
-        owner.post_empty(&of(&owner, &webhook, "/resume")).await.expect(200);
+        owner.post_empty(&webhook_path(&owner, &webhook, "/resume")).await.expect(200);
         receiver.always(Reply::status(200));
 
         let answer = owner.post_empty(&owner.t(&format!("/deliveries/{}/resend", text(&failed, "id")))).await;
@@ -385,7 +385,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         assert_eq!(location, owner.t(&format!("/deliveries/{}", text(&again, "id"))));
         listed(&owner, &log, are_over(3)).await;
 
-        let answer = owner.post(&of(&owner, &webhook, "/resend"), body.clone()).await;
+        let answer = owner.post(&webhook_path(&owner, &webhook, "/resend"), body.clone()).await;
         let of_these = answer.header("location").to_owned();
         let answered = answer.expect(202);
         assert_eq!((&answered["onlyFailed"], answered["until"].is_string()), (&json!(true), true));
@@ -407,9 +407,9 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         assert_eq!(ids[1], ids[2], "the same message has the same id");
 
         // Everything has arrived now: nothing to send. Then all of it, whether or not it has.
-        owner.post(&of(&owner, &webhook, "/resend"), body).await.expect(202);
+        owner.post(&webhook_path(&owner, &webhook, "/resend"), body).await.expect(202);
         let all = json!({"since": since, "onlyFailed": false});
-        let answer = owner.post(&of(&owner, &webhook, "/resend"), all).await;
+        let answer = owner.post(&webhook_path(&owner, &webhook, "/resend"), all).await;
         let of_these = answer.header("location").to_owned();
         answer.expect(202);
         let sent = listed(&owner, &of_these, are_over(4)).await;
@@ -555,7 +555,7 @@ async fn networks_of_other_purposes_and_odd_ports_are_closed_to_webhooks() {
     }
     // A name is resolved only when it is called.
     let webhook = make(&owner, URL, &["tenant.updated"]).await;
-    let delivery = owner.post_empty(&of(&owner, &webhook, "/test")).await;
+    let delivery = owner.post_empty(&webhook_path(&owner, &webhook, "/test")).await;
     let location = delivery.header("location").to_owned();
     let over = eventually(Duration::from_secs(20), async || {
         let read = owner.get(&location).await.expect(200);
@@ -570,7 +570,7 @@ async fn networks_of_other_purposes_and_odd_ports_are_closed_to_webhooks() {
 /// What a page says when it changes, with less of a trail.
 const fn page_updated(audit: AuditClass) -> EventDeclaration {
     EventDeclaration {
-        word: "page.updated",
+        name: "page.updated",
         when: "A test says so.",
         audience: Audience::Holders(Permission::PagesRead),
         invalidates: &[],

@@ -1,5 +1,6 @@
 //! The wizard: saved step by step, in any session, and one site in the end.
 
+use portico_kernel::name::Slug;
 use std::{
     sync::{
         Arc, Mutex,
@@ -47,7 +48,7 @@ fn page(key: &str, title: &str, sections: Vec<TemplateSection>) -> TemplatePage 
     TemplatePage {
         key: key.to_owned(),
         title: title.to_owned(),
-        slug: key.to_owned(),
+        slug: Slug::trusted(key.to_owned()),
         is_home: key == "home",
         seo_title: None,
         seo_description: Some(format!("About {key}")),
@@ -66,7 +67,7 @@ pub async fn template(server: &TestServer, is_premium: bool) -> Template {
     let template = Template {
         id: env.new_id(),
         name: "Loaf".to_owned(),
-        slug: format!("loaf-{}", env.random_uuid().simple()),
+        slug: Slug::trusted(format!("loaf-{}", env.random_uuid().simple())),
         category: "food-and-drink".to_owned(),
         industry: "bakery".to_owned(),
         description: "For bakeries".to_owned(),

@@ -1,6 +1,6 @@
 //! Feeds random and mutated inputs to every parser of untrusted input: the same inputs for the same seed.
 //!
-//! Findings are panics, inputs that take longer than 100 ms, results that change when they are parsed once more, results that could
+//! DnsOutcome are panics, inputs that take longer than 100 ms, results that change when they are parsed once more, results that could
 //! do harm in a browser, which a separate tokenizer judges, and credentials that are accepted although they were never issued.
 
 mod edge;
@@ -19,7 +19,7 @@ use clap::Args;
 
 use self::{
     inputs::Inputs,
-    targets::{TARGETS, Target},
+    targets::{FuzzTarget, TARGETS},
 };
 
 /// The most time that one input may take.
@@ -28,7 +28,7 @@ const MOST_TIME: Duration = Duration::from_millis(100);
 /// How often a slow input is tried again: on a busy machine other processes slow it down, too.
 const TRIES: usize = 5;
 
-/// Findings after which a target is stopped.
+/// DnsOutcome after which a target is stopped.
 const ENOUGH: usize = 5;
 
 /// Inputs between two looks at the clock.
@@ -62,8 +62,8 @@ struct Outcome {
 /// Runs it. Returns whether nothing was found.
 pub fn run(arguments: &Fuzz) -> anyhow::Result<bool> {
     let wanted =
-        |target: &&Target| arguments.only.is_empty() || arguments.only.iter().any(|n| n == target.name);
-    let targets: Vec<&Target> = TARGETS.iter().filter(wanted).collect();
+        |target: &&FuzzTarget| arguments.only.is_empty() || arguments.only.iter().any(|n| n == target.name);
+    let targets: Vec<&FuzzTarget> = TARGETS.iter().filter(wanted).collect();
     if targets.is_empty() {
         let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
         anyhow::bail!("--only: the targets are {}", names.join(", "));
@@ -91,7 +91,7 @@ pub fn run(arguments: &Fuzz) -> anyhow::Result<bool> {
     Ok(clean)
 }
 
-fn feed(target: &Target, arguments: &Fuzz) -> Outcome {
+fn feed(target: &FuzzTarget, arguments: &Fuzz) -> Outcome {
     let mut inputs = Inputs::new(arguments.seed, (target.corpus)());
     let mut outcome = Outcome { inputs: 0, accepted: 0, slowest: Duration::ZERO, findings: Vec::new() };
     let started = Instant::now();

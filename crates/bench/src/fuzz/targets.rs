@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::{edge, harm, inputs::Numbers, openid, tokens};
 
 /// A parser of untrusted input.
-pub struct Target {
+pub struct FuzzTarget {
     /// Its name.
     pub name: &'static str,
     /// Hostile cases to begin with.
@@ -27,18 +27,18 @@ pub struct Target {
 }
 
 /// Everything that is fed.
-pub const TARGETS: &[Target] = &[
-    Target { name: "rich-text", corpus: || HTML, check: rich_text },
-    Target { name: "slug", corpus: || NAMES, check: slug },
-    Target { name: "subdomain", corpus: || NAMES, check: subdomain },
-    Target { name: "domain", corpus: || DOMAINS, check: domain },
-    Target { name: "link", corpus: || LINKS, check: link },
-    Target { name: "section", corpus: || HTML, check: section },
-    Target { name: "tokens", corpus: tokens::corpus, check: tokens::check },
-    Target { name: "openid-claims", corpus: openid::claims, check: openid::check_claims },
-    Target { name: "openid-answers", corpus: openid::documents, check: openid::check_documents },
-    Target { name: "path", corpus: || edge::PATHS, check: edge::path },
-    Target { name: "forwarded", corpus: || edge::FORWARDED, check: edge::forwarded },
+pub const TARGETS: &[FuzzTarget] = &[
+    FuzzTarget { name: "rich-text", corpus: || HTML, check: rich_text },
+    FuzzTarget { name: "slug", corpus: || NAMES, check: slug },
+    FuzzTarget { name: "subdomain", corpus: || NAMES, check: subdomain },
+    FuzzTarget { name: "domain", corpus: || DOMAINS, check: domain },
+    FuzzTarget { name: "link", corpus: || LINKS, check: link },
+    FuzzTarget { name: "section", corpus: || HTML, check: section },
+    FuzzTarget { name: "tokens", corpus: tokens::corpus, check: tokens::check },
+    FuzzTarget { name: "openid-claims", corpus: openid::claims, check: openid::check_claims },
+    FuzzTarget { name: "openid-answers", corpus: openid::documents, check: openid::check_documents },
+    FuzzTarget { name: "path", corpus: || edge::PATHS, check: edge::path },
+    FuzzTarget { name: "forwarded", corpus: || edge::FORWARDED, check: edge::forwarded },
 ];
 
 fn rich_text(input: &str) -> Result<bool, String> {

@@ -8,5 +8,5 @@ use portico_kernel::{
 
 declare_events! {
     "The tenant got its plan."
-    SUBSCRIPTION_CREATED { word: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
+    SUBSCRIPTION_CREATED { name: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
 }

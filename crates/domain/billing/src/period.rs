@@ -19,7 +19,7 @@ pub enum Period {
 
 impl Period {
     /// The period that a meter counts over at this time.
-    pub fn of(meter: Meter, now: Timestamp) -> Self {
+    pub fn for_meter(meter: Meter, now: Timestamp) -> Self {
         if meter.is_monthly() { Self::month_of(now) } else { Self::Standing }
     }
 

@@ -112,7 +112,7 @@ impl<'a> Quotas<'a> {
         let plan = self.plan_of(tenant).await?;
         let mut usage = Vec::with_capacity(Meter::ALL.len());
         for meter in Meter::ALL {
-            let period = Period::of(meter, now);
+            let period = Period::for_meter(meter, now);
             let used = match meter {
                 Meter::Storage => self.repositories.meters().storage(tenant, 0).await?.used(),
                 _ => self.repositories.meters().used(tenant, meter, period).await?,

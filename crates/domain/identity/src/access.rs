@@ -46,7 +46,7 @@ fn left_of(role: TenantRole, access: TenantAccess) -> Permissions {
     match access {
         TenantAccess::Full => all,
         TenantAccess::ReadOnly => {
-            all.reading().union(all.intersection(Permissions::of(&[Permission::TenantDelete])))
+            all.reading().union(all.intersection(Permissions::from_list(&[Permission::TenantDelete])))
         }
         TenantAccess::Suspended => Permissions::NONE,
     }

@@ -153,7 +153,7 @@ impl<'a> Accounts<'a> {
     /// The recipient of messages; `None` when the account is gone or not in use. For background jobs.
     pub async fn recipient(&mut self, user: UserId) -> Result<Option<Recipient>, IdentityError> {
         let user = self.repositories.users().find(user).await?;
-        Ok(user.filter(|user| user.status == UserStatus::Active).map(|user| Recipient::of(&user)))
+        Ok(user.filter(|user| user.status == UserStatus::Active).map(|user| Recipient::for_user(&user)))
     }
 
     /// The signed-in person, given that they proved their identity within [`FRESH`]: for changes by which a stolen session could

@@ -10,7 +10,7 @@ mod text;
 pub mod usage;
 
 pub use address::{AddressRange, origin};
-pub use state::{Judgement, KeySecret, KeyState};
+pub use state::{KeyCheck, KeySecret, KeyState};
 pub use text::KeyText;
 
 use portico_kernel::{
@@ -415,7 +415,7 @@ impl<'a> ApiKeys<'a> {
                 Some(known) => granted.push(known),
             }
         }
-        Permissions::of(&granted)
+        Permissions::from_list(&granted)
     }
 }
 

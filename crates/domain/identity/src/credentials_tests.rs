@@ -161,7 +161,7 @@ async fn an_unverified_account_adds_nothing_that_one_gets_in_by() {
     let scope = Scope::user(
         scope.actor().clone(),
         scope.active_tenant(),
-        portico_kernel::Permissions::of(&Permission::ALL),
+        portico_kernel::Permissions::from_list(&Permission::ALL),
         scope.request.clone(),
     );
     store.pass(Duration::hours(1));

@@ -147,7 +147,7 @@ impl Accounts<'_> {
         let owner = claims.into_iter().map(|claim| claim.user).find(|user| user.email_verified);
         if let Some(owner) = owner {
             let is_in_use = owner.status == UserStatus::Active;
-            return Ok(is_in_use.then(|| (Recipient::of(&owner), AccountMail::AlreadyRegistered)));
+            return Ok(is_in_use.then(|| (Recipient::for_user(&owner), AccountMail::AlreadyRegistered)));
         }
         let token = issuer.email_change_token(id);
         let recipient = Recipient::unverified(change.email, user.language);
@@ -170,7 +170,7 @@ impl Accounts<'_> {
         let Some(user) = user else { return Ok(None) };
         let token = self.issue_token(&user, TokenPurpose::EmailChangeCancellation, issuer).await?;
         let masked = change.email.masked();
-        Ok(Some((Recipient::of(&user), AccountMail::EmailChangeRequested { masked, token })))
+        Ok(Some((Recipient::for_user(&user), AccountMail::EmailChangeRequested { masked, token })))
     }
 
     /// Uses up the link in the mailbox of the address so far: any pending change is void, also one that was requested later, and

@@ -123,7 +123,10 @@ async fn an_owner_hears_of_it_and_nobody_gets_a_link() {
     let scope = store.signed_in(&user);
     request(&mut store, &scope, "king@example.com").await.unwrap();
     let id = newest(&store);
-    assert_eq!(issue(&mut store, id).await, Some((Recipient::of(&owner), AccountMail::AlreadyRegistered)));
+    assert_eq!(
+        issue(&mut store, id).await,
+        Some((Recipient::for_user(&owner), AccountMail::AlreadyRegistered))
+    );
 }
 
 #[tokio::test]
@@ -269,7 +272,7 @@ async fn the_address_so_far_hears_of_the_request_and_stops_it() {
     let Some((to, AccountMail::EmailChangeRequested { masked, token })) = notice(&mut store).await else {
         panic!("no notice")
     };
-    assert_eq!((to, masked.as_str()), (Recipient::of(&user), "e…@example.org"));
+    assert_eq!((to, masked.as_str()), (Recipient::for_user(&user), "e…@example.org"));
     assert!(matches!(cancel(&mut store, "made up").await, Err(IdentityError::InvalidToken)));
     // The thief requests another change: the first link cancels that, too.
     let again = link(&mut store, &thief, "mallory@example.org").await;

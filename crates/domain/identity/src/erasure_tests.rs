@@ -52,7 +52,7 @@ fn an_entry_stays_without_what_it_says_about_the_person() {
     };
     let scope = portico_kernel::Scope::anonymous(request);
     let about = |kind: &'static str, id| {
-        let mut event = Event::new(&env, &scope, portico_kernel::EventDeclaration::of_word(kind), id);
+        let mut event = Event::new(&env, &scope, portico_kernel::EventDeclaration::named(kind), id);
         event.actor_kind = ActorKind::User;
         event
     };

@@ -209,7 +209,7 @@ mod tests {
             role: PlatformRole::Customer,
             impersonator: Some(portico_kernel::Id::from_uuid(TenantId::PLATFORM.uuid())),
         };
-        let all = portico_kernel::Permissions::of(&Permission::ALL);
+        let all = portico_kernel::Permissions::from_list(&Permission::ALL);
         let scope = Scope::user(actor, Some(TenantId::PLATFORM), all, Default::default());
         assert!(scope.require(Permission::PagesWrite).is_ok());
         for permission in [Permission::TenantDelete, Permission::TenantTransfer, Permission::MembersWrite] {

@@ -22,7 +22,7 @@ pub struct Recipient {
 
 impl Recipient {
     /// The user as the receiver of a message.
-    pub fn of(user: &User) -> Self {
+    pub fn for_user(user: &User) -> Self {
         match user.email_verified {
             true => Self::verified(user.email.clone(), user.full_name.clone(), user.language.clone()),
             false => Self::unverified(user.email.clone(), user.language.clone()),

@@ -22,7 +22,7 @@ pub struct MailRule {
 
 impl MailRule {
     /// The quota of a class.
-    pub fn of(&self, class: MailClass) -> Quota {
+    pub fn quota(&self, class: MailClass) -> Quota {
         match class {
             MailClass::Unsolicited | MailClass::Recovery => self.anybody,
             MailClass::Account | MailClass::Tenant | MailClass::Submission => self.notices,
@@ -51,13 +51,13 @@ impl<'a> MailBudgets<'a> {
 
     /// Takes one message of a class out of the budget of a recipient. Answers whether it may be sent.
     pub async fn take(&mut self, to: &EmailAddress, class: MailClass) -> Result<bool, IdentityError> {
-        let (key, quota, now) = (self.key(to, class), self.rule.of(class), self.env.now());
+        let (key, quota, now) = (self.key(to, class), self.rule.quota(class), self.env.now());
         Ok(self.repositories.mail_budgets().take(key, quota, now).await?)
     }
 
     /// Gives back what was taken for a message that could not be sent.
     pub async fn give_back(&mut self, to: &EmailAddress, class: MailClass) -> Result<(), IdentityError> {
-        let (key, quota) = (self.key(to, class), self.rule.of(class));
+        let (key, quota) = (self.key(to, class), self.rule.quota(class));
         Ok(self.repositories.mail_budgets().give_back(key, quota).await?)
     }
 

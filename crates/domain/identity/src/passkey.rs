@@ -67,7 +67,7 @@ pub struct PasskeyView {
 
 impl PasskeyView {
     /// The fields that its owner may see.
-    pub fn of(passkey: &Passkey) -> Self {
+    pub fn new(passkey: &Passkey) -> Self {
         Self {
             id: passkey.id,
             name: passkey.name.clone(),
@@ -354,7 +354,7 @@ impl Accounts<'_> {
             last_used_at: None,
         };
         self.repositories.passkeys().insert(&passkey).await?;
-        let view = PasskeyView::of(&passkey);
+        let view = PasskeyView::new(&passkey);
         let event = Event::new(self.env, self.scope, &events::USER_PASSKEY_ADDED, user.uuid()).after(&view);
         self.append_about(user, event).await?;
         let codes = if first { Some(self.make_recovery_codes(user, secrets).await?) } else { None };
@@ -364,7 +364,7 @@ impl Accounts<'_> {
     /// The caller's own passkeys, oldest first.
     pub async fn passkeys(&mut self) -> Result<Vec<PasskeyView>, IdentityError> {
         let (user, _) = self.scope.require_user()?;
-        Ok(self.repositories.passkeys().list(user).await?.iter().map(PasskeyView::of).collect())
+        Ok(self.repositories.passkeys().list(user).await?.iter().map(PasskeyView::new).collect())
     }
 
     /// Renames one of the caller's own passkeys. Errors: [`IdentityError::NotFound`], also for another user's.
@@ -378,9 +378,9 @@ impl Accounts<'_> {
         let before = before.ok_or(IdentityError::NotFound("passkey"))?;
         let after = Passkey { name, ..before.clone() };
         self.repositories.passkeys().update(&after).await?;
-        let view = PasskeyView::of(&after);
+        let view = PasskeyView::new(&after);
         let event = Event::new(self.env, self.scope, &events::USER_PASSKEY_UPDATED, user.uuid())
-            .before(&PasskeyView::of(&before))
+            .before(&PasskeyView::new(&before))
             .after(&view);
         self.append_about(user, event).await?;
         Ok(view)
@@ -399,7 +399,7 @@ impl Accounts<'_> {
             return Err(IdentityError::LastSignInMethod);
         }
         self.repositories.passkeys().delete(user, id).await?;
-        let view = PasskeyView::of(&passkey);
+        let view = PasskeyView::new(&passkey);
         let event =
             Event::new(self.env, self.scope, &events::USER_PASSKEY_REMOVED, user.uuid()).before(&view);
         self.append_about(user, event).await?;

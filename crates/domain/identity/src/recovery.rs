@@ -161,7 +161,7 @@ impl Accounts<'_> {
         let token = self.issue_token(&user, TokenPurpose::PasswordReset, issuer).await?;
         let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_RESET_REQUESTED, user.id.uuid());
         self.append_about(user.id, event).await?;
-        Ok(Some((Recipient::of(&user), AccountMail::PasswordReset { token })))
+        Ok(Some((Recipient::for_user(&user), AccountMail::PasswordReset { token })))
     }
 
     /// Uses a reset link up: sets the password, revokes what was begun with the old one, and takes the address as verified,

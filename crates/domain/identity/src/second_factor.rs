@@ -195,7 +195,7 @@ impl Accounts<'_> {
         let passkeys = self.repositories.passkeys().list(user).await?;
         Ok(SecondFactorsView {
             totp: totp.and_then(|totp| totp.confirmed_at).map(|confirmed_at| TotpView { confirmed_at }),
-            passkeys: passkeys.iter().map(PasskeyView::of).collect(),
+            passkeys: passkeys.iter().map(PasskeyView::new).collect(),
             recovery_codes_left: self.repositories.second_factors().recovery_codes_left(user).await?,
         })
     }

@@ -149,7 +149,7 @@ pub struct SessionView {
 
 impl SessionView {
     /// As seen from the session `current`.
-    pub fn of(session: &Session, current: Option<SessionId>) -> Self {
+    pub fn new(session: &Session, current: Option<SessionId>) -> Self {
         Self {
             id: session.id,
             current: current == Some(session.id),
@@ -276,7 +276,7 @@ impl<'a> Sessions<'a> {
         let event = Event::new(self.env, self.scope, &events::SESSION_STARTED, session.id.uuid())
             .in_tenant(home)
             .by_user(user)
-            .after(&SessionView::of(&session, None));
+            .after(&SessionView::new(&session, None));
         self.repositories.events().append(event).await?;
         let request = &self.scope.request;
         if device::meet(self.repositories, self.env, request, user).await? {
@@ -335,7 +335,7 @@ impl<'a> Sessions<'a> {
         let home = audit_tenant(self.repositories, session.user).await?;
         let event = Event::new(self.env, self.scope, &events::SESSION_REUSE_DETECTED, id.uuid())
             .in_tenant(home)
-            .after(&SessionView::of(&session, None));
+            .after(&SessionView::new(&session, None));
         self.repositories.events().append(event).await?;
         self.end_for(session.user, id, EndReason::TokenReused).await?;
         Ok(Refreshed::ReuseDetected)
@@ -401,7 +401,7 @@ impl<'a> Sessions<'a> {
     pub async fn list(&mut self) -> Result<Vec<SessionView>, IdentityError> {
         let (user, current) = self.scope.require_user()?;
         let sessions = self.repositories.sessions().list(user, self.env.now()).await?;
-        Ok(sessions.iter().map(|session| SessionView::of(session, Some(current))).collect())
+        Ok(sessions.iter().map(|session| SessionView::new(session, Some(current))).collect())
     }
 }
 

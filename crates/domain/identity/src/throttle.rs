@@ -65,7 +65,7 @@ pub struct FailureCount {
 
 /// What a guess is aimed at, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aim {
+pub struct GuessTarget {
     /// Address of the account, if there is one.
     pub email: EmailAddress,
     /// See [`network_of`].
@@ -74,7 +74,7 @@ pub struct Aim {
     pub device: Option<Uuid>,
 }
 
-impl Aim {
+impl GuessTarget {
     /// At the account of an address, from where the request comes from.
     pub fn new(email: EmailAddress, request: &RequestInfo) -> Self {
         let device = request.device.filter(|device| device.shown).map(|device| device.id);
@@ -170,15 +170,15 @@ impl<'a> Throttle<'a> {
         Self { repositories, env, rule, marks }
     }
 
-    fn keys(&self, aim: &Aim) -> Vec<(Counter, FailureKey)> {
+    fn keys(&self, target: &GuessTarget) -> Vec<(Counter, FailureKey)> {
         let digest = |text: String| self.marks.digest(&text);
         let mut keys = vec![
-            (Counter::Pair, digest(format!("pair {}", aim.pair()))),
-            (Counter::Network, digest(format!("network {}", aim.network))),
-            (Counter::Account, digest(format!("account {}", aim.email))),
+            (Counter::Pair, digest(format!("pair {}", target.pair()))),
+            (Counter::Network, digest(format!("network {}", target.network))),
+            (Counter::Account, digest(format!("account {}", target.email))),
         ];
-        if let Some(device) = aim.device {
-            keys.push((Counter::Device, digest(format!("device {} {device}", aim.email))));
+        if let Some(device) = target.device {
+            keys.push((Counter::Device, digest(format!("device {} {device}", target.email))));
         }
         keys
     }
@@ -195,9 +195,9 @@ impl<'a> Throttle<'a> {
     /// A device that the account was signed in to with is judged by its own failures alone, and a network by those of the account
     /// and it: attacks from elsewhere lock no owner out. A thief of the device's mark gains as many guesses as a fresh network
     /// has.
-    pub async fn check(&mut self, aim: &Aim) -> Result<(), IdentityError> {
+    pub async fn check(&mut self, target: &GuessTarget) -> Result<(), IdentityError> {
         let now = self.env.now();
-        let keys = self.keys(aim);
+        let keys = self.keys(target);
         let counts = self.counts(&keys).await?;
         let wait = |counter: Counter| {
             let (_, key) = keys.iter().find(|(other, _)| *other == counter)?;
@@ -211,7 +211,7 @@ impl<'a> Throttle<'a> {
         let (pair, device) = (wait(Counter::Pair), wait(Counter::Device));
         let since = now - TRUSTED;
         let mut devices = self.repositories.known_devices();
-        let known = devices.recognize(&aim.email, aim.device, &aim.network, since).await?;
+        let known = devices.recognize(&target.email, target.device, &target.network, since).await?;
         let wait = match (known.device, known.network) {
             (true, _) => device,
             (false, true) => pair,
@@ -228,11 +228,11 @@ impl<'a> Throttle<'a> {
     pub async fn failed(
         &mut self,
         scope: &Scope,
-        aim: &Aim,
+        target: &GuessTarget,
         user: Option<UserId>,
     ) -> Result<(), IdentityError> {
         let now = self.env.now();
-        let keys = self.keys(aim);
+        let keys = self.keys(target);
         let span = self.rule.span();
         let since = Timestamp::from_unix_micros(now.unix_micros().div_euclid(span) * span).unwrap_or(now);
         let digests: Vec<_> = keys.iter().map(|(_, key)| *key).collect();
@@ -268,8 +268,8 @@ impl<'a> Throttle<'a> {
 
     /// Deletes the failures of the account from where the request comes from: for a client that has just proven with a link that
     /// the account is theirs.
-    pub async fn clear_failures(&mut self, aim: &Aim) -> Result<(), IdentityError> {
-        let keys = self.keys(aim);
+    pub async fn clear_failures(&mut self, target: &GuessTarget) -> Result<(), IdentityError> {
+        let keys = self.keys(target);
         let own = keys.iter().filter(|(counter, _)| matches!(counter, Counter::Pair | Counter::Device));
         let own: Vec<_> = own.map(|(_, key)| *key).collect();
         Ok(self.repositories.sign_in_failures().clear(&own).await?)

@@ -87,10 +87,10 @@ impl Accounts<'_> {
         let Some(newest) = newest.filter(|user| user.status == UserStatus::Active) else { return Ok(None) };
         if let Some(owner) = owner {
             let is_news = owner.status == UserStatus::Active && newest.created_at > owner.created_at;
-            return Ok(is_news.then(|| (Recipient::of(owner), AccountMail::AlreadyRegistered)));
+            return Ok(is_news.then(|| (Recipient::for_user(owner), AccountMail::AlreadyRegistered)));
         }
         let token = self.issue_token(newest, TokenPurpose::EmailVerification, issuer).await?;
-        Ok(Some((Recipient::of(newest), AccountMail::Verification { token })))
+        Ok(Some((Recipient::for_user(newest), AccountMail::Verification { token })))
     }
 
     /// Makes a one-time token and stores its digest; answers the secret.
@@ -276,7 +276,7 @@ mod tests {
         store.pass(time::Duration::days(1));
         store.user("ada@example.com", false);
         let mail = issue(&mut store, "ada@example.com").await;
-        assert_eq!(mail, Some((Recipient::of(&owner), AccountMail::AlreadyRegistered)));
+        assert_eq!(mail, Some((Recipient::for_user(&owner), AccountMail::AlreadyRegistered)));
         assert_eq!(store.token_count(), 0);
     }
 

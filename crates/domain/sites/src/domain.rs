@@ -4,7 +4,7 @@ mod check;
 mod rules;
 mod use_cases;
 
-pub use check::{DnsCheck, DnsRecord, Findings, Target, expected_records, look};
+pub use check::{DnsCheck, DnsOutcome, DnsRecord, HostingTarget, expected_records, look};
 pub use rules::{PATIENCE, next_check};
 pub use use_cases::{CheckDomain, Domains, RedeploySite};
 

@@ -66,7 +66,8 @@ pub struct Page {
     /// Heading in the browser tab and in navigation.
     pub title: String,
     /// Last part of the address; unique in the site.
-    pub slug: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub slug: Slug,
     /// Whether it is part of the next deployment.
     pub status: PageStatus,
     /// Whether it answers at `/`. At most one page of a site.
@@ -197,7 +198,7 @@ impl<'a> Pages<'a> {
             tenant,
             site_id,
             title: input.title.trim().to_owned(),
-            slug: slug.into_string(),
+            slug,
             status,
             is_home,
             template_id: input.template_id,
@@ -280,7 +281,7 @@ impl<'a> Pages<'a> {
         if let Some(wish) = &input.slug
             && let Some(slug) = violations.take("slug", Slug::parse(wish))
         {
-            page.slug = slug.into_string();
+            page.slug = slug;
         }
         page.status = input.status.unwrap_or(before.status);
         page.is_home = input.is_home.unwrap_or(before.is_home);
@@ -348,13 +349,13 @@ impl<'a> Pages<'a> {
         // Two copies of one page at the same moment are made one after the other, and get different slugs.
         let original =
             self.repositories.pages().lock(tenant, id).await?.ok_or(SitesError::NotFound("page"))?;
-        let base = Slug::from_title(&format!("{}-copy", cut(&original.slug, 80)));
+        let base = Slug::from_title(&format!("{}-copy", cut(original.slug.as_str(), 80)));
         let taken = self.repositories.pages().slugs_like(tenant, original.site_id, base.as_str()).await?;
         let now = self.env.now();
         let copy = Page {
             id: self.env.new_id(),
             title: format!("{} (copy)", cut(&original.title, MAX_TITLE - " (copy)".len())),
-            slug: free_slug(&base, &taken).into_string(),
+            slug: free_slug(&base, &taken),
             status: PageStatus::Draft,
             is_home: false,
             publish_at: None,

@@ -180,7 +180,7 @@ impl From<&Page> for KeptPage {
     fn from(page: &Page) -> Self {
         Self {
             title: page.title.clone(),
-            slug: page.slug.clone(),
+            slug: page.slug.to_string(),
             language: page.language.clone(),
             translation_of: page.translation_of,
             status: page.status,

@@ -77,7 +77,8 @@ pub struct Site {
     /// Display name.
     pub name: String,
     /// Answers at `{subdomain}.{sites.domain}`.
-    pub subdomain: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub subdomain: Subdomain,
     /// Own domain, once connected.
     pub custom_domain: Option<String>,
     /// Status.
@@ -200,7 +201,7 @@ impl<'a> Sites<'a> {
             id: self.env.new_id(),
             tenant_id: tenant,
             name: input.name.trim().to_owned(),
-            subdomain: subdomain.into_string(),
+            subdomain,
             custom_domain: None,
             status: SiteStatus::Draft,
             live_deployment_id: None,
@@ -216,7 +217,7 @@ impl<'a> Sites<'a> {
         if input.subdomain.is_none() && matches!(inserted, Err(SitesError::SubdomainTaken)) {
             // Another tenant has taken it since it was found free.
             let suffix = Subdomain::random_suffix(self.env);
-            site.subdomain = Subdomain::suggest(&site.name, &suffix, self.env).into_string();
+            site.subdomain = Subdomain::suggest(&site.name, &suffix, self.env);
             inserted = self.repositories.sites().insert(&site).await.map_err(|error| taken(error, None));
         }
         inserted?;
@@ -261,10 +262,10 @@ impl<'a> Sites<'a> {
             site.name = name.trim().to_owned();
         }
         // A subdomain that a site already has stays valid, also when the rules for new ones have become stricter.
-        if let Some(wish) = input.subdomain.filter(|wish| *wish != before.subdomain)
+        if let Some(wish) = input.subdomain.filter(|wish| before.subdomain != **wish)
             && let Some(subdomain) = violations.take("subdomain", Subdomain::wish(&wish, self.env))
         {
-            site.subdomain = subdomain.into_string();
+            site.subdomain = subdomain;
         }
         if let Some(language) = input.language {
             language::check(&mut violations, "language", &language);

@@ -10,7 +10,7 @@ mod preview;
 mod reset;
 
 pub use apply::{Applied, TemplateApplication};
-pub use build::{Built, PagePlan, SectionPlan, Target, build_pages, plan};
+pub use build::{ApplyTarget, Built, PagePlan, SectionPlan, build_pages, plan};
 pub use catalogue::{CategoryCount, IndustryCount, TemplatePageSummary, TemplateSummary, Templates};
 pub use customisation::{Customisation, PageTemplate, RemovedSection, SectionState};
 pub use input::{NewTemplate, NewTemplatePage, NewTemplateSection, TemplateUpdate, look_input};
@@ -18,7 +18,7 @@ pub use library::{Library, LibraryTemplate, library_id};
 pub use preview::preview;
 pub use reset::PageReset;
 
-use portico_kernel::{TemplateId, Timestamp};
+use portico_kernel::{TemplateId, Timestamp, name::Slug};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,7 +34,8 @@ pub struct Template {
     /// Display name.
     pub name: String,
     /// Part of its address; unique.
-    pub slug: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub slug: Slug,
     /// What sort of site, for instance `business`.
     pub category: String,
     /// Its industry, an id of the list of industries.
@@ -72,7 +73,8 @@ pub struct TemplatePage {
     /// Title.
     pub title: String,
     /// Last part of its address.
-    pub slug: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub slug: Slug,
     /// Whether it answers at `/`.
     #[serde(default)]
     pub is_home: bool,

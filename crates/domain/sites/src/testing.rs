@@ -305,7 +305,7 @@ impl PageRepository for View<'_> {
     ) -> Result<Vec<String>, StoreError> {
         let mine = self.0.pages.iter().filter(|page| page.tenant == tenant && page.site_id == site);
         let like = |slug: &str| slug == base || slug.starts_with(&format!("{base}-"));
-        Ok(mine.map(|page| page.slug.clone()).filter(|slug| like(slug)).collect())
+        Ok(mine.map(|page| page.slug.to_string()).filter(|slug| like(slug)).collect())
     }
     async fn update(&mut self, page: &Page) -> Result<(), StoreError> {
         let clash =

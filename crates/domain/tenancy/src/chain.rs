@@ -93,7 +93,7 @@ pub struct ChainProblem {
 /// The end of a chain. A copy that is kept elsewhere shows later whether the chain still contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Head {
+pub struct ChainHead {
     /// Number of the last seal; 0 for none.
     pub number: u64,
     /// Its hash.
@@ -131,7 +131,7 @@ pub struct Verification {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
     /// The end of the chain.
-    pub head: Head,
+    pub head: ChainHead,
     /// The first problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_problem: Option<ChainProblem>,
@@ -193,7 +193,7 @@ impl<'a> Chains<'a> {
                     // It may have expired since the checkpoint was read.
                     Err(Fail::Gone) => {
                         let now = self.chain(tenant).await?.checkpoint;
-                        (entry.seal.number > now).then(|| of(&entry, ProblemKind::Deleted))
+                        (entry.seal.number > now).then(|| problem_at(&entry, ProblemKind::Deleted))
                     }
                     Err(Fail::Broken) => {
                         let next = match piece.next() {
@@ -234,7 +234,7 @@ impl<'a> Chains<'a> {
             unsealed: unsealed.waiting,
             redacted: walk.redacted,
             checkpoint: chain.checkpoint_at.map(|until| Checkpoint { number: chain.checkpoint, until }),
-            head: Head { number: chain.length, hash: chain.hash },
+            head: ChainHead { number: chain.length, hash: chain.hash },
             first_problem,
         })
     }
@@ -250,7 +250,7 @@ enum Fail {
     Problem(ChainProblem),
 }
 
-fn of(entry: &SealedEntry, kind: ProblemKind) -> ChainProblem {
+fn problem_at(entry: &SealedEntry, kind: ProblemKind) -> ChainProblem {
     ChainProblem { kind, entry_id: Some(entry.seal.event), number: Some(entry.seal.number) }
 }
 
@@ -265,7 +265,7 @@ fn broken(entry: &SealedEntry, next: Option<&SealedEntry>) -> ChainProblem {
         (Some(this), Some(next)) => next < this,
         _ => false,
     };
-    of(entry, if swapped { ProblemKind::Reordered } else { ProblemKind::SealEdited })
+    problem_at(entry, if swapped { ProblemKind::Reordered } else { ProblemKind::SealEdited })
 }
 
 /// How far a walk along a chain has come.
@@ -318,14 +318,14 @@ impl Walk {
 
     fn compare(&mut self, entry: &SealedEntry, event: &LoggedEvent) -> Result<(), ChainProblem> {
         if event.place <= self.place {
-            return Err(of(entry, ProblemKind::Reordered));
+            return Err(problem_at(entry, ProblemKind::Reordered));
         }
         if !entry.seal.fits(&event.event, event.redacted) {
-            return Err(of(entry, ProblemKind::Edited));
+            return Err(problem_at(entry, ProblemKind::Edited));
         }
         let latest = self.latest.map_or(event.event.at, |latest| latest.max(event.event.at));
         if latest - event.event.at > MOST_DELAY {
-            return Err(of(entry, ProblemKind::Inserted));
+            return Err(problem_at(entry, ProblemKind::Inserted));
         }
         self.place = event.place;
         self.latest = Some(latest);

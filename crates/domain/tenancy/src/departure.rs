@@ -4,7 +4,7 @@ use portico_kernel::{Event, PageRequest, UserId};
 
 use crate::{
     TenancyError,
-    error::Held,
+    error::OwnedTenant,
     events,
     member::MemberFilter,
     tenant::{Tenant, TenantStatus, Tenants},
@@ -36,7 +36,7 @@ impl Tenants<'_> {
             }
             let owners = self.repositories.memberships().owners(place.id).await?;
             if owners == 0 && before.status != TenantStatus::Deleting {
-                held.push(Held { id: place.id, name: before.name });
+                held.push(OwnedTenant { id: place.id, name: before.name });
                 continue;
             }
             if self.repositories.memberships().remove(place.id, user).await? {
@@ -51,7 +51,7 @@ impl Tenants<'_> {
 
 #[cfg(test)]
 mod tests {
-    use portico_kernel::{Fault, List, TenantRole};
+    use portico_kernel::{Fault, List, TenantRole, name::Subdomain};
 
     use super::*;
     use crate::{
@@ -65,7 +65,7 @@ mod tests {
         Tenant {
             id: env.new_id(),
             name: name.into(),
-            subdomain: name.into(),
+            subdomain: Subdomain::trusted(name.into()),
             status,
             plan: "free".into(),
             delete_at: None,

@@ -6,7 +6,7 @@ use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError, TenantId, seal
 
 /// A tenant that a user cannot leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct OwnedTenant {
     /// Its id.
     pub id: TenantId,
     /// Display name.
@@ -30,7 +30,7 @@ pub enum TenancyError {
     LastOwner,
     /// The person is the only owner of tenants that have other members.
     #[error("only owner")]
-    OnlyOwner(Vec<Held>),
+    OnlyOwner(Vec<OwnedTenant>),
     /// The person is a member already.
     #[error("already a member")]
     AlreadyMember,

@@ -1,4 +1,4 @@
-use portico_kernel::{Fault, Scope};
+use portico_kernel::{Fault, Scope, name::Subdomain};
 
 use super::*;
 use crate::{
@@ -11,7 +11,7 @@ fn tenant(status: TenantStatus) -> Tenant {
     Tenant {
         id: env.new_id(),
         name: "Acme".into(),
-        subdomain: "acme".into(),
+        subdomain: Subdomain::trusted("acme".into()),
         status,
         plan: "free".into(),
         delete_at: (status == TenantStatus::Deleting).then(|| env.now() + Duration::DAY),

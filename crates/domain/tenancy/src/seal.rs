@@ -207,7 +207,7 @@ mod tests {
         let mut event = Event::new(
             env,
             &owner_of(env.new_id()),
-            EventDeclaration::of_word("page.updated"),
+            EventDeclaration::named("page.updated"),
             env.random_uuid(),
         );
         event.request_id = "request".into();
@@ -223,7 +223,7 @@ mod tests {
         let seal = Seal::new(&env, &event, 1, genesis(event.tenant));
         assert!(seal.fits(&event, false) && seal.continues(genesis(event.tenant)));
         let changes: [fn(&mut Event); 12] = [
-            |e| e.kind = EventDeclaration::of_word("page.deleted").into(),
+            |e| e.kind = EventDeclaration::named("page.deleted").into(),
             |e| e.resource.kind = "site".into(),
             |e| e.resource.id = uuid::Uuid::nil(),
             |e| e.actor_kind = ActorKind::System,
@@ -258,7 +258,7 @@ mod tests {
         let changes: [fn(&mut Event); 3] = [
             |e| e.after = Some(json!({"title": "C"})),
             |e| e.before = Some(json!({"title": ERASED, "count": 2})),
-            |e| e.kind = EventDeclaration::of_word("page.deleted").into(),
+            |e| e.kind = EventDeclaration::named("page.deleted").into(),
         ];
         for change in changes {
             let mut altered = erased.clone();

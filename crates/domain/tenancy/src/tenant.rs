@@ -66,7 +66,8 @@ pub struct Tenant {
     /// Display name.
     pub name: String,
     /// Reserved for the tenant among all tenants and sites.
-    pub subdomain: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub subdomain: Subdomain,
     /// Whether it can be used.
     pub status: TenantStatus,
     /// Id of the plan it is subscribed to, for instance `free`. Kept by billing; read-only here.
@@ -198,10 +199,10 @@ impl<'a> Tenants<'a> {
             after.name = name.trim().to_owned();
         }
         // The name it has is not checked again: rules may have become stricter since.
-        if let Some(wished) = input.subdomain.as_deref().filter(|wished| *wished != before.subdomain)
+        if let Some(wished) = input.subdomain.as_deref().filter(|wished| before.subdomain != **wished)
             && let Some(subdomain) = violations.take("subdomain", Subdomain::wish(wished, self.env))
         {
-            after.subdomain = subdomain.into_string();
+            after.subdomain = subdomain;
         }
         violations.into_result()?;
         if after == before {
@@ -221,7 +222,7 @@ impl<'a> Tenants<'a> {
         let tenant = Tenant {
             id: self.env.new_id(),
             name,
-            subdomain: subdomain.into_string(),
+            subdomain,
             status: TenantStatus::Active,
             plan: FIRST_PLAN.to_owned(),
             delete_at: None,

@@ -11,7 +11,7 @@ fn tenant() -> Tenant {
     Tenant {
         id: env.new_id(),
         name: "Acme".into(),
-        subdomain: "acme".into(),
+        subdomain: Subdomain::trusted("acme".into()),
         status: TenantStatus::Active,
         plan: "free".into(),
         delete_at: None,
@@ -85,7 +85,7 @@ async fn registering_makes_a_tenant_with_owner_branding_and_events() {
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_ref()).collect();
     assert_eq!(kinds, ["tenant.created", "member.created", "branding.created"]);
     assert!(events.iter().all(|event| event.tenant == made.id && event.actor_id == Some(user().uuid())));
-    assert_eq!(events[0].after.as_ref().unwrap()["subdomain"], made.subdomain);
+    assert_eq!(events[0].after.as_ref().unwrap()["subdomain"], made.subdomain.as_str());
 }
 
 #[tokio::test]

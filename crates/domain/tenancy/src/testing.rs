@@ -12,7 +12,7 @@ use portico_kernel::{
     catalogue::EventCatalogue,
     declare_events,
     event::{
-        Audience::{Holders, HoldersUnderName, Nobody},
+        Audience::{Holders, HoldersUnderName, Internal},
         AuditClass::Sealed,
     },
 };
@@ -193,25 +193,25 @@ mod others {
 
     declare_events! {
         "A page was made."
-        PAGE_CREATED { word: "page.created", audience: Holders(Permission::PagesRead), invalidates: &[], audit: Sealed }
+        PAGE_CREATED { name: "page.created", audience: Holders(Permission::PagesRead), invalidates: &[], audit: Sealed }
 
         "A page was changed."
-        PAGE_UPDATED { word: "page.updated", audience: Holders(Permission::PagesRead), invalidates: &[], audit: Sealed }
+        PAGE_UPDATED { name: "page.updated", audience: Holders(Permission::PagesRead), invalidates: &[], audit: Sealed }
 
         "A visitor sent a contact form."
-        SUBMISSION_RECEIVED { word: "submission.received", audience: Holders(Permission::SubmissionsRead), invalidates: &[], audit: Sealed }
+        SUBMISSION_RECEIVED { name: "submission.received", audience: Holders(Permission::SubmissionsRead), invalidates: &[], audit: Sealed }
 
         "An account was made by the operator."
-        USER_CREATED { word: "user.created", audience: Holders(Permission::MembersRead), invalidates: &[], audit: Sealed }
+        USER_CREATED { name: "user.created", audience: Holders(Permission::MembersRead), invalidates: &[], audit: Sealed }
 
         "Somebody made an account."
-        USER_REGISTERED { word: "user.registered", audience: HoldersUnderName(Permission::MembersRead, "user.created"), invalidates: &[], audit: Sealed }
+        USER_REGISTERED { name: "user.registered", audience: HoldersUnderName(Permission::MembersRead, "user.created"), invalidates: &[], audit: Sealed }
 
         "Somebody signed in."
-        SESSION_STARTED { word: "session.started", audience: Nobody, invalidates: &[], audit: Sealed }
+        SESSION_STARTED { name: "session.started", audience: Internal, invalidates: &[], audit: Sealed }
 
         "An authenticator app was added."
-        USER_TOTP_ADDED { word: "user.totp_added", audience: Nobody, invalidates: &[], audit: Sealed }
+        USER_TOTP_ADDED { name: "user.totp_added", audience: Internal, invalidates: &[], audit: Sealed }
     }
 }
 

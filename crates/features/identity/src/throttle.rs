@@ -11,7 +11,7 @@ use parking::Places;
 use portico_identity::{
     Accounts, IdentityError, Throttle,
     ports::Marks,
-    throttle::{Aim, ThrottleRule},
+    throttle::{GuessTarget, ThrottleRule},
     user::EmailAddress,
 };
 use portico_kernel::{Fault, Kind, Scope, UserId};
@@ -65,11 +65,11 @@ impl Throttling {
         }
     }
 
-    async fn enter(&self, aim: &Aim) -> Result<[OwnedSemaphorePermit; 2], IdentityError> {
+    async fn enter(&self, target: &GuessTarget) -> Result<[OwnedSemaphorePermit; 2], IdentityError> {
         // All tasks acquire in this order, so none that holds the second permit waits for the first.
         let both = async {
-            let pair = self.pairs.take(aim.pair()).await?;
-            Some([pair, self.networks.take(aim.network.clone()).await?])
+            let pair = self.pairs.take(target.pair()).await?;
+            Some([pair, self.networks.take(target.network.clone()).await?])
         };
         let failed = self.store_failed.notified();
         tokio::select! {
@@ -82,7 +82,7 @@ impl Throttling {
 /// A guess that may be made. Its permits are released when it is dropped.
 pub struct Attempt {
     throttling: Arc<Throttling>,
-    aim: Aim,
+    target: GuessTarget,
     places: [OwnedSemaphorePermit; 2],
 }
 
@@ -95,15 +95,15 @@ pub async fn admit(
     scope: &Scope,
     email: &EmailAddress,
 ) -> Result<Attempt, Problem> {
-    let aim = Aim::new(email.clone(), &scope.request);
+    let target = GuessTarget::new(email.clone(), &scope.request);
     let admitted = async {
-        let places = throttling.enter(&aim).await?;
+        let places = throttling.enter(&target).await?;
         let mut reader = core.reader();
-        Throttle::new(&mut *reader, &core.env, &throttling.rule, &*throttling.marks).check(&aim).await?;
+        Throttle::new(&mut *reader, &core.env, &throttling.rule, &*throttling.marks).check(&target).await?;
         Ok(places)
     };
     match admitted.await {
-        Ok(places) => Ok(Attempt { throttling: throttling.clone(), aim, places }),
+        Ok(places) => Ok(Attempt { throttling: throttling.clone(), target, places }),
         Err(error) => {
             if matches!(error, IdentityError::Throttled { .. }) {
                 metrics::counter!("sign_ins_throttled_total").increment(1);
@@ -141,11 +141,11 @@ impl Attempt {
     }
 
     async fn note(self, core: &Core, scope: &Scope, user: Option<UserId>) -> Result<(), Problem> {
-        let Self { throttling, aim, places: _places } = self;
+        let Self { throttling, target, places: _places } = self;
         let mut work = core.begin().await?;
         Accounts::new(&mut *work, scope, &core.env).note_failed_sign_in(user).await?;
         Throttle::new(&mut *work, &core.env, &throttling.rule, &*throttling.marks)
-            .failed(scope, &aim, user)
+            .failed(scope, &target, user)
             .await?;
         Ok(work.commit().await?)
     }
@@ -269,16 +269,16 @@ mod tests {
     async fn nobody_waits_for_a_database_that_is_away() {
         let throttling =
             Throttling::new(ThrottleRule::default(), Arc::new(MacMarks::new(&"0".repeat(32).into())));
-        let aim = Aim {
+        let target = GuessTarget {
             email: EmailAddress::trusted("ada@example.com".to_owned()),
             network: "192.0.2.1".to_owned(),
             device: None,
         };
         let mut held = Vec::new();
         for _ in 0..PER_PAIR {
-            held.push(throttling.enter(&aim).await.unwrap());
+            held.push(throttling.enter(&target).await.unwrap());
         }
-        let mut waiting = Box::pin(throttling.enter(&aim));
+        let mut waiting = Box::pin(throttling.enter(&target));
         assert!(poll!(&mut waiting).is_pending());
         throttling.store_failed.notify_waiters();
         assert!(matches!(waiting.await, Err(IdentityError::Overloaded)));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portico_sites::{domain::Target, domain_name::OwnNames, site::Site};
+use portico_sites::{domain::HostingTarget, domain_name::OwnNames, site::Site};
 
 /// Host names and URLs of sites.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct SiteAddresses {
     /// Host name of the API.
     pub api_host: Arc<str>,
     /// The target that customers' own domains have to point to.
-    pub target: Target,
+    pub target: HostingTarget,
 }
 
 impl SiteAddresses {

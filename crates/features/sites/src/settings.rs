@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use anyhow::bail;
 use portico_runtime::settings::sources::{duration, list};
-use portico_sites::{domain::Target, domain_name::DomainName};
+use portico_sites::{domain::HostingTarget, domain_name::DomainName};
 use serde::Deserialize;
 
 /// Published sites.
@@ -113,8 +113,8 @@ impl Sites {
     ///
     /// # Errors
     /// If the setting is invalid.
-    pub fn target(&self) -> anyhow::Result<Target> {
-        let mut target = Target::default();
+    pub fn target(&self) -> anyhow::Result<HostingTarget> {
+        let mut target = HostingTarget::default();
         for item in &self.domain_target {
             if let Ok(address) = item.parse::<IpAddr>() {
                 target.addresses.push(address);
@@ -146,7 +146,7 @@ impl Sites {
 mod tests {
     use super::*;
 
-    fn target(items: &[&str]) -> anyhow::Result<Target> {
+    fn target(items: &[&str]) -> anyhow::Result<HostingTarget> {
         let domain_target = items.iter().map(|item| (*item).to_owned()).collect();
         Sites { domain_target, ..Sites::default() }.target()
     }
@@ -155,7 +155,7 @@ mod tests {
     fn a_target_is_a_host_and_addresses() {
         let both = target(&["Edge.Example.com", "192.0.2.1", "2001:db8::1"]).unwrap();
         assert_eq!((both.host.as_deref(), both.addresses.len()), (Some("edge.example.com"), 2));
-        assert_eq!(target(&[]).unwrap(), Target::default());
+        assert_eq!(target(&[]).unwrap(), HostingTarget::default());
         for wrong in [["edge.example.com", "other.example.com"], ["https://edge.example.com", "192.0.2.1"]] {
             assert!(target(&wrong).is_err(), "{wrong:?}");
         }

@@ -25,7 +25,7 @@ use portico_runtime::{
         resume::{Start, position},
     },
 };
-use portico_web::{problem::Problem, standing::Standing};
+use portico_web::{live_caller::LiveCaller, problem::Problem};
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -83,7 +83,7 @@ type Epochs = (u64, u64, u64);
 
 struct Stream {
     app: Data<App>,
-    standing: Standing,
+    live_caller: LiveCaller,
     selection: Selection,
     tenant: TenantId,
     scope: Scope,
@@ -110,7 +110,7 @@ struct Stream {
 pub async fn open(
     app: Data<App>,
     scope: Scope,
-    standing: Standing,
+    live_caller: LiveCaller,
     selection: Selection,
     last: Option<&str>,
 ) -> Result<HttpResponse, Problem> {
@@ -124,14 +124,14 @@ pub async fn open(
     let stream = Stream {
         closing: live.closing(),
         probes: live.probes(),
-        expires_at: standing.expires_at(),
+        expires_at: live_caller.expires_at(),
         at: start.at,
         newest: start.event,
         resume_after: start.event,
         sent: Instant::now(),
         authorised: None,
         app,
-        standing,
+        live_caller,
         selection,
         tenant,
         scope,
@@ -253,7 +253,7 @@ impl Stream {
         loop {
             let piece = self.app.core.live.events.after(self.tenant, self.at, PIECE).await;
             let piece = piece.map_err(|_| End::Unavailable)?;
-            let Some(batch) = Batch::of(&piece.events) else { return Ok(()) };
+            let Some(batch) = Batch::new(&piece.events) else { return Ok(()) };
             self.deliver(&batch).await?;
             if piece.held_up || piece.events.len() < PIECE as usize {
                 return Ok(());
@@ -304,7 +304,7 @@ impl Stream {
             return Ok(());
         }
         let began = Instant::now();
-        let scope = self.standing.scope().await.map_err(|problem| match problem.status_code() {
+        let scope = self.live_caller.scope().await.map_err(|problem| match problem.status_code() {
             StatusCode::SERVICE_UNAVAILABLE => End::Unavailable,
             _ => End::Revoked,
         })?;

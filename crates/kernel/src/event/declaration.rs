@@ -9,7 +9,7 @@ use crate::Permission;
 #[derive(Debug, PartialEq, Eq)]
 pub struct EventDeclaration {
     /// Name in the log: `resource.verb`.
-    pub word: &'static str,
+    pub name: &'static str,
     /// When it happens, for people.
     pub when: &'static str,
     /// Who may receive it, by webhooks and live updates.
@@ -22,12 +22,12 @@ pub struct EventDeclaration {
 
 #[cfg(feature = "mock")]
 impl EventDeclaration {
-    /// An event of this word that is not published, invalidates nothing and is sealed. For tests that depend on the word only.
-    pub fn of_word(word: &'static str) -> &'static Self {
+    /// An event of this name that is not published, invalidates nothing and is sealed. For tests that depend on the name only.
+    pub fn named(name: &'static str) -> &'static Self {
         Box::leak(Box::new(Self {
-            word,
+            name,
             when: "A test says so.",
-            audience: Audience::Nobody,
+            audience: Audience::Internal,
             invalidates: &[],
             audit: AuditClass::Sealed,
         }))
@@ -38,7 +38,7 @@ impl EventDeclaration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Not published: sign-ins, guesses at passwords, second factors and the platform's own affairs are for the audit trail.
-    Nobody,
+    Internal,
     /// Those who have the permission in the tenant.
     Holders(Permission),
     /// The same, under a public name that differs from that in the log.
@@ -106,7 +106,7 @@ macro_rules! declare_events {
     };
 }
 
-/// What happened: a declared kind of event; or the word of one that was read from the log, which another version may have
+/// What happened: a declared kind of event; or the name of one that was read from the log, which another version may have
 /// written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventKind(Origin);
@@ -119,8 +119,8 @@ enum Origin {
 
 impl EventKind {
     /// As read from the log.
-    pub fn stored(word: String, audit: AuditClass) -> Self {
-        Self(Origin::Stored(word, audit))
+    pub fn stored(name: String, audit: AuditClass) -> Self {
+        Self(Origin::Stored(name, audit))
     }
 
     /// The declaration; `None` for one that was read from the log: look it up in [`crate::catalogue::EventCatalogue`].
@@ -133,14 +133,14 @@ impl EventKind {
 
     /// Whether it is this one.
     pub fn is(&self, declaration: &EventDeclaration) -> bool {
-        self.as_str() == declaration.word
+        self.as_str() == declaration.name
     }
 
     /// Its name, `resource.verb`.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Origin::Declared(declaration) => declaration.word,
-            Origin::Stored(word, _) => word,
+            Origin::Declared(declaration) => declaration.name,
+            Origin::Stored(name, _) => name,
         }
     }
 
@@ -156,8 +156,8 @@ impl EventKind {
 impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
         let parts = |origin: &Self| match origin {
-            Self::Declared(declaration) => (declaration.word.to_owned(), declaration.audit),
-            Self::Stored(word, audit) => (word.clone(), *audit),
+            Self::Declared(declaration) => (declaration.name.to_owned(), declaration.audit),
+            Self::Stored(name, audit) => (name.clone(), *audit),
         };
         parts(self) == parts(other)
     }
@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn what_was_stored_is_what_was_declared() {
         static MOVED: EventDeclaration = EventDeclaration {
-            word: "thing.moved",
+            name: "thing.moved",
             when: "A thing was moved.",
-            audience: Audience::Nobody,
+            audience: Audience::Internal,
             invalidates: &[],
             audit: AuditClass::Recorded,
         };

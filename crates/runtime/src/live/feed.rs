@@ -67,11 +67,11 @@ pub struct Batch {
 
 impl Batch {
     /// `None` if there are no events.
-    pub fn of(events: &[PositionedEvent]) -> Option<Self> {
+    pub fn new(events: &[PositionedEvent]) -> Option<Self> {
         let last = events.last()?;
         let updates = events.iter().filter_map(|PositionedEvent { place, event }| {
             let published = catalogue().published(&event.kind)?;
-            let data = serde_json::to_string(&EventMessage::of(event, published.name, None)).ok()?;
+            let data = serde_json::to_string(&EventMessage::new(event, published.name, None)).ok()?;
             let text = format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, published.name);
             Some(Update { place: *place, event: event.id, published, text: text.into() })
         });
@@ -173,7 +173,7 @@ impl Feeder {
                     continue;
                 }
             };
-            if let Some(batch) = Batch::of(&piece.events) {
+            if let Some(batch) = Batch::new(&piece.events) {
                 self.at = batch.upto;
                 self.newest.send_replace(Some((batch.upto, batch.newest)));
                 // There may be no receivers at this moment.
@@ -307,9 +307,9 @@ mod tests {
     #[test]
     fn what_stays_inside_is_passed_and_not_told() {
         let env = system_env();
-        assert!(Batch::of(&[]).is_none());
+        assert!(Batch::new(&[]).is_none());
         let events = [placed(&env, "user.registered", 1), placed(&env, "session.started", 2)];
-        let batch = Batch::of(&events).unwrap();
+        let batch = Batch::new(&events).unwrap();
         assert_eq!((batch.upto, batch.newest), (events[1].place, events[1].event.id));
         assert_eq!(batch.updates.len(), 1);
         let update = &batch.updates[0];

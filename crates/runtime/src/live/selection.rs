@@ -76,26 +76,26 @@ mod tests {
 
     use super::*;
 
-    fn of(names: &[&'static str]) -> Selection {
+    fn named(names: &[&'static str]) -> Selection {
         Selection(names.iter().copied().collect())
     }
 
     fn scope(permissions: &[Permission]) -> Scope {
         let (key, tenant) =
             (ApiKeyId::from_uuid(Uuid::from_u128(1)), TenantId::from_uuid(Uuid::from_u128(2)));
-        Scope::api_key(key, None, tenant, Permissions::of(permissions), RequestInfo::default())
+        Scope::api_key(key, None, tenant, Permissions::from_list(permissions), RequestInfo::default())
     }
 
     #[test]
     fn names_and_beginnings_are_read() {
         assert_eq!(
             Selection::read("page.created, member.updated"),
-            Ok(of(&["page.created", "member.updated"]))
+            Ok(named(&["page.created", "member.updated"]))
         );
-        assert_eq!(Selection::read("seo.*"), Ok(of(&["seo.deleted", "seo.updated"])));
-        assert_eq!(Selection::read("seo.*,seo.updated"), Ok(of(&["seo.deleted", "seo.updated"])));
+        assert_eq!(Selection::read("seo.*"), Ok(named(&["seo.deleted", "seo.updated"])));
+        assert_eq!(Selection::read("seo.*,seo.updated"), Ok(named(&["seo.deleted", "seo.updated"])));
         assert_eq!(Selection::read("page.created,*"), Ok(Selection::all()));
-        assert_eq!(Selection::read("user.created"), Ok(of(&["user.created"])));
+        assert_eq!(Selection::read("user.created"), Ok(named(&["user.created"])));
     }
 
     #[test]
@@ -122,10 +122,13 @@ mod tests {
         let published = |kind| catalogue().published(kind).unwrap();
         assert!(Selection::all().lets(&published("page.updated"), &pages));
         assert!(!Selection::all().lets(&published("member.created"), &pages));
-        assert!(!of(&["page.created"]).lets(&published("page.updated"), &pages));
+        assert!(!named(&["page.created"]).lets(&published("page.updated"), &pages));
         assert_eq!(Selection::all().require(&pages), Ok(()));
-        assert_eq!(of(&["member.created", "page.created"]).require(&pages), Ok(()));
-        assert_eq!(of(&["member.created"]).require(&pages), Err(Denied::Forbidden(Permission::MembersRead)));
+        assert_eq!(named(&["member.created", "page.created"]).require(&pages), Ok(()));
+        assert_eq!(
+            named(&["member.created"]).require(&pages),
+            Err(Denied::Forbidden(Permission::MembersRead))
+        );
         assert!(Selection::all().require(&scope(&[])).is_err());
     }
 }

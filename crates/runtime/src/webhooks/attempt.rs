@@ -31,7 +31,7 @@ const GONE: u16 = 410;
 const BUSY: [u16; 2] = [429, 503];
 
 /// Where and how a webhook is called.
-pub struct Target {
+pub struct DeliveryTarget {
     /// URL.
     pub url: String,
     /// Signing keys; `None` when the secrets cannot be decrypted.
@@ -55,12 +55,17 @@ pub struct Attempted {
 }
 
 /// Calls the receiver.
-pub async fn attempt(core: &Core, client: &dyn HttpClient, target: &Target, due: DueDelivery) -> Attempted {
+pub async fn attempt(
+    core: &Core,
+    client: &dyn HttpClient,
+    target: &DeliveryTarget,
+    due: DueDelivery,
+) -> Attempted {
     let DueDelivery { delivery, payload, event } = due;
     let body = match (&payload, &event) {
         (Some(payload), _) => serde_json::to_vec(payload).ok(),
         (None, Some(event)) => {
-            serde_json::to_vec(&EventMessage::of(event, delivery.event_type.clone(), delivery.sequence)).ok()
+            serde_json::to_vec(&EventMessage::new(event, delivery.event_type.clone(), delivery.sequence)).ok()
         }
         (None, None) => None,
     };

@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     Key,
-    attempt::{self, Target},
+    attempt::{self, DeliveryTarget},
     pace::Pace,
     settler::{self, Ended},
 };
@@ -89,7 +89,7 @@ struct Receiver {
     shared: Arc<Shared>,
     key: Key,
     pace: Pace,
-    target: Option<Arc<Target>>,
+    target: Option<Arc<DeliveryTarget>>,
     /// Position after which to continue reading; `None` at the beginning.
     after: Option<(Timestamp, DeliveryId)>,
     waiting: VecDeque<DueDelivery>,
@@ -235,7 +235,7 @@ impl Receiver {
             (own, allowed) => own.or(allowed),
         });
         let delays = settings.retries.iter().map(|delay| (*delay).try_into().unwrap_or(time::Duration::MAX));
-        self.target = Some(Arc::new(Target {
+        self.target = Some(Arc::new(DeliveryTarget {
             url: webhook.url.clone(),
             keys: webhook.secrets.keys(&*core.sealer, webhook.id, core.env.now()),
             schedule: Schedule(delays.collect()),
@@ -339,7 +339,7 @@ impl Receiver {
 async fn call(
     shared: Arc<Shared>,
     room: Arc<Semaphore>,
-    target: Arc<Target>,
+    target: Arc<DeliveryTarget>,
     due: DueDelivery,
     noted: mpsc::UnboundedSender<DeliveryId>,
 ) -> Called {

@@ -23,7 +23,7 @@ pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
     let mut warned_at: Option<Instant> = None;
     while !*stopping.borrow() {
         tokio::select! {
-            error = broadcasts.way().carry(&receive) => {
+            error = broadcasts.way().run(&receive) => {
                 if warned_at.is_none_or(|warned_at| warned_at.elapsed() > WARN_EVERY) {
                     warned_at = Some(Instant::now());
                     tracing::warn!(%error, "hints of other processes are not heard; the database tells, more slowly");

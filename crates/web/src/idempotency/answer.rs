@@ -37,7 +37,7 @@ pub struct Answer {
 
 /// Metadata before the body.
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct AnswerHead {
     status: u16,
     headers: Vec<(String, String)>,
     /// By name.
@@ -58,7 +58,7 @@ impl Answer {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
         let permissions = self.permissions.iter().map(|permission| permission.as_str().to_owned()).collect();
-        let head = Head { status: self.status.as_u16(), headers: headers.collect(), permissions };
+        let head = AnswerHead { status: self.status.as_u16(), headers: headers.collect(), permissions };
         let head = serde_json::to_vec(&head).unwrap_or_default();
         let length = u32::try_from(head.len()).unwrap_or_default();
         [&length.to_be_bytes(), head.as_slice(), &self.body].concat()
@@ -69,7 +69,7 @@ impl Answer {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (head, body) = rest.split_at_checked(length)?;
-        let head: Head = serde_json::from_slice(head).ok()?;
+        let head: AnswerHead = serde_json::from_slice(head).ok()?;
         let headers = head.headers.into_iter().map(|(name, value)| {
             Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
         });
@@ -79,7 +79,7 @@ impl Answer {
             status: StatusCode::from_u16(head.status).ok()?,
             headers: headers.collect::<Option<_>>()?,
             body: Bytes::copy_from_slice(body),
-            permissions: Permissions::of(&permissions?),
+            permissions: Permissions::from_list(&permissions?),
         })
     }
 
@@ -113,7 +113,7 @@ mod tests {
         ] {
             headers.append(name.parse().unwrap(), HeaderValue::from_static(value));
         }
-        let asked = Permissions::of(&[Permission::SitesWrite]);
+        let asked = Permissions::from_list(&[Permission::SitesWrite]);
         let body = Bytes::from_static(b"{\"id\":\xff}");
         let answer = Answer::new(StatusCode::CREATED, &headers, body.clone(), asked);
         let bytes = answer.to_bytes();

@@ -32,7 +32,7 @@ pub struct KeyedOperation {
 
 impl KeyedOperation {
     /// The operation at a path.
-    pub fn of(path: &str, operation: &Operation) -> Self {
+    pub fn new(path: &str, operation: &Operation) -> Self {
         let form = "multipart/form-data";
         let by_body = match &operation.request_body {
             Some(RefOr::T(body)) => !body.content.keys().any(|kind| kind.starts_with(form)),

@@ -19,17 +19,17 @@ async fn open(address: &str) -> Arc<RedisBroadcast> {
 }
 
 /// Carries messages until the connection is lost; returns the cause.
-fn carry(broadcast: &Arc<RedisBroadcast>, received: &Received) -> JoinHandle<BroadcastLost> {
+fn run(broadcast: &Arc<RedisBroadcast>, received: &Received) -> JoinHandle<BroadcastLost> {
     let (broadcast, received) = (broadcast.clone(), received.clone());
-    tokio::spawn(async move {
-        broadcast.carry(&|message| received.lock().unwrap().push(message.to_owned())).await
-    })
+    tokio::spawn(
+        async move { broadcast.run(&|message| received.lock().unwrap().push(message.to_owned())).await },
+    )
 }
 
 /// Sends a message repeatedly until it is received.
 async fn until_received(from: &RedisBroadcast, received: &Received, message: &str) {
     let came = async || {
-        from.tell(message.to_owned());
+        from.publish(message.to_owned());
         received.lock().unwrap().iter().any(|text| text == message).then_some(())
     };
     eventually(Duration::from_secs(10), came).await.unwrap_or_else(|| panic!("{message} is not heard"));
@@ -40,7 +40,7 @@ async fn what_one_tells_all_hear() {
     let server = TestRedis::start().await;
     let (one, two) = (open(&server.url()).await, open(&server.url()).await);
     let (received_by_one, received_by_two) = (Received::default(), Received::default());
-    let tasks = [carry(&one, &received_by_one), carry(&two, &received_by_two)];
+    let tasks = [run(&one, &received_by_one), run(&two, &received_by_two)];
     until_received(&one, &received_by_two, "hello").await;
     until_received(&two, &received_by_one, "and back").await;
 
@@ -48,7 +48,7 @@ async fn what_one_tells_all_hear() {
     let mut times = Vec::new();
     for number in 0..200 {
         let (message, sent_at) = (format!("number {number}"), Instant::now());
-        one.tell(message.clone());
+        one.publish(message.clone());
         while !received_by_two.lock().unwrap().contains(&message) {
             assert!(sent_at.elapsed() < Duration::from_secs(5), "{message} is not heard");
             tokio::time::sleep(Duration::from_micros(200)).await;
@@ -58,7 +58,7 @@ async fn what_one_tells_all_hear() {
     times.sort();
     assert!(times[100] < Duration::from_millis(50), "{:?}", times[100]);
     for number in 0..2000 {
-        one.tell(format!("burst {number}"));
+        one.publish(format!("burst {number}"));
     }
     let all = async || {
         let received = received_by_two.lock().unwrap();
@@ -77,12 +77,12 @@ async fn a_lost_way_is_noticed_and_telling_never_waits() {
     let port = free_port();
     let broadcast = open(&format!("redis://127.0.0.1:{port}/")).await;
     let received = Received::default();
-    let BroadcastLost(why) = carry(&broadcast, &received).await.unwrap();
+    let BroadcastLost(why) = run(&broadcast, &received).await.unwrap();
     assert!(!why.is_empty());
     // Not carried: messages beyond the queue are dropped.
     let started = Instant::now();
     for _ in 0..100_000 {
-        broadcast.tell("into the void".to_owned());
+        broadcast.publish("into the void".to_owned());
     }
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 
@@ -90,7 +90,7 @@ async fn a_lost_way_is_noticed_and_telling_never_waits() {
     // The pause after the failure may not be over yet.
     let carrying = async {
         loop {
-            carry(&broadcast, &received).await.unwrap();
+            run(&broadcast, &received).await.unwrap();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -99,7 +99,7 @@ async fn a_lost_way_is_noticed_and_telling_never_waits() {
         () = carrying => {}
     }
     // A hanging server is noticed, too: no messages are sent or received, and the connection stays open.
-    let task = carry(&broadcast, &received);
+    let task = run(&broadcast, &received);
     until_received(&broadcast, &received, "before it hangs").await;
     server.pause();
     let lost = tokio::time::timeout(Duration::from_secs(5), task).await.expect("it is noticed").unwrap();

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use portico_kernel::{Id, NavItemId, PageId, SiteId, TenantId, Timestamp};
+use portico_kernel::{
+    Id, NavItemId, PageId, SiteId, TenantId, Timestamp,
+    name::{Slug, Subdomain},
+};
 use portico_sites::{
     look::Style,
     navigation::NavItem,
@@ -39,7 +42,7 @@ pub fn site(name: &str, language: &str) -> SiteSnapshot {
             id: id(1),
             tenant_id: id(2),
             name: name.to_owned(),
-            subdomain: "sample".to_owned(),
+            subdomain: Subdomain::trusted("sample".to_owned()),
             custom_domain: None,
             status: SiteStatus::Published,
             live_deployment_id: None,
@@ -103,7 +106,7 @@ pub fn add_page_unchecked(
         tenant,
         site_id,
         title: title.to_owned(),
-        slug: slug.to_owned(),
+        slug: Slug::trusted(slug.to_owned()),
         status: PageStatus::Published,
         is_home,
         template_id: None,

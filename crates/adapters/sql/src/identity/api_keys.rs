@@ -76,7 +76,7 @@ impl Stored for Permissions {
     fn load(raw: Value) -> Result<Self, String> {
         let words: Vec<String> = serde_json::from_value(raw).map_err(|error| error.to_string())?;
         let known: Vec<_> = words.iter().filter_map(|word| Permission::parse(word)).collect();
-        Ok(Self::of(&known))
+        Ok(Self::from_list(&known))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
 
 /// A row of the table.
 pub(crate) mod row {
+    use portico_identity::user::EmailAddress;
     use portico_identity::user::UserStatus;
     use portico_kernel::{PlatformRole, Timestamp, UserId};
     use sea_orm::entity::prelude::*;
@@ -28,7 +29,7 @@ pub(crate) mod row {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Col<UserId>,
-        pub email: String,
+        pub email: Col<EmailAddress>,
         pub email_verified: bool,
         pub password_hash: Option<String>,
         pub full_name: String,
@@ -59,7 +60,7 @@ impl From<row::Model> for Credential {
     fn from(row: row::Model) -> Self {
         let user = User {
             id: row.id.0,
-            email: EmailAddress::trusted(row.email),
+            email: row.email.0,
             email_verified: row.email_verified,
             full_name: row.full_name,
             phone: row.phone,
@@ -89,7 +90,7 @@ impl From<row::Model> for User {
 /// Everything of a user that an update may change.
 fn changeable(user: &User) -> row::ActiveModel {
     row::ActiveModel {
-        email: Set(user.email.as_str().to_owned()),
+        email: Set(Col(user.email.clone())),
         email_verified: Set(user.email_verified),
         full_name: Set(user.full_name.clone()),
         phone: Set(user.phone.clone()),

@@ -1,7 +1,9 @@
 //! Domains of customers.
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{
+    DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId, name::Subdomain,
+};
 use portico_sites::{
     domain::{DnsRecord, Domain, DomainMode, DomainReason, DomainStatus},
     ports::{
@@ -232,7 +234,7 @@ impl<C: ConnectionTrait + Send> DomainRepository for Domains<'_, C> {
 struct HostedRow {
     tenant_id: Col<TenantId>,
     id: Col<SiteId>,
-    subdomain: String,
+    subdomain: Col<Subdomain>,
     custom_domain: Option<String>,
     status: Col<SiteStatus>,
     live_deployment_id: Col<Option<DeploymentId>>,
@@ -252,7 +254,7 @@ impl HostedRow {
         Some(HostedSite {
             tenant: self.tenant_id.0,
             site: self.id.0,
-            subdomain: self.subdomain,
+            subdomain: self.subdomain.0,
             deployment: self.live_deployment_id.0.filter(|_| !suspended),
             paused,
             primary: self.custom_domain,

@@ -29,7 +29,7 @@ const CHUNK: usize = 500;
 
 /// A row of the table of pages.
 pub(crate) mod row {
-    use portico_kernel::{PageId, SiteId, TemplateId, TenantId, Timestamp};
+    use portico_kernel::{PageId, SiteId, TemplateId, TenantId, Timestamp, name::Slug};
     use portico_sites::page::PageStatus;
     use sea_orm::entity::prelude::*;
 
@@ -44,7 +44,7 @@ pub(crate) mod row {
         pub id: Col<PageId>,
         pub site_id: Col<SiteId>,
         pub title: String,
-        pub slug: String,
+        pub slug: Col<Slug>,
         pub status: Col<PageStatus>,
         pub is_home: bool,
         pub template_id: Col<Option<TemplateId>>,
@@ -72,7 +72,7 @@ impl From<row::Model> for Page {
             tenant: row.tenant_id.0,
             site_id: row.site_id.0,
             title: row.title,
-            slug: row.slug,
+            slug: row.slug.0,
             status: row.status.0,
             is_home: row.is_home,
             template_id: row.template_id.0,
@@ -254,7 +254,7 @@ fn changes(page: &Page) -> row::ActiveModel {
         id: NotSet,
         site_id: NotSet,
         title: Set(page.title.clone()),
-        slug: Set(page.slug.clone()),
+        slug: Set(Col(page.slug.clone())),
         status: Set(Col(page.status)),
         is_home: Set(page.is_home),
         template_id: Set(Col(page.template_id)),

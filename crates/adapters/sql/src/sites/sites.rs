@@ -28,7 +28,7 @@ use row::Column;
 
 /// A row of the table of sites.
 pub(crate) mod row {
-    use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp};
+    use portico_kernel::{DeploymentId, SiteId, TenantId, Timestamp, name::Subdomain};
     use portico_sites::{look::Look, site::SiteStatus};
     use sea_orm::entity::prelude::*;
 
@@ -42,7 +42,7 @@ pub(crate) mod row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Col<SiteId>,
         pub name: String,
-        pub subdomain: String,
+        pub subdomain: Col<Subdomain>,
         pub custom_domain: Option<String>,
         pub status: Col<SiteStatus>,
         pub live_deployment_id: Col<Option<DeploymentId>>,
@@ -71,7 +71,7 @@ impl From<row::Model> for Site {
             id: row.id.0,
             tenant_id: row.tenant_id.0,
             name: row.name,
-            subdomain: row.subdomain,
+            subdomain: row.subdomain.0,
             custom_domain: row.custom_domain,
             status: row.status.0,
             live_deployment_id: row.live_deployment_id.0,
@@ -243,8 +243,8 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         let deleted = self.db.take(delete).await?;
         subdomains::release(&self.db, tenant, &site.subdomain).await?;
         // It was given another name while this one waited.
-        for renamed in deleted.iter().filter(|row| row.subdomain != site.subdomain) {
-            subdomains::release(&self.db, tenant, &renamed.subdomain).await?;
+        for renamed in deleted.iter().filter(|row| row.subdomain.0 != site.subdomain) {
+            subdomains::release(&self.db, tenant, &renamed.subdomain.0).await?;
         }
         Ok(!deleted.is_empty())
     }
@@ -275,7 +275,7 @@ fn changes(site: &Site) -> row::ActiveModel {
         tenant_id: NotSet,
         id: NotSet,
         name: Set(site.name.clone()),
-        subdomain: Set(site.subdomain.clone()),
+        subdomain: Set(Col(site.subdomain.clone())),
         custom_domain: Set(site.custom_domain.clone()),
         status: Set(Col(site.status)),
         live_deployment_id: Set(Col(site.live_deployment_id)),

@@ -1,7 +1,7 @@
 //! Website templates, and what was made from them.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp};
+use portico_kernel::{List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp, name::Slug};
 use portico_sites::{
     look::Look,
     ports::{TemplateFilter, TemplateRecord, TemplateRepository, TemplateSortKey},
@@ -31,7 +31,7 @@ const STAFF: &str = "staff";
 
 /// A row of the table of templates.
 pub(crate) mod row {
-    use portico_kernel::{TemplateId, Timestamp};
+    use portico_kernel::{TemplateId, Timestamp, name::Slug};
     use portico_sites::{
         look::Look,
         template::{TemplatePage, TemplatePageSummary},
@@ -45,7 +45,7 @@ pub(crate) mod row {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Col<TemplateId>,
-        pub slug: String,
+        pub slug: Col<Slug>,
         pub name: String,
         pub category: String,
         pub industry: String,
@@ -109,7 +109,7 @@ documents!(Vec<TemplatePage>, Vec<TemplatePageSummary>);
 #[sea_orm(entity = "row::Entity")]
 struct Summary {
     id: Col<TemplateId>,
-    slug: String,
+    slug: Col<Slug>,
     name: String,
     category: String,
     industry: String,
@@ -129,7 +129,7 @@ impl From<row::Model> for Template {
         Self {
             id: row.id.0,
             name: row.name,
-            slug: row.slug,
+            slug: row.slug.0,
             category: row.category,
             industry: row.industry,
             description: row.description,
@@ -151,7 +151,7 @@ impl From<Summary> for TemplateSummary {
         Self {
             id: row.id.0,
             name: row.name,
-            slug: row.slug,
+            slug: row.slug.0,
             category: row.category,
             industry: row.industry,
             description: row.description,
@@ -302,7 +302,7 @@ impl<C: ConnectionTrait + Send> TemplateRepository for Templates<'_, C> {
 
     async fn records(&mut self) -> Result<Vec<TemplateRecord>, StoreError> {
         let sql = "select id, slug, fingerprint, origin, deleted_at is not null as deleted from templates";
-        let rows: Vec<(_, _, _, String, _)> = self.db.rows(sql, ()).await?;
+        let rows: Vec<(_, Slug, _, String, _)> = self.db.rows(sql, ()).await?;
         let record = |(id, slug, fingerprint, origin, is_deleted)| TemplateRecord {
             id,
             slug,
@@ -399,7 +399,7 @@ fn complete(template: &Template, origin: &str, fingerprint: Option<String>) -> r
 fn changes(template: &Template) -> row::ActiveModel {
     row::ActiveModel {
         id: NotSet,
-        slug: Set(template.slug.clone()),
+        slug: Set(Col(template.slug.clone())),
         name: Set(template.name.clone()),
         category: Set(template.category.clone()),
         industry: Set(template.industry.clone()),

@@ -56,7 +56,7 @@ const AUTHOR_NAME: &str = "coalesce((select full_name from users where users.id 
 
 /// A version without its content, which can be large.
 #[derive(FromQueryResult)]
-struct Head {
+struct VersionHead {
     tenant_id: Col<TenantId>,
     id: Col<PageVersionId>,
     page_id: Col<PageId>,
@@ -72,8 +72,8 @@ struct Head {
 
 documents!(PageContent);
 
-impl From<Head> for PageVersion {
-    fn from(row: Head) -> Self {
+impl From<VersionHead> for PageVersion {
+    fn from(row: VersionHead) -> Self {
         Self {
             id: row.id.0,
             tenant: row.tenant_id.0,
@@ -170,7 +170,7 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
             .apply_if(before, |found, number| found.filter(Column::Number.lt(number)))
             .order_by_desc(Column::Number)
             .limit(limit)
-            .into_model::<Head>();
+            .into_model::<VersionHead>();
         self.db.all(query).await
     }
 
@@ -181,7 +181,7 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
         id: PageVersionId,
     ) -> Result<Option<FullPageVersion>, StoreError> {
         let this = of_page(tenant, page).filter(Column::Id.eq(Col(id)));
-        let Some(version) = self.db.one(heads(this.clone()).into_model::<Head>()).await? else {
+        let Some(version) = self.db.one(heads(this.clone()).into_model::<VersionHead>()).await? else {
             return Ok(None);
         };
         let content = this.select_only().column(Column::Content);

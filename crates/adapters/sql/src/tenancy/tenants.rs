@@ -1,7 +1,7 @@
 //! Tenants.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageRequest, StoreError, TenantId, Timestamp, UserId};
+use portico_kernel::{List, PageRequest, StoreError, TenantId, Timestamp, UserId, name::Subdomain};
 use portico_tenancy::{
     ports::TenantRepository,
     tenant::{Tenant, TenantStatus},
@@ -22,7 +22,7 @@ use crate::{
 
 /// A row of the table.
 pub(crate) mod row {
-    use portico_kernel::{TenantId, Timestamp};
+    use portico_kernel::{TenantId, Timestamp, name::Subdomain};
     use portico_tenancy::tenant::TenantStatus;
     use sea_orm::entity::prelude::*;
 
@@ -34,7 +34,7 @@ pub(crate) mod row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Col<TenantId>,
         pub name: String,
-        pub subdomain: String,
+        pub subdomain: Col<Subdomain>,
         pub status: Col<TenantStatus>,
         pub delete_at: Col<Option<Timestamp>>,
         pub suspension_reason: Option<String>,
@@ -56,7 +56,7 @@ words!(TenantStatus);
 struct TenantRow {
     id: Col<TenantId>,
     name: String,
-    subdomain: String,
+    subdomain: Col<Subdomain>,
     status: Col<TenantStatus>,
     plan: String,
     delete_at: Col<Option<Timestamp>>,
@@ -71,7 +71,7 @@ impl From<TenantRow> for Tenant {
         Self {
             id: row.id.0,
             name: row.name,
-            subdomain: row.subdomain,
+            subdomain: row.subdomain.0,
             status: row.status.0,
             plan: row.plan,
             delete_at: row.delete_at.0,
@@ -95,7 +95,7 @@ fn with_plan(tenants: Select<row::Entity>) -> Select<row::Entity> {
 fn changeable(tenant: &Tenant) -> row::ActiveModel {
     row::ActiveModel {
         name: Set(tenant.name.clone()),
-        subdomain: Set(tenant.subdomain.clone()),
+        subdomain: Set(Col(tenant.subdomain.clone())),
         status: Set(Col(tenant.status)),
         delete_at: Set(Col(tenant.delete_at)),
         suspension_reason: Set(tenant.suspension_reason.clone()),
@@ -128,7 +128,7 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
 
     async fn update(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
         let sql = "select subdomain from tenants where id = $1 and version = $2";
-        let old: Option<String> = self.db.row(sql, (tenant.id, tenant.version)).await?;
+        let old: Option<Subdomain> = self.db.row(sql, (tenant.id, tenant.version)).await?;
         let Some(old) = old else { return Err(StoreError::Stale) };
         if old != tenant.subdomain {
             subdomains::claim(&self.db, tenant.id, &tenant.subdomain, tenant.updated_at).await?;

@@ -27,7 +27,7 @@ fn key(env: &Env, tenant: TenantId, name: &str) -> ApiKey {
         tenant,
         name: name.to_owned(),
         prefix: format!("sn_test_{name}"),
-        permissions: Permissions::of(&[Permission::PagesRead, Permission::SitesDeploy]),
+        permissions: Permissions::from_list(&[Permission::PagesRead, Permission::SitesDeploy]),
         mode: Mode::Test,
         active: true,
         allowed_addresses: ranges.to_vec(),
@@ -120,7 +120,7 @@ async fn an_update_needs_the_stored_version_and_leaves_the_last_use() {
         let mut work = store.begin().await.unwrap();
         work.api_key_usage().begin(changed.tenant, changed.id, Some(used)).await.unwrap().unwrap();
         changed.name = "Other".to_owned();
-        changed.permissions = Permissions::of(&[Permission::PagesWrite]);
+        changed.permissions = Permissions::from_list(&[Permission::PagesWrite]);
         changed.active = false;
         changed.allowed_addresses.clear();
         changed.rate_limit_per_minute = None;
@@ -401,7 +401,7 @@ async fn what_many_record_at_once_adds_up_and_is_noticed_once() {
         at_once(store, 12, |store, number| {
             let env = env.env.clone();
             async move {
-                let mut activity = Activity::of(tenant, id);
+                let mut activity = Activity::new(tenant, id);
                 activity.last_used_at = Some(now);
                 activity.requests.insert(endpoint(day, 200), 10);
                 activity.addresses.insert(format!("192.0.2.{}", number / 2), now);

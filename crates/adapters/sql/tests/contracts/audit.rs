@@ -101,7 +101,7 @@ async fn every_entry_is_sealed_once_in_the_chain_of_its_tenant() {
             assert_eq!(store.reader().seals().walk(tenant, 1, 2).await.unwrap(), walked[1..3]);
             assert!(store.reader().seals().walk(tenant, count, 2).await.unwrap().is_empty());
         }
-        // Nobody can take a place in a chain, or an entry, twice.
+        // Internal can take a place in a chain, or an entry, twice.
         let walked = store.reader().seals().walk(one, 0, 100).await.unwrap();
         let chain = store.reader().seals().chains(vec![one]).await.unwrap();
         let again = walked[5].seal.clone();
@@ -548,9 +548,9 @@ async fn entries_name_both_actors_and_keys() {
 /// An event of another class than [`AuditClass::Sealed`].
 fn unsealed(env: &Env, tenant: TenantId, audit: AuditClass) -> Event {
     let declaration = EventDeclaration {
-        word: audit.as_str(),
+        name: audit.as_str(),
         when: "A test says so.",
-        audience: Audience::Nobody,
+        audience: Audience::Internal,
         invalidates: &[],
         audit,
     };

@@ -156,9 +156,9 @@ async fn a_network_that_was_silent_under_load_is_left_behind() {
 struct Deaf;
 
 impl AnnouncementListener for Deaf {
-    fn heard(&self, _: &str) {}
+    fn announced(&self, _: &str) {}
     fn appended(&self, _: TenantId, _: &str) {}
-    fn missed(&self) {}
+    fn announcements_lost(&self) {}
     fn caught_up(&self, _: Instant) {}
 }
 

@@ -10,6 +10,7 @@ use portico_identity::{
     session::Session,
     user::{EmailAddress, User, UserStatus},
 };
+use portico_kernel::name::Subdomain;
 use portico_kernel::{
     Env, Event, EventDeclaration, Outbox, PlatformRole, RequestInfo, Scope, TenantId, TenantRole, UserId,
     event::{Audience, AuditClass},
@@ -48,7 +49,7 @@ pub fn tenant(env: &Env, subdomain: &str) -> Tenant {
     Tenant {
         id: env.new_id(),
         name: format!("{subdomain} ltd"),
-        subdomain: subdomain.to_owned(),
+        subdomain: Subdomain::trusted(subdomain.to_owned()),
         status: TenantStatus::Active,
         plan: "free".to_owned(),
         delete_at: None,
@@ -59,12 +60,12 @@ pub fn tenant(env: &Env, subdomain: &str) -> Tenant {
     }
 }
 
-/// Some event of this word: whoever reads the log goes by the word, and by nothing else that is declared.
-pub fn declared(word: &'static str) -> &'static EventDeclaration {
+/// An event of this name: readers of the log depend on the name only.
+pub fn declared(name: &'static str) -> &'static EventDeclaration {
     Box::leak(Box::new(EventDeclaration {
-        word,
+        name,
         when: "A test says so.",
-        audience: Audience::Nobody,
+        audience: Audience::Internal,
         invalidates: &[],
         audit: AuditClass::Sealed,
     }))

@@ -6,6 +6,7 @@ use portico_billing::{
     subscription::{Subscription, SubscriptionStatus},
 };
 use portico_identity::user::User;
+use portico_kernel::name::Subdomain;
 use portico_kernel::{CursorRequest, Event, Outbox, PageRequest, StoreError, TenantId, TenantRole};
 use portico_sql::SqlStore;
 use portico_tenancy::{
@@ -54,7 +55,7 @@ async fn a_subdomain_is_taken_once_also_under_concurrency() {
         assert_eq!(conflicts, 15, "{outcomes:?}");
 
         let mut other = stored_tenant(store, &env, "other").await;
-        other.subdomain = "acme".to_owned();
+        other.subdomain = Subdomain::trusted("acme".to_owned());
         let mut work = store.begin().await.unwrap();
         assert!(matches!(work.tenants().update(&other).await, Err(StoreError::Conflict(_))));
     })
@@ -67,7 +68,7 @@ async fn a_changed_subdomain_is_claimed_and_the_old_one_given_up() {
         let env = env();
         let store = database.store();
         let mut moved = stored_tenant(store, &env, "before").await;
-        moved.subdomain = "after".to_owned();
+        moved.subdomain = Subdomain::trusted("after".to_owned());
         moved.name = "Moved".to_owned();
         let mut work = store.begin().await.unwrap();
         work.tenants().update(&moved).await.unwrap();

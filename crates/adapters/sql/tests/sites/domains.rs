@@ -1,5 +1,6 @@
 //! What the ports of domains and of sites for sale promise.
 
+use portico_kernel::name::Subdomain;
 use portico_kernel::{PageRequest, StoreError, TenantId, money::Money};
 use portico_sites::{
     deployment::Deployment,
@@ -210,7 +211,7 @@ async fn only_verified_names_lead_to_a_site() {
         let mut expected = HostedSite {
             tenant,
             site: site.id,
-            subdomain: "shop".to_owned(),
+            subdomain: Subdomain::trusted("shop".to_owned()),
             deployment: None,
             paused: false,
             primary: None,

@@ -1,5 +1,6 @@
 //! Tenants, sites and pages to test with.
 
+use portico_kernel::name::{Slug, Subdomain};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use portico_kernel::{StoreError, TenantId, Timestamp};
@@ -58,7 +59,7 @@ impl<'d> Fixture<'d> {
         let tenant = Tenant {
             id: self.env.new_id(),
             name: subdomain.to_owned(),
-            subdomain: subdomain.to_owned(),
+            subdomain: Subdomain::trusted(subdomain.to_owned()),
             status: TenantStatus::Active,
             plan: "free".to_owned(),
             delete_at: None,
@@ -78,7 +79,7 @@ impl<'d> Fixture<'d> {
             id: self.env.new_id(),
             tenant_id: tenant,
             name: subdomain.to_owned(),
-            subdomain: subdomain.to_owned(),
+            subdomain: Subdomain::trusted(subdomain.to_owned()),
             custom_domain: None,
             status: SiteStatus::Draft,
             live_deployment_id: None,
@@ -111,7 +112,7 @@ impl<'d> Fixture<'d> {
             tenant: site.tenant_id,
             site_id: site.id,
             title: slug.to_owned(),
-            slug: slug.to_owned(),
+            slug: Slug::trusted(slug.to_owned()),
             status: PageStatus::Published,
             is_home: false,
             template_id: Some(self.env.new_id()),

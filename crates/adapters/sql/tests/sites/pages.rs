@@ -1,5 +1,6 @@
 //! [`portico_sites::ports::PageRepository`].
 
+use portico_kernel::name::Slug;
 use portico_kernel::{PageRequest, StoreError};
 use portico_sites::{
     page::{Page, PageStatus},
@@ -39,7 +40,7 @@ async fn a_slug_is_unique_in_its_site() {
         assert_conflict(fixture.insert_page(&fixture.new_page(&site, "about")).await);
         fixture.page(&other, "about").await;
         let page = fixture.page(&site, "contact").await;
-        let taken = Page { slug: "about".to_owned(), ..page };
+        let taken = Page { slug: Slug::trusted("about".to_owned()), ..page };
         assert_conflict(fixture.write(async |unit| unit.pages().update(&taken).await).await);
     })
     .await;
@@ -114,7 +115,10 @@ async fn lists_are_filtered_sorted_and_cut_into_pages() {
             let request = PageRequest { page, limit };
             let list =
                 database.store().reader().pages().list(tenant, site.id, filter, request).await.unwrap();
-            (list.items.into_iter().map(|page| page.slug).collect::<Vec<_>>().join(" "), list.total)
+            (
+                list.items.into_iter().map(|page| page.slug.into_string()).collect::<Vec<_>>().join(" "),
+                list.total,
+            )
         };
         let sort = |key, descending| PageFilter { sort: Sort { key, descending }, ..PageFilter::default() };
         let found = |slugs: &str, total: u64| (slugs.to_owned(), total);
@@ -177,7 +181,7 @@ async fn an_update_counts_the_version_and_refuses_an_older_one() {
         let page = fixture.page(&site, "about").await;
         let changed = Page {
             title: "Über uns".to_owned(),
-            slug: "us".to_owned(),
+            slug: Slug::trusted("us".to_owned()),
             status: PageStatus::Draft,
             is_home: true,
             template_id: None,

@@ -1,5 +1,6 @@
 //! [`portico_sites::ports::SiteRepository`].
 
+use portico_kernel::name::Subdomain;
 use portico_kernel::{Money, PageRequest, StoreError, TenantId, look::Colors};
 use portico_sites::{
     look::{Look, Style},
@@ -50,7 +51,10 @@ async fn a_subdomain_belongs_to_one_site_and_one_tenant() {
         let mut work = fixture.begin().await;
         let wish = fixture.new_site(theirs, "shop");
         assert_conflict(work.sites().insert(&wish).await);
-        work.sites().insert(&Site { subdomain: "shop-2".to_owned(), ..wish.clone() }).await.unwrap();
+        work.sites()
+            .insert(&Site { subdomain: Subdomain::trusted("shop-2".to_owned()), ..wish.clone() })
+            .await
+            .unwrap();
         work.commit().await.unwrap();
         let stored = database.store().reader().sites().find(theirs, wish.id).await.unwrap();
         assert_eq!(stored.unwrap().subdomain, "shop-2");
@@ -119,7 +123,7 @@ async fn a_changed_subdomain_is_claimed_and_the_old_one_given_up() {
         let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
         let site = fixture.site(ours, "ours").await;
         let move_to = async |site: &Site, subdomain: &str| {
-            let moved = Site { subdomain: subdomain.to_owned(), ..site.clone() };
+            let moved = Site { subdomain: Subdomain::trusted(subdomain.to_owned()), ..site.clone() };
             fixture.write(async |unit| unit.sites().update(&moved).await).await?;
             Ok::<_, StoreError>(Site { version: moved.version + 1, ..moved })
         };
@@ -194,7 +198,7 @@ async fn a_site_that_is_renamed_and_deleted_at_once_leaves_no_name_behind() {
         let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
         for _ in 0..10 {
             let site = fixture.site(ours, "before").await;
-            let renamed = Site { subdomain: "after".to_owned(), ..site.clone() };
+            let renamed = Site { subdomain: Subdomain::trusted("after".to_owned()), ..site.clone() };
             let rename = fixture.write(async |unit| unit.sites().update(&renamed).await);
             let delete = fixture.write(async |unit| unit.sites().delete(ours, site.id).await);
             let (renamed, deleted) = tokio::join!(rename, delete);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use futures_util::future::join_all;
+use portico_kernel::name::Slug;
 use portico_kernel::{PageRequest, SectionId, StoreError, TemplateId, TenantId, Timestamp};
 use portico_sites::{
     look::{Look, Style},
@@ -30,7 +31,7 @@ fn template(number: u8, slug: &str) -> Template {
     let page = TemplatePage {
         key: "home".to_owned(),
         title: "Home".to_owned(),
-        slug: "home".to_owned(),
+        slug: Slug::trusted("home".to_owned()),
         is_home: true,
         seo_title: Some("Title".to_owned()),
         seo_description: None,
@@ -39,7 +40,7 @@ fn template(number: u8, slug: &str) -> Template {
     Template {
         id: format!("00000000-0000-7000-8000-0000000000{number:02x}").parse().expect("an id"),
         name: format!("Template {slug}"),
-        slug: slug.to_owned(),
+        slug: Slug::trusted(slug.to_owned()),
         category: "food".to_owned(),
         industry: "bakery".to_owned(),
         description: "Good for bread.".to_owned(),
@@ -106,7 +107,7 @@ async fn a_slug_is_had_by_one_template_also_under_concurrency() {
         let winner = database.store().reader().templates().by_slug("same").await.unwrap().unwrap();
         let other = template(20, "other");
         insert(&fixture, &other).await.unwrap();
-        let renamed = Template { slug: "same".to_owned(), ..other };
+        let renamed = Template { slug: Slug::trusted("same".to_owned()), ..other };
         assert_conflict(fixture.write(async |unit| unit.templates().update(&renamed).await).await);
         // Once it is deleted, another one may have it.
         assert!(count(&fixture, winner.id).await);

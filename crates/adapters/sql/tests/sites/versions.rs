@@ -19,7 +19,7 @@ fn content(fixture: &Fixture<'_>, page: &Page) -> PageContent {
     PageContent {
         page: KeptPage {
             title: page.title.clone(),
-            slug: page.slug.clone(),
+            slug: page.slug.to_string(),
             language: Some("es".to_owned()),
             translation_of: None,
             status: page.status,

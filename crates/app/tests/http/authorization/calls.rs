@@ -119,7 +119,7 @@ pub async fn check(
     };
     let mut path = fill(template, |name| match &fresh {
         _ if name == "siteId" && offered.is_some() => offered.as_ref().map(|site| site.id.to_string()),
-        _ if name == "siteSlug" => offered.as_ref().map(|site| site.subdomain.clone()),
+        _ if name == "siteSlug" => offered.as_ref().map(|site| site.subdomain.to_string()),
         Some(id) if Some(name) == used_up => Some(id.clone()),
         _ if name == "passkeyId" && stage.passkey.is_some() => stage.passkey.clone(),
         _ => fixture.ids.get(name).cloned(),

@@ -58,7 +58,7 @@ impl KeyState {
 
 /// The result of checking the key of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum KeyCheck {
     /// Valid, and this person is accountable for it.
     Good(Option<KeyMaker>),
     /// The secret is not, and never was, that of the key.
@@ -71,23 +71,23 @@ pub enum Judgement {
 
 impl KeyState {
     /// Judges a secret by its SHA-256. Every comparison takes as long whether or not it succeeds.
-    pub fn judge(&self, digest: &[u8; 32], address: IpAddr, now: Timestamp) -> Judgement {
+    pub fn judge(&self, digest: &[u8; 32], address: IpAddr, now: Timestamp) -> KeyCheck {
         let current = bool::from(self.secret.hash.ct_eq(digest));
         let previous = self.previous.filter(|(secret, _)| bool::from(secret.hash.ct_eq(digest)));
         let (shown, replaced) = match (current, previous) {
             (true, _) => (self.secret, false),
             (false, Some((secret, until))) => (secret, until <= now),
-            (false, None) => return Judgement::Unknown,
+            (false, None) => return KeyCheck::Unknown,
         };
         let expired = self.expires_at.is_some_and(|end| end <= now);
         if !self.usable || shown.maker_barred || replaced || expired {
-            return Judgement::Ended;
+            return KeyCheck::Ended;
         }
         let allowed = &self.allowed_addresses;
         if !allowed.is_empty() && !allowed.iter().any(|range| range.contains(address)) {
-            return Judgement::ForeignAddress;
+            return KeyCheck::ForeignAddress;
         }
-        Judgement::Good(shown.maker)
+        KeyCheck::Good(shown.maker)
     }
 }
 
@@ -127,19 +127,19 @@ mod tests {
         KeyMaker { id: UserId::from_uuid(uuid::Uuid::from_u128(number.into())), email_verified: number == 1 }
     }
 
-    fn good(number: u8) -> Judgement {
-        Judgement::Good(Some(maker(number)))
+    fn good(number: u8) -> KeyCheck {
+        KeyCheck::Good(Some(maker(number)))
     }
 
     #[test]
     fn the_secret_and_during_an_overlap_the_one_before_are_good() {
         let judge = |state: &KeyState, byte| state.judge(&[byte; 32], ADDRESS, now());
         let overlapping = state();
-        assert_eq!([1, 2, 3].map(|byte| judge(&overlapping, byte)), [good(1), good(2), Judgement::Unknown]);
+        assert_eq!([1, 2, 3].map(|byte| judge(&overlapping, byte)), [good(1), good(2), KeyCheck::Unknown]);
         let replaced = KeyState { previous: Some((secret(2), now())), ..state() };
         assert_eq!(
             [1, 2, 3].map(|byte| judge(&replaced, byte)),
-            [good(1), Judgement::Ended, Judgement::Unknown]
+            [good(1), KeyCheck::Ended, KeyCheck::Unknown]
         );
     }
 
@@ -149,8 +149,8 @@ mod tests {
         let lasting = KeyState { expires_at: Some(now() + Duration::MICROSECOND), ..state() };
         let off = KeyState { usable: false, ..state() };
         let judged = [&expired, &lasting, &off].map(|state| state.judge(&[1; 32], ADDRESS, now()));
-        assert_eq!(judged, [Judgement::Ended, good(1), Judgement::Ended]);
-        assert_eq!(off.judge(&[3; 32], ADDRESS, now()), Judgement::Unknown, "a guess learns nothing");
+        assert_eq!(judged, [KeyCheck::Ended, good(1), KeyCheck::Ended]);
+        assert_eq!(off.judge(&[3; 32], ADDRESS, now()), KeyCheck::Unknown, "a guess learns nothing");
     }
 
     #[test]
@@ -158,14 +158,14 @@ mod tests {
         let barred = |number| KeySecret { maker_barred: true, ..secret(number) };
         let until = now() + Duration::SECOND;
         let state = KeyState { secret: barred(1), ..state() };
-        assert_eq!(state.judge(&[1; 32], ADDRESS, now()), Judgement::Ended);
+        assert_eq!(state.judge(&[1; 32], ADDRESS, now()), KeyCheck::Ended);
         assert_eq!(state.judge(&[2; 32], ADDRESS, now()), good(2), "somebody else's");
         let rotated = KeyState { secret: secret(1), previous: Some((barred(2), until)), ..state };
         assert_eq!(rotated.judge(&[1; 32], ADDRESS, now()), good(1));
-        assert_eq!(rotated.judge(&[2; 32], ADDRESS, now()), Judgement::Ended, "rotating does not revive it");
+        assert_eq!(rotated.judge(&[2; 32], ADDRESS, now()), KeyCheck::Ended, "rotating does not revive it");
         let unknown = KeySecret { maker: None, ..secret(1) };
         let state = KeyState { secret: unknown, ..rotated };
-        assert_eq!(state.judge(&[1; 32], ADDRESS, now()), Judgement::Good(None));
+        assert_eq!(state.judge(&[1; 32], ADDRESS, now()), KeyCheck::Good(None));
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
         let from = |text: &str| state.judge(&[1; 32], text.parse().unwrap(), now());
         assert_eq!(from("203.0.113.200"), good(1));
         assert_eq!(from("::ffff:192.0.2.1"), good(1));
-        assert_eq!(from("192.0.2.2"), Judgement::ForeignAddress);
-        assert_eq!(from("2001:db8::1"), Judgement::ForeignAddress);
+        assert_eq!(from("192.0.2.2"), KeyCheck::ForeignAddress);
+        assert_eq!(from("2001:db8::1"), KeyCheck::ForeignAddress);
     }
 }

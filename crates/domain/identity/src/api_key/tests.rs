@@ -65,7 +65,7 @@ async fn a_key_is_made_with_an_event_that_holds_no_secret() {
 async fn nobody_gives_away_what_they_do_not_have() {
     let mut store = Store::default();
     let held = [Permission::ApiKeysWrite, Permission::PagesRead, Permission::TenantDelete];
-    let scope = caller(&mut store, Permissions::of(&held), false);
+    let scope = caller(&mut store, Permissions::from_list(&held), false);
     let env = store.env();
     let wanted = ["pages:read", "pages:write", "pages:*", "tenant:delete", "api_keys:write", "pages:read"];
     let refused = ApiKeys::new(&mut store, &scope, &env).create(new_key(&wanted), &tokens()).await;
@@ -168,7 +168,7 @@ async fn a_key_makes_no_key() {
     let mut store = Store::default();
     let tenant = store.tenant();
     let env = store.env();
-    let every = Permissions::of(&Permission::ALL);
+    let every = Permissions::from_list(&Permission::ALL);
     let scope = Scope::api_key(env.new_id(), None, tenant, every, RequestInfo::default());
     let made = ApiKeys::new(&mut store, &scope, &env).create(new_key(&["pages:read"]), &tokens()).await;
     assert!(matches!(made, Err(IdentityError::Denied(Denied::NotAPerson))));
@@ -201,9 +201,9 @@ async fn rotating_keeps_the_old_secret_for_the_overlap() {
     let (during, after) = (env.now() + Duration::seconds(59), env.now() + Duration::seconds(60));
     let new = new.expose_secret();
     let (maker, _) = scope.require_user().unwrap();
-    let good = Judgement::Good(Some(KeyMaker { id: maker, email_verified: true }));
+    let good = KeyCheck::Good(Some(KeyMaker { id: maker, email_verified: true }));
     assert_eq!([judge(&old, during), judge(new, during)], [good, good]);
-    assert_eq!([judge(&old, after), judge(new, after)], [Judgement::Ended, good]);
+    assert_eq!([judge(&old, after), judge(new, after)], [KeyCheck::Ended, good]);
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ pub struct Activity {
 
 impl Activity {
     /// Nothing yet.
-    pub fn of(tenant: TenantId, key: ApiKeyId) -> Self {
+    pub fn new(tenant: TenantId, key: ApiKeyId) -> Self {
         let (requests, addresses, refusals) = Default::default();
         Self { tenant, key, last_used_at: None, requests, addresses, refusals }
     }

@@ -91,7 +91,7 @@ impl Device {
     }
 
     /// The kind that a browser says it runs on. `mobile` is the client hint `Sec-CH-UA-Mobile`, where it was sent.
-    pub fn of(user_agent: &str, mobile: Option<bool>) -> Self {
+    pub fn from_user_agent(user_agent: &str, mobile: Option<bool>) -> Self {
         let has = |word: &str| user_agent.contains(word);
         // Android says `Mobile` on phones, and nothing on tablets.
         if has("iPad") || has("Tablet") || has("Silk/") || (has("Android") && !has("Mobi")) {
@@ -161,7 +161,7 @@ mod tests {
             (galaxy_tab, None, Device::Tablet),
             (ipad, None, Device::Tablet),
         ] {
-            assert_eq!(Device::of(agent, hint), device, "{agent} {hint:?}");
+            assert_eq!(Device::from_user_agent(agent, hint), device, "{agent} {hint:?}");
         }
     }
 

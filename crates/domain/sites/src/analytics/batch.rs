@@ -195,7 +195,7 @@ impl VisitBatch {
         if let Some(country) = seen.country.as_deref().and_then(source::country) {
             count(Dimension::Country, country);
         }
-        count(Dimension::Device, Device::of(&seen.user_agent, seen.mobile).as_str().to_owned());
+        count(Dimension::Device, Device::from_user_agent(&seen.user_agent, seen.mobile).as_str().to_owned());
         counts.visitors.insert(seen.hash(salt));
     }
 }

@@ -80,7 +80,7 @@ impl SnapshotParts {
 /// Which of the pages, oldest first, answers at `/`: the home page, else the one with the slug `home` or `index`, else the
 /// oldest.
 fn home(pages: &[Page]) -> Option<usize> {
-    let at = |slug: &str| pages.iter().position(|page| page.slug == slug);
+    let at = |slug: &str| pages.iter().position(|page| page.slug == *slug);
     let marked = pages.iter().position(|page| page.is_home);
     marked.or_else(|| at("home")).or_else(|| at("index")).or((!pages.is_empty()).then_some(0))
 }

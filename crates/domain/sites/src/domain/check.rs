@@ -39,7 +39,7 @@ pub struct DnsRecord {
 
 /// Where domains have to lead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Target {
+pub struct HostingTarget {
     /// The host name for aliases (CNAME).
     pub host: Option<String>,
     /// Addresses for names that cannot be aliases, and for those who prefer them.
@@ -48,7 +48,7 @@ pub struct Target {
 
 /// Result of asking for the text record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Findings {
+pub enum DnsOutcome {
     /// It is there.
     Proven,
     /// It is not there.
@@ -61,13 +61,13 @@ pub enum Findings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsCheck {
     /// About the proof.
-    pub findings: Findings,
+    pub outcome: DnsOutcome,
     /// Every record that matters.
     pub records: Vec<DnsRecord>,
 }
 
 /// The records that a domain needs, with nothing found yet.
-pub fn expected_records(domain: &Domain, target: &Target) -> Vec<DnsRecord> {
+pub fn expected_records(domain: &Domain, target: &HostingTarget) -> Vec<DnsRecord> {
     let mut records = vec![DnsRecord {
         kind: "TXT".to_owned(),
         name: challenge_name(&domain.name),
@@ -97,12 +97,12 @@ pub fn expected_records(domain: &Domain, target: &Target) -> Vec<DnsRecord> {
 }
 
 /// Asks the DNS. Takes time: not for a unit of work.
-pub async fn look(resolver: &dyn DomainResolver, domain: &Domain, target: &Target) -> DnsCheck {
+pub async fn look(resolver: &dyn DomainResolver, domain: &Domain, target: &HostingTarget) -> DnsCheck {
     let mut records = expected_records(domain, target);
-    let findings = match resolver.texts(&challenge_name(&domain.name)).await {
+    let outcome = match resolver.texts(&challenge_name(&domain.name)).await {
         Ok(texts) => judge(&texts, records.first_mut()),
-        Err(ResolveError::TimedOut) => Findings::Unknown(DomainReason::DnsTimeout),
-        Err(ResolveError::Failed(_)) => Findings::Unknown(DomainReason::DnsFailed),
+        Err(ResolveError::TimedOut) => DnsOutcome::Unknown(DomainReason::DnsTimeout),
+        Err(ResolveError::Failed(_)) => DnsOutcome::Unknown(DomainReason::DnsFailed),
     };
     if records.len() > 1
         && let Ok(found) = resolver.pointing(&domain.name).await
@@ -119,20 +119,20 @@ pub async fn look(resolver: &dyn DomainResolver, domain: &Domain, target: &Targe
             fill(record, &found, &ours);
         }
     }
-    DnsCheck { findings, records }
+    DnsCheck { outcome, records }
 }
 
 /// Finds the one text among those at the name, which may hold others: of another tenant, of a former owner.
-fn judge(texts: &[String], record: Option<&mut DnsRecord>) -> Findings {
-    let Some(record) = record else { return Findings::Unproven(DomainReason::TxtMissing) };
+fn judge(texts: &[String], record: Option<&mut DnsRecord>) -> DnsOutcome {
+    let Some(record) = record else { return DnsOutcome::Unproven(DomainReason::TxtMissing) };
     // Some providers keep the quotation marks that their form was given.
     let bare = |text: &str| text.trim().trim_matches('"').to_owned();
     record.ok = texts.iter().any(|text| bare(text) == record.expected);
     record.found = shown(texts.iter().cloned());
     match (record.ok, texts.is_empty()) {
-        (true, _) => Findings::Proven,
-        (false, true) => Findings::Unproven(DomainReason::TxtMissing),
-        (false, false) => Findings::Unproven(DomainReason::TxtWrong),
+        (true, _) => DnsOutcome::Proven,
+        (false, true) => DnsOutcome::Unproven(DomainReason::TxtMissing),
+        (false, false) => DnsOutcome::Unproven(DomainReason::TxtWrong),
     }
 }
 

@@ -3,7 +3,7 @@
 use portico_kernel::Timestamp;
 use time::Duration;
 
-use super::{Domain, DomainReason, DomainStatus, Findings};
+use super::{DnsOutcome, Domain, DomainReason, DomainStatus};
 
 /// How long to wait for the proof of a new domain.
 pub const PATIENCE: Duration = Duration::hours(72);
@@ -37,11 +37,11 @@ pub fn next_check(domain: &Domain, now: Timestamp) -> Option<Duration> {
 }
 
 /// Applies the result of a check. Answers whether that changes the status.
-pub(super) fn note(domain: &mut Domain, findings: Findings, now: Timestamp) -> bool {
+pub(super) fn note(domain: &mut Domain, outcome: DnsOutcome, now: Timestamp) -> bool {
     let before = domain.status;
     domain.checked_at = Some(now);
-    match findings {
-        Findings::Proven => {
+    match outcome {
+        DnsOutcome::Proven => {
             domain.reason = None;
             domain.misses = 0;
             domain.missing_since = None;
@@ -50,9 +50,9 @@ pub(super) fn note(domain: &mut Domain, findings: Findings, now: Timestamp) -> b
                 domain.verified_at = Some(now);
             }
         }
-        Findings::Unproven(reason) => unproven(domain, reason, now),
+        DnsOutcome::Unproven(reason) => unproven(domain, reason, now),
         // Name servers that fail do not disprove the ownership of the domain.
-        Findings::Unknown(reason) => {
+        DnsOutcome::Unknown(reason) => {
             domain.reason = Some(reason);
             expire(domain, now);
         }

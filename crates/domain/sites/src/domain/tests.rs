@@ -24,8 +24,8 @@ async fn site(store: &mut Store, scope: &Scope, env: &Env) -> Site {
     site
 }
 
-fn check(findings: Findings) -> DnsCheck {
-    DnsCheck { findings, records: Vec::new() }
+fn check(outcome: DnsOutcome) -> DnsCheck {
+    DnsCheck { outcome, records: Vec::new() }
 }
 
 /// Adds a domain and verifies it.
@@ -39,7 +39,7 @@ async fn verified(
 ) -> Domain {
     let mut domains = Domains::new(store, scope, env);
     let domain = domains.add(site.id, new(name, Some(mode)), &OwnNames::default()).await.unwrap();
-    domains.record(&domain, check(Findings::Proven)).await.unwrap()
+    domains.record(&domain, check(DnsOutcome::Proven)).await.unwrap()
 }
 
 fn main_address(store: &Store, site: &Site) -> Option<String> {
@@ -97,7 +97,7 @@ async fn permissions_come_first_and_other_tenants_see_nothing() {
         assert!(denied(domains.update(site.id, domain.id, DomainUpdate::default(), None).await));
         assert!(denied(domains.remove(site.id, domain.id, None).await.map(|()| domain.clone())));
         assert!(denied(domains.find_for_check(site.id, domain.id).await));
-        assert!(denied(domains.record(&domain, check(Findings::Proven)).await));
+        assert!(denied(domains.record(&domain, check(DnsOutcome::Proven)).await));
         assert!(domains.get(site.id, domain.id).await.is_ok());
     }
     let other = user(Some(tenant(2)), TenantRole::Owner.permissions(), true);
@@ -124,14 +124,14 @@ async fn who_verifies_first_has_it_until_they_let_go() {
     assert_ne!(wanted.token, owned.token, "each has a proof of its own");
 
     let mut domains = Domains::new(&mut store, &theirs, &env);
-    let late = domains.record(&wanted, check(Findings::Proven)).await.unwrap_err();
+    let late = domains.record(&wanted, check(DnsOutcome::Proven)).await.unwrap_err();
     assert_eq!((late.kind(), late.code()), (Kind::Conflict, "domain_taken"));
-    let noted = domains.record_taken(&wanted, check(Findings::Proven)).await.unwrap();
+    let noted = domains.record_taken(&wanted, check(DnsOutcome::Proven)).await.unwrap();
     assert_eq!((noted.status, noted.reason), (DomainStatus::Pending, Some(DomainReason::Taken)));
 
     Domains::new(&mut store, &mine, &env).remove(my_site.id, owned.id, None).await.unwrap();
     let mut domains = Domains::new(&mut store, &theirs, &env);
-    let now = domains.record(&wanted, check(Findings::Proven)).await.unwrap();
+    let now = domains.record(&wanted, check(DnsOutcome::Proven)).await.unwrap();
     assert_eq!((now.status, now.reason), (DomainStatus::Verified, None));
 }
 
@@ -236,8 +236,8 @@ fn domain(status: DomainStatus) -> Domain {
     }
 }
 
-const GONE: Findings = Findings::Unproven(DomainReason::TxtMissing);
-const SILENT: Findings = Findings::Unknown(DomainReason::DnsTimeout);
+const GONE: DnsOutcome = DnsOutcome::Unproven(DomainReason::TxtMissing);
+const SILENT: DnsOutcome = DnsOutcome::Unknown(DomainReason::DnsTimeout);
 
 #[test]
 fn a_proof_that_is_gone_for_days_ends_the_verification() {
@@ -253,7 +253,7 @@ fn a_proof_that_is_gone_for_days_ends_the_verification() {
         assert_eq!((domain.status, domain.reason), (status, Some(DomainReason::TxtMissing)), "{hour}");
     }
     assert_eq!((domain.verified_at, next_check(&domain, at(72))), (None, None));
-    assert!(rules::note(&mut domain, Findings::Proven, at(100)), "it can come back");
+    assert!(rules::note(&mut domain, DnsOutcome::Proven, at(100)), "it can come back");
     assert_eq!((domain.status, domain.misses), (DomainStatus::Verified, 0));
 }
 
@@ -261,8 +261,8 @@ fn a_proof_that_is_gone_for_days_ends_the_verification() {
 fn one_look_at_a_bad_moment_ends_nothing() {
     // Missed once, then again a month later.
     let mut throttled = domain(DomainStatus::Verified);
-    for (hour, findings) in [(24, GONE), (30, Findings::Proven), (700, GONE), (706, GONE)] {
-        rules::note(&mut throttled, findings, at(hour));
+    for (hour, outcome) in [(24, GONE), (30, DnsOutcome::Proven), (700, GONE), (706, GONE)] {
+        rules::note(&mut throttled, outcome, at(hour));
         assert_eq!(throttled.status, DomainStatus::Verified, "{hour}");
     }
     // Not looked at for a long time in between: two misses are not three.
@@ -318,27 +318,27 @@ impl DomainResolver for Script {
 async fn the_answer_says_which_record_is_missing_or_wrong() {
     let domain = domain(DomainStatus::Pending);
     let right = challenge_text("token");
-    for (texts, findings) in [
-        (Ok(vec![]), Findings::Unproven(DomainReason::TxtMissing)),
-        (Ok(vec!["v=spf1 -all"]), Findings::Unproven(DomainReason::TxtWrong)),
+    for (texts, outcome) in [
+        (Ok(vec![]), DnsOutcome::Unproven(DomainReason::TxtMissing)),
+        (Ok(vec!["v=spf1 -all"]), DnsOutcome::Unproven(DomainReason::TxtWrong)),
         (
             Ok(vec!["portico-verify=other", "portico-verify=token2"]),
-            Findings::Unproven(DomainReason::TxtWrong),
+            DnsOutcome::Unproven(DomainReason::TxtWrong),
         ),
-        (Ok(vec!["PORTICO-VERIFY=TOKEN"]), Findings::Unproven(DomainReason::TxtWrong)),
-        (Ok(vec!["portico-verify=other", right.as_str()]), Findings::Proven),
-        (Ok(vec![" \"portico-verify=token\" "]), Findings::Proven),
-        (Err(ResolveError::TimedOut), Findings::Unknown(DomainReason::DnsTimeout)),
-        (Err(ResolveError::Failed("SERVFAIL".to_owned())), Findings::Unknown(DomainReason::DnsFailed)),
+        (Ok(vec!["PORTICO-VERIFY=TOKEN"]), DnsOutcome::Unproven(DomainReason::TxtWrong)),
+        (Ok(vec!["portico-verify=other", right.as_str()]), DnsOutcome::Proven),
+        (Ok(vec![" \"portico-verify=token\" "]), DnsOutcome::Proven),
+        (Err(ResolveError::TimedOut), DnsOutcome::Unknown(DomainReason::DnsTimeout)),
+        (Err(ResolveError::Failed("SERVFAIL".to_owned())), DnsOutcome::Unknown(DomainReason::DnsFailed)),
     ] {
         let found: Vec<String> = texts.iter().flatten().map(|text| (*text).to_owned()).collect();
         let answer = texts.map(|texts| texts.into_iter().map(str::to_owned).collect());
         let script = Script { texts: Mutex::new(Some(answer)), ..Script::default() };
-        let check = look(&script, &domain, &Target::default()).await;
-        assert_eq!(check.findings, findings, "{found:?}");
+        let check = look(&script, &domain, &HostingTarget::default()).await;
+        assert_eq!(check.outcome, outcome, "{found:?}");
         let [record] = check.records.as_slice() else { panic!("{check:?}") };
         assert_eq!((record.kind.as_str(), record.expected.as_str()), ("TXT", "portico-verify=token"));
-        assert_eq!((&record.found, record.ok), (&found, findings == Findings::Proven));
+        assert_eq!((&record.found, record.ok), (&found, outcome == DnsOutcome::Proven));
     }
 }
 
@@ -349,7 +349,7 @@ async fn where_a_name_leads_is_told_and_decides_nothing() {
         aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
     };
-    let target = Target {
+    let target = HostingTarget {
         host: Some("edge.portico.example".to_owned()),
         addresses: vec!["192.0.2.1".parse().unwrap()],
     };
@@ -368,7 +368,7 @@ async fn where_a_name_leads_is_told_and_decides_nothing() {
         let script =
             Script { pointing: vec![("www.example.com", pointing.clone()), ours], ..Script::default() };
         let check = look(&script, &domain, &target).await;
-        assert_eq!(check.findings, GONE);
+        assert_eq!(check.outcome, GONE);
         let record = &check.records[1];
         assert_eq!((record.kind.as_str(), record.expected.as_str()), ("CNAME", "edge.portico.example"));
         assert_eq!((record.ok, record.found.len()), (ok, values), "{pointing:?}");

@@ -7,7 +7,7 @@ use portico_kernel::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Domain, DomainMode, DomainReason, DomainStatus, DomainUpdate, Findings, NewDomain, check::DnsCheck,
+    DnsOutcome, Domain, DomainMode, DomainReason, DomainStatus, DomainUpdate, NewDomain, check::DnsCheck,
     next_check, rules,
 };
 use crate::{
@@ -228,7 +228,7 @@ impl<'a> Domains<'a> {
         let before = self.find(tenant, site.id, checked.id).await?;
         let mut domain = before.clone();
         domain.records = check.records;
-        let moved = rules::note(&mut domain, check.findings, self.env.now());
+        let moved = rules::note(&mut domain, check.outcome, self.env.now());
         if moved && is_main(&domain) {
             self.demote_others(&site, domain.id).await?;
         }
@@ -269,7 +269,7 @@ impl<'a> Domains<'a> {
         checked: &Domain,
         mut check: DnsCheck,
     ) -> Result<Domain, SitesError> {
-        check.findings = Findings::Unknown(DomainReason::Taken);
+        check.outcome = DnsOutcome::Unknown(DomainReason::Taken);
         self.record(checked, check).await
     }
 

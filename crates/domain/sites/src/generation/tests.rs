@@ -203,7 +203,7 @@ mod asking {
             role: portico_kernel::PlatformRole::Customer,
             impersonator: None,
         };
-        Scope::user(actor, Some(env.new_id()), Permissions::of(permissions), RequestInfo::default())
+        Scope::user(actor, Some(env.new_id()), Permissions::from_list(permissions), RequestInfo::default())
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-use portico_kernel::{Fault, TenantRole};
+use portico_kernel::{Fault, TenantRole, name::Subdomain};
 
 use super::*;
 use crate::{
@@ -58,7 +58,7 @@ async fn items_say_something_and_lead_somewhere() {
     let input = NewPage { title: "About".to_owned(), ..NewPage::default() };
     let page = Pages::new(&mut store, &scope, &env).create(Some(site), input).await.unwrap().id;
     let mut second = store.sites[0].clone();
-    (second.id, second.subdomain) = (env.new_id(), "second".to_owned());
+    (second.id, second.subdomain) = (env.new_id(), Subdomain::trusted("second".to_owned()));
     let mut foreign = store.pages[0].clone();
     (foreign.id, foreign.site_id) = (env.new_id(), second.id);
     store.sites.push(second);

@@ -298,7 +298,7 @@ fn deleted_pages_and_other_things_leave_no_version() {
     let (env, scope) = (env(), member(TenantRole::Owner));
     let (page, other): (PageId, PageId) = (env.new_id(), env.new_id());
     let section = json!({"pageId": page});
-    let event = |kind, id: PageId| Event::new(&env, &scope, EventDeclaration::of_word(kind), id.uuid());
+    let event = |kind, id: PageId| Event::new(&env, &scope, EventDeclaration::named(kind), id.uuid());
     let user: UserId = env.new_id();
     let events = [
         event("site.updated", env.new_id()),

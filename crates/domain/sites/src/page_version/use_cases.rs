@@ -2,7 +2,7 @@
 
 use portico_kernel::{
     CursorPage, CursorRequest, Env, Event, FieldError, PageId, PageVersionId, Permission, Scope, SectionId,
-    TenantId, Violations,
+    TenantId, Violations, name::Slug,
 };
 use serde_json::json;
 
@@ -118,7 +118,7 @@ impl<'a> PageVersions<'a> {
 
         let mut after = Page {
             title: kept.title,
-            slug: kept.slug,
+            slug: Slug::trusted(kept.slug),
             language: kept.language,
             translation_of: kept.translation_of,
             updated_at: self.env.now(),

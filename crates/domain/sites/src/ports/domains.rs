@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use portico_kernel::{DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId};
+use portico_kernel::{
+    DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId, name::Subdomain,
+};
 
 use crate::domain::{Domain, DomainMode};
 
@@ -31,7 +33,7 @@ pub struct HostedSite {
     /// The site.
     pub site: SiteId,
     /// Its subdomain.
-    pub subdomain: String,
+    pub subdomain: Subdomain,
     /// The live deployment; `None` when there is none, or the site is suspended.
     pub deployment: Option<DeploymentId>,
     /// Whether the tenant is suspended.

@@ -1,7 +1,7 @@
 //! Website templates: the port.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp};
+use portico_kernel::{List, PageId, PageRequest, StoreError, TemplateId, TenantId, Timestamp, name::Slug};
 
 use crate::{
     section::SectionOrigin,
@@ -54,7 +54,7 @@ pub struct TemplateRecord {
     /// Its id.
     pub id: TemplateId,
     /// Its slug.
-    pub slug: String,
+    pub slug: Slug,
     /// The fingerprint of the version of the library that is stored; `None` for what staff made.
     pub fingerprint: Option<String>,
     /// Whether staff changed or deleted it since: then the library leaves it alone.

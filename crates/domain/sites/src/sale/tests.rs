@@ -165,18 +165,18 @@ async fn a_change_of_anything_on_a_frozen_site_is_refused_at_the_end() {
         Sections::new(&mut store, &key, &env).create(home.id, section).await.unwrap();
         assert_eq!(refusals(&mut store).await, [(false, code)], "a key is no person");
         // An event of an unknown kind, about something on a page.
-        let event = Event::new(&env, &owner, EventDeclaration::of_word("comment.created"), env.random_uuid());
+        let event = Event::new(&env, &owner, EventDeclaration::named("comment.created"), env.random_uuid());
         store.events.push(event.after(&serde_json::json!({"pageId": home.id})));
         assert_eq!(refusals(&mut store).await, [(true, code)], "what comes next");
         // Portico itself may not change what is shown, but its checks and builds record results.
         let portico = Scope::system(Some(tenant(1)), owner.request.clone());
         for (kind, refused) in [("page.updated", true), ("domain.updated", false), ("site.deployed", false)] {
-            let event = Event::new(&env, &portico, EventDeclaration::of_word(kind), home.id.uuid());
+            let event = Event::new(&env, &portico, EventDeclaration::named(kind), home.id.uuid());
             store.events.push(event.after(&serde_json::json!({"siteId": site.id})));
             assert_eq!(!refusals(&mut store).await.is_empty(), refused, "{kind}");
         }
         for kind in ["submission.received", "submission.deleted", "preview.created"] {
-            let event = Event::new(&env, &owner, EventDeclaration::of_word(kind), env.random_uuid());
+            let event = Event::new(&env, &owner, EventDeclaration::named(kind), env.random_uuid());
             store.events.push(event.after(&serde_json::json!({"siteId": site.id})));
             assert_eq!(refusals(&mut store).await, [], "{kind}");
         }

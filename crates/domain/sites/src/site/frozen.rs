@@ -74,12 +74,12 @@ pub(crate) async fn editable_pages(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteChange {
     tenant: TenantId,
-    place: Place,
+    place: ChangedPart,
     person: Option<Uuid>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum ChangedPart {
     Site(SiteId),
     Page(PageId),
 }
@@ -120,8 +120,8 @@ pub async fn refused(
         let (mut sites, mut pages, mut persons) = (Vec::new(), Vec::new(), Vec::new());
         for change in &same {
             match change.place {
-                Place::Site(id) => sites.push(id),
-                Place::Page(id) => pages.push(id),
+                ChangedPart::Site(id) => sites.push(id),
+                ChangedPart::Page(id) => pages.push(id),
             }
             if !persons.contains(&change.person) {
                 persons.push(change.person);
@@ -142,7 +142,7 @@ fn person(event: &Event) -> Option<Uuid> {
 }
 
 /// The site that an event has changed, or the page of it; `None` when it has changed none.
-fn place(event: &Event) -> Option<Place> {
+fn place(event: &Event) -> Option<ChangedPart> {
     let group = event.kind.split_once('.').map_or(&*event.kind, |(group, _)| group);
     // Messages of visitors are no part of the site, nor is the wizard that has made it. Results for a domain or a build are
     // observed, not decided.
@@ -167,6 +167,6 @@ fn place(event: &Event) -> Option<Place> {
         "page" | "seo" => named("pageId").or(Some(event.resource.id)),
         _ => named("pageId"),
     };
-    site.map(|id| Place::Site(SiteId::from_uuid(id)))
-        .or_else(|| page().map(|id| Place::Page(PageId::from_uuid(id))))
+    site.map(|id| ChangedPart::Site(SiteId::from_uuid(id)))
+        .or_else(|| page().map(|id| ChangedPart::Page(PageId::from_uuid(id))))
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     Template, TemplatePage, Templates,
-    build::{self, PagePlan, Target, build_pages, note_use, plan},
+    build::{self, ApplyTarget, PagePlan, build_pages, note_use, plan},
     input::look_input,
 };
 use crate::{
@@ -117,7 +117,7 @@ impl Templates<'_> {
         status: PageStatus,
     ) -> Result<Applied, SitesError> {
         let plans = page.map_or_else(|| plan(template), |page| vec![PagePlan::from(page)]);
-        let target = Target { site: &site, is_new, template: Some(template), status };
+        let target = ApplyTarget { site: &site, is_new, template: Some(template), status };
         let built = build_pages(self.repositories, self.scope, self.env, target, plans).await?;
         Ok(Applied {
             site_id: site.id,

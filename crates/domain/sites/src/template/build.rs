@@ -24,14 +24,14 @@ const MAX_LABEL: usize = 80;
 pub const MAX_PAGES: usize = 50;
 
 /// A page to be made.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PagePlan {
     /// Its key in the template; `None` for a page that is not from there.
     pub key: Option<String>,
     /// Title, 1 to 200 characters.
     pub title: String,
     /// Last part of its address; numbered where it is taken.
-    pub slug: String,
+    pub slug: Slug,
     /// Whether it answers at `/`. Without any such page in a new site, the first one does.
     pub is_home: bool,
     /// Whether the navigation leads to it. The home page is reached by the name of the site, and is never in there.
@@ -113,7 +113,7 @@ pub async fn build_pages(
     repositories: &mut dyn SiteRepositories,
     scope: &Scope,
     env: &Env,
-    target: Target<'_>,
+    target: ApplyTarget<'_>,
     plans: Vec<PagePlan>,
 ) -> Result<Built, SitesError> {
     let tenant = scope.require(Permission::PagesWrite)?;
@@ -124,8 +124,9 @@ pub async fn build_pages(
         return Err(SitesError::NotFound("site"));
     }
     let plans = checked(plans, &target)?;
-    let place = if target.is_new { Place::default() } else { place(repositories, &target, &plans).await? };
-    let built = assemble(env, &target, plans.clone(), place);
+    let occupied =
+        if target.is_new { Occupied::default() } else { occupied(repositories, &target, &plans).await? };
+    let built = assemble(env, &target, plans.clone(), occupied);
 
     let missing_site = |error: StoreError| match error {
         StoreError::MissingReference(_) => SitesError::NotFound("site"),
@@ -162,7 +163,7 @@ pub async fn build_pages(
 
 /// Where pages are to be made, and from what.
 #[derive(Clone, Copy)]
-pub struct Target<'a> {
+pub struct ApplyTarget<'a> {
     /// The site.
     pub site: &'a Site,
     /// Whether it was made in this very unit of work, so that nothing is in it yet.
@@ -196,7 +197,7 @@ pub(super) async fn note_use(
 }
 
 /// The plans with clean titles and content, one home page at most, and slugs that are valid.
-fn checked(mut plans: Vec<PagePlan>, target: &Target<'_>) -> Result<Vec<PagePlan>, SitesError> {
+fn checked(mut plans: Vec<PagePlan>, target: &ApplyTarget<'_>) -> Result<Vec<PagePlan>, SitesError> {
     let mut violations = Violations::default();
     violations.check(!plans.is_empty(), "pages", "too_few", "At least one page must be there.");
     let too_many = format!("At most {MAX_PAGES} pages are possible at once.");
@@ -211,7 +212,6 @@ fn checked(mut plans: Vec<PagePlan>, target: &Target<'_>) -> Result<Vec<PagePlan
     for (index, plan) in plans.iter_mut().enumerate() {
         let field = format!("pages[{index}]");
         violations.line(format!("{field}.title"), &plan.title, 1, MAX_TITLE);
-        violations.take(format!("{field}.slug"), Slug::parse(&plan.slug));
         violations.check(
             !(plan.is_home && has_home),
             format!("{field}.isHome"),
@@ -247,7 +247,7 @@ fn checked(mut plans: Vec<PagePlan>, target: &Target<'_>) -> Result<Vec<PagePlan
 
 /// What the site has already.
 #[derive(Default)]
-struct Place {
+struct Occupied {
     slugs: Vec<String>,
     has_home: bool,
     /// Position of the first new navigation item.
@@ -257,32 +257,32 @@ struct Place {
 }
 
 /// Reads what the site has. Its navigation stays locked, so that two requests that add pages run one after the other.
-async fn place(
+async fn occupied(
     repositories: &mut dyn SiteRepositories,
-    target: &Target<'_>,
+    target: &ApplyTarget<'_>,
     plans: &[PagePlan],
-) -> Result<Place, SitesError> {
+) -> Result<Occupied, SitesError> {
     let (tenant, site) = (target.site.tenant_id, target.site.id);
     let items = repositories.navigation().list(tenant, site, true).await?;
     let top = items.iter().filter(|item| item.parent_id.is_none());
     let next_item = top.map(|item| item.position.saturating_add(1)).max().unwrap_or(0);
     let mut slugs = Vec::new();
     for plan in plans {
-        slugs.extend(repositories.pages().slugs_like(tenant, site, &plan.slug).await?);
+        slugs.extend(repositories.pages().slugs_like(tenant, site, plan.slug.as_str()).await?);
     }
     // In a site with pages no new page becomes the home page: that is the customer's choice.
     let one = portico_kernel::PageRequest { page: 1, limit: 1 };
     let has_home = repositories.pages().list(tenant, site, PageFilter::default(), one).await?.total > 0;
-    Ok(Place { slugs, has_home, next_item, items: items.len() })
+    Ok(Occupied { slugs, has_home, next_item, items: items.len() })
 }
 
-fn assemble(env: &Env, target: &Target<'_>, plans: Vec<PagePlan>, mut place: Place) -> Built {
+fn assemble(env: &Env, target: &ApplyTarget<'_>, plans: Vec<PagePlan>, mut occupied: Occupied) -> Built {
     let (tenant, site) = (target.site.tenant_id, target.site.id);
     let now = env.now();
     let mut built = Built::default();
     for plan in plans {
-        let slug = free(&plan.slug, &place.slugs);
-        place.slugs.push(slug.clone());
+        let slug = free(&plan.slug, &occupied.slugs);
+        occupied.slugs.push(slug.as_str().to_owned());
         let page = Page {
             id: env.new_id(),
             tenant,
@@ -290,7 +290,7 @@ fn assemble(env: &Env, target: &Target<'_>, plans: Vec<PagePlan>, mut place: Pla
             title: plan.title,
             slug,
             status: target.status,
-            is_home: plan.is_home && !place.has_home,
+            is_home: plan.is_home && !occupied.has_home,
             template_id: target.template.filter(|_| plan.key.is_some()).map(|template| template.id),
             language: None,
             translation_of: None,
@@ -300,10 +300,10 @@ fn assemble(env: &Env, target: &Target<'_>, plans: Vec<PagePlan>, mut place: Pla
             updated_at: now,
             version: 1,
         };
-        if plan.in_navigation && !page.is_home && place.items < MAX_ITEMS {
-            built.navigation.push(item(env, &page, place.next_item, now));
-            place.next_item = place.next_item.saturating_add(1);
-            place.items += 1;
+        if plan.in_navigation && !page.is_home && occupied.items < MAX_ITEMS {
+            built.navigation.push(item(env, &page, occupied.next_item, now));
+            occupied.next_item = occupied.next_item.saturating_add(1);
+            occupied.items += 1;
         }
         let sections = (0..).zip(plan.sections).map(|(position, plan)| {
             section(env.new_id(), tenant, page.id, (plan.kind, plan.content), position, now)
@@ -355,16 +355,15 @@ fn item(env: &Env, page: &Page, position: i32, now: Timestamp) -> NavItem {
 }
 
 /// The slug, or the first of `slug-2`, `slug-3` … that is not taken.
-fn free(slug: &str, taken: &[String]) -> String {
-    let is_free = |slug: &String| !taken.contains(slug);
-    let base = Slug::from_title(slug);
+fn free(slug: &Slug, taken: &[String]) -> Slug {
+    let is_free = |slug: &Slug| !taken.iter().any(|other| slug == other.as_str());
     // One more candidate than there are taken slugs, so one of them is free.
-    let numbered = (2..).take(taken.len() + 1).map(|number| base.with_suffix(number).into_string());
-    std::iter::once(slug.to_owned()).chain(numbered).find(is_free).unwrap_or_else(|| slug.to_owned())
+    let numbered = (2..).take(taken.len() + 1).map(|number| slug.with_suffix(number));
+    std::iter::once(slug.clone()).chain(numbered).find(is_free).unwrap_or_else(|| slug.clone())
 }
 
 /// What the new sections were made from.
-fn origins(target: &Target<'_>, plans: &[PagePlan], built: &Built) -> Vec<SectionOrigin> {
+fn origins(target: &ApplyTarget<'_>, plans: &[PagePlan], built: &Built) -> Vec<SectionOrigin> {
     let Some(template) = target.template else { return Vec::new() };
     let planned = plans.iter().flat_map(|plan| plan.sections.iter().map(move |section| (plan, section)));
     let origin = |((plan, planned), section): ((&PagePlan, &SectionPlan), &Section)| {

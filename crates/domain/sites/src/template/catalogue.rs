@@ -2,7 +2,7 @@
 
 use portico_kernel::{
     Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, StoreError, TemplateId, TenantId,
-    Timestamp, Violations,
+    Timestamp, Violations, name::Slug,
 };
 use serde::Serialize;
 
@@ -27,7 +27,8 @@ pub struct TemplateSummary {
     /// Display name.
     pub name: String,
     /// Part of its address; unique.
-    pub slug: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub slug: Slug,
     /// What sort of site, for instance `business`.
     pub category: String,
     /// Its industry, an id of the list of industries.
@@ -62,7 +63,8 @@ pub struct TemplatePageSummary {
     /// Title.
     pub title: String,
     /// Last part of its address.
-    pub slug: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub slug: Slug,
     /// Whether it answers at `/`.
     pub is_home: bool,
     /// The types of its sections in order.
@@ -235,7 +237,7 @@ pub(super) fn blank(id: TemplateId, now: Timestamp) -> Template {
     Template {
         id,
         name: String::new(),
-        slug: String::new(),
+        slug: Slug::from_title(""),
         category: String::new(),
         industry: String::new(),
         description: String::new(),

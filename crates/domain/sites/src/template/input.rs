@@ -170,7 +170,7 @@ impl From<&Template> for TemplateUpdate {
     fn from(template: &Template) -> Self {
         Self {
             name: Some(template.name.clone()),
-            slug: Some(template.slug.clone()),
+            slug: Some(template.slug.to_string()),
             category: Some(template.category.clone()),
             industry: Some(template.industry.clone()),
             description: Some(template.description.clone()),
@@ -193,7 +193,7 @@ impl From<&TemplatePage> for NewTemplatePage {
         Self {
             key: page.key.clone(),
             title: page.title.clone(),
-            slug: Some(page.slug.clone()),
+            slug: Some(page.slug.to_string()),
             is_home: Some(page.is_home),
             seo_title: page.seo_title.clone(),
             seo_description: page.seo_description.clone(),
@@ -231,7 +231,7 @@ impl TemplateUpdate {
         if let Some(slug) = self.slug
             && let Some(slug) = violations.take("slug", Slug::parse(&slug))
         {
-            template.slug = slug.into_string();
+            template.slug = slug;
         }
         if let Some(category) = self.category {
             check_word("category".to_owned(), &category, violations);
@@ -281,8 +281,9 @@ fn read_pages(inputs: Vec<NewTemplatePage>, violations: &mut Violations) -> Vec<
             Some(slug) => violations.take(format!("{field}.slug"), Slug::parse(slug)),
             None => Some(Slug::from_title(&input.title)),
         };
-        let slug = slug.map(Slug::into_string).unwrap_or_default();
-        twice(!slug.is_empty() && pages.iter().any(|other| other.slug == slug), "slug", violations);
+        // One that breaks the rules is in `violations`; the page is read on, for the errors of its other fields.
+        let slug = slug.unwrap_or_else(|| Slug::from_title(&input.key));
+        twice(pages.iter().any(|other| other.slug == slug), "slug", violations);
         let is_home = input.is_home.unwrap_or_default();
         twice(is_home && pages.iter().any(|other| other.is_home), "isHome", violations);
         for (name, text, max) in [

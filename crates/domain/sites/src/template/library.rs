@@ -40,7 +40,7 @@ impl Library {
     pub fn prepare(env: &Env, authored: &[Template]) -> Self {
         let mut library = Self::default();
         for author in authored {
-            let mut template = blank(library_id(&author.slug), env.now());
+            let mut template = blank(library_id(author.slug.as_str()), env.now());
             let mut violations = Violations::default();
             TemplateUpdate::from(author).apply(&mut template, &mut violations);
             let twice = library.templates.iter().any(|other| other.template.slug == template.slug);
@@ -50,7 +50,7 @@ impl Library {
                     let fingerprint = fingerprint(&template);
                     library.templates.push(LibraryTemplate { template, fingerprint });
                 }
-                Err(errors) => library.refused.push((author.slug.clone(), errors)),
+                Err(errors) => library.refused.push((author.slug.to_string(), errors)),
             }
         }
         library

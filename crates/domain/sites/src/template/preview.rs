@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portico_kernel::{Id, TenantId};
+use portico_kernel::{Id, TenantId, name::Subdomain};
 use uuid::Uuid;
 
 use super::{Template, build::section};
@@ -22,7 +22,8 @@ pub fn preview(template: &Template, base_url: String, theme: Theme) -> SiteSnaps
         id: Id::from_uuid(template.id.uuid()),
         tenant_id: tenant,
         name: template.name.clone(),
-        subdomain: template.slug.clone(),
+        // A preview is not served at a host name.
+        subdomain: Subdomain::trusted(template.slug.to_string()),
         custom_domain: None,
         status: SiteStatus::Published,
         live_deployment_id: None,

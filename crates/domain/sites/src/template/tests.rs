@@ -1,6 +1,8 @@
 //! Templates in use: from the library to a page, changed, and back.
 
-use portico_kernel::{Env, Fault, Feature, PageRequest, Permission, Permissions, Scope, TenantRole};
+use portico_kernel::{
+    Env, Fault, Feature, PageRequest, Permission, Permissions, Scope, TenantRole, name::Slug,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -14,7 +16,7 @@ use crate::{
 };
 
 fn staff() -> Scope {
-    user(None, Permissions::of(&[Permission::PlatformTemplates]), true)
+    user(None, Permissions::from_list(&[Permission::PlatformTemplates]), true)
 }
 
 /// What staff would send.
@@ -465,7 +467,7 @@ async fn the_library_is_seeded_once_and_leaves_alone_what_staff_did() {
     let mut bakery = Bakery::new().await;
     let env = env();
     let author = |slug: &str, name: &str| Template {
-        slug: slug.to_owned(),
+        slug: Slug::trusted(slug.to_owned()),
         name: name.to_owned(),
         ..bakery.template.clone()
     };
@@ -509,8 +511,11 @@ fn ids_of_the_library_are_the_same_everywhere() {
 #[tokio::test]
 async fn a_library_template_that_breaks_rules_is_left_out() {
     let bakery = Bakery::new().await;
-    let mut wrong =
-        Template { slug: "wrong".to_owned(), industry: "witchcraft".to_owned(), ..bakery.template.clone() };
+    let mut wrong = Template {
+        slug: Slug::trusted("wrong".to_owned()),
+        industry: "witchcraft".to_owned(),
+        ..bakery.template.clone()
+    };
     wrong.pages[0].sections[0].content = json!({"html": ""});
     let library = Library::prepare(&bakery.env, &[bakery.template.clone(), wrong, bakery.template.clone()]);
     assert_eq!(library.templates.len(), 1);

@@ -90,7 +90,9 @@ impl DomainRepository for View<'_> {
     }
     async fn hosted_at(&mut self, host: &HostName) -> Result<Option<HostedSite>, StoreError> {
         let (site, mode) = match host {
-            HostName::Subdomain(name) => (self.0.sites.iter().find(|site| site.subdomain == *name), None),
+            HostName::Subdomain(name) => {
+                (self.0.sites.iter().find(|site| site.subdomain == name.as_str()), None)
+            }
             HostName::Domain(name) => {
                 let mut all = self.0.domains.domains.iter();
                 let domain =

@@ -199,7 +199,7 @@ impl Generation {
     }
 
     /// Whether texts came for a page at least.
-    pub fn came(&self) -> bool {
+    pub fn has_texts(&self) -> bool {
         self.pages.iter().any(|page| page.status == PageState::Done)
     }
 }
@@ -349,7 +349,7 @@ impl Wizards<'_> {
             self.repositories.wizards().update_page(tenant, id, page).await?;
         }
         let now = self.env.now();
-        let came = generation.came();
+        let came = generation.has_texts();
         let all = generation.pages.iter().all(|page| page.status == PageState::Done);
         generation.status = if came { GenerationStatus::Done } else { GenerationStatus::Failed };
         generation.finished_at = Some(now);

@@ -10,7 +10,7 @@ use crate::{
     look::Look,
     page::PageStatus,
     site::{NewSite, Site, Sites},
-    template::{PagePlan, Target, Template, build_pages, look_input},
+    template::{ApplyTarget, PagePlan, Template, build_pages, look_input},
 };
 
 /// The state of a wizard that is to be completed.
@@ -107,8 +107,12 @@ impl Wizards<'_> {
             look: Some(look_input(&look)),
         };
         let site = Sites::new(self.repositories, self.scope, self.env).add(new).await?;
-        let target =
-            Target { site: &site, is_new: true, template: Some(&template), status: PageStatus::Published };
+        let target = ApplyTarget {
+            site: &site,
+            is_new: true,
+            template: Some(&template),
+            status: PageStatus::Published,
+        };
         build_pages(self.repositories, self.scope, self.env, target, plans).await?;
         let after = Wizard {
             status: WizardStatus::Completed,

@@ -102,13 +102,14 @@ pub struct PageChoice {
 impl PageChoice {
     /// The name of the page in the customer's own texts: its key; of an extra page its slug.
     pub fn name(&self) -> String {
-        self.key.clone().unwrap_or_else(|| self.extra_slug())
+        self.key.clone().unwrap_or_else(|| self.extra_slug().into_string())
     }
 
     /// The slug of an extra page.
-    pub(super) fn extra_slug(&self) -> String {
+    pub(super) fn extra_slug(&self) -> Slug {
         let title = self.title.as_deref().unwrap_or_default();
-        self.slug.clone().unwrap_or_else(|| Slug::from_title(title).into_string())
+        // Answers are checked before they are stored.
+        self.slug.clone().map_or_else(|| Slug::from_title(title), Slug::trusted)
     }
 }
 

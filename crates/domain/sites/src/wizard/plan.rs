@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use portico_kernel::Violations;
+use portico_kernel::{Violations, name::Slug};
 use serde_json::{Map, Value, json};
 
 use super::{ContentChoice, ContentMode, Generation, PageChoice, Presence, Wizard};
@@ -61,8 +61,10 @@ fn chosen(
     if let Some(title) = &choice.title {
         page.title.clone_from(title);
     }
-    if let Some(slug) = &choice.slug {
-        page.slug.clone_from(slug);
+    if let Some(slug) = &choice.slug
+        && let Some(slug) = violations.take(format!("pages[{index}].slug"), Slug::parse(slug))
+    {
+        page.slug = slug;
     }
     Some(page)
 }
@@ -92,7 +94,7 @@ fn relink(pages: &mut [TemplatePage], template: &Template) {
         .iter()
         .map(|old| {
             let page = pages.iter().find(|page| page.key == old.key && !page.is_home);
-            (old.slug.clone(), page.map_or("/".to_owned(), |page| format!("/{}", page.slug)))
+            (old.slug.to_string(), page.map_or("/".to_owned(), |page| format!("/{}", page.slug)))
         })
         .collect();
     let sections = pages.iter_mut().flat_map(|page| &mut page.sections);

@@ -1,5 +1,6 @@
 use portico_kernel::{
     Env, Fault, Feature, JobType, Kind, Meter, PageRequest, Permission, Permissions, Scope, TenantRole,
+    name::Slug,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ fn page(key: &str, sections: Vec<TemplateSection>) -> TemplatePage {
     TemplatePage {
         key: key.to_owned(),
         title: key.to_uppercase(),
-        slug: key.to_owned(),
+        slug: Slug::trusted(key.to_owned()),
         is_home: key == "home",
         seo_title: Some("Example".to_owned()),
         seo_description: Some("Example".to_owned()),
@@ -34,7 +35,7 @@ fn template(env: &Env, slug: &str) -> Template {
     Template {
         id: env.new_id(),
         name: slug.to_owned(),
-        slug: slug.to_owned(),
+        slug: Slug::trusted(slug.to_owned()),
         category: "food-and-drink".to_owned(),
         industry: "bakery".to_owned(),
         description: "For bakeries".to_owned(),
@@ -439,7 +440,7 @@ async fn texts_are_kept_page_by_page_and_never_asked_for_twice() {
     stage.wizards().store_page(wizard.id, run, "pedidos", Some(draft(&work[1], "Pedidos"))).await.unwrap();
     let ended = stage.wizards().finish_content(wizard.id, run, None).await.unwrap().unwrap();
     assert_eq!(
-        (ended.status, ended.percent, ended.tokens, ended.came()),
+        (ended.status, ended.percent, ended.tokens, ended.has_texts()),
         (GenerationStatus::Done, 100, 14, true)
     );
     assert!(ended.error.is_some() && ended.pages[0].status == PageState::Failed);
@@ -476,7 +477,7 @@ async fn a_run_from_which_nothing_came_leaves_the_step_open_and_a_new_one_may_be
     stage.wizards().begin_content(wizard.id, run).await.unwrap();
     let ended = stage.wizards().finish_content(wizard.id, run, Some("Down.")).await.unwrap().unwrap();
     assert_eq!(
-        (ended.status, ended.came(), ended.error.as_deref()),
+        (ended.status, ended.has_texts(), ended.error.as_deref()),
         (GenerationStatus::Failed, false, Some("Down."))
     );
     stage.scope = editor;
@@ -484,7 +485,7 @@ async fn a_run_from_which_nothing_came_leaves_the_step_open_and_a_new_one_may_be
     assert!(!after.is_complete(StepName::Content) && after.step == 6);
     stage.wizards().request_content(wizard.id, env.new_id(), None).await.unwrap();
     // A use of the text generator costs: it takes its own permission.
-    let only_sites = Permissions::of(&[Permission::SitesWrite, Permission::SitesRead]);
+    let only_sites = Permissions::from_list(&[Permission::SitesWrite, Permission::SitesRead]);
     stage.scope = user(Some(tenant(1)), only_sites, true);
     let refused = stage.wizards().request_content(wizard.id, env.new_id(), None).await;
     assert_eq!(refused.unwrap_err().code(), "forbidden");

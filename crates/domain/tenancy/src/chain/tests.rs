@@ -26,7 +26,7 @@ impl Stored {
         let entries = (1..=length)
             .map(|number| {
                 let event =
-                    Event::new(env, scope, EventDeclaration::of_word("page.updated"), env.random_uuid())
+                    Event::new(env, scope, EventDeclaration::named("page.updated"), env.random_uuid())
                         .before(&json!({"title": number}))
                         .after(&json!({"title": number + 1}));
                 let seal = chain.seal(env, &event);
@@ -81,7 +81,7 @@ async fn an_untouched_chain_is_intact() {
     let found = stored.verify(&scope).await;
     assert!(found.intact, "{found:?}");
     assert_eq!((found.entries, found.unsealed, found.redacted, found.checkpoint), (5, 2, 0, None));
-    assert_eq!(found.head, Head { number: 5, hash: stored.entries[4].seal.hash });
+    assert_eq!(found.head, ChainHead { number: 5, hash: stored.entries[4].seal.hash });
     assert_eq!(found.sealed_until, Some(stored.chain.sealed_until));
     let empty = Stored::new(&env, &scope, 0).verify(&scope).await;
     assert!(empty.intact);
@@ -155,8 +155,7 @@ async fn what_was_put_in_afterwards_is_inserted() {
     // Dated back, and sealed like any other.
     let mut stored = Stored::new(&env, &scope, 3);
     let late = |minutes: i64, place: i64| {
-        let mut event =
-            Event::new(&env, &scope, EventDeclaration::of_word("page.deleted"), env.random_uuid());
+        let mut event = Event::new(&env, &scope, EventDeclaration::named("page.deleted"), env.random_uuid());
         event.at = event.at - Duration::minutes(minutes);
         LoggedEvent { event, place: (8, place), redacted: false }
     };
@@ -216,7 +215,7 @@ async fn entries_of_several_tenants_go_into_their_own_chains() {
     let (known, new) = (owner_of(env.new_id()), owner_of(env.new_id()));
     let before = Stored::new(&env, &known, 2).chain;
     let events: Vec<Event> = [&known, &new, &known]
-        .map(|scope| Event::new(&env, scope, EventDeclaration::of_word("page.updated"), env.random_uuid()))
+        .map(|scope| Event::new(&env, scope, EventDeclaration::named("page.updated"), env.random_uuid()))
         .into();
     let mut repositories = Repositories::default();
     let (mut read, mut write) = (MockSealRepository::new(), MockSealRepository::new());

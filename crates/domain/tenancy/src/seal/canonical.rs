@@ -64,14 +64,14 @@ fn number_text(number: &Number) -> String {
 mod tests {
     use super::*;
 
-    fn of(json: &str) -> String {
+    fn canonical(json: &str) -> String {
         text(&serde_json::from_str(json).unwrap())
     }
 
     #[test]
     fn order_space_and_notation_do_not_matter() {
         assert_eq!(
-            of(r#"{"b": 1, "a": {"d": null, "c": [true, "x"]}}"#),
+            canonical(r#"{"b": 1, "a": {"d": null, "c": [true, "x"]}}"#),
             r#"{"a":{"c":[true,"x"],"d":null},"b":1}"#
         );
         for (one, other) in [
@@ -82,7 +82,7 @@ mod tests {
             ("0.50", "5e-1"),
             (r#""\u00e9\n""#, "\"é\\n\""),
         ] {
-            assert_eq!(of(one), of(other), "{one}");
+            assert_eq!(canonical(one), canonical(other), "{one}");
         }
     }
 
@@ -96,7 +96,7 @@ mod tests {
             ("{}", "[]"),
             ("1.5", "15e-2"),
         ] {
-            assert_ne!(of(one), of(other), "{one}");
+            assert_ne!(canonical(one), canonical(other), "{one}");
         }
     }
 }

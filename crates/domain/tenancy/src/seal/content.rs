@@ -57,7 +57,7 @@ impl Opening {
         let parts = match self {
             Self::Whole(salt) => {
                 let digests =
-                    values.iter().map(|(path, value)| (path.as_str(), leaf(path, &salt.of(path), value)));
+                    values.iter().map(|(path, value)| (path.as_str(), leaf(path, &salt.derive(path), value)));
                 return Some(combined(digests));
             }
             Self::Parts(parts) => parts,
@@ -84,7 +84,7 @@ impl Opening {
         let (before, after) = (values(original), values(erased));
         let mut parts = match self {
             Self::Whole(salt) => {
-                before.keys().map(|path| (path.clone(), Part::Kept(salt.of(path)))).collect()
+                before.keys().map(|path| (path.clone(), Part::Kept(salt.derive(path)))).collect()
             }
             Self::Parts(parts) => parts.clone(),
             Self::Gone => return None,
@@ -107,7 +107,7 @@ const ERASED_JSON: &str = "\"[erased]\"";
 
 impl Salt {
     /// The salt of one value. Reveals nothing about that of another.
-    fn of(&self, path: &str) -> Self {
+    fn derive(&self, path: &str) -> Self {
         let Digest(bytes) =
             Hasher::new("portico.audit.salt.v1").field(&self.0).field(path.as_bytes()).finish();
         let mut salt = [0; 16];
@@ -221,7 +221,7 @@ mod tests {
         let mut event = Event::new(
             &env,
             &owner_of(env.new_id()),
-            EventDeclaration::of_word("user.updated"),
+            EventDeclaration::named("user.updated"),
             env.random_uuid(),
         );
         event.address = Some("192.0.2.7".into());
@@ -315,7 +315,7 @@ mod tests {
         let event = entry();
         assert_ne!(WHOLE.digest(&event), Opening::Whole(Salt([8; 16])).digest(&event));
         let salt = Salt([7; 16]);
-        assert_ne!(salt.of("/before/name"), salt.of("/after/name"));
+        assert_ne!(salt.derive("/before/name"), salt.derive("/after/name"));
     }
 
     #[test]

@@ -184,7 +184,8 @@ async fn wrong_events_are_named_one_by_one_and_the_star_stands_for_all() {
 #[tokio::test]
 async fn nobody_is_told_what_they_may_not_read() {
     let tenant = env().new_id();
-    let narrow = scope_with(tenant, Permissions::of(&[Permission::WebhooksWrite, Permission::PagesRead]));
+    let narrow =
+        scope_with(tenant, Permissions::from_list(&[Permission::WebhooksWrite, Permission::PagesRead]));
     assert!(create(&narrow, input("https://example.com/", &["page.updated"])).await.is_ok());
     for names in [["submission.received"], ["*"]] {
         let error = create(&narrow, input("https://example.com/", &names)).await.unwrap_err();

@@ -219,7 +219,7 @@ pub async fn to_one(app: &App, notice: NoticeToOne, job: &Job) -> Result<(), Job
         None => {
             let user = app.core.reader().users().find(user_id).await?;
             user.filter(|user| user.status == UserStatus::Active && user.email_verified)
-                .map(|user| Recipient::of(&user))
+                .map(|user| Recipient::for_user(&user))
         }
     };
     let Some(recipient) = recipient else { return Ok(()) };

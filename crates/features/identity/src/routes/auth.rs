@@ -15,7 +15,7 @@ use portico_identity::{
     recovery::{ChangePassword, ForgotPassword, ResetPassword},
     session::{Refresh, Refreshed, SignInStep, SignOut, SignedIn, Tokens},
     sign_in::{self, SignIn},
-    throttle::Aim,
+    throttle::GuessTarget,
     verification::{ResendVerification, VerifyEmail},
 };
 use portico_web::{
@@ -312,8 +312,10 @@ async fn reset_password(
     let user = Accounts::new(&mut *work, &visitor.0, &app.core.env)
         .reset_password(&reset, hash, &*app.tokens)
         .await?;
-    let aim = Aim::new(user.email, &visitor.0.request);
-    Throttle::new(&mut *work, &app.core.env, &app.throttling.rule, &*app.marks).clear_failures(&aim).await?;
+    let target = GuessTarget::new(user.email, &visitor.0.request);
+    Throttle::new(&mut *work, &app.core.env, &app.throttling.rule, &*app.marks)
+        .clear_failures(&target)
+        .await?;
     work.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -53,7 +53,7 @@ struct Package {
 }
 
 impl Profile {
-    async fn of(
+    async fn load(
         user: User,
         repositories: &mut dyn Repositories,
         scope: &Scope,
@@ -87,7 +87,7 @@ impl Profile {
 async fn read(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let user = Accounts::new(&mut *repositories, &caller.0, &app.core.env).profile().await?;
-    let profile = Profile::of(user, &mut *repositories, &caller.0, &app.core.env).await?;
+    let profile = Profile::load(user, &mut *repositories, &caller.0, &app.core.env).await?;
     // The tag is for `If-Match`. It does not cover tenants and plan, so it cannot answer 304.
     Ok(conditional::updated(profile.user.version, &profile))
 }
@@ -119,7 +119,7 @@ async fn update(
         .write(&app.core, async |work| {
             let user =
                 Accounts::new(&mut *work, &caller.0, &app.core.env).update_profile(body.0, expected).await?;
-            let profile = Profile::of(user, &mut *work, &caller.0, &app.core.env).await?;
+            let profile = Profile::load(user, &mut *work, &caller.0, &app.core.env).await?;
             Ok(conditional::updated(profile.user.version, &profile))
         })
         .await

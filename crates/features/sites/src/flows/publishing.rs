@@ -164,7 +164,7 @@ pub async fn prepare(app: &App, parts: SnapshotParts) -> Result<Prepared, JobErr
     let tenant = parts.site.tenant_id;
     let branding = app.core.reader().branding().find(tenant).await?;
     let branding = branding.unwrap_or_else(|| Branding::default_of(tenant, app.core.env.now()));
-    let Pictures { assets, logo, favicon, stored } = pictures::of(app, &parts, &branding).await?;
+    let Pictures { assets, logo, favicon, stored } = pictures::load(app, &parts, &branding).await?;
     let surroundings = SnapshotContext {
         base_url: app.hosting.addresses.site_address(&parts.site),
         theme: Theme { logo, favicon, ..theme(&branding, parts.site.look.as_ref()) },

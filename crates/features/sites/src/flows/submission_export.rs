@@ -8,7 +8,7 @@ use actix_web::{
 use futures_util::stream;
 use portico_kernel::{CursorPage, CursorRequest, SiteId};
 use portico_sites::submission::{Submission, SubmissionFilter, Submissions};
-use portico_web::{csv, problem::Problem, standing::Standing};
+use portico_web::{csv, live_caller::LiveCaller, problem::Problem};
 
 use crate::state::App;
 
@@ -34,7 +34,7 @@ const COLUMNS: [&str; 13] = [
 /// The state of a streamed export.
 struct Export {
     app: Data<App>,
-    standing: Standing,
+    live_caller: LiveCaller,
     site: SiteId,
     filter: SubmissionFilter,
 }
@@ -42,7 +42,7 @@ struct Export {
 impl Export {
     /// The next page, read with the caller's current permissions.
     async fn piece(&self, cursor: Option<String>) -> Result<CursorPage<Submission>, Problem> {
-        let scope = self.standing.scope().await?;
+        let scope = self.live_caller.scope().await?;
         let mut repositories = self.app.core.reader();
         let request = CursorRequest { cursor, limit: PIECE };
         let mut submissions = Submissions::new(&mut *repositories, &scope, &self.app.core.env);
@@ -61,11 +61,11 @@ enum Next {
 /// answer off, so that a truncated export is not mistaken for a complete one.
 pub async fn answer(
     app: Data<App>,
-    standing: Standing,
+    live_caller: LiveCaller,
     site: SiteId,
     filter: SubmissionFilter,
 ) -> Result<HttpResponse, Problem> {
-    let export = Export { app, standing, site, filter };
+    let export = Export { app, live_caller, site, filter };
     let first = export.piece(None).await?;
     let mut header = Some(csv::lines([COLUMNS]).map_err(Problem::internal)?);
     let body = stream::try_unfold((export, Next::EventBatch(first)), move |(export, next)| {

@@ -97,7 +97,7 @@ pub async fn to_one(app: &App, mail: SubmissionToOne, job: &Job) -> Result<(), J
         Some(user) => {
             let user = app.core.reader().users().find(user).await?;
             user.filter(|user| user.status == UserStatus::Active && user.email_verified)
-                .map(|user| Recipient::of(&user))
+                .map(|user| Recipient::for_user(&user))
         }
         None => support(app, job).await?,
     };
@@ -107,7 +107,7 @@ pub async fn to_one(app: &App, mail: SubmissionToOne, job: &Job) -> Result<(), J
         return Ok(());
     };
     if !recipient.is_verified() {
-        let mail = SiteMail::SubmissionWaiting { site: site.subdomain };
+        let mail = SiteMail::SubmissionWaiting { site: site.subdomain.into_string() };
         return app.mail.send(job, &recipient, &mail).await;
     }
     let mail = SiteMail::Submission {

@@ -27,7 +27,7 @@ use crate::{
 ///
 /// # Errors
 /// A template that cannot be rendered, which is a bug.
-pub async fn of(app: &App, template: Template) -> Result<Arc<Preview>, Arc<RenderError>> {
+pub async fn get(app: &App, template: Template) -> Result<Arc<Preview>, Arc<RenderError>> {
     let key = (template.id, template.version);
     app.previews.templates.cache.try_get_with(key, render(app, template)).await
 }

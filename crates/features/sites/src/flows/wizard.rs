@@ -131,7 +131,7 @@ async fn finish(
     let Some(generation) = ended else { return Ok(()) };
     let reservation = work.generations().find(generation.tenant, run).await?;
     if let Some(reservation) = reservation {
-        if generation.came() {
+        if generation.has_texts() {
             let tokens = Tokens { input: 0, output: generation.tokens };
             let written = Written { kind: "wizard", about: json!({"wizardId": wizard}), tokens };
             settle(&mut *work, &app.core.env, scope, &reservation, &written).await?;

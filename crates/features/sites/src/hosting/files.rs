@@ -259,7 +259,7 @@ impl SiteFile {
 }
 
 /// The result of looking up a path of a site.
-pub(super) enum Found {
+pub(super) enum FoundFile {
     File { file: Arc<SiteFile>, path: String },
     Moved(String),
     Missing(Option<Arc<SiteFile>>),
@@ -270,7 +270,7 @@ pub(super) async fn find(
     hosting: &Hosting,
     site: &LiveSite,
     request: &HttpRequest,
-) -> Result<Found, ReadError> {
+) -> Result<FoundFile, ReadError> {
     let accepted = accepted(request);
     let files = &hosting.live.files;
     let manifest = files.manifest(hosting, site).await?;
@@ -278,16 +278,16 @@ pub(super) async fn find(
     let name =
         if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
     if let Some(entry) = manifest.files.get(&name) {
-        return Ok(Found::File { file: files.file(hosting, site, entry, accepted).await?, path: name });
+        return Ok(FoundFile::File { file: files.file(hosting, site, entry, accepted).await?, path: name });
     }
     if !path.is_empty() && !path.ends_with('/') && manifest.files.contains_key(&format!("{path}/index.html"))
     {
-        return Ok(Found::Moved(format!("/{path}/")));
+        return Ok(FoundFile::Moved(format!("/{path}/")));
     }
     if is_asset(&name)
         && let Some(entry) = files.asset_of_another_deployment(hosting, site, &name).await?
     {
-        return Ok(Found::File { file: files.file(hosting, site, &entry, accepted).await?, path: name });
+        return Ok(FoundFile::File { file: files.file(hosting, site, &entry, accepted).await?, path: name });
     }
     missing(hosting, site, request).await
 }
@@ -297,10 +297,10 @@ pub(super) async fn missing(
     hosting: &Hosting,
     site: &LiveSite,
     request: &HttpRequest,
-) -> Result<Found, ReadError> {
+) -> Result<FoundFile, ReadError> {
     let files = &hosting.live.files;
     let manifest = files.manifest(hosting, site).await?;
-    Ok(Found::Missing(match manifest.files.get("404.html") {
+    Ok(FoundFile::Missing(match manifest.files.get("404.html") {
         Some(entry) => Some(files.file(hosting, site, entry, accepted(request)).await?),
         None => None,
     }))

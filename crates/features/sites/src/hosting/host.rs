@@ -41,7 +41,7 @@ pub struct SiteHost {
 
 /// What is served at a host name.
 #[derive(Clone)]
-pub(super) enum At {
+pub(super) enum HostContent {
     /// No site.
     Nothing,
     /// A site without a deployment.
@@ -56,8 +56,8 @@ pub(super) enum At {
 
 /// What is served at a host name, and how current that is.
 #[derive(Clone)]
-pub(super) struct Found {
-    pub(super) at: At,
+pub(super) struct HostAnswer {
+    pub(super) at: HostContent,
     /// The age of the information, while the database is unavailable.
     pub(super) stale: Option<Duration>,
 }
@@ -65,7 +65,7 @@ pub(super) struct Found {
 /// Cache of what is served at host names.
 pub(super) struct Hosts {
     signals: Arc<Signals>,
-    sites: Cache<(u64, HostName), At>,
+    sites: Cache<(u64, HostName), HostContent>,
     /// For when the database is unavailable.
     last_known: LastKnown,
     database: Arc<Breaker>,
@@ -85,18 +85,18 @@ impl Hosts {
         }
     }
 
-    pub(super) async fn at(&self, hosting: &Hosting, host: &HostName) -> Result<Found, Arc<StoreError>> {
+    pub(super) async fn at(&self, hosting: &Hosting, host: &HostName) -> Result<HostAnswer, Arc<StoreError>> {
         self.at_by(host, look_up(hosting, host)).await
     }
 
     async fn at_by(
         &self,
         host: &HostName,
-        look_up: impl Future<Output = Result<At, StoreError>>,
-    ) -> Result<Found, Arc<StoreError>> {
+        look_up: impl Future<Output = Result<HostContent, StoreError>>,
+    ) -> Result<HostAnswer, Arc<StoreError>> {
         let key = (self.signals.sites_epoch(), host.clone());
         if let Some(at) = self.sites.get(&key).await {
-            return Ok(Found { at, stale: None });
+            return Ok(HostAnswer { at, stale: None });
         }
         let asked = Instant::now();
         let said = async {
@@ -109,7 +109,7 @@ impl Hosts {
             false => Err(Arc::new(unreachable())),
         };
         match said {
-            Ok(at) => Ok(Found { at, stale: None }),
+            Ok(at) => Ok(HostAnswer { at, stale: None }),
             Err(error) => self.last_known.find(host, Instant::now()).await.ok_or(error),
         }
     }
@@ -120,16 +120,16 @@ impl Hosts {
     }
 }
 
-async fn look_up(hosting: &Hosting, host: &HostName) -> Result<At, StoreError> {
+async fn look_up(hosting: &Hosting, host: &HostName) -> Result<HostContent, StoreError> {
     let found = hosting.core.reader().domains().hosted_at(host).await?;
-    Ok(found.map_or(At::Nothing, |site| place(hosting, host, site)))
+    Ok(found.map_or(HostContent::Nothing, |site| place(hosting, host, site)))
 }
 
 /// What is served at this host of the site.
-fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> At {
-    let Some(deployment) = site.deployment else { return At::Idle };
+fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> HostContent {
+    let Some(deployment) = site.deployment else { return HostContent::Idle };
     if site.paused {
-        return At::Paused;
+        return HostContent::Paused;
     }
     let leads_on = match host {
         HostName::Subdomain(_) => site.primary.is_some(),
@@ -138,9 +138,11 @@ fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> At {
         }
     };
     if leads_on {
-        return At::Moved(hosting.addresses.address_at(&site.subdomain, site.primary.as_deref()).into());
+        return HostContent::Moved(
+            hosting.addresses.address_at(&site.subdomain, site.primary.as_deref()).into(),
+        );
     }
-    At::Live(LiveSite { tenant: site.tenant, site: site.site, deployment })
+    HostContent::Live(LiveSite { tenant: site.tenant, site: site.site, deployment })
 }
 
 /// The name of the site that a request with this `Host` header is for; `None` for the API. An unknown name is answered by
@@ -160,7 +162,7 @@ pub(super) async fn find(hosting: &Hosting, hosts: &Hosts, header: &str, path: &
     let name = DomainName::parse(host).ok()?;
     let name = HostName::Domain(name.into_string());
     match hosts.at(hosting, &name).await {
-        Ok(Found { at: At::Nothing, .. }) => None,
+        Ok(HostAnswer { at: HostContent::Nothing, .. }) => None,
         Ok(_) => Some(name),
         // Unknown, because the database is unavailable. Requests for `/api/` (such as health checks) are answered by the
         // API; others get 503.
@@ -187,11 +189,11 @@ mod tests {
         Hosts::new(Arc::default(), Arc::default(), serve_stale)
     }
 
-    async fn away() -> Result<At, StoreError> {
+    async fn away() -> Result<HostContent, StoreError> {
         Err(StoreError::Unavailable("away".into()))
     }
 
-    async fn never() -> Result<At, StoreError> {
+    async fn never() -> Result<HostContent, StoreError> {
         panic!("asked")
     }
 
@@ -199,28 +201,28 @@ mod tests {
     async fn a_site_is_where_it_was_while_the_database_is_away() {
         let hosts = hosts(Duration::from_secs(60));
         let (shop, other) = (HostName::Subdomain("shop".into()), HostName::Subdomain("other".into()));
-        let fresh = hosts.at_by(&shop, async { Ok(At::Idle) }).await.unwrap();
-        assert!(matches!(fresh, Found { at: At::Idle, stale: None }));
+        let fresh = hosts.at_by(&shop, async { Ok(HostContent::Idle) }).await.unwrap();
+        assert!(matches!(fresh, HostAnswer { at: HostContent::Idle, stale: None }));
         assert!(hosts.at_by(&shop, never()).await.unwrap().stale.is_none(), "known for less than a second");
         // A change was signalled, and then the database became unavailable.
-        hosts.signals.missed();
+        hosts.signals.announcements_lost();
         for _ in 0..3 {
             let found = hosts.at_by(&shop, away()).await.unwrap();
-            assert!(matches!(found, Found { at: At::Idle, stale: Some(_) }));
+            assert!(matches!(found, HostAnswer { at: HostContent::Idle, stale: Some(_) }));
             assert!(hosts.at_by(&other, never()).await.is_err(), "nobody ever asked about it");
         }
         tokio::time::sleep(Duration::from_millis(1050)).await;
-        let back = hosts.at_by(&shop, async { Ok(At::Paused) }).await.unwrap();
-        assert!(matches!(back, Found { at: At::Paused, stale: None }));
-        assert!(hosts.at_by(&other, async { Ok(At::Nothing) }).await.is_ok(), "all may ask again");
+        let back = hosts.at_by(&shop, async { Ok(HostContent::Paused) }).await.unwrap();
+        assert!(matches!(back, HostAnswer { at: HostContent::Paused, stale: None }));
+        assert!(hosts.at_by(&other, async { Ok(HostContent::Nothing) }).await.is_ok(), "all may ask again");
     }
 
     #[tokio::test]
     async fn without_a_bound_nothing_stale_is_served() {
         let hosts = hosts(Duration::ZERO);
         let shop = HostName::Subdomain("shop".into());
-        assert!(hosts.at_by(&shop, async { Ok(At::Idle) }).await.is_ok());
-        hosts.signals.missed();
+        assert!(hosts.at_by(&shop, async { Ok(HostContent::Idle) }).await.is_ok());
+        hosts.signals.announcements_lost();
         assert!(hosts.at_by(&shop, away()).await.is_err());
     }
 }

@@ -38,8 +38,8 @@ use portico_web::{
 };
 
 use self::{
-    files::{Files, Found, ReadError, SiteFile, find, missing, respond},
-    host::{At, Hosts},
+    files::{Files, FoundFile, ReadError, SiteFile, find, missing, respond},
+    host::{HostContent, Hosts},
     manifest::Manifest,
     stale::Breaker,
 };
@@ -94,7 +94,7 @@ impl LiveSites {
     pub async fn is_at(&self, hosting: &Hosting, domain: &str) -> Result<bool, Problem> {
         let Some(name) = host::asked(hosting, domain) else { return Ok(false) };
         match self.hosts.at(hosting, &name).await {
-            Ok(found) => Ok(!matches!(found.at, At::Nothing)),
+            Ok(found) => Ok(!matches!(found.at, HostContent::Nothing)),
             Err(_) => Err(Problem::new(
                 Kind::Unavailable,
                 "unavailable",
@@ -164,13 +164,13 @@ pub async fn serve(hosting: Data<Hosting>, request: HttpRequest, payload: Payloa
     // The cause was logged where the lookup failed.
     let Ok(found) = hosting.live.hosts.at(&hosting, &host).await else { return unavailable() };
     let mut response = match found.at {
-        At::Live(site) if has_path && forms::is_post(&request) => {
+        HostContent::Live(site) if has_path && forms::is_post(&request) => {
             return forms::receive(&hosting, &request, payload, &site).await;
         }
-        At::Live(site) => show(&hosting, &request, &site, has_path).await,
-        At::Paused => paused(),
-        At::Moved(address) if has_path => moved(&address, &request),
-        At::Nothing | At::Idle | At::Moved(_) => nothing(),
+        HostContent::Live(site) => show(&hosting, &request, &site, has_path).await,
+        HostContent::Paused => paused(),
+        HostContent::Moved(address) if has_path => moved(&address, &request),
+        HostContent::Nothing | HostContent::Idle | HostContent::Moved(_) => nothing(),
     };
     if let Some(age) = found.stale {
         metrics::counter!("site_answers_stale_total").increment(1);
@@ -194,12 +194,12 @@ async fn show(hosting: &Hosting, request: &HttpRequest, site: &LiveSite, has_pat
         Ok(response)
     };
     let answered = match found {
-        Ok(Found::File { file, path }) => sent(StatusCode::OK, &file, &path).await,
-        Ok(Found::Moved(location)) => {
+        Ok(FoundFile::File { file, path }) => sent(StatusCode::OK, &file, &path).await,
+        Ok(FoundFile::Moved(location)) => {
             Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish())
         }
-        Ok(Found::Missing(Some(file))) => sent(StatusCode::NOT_FOUND, &file, "404.html").await,
-        Ok(Found::Missing(None)) => Ok(nothing()),
+        Ok(FoundFile::Missing(Some(file))) => sent(StatusCode::NOT_FOUND, &file, "404.html").await,
+        Ok(FoundFile::Missing(None)) => Ok(nothing()),
         Err(error) => Err(error),
     };
     answered.unwrap_or_else(|error| {

@@ -11,7 +11,7 @@ use portico_runtime::logging;
 use portico_sites::ports::HostName;
 use tokio::time::timeout;
 
-use super::host::{At, Found};
+use super::host::{HostAnswer, HostContent};
 
 /// Timeout of a lookup.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -86,7 +86,7 @@ pub(super) fn unreachable() -> StoreError {
 pub(super) struct LastKnown {
     /// Maximum age of an answer; zero serves nothing stale.
     bound: Duration,
-    sites: Cache<HostName, (At, Instant)>,
+    sites: Cache<HostName, (HostContent, Instant)>,
     nothing: Cache<HostName, Instant>,
 }
 
@@ -101,13 +101,13 @@ impl LastKnown {
     }
 
     /// Records the answer `at` to a lookup that began at `asked`.
-    pub(super) async fn keep(&self, host: &HostName, at: &At, asked: Instant) {
+    pub(super) async fn keep(&self, host: &HostName, at: &HostContent, asked: Instant) {
         if self.bound.is_zero() {
             return;
         }
         // Invalidated first, so that `find` returns no outdated answer between the two steps.
         match at {
-            At::Nothing => {
+            HostContent::Nothing => {
                 self.sites.invalidate(host).await;
                 self.nothing.insert(host.clone(), asked).await;
             }
@@ -119,13 +119,13 @@ impl LastKnown {
     }
 
     /// The last answer, unless it is too old at `now`.
-    pub(super) async fn find(&self, host: &HostName, now: Instant) -> Option<Found> {
+    pub(super) async fn find(&self, host: &HostName, now: Instant) -> Option<HostAnswer> {
         let (at, asked) = match self.sites.get(host).await {
             Some(said) => said,
-            None => (At::Nothing, self.nothing.get(host).await?),
+            None => (HostContent::Nothing, self.nothing.get(host).await?),
         };
         let age = now.saturating_duration_since(asked);
-        (age <= self.bound).then_some(Found { at, stale: Some(age) })
+        (age <= self.bound).then_some(HostAnswer { at, stale: Some(age) })
     }
 }
 
@@ -170,22 +170,22 @@ mod tests {
         let (bound, now) = (Duration::from_secs(60), Instant::now());
         let said = LastKnown::new(bound);
         let (shop, none) = (HostName::Subdomain("shop".into()), HostName::Subdomain("none".into()));
-        said.keep(&shop, &At::Paused, now).await;
-        said.keep(&none, &At::Nothing, now).await;
+        said.keep(&shop, &HostContent::Paused, now).await;
+        said.keep(&none, &HostContent::Nothing, now).await;
         let found = said.find(&shop, now + bound).await.unwrap();
-        assert!(matches!(found, Found { at: At::Paused, stale: Some(age) } if age == bound));
-        assert!(matches!(said.find(&none, now).await.unwrap().at, At::Nothing));
+        assert!(matches!(found, HostAnswer { at: HostContent::Paused, stale: Some(age) } if age == bound));
+        assert!(matches!(said.find(&none, now).await.unwrap().at, HostContent::Nothing));
         assert!(said.find(&HostName::Subdomain("never".into()), now).await.is_none());
         let late = now + bound + Duration::from_millis(1);
         assert!(said.find(&shop, late).await.is_none() && said.find(&none, late).await.is_none());
         // Each newer answer replaces the one before.
-        said.keep(&shop, &At::Nothing, now).await;
-        said.keep(&none, &At::Idle, now).await;
-        assert!(matches!(said.find(&shop, now).await.unwrap().at, At::Nothing));
-        assert!(matches!(said.find(&none, now).await.unwrap().at, At::Idle));
+        said.keep(&shop, &HostContent::Nothing, now).await;
+        said.keep(&none, &HostContent::Idle, now).await;
+        assert!(matches!(said.find(&shop, now).await.unwrap().at, HostContent::Nothing));
+        assert!(matches!(said.find(&none, now).await.unwrap().at, HostContent::Idle));
 
         let off = LastKnown::new(Duration::ZERO);
-        off.keep(&shop, &At::Paused, now).await;
+        off.keep(&shop, &HostContent::Paused, now).await;
         assert!(off.find(&shop, now).await.is_none());
     }
 
@@ -193,12 +193,12 @@ mod tests {
     async fn made_up_names_push_no_site_out() {
         let (said, now) = (LastKnown::new(Duration::from_secs(3600)), Instant::now());
         let shop = HostName::Subdomain("shop".into());
-        said.keep(&shop, &At::Paused, now).await;
+        said.keep(&shop, &HostContent::Paused, now).await;
         for number in 0..2 * NAMES_OF_NOTHING {
-            said.keep(&HostName::Subdomain(number.to_string()), &At::Nothing, now).await;
+            said.keep(&HostName::Subdomain(number.to_string()), &HostContent::Nothing, now).await;
         }
         said.nothing.run_pending_tasks().await;
         assert!(said.nothing.entry_count() <= NAMES_OF_NOTHING);
-        assert!(matches!(said.find(&shop, now).await.unwrap().at, At::Paused));
+        assert!(matches!(said.find(&shop, now).await.unwrap().at, HostContent::Paused));
     }
 }

@@ -58,7 +58,7 @@ impl OfferView {
         Self {
             url: app.hosting.addresses.site_address(&site),
             name: site.name,
-            slug: site.subdomain,
+            slug: site.subdomain.into_string(),
             price: site.price,
             language: site.language,
         }

@@ -12,10 +12,10 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    live_caller::LiveCaller,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
     routing::{READ, Routes, WRITE},
-    standing::Standing,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -133,11 +133,11 @@ async fn list(
 async fn export(
     app: Data<App>,
     _caller: Caller,
-    standing: Standing,
+    live_caller: LiveCaller,
     path: Path<SiteId>,
     query: Query<ExportSubmissions>,
 ) -> Result<HttpResponse, Problem> {
-    submission_export::answer(app, standing, *path, query.0.into_filter()?).await
+    submission_export::answer(app, live_caller, *path, query.0.into_filter()?).await
 }
 
 /// Read a form submission

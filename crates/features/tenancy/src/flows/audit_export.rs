@@ -8,7 +8,7 @@ use actix_web::{
 use futures_util::stream;
 use portico_kernel::{CursorPage, CursorRequest, Scope, event::ActorKind};
 use portico_tenancy::audit::{Audit, AuditEntry, AuditFilter};
-use portico_web::{csv, problem::Problem, standing::Standing};
+use portico_web::{csv, live_caller::LiveCaller, problem::Problem};
 use serde_json::Value;
 
 use crate::state::App;
@@ -45,7 +45,7 @@ pub enum Trail {
 /// The state of a streamed export.
 struct Export {
     app: Data<App>,
-    standing: Standing,
+    live_caller: LiveCaller,
     trail: Trail,
     filter: AuditFilter,
 }
@@ -53,7 +53,7 @@ struct Export {
 impl Export {
     /// The next page, read with the caller's current permissions.
     async fn piece(&self, cursor: Option<String>) -> Result<CursorPage<AuditEntry>, Problem> {
-        let scope: Scope = self.standing.scope().await?;
+        let scope: Scope = self.live_caller.scope().await?;
         let mut repositories = self.app.core.reader();
         let mut audit = Audit::new(&mut *repositories, &scope);
         let request = CursorRequest { cursor, limit: PIECE };
@@ -75,11 +75,11 @@ enum Next {
 /// off, so that a truncated export is not mistaken for a complete one.
 pub async fn answer(
     app: Data<App>,
-    standing: Standing,
+    live_caller: LiveCaller,
     trail: Trail,
     filter: AuditFilter,
 ) -> Result<HttpResponse, Problem> {
-    let export = Export { app, standing, trail, filter };
+    let export = Export { app, live_caller, trail, filter };
     let first = export.piece(None).await?;
     let header = csv::lines([COLUMNS]).map_err(Problem::internal)?;
     let mut header = Some(header);

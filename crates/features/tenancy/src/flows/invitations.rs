@@ -131,7 +131,7 @@ pub async fn mail(
     work.commit().await?;
     let to = Recipient::unverified(EmailAddress::trusted(invitation.email), invitation.language);
     let mail = TenantMail::Invitation {
-        tenant: tenant.subdomain,
+        tenant: tenant.subdomain.into_string(),
         inviter: inviter.email.as_str().to_owned(),
         role: invitation.role,
         token,

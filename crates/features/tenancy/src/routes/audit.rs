@@ -8,10 +8,10 @@ use portico_tenancy::{
 };
 use portico_web::{
     caller::Caller,
+    live_caller::LiveCaller,
     problem::Problem,
     query::{Query, cursor_request},
     routing::{READ, Routes},
-    standing::Standing,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -169,10 +169,10 @@ async fn of_tenant(
 async fn export_of_tenant(
     app: Data<App>,
     _caller: Caller,
-    standing: Standing,
+    live_caller: LiveCaller,
     query: Query<ExportEntries>,
 ) -> Result<HttpResponse, Problem> {
-    audit_export::answer(app, standing, Trail::Tenant, query.0.into_filter()?).await
+    audit_export::answer(app, live_caller, Trail::Tenant, query.0.into_filter()?).await
 }
 
 /// Verify the audit trail of a tenant
@@ -228,10 +228,10 @@ async fn of_all(app: Data<App>, caller: Caller, query: Query<ListEntries>) -> Re
 async fn export_of_all(
     app: Data<App>,
     _caller: Caller,
-    standing: Standing,
+    live_caller: LiveCaller,
     query: Query<ExportEntries>,
 ) -> Result<HttpResponse, Problem> {
-    audit_export::answer(app, standing, Trail::All, query.0.into_filter()?).await
+    audit_export::answer(app, live_caller, Trail::All, query.0.into_filter()?).await
 }
 
 /// Verify the audit trail of the platform

@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, get, web::Data};
 use portico_runtime::live::Selection;
 use portico_web::{
     caller::Caller,
+    live_caller::LiveCaller,
     problem::{Problem, ProblemBody},
     query::Query,
     routing::{READ, Routes},
-    standing::Standing,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -61,7 +61,7 @@ struct Listen {
 async fn listen(
     app: Data<App>,
     caller: Caller,
-    standing: Standing,
+    live_caller: LiveCaller,
     query: Query<Listen>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -72,5 +72,5 @@ async fn listen(
     // A header that is not valid text matches no event id.
     let header = request.headers().get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     let last = header.or(query.0.last_event_id.as_deref()).filter(|id| !id.is_empty());
-    live_stream::open(app, caller.0, standing, selection, last).await
+    live_stream::open(app, caller.0, live_caller, selection, last).await
 }

@@ -32,7 +32,7 @@ impl Case {
     }
 
     fn activity(&self) -> Activity {
-        Activity::of(self.store.tenant(), self.key)
+        Activity::new(self.store.tenant(), self.key)
     }
 
     async fn record(&mut self, activity: &Activity) {

@@ -37,7 +37,7 @@ pub struct Pictures {
 }
 
 /// Looks up the images that pages and branding refer to. Missing ones are left out.
-pub async fn of(app: &App, parts: &SnapshotParts, branding: &Branding) -> Result<Pictures, StoreError> {
+pub async fn load(app: &App, parts: &SnapshotParts, branding: &Branding) -> Result<Pictures, StoreError> {
     let tenant = parts.site.tenant_id;
     let on_pages = on_pages(parts);
     let of_branding = branding.logo_asset_id.into_iter().chain(branding.favicon_asset_id);

@@ -129,7 +129,7 @@ fn content_type(path: &str) -> &'static str {
 async fn rendered(app: &App, visitor: &Visitor, id_or_slug: &str) -> Result<Arc<Preview>, Problem> {
     let mut repositories = app.core.reader();
     let template = Templates::new(&mut *repositories, &visitor.0, &app.core.env).get(id_or_slug).await?;
-    template_preview::of(app, template).await.map_err(Problem::internal)
+    template_preview::get(app, template).await.map_err(Problem::internal)
 }
 
 fn send(

@@ -146,7 +146,7 @@ pub(super) static FITNESS: GroupPhrases = GroupPhrases {
         "Find your pace, and people to keep it with.",
     ],
     about: &[
-        "Nobody starts perfect. At {name} you begin where you are, learn to do it right, and go on step by step.",
+        "Internal starts perfect. At {name} you begin where you are, learn to do it right, and go on step by step.",
         "Training works when you come back to it. So we help you find what you enjoy, and a rhythm that fits your week.",
     ],
     offers: &[

@@ -11,7 +11,7 @@ use crate::{api::Api, client, credentials, problem::Problem};
 
 /// The caller of a long response: a revocation ends it. To be extracted beside [`crate::caller::Caller`], which
 /// authenticates the request in the first place.
-pub struct Standing {
+pub struct LiveCaller {
     api: Data<Api>,
     presented: Presented,
     headers: HeaderMap,
@@ -19,7 +19,7 @@ pub struct Standing {
     named: NamedTenant,
 }
 
-impl FromRequest for Standing {
+impl FromRequest for LiveCaller {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -34,7 +34,7 @@ impl FromRequest for Standing {
     }
 }
 
-impl Standing {
+impl LiveCaller {
     /// When the access token or the key expires.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match &self.presented {
