@@ -19,6 +19,7 @@ use portico_feature_sites::hosting;
 use portico_web::{
     body::BodyLimit,
     connection::{Connection, HEAD},
+    dialect::translate,
     headers::PAGE_POLICY,
     host,
     idempotency::once,
@@ -121,6 +122,7 @@ pub fn application(
         )
         .default_service(web::to(nothing_here))
         .wrap(from_fn(once))
+        .wrap(from_fn(translate))
         .wrap(Compress::default())
         .wrap(from_fn(api))
         // Around the layer that refuses, so that the scripts of a front end can read what was refused.
@@ -244,22 +246,13 @@ fn cors(origins: &[String]) -> Cors {
     let mut cors = Cors::default()
         .supports_credentials()
         .allowed_methods(["GET", "POST", "PUT", "PATCH", "DELETE"])
-        .allowed_headers([
-            "authorization",
-            "content-type",
-            "idempotency-key",
-            "if-match",
-            "if-none-match",
-            "last-event-id",
-            "traceparent",
-            "x-api-key",
-            "x-device-id",
-            "x-request-id",
-            "x-tenant-id",
-        ])
+        // Scripts of listed origins may send any: tools for tracing and error reports add theirs.
+        .allow_any_header()
         .expose_headers([
+            "content-disposition",
             "etag",
             "idempotent-replayed",
+            "link",
             "location",
             "retry-after",
             "x-device-id",

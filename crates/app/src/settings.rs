@@ -18,6 +18,7 @@ use serde::Deserialize;
 mod ai;
 mod domains;
 mod files;
+mod links;
 mod proxies;
 mod redis;
 mod security;
@@ -25,6 +26,7 @@ mod security;
 pub use ai::Ai;
 pub use domains::Dns;
 pub use files::Storage;
+pub use links::Links;
 pub use portico_feature_sites::settings::{Assets, Sites};
 pub use portico_feature_tenancy::settings::Tenancy;
 pub use portico_runtime::settings::{Idempotency, Live, Telemetry, Webhooks, Worker};
@@ -73,6 +75,8 @@ pub struct Settings {
     pub redis: Redis,
     /// Email.
     pub email: Email,
+    /// Pages of the front end.
+    pub links: Links,
     /// Tokens and passwords.
     pub security: Security,
     /// OpenID Connect providers, by their name in paths.
@@ -188,6 +192,7 @@ impl Default for Settings {
             assets: Assets::default(),
             redis: Redis::default(),
             email: Email::default(),
+            links: Links::default(),
             security: Security::default(),
             oidc: BTreeMap::new(),
             ai: Ai::default(),

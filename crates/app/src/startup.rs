@@ -191,7 +191,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     };
     let files: Arc<dyn FileStore> = Arc::new(settings.open_files()?);
     let images: Arc<dyn ImageProcessor> = Arc::new(BoundedImages::default());
-    let mailer = Arc::new(TemplateMailer::new(transport, &public_url)?);
+    let mailer = Arc::new(TemplateMailer::new(transport, settings.links.pages(&parsed)?)?);
     let mail = Mailing { core: core.clone(), mailer, rule: settings.email.rule() };
     let identity = Identity {
         core: core.clone(),

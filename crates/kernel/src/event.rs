@@ -72,6 +72,8 @@ pub struct Event {
     pub address: Option<String>,
     /// `User-Agent` of the client.
     pub user_agent: Option<String>,
+    /// Method and path of the request, for instance `POST /api/v1/sites`.
+    pub request_line: Option<String>,
     /// The trace that it belongs to, and the span in it that it follows from. The store fills it in, see
     /// [`EventLog::append`].
     pub trace_parent: Option<TraceParent>,
@@ -104,6 +106,7 @@ impl Event {
             request_id: scope.request.id.clone(),
             address: scope.request.address.clone(),
             user_agent: scope.request.user_agent.clone(),
+            request_line: scope.request.line.clone(),
             trace_parent: None,
             at: env.now(),
         }

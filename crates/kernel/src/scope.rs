@@ -64,6 +64,8 @@ pub struct RequestInfo {
     pub address: Option<String>,
     /// `User-Agent` of the client, cut to a sane length.
     pub user_agent: Option<String>,
+    /// Method and path, for instance `POST /api/v1/sites`; at most 300 characters.
+    pub line: Option<String>,
     /// The device of the client, where one signs in. Does not go into events.
     pub device: Option<Device>,
 }

@@ -83,6 +83,15 @@ impl Presented {
         }
     }
 
+    /// The tenant in which requests act that name none.
+    pub fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Claims(claims) => claims.tenant,
+            Self::Key(key, _) => Some(key.tenant),
+            _ => None,
+        }
+    }
+
     /// The key whose secret matched, and whether it is admitted.
     pub fn key(&self) -> Option<(&Arc<KeyState>, bool)> {
         match self {

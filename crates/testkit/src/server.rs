@@ -486,7 +486,7 @@ impl Client {
         self.headers.insert("authorization".to_owned(), format!("Bearer {token}"));
     }
 
-    /// Sends a request.
+    /// Sends a request; without `Content-Type` where that is empty.
     pub async fn send(
         &self,
         method: Method,
@@ -503,7 +503,10 @@ impl Client {
             request = request.header("idempotency-key", key);
         }
         if let Some(body) = body {
-            request = request.header("content-type", content_type).body(body);
+            request = request.body(body);
+            if !content_type.is_empty() {
+                request = request.header("content-type", content_type);
+            }
         }
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());

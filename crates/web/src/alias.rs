@@ -1,13 +1,24 @@
 //! Documented paths of the systems that Portico unifies, in one table. They are rewritten before routing, so an alias never
 //! has its own handler.
 
+use portico_kernel::TenantId;
+
 /// Old prefix and canonical prefix, most specific first. A prefix ends at a slash or at the end of the path.
 pub const ALIASES: &[(&str, &str)] = &[
+    // Of the caller's own tenant
+    ("/api/v1/api-keys", "/api/v1/tenants/current/api-keys"),
     // LOGEN user portal
     ("/customer/auth/profile", "/api/v1/profile"),
+    ("/customer/api-keys", "/api/v1/tenants/current/api-keys"),
     ("/customer", "/api/v1"),
+    // WhatsApp Business portal; the LOGEN user portal has the same base behind its proxy
+    ("/api/customer/auth/profile", "/api/v1/profile"),
+    ("/api/customer/api-keys", "/api/v1/tenants/current/api-keys"),
+    ("/api/customer/docs", "/api/docs"),
+    ("/api/customer", "/api/v1"),
     // Site purchase flow
     ("/api/v1/customer/auth/profile", "/api/v1/profile"),
+    ("/api/v1/customer/api-keys", "/api/v1/tenants/current/api-keys"),
     ("/api/v1/customer/register", "/api/v1/auth/register"),
     ("/api/v1/customer/login", "/api/v1/auth/login"),
     ("/api/v1/customer/refresh", "/api/v1/auth/refresh"),
@@ -29,9 +40,25 @@ pub const ALIASES: &[(&str, &str)] = &[
     ("/api/audit", "/api/v1/audit"),
 ];
 
+/// The segment of canonical paths that stands for the caller's active tenant.
+pub const CURRENT_TENANT: &str = "/api/v1/tenants/current/";
+
+/// The path with the caller's active tenant, when it is one of [`CURRENT_TENANT`].
+pub fn in_tenant(path: &str, tenant: TenantId) -> Option<String> {
+    path.strip_prefix(CURRENT_TENANT).map(|rest| format!("/api/v1/tenants/{tenant}/{rest}"))
+}
+
+/// Whether a browser finds a page of the portal at the path, and API clients find the API.
+pub fn is_page(path: &str) -> bool {
+    path.strip_prefix("/customer").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The canonical path, when `path` is an alias.
 pub fn canonical(path: &str) -> Option<String> {
-    if path.starts_with("/api/v1/") && !path.starts_with("/api/v1/customer") {
+    // Most requests: no row is compared.
+    if path.starts_with("/api/v1/")
+        && !["/api/v1/customer", "/api/v1/api-keys"].iter().any(|row| path.starts_with(row))
+    {
         return None;
     }
     ALIASES.iter().find_map(|(alias, canonical)| {

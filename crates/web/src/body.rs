@@ -16,7 +16,7 @@ use crate::{json, problem::Problem, read};
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimit(pub usize);
 
-/// A JSON body, read as a `T`: 415 for another content type, 413 when too large, 400 when it is not JSON or names a field twice, 422 with every
+/// A JSON body, read as a `T`: 415 for another content type (JSON without any, or with the one that curl sends unasked, is taken), 413 when too large, 400 when it is not JSON or names a field twice, 422 with every
 /// unknown or mistyped field.
 pub struct Body<T>(pub T);
 
@@ -25,21 +25,19 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = is_json(request);
+        let label = label(request);
         let limit = request.app_data::<BodyLimit>().map_or(0, |limit| limit.0);
         let body = collect(request, payload.take(), limit);
         Box::pin(async move {
-            if !is_json {
-                return Err(Problem::new(
-                    Kind::UnsupportedMediaType,
-                    "unsupported_media_type",
-                    "Send the body as application/json.",
-                ));
+            if label == Label::Other {
+                return Err(unsupported());
             }
             let bytes = body.await?;
             // serde_json stops at 128 levels, so a body that nests deeper is malformed, not a stack overflow.
-            let json =
-                json::parse(&bytes).map_err(|error| malformed(format!("The body is not JSON: {error}.")))?;
+            let json = json::parse(&bytes).map_err(|error| match label {
+                Label::Json => malformed(format!("The body is not JSON: {error}.")),
+                Label::None | Label::Other => unsupported(),
+            })?;
             read::from_json(json).map(Self).map_err(Problem::invalid)
         })
     }
@@ -103,8 +101,27 @@ pub fn content_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(actix_web::http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn is_json(request: &HttpRequest) -> bool {
-    let essence = request.content_type().to_ascii_lowercase();
-    request.headers().contains_key(CONTENT_TYPE)
-        && (essence == "application/json" || essence.ends_with("+json"))
+fn unsupported() -> Problem {
+    let detail = "Send the body as application/json.";
+    Problem::new(Kind::UnsupportedMediaType, "unsupported_media_type", detail)
+}
+
+/// What a request says about its body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Label {
+    Json,
+    /// Nothing, or the default of curl for `--data`.
+    None,
+    Other,
+}
+
+fn label(request: &HttpRequest) -> Label {
+    if !request.headers().contains_key(CONTENT_TYPE) {
+        return Label::None;
+    }
+    match request.content_type().to_ascii_lowercase().as_str() {
+        essence if essence == "application/json" || essence.ends_with("+json") => Label::Json,
+        "application/x-www-form-urlencoded" => Label::None,
+        _ => Label::Other,
+    }
 }

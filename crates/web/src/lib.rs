@@ -13,6 +13,7 @@ pub mod connection;
 pub mod credentials;
 pub mod csv;
 pub mod devices;
+pub mod dialect;
 pub mod headers;
 pub mod host;
 pub mod idempotency;

@@ -9,13 +9,13 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpMessage, HttpRequest, ResponseError,
+    Error, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ResponseHead, ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{
         ConnectionType, Method, StatusCode,
-        header::{self, HeaderMap, HeaderName, HeaderValue},
+        header::{self, Accept, Header, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web::Data,
@@ -23,6 +23,7 @@ use actix_web::{
 use futures_util::FutureExt;
 use portico_kernel::{RequestInfo, limits::Verdict};
 use portico_runtime::{
+    access::Presented,
     context::{CURRENT, RequestContext},
     failures::Failures,
     key_usage::KeyRequest,
@@ -35,7 +36,9 @@ use crate::{
     alias,
     api::Api,
     client::{self, ClientAddress},
-    credentials, devices, headers,
+    credentials, devices,
+    dialect::Dialect,
+    headers,
     host::SiteRequest,
     openapi::DocumentedPath,
     pace::{Answer, HeldRequest, Pace},
@@ -49,6 +52,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Maximum stored length of `User-Agent`.
 const MAX_USER_AGENT: usize = 256;
+
+/// Maximum stored length of method and path.
+const MAX_LINE: usize = 300;
 
 /// The outermost middleware.
 pub async fn around<B: MessageBody + 'static>(
@@ -70,14 +76,10 @@ pub async fn around<B: MessageBody + 'static>(
     let held = HeldRequest::begin(&mut request, pace, &api.connections);
     let mut info = request_info(&api, &request, address);
     let device_mark = devices::recognize(&api, &request, &mut info);
-    let seen = Seen {
-        method: request.method().clone(),
-        path: shown(request.path(), spelling),
-        id: info.id.clone(),
-        address,
-        started,
-        trace: None,
-    };
+    let path = shown(request.path(), spelling);
+    info.line = Some(format!("{} {path}", request.method()).chars().take(MAX_LINE).collect());
+    let seen =
+        Seen { method: request.method().clone(), path, id: info.id.clone(), address, started, trace: None };
     let failures = Failures::for_request(&seen.id);
     let context =
         RequestContext { info, path: seen.path.clone(), device_mark, failures: Some(failures.clone()) };
@@ -130,8 +132,16 @@ pub async fn api<B: MessageBody + 'static>(
     };
     let address = client::address(request.request());
     let spelling = spelling(&request);
+    if alias::is_page(request.path()) && prefers_page(&request) {
+        return Ok(request.into_response(page_of_portal()).map_into_right_body());
+    }
     let canonical = spelling.and_then(|_| match alias::canonical(request.path()) {
-        Some(canonical) => path::replace(&mut request, &canonical),
+        Some(canonical) => {
+            if let Some(dialect) = Dialect::of_alias(request.path(), &canonical) {
+                request.extensions_mut().insert(dialect);
+            }
+            path::replace(&mut request, &canonical)
+        }
         None => Ok(()),
     });
     if let Err(fault) = canonical {
@@ -160,6 +170,9 @@ pub async fn api<B: MessageBody + 'static>(
             let refusal = Problem::unauthenticated().error_response();
             Ok(request.into_response(refusal).map_into_right_body())
         }
+        _ if let Err(problem) = name_current_tenant(&mut request, &presented) => {
+            Ok(request.into_response(problem.error_response()).map_into_right_body())
+        }
         _ => match request_admission::admit_api(&api, &mut request, documented, &presented, address).await {
             Ok(_admitted) => {
                 request.extensions_mut().insert(presented);
@@ -182,6 +195,39 @@ pub async fn api<B: MessageBody + 'static>(
         add_rate_limit_headers(response.headers_mut(), &verdict);
     }
     Ok(response)
+}
+
+/// Whether a browser asks for a page: it names HTML before anything else.
+fn prefers_page(request: &ServiceRequest) -> bool {
+    *request.method() == Method::GET
+        && Accept::parse(request.request()).is_ok_and(|accept| {
+            accept.ranked().first().is_some_and(|first| first.essence_str() == "text/html")
+        })
+}
+
+/// Until the portal has pages, the documentation of the API.
+fn page_of_portal() -> HttpResponse {
+    HttpResponse::Found()
+        .insert_header((header::LOCATION, "/api/docs/"))
+        .insert_header((header::VARY, "Accept"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
+}
+
+/// Puts the caller's active tenant into a path that names it as the current one.
+///
+/// # Errors
+/// 404 for a caller without a tenant.
+fn name_current_tenant(request: &mut ServiceRequest, presented: &Presented) -> Result<(), Problem> {
+    if !request.path().starts_with(alias::CURRENT_TENANT) {
+        return Ok(());
+    }
+    let named = credentials::named(None, request.headers()).ok().flatten();
+    let tenant = named.or_else(|| presented.tenant()).ok_or_else(Problem::not_found)?;
+    match alias::in_tenant(request.path(), tenant) {
+        Some(path) => path::replace(request, &path).map_err(|fault| fault.problem()),
+        None => Ok(()),
+    }
 }
 
 /// The pattern of the route that a request is for; none for what is on a site. Actix would look for it once more.
@@ -233,7 +279,7 @@ fn request_info(api: &Api, request: &ServiceRequest, address: IpAddr) -> Request
         None => api.core.env.new_id::<portico_kernel::EventKind>().to_string(),
     };
     let user_agent = text(header::USER_AGENT).map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
-    RequestInfo { id, address: Some(address.to_string()), user_agent, device: None }
+    RequestInfo { id, address: Some(address.to_string()), user_agent, line: None, device: None }
 }
 
 /// The path for logs: that of a preview grants access, and is cut off. A path without a normal form may be one, too.

@@ -7,6 +7,6 @@ mod outline;
 mod smtp;
 mod words;
 
-pub use mailer::{TemplateError, TemplateMailer};
+pub use mailer::{Links, TemplateError, TemplateMailer};
 pub use smtp::{SmtpSetupError, SmtpTransport};
 pub use words::WordsError;

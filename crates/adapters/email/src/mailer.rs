@@ -3,7 +3,7 @@
 //! The texts are in [`crate::words`], once for both forms. The layouts are in `templates/layout.html` and
 //! `templates/layout.txt`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use minijinja::{
@@ -37,17 +37,18 @@ pub enum TemplateError {
     /// The message contains text by users, and the address is not verified: a bug in the caller.
     #[error("free text for an address that is not verified")]
     Unverified,
-    /// The base URL of links is invalid.
-    #[error("public URL: {0}")]
-    PublicUrl(#[from] url::ParseError),
 }
+
+/// Where links in messages lead: a URL for each page. A message about a page without one has no link; its button is left
+/// out.
+pub type Links = BTreeMap<&'static str, Url>;
 
 /// Renders messages and hands them to a transport.
 pub struct TemplateMailer {
     environment: Environment<'static>,
     words: Words,
     transport: Arc<dyn MailTransport>,
-    public_url: Url,
+    links: Links,
     product: String,
 }
 
@@ -81,8 +82,8 @@ impl Form {
 }
 
 impl TemplateMailer {
-    /// `public_url` is the base URL of links.
-    pub fn new(transport: Arc<dyn MailTransport>, public_url: &str) -> Result<Self, TemplateError> {
+    /// Reads the templates.
+    pub fn new(transport: Arc<dyn MailTransport>, links: Links) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).build()?);
@@ -94,7 +95,7 @@ impl TemplateMailer {
         environment.add_template("layout.html", include_str!("../templates/layout.html"))?;
         environment.add_template("layout.txt", include_str!("../templates/layout.txt"))?;
         let words = Words::read()?;
-        Ok(Self { environment, words, transport, public_url: public_url.parse()?, product: "Portico".into() })
+        Ok(Self { environment, words, transport, links, product: "Portico".into() })
     }
 
     /// With another name of the service.
@@ -149,8 +150,9 @@ impl TemplateMailer {
         let (common, section) = (self.words.get(language, "common")?, self.words.get(language, mail.key)?);
         let line =
             |words: &str| Ok::<_, TemplateError>(Value::from_safe_string(self.line(form, words, values)?));
+        let link = self.link(mail.page, mail.token.as_deref());
         let mut parts = Vec::new();
-        for part in &section.parts {
+        for part in section.parts.iter().filter(|part| link.is_some() || !matches!(part, Part::Button(_))) {
             let (lines, button) = match part {
                 Part::Button(label) => (None, Some(line(label)?)),
                 Part::Paragraph(lines) => {
@@ -178,12 +180,12 @@ impl TemplateMailer {
             subject => line(section.line("Subject")?)?,
             preview => line(section.line("Preview")?)?,
             greeting => line(greeting)?,
-            has_button => section.parts.iter().any(|part| matches!(part, Part::Button(_))),
+            has_button => link.is_some() && section.parts.iter().any(|part| matches!(part, Part::Button(_))),
             parts,
             plain_link => line(common.line("Plain-Link")?)?,
             footer => line(footer)?,
             // A URL as `url` writes it has no character that HTML minds; escaping would only spell its slashes out.
-            link => Value::from_safe_string(self.link(mail.page, mail.token.as_deref()).into()),
+            link => link.map(|link| Value::from_safe_string(link.into())),
         };
         Ok(self.environment.get_template(form.layout())?.render(&context)?)
     }
@@ -192,17 +194,12 @@ impl TemplateMailer {
         Ok(self.environment.template_from_named_str(form.line(), words)?.render(values)?)
     }
 
-    /// A URL below the public one, which may have a path.
-    fn link(&self, page: &str, token: Option<&str>) -> Url {
-        let mut link = self.public_url.clone();
-        let path = format!("{}/{page}", link.path().trim_end_matches('/'));
-        link.set_path(&path);
-        link.set_query(None);
-        link.set_fragment(None);
+    fn link(&self, page: &str, token: Option<&str>) -> Option<Url> {
+        let mut link = self.links.get(page)?.clone();
         if let Some(token) = token {
             link.query_pairs_mut().append_pair("token", token);
         }
-        link
+        Some(link)
     }
 }
 

@@ -12,12 +12,22 @@ use portico_tenancy::mail::{TenantMail, TenantNotice};
 use super::*;
 
 fn mailer() -> TemplateMailer {
-    mailer_at("https://portal.example.com")
+    let page =
+        |page: &'static str| (page, Url::parse("https://portal.example.com").unwrap().join(page).unwrap());
+    let pages = [
+        "",
+        "verify-email",
+        "reset-password",
+        "confirm-email-change",
+        "cancel-email-change",
+        "accept-invitation",
+    ];
+    mailer_with(pages.map(page).into())
 }
 
-fn mailer_at(public_url: &str) -> TemplateMailer {
+fn mailer_with(links: Links) -> TemplateMailer {
     let transport = Arc::new(MockMailTransport::new());
-    TemplateMailer::new(transport, public_url).unwrap().with_product("Acme Portal")
+    TemplateMailer::new(transport, links).unwrap().with_product("Acme Portal")
 }
 
 fn recipient(language: &str) -> Recipient {
@@ -199,14 +209,28 @@ fn both_forms_say_the_same() {
 }
 
 #[test]
+fn without_a_start_page_there_is_no_button_to_it() {
+    let mail = AccountMail::Welcome.content();
+    let message = render(&mailer_with(Links::new()), &recipient("en"), &mail, &MailBrand::default());
+    for part in [&message.html, &message.text] {
+        assert!(!part.contains("Get started") && !part.contains("http"), "{part}");
+        assert!(part.contains("your account is ready"), "{part}");
+    }
+}
+
+#[test]
 fn both_parts_carry_the_link() {
     let mail = AccountMail::PasswordReset { token: "a-b_c".into() };
-    for (base, link) in [
-        ("https://portal.example.com", "https://portal.example.com/reset-password?token=a-b_c"),
-        ("http://localhost:7600/", "http://localhost:7600/reset-password?token=a-b_c"),
-        ("https://example.com/portal/", "https://example.com/portal/reset-password?token=a-b_c"),
+    for (page, link) in [
+        (
+            "https://portal.example.com/reset-password",
+            "https://portal.example.com/reset-password?token=a-b_c",
+        ),
+        ("https://example.com/#/reset", "https://example.com/?token=a-b_c#/reset"),
+        ("https://example.com/app/reset?theme=dark", "https://example.com/app/reset?theme=dark&token=a-b_c"),
     ] {
-        let message = render(&mailer_at(base), &recipient("en"), &mail.content(), &MailBrand::default());
+        let mailer = mailer_with(Links::from([("reset-password", page.parse().unwrap())]));
+        let message = render(&mailer, &recipient("en"), &mail.content(), &MailBrand::default());
         assert!(message.text.contains(link), "{}", message.text);
         assert!(message.html.contains(&format!("href=\"{link}\"")), "{}", message.html);
     }

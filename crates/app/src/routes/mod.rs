@@ -4,6 +4,7 @@ pub mod health;
 pub mod jobs;
 pub mod mailbox;
 pub mod pages_static;
+pub mod public_config;
 
 use actix_web::web::ServiceConfig as PlainConfig;
 use portico_feature_billing::routes as billing;
@@ -19,7 +20,8 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(tenancy::api)
         .configure(billing::api)
         .configure(sites::api)
-        .configure(jobs::configure);
+        .configure(jobs::configure)
+        .configure(public_config::configure);
 }
 
 /// Routes for operators and monitoring.

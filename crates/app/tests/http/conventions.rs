@@ -63,7 +63,7 @@ async fn a_listed_origin_may_call_from_a_browser_and_no_other() {
             .client()
             .with("origin", origin)
             .with("access-control-request-method", "PUT")
-            .with("access-control-request-headers", "authorization, if-match");
+            .with("access-control-request-headers", "authorization, if-match, baggage, x-trace-of-a-tool");
         client.send(Method::OPTIONS, "/api/v1/profile", None, "").await
     };
     let listed = preflight("https://portal.example").await;
@@ -80,7 +80,10 @@ async fn a_listed_origin_may_call_from_a_browser_and_no_other() {
     for (refused, status) in [(signed_out, 401), (too_many, 429)] {
         assert_eq!(refused.status.as_u16(), status, "{refused:?}");
         assert_eq!(refused.header("access-control-allow-origin"), "https://portal.example", "{status}");
-        assert!(refused.header("access-control-expose-headers").contains("retry-after"), "{status}");
+        let exposed = refused.header("access-control-expose-headers").to_owned();
+        for name in ["retry-after", "link", "content-disposition", "x-ratelimit-remaining"] {
+            assert!(exposed.contains(name), "{status}: {name} in {exposed}");
+        }
     }
 }
 

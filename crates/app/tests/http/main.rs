@@ -58,6 +58,7 @@ mod seo;
 mod site_sales;
 mod sites;
 mod slow_clients;
+mod source_systems;
 mod stored_texts;
 mod strangers;
 mod takeover;

@@ -15,7 +15,7 @@ use crate::{
 #[cfg_attr(feature = "openapi", schema(example = json!({"fullName": "Ada Lovelace", "language": "es", "phone": null})))]
 pub struct ProfileUpdate {
     /// Name as the person writes it.
-    #[serde(alias = "full_name")]
+    #[serde(alias = "full_name", alias = "name")]
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200))]
     pub full_name: Option<String>,
     /// Phone number.

@@ -64,6 +64,12 @@ pub struct AuditEntry {
     /// `User-Agent` of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// Method of the request; absent for what Portico does by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Path of the request, as the client sent it, without the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// When.
     pub created_at: Timestamp,
 }

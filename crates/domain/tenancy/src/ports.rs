@@ -18,7 +18,7 @@ use crate::{
     member::{Member, MemberFilter, TenantSummary},
     membership::Membership,
     settings::TenantSettings,
-    tenant::Tenant,
+    tenant::{Tenant, TenantFilter},
 };
 
 pub use delivery_queue::*;
@@ -44,12 +44,11 @@ pub trait TenantRepository: Send {
     /// work MUST see in what it reads next what was committed meanwhile.
     async fn lock(&mut self, id: TenantId) -> Result<(), StoreError>;
 
-    /// The tenants, not deleted, that `member` belongs to, or all of them for `None`; newest first. `q` matches a part
-    /// of the name or the subdomain, ignoring case.
-    async fn list<'q>(
+    /// The tenants, not deleted, that `member` belongs to, or all of them for `None`.
+    async fn list(
         &mut self,
         member: Option<UserId>,
-        q: Option<&'q str>,
+        filter: TenantFilter,
         page: PageRequest,
     ) -> Result<List<Tenant>, StoreError>;
 }

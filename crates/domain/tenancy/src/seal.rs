@@ -222,7 +222,7 @@ mod tests {
         let event = event(&env);
         let seal = Seal::new(&env, &event, 1, genesis(event.tenant));
         assert!(seal.fits(&event, false) && seal.continues(genesis(event.tenant)));
-        let changes: [fn(&mut Event); 12] = [
+        let changes: [fn(&mut Event); 13] = [
             |e| e.kind = EventDeclaration::named("page.deleted").into(),
             |e| e.resource.kind = "site".into(),
             |e| e.resource.id = uuid::Uuid::nil(),
@@ -235,6 +235,7 @@ mod tests {
             |e| e.after = Some(json!({"title": "C"})),
             |e| e.address = Some("192.0.2.8".into()),
             |e| e.user_agent = Some(String::new()),
+            |e| e.request_line = Some("DELETE /".into()),
         ];
         for (number, change) in changes.into_iter().enumerate() {
             let mut changed = event.clone();

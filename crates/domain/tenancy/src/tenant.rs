@@ -37,6 +37,31 @@ pub enum TenantStatus {
     Deleted,
 }
 
+/// By what a list of tenants is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TenantSortKey {
+    /// Time of creation.
+    #[default]
+    CreatedAt,
+    /// Time of the last change.
+    UpdatedAt,
+    /// Name.
+    Name,
+}
+
+/// Which tenants to list, and in which order. Every field that is set narrows the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantFilter {
+    /// Part of the name or the subdomain, ignoring case.
+    pub q: Option<String>,
+    /// The status.
+    pub status: Option<TenantStatus>,
+    /// Id of the plan.
+    pub plan: Option<String>,
+    /// The key of the order, and whether the largest comes first; newest first when absent.
+    pub sort: Option<(TenantSortKey, bool)>,
+}
+
 impl TenantStatus {
     /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
@@ -171,17 +196,20 @@ impl<'a> Tenants<'a> {
         self.existing(id).await
     }
 
-    /// The caller's tenants; all tenants for those who may see the whole platform. `q` matches a part of the name or
-    /// the subdomain.
-    pub async fn list(&mut self, q: Option<&str>, page: PageRequest) -> Result<List<Tenant>, TenancyError> {
+    /// The caller's tenants; all tenants for those who may see the whole platform.
+    pub async fn list(
+        &mut self,
+        filter: TenantFilter,
+        page: PageRequest,
+    ) -> Result<List<Tenant>, TenancyError> {
         let member = match self.scope.require_platform(Permission::PlatformAudit) {
             Ok(()) => None,
             Err(_) => Some(self.scope.require_user()?.0),
         };
         let mut violations = Violations::default();
-        violations.optional_text("q", q, NAME_MAX);
+        violations.optional_text("q", filter.q.as_deref(), NAME_MAX);
         violations.into_result()?;
-        Ok(self.repositories.tenants().list(member, q, page).await?)
+        Ok(self.repositories.tenants().list(member, filter, page).await?)
     }
 
     /// Changes the active tenant, given that its version is still the expected one, if any.

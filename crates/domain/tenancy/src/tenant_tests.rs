@@ -214,11 +214,16 @@ async fn only_those_who_see_the_platform_list_all_tenants() {
             .return_once(|_, _, page| Ok(List::new(Vec::new(), page, 0)));
         let mut repositories = Repositories::default();
         repositories.tenants.push_back(tenants);
-        Tenants::new(&mut repositories, &scope, &env).list(None, PageRequest::default()).await.unwrap();
+        Tenants::new(&mut repositories, &scope, &env)
+            .list(TenantFilter::default(), PageRequest::default())
+            .await
+            .unwrap();
     }
     let mut repositories = Repositories::default();
     let scope = registering();
-    let error =
-        Tenants::new(&mut repositories, &scope, &env).list(None, PageRequest::default()).await.unwrap_err();
+    let error = Tenants::new(&mut repositories, &scope, &env)
+        .list(TenantFilter::default(), PageRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "unauthenticated");
 }

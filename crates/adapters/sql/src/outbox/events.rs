@@ -40,6 +40,7 @@ pub(crate) mod row {
         pub request_id: String,
         pub address: Option<String>,
         pub user_agent: Option<String>,
+        pub request_line: Option<String>,
         pub trace_parent: Option<String>,
         pub audit: Col<AuditClass>,
         pub created_at: Col<Timestamp>,
@@ -88,6 +89,7 @@ impl From<row::Model> for Event {
             request_id: row.request_id,
             address: row.address,
             user_agent: row.user_agent,
+            request_line: row.request_line,
             trace_parent: row.trace_parent.and_then(|text| text.parse().ok()),
             at: row.created_at.0,
         }
@@ -124,6 +126,7 @@ impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
             request_id: Set(event.request_id.clone()),
             address: Set(event.address.clone()),
             user_agent: Set(event.user_agent.clone()),
+            request_line: Set(event.request_line.clone()),
             trace_parent: Set(event.trace_parent.map(|parent| parent.to_string())),
             audit: Set(Col(event.kind.audit())),
             created_at: Set(Col(event.at)),

@@ -40,6 +40,7 @@ struct AuditRow {
     request_id: String,
     address: Option<String>,
     user_agent: Option<String>,
+    request_line: Option<String>,
     created_at: Col<Timestamp>,
 }
 
@@ -57,6 +58,7 @@ pub(super) const ID_TOLERANCE: Duration = Duration::minutes(1);
 impl From<AuditRow> for AuditEntry {
     fn from(row: AuditRow) -> Self {
         let kind = row.actor_kind.0;
+        let line = row.request_line.as_deref().and_then(|line| line.split_once(' '));
         Self {
             id: row.id.0,
             kind: row.kind,
@@ -70,6 +72,8 @@ impl From<AuditRow> for AuditEntry {
             request_id: row.request_id,
             address: row.address,
             user_agent: row.user_agent,
+            method: line.map(|(method, _)| method.to_owned()),
+            path: line.map(|(_, path)| path.to_owned()),
             created_at: row.created_at.0,
         }
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use portico_kernel::{List, PageRequest, StoreError, TenantId, Timestamp, UserId, name::Subdomain};
 use portico_tenancy::{
     ports::TenantRepository,
-    tenant::{Tenant, TenantStatus},
+    tenant::{Tenant, TenantFilter, TenantSortKey, TenantStatus},
 };
 use sea_orm::{
     ActiveModelTrait,
@@ -150,10 +150,10 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
         self.db.exists(&lock, [id]).await.map(drop)
     }
 
-    async fn list<'q>(
+    async fn list(
         &mut self,
         member: Option<UserId>,
-        q: Option<&'q str>,
+        filter: TenantFilter,
         page: PageRequest,
     ) -> Result<List<Tenant>, StoreError> {
         let mut found = row::Entity::find().filter(row::Column::Status.ne(Col(TenantStatus::Deleted)));
@@ -165,12 +165,25 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
                 .to_owned();
             found = found.filter(row::Column::Id.in_subquery(theirs));
         }
-        if let Some(part) = q {
+        if let Some(status) = filter.status {
+            found = found.filter(row::Column::Status.eq(Col(status)));
+        }
+        if let Some(plan) = filter.plan {
+            found = found.filter(Expr::cust(PLAN).eq(plan));
+        }
+        if let Some(part) = &filter.q {
             let columns =
                 [row::Column::Name, row::Column::Subdomain].map(|column| Expr::col(column.as_column_ref()));
             found = found.filter(contains(columns, part));
         }
-        let newest_first = found.order_by_desc(row::Column::CreatedAt).order_by_desc(row::Column::Id);
-        self.db.page_as::<_, TenantRow, _>(newest_first.clone(), with_plan(newest_first), page).await
+        let (key, descending) = filter.sort.unwrap_or((TenantSortKey::CreatedAt, true));
+        let column = match key {
+            TenantSortKey::CreatedAt => row::Column::CreatedAt,
+            TenantSortKey::UpdatedAt => row::Column::UpdatedAt,
+            TenantSortKey::Name => row::Column::Name,
+        };
+        let order = if descending { Order::Desc } else { Order::Asc };
+        let sorted = found.order_by(column, order.clone()).order_by(row::Column::Id, order);
+        self.db.page_as::<_, TenantRow, _>(sorted.clone(), with_plan(sorted), page).await
     }
 }

@@ -128,11 +128,19 @@ async fn tenants_are_listed_newest_first_and_by_member() {
         let ada = stored_user(store, &env, "ada@example.com").await;
         join(store, &env, ada.id, oldest.id, TenantRole::Owner).await;
         let mut reader = store.reader();
-        let all = reader.tenants().list(None, None, PageRequest::default()).await.unwrap();
+        let all = reader.tenants().list(None, TenantFilter::default(), PageRequest::default()).await.unwrap();
         assert_eq!((all.items, all.total), (vec![newest.clone(), middle.clone(), oldest.clone()], 3));
-        let second = reader.tenants().list(None, None, PageRequest { page: 2, limit: 2 }).await.unwrap();
+        let second = reader
+            .tenants()
+            .list(None, TenantFilter::default(), PageRequest { page: 2, limit: 2 })
+            .await
+            .unwrap();
         assert_eq!((second.items, second.total), (vec![oldest.clone()], 3));
-        let mine = reader.tenants().list(Some(ada.id), None, PageRequest::default()).await.unwrap();
+        let mine = reader
+            .tenants()
+            .list(Some(ada.id), TenantFilter::default(), PageRequest::default())
+            .await
+            .unwrap();
         assert_eq!((mine.items, mine.total), (vec![oldest.clone()], 1));
 
         let mut gone = middle;
@@ -140,7 +148,8 @@ async fn tenants_are_listed_newest_first_and_by_member() {
         let mut work = store.begin().await.unwrap();
         work.tenants().update(&gone).await.unwrap();
         work.commit().await.unwrap();
-        let rest = reader.tenants().list(None, None, PageRequest::default()).await.unwrap();
+        let rest =
+            reader.tenants().list(None, TenantFilter::default(), PageRequest::default()).await.unwrap();
         assert_eq!((rest.items, rest.total), (vec![newest, oldest], 2), "deleted ones are not listed");
         assert_eq!(reader.tenants().find(gone.id).await.unwrap().unwrap().status, TenantStatus::Deleted);
     })
@@ -165,7 +174,15 @@ async fn a_search_ignores_case_and_takes_wildcards_as_they_are() {
             ("ercen", vec![newest.id]),
             ("'; drop table tenants; --", vec![]),
         ] {
-            let found = reader.tenants().list(None, Some(q), PageRequest::default()).await.unwrap();
+            let found = reader
+                .tenants()
+                .list(
+                    None,
+                    TenantFilter { q: Some(q.to_owned()), ..TenantFilter::default() },
+                    PageRequest::default(),
+                )
+                .await
+                .unwrap();
             let ids: Vec<TenantId> = found.items.iter().map(|tenant| tenant.id).collect();
             assert_eq!(ids, expected, "{q}");
             assert_eq!(found.total, expected.len() as u64, "{q}");

@@ -125,7 +125,12 @@ fn values(event: &Event) -> BTreeMap<String, String> {
             collect(path.to_owned(), value, &mut values);
         }
     }
-    for (path, value) in [("/address", &event.address), ("/userAgent", &event.user_agent)] {
+    let request = [
+        ("/address", &event.address),
+        ("/userAgent", &event.user_agent),
+        ("/requestLine", &event.request_line),
+    ];
+    for (path, value) in request {
         if let Some(value) = value {
             values.insert(path.to_owned(), canonical::text(&Value::from(value.as_str())));
         }

@@ -1,5 +1,7 @@
 //! Sign-in with an account at an OpenID Connect provider, and links to such accounts.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     cookie::{Cookie, SameSite, time::Duration as CookieDuration},
@@ -9,6 +11,7 @@ use actix_web::{
 use portico_identity::{
     ExternalIdentities,
     external::{ATTEMPT_LIFETIME, Browser, Callback, ExternalIdentity},
+    ports::OpenIdProvider,
     session::Tokens,
 };
 use portico_kernel::{ExternalIdentityId, List, PageRequest, Timestamp};
@@ -43,7 +46,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"name": "google", "displayName": "Google"}))]
-struct Provider {
+pub struct Provider {
     /// Name in paths.
     name: String,
     /// Name on a button.
@@ -88,11 +91,16 @@ struct Departure {
 )]
 #[get("/auth/oidc")]
 async fn providers(app: Data<App>) -> HttpResponse {
-    let providers = app.openid.values().map(|provider| Provider {
+    HttpResponse::Ok().json(all(configured(&app)))
+}
+
+/// The configured providers, ordered by name.
+pub fn configured(app: &App) -> Vec<Provider> {
+    let provider = |provider: &Arc<dyn OpenIdProvider>| Provider {
         name: provider.name().to_owned(),
         display_name: provider.display_name().to_owned(),
-    });
-    HttpResponse::Ok().json(all(providers.collect()))
+    };
+    app.openid.values().map(provider).collect()
 }
 
 /// Begin to sign in at a provider

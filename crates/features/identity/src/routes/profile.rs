@@ -31,6 +31,9 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 struct Profile {
     #[serde(flatten)]
     user: User,
+    /// The same as `fullName`.
+    #[schema(example = "Ada Lovelace")]
+    name: String,
     /// The dealer of the active tenant.
     dealer: Option<Dealer>,
     /// The plan of the active tenant.
@@ -72,7 +75,8 @@ impl Profile {
             _ => None,
         };
         let tenants = Members::new(repositories, scope, env).mine().await?;
-        Ok(Self { user, dealer, package, active_tenant_id, tenants })
+        let name = user.full_name.clone();
+        Ok(Self { user, name, dealer, package, active_tenant_id, tenants })
     }
 }
 

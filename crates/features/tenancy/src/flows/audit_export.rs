@@ -29,6 +29,8 @@ const COLUMNS: [&str; 14] = [
     "requestId",
     "address",
     "userAgent",
+    "method",
+    "path",
     "before",
     "after",
 ];
@@ -109,7 +111,7 @@ pub async fn answer(
         .streaming(body))
 }
 
-fn cells(entry: &AuditEntry) -> [String; 14] {
+fn cells(entry: &AuditEntry) -> [String; 16] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let json = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
     let kind = match entry.actor.kind {
@@ -131,6 +133,8 @@ fn cells(entry: &AuditEntry) -> [String; 14] {
         entry.request_id.clone(),
         text(&entry.address),
         text(&entry.user_agent),
+        text(&entry.method),
+        text(&entry.path),
         json(&entry.before),
         json(&entry.after),
     ]

@@ -5,14 +5,14 @@ use portico_billing::subscription::Subscriptions;
 use portico_kernel::{List, Permission, TenantId};
 use portico_tenancy::{
     lifecycle::SuspendTenant,
-    tenant::{NewTenant, Tenant, TenantStatus, TenantUpdate, Tenants},
+    tenant::{NewTenant, Tenant, TenantFilter, TenantSortKey, TenantStatus, TenantUpdate, Tenants},
 };
 use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Query, page_request, sort},
     response_cache::About,
     routing::{KEYED, READ, Routes, WRITE},
 };
@@ -42,6 +42,14 @@ struct ListTenants {
     /// A part of the name or the subdomain.
     #[param(example = "luz")]
     q: Option<String>,
+    /// Only those with this status.
+    status: Option<TenantStatus>,
+    /// Only those on this plan, by its id.
+    #[param(example = "free")]
+    plan: Option<String>,
+    /// `createdAt` (default, newest first), `updatedAt` or `name`; with `-` in front largest first.
+    #[param(example = "-createdAt")]
+    sort: Option<String>,
     /// From 1.
     #[param(minimum = 1, maximum = 1_000_000)]
     page: Option<u64>,
@@ -62,10 +70,16 @@ struct ListTenants {
 )]
 #[get("/tenants")]
 async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Result<HttpResponse, Problem> {
-    let ListTenants { q, page, limit } = query.0;
+    let ListTenants { q, status, plan, sort: by, page, limit } = query.0;
     let page = page_request(page, limit)?;
+    let keys = [
+        ("createdAt", TenantSortKey::CreatedAt),
+        ("updatedAt", TenantSortKey::UpdatedAt),
+        ("name", TenantSortKey::Name),
+    ];
+    let filter = TenantFilter { q, status, plan, sort: sort(by.as_deref(), &keys)? };
     let mut repositories = app.core.reader();
-    let tenants = Tenants::new(&mut *repositories, &caller.0, &app.core.env).list(q.as_deref(), page).await?;
+    let tenants = Tenants::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;
     Ok(HttpResponse::Ok().json(tenants))
 }
 

@@ -8,6 +8,7 @@ pub const RULES: &[Row] = &[
     ("GET", "/api/health/live", Everybody),
     ("GET", "/api/health/ready", Everybody),
     ("GET", "/api/metrics", Everybody),
+    ("GET", "/api/v1/config", Everybody),
     ("GET", "/api/v1/admin/jobs", STAFF),
     ("POST", "/api/v1/admin/jobs/{jobId}/replay", STAFF),
 ];
