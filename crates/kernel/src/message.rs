@@ -104,6 +104,7 @@ mod tests {
             request_id: "r-1".into(),
             address: Some("192.0.2.1".into()),
             user_agent: Some("curl".into()),
+            request_line: None,
             trace_parent: None,
             at: Timestamp::from_unix_seconds(1_790_000_000).unwrap(),
         }

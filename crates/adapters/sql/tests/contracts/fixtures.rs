@@ -124,6 +124,7 @@ pub fn event(env: &Env, tenant: TenantId, kind: &'static str) -> Event {
         id: "request-1".to_owned(),
         address: Some("192.0.2.1".to_owned()),
         user_agent: Some("test".to_owned()),
+        line: Some("POST /api/v1/sites".to_owned()),
         device: None,
     };
     Event::new(env, &Scope::anonymous(request), declared(kind), env.random_uuid())

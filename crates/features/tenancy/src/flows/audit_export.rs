@@ -16,7 +16,7 @@ use crate::state::App;
 /// Entries read at once: bounds the memory, whatever the length of the trail.
 const PIECE: u64 = 500;
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 16] = [
     "id",
     "time",
     "type",
