@@ -19,7 +19,7 @@ use portico_sites::{
         ContentGenerator, GeneratorError, PageBrief, PageDraft, RewriteBrief, SectionDraft, SeoBrief,
         SeoDraft, Tokens,
     },
-    section::SectionType,
+    section::{Provenance, SectionType},
     template::{Template, TemplatePage, TemplateSection},
     wizard::{GenerateContent, Wizard, WizardUpdate},
 };
@@ -368,6 +368,7 @@ async fn fifty_at_once_make_one_site_and_it_shows_what_was_said() {
         assert_eq!(made.len(), 1);
         let site = made[0].json["siteId"].as_str().unwrap();
         assert_eq!(made[0].header("location"), format!("/api/v1/sites/{site}"));
+        assert_eq!(made[0].json["sampleContent"], json!([]), "nothing of the example is in it");
         assert_eq!((&made[0].json["progress"], &made[0].json["status"]), (&json!(100), &json!("completed")));
         for other in answers.iter().filter(|answer| answer.status.as_u16() != 201) {
             assert_eq!(
@@ -405,12 +406,14 @@ async fn fifty_at_once_make_one_site_and_it_shows_what_was_said() {
         let host = stored["url"].as_str().unwrap().trim_start_matches("http://");
         let visitor = server.client().with("host", host);
         let home = visitor.get("/").await;
-        for there in
-            ["Pan &lt;fresco&gt;", "Luz: pan", "Example feature", "Quiénes somos", "/pedidos/", "lang=\"es\""]
-        {
+        for there in ["Pan &lt;fresco&gt;", "Luz: pan", "Quiénes somos", "/pedidos/", "lang=\"es\""] {
             assert!(home.text.contains(there), "{there} is in {}", home.text);
         }
-        assert!(visitor.get("/about/").await.text.contains("Example story"));
+        let about = visitor.get("/about/").await.text;
+        assert!(about.contains("Bread through the night."), "{about}");
+        for page in [&home.text, &about] {
+            assert!(!page.contains("Example"), "{page}");
+        }
         let orders = visitor.get("/pedidos/").await.text;
         assert!(orders.contains("Llame antes de las diez") && !orders.contains("steal"), "{orders}");
         let contact = visitor.get("/contact/").await.text;
@@ -548,6 +551,7 @@ impl ContentGenerator for Writer {
         };
         Ok(PageDraft {
             sections: brief.sections.iter().map(write).collect(),
+            provenance: Provenance::Generated,
             tokens: Tokens { input: 5, output: 5 },
         })
     }
