@@ -635,7 +635,15 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
         assert!(failed["error"].is_string());
         assert_eq!(failed["pages"][0]["sections"][0]["content"]["heading"], "Written for Home");
         assert_eq!(used(&client, "ai_generations").await, 1, "given back, once");
-        let made = client.post_empty(&format!("{path}/complete")).await.expect(201);
+        // What a model wrote is published only once somebody confirms it; refused, nothing is made.
+        let refused = client.post(&format!("{path}/complete"), json!({"deploy": true})).await.expect(409);
+        assert_eq!(refused["code"], "sample_content");
+        let places = refused["sampleContent"].as_array().unwrap();
+        assert!(places.iter().all(|place| place["provenance"] == "generated"), "{refused}");
+        assert_eq!(client.get("/api/v1/sites").await.expect(200)["total"], 0);
+        let yes = json!({"deploy": true, "confirmSampleContent": true});
+        let made = client.post(&format!("{path}/complete"), yes).await.expect(201);
+        assert_eq!(made["sampleContent"], json!([]));
         let pages = client.get(&client.t("/pages?sort=createdAt")).await.expect(200);
         assert_eq!((pages["total"].as_u64(), made["progress"].as_u64()), (Some(4), Some(100)));
         server.stop().await;
