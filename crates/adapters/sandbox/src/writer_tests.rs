@@ -195,7 +195,7 @@ async fn search_engines_are_told_something_short() {
     }
     let about = ask(bakery(), "en", "About us", "").await;
     assert_eq!(about.title, "About us | Panadería Luz, Bakery in Antigua Guatemala");
-    assert!(about.keywords.contains(&"Sourdough bread".to_owned()), "{about:?}");
+    assert!(about.keywords.contains(&"sourdough bread".to_owned()), "{about:?}");
 }
 
 #[tokio::test]

@@ -114,6 +114,7 @@ impl<'a> Neutral<'a> {
                 json!({"items": [{"question": self.words().how_to_reach, "answer": contact}]})
             }
             SectionType::Cta => json!({"heading": name, "label": self.words().contact_us, "url": "/"}),
+            SectionType::Html => json!({"html": format!("<p>{}</p>", escaped(name))}),
             _ => json!({"heading": name, "html": format!("<p>{}</p>", escaped(name))}),
         }
     }
