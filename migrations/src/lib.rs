@@ -43,6 +43,7 @@ mod m20261121_000032_stored_texts;
 mod m20261121_000034_mail_budgets;
 mod m20261121_000036_key_makers;
 mod m20261121_000040_audit_classes;
+mod m20261121_000041_provenance;
 mod m20261121_000043_audit_requests;
 
 /// Runs the migrations in order.
@@ -84,6 +85,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000034_mail_budgets::Migration),
             Box::new(m20261121_000036_key_makers::Migration),
             Box::new(m20261121_000040_audit_classes::Migration),
+            Box::new(m20261121_000041_provenance::Migration),
             Box::new(m20261121_000043_audit_requests::Migration),
         ]
     }

@@ -7,24 +7,31 @@ use crate::Violations;
 /// Least contrast of text on background: WCAG 2.2, success criterion 1.4.3, level AA.
 pub const LEAST_CONTRAST: f64 = 4.5;
 
-/// Fonts by name, each a CSS `font-family` list of fonts that devices have, so that no visitor downloads any.
+/// Fonts by name, each a CSS `font-family` list. Six begin with a font that published sites bring along (`crates/adapters/renderer/fonts`);
+/// the others, and what follows in each list, are fonts that devices have.
 const FONT_STACKS: [(&str, &str); 10] = [
     ("system", "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"),
-    ("grotesque", "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'Nimbus Sans', sans-serif"),
-    ("humanist", "Optima, Candara, 'Gill Sans', 'Noto Sans', 'Trebuchet MS', sans-serif"),
-    ("geometric", "'Avenir Next', Avenir, Futura, 'Century Gothic', 'URW Gothic', Montserrat, sans-serif"),
+    (
+        "grotesque",
+        "Figtree, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'Nimbus Sans', sans-serif",
+    ),
+    ("humanist", "'Source Sans 3', Optima, Candara, 'Gill Sans', 'Noto Sans', 'Trebuchet MS', sans-serif"),
+    (
+        "geometric",
+        "Jost, 'Avenir Next', Avenir, Futura, 'Century Gothic', 'URW Gothic', Montserrat, sans-serif",
+    ),
     (
         "rounded",
-        "ui-rounded, 'SF Pro Rounded', Nunito, Quicksand, 'Arial Rounded MT Bold', Verdana, sans-serif",
+        "Nunito, ui-rounded, 'SF Pro Rounded', Quicksand, 'Arial Rounded MT Bold', Verdana, sans-serif",
     ),
     (
         "condensed",
         "'Avenir Next Condensed', Bahnschrift, 'Roboto Condensed', 'Arial Narrow', 'Liberation Sans Narrow', sans-serif",
     ),
-    ("transitional", "Charter, 'Bitstream Charter', Cambria, Georgia, 'DejaVu Serif', serif"),
+    ("transitional", "Lora, Charter, 'Bitstream Charter', Cambria, Georgia, 'DejaVu Serif', serif"),
     (
         "old-style",
-        "'Iowan Old Style', Palatino, 'Palatino Linotype', 'Book Antiqua', 'URW Palladio L', P052, serif",
+        "Fraunces, 'Iowan Old Style', Palatino, 'Palatino Linotype', 'Book Antiqua', 'URW Palladio L', P052, serif",
     ),
     ("slab", "Rockwell, 'Rockwell Nova', 'Roboto Slab', 'DejaVu Serif', 'Sitka Small', serif"),
     ("mono", "ui-monospace, 'Cascadia Code', Menlo, Consolas, 'DejaVu Sans Mono', monospace"),
@@ -57,7 +64,7 @@ pub struct Colors {
     pub text: String,
 }
 
-/// Names of font stacks that need no download.
+/// Names of fonts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

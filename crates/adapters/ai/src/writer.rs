@@ -10,6 +10,7 @@ use portico_sites::{
         ContentGenerator, GeneratorError, PageBrief, PageDraft, RewriteBrief, SectionDraft, SeoBrief,
         SeoDraft, Tokens,
     },
+    section::Provenance,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -98,7 +99,7 @@ impl ContentGenerator for ChatWriter {
             read_page(brief, written)
         };
         let (sections, tokens) = self.ask(prompt::page(brief), schema, read).await?;
-        Ok(PageDraft { sections, tokens })
+        Ok(PageDraft { sections, provenance: Provenance::Generated, tokens })
     }
 
     async fn rewrite(&self, brief: &RewriteBrief) -> Result<SectionDraft, GeneratorError> {
@@ -106,7 +107,7 @@ impl ContentGenerator for ChatWriter {
         let schema = schema::object([("content".to_owned(), schema::of_section(brief.kind))]);
         let read = |mut answer: Value| read_rewrite(brief, answer["content"].take(), "content");
         let (content, tokens) = self.ask(prompt::rewrite(brief), schema, read).await?;
-        Ok(SectionDraft { content, tokens })
+        Ok(SectionDraft { content, provenance: Provenance::Generated, tokens })
     }
 
     async fn seo(&self, brief: &SeoBrief) -> Result<SeoDraft, GeneratorError> {

@@ -2,13 +2,14 @@
 //! the customer links to.
 //!
 //! Pages conform to this content security policy without exception: `default-src 'none'; style-src 'self'; img-src 'self'
-//! https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`.
+//! https: data:; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`.
 //!
 //! Templates escape everything, except the three fields with sanitised HTML (`text.html`, `html.html`, `faq.answer`).
 //! Colours and fonts reach the stylesheet only as parsed values.
 
 mod artwork;
 mod color;
+mod fonts;
 mod form;
 mod form_words;
 mod icon;
@@ -64,11 +65,24 @@ struct Shared<'a> {
     stylesheet: &'a str,
     navigation: Vec<Entry>,
     contact: Option<ContactContent>,
+    /// Where visitors get in touch.
+    action: Option<Action>,
+    /// The page about privacy.
+    privacy: Option<Action>,
+    /// The year of the last change.
+    year: i32,
     logo: Option<PictureView>,
     favicon: Option<PictureView>,
     /// Path of the generated icon, for a site without a favicon.
     icon: &'a str,
     words: &'static Words,
+}
+
+/// A link with a text.
+#[derive(Serialize)]
+struct Action {
+    label: String,
+    href: String,
 }
 
 /// One page.
@@ -126,6 +140,16 @@ impl SiteRenderer for HtmlRenderer {
                 stylesheet: &stylesheet.path,
                 navigation: navigation::tree(&snapshot.navigation, &snapshot.pages, &paths, &links),
                 contact: first_contact(&snapshot.pages, &links),
+                action: action(&snapshot.pages, &paths, language),
+                privacy: privacy(&snapshot.pages, &paths),
+                year: snapshot
+                    .pages
+                    .iter()
+                    .map(last_change)
+                    .max()
+                    .unwrap_or(snapshot.site.updated_at)
+                    .into_inner()
+                    .year(),
                 logo: snapshot.theme.logo.as_ref().and_then(PictureView::new),
                 favicon: snapshot.theme.favicon.as_ref().and_then(PictureView::new),
                 icon: &icon.path,
@@ -184,6 +208,7 @@ impl SiteRenderer for HtmlRenderer {
         if snapshot.theme.favicon.is_none() {
             files.push(RenderedFile { path: icon.path, bytes: icon.svg.into_bytes() });
         }
+        files.extend(stylesheet.fonts);
         files.push(RenderedFile { path: stylesheet.path, bytes: stylesheet.css.into_bytes() });
         Ok(files)
     }
@@ -229,6 +254,42 @@ fn first_contact(pages: &[PageSnapshot], links: &Links) -> Option<ContactContent
     sections
         .filter(|section| section.kind == SectionType::Contact)
         .find_map(|section| section::contact(section, links))
+}
+
+/// The longest title of a page that fits on the button of the header, in characters.
+const MAX_ACTION: usize = 18;
+
+/// Where visitors get in touch: the first page with a contact section, named by its title.
+fn action(pages: &[PageSnapshot], paths: &HashMap<PageId, String>, language: &str) -> Option<Action> {
+    let has_contact = |page: &&PageSnapshot| page.sections.iter().any(|s| s.kind == SectionType::Contact);
+    let found = pages.iter().find(has_contact)?;
+    let path = paths.get(&found.page.id)?;
+    let words = Words::in_language(language);
+    Some(if path == "/" {
+        Action { label: words.contact.to_owned(), href: "/#contact".to_owned() }
+    } else if found.page.title.chars().count() <= MAX_ACTION {
+        Action { label: found.page.title.clone(), href: path.clone() }
+    } else {
+        Action { label: words.contact.to_owned(), href: path.clone() }
+    })
+}
+
+/// Last parts of addresses of pages about privacy.
+const PRIVACY: [&str; 8] = [
+    "privacy",
+    "privacy-policy",
+    "privacidad",
+    "aviso-de-privacidad",
+    "politica-de-privacidad",
+    "datenschutz",
+    "confidentialite",
+    "politique-de-confidentialite",
+];
+
+/// The page about privacy, where the site has one.
+fn privacy(pages: &[PageSnapshot], paths: &HashMap<PageId, String>) -> Option<Action> {
+    let found = pages.iter().find(|page| PRIVACY.contains(&page.page.slug.as_str()))?;
+    Some(Action { label: found.page.title.clone(), href: paths.get(&found.page.id)?.clone() })
 }
 
 /// `de_AT` for `de-AT`, the format of Open Graph; `None` without a region.

@@ -74,6 +74,41 @@ pub fn telephone(number: &str) -> Option<String> {
     (!digits.is_empty()).then(|| format!("tel:{plus}{digits}"))
 }
 
+/// Where a map shows a postal address: a search, so that no place has to be known.
+pub fn map(address: &str) -> String {
+    let mut link = "https://www.openstreetmap.org/search?query=".to_owned();
+    for byte in address.split_whitespace().collect::<Vec<_>>().join(" ").bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                link.push(char::from(byte))
+            }
+            byte => link.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    link
+}
+
+/// What to call a link to a social network: its name, or its host.
+pub fn network(address: &str) -> String {
+    const NAMES: [(&str, &str); 10] = [
+        ("facebook.com", "Facebook"),
+        ("instagram.com", "Instagram"),
+        ("linkedin.com", "LinkedIn"),
+        ("pinterest.com", "Pinterest"),
+        ("threads.net", "Threads"),
+        ("tiktok.com", "TikTok"),
+        ("wa.me", "WhatsApp"),
+        ("x.com", "X"),
+        ("yelp.com", "Yelp"),
+        ("youtube.com", "YouTube"),
+    ];
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#', ':']).next().unwrap_or_default().to_lowercase();
+    let is_it = |name: &str| host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    let known = NAMES.iter().find(|(name, _)| is_it(name)).map(|(_, name)| (*name).to_owned());
+    known.unwrap_or_else(|| host.trim_start_matches("www.").to_owned())
+}
+
 /// `mailto:` URL (RFC 6068), without header fields; `None` for an invalid address.
 pub fn mailto(address: &str) -> Option<String> {
     let address = address.trim();
@@ -131,6 +166,18 @@ mod tests {
         assert_eq!(telephone("+49 (0)40 123").as_deref(), Some("tel:+4940123"));
         assert_eq!(telephone("040 / 123").as_deref(), Some("tel:040123"));
         assert_eq!(telephone("none"), None);
+        assert_eq!(
+            map("5a Avenida 3\nAntigua & <b>"),
+            "https://www.openstreetmap.org/search?query=5a%20Avenida%203%20Antigua%20%26%20%3Cb%3E"
+        );
+        for (address, name) in [
+            ("https://www.instagram.com/luz", "Instagram"),
+            ("https://x.com/luz", "X"),
+            ("https://netflix.com/luz", "netflix.com"),
+            ("https://www.luz.example/blog?x", "luz.example"),
+        ] {
+            assert_eq!(network(address), name);
+        }
         assert_eq!(mailto("info@example.com").as_deref(), Some("mailto:info@example.com"));
         assert_eq!(mailto("a@b.example?bcc=c@d.example"), None);
     }

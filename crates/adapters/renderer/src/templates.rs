@@ -41,6 +41,8 @@ pub fn environment() -> Result<Environment<'static>, Error> {
     environment.set_formatter(format);
     environment.add_filter("mailto", links::mailto);
     environment.add_filter("telephone", links::telephone);
+    environment.add_filter("map", |address: String| links::map(&address));
+    environment.add_filter("network", |address: String| links::network(&address));
     environment.add_filter("opening", opening);
     environment.add_filter("json_ld", json_ld);
     environment.add_test("symbol", is_symbol);

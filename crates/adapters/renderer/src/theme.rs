@@ -1,9 +1,15 @@
 //! The stylesheet: custom properties from the colours and fonts of the theme, rules common to all sites, and one style.
 
-use portico_sites::{look::Style, ports::Theme};
+use portico_sites::{
+    look::Style,
+    ports::{RenderedFile, Theme},
+};
 use sha2::{Digest, Sha256};
 
-use crate::color::{Color, READABLE};
+use crate::{
+    color::{Color, READABLE},
+    fonts::SiteFonts,
+};
 
 /// Rules common to all styles. The style follows and overrides.
 const SHARED: &str = include_str!("../templates/site.css");
@@ -16,16 +22,19 @@ pub struct Stylesheet {
     pub path: String,
     /// Content of the file.
     pub css: String,
+    /// The fonts that it names.
+    pub fonts: Vec<RenderedFile>,
 }
 
 impl Stylesheet {
     /// Builds the stylesheet. An invalid colour or font stack is replaced by a default: branding is validated before, and a
     /// site in default colours is better than one that cannot be published.
     pub fn new(theme: &Theme) -> Self {
-        let css = format!("{}{SHARED}{FORMS}{}", properties(theme), rules(theme.style));
+        let fonts = SiteFonts::of(theme);
+        let css = format!("{}{}{SHARED}{FORMS}{}", fonts.css, properties(theme), rules(theme.style));
         let hash: String =
             Sha256::digest(css.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { path: format!("assets/site.{hash}.css"), css }
+        Self { path: format!("assets/site.{hash}.css"), css, fonts: fonts.files }
     }
 }
 

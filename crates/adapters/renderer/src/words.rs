@@ -19,6 +19,10 @@ pub struct Words {
     not_found: &'static str,
     not_found_text: &'static str,
     to_home: &'static str,
+    /// Label of the button in the header.
+    pub contact: &'static str,
+    map: &'static str,
+    social: &'static str,
 }
 
 const ENGLISH: Words = Words {
@@ -36,6 +40,9 @@ const ENGLISH: Words = Words {
     not_found: "Page not found",
     not_found_text: "This page does not exist, or it has moved. Perhaps the navigation helps, or start again from the home page.",
     to_home: "Go to the home page",
+    contact: "Contact",
+    map: "Show on a map",
+    social: "Social networks",
 };
 
 const GERMAN: Words = Words {
@@ -53,6 +60,9 @@ const GERMAN: Words = Words {
     not_found: "Seite nicht gefunden",
     not_found_text: "Diese Seite gibt es nicht, oder sie ist umgezogen. Vielleicht hilft die Navigation weiter, oder die Startseite.",
     to_home: "Zur Startseite",
+    contact: "Kontakt",
+    map: "Auf der Karte zeigen",
+    social: "Soziale Netzwerke",
 };
 
 const SPANISH: Words = Words {
@@ -70,6 +80,9 @@ const SPANISH: Words = Words {
     not_found: "Página no encontrada",
     not_found_text: "Esta página no existe o se ha movido. Quizá ayude la navegación, o empezar de nuevo desde el inicio.",
     to_home: "Ir al inicio",
+    contact: "Contacto",
+    map: "Ver en el mapa",
+    social: "Redes sociales",
 };
 
 const FRENCH: Words = Words {
@@ -87,6 +100,9 @@ const FRENCH: Words = Words {
     not_found: "Page introuvable",
     not_found_text: "Cette page n’existe pas ou a été déplacée. La navigation vous aidera peut-être, ou la page d’accueil.",
     to_home: "Aller à l’accueil",
+    contact: "Contact",
+    map: "Voir sur la carte",
+    social: "Réseaux sociaux",
 };
 
 impl Words {

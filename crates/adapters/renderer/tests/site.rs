@@ -368,3 +368,47 @@ fn a_large_site_renders_quickly() {
     eprintln!("50 pages, {} KB, {:?}", bytes / 1024, start.elapsed());
     assert_eq!(files.len(), 55);
 }
+
+#[test]
+fn header_and_footer_say_how_to_get_in_touch() {
+    let mut site = sample::site("Luz & Co", "es");
+    sample::add_page(
+        &mut site,
+        "Inicio",
+        "inicio",
+        vec![(SectionType::Text, json!({"html": "<p>Pan.</p>"}))],
+    );
+    let contact = json!({
+        "address": "5a Avenida 3\nAntigua", "hours": "Lunes: 7:00\ncerrado", "form": true,
+        "socialUrls": ["https://www.instagram.com/luz", "https://luz.example/blog"],
+    });
+    sample::add_page(&mut site, "Visítenos", "visitenos", vec![(SectionType::Contact, contact)]);
+    sample::add_page(&mut site, "Aviso de privacidad", "privacidad", Vec::new());
+    let files = render(&site);
+    let home = &files["index.html"];
+    let wide = home.split("menu-narrow").next().unwrap();
+    assert_eq!(wide.matches("/visitenos/").count(), 1, "the button, and no entry beside it");
+    assert!(wide.contains("<a class=\"button header-action\" href=\"/visitenos/\">Visítenos</a>"), "{wide}");
+    let footer = home.split("site-footer").nth(1).unwrap();
+    let year = site.pages[0].page.updated_at.to_string()[..4].to_owned();
+    for there in [
+        ">Instagram</a>",
+        ">luz.example</a>",
+        "<span>Lunes</span> <span>7:00</span>",
+        "<span>cerrado</span>",
+        "<a href=\"/privacidad/\">Aviso de privacidad</a>",
+        &format!("© {year} Luz &amp; Co"),
+    ] {
+        assert!(home.contains(there), "{there} is in {footer}");
+    }
+    let page = &files["visitenos/index.html"];
+    assert!(
+        page.contains("search?query=5a%20Avenida%203%20Antigua\" rel=\"noopener\">Ver en el mapa</a>"),
+        "{page}"
+    );
+    assert_eq!(
+        page.matches("href=\"/privacidad/\"").count(),
+        5,
+        "two menus, the form, the footer's menu and its end"
+    );
+}

@@ -54,6 +54,7 @@ mod previews;
 mod profile_and_sessions;
 mod provider;
 mod publishing;
+mod samples;
 mod seo;
 mod site_sales;
 mod sites;

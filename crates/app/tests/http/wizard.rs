@@ -20,7 +20,7 @@ use portico_sites::{
         ContentGenerator, GeneratorError, PageBrief, PageDraft, RewriteBrief, SectionDraft, SeoBrief,
         SeoDraft, Tokens,
     },
-    section::SectionType,
+    section::{Provenance, SectionType},
     template::{Template, TemplatePage, TemplateSection},
     wizard::{GenerateContent, Wizard, WizardUpdate},
 };
@@ -369,6 +369,7 @@ async fn fifty_at_once_make_one_site_and_it_shows_what_was_said() {
         assert_eq!(made.len(), 1);
         let site = made[0].json["siteId"].as_str().unwrap();
         assert_eq!(made[0].header("location"), format!("/api/v1/sites/{site}"));
+        assert_eq!(made[0].json["sampleContent"], json!([]), "nothing of the example is in it");
         assert_eq!((&made[0].json["progress"], &made[0].json["status"]), (&json!(100), &json!("completed")));
         for other in answers.iter().filter(|answer| answer.status.as_u16() != 201) {
             assert_eq!(
@@ -406,12 +407,14 @@ async fn fifty_at_once_make_one_site_and_it_shows_what_was_said() {
         let host = stored["url"].as_str().unwrap().trim_start_matches("http://");
         let visitor = server.client().with("host", host);
         let home = visitor.get("/").await;
-        for there in
-            ["Pan &lt;fresco&gt;", "Luz: pan", "Example feature", "Quiénes somos", "/pedidos/", "lang=\"es\""]
-        {
+        for there in ["Pan &lt;fresco&gt;", "Luz: pan", "Quiénes somos", "/pedidos/", "lang=\"es\""] {
             assert!(home.text.contains(there), "{there} is in {}", home.text);
         }
-        assert!(visitor.get("/about/").await.text.contains("Example story"));
+        let about = visitor.get("/about/").await.text;
+        assert!(about.contains("Bread through the night."), "{about}");
+        for page in [&home.text, &about] {
+            assert!(!page.contains("Example"), "{page}");
+        }
         let orders = visitor.get("/pedidos/").await.text;
         assert!(orders.contains("Llame antes de las diez") && !orders.contains("steal"), "{orders}");
         let contact = visitor.get("/contact/").await.text;
@@ -549,6 +552,7 @@ impl ContentGenerator for Writer {
         };
         Ok(PageDraft {
             sections: brief.sections.iter().map(write).collect(),
+            provenance: Provenance::Generated,
             tokens: Tokens { input: 5, output: 5 },
         })
     }
@@ -632,7 +636,15 @@ async fn a_worker_that_dies_has_no_page_written_twice_and_nothing_for_nothing() 
         assert!(failed["error"].is_string());
         assert_eq!(failed["pages"][0]["sections"][0]["content"]["heading"], "Written for Home");
         assert_eq!(used(&client, "ai_generations").await, 1, "given back, once");
-        let made = client.post_empty(&format!("{path}/complete")).await.expect(201);
+        // What a model wrote is published only once somebody confirms it; refused, nothing is made.
+        let refused = client.post(&format!("{path}/complete"), json!({"deploy": true})).await.expect(409);
+        assert_eq!(refused["code"], "sample_content");
+        let places = refused["sampleContent"].as_array().unwrap();
+        assert!(places.iter().all(|place| place["provenance"] == "generated"), "{refused}");
+        assert_eq!(client.get("/api/v1/sites").await.expect(200)["total"], 0);
+        let yes = json!({"deploy": true, "confirmSampleContent": true});
+        let made = client.post(&format!("{path}/complete"), yes).await.expect(201);
+        assert_eq!(made["sampleContent"], json!([]));
         let pages = client.get(&client.t("/pages?sort=createdAt")).await.expect(200);
         assert_eq!((pages["total"].as_u64(), made["progress"].as_u64()), (Some(4), Some(100)));
         server.stop().await;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use portico_kernel::{Denied, EntitlementError, Fault, FieldError, Kind, PageId, StoreError};
 
+use crate::section::SamplePlace;
+
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
 pub enum SitesError {
@@ -34,6 +36,9 @@ pub enum SitesError {
     /// The site has no published page, so there is nothing to deploy.
     #[error("nothing to deploy")]
     NothingToDeploy,
+    /// Sections with content that nobody wrote or confirmed would be published.
+    #[error("{} sections are samples", .0.len())]
+    SampleContent(Vec<SamplePlace>),
     /// Only a deployment that was live before can be rolled back to.
     #[error("deployment was never live")]
     NotDeployed,
@@ -110,6 +115,7 @@ impl Fault for SitesError {
             | Self::SubdomainTaken
             | Self::DeploymentInProgress
             | Self::NothingToDeploy
+            | Self::SampleContent(_)
             | Self::NotDeployed
             | Self::DeploymentCleaned
             | Self::NoSite
@@ -142,6 +148,7 @@ impl Fault for SitesError {
             Self::SubdomainTaken => "subdomain_taken",
             Self::DeploymentInProgress => "deployment_in_progress",
             Self::NothingToDeploy => "nothing_to_deploy",
+            Self::SampleContent(_) => "sample_content",
             Self::NotDeployed => "not_deployed",
             Self::DeploymentCleaned => "deployment_cleaned",
             Self::SiteSuspended => "site_suspended",
@@ -179,6 +186,10 @@ impl Fault for SitesError {
                 "A deployment of this site is under way. Wait until it has finished.".into()
             }
             Self::NothingToDeploy => "The site has no published page yet. Publish a page first.".into(),
+            Self::SampleContent(_) => {
+                "Some sections show texts that nobody wrote or confirmed. Edit, confirm or delete them, or confirm them all with `confirmSampleContent`."
+                    .into()
+            }
             Self::NotDeployed => "Only a deployment that was live before can be rolled back to.".into(),
             Self::DeploymentCleaned => {
                 "The files of this deployment are not kept any more. Choose a newer one.".into()
@@ -230,6 +241,7 @@ impl Fault for SitesError {
             Self::AssetInUse { pages, branding } => {
                 vec![("pages", serde_json::json!(pages)), ("branding", (*branding).into())]
             }
+            Self::SampleContent(places) => vec![("sampleContent", serde_json::json!(places))],
             Self::Entitlement(error) => error.members(),
             Self::Store(error) => error.members(),
             _ => Vec::new(),

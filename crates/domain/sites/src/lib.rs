@@ -14,6 +14,7 @@ pub mod link;
 pub mod look;
 pub mod mail;
 pub mod navigation;
+pub mod neutral;
 pub mod page;
 pub mod page_version;
 pub mod ports;

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::{
     page::{Page, PageStatus},
     ports::SiteRepositories,
-    section::{Section, SectionType},
+    section::{Provenance, Section, SectionType},
     seo::{OpenGraph, Seo},
 };
 
@@ -136,6 +136,9 @@ pub struct KeptSection {
     pub content: Value,
     /// Whether it was rendered.
     pub visible: bool,
+    /// Where its content comes from.
+    #[serde(default, skip_serializing_if = "Provenance::is_own")]
+    pub provenance: Provenance,
 }
 
 /// SEO metadata in a version.
@@ -171,7 +174,13 @@ impl PageContent {
         let mut sections = repositories.sections().list(tenant, id).await?;
         sections.sort_by_key(|section| section.position);
         let seo = repositories.seo().find(tenant, id).await?;
-        let keep = |Section { id, kind, content, visible, .. }| KeptSection { id, kind, content, visible };
+        let keep = |Section { id, kind, content, visible, provenance, .. }| KeptSection {
+            id,
+            kind,
+            content,
+            visible,
+            provenance,
+        };
         Ok(Self { page, sections: sections.into_iter().map(keep).collect(), seo: seo.map(KeptSeo::from) })
     }
 }

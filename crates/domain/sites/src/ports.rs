@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use portico_kernel::{
     AssetId, DeploymentId, Entitlements, List, NavItemId, Outbox, PageId, PageRequest, SectionId, SiteId,
-    StoreError, TenantId,
+    StoreError, TenantId, Timestamp,
 };
 
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     look::Style,
     navigation::NavItem,
     page::{Page, PageStatus},
-    section::Section,
+    section::{SamplePlace, Section},
     seo::Seo,
     site::{Site, SiteStatus},
 };
@@ -238,6 +238,14 @@ pub trait SectionRepository: Send {
 
     /// The visible sections of all pages of the site that are not archived, by page and position, in one round trip.
     async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError>;
+
+    /// The sections with content that nobody wrote or confirmed, of those that the next deployment shows (visible, on published
+    /// pages of the site): home page first, then oldest page first, by position. In one round trip.
+    async fn samples(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<SamplePlace>, StoreError>;
+
+    /// Makes those that [`SectionRepository::samples`] answers the tenant's own, each with `version + 1` and `updated_at` `at`, in
+    /// one round trip. MUST leave all other sections as they are.
+    async fn confirm(&mut self, tenant: TenantId, site: SiteId, at: Timestamp) -> Result<(), StoreError>;
 
     /// Stores the section with `version + 1`. MUST answer `Stale` when the stored version is not `section.version`.
     async fn update(&mut self, section: &Section) -> Result<(), StoreError>;

@@ -5,12 +5,15 @@ pub mod content;
 mod order;
 mod origin;
 mod pictures;
+mod provenance;
 mod use_cases;
 
 pub use bulk::{BulkChange, BulkUpdate};
 pub use origin::SectionOrigin;
 pub(crate) use origin::copy_origins;
 pub use pictures::pictures_in;
+pub(crate) use provenance::sample_places;
+pub use provenance::{Provenance, SamplePlace};
 pub use use_cases::{NewSection, SectionOrder, SectionUpdate, Sections};
 
 use portico_kernel::{PageId, SectionId, TenantId, Timestamp};
@@ -106,6 +109,8 @@ pub struct Section {
     pub position: i32,
     /// Whether it is rendered.
     pub visible: bool,
+    /// Where its content comes from. Saving content makes it `own`; so does `confirm`.
+    pub provenance: Provenance,
     /// When it was made.
     pub created_at: Timestamp,
     /// Last change.

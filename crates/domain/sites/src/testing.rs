@@ -27,7 +27,7 @@ use crate::{
     navigation::NavItem,
     page::{Page, PageStatus},
     ports::*,
-    section::Section,
+    section::{Provenance, SamplePlace, Section, sample_places},
     seo::Seo,
     site::{Site, SiteStatus},
 };
@@ -372,6 +372,20 @@ impl SectionRepository for View<'_> {
     }
     async fn unarchived(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError> {
         SectionRepository::published(self, tenant, site).await
+    }
+    async fn samples(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<SamplePlace>, StoreError> {
+        let shown = PageRepository::published(self, tenant, site).await?;
+        let visible: Vec<Section> = self.0.sections.iter().filter(|s| s.visible).cloned().collect();
+        Ok(sample_places(&shown, &visible))
+    }
+    async fn confirm(&mut self, tenant: TenantId, site: SiteId, at: Timestamp) -> Result<(), StoreError> {
+        let places = SectionRepository::samples(self, tenant, site).await?;
+        let is_one = |s: &Section| places.iter().any(|place| place.section_id == s.id);
+        for section in self.0.sections.iter_mut().filter(|s| is_one(s)) {
+            (section.provenance, section.updated_at) = (Provenance::Own, at);
+            section.version += 1;
+        }
+        Ok(())
     }
     async fn update(&mut self, section: &Section) -> Result<(), StoreError> {
         replace(&mut self.0.sections, |other| other.id == section.id, |section| &mut section.version, section)

@@ -126,6 +126,7 @@ pub fn add_page_unchecked(
         content,
         position: index as i32,
         visible: true,
+        provenance: portico_sites::section::Provenance::Own,
         created_at: time(),
         updated_at: time(),
         version: 1,

@@ -1,15 +1,16 @@
 //! Sections.
 
 use async_trait::async_trait;
-use portico_kernel::{PageId, SectionId, SiteId, StoreError, TenantId};
+use portico_kernel::{PageId, SectionId, SiteId, StoreError, TenantId, Timestamp};
 use portico_sites::{
     page::PageStatus,
     ports::SectionRepository,
-    section::{Section, SectionType},
+    section::{Provenance, SamplePlace, Section, SectionType},
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
     sea_query::{CaseStatement, Expr},
 };
 
@@ -20,13 +21,13 @@ use crate::{
 };
 use row::Column;
 
-/// Rows in one INSERT: ten values each, far below the 32,766 that SQLite can bind.
+/// Rows in one INSERT: eleven values each, far below the 32,766 that SQLite can bind.
 const CHUNK: usize = 500;
 
 /// A row of the table of sections.
 pub(crate) mod row {
     use portico_kernel::{PageId, SectionId, TenantId, Timestamp};
-    use portico_sites::section::SectionType;
+    use portico_sites::section::{Provenance, SectionType};
     use sea_orm::entity::prelude::*;
 
     use crate::columns::Col;
@@ -43,6 +44,7 @@ pub(crate) mod row {
         pub content: Json,
         pub position: i32,
         pub visible: bool,
+        pub provenance: Col<Provenance>,
         pub created_at: Col<Timestamp>,
         pub updated_at: Col<Timestamp>,
         pub version: i64,
@@ -54,7 +56,7 @@ pub(crate) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-words!(SectionType);
+words!(SectionType, Provenance);
 
 impl From<row::Model> for Section {
     fn from(row: row::Model) -> Self {
@@ -66,6 +68,7 @@ impl From<row::Model> for Section {
             content: row.content,
             position: row.position,
             visible: row.visible,
+            provenance: row.provenance.0,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             version: row.version,
@@ -153,6 +156,34 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
         self.shown(tenant, site, unarchived).await
     }
 
+    async fn samples(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<SamplePlace>, StoreError> {
+        let rows: Vec<SampleRow> = self
+            .db
+            .models(
+                "select sections.id, sections.page_id, pages.title, sections.kind, sections.position, \
+                 sections.provenance \
+                 from sections join pages on pages.tenant_id = sections.tenant_id and pages.id = sections.page_id \
+                 where sections.tenant_id = $1 and pages.site_id = $2 and pages.status = 'published' \
+                 and sections.visible and sections.provenance <> 'own' \
+                 order by pages.is_home desc, pages.created_at, pages.id, sections.position",
+                (tenant, site),
+            )
+            .await?;
+        Ok(rows.into_iter().map(SamplePlace::from).collect())
+    }
+
+    async fn confirm(&mut self, tenant: TenantId, site: SiteId, at: Timestamp) -> Result<(), StoreError> {
+        self.db
+            .execute(
+                "update sections set provenance = 'own', version = version + 1, updated_at = $3 \
+                 where tenant_id = $1 and visible and provenance <> 'own' and page_id in \
+                 (select id from pages where tenant_id = $1 and site_id = $2 and status = 'published')",
+                (tenant, site, at),
+            )
+            .await
+            .map(drop)
+    }
+
     async fn update(&mut self, section: &Section) -> Result<(), StoreError> {
         let update = row::Entity::update_many()
             .set(row::ActiveModel { version: Set(section.version + 1), ..changes(section) })
@@ -184,6 +215,30 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
     }
 }
 
+/// A row of [`SectionRepository::samples`].
+#[derive(FromQueryResult)]
+struct SampleRow {
+    id: Col<SectionId>,
+    page_id: Col<PageId>,
+    title: String,
+    kind: Col<SectionType>,
+    position: i32,
+    provenance: Col<Provenance>,
+}
+
+impl From<SampleRow> for SamplePlace {
+    fn from(row: SampleRow) -> Self {
+        Self {
+            page_id: row.page_id.0,
+            page_title: row.title,
+            section_id: row.id.0,
+            kind: row.kind.0,
+            position: row.position,
+            provenance: row.provenance.0,
+        }
+    }
+}
+
 /// What an update may change.
 fn changes(section: &Section) -> row::ActiveModel {
     row::ActiveModel {
@@ -194,6 +249,7 @@ fn changes(section: &Section) -> row::ActiveModel {
         content: Set(section.content.clone()),
         position: Set(section.position),
         visible: Set(section.visible),
+        provenance: Set(Col(section.provenance)),
         created_at: NotSet,
         updated_at: Set(Col(section.updated_at)),
         version: NotSet,

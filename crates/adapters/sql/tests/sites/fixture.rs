@@ -148,6 +148,7 @@ impl<'d> Fixture<'d> {
             content: json!({"title": "Óptica \"Luz\"", "items": [1, 2.5, null, true, {"deep": []}]}),
             position,
             visible: true,
+            provenance: portico_sites::section::Provenance::Own,
             created_at: now,
             updated_at: now,
             version: 1,

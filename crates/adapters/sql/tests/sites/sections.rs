@@ -3,7 +3,7 @@
 use portico_sites::{
     page::{Page, PageStatus},
     ports::SiteRepositories,
-    section::{Section, SectionType},
+    section::{Provenance, Section, SectionType},
 };
 use portico_testkit::on_each_database;
 use serde_json::json;
@@ -160,6 +160,84 @@ async fn orders_sections_without_counting_versions() {
         let positions: Vec<_> = stored.iter().map(|section| (section.position, section.version)).collect();
         assert_eq!(positions, [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]);
         assert_eq!(reader.sections().list(ours, other.id).await.unwrap(), [elsewhere]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn samples_are_named_with_their_pages_and_confirmed_where_they_are_shown() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let (site, other) = (fixture.site(ours, "shop").await, fixture.site(ours, "other").await);
+        let about = fixture.page(&site, "about").await;
+        let home = Page { is_home: true, ..fixture.new_page(&site, "home") };
+        let draft = Page { status: PageStatus::Draft, ..fixture.new_page(&site, "draft") };
+        for page in [&home, &draft] {
+            fixture.insert_page(page).await.unwrap();
+        }
+        let elsewhere = fixture.page(&other, "about").await;
+        let section =
+            |page: &Page, position, provenance| Section { provenance, ..fixture.new_section(page, position) };
+        let (own, sample) = (Provenance::Own, Provenance::Sample);
+        let shown = [
+            section(&about, 1, Provenance::Generated),
+            section(&about, 0, sample),
+            section(&home, 0, own),
+            section(&home, 1, sample),
+        ];
+        let hidden = Section { visible: false, ..section(&home, 2, sample) };
+        let kept = [hidden, section(&draft, 0, sample), section(&elsewhere, 0, sample)];
+        fixture.insert_sections(&shown).await.unwrap();
+        fixture.insert_sections(&kept).await.unwrap();
+        let samples = async |tenant, site: &Site| {
+            database.store().reader().sections().samples(tenant, site.id).await.unwrap()
+        };
+        let places = samples(ours, &site).await;
+        let named: Vec<_> =
+            places.iter().map(|place| (place.section_id, place.position, place.provenance)).collect();
+        let expected = [&shown[3], &shown[1], &shown[0]].map(|s| (s.id, s.position, s.provenance));
+        assert_eq!(named, expected, "home first");
+        assert_eq!(
+            (&places[0].page_title, places[0].page_id, places[0].kind),
+            (&home.title, home.id, shown[3].kind)
+        );
+        assert_eq!(samples(theirs, &site).await, []);
+
+        let at = fixture.now();
+        fixture.write(async |unit| unit.sections().confirm(theirs, site.id, at).await).await.unwrap();
+        assert_eq!(samples(ours, &site).await.len(), 3);
+        fixture.write(async |unit| unit.sections().confirm(ours, site.id, at).await).await.unwrap();
+        assert_eq!(samples(ours, &site).await, []);
+        let mut reader = database.store().reader();
+        let stored = reader.sections().list(ours, about.id).await.unwrap();
+        let confirmed = |s: &Section| Section { provenance: own, version: 2, updated_at: at, ..s.clone() };
+        assert_eq!(stored, [confirmed(&shown[1]), confirmed(&shown[0])]);
+        let stored = reader.sections().list(ours, home.id).await.unwrap();
+        assert_eq!(stored, [shown[2].clone(), confirmed(&shown[3]), kept[0].clone()]);
+        assert_eq!(reader.sections().list(ours, draft.id).await.unwrap(), kept[1..2]);
+        assert_eq!(samples(ours, &other).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_stored_before_provenance_was_is_the_customers_own() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        let site = fixture.site(tenant, "shop").await;
+        let page = fixture.page(&site, "about").await;
+        let section = Section { provenance: Provenance::Sample, ..fixture.new_section(&page, 0) };
+        fixture.insert_sections(std::slice::from_ref(&section)).await.unwrap();
+        let store = database.store();
+        let migrations = store.migration_status().await.unwrap();
+        let later = migrations.iter().rev().take_while(|other| !other.name.ends_with("provenance")).count();
+        store.migrate_down(later as u32 + 1).await.unwrap();
+        store.migrate().await.unwrap();
+        assert_eq!(store.reader().sections().samples(tenant, site.id).await.unwrap(), []);
+        let stored = store.reader().sections().list(tenant, page.id).await.unwrap();
+        assert_eq!(stored, [Section { provenance: Provenance::Own, ..section }]);
     })
     .await;
 }

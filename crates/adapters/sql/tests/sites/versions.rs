@@ -27,6 +27,7 @@ fn content(fixture: &Fixture<'_>, page: &Page) -> PageContent {
             publish_at: Some(page.created_at),
         },
         sections: vec![KeptSection {
+            provenance: portico_sites::section::Provenance::Own,
             id: section.id,
             kind: SectionType::Hero,
             content: section.content,

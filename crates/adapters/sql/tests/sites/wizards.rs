@@ -193,6 +193,7 @@ async fn texts_are_stored_page_by_page_and_replaced_by_another_run() {
             key: "hero".to_owned(),
             kind: SectionType::Hero,
             content: json!({"heading": "Óptica"}),
+            provenance: portico_sites::section::Provenance::Generated,
         }];
         // The pages of the run stay as they are; each is stored by itself.
         let header = Generation { pages: Vec::new(), ..second.clone() };

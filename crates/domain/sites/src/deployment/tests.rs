@@ -1,4 +1,6 @@
-use portico_kernel::{Fault, Kind, NavItemId, PageId, PlatformRole, RequestInfo, TenantRole};
+use portico_kernel::{
+    Fault, Kind, NavItemId, PageId, Permission, Permissions, PlatformRole, RequestInfo, TenantRole,
+};
 use serde_json::json;
 
 use super::*;
@@ -6,7 +8,7 @@ use crate::{
     deployment::SnapshotParts,
     navigation::{Navigation, NewNavItem},
     page::{NewPage, Pages},
-    section::{NewSection, SectionType, Sections},
+    section::{NewSection, Provenance, SectionType, Sections},
     site::{NewSite, Sites},
     testing::{Store, env, member, tenant, user},
 };
@@ -42,7 +44,7 @@ fn staff() -> Scope {
 /// Requests a deployment and builds it to the end.
 async fn deploy(store: &mut Store, env: &Env, site: SiteId) -> DeploymentId {
     let (worker, staff) = (worker(), staff());
-    let id = Deployments::new(store, &staff, env).request(site).await.unwrap().id;
+    let id = Deployments::new(store, &staff, env).request(site, false).await.unwrap().id;
     let mut deployments = Deployments::new(store, &worker, env);
     deployments.begin(site, id).await.unwrap().unwrap();
     deployments.finish(site, id).await.unwrap();
@@ -53,10 +55,10 @@ async fn deploy(store: &mut Store, env: &Env, site: SiteId) -> DeploymentId {
 async fn a_request_is_stored_with_its_job() {
     let env = env();
     let (mut store, scope, site) = store_with_site(&env).await;
-    let nothing = Deployments::new(&mut store, &scope, &env).request(site).await;
+    let nothing = Deployments::new(&mut store, &scope, &env).request(site, false).await;
     assert!(matches!(nothing, Err(SitesError::NothingToDeploy)));
     page(&mut store, &env, "draft", PageStatus::Draft, false).await;
-    let nothing = Deployments::new(&mut store, &scope, &env).request(site).await;
+    let nothing = Deployments::new(&mut store, &scope, &env).request(site, false).await;
     assert!(matches!(nothing, Err(SitesError::NothingToDeploy)));
 
     page(&mut store, &env, "about", PageStatus::Published, false).await;
@@ -64,9 +66,9 @@ async fn a_request_is_stored_with_its_job() {
     let mut deployments = Deployments::new(&mut store, &scope, &env);
     let never = deployments.status(site).await;
     assert!(matches!(never, Err(SitesError::NotFound("deployment"))));
-    let deployment = deployments.request(site).await.unwrap();
+    let deployment = deployments.request(site, false).await.unwrap();
     assert_eq!((deployment.status, deployment.progress), (DeploymentStatus::Queued, 0));
-    assert!(matches!(deployments.request(site).await, Err(SitesError::DeploymentInProgress)));
+    assert!(matches!(deployments.request(site, false).await, Err(SitesError::DeploymentInProgress)));
     assert_eq!(deployments.status(site).await.unwrap(), deployment);
     assert_eq!(deployments.get(site, deployment.id).await.unwrap(), deployment);
     assert_eq!(deployments.list(site, PageRequest::default()).await.unwrap().total, 1);
@@ -82,18 +84,18 @@ async fn who_may_deploy() {
     let (mut store, owner, site) = store_with_site(&env).await;
     page(&mut store, &env, "about", PageStatus::Published, false).await;
     let unverified = user(Some(tenant(1)), TenantRole::Owner.permissions(), false);
-    let error = Deployments::new(&mut store, &unverified, &env).request(site).await.unwrap_err();
+    let error = Deployments::new(&mut store, &unverified, &env).request(site, false).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Forbidden, "email_unverified"));
     let viewer = member(TenantRole::Viewer);
-    let error = Deployments::new(&mut store, &viewer, &env).request(site).await.unwrap_err();
+    let error = Deployments::new(&mut store, &viewer, &env).request(site, false).await.unwrap_err();
     assert_eq!(error.code(), "forbidden");
     let other = user(Some(tenant(2)), TenantRole::Owner.permissions(), true);
     let mut as_other = Deployments::new(&mut store, &other, &env);
-    assert!(matches!(as_other.request(site).await, Err(SitesError::NotFound("site"))));
+    assert!(matches!(as_other.request(site, false).await, Err(SitesError::NotFound("site"))));
     assert!(matches!(as_other.status(site).await, Err(SitesError::NotFound("site"))));
     assert!(matches!(as_other.list(site, PageRequest::default()).await, Err(SitesError::NotFound("site"))));
     store.sites[0].status = SiteStatus::Suspended;
-    let suspended = Deployments::new(&mut store, &owner, &env).request(site).await;
+    let suspended = Deployments::new(&mut store, &owner, &env).request(site, false).await;
     assert!(matches!(suspended, Err(SitesError::SiteSuspended)));
 }
 
@@ -102,7 +104,7 @@ async fn a_build_goes_live_once() {
     let env = env();
     let (mut store, scope, site) = store_with_site(&env).await;
     page(&mut store, &env, "about", PageStatus::Published, false).await;
-    let id = Deployments::new(&mut store, &scope, &env).request(site).await.unwrap().id;
+    let id = Deployments::new(&mut store, &scope, &env).request(site, false).await.unwrap().id;
     store.events.clear();
     let system = worker();
     let mut deployments = Deployments::new(&mut store, &system, &env);
@@ -138,7 +140,7 @@ async fn a_failure_leaves_the_site_as_it_is_and_can_be_tried_again() {
     let (mut store, scope, site) = store_with_site(&env).await;
     page(&mut store, &env, "about", PageStatus::Published, false).await;
     let first = deploy(&mut store, &env, site).await;
-    let id = Deployments::new(&mut store, &scope, &env).request(site).await.unwrap().id;
+    let id = Deployments::new(&mut store, &scope, &env).request(site, false).await.unwrap().id;
     let system = worker();
     let mut deployments = Deployments::new(&mut store, &system, &env);
     deployments.begin(site, id).await.unwrap().unwrap();
@@ -176,7 +178,7 @@ async fn rolling_back_moves_the_site_to_what_was_live() {
     page(&mut store, &env, "about", PageStatus::Published, false).await;
     let first = deploy(&mut store, &env, site).await;
     let second = deploy(&mut store, &env, site).await;
-    let queued = Deployments::new(&mut store, &scope, &env).request(site).await.unwrap().id;
+    let queued = Deployments::new(&mut store, &scope, &env).request(site, false).await.unwrap().id;
     store.events.clear();
     let mut deployments = Deployments::new(&mut store, &scope, &env);
     assert!(matches!(deployments.rollback(site, queued).await, Err(SitesError::NotDeployed)));
@@ -207,8 +209,8 @@ async fn the_snapshot_shows_what_is_published() {
         let input = NewSection {
             kind: Some(SectionType::Text),
             content: json!({"html": html}),
-            position: None,
             visible: Some(visible),
+            ..NewSection::default()
         };
         Sections::new(&mut store, &scope, &env).create(id, input).await.unwrap();
     }
@@ -227,7 +229,7 @@ async fn the_snapshot_shows_what_is_published() {
         let input = NewNavItem { label: label.to_owned(), page_id, parent_id, ..Default::default() };
         navigation.create(None, input).await.unwrap();
     }
-    let id = Deployments::new(&mut store, &scope, &env).request(site).await.unwrap().id;
+    let id = Deployments::new(&mut store, &scope, &env).request(site, false).await.unwrap().id;
     store.calls = 0;
     let system = worker();
     let parts = Deployments::new(&mut store, &system, &env).begin(site, id).await.unwrap().unwrap();
@@ -289,4 +291,58 @@ async fn old_deployments_are_given_up_and_cannot_be_rolled_back_to() {
     let mut deployments = Deployments::new(&mut store, &worker, &env);
     assert_eq!(deployments.retire(site, 0).await.unwrap(), [made[3]]);
     assert_eq!(deployments.retire(env.new_id(), 0).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_nobody_wrote_or_confirmed_is_not_published() {
+    let env = env();
+    let (mut store, scope, site) = store_with_site(&env).await;
+    let about = page(&mut store, &env, "about", PageStatus::Published, false).await;
+    let draft = page(&mut store, &env, "draft", PageStatus::Draft, false).await;
+    let cases = [
+        (about, Provenance::Own, true),
+        (about, Provenance::Sample, true),
+        (about, Provenance::Generated, true),
+        (about, Provenance::Sample, false),
+        (draft, Provenance::Sample, true),
+    ];
+    for (page, provenance, visible) in cases {
+        let new = NewSection {
+            kind: Some(SectionType::Text),
+            content: json!({"html": "<p>Since 1987.</p>"}),
+            visible: Some(visible),
+            provenance,
+            ..NewSection::default()
+        };
+        Sections::new(&mut store, &scope, &env).create(page, new).await.unwrap();
+    }
+    let error = Deployments::new(&mut store, &scope, &env).request(site, false).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Conflict, "sample_content"));
+    let places = error.members()[0].1.clone();
+    assert_eq!((&places[0]["pageTitle"], &places[0]["provenance"]), (&json!("about"), &json!("sample")));
+    assert_eq!((places[1]["position"].as_i64(), places.as_array().unwrap().len()), (Some(2), 2));
+    assert!(store.deployments.is_empty() && store.jobs.is_empty());
+
+    // Who may deploy may not for that reason say what the site says.
+    let only_deploys = user(Some(tenant(1)), Permissions::of(&[Permission::SitesDeploy]), true);
+    let refused = Deployments::new(&mut store, &only_deploys, &env).request(site, true).await;
+    assert_eq!(refused.unwrap_err().code(), "forbidden");
+    store.events.clear();
+    let calls = store.calls;
+    let id = Deployments::new(&mut store, &scope, &env).request(site, true).await.unwrap().id;
+    assert!(store.calls - calls <= 9, "{} calls", store.calls - calls);
+    assert_eq!(store.take_events(), ["site.content_confirmed", "deployment.created"]);
+    let provenances: Vec<_> = store.sections.iter().map(|section| section.provenance).collect();
+    let (own, sample) = (Provenance::Own, Provenance::Sample);
+    assert_eq!(provenances, [own, own, own, sample, sample], "only what is published is confirmed");
+
+    // A template that is applied between the request and the build is not published either.
+    let before = store.sections[1].clone();
+    store.sections[1].provenance = sample;
+    let system = worker();
+    let begun = Deployments::new(&mut store, &system, &env).begin(site, id).await;
+    assert!(matches!(begun, Err(SitesError::SampleContent(places)) if places[0].section_id == before.id));
+    store.sections[1] = before;
+    let parts = Deployments::new(&mut store, &system, &env).begin(site, id).await.unwrap().unwrap();
+    assert_eq!(parts.pages[0].sections.len(), 3);
 }

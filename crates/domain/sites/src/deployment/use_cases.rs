@@ -5,12 +5,14 @@ use portico_kernel::{
     SiteId, StoreError, TenantId,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{Deployment, DeploymentStatus};
 use crate::{
     SitesError, events,
     page::PageStatus,
     ports::{PageFilter, SiteRepositories},
+    section::SamplePlace,
     site::{self, Site, SiteStatus},
 };
 
@@ -42,12 +44,13 @@ impl<'a> Deployments<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Requests a deployment of the site's published pages; a job builds it.
+    /// Requests a deployment of the site's published pages; a job builds it. `confirm`: the caller confirms all sample content
+    /// that it will show, from now on.
     ///
     /// # Errors
     /// `Denied`, also while the caller's address is not verified; `NotFound`; `SiteSuspended`; `NothingToDeploy`;
-    /// `DeploymentInProgress`.
-    pub async fn request(&mut self, site: SiteId) -> Result<Deployment, SitesError> {
+    /// `SampleContent` without `confirm`; `DeploymentInProgress`.
+    pub async fn request(&mut self, site: SiteId, confirm: bool) -> Result<Deployment, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
         self.scope.require_verified()?;
         // The lock is against an offer at the same moment: what is for sale stays as it was shown.
@@ -58,6 +61,7 @@ impl<'a> Deployments<'a> {
         if self.repositories.pages().list(tenant, site, filter, one).await?.total == 0 {
             return Err(SitesError::NothingToDeploy);
         }
+        self.check_samples(&found, confirm).await?;
         let now = self.env.now();
         let deployment = Deployment {
             id: self.env.new_id(),
@@ -81,6 +85,31 @@ impl<'a> Deployments<'a> {
         let job = NewJob::new(self.env, self.scope, tenant, &job);
         self.repositories.jobs().enqueue(job).await?;
         Ok(deployment)
+    }
+
+    /// Refuses sections with content that nobody wrote or confirmed, or confirms them.
+    async fn check_samples(&mut self, site: &Site, confirm: bool) -> Result<(), SitesError> {
+        let samples = self.repositories.sections().samples(site.tenant_id, site.id).await?;
+        if samples.is_empty() {
+            return Ok(());
+        }
+        if !confirm {
+            return Err(SitesError::SampleContent(samples));
+        }
+        // To confirm a text is to write it.
+        self.scope.require(Permission::PagesWrite)?;
+        self.repositories.sections().confirm(site.tenant_id, site.id, self.env.now()).await?;
+        let event = Event::new(self.env, self.scope, &events::SITE_CONTENT_CONFIRMED, site.id.uuid());
+        self.append(event.after(&json!({"sampleContent": samples}))).await
+    }
+
+    /// The sections that keep the site from being deployed, until they are edited, confirmed or deleted.
+    ///
+    /// # Errors
+    /// `Denied`.
+    pub async fn samples(&mut self, site: SiteId) -> Result<Vec<SamplePlace>, SitesError> {
+        let tenant = self.scope.require(Permission::SitesRead)?;
+        Ok(self.repositories.sections().samples(tenant, site).await?)
     }
 
     /// The site's latest deployment.

@@ -6,6 +6,7 @@ use portico_kernel::{DeploymentId, Event, Permission, SiteId, TenantId};
 use super::{Deployment, DeploymentStatus, Deployments, SnapshotParts};
 use crate::{
     SitesError, events,
+    section::sample_places,
     site::{Site, SiteStatus},
 };
 
@@ -16,7 +17,7 @@ impl Deployments<'_> {
     /// built again, so that staff can replay its job.
     ///
     /// # Errors
-    /// `SiteSuspended`, `NothingToDeploy`: trying again does not help. `DeploymentInProgress`: a failed one is to be built
+    /// `SiteSuspended`, `NothingToDeploy`, `SampleContent`: trying again does not help. `DeploymentInProgress`: a failed one is to be built
     /// again while another one is under way.
     pub async fn begin(
         &mut self,
@@ -47,6 +48,11 @@ impl Deployments<'_> {
             return Err(SitesError::NothingToDeploy);
         }
         let sections = self.repositories.sections().published(tenant, site.id).await?;
+        // A template may have been applied since the request.
+        let samples = sample_places(&pages, &sections);
+        if !samples.is_empty() {
+            return Err(SitesError::SampleContent(samples));
+        }
         let seo = self.repositories.seo().published(tenant, site.id).await?;
         let navigation = self.repositories.navigation().list(tenant, site.id, false).await?;
         Ok(Some(SnapshotParts::assemble(site, pages, sections, seo, navigation)))

@@ -129,7 +129,11 @@ impl<'a> Generation<'a> {
         draft: &SectionDraft,
     ) -> Result<Option<Section>, SitesError> {
         let Some((page, section, version)) = task.section.filter(|_| task.apply) else { return Ok(None) };
-        let update = SectionUpdate { content: Some(draft.content.clone()), ..SectionUpdate::default() };
+        let update = SectionUpdate {
+            content: Some(draft.content.clone()),
+            written: Some(draft.provenance),
+            ..SectionUpdate::default()
+        };
         let changed = Sections::new(self.repositories, self.scope, self.env)
             .update(page, section, update, Some(version))
             .await;
@@ -242,6 +246,7 @@ impl<'a> Generation<'a> {
             .map(|(kind, content)| NewSection {
                 kind: Some(*kind),
                 content: content.clone(),
+                provenance: draft.provenance,
                 ..NewSection::default()
             })
             .collect();

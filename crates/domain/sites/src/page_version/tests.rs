@@ -6,7 +6,7 @@ use super::{record::surplus, *};
 use crate::{
     SitesError,
     page::{NewPage, PageUpdate, Pages},
-    section::{NewSection, SectionOrder, SectionType, SectionUpdate, Sections},
+    section::{NewSection, Provenance, SectionOrder, SectionType, SectionUpdate, Sections},
     site::{NewSite, Sites},
     testing::{Store, env, member, tenant, user},
 };
@@ -194,7 +194,13 @@ async fn who_may_see_and_restore() {
 
 fn text(id: u8, html: &str) -> KeptSection {
     let id = format!("00000000-0000-7000-8000-0000000000{id:02x}").parse().unwrap();
-    KeptSection { id, kind: SectionType::Text, content: json!({"html": html, "list": [1, 2]}), visible: true }
+    KeptSection {
+        id,
+        kind: SectionType::Text,
+        content: json!({"html": html, "list": [1, 2]}),
+        visible: true,
+        provenance: Provenance::Own,
+    }
 }
 
 fn content(sections: Vec<KeptSection>) -> PageContent {

@@ -148,11 +148,15 @@ impl<'a> PageVersions<'a> {
         }
         let mut behind = current.iter().map(|section| section.position + 1).max().unwrap_or(0);
         let mut missing = Vec::new();
-        for KeptSection { id, kind, content, visible } in kept {
+        for KeptSection { id, kind, content, visible, provenance } in kept {
             match current.iter().find(|section| section.id == id) {
                 Some(same) if (same.kind, &same.content, same.visible) == (kind, &content, visible) => {}
                 Some(other) => {
-                    let section = Section { kind, content, visible, updated_at: now, ..other.clone() };
+                    // What was confirmed since stays so.
+                    let is_same = (other.kind, &other.content) == (kind, &content);
+                    let provenance = if is_same { other.provenance } else { provenance };
+                    let section =
+                        Section { kind, content, visible, provenance, updated_at: now, ..other.clone() };
                     self.repositories.sections().update(&section).await?;
                 }
                 None => {
@@ -164,6 +168,7 @@ impl<'a> PageVersions<'a> {
                         content,
                         position: behind,
                         visible,
+                        provenance,
                         created_at: now,
                         updated_at: now,
                         version: 1,

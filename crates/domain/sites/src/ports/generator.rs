@@ -7,7 +7,7 @@ use portico_kernel::{Fault, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::section::SectionType;
+use crate::section::{Provenance, SectionType};
 
 /// What is known of the business that a text is about. All of it comes from a customer: it is data, never instructions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,8 @@ pub struct SeoBrief {
 pub struct PageDraft {
     /// Sections in the order of the brief, each checked and sanitised for its type.
     pub sections: Vec<(SectionType, Value)>,
+    /// `Generated` when a model wrote it, `Own` when it says nothing but what is in the brief.
+    pub provenance: Provenance,
     /// Tokens used.
     pub tokens: Tokens,
 }
@@ -107,6 +109,8 @@ pub struct PageDraft {
 pub struct SectionDraft {
     /// Content, checked and sanitised for the type.
     pub content: Value,
+    /// As in [`PageDraft`].
+    pub provenance: Provenance,
     /// Tokens used.
     pub tokens: Tokens,
 }

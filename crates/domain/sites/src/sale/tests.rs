@@ -112,7 +112,7 @@ async fn only_staff_changes_a_site_for_sale() {
     let refused = [
         Sites::new(&mut store, &owner, &env).update(site.id, rename(), None).await.map(drop),
         Sites::new(&mut store, &owner, &env).delete(site.id, None).await.map(drop),
-        Deployments::new(&mut store, &owner, &env).request(site.id).await.map(drop),
+        Deployments::new(&mut store, &owner, &env).request(site.id, false).await.map(drop),
         Deployments::new(&mut store, &owner, &env).rollback(site.id, env.new_id()).await.map(drop),
     ];
     for result in refused {
@@ -191,13 +191,13 @@ async fn nothing_is_offered_while_a_deployment_could_still_change_it() {
     let page =
         NewPage { title: "Home".to_owned(), status: Some(PageStatus::Published), ..NewPage::default() };
     Pages::new(&mut store, &owner, &env).create(Some(site.id), page).await.unwrap();
-    let building = Deployments::new(&mut store, &owner, &env).request(site.id).await.unwrap();
+    let building = Deployments::new(&mut store, &owner, &env).request(site.id, false).await.unwrap();
     let refused = Sales::new(&mut store, &staff, &env).offer(site.id, price(1, "usd"), None).await;
     assert!(matches!(refused, Err(SitesError::DeploymentInProgress)), "{refused:?}");
     let portico = Scope::system(Some(tenant(1)), owner.request.clone());
     Deployments::new(&mut store, &portico, &env).fail(site.id, building.id, "No luck.").await.unwrap();
     Sales::new(&mut store, &staff, &env).offer(site.id, price(1, "usd"), None).await.unwrap();
     // Neither does Portico deploy it by itself from then on.
-    let by_itself = Deployments::new(&mut store, &portico, &env).request(site.id).await;
+    let by_itself = Deployments::new(&mut store, &portico, &env).request(site.id, false).await;
     assert!(matches!(by_itself, Err(SitesError::SiteForSale)), "{by_itself:?}");
 }

@@ -29,6 +29,8 @@ pub struct BulkUpdate {
     pub position: Option<u32>,
     /// Whether it is rendered.
     pub visible: Option<bool>,
+    /// `true` confirms sample or generated content as it is, so that it may be published.
+    pub confirm: Option<bool>,
 }
 
 /// Several changes of the sections of a page. Deletions come first, then updates, then creations, each list in its order;
@@ -65,9 +67,9 @@ impl Sections<'_> {
                 continue;
             };
             let prefix = format!("update[{index}].");
-            let BulkUpdate { kind, content, position, visible, .. } = update;
+            let BulkUpdate { kind, content, position, visible, confirm, .. } = update;
             let has_content = content.is_some();
-            let change = SectionUpdate { kind, content, position, visible };
+            let change = SectionUpdate { kind, content, position, visible, confirm, written: None };
             let changed = self.change(before, change, &prefix, &mut violations);
             if has_content {
                 named.extend(references(&changed, &prefix));

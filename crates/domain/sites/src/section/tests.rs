@@ -20,7 +20,12 @@ async fn store_with_page(env: &Env) -> (Store, Scope, PageId) {
 }
 
 fn text(html: &str, position: Option<u32>) -> NewSection {
-    NewSection { kind: Some(SectionType::Text), content: json!({"html": html}), position, visible: None }
+    NewSection {
+        kind: Some(SectionType::Text),
+        content: json!({"html": html}),
+        position,
+        ..NewSection::default()
+    }
 }
 
 /// The texts of the page in their order, given that the stored positions are dense.

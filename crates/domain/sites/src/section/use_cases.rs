@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    MAX_SECTIONS, Section, SectionType,
+    MAX_SECTIONS, Provenance, Section, SectionType,
     content::SectionContent,
     order::{behind, check_complete, is_settled, place, settle},
     pictures_in,
@@ -31,6 +31,9 @@ pub struct NewSection {
     pub position: Option<u32>,
     /// Whether it is rendered; yes when absent.
     pub visible: Option<bool>,
+    /// Where the content comes from: of a request always the caller.
+    #[serde(skip)]
+    pub provenance: Provenance,
 }
 
 /// What to change about a section. Absent fields stay as they are.
@@ -48,6 +51,11 @@ pub struct SectionUpdate {
     pub position: Option<u32>,
     /// Whether it is rendered.
     pub visible: Option<bool>,
+    /// `true` confirms sample or generated content as it is, so that it may be published. Saving content confirms it, too.
+    pub confirm: Option<bool>,
+    /// Where the content comes from when a generator wrote it; of a request always the caller.
+    #[serde(skip)]
+    pub written: Option<Provenance>,
 }
 
 /// A new order of the sections of a page.
@@ -252,6 +260,7 @@ impl<'a> Sections<'a> {
             content,
             position: 0,
             visible: input.visible.unwrap_or(true),
+            provenance: input.provenance,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -270,6 +279,13 @@ impl<'a> Sections<'a> {
         section.kind = input.kind.unwrap_or(before.kind);
         section.visible = input.visible.unwrap_or(before.visible);
         section.updated_at = self.env.now();
+        section.provenance = match (input.content.is_some() || input.confirm == Some(true), input.written) {
+            (false, _) => before.provenance,
+            (true, None) => Provenance::Own,
+            // What was rewritten of an example without a model states what the example states.
+            (true, Some(Provenance::Own)) => before.provenance,
+            (true, Some(written)) => written,
+        };
         match input.content {
             Some(content) => {
                 section.content = read(section.kind, content, prefix, violations).unwrap_or_default();

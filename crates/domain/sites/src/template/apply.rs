@@ -13,7 +13,7 @@ use crate::{
     SitesError, events,
     page::{Page, PageStatus},
     ports::SiteRepositories,
-    section::{Section, SectionOrigin},
+    section::{Provenance, SamplePlace, Section, SectionOrigin, sample_places},
     site::{self, NewSite, Site, Sites},
 };
 
@@ -55,6 +55,8 @@ pub struct Applied {
     pub sections: usize,
     /// How many sections were replaced.
     pub replaced_sections: usize,
+    /// The sections that are the template's example: each is to be edited, confirmed or deleted before it is published.
+    pub sample_content: Vec<SamplePlace>,
 }
 
 /// The checked request.
@@ -119,12 +121,14 @@ impl Templates<'_> {
         let plans = page.map_or_else(|| plan(template), |page| vec![PagePlan::from(page)]);
         let target = ApplyTarget { site: &site, is_new, template: Some(template), status };
         let built = build_pages(self.repositories, self.scope, self.env, target, plans).await?;
+        let sample_content = sample_places(&built.pages, &built.sections);
         Ok(Applied {
             site_id: site.id,
             new_site: is_new.then_some(site),
             pages: built.pages,
             sections: built.sections.len(),
             replaced_sections: 0,
+            sample_content,
         })
     }
 
@@ -151,7 +155,7 @@ impl Templates<'_> {
         let sections: Vec<Section> = (0..)
             .zip(&source.sections)
             .map(|(position, section)| {
-                let content = (section.kind, section.content.clone());
+                let content = (section.kind, section.content.clone(), Provenance::Sample);
                 build::section(self.env.new_id(), tenant, id, content, position, now)
             })
             .collect();
@@ -192,12 +196,14 @@ impl Templates<'_> {
         }
         let result = json!({"siteId": page.site_id, "pageIds": [id], "templatePage": source.key});
         note_use(self.repositories, self.scope, self.env, template, &result).await?;
+        let sample_content = sample_places(std::slice::from_ref(&page), &sections);
         Ok(Applied {
             site_id: page.site_id,
             new_site: None,
             pages: vec![page],
             sections: sections.len(),
             replaced_sections: old.len(),
+            sample_content,
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     navigation::{MAX_ITEMS, NavItem},
     page::{Page, PageStatus},
     ports::{PageFilter, SiteRepositories},
-    section::{MAX_SECTIONS, Section, SectionOrigin, SectionType, content::SectionContent},
+    section::{MAX_SECTIONS, Provenance, Section, SectionOrigin, SectionType, content::SectionContent},
     seo::{OpenGraph, Seo},
     site::Site,
 };
@@ -55,6 +55,8 @@ pub struct SectionPlan {
     pub kind: SectionType,
     /// What it is to contain. Checked and sanitised when it is made.
     pub content: Value,
+    /// Where that content comes from.
+    pub provenance: Provenance,
     /// What the template has in its place, for a reset. Only together with `key`.
     pub original: Option<Value>,
 }
@@ -82,6 +84,7 @@ impl From<&TemplatePage> for PagePlan {
             key: Some(section.key.clone()),
             kind: section.kind,
             content: section.content.clone(),
+            provenance: Provenance::Sample,
             original: Some(section.content.clone()),
         };
         Self {
@@ -90,8 +93,9 @@ impl From<&TemplatePage> for PagePlan {
             slug: page.slug.clone(),
             is_home: page.is_home,
             in_navigation: true,
-            seo_title: page.seo_title.clone(),
-            seo_description: page.seo_description.clone(),
+            // Those of the template are about the business of its example; the page's own texts make up for them.
+            seo_title: None,
+            seo_description: None,
             seo_keywords: Vec::new(),
             sections: page.sections.iter().map(section).collect(),
         }
@@ -306,7 +310,8 @@ fn assemble(env: &Env, target: &ApplyTarget<'_>, plans: Vec<PagePlan>, mut occup
             occupied.items += 1;
         }
         let sections = (0..).zip(plan.sections).map(|(position, plan)| {
-            section(env.new_id(), tenant, page.id, (plan.kind, plan.content), position, now)
+            let content = (plan.kind, plan.content, plan.provenance);
+            section(env.new_id(), tenant, page.id, content, position, now)
         });
         built.sections.extend(sections);
         built.pages.push(page);
@@ -319,7 +324,7 @@ pub(super) fn section(
     id: SectionId,
     tenant: TenantId,
     page: PageId,
-    (kind, content): (SectionType, Value),
+    (kind, content, provenance): (SectionType, Value, Provenance),
     position: i32,
     now: Timestamp,
 ) -> Section {
@@ -331,6 +336,7 @@ pub(super) fn section(
         content,
         position,
         visible: true,
+        provenance,
         created_at: now,
         updated_at: now,
         version: 1,

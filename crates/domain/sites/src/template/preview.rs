@@ -10,6 +10,7 @@ use crate::{
     navigation::NavItem,
     page::{Page, PageStatus},
     ports::{PageSnapshot, SiteSnapshot, Theme},
+    section::Provenance,
     seo::{OpenGraph, Seo},
     site::{Site, SiteStatus},
 };
@@ -78,7 +79,7 @@ pub fn preview(template: &Template, base_url: String, theme: Theme) -> SiteSnaps
             });
         }
         let sections = (0..).zip(&source.sections).map(|(position, source)| {
-            let content = (source.kind, source.content.clone());
+            let content = (source.kind, source.content.clone(), Provenance::Sample);
             section(Id::from_uuid(next()), tenant, page.id, content, position, at)
         });
         let sections = sections.collect();

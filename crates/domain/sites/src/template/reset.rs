@@ -14,7 +14,7 @@ use super::{
 use crate::{
     SitesError, events,
     page::Page,
-    section::{MAX_SECTIONS, Section, SectionOrigin, content::SectionContent},
+    section::{MAX_SECTIONS, Provenance, Section, SectionOrigin, content::SectionContent},
     version,
 };
 
@@ -226,7 +226,10 @@ impl Templates<'_> {
         }
         let mut section = section.clone();
         section.kind = origin.kind;
-        section.content = normal(origin.kind, &origin.content);
+        let content = normal(origin.kind, &origin.content);
+        if section.content != content {
+            (section.content, section.provenance) = (content, Provenance::Sample);
+        }
         section.visible = true;
         section.updated_at = self.env.now();
         Some(section)
@@ -263,13 +266,13 @@ impl Templates<'_> {
             return Ok(None);
         }
         let read = SectionContent::read(section.kind, content, "content").map_err(SitesError::Invalid)?;
-        new.content = read.into_json();
+        (new.content, new.provenance) = (read.into_json(), Provenance::Sample);
         Ok(Some(new))
     }
 
     /// A section that was removed, made anew.
     fn anew(&self, tracked: &Tracked, origin: &SectionOrigin) -> Section {
-        let content = (origin.kind, normal(origin.kind, &origin.content));
+        let content = (origin.kind, normal(origin.kind, &origin.content), Provenance::Sample);
         let (tenant, page) = (tracked.page.tenant, tracked.page.id);
         build::section(self.env.new_id(), tenant, page, content, 0, self.env.now())
     }

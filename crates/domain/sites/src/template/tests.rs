@@ -10,7 +10,7 @@ use crate::{
     SitesError,
     page::{NewPage, Page, PageStatus, Pages},
     ports::{SiteRepositories, TemplateFilter},
-    section::{NewSection, Section, SectionUpdate, Sections},
+    section::{NewSection, Provenance, Section, SectionType, SectionUpdate, Sections},
     site::{NewSite, Site, Sites},
     testing::{Store, env, member, tenant, user},
 };
@@ -185,7 +185,7 @@ async fn only_staff_make_change_and_delete_templates() {
 }
 
 #[tokio::test]
-async fn a_new_site_gets_pages_navigation_and_seo_in_a_dozen_calls() {
+async fn a_new_site_gets_pages_and_navigation_in_a_dozen_calls() {
     let mut bakery = Bakery::new().await;
     let calls = bakery.store.calls;
     let wish = TemplateApplication { site_name: Some("Sol".to_owned()), ..TemplateApplication::default() };
@@ -198,11 +198,11 @@ async fn a_new_site_gets_pages_navigation_and_seo_in_a_dozen_calls() {
     let shown: Vec<_> = applied.pages.iter().map(|p| (p.slug.as_str(), p.is_home, p.status)).collect();
     assert_eq!(shown, [("about-us", false, PageStatus::Draft), ("welcome", true, PageStatus::Draft)]);
     assert!(applied.pages.iter().all(|page| page.template_id == Some(bakery.template.id)));
+    assert_eq!(applied.sample_content.len(), applied.sections);
     let items = bakery.store.navigation().list(tenant(1), site.id, false).await.unwrap();
     assert_eq!(items.len(), 1, "the home page is reached by the name of the site");
     assert_eq!((items[0].label.as_str(), items[0].page_id), ("About us", Some(applied.pages[0].id)));
-    assert_eq!(bakery.store.seo.len(), 1);
-    assert_eq!(bakery.store.seo[0].title.as_deref(), Some("Bread"));
+    assert_eq!(bakery.store.seo, [], "those of the template are about the business of its example");
     let events = bakery.store.take_events();
     assert_eq!(events, ["site.created", "page.created", "page.created", "template.applied"]);
     let id = bakery.template.id.to_string();
@@ -548,4 +548,62 @@ async fn a_premium_template_is_applied_where_the_plan_has_them() {
     bakery.template.is_premium = true;
     let wish = TemplateApplication { page_id: Some(bakery.page.id), ..TemplateApplication::default() };
     assert_eq!(bakery.apply(wish).await.unwrap_err().code(), "plan_required");
+}
+
+/// The sections of the page with content that nobody wrote or confirmed.
+fn samples(bakery: &Bakery) -> Vec<SectionType> {
+    let unconfirmed = bakery.store.sections.iter().filter(|section| !section.provenance.is_own());
+    unconfirmed.map(|section| section.kind).collect()
+}
+
+#[tokio::test]
+async fn the_example_of_a_template_is_marked_until_somebody_writes_or_confirms_it() {
+    use SectionType::{Cta, Features, Hero};
+    let mut bakery = Bakery::new().await;
+    let applied = bakery.apply_to_page().await;
+    let places: Vec<_> = applied.sample_content.iter().map(|place| (place.kind, place.provenance)).collect();
+    let sample = Provenance::Sample;
+    assert_eq!(places, [(Hero, sample), (Features, sample), (Cta, sample)]);
+    let sections = bakery.sections().await;
+    assert_eq!(applied.sample_content[1].section_id, sections[1].id);
+    let page = bakery.page.id;
+
+    // Moving and hiding it is not writing it.
+    let moved = SectionUpdate { position: Some(2), visible: Some(true), ..SectionUpdate::default() };
+    bakery.sections_of().update(page, sections[0].id, moved, None).await.unwrap();
+    let not_confirmed = SectionUpdate { confirm: Some(false), ..SectionUpdate::default() };
+    bakery.sections_of().update(page, sections[0].id, not_confirmed, None).await.unwrap();
+    assert_eq!(samples(&bakery).len(), 3);
+    bakery.write(&sections[0], json!({"heading": "Our bread"})).await;
+    let confirm = SectionUpdate { confirm: Some(true), ..SectionUpdate::default() };
+    let confirmed = bakery.sections_of().update(page, sections[1].id, confirm, None).await.unwrap();
+    assert_eq!((confirmed.provenance, &confirmed.content), (Provenance::Own, &sections[1].content));
+    assert_eq!(samples(&bakery), [Cta]);
+
+    // A copy is as much of an example as the original; so is what is reset, but not what changes nothing.
+    let copy = Pages::new(&mut bakery.store, &bakery.scope, &bakery.env).duplicate(page).await.unwrap();
+    assert_eq!(samples(&bakery), [Cta, Cta]);
+    let bulk = crate::section::BulkChange {
+        update: bakery
+            .store
+            .sections
+            .iter()
+            .filter(|section| section.page_id == copy.id)
+            .map(|section| crate::section::BulkUpdate {
+                id: Some(section.id),
+                confirm: Some(true),
+                ..crate::section::BulkUpdate::default()
+            })
+            .collect(),
+        ..crate::section::BulkChange::default()
+    };
+    bakery.sections_of().bulk(copy.id, bulk).await.unwrap();
+    assert_eq!(samples(&bakery), [Cta]);
+    bakery.reset(Some(&sections[1]), None).await.unwrap();
+    assert_eq!(samples(&bakery), [Cta], "it was confirmed as it is");
+    bakery.reset(Some(&sections[0]), Some("heading")).await.unwrap();
+    assert_eq!(samples(&bakery).len(), 2);
+    bakery.write(&sections[0], json!({"heading": "Our bread"})).await;
+    bakery.reset(None, None).await.unwrap();
+    assert_eq!(samples(&bakery).len(), 2);
 }

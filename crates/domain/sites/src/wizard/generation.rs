@@ -11,7 +11,7 @@ use super::{ContentMode, Wizard, Wizards, plan};
 use crate::{
     SitesError, events,
     ports::{PageBrief, PageDraft},
-    section::SectionType,
+    section::{Provenance, SectionType},
     template::{Template, TemplatePage},
 };
 
@@ -116,6 +116,9 @@ pub struct WrittenSection {
     /// Content of the shape that the type has.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::section::content::SectionContent))]
     pub content: Value,
+    /// Whether a model wrote it, or it says nothing but what was answered.
+    #[serde(default)]
+    pub provenance: Provenance,
 }
 
 /// A page whose texts are generated.
@@ -406,14 +409,14 @@ fn fitted(wizard: &Wizard, template: &Template, page: &str, draft: PageDraft) ->
     let pages = plan::pages(wizard, template, &mut Violations::default());
     let page = pages.into_iter().find(|other| other.key == page)?;
     let places: Vec<_> = page.sections.into_iter().filter(|place| plan::is_writable(place.kind)).collect();
-    let nothing_to_write = places.is_empty();
+    let (provenance, nothing_to_write) = (draft.provenance, places.is_empty());
     let written: Vec<WrittenSection> = places
         .into_iter()
         .zip(draft.sections)
         .filter(|(place, (kind, _))| place.kind == *kind)
         .filter_map(|(place, (kind, content))| {
             let content = plan::merge_generated(kind, &place.content, content)?;
-            Some(WrittenSection { key: place.key, kind, content })
+            Some(WrittenSection { key: place.key, kind, content, provenance })
         })
         .collect();
     (nothing_to_write || !written.is_empty()).then_some(written)

@@ -9,6 +9,7 @@ use crate::{
     events,
     look::Look,
     page::PageStatus,
+    section::{SamplePlace, sample_places},
     site::{NewSite, Site, Sites},
     template::{ApplyTarget, PagePlan, Template, build_pages, look_input},
 };
@@ -91,11 +92,16 @@ impl Wizards<'_> {
     }
 
     /// Makes the site with published pages, sections, navigation and SEO metadata, and completes the wizard. `branded`: colours
-    /// and fonts have become those of the tenant, so that the site needs none of its own.
+    /// and fonts have become those of the tenant, so that the site needs none of its own. Answers the sections with generated texts,
+    /// too.
     ///
     /// # Errors
     /// `Denied` without `pages:write` and `navigation:write`; `Invalid`; `SubdomainTaken`.
-    pub async fn launch(&mut self, launch: Launch, branded: bool) -> Result<(Wizard, Site), SitesError> {
+    pub async fn launch(
+        &mut self,
+        launch: Launch,
+        branded: bool,
+    ) -> Result<(Wizard, Site, Vec<SamplePlace>), SitesError> {
         let Launch { wizard: before, template, look, plans, .. } = launch;
         let look = if branded { Look { style: look.style, colors: None, fonts: None } } else { look };
         let business = before.business_info.clone().unwrap_or_default();
@@ -113,7 +119,7 @@ impl Wizards<'_> {
             template: Some(&template),
             status: PageStatus::Published,
         };
-        build_pages(self.repositories, self.scope, self.env, target, plans).await?;
+        let built = build_pages(self.repositories, self.scope, self.env, target, plans).await?;
         let after = Wizard {
             status: WizardStatus::Completed,
             site_id: Some(site.id),
@@ -121,7 +127,7 @@ impl Wizards<'_> {
             ..before.clone()
         };
         let wizard = self.store(&before, after, None, &events::WIZARD_COMPLETED).await?;
-        Ok((wizard, site))
+        Ok((wizard, site, sample_places(&built.pages, &built.sections)))
     }
 }
 

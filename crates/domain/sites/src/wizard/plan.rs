@@ -1,7 +1,8 @@
 //! From the input of the wizard to pages: the template's pages as chosen, with their texts.
 //!
-//! Later texts take precedence over earlier ones: the template's own copy, what was generated, what the customer wrote, and last
-//! of all the contact details.
+//! Nothing of the template's example gets into the site but its pictures and links: its texts give way to [`Neutral`] ones, or to
+//! nothing. Later texts take precedence over earlier ones: neutral ones, what was generated, what the customer wrote, and last of
+//! all the contact details.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +11,17 @@ use serde_json::{Map, Value, json};
 
 use super::{ContentChoice, ContentMode, Generation, PageChoice, Presence, Wizard};
 use crate::{
+    neutral::Neutral,
     ports::{BusinessInfo, PageBrief},
-    section::{SectionType, content::SectionContent},
+    section::{Provenance, SectionType, content::SectionContent},
     template::{PagePlan, SectionPlan, Template, TemplatePage, TemplateSection},
 };
 
 /// Fields with the target of a link or with a picture. Generated texts do not change these.
 const ADDRESSES: [&str; 5] = ["imageUrl", "imageAssetId", "imageAlt", "ctaUrl", "url"];
 
-/// The chosen pages of a template and the extra ones, before any text of this wizard is in them; all of the template's
-/// pages where none were chosen. One of them is home. What does not fit the template is recorded.
+/// The chosen pages of a template and the extra ones, with neutral texts; all of the template's pages where none were chosen.
+/// One of them is home. What does not fit the template is recorded.
 pub(super) fn pages(wizard: &Wizard, template: &Template, violations: &mut Violations) -> Vec<TemplatePage> {
     let mut pages: Vec<TemplatePage> = match &wizard.pages {
         None => template.pages.clone(),
@@ -41,7 +43,53 @@ pub(super) fn pages(wizard: &Wizard, template: &Template, violations: &mut Viola
         page.is_home = index == home;
     }
     relink(&mut pages, template);
+    neutralise(&mut pages, wizard, template);
     pages
+}
+
+/// Replaces the texts of the example by what the owner answered. Each answer is told once; sections with nothing to tell are null.
+fn neutralise(pages: &mut [TemplatePage], wizard: &Wizard, template: &Template) {
+    let (business, language) = (business(wizard), wizard.language(template));
+    let contact = contact_page(pages).map(|page| format!("/{}", page.slug));
+    let mut told: Vec<SectionType> = Vec::new();
+    for page in pages {
+        let title = (!page.is_home).then_some(page.title.as_str());
+        let neutral = Neutral::new(&business, &language, title, contact.as_deref());
+        for section in &mut page.sections {
+            let tells = matches!(section.kind, SectionType::Text | SectionType::Features | SectionType::Faq);
+            let is_told = (tells && told.contains(&section.kind)) || section.kind == SectionType::Html;
+            let before = section.content.take();
+            if !is_told {
+                section.content = neutral.content(section.kind, &before);
+            }
+            if !section.content.is_null() {
+                told.push(section.kind);
+            }
+        }
+    }
+}
+
+/// The page on which visitors get in touch, unless that is the home page.
+fn contact_page(pages: &[TemplatePage]) -> Option<&TemplatePage> {
+    let is_it = |page: &&TemplatePage| {
+        !page.is_home && page.sections.iter().any(|section| section.kind == SectionType::Contact)
+    };
+    pages.iter().find(is_it)
+}
+
+/// What the first two steps tell of the business.
+fn business(wizard: &Wizard) -> BusinessInfo {
+    let business = wizard.business_info.clone().unwrap_or_default();
+    let goals = wizard.goals.clone().unwrap_or_default();
+    BusinessInfo {
+        name: business.name,
+        industry: Some(business.industry),
+        description: business.description,
+        location: business.location,
+        services: business.services,
+        audience: goals.audience,
+        goals: goals.goals,
+    }
 }
 
 fn chosen(
@@ -112,8 +160,7 @@ fn target(address: &str, now: &BTreeMap<String, String>) -> Option<String> {
 /// Changes links that write to or call the business of the example to the one that the site is about; where it names neither
 /// address nor number, they lead to the contact page.
 fn redirect(pages: &mut [TemplatePage], presence: &Presence) {
-    let contact = pages.iter().find(|page| page.key == "contact" && !page.is_home);
-    let elsewhere = contact.map_or("/".to_owned(), |page| format!("/{}", page.slug));
+    let elsewhere = contact_page(pages).map_or("/".to_owned(), |page| format!("/{}", page.slug));
     let mail = presence.email.as_ref().map(|email| format!("mailto:{email}"));
     let call = presence.phone.as_ref().map(|phone| {
         let dialled = phone.chars().filter(|c| c.is_ascii_digit() || *c == '+');
@@ -128,7 +175,7 @@ fn redirect(pages: &mut [TemplatePage], presence: &Presence) {
     sections.for_each(|section| change_links(&mut section.content, &change));
 }
 
-/// Changes the links of a content, those in rich text included, for which there is another address.
+/// Changes the links of a content for which there is another address. Rich text is not the example's any more.
 fn change_links(content: &mut Value, change: &impl Fn(&str) -> Option<String>) {
     match content {
         Value::Array(items) => items.iter_mut().for_each(|item| change_links(item, change)),
@@ -140,32 +187,12 @@ fn change_links(content: &mut Value, change: &impl Fn(&str) -> Option<String>) {
                             *address = changed;
                         }
                     }
-                    ("html" | "answer", Value::String(html)) => *html = change_hrefs(html, change),
                     (_, nested) => change_links(nested, change),
                 }
             }
         }
         _ => {}
     }
-}
-
-/// Rich text that was sanitised has each address between double quotation marks.
-fn change_hrefs(html: &str, change: &impl Fn(&str) -> Option<String>) -> String {
-    const HREF: &str = "href=\"";
-    let mut pieces = html.split(HREF);
-    let mut changed = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        changed.push_str(HREF);
-        match piece.split_once('"').and_then(|(address, rest)| Some((change(address)?, rest))) {
-            Some((address, rest)) => {
-                changed.push_str(&address);
-                changed.push('"');
-                changed.push_str(rest);
-            }
-            None => changed.push_str(piece),
-        }
-    }
-    changed
 }
 
 /// Whether such a section may be generated: not one with facts (contact details, prices, quotes of customers), pictures, or HTML
@@ -179,24 +206,14 @@ pub(super) fn is_writable(kind: SectionType) -> bool {
 
 /// The brief for a page.
 pub(super) fn brief(wizard: &Wizard, template: &Template, page: &TemplatePage) -> PageBrief {
-    let business = wizard.business_info.clone().unwrap_or_default();
-    let goals = wizard.goals.clone().unwrap_or_default();
     let choices = wizard.pages.iter().flatten();
     let purpose =
         choices.filter(|choice| choice.name() == page.key).find_map(|choice| choice.purpose.clone());
     let writable = page.sections.iter().filter(|section| is_writable(section.kind));
     PageBrief {
-        business: BusinessInfo {
-            name: business.name,
-            industry: Some(business.industry),
-            description: business.description,
-            location: business.location,
-            services: business.services,
-            audience: goals.audience,
-            goals: goals.goals,
-        },
+        business: business(wizard),
         language: wizard.language(template),
-        tone: goals.tone.unwrap_or_default(),
+        tone: wizard.goals.as_ref().and_then(|goals| goals.tone).unwrap_or_default(),
         title: page.title.clone(),
         purpose,
         sections: writable.map(|section| (section.kind, section.content.clone())).collect(),
@@ -257,35 +274,44 @@ pub(super) fn written(
     let content = wizard.content.as_ref().unwrap_or(&nothing.0);
     let presence = wizard.seo.as_ref().unwrap_or(&nothing.1);
     let mut pages = pages(wizard, template, violations);
-    for section in pages.iter_mut().flat_map(|page| &mut page.sections) {
-        if section.kind == SectionType::Contact {
-            // The contact details of the example are not the customer's.
-            for (name, _) in presence.contact() {
-                set(&mut section.content, name, Value::Null);
-            }
-        }
-    }
     redirect(&mut pages, presence);
+    let mut generated = Vec::new();
     if content.mode() == ContentMode::Ai {
         for page in &mut pages {
-            apply_generated(page, generation);
+            apply_generated(page, generation, &mut generated);
         }
     }
     apply_own(&mut pages, template, content, presence, violations);
+    // What the customer has put something into is theirs.
+    let is_own = |(page, key): &(String, String)| {
+        content.sections.iter().any(|own| own.page == *page && own.section.as_ref() == Some(key))
+    };
+    generated.retain(|place| !is_own(place));
     apply_contact(&mut pages, presence);
     for page in &mut pages {
         page.sections.retain(|section| !section.content.is_null());
+        if page.sections.is_empty() {
+            let content = json!({"heading": page.title});
+            page.sections.push(TemplateSection { key: "title".to_owned(), kind: SectionType::Hero, content });
+        }
     }
     apply_seo(&mut pages, wizard, presence);
-    pages.into_iter().map(|page| page_plan(page, template, presence)).collect()
+    pages.into_iter().map(|page| page_plan(page, template, presence, &generated)).collect()
 }
 
 /// The page as it is to be made. What is from the template keeps what the template has, for a reset.
-fn page_plan(page: TemplatePage, template: &Template, presence: &Presence) -> PagePlan {
+fn page_plan(
+    page: TemplatePage,
+    template: &Template,
+    presence: &Presence,
+    generated: &[(String, String)],
+) -> PagePlan {
     let source = template.pages.iter().find(|source| source.key == page.key);
     let section_plan = |section: TemplateSection| {
         let source = source.and_then(|source| source.sections.iter().find(|other| other.key == section.key));
+        let is_generated = generated.iter().any(|(on, key)| (on, key) == (&page.key, &section.key));
         SectionPlan {
+            provenance: if is_generated { Provenance::Generated } else { Provenance::Own },
             key: source.map(|_| section.key),
             kind: section.kind,
             content: section.content,
@@ -305,7 +331,8 @@ fn page_plan(page: TemplatePage, template: &Template, presence: &Presence) -> Pa
     }
 }
 
-fn apply_generated(page: &mut TemplatePage, generation: &Generation) {
+/// Puts generated texts into their places, and notes those places where a model wrote them.
+fn apply_generated(page: &mut TemplatePage, generation: &Generation, generated: &mut Vec<(String, String)>) {
     let written = generation.pages.iter().find(|written| written.page == page.key);
     for text in written.into_iter().flat_map(|page| &page.sections) {
         let place = page.sections.iter_mut().find(|place| place.key == text.key && place.kind == text.kind);
@@ -313,6 +340,9 @@ fn apply_generated(page: &mut TemplatePage, generation: &Generation) {
             // Links may have moved since it was generated.
             if let Some(content) = merge_generated(text.kind, &section.content, text.content.clone()) {
                 section.content = content;
+                if !text.provenance.is_own() {
+                    generated.push((page.key.clone(), text.key.clone()));
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     look::{Look, Style},
     page::PageStatus,
     ports::{PageDraft, SiteRepositories, Tokens, WizardFilter},
-    section::SectionType,
+    section::{Provenance, SectionType},
     template::{Template, TemplatePage, TemplateSection},
     testing::{Store, env, member, tenant, user},
 };
@@ -296,7 +296,8 @@ async fn a_site_is_made_of_what_was_said() {
     let launch = stage.ready(wizard.id).await;
     assert_eq!(launch.look.style, Style::Elegant);
     assert_eq!(launch.look.colors.as_ref().unwrap().primary, "#aa0000");
-    let (completed, site) = stage.wizards().launch(launch, false).await.unwrap();
+    let (completed, site, samples) = stage.wizards().launch(launch, false).await.unwrap();
+    assert_eq!(samples, []);
     assert_eq!((completed.progress, completed.step, completed.site_id), (100, 8, Some(site.id)));
     assert_eq!(
         (site.name.as_str(), site.subdomain.as_str(), site.language.as_str()),
@@ -315,19 +316,21 @@ async fn a_site_is_made_of_what_was_said() {
     let labels: Vec<_> = stage.store.items.iter().map(|item| item.label.as_str()).collect();
     assert_eq!(labels, ["Quiénes somos", "Pedidos"]);
     let contents: Vec<&Value> = stage.store.sections.iter().map(|section| &section.content).collect();
-    assert_eq!(contents[0]["html"], "<p>Example</p>");
+    // Nobody wrote this page, so it says what was answered, and nothing of the example.
+    assert_eq!(contents[0]["html"], "<p>Bread.</p>");
     assert_eq!(contents[1]["heading"], "Pan fresco");
+    assert!(!serde_json::to_string(&contents).unwrap().contains("Example"));
     // The page that the button led to was left out.
     assert_eq!(
         (&contents[1]["ctaUrl"], &contents[1]["imageUrl"]),
         (&json!("/#form"), &json!("/library/a.svg"))
     );
     // No page has a contact section any more: the home page gets one.
-    assert_eq!(contents[3]["phone"], "+502 5555 1234");
-    assert_eq!(contents[3]["email"], Value::Null);
-    assert_eq!(contents[4]["heading"], "Pedidos");
-    assert_eq!(contents[5]["html"], "<p>Llame</p>");
-    assert_eq!(contents.len(), 6);
+    assert_eq!(contents[2]["phone"], "+502 5555 1234");
+    assert_eq!(contents[2]["email"], Value::Null);
+    assert_eq!(contents[3]["heading"], "Pedidos");
+    assert_eq!(contents[4]["html"], "<p>Llame</p>");
+    assert_eq!(contents.len(), 5);
     let home = stage.store.pages[1].id;
     let seo = stage.store.seo.iter().find(|seo| seo.page_id == home).unwrap();
     assert_eq!((seo.title.as_deref(), seo.description.as_deref()), (Some("Luz"), Some("Bread.")));
@@ -357,6 +360,10 @@ async fn examples_of_contact_details_are_never_published() {
     assert!(stage.store.sections.iter().all(|section| section.kind != SectionType::Contact));
     let all = serde_json::to_string(&stage.store.sections).unwrap();
     assert!(!all.contains("example@example.com") && !all.contains("555 0100"));
+    assert!(
+        stage.store.sections.iter().any(|section| section.content["heading"] == "CONTACT"),
+        "not an empty page"
+    );
 }
 
 #[tokio::test]
@@ -396,6 +403,7 @@ fn draft(assignment: &Assignment, heading: &str) -> PageDraft {
     };
     PageDraft {
         sections: assignment.brief.sections.iter().map(write).collect(),
+        provenance: Provenance::Generated,
         tokens: Tokens { input: 3, output: 4 },
     }
 }
@@ -452,14 +460,21 @@ async fn texts_are_kept_page_by_page_and_never_asked_for_twice() {
     stage.scope = member(TenantRole::Editor);
     assert!(stage.wizards().get(wizard.id).await.unwrap().is_complete(StepName::Content));
     let launch = stage.ready(wizard.id).await;
-    stage.wizards().launch(launch, true).await.unwrap();
+    let (_, _, samples) = stage.wizards().launch(launch, true).await.unwrap();
+    // Only what a model wrote and the customer put nothing of their own into.
+    let places: Vec<_> = samples.iter().map(|place| (place.page_title.as_str(), place.kind)).collect();
+    assert_eq!(
+        places,
+        [("HOME", SectionType::Features), ("Pedidos", SectionType::Hero), ("Pedidos", SectionType::Text)]
+    );
+    assert!(samples.iter().all(|place| place.provenance == Provenance::Generated));
     let contents: Vec<&Value> = stage.store.sections.iter().map(|section| &section.content).collect();
-    assert_eq!(contents[0]["html"], "<p>Example</p>", "nothing usable came for this page");
+    assert_eq!(contents[0]["html"], "<p>Bread.</p>", "nothing usable came for this page");
     assert_eq!(contents[1]["heading"], "Pan fresco");
     assert_eq!((&contents[1]["ctaUrl"], &contents[1]["ctaLabel"]), (&json!("/#form"), &json!("Now")));
     assert_eq!(contents[1]["imageUrl"], "/library/a.svg");
     let item = &contents[2]["items"][0];
-    assert_eq!((&item["title"], &item["icon"]), (&json!("Horneado"), &json!("wheat")));
+    assert_eq!((&item["title"], &item["icon"]), (&json!("Horneado"), &Value::Null));
     let all = serde_json::to_string(&stage.store.sections).unwrap();
     assert!(!all.contains("evil") && all.contains("<p>Pedidos</p>"));
     assert_eq!(stage.store.sites[0].look, Some(Look { style: Style::Elegant, colors: None, fonts: None }));
@@ -550,9 +565,11 @@ async fn pictures_are_those_of_the_tenant() {
 async fn links_of_the_example_reach_the_business_that_the_site_is_about() {
     let mut stage = Stage::new().await;
     let mut template = template(&stage.env, "links");
-    let html = "<p><a href=\"/about/#us\">Us</a> <a href=\"mailto:a@example.com\">mail</a> <a href=\"https://x.example/about\">x</a></p>";
+    let call = |url: &str| json!({"heading": "Example", "label": "Example", "url": url});
     template.pages[0].sections[0].content["ctaUrl"] = json!("tel:+15550188");
-    template.pages[0].sections.push(section("text", SectionType::Text, json!({"html": html})));
+    for (key, url) in [("us", "/about/#us"), ("elsewhere", "https://x.example/about")] {
+        template.pages[0].sections.push(section(key, SectionType::Cta, call(url)));
+    }
     stage.store.templates().insert(&template).await.unwrap();
     let wizard = stage.filled().await;
     let parts = json!({
@@ -564,10 +581,8 @@ async fn links_of_the_example_reach_the_business_that_the_site_is_about() {
     stage.wizards().launch(launch, true).await.unwrap();
     let contents: Vec<&Value> = stage.store.sections.iter().map(|section| &section.content).collect();
     assert_eq!(contents[0]["ctaUrl"], "tel:+50255551234");
-    let html = contents[2]["html"].as_str().unwrap();
-    for link in ["\"/us#us\"", "\"tel:+50255551234\"", "\"https://x.example/about\""] {
-        assert!(html.contains(link), "{link} is in {html}");
-    }
+    assert_eq!(contents[1]["url"], "/us#us");
+    assert_eq!(contents[2]["url"], "https://x.example/about");
     // The template's SEO metadata is about the business of its example.
     let descriptions: Vec<_> = stage.store.seo.iter().filter_map(|seo| seo.description.as_deref()).collect();
     assert_eq!(descriptions, ["Bread."]);
@@ -588,4 +603,58 @@ async fn the_plan_is_asked_when_a_template_is_chosen_and_when_the_site_is_made()
     let launch = stage.ready(wizard.id).await;
     stage.wizards().launch(launch, false).await.unwrap();
     assert_eq!(stage.store.entitlements.used(Meter::Sites), 1, "counted once");
+}
+
+#[tokio::test]
+async fn no_fact_of_an_example_gets_into_a_site() {
+    let mut stage = Stage::new().await;
+    let example = |kind: SectionType, content: Value| section(kind.as_str(), kind, content);
+    let home = page(
+        "home",
+        vec![
+            example(
+                SectionType::Testimonials,
+                json!({"items": [{"quote": "Example quote", "author": "Ana Example"}]}),
+            ),
+            example(SectionType::Pricing, json!({"plans": [{"name": "Example", "price": "$ 40"}]})),
+            example(
+                SectionType::Gallery,
+                json!({"images": [{"url": "/library/a.svg", "caption": "Example house"}]}),
+            ),
+            example(
+                SectionType::Faq,
+                json!({"items": [{"question": "Example?", "answer": "<p>Since 1987.</p>"}]}),
+            ),
+            example(
+                SectionType::Cta,
+                json!({"heading": "Example", "label": "Call 555 0188", "url": "tel:5550188"}),
+            ),
+            example(SectionType::Text, json!({"html": "<p>Example</p>"})),
+        ],
+    );
+    let menu = page("menu", vec![example(SectionType::Text, json!({"html": "<p>Example</p>"}))]);
+    let other = Template { pages: vec![home, menu], ..template(&stage.env, "facts") };
+    stage.store.templates().insert(&other).await.unwrap();
+    let wizard = stage.filled().await;
+    let own = json!([{"page": "home", "section": "pricing", "content": {"plans": [{"name": "Pan", "price": "Q 25"}]}}]);
+    let changes = json!({"templateId": other.id, "pages": [{"key": "home"}, {"key": "menu"}], "content": {"mode": "own", "sections": own}});
+    stage.save(wizard.id, changes).await.unwrap();
+    let launch = stage.ready(wizard.id).await;
+    let (_, site, samples) = stage.wizards().launch(launch, false).await.unwrap();
+    assert_eq!(samples, []);
+    let kinds: Vec<_> = stage.store.sections.iter().map(|section| section.kind).collect();
+    // No quotes, no pictures; the prices are the customer's. The second text would say nothing, and its page is not empty.
+    use SectionType::{Contact, Cta, Faq, Hero, Pricing, Text};
+    assert_eq!(kinds, [Pricing, Faq, Cta, Text, Contact, Hero]);
+    let all = serde_json::to_string(&stage.store.sections).unwrap();
+    for fact in ["Example", "1987", "555 0188", "5550188", "$ 40", "Ana"] {
+        assert!(!all.contains(fact), "{fact} is in {all}");
+    }
+    // What is reset is the example again, and has to be confirmed.
+    let text = stage.store.sections.iter().find(|section| section.kind == Text).unwrap().clone();
+    let input = crate::template::PageReset { section_id: Some(text.id), field: None };
+    let mut templates = crate::template::Templates::new(&mut stage.store, &stage.scope, &stage.env);
+    templates.reset(text.page_id, input, None).await.unwrap();
+    let samples = stage.store.sections().samples(tenant(1), site.id).await.unwrap();
+    assert_eq!(samples.iter().map(|place| place.section_id).collect::<Vec<_>>(), [text.id]);
 }

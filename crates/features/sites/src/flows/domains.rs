@@ -60,10 +60,15 @@ pub async fn check(app: &App, check: CheckDomain, job: &Job) -> Result<(), JobEr
 pub async fn redeploy(app: &App, RedeploySite { site_id }: RedeploySite, job: &Job) -> Result<(), JobError> {
     let scope = jobs::scope(job);
     let mut work = app.core.begin().await?;
-    match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {
+    match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id, false).await {
         Ok(_) => work.commit().await?,
-        // Nothing to deploy: the next deployment will have the address.
-        Err(SitesError::NotFound(_) | SitesError::NothingToDeploy | SitesError::SiteSuspended) => {}
+        // Nothing that may be deployed: the next deployment will have the address.
+        Err(
+            SitesError::NotFound(_)
+            | SitesError::NothingToDeploy
+            | SitesError::SampleContent(_)
+            | SitesError::SiteSuspended,
+        ) => {}
         // A deployment in progress may have read the old address already; retried until this one can follow it.
         Err(error) => return Err(error.into()),
     }

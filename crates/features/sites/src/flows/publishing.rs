@@ -62,7 +62,9 @@ pub async fn build(app: &App, build: BuildDeployment, job: &Job) -> Result<(), J
     let parts = match begin(app, &scope, site_id, deployment_id).await {
         Ok(Some(parts)) => parts,
         Ok(None) => return Ok(()),
-        Err(error @ (SitesError::NothingToDeploy | SitesError::SiteSuspended)) => {
+        Err(
+            error @ (SitesError::NothingToDeploy | SitesError::SampleContent(_) | SitesError::SiteSuspended),
+        ) => {
             return Ok(fail(app, &scope, site_id, deployment_id, &error.detail()).await?);
         }
         Err(error) => return Err(error.into()),
@@ -113,10 +115,10 @@ pub async fn publish_page(app: &App, publish: PublishPage, job: &Job) -> Result<
 pub async fn deploy(app: &App, DeploySite { site_id }: DeploySite, job: &Job) -> Result<(), JobError> {
     let scope = jobs::scope(job);
     let mut work = app.core.begin().await?;
-    match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id).await {
+    match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id, false).await {
         Ok(_) => Ok(work.commit().await?),
         Err(error @ (SitesError::DeploymentInProgress | SitesError::Store(_))) => Err(error.into()),
-        // Deleted, suspended, offered for sale or emptied meanwhile.
+        // Deleted, suspended, offered for sale or emptied meanwhile, or with samples that nobody confirmed.
         Err(error) => {
             tracing::debug!(site = %site_id, %error, "a site is not deployed by itself");
             Ok(())

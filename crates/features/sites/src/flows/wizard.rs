@@ -10,6 +10,7 @@ use portico_runtime::{
 use portico_sites::{
     deployment::{Deployment, Deployments},
     ports::{GeneratorError, PageDraft, Tokens},
+    section::{Provenance, SamplePlace},
     site::Site,
     template::look_input,
     wizard::{
@@ -34,6 +35,8 @@ pub struct Completed {
     pub is_new: bool,
     /// The deployment requested with it.
     pub deployment: Option<Deployment>,
+    /// The sections that nobody wrote or confirmed.
+    pub sample_content: Vec<SamplePlace>,
 }
 
 /// Saves parts of a wizard. `part` is the one that the request is about, if it is about one: its errors name the fields
@@ -87,7 +90,7 @@ pub async fn generate(app: &App, generate: GenerateContent, job: &Job) -> Result
 
     for assignment in assignments {
         let draft = if assignment.brief.sections.is_empty() {
-            Some(PageDraft { sections: Vec::new(), tokens: Tokens::default() })
+            Some(PageDraft { sections: Vec::new(), provenance: Provenance::Own, tokens: Tokens::default() })
         } else {
             match writer.page(&assignment.brief).await {
                 Ok(draft) => Some(draft),
@@ -144,12 +147,21 @@ async fn finish(
     Ok(())
 }
 
+/// What follows the completion of a wizard.
+#[derive(Clone, Copy)]
+pub struct Publication {
+    /// Whether the site is deployed.
+    pub deploy: bool,
+    /// Whether the caller confirms generated texts.
+    pub confirm: bool,
+}
+
 /// Creates the site of a wizard exactly once, even if requested repeatedly or concurrently. `answer` builds the response.
 pub async fn complete(
     app: &App,
     caller: &Caller,
     id: WizardId,
-    deploy: bool,
+    Publication { deploy, confirm }: Publication,
     expected: Option<i64>,
     answer: impl FnOnce(Completed) -> HttpResponse,
 ) -> Result<HttpResponse, Problem> {
@@ -174,22 +186,27 @@ pub async fn complete(
     };
     let is_first = work.sites().primary(tenant).await?.is_none();
     let branded = is_first && brand(app, &mut *work, scope, &launch).await?;
-    let (wizard, site) = Wizards::new(&mut *work, scope, &app.core.env).launch(launch, branded).await?;
+    let (wizard, site, samples) =
+        Wizards::new(&mut *work, scope, &app.core.env).launch(launch, branded).await?;
     let deployment = match deploy {
-        true => Some(Deployments::new(&mut *work, scope, &app.core.env).request(site.id).await?),
+        true => Some(Deployments::new(&mut *work, scope, &app.core.env).request(site.id, confirm).await?),
         false => None,
     };
-    let completed = Completed { wizard, site: Some(site), is_new: true, deployment };
+    // What was deployed was confirmed.
+    let sample_content = if deploy { Vec::new() } else { samples };
+    let completed = Completed { wizard, site: Some(site), is_new: true, deployment, sample_content };
     caller.commit(work, answer(completed)).await
 }
 
 /// The result for a wizard that was completed before.
 async fn made_before(app: &App, wizard: Wizard) -> Result<Completed, Problem> {
-    let site = match wizard.site_id {
-        Some(site) => app.core.reader().sites().find(wizard.tenant, site).await?,
-        None => None,
-    };
-    Ok(Completed { wizard, site, is_new: false, deployment: None })
+    let mut repositories = app.core.reader();
+    let (mut site, mut sample_content) = (None, Vec::new());
+    if let Some(id) = wizard.site_id {
+        site = repositories.sites().find(wizard.tenant, id).await?;
+        sample_content = repositories.sections().samples(wizard.tenant, id).await?;
+    }
+    Ok(Completed { wizard, site, is_new: false, deployment: None, sample_content })
 }
 
 /// Makes the look of the tenant's first site the tenant's branding. While no branding is set, this takes only the

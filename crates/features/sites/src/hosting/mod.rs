@@ -208,10 +208,14 @@ async fn show(hosting: &Hosting, request: &HttpRequest, site: &LiveSite, has_pat
     })
 }
 
+/// Pages of ours bring their style in themselves, and nothing else.
+const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 fn nothing() -> HttpResponse {
     HttpResponse::NotFound()
         .content_type("text/html; charset=utf-8")
-        .body("<!doctype html><html lang=\"en\"><title>No site here</title><h1>There is no site at this address.</h1></html>")
+        .insert_header((header::CONTENT_SECURITY_POLICY, PLAIN_POLICY))
+        .body(include_str!("no-site.html"))
 }
 
 /// Redirects a path in another spelling to its normal form. The path begins with exactly one slash, so that it cannot be
@@ -237,7 +241,8 @@ fn paused() -> HttpResponse {
         .insert_header((header::RETRY_AFTER, "3600"))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .content_type("text/html; charset=utf-8")
-        .body("<!doctype html><html lang=\"en\"><title>Paused</title><h1>This site is paused.</h1>")
+        .insert_header((header::CONTENT_SECURITY_POLICY, PLAIN_POLICY))
+        .body(include_str!("paused.html"))
 }
 
 fn unavailable() -> HttpResponse {

@@ -9,9 +9,11 @@ use actix_web::{
 use portico_kernel::{DeploymentId, List, Scope, SiteId};
 use portico_sites::{
     deployment::{Deployment, Deployments},
+    section::SamplePlace,
     site::{Site, Sites},
 };
 use portico_web::{
+    body::OptionalBody,
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
@@ -50,6 +52,27 @@ impl DeploymentView {
     }
 }
 
+/// The status of a site: its latest deployment, and what keeps the next one from being made.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct StatusView {
+    #[serde(flatten)]
+    deployment: DeploymentView,
+    /// The sections of published pages with content that nobody wrote or confirmed. While there are any, a deployment is refused
+    /// unless it confirms them.
+    sample_content: Vec<SamplePlace>,
+}
+
+/// Options of a deployment.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"confirmSampleContent": true}))]
+struct DeploymentRequest {
+    /// Confirms all sample and generated content that the site shows, from now on; also requires `pages:write`. False where absent.
+    #[serde(alias = "confirm_sample_content")]
+    confirm_sample_content: Option<bool>,
+}
+
 /// Query of the list of deployments.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
@@ -66,23 +89,32 @@ struct ListDeployments {
 /// Deploy a site
 ///
 /// Renders the published pages and switches the site over to them, in the background. The caller's address must be
-/// verified.
+/// verified. Content that nobody wrote or confirmed, such as the examples of a template, is not published: `sample_content`
+/// lists its places.
 #[utoipa::path(
     tag = "Deployments",
     operation_id = "deploySite",
     params(("siteId" = SiteId, Path)),
+    request_body = Option<DeploymentRequest>,
     responses(
         (status = 202, description = "Queued; `Location` tells how it goes on.", body = DeploymentView, headers(("Location" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
-        (status = 409, description = "A deployment is under way, there is no published page, or the site is suspended.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "A deployment is under way, there is no published page, the site is suspended, or sections show content that nobody wrote or confirmed (`sample_content`; `sampleContent` has their places).", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["sites:deploy"])),
 )]
 #[post("/sites/{siteId}/deploy")]
-async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
+async fn deploy(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<SiteId>,
+    body: OptionalBody<DeploymentRequest>,
+) -> Result<HttpResponse, Problem> {
+    let confirm = body.0.confirm_sample_content.unwrap_or_default();
     caller
         .write(&app.core, async |work| {
-            let deployment = Deployments::new(&mut *work, &caller.0, &app.core.env).request(*path).await?;
+            let deployment =
+                Deployments::new(&mut *work, &caller.0, &app.core.env).request(*path, confirm).await?;
             let site = Sites::new(&mut *work, &caller.0, &app.core.env).get(*path).await?;
             Ok(HttpResponse::Accepted()
                 .insert_header((
@@ -96,20 +128,22 @@ async fn deploy(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
 
 /// Read the status of a site
 ///
-/// Its latest deployment: progress and result.
+/// Its latest deployment: progress and result; and the sample content that keeps it from being deployed again.
 #[utoipa::path(
     tag = "Deployments",
     operation_id = "readSiteStatus",
     params(("siteId" = SiteId, Path)),
-    responses((status = 200, body = DeploymentView)),
+    responses((status = 200, body = StatusView)),
     security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites/{siteId}/status")]
 async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<HttpResponse, Problem> {
     let site = site(&app, &caller.0, *path).await?;
     let mut repositories = app.core.reader();
-    let deployment = Deployments::new(&mut *repositories, &caller.0, &app.core.env).status(*path).await?;
-    Ok(HttpResponse::Ok().json(DeploymentView::new(&app, &site, deployment)))
+    let mut deployments = Deployments::new(&mut *repositories, &caller.0, &app.core.env);
+    let deployment = DeploymentView::new(&app, &site, deployments.status(*path).await?);
+    let sample_content = deployments.samples(*path).await?;
+    Ok(HttpResponse::Ok().json(StatusView { deployment, sample_content }))
 }
 
 /// List deployments

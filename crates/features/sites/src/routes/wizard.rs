@@ -10,6 +10,7 @@ use portico_kernel::{FieldError, List, TemplateId, WizardId};
 use portico_sites::{
     deployment::Deployment,
     ports::WizardFilter,
+    section::SamplePlace,
     wizard::{BusinessDetails, Design, Generation, Wizard, WizardStatus, WizardUpdate, Wizards},
 };
 use portico_web::{
@@ -74,10 +75,14 @@ struct TemplateSelection {
 struct Completion {
     /// Whether the site is published right away; the caller's address must be verified. False where absent.
     deploy: Option<bool>,
+    /// Confirms the texts that a language model wrote, so that they can be published right away. False where absent.
+    #[serde(alias = "confirm_sample_content")]
+    confirm_sample_content: Option<bool>,
 }
 
 /// A completed wizard.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 struct CompletedWizard {
     #[serde(flatten)]
     wizard: Wizard,
@@ -86,6 +91,9 @@ struct CompletedWizard {
     url: Option<String>,
     /// The deployment requested with this call.
     deployment: Option<Deployment>,
+    /// The sections with texts that a language model wrote and nobody has confirmed. Examples of the template are never in a
+    /// site made here.
+    sample_content: Vec<SamplePlace>,
 }
 
 fn answer(wizard: &Wizard) -> HttpResponse {
@@ -397,7 +405,7 @@ async fn content_status(
 /// Complete a wizard
 ///
 /// Creates the site with its pages, sections, navigation, SEO metadata and look, all or nothing. A repeated request answers
-/// the existing site. The first site of a tenant sets the colours and fonts of the tenant's branding.
+/// the existing site. What nobody wrote is left out, or says no more than the answers to the first steps. The first site of a tenant sets the colours and fonts of the tenant's branding.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "completeWizard",
@@ -408,7 +416,7 @@ async fn content_status(
         (status = 201, body = CompletedWizard, headers(("Location" = String), ("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` for `deploy` while the address of the account, or of the user who made the API key, is not verified."),
         (status = 402, description = "The plan includes no more sites, or not this template.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Texts are being generated, or the subdomain is taken.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Texts are being generated, the subdomain is taken, or generated texts are to be deployed that nobody confirmed (`sample_content`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["sites:write"])),
@@ -422,7 +430,10 @@ async fn complete(
     body: OptionalBody<Completion>,
 ) -> Result<HttpResponse, Problem> {
     let expected = conditional::expected_version(&request);
-    let deploy = body.0.deploy.unwrap_or_default();
+    let publication = flow::Publication {
+        deploy: body.0.deploy.unwrap_or_default(),
+        confirm: body.0.confirm_sample_content.unwrap_or_default(),
+    };
     let answer = |done: flow::Completed| {
         let status = if done.is_new { StatusCode::CREATED } else { StatusCode::OK };
         let mut response = HttpResponse::build(status);
@@ -431,7 +442,8 @@ async fn complete(
             response.insert_header((header::LOCATION, format!("/api/v1/sites/{site}")));
         }
         let url = done.site.map(|site| app.hosting.addresses.site_address(&site));
-        response.json(CompletedWizard { wizard: done.wizard, url, deployment: done.deployment })
+        let (deployment, sample_content) = (done.deployment, done.sample_content);
+        response.json(CompletedWizard { wizard: done.wizard, url, deployment, sample_content })
     };
-    flow::complete(&app, &caller, *path, deploy, expected, answer).await
+    flow::complete(&app, &caller, *path, publication, expected, answer).await
 }

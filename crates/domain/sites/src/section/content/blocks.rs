@@ -90,6 +90,10 @@ pub struct ContactContent {
     pub address: Option<String>,
     /// Opening hours; may have several lines.
     pub hours: Option<String>,
+    /// Profiles in social networks, as `https:` addresses; at most 8.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(example = json!(["https://www.instagram.com/panaderia.luz"])))]
+    pub social_urls: Vec<String>,
     /// Whether visitors can write through a form.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub form: bool,
@@ -108,6 +112,7 @@ impl ContactContent {
             phone: fields.optional_text("phone", 40),
             address: fields.optional_text("address", 300),
             hours: fields.optional_text("hours", 500),
+            social_urls: fields.web_addresses("socialUrls", 8),
             form: fields.flag("form"),
             consent_text: fields.optional_text("consentText", 300),
         };

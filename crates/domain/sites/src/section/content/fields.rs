@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::blocks::MAX_LABEL;
 use crate::{
-    link::{image_source, link_target},
+    link::{MAX_LINK, image_source, link_target},
     rich_text::sanitise,
 };
 
@@ -71,6 +71,21 @@ impl Fields<'_> {
     pub(super) fn optional_link(&mut self, name: &str) -> Option<String> {
         let text = self.raw_text(name).filter(|text| !text.trim().is_empty())?;
         self.note(name, link_target(&text))
+    }
+
+    /// At most `max` addresses of other sites, by HTTPS.
+    pub(super) fn web_addresses(&mut self, name: &str, max: usize) -> Vec<String> {
+        let texts = self.texts(name, max, MAX_LINK);
+        for (index, text) in texts.iter().enumerate() {
+            if !text.starts_with("https://") || link_target(text).is_err() {
+                self.add(
+                    &format!("{name}[{index}]"),
+                    "invalid_url",
+                    "Use an address that starts with https://.",
+                );
+            }
+        }
+        texts
     }
 
     /// Where a picture comes from.

@@ -139,6 +139,16 @@ fn rules_of_each_type() {
         (SectionType::Contact, json!({"heading": "Contact"}), ("content.email", "required")),
         (SectionType::Contact, json!({"email": "a@b.c?bcc=x@y.z"}), ("content.email", "invalid_email")),
         (SectionType::Contact, json!({"phone": "call me"}), ("content.phone", "invalid_phone")),
+        (
+            SectionType::Contact,
+            json!({"phone": "5", "socialUrls": ["https://x.com/luz", "javascript:alert(1)"]}),
+            ("content.socialUrls[1]", "invalid_url"),
+        ),
+        (
+            SectionType::Contact,
+            json!({"phone": "5", "socialUrls": vec!["https://x.com/luz"; 9]}),
+            ("content.socialUrls", "too_many"),
+        ),
         (SectionType::Cta, json!({"heading": "a", "label": "b"}), ("content.url", "required")),
         (
             SectionType::Cta,

@@ -9,6 +9,7 @@ use actix_web::{
 use portico_kernel::{PageId, SiteId, TemplateId, TenantId};
 use portico_sites::{
     page::Page,
+    section::SamplePlace,
     template::{PageReset, PageTemplate, TemplateApplication, Templates},
 };
 use portico_web::{
@@ -44,12 +45,15 @@ struct AppliedTemplate {
     sections: usize,
     /// Number of sections that were replaced.
     replaced_sections: usize,
+    /// The sections that show the template's example. Each is to be edited, confirmed or deleted before it is published.
+    sample_content: Vec<SamplePlace>,
 }
 
 /// Apply a template
 ///
 /// To a page: all of its sections are replaced, SEO metadata and title stay. To a site: the pages of the template are added
-/// to its own. Or to a new site, which counts against the plan. Each section records what it was made from, see `GET
+/// to its own. Or to a new site, which counts against the plan. The content is an example: a deployment refuses it until it
+/// is edited or confirmed, section by section or with the deployment. Each section records what it was made from, see `GET
 /// /tenants/{tenantId}/pages/{pageId}/template`. A site also requires `navigation:write`, a new one also `sites:write`.
 #[utoipa::path(
     tag = "Templates",
@@ -87,6 +91,7 @@ async fn apply(
                 pages: applied.pages,
                 sections: applied.sections,
                 replaced_sections: applied.replaced_sections,
+                sample_content: applied.sample_content,
             };
             if to_page {
                 return Ok(HttpResponse::Ok().json(view));
