@@ -27,9 +27,18 @@ fmt:
 lint:
     cargo clippy --workspace --all-targets --all-features -- -D warnings
 
-# Licences, known holes and bans (needs cargo-deny)
-deny:
-    cargo deny check
+# Licences, bans, sources and known holes of dependencies
+deny *ARGUMENTS:
+    scripts/deny {{ARGUMENTS}}
+
+# Every test with coverage measured; fails below 80 % of the lines
+coverage *ARGUMENTS:
+    scripts/coverage {{ARGUMENTS}}
+
+# Write the reference of the settings and the example anew
+settings:
+    cargo run --quiet -p portico -- config docs > docs/settings.md
+    cargo run --quiet -p portico -- config example > deploy/portico.toml
 
 # Write the OpenAPI document anew
 openapi:

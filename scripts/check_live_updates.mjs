@@ -136,7 +136,7 @@ const all = [...Array(STREAMS)].map(() => {
 });
 const open = async () => {
   const metrics = await (await fetch(`${url}/api/metrics`)).text();
-  return Number(/^live_streams (\d+)/m.exec(metrics)?.[1] ?? 0);
+  return Number(/^portico_live_streams (\d+)/m.exec(metrics)?.[1] ?? 0);
 };
 for (let tries = 0; tries < 400 && (await open()) < STREAMS; tries++) await sleep(50);
 check((await open()) >= STREAMS, "not all streams are open");

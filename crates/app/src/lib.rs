@@ -3,7 +3,9 @@
 pub mod background;
 pub mod dead_letters;
 pub mod health_check;
+pub mod keys;
 pub mod outbound;
+pub mod reseal;
 pub mod routes;
 pub mod run;
 pub mod server;

@@ -2,13 +2,14 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use portico::{
-    health_check, run, server,
-    settings::{Profile, Settings},
+    health_check, reseal, run, server,
+    settings::{Profile, Settings, Sources, reference},
     startup,
 };
-use portico_runtime::telemetry;
+use portico_runtime::{settings::Problems, telemetry};
 
 /// The backend behind a customer portal.
 #[derive(Parser)]
@@ -52,6 +53,16 @@ enum Command {
         #[arg(long)]
         port: Option<u16>,
     },
+    /// Manage the secrets of the installation.
+    Secrets {
+        #[command(subcommand)]
+        action: SecretsAction,
+    },
+    /// Print the completions of a shell.
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
     /// Inspect the settings without starting anything.
     Config {
         #[arg(value_enum)]
@@ -84,23 +95,55 @@ enum AdminAction {
 enum ConfigAction {
     /// Validate the settings.
     Check,
+    /// Print each setting with its value (secrets masked) and where it comes from.
+    Show,
+    /// Print a portico.toml with every setting at its default, commented out.
+    Example,
+    /// Print the reference of the settings: docs/settings.md.
+    Docs,
+}
+
+#[derive(Subcommand)]
+enum SecretsAction {
+    /// Encrypt stored secrets with the current security.sealing_secret, where they are encrypted with an earlier one; exit code
+    /// 1 when some cannot be read.
+    Reseal,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Command::Openapi) = cli.command {
-        return print_document();
+    // These read no settings.
+    match &cli.command {
+        Some(Command::Openapi) => return print_document(),
+        Some(Command::Completions { shell }) => return print_completions(*shell),
+        Some(Command::Config { action: ConfigAction::Example }) => return print(&reference::example()),
+        Some(Command::Config { action: ConfigAction::Docs }) => return print(&reference::document()),
+        _ => {}
     }
-    let settings = match Settings::load() {
-        Ok(settings) => settings,
+    let settings = Sources::read().and_then(|sources| Ok((sources.settings()?, sources)));
+    let (settings, sources) = match settings {
+        Ok(found) => found,
         Err(error) => {
-            eprintln!("portico: settings: {}", one_line(&error));
+            let text = match error.downcast_ref::<Problems>() {
+                Some(problems) => problems.to_string(),
+                None => one_line(&error),
+            };
+            for problem in text.lines() {
+                eprintln!("portico: settings: {problem}");
+            }
             return ExitCode::from(2);
         }
     };
+    match &cli.command {
+        Some(Command::Config { action: ConfigAction::Show }) => {
+            return print(&reference::values(&settings, &sources));
+        }
+        Some(Command::Config { .. }) => return print("The settings are valid.\n"),
+        _ => {}
+    }
     telemetry::start_logging(settings.profile == Profile::Production);
     match start(cli.command.unwrap_or(Command::Serve { no_worker: false }), settings) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("portico: {}", one_line(&error));
             // A failed start is nearly always a wrong setting: an unreachable database, a port in use.
@@ -109,28 +152,28 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(command: Command, settings: Settings) -> anyhow::Result<()> {
+fn start(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match command {
-            Command::Serve { no_worker } => run::serve(settings, !no_worker).await,
-            Command::Worker => run::work(settings).await,
+            Command::Serve { no_worker } => run::serve(settings, !no_worker).await?,
+            Command::Worker => run::work(settings).await?,
             Command::Migrate { action, steps } => {
-                let store = startup::connect(&settings).await?;
-                match action {
-                    MigrateAction::Up => store.migrate().await?,
-                    MigrateAction::Down => store.migrate_down(steps).await?,
-                    MigrateAction::Status => {}
+                if !matches!(action, MigrateAction::Status) {
+                    let store = startup::connect(&settings).await?;
+                    match action {
+                        MigrateAction::Down => store.migrate_down(steps).await?,
+                        _ => store.migrate().await?,
+                    }
+                    store.close().await;
                 }
-                for migration in store.migration_status().await? {
+                for migration in startup::migration_status(&settings).await? {
                     say(&format!(
                         "{} {}",
                         if migration.applied { "applied" } else { "pending" },
                         migration.name
                     ));
                 }
-                store.close().await;
-                Ok(())
             }
             Command::Seed => {
                 let store = startup::connect(&settings).await?;
@@ -138,22 +181,38 @@ fn start(command: Command, settings: Settings) -> anyhow::Result<()> {
                 let (plans, templates) = startup::seed(&store, &portico_security::system_env()).await?;
                 say(&format!("{plans} plans and {templates} templates written."));
                 store.close().await;
-                Ok(())
             }
             Command::Admin { action: AdminAction::Create { email, name } } => {
                 let password = std::env::var("PORTICO_ADMIN_PASSWORD").ok();
                 let created = startup::create_admin(settings, email, name, password).await?;
                 say(&created);
-                Ok(())
             }
-            Command::Health { port } => health_check::ask(&settings, port).await,
-            Command::Config { action: ConfigAction::Check } => {
-                say("The settings are valid.");
-                Ok(())
+            Command::Secrets { action: SecretsAction::Reseal } => {
+                let done = reseal::reseal(&settings).await?;
+                say(&format!(
+                    "{} secrets are encrypted anew; {} cannot be read.",
+                    done.renewed, done.unreadable
+                ));
+                return Ok(ExitCode::from(u8::from(done.unreadable > 0)));
             }
-            Command::Openapi => Ok(()),
+            Command::Health { port } => health_check::ask(&settings, port).await?,
+            // They were answered without a runtime.
+            Command::Config { .. } | Command::Completions { .. } | Command::Openapi => {}
         }
+        Ok(ExitCode::SUCCESS)
     })
+}
+
+fn print(text: &str) -> ExitCode {
+    let _ = write!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
+}
+
+fn print_completions(shell: Shell) -> ExitCode {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "portico", &mut text);
+    let _ = std::io::stdout().write_all(&text);
+    ExitCode::SUCCESS
 }
 
 fn print_document() -> ExitCode {

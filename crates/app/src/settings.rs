@@ -2,26 +2,29 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::SocketAddr,
     path::PathBuf,
     time::Duration,
 };
 
-use anyhow::bail;
-use config::{Config, Environment, File, FileFormat};
+use documented::DocumentedFields;
 use ipnet::IpNet;
 use portico_identity::mail_budget::MailRule;
 use portico_kernel::limits::Quota;
-use portico_runtime::settings::sources::{duration, list, normalize};
+use portico_runtime::settings::sources::{duration, list, masked};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 mod ai;
+mod check;
 mod domains;
 mod files;
 mod links;
 mod proxies;
 mod redis;
+pub mod reference;
 mod security;
+mod sources;
 
 pub use ai::Ai;
 pub use domains::Dns;
@@ -34,9 +37,10 @@ pub use portico_web::settings::{Admission, PlanLimits, RateLimit, Server};
 pub use proxies::Metrics;
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
+pub use sources::Sources;
 
 /// The environment; production rejects settings made for development.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     /// On a developer's machine: embedded components, readable logs.
@@ -47,14 +51,16 @@ pub enum Profile {
 }
 
 /// All settings.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The environment.
+    /// The environment: `development`, or `production`, which refuses what is made for development, writes no texts offline, and
+    /// logs JSON.
     pub profile: Profile,
-    /// Directory of all data of embedded components.
+    /// Directory of all data of embedded components: SQLite, files, generated secrets, mailbox. Made for this user only.
     pub data_dir: PathBuf,
-    /// Embedded components that are accepted in production: `sqlite`, `generated_secret`, `sandbox_mail`, `sandbox_ai`.
+    /// What is accepted in production although it is made for development: `sqlite`, `generated_secret`, `sandbox_mail`,
+    /// `sandbox_ai`, `plain_http` (a public address that begins with `http://`). Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_in_production: Vec<String>,
     /// HTTP server.
@@ -108,7 +114,7 @@ pub struct Settings {
 }
 
 /// Browser front ends.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cors {
     /// Origins that may call the API from a browser, with credentials.
@@ -117,26 +123,30 @@ pub struct Cors {
 }
 
 /// Database.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// `sqlite://path` or `postgres://…`. Default: `sqlite://{data_dir}/portico.db`.
+    /// `sqlite://path`, or `postgres://user:password@host:5432/database` (Postgres 15 or later). Default: `sqlite://{data_dir}/portico.db`.
+    #[serde(serialize_with = "masked")]
     pub url: Option<SecretString>,
-    /// Maximum number of connections. Default: 20 to Postgres, 4 readers of SQLite.
+    /// Maximum number of connections; on Postgres a quarter of them is for background work. Default: 20 to Postgres, 4 readers of
+    /// SQLite.
     pub max_connections: Option<u32>,
-    /// Timeout of a statement, after which the request is answered with 503.
-    #[serde(deserialize_with = "duration")]
+    /// Timeout of a statement, after which the request is answered with 503: a fifth of it while the database answers no
+    /// connection, three times as long for background work.
+    #[serde(with = "duration")]
     pub statement_timeout: Duration,
     /// Duration from which a statement is logged, without its values; 0s logs none.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub slow_query: Duration,
 }
 
 /// Email.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Email {
     /// `smtp://…` or `smtps://…`. Default: none, mail goes to the sandbox mailbox.
+    #[serde(serialize_with = "masked")]
     pub smtp_url: Option<SecretString>,
     /// Sender.
     pub from: String,
@@ -159,7 +169,7 @@ impl Email {
 }
 
 /// Calls to URLs configured by the operator.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outbound {
     /// Networks that may be called for the text generator and every identity provider although they are not public, also
@@ -169,11 +179,11 @@ pub struct Outbound {
 }
 
 /// Audit trail.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
     /// How long entries are kept, unless the tenant has its own setting; 0s keeps them forever.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub retention: Duration,
 }
 
@@ -236,28 +246,20 @@ impl Default for Audit {
     }
 }
 impl Settings {
-    /// Reads `portico.toml` in the working directory, then the environment.
+    /// Reads `portico.toml` in the working directory, then the environment, and validates what they say.
+    ///
+    /// # Errors
+    /// With all problems that were found, a line each.
     pub fn load() -> anyhow::Result<Self> {
-        let file = std::fs::read_to_string("portico.toml").unwrap_or_default();
-        Self::from_sources(&file, std::env::vars().collect())
+        Sources::read()?.settings()
     }
 
     /// Reads settings from the text of a TOML file and from environment variables, and validates them.
+    ///
+    /// # Errors
+    /// With all problems that were found, a line each.
     pub fn from_sources(toml: &str, environment: HashMap<String, String>) -> anyhow::Result<Self> {
-        let environment = normalize(environment)?;
-        let settings: Self = Config::builder()
-            .add_source(File::from_str(toml, FileFormat::Toml))
-            .add_source(
-                Environment::with_prefix("PORTICO")
-                    .prefix_separator("__")
-                    .separator("__")
-                    .ignore_empty(true)
-                    .source(Some(environment)),
-            )
-            .build()?
-            .try_deserialize()?;
-        settings.check()?;
-        Ok(settings)
+        Sources::new(toml, environment)?.settings()
     }
 
     /// The settings of the runtime.
@@ -307,79 +309,17 @@ impl Settings {
         ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme))
     }
 
-    /// Whether an embedded component with this name is accepted in production.
-    pub fn accepts(&self, part: &str) -> bool {
-        self.allow_in_production.iter().any(|allowed| allowed == part)
+    /// The address under which clients reach a server that listens at `address`; without a slash at the end.
+    pub fn public_url(&self, address: SocketAddr) -> String {
+        match &self.server.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{address}"),
+        }
     }
 
-    fn check(&self) -> anyhow::Result<()> {
-        let database = self.database_url();
-        let sqlite = database.expose_secret().starts_with("sqlite:");
-        if !sqlite && !self.is_postgres() {
-            bail!("database.url must begin with sqlite:// or postgres://");
-        }
-        if let Some(secret) = &self.security.jwt_secret
-            && secret.expose_secret().len() < 32
-        {
-            bail!("security.jwt_secret must have 32 characters or more");
-        }
-        self.rate_limit.check()?;
-        self.redis.check()?;
-        if self.worker.concurrency == 0 || self.database.max_connections == Some(0) {
-            bail!("worker.concurrency and database.max_connections must be 1 or more");
-        }
-        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-        if !(second..=minute).contains(&self.database.statement_timeout) {
-            bail!("database.statement_timeout must be between 1 second and 1 minute");
-        }
-        if self.worker.lease < Duration::from_secs(1) || self.security.access_token_ttl.is_zero() {
-            bail!("worker.lease and security.access_token_ttl must be one second or more");
-        }
-        if self.email.per_recipient_per_hour == 0 || self.email.notices_per_recipient_per_hour == 0 {
-            bail!("email.per_recipient_per_hour and email.notices_per_recipient_per_hour must be 1 or more");
-        }
-        if !(8..=128).contains(&self.security.password_min_length) {
-            bail!("security.password_min_length must be between 8 and 128");
-        }
-        if self.security.password_min_score > 4 {
-            bail!("security.password_min_score must be between 0 and 4");
-        }
-        let throttle = &self.security.throttle;
-        if throttle.per_pair == 0 || throttle.per_network == 0 || throttle.per_account == 0 {
-            bail!("security.throttle: per_pair, per_network and per_account must be 1 or more");
-        }
-        let (second, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
-        if !(second..=day).contains(&throttle.window) || throttle.longest_pause > throttle.window {
-            bail!("security.throttle: window must be one second to one day, and longest_pause not longer");
-        }
-        self.sites.check_domains()?;
-        for (name, provider) in &self.oidc {
-            provider.check(name)?;
-        }
-        self.ai.check()?;
-        self.telemetry.check()?;
-        self.metrics.check(&self.server.trusted_proxies)?;
-        self.sites.check()?;
-        self.storage.check()?;
-        self.live.check()?;
-        self.server.check()?;
-        self.admission.check()?;
-        self.assets.check()?;
-        self.webhooks.check()?;
-        self.idempotency.check()?;
-        if self.profile == Profile::Production {
-            let embedded = [
-                (sqlite, "sqlite", "database.url must point to Postgres"),
-                (self.security.jwt_secret.is_none(), "generated_secret", "security.jwt_secret must be set"),
-                (self.email.smtp_url.is_none(), "sandbox_mail", "email.smtp_url must be set"),
-            ];
-            for (used, name, remedy) in embedded {
-                if used && !self.accepts(name) {
-                    bail!("profile production: {remedy} (or list {name} in allow_in_production)");
-                }
-            }
-        }
-        Ok(())
+    /// Whether what is made for development and has this name is accepted in production.
+    pub fn accepts(&self, part: &str) -> bool {
+        self.allow_in_production.iter().any(|allowed| allowed == part)
     }
 }
 

@@ -3,12 +3,11 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::Path,
     sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use portico_billing::plan::Plans;
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
@@ -39,9 +38,9 @@ use portico_runtime::{
 use portico_sandbox::Mailbox;
 use portico_security::{
     AesSealer, Argon2Hasher, FactorKeys, JwtIssuer, MacLinkSigner, MacMarks, OidcProvider, ProviderConfig,
-    SystemClock, SystemRandom, WebauthnCeremonies, ZxcvbnMeter,
+    Secrets, SystemClock, SystemRandom, ZxcvbnMeter,
 };
-use portico_sql::{SqlStore, StoreOptions};
+use portico_sql::{MigrationState, SqlStore, StoreOptions};
 use portico_web::{
     admission::{Admission, UPLOADS},
     api::Api,
@@ -49,11 +48,14 @@ use portico_web::{
     openapi::Document,
     response_cache::ResponseCache,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
-    outbound, server,
+    keys::{Keys, make_private},
+    outbound,
+    routes::health::StorageProbe,
+    server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,
     writer,
@@ -67,8 +69,9 @@ const PATIENCE: Duration = Duration::from_millis(900);
 
 /// Opens the database that the settings name.
 pub async fn connect(settings: &Settings) -> anyhow::Result<SqlStore> {
-    std::fs::create_dir_all(&settings.data_dir)
-        .with_context(|| format!("data_dir {} cannot be made", settings.data_dir.display()))?;
+    if !settings.is_postgres() {
+        make_private(&settings.data_dir)?;
+    }
     let mut options = StoreOptions::new(settings.database_url().expose_secret());
     options.acquire_timeout = PATIENCE;
     options.statement_timeout = settings.database.statement_timeout;
@@ -76,6 +79,18 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<SqlStore> {
         options.max_connections = max;
     }
     SqlStore::connect(&options).await.context("database.url: the database cannot be opened")
+}
+
+/// The migrations and which of them the database has, without making one that is not there.
+pub async fn migration_status(settings: &Settings) -> anyhow::Result<Vec<MigrationState>> {
+    let url = settings.database_url();
+    if portico_sql::names_missing_file(url.expose_secret()) {
+        return Ok(SqlStore::pending_migrations());
+    }
+    let store = connect(settings).await?;
+    let status = store.migration_status().await?;
+    store.close().await;
+    Ok(status)
 }
 
 /// Writes the catalogue of plans and the library of templates. Returns how many of each were written: none on a second run.
@@ -92,6 +107,7 @@ pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)>
 pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<App> {
     // A second installation in one process (tests) keeps the first provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    make_private(&settings.data_dir)?;
     let telemetry = Telemetry::install()?;
     let clock = Arc::new(SharedClock::new(Arc::new(SystemClock)));
     let env =
@@ -114,10 +130,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     store.migrate().await.context("the database cannot be migrated")?;
     seed(&store, &env).await?;
 
-    let public_url = match &settings.server.public_url {
-        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("http://{address}"),
-    };
+    let public_url = settings.public_url(address);
     let parsed: url::Url = public_url.parse().context("server.public_url")?;
     let site_port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
 
@@ -136,26 +149,23 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         Some(redis) => Arc::new(RedisCache::new(redis.clone())),
         None => Arc::new(MemoryCache::default()),
     };
-    let limiter: Arc<dyn RateLimiter> = match redis {
+    let limiter: Arc<dyn RateLimiter> = match redis.clone() {
         Some(redis) => Arc::new(SharedLimiter::new(redis)),
         None => Arc::new(ProcessLimiter::default()),
     };
     let security = &settings.security;
-    let secret = match &security.jwt_secret {
-        Some(secret) => secret.clone(),
-        None => generated_secret(&settings.data_dir, &env)?,
-    };
+    let Keys { signing, sealing } = Keys::of(&settings, &env)?;
     let store = Arc::new(store);
     let background = Arc::new(store.for_background());
-    let openid = openid_providers(&settings, &public_url, &secret, &env)?;
+    let openid = openid_providers(&settings, &public_url, &signing, &env)?;
     let renderer = Arc::new(HtmlRenderer::new()?);
     let core = Core {
         settings: Arc::new(settings.of_runtime()),
-        sealer: Arc::new(AesSealer::new(&secret)),
+        sealer: Arc::new(AesSealer::new(&sealing)),
         access: Access {
             store: store.clone(),
-            tokens: Arc::new(JwtIssuer::new(&secret)),
-            marks: Arc::new(MacMarks::new(&secret)),
+            tokens: Arc::new(JwtIssuer::new(&signing)),
+            marks: Arc::new(MacMarks::new(&signing)),
             sessions: Arc::new(SessionCache::new(store.clone(), env.clone(), signals.clone())),
             api_keys: Arc::new(ApiKeyCache::new(store.clone(), signals.clone())),
             env: env.clone(),
@@ -180,7 +190,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         settings: Arc::new(settings.server.clone()),
         public_url: public_url.as_str().into(),
         host: parsed.host_str().unwrap_or_default().into(),
-        signer: Arc::new(MacLinkSigner::new(&secret)),
+        signer: Arc::new(MacLinkSigner::new(&signing)),
         limits: limits.clone(),
         admission: Arc::new(Admission::new(&settings.admission, connections)),
         bodies: Arc::default(),
@@ -204,8 +214,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         marks: core.access.marks.clone(),
         throttling: Arc::new(Throttling::new(throttle_rule(&security.throttle), core.access.marks.clone())),
         openid: Arc::new(openid),
-        factors: Arc::new(FactorKeys::new(&secret)?),
-        passkeys: Arc::new(ceremonies(security, &parsed)?),
+        factors: Arc::new(FactorKeys::new(&sealing, &signing)?),
+        passkeys: Arc::new(settings.ceremonies(&parsed)?),
         files: files.clone(),
         images: images.clone(),
     };
@@ -248,7 +258,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         core: core.clone(),
         api: api.clone(),
     };
-    Ok(App { core, settings: Arc::new(settings), api, identity, tenancy, sites, mailbox })
+    let storage = Arc::new(StorageProbe::new(sites.files.clone()));
+    Ok(App { core, settings: Arc::new(settings), api, identity, tenancy, sites, redis, storage, mailbox })
 }
 
 /// Lifetimes of sessions and their tokens.
@@ -317,7 +328,7 @@ fn throttle_rule(settings: &settings::Throttle) -> ThrottleRule {
 fn openid_providers(
     settings: &Settings,
     public_url: &str,
-    secret: &SecretString,
+    secrets: &Secrets,
     env: &Env,
 ) -> anyhow::Result<BTreeMap<String, Arc<dyn OpenIdProvider>>> {
     let mut providers: BTreeMap<String, Arc<dyn OpenIdProvider>> = BTreeMap::new();
@@ -336,8 +347,8 @@ fn openid_providers(
             email_verified_as_text: provider.email_verified_as_text,
         };
         let client = outbound::for_provider(settings, provider)?;
-        let provider =
-            OidcProvider::new(config, secret, client, env.clone()).with_context(|| format!("oidc.{name}"))?;
+        let provider = OidcProvider::new(config, secrets, client, env.clone())
+            .with_context(|| format!("oidc.{name}"))?;
         providers.insert(name.clone(), Arc::new(provider));
     }
     Ok(providers)
@@ -365,45 +376,4 @@ pub async fn create_admin(
         (true, true) => format!("{} is a super admin with the given password.", user.email),
         (true, false) => format!("{} is a super admin with the password {password}", user.email),
     })
-}
-
-/// Passkeys belong to a domain. An IP address is not one, so it is replaced by `localhost`, which a developer's browser
-/// uses.
-fn ceremonies(security: &Security, public_url: &url::Url) -> anyhow::Result<WebauthnCeremonies> {
-    let mut own = public_url.clone();
-    if own.domain().is_none() {
-        own.set_host(Some("localhost")).context("server.public_url")?;
-    }
-    let rp_id = security.webauthn_rp_id.as_deref().or(own.domain()).unwrap_or_default();
-    let origins = match security.webauthn_origins.as_slice() {
-        [] => vec![own.origin().ascii_serialization().parse().context("server.public_url")?],
-        listed => listed.to_vec(),
-    };
-    WebauthnCeremonies::new(rp_id, &origins)
-        .map_err(|error| anyhow::anyhow!("security.webauthn_rp_id and security.webauthn_origins: {error}"))
-}
-
-/// The secret of the installation, generated once and stored in a file that only this user can read.
-fn generated_secret(data_dir: &Path, env: &Env) -> anyhow::Result<SecretString> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let path = data_dir.join("secret.key");
-    match std::fs::read_to_string(&path) {
-        Ok(secret) if secret.trim().len() >= 32 => Ok(secret.trim().to_owned().into()),
-        Ok(_) => bail!("{} is damaged; restore it, or delete it (which signs everybody out)", path.display()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let secret = env.secret();
-            // Written to a temporary file first, so that an aborted start does not leave an incomplete secret.
-            let draft = data_dir.join(format!("secret.key.{}", env.random_uuid()));
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-            file.write_all(secret.as_bytes())?;
-            file.sync_all()?;
-            // Unlike a rename, a link does not replace a secret that another process has stored meanwhile.
-            let placed = std::fs::hard_link(&draft, &path);
-            std::fs::remove_file(&draft)?;
-            placed.with_context(|| format!("{} cannot be written", path.display()))?;
-            Ok(secret.into())
-        }
-        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portico_cache::Redis;
 use portico_feature_identity::state::App as Identity;
 use portico_feature_sites::state::App as Sites;
 use portico_feature_tenancy::state::App as Tenancy;
@@ -9,7 +10,7 @@ use portico_runtime::core::Core;
 use portico_sandbox::Mailbox;
 use portico_web::api::Api;
 
-use crate::settings::Settings;
+use crate::{routes::health::StorageProbe, settings::Settings};
 
 /// The components of the server. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +27,10 @@ pub struct App {
     pub tenancy: Tenancy,
     /// Sites.
     pub sites: Sites,
+    /// Shared by instances; none where it is not set.
+    pub redis: Option<Redis>,
+    /// State of the file store.
+    pub storage: Arc<StorageProbe>,
     /// Receives mail when there is no SMTP server.
     pub mailbox: Option<Arc<Mailbox>>,
 }

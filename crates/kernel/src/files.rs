@@ -28,6 +28,9 @@ pub trait FileStore: Send + Sync {
 
     /// Deletes every file whose key starts with `prefix` followed by a slash. Deleting nothing is no error.
     async fn delete_prefix(&self, prefix: &str) -> Result<(), FileError>;
+
+    /// Whether the store answers. MUST fail when files cannot be read, and MUST change nothing.
+    async fn ping(&self) -> Result<(), FileError>;
 }
 
 /// Why a file could not be stored or read.

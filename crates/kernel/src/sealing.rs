@@ -14,4 +14,8 @@ pub trait Sealer: Send + Sync {
 
     /// Decrypts. MUST answer `None` when anything was changed, or purpose or context differ.
     fn open(&self, purpose: &str, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>>;
+
+    /// What was sealed with an earlier key, sealed with the current one; `None` when it is already. MUST fail for what does not
+    /// open.
+    fn reseal(&self, purpose: &str, context: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, SealError>;
 }

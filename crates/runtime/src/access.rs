@@ -92,6 +92,14 @@ impl Presented {
         }
     }
 
+    /// The user that the log names: that of a good token, or the one responsible for a key.
+    pub fn responsible(&self) -> Option<UserId> {
+        match self {
+            Self::Key(_, maker) => maker.map(|maker| maker.id),
+            other => other.user(),
+        }
+    }
+
     /// The key whose secret matched, and whether it is admitted.
     pub fn key(&self) -> Option<(&Arc<KeyState>, bool)> {
         match self {

@@ -84,7 +84,7 @@ impl Failure {
     /// Reports a failure outside of a request in progress.
     pub(crate) fn report(self, request_id: &str, trace_id: Option<String>) {
         let Self { code, cause, bug } = self;
-        metrics::counter!("errors_total", "code" => code).increment(1);
+        metrics::counter!("portico_errors_total", "code" => code).increment(1);
         if bug {
             tracing::error!(target: "portico::errors", code, error = cause, request_id, trace_id, "failed");
         } else if let Some(repeated) = throttled(code, &cause) {

@@ -91,7 +91,7 @@ impl Source for ApiKeys {
     type Error = Missing;
 
     async fn read(&self, prefix: &String) -> Result<Arc<KeyState>, Missing> {
-        metrics::counter!("api_key_lookups_total").increment(1);
+        metrics::counter!("portico_api_key_lookups_total").increment(1);
         let state = self.store.reader().api_keys().state(prefix).await;
         let state = state.map_err(|error| Missing::Failed(Arc::new(error)))?;
         state.map(Arc::new).ok_or(Missing::Unknown)

@@ -19,6 +19,11 @@ const KINDS: usize = 64;
 /// Most characters of a cause.
 const CAUSE: usize = 2000;
 
+/// A time in milliseconds, for the log: to a hundredth.
+pub fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e5).round() / 1e2
+}
+
 /// An error with its causes, for the log.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -169,6 +174,13 @@ mod tests {
         assert_eq!([say("a", 1, 1000), say("a", 1, 1500), say("a", 1, 2100)], [Some(2), None, Some(1)]);
         let lines = (0..10_000).filter(|cause| say("c", *cause, 2200).is_some()).count();
         assert!(lines <= KINDS, "{lines} lines for causes that are all different");
+    }
+
+    #[test]
+    fn times_are_rounded() {
+        for (nanos, shown) in [(0, 0.0), (1_234, 0.0), (12_345_678, 12.35), (1_500_000_000, 1500.0)] {
+            assert_eq!(millis(Duration::from_nanos(nanos)), shown);
+        }
     }
 
     #[test]

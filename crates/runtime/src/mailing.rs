@@ -130,7 +130,7 @@ pub fn known_address(email: &str) -> Result<Option<EmailAddress>, JobError> {
 }
 
 fn count(class: MailClass, outcome: &'static str) {
-    metrics::counter!("mails_total", "class" => class.as_str(), "outcome" => outcome).increment(1);
+    metrics::counter!("portico_mails_total", "class" => class.as_str(), "outcome" => outcome).increment(1);
 }
 
 /// A UUIDv8 (RFC 9562 section 5.8), deterministic for job and recipient.

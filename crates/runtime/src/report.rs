@@ -1,7 +1,7 @@
 //! Reports of server errors: one line in the log for each request that is answered with 5xx, and for each dead job. The
 //! line names the request and the trace, and is counted.
 
-use portico_kernel::{Job, Kind};
+use portico_kernel::{Job, Kind, UserId};
 
 use crate::{
     context::{self, CURRENT},
@@ -51,6 +51,8 @@ pub struct Answered<'r> {
     pub trace: Option<&'r str>,
     /// Status of the answer.
     pub status: u16,
+    /// Who asked, where the credentials were good.
+    pub user: Option<UserId>,
 }
 
 /// Reports a request that was answered with 5xx, with its recorded failure.
@@ -62,25 +64,26 @@ pub fn answered(request: Answered<'_>, failures: &Failures) {
     let unknown = || Failure { code: "internal", cause: "the route said no more".to_owned(), bug: true };
     let by_itself = request.status == 500;
     let Some(Failure { code, cause, bug }) = noted.or_else(|| by_itself.then(unknown)) else { return };
-    metrics::counter!("errors_total", "code" => code).increment(1);
-    let Answered { method, path, route, id, trace, status } = request;
+    metrics::counter!("portico_errors_total", "code" => code).increment(1);
+    let Answered { method, path, route, id, trace, status, user } = request;
+    let user = user.map(tracing::field::display);
     let route = route.unwrap_or("none");
     if bug {
         tracing::error!(
             target: "portico::errors", code, status, method, route, path, request_id = id, trace_id = trace,
-            error = cause, "request failed"
+            user_id = user, error = cause, "request failed"
         );
     } else if let Some(repeated) = throttled(code, &cause) {
         tracing::warn!(
             target: "portico::errors", code, status, method, route, path, request_id = id, trace_id = trace,
-            error = cause, repeated = (repeated > 0).then_some(repeated), "a part is not available"
+            user_id = user, error = cause, repeated = (repeated > 0).then_some(repeated), "a part is not available"
         );
     }
 }
 
 /// Reports a job that failed for good.
 pub fn dead_job(job: &Job, cause: &str) {
-    metrics::counter!("errors_total", "code" => "job_dead").increment(1);
+    metrics::counter!("portico_errors_total", "code" => "job_dead").increment(1);
     tracing::error!(
         target: "portico::errors", code = "job_dead", job = %job.id, kind = job.kind, attempts = job.attempts,
         tenant = %job.tenant_id, request_id = job.request_id, trace_id = job.trace_parent.map(|parent| parent.trace_id()),
@@ -136,6 +139,7 @@ mod tests {
             id: "r-17",
             trace: Some("4bf9"),
             status,
+            user: Some(UserId::from_uuid(uuid::Uuid::from_u128(7))),
         }
     }
 
@@ -156,6 +160,7 @@ mod tests {
             "path=\"/api/v1/sites\"",
             "request_id=\"r-17\"",
             "trace_id=\"4bf9\"",
+            "user_id=00000000-0000-0000-0000-000000000007",
             "error=\"row 7: unreadable\"",
         ] {
             assert!(line.contains(part), "{part}: {line}");

@@ -63,7 +63,7 @@ impl Source for Sessions {
     type Error = StoreError;
 
     async fn read(&self, key: &Key) -> Result<Option<CallerState>, StoreError> {
-        metrics::counter!("caller_lookups_total").increment(1);
+        metrics::counter!("portico_caller_lookups_total").increment(1);
         self.store.reader().sessions().caller(key.session, key.tenant, self.env.now()).await
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
+    io::IsTerminal,
     sync::OnceLock,
     time::Duration,
 };
@@ -15,7 +16,13 @@ pub mod catalogue;
 pub mod process;
 
 /// Upper bounds of the latency histograms, in seconds.
-const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The commit that was built, where the build names it in `PORTICO_REVISION`.
+const REVISION: &str = match option_env!("PORTICO_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 
 /// The metrics of this process.
 #[derive(Clone)]
@@ -38,6 +45,8 @@ impl Telemetry {
         });
         let metrics = installed.clone().map_err(anyhow::Error::msg)?;
         catalogue::describe();
+        metrics::gauge!("portico_build_info", "version" => env!("CARGO_PKG_VERSION"), "revision" => REVISION)
+            .set(1.0);
         Ok(Self { metrics })
     }
 
@@ -55,7 +64,7 @@ impl Telemetry {
     pub const UPKEEP: Duration = Duration::from_secs(5);
 }
 
-/// Starts logging to standard error: JSON, or readable text. `RUST_LOG` selects what is logged. Panics are logged, too.
+/// Starts logging to standard error: JSON, or readable text, with colours only on a terminal. `RUST_LOG` selects what is logged. Panics are logged, too.
 pub fn start_logging(as_json: bool) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,actix_server=warn"));
@@ -65,7 +74,10 @@ pub fn start_logging(as_json: bool) {
         true => {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
         }
-        false => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        false => {
+            let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            registry.with(fmt::layer().with_ansi(is_coloured).with_writer(std::io::stderr)).try_init()
+        }
     };
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();

@@ -5,7 +5,7 @@ use std::{num::NonZero, time::Duration};
 use metrics::{Counter, Histogram};
 use portico_kernel::{TraceParent, trace::StoreObserver};
 
-use crate::context;
+use crate::{context, logging};
 
 pub use portico_otlp::{Span, Tracer, carry};
 
@@ -33,8 +33,8 @@ impl Watch {
             tracer,
             system: if is_postgres { "postgresql" } else { "sqlite" },
             slow: NonZero::new(slow.as_nanos()),
-            durations: metrics::histogram!("database_statement_duration_seconds"),
-            slow_ones: metrics::counter!("slow_queries_total"),
+            durations: metrics::histogram!("portico_database_statement_duration_seconds"),
+            slow_ones: metrics::counter!("portico_slow_queries_total"),
         }
     }
 }
@@ -51,7 +51,7 @@ impl StoreObserver for Watch {
             let request = context::current();
             tracing::warn!(
                 target: "portico::slow_query",
-                statement = short(sql), duration_ms = took.as_secs_f64() * 1e3, failed,
+                statement = short(sql), duration_ms = logging::millis(took), failed,
                 request_id = request.info.id, trace_id = current_id(), "a statement was slow"
             );
         }

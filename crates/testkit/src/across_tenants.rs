@@ -4,6 +4,8 @@
 /// name a tenant. On a database that is spread by tenant each of them asks every server, unless the table is one that every
 /// server has (docs/operations.md): none may be needed to answer a common request.
 pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
+    // Commands of the operator.
+    ("from webhooks where id > $ order by id limit", "secrets that are sealed anew"),
     // The event log, which is read in one order.
     ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
     ("select distinct tenant_id, kind from events where transaction_id >=", "news of other processes"),

@@ -176,8 +176,11 @@ async fn filled_sqlite() -> &'static Path {
 
 /// What a second instance shares with the first one.
 fn share(with: &App, settings: &mut Settings) {
-    let secret = std::fs::read_to_string(with.settings.data_dir.join("secret.key")).map(SecretString::from);
-    settings.security.jwt_secret = with.settings.security.jwt_secret.clone().or(secret.ok());
+    let kept =
+        |name: &str| std::fs::read_to_string(with.settings.data_dir.join(name)).map(SecretString::from).ok();
+    let security = &with.settings.security;
+    settings.security.jwt_secret = security.jwt_secret.clone().or_else(|| kept("secret.key"));
+    settings.security.sealing_secret = security.sealing_secret.clone().or_else(|| kept("sealing.key"));
     settings.database.url = Some(with.settings.database_url());
     settings.database.max_connections = Some(4);
     let files = std::fs::canonicalize(with.settings.data_dir.join("files")).expect("the files of the first");

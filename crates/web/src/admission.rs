@@ -251,7 +251,7 @@ impl Queue {
             self.refused();
             return None;
         }
-        metrics::gauge!("admission_waiting", "class" => self.name).increment(1);
+        metrics::gauge!("portico_admission_waiting", "class" => self.name).increment(1);
         let turn = Turn { queue: self, party };
         let permit = timeout(self.longest, self.free.acquire()).await;
         drop(turn);
@@ -281,11 +281,11 @@ impl Queue {
     }
 
     fn refused(&self) {
-        metrics::counter!("admission_refused_total", "class" => self.name).increment(1);
+        metrics::counter!("portico_admission_refused_total", "class" => self.name).increment(1);
     }
 
     fn place<'q>(&'q self, permit: SemaphorePermit<'q>) -> Permit<'q> {
-        metrics::gauge!("admission_running", "class" => self.name).increment(1);
+        metrics::gauge!("portico_admission_running", "class" => self.name).increment(1);
         Permit { queue: self, taken: Instant::now(), _permit: permit }
     }
 }
@@ -299,7 +299,7 @@ struct Turn<'q> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.queue.line().leave(self.party);
-        metrics::gauge!("admission_waiting", "class" => self.queue.name).decrement(1);
+        metrics::gauge!("portico_admission_waiting", "class" => self.queue.name).decrement(1);
     }
 }
 
@@ -313,7 +313,7 @@ pub struct Permit<'q> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.queue.line().given_back(Instant::now(), self.taken.elapsed());
-        metrics::gauge!("admission_running", "class" => self.queue.name).decrement(1);
+        metrics::gauge!("portico_admission_running", "class" => self.queue.name).decrement(1);
     }
 }
 

@@ -349,5 +349,5 @@ fn time_of(duration: Duration) -> time::Duration {
 }
 
 fn count(outcome: &'static str) {
-    metrics::counter!("idempotent_requests_total", "outcome" => outcome).increment(1);
+    metrics::counter!("portico_idempotent_requests_total", "outcome" => outcome).increment(1);
 }

@@ -102,14 +102,15 @@ pub async fn around<B: MessageBody + 'static>(
                 seal(response.headers_mut(), &seen.id, api.is_https());
                 close_when_retiring(&api, response.response_mut().head_mut());
                 let route = pattern_of(response.request());
-                seen.report(route.as_deref(), response.status(), &failures, &span);
+                let presented = response.request().extensions().get::<Presented>().cloned();
+                seen.report(route.as_deref(), response.status(), presented.as_ref(), &failures, &span);
                 Ok(response.map_body(|_, body| held.until_sent(body)))
             }
             Err(error) => {
                 let mut response = error.error_response();
                 seal(response.headers_mut(), &seen.id, api.is_https());
                 close_when_retiring(&api, response.head_mut());
-                seen.report(None, response.status(), &failures, &span);
+                seen.report(None, response.status(), None, &failures, &span);
                 let response = response.map_body(|_, body| held.until_sent(body).boxed());
                 Err(InternalError::from_response("request failed", response).into())
             }
@@ -332,8 +333,17 @@ struct Seen {
 }
 
 impl Seen {
-    fn report(&self, route: Option<&str>, status: StatusCode, failures: &Failures, span: &Span) {
+    fn report(
+        &self,
+        route: Option<&str>,
+        status: StatusCode,
+        presented: Option<&Presented>,
+        failures: &Failures,
+        span: &Span,
+    ) {
         let elapsed = self.started.elapsed();
+        let user = presented.and_then(Presented::responsible);
+        let key = presented.and_then(Presented::key).map(|(key, _)| key.id);
         let answered = Answered {
             method: self.method.as_str(),
             path: &self.path,
@@ -341,12 +351,13 @@ impl Seen {
             id: &self.id,
             trace: self.trace.as_deref(),
             status: status.as_u16(),
+            user,
         };
         report::answered(answered, failures);
         traces::answered(span, self.method.as_str(), route, status.as_u16());
         let route = route.unwrap_or("none").to_owned();
         metrics::histogram!(
-            "http_request_duration_seconds",
+            "portico_http_request_duration_seconds",
             "method" => self.method.as_str().to_owned(), "route" => route, "status" => status.as_str().to_owned()
         )
         .record(elapsed.as_secs_f64());
@@ -360,8 +371,9 @@ impl Seen {
         tracing::info!(
             target: "portico::access",
             method = %self.method, path = %self.path, status = status.as_u16(),
-            duration_ms = elapsed.as_secs_f64() * 1e3, request_id = %self.id, trace_id = self.trace,
-            address = %self.address, repeated = (repeated > 0).then_some(repeated),
+            duration_ms = logging::millis(elapsed), request_id = %self.id, trace_id = self.trace,
+            address = %self.address, user_id = user.map(tracing::field::display),
+            api_key_id = key.map(tracing::field::display), repeated = (repeated > 0).then_some(repeated),
         );
     }
 }

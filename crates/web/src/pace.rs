@@ -191,7 +191,7 @@ impl Stream for Paced {
         match next {
             Poll::Pending if self.is_late(context) => {
                 self.cut.set(true);
-                metrics::counter!("slow_bodies_total").increment(1);
+                metrics::counter!("portico_slow_bodies_total").increment(1);
                 Poll::Ready(Some(Err(PayloadError::Io(Error::from(ErrorKind::TimedOut)))))
             }
             Poll::Ready(Some(Ok(bytes))) => {

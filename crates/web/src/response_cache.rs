@@ -107,7 +107,7 @@ impl ResponseCache {
             Some(_) => "miss",
             None => "bypass",
         };
-        metrics::counter!("cache_requests_total", "about" => about.as_str(), "outcome" => outcome)
+        metrics::counter!("portico_cache_requests_total", "about" => about.as_str(), "outcome" => outcome)
             .increment(1);
         match entry {
             Some(Entry { lookup: Lookup { value: Some(kept), .. }, .. }) => Ok(answer(request, kept)),
@@ -143,7 +143,7 @@ impl ResponseCache {
 fn noted<T>(result: Result<T, CacheError>) -> Option<T> {
     result
         .inspect_err(|error| {
-            metrics::counter!("cache_failures_total").increment(1);
+            metrics::counter!("portico_cache_failures_total").increment(1);
             tracing::debug!(%error, "going on without the cache");
         })
         .ok()

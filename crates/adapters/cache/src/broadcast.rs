@@ -99,7 +99,7 @@ async fn watch(mut sink: PubSubSink) -> NoAnswer {
 }
 
 fn count(outcome: &'static str, messages: usize) {
-    metrics::counter!("broadcast_messages_total", "outcome" => outcome).increment(messages as u64);
+    metrics::counter!("portico_broadcast_messages_total", "outcome" => outcome).increment(messages as u64);
 }
 
 #[async_trait]

@@ -73,8 +73,6 @@ impl Redis {
     /// # Errors
     /// When the URL is invalid.
     pub async fn open(address: &str, patience: Duration) -> Result<Self, OpenError> {
-        // The error may quote the URL with its password, so only its kind is reported.
-        let refused = |error: RedisError| OpenError::Address(error.category().to_owned());
         let redis = Self(Arc::new(Shared {
             client: Client::open(address).map_err(refused)?,
             runtime: Handle::current(),
@@ -88,6 +86,19 @@ impl Redis {
             tracing::debug!(%error, "Redis is not there yet");
         }
         Ok(redis)
+    }
+
+    /// Whether this is the URL of a server. Connects to none.
+    ///
+    /// # Errors
+    /// When the URL is invalid.
+    pub fn check(address: &str) -> Result<(), OpenError> {
+        Client::open(address).map(drop).map_err(refused)
+    }
+
+    /// Whether the server answered when it was last used. The breaker is asked, and not the server.
+    pub fn is_up(&self) -> bool {
+        self.0.up.load(Ordering::Acquire)
     }
 
     /// The connection. If there is none, one caller per second makes it.
@@ -167,7 +178,7 @@ impl Redis {
         if !self.0.up.swap(true, Ordering::AcqRel) {
             tracing::info!("Redis answers again");
         }
-        metrics::gauge!("redis_up").set(1.0);
+        metrics::gauge!("portico_redis_up").set(1.0);
         Ok(link)
     }
 
@@ -186,9 +197,14 @@ impl Redis {
         if self.0.up.swap(false, Ordering::AcqRel) {
             tracing::warn!(error = %why, "Redis does not answer; going on without it");
         }
-        metrics::gauge!("redis_up").set(0.0);
+        metrics::gauge!("portico_redis_up").set(0.0);
         NoAnswer(why.to_string())
     }
+}
+
+/// The error may quote the URL with its password, so only its kind is reported.
+fn refused(error: RedisError) -> OpenError {
+    OpenError::Address(error.category().to_owned())
 }
 
 fn millis(time: Duration) -> u64 {

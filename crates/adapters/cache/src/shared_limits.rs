@@ -76,7 +76,7 @@ impl RateLimiter for SharedLimiter {
             }
             Err(error) => {
                 tracing::debug!(%error, "counting in the process");
-                metrics::counter!("rate_limit_fallbacks_total").increment(1);
+                metrics::counter!("portico_rate_limit_fallbacks_total").increment(1);
                 self.own.count_here(name, quota)
             }
         }

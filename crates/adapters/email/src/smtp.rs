@@ -50,6 +50,24 @@ impl SmtpTransport {
         Ok(Self { transport, from })
     }
 
+    /// Whether mail can be sent from this sender. Sends nothing.
+    ///
+    /// # Errors
+    /// [`SmtpSetupError::From`].
+    pub fn check_sender(from: &str) -> Result<(), SmtpSetupError> {
+        from.parse::<Mailbox>()?;
+        Ok(())
+    }
+
+    /// Whether this is the URL of a mail server. Connects to none.
+    ///
+    /// # Errors
+    /// [`SmtpSetupError::Url`].
+    pub fn check_url(url: &str) -> Result<(), SmtpSetupError> {
+        AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?;
+        Ok(())
+    }
+
     fn build(&self, message: &MailMessage) -> Result<Message, Box<dyn std::error::Error + Send + Sync>> {
         // lettre panics on a line break in a name, and a header must not contain one.
         let to = Mailbox::new(message.to_name.as_deref().map(one_line), message.to.parse()?);

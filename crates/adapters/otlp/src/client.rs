@@ -28,7 +28,7 @@ impl Exports {
     }
 
     fn failed(&self, why: &str) {
-        metrics::counter!("trace_exports_total", "outcome" => "failed").increment(1);
+        metrics::counter!("portico_trace_exports_total", "outcome" => "failed").increment(1);
         let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
         if warned_at.is_none_or(|warned_at| warned_at.elapsed() > WARN_EVERY) {
             *warned_at = Some(Instant::now());
@@ -65,7 +65,7 @@ impl ExportClient for Exports {
             Err(error) => return Err(error.into()),
         };
         if (200..300).contains(&answer.status) {
-            metrics::counter!("trace_exports_total", "outcome" => "sent").increment(1);
+            metrics::counter!("portico_trace_exports_total", "outcome" => "sent").increment(1);
         } else {
             self.failed(&format!("the collector answered {}", answer.status));
         }

@@ -8,12 +8,12 @@ use portico_identity::{
     IdentityError, pending_sign_in::PendingSignInId, ports::FactorSecrets, totp::TotpEnrolment, user::User,
 };
 use portico_kernel::{Timestamp, UserId};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sha2::Sha256;
 use totp_rs::{Builder, Totp};
 use uuid::Uuid;
 
-use crate::keys::{KeyRing, mac};
+use crate::keys::{KeyRing, Macs, Secrets};
 
 /// The name that apps show above the code.
 const ISSUER: &str = "Portico";
@@ -22,38 +22,51 @@ const SKEW: u16 = 1;
 /// Id and MAC.
 const TOKEN_BYTES: usize = 16 + 32;
 
-/// With keys derived from the secret of the installation.
+/// With keys derived from the secrets of the installation: what is stored goes by the sealing secret, tokens by the signing one.
 pub struct FactorKeys {
     seal: LessSafeKey,
-    digest: Hmac<Sha256>,
-    token: Hmac<Sha256>,
+    /// Of earlier sealing secrets; they only open.
+    earlier: Vec<LessSafeKey>,
+    digest: Macs,
+    token: Macs,
 }
 
 impl FactorKeys {
-    /// With keys derived from the secret of the installation. Errors: [`IdentityError::Internal`].
-    pub fn new(secret: &SecretString) -> Result<Self, IdentityError> {
-        let keys = KeyRing::new(secret);
-        let seal = UnboundKey::new(&AES_256_GCM, keys.derive("portico authenticator app").expose_secret())
-            .map_err(|_| IdentityError::Internal("the key for sealing".into()))?;
+    /// With keys derived from the sealing and the signing secret of the installation. Errors: [`IdentityError::Internal`].
+    pub fn new(sealing: &Secrets, signing: &Secrets) -> Result<Self, IdentityError> {
+        let key = |ring: KeyRing| {
+            UnboundKey::new(&AES_256_GCM, ring.derive("portico authenticator app").expose_secret())
+                .map(LessSafeKey::new)
+                .map_err(|_| IdentityError::Internal("the key for sealing".into()))
+        };
         Ok(Self {
-            seal: LessSafeKey::new(seal),
-            digest: mac(keys.derive("portico factor digest").expose_secret()),
-            token: mac(keys.derive("portico second factor token").expose_secret()),
+            seal: key(sealing.ring())?,
+            earlier: sealing.earlier_rings().map(key).collect::<Result<_, _>>()?,
+            digest: sealing.macs("portico factor digest"),
+            token: signing.macs("portico second factor token"),
         })
     }
 
     fn open(&self, user: UserId, sealed: &[u8]) -> Result<Vec<u8>, IdentityError> {
-        let broken =
-            || IdentityError::Internal("a sealed secret does not open: has the secret changed?".into());
-        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or_else(broken)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| broken())?;
-        let mut body = body.to_vec();
-        let secret = self
-            .seal
-            .open_in_place(nonce, Aad::from(user.uuid().as_bytes()), &mut body)
-            .map_err(|_| broken())?;
-        Ok(secret.to_vec())
+        let mut keys = std::iter::once(&self.seal).chain(&self.earlier);
+        keys.find_map(|key| open(key, user, sealed)).ok_or_else(|| {
+            let why = "a sealed secret does not open: has security.sealing_secret changed?";
+            IdentityError::Internal(why.into())
+        })
     }
+}
+
+fn open(key: &LessSafeKey, user: UserId, sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut body = body.to_vec();
+    let secret = key.open_in_place(nonce, Aad::from(user.uuid().as_bytes()), &mut body).ok()?;
+    Some(secret.to_vec())
+}
+
+/// The length separates purpose and value unambiguously.
+fn over(digest: Hmac<Sha256>, purpose: &str, value: &[u8]) -> Hmac<Sha256> {
+    digest.chain_update((purpose.len() as u64).to_be_bytes()).chain_update(purpose).chain_update(value)
 }
 
 fn app(secret: &[u8], account: &str) -> Result<Totp, IdentityError> {
@@ -100,20 +113,26 @@ impl FactorSecrets for FactorKeys {
         Ok(step.and_then(|step| i64::try_from(step).ok()))
     }
 
+    fn reseal(&self, user: UserId, sealed: &[u8], nonce: [u8; 12]) -> Result<Option<Vec<u8>>, IdentityError> {
+        if open(&self.seal, user, sealed).is_some() {
+            return Ok(None);
+        }
+        self.seal(user, &self.open(user, sealed)?, nonce).map(Some)
+    }
+
     fn digest(&self, purpose: &str, value: &[u8]) -> [u8; 32] {
-        let mut digest = self.digest.clone();
-        // The length separates purpose and value unambiguously.
-        digest.update(&(purpose.len() as u64).to_be_bytes());
-        digest.update(purpose.as_bytes());
-        digest.update(value);
-        digest.finalize().into_bytes().into()
+        over(self.digest.current(), purpose, value).finalize().into_bytes().into()
+    }
+
+    fn digests(&self, purpose: &str, value: &[u8]) -> Vec<[u8; 32]> {
+        self.digest.all(|key| over(key, purpose, value))
     }
 
     fn pending_token(&self, id: PendingSignInId) -> String {
         let mut bytes = [0; TOKEN_BYTES];
         let (body, tag) = bytes.split_at_mut(16);
         body.copy_from_slice(id.uuid().as_bytes());
-        let mut token = self.token.clone();
+        let mut token = self.token.current();
         token.update(body);
         tag.copy_from_slice(&token.finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
@@ -122,10 +141,9 @@ impl FactorSecrets for FactorKeys {
     fn read_pending_token(&self, token: &str) -> Option<PendingSignInId> {
         let bytes = URL_SAFE_NO_PAD.decode(token.get(..token.len().min(200))?).ok()?;
         let (body, tag) = bytes.split_at_checked(16)?;
-        let mut mac = self.token.clone();
-        mac.update(body);
-        // Compares in constant time, and rejects a tag of any other length.
-        mac.verify_slice(tag).ok()?;
+        if !self.token.verify(tag, |mac| mac.chain_update(body)) {
+            return None;
+        }
         Some(PendingSignInId::from_uuid(Uuid::from_slice(body).ok()?))
     }
 }
@@ -136,7 +154,30 @@ mod tests {
     use crate::system_env;
 
     fn keys(letter: &str) -> FactorKeys {
-        FactorKeys::new(&letter.repeat(43).into()).unwrap()
+        let secrets = letter.repeat(43).into();
+        FactorKeys::new(&secrets, &secrets).unwrap()
+    }
+
+    #[test]
+    fn what_earlier_secrets_made_is_good_until_they_are_left_out() {
+        let secret = |letter: &str| secrecy::SecretString::from(letter.repeat(43));
+        let (before, user) = (keys("a"), system_env().new_id());
+        let sealed = before.seal(user, b"12345678901234567890", [7; 12]).unwrap();
+        let token = before.pending_token(system_env().new_id());
+        let secrets = Secrets::new(secret("b"), [secret("a")]);
+        let rotated = FactorKeys::new(&secrets, &secrets).unwrap();
+        assert_eq!(rotated.open(user, &sealed).unwrap(), b"12345678901234567890");
+        assert!(rotated.read_pending_token(&token).is_some());
+        let known = rotated.digests("code", b"1");
+        assert_eq!(known, [rotated.digest("code", b"1"), before.digest("code", b"1")]);
+        let anew = rotated.reseal(user, &sealed, [8; 12]).unwrap().unwrap();
+        assert_eq!(rotated.reseal(user, &anew, [9; 12]).unwrap(), None);
+        let without = keys("b");
+        assert_eq!(without.open(user, &anew).unwrap(), b"12345678901234567890");
+        assert!(without.open(user, &sealed).is_err() && without.reseal(user, &sealed, [9; 12]).is_err());
+        assert!(without.read_pending_token(&token).is_none());
+        let signing_only = FactorKeys::new(&"a".repeat(43).into(), &"c".repeat(43).into()).unwrap();
+        assert!(signing_only.open(user, &sealed).is_ok(), "another signing secret opens what is stored");
     }
 
     fn at(seconds: i64) -> Timestamp {

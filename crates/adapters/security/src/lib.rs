@@ -14,7 +14,7 @@ pub mod system;
 pub mod tokens;
 
 pub use factors::FactorKeys;
-pub use keys::KeyRing;
+pub use keys::{KeyRing, Secrets};
 pub use links::MacLinkSigner;
 pub use marks::MacMarks;
 pub use oidc::{OidcProvider, ProviderConfig};

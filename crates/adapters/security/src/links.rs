@@ -3,38 +3,35 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use portico_kernel::{Timestamp, signing::LinkSigner};
-use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use crate::keys::{KeyRing, mac};
+use crate::keys::{Macs, Secrets};
 
-/// Signs links with HMAC-SHA256, with a key derived from the secret of the installation.
+/// Signs links with HMAC-SHA256, with a key derived from the signing secret of the installation.
 pub struct MacLinkSigner {
-    key: Hmac<Sha256>,
+    keys: Macs,
 }
 
 impl MacLinkSigner {
-    /// With a key derived from the secret of the installation.
-    pub fn new(secret: &SecretString) -> Self {
-        Self { key: mac(KeyRing::new(secret).derive("portico link").expose_secret()) }
+    /// With keys derived from the signing secret of the installation.
+    pub fn new(secrets: &Secrets) -> Self {
+        Self { keys: secrets.macs("portico link") }
     }
+}
 
-    /// Texts are prefixed with their lengths, so that no two triples have the same encoding.
-    fn over(&self, purpose: &str, payload: &str, expires: Timestamp) -> Hmac<Sha256> {
-        let length = |text: &str| (text.len() as u64).to_be_bytes();
-        self.key
-            .clone()
-            .chain_update(length(purpose))
-            .chain_update(purpose)
-            .chain_update(length(payload))
-            .chain_update(payload)
-            .chain_update(expires.to_string())
-    }
+/// Texts are prefixed with their lengths, so that no two triples have the same encoding.
+fn over(key: Hmac<Sha256>, purpose: &str, payload: &str, expires: Timestamp) -> Hmac<Sha256> {
+    let length = |text: &str| (text.len() as u64).to_be_bytes();
+    key.chain_update(length(purpose))
+        .chain_update(purpose)
+        .chain_update(length(payload))
+        .chain_update(payload)
+        .chain_update(expires.to_string())
 }
 
 impl LinkSigner for MacLinkSigner {
     fn sign(&self, purpose: &str, payload: &str, expires: Timestamp) -> String {
-        URL_SAFE_NO_PAD.encode(self.over(purpose, payload, expires).finalize().into_bytes())
+        URL_SAFE_NO_PAD.encode(over(self.keys.current(), purpose, payload, expires).finalize().into_bytes())
     }
 
     fn verify(
@@ -46,7 +43,7 @@ impl LinkSigner for MacLinkSigner {
         now: Timestamp,
     ) -> bool {
         let Ok(tag) = URL_SAFE_NO_PAD.decode(signature) else { return false };
-        self.over(purpose, payload, expires).verify_slice(&tag).is_ok() && now < expires
+        self.keys.verify(&tag, |key| over(key, purpose, payload, expires)) && now < expires
     }
 }
 

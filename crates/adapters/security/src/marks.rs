@@ -1,36 +1,32 @@
 //! Device marks, and keyed digests.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use portico_identity::ports::Marks;
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::keys::{KeyRing, mac};
+use crate::keys::{Macs, Secrets};
 
 /// Device id, MAC.
 const MARK_BYTES: usize = 16 + 32;
 
-/// Makes and reads marks with keys derived from the secret of the installation. A mark is base64url(device id ‖
+/// Makes and reads marks with keys derived from the signing secret of the installation. A mark is base64url(device id ‖
 /// HMAC-SHA256 of it).
 pub struct MacMarks {
-    device: Hmac<Sha256>,
-    digest: Hmac<Sha256>,
+    device: Macs,
+    digest: Macs,
 }
 
 impl MacMarks {
-    /// With keys derived from the secret of the installation.
-    pub fn new(secret: &SecretString) -> Self {
-        let keys = KeyRing::new(secret);
-        let key = |purpose| mac(keys.derive(purpose).expose_secret());
-        Self { device: key("portico device mark"), digest: key("portico failure digest") }
+    /// With keys derived from the signing secret of the installation.
+    pub fn new(secrets: &Secrets) -> Self {
+        Self { device: secrets.macs("portico device mark"), digest: secrets.macs("portico failure digest") }
     }
 }
 
 impl Marks for MacMarks {
     fn device_mark(&self, device: Uuid) -> String {
-        let tag = self.device.clone().chain_update(device.as_bytes()).finalize().into_bytes();
+        let tag = self.device.current().chain_update(device.as_bytes()).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([&device.as_bytes()[..], &tag].concat())
     }
 
@@ -40,13 +36,11 @@ impl Marks for MacMarks {
         }
         let bytes = URL_SAFE_NO_PAD.decode(mark).ok()?;
         let (id, tag) = bytes.split_at_checked(16).filter(|_| bytes.len() == MARK_BYTES)?;
-        // Compares in constant time.
-        self.device.clone().chain_update(id).verify_slice(tag).ok()?;
-        Uuid::from_slice(id).ok()
+        self.device.verify(tag, |key| key.chain_update(id)).then(|| Uuid::from_slice(id).ok())?
     }
 
     fn digest(&self, text: &str) -> [u8; 32] {
-        self.digest.clone().chain_update(text).finalize().into_bytes().into()
+        self.digest.current().chain_update(text).finalize().into_bytes().into()
     }
 }
 

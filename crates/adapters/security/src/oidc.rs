@@ -34,7 +34,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use time::Duration;
 
-use crate::keys::{KeyRing, mac};
+use crate::keys::Secrets;
 
 mod cache;
 
@@ -99,11 +99,11 @@ type ProviderClient = CoreClient<
 >;
 
 impl OidcProvider {
-    /// Makes no request to the provider before the first sign-in. `secret` is that of the installation. Errors when a URL
+    /// Makes no request to the provider before the first sign-in. `secrets` are the signing ones of the installation. Errors when a URL
     /// is invalid.
     pub fn new(
         config: ProviderConfig,
-        secret: &SecretString,
+        secrets: &Secrets,
         http: Arc<dyn HttpClient>,
         env: Env,
     ) -> Result<Self, IdentityError> {
@@ -111,7 +111,8 @@ impl OidcProvider {
             |error: &dyn Error| IdentityError::Internal(format!("provider {}: {error}", config.name));
         let redirect = RedirectUrl::new(config.redirect_uri.clone()).map_err(|error| broken(&error))?;
         let cache = ProviderCache::new(&config.issuer).map_err(|error| broken(&error))?;
-        let secrets = mac(KeyRing::new(secret).derive("portico openid connect").expose_secret());
+        // An attempt lasts minutes: one that was begun under an earlier secret is begun again.
+        let secrets = secrets.macs("portico openid connect").current();
         Ok(Self { redirect, secrets, cache, http: Outbound(http), env, config })
     }
 

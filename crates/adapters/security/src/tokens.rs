@@ -1,7 +1,7 @@
 //! Access tokens (JWT, RFC 7519; profile of RFC 9068 as far as it fits) and refresh tokens.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use portico_identity::{
     IdentityError,
@@ -9,12 +9,12 @@ use portico_identity::{
     ports::{AccessClaims, TokenIssuer},
 };
 use portico_kernel::{SessionId, TenantId, Timestamp, UserId};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::keys::{KeyRing, mac};
+use crate::keys::{KeyRing, Macs, Secrets};
 
 const ISSUER: &str = "portico";
 /// Media type of an access token (RFC 9068 section 2.1), which excludes other kinds of JWT.
@@ -44,24 +44,27 @@ struct Claims {
     exp: i64,
 }
 
-/// Issues and verifies tokens with keys derived from the secret of the installation.
+/// Issues and verifies tokens with keys derived from the signing secret of the installation.
 ///
 /// Access tokens are signed with HS256. A refresh token is base64url(session id ‖ generation ‖ HMAC-SHA256 of both): it
 /// needs no row of its own, and cannot be made without the key.
 pub struct JwtIssuer {
     encoding: EncodingKey,
-    decoding: DecodingKey,
+    /// The current one, and earlier ones.
+    decoding: Vec<DecodingKey>,
     header: Header,
     validation: Validation,
-    refresh_mac: Hmac<Sha256>,
-    email_change_mac: Hmac<Sha256>,
+    refresh_macs: Macs,
+    email_change_macs: Macs,
 }
 
 impl JwtIssuer {
-    /// With keys derived from the secret of the installation.
-    pub fn new(secret: &SecretString) -> Self {
-        let keys = KeyRing::new(secret);
-        let access_key = keys.derive("portico access token");
+    /// With keys derived from the signing secret of the installation.
+    pub fn new(secrets: &Secrets) -> Self {
+        let access_key = |ring: KeyRing| ring.derive("portico access token");
+        let current = access_key(secrets.ring());
+        let decoding = |key: &[u8]| DecodingKey::from_secret(key);
+        let earlier = secrets.earlier_rings().map(|ring| decoding(access_key(ring).expose_secret()));
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(KIND.into());
         let mut validation = Validation::new(Algorithm::HS256);
@@ -71,12 +74,12 @@ impl JwtIssuer {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Self {
-            encoding: EncodingKey::from_secret(access_key.expose_secret()),
-            decoding: DecodingKey::from_secret(access_key.expose_secret()),
+            encoding: EncodingKey::from_secret(current.expose_secret()),
+            decoding: std::iter::once(decoding(current.expose_secret())).chain(earlier).collect(),
             header,
             validation,
-            refresh_mac: mac(keys.derive("portico refresh token").expose_secret()),
-            email_change_mac: mac(keys.derive("portico change of address").expose_secret()),
+            refresh_macs: secrets.macs("portico refresh token"),
+            email_change_macs: secrets.macs("portico change of address"),
         }
     }
 }
@@ -100,7 +103,8 @@ impl TokenIssuer for JwtIssuer {
         if token.len() > LONGEST_TOKEN {
             return None;
         }
-        let token = decode::<Claims>(token, &self.decoding, &self.validation).ok()?;
+        let mut keys = self.decoding.iter();
+        let token = keys.find_map(|key| decode::<Claims>(token, key, &self.validation).ok())?;
         if token.header.typ.as_deref() != Some(KIND) || token.claims.exp <= now.unix_seconds() {
             return None;
         }
@@ -122,7 +126,7 @@ impl TokenIssuer for JwtIssuer {
         let (body, tag) = bytes.split_at_mut(20);
         body[..16].copy_from_slice(session.uuid().as_bytes());
         body[16..].copy_from_slice(&generation.to_be_bytes());
-        let mut mac = self.refresh_mac.clone();
+        let mut mac = self.refresh_macs.current();
         mac.update(body);
         tag.copy_from_slice(&mac.finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
@@ -134,10 +138,9 @@ impl TokenIssuer for JwtIssuer {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (body, tag) = bytes.split_at_checked(20)?;
-        let mut mac = self.refresh_mac.clone();
-        mac.update(body);
-        // Compares in constant time, and rejects a tag of any other length.
-        mac.verify_slice(tag).ok()?;
+        if !self.refresh_macs.verify(tag, |mac| mac.chain_update(body)) {
+            return None;
+        }
         let (session, generation) = body.split_at_checked(16)?;
         Some((
             SessionId::from_uuid(Uuid::from_slice(session).ok()?),
@@ -149,7 +152,7 @@ impl TokenIssuer for JwtIssuer {
         let mut bytes = [0; EMAIL_CHANGE_TOKEN_BYTES];
         let (body, tag) = bytes.split_at_mut(16);
         body.copy_from_slice(id.uuid().as_bytes());
-        let mut mac = self.email_change_mac.clone();
+        let mut mac = self.email_change_macs.current();
         mac.update(body);
         tag.copy_from_slice(&mac.finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
@@ -161,10 +164,9 @@ impl TokenIssuer for JwtIssuer {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (body, tag) = bytes.split_at_checked(16)?;
-        let mut mac = self.email_change_mac.clone();
-        mac.update(body);
-        // Compares in constant time, and rejects a tag of any other length.
-        mac.verify_slice(tag).ok()?;
+        if !self.email_change_macs.verify(tag, |mac| mac.chain_update(body)) {
+            return None;
+        }
         Some(EmailChangeId::from_uuid(Uuid::from_slice(body).ok()?))
     }
 
@@ -269,6 +271,26 @@ mod tests {
         for cut in [&bytes[..16], &bytes[..47], &bytes[..0]] {
             assert_eq!(ours.read_email_change_token(&URL_SAFE_NO_PAD.encode(cut)), None);
         }
+    }
+
+    #[test]
+    fn tokens_of_an_earlier_secret_are_read_until_it_is_left_out() {
+        let (before, session, id) = (issuer("a"), claims().session, system_env().new_id());
+        let (old, new) = ("a".repeat(43), "b".repeat(43));
+        let access = before.access_token(&claims(), at(1000)).unwrap();
+        let tokens = |issuer: &JwtIssuer| (issuer.refresh_token(session, 7), issuer.email_change_token(id));
+        let read = |issuer: &JwtIssuer, (refresh, change): &(String, String)| {
+            let access = issuer.read_access_token(&access, at(1000)).is_some();
+            [
+                access,
+                issuer.read_refresh_token(refresh).is_some(),
+                issuer.read_email_change_token(change).is_some(),
+            ]
+        };
+        let rotated = JwtIssuer::new(&Secrets::new(new.clone().into(), [old.into()]));
+        assert_eq!(read(&rotated, &tokens(&before)), [true; 3]);
+        assert_ne!(tokens(&rotated), tokens(&before), "new ones are made with the current secret");
+        assert_eq!(read(&JwtIssuer::new(&new.into()), &tokens(&before)), [false; 3]);
     }
 
     #[test]

@@ -24,4 +24,4 @@ mod tenancy;
 pub use connection::{Connections, PoolFigures, Transaction};
 pub use identity::personal_columns;
 pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};
-pub use store::{MigrationState, SqlStore, StoreOptions};
+pub use store::{MigrationState, SqlStore, StoreOptions, check_url, names_missing_file};

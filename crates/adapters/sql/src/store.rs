@@ -1,6 +1,6 @@
 //! Opening, migrating, and watching the database.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{io::ErrorKind, str::FromStr, sync::Arc, time::Duration};
 
 use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
 use portico_migrations::Migrator;
@@ -13,7 +13,7 @@ use sea_orm::{
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
-use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use tokio::time::timeout;
 
 use crate::{
@@ -209,6 +209,16 @@ impl SqlStore {
             .collect())
     }
 
+    /// Every migration, as of a database that has none yet.
+    pub fn pending_migrations() -> Vec<MigrationState> {
+        let migrations = Migrator::migrations();
+        let pending = |migration: &Box<dyn MigrationTrait>| MigrationState {
+            name: migration.name().to_owned(),
+            applied: false,
+        };
+        migrations.iter().map(pending).collect()
+    }
+
     /// Waits for connections in use, and closes all of them.
     pub async fn close(&self) {
         match &self.pools {
@@ -291,8 +301,13 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
     let health = Arc::new(Health::new(options.statement_timeout / SILENCE));
     let source = |slots: &Arc<Slots>| Source::Slots(slots.clone());
     let connections = Connections::new(source(&requests), options.statement_timeout, health.clone());
-    // Tells whether the address is right.
-    connections.ping().await.map_err(store_error)?;
+    // Tells whether the address is right. The pool says only that it got no connection.
+    if let Err(error) = connections.ping().await {
+        return Err(match why_not(&connect, options.acquire_timeout).await {
+            Some(why) => StoreError::Unavailable(why.into()),
+            None => store_error(error),
+        });
+    }
     Ok(SqlStore {
         writer: connections.clone(),
         reader: connections,
@@ -302,6 +317,103 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
         listener: None,
         observer: None,
     })
+}
+
+/// Why the database cannot be reached, in words for the operator and without the password; `None` when it can.
+async fn why_not(connect: &PgConnectOptions, patience: Duration) -> Option<String> {
+    let at = match connect.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", connect.get_host(), connect.get_port()),
+    };
+    let user = connect.get_username();
+    let error = match timeout(patience, connect.connect()).await {
+        Ok(Ok(connection)) => {
+            let _ = connection.close().await;
+            return None;
+        }
+        Ok(Err(error)) => error,
+        Err(_) => return Some(format!("{at} does not answer within {} ms", patience.as_millis())),
+    };
+    Some(match &error {
+        sqlx::Error::Io(cause) if cause.kind() == ErrorKind::ConnectionRefused => {
+            format!("{at} refuses connections: no Postgres listens there")
+        }
+        sqlx::Error::Io(cause) => format!("{at} cannot be reached: {cause}"),
+        sqlx::Error::Tls(cause) => format!("{at}: TLS failed: {cause}"),
+        // SQLSTATE, Postgres manual, appendix A.
+        sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
+            Some("28P01") => format!("{at} refuses the password of the user {user:?}"),
+            Some("28000") => format!("{at} does not let the user {user:?} in: {}", refusal.message()),
+            Some("3D000") => {
+                format!("there is no database {:?} at {at}", connect.get_database().unwrap_or(user))
+            }
+            _ => format!("{at}: {}", refusal.message()),
+        },
+        other => format!("{at}: {other}"),
+    })
+}
+
+/// Whether this can be the URL of a database. Connects to none.
+///
+/// # Errors
+/// With what it has to be like; without the URL, which may hold a password.
+pub fn check_url(url: &str) -> Result<(), String> {
+    if is_postgres(url) {
+        let wrong = |why: &str| format!("must be like postgres://user:password@host:5432/database{why}");
+        // The library would take a server of this machine in place of a host that is missing.
+        let (_, rest) = url.split_once("://").unwrap_or_default();
+        let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let authority = authority.split('/').next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        if host.is_empty() && !query.split('&').any(|pair| pair.starts_with("host=")) {
+            return Err(wrong("; there is no host in it"));
+        }
+        return PgConnectOptions::from_str(url).map(drop).map_err(|error| match error {
+            sqlx::Error::Configuration(why) => wrong(&format!(" ({why})")),
+            _ => wrong(""),
+        });
+    }
+    let wrong =
+        "must begin with sqlite:// and name a file, or be like postgres://user:password@host:5432/database";
+    let path = url.strip_prefix("sqlite:").ok_or(wrong)?;
+    if path.trim_start_matches('/').is_empty() || SqliteConnectOptions::from_str(url).is_err() {
+        return Err(wrong.into());
+    }
+    Ok(())
+}
+
+/// Whether the URL names a file of SQLite that is not there.
+pub fn names_missing_file(url: &str) -> bool {
+    !is_postgres(url)
+        && SqliteConnectOptions::from_str(url).is_ok_and(|options| !options.get_filename().exists())
+}
+
+/// Makes the file of a database, which only the user of this process can read; its log and index get the mode of the file. One
+/// that is there is closed to those who are neither in the group nor the owner.
+#[cfg(unix)]
+fn keep_private(file: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut made = std::fs::OpenOptions::new();
+    match made.write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => return made.map(drop),
+    }
+    for ending in ["", "-wal", "-shm"] {
+        let mut path = file.as_os_str().to_owned();
+        path.push(ending);
+        let Ok(about) = std::fs::metadata(&path) else { continue };
+        let mode = about.permissions().mode();
+        if mode & 0o007 != 0 {
+            // It may belong to another user, who lets this one write: then it is theirs to close.
+            let _ = std::fs::set_permissions(&path, PermissionsExt::from_mode(mode & 0o770));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &std::path::Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// How long the file of SQLite may take to be opened.
@@ -369,6 +481,7 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
         .busy_timeout(options.acquire_timeout)
         .pragma("temp_store", "memory")
         .disable_statement_logging();
+    keep_private(connect.get_filename()).map_err(|error| unavailable(sqlx::Error::Io(error)))?;
     // In KiB, for each connection. Little, so that an idle server stays small; the operating system caches the file too.
     let writing = connect.clone().pragma("cache_size", "-8192");
     let reading = connect.pragma("cache_size", "-4096").pragma("query_only", "on");

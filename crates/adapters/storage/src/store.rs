@@ -44,6 +44,11 @@ impl ObjectFileStore {
     /// Opens the store at a URL: `file:///absolute/path`, or `file://./path` relative to the working directory. A missing
     /// directory is created.
     pub fn open(address: &str) -> Result<Self, OpenError> {
+        Self::directory(Self::directory_at(address)?)
+    }
+
+    /// The directory that a URL names. Looks at no file.
+    pub fn directory_at(address: &str) -> Result<PathBuf, OpenError> {
         let invalid = || OpenError::Invalid(address.to_owned());
         let (scheme, rest) = address.split_once("://").ok_or_else(invalid)?;
         if !scheme.eq_ignore_ascii_case("file") {
@@ -52,18 +57,16 @@ impl ObjectFileStore {
         let relative = [".", "..", "./", "../"]
             .iter()
             .any(|start| if start.ends_with('/') { rest.starts_with(start) } else { rest == *start });
-        let directory = if relative {
-            PathBuf::from(rest)
-        } else {
-            Url::parse(address).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(invalid)?
-        };
-        Self::directory(directory)
+        if relative {
+            return Ok(PathBuf::from(rest));
+        }
+        Url::parse(address).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(invalid)
     }
 
-    /// Stores files under a directory, which is created if missing.
+    /// Stores files under a directory. A missing one is created, for the user of this process only.
     pub fn directory(directory: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let directory = directory.into();
-        let absolute = fs::create_dir_all(&directory).and_then(|()| directory.canonicalize());
+        let absolute = make_private(&directory).and_then(|()| directory.canonicalize());
         let directory = absolute.map_err(|error| OpenError::Directory(directory, error))?;
         // A put writes a temporary file and renames it, which is atomic. With fsync an acknowledged file survives a power
         // failure.
@@ -164,6 +167,25 @@ impl FileStore for ObjectFileStore {
         }
         self.sweep(&prefix).await
     }
+
+    async fn ping(&self) -> Result<(), FileError> {
+        if let Some(directory) = &self.directory {
+            return fs::read_dir(directory).map(drop).map_err(unavailable);
+        }
+        // One that is not there says as much about the store.
+        match self.store.head(&checked("ping")?).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+}
+
+/// Creates a directory, and those above it, which only the user of this process can enter. Existing ones stay as they are.
+fn make_private(directory: &std::path::Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(directory)
 }
 
 fn is_below_a_file(error: &Error) -> bool {

@@ -10,6 +10,8 @@ use portico_testkit::s3::S3Server;
 
 /// The contract of [`FileStore`], run against an empty store.
 pub async fn keeps_the_contract(store: Arc<dyn FileStore>) {
+    store.ping().await.unwrap();
+    assert_eq!(store.list("ping").await.unwrap(), Vec::<String>::new(), "it leaves nothing");
     reads_what_was_written(&*store).await;
     reads_parts(&*store).await;
     refuses_keys_of_others(&*store).await;
@@ -224,4 +226,19 @@ fn a_wrong_bucket_or_endpoint_is_told_plainly() {
         let options = S3Options { endpoint: Some(endpoint), allow_http, ..S3Options::default() };
         assert!(error("s3://bucket", options).contains("begins with https:"), "{endpoint}");
     }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_gone_does_not_answer_and_a_new_one_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("deep/files");
+    let store = ObjectFileStore::directory(&files).unwrap();
+    store.ping().await.unwrap();
+    for made in ["deep", "deep/files"] {
+        let mode = std::fs::metadata(folder.path().join(made)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{made}");
+    }
+    std::fs::remove_dir_all(&files).unwrap();
+    assert!(matches!(store.ping().await, Err(FileError::Unavailable(_))));
 }

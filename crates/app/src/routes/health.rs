@@ -1,9 +1,13 @@
 //! Liveness, readiness and metrics of the server.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
-use portico_kernel::{Kind, StoreError};
+use portico_kernel::{Kind, StoreError, files::FileStore};
+use portico_runtime::logging;
 use portico_web::{
     client,
     problem::{Problem, ProblemBody},
@@ -11,7 +15,7 @@ use portico_web::{
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     settings::{Profile, Settings},
@@ -21,21 +25,77 @@ use crate::{
 /// Marks the application at a separate port, whose metrics need no further authorisation.
 pub struct MetricsPort;
 
-/// Timeout of the database check.
+/// Headers that proxies add.
+const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+
+/// Timeout of each check.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the state of the file store is not asked for again: probes come every second or two, and a bucket costs by request.
+const STORAGE_AGE: Duration = Duration::from_secs(10);
 
 /// State of the server.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Health {
-    /// `ok` when requests can be answered.
+    /// `ok`, or `degraded` while a part is unavailable without which requests can be answered.
     #[schema(example = "ok")]
     status: &'static str,
     /// Version of the server.
     #[schema(example = "0.1.0")]
     version: &'static str,
-    /// `ok` when the database answers.
-    #[schema(example = "ok")]
-    database: &'static str,
+    /// The database. The server is not ready without it.
+    database: PartState,
+    /// Redis; `disabled` where none is set. Without it each instance counts limits by itself.
+    redis: PartState,
+    /// The store of uploaded files and published sites.
+    storage: PartState,
+}
+
+/// State of a part that the server uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PartState {
+    /// It answers.
+    Ok,
+    /// It does not answer.
+    Unavailable,
+    /// It is not in use.
+    Disabled,
+}
+
+impl From<bool> for PartState {
+    fn from(answers: bool) -> Self {
+        if answers { Self::Ok } else { Self::Unavailable }
+    }
+}
+
+/// The state of the file store, asked for at intervals.
+pub struct StorageProbe {
+    files: Arc<dyn FileStore>,
+    last: Mutex<Option<(Instant, PartState)>>,
+}
+
+impl StorageProbe {
+    /// Of this store.
+    pub fn new(files: Arc<dyn FileStore>) -> Self {
+        Self { files, last: Mutex::default() }
+    }
+
+    async fn state(&self) -> PartState {
+        let mut last = self.last.lock().await;
+        match *last {
+            Some((asked, state)) if asked.elapsed() < STORAGE_AGE => state,
+            _ => {
+                let answer = timeout(PATIENCE, self.files.ping()).await;
+                if let Ok(Err(error)) = &answer {
+                    logging::warn("the file store does not answer", error);
+                }
+                let state = PartState::from(matches!(answer, Ok(Ok(()))));
+                *last = Some((Instant::now(), state));
+                state
+            }
+        }
+    }
 }
 
 /// Health
@@ -58,7 +118,8 @@ pub async fn live() -> HttpResponse {
 
 /// Readiness
 ///
-/// Whether requests can be answered. 503 while starting, shutting down, or when the database is unavailable.
+/// Whether requests can be answered. 503 while starting, shutting down, or when the database is unavailable; without Redis or the
+/// file store requests are answered, and `status` is `degraded`.
 #[utoipa::path(tag = "Operations", responses((status = 200, body = Health)))]
 #[get("/api/health/ready")]
 pub async fn ready(app: Data<App>) -> Result<HttpResponse, Problem> {
@@ -68,8 +129,8 @@ pub async fn ready(app: Data<App>) -> Result<HttpResponse, Problem> {
 /// Metrics
 ///
 /// In the Prometheus text format. In production, and wherever `metrics.token` or `metrics.allow_networks` is set, only with
-/// that token as `Authorization: Bearer`, or directly from one of those networks. At `metrics.port` and `worker.port`
-/// always.
+/// that token as `Authorization: Bearer`, or directly from one of those networks; otherwise only from the same machine. At
+/// `metrics.port` and `worker.port` always.
 #[utoipa::path(tag = "Operations", responses(
     (status = 200, body = String, content_type = "text/plain"),
     (status = 404, description = "Not for this client.", body = ProblemBody, content_type = "application/problem+json"),
@@ -87,8 +148,13 @@ pub async fn metrics(app: Data<App>, request: HttpRequest) -> Result<HttpRespons
 /// Whether a request at the port of the API may read the metrics.
 fn may_read_metrics(app: &App, request: &HttpRequest) -> bool {
     let Settings { profile, metrics: rule, server, .. } = &*app.settings;
+    // The remote address of the connection, ignoring headers. All requests through a proxy have the proxy's address.
+    let peer = client::peer(request);
+    let is_direct = !client::is_trusted(&server.trusted_proxies, peer);
     if *profile == Profile::Development && rule.token.is_none() && rule.allow_networks.is_empty() {
-        return true;
+        // A development server that others can reach, directly or through a proxy of this machine, tells them nothing.
+        let is_forwarded = FORWARDING.iter().any(|name| request.headers().contains_key(*name));
+        return is_direct && peer.is_loopback() && !is_forwarded;
     }
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let shown = shown
@@ -100,9 +166,7 @@ fn may_read_metrics(app: &App, request: &HttpRequest) -> bool {
     {
         return true;
     }
-    // The remote address of the connection, ignoring headers. All requests through a proxy have the proxy's address.
-    let peer = client::peer(request);
-    client::is_trusted(&rule.allow_networks, peer) && !client::is_trusted(&server.trusted_proxies, peer)
+    is_direct && client::is_trusted(&rule.allow_networks, peer)
 }
 
 async fn check(app: &App) -> Result<HttpResponse, Problem> {
@@ -111,6 +175,9 @@ async fn check(app: &App) -> Result<HttpResponse, Problem> {
     }
     let answered = timeout(PATIENCE, app.core.store.ping()).await;
     answered.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))?;
-    let health = Health { status: "ok", version: env!("CARGO_PKG_VERSION"), database: "ok" };
-    Ok(HttpResponse::Ok().json(health))
+    let redis = app.redis.as_ref().map_or(PartState::Disabled, |redis| redis.is_up().into());
+    let storage = app.storage.state().await;
+    let status = if [redis, storage].contains(&PartState::Unavailable) { "degraded" } else { "ok" };
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(HttpResponse::Ok().json(Health { status, version, database: PartState::Ok, redis, storage }))
 }

@@ -2,28 +2,33 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use documented::DocumentedFields;
 use ipnet::IpNet;
-use portico_runtime::settings::sources::{duration, list};
+use portico_runtime::settings::{
+    Problems,
+    sources::{duration, list, masked},
+};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The text generator: any server with the chat completions API of OpenAI.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ai {
-    /// Base URL of its API, for instance `https://api.openai.com/v1`. Default: none, the sandbox generator works offline.
+    /// Base URL of its API, for instance `https://api.openai.com/v1`. In production without it
+    /// `/ai/…` answers 503, unless `allow_in_production` lists `sandbox_ai`. Default: none, the sandbox generator works offline.
     pub base_url: Option<Url>,
     /// Name of the model.
     pub model: Option<String>,
     /// API key. A self-hosted server may need none.
+    #[serde(serialize_with = "masked")]
     pub api_key: Option<SecretString>,
     /// Networks that may be called for it although they are not public, also without TLS. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
     /// Timeout of one text, all attempts together.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
     /// Maximum tokens of one answer.
     pub max_output_tokens: u32,
@@ -58,28 +63,29 @@ impl Ai {
     }
 
     /// Fails if a setting is invalid.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         let Some(url) = &self.base_url else {
             if self.model.is_some() || self.api_key.is_some() {
-                bail!("ai.base_url must be set where ai.model or ai.api_key is");
+                problems.add("ai.base_url must be set where ai.model or ai.api_key is");
             }
-            return Ok(());
+            return problems.into_result();
         };
         if !["http", "https"].contains(&url.scheme()) || !url.has_host() || url.query().is_some() {
-            bail!("ai.base_url must begin with https:// and have no query");
+            problems.add("ai.base_url must begin with https:// and have no query");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            bail!("ai.base_url must hold no password; that is what ai.api_key is for");
+            problems.add("ai.base_url must hold no password; that is what ai.api_key is for");
         }
         if self.model.as_deref().is_none_or(|model| model.trim().is_empty()) {
-            bail!("ai.model must be set where ai.base_url is");
+            problems.add("ai.model must be set where ai.base_url is");
         }
         if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&self.timeout) {
-            bail!("ai.timeout must be between one second and ten minutes");
+            problems.add("ai.timeout must be between one second and ten minutes");
         }
         if !(100..=32_000).contains(&self.max_output_tokens) || !(1..=10).contains(&self.max_attempts) {
-            bail!("ai.max_output_tokens must be 100 to 32000, and ai.max_attempts 1 to 10");
+            problems.add("ai.max_output_tokens must be 100 to 32000, and ai.max_attempts 1 to 10");
         }
-        Ok(())
+        problems.into_result()
     }
 }

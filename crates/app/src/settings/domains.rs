@@ -2,18 +2,19 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use documented::DocumentedFields;
 use portico_runtime::settings::sources::{duration, list};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// DNS lookups for customers' domains.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dns {
     /// Recursive name servers, each as address and port. Default: those of the machine.
     #[serde(deserialize_with = "list")]
     pub servers: Vec<SocketAddr>,
     /// Timeout of one query to one server; each query is sent twice.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
 }
 

@@ -1,14 +1,16 @@
 //! Settings of file storage.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use documented::DocumentedFields;
+use portico_runtime::settings::{Problems, sources::masked};
 use portico_storage::{ObjectFileStore, S3Options};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Settings;
 
 /// Object storage.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Storage {
     /// `file://…`, or `s3://bucket/prefix`. Default: `file://{data_dir}/files`.
@@ -20,6 +22,7 @@ pub struct Storage {
     /// Access key id. Default: the credentials of environment and machine (web identity, instance).
     pub access_key_id: Option<String>,
     /// Secret of the key.
+    #[serde(serialize_with = "masked")]
     pub secret_access_key: Option<SecretString>,
     /// Whether the endpoint may be reached without TLS.
     pub allow_http: bool,
@@ -34,18 +37,44 @@ impl Storage {
     }
 
     /// Fails if a setting is invalid.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         let said = self.endpoint.is_some()
             || self.region.is_some()
             || self.access_key_id.is_some()
             || self.secret_access_key.is_some();
         if said && !self.is_s3() {
-            bail!("storage.endpoint, region and keys are for storage.url = s3://bucket/prefix");
+            problems.add("storage.endpoint, region and keys are for storage.url = s3://bucket/prefix");
         }
         if self.access_key_id.is_some() != self.secret_access_key.is_some() {
-            bail!("storage.access_key_id and storage.secret_access_key go together");
+            problems.add("storage.access_key_id and storage.secret_access_key go together");
         }
-        Ok(())
+        if self.is_s3() {
+            problems.note(self.open_bucket());
+        } else if let Some(url) = &self.url
+            && let Err(why) = ObjectFileStore::directory_at(url)
+        {
+            problems.add(format!("storage.url: {why}"));
+        }
+        problems.into_result()
+    }
+}
+
+impl Storage {
+    /// The bucket. Makes no request.
+    fn open_bucket(&self) -> anyhow::Result<ObjectFileStore> {
+        // The client of the store wants one; a second installation in one process keeps the first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let options = S3Options {
+            endpoint: self.endpoint.as_deref(),
+            region: self.region.as_deref(),
+            access_key_id: self.access_key_id.as_deref(),
+            secret_access_key: self.secret_access_key.as_ref().map(ExposeSecret::expose_secret),
+            allow_http: self.allow_http,
+            virtual_hosted: self.virtual_hosted,
+        };
+        ObjectFileStore::s3(self.url.as_deref().unwrap_or_default(), options)
+            .context("storage.url, storage.endpoint")
     }
 }
 
@@ -56,18 +85,11 @@ impl Settings {
         let Some(url) = &storage.url else {
             return ObjectFileStore::directory(self.data_dir.join("files")).context("data_dir");
         };
-        if !storage.is_s3() {
-            return ObjectFileStore::open(url).context("storage.url");
+        if storage.is_s3() {
+            storage.open_bucket()
+        } else {
+            ObjectFileStore::open(url).context("storage.url")
         }
-        let options = S3Options {
-            endpoint: storage.endpoint.as_deref(),
-            region: storage.region.as_deref(),
-            access_key_id: storage.access_key_id.as_deref(),
-            secret_access_key: storage.secret_access_key.as_ref().map(ExposeSecret::expose_secret),
-            allow_http: storage.allow_http,
-            virtual_hosted: storage.virtual_hosted,
-        };
-        ObjectFileStore::s3(url, options).context("storage")
     }
 }
 

@@ -1,40 +1,44 @@
 //! Settings of access to the metrics.
 
-use anyhow::bail;
+use documented::DocumentedFields;
 use ipnet::IpNet;
-use portico_runtime::settings::sources::list;
+use portico_runtime::settings::{
+    Problems,
+    sources::{list, masked},
+};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Access to the metrics.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// A bearer token that grants access; 32 characters or more. Default: none.
+    /// A bearer token that opens `/api/metrics` at the port of the API; 32 characters or more. In production, and wherever this
+    /// or `metrics.allow_networks` is set, it is 404 to others; else only clients of the same machine get it. Default: none.
+    #[serde(serialize_with = "masked")]
     pub token: Option<SecretString>,
     /// Networks whose addresses may read them directly. Requests through a trusted proxy are never in them. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
-    /// Port at which `portico serve` serves its health and metrics without authorisation; 0 takes any free one. Default:
-    /// none.
+    /// Port at which `portico serve` serves its health and metrics without authorisation, on `server.host`; 0 takes any free
+    /// one. Of `portico worker` it is `worker.port`. Default: none.
     pub port: Option<u16>,
 }
 
 impl Metrics {
     /// Fails if a setting is invalid.
-    pub(super) fn check(&self, trusted_proxies: &[IpNet]) -> anyhow::Result<()> {
+    pub(super) fn check(&self, trusted_proxies: &[IpNet]) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         if self.token.as_ref().is_some_and(|token| token.expose_secret().len() < 32) {
-            bail!("metrics.token must have 32 characters or more");
+            problems.add("metrics.token must have 32 characters or more");
         }
         let is_of_proxies =
             |network: &&IpNet| trusted_proxies.iter().any(|trusted| trusted.contains(*network));
         if let Some(network) = self.allow_networks.iter().find(is_of_proxies) {
-            bail!(
-                "metrics.allow_networks: {network} is in server.trusted_proxies, and whoever comes through a proxy is not let in by \
-                 its address; use metrics.token or metrics.port"
-            );
+            problems.add(format!("metrics.allow_networks: {network} is in server.trusted_proxies, and whoever comes through a proxy is not let in by \
+                 its address; use metrics.token or metrics.port"));
         }
-        Ok(())
+        problems.into_result()
     }
 }
 

@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
-use portico_runtime::settings::sources::duration;
-use secrecy::SecretString;
-use serde::Deserialize;
+use documented::DocumentedFields;
+use portico_runtime::settings::{
+    Problems,
+    sources::{duration, masked},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
 /// Redis, or Valkey: shared by instances besides the database.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redis {
     /// `redis://:password@host:6379/0` or `rediss://…`. Default: none, each process has its own cache and rate limits.
+    #[serde(serialize_with = "masked")]
     pub url: Option<SecretString>,
     /// How long a request waits for Redis before it continues without; Redis is then not used for a second.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
 }
 
@@ -26,11 +30,17 @@ impl Default for Redis {
 
 impl Redis {
     /// Fails if a setting is invalid.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&self.timeout) {
-            bail!("redis.timeout must be between 1ms and 5s");
+            problems.add("redis.timeout must be between 1ms and 5s");
         }
-        Ok(())
+        if let Some(url) = &self.url {
+            problems.note(portico_cache::Redis::check(url.expose_secret()).map_err(|error| {
+                format!("redis.url: {error}; it has to be like redis://host:6379/0 or rediss://…")
+            }));
+        }
+        problems.into_result()
     }
 }
 

@@ -2,28 +2,47 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use documented::DocumentedFields;
 use ipnet::IpNet;
-use portico_runtime::settings::sources::{duration, list};
+use portico_runtime::settings::{
+    Problems,
+    sources::{duration, list, masked, masked_always, masked_list, secret_list},
+};
+use portico_security::WebauthnCeremonies;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::Settings;
+
 /// Tokens and passwords.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
-    /// Secret from which keys are derived, for instance for tokens; 32 characters or more. Default: generated once into
-    /// `data_dir`.
+    /// Secret that signs tokens, links and marks of devices; 32 characters or more. Default: generated once into `data_dir`.
+    #[serde(serialize_with = "masked")]
     pub jwt_secret: Option<SecretString>,
+    /// Earlier values of `jwt_secret`, separated by commas in the environment: what they signed stays valid until it expires.
+    /// Default: none.
+    #[serde(deserialize_with = "secret_list", serialize_with = "masked_list")]
+    pub jwt_secret_previous: Vec<SecretString>,
+    /// Secret that encrypts stored secrets (of webhooks and authenticator apps), and hashes recovery codes; 32 characters or
+    /// more. Default: generated once into `data_dir`; where only `jwt_secret` is set, that one.
+    #[serde(serialize_with = "masked")]
+    pub sealing_secret: Option<SecretString>,
+    /// Earlier values of `sealing_secret`, separated by commas in the environment: what they encrypted can be read until
+    /// `portico secrets reseal` has encrypted it anew. `jwt_secret` and its earlier values count, too. Default: none.
+    #[serde(deserialize_with = "secret_list", serialize_with = "masked_list")]
+    pub sealing_secret_previous: Vec<SecretString>,
     /// Lifetime of an access token.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub access_token_ttl: Duration,
     /// Lifetime of a refresh token, and of an unused session.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub refresh_token_ttl: Duration,
     /// Maximum lifetime of a session, however much it is used.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub session_max_age: Duration,
     /// Minimum length of a password, in characters.
     pub password_min_length: usize,
@@ -52,11 +71,11 @@ pub struct Security {
 }
 
 /// Limits on wrong guesses at credentials. They cannot be disabled: a load test that needs it sets high numbers.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Throttle {
     /// How long a failure counts.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub window: Duration,
     /// Failures with one account from one network, or one known device, before the pauses begin.
     pub per_pair: u32,
@@ -65,15 +84,15 @@ pub struct Throttle {
     /// Failures with one account from anywhere, after which only known devices and networks may sign in.
     pub per_account: u32,
     /// The first pause. Each further failure doubles it.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub first_pause: Duration,
     /// The longest pause.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub longest_pause: Duration,
 }
 
 /// An OpenID Connect provider.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct OidcProvider {
     /// Issuer identifier, exactly as the provider writes it; the discovery document is below it.
@@ -81,10 +100,11 @@ pub struct OidcProvider {
     /// Client id at the provider.
     pub client_id: String,
     /// Client secret at the provider.
+    #[serde(serialize_with = "masked_always")]
     pub client_secret: SecretString,
     /// Name on a button. Default: the name of the provider.
     pub display_name: Option<String>,
-    /// Scopes to request besides `openid`.
+    /// Scopes to request besides `openid`. Default: `email,profile`.
     #[serde(deserialize_with = "list", default = "default_scopes")]
     pub scopes: Vec<String>,
     /// Page that the provider sends the browser back to. Default: `{server.public_url}/auth/callback`.
@@ -102,6 +122,9 @@ impl Default for Security {
     fn default() -> Self {
         Self {
             jwt_secret: None,
+            jwt_secret_previous: Vec::new(),
+            sealing_secret: None,
+            sealing_secret_previous: Vec::new(),
             access_token_ttl: Duration::from_secs(15 * 60),
             refresh_token_ttl: Duration::from_secs(7 * 24 * 3600),
             session_max_age: Duration::from_secs(90 * 24 * 3600),
@@ -139,30 +162,57 @@ fn default_scopes() -> Vec<String> {
 
 impl OidcProvider {
     /// Fails if a setting is invalid.
-    pub(super) fn check(&self, name: &str) -> anyhow::Result<()> {
+    pub(super) fn check(&self, name: &str) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !(1..=32).contains(&name.len()) || !name.chars().all(letters) {
-            bail!("oidc.{name}: a name has 1 to 32 lower-case letters, digits and hyphens");
-        }
-        let issuer: Url = self.issuer.parse().with_context(|| format!("oidc.{name}.issuer"))?;
-        // OpenID Connect Core section 2.
-        if !issuer.has_host() || issuer.query().is_some() || issuer.fragment().is_some() {
-            bail!("oidc.{name}.issuer must have a host, and neither query nor fragment");
+            problems.add(format!("oidc.{name}: a name has 1 to 32 lower-case letters, digits and hyphens"));
         }
         let schemes = ["http", "https"];
-        if !schemes.contains(&issuer.scheme()) {
-            bail!("oidc.{name}.issuer must begin with https://");
+        // OpenID Connect Core section 2.
+        let fits = |url: &Url| {
+            schemes.contains(&url.scheme())
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        };
+        if !self.issuer.parse().is_ok_and(|issuer| fits(&issuer)) {
+            problems.add(format!(
+                "oidc.{name}.issuer must begin with https:// and have a host, and neither query nor fragment"
+            ));
         }
         if self
             .redirect_uri
             .as_ref()
             .is_some_and(|uri| !schemes.contains(&uri.scheme()) || uri.fragment().is_some())
         {
-            bail!("oidc.{name}.redirect_uri must begin with https:// and have no fragment");
+            problems.add(format!("oidc.{name}.redirect_uri must begin with https:// and have no fragment"));
         }
         if self.client_id.is_empty() || self.client_secret.expose_secret().is_empty() {
-            bail!("oidc.{name}: client_id and client_secret must be set");
+            problems.add(format!("oidc.{name}: client_id and client_secret must be set"));
         }
-        Ok(())
+        problems.into_result()
+    }
+}
+
+impl Settings {
+    /// The ceremonies of passkeys, which belong to a domain. An IP address is not one, so it is replaced by `localhost`, which
+    /// a developer's browser uses.
+    pub fn ceremonies(&self, public_url: &Url) -> anyhow::Result<WebauthnCeremonies> {
+        let mut own = public_url.clone();
+        if own.domain().is_none() {
+            own.set_host(Some("localhost")).context("server.public_url")?;
+        }
+        let rp_id = self.security.webauthn_rp_id.as_deref().or(own.domain()).unwrap_or_default();
+        let origins = match self.security.webauthn_origins.as_slice() {
+            [] => vec![own.origin().ascii_serialization().parse().context("server.public_url")?],
+            listed => listed.to_vec(),
+        };
+        WebauthnCeremonies::new(rp_id, &origins).map_err(|error| {
+            anyhow::anyhow!(
+                "security.webauthn_rp_id has to be the domain of every front end (security.webauthn_origins, or else \
+                 server.public_url) or one above it: {error}"
+            )
+        })
     }
 }

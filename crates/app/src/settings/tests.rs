@@ -48,6 +48,10 @@ fn wrong_settings_are_refused() {
         ("PORTICO__WORKER__PORT", "70000"),
         ("PORTICO__SITES__FORM_PER_ADDRESS", "0"),
         ("PORTICO__SITES__ANALYTICS_RETENTION", "always"),
+        ("PORTICO__SECURITY__SEALING_SECRET", "short"),
+        ("PORTICO__SECURITY__JWT_SECRET_PREVIOUS", "0123456789abcdef0123456789abcdef,short"),
+        ("PORTICO__DNS__TIMEOUT", "0s"),
+        ("PORTICO__SERVER__WORKERS", "0"),
     ] {
         assert!(Settings::from_sources("", environment(&[(key, value)])).is_err(), "{key}={value}");
     }
@@ -56,7 +60,7 @@ fn wrong_settings_are_refused() {
 #[test]
 fn production_drains_unless_told_otherwise() {
     let drains = |pairs: &[(&str, &str)]| {
-        let accepted = [("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail")];
+        let accepted = [("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http")];
         Settings::from_sources("", environment(&[&accepted, pairs].concat())).unwrap().drain_delay()
     };
     assert_eq!(drains(&[]), Duration::ZERO);
@@ -145,10 +149,20 @@ fn production_names_what_is_missing() {
     let production = ("PORTICO_PROFILE", "production");
     let database = ("PORTICO__DATABASE__URL", "postgres://db/portico");
     let secret = ("PORTICO__SECURITY__JWT_SECRET", "0123456789abcdef0123456789abcdef");
-    assert!(refused(&[production]).contains("database.url"));
-    assert!(refused(&[production, database]).contains("security.jwt_secret"));
-    assert!(refused(&[production, database, secret]).contains("email.smtp_url"));
-    let allowed = ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail");
+    let all = refused(&[production]);
+    for missing in ["database.url", "security.jwt_secret", "email.smtp_url", "server.public_url"] {
+        assert!(all.lines().any(|line| line.contains(missing)), "{missing}: {all}");
+    }
+    let mail = ("PORTICO__EMAIL__SMTP_URL", "smtp://mail.example");
+    let plain = ("PORTICO__SERVER__PUBLIC_URL", "http://portal.example");
+    let only = refused(&[production, database, secret, mail, plain]);
+    assert!(
+        only.contains("server.public_url must begin with https://") && only.lines().count() == 1,
+        "{only}"
+    );
+    let tls = ("PORTICO__SERVER__PUBLIC_URL", "https://portal.example");
+    assert!(Settings::from_sources("", environment(&[production, database, secret, mail, tls])).is_ok());
+    let allowed = ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http");
     assert!(Settings::from_sources("", environment(&[production, allowed])).is_ok());
 }
 

@@ -22,14 +22,14 @@ async fn few_for_many_requests(settings: &[(&str, &str)]) {
     let server = Server::start(folder.path(), settings).await;
     let person = Person::with_site(&server, "busy@example.com").await;
     person.get("/api/v1/auth/sessions").await;
-    let before = counter(&person, "caller_lookups_total").await;
+    let before = counter(&person, "portico_caller_lookups_total").await;
     let started = Instant::now();
     let mut requests = 0;
     while started.elapsed() < Duration::from_secs(3) {
         person.get("/api/v1/auth/sessions").await;
         requests += 1;
     }
-    let lookups = counter(&person, "caller_lookups_total").await - before;
+    let lookups = counter(&person, "portico_caller_lookups_total").await - before;
     assert!(requests > 30, "only {requests} requests in 3 seconds");
     // One in 2.5 seconds, and one more for the second before the server receives what other processes announce.
     assert!(lookups <= 4, "{lookups} look-ups for {requests} requests");

@@ -8,5 +8,6 @@ mod live;
 mod look_ups;
 mod process;
 mod terminate;
+mod tour;
 mod webhooks;
 mod workers;

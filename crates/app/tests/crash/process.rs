@@ -48,7 +48,6 @@ impl Server {
 
     /// The same with arguments.
     pub async fn start_as(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let started = Instant::now();
         let mut command = portico(folder, settings);
         command
             .args(arguments)
@@ -57,9 +56,15 @@ impl Server {
             // A loaded machine is slow, not overloaded.
             .env("PORTICO__ADMISSION__WAIT", "30s")
             .env("PORTICO__DATABASE__STATEMENT_TIMEOUT", "30s")
-            .env("RUST_LOG", "error");
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.spawn().unwrap();
+            .env("RUST_LOG", "error")
+            .stderr(Stdio::inherit());
+        Self::spawned(command).await
+    }
+
+    /// Starts a server by this command and waits until it is ready.
+    pub async fn spawned(mut command: Command) -> Self {
+        let started = Instant::now();
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (found, wait) = mpsc::channel();
         thread::spawn(move || {

@@ -102,7 +102,7 @@ async fn a_worker_does_what_a_server_leaves_to_it() {
     assert_eq!(get("/api/health/ready").await.0, 200);
     assert_eq!(get("/api/health/live").await.0, 204);
     let (status, metrics) = get("/api/metrics").await;
-    assert!(status == 200 && metrics.contains("job_duration_seconds"), "{status}: {metrics}");
+    assert!(status == 200 && metrics.contains("portico_job_duration_seconds"), "{status}: {metrics}");
     let (status, problem) = get("/api/v1/profile").await;
     assert!(status == 404 && problem.contains("\"not_found\""), "{status}: {problem}");
 }
@@ -112,7 +112,7 @@ async fn a_server_in_production_tells_its_metrics_at_a_port_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let settings = [
         ("PORTICO_PROFILE", "production"),
-        ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail"),
+        ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http"),
         ("PORTICO__SERVER__PORT", "0"),
         ("PORTICO__METRICS__PORT", "0"),
     ];
@@ -125,7 +125,10 @@ async fn a_server_in_production_tells_its_metrics_at_a_port_of_their_own() {
     assert_eq!(get(&server.api, "/api/metrics").await.0, 404);
     assert_eq!(get(&server.health, "/api/health/ready").await.0, 200);
     let (status, metrics) = get(&server.health, "/api/metrics").await;
-    assert!(status == 200 && metrics.contains("http_request_duration_seconds"), "{status}: {metrics}");
+    assert!(
+        status == 200 && metrics.contains("portico_http_request_duration_seconds"),
+        "{status}: {metrics}"
+    );
     assert_eq!(get(&server.health, "/api/v1/profile").await.0, 404);
     assert_eq!(get(&server.health, "/dev/mailbox").await.0, 404);
 }

@@ -73,7 +73,10 @@ async fn answers_are_kept_until_something_changes() {
         assert_eq!(client.get(&client.t("/branding")).await.expect(200)["colors"]["primary"], "#123456");
 
         let metrics = server.client().get("/api/metrics").await.text;
-        assert!(metrics.contains("cache_requests_total{about=\"page\",outcome=\"hit\"}"), "{metrics}");
+        assert!(
+            metrics.contains("portico_cache_requests_total{about=\"page\",outcome=\"hit\"}"),
+            "{metrics}"
+        );
     })
     .await;
 }

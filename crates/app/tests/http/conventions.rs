@@ -1,6 +1,6 @@
 //! What holds for every answer.
 
-use portico_testkit::server::TestServer;
+use portico_testkit::server::{Database, TestServer};
 use reqwest::Method;
 use serde_json::json;
 
@@ -13,6 +13,7 @@ async fn every_answer_has_security_headers_and_a_request_id() {
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
+            ("x-xss-protection", "1; mode=block"),
             ("referrer-policy", ""),
             ("permissions-policy", ""),
             ("content-security-policy", "default-src 'none'"),
@@ -22,6 +23,24 @@ async fn every_answer_has_security_headers_and_a_request_id() {
         }
         assert!(!answer.header("x-request-id").is_empty(), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_names_the_parts_that_are_used() {
+    let server = TestServer::start().await;
+    let health = server.client().get("/api/health").await.expect(200);
+    let version = health["version"].clone();
+    let expected =
+        json!({"status": "ok", "version": version, "database": "ok", "redis": "disabled", "storage": "ok"});
+    assert_eq!(health, expected);
+    assert_eq!(server.client().get("/api/health/ready").await.expect(200), expected);
+    server.stop().await;
+
+    let server = TestServer::start_with(Database::Sqlite, |_| {}).await;
+    std::fs::remove_dir_all(server.app.settings.data_dir.join("files")).unwrap();
+    let health = server.client().get("/api/health").await.expect(200);
+    assert_eq!((&health["status"], &health["storage"]), (&json!("degraded"), &json!("unavailable")));
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +158,7 @@ async fn the_server_tells_how_it_is() {
         assert_eq!(client.get("/api/health/live").await.status.as_u16(), 204);
         assert_eq!(client.get("/api/health/ready").await.status.as_u16(), 200);
         let metrics = client.get("/api/metrics").await.text;
-        assert!(metrics.contains("http_request_duration_seconds_bucket"), "{metrics}");
+        assert!(metrics.contains("portico_http_request_duration_seconds_bucket"), "{metrics}");
         assert!(metrics.contains("route=\"/api/health/ready\""), "{metrics}");
         let docs = client.get("/api/docs/").await;
         assert_eq!((docs.status.as_u16(), docs.header("content-type")), (200, "text/html"));
@@ -176,7 +195,7 @@ async fn a_panic_is_a_500_and_the_server_lives_on() {
     assert_eq!(fine.status(), 200);
     let metrics = server.client().get("/api/metrics").await.text;
     let counted = |line: &&str| {
-        line.starts_with("http_request_duration_seconds_count") && line.contains("status=\"500\"")
+        line.starts_with("portico_http_request_duration_seconds_count") && line.contains("status=\"500\"")
     };
     assert!(metrics.lines().find(counted).is_some(), "{metrics}");
 }

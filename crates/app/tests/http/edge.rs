@@ -351,6 +351,30 @@ async fn in_production(adjust: impl FnOnce(&mut Settings)) -> TestServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_development_metrics_are_for_the_same_machine() {
+    let server = TestServer::start_with(Database::Sqlite, |settings| {
+        settings.server.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
+    })
+    .await;
+    let text = server.client().get("/api/metrics").await.text;
+    assert!(
+        text.contains("portico_build_info{version=") || text.contains("portico_build_info{revision="),
+        "{text}"
+    );
+    for header in ["x-forwarded-for", "forwarded", "x-real-ip"] {
+        let through_a_proxy = server.client().with(header, "127.0.0.1").get("/api/metrics").await;
+        assert_eq!(through_a_proxy.status.as_u16(), 404, "{header}");
+    }
+    server.stop().await;
+    let server = TestServer::start_with(Database::Sqlite, |settings| {
+        settings.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    assert_eq!(server.client().get("/api/metrics").await.status.as_u16(), 404, "a proxy asks for somebody");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_not_for_everybody_in_production() {
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";
     let server = in_production(|_| {}).await;

@@ -100,14 +100,18 @@ async fn instances_share_limits_and_never_open_them_without_redis() {
         assert!((20..=20 + back).contains(&allowed), "{allowed} in {:?}", started.elapsed());
     }
 
+    let health = one.client().get("/api/health").await.expect(200);
+    assert_eq!((&health["status"], &health["redis"]), (&json!("degraded"), &json!("unavailable")));
+
     // It comes back, and so does counting together, by itself.
     let _redis = TestRedis::start_at(port).await;
     let (there, here) = key(6000).await;
     let together = async || count_together(&here, &there).await.then_some(());
     eventually(Duration::from_secs(15), together).await.expect("instances count together again");
     let metrics = one.client().get("/api/metrics").await.text;
-    assert!(metrics.contains("redis_up 1"), "{metrics}");
-    assert!(metrics.contains("rate_limit_fallbacks_total"), "{metrics}");
+    assert!(metrics.contains("portico_redis_up 1"), "{metrics}");
+    assert_eq!(one.client().get("/api/health").await.expect(200)["redis"], "ok");
+    assert!(metrics.contains("portico_rate_limit_fallbacks_total"), "{metrics}");
     two.stop().await;
     one.stop().await;
 }

@@ -42,7 +42,7 @@ async fn there_are_only_so_many_streams() {
     let _fourth = Listener::open(&server, &stranger, "").await;
     refused(&late, 503, "overloaded").await;
     let metrics = server.client().get("/api/metrics").await.text;
-    assert!(metrics.lines().any(|line| line.starts_with("live_streams ")), "{metrics}");
+    assert!(metrics.lines().any(|line| line.starts_with("portico_live_streams ")), "{metrics}");
     // A client that hangs up frees its slot at once, although nothing is sent that would show it.
     drop(first);
     assert_eq!(status(&server, &owner, "").await.0, 200);

@@ -207,8 +207,10 @@ fn rules_and_dashboards_ask_for_metrics_that_exist() {
 fn expressions_are_read() {
     let names = |expression: &str| asked_by(expression).into_iter().collect::<Vec<_>>().join(" ");
     assert_eq!(
-        names("sum by (code) (rate(errors_total{code!=\"x\"}[5m])) / on (job) group_left () up > 0.5"),
-        "errors_total up"
+        names(
+            "sum by (code) (rate(portico_errors_total{code!=\"x\"}[5m])) / on (job) group_left () up > 0.5"
+        ),
+        "portico_errors_total up"
     );
     assert_eq!(names("histogram_quantile(0.99, sum(rate(a_bucket[$__rate_interval])) by (le))"), "a_bucket");
     assert_eq!(names("max(a:b:rate5m) and b_total offset 1h > bool 1e3"), "a:b:rate5m b_total");
@@ -219,7 +221,11 @@ async fn what_is_measured_is_what_the_catalogue_says() {
     let server = TestServer::start().await;
     let client = server.customer("ada@example.com").await;
     client.get("/api/v1/profile").await.expect(200);
-    let wanted = ["process_resident_memory_bytes", "jobs", "database_statement_duration_seconds_count"];
+    let wanted = [
+        "process_resident_memory_bytes",
+        "portico_jobs",
+        "portico_database_statement_duration_seconds_count",
+    ];
     let text = eventually(Duration::from_secs(20), async || {
         let text = client.get("/api/metrics").await.text;
         wanted.iter().all(|name| text.contains(&format!("\n{name}"))).then_some(text)
@@ -293,9 +299,9 @@ fn listen() {
 /// How often an error of this code was counted.
 async fn counted(server: &TestServer, code: &str) -> f64 {
     let text = server.client().get("/api/metrics").await.text;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("errors_total{{code=\"{code}\"}} ")).map(str::to_owned));
+    let line = text.lines().find_map(|line| {
+        line.strip_prefix(&format!("portico_errors_total{{code=\"{code}\"}} ")).map(str::to_owned)
+    });
     line.map_or(0.0, |value| value.parse().unwrap())
 }
 

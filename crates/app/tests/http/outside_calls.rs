@@ -142,6 +142,11 @@ impl FileStore for Watched<dyn FileStore> {
         self.is_free().await;
         self.inner.delete_prefix(prefix).await
     }
+
+    async fn ping(&self) -> Result<(), FileError> {
+        self.is_free().await;
+        self.inner.ping().await
+    }
 }
 
 /// Wraps every port to the outside.

@@ -222,7 +222,7 @@ async fn what_does_not_fit_is_refused_at_once_and_the_rest_goes_on() {
     let login = json!({"email": "busy@example.com", "password": "wrong-Horse-7"});
     assert_eq!(server.client().post("/api/v1/auth/login", login).await.status.as_u16(), 401);
     let metrics = server.client().get("/api/metrics").await.text;
-    assert!(metrics.contains("admission_refused_total{class=\"writes\"}"), "{metrics}");
+    assert!(metrics.contains("portico_admission_refused_total{class=\"writes\"}"), "{metrics}");
     drop(place);
     let done = owner.put(&branding, colour("#333333")).await.expect(200);
     assert_eq!(done["colors"]["primary"], "#333333");

@@ -24,7 +24,7 @@ use crate::{
     events,
     pending_sign_in::FactorMethod,
     ports::{FactorSecrets, FailureKey, IdentityRepositories},
-    recovery_code::{digest, typed_recovery_code},
+    recovery_code::{digests, typed_recovery_code},
     session::audit_tenant,
     throttle::{FailureCount, seconds},
     totp::typed_code,
@@ -97,9 +97,12 @@ impl Sessions<'_> {
             return Ok(None);
         }
         let Some(code) = typed_recovery_code(code) else { return Ok(None) };
-        let used =
-            self.repositories.second_factors().use_recovery_code(user, digest(secrets, user, &code)).await?;
-        Ok(used.then_some(FactorMethod::RecoveryCode))
+        for digest in digests(secrets, user, &code) {
+            if self.repositories.second_factors().use_recovery_code(user, digest).await? {
+                return Ok(Some(FactorMethod::RecoveryCode));
+            }
+        }
+        Ok(None)
     }
 
     async fn use_totp(

@@ -62,8 +62,17 @@ pub(crate) fn typed_recovery_code(text: &str) -> Option<String> {
 }
 
 /// What is stored of a code.
-pub(crate) fn digest(secrets: &dyn FactorSecrets, user: UserId, typed: &str) -> [u8; 32] {
-    secrets.digest(PURPOSE, &[user.uuid().as_bytes(), typed.as_bytes()].concat())
+fn digest(secrets: &dyn FactorSecrets, user: UserId, typed: &str) -> [u8; 32] {
+    secrets.digest(PURPOSE, &value(user, typed))
+}
+
+/// What may be stored of a code: that with the current key, and those with earlier ones.
+pub(crate) fn digests(secrets: &dyn FactorSecrets, user: UserId, typed: &str) -> Vec<[u8; 32]> {
+    secrets.digests(PURPOSE, &value(user, typed))
+}
+
+fn value(user: UserId, typed: &str) -> Vec<u8> {
+    [user.uuid().as_bytes(), typed.as_bytes()].concat()
 }
 
 impl Accounts<'_> {

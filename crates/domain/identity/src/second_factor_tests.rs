@@ -22,12 +22,14 @@ fn secrets() -> MockFactorSecrets {
         let (step, present): (i64, i64) = (code.parse().unwrap(), now.unix_seconds() / 30 % 1_000_000);
         Ok(((step - present).abs() <= 1).then_some(step))
     });
-    secrets.expect_digest().returning(|purpose, value| {
+    let digest = |purpose: &str, value: &[u8]| {
         let mut digest = [0_u8; 32];
         let bytes = purpose.bytes().chain(value.iter().copied()).enumerate();
         bytes.for_each(|(i, byte)| digest[i % 32] = digest[i % 32].rotate_left(3) ^ byte);
         digest
-    });
+    };
+    secrets.expect_digest().returning(digest);
+    secrets.expect_digests().returning(move |purpose, value| vec![digest(purpose, value)]);
     secrets.expect_pending_token().returning(|id| id.to_string());
     secrets.expect_read_pending_token().returning(|token| token.parse().ok());
     secrets

@@ -106,7 +106,7 @@ pub async fn admit(
         Ok(places) => Ok(Attempt { throttling: throttling.clone(), target, places }),
         Err(error) => {
             if matches!(error, IdentityError::Throttled { .. }) {
-                metrics::counter!("sign_ins_throttled_total").increment(1);
+                metrics::counter!("portico_sign_ins_throttled_total").increment(1);
             }
             if matches!(&error, IdentityError::Store(error) if error.kind() == Kind::Unavailable) {
                 throttling.store_failed.notify_waiters();

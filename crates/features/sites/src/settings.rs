@@ -3,12 +3,17 @@
 use std::{net::IpAddr, time::Duration};
 
 use anyhow::bail;
-use portico_runtime::settings::sources::{duration, list};
+use documented::DocumentedFields;
+use portico_runtime::settings::{
+    Problems,
+    sources::{duration, list},
+};
 use portico_sites::{domain::HostingTarget, domain_name::DomainName};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use url::Host;
 
 /// Published sites.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sites {
     /// A site answers at `{subdomain}.{domain}`.
@@ -16,10 +21,10 @@ pub struct Sites {
     /// Header in which a trusted proxy sends the country of a visitor, for instance `CF-IPCountry`. Default: none.
     pub country_header: Option<String>,
     /// How long visit counts are kept; 0s keeps them forever.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub analytics_retention: Duration,
     /// How long form submissions are kept; 0s keeps them forever.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub submission_retention: Duration,
     /// Form submissions per hour that a site accepts from one address.
     pub form_per_address: u32,
@@ -36,19 +41,19 @@ pub struct Sites {
     pub keep_deployments: usize,
     /// How long sites are served in their last known state while the database is unavailable. A site that was withdrawn
     /// meanwhile may still be served for that time; 0s serves nothing stale.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub serve_stale: Duration,
 }
 
 /// Uploaded files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Assets {
     /// Minimum lifetime of a link to a file; at most twice as long.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub link_ttl: Duration,
     /// How long a deleted file can be restored.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub deletion_grace: Duration,
 }
 
@@ -71,20 +76,35 @@ impl Default for Sites {
 }
 impl Sites {
     /// Errors with what is wrong.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        // Also one that is in no public DNS.
+        let is_label =
+            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let is_host = matches!(Host::parse(&self.domain), Ok(Host::Domain(name)) if name == self.domain);
+        if !is_host || !self.domain.split('.').all(is_label) {
+            problems.add(format!(
+                "sites.domain must be a host name such as sites.example.com, without scheme and port, and not {:?}",
+                self.domain
+            ));
+        }
         let is_name = |name: &String| {
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         if !self.country_header.as_ref().is_none_or(is_name) {
-            bail!("sites.country_header must be the name of a header, such as CF-IPCountry");
+            problems.add("sites.country_header must be the name of a header, such as CF-IPCountry");
         }
         if self.form_per_address == 0 || self.form_per_site == 0 {
-            bail!("sites.form_per_address and sites.form_per_site must be 1 or more");
+            problems.add("sites.form_per_address and sites.form_per_site must be 1 or more");
         }
         if self.serve_stale > Duration::from_secs(30 * 24 * 3600) {
-            bail!("sites.serve_stale must be 30 days or less");
+            problems.add("sites.serve_stale must be 30 days or less");
         }
-        Ok(())
+        problems.note(self.target());
+        if let Some(odd) = self.reserved.iter().find(|name| !is_name(name)) {
+            problems.add(format!("sites.reserved: {odd:?} is not made of letters, digits and hyphens"));
+        }
+        problems.into_result()
     }
 }
 
@@ -96,15 +116,16 @@ impl Default for Assets {
 
 impl Assets {
     /// Errors with what is wrong.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         let (minute, week) = (Duration::from_secs(60), Duration::from_secs(7 * 24 * 3600));
         if !(minute..=week).contains(&self.link_ttl) {
-            bail!("assets.link_ttl must be between one minute and seven days");
+            problems.add("assets.link_ttl must be between one minute and seven days");
         }
         if self.deletion_grace > Duration::from_secs(366 * 24 * 3600) {
-            bail!("assets.deletion_grace must be a year at most");
+            problems.add("assets.deletion_grace must be a year at most");
         }
-        Ok(())
+        problems.into_result()
     }
 }
 
@@ -129,17 +150,6 @@ impl Sites {
         }
         Ok(target)
     }
-
-    /// Errors with what is wrong.
-    pub fn check_domains(&self) -> anyhow::Result<()> {
-        self.target()?;
-        let is_word =
-            |name: &&String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if let Some(odd) = self.reserved.iter().find(|name| !is_word(name)) {
-            bail!("sites.reserved: {odd:?} is not made of letters, digits and hyphens");
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -163,8 +173,7 @@ mod tests {
 
     #[test]
     fn reserved_names_are_words() {
-        let check =
-            |name: &str| Sites { reserved: vec![name.to_owned()], ..Sites::default() }.check_domains();
+        let check = |name: &str| Sites { reserved: vec![name.to_owned()], ..Sites::default() }.check();
         assert!(check("Acme-Corp").is_ok());
         assert!(check("acme.com").is_err() && check("").is_err());
     }

@@ -65,7 +65,7 @@ impl VisitCounter {
     pub fn note(&self, seen: Seen) -> bool {
         let noted = self.seen.try_send(seen).is_ok();
         if !noted {
-            metrics::counter!("visits_dropped_total").increment(1);
+            metrics::counter!("portico_visits_dropped_total").increment(1);
         }
         if self.seen.capacity() <= self.seen.max_capacity() / 2 {
             self.half_full.notify_one();
@@ -174,7 +174,7 @@ async fn store(core: &Core, batch: &VisitBatch) -> Result<(), StoreError> {
     if work.visits().store(batch).await? {
         work.commit().await?;
         let visits: u64 = batch.sites.values().map(|counts| counts.visits).sum();
-        metrics::counter!("visits_stored_total").increment(visits);
+        metrics::counter!("portico_visits_stored_total").increment(visits);
     }
     Ok(())
 }

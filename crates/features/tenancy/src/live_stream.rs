@@ -170,7 +170,7 @@ fn caller_of(scope: &Scope) -> Uuid {
 impl Stream {
     async fn run(mut self, start: Start) {
         let Err(end) = self.serve(start).await;
-        metrics::counter!("live_streams_ended_total", "reason" => end.as_str()).increment(1);
+        metrics::counter!("portico_live_streams_ended_total", "reason" => end.as_str()).increment(1);
         tracing::debug!(reason = end.as_str(), tenant = %self.tenant, "a live stream has ended");
         if end == End::Closing {
             // With jitter, so that clients do not all reconnect at the same moment.
@@ -272,7 +272,7 @@ impl Stream {
             if self.selection.lets(&update.published, &self.scope) {
                 self.send(update.text.clone()).await?;
                 self.resume_after = Some(update.event);
-                metrics::counter!("live_messages_total").increment(1);
+                metrics::counter!("portico_live_messages_total").increment(1);
             }
         }
         self.at = batch.upto;

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use documented::DocumentedFields;
 use portico_runtime::settings::sources::duration;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Tenants.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tenancy {
     /// Maximum number of tenants that one user may own.
     pub max_owned_tenants: u64,
     /// Time between the request to delete a tenant and the deletion; 0s deletes at once.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub deletion_grace: Duration,
 }
 

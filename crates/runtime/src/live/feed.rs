@@ -164,7 +164,7 @@ impl Feeder {
     async fn run(mut self) {
         let mut pause = HELD_UP.0;
         loop {
-            metrics::counter!("live_reads_total").increment(1);
+            metrics::counter!("portico_live_reads_total").increment(1);
             let piece = match self.events.after(self.tenant, self.at, PIECE).await {
                 Ok(piece) => piece,
                 Err(error) => {

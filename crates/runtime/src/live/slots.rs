@@ -108,7 +108,7 @@ impl Slots {
         taken.all += 1;
         taken.tenants.insert(tenant, of_tenant + 1);
         taken.callers.insert(caller, of_caller + 1);
-        metrics::gauge!("live_streams").increment(1.0);
+        metrics::gauge!("portico_live_streams").increment(1.0);
         Ok(Slot { slots: self.clone(), tenant, caller })
     }
 }
@@ -119,7 +119,7 @@ impl Drop for Slot {
         taken.all -= 1;
         one_less(&mut taken.tenants, &self.tenant);
         one_less(&mut taken.callers, &self.caller);
-        metrics::gauge!("live_streams").decrement(1.0);
+        metrics::gauge!("portico_live_streams").decrement(1.0);
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
-use serde::Deserialize;
+use documented::DocumentedFields;
+use serde::{Deserialize, Serialize};
 
-use super::sources::duration;
+use super::{Problems, sources::duration};
 
 /// Idempotent requests (`Idempotency-Key`).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Idempotency {
     /// How long a response is kept.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub retention: Duration,
     /// Time without a renewal after which a request counts as aborted, and may be carried out again.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub lease: Duration,
 }
 
@@ -30,16 +30,17 @@ impl Idempotency {
     ///
     /// # Errors
     /// With the setting that is invalid.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         let (second, minute, hour) =
             (Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(3600));
         if !(second..=minute).contains(&self.lease) {
-            bail!("idempotency.lease must be between one second and one minute");
+            problems.add("idempotency.lease must be between one second and one minute");
         }
         if !(hour..=hour * 24 * 30).contains(&self.retention) {
-            bail!("idempotency.retention must be between one hour and 30 days");
+            problems.add("idempotency.retention must be between one hour and 30 days");
         }
-        Ok(())
+        problems.into_result()
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
-use serde::Deserialize;
+use documented::DocumentedFields;
+use serde::{Deserialize, Serialize};
 
-use super::sources::duration;
+use super::{Problems, sources::duration};
 
 /// Live updates.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Live {
     /// Idle time after which a stream sends a heartbeat.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub heartbeat: Duration,
     /// Maximum number of streams of this process.
     pub max_streams: usize,
@@ -33,13 +33,14 @@ impl Live {
     ///
     /// # Errors
     /// With the setting that is invalid.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.heartbeat) {
-            bail!("live.heartbeat must be between 100 ms and ten minutes");
+            problems.add("live.heartbeat must be between 100 ms and ten minutes");
         }
         if self.per_tenant == 0 || self.per_caller == 0 || self.max_streams == 0 {
-            bail!("live.max_streams, live.per_tenant and live.per_caller must be 1 or more");
+            problems.add("live.max_streams, live.per_tenant and live.per_caller must be 1 or more");
         }
-        Ok(())
+        problems.into_result()
     }
 }

@@ -1,18 +1,22 @@
 //! Settings of traces.
 
 use anyhow::{Context, bail};
+use documented::DocumentedFields;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::{Problems, sources::masked};
+
 /// Traces. Logs and metrics need no setting.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     /// OpenTelemetry collector that takes OTLP over HTTP, for instance `http://127.0.0.1:4318`. Default: none, nothing is
     /// recorded.
     pub otlp_endpoint: Option<Url>,
     /// Headers of every call to it: `name=value,name=value`.
+    #[serde(serialize_with = "masked")]
     pub otlp_headers: Option<SecretString>,
     /// Fraction of the traces that is recorded: 0.0 to 1.0.
     pub sample_ratio: f64,
@@ -57,24 +61,26 @@ impl Telemetry {
     ///
     /// # Errors
     /// With the setting that is invalid.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         if let Some(url) = &self.otlp_endpoint
             && (!matches!(url.scheme(), "http" | "https") || url.host().is_none())
         {
-            bail!("telemetry.otlp_endpoint must begin with http:// or https://");
+            problems.add("telemetry.otlp_endpoint must begin with http:// or https://");
         }
         if let Some(url) = &self.otlp_endpoint
             && (!url.username().is_empty() || url.password().is_some())
         {
-            bail!("telemetry.otlp_endpoint: credentials go into telemetry.otlp_headers");
+            problems.add("telemetry.otlp_endpoint: credentials go into telemetry.otlp_headers");
         }
         if !(0.0..=1.0).contains(&self.sample_ratio) {
-            bail!("telemetry.sample_ratio must be between 0.0 and 1.0");
+            problems.add("telemetry.sample_ratio must be between 0.0 and 1.0");
         }
         if self.service_name.trim().is_empty() {
-            bail!("telemetry.service_name must not be empty");
+            problems.add("telemetry.service_name must not be empty");
         }
-        self.headers().map(drop)
+        problems.note(self.headers());
+        problems.into_result()
     }
 }
 

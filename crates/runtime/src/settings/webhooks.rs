@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use documented::DocumentedFields;
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Serialize};
 
-use super::sources::{duration, list};
+use super::{
+    Problems,
+    sources::{duration, durations, list},
+};
 
 /// Webhooks.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhooks {
     /// Maximum number of webhooks of a tenant.
@@ -24,16 +27,16 @@ pub struct Webhooks {
     /// Whether webhooks may call public addresses without TLS, at port 80 and at those of `allow_ports`.
     pub allow_http: bool,
     /// How long delivery attempts are kept; 0s keeps them forever.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub delivery_retention: Duration,
     /// Timeout of a call of a receiver.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
     /// Delays between the attempts of a delivery; there is one attempt more than delays.
-    #[serde(deserialize_with = "delays")]
+    #[serde(with = "durations")]
     pub retries: Vec<Duration>,
     /// A webhook is disabled when a message is given up and every attempt has failed for this time.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub disable_after: Duration,
     /// Maximum number of calls per second to one receiver; 0 for no limit. A webhook may have a lower limit.
     pub rate_per_second: u32,
@@ -42,16 +45,12 @@ pub struct Webhooks {
     /// Maximum number of concurrent calls of a process; failing or slow receivers have a separate limit of the same size.
     pub concurrency: usize,
     /// Duration of a lease: a webhook claimed by a dead worker is free again after this time.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub lease: Duration,
 }
 
 /// The delays that Standard Webhooks recommends: over about a day.
 const RETRIES: [u64; 7] = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600];
-
-fn delays<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
-    Ok(list::<D, humantime::Duration>(deserializer)?.into_iter().map(Into::into).collect())
-}
 
 impl Default for Webhooks {
     fn default() -> Self {
@@ -77,29 +76,30 @@ impl Webhooks {
     ///
     /// # Errors
     /// With the setting that is invalid.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         // A shorter retention would delete deliveries between two attempts.
         let retries = Duration::from_secs(2 * 24 * 3600);
         if !self.delivery_retention.is_zero() && self.delivery_retention < retries {
-            bail!("webhooks.delivery_retention must be two days or more, or 0s for ever");
+            problems.add("webhooks.delivery_retention must be two days or more, or 0s for ever");
         }
         let hour = Duration::from_secs(3600);
         if self.timeout.is_zero() || self.timeout > hour {
-            bail!("webhooks.timeout must be longer than 0s and at most an hour");
+            problems.add("webhooks.timeout must be longer than 0s and at most an hour");
         }
         if self.retries.len() > 20 || self.retries.iter().any(|delay| *delay > 24 * hour) {
-            bail!("webhooks.retries must be 20 delays at most, each a day at most");
+            problems.add("webhooks.retries must be 20 delays at most, each a day at most");
         }
         if self.allow_ports.contains(&0) {
-            bail!("webhooks.allow_ports must be ports from 1 to 65535");
+            problems.add("webhooks.allow_ports must be ports from 1 to 65535");
         }
         if self.per_webhook == 0 || self.concurrency == 0 {
-            bail!("webhooks.per_webhook and webhooks.concurrency must be 1 or more");
+            problems.add("webhooks.per_webhook and webhooks.concurrency must be 1 or more");
         }
         if self.lease < Duration::from_secs(1) || self.lease > hour {
-            bail!("webhooks.lease must be between one second and an hour");
+            problems.add("webhooks.lease must be between one second and an hour");
         }
-        Ok(())
+        problems.into_result()
     }
 }
 

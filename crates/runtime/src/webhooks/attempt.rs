@@ -146,7 +146,7 @@ pub async fn attempt(
     };
     count(word);
     if let Some(took) = took {
-        metrics::histogram!("webhook_delivery_duration_seconds").record(took.as_secs_f64());
+        metrics::histogram!("portico_webhook_delivery_duration_seconds").record(took.as_secs_f64());
     }
     let busy = outcome.response_status.is_some_and(|status| BUSY.contains(&status));
     let pause = retry_after.filter(|_| busy).and_then(|pause| pause.try_into().ok());
@@ -154,7 +154,7 @@ pub async fn attempt(
 }
 
 fn count(outcome: &'static str) {
-    metrics::counter!("webhook_deliveries_total", "outcome" => outcome).increment(1);
+    metrics::counter!("portico_webhook_deliveries_total", "outcome" => outcome).increment(1);
 }
 
 /// The explanation of a status in the delivery log.

@@ -397,7 +397,7 @@ async fn work(
             }
         },
     };
-    metrics::histogram!("job_duration_seconds", "kind" => job.kind.clone(), "outcome" => outcome)
+    metrics::histogram!("portico_job_duration_seconds", "kind" => job.kind.clone(), "outcome" => outcome)
         .record(started.elapsed().as_secs_f64());
     (job.id, took)
 }

@@ -136,7 +136,7 @@ async fn try_turn(core: &Core, worker: &str, schedule: &Schedule) -> Result<bool
         }
     };
     let outcome = if done { "done" } else { "failed" };
-    metrics::histogram!("schedule_duration_seconds", "schedule" => schedule.name, "outcome" => outcome)
+    metrics::histogram!("portico_schedule_duration_seconds", "schedule" => schedule.name, "outcome" => outcome)
         .record(started.elapsed().as_secs_f64());
     let due =
         if done { began + delay(schedule.every) } else { core.env.now() + delay(schedule.every.min(AGAIN)) };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
-use portico_runtime::settings::sources::duration;
-use serde::Deserialize;
+use documented::DocumentedFields;
+use portico_runtime::settings::{Problems, sources::duration};
+use serde::{Deserialize, Serialize};
 
 /// Limits on concurrent work, and on the wait for it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admission {
     /// Concurrent reads. Default: a third of the connections to Postgres; on SQLite four for each processor.
@@ -18,7 +18,7 @@ pub struct Admission {
     pub logins: Option<usize>,
     /// The longest wait of reads and changes in the queue. A request whose expected wait exceeds a quarter of it is refused
     /// at once.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub wait: Duration,
 }
 
@@ -30,14 +30,15 @@ impl Default for Admission {
 
 impl Admission {
     /// Fails if a setting is invalid.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         if [self.reads, self.writes, self.logins].contains(&Some(0)) {
-            bail!("admission.reads, admission.writes and admission.logins must be 1 or more");
+            problems.add("admission.reads, admission.writes and admission.logins must be 1 or more");
         }
         if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.wait) {
-            bail!("admission.wait must be between 10 ms and one minute");
+            problems.add("admission.wait must be between 10 ms and one minute");
         }
-        Ok(())
+        problems.into_result()
     }
 }
 

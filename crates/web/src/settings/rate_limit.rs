@@ -2,34 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
-use serde::Deserialize;
+use documented::DocumentedFields;
+use portico_runtime::settings::Problems;
+use serde::{Deserialize, Serialize};
 
 /// Rate limits, in requests per minute. Instances with a common Redis share them; else each process has its own.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimit {
     /// Whether rate limits are enabled. Load tests disable them.
     pub enabled: bool,
-    /// For each address without a valid token.
+    /// For each address without a valid token, in a minute.
     pub per_address: u32,
-    /// For each signed-in user.
+    /// For each signed-in user, in a minute (ADR 36).
     pub per_user: u32,
-    /// For each API key without its own limit.
+    /// For each API key without its own limit, in a minute.
     pub per_key: u32,
-    /// For each address on routes that allow guessing secrets, send mail, or cost money.
+    /// For each address and path, in a minute, on routes that allow guessing secrets, send mail, or cost money.
     pub sensitive: u32,
     /// Overrides for plans, by their ids.
     pub plans: BTreeMap<String, PlanLimits>,
 }
 
 /// Rate limits in tenants on a plan, in requests per minute. Absent ones are the defaults.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlanLimits {
-    /// For each member.
+    /// For each member. Default: the general limit.
     pub per_user: Option<u32>,
-    /// For each API key without its own limit.
+    /// For each API key without its own limit. Default: the general limit.
     pub per_key: Option<u32>,
 }
 
@@ -48,13 +49,14 @@ impl Default for RateLimit {
 
 impl RateLimit {
     /// Fails if a setting is invalid.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
         let general = [self.per_address, self.per_user, self.per_key, self.sensitive];
         let of_plans = self.plans.values().flat_map(|plan| [plan.per_user, plan.per_key]).flatten();
         if general.into_iter().chain(of_plans).any(|limit| limit == 0) {
-            bail!("rate limits must be 1 or more; switch them off with rate_limit.enabled = false");
+            problems.add("rate limits must be 1 or more; switch them off with rate_limit.enabled = false");
         }
-        Ok(())
+        problems.into_result()
     }
 
     /// For a member of a tenant on this plan.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use portico_identity::{ports::SecondFactorRepository, totp::Totp};
 use portico_kernel::{StoreError, Timestamp, UserId};
 use sea_orm::ConnectionTrait;
+use uuid::Uuid;
 
 use crate::db::Db;
 
@@ -49,6 +50,22 @@ impl<C: ConnectionTrait + Send> SecondFactorRepository for SecondFactors<'_, C> 
         let sql = "delete from authenticator_apps where user_id = $1 returning confirmed_at";
         let confirmed: Option<Option<Timestamp>> = self.db.row(sql, [user]).await?;
         Ok(confirmed.flatten().is_some())
+    }
+
+    async fn sealed_secrets(
+        &mut self,
+        after: Option<UserId>,
+        most: u64,
+    ) -> Result<Vec<(UserId, Vec<u8>)>, StoreError> {
+        let after = after.unwrap_or(UserId::from_uuid(Uuid::nil()));
+        let sql =
+            "select user_id, sealed from authenticator_apps where user_id > $1 order by user_id limit $2";
+        self.db.rows(sql, (after, most)).await
+    }
+
+    async fn reseal(&mut self, user: UserId, was: &[u8], now: &[u8]) -> Result<bool, StoreError> {
+        let sql = "update authenticator_apps set sealed = $3 where user_id = $1 and sealed = $2";
+        Ok(self.db.execute(sql, (user, was.to_vec(), now.to_vec())).await? == 1)
     }
 
     async fn replace_recovery_codes(

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_kernel::{List, PageRequest, StoreError, TenantId, WebhookId};
 use portico_tenancy::{
-    ports::WebhookRepository,
+    ports::{StoredSecrets, WebhookRepository},
     webhook::{SealedSecrets, Webhook, WebhookStatus},
 };
 use sea_orm::{
@@ -162,6 +162,27 @@ impl<C: ConnectionTrait + Send> WebhookRepository for Webhooks<'_, C> {
     async fn forget_failures(&mut self, tenant: TenantId, id: WebhookId) -> Result<(), StoreError> {
         let sql = "update webhooks set failures = 0, failing_since = null where tenant_id = $1 and id = $2";
         self.db.execute(sql, (tenant, id)).await.map(drop)
+    }
+
+    async fn sealed_secrets(
+        &mut self,
+        after: Option<WebhookId>,
+        most: u64,
+    ) -> Result<Vec<StoredSecrets>, StoreError> {
+        let after = after.unwrap_or(WebhookId::from_uuid(uuid::Uuid::nil()));
+        let sql = "select tenant_id, id, sealed_secret, sealed_previous_secret from webhooks \
+             where id > $1 order by id limit $2";
+        let rows = self.db.rows(sql, (after, most)).await?;
+        let of = |(tenant, webhook, current, previous)| StoredSecrets { tenant, webhook, current, previous };
+        Ok(rows.into_iter().map(of).collect())
+    }
+
+    async fn reseal(&mut self, was: &StoredSecrets, now: &StoredSecrets) -> Result<bool, StoreError> {
+        let sql = "update webhooks set sealed_secret = $3, sealed_previous_secret = $4 \
+             where tenant_id = $1 and id = $2 and sealed_secret = $5";
+        let values =
+            (was.tenant, was.webhook, now.current.clone(), now.previous.clone(), was.current.clone());
+        Ok(self.db.execute(sql, values).await? == 1)
     }
 
     async fn delete(&mut self, tenant: TenantId, id: WebhookId) -> Result<bool, StoreError> {

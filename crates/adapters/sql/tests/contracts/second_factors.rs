@@ -111,6 +111,40 @@ async fn a_time_step_is_used_once_also_at_once_and_none_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sealed_secrets_of_apps_are_listed_in_pieces_and_replaced_unless_they_changed() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let mut users = Vec::new();
+        for (number, address) in ["ada@example.com", "bob@example.com", "eve@example.com"].iter().enumerate()
+        {
+            let user = stored_user(store, &env, address).await;
+            let mut work = store.begin().await.unwrap();
+            assert!(work.second_factors().put_totp(&totp(&env, &user, number as u8)).await.unwrap());
+            work.commit().await.unwrap();
+            users.push(user.id);
+        }
+        let mut work = store.begin().await.unwrap();
+        let mut factors = work.second_factors();
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let piece = factors.sealed_secrets(after, 2).await.unwrap();
+            assert!(piece.len() <= 2);
+            let Some((last, _)) = piece.last() else { break };
+            after = Some(*last);
+            listed.extend(piece);
+        }
+        let ids: Vec<_> = listed.iter().map(|(user, _)| *user).collect();
+        users.sort();
+        assert_eq!(ids, users);
+        let (user, was) = listed.remove(0);
+        assert!(factors.reseal(user, &was, &[7; 40]).await.unwrap());
+        assert!(!factors.reseal(user, &was, &[8; 40]).await.unwrap(), "it changed meanwhile");
+        assert_eq!(factors.totp(user).await.unwrap().unwrap().sealed, vec![7; 40]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_code_is_used_once_also_at_once() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());

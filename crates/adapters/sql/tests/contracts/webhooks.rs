@@ -6,7 +6,7 @@ use portico_kernel::{
 use portico_sql::SqlStore;
 use portico_tenancy::{
     delivery::{Content, Delivery, DeliveryCause, DeliveryFilter, DeliveryStatus, Window},
-    ports::{PlannedDelivery, TenancyRepositories},
+    ports::{PlannedDelivery, StoredSecrets, TenancyRepositories},
     webhook::{SealedSecrets, Webhook, WebhookStatus},
 };
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
@@ -111,6 +111,39 @@ async fn a_webhook_is_read_back_by_its_tenant_only() {
         let page = webhooks.list(acme, PageRequest { page: 2, limit: 1 }).await.unwrap();
         assert_eq!(page.items, vec![first]);
         assert_eq!(webhooks.list(other, PageRequest::default()).await.unwrap().total, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_secrets_of_all_tenants_are_listed_in_pieces_and_replaced_unless_they_changed() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let mut ids = Vec::new();
+        for name in ["acme", "other", "third"] {
+            let tenant = stored_tenant(store, &env, name).await.id;
+            ids.push(stored_webhook(store, &env, tenant).await.id);
+        }
+        let mut work = store.begin().await.unwrap();
+        let mut webhooks = work.webhooks();
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let piece = webhooks.sealed_secrets(after, 2).await.unwrap();
+            assert!(piece.len() <= 2);
+            let Some(last) = piece.last() else { break };
+            after = Some(last.webhook);
+            listed.extend(piece);
+        }
+        ids.sort();
+        assert_eq!(listed.iter().map(|stored| stored.webhook).collect::<Vec<_>>(), ids);
+        let was = listed.remove(0);
+        assert_eq!((was.current.as_slice(), was.previous.as_deref()), (&[0, 1, 255][..], Some(&[9][..])));
+        let now = StoredSecrets { current: vec![5], previous: Some(vec![6]), ..was.clone() };
+        assert!(webhooks.reseal(&was, &now).await.unwrap());
+        assert!(!webhooks.reseal(&was, &now).await.unwrap(), "it changed meanwhile");
+        let stored = webhooks.find(was.tenant, was.webhook).await.unwrap().unwrap();
+        assert_eq!((stored.secrets.current, stored.version), (vec![5], 1));
+        assert_eq!(stored.secrets.previous.unwrap().0, vec![6]);
     })
     .await;
 }

@@ -40,6 +40,16 @@ pub trait SecondFactorRepository: Send {
     /// Forgets the app. Answers whether there was a confirmed one.
     async fn delete_totp(&mut self, user: UserId) -> Result<bool, StoreError>;
 
+    /// The sealed secrets of apps, at most so many, in the order of their users' ids after `after`.
+    async fn sealed_secrets(
+        &mut self,
+        after: Option<UserId>,
+        most: u64,
+    ) -> Result<Vec<(UserId, Vec<u8>)>, StoreError>;
+
+    /// Stores the same secret sealed anew. MUST change nothing when the stored one is not `was` any more.
+    async fn reseal(&mut self, user: UserId, was: &[u8], now: &[u8]) -> Result<bool, StoreError>;
+
     /// Replaces all recovery codes of the user.
     async fn replace_recovery_codes(
         &mut self,
@@ -133,8 +143,15 @@ pub trait FactorSecrets: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<i64>, IdentityError>;
 
+    /// What was sealed with an earlier key, sealed with the current one; `None` when it is already. MUST fail for what does not
+    /// open. `nonce` MUST be random.
+    fn reseal(&self, user: UserId, sealed: &[u8], nonce: [u8; 12]) -> Result<Option<Vec<u8>>, IdentityError>;
+
     /// A keyed hash for finding values that must not be stored. MUST differ for different purposes.
     fn digest(&self, purpose: &str, value: &[u8]) -> [u8; 32];
+
+    /// The hashes under which a value may be stored: that with the current key, then those with earlier ones.
+    fn digests(&self, purpose: &str, value: &[u8]) -> Vec<[u8; 32]>;
 
     /// The token for the second step of a sign-in. MUST NOT be guessable without the server's key.
     fn pending_token(&self, id: PendingSignInId) -> String;

@@ -11,6 +11,19 @@ use crate::{
     webhook::Webhook,
 };
 
+/// The secrets of a webhook, as they are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSecrets {
+    /// Whose webhook it is.
+    pub tenant: TenantId,
+    /// The webhook.
+    pub webhook: WebhookId,
+    /// The sealed secret.
+    pub current: Vec<u8>,
+    /// The one before, where there is one.
+    pub previous: Option<Vec<u8>>,
+}
+
 /// Webhooks.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -31,6 +44,16 @@ pub trait WebhookRepository: Send {
 
     /// Resets the count of failures.
     async fn forget_failures(&mut self, tenant: TenantId, id: WebhookId) -> Result<(), StoreError>;
+
+    /// The sealed secrets of the webhooks of all tenants, at most so many, in the order of the webhooks' ids after `after`.
+    async fn sealed_secrets(
+        &mut self,
+        after: Option<WebhookId>,
+        most: u64,
+    ) -> Result<Vec<StoredSecrets>, StoreError>;
+
+    /// Stores the same secrets sealed anew. MUST change nothing when the stored current one is not that of `was` any more.
+    async fn reseal(&mut self, was: &StoredSecrets, now: &StoredSecrets) -> Result<bool, StoreError>;
 
     /// Deletes a webhook and every delivery to it. MUST answer whether there was one; of several at once exactly one does.
     async fn delete(&mut self, tenant: TenantId, id: WebhookId) -> Result<bool, StoreError>;

@@ -62,9 +62,9 @@ pub async fn settle(
     written: &Written,
 ) -> Result<(), BillingError> {
     let Tokens { input, output } = written.tokens;
-    metrics::counter!("texts_written_total", "kind" => written.kind).increment(1);
-    metrics::counter!("text_tokens_total", "direction" => "input").increment(input);
-    metrics::counter!("text_tokens_total", "direction" => "output").increment(output);
+    metrics::counter!("portico_texts_written_total", "kind" => written.kind).increment(1);
+    metrics::counter!("portico_text_tokens_total", "direction" => "input").increment(input);
+    metrics::counter!("portico_text_tokens_total", "direction" => "output").increment(output);
     let used = input.saturating_add(output);
     if !Generations::new(&mut *work).settle(reservation, used).await? {
         return Ok(());
@@ -95,7 +95,7 @@ pub async fn give_back(app: &App, reservation: &Reservation, tokens: Option<u64>
 /// Gives a use back because the generator failed. Its reserved tokens count as spent unless it is certain that none were
 /// used.
 pub async fn failed(app: &App, reservation: &Reservation, error: &GeneratorError) {
-    metrics::counter!("texts_failed_total", "code" => error.code()).increment(1);
+    metrics::counter!("portico_texts_failed_total", "code" => error.code()).increment(1);
     logging::warn_about("the writer failed", reservation.id, error);
     let tokens = match error {
         GeneratorError::Unavailable(_) => Some(0),

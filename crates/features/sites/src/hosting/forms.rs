@@ -143,7 +143,7 @@ pub(super) async fn receive(
         return again(StatusCode::UNPROCESSABLE_ENTITY, FormTrouble::Fields(&errors));
     }
     if !hosting.forms.allow(site.site, client::address(request)).await {
-        metrics::counter!("forms_refused_total").increment(1);
+        metrics::counter!("portico_forms_refused_total").increment(1);
         return again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany);
     }
     let stored = async {
@@ -168,7 +168,7 @@ pub(super) async fn receive(
             again(StatusCode::UNPROCESSABLE_ENTITY, FormTrouble::Fields(&errors))
         }
         Err(SitesError::TooManySubmissions) => {
-            metrics::counter!("forms_refused_total").increment(1);
+            metrics::counter!("portico_forms_refused_total").increment(1);
             again(StatusCode::TOO_MANY_REQUESTS, FormTrouble::TooMany)
         }
         Err(error) => {

@@ -173,7 +173,7 @@ pub async fn serve(hosting: Data<Hosting>, request: HttpRequest, payload: Payloa
         HostContent::Nothing | HostContent::Idle | HostContent::Moved(_) => nothing(),
     };
     if let Some(age) = found.stale {
-        metrics::counter!("site_answers_stale_total").increment(1);
+        metrics::counter!("portico_site_answers_stale_total").increment(1);
         let status = format!("portico; hit; ttl=-{}; detail=database-unreachable", age.as_secs());
         if let Ok(status) = HeaderValue::from_str(&status) {
             response.headers_mut().insert(CACHE_STATUS, status);
