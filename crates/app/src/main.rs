@@ -157,7 +157,7 @@ fn start(command: Command, settings: Settings) -> anyhow::Result<()> {
 }
 
 fn print_document() -> ExitCode {
-    match server::document().to_pretty_json() {
+    match server::published() {
         Ok(json) => {
             say(&json);
             ExitCode::SUCCESS

@@ -3,6 +3,10 @@
 
 /// Old prefix and canonical prefix, most specific first. A prefix ends at a slash or at the end of the path.
 pub const ALIASES: &[(&str, &str)] = &[
+    // Our own former spelling: `for-sale` could be taken for the id of a site
+    ("/api/v1/sites/for-sale", "/api/v1/offers"),
+    ("/api/v1/customer/sites/for-sale", "/api/v1/offers"),
+    ("/customer/sites/for-sale", "/api/v1/offers"),
     // LOGEN user portal
     ("/customer/auth/profile", "/api/v1/profile"),
     ("/customer", "/api/v1"),
@@ -31,7 +35,9 @@ pub const ALIASES: &[(&str, &str)] = &[
 
 /// The canonical path, when `path` is an alias.
 pub fn canonical(path: &str) -> Option<String> {
-    if path.starts_with("/api/v1/") && !path.starts_with("/api/v1/customer") {
+    let may_be_alias =
+        ["/api/v1/customer", "/api/v1/sites/for-sale"].iter().any(|prefix| path.starts_with(prefix));
+    if path.starts_with("/api/v1/") && !may_be_alias {
         return None;
     }
     ALIASES.iter().find_map(|(alias, canonical)| {
@@ -71,6 +77,7 @@ mod tests {
             "/api/docs",
             "/api/v1/sites",
             "/api/v1/customers",
+            "/api/v1/sites/for-sales",
             "/api/authx",
         ] {
             assert_eq!(canonical(path), None, "{path}");

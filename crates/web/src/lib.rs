@@ -18,6 +18,7 @@ pub mod host;
 pub mod idempotency;
 pub mod json;
 pub mod limits;
+pub mod list;
 pub mod middleware;
 pub mod openapi;
 pub mod pace;

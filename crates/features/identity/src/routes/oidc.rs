@@ -63,7 +63,7 @@ struct Begin {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
-    "authorizationUrl": "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&client_id=…",
+    "authorizationUrl": "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&client_id=portico",
     "state": "uTtLz2Q3yGq0b8nCq3R7oXo4xw1m5h2pVd9cJk6fYsE",
     "expiresAt": "2026-11-21T10:10:00Z"
 }))]
@@ -82,7 +82,7 @@ struct Departure {
 ///
 /// The configured providers, ordered by name.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
+    tag = "SSO (OpenID Connect)",
     operation_id = "listProviders",
     responses((status = 200, body = List<Provider>)),
 )]
@@ -104,7 +104,7 @@ async fn providers(app: Data<App>) -> HttpResponse {
 /// With `link=true` the account there is linked to the account of the caller, who must have proven their identity within
 /// the last ten minutes.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
+    tag = "SSO (OpenID Connect)",
     operation_id = "beginSignIn",
     params(("provider" = String, Path, description = "Name of the provider."), Begin),
     responses(
@@ -149,7 +149,7 @@ async fn begin(
 ///
 /// A state is valid once. After 503 it is valid again.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
+    tag = "SSO (OpenID Connect)",
     operation_id = "completeSignIn",
     request_body = Callback,
     responses(
@@ -183,7 +183,7 @@ async fn callback(
 ///
 /// The external accounts that can sign in to the caller's own, oldest first.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
+    tag = "SSO (OpenID Connect)",
     operation_id = "listIdentities",
     responses((status = 200, body = List<ExternalIdentity>)),
     security(("bearer" = [])),
@@ -198,8 +198,8 @@ async fn list(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
 ///
 /// The caller must have proven their identity within the last ten minutes, and have another way to sign in.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
-    operation_id = "unlinkIdentity",
+    tag = "SSO (OpenID Connect)",
+    operation_id = "deleteIdentity",
     params(("identityId" = ExternalIdentityId, Path)),
     responses(
         (status = 204, description = "Taken away."),
