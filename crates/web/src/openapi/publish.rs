@@ -45,8 +45,12 @@ pub fn published(mut document: OpenApi, rows: &[Row]) -> OpenApi {
             operation.security.get_or_insert_default();
             name_tenant(path, operation);
             unwrap_optional_body(operation);
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                body.content.iter_mut().for_each(|(kind, content)| mark_bytes(kind, content));
+            }
             for (status, response) in &mut operation.responses.responses {
                 if let RefOr::T(response) = response {
+                    response.content.iter_mut().for_each(|(kind, content)| mark_bytes(kind, content));
                     describe(status, response);
                     add_headers(path, status, response);
                 }
@@ -425,6 +429,16 @@ fn unwrap_optional_body(operation: &mut Operation) {
         {
             content.schema = Some(only.clone());
         }
+    }
+}
+
+/// Pictures and documents are bytes, and not text.
+fn mark_bytes(kind: &str, content: &mut RefOr<Content>) {
+    if !(kind.starts_with("image/") || kind == "application/pdf") {
+        return;
+    }
+    if let RefOr::T(Content { schema: Some(RefOr::T(Schema::Object(object))), .. }) = content {
+        object.format = Some(SchemaFormat::KnownFormat(KnownFormat::Binary));
     }
 }
 
