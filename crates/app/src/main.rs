@@ -216,7 +216,7 @@ fn print_completions(shell: Shell) -> ExitCode {
 }
 
 fn print_document() -> ExitCode {
-    match server::document().to_pretty_json() {
+    match server::published() {
         Ok(json) => {
             say(&json);
             ExitCode::SUCCESS

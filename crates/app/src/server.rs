@@ -57,9 +57,18 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How long an accepted connection has to send its request when the server stops: a round trip.
 pub const LAST_CALL: Duration = Duration::from_millis(250);
 
-/// The API document, from the routes themselves.
+/// What the routes themselves say: the API document before [`openapi::published`].
 pub fn document() -> OpenApi {
     document_with_operations().0
+}
+
+/// The API document as clients get it, laid out as `docs/openapi.json`.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn published() -> Result<String, serde_json::Error> {
+    let (document, rows) = document_with_operations();
+    Ok(openapi::compact(&openapi::published(document, &rows).to_pretty_json()?))
 }
 
 /// The API document, and the properties of its operations.

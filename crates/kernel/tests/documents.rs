@@ -132,6 +132,9 @@ fn the_table_of_error_codes_is_complete() {
     for code in &codes {
         assert!(documented.contains_key(code.as_str()), "docs/api-design.md does not tell of {code}");
     }
+    let listed = read("crates/web/src/openapi/codes.rs");
+    let listed: BTreeSet<String> = quoted(&listed).map(str::to_owned).collect();
+    assert_eq!(listed, codes, "crates/web/src/openapi/codes.rs lists others");
     for (code, status) in documented {
         assert!(codes.contains(code), "nothing answers {code}");
         assert!(status.parse::<u16>().is_ok_and(|status| (400..600).contains(&status)), "{code}: {status}");

@@ -5,6 +5,11 @@ use portico_kernel::TenantId;
 
 /// Old prefix and canonical prefix, most specific first. A prefix ends at a slash or at the end of the path.
 pub const ALIASES: &[(&str, &str)] = &[
+    // Our own former spelling: `for-sale` could be taken for the id of a site
+    ("/api/v1/sites/for-sale", "/api/v1/offers"),
+    ("/api/v1/customer/sites/for-sale", "/api/v1/offers"),
+    ("/customer/sites/for-sale", "/api/v1/offers"),
+    ("/api/customer/sites/for-sale", "/api/v1/offers"),
     // Of the caller's own tenant
     ("/api/v1/api-keys", "/api/v1/tenants/current/api-keys"),
     // LOGEN user portal
@@ -56,9 +61,10 @@ pub fn is_page(path: &str) -> bool {
 /// The canonical path, when `path` is an alias.
 pub fn canonical(path: &str) -> Option<String> {
     // Most requests: no row is compared.
-    if path.starts_with("/api/v1/")
-        && !["/api/v1/customer", "/api/v1/api-keys"].iter().any(|row| path.starts_with(row))
-    {
+    let may_be_alias = ["/api/v1/customer", "/api/v1/api-keys", "/api/v1/sites/for-sale"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix));
+    if path.starts_with("/api/v1/") && !may_be_alias {
         return None;
     }
     ALIASES.iter().find_map(|(alias, canonical)| {
@@ -98,6 +104,7 @@ mod tests {
             "/api/docs",
             "/api/v1/sites",
             "/api/v1/customers",
+            "/api/v1/sites/for-sales",
             "/api/authx",
         ] {
             assert_eq!(canonical(path), None, "{path}");

@@ -19,6 +19,7 @@ pub mod host;
 pub mod idempotency;
 pub mod json;
 pub mod limits;
+pub mod list;
 pub mod live_caller;
 pub mod middleware;
 pub mod openapi;

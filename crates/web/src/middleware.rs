@@ -153,6 +153,9 @@ pub async fn api<B: MessageBody + 'static>(
         request.extensions_mut().insert(documented.clone());
     }
     let documented = documented.map(Arc::as_ref);
+    if *request.method() == Method::PATCH && documented.is_some_and(|documented| documented.merges) {
+        request.head_mut().method = Method::PUT;
+    }
     if let Err(refusal) = request_admission::refuse_early(&api, &request, documented, address) {
         return Ok(request.into_response(refusal.error_response()).map_into_right_body());
     }

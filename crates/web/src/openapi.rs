@@ -11,7 +11,7 @@ use utoipa::openapi::{
     Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi,
     OpenApiBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder,
     path::{HttpMethod, Operation, Parameter, ParameterIn},
-    schema::{Schema, Type},
+    schema::Type,
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
@@ -20,7 +20,15 @@ use crate::{
     routing::{self, Row},
 };
 
+mod codes;
+mod examples;
 pub mod keyed;
+mod layout;
+mod publish;
+mod tags;
+
+pub use layout::compact;
+pub use publish::published;
 
 /// Name of the security scheme of users. A route that needs permissions names them as its scopes (OpenAPI 3.1 has names of
 /// roles there): `security(("bearer" = ["pages:read"]))`.
@@ -42,6 +50,8 @@ pub struct DocumentedPath {
     pub pattern: String,
     /// The methods of its operations, as `Allow` lists them.
     pub methods: String,
+    /// Whether PATCH is another spelling of its PUT.
+    pub merges: bool,
     /// The POST of this path, if that takes an `Idempotency-Key`.
     pub keyed: Option<KeyedOperation>,
     operations: Vec<(&'static str, routing::Operation)>,
@@ -77,15 +87,17 @@ impl Document {
                 }
                 found.push((method, row.operation));
             }
-            let methods: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+            let merges = found.iter().any(|(_, operation)| operation.merges);
+            let methods: Vec<&str> =
+                found.iter().map(|(name, _)| *name).chain(merges.then_some("PATCH")).collect();
             let takes_key = found.iter().any(|(_, operation)| operation.keyed);
             let post = item.post.as_ref().filter(|_| takes_key);
             let keyed = post.map(|post| KeyedOperation::new(pattern, post));
             let methods = methods.join(", ");
-            let path = DocumentedPath { pattern: pattern.clone(), methods, operations: found, keyed };
+            let path = DocumentedPath { pattern: pattern.clone(), methods, merges, operations: found, keyed };
             paths.insert(pattern.as_str(), Arc::new(path))?;
         }
-        Ok(Self { json: document.to_pretty_json()?.into(), paths })
+        Ok(Self { json: published(document.clone(), rows).to_json()?.into(), paths })
     }
 
     /// The path of the document that a request's path matches.
@@ -98,7 +110,8 @@ impl Document {
 pub fn base() -> OpenApi {
     let description = "The backend behind a customer portal. Errors are problem details (RFC 9457) with a stable `code`. \
         Lists take `page` and `limit`, append-only lists `cursor` and `limit`. `ETag`, `If-None-Match` and `If-Match` \
-        work on single resources. An update (PUT) changes the fields that it names and leaves the others.";
+        work on single resources. An update (PATCH, a merge patch) changes the fields that it names and leaves the others; \
+        PUT on the same path does the same.";
     let mut components = Components::new();
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -194,11 +207,6 @@ fn share_errors(document: &mut OpenApi) {
 
 /// Adds to every operation the responses of the middleware, so that no response is undocumented.
 pub fn complete(mut document: OpenApi, rows: &[Row]) -> OpenApi {
-    if let Some(components) = &mut document.components {
-        for schema in components.schemas.values_mut() {
-            forget_empty_defaults(schema);
-        }
-    }
     let components = document.components.get_or_insert_with(Components::new);
     let mut schemas = Vec::new();
     <ProblemBody as utoipa::ToSchema>::schemas(&mut schemas);
@@ -312,26 +320,6 @@ fn permissions_of(operation: &Operation) -> Vec<Permission> {
     let requirements = security.as_array().into_iter().flatten();
     let scopes = requirements.filter_map(|requirement| requirement[BEARER].as_array()).flatten();
     scopes.filter_map(|scope| Permission::parse(scope.as_str()?)).collect()
-}
-
-/// Inputs have a default for every field only so that every missing one is reported at once; an empty text as a default is
-/// removed from the document.
-fn forget_empty_defaults(schema: &mut RefOr<Schema>) {
-    let RefOr::T(Schema::Object(object)) = schema else { return };
-    for property in object.properties.values_mut() {
-        let RefOr::T(property) = property else { continue };
-        let default = match property {
-            Schema::Object(object) => &mut object.default,
-            Schema::Array(array) => &mut array.default,
-            _ => continue,
-        };
-        if default
-            .as_ref()
-            .is_some_and(|value| value.is_null() || *value == "" || *value == serde_json::json!([]))
-        {
-            *default = None;
-        }
-    }
 }
 
 fn problem(description: &str) -> RefOr<utoipa::openapi::Response> {

@@ -18,7 +18,7 @@ use actix_web::{
     http::header::{self, HeaderValue},
 };
 use portico_kernel::{
-    Permission, Scope, TenantId,
+    List, Permission, Scope, TenantId,
     cache::{Cache, CacheError, GROUPS, Lookup},
 };
 use portico_runtime::signals::Signals;
@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     conditional::{etag, not_modified},
+    list::link,
     problem::Problem,
 };
 
@@ -100,6 +101,36 @@ impl ResponseCache {
         (about, permission): (About, Permission),
         read: impl AsyncFnOnce() -> Result<(T, Option<i64>), Problem>,
     ) -> Result<HttpResponse, Problem> {
+        let read = async || {
+            let (resource, version) = read().await?;
+            make(&resource, version, None)
+        };
+        self.kept_or(request, scope, (about, permission), read).await
+    }
+
+    /// The same for a page of a list, with the links to the others.
+    pub async fn respond_list<T: Serialize>(
+        &self,
+        request: &HttpRequest,
+        scope: &Scope,
+        about: (About, Permission),
+        read: impl AsyncFnOnce() -> Result<List<T>, Problem>,
+    ) -> Result<HttpResponse, Problem> {
+        let read = async || {
+            let list = read().await?;
+            make(&list, None, link(request, &list))
+        };
+        self.kept_or(request, scope, about, read).await
+    }
+
+    /// `read` makes the cached form.
+    async fn kept_or(
+        &self,
+        request: &HttpRequest,
+        scope: &Scope,
+        (about, permission): (About, Permission),
+        read: impl AsyncFnOnce() -> Result<Vec<u8>, Problem>,
+    ) -> Result<HttpResponse, Problem> {
         let tenant = scope.require(permission)?;
         let entry = self.look(tenant, about, request).await;
         let outcome = match &entry {
@@ -112,8 +143,7 @@ impl ResponseCache {
         match entry {
             Some(Entry { lookup: Lookup { value: Some(kept), .. }, .. }) => Ok(answer(request, kept)),
             entry => {
-                let (resource, version) = read().await?;
-                let made = make(&resource, version)?;
+                let made = read().await?;
                 if let Some(Entry { group, key, lookup }) = entry {
                     let (value, lifetime) = (made.clone(), about.lifetime());
                     noted(self.cache.put(group, lookup.generation, &key, value, lifetime).await);
@@ -149,8 +179,8 @@ fn noted<T>(result: Result<T, CacheError>) -> Option<T> {
         .ok()
 }
 
-/// The cached form: the entity tag, a line break, the body.
-fn make(resource: &impl Serialize, version: Option<i64>) -> Result<Vec<u8>, Problem> {
+/// The cached form: the entity tag, a line break, the links, a line break, the body.
+fn make(resource: &impl Serialize, version: Option<i64>, links: Option<String>) -> Result<Vec<u8>, Problem> {
     let body = serde_json::to_vec(resource).map_err(Problem::internal)?;
     let tag = match version {
         Some(version) => etag(version),
@@ -159,12 +189,16 @@ fn make(resource: &impl Serialize, version: Option<i64>) -> Result<Vec<u8>, Prob
             format!("\"{}\"", digest[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
         }
     };
-    Ok([tag.as_bytes(), b"\n", &body].concat())
+    Ok([tag.as_bytes(), b"\n", links.unwrap_or_default().as_bytes(), b"\n", &body].concat())
 }
 
 fn answer(request: &HttpRequest, mut kept: Vec<u8>) -> HttpResponse {
-    let end = kept.iter().position(|byte| *byte == b'\n').unwrap_or_default();
-    let tag = String::from_utf8_lossy(&kept[..end]).into_owned();
+    let mut line = || {
+        let Some(end) = kept.iter().position(|byte| *byte == b'\n') else { return String::new() };
+        let line: Vec<u8> = kept.drain(..=end).take(end).collect();
+        String::from_utf8_lossy(&line).into_owned()
+    };
+    let (tag, links) = (line(), line());
     let mut response =
         if not_modified(request, &tag) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
@@ -172,9 +206,11 @@ fn answer(request: &HttpRequest, mut kept: Vec<u8>) -> HttpResponse {
         // Cached only by us, where a change can invalidate it. A browser must revalidate each time, and gets 304 when
         // nothing changed.
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
+    if !links.is_empty() {
+        response.insert_header((header::LINK, links));
+    }
     if not_modified(request, &tag) {
         return response.finish();
     }
-    kept.drain(..=end);
     response.content_type("application/json").body(kept)
 }

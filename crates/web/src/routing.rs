@@ -6,8 +6,8 @@ use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 
 use crate::admission::Class;
 
-/// Properties of an operation for the middleware. Every route declares them when it is added: one of [`READ`], [`WRITE`]
-/// and [`KEYED`], and its differences from that.
+/// Properties of an operation for the middleware. Every route declares them when it is added: one of [`READ`], [`WRITE`],
+/// [`MERGE`] and [`KEYED`], and its differences from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// The class in which its requests are queued; none if they are not queued.
@@ -18,14 +18,19 @@ pub struct Operation {
     pub keyed: bool,
     /// Whether callers need not be signed in.
     pub for_anyone: bool,
+    /// Whether it is a PUT that changes only the fields that it names. PATCH answers the same, and is what the document has.
+    pub merges: bool,
 }
 
 /// Reads, for signed-in callers.
 pub const READ: Operation =
-    Operation { class: Some(Class::Reads), strict: false, keyed: false, for_anyone: false };
+    Operation { class: Some(Class::Reads), strict: false, keyed: false, for_anyone: false, merges: false };
 
 /// Changes something, for signed-in callers.
 pub const WRITE: Operation = Operation { class: Some(Class::Writes), ..READ };
+
+/// A PUT that changes only the fields that it names, and leaves the others.
+pub const MERGE: Operation = Operation { merges: true, ..WRITE };
 
 /// Changes something, and takes an `Idempotency-Key`. Not for responses with tokens, or with secrets that are not to be
 /// shown again without a proof of identity, nor for routes that verify such a proof.

@@ -101,7 +101,7 @@ impl StorageProbe {
 /// Health
 ///
 /// Whether requests can be answered: the same as `/api/health/ready`.
-#[utoipa::path(tag = "Operations", responses((status = 200, body = Health)))]
+#[utoipa::path(tag = "Operations", operation_id = "getHealth", responses((status = 200, body = Health)))]
 #[get("/api/health")]
 pub async fn overall(app: Data<App>) -> Result<HttpResponse, Problem> {
     check(&app).await
@@ -110,7 +110,7 @@ pub async fn overall(app: Data<App>) -> Result<HttpResponse, Problem> {
 /// Liveness
 ///
 /// Whether the process runs. Checks nothing else, so that a database outage does not restart it.
-#[utoipa::path(tag = "Operations", responses((status = 204, description = "Alive.")))]
+#[utoipa::path(tag = "Operations", operation_id = "getLiveness", responses((status = 204, description = "Alive.")))]
 #[get("/api/health/live")]
 pub async fn live() -> HttpResponse {
     HttpResponse::NoContent().finish()
@@ -120,7 +120,7 @@ pub async fn live() -> HttpResponse {
 ///
 /// Whether requests can be answered. 503 while starting, shutting down, or when the database is unavailable; without Redis or the
 /// file store requests are answered, and `status` is `degraded`.
-#[utoipa::path(tag = "Operations", responses((status = 200, body = Health)))]
+#[utoipa::path(tag = "Operations", operation_id = "getReadiness", responses((status = 200, body = Health)))]
 #[get("/api/health/ready")]
 pub async fn ready(app: Data<App>) -> Result<HttpResponse, Problem> {
     check(&app).await
@@ -131,7 +131,7 @@ pub async fn ready(app: Data<App>) -> Result<HttpResponse, Problem> {
 /// In the Prometheus text format. In production, and wherever `metrics.token` or `metrics.allow_networks` is set, only with
 /// that token as `Authorization: Bearer`, or directly from one of those networks; otherwise only from the same machine. At
 /// `metrics.port` and `worker.port` always.
-#[utoipa::path(tag = "Operations", responses(
+#[utoipa::path(tag = "Operations", operation_id = "getMetrics", responses(
     (status = 200, body = String, content_type = "text/plain"),
     (status = 404, description = "Not for this client.", body = ProblemBody, content_type = "application/problem+json"),
 ))]

@@ -1,13 +1,14 @@
 //! Background jobs, for staff.
 
 use actix_web::{
-    HttpResponse, get, post,
+    HttpResponse, Responder, get, post,
     web::{Data, Path},
 };
 use portico_kernel::{Job, JobId, JobState, List};
 use portico_runtime::core::Core;
 use portico_web::{
     caller::Caller,
+    list::Listed,
     problem::Problem,
     query::{Query, page_request},
     routing::{KEYED, READ, Routes},
@@ -49,10 +50,10 @@ struct ListJobs {
     security(("bearer" = ["platform:jobs"])),
 )]
 #[get("/admin/jobs")]
-async fn list(core: Data<Core>, caller: Caller, query: Query<ListJobs>) -> Result<HttpResponse, Problem> {
+async fn list(core: Data<Core>, caller: Caller, query: Query<ListJobs>) -> Result<impl Responder, Problem> {
     let ListJobs { state, page, limit } = query.0;
     let jobs = dead_letters::list(&core, &caller.0, state, page_request(page, limit)?).await?;
-    Ok(HttpResponse::Ok().json(jobs))
+    Ok(Listed(jobs))
 }
 
 /// Replay a dead job

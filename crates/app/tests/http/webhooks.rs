@@ -192,10 +192,10 @@ async fn bad_input_is_told_of_field_by_field() {
         assert_eq!(answer.fields(), ["overlapHours"]);
         assert_eq!(owner.post(&format!("{at}/rotate-secret"), json!({"overlapHours": -1})).await.fields(), ["overlapHours"]);
         for (body, field) in [
-            (json!({}), "since"),
-            (json!({"since": "2999-01-01T00:00:00Z"}), "since"),
-            (json!({"since": "yesterday"}), "since"),
-            (json!({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}), "until"),
+            (json!({}), "from"),
+            (json!({"from": "2999-01-01T00:00:00Z"}), "from"),
+            (json!({"from": "yesterday"}), "from"),
+            (json!({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}), "to"),
         ] {
             assert_eq!(owner.post(&format!("{at}/resend"), body.clone()).await.fields(), [field], "{body}");
         }
@@ -204,8 +204,8 @@ async fn bad_input_is_told_of_field_by_field() {
                 ("status=lost", "status"),
                 ("eventType=page.flown", "eventType"),
                 ("eventId=evt_7", "eventId"),
-                ("since=now", "since"),
-                ("since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until"),
+                ("from=now", "from"),
+                ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
                 ("cursor=x", "cursor"),
                 ("limit=101", "limit"),
                 ("colour=red", "colour"),
@@ -440,7 +440,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         for _ in 0..2 {
             deliveries::resend(&server.app.tenancy, plan(), &job).await.unwrap();
         }
-        let path = format!("{log}?since={now}");
+        let path = format!("{log}?from={now}");
         listed(&owner, &path, are_over(4)).await;
         deliveries::resend(&server.app.tenancy, plan(), &job).await.unwrap();
         assert_eq!(listed(&owner, &path, are_over(4)).await.len(), 4, "also when they have arrived meanwhile");
@@ -477,7 +477,7 @@ async fn deliveries_are_found_by_what_is_asked_for() {
             std::slice::from_ref(&fine)
         );
         assert_eq!(find(&format!("eventId={}", text(&failed, "eventId"))).await, std::slice::from_ref(&bad));
-        assert_eq!(find(&format!("since={}", text(&failed, "createdAt"))).await, std::slice::from_ref(&bad));
+        assert_eq!(find(&format!("from={}", text(&failed, "createdAt"))).await, std::slice::from_ref(&bad));
         assert_eq!(find(&format!("until={}", text(&failed, "createdAt"))).await, std::slice::from_ref(&fine));
         let first = owner.get(&owner.t("/deliveries?limit=1")).await.expect(200);
         assert_eq!(text(&first["items"][0], "id"), bad);

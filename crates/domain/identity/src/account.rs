@@ -48,6 +48,7 @@ pub struct Registration {
     #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 200))]
     pub full_name: String,
     /// Phone number.
+    #[cfg_attr(feature = "openapi", schema(max_length = 32))]
     pub phone: Option<String>,
     /// Language of our messages: `en` (the default) or `es`.
     pub language: Option<String>,

@@ -62,7 +62,7 @@ pub struct ChangeEmail {
 #[cfg_attr(feature = "openapi", schema(example = json!({"token": "VGhlIHRva2VuIG9mIHRoZSBsaW5r"})))]
 pub struct ConfirmEmailChange {
     /// The `token` of the link.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 500))]
     pub token: String,
 }
 
@@ -73,7 +73,7 @@ pub struct ConfirmEmailChange {
 #[cfg_attr(feature = "openapi", schema(example = json!({"token": "VGhlIHRva2VuIG9mIHRoZSBsaW5r"})))]
 pub struct CancelEmailChange {
     /// The `token` of the link.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 500))]
     pub token: String,
 }
 

@@ -101,6 +101,7 @@ pub struct SignInAttempt {
 })))]
 pub struct Callback {
     /// Name of the provider. May be left out: the state says which one it is.
+    #[cfg_attr(feature = "openapi", schema(max_length = 32))]
     pub provider: Option<String>,
     /// `code` of the address that the provider redirected the browser to.
     #[cfg_attr(feature = "openapi", schema(required, max_length = 4096))]

@@ -25,9 +25,10 @@ const LONGEST_PASSWORD: usize = 4096;
 #[cfg_attr(feature = "openapi", schema(example = json!({"password": "Corr3ct-horse", "code": "492039"})))]
 pub struct Reauthenticate {
     /// The password.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "password"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "password", max_length = 4096))]
     pub password: Option<SecretString>,
     /// With the password, where the account has a second factor: a code of the authenticator app, or a recovery code.
+    #[cfg_attr(feature = "openapi", schema(max_length = 64))]
     pub code: Option<String>,
     /// In place of both: the result of `navigator.credentials.get`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]

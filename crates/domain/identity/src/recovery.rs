@@ -35,7 +35,7 @@ pub struct ForgotPassword {
 #[cfg_attr(feature = "openapi", schema(example = json!({"token": "VGhlIHRva2VuIG9mIHRoZSBsaW5r", "password": "N3w-horse-battery"})))]
 pub struct ResetPassword {
     /// The `token` of the link.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 500))]
     pub token: String,
     /// The new password; see the password rule.
     #[serde(alias = "newPassword", alias = "new_password")]

@@ -41,10 +41,10 @@ pub struct TotpView {
 #[cfg_attr(feature = "openapi", schema(example = json!({"mfaToken": "AZOt…", "code": "492039"})))]
 pub struct VerifyCode {
     /// The `mfaToken` of the first step's answer.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 200))]
     pub mfa_token: String,
     /// A code of the authenticator app, or a recovery code.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 64))]
     pub code: String,
 }
 

@@ -27,7 +27,7 @@ pub struct SignIn {
     #[cfg_attr(feature = "openapi", schema(required, format = "email", max_length = 254))]
     pub email: String,
     /// Password.
-    #[cfg_attr(feature = "openapi", schema(required, value_type = String, format = "password", default = ""))]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = String, format = "password", default = "", min_length = 1, max_length = 4096))]
     pub password: SecretString,
 }
 

@@ -62,7 +62,7 @@ impl std::fmt::Debug for TotpEnrolment {
 #[cfg_attr(feature = "openapi", schema(example = json!({"code": "492039"})))]
 pub struct ConfirmTotp {
     /// The code that the app shows.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 64))]
     pub code: String,
 }
 

@@ -21,7 +21,7 @@ use crate::{
 #[cfg_attr(feature = "openapi", schema(example = json!({"token": "VGhlIHRva2VuIG9mIHRoZSBsaW5r"})))]
 pub struct VerifyEmail {
     /// The `token` of the link.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 500))]
     pub token: String,
 }
 

@@ -97,9 +97,10 @@ pub struct Page {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewPage {
     /// Title, 1 to 200 characters.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 200))]
     pub title: String,
     /// Last part of the address; made from the title when absent.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
     pub slug: Option<String>,
     /// `draft` when absent.
     pub status: Option<PageStatus>,
@@ -110,7 +111,14 @@ pub struct NewPage {
     #[serde(alias = "template_id")]
     pub template_id: Option<TemplateId>,
     /// Language, BCP 47; the site's when absent.
-    #[cfg_attr(feature = "openapi", schema(example = "es"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
     /// The page of the same site that this one is a translation of.
     #[serde(alias = "translation_of")]
@@ -123,8 +131,10 @@ pub struct NewPage {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PageUpdate {
     /// Title, 1 to 200 characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200))]
     pub title: Option<String>,
     /// Last part of the address.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
     pub slug: Option<String>,
     /// Any status may follow any other.
     pub status: Option<PageStatus>,
@@ -133,7 +143,7 @@ pub struct PageUpdate {
     pub is_home: Option<bool>,
     /// Language, BCP 47; null means the site's.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "es"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$"))]
     pub language: Option<Option<String>>,
     /// The page of the same site that this one is a translation of; null when it is none.
     #[serde(alias = "translation_of", deserialize_with = "patch::double_option")]

@@ -22,7 +22,11 @@ pub struct Offer {
     #[cfg_attr(feature = "openapi", schema(required = true, minimum = 1, example = 35900))]
     pub amount: i64,
     /// Lower-case ISO 4217.
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "usd"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "usd", min_length = 3, max_length = 3)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 3, max_length = 3))]
     pub currency: String,
 }
 

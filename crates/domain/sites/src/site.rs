@@ -108,15 +108,30 @@ pub struct Site {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewSite {
     /// Display name, 1 to 120 characters.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 120))]
     pub name: String,
     /// Where it is to answer; made from the name when absent.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
+    )]
     pub subdomain: Option<String>,
     /// Language of its pages, BCP 47; `en` when absent.
-    #[cfg_attr(feature = "openapi", schema(example = "en"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "en", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
     /// What its owner does, an id of the list of industries.
-    #[cfg_attr(feature = "openapi", schema(example = "bakery"))]
+    #[cfg_attr(feature = "openapi", schema(example = "bakery", max_length = 40))]
     pub industry: Option<String>,
     /// How it looks; like the tenant's branding when absent.
     pub look: Option<LookInput>,
@@ -128,15 +143,31 @@ pub struct NewSite {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SiteUpdate {
     /// Display name, 1 to 120 characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 120))]
     pub name: Option<String>,
     /// Where it answers.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
+    )]
     pub subdomain: Option<String>,
     /// Language of its pages, BCP 47.
-    #[cfg_attr(feature = "openapi", schema(example = "en"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "en", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
     /// What its owner does, an id of the list of industries; null when none of them fits.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "bakery"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "bakery", max_length = 40))]
     pub industry: Option<Option<String>>,
     /// How it looks; null resets it to the tenant's branding.
     #[serde(deserialize_with = "patch::double_option")]

@@ -186,9 +186,9 @@ pub struct DeliveryFilter {
     /// Their event; the use case has checked that it is an id.
     pub event_id: Option<String>,
     /// Not planned before.
-    pub since: Option<Timestamp>,
+    pub from: Option<Timestamp>,
     /// Planned before.
-    pub until: Option<Timestamp>,
+    pub to: Option<Timestamp>,
 }
 
 /// Which events to send to a webhook again.

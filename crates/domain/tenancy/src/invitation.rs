@@ -168,7 +168,7 @@ pub struct ReceivedInvitation {
 pub struct InvitationToken {
     /// The `token` of the link.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 500))]
     pub token: String,
 }
 

@@ -136,12 +136,12 @@ impl<C: ConnectionTrait + Send> DeliveryRepository for Deliveries<'_, C> {
             let Ok(id) = Uuid::parse_str(&text) else { return nothing() };
             found = found.filter(if is_cursor { Column::Id.lt(id) } else { Column::EventId.eq(id) });
         }
-        if let Some(since) = filter.since {
+        if let Some(since) = filter.from {
             // The list is in the order of ids: bounds on them keep it from being read from its end.
             found = found.filter(Column::CreatedAt.gte(Col(since)));
             found = found.filter(Column::Id.gte(first_id(since - ID_TOLERANCE)));
         }
-        if let Some(until) = filter.until {
+        if let Some(until) = filter.to {
             found = found.filter(Column::CreatedAt.lt(Col(until)));
             found = found.filter(Column::Id.lt(first_id(until + ID_TOLERANCE)));
         }

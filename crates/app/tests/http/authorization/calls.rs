@@ -112,7 +112,7 @@ pub async fn check(
         "/api/v1/admin/sites/{siteId}/offer" if allowed => {
             Some(site_sales::offered(server, &person.client.tenant, method == "DELETE").await)
         }
-        "/api/v1/sites/for-sale/{siteSlug}" => {
+        "/api/v1/offers/{siteSlug}" => {
             Some(site_sales::offered(server, &callers.spare.client.tenant, true).await)
         }
         _ => None,

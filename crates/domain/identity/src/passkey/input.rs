@@ -38,7 +38,7 @@ pub struct RenamePasskey {
 #[cfg_attr(feature = "openapi", schema(example = json!({"challengeToken": "AZOt…", "credential": {"id": "dGhl…", "rawId": "dGhl…", "type": "public-key", "response": {"clientDataJSON": "eyJ0…", "authenticatorData": "SZYN…", "signature": "MEUC…", "userHandle": "AZOt…"}}})))]
 pub struct PasskeySignIn {
     /// The `challengeToken` that came with the options.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 200))]
     pub challenge_token: String,
     /// Result of `navigator.credentials.get`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
@@ -52,7 +52,7 @@ pub struct PasskeySignIn {
 #[cfg_attr(feature = "openapi", schema(example = json!({"mfaToken": "AZOt…"})))]
 pub struct MfaToken {
     /// The `mfaToken` of the first step's answer.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 200))]
     pub mfa_token: String,
 }
 
@@ -63,7 +63,7 @@ pub struct MfaToken {
 #[cfg_attr(feature = "openapi", schema(example = json!({"mfaToken": "AZOt…", "credential": {"id": "dGhl…", "rawId": "dGhl…", "type": "public-key", "response": {"clientDataJSON": "eyJ0…", "authenticatorData": "SZYN…", "signature": "MEUC…", "userHandle": "AZOt…"}}})))]
 pub struct VerifyPasskey {
     /// The `mfaToken` of the first step's answer.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 200))]
     pub mfa_token: String,
     /// Result of `navigator.credentials.get`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]

@@ -18,7 +18,7 @@ use crate::{
 pub struct Refresh {
     /// The refresh token of the last answer.
     #[serde(alias = "refreshToken")]
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 2000))]
     pub refresh_token: String,
 }
 

@@ -64,10 +64,11 @@ pub struct NewAsset {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AssetUpdate {
     /// Name without a path, at most 150 characters. Ends as files of its format do.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 150))]
     pub filename: Option<String>,
     /// What a picture shows, for those who do not see it; at most 300 characters.
     #[serde(default, deserialize_with = "double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 300))]
     pub alt_text: Option<Option<String>>,
 }
 

@@ -38,11 +38,19 @@ pub struct OptimizeContent {
     /// What is known of the business; by default, for a section of a page, what its site says.
     pub business: Option<BusinessInfo>,
     /// What to do about the text, at most 1000 characters.
+    #[cfg_attr(feature = "openapi", schema(max_length = 1000))]
     pub instructions: Option<String>,
     /// How it is to sound; `friendly` when absent.
     pub tone: Option<Tone>,
     /// Language, BCP 47; that of the page when absent, or `en`.
-    #[cfg_attr(feature = "openapi", schema(example = "es"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
     /// Whether to put the text into the section at once.
     #[serde(default)]
@@ -61,7 +69,14 @@ pub struct OptimizeSeo {
     /// What is known of the business; by default what the site says.
     pub business: Option<BusinessInfo>,
     /// Language, BCP 47; that of the page when absent.
-    #[cfg_attr(feature = "openapi", schema(example = "es"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
     /// Whether to store it at once.
     #[serde(default)]
@@ -78,11 +93,11 @@ pub struct GeneratePage {
     pub site_id: Option<SiteId>,
     /// Title, 1 to 200 characters.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 200))]
     pub title: String,
     /// What the page is for, 1 to 1000 characters.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 1000))]
     pub purpose: String,
     /// Types of its sections in order, at most 12; `hero`, `text`, `features`, `faq` and `contact` when absent. Types
     /// that are made of facts (`gallery`, `testimonials`, `pricing`) cannot be written.
@@ -92,7 +107,14 @@ pub struct GeneratePage {
     /// How it is to sound; `friendly` when absent.
     pub tone: Option<Tone>,
     /// Language, BCP 47; that of the site when absent.
-    #[cfg_attr(feature = "openapi", schema(example = "es"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
     /// Whether to make it as a draft of the site at once.
     #[serde(default)]

@@ -22,12 +22,13 @@ const MAX_LABEL: usize = 80;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewNavItem {
     /// Its text, 1 to 80 characters.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 80))]
     pub label: String,
     /// The page it leads to; excludes `url`.
     #[serde(alias = "page_id")]
     pub page_id: Option<PageId>,
     /// The address it leads to; excludes `pageId`.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2048))]
     pub url: Option<String>,
     /// The item it is under.
     #[serde(alias = "parent_id")]
@@ -45,6 +46,7 @@ pub struct NewNavItem {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NavItemUpdate {
     /// Its text, 1 to 80 characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 80))]
     pub label: Option<String>,
     /// The page it leads to. Setting it clears `url`.
     #[serde(alias = "page_id", deserialize_with = "double_option")]
@@ -52,7 +54,7 @@ pub struct NavItemUpdate {
     pub page_id: Option<Option<PageId>>,
     /// The address it leads to. Setting it clears `pageId`.
     #[serde(deserialize_with = "double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 2048))]
     pub url: Option<Option<String>>,
     /// The item it is under; `null` for none.
     #[serde(alias = "parent_id", deserialize_with = "double_option")]

@@ -15,16 +15,20 @@ use crate::section::{Provenance, SectionType};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BusinessInfo {
     /// Name of the business.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 120))]
     pub name: String,
     /// An id of the list of industries.
     pub industry: Option<String>,
     /// What it does, in its own words.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub description: Option<String>,
     /// Where it is, for instance a town.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub location: Option<String>,
     /// Services or products by name.
     pub services: Vec<String>,
     /// Whom the site is for.
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub audience: Option<String>,
     /// What the site is to achieve, for instance `bookings`.
     pub goals: Vec<String>,

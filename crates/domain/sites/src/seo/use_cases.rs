@@ -25,11 +25,11 @@ const MAX_KEYWORD: usize = 60;
 pub struct SeoUpdate {
     /// Title in results, at most 120 characters.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 120))]
     pub title: Option<Option<String>>,
     /// A sentence or two, at most 320 characters.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 320))]
     pub description: Option<Option<String>>,
     /// What it is about, at most 20.
     #[serde(deserialize_with = "patch::double_option")]
@@ -37,7 +37,7 @@ pub struct SeoUpdate {
     pub keywords: Option<Option<Vec<String>>>,
     /// Canonical address, `https:` or `http:`.
     #[serde(alias = "canonical_url", deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 2048))]
     pub canonical_url: Option<Option<String>>,
     /// Directives, for instance `noindex, nofollow`.
     #[serde(deserialize_with = "patch::double_option")]
@@ -60,11 +60,11 @@ pub struct SeoUpdate {
 pub struct OpenGraphUpdate {
     /// Title, at most 120 characters.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 120))]
     pub title: Option<Option<String>>,
     /// Description, at most 320 characters.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 320))]
     pub description: Option<Option<String>>,
     /// Picture, an asset of the tenant.
     #[serde(alias = "image_asset_id", deserialize_with = "patch::double_option")]

@@ -30,9 +30,17 @@ pub struct TemplateApplication {
     pub site_id: Option<SiteId>,
     /// The name of a new site with the pages, the language and the look of the template.
     #[serde(alias = "site_name")]
-    #[cfg_attr(feature = "openapi", schema(example = "Panadería Luz"))]
+    #[cfg_attr(feature = "openapi", schema(example = "Panadería Luz", min_length = 1, max_length = 120))]
     pub site_name: Option<String>,
     /// Where the new site is to answer; made from its name when absent.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
+    )]
     pub subdomain: Option<String>,
     /// Key of the one page of the template that is meant. When absent, `pageId` gets the one with its own slug, else the
     /// home page, and `siteId` gets all.

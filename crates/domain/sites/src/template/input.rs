@@ -34,24 +34,44 @@ const MAX_SEO_DESCRIPTION: usize = 320;
 pub struct NewTemplate {
     /// Display name, 1 to 120 characters.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "Corner Bakery"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "Corner Bakery", min_length = 1, max_length = 120)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 120))]
     pub name: String,
     /// Part of its address; made from the name when absent.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
     pub slug: Option<String>,
     /// What sort of site: a word of lower-case letters, digits, hyphens and underscores.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "business"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "business", min_length = 1, max_length = 40)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 40))]
     pub category: String,
     /// Its industry: an id of `GET /industries`.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "bakery"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "bakery", min_length = 1, max_length = 40)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 40))]
     pub industry: String,
     /// What it is good for, 1 to 600 characters.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 600))]
     pub description: String,
     /// Language of its texts, BCP 47; `en` when absent.
-    #[cfg_attr(feature = "openapi", schema(example = "en"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "en", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
     /// Whether only plans with premium templates may use it.
     #[serde(alias = "is_premium")]
@@ -73,17 +93,29 @@ pub struct NewTemplate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TemplateUpdate {
     /// Display name, 1 to 120 characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 120))]
     pub name: Option<String>,
     /// Part of its address.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
     pub slug: Option<String>,
     /// What sort of site.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 40))]
     pub category: Option<String>,
     /// Its industry: an id of `GET /industries`.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 40))]
     pub industry: Option<String>,
     /// What it is good for, 1 to 600 characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 600))]
     pub description: Option<String>,
     /// Language of its texts, BCP 47.
-    #[cfg_attr(feature = "openapi", schema(example = "en"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "en", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
     /// Whether only plans with premium templates may use it.
     #[serde(alias = "is_premium")]
@@ -104,22 +136,33 @@ pub struct TemplateUpdate {
 pub struct NewTemplatePage {
     /// Names it in the template: a word of lower-case letters, digits, hyphens and underscores.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "home"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "home", min_length = 1, max_length = 40)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 40))]
     pub key: String,
     /// Title, 1 to 200 characters.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "Welcome"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "Welcome", min_length = 1, max_length = 200)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200))]
     pub title: String,
     /// Last part of its address; made from the title when absent.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
     pub slug: Option<String>,
     /// Whether it answers at `/`. One page at most.
     #[serde(alias = "is_home")]
     pub is_home: Option<bool>,
     /// Title for search engines, at most 120 characters.
     #[serde(alias = "seo_title")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 120))]
     pub seo_title: Option<String>,
     /// Description for search engines, at most 320 characters.
     #[serde(alias = "seo_description")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 320))]
     pub seo_description: Option<String>,
     /// 1 to 100 sections.
     #[serde(default)]
@@ -134,7 +177,10 @@ pub struct NewTemplatePage {
 pub struct NewTemplateSection {
     /// Names it on the page: a word of lower-case letters, digits, hyphens and underscores.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "hero"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "hero", min_length = 1, max_length = 40)
+    )]
     pub key: String,
     /// What sort of block it is.
     #[serde(rename = "type")]

@@ -34,15 +34,25 @@ const MAX_WORDS: usize = 20;
 pub struct BusinessDetails {
     /// Name of the business, 1 to 120 characters; becomes the name of the site.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "Panadería Luz"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "Panadería Luz", min_length = 1, max_length = 120)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 120))]
     pub name: String,
     /// An id of the list of industries.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "bakery"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "bakery", min_length = 1, max_length = 100)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     pub industry: String,
     /// What it does, in its own words.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub description: Option<String>,
     /// Where it is, for instance a town.
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub location: Option<String>,
     /// Services or products by name, at most 20.
     #[serde(default)]
@@ -59,11 +69,19 @@ pub struct SiteGoals {
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub goals: Vec<String>,
     /// Whom it is for.
+    #[cfg_attr(feature = "openapi", schema(max_length = 500))]
     pub audience: Option<String>,
     /// How its texts are to sound; `friendly` when absent.
     pub tone: Option<Tone>,
     /// Language of the site, BCP 47; that of the template when absent.
-    #[cfg_attr(feature = "openapi", schema(example = "es"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
+    )]
     pub language: Option<String>,
 }
 
@@ -89,13 +107,16 @@ pub struct Design {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PageChoice {
     /// Key of a page of the template.
-    #[cfg_attr(feature = "openapi", schema(example = "home"))]
+    #[cfg_attr(feature = "openapi", schema(example = "home", max_length = 100))]
     pub key: Option<String>,
     /// Title; that of the template's page when absent. An extra page needs one.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub title: Option<String>,
     /// Last part of the address; that of the template's page, or made from the title, when absent.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
     pub slug: Option<String>,
     /// What an extra page is for: a brief for its text.
+    #[cfg_attr(feature = "openapi", schema(max_length = 500))]
     pub purpose: Option<String>,
 }
 
@@ -152,10 +173,14 @@ impl ContentChoice {
 pub struct OwnSection {
     /// Key of the template's page, or slug of an extra page.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "home"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "home", min_length = 1, max_length = 100)
+    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     pub page: String,
     /// Key of the section on the template's page; its fields replace the template's one by one. Absent: an additional section.
-    #[cfg_attr(feature = "openapi", schema(example = "hero"))]
+    #[cfg_attr(feature = "openapi", schema(example = "hero", max_length = 100))]
     pub section: Option<String>,
     /// What sort of block an additional section is.
     #[serde(rename = "type")]
@@ -174,6 +199,7 @@ pub struct Presence {
     /// Title in results; the name of the business when absent.
     pub title: Option<String>,
     /// A sentence or two below it; the description of the business when absent.
+    #[cfg_attr(feature = "openapi", schema(max_length = 500))]
     pub description: Option<String>,
     /// What the site is about, at most 20.
     #[serde(default)]
@@ -189,7 +215,19 @@ pub struct Presence {
     /// Opening hours; may have several lines.
     pub hours: Option<String>,
     /// Where the site answers; made from the name when absent.
-    #[cfg_attr(feature = "openapi", schema(example = "panaderia-luz"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            example = "panaderia-luz",
+            min_length = 3,
+            max_length = 63,
+            pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$"
+        )
+    )]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
+    )]
     pub subdomain: Option<String>,
 }
 

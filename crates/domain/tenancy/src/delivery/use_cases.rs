@@ -23,14 +23,15 @@ const BATCH: u32 = 500;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(example = json!({"since": "2026-11-21T00:00:00Z", "onlyFailed": true})))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"from": "2026-11-21T00:00:00Z", "onlyFailed": true})))]
 pub struct Resend {
     /// Events that happened then or later.
+    #[serde(alias = "since")]
     #[cfg_attr(feature = "openapi", schema(required, value_type = Timestamp))]
-    pub since: Option<Timestamp>,
+    pub from: Option<Timestamp>,
     /// Events that happened before; until now when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
+    #[serde(alias = "until", skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
     /// Only those that have not arrived: every attempt failed, or there was none, because the webhook was paused or switched
     /// off. True when absent.
     #[serde(alias = "only_failed", skip_serializing_if = "Option::is_none")]
@@ -132,29 +133,24 @@ impl<'a> Deliveries<'a> {
         let webhook = self.webhook(tenant, id).await?;
         let now = self.env.now();
         let mut violations = Violations::default();
-        violations.check(input.since.is_some(), "since", "required", "This field is required.");
-        let in_past = input.since.is_none_or(|since| since <= now);
-        violations.check(in_past, "since", "out_of_range", "Use a time in the past.");
-        if let (Some(since), Some(until)) = (input.since, input.until) {
-            violations.check(
-                since <= until,
-                "until",
-                "before_from",
-                "The end must not be before the beginning.",
-            );
+        violations.check(input.from.is_some(), "from", "required", "This field is required.");
+        let in_past = input.from.is_none_or(|from| from <= now);
+        violations.check(in_past, "from", "out_of_range", "Use a time in the past.");
+        if let (Some(from), Some(to)) = (input.from, input.to) {
+            violations.check(from <= to, "to", "before_from", "The end must not be before the beginning.");
         }
         violations.into_result()?;
-        let Some(since) = input.since else { return Err(TenancyError::NotFound("time")) };
+        let Some(since) = input.from else { return Err(TenancyError::NotFound("time")) };
         if webhook.status != WebhookStatus::Enabled {
             return Err(TenancyError::WebhookNotEnabled);
         }
-        let until = input.until.unwrap_or(now).min(now);
+        let until = input.to.unwrap_or(now).min(now);
         let only_failed = input.only_failed.unwrap_or(true);
         let plan = ResendPlan { webhook_id: id, since, until, only_failed, requested_at: now };
         let job = NewJob::new(self.env, self.scope, tenant, &plan);
         self.repositories.jobs().enqueue(job).await?;
-        self.note(id, json!({"since": since, "until": until, "onlyFailed": only_failed})).await?;
-        Ok(Resend { since: Some(since), until: Some(until), only_failed: Some(only_failed) })
+        self.note(id, json!({"from": since, "to": until, "onlyFailed": only_failed})).await?;
+        Ok(Resend { from: Some(since), to: Some(until), only_failed: Some(only_failed) })
     }
 
     /// Plans the next events of [`Deliveries::resend_since`] behind `after`, and answers the last one of them; `None` at the end.
@@ -306,8 +302,8 @@ fn checked(
             Err(_) => violations.add("eventId", "invalid_id", "Use an id as the API gives it out."),
         }
     }
-    if let (Some(since), Some(until)) = (filter.since, filter.until) {
-        violations.check(since <= until, "until", "before_from", "The end must not be before the beginning.");
+    if let (Some(from), Some(to)) = (filter.from, filter.to) {
+        violations.check(from <= to, "to", "before_from", "The end must not be before the beginning.");
     }
     violations.into_result()?;
     Ok(filter)

@@ -43,7 +43,7 @@ async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
 /// Read the usage
 ///
 /// Each meter of the active tenant against the limit of its plan.
-#[utoipa::path(tag = "Billing", operation_id = "readUsage", responses((status = 200, body = UsageReport)), security(("bearer" = ["billing:read"])))]
+#[utoipa::path(tag = "Billing", operation_id = "getUsage", responses((status = 200, body = UsageReport)), security(("bearer" = ["billing:read"])))]
 #[get("/billing/usage")]
 async fn usage(core: Data<Core>, caller: Caller) -> Result<HttpResponse, Problem> {
     let items = Quotas::new(&mut *core.reader()).usage(&caller.0, core.env.now()).await?;

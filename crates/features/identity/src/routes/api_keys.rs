@@ -1,7 +1,7 @@
 //! API keys of a tenant.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get,
+    HttpRequest, HttpResponse, Responder, delete, get,
     http::header::{CACHE_CONTROL, HeaderValue},
     post, put,
     web::{Data, Path},
@@ -15,9 +15,10 @@ use portico_web::{
     body::{Body, OptionalBody},
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, list)
         .service(KEYED, create)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove)
         .service(KEYED, rotate)
         .service(READ, usage);
@@ -97,10 +98,10 @@ struct UsagePeriod {
     security(("bearer" = ["api_keys:read"])),
 )]
 #[get("/tenants/{tenantId}/api-keys")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Result<impl Responder, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
     let keys = ApiKeys::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(page).await?;
-    Ok(HttpResponse::Ok().json(keys))
+    Ok(Listed(keys))
 }
 
 /// Create an API key
@@ -135,7 +136,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewApiKey>) -> Result
 /// Read an API key
 #[utoipa::path(
     tag = "API keys",
-    operation_id = "readApiKey",
+    operation_id = "getApiKey",
     params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path)),
     responses((status = 200, body = ApiKey, headers(("ETag" = String)))),
     security(("bearer" = ["api_keys:read"])),
@@ -190,7 +191,7 @@ async fn update(
 /// Takes effect at once and cannot be undone.
 #[utoipa::path(
     tag = "API keys",
-    operation_id = "revokeApiKey",
+    operation_id = "deleteApiKey",
     params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Revoked."),
@@ -258,7 +259,7 @@ async fn rotate(
 /// from. Counts are written every few seconds.
 #[utoipa::path(
     tag = "API keys",
-    operation_id = "readApiKeyUsage",
+    operation_id = "getApiKeyUsage",
     params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path), UsagePeriod),
     responses((status = 200, body = KeyUsageReport)),
     security(("bearer" = ["api_keys:read"])),

@@ -108,6 +108,8 @@ async fn register(
 }
 
 /// Sign in
+///
+/// With address and password. Ends no other session of the account.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "login",

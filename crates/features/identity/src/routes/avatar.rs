@@ -40,7 +40,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 #[expect(dead_code, reason = "describes the form; the parts are read as a stream")]
 struct AvatarUpload {
     /// PNG, JPEG, WebP or GIF, detected from its content; at most 5 MB and 25 megapixels.
-    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
     file: Vec<u8>,
 }
 
@@ -51,7 +51,7 @@ struct AvatarUpload {
 /// URL ending in `-64` in place of `-256`, to the one with 64.
 #[utoipa::path(
     tag = "Profile",
-    operation_id = "putAvatar",
+    operation_id = "updateAvatar",
     request_body(content(
         (AvatarUpload = "multipart/form-data", example = json!({"file": "(the file)"})),
         (String = "image/*", example = json!("(the file)")),
@@ -92,6 +92,8 @@ async fn upload(
 }
 
 /// Remove the own picture
+///
+/// Its addresses stop answering shortly after.
 #[utoipa::path(
     tag = "Profile",
     operation_id = "deleteAvatar",
@@ -112,7 +114,7 @@ async fn remove(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem>
 /// `avatarUrl` of a user leads here. The image at a URL never changes.
 #[utoipa::path(
     tag = "Profile",
-    operation_id = "readAvatar",
+    operation_id = "getAvatar",
     params(
         ("personId" = UserId, Path),
         ("avatarName" = String, Path, example = "0f8fad5bd9cb469fa16570867728950e-256"),

@@ -66,7 +66,7 @@ struct Begin {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
-    "authorizationUrl": "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&client_id=…",
+    "authorizationUrl": "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&client_id=portico",
     "state": "uTtLz2Q3yGq0b8nCq3R7oXo4xw1m5h2pVd9cJk6fYsE",
     "expiresAt": "2026-11-21T10:10:00Z"
 }))]
@@ -85,7 +85,7 @@ struct Departure {
 ///
 /// The configured providers, ordered by name.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
+    tag = "SSO (OpenID Connect)",
     operation_id = "listProviders",
     responses((status = 200, body = List<Provider>)),
 )]
@@ -112,7 +112,7 @@ pub fn configured(app: &App) -> Vec<Provider> {
 /// With `link=true` the account there is linked to the account of the caller, who must have proven their identity within
 /// the last ten minutes.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
+    tag = "SSO (OpenID Connect)",
     operation_id = "beginSignIn",
     params(("provider" = String, Path, description = "Name of the provider."), Begin),
     responses(
@@ -157,7 +157,7 @@ async fn begin(
 ///
 /// A state is valid once. After 503 it is valid again.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
+    tag = "SSO (OpenID Connect)",
     operation_id = "completeSignIn",
     request_body = Callback,
     responses(
@@ -191,7 +191,7 @@ async fn callback(
 ///
 /// The external accounts that can sign in to the caller's own, oldest first.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
+    tag = "SSO (OpenID Connect)",
     operation_id = "listIdentities",
     responses((status = 200, body = List<ExternalIdentity>)),
     security(("bearer" = [])),
@@ -206,8 +206,8 @@ async fn list(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
 ///
 /// The caller must have proven their identity within the last ten minutes, and have another way to sign in.
 #[utoipa::path(
-    tag = "Sign-in from elsewhere",
-    operation_id = "unlinkIdentity",
+    tag = "SSO (OpenID Connect)",
+    operation_id = "deleteIdentity",
     params(("identityId" = ExternalIdentityId, Path)),
     responses(
         (status = 204, description = "Taken away."),

@@ -1,7 +1,7 @@
 //! Passkeys: registration, removal, and sign-in.
 
 use actix_web::{
-    HttpResponse, delete, get,
+    HttpResponse, Responder, delete, get,
     http::header,
     post, put,
     web::{Data, Path},
@@ -15,9 +15,10 @@ use portico_kernel::{List, PageRequest, PasskeyId};
 use portico_web::{
     body::Body,
     caller::{Caller, Visitor},
+    list::Listed,
     problem::Problem,
     query::{Query, page_request},
-    routing::{READ, Routes, WRITE},
+    routing::{MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,7 +35,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE.for_anyone().strict(), sign_in)
         .service(READ, list)
         .service(WRITE, add)
-        .service(WRITE, rename)
+        .service(MERGE, rename)
         .service(WRITE, remove);
 }
 
@@ -80,7 +81,7 @@ struct ListPasskeys {
 /// proof of identity within the last ten minutes: a sign-in, or `POST /auth/reauthenticate`.
 #[utoipa::path(
     tag = "Passkeys",
-    operation_id = "passkeyRegistrationOptions",
+    operation_id = "createPasskeyRegistrationOptions",
     responses(
         (status = 200, body = PasskeyOptions),
         (status = 403, description = "`email_unverified`, `reauthentication_required`, or the caller impersonates its owner."),
@@ -106,7 +107,7 @@ async fn registration_options(app: Data<App>, caller: Caller) -> Result<HttpResp
 /// codes, shown once.
 #[utoipa::path(
     tag = "Passkeys",
-    operation_id = "addPasskey",
+    operation_id = "createPasskey",
     request_body = AddPasskey,
     responses(
         (status = 201, body = AddedPasskey, headers(("Location" = String))),
@@ -148,18 +149,20 @@ async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<H
     security(("bearer" = [])),
 )]
 #[get("/auth/passkeys")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListPasskeys>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListPasskeys>) -> Result<impl Responder, Problem> {
     let page: PageRequest = page_request(query.0.page, query.0.limit)?;
     let passkeys = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).passkeys().await?;
     let total = passkeys.len() as u64;
     let items = passkeys.into_iter().skip(page.offset() as usize).take(page.limit as usize).collect();
-    Ok(HttpResponse::Ok().json(List::<PasskeyView>::new(items, page, total)))
+    Ok(Listed(List::<PasskeyView>::new(items, page, total)))
 }
 
 /// Rename a passkey
+///
+/// The name is for its owner alone; browsers do not show it.
 #[utoipa::path(
     tag = "Passkeys",
-    operation_id = "renamePasskey",
+    operation_id = "updatePasskey",
     params(("passkeyId" = PasskeyId, Path)),
     request_body = RenamePasskey,
     responses((status = 200, body = PasskeyView)),
@@ -188,7 +191,7 @@ async fn rename(
 /// Requires a proof of identity within the last ten minutes. Removing the last second factor deletes the recovery codes.
 #[utoipa::path(
     tag = "Passkeys",
-    operation_id = "removePasskey",
+    operation_id = "deletePasskey",
     params(("passkeyId" = PasskeyId, Path)),
     responses(
         (status = 204, description = "Removed."),
@@ -216,7 +219,7 @@ async fn remove(app: Data<App>, caller: Caller, id: Path<PasskeyId>) -> Result<H
 /// within five minutes.
 #[utoipa::path(
     tag = "Passkeys",
-    operation_id = "passkeySignInOptions",
+    operation_id = "createPasskeySignInOptions",
     responses((status = 200, body = SignInOptions)),
 )]
 #[post("/auth/passkeys/sign-in-options")]

@@ -13,7 +13,7 @@ use portico_web::{
     caller::Caller,
     conditional,
     problem::Problem,
-    routing::{READ, Routes, WRITE},
+    routing::{MERGE, READ, Routes},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ, read).service(WRITE, update);
+    config.service(READ, read).service(MERGE, update);
 }
 
 /// An account, its tenants, and the plan of the active tenant.
@@ -81,9 +81,11 @@ impl Profile {
 }
 
 /// Read the own profile
+///
+/// With the tenants that the caller belongs to, and the plan of the active one.
 #[utoipa::path(
     tag = "Profile",
-    operation_id = "readProfile",
+    operation_id = "getProfile",
     responses((status = 200, body = Profile, headers(("ETag" = String)))),
     security(("bearer" = [])),
 )]

@@ -78,9 +78,11 @@ pub(crate) fn answer_outcome(app: &App, outcome: FactorOutcome) -> Result<HttpRe
 }
 
 /// Read the own second factors
+///
+/// Whether there is an authenticator app, how many recovery codes are left, and how many passkeys there are.
 #[utoipa::path(
     tag = "Second factors",
-    operation_id = "readSecondFactors",
+    operation_id = "getSecondFactors",
     responses((status = 200, body = SecondFactorsView)),
     security(("bearer" = [])),
 )]
@@ -152,7 +154,7 @@ async fn confirm_totp(
 /// factor deletes the recovery codes.
 #[utoipa::path(
     tag = "Second factors",
-    operation_id = "removeTotp",
+    operation_id = "deleteTotp",
     responses(
         (status = 204, description = "There is none any more."),
         (status = 403, description = "`reauthentication_required`, or the caller impersonates its owner."),
@@ -223,9 +225,11 @@ async fn verify_code(
 }
 
 /// Ask for options to continue a sign-in with a passkey
+///
+/// For `navigator.credentials.get`; valid once. The answer goes to `POST /api/v1/auth/mfa/passkey`.
 #[utoipa::path(
     tag = "Second factors",
-    operation_id = "passkeyOptionsOfSecondFactor",
+    operation_id = "createSecondFactorPasskeyOptions",
     request_body = MfaToken,
     responses(
         (status = 200, body = PasskeyOptions),
@@ -332,9 +336,11 @@ async fn reauthenticate(
 }
 
 /// Ask for options to reauthenticate with a passkey
+///
+/// For `navigator.credentials.get`; valid once. The answer goes to `POST /api/v1/auth/reauthenticate`.
 #[utoipa::path(
     tag = "Second factors",
-    operation_id = "reauthenticationOptions",
+    operation_id = "createReauthenticationOptions",
     responses(
         (status = 200, body = PasskeyOptions),
         (status = 409, description = "The account has no passkey."),
@@ -359,7 +365,7 @@ async fn reauthentication_options(app: Data<App>, caller: Caller) -> Result<Http
 /// means who asks for it.
 #[utoipa::path(
     tag = "Users",
-    operation_id = "resetSecondFactors",
+    operation_id = "deleteSecondFactors",
     params(("userId" = UserId, Path)),
     responses((status = 204, description = "There are none any more.")),
     security(("bearer" = ["platform:users"])),

@@ -1,7 +1,7 @@
 //! The caller's own sessions.
 
 use actix_web::{
-    HttpResponse, delete, get,
+    HttpResponse, Responder, delete, get,
     http::header,
     post,
     web::{Data, Path},
@@ -15,6 +15,7 @@ use portico_kernel::{List, SessionId};
 use portico_web::{
     body::Body,
     caller::Caller,
+    list::Listed,
     problem::Problem,
     query::{Query, page_request},
     routing::{READ, Routes, WRITE},
@@ -53,13 +54,13 @@ struct ListSessions {
     security(("bearer" = [])),
 )]
 #[get("/auth/sessions")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Result<impl Responder, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
     let sessions =
         Sessions::new(&mut *app.core.reader(), &caller.0, &app.core.env, app.lifetimes).list().await?;
     let total = sessions.len() as u64;
     let items = sessions.into_iter().skip(page.offset() as usize).take(page.limit as usize).collect();
-    Ok(HttpResponse::Ok().json(List::<SessionView>::new(items, page, total)))
+    Ok(Listed(List::<SessionView>::new(items, page, total)))
 }
 
 /// End a session
@@ -67,7 +68,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Res
 /// Signs the caller out on another device, at once.
 #[utoipa::path(
     tag = "Sessions",
-    operation_id = "endSession",
+    operation_id = "deleteSession",
     params(("sessionId" = SessionId, Path)),
     responses((status = 204, description = "Ended.")),
     security(("bearer" = [])),

@@ -1,7 +1,7 @@
 //! Accounts by their id: administration, impersonation, and what users may do to their own.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get,
+    HttpRequest, HttpResponse, Responder, delete, get,
     http::header,
     post, put,
     web::{Bytes, Data, Path},
@@ -21,9 +21,10 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    list::Listed,
     problem::Problem,
     query::{Query, page_request, sort},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -36,7 +37,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, list)
         .service(KEYED.waiting_in(Class::Logins), create)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove)
         .service(WRITE.waiting_in(Class::Logins), set_password)
         .service(KEYED, erase)
@@ -85,7 +86,7 @@ const SORTS: &[(&str, UserSort)] =
     security(("bearer" = ["platform:users"])),
 )]
 #[get("/users")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result<impl Responder, Problem> {
     let ListUsers { q, status, role, email_verified, sort: by, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let order = sort(by.as_deref(), SORTS)?.map(|(sort, descending)| UserOrder { sort, descending });
@@ -93,7 +94,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result
     let users = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env)
         .list(filter, order.unwrap_or_default(), page)
         .await?;
-    Ok(HttpResponse::Ok().json(users))
+    Ok(Listed(users))
 }
 
 /// Create an account
@@ -126,7 +127,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewUser>) -> Result<H
 /// The caller's own, or any for super admins.
 #[utoipa::path(
     tag = "Users",
-    operation_id = "readUser",
+    operation_id = "getUser",
     params(("userId" = UserId, Path)),
     responses((status = 200, body = User, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = [])),
@@ -204,7 +205,7 @@ async fn remove(app: Data<App>, caller: Caller, id: Path<UserId>) -> Result<Http
 /// ends all of its sessions.
 #[utoipa::path(
     tag = "Users",
-    operation_id = "setUserPassword",
+    operation_id = "updateUserPassword",
     params(("userId" = UserId, Path)),
     request_body = SetPassword,
     responses(

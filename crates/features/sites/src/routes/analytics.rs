@@ -43,7 +43,7 @@ struct Period {
 /// one browser on one day. Counts are written every few seconds.
 #[utoipa::path(
     tag = "Analytics",
-    operation_id = "readSiteAnalytics",
+    operation_id = "getSiteAnalytics",
     params(("siteId" = SiteId, Path), Period),
     responses((status = 200, body = SiteAnalytics)),
     security(("bearer" = ["analytics:read"])),

@@ -1,7 +1,7 @@
 //! Uploaded files of tenants.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get, post, put,
+    HttpRequest, HttpResponse, Responder, delete, get, post, put,
     web::{Data, Path, Payload},
 };
 use portico_kernel::{AssetId, List, PageRequest, Permission, TenantId, Timestamp};
@@ -11,9 +11,10 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -27,7 +28,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, list)
         .service(KEYED, restore)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove);
 }
 
@@ -158,14 +159,14 @@ struct ListAssets {
     security(("bearer" = ["assets:read"])),
 )]
 #[get("/tenants/{tenantId}/assets")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListAssets>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListAssets>) -> Result<impl Responder, Problem> {
     let ListAssets { q, kind, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let mut repositories = app.core.reader();
     let found =
         Assets::new(&mut *repositories, &caller.0, &app.core.env).list(AssetFilter { q, kind }, page).await?;
     let items = found.items.into_iter().map(|asset| AssetView::new(&app, asset)).collect();
-    Ok(HttpResponse::Ok().json(List::new(items, page, found.total)))
+    Ok(Listed(List::new(items, page, found.total)))
 }
 
 /// Read a file
@@ -173,7 +174,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListAssets>) -> Resul
 /// Its metadata, with URLs that are valid for a limited time.
 #[utoipa::path(
     tag = "Assets",
-    operation_id = "readAsset",
+    operation_id = "getAsset",
     params(("tenantId" = TenantId, Path), ("assetId" = AssetId, Path)),
     responses((status = 200, body = AssetView, headers(("ETag" = String)))),
     security(("bearer" = ["assets:read"])),

@@ -9,20 +9,20 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     response_cache::About,
-    routing::{READ, Routes, WRITE},
+    routing::{MERGE, READ, Routes, WRITE},
 };
 
 use crate::{flows::assets, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ, read).service(WRITE, update).service(WRITE, reset);
+    config.service(READ, read).service(MERGE, update).service(WRITE, reset);
 }
 
 /// Read the branding
 #[utoipa::path(
     tag = "Branding",
-    operation_id = "readBranding",
+    operation_id = "getBranding",
     params(("tenantId" = TenantId, Path)),
     responses((status = 200, body = Branding, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["branding:read"])),
@@ -70,7 +70,7 @@ async fn update(
 /// Back to the defaults.
 #[utoipa::path(
     tag = "Branding",
-    operation_id = "resetBranding",
+    operation_id = "deleteBranding",
     params(("tenantId" = TenantId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Reset."),

@@ -1,7 +1,7 @@
 //! Deployments of a site.
 
 use actix_web::{
-    HttpResponse, get,
+    HttpResponse, Responder, get,
     http::header,
     post,
     web::{Data, Path},
@@ -16,6 +16,7 @@ use portico_web::{
     body::OptionalBody,
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
     routing::{KEYED, READ, Routes},
@@ -131,7 +132,7 @@ async fn deploy(
 /// Its latest deployment: progress and result; and the sample content that keeps it from being deployed again.
 #[utoipa::path(
     tag = "Deployments",
-    operation_id = "readSiteStatus",
+    operation_id = "getSiteStatus",
     params(("siteId" = SiteId, Path)),
     responses((status = 200, body = StatusView)),
     security(("bearer" = ["sites:read"])),
@@ -162,7 +163,7 @@ async fn list(
     caller: Caller,
     path: Path<SiteId>,
     query: Query<ListDeployments>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let request = page_request(query.0.page, query.0.limit)?;
     let site = site(&app, &caller.0, *path).await?;
     let mut repositories = app.core.reader();
@@ -170,13 +171,13 @@ async fn list(
         Deployments::new(&mut *repositories, &caller.0, &app.core.env).list(*path, request).await?;
     let view = |deployment| DeploymentView::new(&app, &site, deployment);
     let items: Vec<DeploymentView> = deployments.items.into_iter().map(view).collect();
-    Ok(HttpResponse::Ok().json(List::new(items, request, deployments.total)))
+    Ok(Listed(List::new(items, request, deployments.total)))
 }
 
 /// Read a deployment
 #[utoipa::path(
     tag = "Deployments",
-    operation_id = "readDeployment",
+    operation_id = "getDeployment",
     params(("siteId" = SiteId, Path), ("deploymentId" = DeploymentId, Path)),
     responses((status = 200, body = DeploymentView)),
     security(("bearer" = ["sites:read"])),

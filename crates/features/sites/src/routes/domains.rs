@@ -1,7 +1,7 @@
 //! Domains of customers.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get, post, put,
+    HttpRequest, HttpResponse, Responder, delete, get, post, put,
     web::{Data, Path},
 };
 use portico_kernel::{DomainId, List, SiteId};
@@ -11,9 +11,10 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -26,7 +27,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, list)
         .service(KEYED, add)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove)
         .service(KEYED.waiting_in(Class::Outside), verify);
 }
@@ -83,13 +84,13 @@ async fn list(
     caller: Caller,
     path: Path<SiteId>,
     query: Query<ListDomains>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let request = page_request(query.0.page, query.0.limit)?;
     let mut repositories = app.core.reader();
     let domains = Domains::new(&mut *repositories, &caller.0, &app.core.env).list(*path, request).await?;
     let items: Vec<DomainView> =
         domains.items.into_iter().map(|domain| DomainView::new(&app, domain)).collect();
-    Ok(HttpResponse::Ok().json(List::new(items, request, domains.total)))
+    Ok(Listed(List::new(items, request, domains.total)))
 }
 
 /// Connect a domain
@@ -98,7 +99,7 @@ async fn list(
 /// hours, and on request. Counts against the plan of the tenant.
 #[utoipa::path(
     tag = "Domains",
-    operation_id = "addDomain",
+    operation_id = "createDomain",
     params(("siteId" = SiteId, Path)),
     request_body(content = NewDomain, example = json!({"name": "www.example.com", "mode": "primary"})),
     responses(
@@ -130,7 +131,7 @@ async fn add(
 /// Read a domain
 #[utoipa::path(
     tag = "Domains",
-    operation_id = "readDomain",
+    operation_id = "getDomain",
     params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path)),
     responses((status = 200, body = DomainView, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["domains:read"])),
@@ -187,7 +188,7 @@ async fn update(
 /// It no longer serves the site, and others may connect it.
 #[utoipa::path(
     tag = "Domains",
-    operation_id = "removeDomain",
+    operation_id = "deleteDomain",
     params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Disconnected."),

@@ -49,7 +49,7 @@ struct Link {
 /// are supported (`Range`). Links that are forged, have expired, or lead to a deleted file are all answered 404.
 #[utoipa::path(
     tag = "Assets",
-    operation_id = "readAssetFile",
+    operation_id = "getAssetFile",
     params(
         ("tenantId" = TenantId, Path), ("assetId" = AssetId, Path),
         ("variant" = String, Path, description = "`original`, or the width of a thumbnail.", example = "640"),

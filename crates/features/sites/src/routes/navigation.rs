@@ -13,7 +13,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::Query,
     response_cache::About,
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 
 use super::pages::SiteChoice;
@@ -26,7 +26,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, create)
         .service(WRITE, reorder)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove);
 }
 
@@ -128,7 +128,7 @@ async fn reorder(
 /// Read a navigation item
 #[utoipa::path(
     tag = "Navigation",
-    operation_id = "readNavigationItem",
+    operation_id = "getNavigationItem",
     params(("tenantId" = TenantId, Path), ("navId" = NavItemId, Path)),
     responses((status = 200, body = NavItem, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["navigation:read"])),

@@ -1,7 +1,7 @@
 //! Pages.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get, post, put,
+    HttpRequest, HttpResponse, Responder, delete, get, post, put,
     web::{Data, Path},
 };
 use portico_kernel::{List, PageId, Permission, SiteId, TenantId};
@@ -13,10 +13,11 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request, sort},
     response_cache::About,
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -31,7 +32,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, by_slug)
         .service(KEYED, duplicate)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove);
 }
 
@@ -96,15 +97,12 @@ async fn list(
     let is_search = filter.q.is_some();
     let find = async || {
         let mut repositories = app.core.reader();
-        Ok((
-            Pages::new(&mut *repositories, &caller.0, &app.core.env).list(site_id, filter, page).await?,
-            None,
-        ))
+        Ok(Pages::new(&mut *repositories, &caller.0, &app.core.env).list(site_id, filter, page).await?)
     };
     if is_search {
-        return Ok(HttpResponse::Ok().json(find().await.map(|(pages, _): (_, Option<i64>)| pages)?));
+        return find().await.map(|pages: List<Page>| Listed(pages).respond_to(&request));
     }
-    app.api.responses.respond(&request, &caller.0, (About::PageList, Permission::PagesRead), find).await
+    app.api.responses.respond_list(&request, &caller.0, (About::PageList, Permission::PagesRead), find).await
 }
 
 /// Create a page
@@ -138,7 +136,7 @@ async fn create(
 /// Read a page by its slug
 #[utoipa::path(
     tag = "Pages",
-    operation_id = "readPageBySlug",
+    operation_id = "getPageBySlug",
     params(("tenantId" = TenantId, Path), ("slug" = String, Path), SiteChoice),
     responses((status = 200, body = Page, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["pages:read"])),
@@ -191,7 +189,7 @@ async fn duplicate(
 /// Read a page
 #[utoipa::path(
     tag = "Pages",
-    operation_id = "readPage",
+    operation_id = "getPage",
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
     responses((status = 200, body = Page, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["pages:read"])),

@@ -11,7 +11,7 @@ use portico_web::{
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 
 use crate::state::App;
@@ -24,7 +24,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, reorder)
         .service(KEYED, bulk)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove);
 }
 
@@ -133,7 +133,7 @@ async fn bulk(
 /// Read a section
 #[utoipa::path(
     tag = "Sections",
-    operation_id = "readSection",
+    operation_id = "getSection",
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ("sectionId" = SectionId, Path)),
     responses((status = 200, body = Section, headers(("ETag" = String)))),
     security(("bearer" = ["pages:read"])),

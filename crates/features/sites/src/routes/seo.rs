@@ -11,14 +11,14 @@ use portico_web::{
     caller::Caller,
     conditional,
     problem::{Problem, ProblemBody},
-    routing::{READ, Routes, WRITE},
+    routing::{MERGE, READ, Routes, WRITE},
 };
 
 use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ, read).service(WRITE, update).service(WRITE, remove);
+    config.service(READ, read).service(MERGE, update).service(WRITE, remove);
 }
 
 /// Read the SEO metadata of a page
@@ -26,7 +26,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 /// Null where nothing is set: then it is derived from the page.
 #[utoipa::path(
     tag = "SEO",
-    operation_id = "readSeo",
+    operation_id = "getSeo",
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
     responses((status = 200, body = Seo, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["pages:read"])),

@@ -1,7 +1,7 @@
 //! Sites for sale.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get, put,
+    HttpRequest, HttpResponse, Responder, delete, get, put,
     web::{Data, Path},
 };
 use portico_kernel::{List, Scope, SiteId, money::Money};
@@ -14,6 +14,7 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
     routing::{READ, Routes, WRITE},
@@ -24,7 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::sites::SiteView;
 use crate::state::App;
 
-/// Adds the routes. Before those of sites, which would take `for-sale` for an id.
+/// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(READ.for_anyone(), list)
@@ -86,19 +87,19 @@ struct ListOffers {
 /// Newest first. Public: no sign-in is needed.
 #[utoipa::path(
     tag = "Sites for sale",
-    operation_id = "listSitesForSale",
+    operation_id = "listOffers",
     params(ListOffers),
     responses((status = 200, body = List<OfferView>)),
 )]
-#[get("/sites/for-sale")]
-async fn list(app: Data<App>, query: Query<ListOffers>) -> Result<HttpResponse, Problem> {
+#[get("/offers")]
+async fn list(app: Data<App>, query: Query<ListOffers>) -> Result<impl Responder, Problem> {
     let ListOffers { q, page, limit } = query.0;
     let request = page_request(page, limit)?;
     let scope = Scope::anonymous(context::current().info);
     let mut repositories = app.core.reader();
     let sites = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer(q, request).await?;
     let items: Vec<OfferView> = sites.items.into_iter().map(|site| OfferView::new(&app, site)).collect();
-    Ok(HttpResponse::Ok().json(List::new(items, request, sites.total)))
+    Ok(Listed(List::new(items, request, sites.total)))
 }
 
 /// Read a site for sale
@@ -106,11 +107,11 @@ async fn list(app: Data<App>, query: Query<ListOffers>) -> Result<HttpResponse, 
 /// Public: no sign-in is needed.
 #[utoipa::path(
     tag = "Sites for sale",
-    operation_id = "readSiteForSale",
-    params(("siteSlug" = String, Path, example = "panaderia-luz")),
+    operation_id = "getOffer",
+    params(("siteSlug" = String, Path, description = "Subdomain of the site.", example = "panaderia-luz")),
     responses((status = 200, body = OfferView)),
 )]
-#[get("/sites/for-sale/{siteSlug}")]
+#[get("/offers/{siteSlug}")]
 async fn read(app: Data<App>, path: Path<String>) -> Result<HttpResponse, Problem> {
     let scope = Scope::anonymous(context::current().info);
     let mut repositories = app.core.reader();
@@ -124,7 +125,7 @@ async fn read(app: Data<App>, path: Path<String>) -> Result<HttpResponse, Proble
 /// so that a buyer gets what was shown.
 #[utoipa::path(
     tag = "Sites for sale",
-    operation_id = "offerSite",
+    operation_id = "updateSiteOffer",
     params(("siteId" = SiteId, Path), ("If-Match" = Option<String>, Header)),
     request_body(content = Offer, example = json!({"amount": 35900, "currency": "usd"})),
     responses(
@@ -158,7 +159,7 @@ async fn offer(
 /// The site is an ordinary published one again.
 #[utoipa::path(
     tag = "Sites for sale",
-    operation_id = "withdrawSite",
+    operation_id = "deleteSiteOffer",
     params(("siteId" = SiteId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Withdrawn."),

@@ -1,7 +1,7 @@
 //! Sites.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get, post, put,
+    HttpRequest, HttpResponse, Responder, delete, get, post, put,
     web::{Data, Path},
 };
 use portico_kernel::{List, SiteId};
@@ -14,9 +14,10 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request, sort},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -29,7 +30,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, list)
         .service(KEYED, create)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove);
 }
 
@@ -80,7 +81,7 @@ struct ListSites {
     security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result<impl Responder, Problem> {
     let ListSites { q, status, sort: by, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let keys =
@@ -90,7 +91,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result
     let mut repositories = app.core.reader();
     let sites = Sites::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;
     let items: Vec<SiteView> = sites.items.into_iter().map(|site| SiteView::new(&app, site)).collect();
-    Ok(HttpResponse::Ok().json(List::new(items, page, sites.total)))
+    Ok(Listed(List::new(items, page, sites.total)))
 }
 
 /// Create a site
@@ -125,7 +126,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewSite>) -> Result<H
 /// Read a site
 #[utoipa::path(
     tag = "Sites",
-    operation_id = "readSite",
+    operation_id = "getSite",
     params(("siteId" = SiteId, Path)),
     responses((status = 200, body = SiteView, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["sites:read"])),

@@ -1,7 +1,7 @@
 //! Submissions of contact forms.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get, put,
+    HttpRequest, HttpResponse, Responder, delete, get, put,
     web::{Data, Path},
 };
 use portico_kernel::{CursorPage, CursorRequest, FieldError, SiteId, SubmissionId, Timestamp};
@@ -12,10 +12,11 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    list::Listed,
     live_caller::LiveCaller,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
-    routing::{READ, Routes, WRITE},
+    routing::{MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -28,7 +29,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, export)
         .service(READ, list)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove);
 }
 
@@ -107,12 +108,12 @@ async fn list(
     caller: Caller,
     path: Path<SiteId>,
     query: Query<ListSubmissions>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let (filter, request) = query.0.into_parts()?;
     let mut repositories = app.core.reader();
     let found =
         Submissions::new(&mut *repositories, &caller.0, &app.core.env).list(*path, filter, request).await?;
-    Ok(HttpResponse::Ok().json(found))
+    Ok(Listed(found))
 }
 
 /// Export form submissions
@@ -143,7 +144,7 @@ async fn export(
 /// Read a form submission
 #[utoipa::path(
     tag = "Submissions",
-    operation_id = "readSubmission",
+    operation_id = "getSubmission",
     params(("siteId" = SiteId, Path), ("submissionId" = SubmissionId, Path)),
     responses((status = 200, body = Submission, headers(("ETag" = String))), (status = 304, description = "Unchanged.")),
     security(("bearer" = ["submissions:read"])),

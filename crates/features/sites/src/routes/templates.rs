@@ -4,7 +4,7 @@ mod application;
 mod preview;
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get,
+    HttpRequest, HttpResponse, Responder, delete, get,
     http::header::{self, HeaderValue},
     post, put,
     web::{Data, Path},
@@ -21,9 +21,10 @@ use portico_web::{
     body::Body,
     caller::{Caller, Visitor},
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request, sort},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -41,7 +42,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ.for_anyone(), of_industry)
         .service(READ.for_anyone(), industries)
         .service(READ.for_anyone(), read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove)
         .configure(preview::configure)
         .configure(application::configure);
@@ -105,7 +106,7 @@ async fn list(
     app: Data<App>,
     visitor: Visitor,
     query: Query<ListTemplates>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let ListTemplates { q, category, industry, language, featured, premium, sort: by, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let keys = [
@@ -133,7 +134,7 @@ async fn list_featured(
     app: Data<App>,
     visitor: Visitor,
     query: Query<Paging>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
     let filter = TemplateFilter { featured: Some(true), sort: most_popular(), ..TemplateFilter::default() };
     listed(&app, &visitor, filter, page).await
@@ -153,7 +154,7 @@ async fn list_popular(
     app: Data<App>,
     visitor: Visitor,
     query: Query<Paging>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
     let filter = TemplateFilter { sort: most_popular(), ..TemplateFilter::default() };
     listed(&app, &visitor, filter, page).await
@@ -174,7 +175,7 @@ async fn of_industry(
     visitor: Visitor,
     path: Path<String>,
     query: Query<Paging>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
     let industry = path.into_inner();
     if Industry::find(&industry).is_none() {
@@ -194,10 +195,10 @@ async fn listed(
     visitor: &Visitor,
     filter: TemplateFilter,
     page: PageRequest,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Listed<List<TemplateSummary>>, Problem> {
     let mut repositories = app.core.reader();
     let templates = Templates::new(&mut *repositories, &visitor.0, &app.core.env).list(filter, page).await?;
-    Ok(HttpResponse::Ok().json(templates))
+    Ok(Listed(templates))
 }
 
 /// A list with all items.
@@ -241,7 +242,7 @@ async fn industries(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Pr
 /// By its id or its slug, with the content of its sections.
 #[utoipa::path(
     tag = "Templates",
-    operation_id = "readTemplate",
+    operation_id = "getTemplate",
     params(("templateId" = String, Path, description = "Id or slug.", example = "millstone-bakery")),
     responses((status = 200, body = Template, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
 )]

@@ -1,7 +1,7 @@
 //! Versions of pages.
 
 use actix_web::{
-    HttpRequest, HttpResponse, get, post,
+    HttpRequest, HttpResponse, Responder, get, post,
     web::{Data, Path},
 };
 use portico_kernel::{CursorPage, PageId, PageVersionId, TenantId};
@@ -12,6 +12,7 @@ use portico_sites::{
 use portico_web::{
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
     routing::{KEYED, READ, Routes},
@@ -68,12 +69,12 @@ async fn list(
     caller: Caller,
     path: Path<(TenantId, PageId)>,
     query: Query<ListVersions>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let request = cursor_request(query.0.cursor, query.0.limit)?;
     let mut repositories = app.core.reader();
     let versions =
         PageVersions::new(&mut *repositories, &caller.0, &app.core.env).list(path.1, request).await?;
-    Ok(HttpResponse::Ok().json(versions))
+    Ok(Listed(versions))
 }
 
 /// Compare two versions of a page
@@ -103,7 +104,7 @@ async fn compare(
 /// The page, its sections and its SEO metadata in that version.
 #[utoipa::path(
     tag = "Pages",
-    operation_id = "readPageVersion",
+    operation_id = "getPageVersion",
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path), ("versionId" = PageVersionId, Path)),
     responses((status = 200, body = FullPageVersion)),
     security(("bearer" = ["pages:read"])),

@@ -1,7 +1,7 @@
 //! The wizard that creates a site.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get,
+    HttpRequest, HttpResponse, Responder, delete, get,
     http::{StatusCode, header},
     post, put,
     web::{Data, Path},
@@ -17,9 +17,10 @@ use portico_web::{
     body::{Body, OptionalBody},
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -32,7 +33,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, start)
         .service(READ, list)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove)
         .service(KEYED, business_info)
         .service(KEYED, template_selection)
@@ -141,18 +142,18 @@ async fn start(
     security(("bearer" = ["sites:read"])),
 )]
 #[get("/wizard")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListWizards>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListWizards>) -> Result<impl Responder, Problem> {
     let ListWizards { status, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let mut repositories = app.core.reader();
     let mut wizards = Wizards::new(&mut *repositories, &caller.0, &app.core.env);
-    Ok(HttpResponse::Ok().json(wizards.list(WizardFilter { status }, page).await?))
+    Ok(Listed(wizards.list(WizardFilter { status }, page).await?))
 }
 
 /// Read a wizard
 #[utoipa::path(
     tag = "Wizard",
-    operation_id = "readWizard",
+    operation_id = "getWizard",
     params(("wizardId" = WizardId, Path)),
     responses((status = 200, body = Wizard, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["sites:read"])),
@@ -386,7 +387,7 @@ async fn generate_content(
 /// With the texts generated so far.
 #[utoipa::path(
     tag = "Wizard",
-    operation_id = "readWizardContentStatus",
+    operation_id = "getWizardContentStatus",
     params(("wizardId" = WizardId, Path)),
     responses((status = 200, body = Generation)),
     security(("bearer" = ["sites:read"])),

@@ -1,6 +1,6 @@
 //! The audit trail.
 
-use actix_web::{HttpResponse, get, web::Data};
+use actix_web::{HttpResponse, Responder, get, web::Data};
 use portico_kernel::{CursorPage, CursorRequest, FieldError, TenantId, Timestamp, event::ActorKind};
 use portico_tenancy::{
     audit::{Audit, AuditEntry, AuditFilter},
@@ -8,6 +8,7 @@ use portico_tenancy::{
 };
 use portico_web::{
     caller::Caller,
+    list::Listed,
     live_caller::LiveCaller,
     problem::Problem,
     query::{Query, cursor_request},
@@ -144,11 +145,11 @@ async fn of_tenant(
     app: Data<App>,
     caller: Caller,
     query: Query<ListEntries>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let (filter, request) = query.0.into_parts()?;
     let mut repositories = app.core.reader();
     let entries = Audit::new(&mut *repositories, &caller.0).list(filter, request).await?;
-    Ok(HttpResponse::Ok().json(entries))
+    Ok(Listed(entries))
 }
 
 /// Export the audit trail of a tenant
@@ -204,11 +205,15 @@ async fn verify_tenant(app: Data<App>, caller: Caller) -> Result<HttpResponse, P
     security(("bearer" = ["platform:audit"])),
 )]
 #[get("/audit")]
-async fn of_all(app: Data<App>, caller: Caller, query: Query<ListEntries>) -> Result<HttpResponse, Problem> {
+async fn of_all(
+    app: Data<App>,
+    caller: Caller,
+    query: Query<ListEntries>,
+) -> Result<impl Responder, Problem> {
     let (filter, request) = query.0.into_parts()?;
     let mut repositories = app.core.reader();
     let entries = Audit::new(&mut *repositories, &caller.0).list_all(filter, request).await?;
-    Ok(HttpResponse::Ok().json(entries))
+    Ok(Listed(entries))
 }
 
 /// Export the audit trail of the platform

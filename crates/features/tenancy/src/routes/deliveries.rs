@@ -1,7 +1,7 @@
 //! Webhook deliveries, sent and pending.
 
 use actix_web::{
-    HttpResponse, get,
+    HttpResponse, Responder, get,
     http::header,
     post,
     web::{Data, Path},
@@ -12,6 +12,7 @@ use portico_tenancy::delivery::{Deliveries, Delivery, DeliveryFilter, DeliverySt
 use portico_web::{
     body::Body,
     caller::Caller,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
     routing::{KEYED, READ, Routes},
@@ -47,9 +48,11 @@ struct ListDeliveries {
     #[param(example = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d")]
     event_id: Option<String>,
     /// Not scheduled before this time.
-    since: Option<Timestamp>,
+    #[serde(alias = "since")]
+    from: Option<Timestamp>,
     /// Scheduled before this time.
-    until: Option<Timestamp>,
+    #[serde(alias = "until")]
+    to: Option<Timestamp>,
     /// The `nextCursor` of the previous page.
     #[param(format = "uuid")]
     cursor: Option<String>,
@@ -60,8 +63,8 @@ struct ListDeliveries {
 
 impl ListDeliveries {
     fn into_parts(self) -> Result<(DeliveryFilter, CursorRequest), Problem> {
-        let Self { webhook_id: webhook, status, event_type, event_id, since, until, cursor, limit } = self;
-        let filter = DeliveryFilter { webhook, status, event_type, event_id, since, until };
+        let Self { webhook_id: webhook, status, event_type, event_id, from, to, cursor, limit } = self;
+        let filter = DeliveryFilter { webhook, status, event_type, event_id, from, to };
         Ok((filter, cursor_request(cursor, limit)?))
     }
 }
@@ -80,9 +83,11 @@ struct ListOfWebhook {
     #[param(example = "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d")]
     event_id: Option<String>,
     /// Not scheduled before this time.
-    since: Option<Timestamp>,
+    #[serde(alias = "since")]
+    from: Option<Timestamp>,
     /// Scheduled before this time.
-    until: Option<Timestamp>,
+    #[serde(alias = "until")]
+    to: Option<Timestamp>,
     /// The `nextCursor` of the previous page.
     #[param(format = "uuid")]
     cursor: Option<String>,
@@ -93,15 +98,15 @@ struct ListOfWebhook {
 
 impl ListOfWebhook {
     fn into_parts(self) -> Result<(DeliveryFilter, CursorRequest), Problem> {
-        let Self { status, event_type, event_id, since, until, cursor, limit } = self;
-        let filter = DeliveryFilter { webhook: None, status, event_type, event_id, since, until };
+        let Self { status, event_type, event_id, from, to, cursor, limit } = self;
+        let filter = DeliveryFilter { webhook: None, status, event_type, event_id, from, to };
         Ok((filter, cursor_request(cursor, limit)?))
     }
 }
 
-fn piece(found: CursorPage<Delivery>) -> HttpResponse {
+fn piece(found: CursorPage<Delivery>) -> Listed<CursorPage<DeliveryView>> {
     let items: Vec<DeliveryView> = found.items.iter().map(Delivery::view).collect();
-    HttpResponse::Ok().json(CursorPage { items, next_cursor: found.next_cursor })
+    Listed(CursorPage { items, next_cursor: found.next_cursor })
 }
 
 /// List deliveries
@@ -116,7 +121,11 @@ fn piece(found: CursorPage<Delivery>) -> HttpResponse {
     security(("bearer" = ["webhooks:read"])),
 )]
 #[get("/tenants/{tenantId}/deliveries")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListDeliveries>) -> Result<HttpResponse, Problem> {
+async fn list(
+    app: Data<App>,
+    caller: Caller,
+    query: Query<ListDeliveries>,
+) -> Result<impl Responder, Problem> {
     let (filter, request) = query.0.into_parts()?;
     let found = Deliveries::new(&mut *app.core.reader(), &caller.0, &app.core.env)
         .list(filter, request, catalogue())
@@ -140,7 +149,7 @@ async fn of_webhook(
     caller: Caller,
     path: Path<(TenantId, WebhookId)>,
     query: Query<ListOfWebhook>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let (filter, request) = query.0.into_parts()?;
     let mut repositories = app.core.reader();
     let mut deliveries = Deliveries::new(&mut *repositories, &caller.0, &app.core.env);
@@ -152,7 +161,7 @@ async fn of_webhook(
 /// With the first 512 bytes of the receiver's response body, if that is text or JSON.
 #[utoipa::path(
     tag = "Webhooks",
-    operation_id = "readDelivery",
+    operation_id = "getDelivery",
     params(("tenantId" = TenantId, Path), ("deliveryId" = DeliveryId, Path)),
     responses((status = 200, body = DeliveryView)),
     security(("bearer" = ["webhooks:read"])),
@@ -226,7 +235,7 @@ async fn resend_since(
         .write(&app.core, async |work| {
             let planned =
                 Deliveries::new(&mut *work, &caller.0, &app.core.env).resend_since(webhook, body.0).await?;
-            let location = format!("/api/v1/tenants/{tenant}/webhooks/{webhook}/deliveries?since={now}");
+            let location = format!("/api/v1/tenants/{tenant}/webhooks/{webhook}/deliveries?from={now}");
             Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(planned))
         })
         .await

@@ -2,7 +2,7 @@
 //! invited.
 
 use actix_web::{
-    HttpResponse, delete, get, post,
+    HttpResponse, Responder, delete, get, post,
     web::{Data, Path},
 };
 use portico_kernel::{InvitationId, List, TenantId, TenantRole, Timestamp};
@@ -17,6 +17,7 @@ use portico_web::{
     admission::Class,
     body::Body,
     caller::{Caller, Visitor},
+    list::Listed,
     problem::Problem,
     query::{Query, page_request},
     routing::{KEYED, READ, Routes, WRITE},
@@ -164,12 +165,12 @@ async fn list(
     app: Data<App>,
     caller: Caller,
     query: Query<ListInvitations>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<impl Responder, Problem> {
     let ListInvitations { status, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let found =
         Invitations::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(status, page).await?;
-    Ok(HttpResponse::Ok().json(found))
+    Ok(Listed(found))
 }
 
 /// Invite a member
@@ -203,7 +204,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewInvitation>) -> Re
 /// Read an invitation
 #[utoipa::path(
     tag = "Invitations",
-    operation_id = "readInvitation",
+    operation_id = "getInvitation",
     params(("tenantId" = TenantId, Path), ("invitationId" = InvitationId, Path)),
     responses((status = 200, body = Invitation)),
     security(("bearer" = ["members:write"])),
@@ -224,7 +225,7 @@ async fn read(
 /// Its link is invalid at once. One that was declined, revoked or has expired stays as it is.
 #[utoipa::path(
     tag = "Invitations",
-    operation_id = "revokeInvitation",
+    operation_id = "deleteInvitation",
     params(("tenantId" = TenantId, Path), ("invitationId" = InvitationId, Path)),
     responses(
         (status = 204, description = "Not open any more."),
@@ -355,15 +356,17 @@ async fn decline_by_token(
     security(("bearer" = [])),
 )]
 #[get("/invitations")]
-async fn mine(app: Data<App>, caller: Caller, query: Query<ListReceived>) -> Result<HttpResponse, Problem> {
+async fn mine(app: Data<App>, caller: Caller, query: Query<ListReceived>) -> Result<impl Responder, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
     let all = invitations::mine(&app, &caller.0).await?;
     let total = all.len() as u64;
     let items = all.into_iter().skip(page.offset() as usize).take(page.limit as usize);
-    Ok(HttpResponse::Ok().json(List::<Received>::new(items.map(Received::from).collect(), page, total)))
+    Ok(Listed(List::<Received>::new(items.map(Received::from).collect(), page, total)))
 }
 
 /// Accept an own invitation
+///
+/// Adds the caller to the members of the tenant, with the role of the invitation.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "acceptInvitation",
@@ -385,6 +388,8 @@ async fn accept(app: Data<App>, caller: Caller, path: Path<InvitationId>) -> Res
 }
 
 /// Decline an own invitation
+///
+/// Closes the invitation. The tenant may send another one.
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "declineInvitation",

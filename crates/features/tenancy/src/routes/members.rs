@@ -1,7 +1,7 @@
 //! Members and owners of a tenant.
 
 use actix_web::{
-    HttpResponse, delete, get, post, put,
+    HttpResponse, Responder, delete, get, post, put,
     web::{Data, Path},
 };
 use portico_identity::Accounts;
@@ -13,9 +13,10 @@ use portico_tenancy::{
 use portico_web::{
     body::Body,
     caller::Caller,
+    list::Listed,
     problem::Problem,
     query::{Query, page_request},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -24,7 +25,7 @@ use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ, list).service(WRITE, update).service(WRITE, remove).service(KEYED, transfer);
+    config.service(READ, list).service(MERGE, update).service(WRITE, remove).service(KEYED, transfer);
 }
 
 /// Query of the list of members.
@@ -56,14 +57,14 @@ struct ListMembers {
     security(("bearer" = ["members:read"])),
 )]
 #[get("/tenants/{tenantId}/members")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListMembers>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListMembers>) -> Result<impl Responder, Problem> {
     let ListMembers { q, role, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let mut repositories = app.core.reader();
     let members = Members::new(&mut *repositories, &caller.0, &app.core.env)
         .list(MemberFilter { q, role }, page)
         .await?;
-    Ok(HttpResponse::Ok().json(members))
+    Ok(Listed(members))
 }
 
 /// Change the role of a member
@@ -102,7 +103,7 @@ async fn update(
 /// neither be removed nor leave. Invitations sent by the removed member are revoked.
 #[utoipa::path(
     tag = "Members",
-    operation_id = "removeMember",
+    operation_id = "deleteMember",
     params(("tenantId" = TenantId, Path), ("userId" = UserId, Path)),
     responses(
         (status = 204, description = "Not a member any more."),

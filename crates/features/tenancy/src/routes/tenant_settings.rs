@@ -11,7 +11,7 @@ use portico_web::{
     caller::Caller,
     conditional,
     problem::Problem,
-    routing::{READ, Routes, WRITE},
+    routing::{MERGE, READ, Routes, WRITE},
 };
 
 use crate::state::App;
@@ -20,7 +20,7 @@ use crate::state::App;
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
         .service(READ, read_settings)
-        .service(WRITE, update_settings)
+        .service(MERGE, update_settings)
         .service(READ, read_dealer)
         .service(WRITE, put_dealer)
         .service(WRITE, remove_dealer);
@@ -29,7 +29,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 /// Read the settings of a tenant
 #[utoipa::path(
     tag = "Tenants",
-    operation_id = "readTenantSettings",
+    operation_id = "getTenantSettings",
     params(("tenantId" = TenantId, Path)),
     responses(
         (status = 200, body = TenantSettings, headers(("ETag" = String))),
@@ -85,7 +85,7 @@ async fn update_settings(
 /// 404 also where the tenant has none.
 #[utoipa::path(
     tag = "Tenants",
-    operation_id = "readDealer",
+    operation_id = "getDealer",
     params(("tenantId" = TenantId, Path)),
     responses(
         (status = 200, body = Dealer, headers(("ETag" = String))),

@@ -1,6 +1,6 @@
 //! Tenants.
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, put, web::Data};
+use actix_web::{HttpRequest, HttpResponse, Responder, delete, get, http::header, post, put, web::Data};
 use portico_billing::subscription::Subscriptions;
 use portico_kernel::{List, Permission, TenantId};
 use portico_tenancy::{
@@ -11,10 +11,11 @@ use portico_web::{
     body::Body,
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request, sort},
     response_cache::About,
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -27,7 +28,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, list)
         .service(KEYED, create)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove)
         .service(KEYED, restore)
         .service(KEYED, suspend)
@@ -69,7 +70,7 @@ struct ListTenants {
     security(("bearer" = [])),
 )]
 #[get("/tenants")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Result<impl Responder, Problem> {
     let ListTenants { q, status, plan, sort: by, page, limit } = query.0;
     let page = page_request(page, limit)?;
     let keys = [
@@ -80,7 +81,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Resu
     let filter = TenantFilter { q, status, plan, sort: sort(by.as_deref(), &keys)? };
     let mut repositories = app.core.reader();
     let tenants = Tenants::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;
-    Ok(HttpResponse::Ok().json(tenants))
+    Ok(Listed(tenants))
 }
 
 /// Create a tenant
@@ -113,7 +114,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewTenant>) -> Result
 /// Read a tenant
 #[utoipa::path(
     tag = "Tenants",
-    operation_id = "readTenant",
+    operation_id = "getTenant",
     params(("tenantId" = TenantId, Path)),
     responses((status = 200, body = Tenant, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["tenant:read"])),

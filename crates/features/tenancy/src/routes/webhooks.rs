@@ -1,7 +1,7 @@
 //! Webhooks of a tenant.
 
 use actix_web::{
-    HttpRequest, HttpResponse, delete, get,
+    HttpRequest, HttpResponse, Responder, delete, get,
     http::header::{self, CACHE_CONTROL, HeaderValue},
     post, put,
     web::{Data, Path},
@@ -19,9 +19,10 @@ use portico_web::{
     body::{Body, OptionalBody},
     caller::Caller,
     conditional,
+    list::Listed,
     problem::{Problem, ProblemBody},
     query::{Query, page_request},
-    routing::{KEYED, READ, Routes, WRITE},
+    routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(READ, list)
         .service(KEYED, create)
         .service(READ, read)
-        .service(WRITE, update)
+        .service(MERGE, update)
         .service(WRITE, remove)
         .service(KEYED, rotate)
         .service(KEYED, pause)
@@ -113,11 +114,11 @@ async fn types() -> HttpResponse {
     security(("bearer" = ["webhooks:read"])),
 )]
 #[get("/tenants/{tenantId}/webhooks")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Result<HttpResponse, Problem> {
+async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Result<impl Responder, Problem> {
     let request = page_request(query.0.page, query.0.limit)?;
     let found = Webhooks::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(request).await?;
     let items: Vec<WebhookView> = found.items.iter().map(Webhook::view).collect();
-    Ok(HttpResponse::Ok().json(List::new(items, request, found.total)))
+    Ok(Listed(List::new(items, request, found.total)))
 }
 
 /// Create a webhook
@@ -155,7 +156,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewWebhook>) -> Resul
 /// Read a webhook
 #[utoipa::path(
     tag = "Webhooks",
-    operation_id = "readWebhook",
+    operation_id = "getWebhook",
     params(("tenantId" = TenantId, Path), ("webhookId" = WebhookId, Path)),
     responses((status = 200, body = WebhookView, headers(("ETag" = String)))),
     security(("bearer" = ["webhooks:read"])),

@@ -21,19 +21,24 @@ pub(super) const MAX_ALT: usize = 300;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeroContent {
     /// What the page is about.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 200))]
     pub heading: String,
     /// A sentence or two below it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 600))]
     pub subheading: Option<String>,
     /// Picture: `https:` address, or a path on the site.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2048))]
     pub image_url: Option<String>,
     /// Picture: an uploaded one. Goes before `imageUrl`.
     pub image_asset_id: Option<AssetId>,
     /// What the picture shows, for those who do not see it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub image_alt: Option<String>,
     /// Label of the button. Together with `ctaUrl`.
+    #[cfg_attr(feature = "openapi", schema(max_length = 80))]
     pub cta_label: Option<String>,
     /// Where the button leads.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2048))]
     pub cta_url: Option<String>,
 }
 
@@ -58,9 +63,10 @@ impl HeroContent {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TextContent {
     /// Heading.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// Rich text; sanitised HTML.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 50000))]
     pub html: String,
 }
 
@@ -79,16 +85,22 @@ impl TextContent {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContactContent {
     /// Heading.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// A sentence or two below it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 600))]
     pub text: Option<String>,
     /// Email address.
+    #[cfg_attr(feature = "openapi", schema(max_length = 254))]
     pub email: Option<String>,
     /// Phone number, as people write it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 40))]
     pub phone: Option<String>,
     /// Postal address; may have several lines.
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub address: Option<String>,
     /// Opening hours; may have several lines.
+    #[cfg_attr(feature = "openapi", schema(max_length = 500))]
     pub hours: Option<String>,
     /// Profiles in social networks, as `https:` addresses; at most 8.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -100,6 +112,7 @@ pub struct ContactContent {
     /// What visitors may agree to in the form, for instance to get offers; words of ours in the language of the page where
     /// absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub consent_text: Option<String>,
 }
 

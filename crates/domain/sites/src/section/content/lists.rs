@@ -17,11 +17,13 @@ const MAX_ANSWER: usize = 5_000;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Feature {
     /// What it is.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 200))]
     pub title: String,
     /// A few sentences about it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 1000))]
     pub text: Option<String>,
     /// An emoji, or the name of a drawing that the renderer knows.
+    #[cfg_attr(feature = "openapi", schema(max_length = 32))]
     pub icon: Option<String>,
     /// Picture above it: an uploaded one. Goes before the icon.
     pub image_asset_id: Option<AssetId>,
@@ -33,8 +35,10 @@ pub struct Feature {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FeaturesContent {
     /// Heading.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// A sentence or two below it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 600))]
     pub intro: Option<String>,
     /// 1 to 24 of them.
     #[cfg_attr(feature = "openapi", schema(required = true))]
@@ -63,12 +67,15 @@ impl FeaturesContent {
 pub struct GalleryImage {
     /// `https:` address, or a path on the site. Needed without an uploaded picture.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2048))]
     pub url: String,
     /// An uploaded picture. Goes before `url`.
     pub image_asset_id: Option<AssetId>,
     /// What it shows, for those who do not see it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub alt: Option<String>,
     /// What is written below it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub caption: Option<String>,
 }
 
@@ -78,6 +85,7 @@ pub struct GalleryImage {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GalleryContent {
     /// Heading.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// 1 to 60 pictures.
     #[cfg_attr(feature = "openapi", schema(required = true))]
@@ -115,12 +123,13 @@ impl GalleryImage {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Testimonial {
     /// What they say.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 1000))]
     pub quote: String,
     /// Who says it.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 120))]
     pub author: String,
     /// What they do, or where.
+    #[cfg_attr(feature = "openapi", schema(max_length = 120))]
     pub role: Option<String>,
     /// Picture of them: an uploaded one.
     pub image_asset_id: Option<AssetId>,
@@ -132,6 +141,7 @@ pub struct Testimonial {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestimonialsContent {
     /// Heading.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// 1 to 24 of them.
     #[cfg_attr(feature = "openapi", schema(required = true))]
@@ -158,20 +168,23 @@ impl TestimonialsContent {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PricingPlan {
     /// What it is called.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 80))]
     pub name: String,
     /// The price as it is to be read, for instance `$ 29`.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 40))]
     pub price: String,
     /// For how long, for instance `a month`.
+    #[cfg_attr(feature = "openapi", schema(max_length = 40))]
     pub period: Option<String>,
     /// What is in it; up to 20 lines.
     pub features: Vec<String>,
     /// Whether it stands out.
     pub highlighted: bool,
     /// Label of the button. Together with `ctaUrl`.
+    #[cfg_attr(feature = "openapi", schema(max_length = 80))]
     pub cta_label: Option<String>,
     /// Where the button leads.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2048))]
     pub cta_url: Option<String>,
 }
 
@@ -181,8 +194,10 @@ pub struct PricingPlan {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PricingContent {
     /// Heading.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// A sentence or two below it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 600))]
     pub intro: Option<String>,
     /// 1 to 8 of them.
     #[cfg_attr(feature = "openapi", schema(required = true))]
@@ -220,10 +235,10 @@ impl PricingPlan {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FaqItem {
     /// The question.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 300))]
     pub question: String,
     /// The answer; rich text, sanitised HTML.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 5000))]
     pub answer: String,
 }
 
@@ -233,6 +248,7 @@ pub struct FaqItem {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FaqContent {
     /// Heading.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// 1 to 50 questions.
     #[cfg_attr(feature = "openapi", schema(required = true))]

@@ -107,7 +107,7 @@ async fn apply(
 /// removed.
 #[utoipa::path(
     tag = "Templates",
-    operation_id = "readPageTemplate",
+    operation_id = "getPageTemplate",
     params(("tenantId" = TenantId, Path), ("pageId" = PageId, Path)),
     responses((status = 200, body = PageTemplate)),
     security(("bearer" = ["pages:read"])),

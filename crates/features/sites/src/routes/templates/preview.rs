@@ -52,7 +52,7 @@ struct PreviewPage {
 /// A page, rendered as in a site made from the template. Links lead to the other pages of the preview.
 #[utoipa::path(
     tag = "Templates",
-    operation_id = "previewTemplate",
+    operation_id = "getTemplatePreview",
     params(("templateId" = String, Path, description = "Id or slug."), PreviewPage),
     responses(
         (status = 200, content_type = "text/html", body = String, headers(("ETag" = String))),
@@ -80,7 +80,7 @@ async fn show(
 /// A style sheet, image or font that the pages of a preview refer to.
 #[utoipa::path(
     tag = "Templates",
-    operation_id = "previewTemplateFile",
+    operation_id = "getTemplatePreviewFile",
     params(
         ("templateId" = String, Path, description = "Id or slug."),
         ("previewFile" = String, Path, description = "Path on the site, for instance `assets/site.0123.css`."),
