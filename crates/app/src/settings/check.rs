@@ -35,6 +35,7 @@ impl Settings {
         problems.note(self.storage.check());
         problems.note(self.assets.check());
         problems.note(self.email.check());
+        problems.note(self.links.check());
         problems.note(self.security.check());
         // With the port that is set: a free one (0) changes nothing here.
         let address = SocketAddr::new(self.server.host, self.server.port);

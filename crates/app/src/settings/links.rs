@@ -1,12 +1,13 @@
 //! Where links in messages lead.
 
-use anyhow::{Context, ensure};
+use documented::DocumentedFields;
 use portico_email::Links as MailLinks;
-use serde::Deserialize;
+use portico_runtime::settings::Problems;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Pages that links in messages lead to. A path starts with a slash, and may have a query or a fragment.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Links {
     /// Base URL of the front end. Default: none, links lead to the small pages of `server.public_url`, and messages that
@@ -41,32 +42,45 @@ impl Default for Links {
 }
 
 impl Links {
-    /// The URL of each page.
-    ///
-    /// # Errors
-    /// A path that is none, or a base that is no `http` or `https` URL.
-    pub fn pages(&self, public_url: &Url) -> anyhow::Result<MailLinks> {
-        let base = self.app_url.as_ref().unwrap_or(public_url);
-        ensure!(matches!(base.scheme(), "http" | "https"), "links.app_url is no http or https URL");
-        let base = base.as_str().trim_end_matches('/');
-        let mut pages = MailLinks::new();
-        for (page, key, path) in [
+    /// The paths, by page and by key.
+    fn paths(&self) -> [(&'static str, &'static str, &str); 6] {
+        [
             ("", "home", &self.home),
             ("verify-email", "verify_email", &self.verify_email),
             ("reset-password", "reset_password", &self.reset_password),
             ("confirm-email-change", "confirm_email_change", &self.confirm_email_change),
             ("cancel-email-change", "cancel_email_change", &self.cancel_email_change),
             ("accept-invitation", "accept_invitation", &self.accept_invitation),
-        ] {
-            ensure!(
-                path.starts_with('/') && !path.starts_with("//"),
-                "links.{key} must begin with one slash: {path}"
-            );
-            pages.insert(page, format!("{base}{path}").parse().with_context(|| format!("links.{key}"))?);
+        ]
+    }
+
+    /// Errors with everything that is wrong.
+    pub(super) fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        if self.app_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+            problems.add("links.app_url must be a URL such as https://app.example.com");
         }
-        if self.app_url.is_none() {
+        for (_, key, path) in self.paths() {
+            if !path.starts_with('/') || path.starts_with("//") {
+                problems
+                    .add(format!("links.{key} must be a path such as /{}: {path:?}", key.replace('_', "-")));
+            }
+        }
+        problems.into_result()
+    }
+
+    /// The URL of each page.
+    ///
+    /// # Errors
+    /// What [`Links::check`] would have found.
+    pub fn pages(&self, public_url: &Url) -> Result<MailLinks, url::ParseError> {
+        let base = self.app_url.as_ref().unwrap_or(public_url).as_str().trim_end_matches('/');
+        let mut pages = MailLinks::new();
+        for (page, _, path) in self.paths() {
             // The server has no start page for people.
-            pages.remove("");
+            if self.app_url.is_some() || !page.is_empty() {
+                pages.insert(page, format!("{base}{path}").parse()?);
+            }
         }
         Ok(pages)
     }
@@ -82,6 +96,7 @@ mod tests {
 
     #[test]
     fn pages_are_those_of_the_server_or_of_the_front_end() {
+        assert!(Links::default().check().is_ok());
         let own = Links::default().pages(&url("https://portal.example/base/")).unwrap();
         assert_eq!(own["reset-password"].as_str(), "https://portal.example/base/reset-password");
         assert_eq!(own.get(""), None);
@@ -97,13 +112,12 @@ mod tests {
 
     #[test]
     fn other_schemes_and_relative_paths_are_refused() {
-        let public = url("https://portal.example");
         for links in [
             Links { app_url: Some(url("ftp://app.example.com")), ..Links::default() },
             Links { home: "start".to_owned(), ..Links::default() },
             Links { verify_email: "//evil.example/verify".to_owned(), ..Links::default() },
         ] {
-            assert!(links.pages(&public).is_err(), "{links:?}");
+            assert!(links.check().is_err(), "{links:?}");
         }
     }
 }

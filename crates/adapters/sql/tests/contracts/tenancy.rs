@@ -311,7 +311,10 @@ async fn the_audit_trail_is_read_in_pieces_newest_first() {
             assert_eq!(entry.resource, event.resource);
             assert_eq!((&entry.before, &entry.after), (&event.before, &event.after));
             assert_eq!((&entry.address, &entry.user_agent), (&event.address, &event.user_agent));
-            assert_eq!((entry.method.as_deref(), entry.path.as_deref()), (Some("POST"), Some("/api/v1/sites")));
+            assert_eq!(
+                (entry.method.as_deref(), entry.path.as_deref()),
+                (Some("POST"), Some("/api/v1/sites"))
+            );
             assert_eq!((entry.created_at, &entry.request_id), (event.at, &event.request_id));
         }
         assert_eq!(read[2].actor.name.as_deref(), Some("Ada Lovelace"));
