@@ -18,7 +18,7 @@ declare_events! {
     SITE_CREATED { name: "site.created", audience: Holders(SitesRead), invalidates: &[Responses], audit: Sealed }
 
     "Sample content of a site was confirmed, all of it at once."
-    SITE_CONTENT_CONFIRMED { word: "site.content_confirmed", audience: Holders(SitesRead), invalidates: &[Responses], audit: Sealed }
+    SITE_CONTENT_CONFIRMED { name: "site.content_confirmed", audience: Holders(SitesRead), invalidates: &[Responses], audit: Sealed }
 
     "A site was deleted."
     SITE_DELETED { name: "site.deleted", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
