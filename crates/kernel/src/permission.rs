@@ -120,6 +120,8 @@ permissions! {
     PlatformImpersonate { name: "platform:impersonate", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: suspend tenants, bring them back, and name their dealers.
     PlatformTenants { name: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// Platform: put tenants on another plan.
+    PlatformPlans { name: "platform:plans", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.
     PlatformTemplates { name: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: prepare sites and offer them for sale.

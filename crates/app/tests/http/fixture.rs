@@ -288,6 +288,7 @@ impl Fixture {
         .await;
         let tenant = owner.client.tenant.clone();
         let mut fixture = Self { owner, marker: marker.to_owned(), ids: BTreeMap::new() };
+        fixture.ids.insert("customerId".into(), tenant.clone());
         fixture.ids.insert("tenantId".into(), tenant);
         let client = fixture.owner.client.clone();
         client.put(&client.t(""), json!({"name": format!("Tenant {marker}")})).await.expect(200);

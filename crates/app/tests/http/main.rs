@@ -50,6 +50,7 @@ mod openapi;
 mod outages;
 mod outside_calls;
 mod passkeys;
+mod plan_grants;
 mod previews;
 mod profile_and_sessions;
 mod provider;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Denied, EntitlementError, Fault, Kind, StoreError};
+use portico_kernel::{Denied, EntitlementError, Fault, FieldError, Kind, StoreError};
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +10,12 @@ pub enum BillingError {
     /// Not allowed.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// What was sent breaks rules.
+    #[error("invalid input")]
+    Invalid(Vec<FieldError>),
+    /// There is no such tenant, or it is deleted.
+    #[error("no such tenant")]
+    NoTenant,
     /// The plan does not include it.
     #[error(transparent)]
     Entitlement(#[from] EntitlementError),
@@ -25,6 +31,8 @@ impl Fault for BillingError {
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
+            Self::Invalid(_) => Kind::Invalid,
+            Self::NoTenant => Kind::NotFound,
             Self::Entitlement(error) => error.kind(),
             Self::TokensUsedUp => Kind::Unavailable,
             Self::Store(error) => error.kind(),
@@ -34,6 +42,8 @@ impl Fault for BillingError {
     fn code(&self) -> &'static str {
         match self {
             Self::Denied(denied) => denied.code(),
+            Self::Invalid(_) => "invalid",
+            Self::NoTenant => "not_found",
             Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
             Self::Store(error) => error.code(),
@@ -43,9 +53,18 @@ impl Fault for BillingError {
     fn detail(&self) -> Cow<'static, str> {
         match self {
             Self::Denied(denied) => denied.detail(),
+            Self::Invalid(_) => "Some fields are not valid.".into(),
+            Self::NoTenant => "There is no such tenant.".into(),
             Self::Entitlement(error) => error.detail(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
             Self::Store(error) => error.detail(),
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(errors) => errors,
+            _ => &[],
         }
     }
 

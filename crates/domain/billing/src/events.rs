@@ -9,4 +9,6 @@ use portico_kernel::{
 declare_events! {
     "The tenant got its plan."
     SUBSCRIPTION_CREATED { name: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
+    "The tenant was put on another plan."
+    SUBSCRIPTION_UPDATED { name: "subscription.updated", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
 }

@@ -28,6 +28,12 @@ pub trait SubscriptionRepository: Send {
     /// Stores the subscription of a new tenant.
     async fn insert(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
 
+    /// The subscription of a tenant that is not deleted, locked until the unit of work ends.
+    async fn lock(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError>;
+
+    /// Stores plan, status and time of the last change. MUST answer `MissingReference` for a plan that does not exist.
+    async fn update(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
+
     /// The plan in force for the tenant.
     async fn plan_of(&mut self, tenant: TenantId) -> Result<Option<Plan>, StoreError>;
 }

@@ -1,9 +1,17 @@
 //! The plan of a tenant.
 
-use portico_kernel::{Env, Event, Scope, TenantId, Timestamp, UserId};
+use portico_kernel::{
+    Env, Event, FieldError, Permission, Scope, StoreError, TenantId, Timestamp, UserId, Violations,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{BillingError, events, plan::FREE, ports::BillingRepositories};
+
+/// Most characters of the id of a plan.
+const PLAN_ID_MAX: usize = 50;
+
+/// Most characters of a reason.
+const REASON_MAX: usize = 500;
 
 /// Whether the plan of a subscription is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +56,20 @@ pub struct Subscription {
     pub updated_at: Timestamp,
 }
 
+/// Another plan for a tenant, by staff.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = serde_json::json!({"plan": "professional", "reason": "Paid by bank transfer"})))]
+pub struct PlanGrant {
+    /// Id of the plan.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub plan: String,
+    /// Why, for the audit trail; 1 to 500 characters.
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 500))]
+    pub reason: String,
+}
+
 /// Use cases around subscriptions.
 pub struct Subscriptions<'a> {
     repositories: &'a mut dyn BillingRepositories,
@@ -83,6 +105,41 @@ impl<'a> Subscriptions<'a> {
             .append(event.in_tenant(tenant).by_user(owner).after(&subscription))
             .await?;
         Ok(subscription)
+    }
+
+    /// Puts a tenant on a plan, by staff, without a payment. Nothing is deleted where the new plan includes less: what is
+    /// there stays, and nothing is added until there is room. The tenant that is on the plan already stays as it is.
+    ///
+    /// # Errors
+    /// `Denied` without `platform:plans`; `Invalid`, also for a plan that does not exist; `NoTenant`.
+    pub async fn grant(&mut self, tenant: TenantId, grant: PlanGrant) -> Result<Subscription, BillingError> {
+        self.scope.require_platform(Permission::PlatformPlans)?;
+        let mut violations = Violations::default();
+        violations.line("plan", &grant.plan, 1, PLAN_ID_MAX);
+        violations.line("reason", &grant.reason, 1, REASON_MAX);
+        violations.into_result().map_err(BillingError::Invalid)?;
+        let before = self.repositories.subscriptions().lock(tenant).await?.ok_or(BillingError::NoTenant)?;
+        let after = Subscription {
+            plan: grant.plan,
+            status: SubscriptionStatus::Active,
+            updated_at: self.env.now(),
+            ..before.clone()
+        };
+        if (&after.plan, after.status) == (&before.plan, before.status) {
+            return Ok(before);
+        }
+        self.repositories.subscriptions().update(&after).await.map_err(|error| match error {
+            StoreError::MissingReference(_) => {
+                let message = "There is no such plan, see GET /api/v1/billing/plans.";
+                BillingError::Invalid(vec![FieldError::new("plan", "unknown_plan", message)])
+            }
+            error => BillingError::Store(error),
+        })?;
+        let mut noted = serde_json::to_value(&after).unwrap_or_default();
+        noted["reason"] = grant.reason.trim().into();
+        let event = Event::new(self.env, self.scope, &events::SUBSCRIPTION_UPDATED, tenant.uuid());
+        self.repositories.events().append(event.in_tenant(tenant).before(&before).after(&noted)).await?;
+        Ok(after)
     }
 }
 

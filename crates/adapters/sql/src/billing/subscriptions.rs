@@ -6,7 +6,7 @@ use portico_billing::{
     ports::SubscriptionRepository,
     subscription::{Subscription, SubscriptionStatus},
 };
-use portico_kernel::{StoreError, TenantId};
+use portico_kernel::{StoreError, TenantId, Timestamp};
 use sea_orm::ConnectionTrait;
 
 use super::plans;
@@ -31,6 +31,30 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
             subscription.created_at,
             subscription.updated_at,
         );
+        self.db.execute(sql, values).await.map(drop)
+    }
+
+    async fn lock(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError> {
+        let lock = self.db.dialect().for_update;
+        let sql = format!(
+            "select plan_id, status, created_at, updated_at from subscriptions where tenant_id = $1 \
+             and exists (select 1 from tenants where tenants.id = $1 and tenants.status <> 'deleted') {lock}"
+        );
+        let row: Option<(String, SubscriptionStatus, Timestamp, Timestamp)> =
+            self.db.row(&sql, [tenant]).await?;
+        Ok(row.map(|(plan, status, created_at, updated_at)| Subscription {
+            tenant_id: tenant,
+            plan,
+            status,
+            created_at,
+            updated_at,
+        }))
+    }
+
+    async fn update(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
+        let sql = "update subscriptions set plan_id = $2, status = $3, updated_at = $4 where tenant_id = $1";
+        let values =
+            (subscription.tenant_id, &subscription.plan, subscription.status, subscription.updated_at);
         self.db.execute(sql, values).await.map(drop)
     }
 

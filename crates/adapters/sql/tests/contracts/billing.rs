@@ -71,6 +71,47 @@ async fn the_plan_of_a_tenant_is_that_of_its_active_subscription() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_changes_to_plans_that_exist() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let (tenant, other) =
+            (stored_tenant(store, &env, "one").await, stored_tenant(store, &env, "two").await);
+        let mut work = store.begin().await.unwrap();
+        for (id, position) in [("free", 1), ("starter", 2)] {
+            work.plans().upsert(&plan(id, position)).await.unwrap();
+        }
+        let free = Subscription {
+            tenant_id: tenant.id,
+            plan: "free".to_owned(),
+            status: SubscriptionStatus::Active,
+            created_at: env.now(),
+            updated_at: env.now(),
+        };
+        work.subscriptions().insert(&free).await.unwrap();
+        work.subscriptions().insert(&Subscription { tenant_id: other.id, ..free.clone() }).await.unwrap();
+        work.commit().await.unwrap();
+
+        let mut work = store.begin().await.unwrap();
+        assert_eq!(work.subscriptions().lock(env.new_id()).await.unwrap(), None);
+        assert_eq!(work.subscriptions().lock(tenant.id).await.unwrap(), Some(free.clone()));
+        let starter = Subscription { plan: "starter".to_owned(), ..free.clone() };
+        work.subscriptions().update(&starter).await.unwrap();
+        assert_eq!(work.subscriptions().lock(tenant.id).await.unwrap(), Some(starter));
+        work.commit().await.unwrap();
+        let mut work = store.begin().await.unwrap();
+        let unknown = Subscription { plan: "gold".to_owned(), ..free };
+        let refused = work.subscriptions().update(&unknown).await.unwrap_err();
+        assert!(matches!(refused, StoreError::MissingReference(_)), "{refused:?}");
+        drop(work);
+        let mut reader = store.reader();
+        assert_eq!(reader.subscriptions().plan_of(tenant.id).await.unwrap().unwrap().id, "starter");
+        assert_eq!(reader.subscriptions().plan_of(other.id).await.unwrap().unwrap().id, "free");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_meter_stops_at_its_limit_and_at_zero() {
     on_each_database(async |database| {
         let env = env();

@@ -99,6 +99,9 @@ pub async fn body(
     if let Some(body) = identity::body(&call, method, relative).await {
         return Some(body);
     }
+    if let Some(body) = billing::body(&call, method, relative) {
+        return Some(body);
+    }
     match tenancy::body(&call, method, relative).await {
         Some(body) => Some(body),
         None => sites::body(&call, method, relative).await,

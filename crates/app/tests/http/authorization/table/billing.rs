@@ -3,5 +3,20 @@
 use super::*;
 
 /// The operations.
-pub const RULES: &[Row] =
-    &[("GET", "/api/v1/billing/plans", Everybody), ("GET", "/api/v1/billing/usage", VIEWER)];
+pub const RULES: &[Row] = &[
+    ("GET", "/api/v1/billing/plans", Everybody),
+    ("GET", "/api/v1/billing/usage", VIEWER),
+    ("PUT", "/api/v1/admin/customers/{customerId}/plan", STAFF),
+];
+
+/// A body that is accepted.
+pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
+    Some(match (method, path) {
+        // Another one each time, so that each call changes something; the tests take the limits off every plan.
+        ("PUT", "/admin/customers/{customerId}/plan") => {
+            let plan = if call.number % 2 == 0 { "enterprise" } else { "professional" };
+            json!({"plan": plan, "reason": "Paid by bank transfer"})
+        }
+        _ => return None,
+    })
+}

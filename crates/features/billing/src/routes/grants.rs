@@ -1,0 +1,47 @@
+//! Plans that staff grant.
+
+use actix_web::{
+    HttpResponse, put,
+    web::{Data, Path},
+};
+use portico_billing::subscription::{PlanGrant, Subscription, Subscriptions};
+use portico_kernel::TenantId;
+use portico_runtime::core::Core;
+use portico_web::{
+    body::Body,
+    caller::Caller,
+    problem::Problem,
+    routing::{Routes, WRITE},
+};
+
+/// Adds the route.
+pub fn configure(config: &mut Routes<'_, '_>) {
+    config.service(WRITE, grant);
+}
+
+/// Put a tenant on a plan
+///
+/// For staff: without a payment, at once, and with a reason that the audit trail keeps. Where the plan includes less than
+/// the tenant uses, what is there stays, and nothing is added until there is room.
+#[utoipa::path(
+    tag = "Billing",
+    operation_id = "grantPlan",
+    params(("customerId" = TenantId, Path, description = "Id of the tenant.")),
+    request_body = PlanGrant,
+    responses((status = 200, body = Subscription)),
+    security(("bearer" = ["platform:plans"])),
+)]
+#[put("/admin/customers/{customerId}/plan")]
+async fn grant(
+    core: Data<Core>,
+    caller: Caller,
+    path: Path<TenantId>,
+    body: Body<PlanGrant>,
+) -> Result<HttpResponse, Problem> {
+    caller
+        .write(&core, async |work| {
+            let mut subscriptions = Subscriptions::new(&mut *work, &caller.0, &core.env);
+            Ok(HttpResponse::Ok().json(subscriptions.grant(path.into_inner(), body.0).await?))
+        })
+        .await
+}
