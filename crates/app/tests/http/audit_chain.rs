@@ -62,7 +62,7 @@ async fn the_trail_is_exported_as_a_table_without_formulas() {
         assert_eq!(
             lines[0].join(","),
             "id,time,type,actorKind,actorId,actorName,impersonatorId,resourceType,resourceId,requestId,address,userAgent,\
-             before,after"
+             before,after,method,path"
         );
         // The same as the list, over the borders of the pieces.
         let (mut listed, mut cursor) = (Vec::new(), String::new());

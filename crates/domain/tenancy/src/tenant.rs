@@ -208,6 +208,7 @@ impl<'a> Tenants<'a> {
         };
         let mut violations = Violations::default();
         violations.optional_text("q", filter.q.as_deref(), NAME_MAX);
+        violations.optional_text("plan", filter.plan.as_deref(), NAME_MAX);
         violations.into_result()?;
         Ok(self.repositories.tenants().list(member, filter, page).await?)
     }

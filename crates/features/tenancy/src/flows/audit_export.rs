@@ -29,10 +29,10 @@ const COLUMNS: [&str; 16] = [
     "requestId",
     "address",
     "userAgent",
-    "method",
-    "path",
     "before",
     "after",
+    "method",
+    "path",
 ];
 
 /// Scope of the export.
@@ -133,9 +133,9 @@ fn cells(entry: &AuditEntry) -> [String; 16] {
         entry.request_id.clone(),
         text(&entry.address),
         text(&entry.user_agent),
-        text(&entry.method),
-        text(&entry.path),
         json(&entry.before),
         json(&entry.after),
+        text(&entry.method),
+        text(&entry.path),
     ]
 }
