@@ -26,6 +26,14 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM events WHERE events.request_id", "the audit trail of the platform"),
     ("FROM events WHERE events.resource_", "the audit trail of the platform"),
     ("FROM tenants WHERE tenants.status <> $ AND (LOWER(", "the list of tenants, with their plans"),
+    (
+        "FROM tenants WHERE tenants.status <> $ AND (coalesce((select plan_id",
+        "the list of tenants, with their plans",
+    ),
+    (
+        "FROM tenants WHERE tenants.status <> $ AND tenants.status = $",
+        "the list of tenants, with their plans",
+    ),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
     // The directory: look-ups that find a tenant.
     ("from api_keys k join tenants t on t.id = k.tenant_id", "whose key it is"),

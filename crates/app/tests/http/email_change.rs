@@ -98,7 +98,7 @@ async fn an_address_of_somebody_else_is_answered_like_any_other() {
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
         Person::new(server, server.email("owner"), |_| {}).await;
         let known = ada.client.post(CHANGE, json!({"newEmail": server.email("owner")})).await;
-        let notice = server.mail(server.email("owner"), "for another account").await;
+        let notice = server.mail(server.email("owner"), "for a new account").await;
         assert!(!notice.contains("token="), "{notice}");
         let unknown = ada.client.post(CHANGE, json!({"newEmail": server.email("nobody")})).await;
         assert_eq!((known.status, &known.json), (unknown.status, &unknown.json));

@@ -107,7 +107,14 @@ async fn logen_user_portal() {
             luz.get(&path("/sites")).await.expect(200);
             luz.put(&site, json!({"name": "Luz y Sol"})).await.expect(200);
             luz.post_empty(&format!("{site}/preview")).await.expect(201);
-            luz.get(&format!("{site}/status")).await.expect(200);
+            let page = json!({"title": "Inicio", "status": "published", "isHome": true});
+            let tenant = luz.get(&path("/auth/profile")).await.expect(200)["activeTenantId"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            luz.post(&format!("/api/tenants/{tenant}/pages"), page).await.expect(201);
+            luz.post_empty(&format!("{site}/deploy")).await.expect(202);
+            has(&luz.get(&format!("{site}/status")).await.expect(200), &["/status", "/progress"]);
             luz.get(&format!("{site}/analytics")).await.expect(200);
             let plans = luz.get(&path("/billing/plans")).await.expect(200);
             let names: Vec<_> = plans["items"].as_array().unwrap().iter().map(|plan| &plan["id"]).collect();
