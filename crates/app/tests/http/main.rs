@@ -58,6 +58,7 @@ mod seo;
 mod site_sales;
 mod sites;
 mod slow_clients;
+mod spellings;
 mod stored_texts;
 mod strangers;
 mod takeover;
