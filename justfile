@@ -40,9 +40,18 @@ settings:
     cargo run --quiet -p portico -- config docs > docs/settings.md
     cargo run --quiet -p portico -- config example > deploy/portico.toml
 
-# Write the OpenAPI document anew
+# Write the OpenAPI document anew, and what is made from it
 openapi:
     cargo run --quiet -p portico -- openapi > docs/openapi.json
+    scripts/api-reference
+
+# Have the OpenAPI document checked by published linters
+lint-openapi:
+    scripts/lint-openapi
+
+# Generate clients and have them use a server: scripts/check-clients [--rust]
+check-clients *ARGUMENTS:
+    scripts/check-clients {{ARGUMENTS}}
 
 # Measure beside bare actix routes, on a private Postgres
 bench *ARGUMENTS:

@@ -61,6 +61,7 @@ mod site_sales;
 mod sites;
 mod slow_clients;
 mod source_systems;
+mod spellings;
 mod stored_texts;
 mod strangers;
 mod takeover;

@@ -185,6 +185,168 @@ fn every_reference_leads_somewhere() {
     assert!(dead.is_empty(), "these lead nowhere: {dead:?}");
 }
 
+/// Every object below `value`, with the pointer that leads to it.
+fn objects<'d>(value: &'d Value, at: &str, found: &mut Vec<(String, &'d serde_json::Map<String, Value>)>) {
+    match value {
+        Value::Object(members) => {
+            found.push((at.to_owned(), members));
+            members.iter().for_each(|(name, member)| objects(member, &format!("{at}/{name}"), found));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(place, item)| objects(item, &format!("{at}/{place}"), found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn generators_of_clients_can_read_the_schemas() {
+    let document = document();
+    let mut wrong = Vec::new();
+    let mut found = Vec::new();
+    objects(&document["components"]["schemas"], "", &mut found);
+    for (at, schema) in found {
+        // A field with a default is taken for one that must be sent.
+        if schema.get("default").is_some_and(|default| default.is_null() || default == "" || default == false)
+        {
+            wrong.push(format!("{at} has an empty default"));
+        }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        if name.contains('_') {
+            wrong.push(format!("{name} is named after a type of the source"));
+        }
+        if name.ends_with("List") || name.ends_with("CursorPage") {
+            let item = &schema["properties"]["items"]["items"];
+            if item["$ref"].is_null() {
+                wrong.push(format!("{name} repeats the schema of its items: {item}"));
+            }
+        }
+        if !schema["example"].is_null() {
+            let mut errors = Vec::new();
+            conforms(&document, schema, &schema["example"], name, &mut errors);
+            wrong.extend(errors.into_iter().map(|error| format!("the example of {error}")));
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn inputs_have_no_other_fields_and_texts_have_a_limit() {
+    let document = document();
+    let mut wrong = Vec::new();
+    let mut inputs = BTreeMap::new();
+    for (_, _, operation) in operations(&document) {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        if let Some(name) = schema["$ref"].as_str() {
+            inputs.insert(name.trim_start_matches("#/components/schemas/").to_owned(), schema);
+        }
+    }
+    assert!(inputs.len() > 50, "only {} inputs", inputs.len());
+    for (name, schema) in inputs {
+        let schema = resolve(&document, schema).unwrap();
+        // Those that answers have too stay open.
+        let is_shared = ["BusinessDetails", "Design", "Resend"].contains(&name.as_str());
+        if schema["properties"].is_object() && schema["additionalProperties"] != false && !is_shared {
+            wrong.push(format!("{name} allows other fields"));
+        }
+        for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+            let is_text = property["type"] == "string" || property["type"][0] == "string";
+            let is_bounded =
+                ["maxLength", "enum", "format", "pattern"].iter().any(|key| !property[key].is_null());
+            if is_text
+                && !is_bounded
+                && !["language", "timeZone", "field", "robots", "refresh_token", "templatePage"]
+                    .contains(&field.as_str())
+            {
+                wrong.push(format!("{name}.{field} has no limit"));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn every_answer_names_its_headers() {
+    let document = document();
+    let mut wrong = Vec::new();
+    for (method, path, operation) in operations(&document) {
+        let is_limited = path.starts_with("/api/v1/");
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let response = resolve(&document, response).unwrap();
+            let mut wanted = vec!["X-Request-Id"];
+            if is_limited {
+                wanted.extend(["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]);
+            }
+            match status.as_str() {
+                "401" => wanted.push("WWW-Authenticate"),
+                "429" | "503" => wanted.push("Retry-After"),
+                _ => {}
+            }
+            let schema =
+                response["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
+            if schema.ends_with("List") || schema.ends_with("CursorPage") {
+                wanted.push("Link");
+            }
+            for header in wanted {
+                if response["headers"][header].is_null() {
+                    wrong.push(format!("{method} {path}, {status}: {header} is missing"));
+                }
+            }
+        }
+        let secured = operation["security"].as_array().is_some_and(|security| !security.is_empty());
+        let names_tenant = operation["parameters"].as_array().into_iter().flatten().any(|parameter| {
+            resolve(&document, parameter).is_some_and(|parameter| parameter["name"] == "X-Tenant-Id")
+        });
+        if names_tenant != (secured && !path.contains("{tenantId}")) {
+            wrong.push(format!("{method} {path}: X-Tenant-Id"));
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn operations_have_one_vocabulary() {
+    let document = document();
+    let mut wrong = Vec::new();
+    let tags: Vec<&Value> = document["tags"].as_array().unwrap().iter().collect();
+    let names: Vec<&str> = tags.iter().filter_map(|tag| tag["name"].as_str()).collect();
+    assert!(tags.iter().all(|tag| tag["description"].as_str().is_some_and(|text| text.len() > 10)));
+    let mut used = std::collections::BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap();
+        let fits = match method.as_str() {
+            "DELETE" => id.starts_with("delete"),
+            "PATCH" => id.starts_with("update"),
+            "PUT" => ["update", "reorder"].iter().any(|verb| id.starts_with(verb)),
+            // What is no plain reading says so.
+            "GET" => {
+                let verbs = ["list", "get", "export", "verify", "compare", "begin", "listen", "ask"];
+                verbs.iter().any(|verb| id.starts_with(verb))
+            }
+            _ => true,
+        };
+        if !fits {
+            wrong.push(format!("{method} {path} is called {id}"));
+        }
+        for tag in operation["tags"].as_array().unwrap() {
+            used.insert(tag.as_str().unwrap());
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let name = resolve(&document, parameter).unwrap()["name"].as_str().unwrap();
+            if ["since", "until", "before", "after", "start", "end"].contains(&name) {
+                wrong.push(format!("{method} {path}: {name} in place of from or to"));
+            }
+        }
+    }
+    wrong.extend(used.iter().filter(|tag| !names.contains(tag)).map(|tag| format!("{tag} is not described")));
+    wrong
+        .extend(names.iter().filter(|tag| !used.contains(*tag)).map(|tag| format!("{tag} has no operation")));
+    none(&wrong);
+    let lines = portico::server::published().unwrap().lines().count();
+    assert!(lines < 30_000, "{lines} lines");
+}
+
 #[test]
 fn every_secured_operation_names_its_security() {
     let document = document();

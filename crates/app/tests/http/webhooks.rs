@@ -388,7 +388,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
         let answer = owner.post(&webhook_path(&owner, &webhook, "/resend"), body.clone()).await;
         let of_these = answer.header("location").to_owned();
         let answered = answer.expect(202);
-        assert_eq!((&answered["onlyFailed"], answered["until"].is_string()), (&json!(true), true));
+        assert_eq!((&answered["onlyFailed"], answered["to"].is_string()), (&json!(true), true));
         let sent = listed(&owner, &of_these, are_over(2)).await;
         assert!(
             sent.iter().all(|delivery| delivery["cause"] == "resend" && delivery["status"] == "succeeded")

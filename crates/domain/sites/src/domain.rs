@@ -165,7 +165,10 @@ pub struct Domain {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewDomain {
     /// Its name, without `https://` and path. Letters of any script.
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "www.example.com"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "www.example.com", min_length = 1, max_length = 253)
+    )]
     pub name: String,
     /// What it is for, once it is verified. Absent: `primary` where the site has no primary one, else `redirect`.
     pub mode: Option<DomainMode>,

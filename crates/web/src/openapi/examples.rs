@@ -7,7 +7,7 @@ use utoipa::openapi::{
 };
 
 /// How deep an example goes. What lies deeper is left out.
-const DEPTH: usize = 6;
+const DEPTH: usize = 14;
 
 /// An example that the schema allows; `None` where nothing short of its own example would be one.
 pub fn of(components: &Components, schema: &RefOr<Schema>) -> Option<Value> {
@@ -68,7 +68,7 @@ fn plain(components: &Components, object: &Object, name: &str, depth: usize) -> 
     let kind = match &object.schema_type {
         SchemaType::Type(kind) => kind,
         SchemaType::Array(kinds) => kinds.iter().find(|kind| **kind != Type::Null)?,
-        SchemaType::AnyValue => return None,
+        SchemaType::AnyValue => return Some(json!({})),
     };
     match kind {
         Type::Object => {
@@ -104,16 +104,19 @@ fn text(object: &Object, name: &str) -> Option<Value> {
         Some(SchemaFormat::KnownFormat(KnownFormat::Binary)) => return None,
         Some(SchemaFormat::Custom(format)) if format == "uri" => "https://example.com/",
         Some(SchemaFormat::Custom(format)) if format == "email" => "ada@example.com",
-        _ if object.pattern.is_some() => match object.pattern.as_deref() {
-            Some("^#[0-9a-fA-F]{6}$") => "#1d4ed8",
-            _ => return None,
-        },
         _ => match name {
-            "name" | "fullName" | "author" => "Ada Lovelace",
+            // Texts with a pattern.
+            "primary" | "secondary" | "accent" | "background" | "text" if object.pattern.is_some() => {
+                "#1d4ed8"
+            }
+            "subdomain" => "panaderia-luz",
+            "fullName" | "author" => "Ada Lovelace",
+            "name" => "Panadería Luz",
             "email" => "ada@example.com",
             "language" => "en",
             "slug" | "key" => "about-us",
             "phone" | "mobile" => "+1 555 0100",
+            _ if object.pattern.is_some() => return None,
             _ if name.ends_with("rl") => "https://example.com/",
             _ => "Text",
         },

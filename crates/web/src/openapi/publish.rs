@@ -8,8 +8,7 @@ use utoipa::openapi::{
     header::Header,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
     schema::{
-        AdditionalProperties, ArrayBuilder, ArrayItems, KnownFormat, Object, Schema, SchemaFormat,
-        SchemaType, Type,
+        AdditionalProperties, ArrayBuilder, ArrayItems, KnownFormat, Schema, SchemaFormat, SchemaType, Type,
     },
     tag::TagBuilder,
 };
@@ -220,21 +219,20 @@ fn each_part(schema: &mut Schema, visit: &mut dyn FnMut(&mut RefOr<Schema>)) {
 /// Inputs have a default for every field only so that every missing one is reported at once. What is empty is no default:
 /// generators of clients take a field with a default for one that must be sent.
 fn drop_empty_defaults(schema: &mut RefOr<Schema>) {
-    let RefOr::T(schema) = schema else { return };
     let default = match schema {
-        Schema::Object(object) => &mut object.default,
-        Schema::Array(array) => &mut array.default,
-        Schema::OneOf(one) => &mut one.default,
-        Schema::AllOf(all) => &mut all.default,
-        Schema::AnyOf(any) => &mut any.default,
-        _ => return,
+        RefOr::Ref(reference) => &mut reference.default,
+        RefOr::T(Schema::Object(object)) => &mut object.default,
+        RefOr::T(Schema::Array(array)) => &mut array.default,
+        RefOr::T(Schema::OneOf(one)) => &mut one.default,
+        RefOr::T(Schema::AllOf(all)) => &mut all.default,
+        RefOr::T(Schema::AnyOf(any)) => &mut any.default,
+        RefOr::T(_) => return,
     };
-    if default.as_ref().is_some_and(|value| {
-        value.is_null() || [json!(""), json!([]), json!(0), json!(false)].contains(value)
-    }) {
-        *default = None;
+    let empty = [Value::Null, json!(""), json!([]), json!(0), json!(false)];
+    default.take_if(|value| empty.contains(value));
+    if let RefOr::T(schema) = schema {
+        each_part(schema, &mut drop_empty_defaults);
     }
-    each_part(schema, &mut drop_empty_defaults);
 }
 
 fn text(description: &str) -> ObjectBuilder {
@@ -530,6 +528,13 @@ fn close_inputs(document: &OpenApi, components: &mut Components) {
     for (name, schema) in &mut components.schemas {
         let name = format!("schemas/{name}");
         if let RefOr::T(Schema::Object(object)) = schema
+            && other.contains(&name)
+        {
+            object
+                .additional_properties
+                .take_if(|more| matches!(**more, AdditionalProperties::FreeForm(false)));
+        }
+        if let RefOr::T(Schema::Object(object)) = schema
             && sent.contains(&name)
             && !other.contains(&name)
             && !parts.contains(&name)
@@ -558,15 +563,18 @@ fn add_examples(document: &OpenApi, components: &mut Components) {
     }
     for name in bodies.iter().filter_map(|name| name.strip_prefix("schemas/")) {
         let Some(schema) = components.schemas.get(name) else { continue };
-        let has_one = matches!(schema, RefOr::T(Schema::Object(Object { example: Some(_), .. })));
-        if has_one || name.ends_with("List") || name.ends_with("CursorPage") {
+        if name.ends_with("List") || name.ends_with("CursorPage") {
             continue;
         }
         let made = examples::of(components, schema);
-        match components.schemas.get_mut(name) {
-            Some(RefOr::T(Schema::Object(object))) if object.examples.is_empty() => object.example = made,
-            Some(RefOr::T(Schema::OneOf(one))) if one.example.is_none() => one.example = made,
-            _ => {}
+        let place = match components.schemas.get_mut(name) {
+            Some(RefOr::T(Schema::Object(object))) if object.examples.is_empty() => &mut object.example,
+            Some(RefOr::T(Schema::OneOf(one))) if one.examples.is_empty() => &mut one.example,
+            Some(RefOr::T(Schema::AllOf(all))) if all.examples.is_empty() => &mut all.example,
+            _ => continue,
+        };
+        if place.is_none() {
+            *place = made;
         }
     }
 }

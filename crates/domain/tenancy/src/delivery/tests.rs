@@ -71,8 +71,8 @@ async fn filters_are_checked_all_at_once_and_ids_are_normalised() {
     let filter = DeliveryFilter {
         event_type: Some("page.flown".into()),
         event_id: Some("evt_7".into()),
-        since: Timestamp::from_unix_seconds(10),
-        until: Timestamp::from_unix_seconds(5),
+        from: Timestamp::from_unix_seconds(10),
+        to: Timestamp::from_unix_seconds(5),
         ..DeliveryFilter::default()
     };
     let request = CursorRequest { cursor: Some("x".into()), limit: 20 };
@@ -85,7 +85,7 @@ async fn filters_are_checked_all_at_once_and_ids_are_normalised() {
         ("cursor", "invalid_cursor"),
         ("eventType", "unknown_event_type"),
         ("eventId", "invalid_id"),
-        ("until", "before_from"),
+        ("to", "before_from"),
     ];
     assert_eq!(fields, expected);
 
@@ -219,24 +219,20 @@ async fn resend_since(
 async fn the_time_to_resend_is_in_the_past_and_ends_after_it_begins() {
     let now = env().now();
     let at = |seconds| Some(now + time::Duration::seconds(seconds));
-    for (since, until, field) in [(None, None, "since"), (at(1), None, "since"), (at(-5), at(-6), "until")] {
-        let input = Resend { since, until, only_failed: None };
+    for (from, to, field) in [(None, None, "from"), (at(1), None, "from"), (at(-5), at(-6), "to")] {
+        let input = Resend { from, to, only_failed: None };
         let error = resend_since(WebhookStatus::Enabled, input).await.unwrap_err();
         assert_eq!(error.fields()[0].field, field);
     }
-    let input = Resend { since: at(-5), ..Resend::default() };
+    let input = Resend { from: at(-5), ..Resend::default() };
     let error = resend_since(WebhookStatus::Disabled, input.clone()).await.unwrap_err();
     assert_eq!(error.code(), "webhook_not_enabled");
     let (answer, payload) = resend_since(WebhookStatus::Enabled, input).await.unwrap();
-    assert_eq!((answer.until, answer.only_failed), (Some(now), Some(true)));
+    assert_eq!((answer.to, answer.only_failed), (Some(now), Some(true)));
     assert_eq!(payload["onlyFailed"], true);
-    let future = Resend { since: at(-5), until: at(1000), only_failed: Some(false) };
+    let future = Resend { from: at(-5), to: at(1000), only_failed: Some(false) };
     let (answer, _) = resend_since(WebhookStatus::Enabled, future).await.unwrap();
-    assert_eq!(
-        (answer.until, answer.only_failed),
-        (Some(now), Some(false)),
-        "what is to come is sent anyway"
-    );
+    assert_eq!((answer.to, answer.only_failed), (Some(now), Some(false)), "what is to come is sent anyway");
 }
 
 #[tokio::test]

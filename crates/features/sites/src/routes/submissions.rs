@@ -127,6 +127,7 @@ async fn list(
     responses((
         status = 200, body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "Name of the file.")),
+        example = json!("id,time,status,name,email,…\r\n0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d,2026-11-22T10:00:00Z,new,Ada Lovelace,ada@example.com,…\r\n"),
     )),
     security(("bearer" = ["submissions:read"])),
 )]

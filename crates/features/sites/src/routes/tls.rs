@@ -29,7 +29,7 @@ pub struct AskTls {
     operation_id = "askTls",
     params(AskTls),
     responses(
-        (status = 200, description = "A site answers at this name.", body = String, content_type = "text/plain"),
+        (status = 200, description = "A site answers at this name.", body = String, content_type = "text/plain", example = json!("yes")),
         (status = 404, description = "No site answers at this name.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many questions from all proxies together.", body = ProblemBody, content_type = "application/problem+json"),
     ),

@@ -163,6 +163,7 @@ async fn of_tenant(
     responses((
         status = 200, body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "Name of the file.")),
+        example = json!("id,time,type,actorKind,…\r\n0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d,2026-11-22T10:00:00Z,page.updated,user,…\r\n"),
     )),
     security(("bearer" = ["audit:read"])),
 )]
@@ -226,6 +227,7 @@ async fn of_all(
     responses((
         status = 200, body = String, content_type = "text/csv",
         headers(("Content-Disposition" = String, description = "Name of the file.")),
+        example = json!("id,time,type,actorKind,…\r\n0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d,2026-11-22T10:00:00Z,page.updated,user,…\r\n"),
     )),
     security(("bearer" = ["platform:audit"])),
 )]

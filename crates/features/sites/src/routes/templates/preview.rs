@@ -55,7 +55,7 @@ struct PreviewPage {
     operation_id = "getTemplatePreview",
     params(("templateId" = String, Path, description = "Id or slug."), PreviewPage),
     responses(
-        (status = 200, content_type = "text/html", body = String, headers(("ETag" = String))),
+        (status = 200, content_type = "text/html", body = String, headers(("ETag" = String)), example = json!("<!doctype html><title>Panadería Luz</title>")),
         (status = 304, description = "Not changed."),
     ),
 )]
