@@ -5,6 +5,7 @@ pub mod dead_letters;
 pub mod health_check;
 pub mod keys;
 pub mod outbound;
+pub mod parts;
 pub mod reseal;
 pub mod routes;
 pub mod run;

@@ -54,7 +54,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 use crate::{
     keys::{Keys, make_private},
     outbound,
-    routes::health::StorageProbe,
+    parts::StorageProbe,
     server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,

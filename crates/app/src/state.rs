@@ -10,7 +10,7 @@ use portico_runtime::core::Core;
 use portico_sandbox::Mailbox;
 use portico_web::api::Api;
 
-use crate::{routes::health::StorageProbe, settings::Settings};
+use crate::{parts::StorageProbe, settings::Settings};
 
 /// The components of the server. Cheap to clone.
 #[derive(Clone)]

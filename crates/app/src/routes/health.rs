@@ -1,13 +1,9 @@
 //! Liveness, readiness and metrics of the server.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
-};
+use std::sync::atomic::Ordering;
 
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
-use portico_kernel::{Kind, StoreError, files::FileStore};
-use portico_runtime::logging;
+use portico_kernel::{Kind, StoreError};
 use portico_web::{
     client,
     problem::{Problem, ProblemBody},
@@ -15,9 +11,10 @@ use portico_web::{
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
+    parts::{PATIENCE, PartState},
     settings::{Profile, Settings},
     state::App,
 };
@@ -27,12 +24,6 @@ pub struct MetricsPort;
 
 /// Headers that proxies add.
 const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
-
-/// Timeout of each check.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long the state of the file store is not asked for again: probes come every second or two, and a bucket costs by request.
-const STORAGE_AGE: Duration = Duration::from_secs(10);
 
 /// State of the server.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -49,53 +40,6 @@ pub struct Health {
     redis: PartState,
     /// The store of uploaded files and published sites.
     storage: PartState,
-}
-
-/// State of a part that the server uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PartState {
-    /// It answers.
-    Ok,
-    /// It does not answer.
-    Unavailable,
-    /// It is not in use.
-    Disabled,
-}
-
-impl From<bool> for PartState {
-    fn from(answers: bool) -> Self {
-        if answers { Self::Ok } else { Self::Unavailable }
-    }
-}
-
-/// The state of the file store, asked for at intervals.
-pub struct StorageProbe {
-    files: Arc<dyn FileStore>,
-    last: Mutex<Option<(Instant, PartState)>>,
-}
-
-impl StorageProbe {
-    /// Of this store.
-    pub fn new(files: Arc<dyn FileStore>) -> Self {
-        Self { files, last: Mutex::default() }
-    }
-
-    async fn state(&self) -> PartState {
-        let mut last = self.last.lock().await;
-        match *last {
-            Some((asked, state)) if asked.elapsed() < STORAGE_AGE => state,
-            _ => {
-                let answer = timeout(PATIENCE, self.files.ping()).await;
-                if let Ok(Err(error)) = &answer {
-                    logging::warn("the file store does not answer", error);
-                }
-                let state = PartState::from(matches!(answer, Ok(Ok(()))));
-                *last = Some((Instant::now(), state));
-                state
-            }
-        }
-    }
 }
 
 /// Health

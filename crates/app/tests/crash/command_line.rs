@@ -26,7 +26,13 @@ fn a_wrong_setting_is_one_line_and_exit_code_2() {
         (&[("PORTICO__SECURITY__JWT_SECRET", "short")], "jwt_secret"),
         (&[("PORTICO__SECURITY__JWT_SECRET_FILE", "/no/such/file")], "JWT_SECRET_FILE"),
         (&[("PORTICO__WORKER__LEASE", "soon")], "soon"),
-        (&[("PORTICO_PROFILE", "production")], "database.url"),
+        (
+            &[
+                ("PORTICO_PROFILE", "production"),
+                ("PORTICO__ALLOW_IN_PRODUCTION", "generated_secret,sandbox_mail,plain_http"),
+            ],
+            "database.url",
+        ),
         (&[("PORTICO__SERVER__PORT", &port)], "server.port"),
     ];
     for (settings, named) in cases {

@@ -34,7 +34,7 @@ impl<'d> Fixture<'d> {
     }
 
     /// A later time at each call.
-    fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.env.now() + Duration::seconds(self.made.fetch_add(1, Ordering::SeqCst))
     }
 

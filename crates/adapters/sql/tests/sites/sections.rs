@@ -4,6 +4,7 @@ use portico_sites::{
     page::{Page, PageStatus},
     ports::SiteRepositories,
     section::{Provenance, Section, SectionType},
+    site::Site,
 };
 use portico_testkit::on_each_database;
 use serde_json::json;
