@@ -60,7 +60,7 @@ pub struct Subscription {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(example = serde_json::json!({"plan": "professional", "reason": "Paid by bank transfer"})))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"plan": "professional", "reason": "Paid by bank transfer"})))]
 pub struct PlanGrant {
     /// Id of the plan.
     #[cfg_attr(feature = "openapi", schema(required = true))]

@@ -287,8 +287,8 @@ async fn attempts_are_listed_newest_first_by_filters_and_pieces() {
         assert_eq!(numbers(of_event).await, [2]);
         assert_eq!(numbers(DeliveryFilter { event_id: Some("nonsense".into()), ..none() }).await, [0; 0]);
         let between = DeliveryFilter {
-            since: Some(start + Duration::minutes(20)),
-            until: Some(start + Duration::minutes(40)),
+            from: Some(start + Duration::minutes(20)),
+            to: Some(start + Duration::minutes(40)),
             ..none()
         };
         assert_eq!(numbers(between).await, [2, 1], "from the beginning, and not to the end");

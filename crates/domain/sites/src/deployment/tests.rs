@@ -324,7 +324,7 @@ async fn what_nobody_wrote_or_confirmed_is_not_published() {
     assert!(store.deployments.is_empty() && store.jobs.is_empty());
 
     // Who may deploy may not for that reason say what the site says.
-    let only_deploys = user(Some(tenant(1)), Permissions::of(&[Permission::SitesDeploy]), true);
+    let only_deploys = user(Some(tenant(1)), Permissions::from_list(&[Permission::SitesDeploy]), true);
     let refused = Deployments::new(&mut store, &only_deploys, &env).request(site, true).await;
     assert_eq!(refused.unwrap_err().code(), "forbidden");
     store.events.clear();

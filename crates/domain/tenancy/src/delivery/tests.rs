@@ -243,7 +243,7 @@ async fn a_batch_is_planned_under_the_names_of_the_outside() {
     let id = webhook.id;
     let (_, payload) = resend_since(
         WebhookStatus::Enabled,
-        Resend { since: Timestamp::from_unix_seconds(10), ..Resend::default() },
+        Resend { from: Timestamp::from_unix_seconds(10), ..Resend::default() },
     )
     .await
     .unwrap();
