@@ -86,7 +86,7 @@ fn strict(schema: &Value, known: &Map<String, Value>, depth: usize) -> Value {
 /// Images are chosen by the customer: the generator cannot see them, and existing ones are kept. So is the consent text of
 /// a form.
 fn is_for_writers(name: &str) -> bool {
-    !name.ends_with("AssetId") && !matches!(name, "imageUrl" | "form" | "consentText")
+    !name.ends_with("AssetId") && !matches!(name, "imageUrl" | "form" | "consentText" | "socialUrls")
 }
 
 /// Allows null in place of a value.

@@ -95,6 +95,8 @@ fn keep_facts(kind: SectionType, before: &Value, after: &mut Value) {
         // the tenant can always read what is sent.
         after.insert("form".to_owned(), before.get("form").cloned().unwrap_or(Value::Bool(before.is_null())));
         after.insert("consentText".to_owned(), before.get("consentText").cloned().unwrap_or_default());
+        // Nor are the business's profiles elsewhere.
+        after.insert("socialUrls".to_owned(), before.get("socialUrls").cloned().unwrap_or_default());
     }
     if let (Value::Object(before), Value::Object(after)) = (before, after) {
         take_over(kind, before, after);
