@@ -86,10 +86,10 @@ fn plain(components: &Components, object: &Object, name: &str, depth: usize) -> 
             Some(Value::Object(whole))
         }
         Type::String => text(object, name),
-        Type::Integer | Type::Number => Some(match &object.minimum {
-            Some(minimum) => serde_json::to_value(minimum).ok()?,
-            None => json!(1),
-        }),
+        Type::Integer | Type::Number => {
+            let least = object.minimum.as_ref().and_then(|least| serde_json::to_value(least).ok()?.as_f64());
+            Some(json!(least.unwrap_or(1.0).max(1.0) as i64))
+        }
         Type::Boolean => Some(json!(true)),
         Type::Array | Type::Null => None,
     }

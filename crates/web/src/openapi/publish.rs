@@ -56,9 +56,9 @@ pub fn published(mut document: OpenApi, rows: &[Row]) -> OpenApi {
             }
         }
     }
-    for response in components.responses.values_mut() {
+    for (name, response) in &mut components.responses {
         if let RefOr::T(response) = response {
-            add_headers(API, "500", response);
+            add_headers(API, if name == "Unauthenticated" { "401" } else { "500" }, response);
         }
     }
     share_parameters(&mut document, &mut components);
