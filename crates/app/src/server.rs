@@ -1,20 +1,29 @@
 //! The HTTP server: routes and middleware.
 
-use std::{io, net::TcpListener, sync::atomic::Ordering, time::Duration};
+use std::{
+    io::{self, Read},
+    net::TcpListener,
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use actix_cors::Cors;
 use actix_http::{HttpService, error::DispatchError};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
     App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError,
-    body::MessageBody,
+    body::{BoxBody, MessageBody},
     dev::{AppConfig, Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
     guard::fn_guard,
-    http::{KeepAlive, header},
-    middleware::{Compress, from_fn},
+    http::{
+        KeepAlive,
+        header::{self, AcceptEncoding, Encoding, Header, HeaderValue},
+    },
+    middleware::{Compress, Next, from_fn},
     rt::net::TcpStream,
     web::{self, Data, PathConfig},
 };
+use flate2::read::GzDecoder;
 use portico_feature_sites::hosting;
 use portico_web::{
     body::BodyLimit,
@@ -121,6 +130,7 @@ pub fn application(
         .service(
             web::scope("/api/docs")
                 .guard(fn_guard(host::is_own))
+                .wrap(from_fn(unpacked))
                 .wrap(
                     actix_web::middleware::DefaultHeaders::new()
                         .add((header::CONTENT_SECURITY_POLICY, docs_policy())),
@@ -244,6 +254,35 @@ async fn nothing_here(app: Data<App>, request: HttpRequest) -> HttpResponse {
         }
         _ => Problem::not_found().error_response(),
     }
+}
+
+/// Swagger UI has its files compressed only; a client that does not ask for gzip gets them unpacked.
+async fn unpacked(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let accepted = AcceptEncoding::parse(request.request()).ok();
+    let gzip = Encoding::gzip();
+    let is_accepted = accepted
+        .is_some_and(|accepted| accepted.negotiate([&gzip, &Encoding::identity()].into_iter()) == Some(gzip));
+    let mut response = next.call(request).await?;
+    let is_packed =
+        response.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    Ok(response.map_body(|head, body| match body.try_into_bytes() {
+        Ok(packed) if is_packed && !is_accepted => {
+            let mut plain = Vec::new();
+            match GzDecoder::new(&*packed).read_to_end(&mut plain) {
+                Ok(_) => {
+                    head.headers.remove(header::CONTENT_ENCODING);
+                    BoxBody::new(plain)
+                }
+                Err(_) => BoxBody::new(packed),
+            }
+        }
+        Ok(packed) => BoxBody::new(packed),
+        Err(body) => BoxBody::new(body),
+    }))
 }
 
 /// Swagger UI writes style attributes, so they are allowed in addition to the policy of our own pages.

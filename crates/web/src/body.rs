@@ -43,7 +43,7 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     }
 }
 
-/// Like [`Body`], but a missing body is read as a default `T`.
+/// Like [`Body`], but a missing body, or `null`, is read as a default `T`.
 pub struct OptionalBody<T>(pub T);
 
 impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
@@ -57,8 +57,8 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
         if absent {
             return Box::pin(async { Ok(Self(T::default())) });
         }
-        let body = Body::<T>::from_request(request, payload);
-        Box::pin(async { body.await.map(|body| Self(body.0)) })
+        let body = Body::<Option<T>>::from_request(request, payload);
+        Box::pin(async { body.await.map(|body| Self(body.0.unwrap_or_default())) })
     }
 }
 

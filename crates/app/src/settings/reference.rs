@@ -50,6 +50,7 @@ fn sections() -> Vec<Section> {
         section("storage.", &all.storage),
         section("assets.", &all.assets),
         section("email.", &all.email),
+        section("links.", &all.links),
         section("security.", &all.security),
         section("security.throttle.", &all.security.throttle),
         named("oidc.<name>.", OidcProvider::FIELD_NAMES, OidcProvider::FIELD_DOCS),

@@ -63,7 +63,7 @@ pub struct Subscription {
 #[cfg_attr(feature = "openapi", schema(example = json!({"plan": "professional", "reason": "Paid by bank transfer"})))]
 pub struct PlanGrant {
     /// Id of the plan.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 50))]
     pub plan: String,
     /// Why, for the audit trail; 1 to 500 characters.
     #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 500))]

@@ -25,7 +25,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 /// the tenant uses, what is there stays, and nothing is added until there is room.
 #[utoipa::path(
     tag = "Billing",
-    operation_id = "grantPlan",
+    operation_id = "updateCustomerPlan",
     params(("customerId" = TenantId, Path, description = "Id of the tenant.")),
     request_body = PlanGrant,
     responses((status = 200, body = Subscription)),
