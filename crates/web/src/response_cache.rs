@@ -164,7 +164,8 @@ impl ResponseCache {
             noted(self.cache.forget(group).await)?;
             forgotten.fetch_max(epoch + 1, Ordering::AcqRel);
         }
-        let key = format!("{tenant}:{}:{}?{}", about.as_str(), request.path(), request.query_string());
+        // The form of what is kept comes first: another version of the program must not read it as its own.
+        let key = format!("2:{tenant}:{}:{}?{}", about.as_str(), request.path(), request.query_string());
         let lookup = noted(self.cache.get(group, &key).await)?;
         Some(Entry { group, key, lookup })
     }

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use portico_kernel::{Denied, EntitlementError, Fault, FieldError, Kind, PageId, StoreError};
-
-use crate::section::SamplePlace;
+use serde_json::Value;
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +35,9 @@ pub enum SitesError {
     /// The site has no published page, so there is nothing to deploy.
     #[error("nothing to deploy")]
     NothingToDeploy,
-    /// Sections with content that nobody wrote or confirmed would be published.
-    #[error("{} sections are samples", .0.len())]
-    SampleContent(Vec<SamplePlace>),
+    /// Sections with content that nobody wrote or confirmed would be published: their places, as the answer names them.
+    #[error("sections are samples")]
+    SampleContent(Value),
     /// Only a deployment that was live before can be rolled back to.
     #[error("deployment was never live")]
     NotDeployed,
@@ -241,7 +240,7 @@ impl Fault for SitesError {
             Self::AssetInUse { pages, branding } => {
                 vec![("pages", serde_json::json!(pages)), ("branding", (*branding).into())]
             }
-            Self::SampleContent(places) => vec![("sampleContent", serde_json::json!(places))],
+            Self::SampleContent(places) => vec![("sampleContent", places.clone())],
             Self::Entitlement(error) => error.members(),
             Self::Store(error) => error.members(),
             _ => Vec::new(),

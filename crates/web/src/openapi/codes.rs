@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 92] = [
+pub const CODES: [&str; 93] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -68,6 +68,7 @@ pub const CODES: [&str; 92] = [
     "reauthentication_required",
     "request_timeout",
     "role_too_high",
+    "sample_content",
     "second_factor_required",
     "sign_in_rejected",
     "site_for_sale",

@@ -341,7 +341,9 @@ async fn what_nobody_wrote_or_confirmed_is_not_published() {
     store.sections[1].provenance = sample;
     let system = worker();
     let begun = Deployments::new(&mut store, &system, &env).begin(site, id).await;
-    assert!(matches!(begun, Err(SitesError::SampleContent(places)) if places[0].section_id == before.id));
+    assert!(
+        matches!(begun, Err(SitesError::SampleContent(places)) if places[0]["sectionId"] == json!(before.id))
+    );
     store.sections[1] = before;
     let parts = Deployments::new(&mut store, &system, &env).begin(site, id).await.unwrap().unwrap();
     assert_eq!(parts.pages[0].sections.len(), 3);

@@ -94,7 +94,7 @@ impl<'a> Deployments<'a> {
             return Ok(());
         }
         if !confirm {
-            return Err(SitesError::SampleContent(samples));
+            return Err(SitesError::SampleContent(serde_json::json!(samples)));
         }
         // To confirm a text is to write it.
         self.scope.require(Permission::PagesWrite)?;

@@ -51,7 +51,7 @@ impl Deployments<'_> {
         // A template may have been applied since the request.
         let samples = sample_places(&pages, &sections);
         if !samples.is_empty() {
-            return Err(SitesError::SampleContent(samples));
+            return Err(SitesError::SampleContent(serde_json::json!(samples)));
         }
         let seo = self.repositories.seo().published(tenant, site.id).await?;
         let navigation = self.repositories.navigation().list(tenant, site.id, false).await?;
