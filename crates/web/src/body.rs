@@ -9,6 +9,7 @@ use actix_web::{
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use portico_kernel::Kind;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{json, problem::Problem, read};
 
@@ -25,20 +26,28 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let label = label(request);
-        let limit = request.app_data::<BodyLimit>().map_or(0, |limit| limit.0);
-        let body = collect(request, payload.take(), limit);
-        Box::pin(async move {
-            if label == Label::Other {
-                return Err(unsupported());
-            }
-            let bytes = body.await?;
-            // serde_json stops at 128 levels, so a body that nests deeper is malformed, not a stack overflow.
-            let json = json::parse(&bytes).map_err(|error| match label {
-                Label::Json => malformed(format!("The body is not JSON: {error}.")),
-                Label::None | Label::Other => unsupported(),
-            })?;
-            read::from_json(json).map(Self).map_err(Problem::invalid)
+        let json = json_of(request, payload);
+        Box::pin(async { read::from_json(json.await?).map(Self).map_err(Problem::invalid) })
+    }
+}
+
+/// The JSON of a body.
+fn json_of(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Value, Problem>> + use<> {
+    let label = label(request);
+    let limit = request.app_data::<BodyLimit>().map_or(0, |limit| limit.0);
+    let body = collect(request, payload.take(), limit);
+    async move {
+        if label == Label::Other {
+            return Err(unsupported());
+        }
+        let bytes = body.await?;
+        // serde_json stops at 128 levels, so a body that nests deeper is malformed, not a stack overflow.
+        json::parse(&bytes).map_err(|error| match label {
+            Label::Json => malformed(format!("The body is not JSON: {error}.")),
+            Label::None | Label::Other => unsupported(),
         })
     }
 }
@@ -57,8 +66,13 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
         if absent {
             return Box::pin(async { Ok(Self(T::default())) });
         }
-        let body = Body::<Option<T>>::from_request(request, payload);
-        Box::pin(async { body.await.map(|body| Self(body.0.unwrap_or_default())) })
+        let json = json_of(request, payload);
+        Box::pin(async {
+            match json.await? {
+                Value::Null => Ok(Self(T::default())),
+                json => read::from_json(json).map(Self).map_err(Problem::invalid),
+            }
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     SitesError, events, language,
     navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
-    section::{Section, copy_origins},
+    section::{SamplePlace, Section, copy_origins},
     site, version,
 };
 
@@ -458,6 +458,24 @@ fn same_site(original: Option<Page>, site: SiteId) -> Result<Option<PageId>, Sit
         )])),
         original => Ok(original.map(|page| page.translation_of.unwrap_or(page.id))),
     }
+}
+
+/// The sections of these pages with content that nobody wrote or confirmed, in the order of the pages.
+pub(crate) fn sample_places(pages: &[Page], sections: &[Section]) -> Vec<SamplePlace> {
+    let on = |page: &Page| {
+        let title = page.title.clone();
+        let id = page.id;
+        let unconfirmed = sections.iter().filter(move |s| s.page_id == id && !s.provenance.is_own());
+        unconfirmed.map(move |section| SamplePlace {
+            page_id: id,
+            page_title: title.clone(),
+            section_id: section.id,
+            kind: section.kind,
+            position: section.position,
+            provenance: section.provenance,
+        })
+    };
+    pages.iter().flat_map(on).collect()
 }
 
 /// The first of `base`, `base-2`, `base-3` … that is not taken.

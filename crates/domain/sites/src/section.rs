@@ -12,7 +12,6 @@ pub use bulk::{BulkChange, BulkUpdate};
 pub use origin::SectionOrigin;
 pub(crate) use origin::copy_origins;
 pub use pictures::pictures_in;
-pub(crate) use provenance::sample_places;
 pub use provenance::{Provenance, SamplePlace};
 pub use use_cases::{NewSection, SectionOrder, SectionUpdate, Sections};
 

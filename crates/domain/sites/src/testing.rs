@@ -25,9 +25,9 @@ use portico_kernel::{
 use crate::{
     deployment::{Deployment, DeploymentStatus},
     navigation::NavItem,
-    page::{Page, PageStatus},
+    page::{self, Page, PageStatus},
     ports::*,
-    section::{Provenance, SamplePlace, Section, sample_places},
+    section::{Provenance, SamplePlace, Section},
     seo::Seo,
     site::{Site, SiteStatus},
 };
@@ -376,7 +376,7 @@ impl SectionRepository for View<'_> {
     async fn samples(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<SamplePlace>, StoreError> {
         let shown = PageRepository::published(self, tenant, site).await?;
         let visible: Vec<Section> = self.0.sections.iter().filter(|s| s.visible).cloned().collect();
-        Ok(sample_places(&shown, &visible))
+        Ok(page::sample_places(&shown, &visible))
     }
     async fn confirm(&mut self, tenant: TenantId, site: SiteId, at: Timestamp) -> Result<(), StoreError> {
         let places = SectionRepository::samples(self, tenant, site).await?;

@@ -5,8 +5,7 @@ use portico_kernel::{DeploymentId, Event, Permission, SiteId, TenantId};
 
 use super::{Deployment, DeploymentStatus, Deployments, SnapshotParts};
 use crate::{
-    SitesError, events,
-    section::sample_places,
+    SitesError, events, page,
     site::{Site, SiteStatus},
 };
 
@@ -49,7 +48,7 @@ impl Deployments<'_> {
         }
         let sections = self.repositories.sections().published(tenant, site.id).await?;
         // A template may have been applied since the request.
-        let samples = sample_places(&pages, &sections);
+        let samples = page::sample_places(&pages, &sections);
         if !samples.is_empty() {
             return Err(SitesError::SampleContent(serde_json::json!(samples)));
         }

@@ -4,8 +4,7 @@
 use portico_kernel::{PageId, SectionId};
 use serde::{Deserialize, Serialize};
 
-use super::{Section, SectionType};
-use crate::page::Page;
+use super::SectionType;
 
 /// Where the content of a section comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,22 +62,4 @@ pub struct SamplePlace {
     pub position: i32,
     /// Where its content comes from; never `own`.
     pub provenance: Provenance,
-}
-
-/// The sections of these pages with content that nobody wrote or confirmed, in the order of the pages.
-pub(crate) fn sample_places(pages: &[Page], sections: &[Section]) -> Vec<SamplePlace> {
-    let on = |page: &Page| {
-        let title = page.title.clone();
-        let id = page.id;
-        let unconfirmed = sections.iter().filter(move |s| s.page_id == id && !s.provenance.is_own());
-        unconfirmed.map(move |section| SamplePlace {
-            page_id: id,
-            page_title: title.clone(),
-            section_id: section.id,
-            kind: section.kind,
-            position: section.position,
-            provenance: section.provenance,
-        })
-    };
-    pages.iter().flat_map(on).collect()
 }

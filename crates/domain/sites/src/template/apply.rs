@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     SitesError, events,
-    page::{Page, PageStatus},
+    page::{self, Page, PageStatus},
     ports::SiteRepositories,
-    section::{Provenance, SamplePlace, Section, SectionOrigin, sample_places},
+    section::{Provenance, SamplePlace, Section, SectionOrigin},
     site::{self, NewSite, Site, Sites},
 };
 
@@ -129,7 +129,7 @@ impl Templates<'_> {
         let plans = page.map_or_else(|| plan(template), |page| vec![PagePlan::from(page)]);
         let target = ApplyTarget { site: &site, is_new, template: Some(template), status };
         let built = build_pages(self.repositories, self.scope, self.env, target, plans).await?;
-        let sample_content = sample_places(&built.pages, &built.sections);
+        let sample_content = page::sample_places(&built.pages, &built.sections);
         Ok(Applied {
             site_id: site.id,
             new_site: is_new.then_some(site),
@@ -204,7 +204,7 @@ impl Templates<'_> {
         }
         let result = json!({"siteId": page.site_id, "pageIds": [id], "templatePage": source.key});
         note_use(self.repositories, self.scope, self.env, template, &result).await?;
-        let sample_content = sample_places(std::slice::from_ref(&page), &sections);
+        let sample_content = page::sample_places(std::slice::from_ref(&page), &sections);
         Ok(Applied {
             site_id: page.site_id,
             new_site: None,

@@ -8,8 +8,8 @@ use crate::{
     asset::check_pictures,
     events,
     look::Look,
-    page::PageStatus,
-    section::{SamplePlace, sample_places},
+    page::{self, PageStatus},
+    section::SamplePlace,
     site::{NewSite, Site, Sites},
     template::{ApplyTarget, PagePlan, Template, build_pages, look_input},
 };
@@ -127,7 +127,7 @@ impl Wizards<'_> {
             ..before.clone()
         };
         let wizard = self.store(&before, after, None, &events::WIZARD_COMPLETED).await?;
-        Ok((wizard, site, sample_places(&built.pages, &built.sections)))
+        Ok((wizard, site, page::sample_places(&built.pages, &built.sections)))
     }
 }
 
