@@ -13,7 +13,7 @@ use sea_orm::{
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use sea_orm_migration::MigratorTrait;
 use tokio::time::timeout;
 
 use crate::{
@@ -212,11 +212,8 @@ impl SqlStore {
     /// Every migration, as of a database that has none yet.
     pub fn pending_migrations() -> Vec<MigrationState> {
         let migrations = Migrator::migrations();
-        let pending = |migration: &Box<dyn MigrationTrait>| MigrationState {
-            name: migration.name().to_owned(),
-            applied: false,
-        };
-        migrations.iter().map(pending).collect()
+        let names = migrations.iter().map(|migration| migration.name().to_owned());
+        names.map(|name| MigrationState { name, applied: false }).collect()
     }
 
     /// Waits for connections in use, and closes all of them.

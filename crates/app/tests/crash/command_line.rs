@@ -50,10 +50,13 @@ fn a_wrong_setting_is_one_line_and_exit_code_2() {
     }
 }
 
+/// Settings, and what the complaint names.
+type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
 #[test]
 fn what_serve_refuses_is_refused_by_the_check_and_each_problem_has_a_line() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[(&str, &str)], &[&str]); 18] = [
+    let cases: [Case; 18] = [
         (&[("PORTICO__EMAIL__SMTP_URL", "localhost:25")], &["email.smtp_url"]),
         (&[("PORTICO__EMAIL__FROM", "nope")], &["email.from"]),
         (&[("PORTICO__STORAGE__URL", "ftp://x")], &["storage.url"]),

@@ -186,6 +186,10 @@ impl<C: ConnectionTrait + Send> WebhookRepository for Webhooks<'_, C> {
     }
 
     async fn delete(&mut self, tenant: TenantId, id: WebhookId) -> Result<bool, StoreError> {
+        // The deliveries first, in the order in which the outcomes of attempts are stored: a transaction that locked the webhook
+        // first and one that stores outcomes would wait for each other.
+        let sql = "delete from webhook_deliveries where tenant_id = $1 and webhook_id = $2";
+        self.db.execute(sql, (tenant, id)).await?;
         let deleted =
             self.db.execute("delete from webhooks where tenant_id = $1 and id = $2", (tenant, id)).await?;
         Ok(deleted > 0)
