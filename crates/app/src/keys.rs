@@ -28,7 +28,7 @@ impl Keys {
     ///
     /// # Errors
     /// When a generated one cannot be read or written.
-    pub fn of(settings: &Settings, env: &Env) -> anyhow::Result<Self> {
+    pub fn load(settings: &Settings, env: &Env) -> anyhow::Result<Self> {
         let security = &settings.security;
         let generated = |name| generated(&settings.data_dir, name, env);
         let signing = match &security.jwt_secret {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn sealer(settings: &Settings) -> AesSealer {
-        AesSealer::new(&Keys::of(settings, &system_env()).unwrap().sealing)
+        AesSealer::new(&Keys::load(settings, &system_env()).unwrap().sealing)
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Resealed {
 pub async fn reseal(settings: &Settings) -> anyhow::Result<Resealed> {
     let env = system_env();
     let store = startup::connect(settings).await?;
-    let keys = Keys::of(settings, &env)?;
+    let keys = Keys::load(settings, &env)?;
     let sealer = AesSealer::new(&keys.sealing);
     let factors = FactorKeys::new(&keys.sealing, &keys.signing)?;
     let store: &dyn Store = &store;

@@ -154,7 +154,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         None => Arc::new(ProcessLimiter::default()),
     };
     let security = &settings.security;
-    let Keys { signing, sealing } = Keys::of(&settings, &env)?;
+    let Keys { signing, sealing } = Keys::load(&settings, &env)?;
     let store = Arc::new(store);
     let background = Arc::new(store.for_background());
     let openid = openid_providers(&settings, &public_url, &signing, &env)?;

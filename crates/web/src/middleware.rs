@@ -174,7 +174,7 @@ pub async fn api<B: MessageBody + 'static>(
             let refusal = Problem::unauthenticated().error_response();
             Ok(request.into_response(refusal).map_into_right_body())
         }
-        _ if let Err(problem) = name_current_tenant(&mut request, &presented) => {
+        _ if let Err(problem) = name_current_tenant(&api, &mut request, &presented).await => {
             Ok(request.into_response(problem.error_response()).map_into_right_body())
         }
         _ => match request_admission::admit_api(&api, &mut request, documented, &presented, address).await {
@@ -221,13 +221,20 @@ fn page_of_portal() -> HttpResponse {
 /// Puts the caller's active tenant into a path that names it as the current one.
 ///
 /// # Errors
-/// 404 for a caller without a tenant.
-fn name_current_tenant(request: &mut ServiceRequest, presented: &Presented) -> Result<(), Problem> {
+/// 404 for a caller without a tenant, and for a header that names none; else what the credentials are refused with.
+async fn name_current_tenant(
+    api: &Api,
+    request: &mut ServiceRequest,
+    presented: &Presented,
+) -> Result<(), Problem> {
     if !request.path().starts_with(alias::CURRENT_TENANT) {
         return Ok(());
     }
-    let named = credentials::named(None, request.headers()).ok().flatten();
-    let tenant = named.or_else(|| presented.tenant()).ok_or_else(Problem::not_found)?;
+    let named = credentials::named(None, request.headers()).map_err(|_| Problem::not_found())?;
+    let Some(tenant) = named.or_else(|| presented.tenant()) else {
+        api.core.access.admit(presented.clone(), Ok(None)).await?;
+        return Err(Problem::not_found());
+    };
     match alias::in_tenant(request.path(), tenant) {
         Some(path) => path::replace(request, &path).map_err(|fault| fault.problem()),
         None => Ok(()),

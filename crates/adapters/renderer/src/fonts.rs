@@ -58,7 +58,7 @@ pub struct SiteFonts {
 
 impl SiteFonts {
     /// Those that the lists of a theme begin with.
-    pub fn of(theme: &Theme) -> Self {
+    pub fn for_theme(theme: &Theme) -> Self {
         let first = |stack: &str| {
             stack.split(',').next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned()
         };

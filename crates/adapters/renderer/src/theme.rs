@@ -30,7 +30,7 @@ impl Stylesheet {
     /// Builds the stylesheet. An invalid colour or font stack is replaced by a default: branding is validated before, and a
     /// site in default colours is better than one that cannot be published.
     pub fn new(theme: &Theme) -> Self {
-        let fonts = SiteFonts::of(theme);
+        let fonts = SiteFonts::for_theme(theme);
         let css = format!("{}{}{SHARED}{FORMS}{}", fonts.css, properties(theme), rules(theme.style));
         let hash: String =
             Sha256::digest(css.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();

@@ -76,7 +76,7 @@ pub async fn ready(app: Data<App>) -> Result<HttpResponse, Problem> {
 /// that token as `Authorization: Bearer`, or directly from one of those networks; otherwise only from the same machine. At
 /// `metrics.port` and `worker.port` always.
 #[utoipa::path(tag = "Operations", operation_id = "getMetrics", responses(
-    (status = 200, body = String, content_type = "text/plain", example = json!("# TYPE http_request_duration_seconds histogram\n")),
+    (status = 200, body = String, content_type = "text/plain", example = json!("# TYPE portico_http_request_duration_seconds histogram\n")),
     (status = 404, description = "Not for this client.", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 #[get("/api/metrics")]

@@ -28,7 +28,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     "passwords": {"minLength": 8, "maxLength": 128, "uppercase": true, "lowercase": true, "digit": true, "special": true},
     "languages": ["en", "es"],
     "providers": [{"name": "google", "displayName": "Google"}],
-    "features": {"passkeys": true, "contentGeneration": true}
+    "features": {"contentGeneration": true}
 }))]
 struct PublicConfig {
     /// Requirements on passwords. Those that are easy to guess are refused in addition.
@@ -63,8 +63,6 @@ struct Passwords {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Features {
-    /// Sign-in with passkeys.
-    passkeys: bool,
     /// Texts written by a generator.
     content_generation: bool,
 }
@@ -90,7 +88,7 @@ async fn read(app: Data<App>) -> HttpResponse {
         passwords: Passwords::from(&app.identity.password_rule),
         languages: LANGUAGES,
         providers: configured(&app.identity),
-        features: Features { passkeys: true, content_generation: app.sites.generator.is_some() },
+        features: Features { content_generation: app.sites.generator.is_some() },
     };
     let caching = CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(FRESH)]);
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, caching)).json(config)

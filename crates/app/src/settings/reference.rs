@@ -25,7 +25,7 @@ struct Setting {
     text: String,
     default: Option<Value>,
     /// What the doc comment says the default is.
-    told: Option<String>,
+    documented_default: Option<String>,
 }
 
 fn section<T: DocumentedFields + Serialize>(prefix: &'static str, defaults: &T) -> Section {
@@ -77,11 +77,13 @@ impl Section {
                 return None;
             }
             let line = doc.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-            let (text, told) = match line.split_once(" Default: ") {
-                Some((text, told)) => (text.to_owned(), Some(told.trim_end_matches('.').to_owned())),
+            let (text, documented_default) = match line.split_once(" Default: ") {
+                Some((text, documented_default)) => {
+                    (text.to_owned(), Some(documented_default.trim_end_matches('.').to_owned()))
+                }
                 None => (line, None),
             };
-            Some(Setting { name: format!("{}{field}", self.prefix), text, default, told })
+            Some(Setting { name: format!("{}{field}", self.prefix), text, default, documented_default })
         })
     }
 }
@@ -93,9 +95,9 @@ pub fn document() -> String {
         let title = section.prefix.trim_end_matches('.');
         let title = if title.is_empty() { "General".to_owned() } else { format!("`{title}`") };
         let _ = write!(text, "\n## {title}\n\n| setting | default | |\n| --- | --- | --- |\n");
-        for Setting { name, text: what, default, told } in section.settings() {
-            let default = match (told, default) {
-                (Some(told), _) => told,
+        for Setting { name, text: what, default, documented_default } in section.settings() {
+            let default = match (documented_default, default) {
+                (Some(documented_default), _) => documented_default,
                 (None, Some(value)) => shown(&value).map_or("none".to_owned(), |value| format!("`{value}`")),
                 (None, None) => "required".to_owned(),
             };
@@ -133,12 +135,12 @@ pub fn example() -> String {
             let mark = if title.contains('<') { "# " } else { "" };
             let _ = write!(text, "\n{mark}[{title}]\n");
         }
-        for Setting { name, text: what, default, told } in section.settings() {
+        for Setting { name, text: what, default, documented_default } in section.settings() {
             let field = name.strip_prefix(section.prefix).unwrap_or(&name);
             let _ = writeln!(text, "# {what}");
             let _ = match default.filter(|value| !value.is_null()) {
                 Some(value) => writeln!(text, "#{field} = {value}"),
-                None => writeln!(text, "# {field}: {}", told.as_deref().unwrap_or("none")),
+                None => writeln!(text, "# {field}: {}", documented_default.as_deref().unwrap_or("none")),
             };
         }
     }
@@ -190,13 +192,13 @@ mod tests {
 
     #[test]
     fn every_setting_is_in_the_reference() {
-        let told: BTreeSet<String> =
+        let documented_default: BTreeSet<String> =
             sections().iter().flat_map(|section| section.settings().map(|setting| setting.name)).collect();
         let mut lines = Vec::new();
         flatten("", &serde_json::to_value(Settings::default()).unwrap(), &mut lines);
         assert!(lines.len() > 100);
         for (name, _) in lines {
-            assert!(told.contains(&name), "{name} is in no section of the reference");
+            assert!(documented_default.contains(&name), "{name} is in no section of the reference");
         }
     }
 

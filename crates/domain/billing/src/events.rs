@@ -3,12 +3,16 @@
 use portico_kernel::{
     Permission::BillingRead,
     declare_events,
-    event::{Audience::Holders, AuditClass::Sealed, CacheTopic::Responses},
+    event::{
+        Audience::Holders,
+        AuditClass::Sealed,
+        CacheTopic::{Responses, Tenant},
+    },
 };
 
 declare_events! {
     "The tenant got its plan."
     SUBSCRIPTION_CREATED { name: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
     "The tenant was put on another plan."
-    SUBSCRIPTION_UPDATED { name: "subscription.updated", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
+    SUBSCRIPTION_UPDATED { name: "subscription.updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
 }

@@ -10,7 +10,7 @@ use utoipa::openapi::{
 const DEPTH: usize = 14;
 
 /// An example that the schema allows; `None` where nothing short of its own example would be one.
-pub fn of(components: &Components, schema: &RefOr<Schema>) -> Option<Value> {
+pub fn for_schema(components: &Components, schema: &RefOr<Schema>) -> Option<Value> {
     value(components, schema, "", DEPTH)
 }
 

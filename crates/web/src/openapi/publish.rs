@@ -566,7 +566,7 @@ fn add_examples(document: &OpenApi, components: &mut Components) {
         if name.ends_with("List") || name.ends_with("CursorPage") {
             continue;
         }
-        let made = examples::of(components, schema);
+        let made = examples::for_schema(components, schema);
         let place = match components.schemas.get_mut(name) {
             Some(RefOr::T(Schema::Object(object))) if object.examples.is_empty() => &mut object.example,
             Some(RefOr::T(Schema::OneOf(one))) if one.examples.is_empty() => &mut one.example,
