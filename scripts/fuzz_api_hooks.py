@@ -130,8 +130,8 @@ def one_of_everything():
         "siteId": ("/api/v1/sites", {"name": "Fuzz"}),
         "pageId": (f"{base}/pages", {"title": "About", "slug": "about"}),
         "wizardId": ("/api/v1/wizard/start", {"businessInfo": {"name": "Fuzz", "industry": "bakery"}}),
-        "navId": (f"{base}/navigation", {"label": "About", "url": "https://example.com/"}),
-        "keyId": (f"{base}/api-keys", {"name": "Fuzz", "permissions": ["pages:read"]}),
+        "navItemId": (f"{base}/navigation", {"label": "About", "url": "https://example.com/"}),
+        "apiKeyId": (f"{base}/api-keys", {"name": "Fuzz", "permissions": ["pages:read"]}),
         # An address that is not called.
         "webhookId": (f"{base}/webhooks", {"url": "https://localhost/hook", "events": ["page.updated"]}),
         "invitationId": (f"{base}/invitations", {"email": "guest@example.org", "role": "viewer"}),

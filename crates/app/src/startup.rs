@@ -203,9 +203,11 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let images: Arc<dyn ImageProcessor> = Arc::new(BoundedImages::default());
     let mailer = Arc::new(TemplateMailer::new(transport, settings.links.pages(&parsed)?)?);
     let mail = Mailing { core: core.clone(), mailer, rule: settings.email.rule() };
+    let front_ends = [Some(&parsed), settings.links.app_url.as_ref()].into_iter().flatten();
     let identity = Identity {
         core: core.clone(),
         api: api.clone(),
+        own_origins: front_ends.map(|url| url.origin().ascii_serialization()).collect(),
         mail: mail.clone(),
         hasher: Arc::new(Argon2Hasher::new(security.argon2_memory_kib, security.argon2_passes)?),
         password_rule: password_rule(security),

@@ -72,8 +72,106 @@ pub struct FieldError {
     pub field: String,
     /// Stable word in snake_case, for instance `too_long`.
     pub code: Cow<'static, str>,
-    /// A sentence for a person.
+    /// A sentence in English for a person.
     pub message: Cow<'static, str>,
+    /// The numbers and words that the sentence names, for clients that say it in another language.
+    #[serde(skip_serializing_if = "RuleParams::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub params: RuleParams,
+}
+
+/// What a rule allows. Which members are there follows from the code of the error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"max": 200})))]
+pub struct RuleParams {
+    /// Smallest number, or fewest characters or items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = i64))]
+    pub min: Option<i64>,
+    /// Largest number, or most characters or items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = i64))]
+    pub max: Option<i64>,
+    /// The words to choose from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub allowed: Vec<Cow<'static, str>>,
+}
+
+impl RuleParams {
+    /// Whether the rule names neither numbers nor words.
+    pub fn is_empty(&self) -> bool {
+        self.min.is_none() && self.max.is_none() && self.allowed.is_empty()
+    }
+}
+
+/// The sentence about a broken rule, with the numbers and words in it. Texts without any convert by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleMessage {
+    text: Cow<'static, str>,
+    params: RuleParams,
+}
+
+impl RuleMessage {
+    /// A sentence that names a bound or a choice, to be given by the other methods.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { text: text.into(), params: RuleParams::default() }
+    }
+
+    /// Names the least that is allowed.
+    #[must_use]
+    pub fn min(mut self, min: impl TryInto<i64>) -> Self {
+        self.params.min = min.try_into().ok();
+        self
+    }
+
+    /// Names the most that is allowed.
+    #[must_use]
+    pub fn max(mut self, max: impl TryInto<i64>) -> Self {
+        self.params.max = max.try_into().ok();
+        self
+    }
+
+    /// Names what is allowed.
+    #[must_use]
+    pub fn allowed<T: Into<Cow<'static, str>>>(mut self, words: impl IntoIterator<Item = T>) -> Self {
+        self.params.allowed = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// `Use at least 3 characters.`
+    pub fn at_least_characters(min: usize) -> Self {
+        Self::new(format!("Use at least {min} characters.")).min(min)
+    }
+
+    /// `Use at most 100 characters.`
+    pub fn at_most_characters(max: usize) -> Self {
+        Self::new(format!("Use at most {max} characters.")).max(max)
+    }
+
+    /// `Use a number from 1 to 100.`
+    pub fn number(min: i64, max: i64) -> Self {
+        Self::new(format!("Use a number from {min} to {max}.")).min(min).max(max)
+    }
+}
+
+impl From<&'static str> for RuleMessage {
+    fn from(text: &'static str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for RuleMessage {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<Cow<'static, str>> for RuleMessage {
+    fn from(text: Cow<'static, str>) -> Self {
+        Self::new(text)
+    }
 }
 
 impl FieldError {
@@ -81,9 +179,17 @@ impl FieldError {
     pub fn new(
         field: impl Into<String>,
         code: impl Into<Cow<'static, str>>,
-        message: impl Into<Cow<'static, str>>,
+        message: impl Into<RuleMessage>,
     ) -> Self {
-        Self { field: field.into(), code: code.into(), message: message.into() }
+        let RuleMessage { text, params } = message.into();
+        Self { field: field.into(), code: code.into(), message: text, params }
+    }
+
+    /// The same about the field `inner` of an object in the field `outer`.
+    #[must_use]
+    pub fn within(mut self, outer: &str) -> Self {
+        self.field = format!("{outer}.{}", self.field);
+        self
     }
 }
 

@@ -37,7 +37,7 @@ pub mod validate;
 
 pub use entitlement::{EntitlementError, Entitlements, Feature, Meter};
 pub use env::{Clock, Env, Random};
-pub use error::{Fault, FieldError, Kind, StoreError};
+pub use error::{Fault, FieldError, Kind, RuleMessage, RuleParams, StoreError};
 pub use event::{
     AnnouncementListener, CommitListener, Event, EventDeclaration, EventLog, EventReaders, Outbox, Resource,
 };

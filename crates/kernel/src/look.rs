@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Violations;
+use crate::{RuleMessage, Violations};
 
 /// Least contrast of text on background: WCAG 2.2, success criterion 1.4.3, level AA.
 pub const LEAST_CONTRAST: f64 = 4.5;
@@ -161,8 +161,9 @@ pub fn apply_fonts(fonts: &mut Fonts, update: FontsUpdate, violations: &mut Viol
 fn apply_font(field: &str, font: &mut String, wished: Option<String>, violations: &mut Violations) {
     let Some(wished) = wished else { return };
     if font_stack(&wished).is_none() {
-        let names = font_names().collect::<Vec<_>>().join(", ");
-        violations.add(field, "unknown_font", format!("Choose one of: {names}."));
+        let names = font_names().collect::<Vec<_>>();
+        let message = RuleMessage::new(format!("Choose one of: {}.", names.join(", "))).allowed(names);
+        violations.add(field, "unknown_font", message);
     }
     *font = wished;
 }

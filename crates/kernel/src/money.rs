@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Violations;
+use crate::{RuleMessage, Violations};
 
 /// The most minor units that one amount may have: a hundred million in most currencies.
 const MAX_AMOUNT: i64 = 10_000_000_000;
@@ -27,7 +27,9 @@ impl Money {
             (1..=MAX_AMOUNT).contains(&amount),
             "amount",
             "out_of_range",
-            "Use a whole number of minor units from 1 to 10000000000.",
+            RuleMessage::new("Use a whole number of minor units from 1 to 10000000000.")
+                .min(1)
+                .max(MAX_AMOUNT),
         );
         let is_code = currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_lowercase());
         violations.check(

@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Env, FieldError};
+use crate::{Env, FieldError, RuleMessage};
 
 /// Names that belong to the service, or that would let a customer pose as it.
 const RESERVED: &str = "
@@ -52,28 +52,31 @@ impl Subdomain {
     /// Checks a requested name. The error's field is `subdomain`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let refuse =
-            |code: &'static str, message: &'static str| Err(FieldError::new("subdomain", code, message));
+            |code: &'static str, message: RuleMessage| Err(FieldError::new("subdomain", code, message));
         if text.is_empty() {
-            return refuse("required", "This field is required.");
+            return refuse("required", "This field is required.".into());
         }
         if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-            return refuse("invalid_subdomain", "Use lower-case letters a to z, digits and hyphens.");
+            return refuse("invalid_subdomain", "Use lower-case letters a to z, digits and hyphens.".into());
         }
         if text.len() < Self::MIN {
-            return refuse("too_short", "Use at least 3 characters.");
+            return refuse("too_short", RuleMessage::at_least_characters(Self::MIN));
         }
         if text.len() > Self::MAX {
-            return refuse("too_long", "Use at most 63 characters.");
+            return refuse("too_long", RuleMessage::at_most_characters(Self::MAX));
         }
         if text.starts_with('-') || text.ends_with('-') {
-            return refuse("invalid_subdomain", "A hyphen may not come first or last.");
+            return refuse("invalid_subdomain", "A hyphen may not come first or last.".into());
         }
         // RFC 5891 section 4.2.3.1: such labels (`xn--…`) are kept for internationalised names, which can look like others.
         if text.get(2..4) == Some("--") {
-            return refuse("invalid_subdomain", "Two hyphens may not be the third and fourth character.");
+            return refuse(
+                "invalid_subdomain",
+                "Two hyphens may not be the third and fourth character.".into(),
+            );
         }
         if is_reserved(text) {
-            return refuse("reserved_subdomain", "This subdomain is reserved.");
+            return refuse("reserved_subdomain", "This subdomain is reserved.".into());
         }
         Ok(Self(text.to_owned()))
     }
@@ -228,7 +231,7 @@ impl Slug {
             return Err(FieldError::new("slug", "invalid_slug", message));
         }
         if text.len() > Self::MAX {
-            return Err(FieldError::new("slug", "too_long", "Use at most 100 characters."));
+            return Err(FieldError::new("slug", "too_long", RuleMessage::at_most_characters(Self::MAX)));
         }
         Ok(Self(text.to_owned()))
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    FieldError,
+    FieldError, RuleMessage,
     name_text::{Addresses, has_address, is_one_line},
 };
 
@@ -27,7 +27,7 @@ impl Violations {
         &mut self,
         field: impl Into<String>,
         code: impl Into<Cow<'static, str>>,
-        message: impl Into<Cow<'static, str>>,
+        message: impl Into<RuleMessage>,
     ) {
         self.errors.push(FieldError::new(field, code, message));
     }
@@ -38,7 +38,7 @@ impl Violations {
         holds: bool,
         field: impl Into<String>,
         code: impl Into<Cow<'static, str>>,
-        message: impl Into<Cow<'static, str>>,
+        message: impl Into<RuleMessage>,
     ) {
         if !holds {
             self.add(field, code, message);
@@ -54,10 +54,10 @@ impl Violations {
             if length == 0 {
                 self.add(field, "required", "This field is required.");
             } else {
-                self.add(field, "too_short", format!("Use at least {min} characters."));
+                self.add(field, "too_short", RuleMessage::at_least_characters(min));
             }
         } else if length > max {
-            self.add(field, "too_long", format!("Use at most {max} characters."));
+            self.add(field, "too_long", RuleMessage::at_most_characters(max));
         } else if value.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             self.add(field, "invalid_characters", "Control characters are not allowed.");
         }

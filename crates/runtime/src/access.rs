@@ -6,6 +6,7 @@ use portico_identity::{
     IdentityError,
     api_key::{KeyCheck, KeyState, KeyText},
     ports::{AccessClaims, Marks, TokenIssuer},
+    ticket,
 };
 use portico_kernel::{Actor, Denied, Env, Fault, KeyMaker, Kind, Scope, StoreError, TenantId, UserId};
 use portico_tenancy::tenant::TenantStatus;
@@ -216,6 +217,32 @@ impl Access {
             KeyCheck::Unknown => Presented::Rejected,
             KeyCheck::Ended => Presented::RefusedKey(state),
             KeyCheck::ForeignAddress => Presented::KeyFromElsewhere(state),
+        }
+    }
+
+    /// Checks a ticket for a request for `target`, path and query. It still has to be [used up](Self::use_ticket).
+    pub fn check_ticket(&self, text: &str, target: &str) -> Presented {
+        let ticket = self.tokens.read_ticket(text, self.env.now());
+        match ticket.filter(|ticket| ticket.target == self.tokens.digest(target)) {
+            Some(ticket) => Presented::Claims(ticket.claims),
+            None => Presented::Rejected,
+        }
+    }
+
+    /// Uses up a ticket that was checked.
+    pub async fn use_ticket(&self, text: &str) -> Presented {
+        let now = self.env.now();
+        let Some(ticket) = self.tokens.read_ticket(text, now) else { return Presented::Rejected };
+        let used = async {
+            let mut work = self.store.begin().await?;
+            let good = ticket::consume(&mut *work, text, &ticket, &*self.tokens, now).await?;
+            work.commit().await?;
+            Ok(good)
+        };
+        match used.await {
+            Ok(true) => Presented::Claims(ticket.claims),
+            Ok(false) => Presented::Rejected,
+            Err(error) => Presented::Unavailable(Arc::new(error)),
         }
     }
 

@@ -106,6 +106,17 @@ pub fn collect(
     }
 }
 
+/// Refuses a body that is not labelled as JSON, for requests whose credential is a cookie: forms of other sites can send any body
+/// without a label.
+///
+/// # Errors
+/// 415.
+pub fn require_json_type(request: &HttpRequest) -> Result<(), Problem> {
+    let has_body = content_length(request).unwrap_or(0) > 0
+        || request.headers().contains_key(actix_web::http::header::TRANSFER_ENCODING);
+    if has_body && label(request) != Label::Json { Err(unsupported()) } else { Ok(()) }
+}
+
 fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(Kind::Malformed, "malformed_body", detail)
 }

@@ -14,6 +14,31 @@ use crate::api::Api;
 /// Header for an API key, besides `Authorization`.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// A ticket in the query of a request.
+pub struct PresentedTicket {
+    /// The ticket.
+    pub text: String,
+    /// Path and query of the request without it.
+    pub target: String,
+}
+
+impl PresentedTicket {
+    /// Separates the ticket of a request from the rest of its query.
+    pub fn read(path: &str, query: &str) -> Option<Self> {
+        let (mut tickets, rest): (Vec<&str>, Vec<&str>) =
+            query.split('&').partition(|pair| pair.starts_with("ticket="));
+        let text = tickets.pop()?.strip_prefix("ticket=")?.to_owned();
+        if !tickets.is_empty() {
+            return None;
+        }
+        let target = match rest.is_empty() {
+            true => path.to_owned(),
+            false => format!("{path}?{}", rest.join("&")),
+        };
+        Some(Self { text, target })
+    }
+}
+
 /// Finds out what a request shows of its sender, and counts it against the limit of its key, its user, or its address. `strict` is
 /// the pattern of its path, where that has the strict limit.
 ///
@@ -23,6 +48,7 @@ pub async fn admit(
     api: &Api,
     headers: &HeaderMap,
     path: &str,
+    ticket: Option<&PresentedTicket>,
     strict: Option<&str>,
     address: IpAddr,
 ) -> (Presented, Option<Verdict>) {
@@ -40,30 +66,41 @@ pub async fn admit(
         Some(limits) => Some(limits.check(strict, address).await),
         None => None,
     };
-    let key = match credentials(headers) {
-        Credentials::None => return (Presented::Nothing, by_address().await),
-        Credentials::Malformed => return (Presented::Rejected, by_address().await),
-        Credentials::Token(token) => {
-            let presented = access.check_token(&token);
-            let verdict = match (limits, &presented) {
-                (Some(limits), Presented::Claims(claims)) => {
-                    let plan = match limits.depends_on_plan(strict) {
-                        true => {
-                            let in_path =
-                                path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split('/').next());
-                            // A user who names random tenants causes no more queries than admitted requests.
-                            let may_query = async || limits.may_look_up(claims.user).await;
-                            access.plan(claims, named(in_path, headers), may_query).await
-                        }
-                        false => None,
-                    };
-                    Some(limits.check_user(strict, claims.user, plan.as_deref(), address).await)
+    let by_user = async |presented: &Presented| match (limits, presented) {
+        (Some(limits), Presented::Claims(claims)) => {
+            let plan = match limits.depends_on_plan(strict) {
+                true => {
+                    let in_path =
+                        path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split('/').next());
+                    // A user who names random tenants causes no more queries than admitted requests.
+                    let may_query = async || limits.may_look_up(claims.user).await;
+                    access.plan(claims, named(in_path, headers), may_query).await
                 }
-                _ => by_address().await,
+                false => None,
             };
+            Some(limits.check_user(strict, claims.user, plan.as_deref(), address).await)
+        }
+        _ => by_address().await,
+    };
+    let key = match (credentials(headers), ticket) {
+        (Credentials::None, None) => return (Presented::Nothing, by_address().await),
+        (Credentials::None, Some(ticket)) => {
+            let presented = access.check_ticket(&ticket.text, &ticket.target);
+            let verdict = by_user(&presented).await;
+            return match presented {
+                Presented::Claims(_) if verdict.is_none_or(|verdict| verdict.allowed) => {
+                    (access.use_ticket(&ticket.text).await, verdict)
+                }
+                _ => (presented, verdict),
+            };
+        }
+        (Credentials::Malformed, _) | (_, Some(_)) => return (Presented::Rejected, by_address().await),
+        (Credentials::Token(token), None) => {
+            let presented = access.check_token(&token);
+            let verdict = by_user(&presented).await;
             return (presented, verdict);
         }
-        Credentials::Key(key) => key,
+        (Credentials::Key(key), None) => key,
     };
     let verdict = if access.recently_valid(&key) { None } else { by_address().await };
     if verdict.is_some_and(|verdict| !verdict.allowed) {

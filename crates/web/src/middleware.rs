@@ -36,7 +36,8 @@ use crate::{
     alias,
     api::Api,
     client::{self, ClientAddress},
-    credentials, devices,
+    credentials::{self, PresentedTicket},
+    devices,
     dialect::Dialect,
     headers,
     host::SiteRequest,
@@ -160,9 +161,20 @@ pub async fn api<B: MessageBody + 'static>(
         return Ok(request.into_response(refusal.error_response()).map_into_right_body());
     }
     let strict = documented.and_then(DocumentedPath::strict);
-    let (presented, verdict) =
-        credentials::admit(&api, request.headers(), request.path(), strict, address).await;
     let operation = documented.and_then(|documented| documented.operation(request.method()));
+    let ticket = match operation {
+        Some(operation) if operation.by_ticket && *request.method() == Method::GET => {
+            PresentedTicket::read(request.path(), request.query_string())
+        }
+        _ => None,
+    };
+    if let Some(ticket) = &ticket
+        && let Err(fault) = path::retarget(&mut request, &ticket.target)
+    {
+        return Ok(request.into_response(fault.problem().error_response()).map_into_right_body());
+    }
+    let (presented, verdict) =
+        credentials::admit(&api, request.headers(), request.path(), ticket.as_ref(), strict, address).await;
     let needs_caller = operation.is_some_and(|operation| !operation.for_anyone);
     let keyed = presented.key().map(|(key, admitted)| (key.clone(), admitted, request.method().clone()));
     let answered = match verdict {

@@ -37,6 +37,9 @@ const BEARER: &str = "bearer";
 /// Name of the security scheme of API keys. Added to every route whose permissions a key may have.
 const API_KEY: &str = "apiKey";
 
+/// Name of the security scheme of tickets.
+const TICKET: &str = "ticket";
+
 /// The finished document, in the forms that the server needs.
 pub struct Document {
     /// As JSON. Shared by all answers: it is large.
@@ -125,6 +128,11 @@ pub fn base() -> OpenApi {
          `Authorization: Bearer`. It acts in its own tenant only, with its own permissions and limit.",
     );
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(api_key)));
+    let ticket = ApiKeyValue::with_description(
+        "ticket",
+        "From `POST /api/v1/auth/tickets`, for one GET within a minute: downloads by link, and `EventSource`.",
+    );
+    components.add_security_scheme(TICKET, SecurityScheme::ApiKey(ApiKey::Query(ticket)));
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -226,6 +234,12 @@ pub fn complete(mut document: OpenApi, rows: &[Row]) -> OpenApi {
                 }
             }
             document_permissions(operation);
+            if method == HttpMethod::Get
+                && rows.iter().any(|row| row.operation.by_ticket && row.method == "GET" && row.path == *path)
+            {
+                let requirement = SecurityRequirement::new(TICKET, Vec::<String>::new());
+                operation.security.get_or_insert_default().push(requirement);
+            }
             if method == HttpMethod::Post
                 && rows.iter().any(|row| row.operation.keyed && row.method == "POST" && row.path == *path)
             {

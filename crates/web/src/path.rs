@@ -95,6 +95,14 @@ pub fn replace(request: &mut ServiceRequest, path: &str) -> Result<(), PathFault
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
     };
+    retarget(request, &target)
+}
+
+/// Replaces the path of a request, in its normal form, and its query.
+///
+/// # Errors
+/// When they are too long.
+pub fn retarget(request: &mut ServiceRequest, target: &str) -> Result<(), PathFault> {
     let uri: Uri = target.parse().map_err(|_| PathFault::TooLong)?;
     request.match_info_mut().get_mut().update(&uri);
     request.head_mut().uri = uri;

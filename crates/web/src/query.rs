@@ -2,7 +2,7 @@
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::{Ready, ready};
-use portico_kernel::{CursorRequest, FieldError, PageRequest};
+use portico_kernel::{CursorRequest, FieldError, PageRequest, RuleMessage};
 use serde::de::DeserializeOwned;
 
 use crate::{problem::Problem, read};
@@ -24,7 +24,7 @@ pub fn page_request(page: Option<u64>, limit: Option<u64>) -> Result<PageRequest
     let request = PageRequest { page: page.unwrap_or(1), limit: limit.unwrap_or(PageRequest::DEFAULT_LIMIT) };
     let mut errors = limit_error(request.limit);
     if !(1..=PageRequest::MAX_PAGE).contains(&request.page) {
-        let message = format!("Use a number from 1 to {}.", PageRequest::MAX_PAGE);
+        let message = RuleMessage::number(1, i64::try_from(PageRequest::MAX_PAGE).unwrap_or(i64::MAX));
         errors.push(FieldError::new("page", "out_of_range", message));
     }
     if errors.is_empty() { Ok(request) } else { Err(Problem::invalid(errors)) }
@@ -41,7 +41,7 @@ fn limit_error(limit: u64) -> Vec<FieldError> {
     if (1..=PageRequest::MAX_LIMIT).contains(&limit) {
         return Vec::new();
     }
-    let message = format!("Use a number from 1 to {}.", PageRequest::MAX_LIMIT);
+    let message = RuleMessage::number(1, i64::try_from(PageRequest::MAX_LIMIT).unwrap_or(i64::MAX));
     vec![FieldError::new("limit", "out_of_range", message)]
 }
 

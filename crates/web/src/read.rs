@@ -3,7 +3,7 @@
 //! serde stops at the first error. So the invalid part is recorded and removed, and reading starts again: input types have
 //! a default for every field, therefore a removed field does not fail a second time.
 
-use portico_kernel::FieldError;
+use portico_kernel::{FieldError, RuleMessage};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -190,8 +190,19 @@ fn tidy(path: &str) -> String {
 }
 
 /// serde's sentence without position, which is meaningless for structured data.
-fn message<E: std::fmt::Display>(error: &E) -> String {
+fn message<E: std::fmt::Display>(error: &E) -> RuleMessage {
     let text = error.to_string();
+    let message = RuleMessage::new(sentence(&text));
+    match text.split_once(", expected ") {
+        // The words of an enum are in back quotes.
+        Some((unknown, words)) if unknown.starts_with("unknown variant") => {
+            message.allowed(words.split('`').skip(1).step_by(2).map(ToOwned::to_owned))
+        }
+        _ => message,
+    }
+}
+
+fn sentence(text: &str) -> String {
     let text = text.split(" at line ").next().unwrap_or_default();
     let mut characters = text.chars();
     match characters.next() {

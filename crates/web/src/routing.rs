@@ -20,11 +20,19 @@ pub struct Operation {
     pub for_anyone: bool,
     /// Whether it is a PUT that changes only the fields that it names. PATCH answers the same, and is what the document has.
     pub merges: bool,
+    /// Whether a ticket in the query admits to it instead of a header: a download or a stream, which browsers open by a link.
+    pub by_ticket: bool,
 }
 
 /// Reads, for signed-in callers.
-pub const READ: Operation =
-    Operation { class: Some(Class::Reads), strict: false, keyed: false, for_anyone: false, merges: false };
+pub const READ: Operation = Operation {
+    class: Some(Class::Reads),
+    strict: false,
+    keyed: false,
+    for_anyone: false,
+    merges: false,
+    by_ticket: false,
+};
 
 /// Changes something, for signed-in callers.
 pub const WRITE: Operation = Operation { class: Some(Class::Writes), ..READ };
@@ -41,6 +49,12 @@ impl Operation {
     #[must_use]
     pub const fn for_anyone(self) -> Self {
         Self { for_anyone: true, ..self }
+    }
+
+    /// The same, also by ticket.
+    #[must_use]
+    pub const fn by_ticket(self) -> Self {
+        Self { by_ticket: true, ..self }
     }
 
     /// The same with the strict limit.

@@ -7,6 +7,7 @@ use portico_identity::{
     IdentityError,
     email_change::EmailChangeId,
     ports::{AccessClaims, TokenIssuer},
+    ticket::Ticket,
 };
 use portico_kernel::{SessionId, TenantId, Timestamp, UserId};
 use secrecy::ExposeSecret;
@@ -19,6 +20,8 @@ use crate::keys::{KeyRing, Macs, Secrets};
 const ISSUER: &str = "portico";
 /// Media type of an access token (RFC 9068 section 2.1), which excludes other kinds of JWT.
 const KIND: &str = "at+jwt";
+/// Media type of a ticket.
+const TICKET: &str = "ticket+jwt";
 /// Maximum length of our tokens; longer ones are rejected without parsing.
 const LONGEST_TOKEN: usize = 2048;
 
@@ -41,6 +44,21 @@ struct Claims {
     iat: i64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     nbf: Option<i64>,
+    exp: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TicketClaims {
+    iss: String,
+    sub: UserId,
+    sid: SessionId,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    tid: Option<TenantId>,
+    jti: String,
+    /// SHA-256 of path and query, base64url.
+    target: String,
+    /// When the access ends that the ticket gives.
+    until: i64,
     exp: i64,
 }
 
@@ -168,6 +186,41 @@ impl TokenIssuer for JwtIssuer {
             return None;
         }
         Some(EmailChangeId::from_uuid(Uuid::from_slice(body).ok()?))
+    }
+
+    fn ticket(&self, ticket: &Ticket) -> Result<String, IdentityError> {
+        let claims = TicketClaims {
+            iss: ISSUER.into(),
+            sub: ticket.claims.user,
+            sid: ticket.claims.session,
+            tid: ticket.claims.tenant,
+            jti: ticket.nonce.clone(),
+            target: URL_SAFE_NO_PAD.encode(ticket.target),
+            until: ticket.claims.expires_at.unix_seconds(),
+            exp: ticket.expires_at.unix_seconds(),
+        };
+        let header = Header { typ: Some(TICKET.into()), ..self.header.clone() };
+        encode(&header, &claims, &self.encoding)
+            .map_err(|error| IdentityError::Internal(format!("signing a ticket: {error}")))
+    }
+
+    fn read_ticket(&self, text: &str, now: Timestamp) -> Option<Ticket> {
+        if text.len() > LONGEST_TOKEN {
+            return None;
+        }
+        let mut keys = self.decoding.iter();
+        let read = keys.find_map(|key| decode::<TicketClaims>(text, key, &self.validation).ok())?;
+        if read.header.typ.as_deref() != Some(TICKET) || read.claims.exp <= now.unix_seconds() {
+            return None;
+        }
+        let TicketClaims { sub, sid, tid, jti, target, until, exp, .. } = read.claims;
+        let expires_at = Timestamp::from_unix_seconds(until)?;
+        Some(Ticket {
+            claims: AccessClaims { user: sub, session: sid, tenant: tid, expires_at },
+            target: URL_SAFE_NO_PAD.decode(target).ok()?.try_into().ok()?,
+            nonce: jti,
+            expires_at: Timestamp::from_unix_seconds(exp)?,
+        })
     }
 
     fn digest(&self, secret: &str) -> [u8; 32] {

@@ -1,4 +1,5 @@
-//! Small pages of the server itself: targets of links in emails where the operator has no own front end for them.
+//! Small pages of the server itself: targets of links in emails, and the page to which OpenID Connect providers send the browser,
+//! where the operator has no own front end for them.
 
 use actix_web::{
     HttpResponse,
@@ -16,6 +17,11 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/confirm-email-change", file(HTML, include_str!("../../assets/confirm-email-change.html")))
         .route("/cancel-email-change", file(HTML, include_str!("../../assets/cancel-email-change.html")))
         .route("/accept-invitation", file(HTML, include_str!("../../assets/accept-invitation.html")))
+        .route("/auth/callback", file(HTML, include_str!("../../assets/auth-callback.html")))
+        .route(
+            "/assets/auth-callback.js",
+            file("text/javascript; charset=utf-8", include_str!("../../assets/auth-callback.js")),
+        )
         .route("/reset-password", file(HTML, include_str!("../../assets/reset-password.html")))
         .route(
             "/assets/account.js",

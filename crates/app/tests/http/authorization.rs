@@ -259,7 +259,7 @@ async fn another_tenants_ids_in_a_body_or_query_are_refused() {
         let of_site = format!("?siteId={}", id("siteId"));
         let page = "/api/v1/tenants/{tenantId}/pages/{pageId}";
         let navigation = "/api/v1/tenants/{tenantId}/navigation";
-        let nav = "/api/v1/tenants/{tenantId}/navigation/{navId}";
+        let nav = "/api/v1/tenants/{tenantId}/navigation/{navItemId}";
         let (sections, pages) = (format!("{page}/sections"), "/api/v1/tenants/{tenantId}/pages");
         let calls = [
             ("GET", format!("{pages}{of_site}"), Value::Null),
@@ -270,13 +270,17 @@ async fn another_tenants_ids_in_a_body_or_query_are_refused() {
             (
                 "PUT",
                 format!("{navigation}/reorder{of_site}"),
-                json!({"items": [{"id": id("navId"), "position": 0}]}),
+                json!({"items": [{"id": id("navItemId"), "position": 0}]}),
             ),
-            ("PUT", format!("{navigation}/reorder"), json!({"items": [{"id": id("navId"), "position": 0}]})),
+            (
+                "PUT",
+                format!("{navigation}/reorder"),
+                json!({"items": [{"id": id("navItemId"), "position": 0}]}),
+            ),
             ("POST", navigation.into(), json!({"label": "Mine", "pageId": id("pageId")})),
-            ("POST", navigation.into(), json!({"label": "Mine", "parentId": id("navId")})),
+            ("POST", navigation.into(), json!({"label": "Mine", "parentId": id("navItemId")})),
             ("PUT", nav.into(), json!({"pageId": id("pageId")})),
-            ("PUT", nav.into(), json!({"parentId": id("navId")})),
+            ("PUT", nav.into(), json!({"parentId": id("navItemId")})),
             ("PUT", format!("{sections}/reorder"), json!({"ids": [id("sectionId")]})),
             ("POST", "/api/v1/templates/{templateId}/apply".into(), json!({"pageId": id("pageId")})),
             ("POST", "/api/v1/templates/{templateId}/apply".into(), json!({"siteId": id("siteId")})),

@@ -129,6 +129,8 @@ pub async fn linked(server: &TestServer, person: &Person) -> String {
         issuer: "https://issuer.example".to_owned(),
         subject: server.app.core.env.random_uuid().to_string(),
         email: Some(person.email.clone()),
+        name: None,
+        language: None,
         linked_at: server.app.core.env.now(),
         last_used_at: None,
     };
@@ -292,7 +294,7 @@ impl Fixture {
         fixture.ids.insert("tenantId".into(), tenant);
         let client = fixture.owner.client.clone();
         client.put(&client.t(""), json!({"name": format!("Tenant {marker}")})).await.expect(200);
-        for parameter in ["siteId", "pageId", "sectionId", "navId", "wizardId"] {
+        for parameter in ["siteId", "pageId", "sectionId", "navItemId", "wizardId"] {
             let id = fixture.fresh(server, parameter).await;
             fixture.ids.insert(parameter.into(), id);
         }
@@ -306,7 +308,7 @@ impl Fixture {
         let invitation = fixture.fresh(server, "invitationId").await;
         fixture.ids.insert("invitationId".into(), invitation);
         name_dealer(server, &client.tenant, marker).await;
-        for parameter in ["keyId", "webhookId", "deliveryId"] {
+        for parameter in ["apiKeyId", "webhookId", "deliveryId"] {
             let id = fixture.fresh(server, parameter).await;
             fixture.ids.insert(parameter.into(), id);
         }
@@ -380,11 +382,11 @@ impl Fixture {
                 let list = client.get(&format!("{}/versions?limit=1", self.path(PAGE))).await.expect(200);
                 return text(&list["items"][0], "id");
             }
-            "navId" => {
+            "navItemId" => {
                 let item = json!({"label": format!("Label {marker}"), "url": "https://example.com/"});
                 client.post(&client.t("/navigation"), item).await
             }
-            "keyId" => {
+            "apiKeyId" => {
                 let key = json!({"name": format!("Key {marker}"), "permissions": ["pages:read"]});
                 client.post(&client.t("/api-keys"), key).await
             }

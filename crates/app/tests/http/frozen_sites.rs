@@ -52,9 +52,9 @@ const HARMLESS: [&str; 18] = [
     "DELETE /api/v1/tenants/{tenantId}/assets/{assetId}",
     "POST /api/v1/tenants/{tenantId}/assets/{assetId}/restore",
     "POST /api/v1/tenants/{tenantId}/api-keys",
-    "PUT /api/v1/tenants/{tenantId}/api-keys/{keyId}",
-    "POST /api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate",
-    "DELETE /api/v1/tenants/{tenantId}/api-keys/{keyId}",
+    "PUT /api/v1/tenants/{tenantId}/api-keys/{apiKeyId}",
+    "POST /api/v1/tenants/{tenantId}/api-keys/{apiKeyId}/rotate",
+    "DELETE /api/v1/tenants/{tenantId}/api-keys/{apiKeyId}",
     "POST /api/v1/tenants/{tenantId}/deliveries/{deliveryId}/resend",
 ];
 
@@ -175,7 +175,7 @@ async fn no_operation_lets_a_member_change_a_frozen_site() {
         client.put(&fixture.path(SEO), json!({"title": "Shown"})).await.expect(200);
         client.post(&fixture.path(APPLY), json!({"pageId": fixture.ids["pageId"]})).await.expect(200);
         let mut fixture = fixture;
-        for name in ["navId", "sectionId", "versionId"] {
+        for name in ["navItemId", "sectionId", "versionId"] {
             let id = fixture.fresh(server, name).await;
             fixture.ids.insert(name.into(), id);
         }

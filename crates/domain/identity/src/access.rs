@@ -30,13 +30,18 @@ impl CallerState {
     ) -> Result<(Option<TenantId>, Permissions), IdentityError> {
         let on_platform = self.role.permissions();
         match (self.membership, named) {
-            (Some((tenant, role)), _) => Ok((Some(tenant), on_platform.union(left_of(role, self.access)))),
+            (Some((tenant, role)), _) => Ok((Some(tenant), of_member(self.role, role, self.access))),
             (None, None) => Ok((None, on_platform)),
             (None, Some(tenant)) if there && self.needs_crossing() => Ok((Some(tenant), on_platform)),
             (None, Some(_)) if self.access == TenantAccess::Suspended => Err(IdentityError::TenantSuspended),
             (None, Some(_)) => Err(IdentityError::NotFound("tenant")),
         }
     }
+}
+
+/// What a member may do in a tenant, by their role there and on the platform.
+pub fn of_member(platform: PlatformRole, role: TenantRole, access: TenantAccess) -> Permissions {
+    platform.permissions().union(left_of(role, access))
 }
 
 /// What the state of a tenant leaves of a member's role. One that is about to be deleted can be read, and an owner can cancel the

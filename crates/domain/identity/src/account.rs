@@ -13,7 +13,7 @@ use crate::{
     mail::Recipient,
     password::{PasswordRule, resembles_address},
     ports::{IdentityRepositories, PasswordHash},
-    session::{Session, audit_tenant},
+    session::{RefreshTokenIn, Session, audit_tenant},
     user::{EmailAddress, User, UserStatus, check_language, check_name, check_phone},
 };
 
@@ -51,7 +51,10 @@ pub struct Registration {
     #[cfg_attr(feature = "openapi", schema(max_length = 32))]
     pub phone: Option<String>,
     /// Language of our messages: `en` (the default) or `es`.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2))]
     pub language: Option<String>,
+    /// Where the refresh token goes: `token` (the default) or `cookie`.
+    pub session: RefreshTokenIn,
 }
 
 /// A registration that keeps every rule.

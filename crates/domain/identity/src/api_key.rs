@@ -14,8 +14,8 @@ pub use state::{KeyCheck, KeySecret, KeyState};
 pub use text::KeyText;
 
 use portico_kernel::{
-    ApiKeyId, Env, Event, EventDeclaration, List, PageRequest, Permission, Permissions, Scope, StoreError,
-    TenantId, Timestamp, UserId, Violations, patch::double_option,
+    ApiKeyId, Env, Event, EventDeclaration, List, PageRequest, Permission, Permissions, RuleMessage, Scope,
+    StoreError, TenantId, Timestamp, UserId, Violations, patch::double_option,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
@@ -322,7 +322,7 @@ impl<'a> ApiKeys<'a> {
         let before = self.expected(tenant, id, expected).await?;
         let overlap = input.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
         let mut violations = Violations::default();
-        let message = format!("Use a number from 0 to {MAX_OVERLAP}.");
+        let message = RuleMessage::number(0, MAX_OVERLAP);
         violations.check((0..=MAX_OVERLAP).contains(&overlap), "overlapSeconds", "out_of_range", message);
         violations.into_result().map_err(IdentityError::Invalid)?;
         let now = self.env.now();
@@ -427,7 +427,12 @@ fn check_name(violations: &mut Violations, name: &str) -> String {
 
 fn check_addresses(violations: &mut Violations, texts: &[String]) -> Vec<AddressRange> {
     let few = texts.len() <= MAX_ADDRESSES;
-    violations.check(few, "allowedAddresses", "too_many", format!("Use at most {MAX_ADDRESSES} addresses."));
+    violations.check(
+        few,
+        "allowedAddresses",
+        "too_many",
+        RuleMessage::new(format!("Use at most {MAX_ADDRESSES} addresses.")).max(MAX_ADDRESSES),
+    );
     let mut ranges = Vec::new();
     for (index, text) in texts.iter().enumerate().take(MAX_ADDRESSES) {
         let range = violations.take(format!("allowedAddresses[{index}]"), AddressRange::parse(text));
@@ -438,7 +443,7 @@ fn check_addresses(violations: &mut Violations, texts: &[String]) -> Vec<Address
 
 fn check_rate(violations: &mut Violations, limit: Option<u32>) {
     let holds = limit.is_none_or(|limit| (1..=MAX_RATE).contains(&limit));
-    let message = format!("Use a number from 1 to {MAX_RATE}.");
+    let message = RuleMessage::number(1, i64::from(MAX_RATE));
     violations.check(holds, "rateLimitPerMinute", "out_of_range", message);
 }
 

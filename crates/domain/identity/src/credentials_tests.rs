@@ -40,6 +40,8 @@ async fn equip(store: &mut Store, user: &User) {
         issuer: "https://issuer.example".into(),
         subject: user.to_string(),
         email: None,
+        name: None,
+        language: None,
         linked_at: now,
         last_used_at: None,
     };

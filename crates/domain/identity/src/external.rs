@@ -3,14 +3,17 @@
 //! A person is identified by the issuer and its subject, never by an address: addresses change owners. An address decides once,
 //! when a link is made, and only where the provider says that it is verified. See ADR 16.
 
-use portico_kernel::{Env, Event, ExternalIdentityId, Scope, Timestamp, UserId, Violations};
+use portico_kernel::{
+    Env, Event, ExternalIdentityId, Scope, Timestamp, UserId, Violations, name_text::is_invisible,
+};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use crate::{
     Accounts, IdentityError, events,
     ports::IdentityRepositories,
-    user::{EmailAddress, User},
+    session::RefreshTokenIn,
+    user::{EmailAddress, LANGUAGES, LONGEST_NAME, User, check_name},
 };
 
 mod attempt;
@@ -45,6 +48,21 @@ impl ExternalProfile {
     fn address(&self) -> Option<EmailAddress> {
         EmailAddress::parse(self.email.as_deref()?).ok()
     }
+
+    /// The name, where our rules allow it.
+    fn usable_name(&self) -> Option<String> {
+        let visible: String = self.name.as_ref()?.chars().filter(|c| !is_invisible(*c)).collect();
+        let name = visible.trim().chars().take(LONGEST_NAME).collect::<String>().trim().to_owned();
+        let mut violations = Violations::default();
+        check_name(&mut violations, &name);
+        violations.is_empty().then_some(name)
+    }
+
+    /// The language, where it is one that we write in.
+    fn usable_language(&self) -> Option<&'static str> {
+        let locale = self.locale.as_ref()?.to_ascii_lowercase();
+        LANGUAGES.into_iter().find(|language| locale.split(['-', '_']).next() == Some(language))
+    }
 }
 
 /// An account at a provider that signs in to an account here.
@@ -69,6 +87,12 @@ pub struct ExternalIdentity {
     /// Address that the provider sent at the last sign-in.
     #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
     pub email: Option<String>,
+    /// Name that the provider sent last.
+    #[serde(skip)]
+    pub name: Option<String>,
+    /// Language that the provider sent last, as far as it is one of ours.
+    #[serde(skip)]
+    pub language: Option<String>,
     /// When it was linked.
     pub linked_at: Timestamp,
     /// Last sign-in with it.
@@ -109,6 +133,8 @@ pub struct Callback {
     /// `state` of that address.
     #[cfg_attr(feature = "openapi", schema(required, max_length = 200))]
     pub state: String,
+    /// Where the refresh token goes: `token` (the default) or `cookie`.
+    pub session: RefreshTokenIn,
 }
 
 impl Callback {
@@ -152,6 +178,8 @@ impl<'a> ExternalIdentities<'a> {
             issuer: profile.issuer.clone(),
             subject: profile.subject.clone(),
             email: profile.email.clone(),
+            name: profile.usable_name(),
+            language: profile.usable_language().map(str::to_owned),
             linked_at: now,
             last_used_at: used.then_some(now),
         };

@@ -30,6 +30,7 @@ pub mod session;
 pub mod sign_in;
 pub mod switching;
 pub mod throttle;
+pub mod ticket;
 pub mod token;
 pub mod totp;
 pub mod user;

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use portico_kernel::FieldError;
+use portico_kernel::{FieldError, RuleMessage};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::user::{EmailAddress, User};
@@ -69,14 +69,14 @@ impl PasswordRule {
             return vec![FieldError::new(field, "required", "This field is required.")];
         }
         let mut errors = Vec::new();
-        let mut need = |holds: bool, code: &'static str, message: String| {
+        let mut need = |holds: bool, code: &'static str, message: RuleMessage| {
             if !holds {
                 errors.push(FieldError::new(field, code, message));
             }
         };
         let length = password.chars().count();
-        need(length >= self.min_length, "too_short", format!("Use at least {} characters.", self.min_length));
-        need(length <= self.max_length, "too_long", format!("Use at most {} characters.", self.max_length));
+        need(length >= self.min_length, "too_short", RuleMessage::at_least_characters(self.min_length));
+        need(length <= self.max_length, "too_long", RuleMessage::at_most_characters(self.max_length));
         need(
             !self.uppercase || password.chars().any(char::is_uppercase),
             "missing_uppercase",

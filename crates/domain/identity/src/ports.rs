@@ -12,6 +12,7 @@ use crate::{
     email_change::EmailChangeId,
     mail::{MailBrand, Recipient},
     session::{CallerState, Session},
+    ticket::Ticket,
     token::{OneTimeToken, TokenPurpose},
     user::{EmailAddress, User},
 };
@@ -266,6 +267,13 @@ pub trait TokenIssuer: Send + Sync {
 
     /// The id in a token that this server made; `None` for anything else.
     fn read_email_change_token(&self, token: &str) -> Option<EmailChangeId>;
+
+    /// The text of a ticket. MUST be unguessable without the server's key.
+    fn ticket(&self, ticket: &Ticket) -> Result<String, IdentityError>;
+
+    /// Reads a ticket. MUST answer `None` for a wrong signature, algorithm, issuer, kind of token, or when expired. Whether it was
+    /// used is for the store to know.
+    fn read_ticket(&self, text: &str, now: Timestamp) -> Option<Ticket>;
 
     /// SHA-256, under which the secret of a link is stored.
     fn digest(&self, secret: &str) -> [u8; 32];

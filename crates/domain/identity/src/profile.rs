@@ -31,6 +31,7 @@ pub struct ProfileUpdate {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 200))]
     pub company: Option<Option<String>>,
     /// Language of our messages: `en` or `es`.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2))]
     pub language: Option<String>,
     /// Postal address.
     #[serde(deserialize_with = "double_option")]

@@ -3,7 +3,7 @@
 //! With a passkey alone, or with the password and, where the account has one, the second factor. A user with neither signs in
 //! again at their provider: a new session is fresh.
 
-use portico_kernel::{Denied, Event, FieldError, UserId, Violations};
+use portico_kernel::{Denied, Event, FieldError, RuleMessage, UserId, Violations};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -68,7 +68,12 @@ impl Reauthenticate {
         let password = self.password.unwrap_or_default();
         let length = password.expose_secret().len();
         violations.check(length > 0, "password", "required", "This field is required.");
-        violations.check(length <= LONGEST_PASSWORD, "password", "too_long", "This is too long.");
+        violations.check(
+            length <= LONGEST_PASSWORD,
+            "password",
+            "too_long",
+            RuleMessage::new("This is too long.").max(LONGEST_PASSWORD),
+        );
         violations.optional_text("code", self.code.as_deref(), 64);
         violations.into_result().map_err(IdentityError::Invalid)?;
         Ok(Proof::Password { password, code: self.code.filter(|code| !code.trim().is_empty()) })

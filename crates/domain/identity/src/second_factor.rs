@@ -8,7 +8,7 @@ use crate::{
     passkey::PasskeyView,
     pending_sign_in::{FactorMethod, PENDING, PendingSignIn, PendingSignInId, TRIES},
     ports::{FactorSecrets, IdentityRepositories},
-    session::{FactorOutcome, SecondFactorNeeded, audit_tenant},
+    session::{FactorOutcome, RefreshTokenIn, SecondFactorNeeded, audit_tenant},
     user::{User, UserStatus},
 };
 
@@ -46,6 +46,8 @@ pub struct VerifyCode {
     /// A code of the authenticator app, or a recovery code.
     #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 64))]
     pub code: String,
+    /// Where the refresh token goes: `token` (the default) or `cookie`.
+    pub session: RefreshTokenIn,
 }
 
 impl VerifyCode {

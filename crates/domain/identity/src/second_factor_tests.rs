@@ -73,7 +73,7 @@ async fn second_step_from(
     code: &str,
 ) -> Result<FactorOutcome, IdentityError> {
     let env = store.env();
-    let step = VerifyCode { mfa_token: token.into(), code: code.into() };
+    let step = VerifyCode { mfa_token: token.into(), code: code.into(), ..VerifyCode::default() };
     Sessions::new(store, scope, &env, lifetimes()).verify_code(&step, &secrets()).await
 }
 
@@ -380,7 +380,7 @@ async fn with_passkey(
     let (scope, env) = (store.anonymous(), store.env());
     let mut sessions = Sessions::new(store, &scope, &env, lifetimes());
     let (token, _) = sessions.passkey_sign_in_options(&secrets(), &ceremonies()).await.unwrap();
-    let step = PasskeySignIn { challenge_token: token, credential };
+    let step = PasskeySignIn { challenge_token: token, credential, ..PasskeySignIn::default() };
     let first = sessions.passkey_sign_in(&step, &secrets(), &ceremonies()).await;
     let again = sessions.passkey_sign_in(&step, &secrets(), &ceremonies()).await;
     assert!(
@@ -426,7 +426,7 @@ async fn with_passkey_once(
     let (scope, env) = (store.anonymous(), store.env());
     let mut sessions = Sessions::new(store, &scope, &env, lifetimes());
     let (token, _) = sessions.passkey_sign_in_options(&secrets(), &ceremonies()).await.unwrap();
-    let step = PasskeySignIn { challenge_token: token, credential };
+    let step = PasskeySignIn { challenge_token: token, credential, ..PasskeySignIn::default() };
     sessions.passkey_sign_in(&step, &secrets(), &ceremonies()).await
 }
 

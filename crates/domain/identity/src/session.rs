@@ -14,7 +14,7 @@ mod outcome;
 mod tokens;
 
 pub use outcome::{FactorOutcome, Refreshed, SecondFactorNeeded, SignInStep, SignedIn};
-pub use tokens::{Refresh, SignOut, Tokens};
+pub use tokens::{Refresh, RefreshTokenIn, SignOut, Tokens};
 
 /// A signed-in device of a user.
 ///
@@ -198,7 +198,7 @@ pub struct Sessions<'a> {
     pub(crate) repositories: &'a mut dyn IdentityRepositories,
     pub(crate) scope: &'a Scope,
     pub(crate) env: &'a Env,
-    lifetimes: SessionLifetimes,
+    pub(crate) lifetimes: SessionLifetimes,
 }
 
 impl<'a> Sessions<'a> {

@@ -4,13 +4,14 @@
 //! attempt, whatever the address, so that the time of the answer reveals nothing.
 
 use futures_util::future::try_join;
-use portico_kernel::{Event, Resource, TenantId, UserId, Violations};
+use portico_kernel::{Event, Resource, RuleMessage, TenantId, UserId, Violations};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
     Accounts, IdentityError, events,
     ports::{Credential, PasswordHasher},
+    session::RefreshTokenIn,
     user::EmailAddress,
 };
 
@@ -29,6 +30,8 @@ pub struct SignIn {
     /// Password.
     #[cfg_attr(feature = "openapi", schema(required, value_type = String, format = "password", default = "", min_length = 1, max_length = 4096))]
     pub password: SecretString,
+    /// Where the refresh token goes: `token` (the default) or `cookie`.
+    pub session: RefreshTokenIn,
 }
 
 /// A sign-in whose form is valid.
@@ -47,7 +50,12 @@ impl SignIn {
         let email = violations.take("email", EmailAddress::parse(&self.email));
         let length = self.password.expose_secret().len();
         violations.check(length > 0, "password", "required", "This field is required.");
-        violations.check(length <= LONGEST_PASSWORD, "password", "too_long", "This is too long.");
+        violations.check(
+            length <= LONGEST_PASSWORD,
+            "password",
+            "too_long",
+            RuleMessage::new("This is too long.").max(LONGEST_PASSWORD),
+        );
         match (email, violations.into_result()) {
             (Some(email), Ok(())) => Ok(ValidSignIn { email, password: self.password }),
             (_, errors) => Err(IdentityError::Invalid(errors.err().unwrap_or_default())),

@@ -1,7 +1,9 @@
-//! One-time tokens: the links in emails.
+//! One-time tokens: the links in emails, and tickets.
 
 use portico_kernel::{Timestamp, UserId};
 use time::Duration;
+
+use crate::ticket;
 
 /// Purpose of a one-time token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,11 +14,14 @@ pub enum TokenPurpose {
     PasswordReset,
     /// Cancels a change of address that was requested, from the mailbox of the address so far.
     EmailChangeCancellation,
+    /// Admits one request without an `Authorization` header.
+    Ticket,
 }
 
 impl TokenPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::EmailVerification, Self::PasswordReset, Self::EmailChangeCancellation];
+    pub const ALL: [Self; 4] =
+        [Self::EmailVerification, Self::PasswordReset, Self::EmailChangeCancellation, Self::Ticket];
 
     /// Name in the database.
     pub const fn as_str(self) -> &'static str {
@@ -24,6 +29,7 @@ impl TokenPurpose {
             Self::EmailVerification => "email_verification",
             Self::PasswordReset => "password_reset",
             Self::EmailChangeCancellation => "email_change_cancellation",
+            Self::Ticket => "ticket",
         }
     }
 
@@ -33,6 +39,7 @@ impl TokenPurpose {
             Self::EmailVerification => Duration::hours(24),
             Self::PasswordReset => Duration::hours(1),
             Self::EmailChangeCancellation => Duration::hours(24),
+            Self::Ticket => ticket::LIFETIME,
         }
     }
 }

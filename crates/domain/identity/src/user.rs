@@ -3,7 +3,7 @@
 use std::fmt;
 
 use email_address::{EmailAddress as Syntax, Options};
-use portico_kernel::{FieldError, PlatformRole, Timestamp, UserId, Violations};
+use portico_kernel::{FieldError, PlatformRole, RuleMessage, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
 
 /// Languages that we write in.
@@ -185,7 +185,12 @@ pub(crate) fn check_phone(violations: &mut Violations, field: &'static str, phon
 
 /// A language must be one that we write in.
 pub(crate) fn check_language(violations: &mut Violations, language: &str) {
-    violations.check(LANGUAGES.contains(&language), "language", "unknown_language", "Choose one of: en, es.");
+    violations.check(
+        LANGUAGES.contains(&language),
+        "language",
+        "unknown_language",
+        RuleMessage::new("Choose one of: en, es.").allowed(LANGUAGES),
+    );
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portico_kernel::FieldError;
+use portico_kernel::{FieldError, RuleMessage};
 use serde::Serialize;
 use url::Host;
 
@@ -31,7 +31,7 @@ impl DomainName {
         }
         // Before anything that takes time; a letter has four bytes at most.
         if text.len() > MAX * 4 {
-            return refuse("too_long", "Use at most 234 characters.");
+            return refuse("too_long", RuleMessage::at_most_characters(MAX));
         }
         if text.chars().any(is_odd) {
             return refuse(
@@ -50,7 +50,7 @@ impl DomainName {
             Err(_) => return refuse("invalid_domain", "This is not the name of a domain."),
         };
         if name.len() > MAX {
-            return refuse("too_long", "Use at most 234 characters.");
+            return refuse("too_long", RuleMessage::at_most_characters(MAX));
         }
         let labels: Vec<&str> = name.split('.').collect();
         if !labels.iter().all(|label| is_label(label)) {
@@ -137,7 +137,7 @@ fn is_at_or_below(name: &str, other: &str) -> bool {
     name.strip_suffix(other).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-fn refuse<T>(code: &'static str, message: &'static str) -> Result<T, FieldError> {
+fn refuse<T>(code: &'static str, message: impl Into<RuleMessage>) -> Result<T, FieldError> {
     Err(FieldError::new("name", code, message))
 }
 

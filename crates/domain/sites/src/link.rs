@@ -1,6 +1,6 @@
 //! Addresses that customers put into links and pictures.
 
-use portico_kernel::FieldError;
+use portico_kernel::{FieldError, RuleMessage};
 use url::Url;
 
 /// The most characters of an address.
@@ -53,7 +53,7 @@ fn plain_address(text: &str) -> Result<&str, FieldError> {
         return Err(FieldError::new("", "required", "This field is required."));
     }
     if text.chars().count() > MAX_LINK {
-        return Err(FieldError::new("", "too_long", format!("Use at most {MAX_LINK} characters.")));
+        return Err(FieldError::new("", "too_long", RuleMessage::at_most_characters(MAX_LINK)));
     }
     let odd = |c: char| c.is_control() || c.is_whitespace() || is_invisible(c) || "\\<>\"'`".contains(c);
     if text.contains(odd) {

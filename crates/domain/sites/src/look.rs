@@ -1,7 +1,7 @@
 //! How one site looks, where it differs from the tenant's branding.
 
 use portico_kernel::{
-    FieldError, Violations,
+    Violations,
     look::{Colors, ColorsUpdate, Fonts, FontsUpdate, apply_colors, apply_fonts},
 };
 use serde::{Deserialize, Serialize};
@@ -85,9 +85,8 @@ impl LookInput {
             apply_fonts(&mut fonts, update, &mut found);
             fonts
         });
-        for FieldError { field: inner, code, message } in found.into_result().err().unwrap_or_default() {
-            violations.add(format!("{field}.{inner}"), code, message);
-        }
+        let found = found.into_result().err().unwrap_or_default();
+        violations.extend(found.into_iter().map(|error| error.within(field)));
         Look { style: self.style.unwrap_or_default(), colors, fonts }
     }
 }

@@ -115,10 +115,6 @@ pub struct NewPage {
         feature = "openapi",
         schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
     pub language: Option<String>,
     /// The page of the same site that this one is a translation of.
     #[serde(alias = "translation_of")]

@@ -1,6 +1,6 @@
 //! Previews: a draft as it would be published, for every holder of the link.
 
-use portico_kernel::{Env, Event, Permission, Scope, SiteId, Timestamp, Violations};
+use portico_kernel::{Env, Event, Permission, RuleMessage, Scope, SiteId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::Duration;
@@ -67,7 +67,7 @@ impl<'a> Previews<'a> {
             (SHORTEST..=LONGEST).contains(&life),
             "expiresIn",
             "out_of_range",
-            format!("Use {} to {} seconds.", SHORTEST.whole_seconds(), LONGEST.whole_seconds()),
+            RuleMessage::number(SHORTEST.whole_seconds(), LONGEST.whole_seconds()),
         );
         violations.into_result().map_err(SitesError::Invalid)?;
         active(site::find(self.repositories, tenant, site).await?)?;

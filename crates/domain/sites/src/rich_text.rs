@@ -7,7 +7,7 @@ use std::{
 };
 
 use ammonia::Builder;
-use portico_kernel::FieldError;
+use portico_kernel::{FieldError, RuleMessage};
 
 use crate::link::{image_source, link_target};
 
@@ -154,7 +154,7 @@ fn attribute<'u>(element: &str, attribute: &str, value: &'u str) -> Option<Cow<'
 /// down. The error's field is empty: the caller names it.
 pub fn sanitise(html: &str, max: usize) -> Result<String, FieldError> {
     if html.chars().count() > max {
-        return Err(FieldError::new("", "too_long", format!("Use at most {max} characters.")));
+        return Err(FieldError::new("", "too_long", RuleMessage::at_most_characters(max)));
     }
     if !is_affordable(html) {
         return Err(FieldError::new(

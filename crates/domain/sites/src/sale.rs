@@ -26,7 +26,6 @@ pub struct Offer {
         feature = "openapi",
         schema(required = true, example = "usd", min_length = 3, max_length = 3)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 3, max_length = 3))]
     pub currency: String,
 }
 

@@ -115,19 +115,11 @@ pub struct NewSite {
         feature = "openapi",
         schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
     )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
-    )]
     pub subdomain: Option<String>,
     /// Language of its pages, BCP 47; `en` when absent.
     #[cfg_attr(
         feature = "openapi",
         schema(example = "en", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
     pub language: Option<String>,
     /// What its owner does, an id of the list of industries.
@@ -150,19 +142,11 @@ pub struct SiteUpdate {
         feature = "openapi",
         schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
     )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
-    )]
     pub subdomain: Option<String>,
     /// Language of its pages, BCP 47.
     #[cfg_attr(
         feature = "openapi",
         schema(example = "en", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
     pub language: Option<String>,
     /// What its owner does, an id of the list of industries; null when none of them fits.

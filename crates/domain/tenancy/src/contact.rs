@@ -1,7 +1,7 @@
 //! Contact details, as a tenant enters them.
 
 use email_address::{EmailAddress, Options};
-use portico_kernel::{FieldError, Violations};
+use portico_kernel::{FieldError, RuleMessage, Violations};
 
 /// Checks the syntax of an address (RFC 5321: at most 254 characters; no display name, no literal address, no quoted local part) and
 /// lowers its case, so that it compares with the address of an account.
@@ -38,12 +38,9 @@ pub(crate) fn check_phone(violations: &mut Violations, field: &'static str, phon
 
 /// A language must be one that we write in.
 pub(crate) fn check_language(violations: &mut Violations, language: &str) {
-    violations.check(
-        ["en", "es"].contains(&language),
-        "language",
-        "unknown_language",
-        "Choose one of: en, es.",
-    );
+    const LANGUAGES: [&str; 2] = ["en", "es"];
+    let message = RuleMessage::new("Choose one of: en, es.").allowed(LANGUAGES);
+    violations.check(LANGUAGES.contains(&language), "language", "unknown_language", message);
 }
 
 /// Trims a text; one that is nothing but white space clears the field.

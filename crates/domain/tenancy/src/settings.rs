@@ -1,6 +1,8 @@
 //! Settings of a tenant.
 
-use portico_kernel::{Env, Event, Permission, Scope, StoreError, TenantId, Timestamp, Violations};
+use portico_kernel::{
+    Env, Event, Permission, RuleMessage, Scope, StoreError, TenantId, Timestamp, Violations,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -61,8 +63,10 @@ impl TenantSettings {
 #[cfg_attr(feature = "openapi", schema(example = json!({"language": "es", "timeZone": "America/Guatemala", "supportEmail": "hola@example.com", "auditRetentionDays": 365})))]
 pub struct TenantSettingsUpdate {
     /// Language: `en` or `es`.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2))]
     pub language: Option<String>,
     /// Time zone, by its name in the IANA database.
+    #[cfg_attr(feature = "openapi", schema(max_length = 64))]
     pub time_zone: Option<String>,
     /// Contact address for the tenant's own customers.
     #[serde(default, deserialize_with = "portico_kernel::patch::double_option")]
@@ -134,7 +138,9 @@ impl<'a> Settings<'a> {
                 holds,
                 "auditRetentionDays",
                 "out_of_range",
-                "Use a number from 30 to 3650, or null.",
+                RuleMessage::new("Use a number from 30 to 3650, or null.")
+                    .min(*RETENTION_DAYS.start())
+                    .max(*RETENTION_DAYS.end()),
             );
             after.audit_retention_days = days;
         }

@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod flows;
+mod refresh_cookie;
 pub mod routes;
 pub mod state;
 pub mod throttle;

@@ -20,6 +20,8 @@ pub struct App {
     pub core: Core,
     /// Shared by the routes of all features.
     pub api: Api,
+    /// Origins of the front end, whose pages may keep their session in a cookie.
+    pub own_origins: Arc<[String]>,
     /// Sends mail.
     pub mail: Mailing,
     /// Password hashing.

@@ -13,7 +13,7 @@ use actix_web::{
     web::{Bytes, Payload},
 };
 use futures_util::StreamExt;
-use portico_kernel::{FieldError, Kind};
+use portico_kernel::{FieldError, Kind, RuleMessage};
 use portico_runtime::logging;
 use portico_sites::asset::AssetType;
 use portico_web::problem::Problem;
@@ -89,7 +89,11 @@ pub async fn files_of(
             return Err(Problem::invalid(errors));
         }
         if number == MAX_FILES {
-            errors.push(FieldError::new("files", "too_many", format!("Send at most {MAX_FILES} files.")));
+            errors.push(FieldError::new(
+                "files",
+                "too_many",
+                RuleMessage::new(format!("Send at most {MAX_FILES} files.")).max(MAX_FILES),
+            ));
             return Err(Problem::invalid(errors));
         }
         let name = format!("files[{number}]");
@@ -98,7 +102,8 @@ pub async fn files_of(
             Spooled::File(file) => files.push(file),
             Spooled::TooLarge(most) => {
                 too_large = true;
-                let message = format!("Such a file may have {} MB at most.", most >> 20);
+                let message =
+                    RuleMessage::new(format!("Such a file may have {} MB at most.", most >> 20)).max(most);
                 errors.push(FieldError::new(name, "too_large", message));
             }
             Spooled::Refused(code, message) => errors.push(FieldError::new(name, code, message)),

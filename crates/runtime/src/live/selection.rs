@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portico_kernel::{
-    Denied, FieldError, Scope,
+    Denied, FieldError, RuleMessage, Scope,
     catalogue::{EVERYTHING, Published},
 };
 
@@ -28,7 +28,11 @@ impl Selection {
         let (mut names, mut errors) = (BTreeSet::new(), Vec::new());
         for (number, word) in text.split(',').map(str::trim).enumerate() {
             if number >= MOST {
-                errors.push(FieldError::new("types", "too_many", format!("Name {MOST} at most.")));
+                errors.push(FieldError::new(
+                    "types",
+                    "too_many",
+                    RuleMessage::new(format!("Name {MOST} at most.")).max(MOST),
+                ));
                 break;
             }
             let before = names.len();

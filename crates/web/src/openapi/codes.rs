@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 93] = [
+pub const CODES: [&str; 94] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -57,6 +57,7 @@ pub const CODES: [&str; 93] = [
     "not_published",
     "not_ready",
     "nothing_to_deploy",
+    "origin_not_allowed",
     "overloaded",
     "own_account",
     "person_required",

@@ -39,7 +39,8 @@ impl Default for RateLimit {
         Self {
             enabled: true,
             per_address: 100,
-            per_user: 100,
+            // A page of a portal makes eight calls; a person opens one every two seconds at most.
+            per_user: 300,
             per_key: 600,
             sensitive: 10,
             plans: BTreeMap::new(),

@@ -7,7 +7,8 @@ use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
-const COLUMNS: &str = "id, user_id, provider, issuer, subject, email, linked_at, last_used_at";
+const COLUMNS: &str =
+    "id, user_id, provider, issuer, subject, email, name, language, linked_at, last_used_at";
 
 /// Links over one connection.
 pub(crate) struct ExternalIdentities<'c, C> {
@@ -15,17 +16,31 @@ pub(crate) struct ExternalIdentities<'c, C> {
 }
 
 /// A row of [`COLUMNS`].
-type Row = (ExternalIdentityId, UserId, String, String, String, Option<String>, Timestamp, Option<Timestamp>);
+type Row = (
+    ExternalIdentityId,
+    UserId,
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Timestamp,
+    Option<Timestamp>,
+);
 
-fn identity((id, user, provider, issuer, subject, email, linked_at, last_used_at): Row) -> ExternalIdentity {
-    ExternalIdentity { id, user, provider, issuer, subject, email, linked_at, last_used_at }
+fn identity(
+    (id, user, provider, issuer, subject, email, name, language, linked_at, last_used_at): Row,
+) -> ExternalIdentity {
+    ExternalIdentity { id, user, provider, issuer, subject, email, name, language, linked_at, last_used_at }
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> ExternalIdentityRepository for ExternalIdentities<'_, C> {
     async fn insert(&mut self, identity: &ExternalIdentity) -> Result<(), StoreError> {
-        let sql = "insert into external_identities (id, user_id, provider, issuer, subject, email, linked_at, last_used_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let sql = format!(
+            "insert into external_identities ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        );
         let values = (
             identity.id,
             identity.user,
@@ -33,10 +48,12 @@ impl<C: ConnectionTrait + Send> ExternalIdentityRepository for ExternalIdentitie
             &identity.issuer,
             &identity.subject,
             &identity.email,
+            &identity.name,
+            &identity.language,
             identity.linked_at,
             identity.last_used_at,
         );
-        self.db.execute(sql, values).await.map(drop)
+        self.db.execute(&sql, values).await.map(drop)
     }
 
     async fn find(&mut self, issuer: &str, subject: &str) -> Result<Option<ExternalIdentity>, StoreError> {
@@ -50,14 +67,11 @@ impl<C: ConnectionTrait + Send> ExternalIdentityRepository for ExternalIdentitie
         Ok(self.db.rows(&sql, [user]).await?.into_iter().map(identity).collect())
     }
 
-    async fn touch<'e>(
-        &mut self,
-        id: ExternalIdentityId,
-        email: Option<&'e str>,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let sql = "update external_identities set last_used_at = $2, email = $3 where id = $1";
-        self.db.execute(sql, (id, at, email)).await.map(drop)
+    async fn update(&mut self, identity: &ExternalIdentity) -> Result<(), StoreError> {
+        let sql = "update external_identities set last_used_at = $2, email = $3, name = $4, language = $5 where id = $1";
+        let values =
+            (identity.id, identity.last_used_at, &identity.email, &identity.name, &identity.language);
+        self.db.execute(sql, values).await.map(drop)
     }
 
     async fn delete(&mut self, user: UserId, id: ExternalIdentityId) -> Result<bool, StoreError> {

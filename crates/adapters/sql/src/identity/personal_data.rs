@@ -85,6 +85,8 @@ const TABLES: &[Table] = &[
             ("issuer", "issuer", Text),
             ("subject", "subject", Text),
             ("email", "email", Text),
+            ("name", "name", Text),
+            ("language", "language", Text),
             ("linkedAt", "linked_at", Time),
             ("lastUsedAt", "last_used_at", Time),
         ],

@@ -135,6 +135,8 @@ async fn equip(store: &SqlStore, env: &Env, user: UserId, other: UserId) {
         issuer: "https://issuer.example".to_owned(),
         subject: "stranger".to_owned(),
         email: None,
+        name: None,
+        language: None,
         linked_at: now,
         last_used_at: None,
     };

@@ -18,6 +18,8 @@ fn identity(env: &Env, user: UserId, issuer: &str, subject: &str) -> ExternalIde
         issuer: issuer.to_owned(),
         subject: subject.to_owned(),
         email: Some("ada@example.com".to_owned()),
+        name: None,
+        language: None,
         linked_at: env.now(),
         last_used_at: None,
     }
@@ -48,9 +50,12 @@ async fn a_link_comes_back_as_stored_and_is_found_by_issuer_and_subject() {
         for identity in [&second, &first, &other] {
             work.external_identities().insert(identity).await.unwrap();
         }
-        work.external_identities().touch(first.id, None, env.now()).await.unwrap();
-        work.commit().await.unwrap();
         (first.email, first.last_used_at) = (None, Some(env.now()));
+        (first.name, first.language) = (Some("Ada".to_owned()), Some("es".to_owned()));
+        // Nothing else changes.
+        let sent = ExternalIdentity { provider: "other".to_owned(), user: eve.id, ..first.clone() };
+        work.external_identities().update(&sent).await.unwrap();
+        work.commit().await.unwrap();
 
         let mut reader = database.store().reader();
         let mut links = reader.external_identities();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use portico_kernel::{
-    ApiKeyId, Env, Event, EventDeclaration, EventKind, FieldError, Permission, RequestInfo, Scope, TenantId,
-    Timestamp,
+    ApiKeyId, Env, Event, EventDeclaration, EventKind, FieldError, Permission, RequestInfo, RuleMessage,
+    Scope, TenantId, Timestamp,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -298,7 +298,7 @@ impl ApiKeys<'_> {
 }
 
 fn period(from: Option<Date>, to: Option<Date>, today: Date) -> Result<(Date, Date), IdentityError> {
-    let invalid = |field: &str, code: &'static str, message: String| {
+    let invalid = |field: &str, code: &'static str, message: RuleMessage| {
         Err(IdentityError::Invalid(vec![FieldError::new(field, code, message)]))
     };
     let ahead = Duration::days(DEFAULT_DAYS - 1);
@@ -307,10 +307,14 @@ fn period(from: Option<Date>, to: Option<Date>, today: Date) -> Result<(Date, Da
     let to = to.unwrap_or(today);
     let from = from.unwrap_or_else(|| to.saturating_sub(ahead));
     if to < from {
-        return invalid("to", "before_from", "The last day is before the first one.".to_owned());
+        return invalid("to", "before_from", "The last day is before the first one.".into());
     }
     if (to - from).whole_days() >= MAX_DAYS {
-        return invalid("to", "out_of_range", format!("Ask for {MAX_DAYS} days at most."));
+        return invalid(
+            "to",
+            "out_of_range",
+            RuleMessage::new(format!("Ask for {MAX_DAYS} days at most.")).max(MAX_DAYS),
+        );
     }
     Ok((from, to))
 }

@@ -1,14 +1,14 @@
 //! Finding the account here of a person who signs in at a provider.
 
-use portico_kernel::{Event, RequestInfo, Scope, StoreError, UserId, Violations, name_text::is_invisible};
+use portico_kernel::{Event, RequestInfo, Scope, StoreError, UserId};
 
-use super::{ExternalIdentities, ExternalProfile};
+use super::{ExternalIdentities, ExternalIdentity, ExternalProfile};
 use crate::{
     Accounts, IdentityError,
     credentials::{self, Extent},
     events,
     session::EndReason,
-    user::{EmailAddress, LANGUAGES, LONGEST_NAME, User, check_name},
+    user::{EmailAddress, LANGUAGES, User},
 };
 
 /// So many accounts that claim an address without proof are closed when another one proves it.
@@ -47,10 +47,15 @@ impl ExternalIdentities<'_> {
             if still.is_none_or(|still| still.user != user.id) {
                 return Err(StoreError::Stale.into());
             }
-            self.repositories
-                .external_identities()
-                .touch(known.id, profile.email.as_deref(), self.env.now())
-                .await?;
+            let user = self.follow(user, &known, profile).await?;
+            let seen = ExternalIdentity {
+                email: profile.email.clone(),
+                name: profile.usable_name().or(known.name),
+                language: profile.usable_language().map(str::to_owned).or(known.language),
+                last_used_at: Some(self.env.now()),
+                ..known
+            };
+            self.repositories.external_identities().update(&seen).await?;
             return Ok(Recognised::Known(self.take_proof(user, profile).await?));
         }
         let email = profile.address().ok_or(IdentityError::EmailRequired)?;
@@ -97,13 +102,42 @@ impl ExternalIdentities<'_> {
         self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
     }
 
+    /// Takes over a name and a language that changed at the provider since the last sign-in with it, where the account still has
+    /// those that the provider sent then: what the person has changed here stays.
+    async fn follow(
+        &mut self,
+        before: User,
+        known: &ExternalIdentity,
+        profile: &ExternalProfile,
+    ) -> Result<User, IdentityError> {
+        let mut user = before.clone();
+        if let Some(name) = profile.usable_name().filter(|_| known.name.as_ref() == Some(&before.full_name)) {
+            user.full_name = name;
+        }
+        let language =
+            profile.usable_language().filter(|_| known.language.as_ref() == Some(&before.language));
+        if let Some(language) = language {
+            language.clone_into(&mut user.language);
+        }
+        if user == before {
+            return Ok(user);
+        }
+        user.updated_at = self.env.now();
+        self.repositories.users().update(&user).await?;
+        user.version += 1;
+        let event = Event::new(self.env, self.scope, &events::USER_UPDATED, user.id.uuid())
+            .by_user(user.id)
+            .before(&before)
+            .after(&user);
+        self.append_about(user.id, event).await?;
+        Ok(user)
+    }
+
     fn new_account(&self, email: EmailAddress, profile: &ExternalProfile) -> User {
         let now = self.env.now();
-        let locale = profile.locale.as_deref().unwrap_or_default().to_ascii_lowercase();
-        let language =
-            LANGUAGES.into_iter().find(|language| locale.split(['-', '_']).next() == Some(language));
-        let language = language.unwrap_or(LANGUAGES[0]).to_owned();
-        let full_name = name(profile, &email);
+        let language = profile.usable_language().unwrap_or(LANGUAGES[0]).to_owned();
+        let local_part = || email.as_str().split('@').next().unwrap_or_default().to_owned();
+        let full_name = profile.usable_name().unwrap_or_else(local_part);
         User::new(self.env.new_id(), email, full_name, language, now)
     }
 
@@ -120,18 +154,5 @@ impl ExternalIdentities<'_> {
             self.append_about(id, event).await?;
         }
         Ok(())
-    }
-}
-
-/// The name from the provider, as far as our rules allow it; else what precedes the @.
-fn name(profile: &ExternalProfile, email: &EmailAddress) -> String {
-    let cleaned: String =
-        profile.name.iter().flat_map(|name| name.chars()).filter(|c| !is_invisible(*c)).collect();
-    let cleaned = cleaned.trim().chars().take(LONGEST_NAME).collect::<String>().trim().to_owned();
-    let mut violations = Violations::default();
-    check_name(&mut violations, &cleaned);
-    match violations.is_empty() {
-        true => cleaned,
-        false => email.as_str().split('@').next().unwrap_or_default().to_owned(),
     }
 }

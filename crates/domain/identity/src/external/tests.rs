@@ -326,3 +326,37 @@ async fn with_a_password_every_link_can_go() {
     let stale = unlink(&mut store, &scope, &[ISSUER]).await;
     assert!(matches!(stale, Err(IdentityError::ReauthenticationRequired)), "{stale:?}");
 }
+
+#[tokio::test]
+async fn name_and_language_follow_the_provider_until_they_are_changed_here() {
+    let mut store = Store::default();
+    let said = |name: &str, locale: &str| ExternalProfile {
+        name: Some(name.into()),
+        locale: Some(locale.into()),
+        ..profile("1", Some("ada@example.com"), true)
+    };
+    let made = sign_in(&mut store, &said("Ada Byron", "es-GT")).await.unwrap();
+    assert_eq!((made.full_name.as_str(), made.language.as_str()), ("Ada Byron", "es"));
+    let married = sign_in(&mut store, &said("Ada Lovelace", "en")).await.unwrap();
+    assert_eq!((married.full_name.as_str(), married.language.as_str()), ("Ada Lovelace", "en"));
+    assert_eq!(store.event_kinds().last().copied(), Some("user.updated"));
+    let events = store.event_kinds().len();
+    sign_in(&mut store, &said("Ada Lovelace", "en")).await.unwrap();
+    assert_eq!(store.event_kinds().len(), events, "nothing has changed");
+
+    // What the provider says is no name here, then nothing at all.
+    let kept = sign_in(&mut store, &said("https://evil.example", "tlh")).await.unwrap();
+    assert_eq!((kept.full_name.as_str(), kept.language.as_str()), ("Ada Lovelace", "en"));
+    let silent = ExternalProfile { name: None, locale: None, ..said("", "") };
+    sign_in(&mut store, &silent).await.unwrap();
+    let later = sign_in(&mut store, &said("Augusta Ada King", "es")).await.unwrap();
+    assert_eq!((later.full_name.as_str(), later.language.as_str()), ("Augusta Ada King", "es"));
+
+    // The person has chosen another name here, but not another language.
+    let scope = store.signed_in(&later);
+    let env = store.env();
+    let change = serde_json::from_value(serde_json::json!({"fullName": "Countess"})).unwrap();
+    Accounts::new(&mut store, &scope, &env).update_profile(change, None).await.unwrap();
+    let own = sign_in(&mut store, &said("Ada King", "en")).await.unwrap();
+    assert_eq!((own.full_name.as_str(), own.language.as_str()), ("Countess", "en"));
+}

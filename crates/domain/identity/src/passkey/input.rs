@@ -4,7 +4,7 @@ use portico_kernel::Violations;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::IdentityError;
+use crate::{IdentityError, session::RefreshTokenIn};
 
 /// Adds a passkey.
 #[derive(Debug, Default, Deserialize)]
@@ -43,6 +43,8 @@ pub struct PasskeySignIn {
     /// Result of `navigator.credentials.get`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
     pub credential: Value,
+    /// Where the refresh token goes: `token` (the default) or `cookie`.
+    pub session: RefreshTokenIn,
 }
 
 /// Requests the options of the second step of a sign-in.
@@ -68,6 +70,8 @@ pub struct VerifyPasskey {
     /// Result of `navigator.credentials.get`, as JSON (`toJSON()`).
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
     pub credential: Value,
+    /// Where the refresh token goes: `token` (the default) or `cookie`.
+    pub session: RefreshTokenIn,
 }
 
 fn check_name(violations: &mut Violations, name: &str) {

@@ -21,13 +21,9 @@ pub trait ExternalIdentityRepository: Send {
     /// The links of a user, oldest first.
     async fn list(&mut self, user: UserId) -> Result<Vec<ExternalIdentity>, StoreError>;
 
-    /// Records a sign-in, and the address that the provider sent with it.
-    async fn touch<'e>(
-        &mut self,
-        id: ExternalIdentityId,
-        email: Option<&'e str>,
-        at: Timestamp,
-    ) -> Result<(), StoreError>;
+    /// Stores what the provider sent at the last sign-in (address, name, language), and when that was. MUST NOT change anything
+    /// else of the link.
+    async fn update(&mut self, identity: &ExternalIdentity) -> Result<(), StoreError>;
 
     /// Deletes a link of this user. Answers whether it was there.
     async fn delete(&mut self, user: UserId, id: ExternalIdentityId) -> Result<bool, StoreError>;

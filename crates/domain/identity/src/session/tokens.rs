@@ -10,25 +10,39 @@ use crate::{
     user::User,
 };
 
+/// Where a client wants the refresh token of its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum RefreshTokenIn {
+    /// In the answer.
+    #[default]
+    #[serde(rename = "token")]
+    Body,
+    /// In a cookie that scripts cannot read. For pages of the server's own origin only.
+    Cookie,
+}
+
 /// Input of a refresh.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"refresh_token": "AZOt…"})))]
 pub struct Refresh {
-    /// The refresh token of the last answer.
+    /// The refresh token of the last answer. Left out by a page whose session is in a cookie.
     #[serde(alias = "refreshToken")]
-    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 2000))]
-    pub refresh_token: String,
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 2000))]
+    pub refresh_token: Option<String>,
 }
 
 impl Refresh {
     /// The token. Errors: [`IdentityError::Invalid`] when it is missing.
     pub fn validate(self) -> Result<String, IdentityError> {
+        let token = self.refresh_token.unwrap_or_default();
         let mut violations = Violations::default();
-        violations.text("refresh_token", &self.refresh_token, 1, 2000);
+        violations.text("refresh_token", &token, 1, 2000);
         violations.into_result().map_err(IdentityError::Invalid)?;
-        Ok(self.refresh_token)
+        Ok(token)
     }
 }
 
@@ -40,6 +54,7 @@ impl Refresh {
 pub struct SignOut {
     /// The refresh token of the session to end.
     #[serde(alias = "refreshToken")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub refresh_token: Option<String>,
 }
 
@@ -54,8 +69,9 @@ pub struct Tokens {
     pub token_type: &'static str,
     /// Seconds until the access token expires.
     pub expires_in: i64,
-    /// Valid for one refresh.
-    pub refresh_token: String,
+    /// Valid for one refresh. Absent where it is in the cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
     /// The signed-in user.
     pub user: User,
 }
@@ -76,7 +92,7 @@ impl Tokens {
             access_token: issuer.access_token(&claims, now)?,
             token_type: "bearer",
             expires_in: (expires_at - now).whole_seconds(),
-            refresh_token: issuer.refresh_token(session.id, session.generation),
+            refresh_token: Some(issuer.refresh_token(session.id, session.generation)),
             user,
         })
     }

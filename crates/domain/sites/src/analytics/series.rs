@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portico_kernel::FieldError;
+use portico_kernel::{FieldError, RuleMessage};
 use time::{Date, Duration};
 
 use super::DayVisits;
@@ -22,12 +22,12 @@ pub fn period(
     let latest = |from: Date| today.max(from).min(from.saturating_add(Duration::days(most - 1)));
     let to = to.or_else(|| from.map(latest)).unwrap_or(today);
     let from = from.unwrap_or_else(|| to.saturating_sub(Duration::days(default - 1)));
-    let invalid = |code: &'static str, message: String| Err(vec![FieldError::new("to", code, message)]);
+    let invalid = |code: &'static str, message: RuleMessage| Err(vec![FieldError::new("to", code, message)]);
     if to < from {
-        return invalid("before_from", "The last day is before the first one.".to_owned());
+        return invalid("before_from", "The last day is before the first one.".into());
     }
     if (to - from).whole_days() >= most {
-        return invalid("out_of_range", format!("Ask for {most} days at most."));
+        return invalid("out_of_range", RuleMessage::new(format!("Ask for {most} days at most.")).max(most));
     }
     Ok((from, to))
 }

@@ -1,6 +1,6 @@
 //! Input of requests for generated texts.
 
-use portico_kernel::{PageId, SectionId, SiteId, Violations};
+use portico_kernel::{PageId, RuleMessage, SectionId, SiteId, Violations};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -47,10 +47,6 @@ pub struct OptimizeContent {
         feature = "openapi",
         schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
     pub language: Option<String>,
     /// Whether to put the text into the section at once.
     #[serde(default)]
@@ -72,10 +68,6 @@ pub struct OptimizeSeo {
     #[cfg_attr(
         feature = "openapi",
         schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
     pub language: Option<String>,
     /// Whether to store it at once.
@@ -101,6 +93,7 @@ pub struct GeneratePage {
     pub purpose: String,
     /// Types of its sections in order, at most 12; `hero`, `text`, `features`, `faq` and `contact` when absent. Types
     /// that are made of facts (`gallery`, `testimonials`, `pricing`) cannot be written.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 12))]
     pub sections: Option<Vec<SectionType>>,
     /// What is known of the business; by default what the site says.
     pub business: Option<BusinessInfo>,
@@ -110,10 +103,6 @@ pub struct GeneratePage {
     #[cfg_attr(
         feature = "openapi",
         schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
     pub language: Option<String>,
     /// Whether to make it as a draft of the site at once.
@@ -170,12 +159,18 @@ impl GeneratePage {
         violations.text("purpose", &self.purpose, 1, MAX_INSTRUCTIONS);
         let Some(sections) = &self.sections else { return };
         let many = sections.len();
-        violations.check(many > 0, "sections", "too_few", "A page has at least one section.");
+        violations.check(
+            many > 0,
+            "sections",
+            "too_few",
+            RuleMessage::new("A page has at least one section.").min(1),
+        );
         violations.check(
             many <= MAX_GENERATED_SECTIONS,
             "sections",
             "too_many",
-            format!("At most {MAX_GENERATED_SECTIONS} sections are written at once."),
+            RuleMessage::new(format!("At most {MAX_GENERATED_SECTIONS} sections are written at once."))
+                .max(MAX_GENERATED_SECTIONS),
         );
         for (index, kind) in sections.iter().take(MAX_GENERATED_SECTIONS).enumerate() {
             violations.check(
@@ -225,7 +220,7 @@ fn check_business(violations: &mut Violations, field: &str, business: &BusinessI
             list.len() <= most,
             format!("{field}.{name}"),
             "too_many",
-            format!("At most {most} are possible."),
+            RuleMessage::new(format!("At most {most} are possible.")).max(most),
         );
         for (index, text) in list.iter().take(most).enumerate() {
             violations.text(format!("{field}.{name}[{index}]"), text, 1, 200);

@@ -1,8 +1,8 @@
 //! The use cases of navigation.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, NavItemId, PageId, Permission, Scope, SiteId, StoreError, TenantId,
-    Violations, patch::double_option,
+    Env, Event, EventDeclaration, NavItemId, PageId, Permission, RuleMessage, Scope, SiteId, StoreError,
+    TenantId, Violations, patch::double_option,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ pub struct NavPosition {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NavigationOrder {
     /// Every item of the site once.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 100, required = true))]
     pub items: Vec<NavPosition>,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Navigation<'a> {
             before.len() < MAX_ITEMS,
             "items",
             "too_many",
-            format!("A site has at most {MAX_ITEMS} navigation items."),
+            RuleMessage::new(format!("A site has at most {MAX_ITEMS} navigation items.")).max(MAX_ITEMS),
         );
         self.check(&mut item, &input.label, true, &mut violations).await?;
         let mut after = before.clone();

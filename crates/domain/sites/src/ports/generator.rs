@@ -18,6 +18,7 @@ pub struct BusinessInfo {
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 120))]
     pub name: String,
     /// An id of the list of industries.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100))]
     pub industry: Option<String>,
     /// What it does, in its own words.
     #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
@@ -26,11 +27,13 @@ pub struct BusinessInfo {
     #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub location: Option<String>,
     /// Services or products by name.
+    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
     pub services: Vec<String>,
     /// Whom the site is for.
     #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub audience: Option<String>,
     /// What the site is to achieve, for instance `bookings`.
+    #[cfg_attr(feature = "openapi", schema(max_items = 10))]
     pub goals: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
 //! Changing several sections of a page at once: all of it, or none.
 
-use portico_kernel::{AssetId, PageId, Permission, SectionId, Violations};
+use portico_kernel::{AssetId, PageId, Permission, RuleMessage, SectionId, Violations};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,10 +40,13 @@ pub struct BulkUpdate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BulkChange {
     /// New sections.
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub create: Vec<NewSection>,
     /// Changes of sections.
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub update: Vec<BulkUpdate>,
     /// Sections to delete.
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub delete: Vec<SectionId>,
 }
 
@@ -144,7 +147,7 @@ fn check_sizes(input: &BulkChange) -> Result<(), SitesError> {
             size <= MAX_SECTIONS,
             field,
             "too_many",
-            format!("At most {MAX_SECTIONS} are possible at once."),
+            RuleMessage::new(format!("At most {MAX_SECTIONS} are possible at once.")).max(MAX_SECTIONS),
         );
     }
     violations.into_result().map_err(SitesError::Invalid)

@@ -1,8 +1,8 @@
 //! The use cases of sections, besides the one that changes several at once.
 
 use portico_kernel::{
-    AssetId, Env, Event, EventDeclaration, PageId, Permission, Scope, SectionId, StoreError, TenantId,
-    Violations,
+    AssetId, Env, Event, EventDeclaration, PageId, Permission, RuleMessage, Scope, SectionId, StoreError,
+    TenantId, Violations,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ pub struct SectionUpdate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SectionOrder {
     /// Every section of the page once, in the new order.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 100, required = true))]
     pub ids: Vec<SectionId>,
 }
 
@@ -337,7 +337,7 @@ pub(super) fn check_room(sections: usize, violations: &mut Violations) {
         sections <= MAX_SECTIONS,
         "sections",
         "too_many",
-        format!("A page has at most {MAX_SECTIONS} sections."),
+        RuleMessage::new(format!("A page has at most {MAX_SECTIONS} sections.")).max(MAX_SECTIONS),
     );
 }
 

@@ -1,7 +1,7 @@
 //! The use cases: read, change, delete.
 
 use portico_kernel::{
-    AssetId, Env, Event, PageId, Permission, Scope, StoreError, TenantId, Violations, patch,
+    AssetId, Env, Event, PageId, Permission, RuleMessage, Scope, StoreError, TenantId, Violations, patch,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub struct SeoUpdate {
     pub description: Option<Option<String>>,
     /// What it is about, at most 20.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20, value_type = Option<Vec<String>>))]
     pub keywords: Option<Option<Vec<String>>>,
     /// Canonical address, `https:` or `http:`.
     #[serde(alias = "canonical_url", deserialize_with = "patch::double_option")]
@@ -41,7 +41,7 @@ pub struct SeoUpdate {
     pub canonical_url: Option<Option<String>>,
     /// Directives, for instance `noindex, nofollow`.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(max_length = 100, value_type = Option<String>))]
     pub robots: Option<Option<String>>,
     /// What social networks show.
     #[serde(alias = "open_graph", deserialize_with = "patch::double_option")]
@@ -127,7 +127,12 @@ fn text(
 
 fn keywords_of(wished: Vec<String>, violations: &mut Violations) -> Vec<String> {
     let few = wished.len() <= MAX_KEYWORDS;
-    violations.check(few, "keywords", "too_many", format!("Use at most {MAX_KEYWORDS} keywords."));
+    violations.check(
+        few,
+        "keywords",
+        "too_many",
+        RuleMessage::new(format!("Use at most {MAX_KEYWORDS} keywords.")).max(MAX_KEYWORDS),
+    );
     let mut keywords: Vec<String> = Vec::with_capacity(wished.len().min(MAX_KEYWORDS));
     for (number, keyword) in wished.iter().take(MAX_KEYWORDS).enumerate() {
         violations.text(format!("keywords[{number}]"), keyword, 1, MAX_KEYWORD);

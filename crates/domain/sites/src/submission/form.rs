@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portico_kernel::{FieldError, SectionId, Violations};
+use portico_kernel::{FieldError, RuleMessage, SectionId, Violations};
 use serde::{Deserialize, Serialize};
 
 /// Where a deployment lists its forms. The path is one that no page can have, and is not sent to visitors.
@@ -122,7 +122,7 @@ impl FormInput {
         }
         let phone = self.phone.trim();
         if phone.chars().count() > MAX_PHONE {
-            violations.add("phone", "too_long", format!("Use at most {MAX_PHONE} characters."));
+            violations.add("phone", "too_long", RuleMessage::at_most_characters(MAX_PHONE));
         } else if !phone.is_empty() && !is_phone(phone) {
             violations.add("phone", "invalid_phone", "Use digits, spaces and the characters + - . / ( ).");
         }

@@ -1,6 +1,8 @@
 //! Making something from a template: the sections of a page, more pages of a site, or a new site.
 
-use portico_kernel::{Event, Feature, PageId, Permission, SectionId, SiteId, TenantId, Violations};
+use portico_kernel::{
+    Event, Feature, PageId, Permission, RuleMessage, SectionId, SiteId, TenantId, Violations,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -33,10 +35,6 @@ pub struct TemplateApplication {
     #[cfg_attr(feature = "openapi", schema(example = "Panadería Luz", min_length = 1, max_length = 120))]
     pub site_name: Option<String>,
     /// Where the new site is to answer; made from its name when absent.
-    #[cfg_attr(
-        feature = "openapi",
-        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
-    )]
     #[cfg_attr(
         feature = "openapi",
         schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
@@ -256,12 +254,12 @@ fn read(
     violations.check(!archived, "status", "invalid_status", "New pages are draft or published.");
     let page =
         input.template_page.as_ref().and_then(|key| template.pages.iter().find(|page| page.key == *key));
-    let keys: Vec<&str> = template.pages.iter().map(|page| page.key.as_str()).collect();
+    let keys: Vec<String> = template.pages.iter().map(|page| page.key.clone()).collect();
     violations.check(
         page.is_some() || input.template_page.is_none(),
         "templatePage",
         "unknown_page",
-        format!("Choose one of: {}.", keys.join(", ")),
+        RuleMessage::new(format!("Choose one of: {}.", keys.join(", "))).allowed(keys),
     );
     let wish = match (input.page_id, input.site_id, input.site_name) {
         (Some(page), _, _) => Wish::Page(page),

@@ -1,7 +1,8 @@
 //! Making pages from a plan: with sections, navigation, SEO metadata, and the origins of sections, in few round trips.
 
 use portico_kernel::{
-    Env, Event, PageId, Permission, Scope, SectionId, StoreError, TenantId, Timestamp, Violations, name::Slug,
+    Env, Event, PageId, Permission, RuleMessage, Scope, SectionId, StoreError, TenantId, Timestamp,
+    Violations, name::Slug,
 };
 use serde_json::{Value, json};
 
@@ -203,8 +204,14 @@ pub(super) async fn note_use(
 /// The plans with clean titles and content, one home page at most, and slugs that are valid.
 fn checked(mut plans: Vec<PagePlan>, target: &ApplyTarget<'_>) -> Result<Vec<PagePlan>, SitesError> {
     let mut violations = Violations::default();
-    violations.check(!plans.is_empty(), "pages", "too_few", "At least one page must be there.");
-    let too_many = format!("At most {MAX_PAGES} pages are possible at once.");
+    violations.check(
+        !plans.is_empty(),
+        "pages",
+        "too_few",
+        RuleMessage::new("At least one page must be there.").min(1),
+    );
+    let too_many =
+        RuleMessage::new(format!("At most {MAX_PAGES} pages are possible at once.")).max(MAX_PAGES);
     violations.check(plans.len() <= MAX_PAGES, "pages", "too_many", too_many);
     violations.into_result().map_err(SitesError::Invalid)?;
 
@@ -233,7 +240,7 @@ fn checked(mut plans: Vec<PagePlan>, target: &ApplyTarget<'_>) -> Result<Vec<Pag
             plan.sections.len() <= MAX_SECTIONS,
             format!("{field}.sections"),
             "too_many",
-            format!("A page has at most {MAX_SECTIONS} sections."),
+            RuleMessage::new(format!("A page has at most {MAX_SECTIONS} sections.")).max(MAX_SECTIONS),
         );
         for (number, section) in plan.sections.iter_mut().enumerate().take(MAX_SECTIONS) {
             let content = std::mem::take(&mut section.content);

@@ -1,6 +1,6 @@
 //! Rules for templates.
 
-use portico_kernel::{Violations, name::Slug};
+use portico_kernel::{RuleMessage, Violations, name::Slug};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,7 +38,6 @@ pub struct NewTemplate {
         feature = "openapi",
         schema(required = true, example = "Corner Bakery", min_length = 1, max_length = 120)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 120))]
     pub name: String,
     /// Part of its address; made from the name when absent.
     #[cfg_attr(feature = "openapi", schema(max_length = 100, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
@@ -49,7 +48,6 @@ pub struct NewTemplate {
         feature = "openapi",
         schema(required = true, example = "business", min_length = 1, max_length = 40)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 40))]
     pub category: String,
     /// Its industry: an id of `GET /industries`.
     #[serde(default)]
@@ -57,7 +55,6 @@ pub struct NewTemplate {
         feature = "openapi",
         schema(required = true, example = "bakery", min_length = 1, max_length = 40)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 40))]
     pub industry: String,
     /// What it is good for, 1 to 600 characters.
     #[serde(default)]
@@ -67,10 +64,6 @@ pub struct NewTemplate {
     #[cfg_attr(
         feature = "openapi",
         schema(example = "en", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
     pub language: Option<String>,
     /// Whether only plans with premium templates may use it.
@@ -83,7 +76,7 @@ pub struct NewTemplate {
     pub look: Option<LookInput>,
     /// 1 to 20 pages. The first one answers at `/` unless another one is marked.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 20, required = true))]
     pub pages: Vec<NewTemplatePage>,
 }
 
@@ -112,10 +105,6 @@ pub struct TemplateUpdate {
         feature = "openapi",
         schema(example = "en", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
     pub language: Option<String>,
     /// Whether only plans with premium templates may use it.
     #[serde(alias = "is_premium")]
@@ -126,6 +115,7 @@ pub struct TemplateUpdate {
     /// Its style, colours and fonts, all of them.
     pub look: Option<LookInput>,
     /// All of its pages.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 20))]
     pub pages: Option<Vec<NewTemplatePage>>,
 }
 
@@ -140,7 +130,6 @@ pub struct NewTemplatePage {
         feature = "openapi",
         schema(required = true, example = "home", min_length = 1, max_length = 40)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 40))]
     pub key: String,
     /// Title, 1 to 200 characters.
     #[serde(default)]
@@ -148,7 +137,6 @@ pub struct NewTemplatePage {
         feature = "openapi",
         schema(required = true, example = "Welcome", min_length = 1, max_length = 200)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200))]
     pub title: String,
     /// Last part of its address; made from the title when absent.
     #[cfg_attr(feature = "openapi", schema(max_length = 100, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
@@ -166,7 +154,7 @@ pub struct NewTemplatePage {
     pub seo_description: Option<String>,
     /// 1 to 100 sections.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100, required = true))]
     pub sections: Vec<NewTemplateSection>,
 }
 
@@ -308,9 +296,18 @@ impl TemplateUpdate {
 }
 
 fn read_pages(inputs: Vec<NewTemplatePage>, violations: &mut Violations) -> Vec<TemplatePage> {
-    violations.check(!inputs.is_empty(), "pages", "too_few", "At least one page must be there.");
+    violations.check(
+        !inputs.is_empty(),
+        "pages",
+        "too_few",
+        RuleMessage::new("At least one page must be there.").min(1),
+    );
     if inputs.len() > MAX_PAGES {
-        violations.add("pages", "too_many", format!("A template has at most {MAX_PAGES} pages."));
+        violations.add(
+            "pages",
+            "too_many",
+            RuleMessage::new(format!("A template has at most {MAX_PAGES} pages.")).max(MAX_PAGES),
+        );
         return Vec::new();
     }
     let mut pages: Vec<TemplatePage> = Vec::with_capacity(inputs.len());
@@ -362,9 +359,18 @@ fn read_sections(
     violations: &mut Violations,
 ) -> Vec<TemplateSection> {
     let list = format!("{page}.sections");
-    violations.check(!inputs.is_empty(), list.clone(), "too_few", "At least one section must be there.");
+    violations.check(
+        !inputs.is_empty(),
+        list.clone(),
+        "too_few",
+        RuleMessage::new("At least one section must be there.").min(1),
+    );
     if inputs.len() > MAX_SECTIONS {
-        violations.add(list, "too_many", format!("A page has at most {MAX_SECTIONS} sections."));
+        violations.add(
+            list,
+            "too_many",
+            RuleMessage::new(format!("A page has at most {MAX_SECTIONS} sections.")).max(MAX_SECTIONS),
+        );
         return Vec::new();
     }
     let mut sections: Vec<TemplateSection> = Vec::with_capacity(inputs.len());

@@ -3,7 +3,7 @@
 //! A reset restores what the template was when the page was made from it, not what it has become since: a template that staff
 //! edit must not change what customers see.
 
-use portico_kernel::{Event, PageId, Permission, SectionId, TenantId, Violations};
+use portico_kernel::{Event, PageId, Permission, RuleMessage, SectionId, TenantId, Violations};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -381,7 +381,7 @@ impl Templates<'_> {
 
 fn check_room(sections: usize) -> Result<(), SitesError> {
     let mut violations = Violations::default();
-    let message = format!("A page has at most {MAX_SECTIONS} sections.");
+    let message = RuleMessage::new(format!("A page has at most {MAX_SECTIONS} sections.")).max(MAX_SECTIONS);
     violations.check(sections <= MAX_SECTIONS, "sections", "too_many", message);
     violations.into_result().map_err(SitesError::Invalid)
 }

@@ -1,7 +1,7 @@
 //! Input of the steps of the wizard, and the rules for it. Each part is checked whole, with every error at once.
 
 use portico_kernel::{
-    AssetId, FieldError, TemplateId, Violations,
+    AssetId, RuleMessage, TemplateId, Violations,
     look::{Colors, ColorsUpdate, Fonts, FontsUpdate, apply_colors, apply_fonts},
     name::{Slug, Subdomain},
 };
@@ -38,7 +38,6 @@ pub struct BusinessDetails {
         feature = "openapi",
         schema(required = true, example = "Panadería Luz", min_length = 1, max_length = 120)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 120))]
     pub name: String,
     /// An id of the list of industries.
     #[serde(default)]
@@ -46,7 +45,6 @@ pub struct BusinessDetails {
         feature = "openapi",
         schema(required = true, example = "bakery", min_length = 1, max_length = 100)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     pub industry: String,
     /// What it does, in its own words.
     #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
@@ -56,6 +54,7 @@ pub struct BusinessDetails {
     pub location: Option<String>,
     /// Services or products by name, at most 20.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
     pub services: Vec<String>,
 }
 
@@ -66,7 +65,7 @@ pub struct BusinessDetails {
 pub struct SiteGoals {
     /// What it is to achieve, for instance `bookings`; 1 to 20 of them.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 20, required = true))]
     pub goals: Vec<String>,
     /// Whom it is for.
     #[cfg_attr(feature = "openapi", schema(max_length = 500))]
@@ -77,10 +76,6 @@ pub struct SiteGoals {
     #[cfg_attr(
         feature = "openapi",
         schema(example = "es", max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
-    )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(max_length = 8, pattern = "^[A-Za-z]{2,3}(-([A-Za-z]{2}|[A-Za-z]{4}))?$")
     )]
     pub language: Option<String>,
 }
@@ -156,6 +151,7 @@ pub struct ContentChoice {
     pub mode: Option<ContentMode>,
     /// The customer's own texts.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 300))]
     pub sections: Vec<OwnSection>,
 }
 
@@ -177,7 +173,6 @@ pub struct OwnSection {
         feature = "openapi",
         schema(required = true, example = "home", min_length = 1, max_length = 100)
     )]
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     pub page: String,
     /// Key of the section on the template's page; its fields replace the template's one by one. Absent: an additional section.
     #[cfg_attr(feature = "openapi", schema(example = "hero", max_length = 100))]
@@ -197,22 +192,26 @@ pub struct OwnSection {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Presence {
     /// Title in results; the name of the business when absent.
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub title: Option<String>,
     /// A sentence or two below it; the description of the business when absent.
     #[cfg_attr(feature = "openapi", schema(max_length = 500))]
     pub description: Option<String>,
     /// What the site is about, at most 20.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
     pub keywords: Vec<String>,
     /// Email address.
-    #[cfg_attr(feature = "openapi", schema(example = "hola@luz.example"))]
+    #[cfg_attr(feature = "openapi", schema(max_length = 254, example = "hola@luz.example"))]
     pub email: Option<String>,
     /// Phone number, as people write it.
-    #[cfg_attr(feature = "openapi", schema(example = "+502 5555 1234"))]
+    #[cfg_attr(feature = "openapi", schema(max_length = 40, example = "+502 5555 1234"))]
     pub phone: Option<String>,
     /// Postal address; may have several lines.
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub address: Option<String>,
     /// Opening hours; may have several lines.
+    #[cfg_attr(feature = "openapi", schema(max_length = 500))]
     pub hours: Option<String>,
     /// Where the site answers; made from the name when absent.
     #[cfg_attr(
@@ -223,10 +222,6 @@ pub struct Presence {
             max_length = 63,
             pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$"
         )
-    )]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")
     )]
     pub subdomain: Option<String>,
 }
@@ -264,6 +259,7 @@ pub struct WizardUpdate {
     /// Step 4.
     pub design: Option<Design>,
     /// Step 5: 1 to 30 pages, in the order of the navigation.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 30))]
     pub pages: Option<Vec<PageChoice>>,
     /// Step 6.
     pub content: Option<ContentChoice>,
@@ -324,9 +320,8 @@ impl Design {
         if let Some(update) = self.fonts.clone() {
             apply_fonts(look.fonts.get_or_insert_with(Fonts::default), update, &mut found);
         }
-        for FieldError { field, code, message } in found.into_result().err().unwrap_or_default() {
-            violations.add(format!("design.{field}"), code, message);
-        }
+        let found = found.into_result().err().unwrap_or_default();
+        violations.extend(found.into_iter().map(|error| error.within("design")));
         look
     }
 }
@@ -335,10 +330,14 @@ impl PageChoice {
     /// Checks what can be checked of a list of pages without a template.
     pub(super) fn read_all(pages: Vec<Self>, violations: &mut Violations) -> Vec<Self> {
         if pages.is_empty() {
-            violations.add("pages", "too_few", "Choose at least one page.");
+            violations.add("pages", "too_few", RuleMessage::new("Choose at least one page.").min(1));
         }
         if pages.len() > MAX_PAGES {
-            violations.add("pages", "too_many", format!("At most {MAX_PAGES} pages are possible."));
+            violations.add(
+                "pages",
+                "too_many",
+                RuleMessage::new(format!("At most {MAX_PAGES} pages are possible.")).max(MAX_PAGES),
+            );
             return Vec::new();
         }
         let pages: Vec<Self> =
@@ -386,7 +385,8 @@ impl ContentChoice {
             violations.add("content.mode", "required", "Say whether the texts are `ai` or `own`.");
         }
         if self.sections.len() > MAX_OWN_SECTIONS {
-            let message = format!("At most {MAX_OWN_SECTIONS} are possible.");
+            let message =
+                RuleMessage::new(format!("At most {MAX_OWN_SECTIONS} are possible.")).max(MAX_OWN_SECTIONS);
             violations.add("content.sections", "too_many", message);
             self.sections = Vec::new();
         }
@@ -499,7 +499,11 @@ fn words(
         violations.add(field, "required", "Name at least one.");
     }
     if list.len() > MAX_WORDS {
-        violations.add(field, "too_many", format!("At most {MAX_WORDS} are possible."));
+        violations.add(
+            field,
+            "too_many",
+            RuleMessage::new(format!("At most {MAX_WORDS} are possible.")).max(MAX_WORDS),
+        );
         return Vec::new();
     }
     for (index, text) in list.iter().enumerate() {

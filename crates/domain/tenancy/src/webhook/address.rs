@@ -1,7 +1,7 @@
 //! Which addresses a webhook may have.
 
 use portico_kernel::{
-    FieldError,
+    FieldError, RuleMessage,
     http::{HttpClient, HttpError},
 };
 use url::Url;
@@ -18,7 +18,7 @@ pub(super) fn check(text: &str, http: &dyn HttpClient) -> Result<String, FieldEr
         return Err(FieldError::new("url", "required", "This field is required."));
     }
     if text.chars().count() > MAX_URL {
-        return Err(FieldError::new("url", "too_long", format!("Use at most {MAX_URL} characters.")));
+        return Err(FieldError::new("url", "too_long", RuleMessage::at_most_characters(MAX_URL)));
     }
     let refused = |message: &'static str| Err(FieldError::new("url", "invalid_url", message));
     // Parsers disagree about these, or drop them.
@@ -39,7 +39,7 @@ pub(super) fn check(text: &str, http: &dyn HttpClient) -> Result<String, FieldEr
     }
     // Percent-encoding by the parser makes it longer.
     if url.as_str().len() > 4 * MAX_URL {
-        return Err(FieldError::new("url", "too_long", format!("Use at most {MAX_URL} characters.")));
+        return Err(FieldError::new("url", "too_long", RuleMessage::at_most_characters(MAX_URL)));
     }
     match http.admits(url.as_str()) {
         Ok(()) => Ok(url.into()),

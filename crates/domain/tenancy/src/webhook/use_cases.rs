@@ -1,8 +1,8 @@
 //! Use cases of webhooks for members.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, StoreError, TenantId, Violations,
-    WebhookId,
+    Env, Event, EventDeclaration, List, PageRequest, Permission, RuleMessage, Scope, StoreError, TenantId,
+    Violations, WebhookId,
     catalogue::{EVERYTHING, EventCatalogue},
     http::HttpClient,
     patch::double_option,
@@ -243,7 +243,7 @@ impl<'a> Webhooks<'a> {
         let before = self.expected(tenant, id, expected).await?;
         let overlap = input.overlap_hours.unwrap_or(DEFAULT_OVERLAP);
         let mut violations = Violations::default();
-        let message = format!("Use a number from 0 to {MAX_OVERLAP}.");
+        let message = RuleMessage::number(0, i64::from(MAX_OVERLAP));
         violations.check(overlap <= MAX_OVERLAP, "overlapHours", "out_of_range", message);
         violations.into_result()?;
         let until = (overlap > 0).then(|| self.env.now() + Duration::hours(i64::from(overlap)));
@@ -370,6 +370,6 @@ fn check_rate(violations: &mut Violations, rate: Option<u32>) {
         rate.is_none_or(|rate| (1..=MAX_RATE).contains(&rate)),
         "ratePerSecond",
         "out_of_range",
-        format!("Use a number from 1 to {MAX_RATE}."),
+        RuleMessage::number(1, i64::from(MAX_RATE)),
     );
 }

@@ -5,7 +5,7 @@ use portico_identity::{
     Accounts, Sessions,
     account::{Registration, ValidRegistration},
     ports::PasswordHash,
-    session::{SignedIn, Tokens},
+    session::SignedIn,
     user::User,
 };
 use portico_kernel::{PlatformRole, RequestInfo, Scope, TenantId};
@@ -17,19 +17,17 @@ use crate::state::App;
 
 /// Registers a user and signs them in. The answer does not depend on whether the address is registered already; that is
 /// only revealed by mail to the address, sent in the background.
-pub async fn register(app: &App, scope: &Scope, registration: Registration) -> Result<Tokens, Problem> {
+pub async fn register(app: &App, scope: &Scope, registration: Registration) -> Result<SignedIn, Problem> {
     let registration = registration.validate(&app.password_rule)?;
     let hash = app.hasher.hash(registration.password.clone()).await?;
-    let lifetimes = app.lifetimes;
 
     let mut work = app.core.begin().await?;
     let (user, tenant) = enroll(app, &mut *work, scope, registration, hash).await?;
     let session =
-        Sessions::new(&mut *work, scope, &app.core.env, lifetimes).start(&user, Some(tenant)).await?;
+        Sessions::new(&mut *work, scope, &app.core.env, app.lifetimes).start(&user, Some(tenant)).await?;
     work.commit().await?;
 
-    let signed_in = SignedIn { session, user };
-    Ok(Tokens::issue(&*app.tokens, signed_in, lifetimes, app.core.env.now())?)
+    Ok(SignedIn { session, user })
 }
 
 /// Makes a super admin from the command line: a new account whose address counts as verified, or the existing account with

@@ -137,11 +137,11 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewApiKey>) -> Result
 #[utoipa::path(
     tag = "API keys",
     operation_id = "getApiKey",
-    params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path)),
+    params(("tenantId" = TenantId, Path), ("apiKeyId" = ApiKeyId, Path)),
     responses((status = 200, body = ApiKey, headers(("ETag" = String)))),
     security(("bearer" = ["api_keys:read"])),
 )]
-#[get("/tenants/{tenantId}/api-keys/{keyId}")]
+#[get("/tenants/{tenantId}/api-keys/{apiKeyId}")]
 async fn read(
     app: Data<App>,
     caller: Caller,
@@ -158,7 +158,7 @@ async fn read(
 #[utoipa::path(
     tag = "API keys",
     operation_id = "updateApiKey",
-    params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path), ("If-Match" = Option<String>, Header)),
+    params(("tenantId" = TenantId, Path), ("apiKeyId" = ApiKeyId, Path), ("If-Match" = Option<String>, Header)),
     request_body = ApiKeyUpdate,
     responses(
         (status = 200, body = ApiKey, headers(("ETag" = String))),
@@ -168,7 +168,7 @@ async fn read(
     ),
     security(("bearer" = ["api_keys:write"])),
 )]
-#[put("/tenants/{tenantId}/api-keys/{keyId}")]
+#[put("/tenants/{tenantId}/api-keys/{apiKeyId}")]
 async fn update(
     app: Data<App>,
     caller: Caller,
@@ -192,7 +192,7 @@ async fn update(
 #[utoipa::path(
     tag = "API keys",
     operation_id = "deleteApiKey",
-    params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path), ("If-Match" = Option<String>, Header)),
+    params(("tenantId" = TenantId, Path), ("apiKeyId" = ApiKeyId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Revoked."),
         (status = 409, description = "Another request changed the key at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
@@ -200,7 +200,7 @@ async fn update(
     ),
     security(("bearer" = ["api_keys:write"])),
 )]
-#[delete("/tenants/{tenantId}/api-keys/{keyId}")]
+#[delete("/tenants/{tenantId}/api-keys/{apiKeyId}")]
 async fn remove(
     app: Data<App>,
     caller: Caller,
@@ -223,7 +223,7 @@ async fn remove(
 #[utoipa::path(
     tag = "API keys",
     operation_id = "rotateApiKey",
-    params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path), ("If-Match" = Option<String>, Header)),
+    params(("tenantId" = TenantId, Path), ("apiKeyId" = ApiKeyId, Path), ("If-Match" = Option<String>, Header)),
     request_body = Option<Rotation>,
     responses(
         (status = 200, body = ApiKeyWithSecret, headers(("ETag" = String))),
@@ -233,7 +233,7 @@ async fn remove(
     ),
     security(("bearer" = ["api_keys:write"])),
 )]
-#[post("/tenants/{tenantId}/api-keys/{keyId}/rotate")]
+#[post("/tenants/{tenantId}/api-keys/{apiKeyId}/rotate")]
 async fn rotate(
     app: Data<App>,
     caller: Caller,
@@ -260,11 +260,11 @@ async fn rotate(
 #[utoipa::path(
     tag = "API keys",
     operation_id = "getApiKeyUsage",
-    params(("tenantId" = TenantId, Path), ("keyId" = ApiKeyId, Path), UsagePeriod),
+    params(("tenantId" = TenantId, Path), ("apiKeyId" = ApiKeyId, Path), UsagePeriod),
     responses((status = 200, body = KeyUsageReport)),
     security(("bearer" = ["api_keys:read"])),
 )]
-#[get("/tenants/{tenantId}/api-keys/{keyId}/usage")]
+#[get("/tenants/{tenantId}/api-keys/{apiKeyId}/usage")]
 async fn usage(
     app: Data<App>,
     caller: Caller,

@@ -4,7 +4,7 @@
 //! an address is registered.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse, ResponseError,
     http::{StatusCode, header},
     post,
     web::Data,
@@ -13,16 +13,16 @@ use portico_identity::{
     Accounts, IdentityError, Sessions, Throttle,
     account::Registration,
     recovery::{ChangePassword, ForgotPassword, ResetPassword},
-    session::{Refresh, Refreshed, SignInStep, SignOut, SignedIn, Tokens},
+    session::{Refresh, RefreshTokenIn, Refreshed, SignInStep, SignOut, SignedIn, Tokens},
     sign_in::{self, SignIn},
     throttle::GuessTarget,
     verification::{ResendVerification, VerifyEmail},
 };
+use portico_kernel::Scope;
 use portico_web::{
     admission::Class,
     body::{Body, OptionalBody},
     caller::{Caller, MaybeCaller, Visitor},
-    devices,
     problem::Problem,
     routing::{KEYED, Routes, WRITE},
 };
@@ -34,6 +34,7 @@ use crate::{
         account_mail::{PasswordResetMail, VerificationMail},
         registration, users,
     },
+    refresh_cookie,
     state::App,
     throttle,
 };
@@ -73,14 +74,6 @@ struct VerifiedEmail {
     password_required: bool,
 }
 
-/// Tokens must not be cached (RFC 6749 section 5.1).
-fn tokens(status: StatusCode, tokens: &Tokens) -> HttpResponse {
-    let mut response =
-        HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(tokens);
-    devices::give(response.headers_mut());
-    response
-}
-
 pub(super) fn accepted(message: &'static str) -> HttpResponse {
     HttpResponse::Accepted().json(Accepted { message })
 }
@@ -99,10 +92,13 @@ pub(super) fn accepted(message: &'static str) -> HttpResponse {
 async fn register(
     app: Data<App>,
     visitor: Visitor,
+    request: HttpRequest,
     body: Body<Registration>,
 ) -> Result<HttpResponse, Problem> {
-    let issued = registration::register(&app, &visitor.0, body.0).await?;
-    let mut response = tokens(StatusCode::CREATED, &issued);
+    let place = body.0.session;
+    refresh_cookie::check(&app, &request, place)?;
+    let signed_in = registration::register(&app, &visitor.0, body.0).await?;
+    let mut response = refresh_cookie::answer(&app, StatusCode::CREATED, signed_in, place)?;
     response.headers_mut().insert(header::LOCATION, header::HeaderValue::from_static("/api/v1/profile"));
     Ok(response)
 }
@@ -125,7 +121,14 @@ async fn register(
     ),
 )]
 #[post("/auth/login")]
-async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<HttpResponse, Problem> {
+async fn login(
+    app: Data<App>,
+    visitor: Visitor,
+    request: HttpRequest,
+    body: Body<SignIn>,
+) -> Result<HttpResponse, Problem> {
+    let place = body.0.session;
+    refresh_cookie::check(&app, &request, place)?;
     let input = body.0.validate()?;
     let attempt = throttle::admit(&app.throttling, &app.core, &visitor.0, &input.email).await?;
     let candidates =
@@ -138,54 +141,84 @@ async fn login(app: Data<App>, visitor: Visitor, body: Body<SignIn>) -> Result<H
     let mut work = app.core.begin().await?;
     let step = Sessions::new(&mut *work, &visitor.0, &app.core.env, lifetimes).sign_in(&verified).await?;
     work.commit().await?;
-    answer_step(&app, step)
+    answer_step(&app, step, place)
 }
 
 /// The tokens, or what the next step of the sign-in requires.
-pub(crate) fn answer_step(app: &App, step: SignInStep) -> Result<HttpResponse, Problem> {
+pub(crate) fn answer_step(
+    app: &App,
+    step: SignInStep,
+    place: RefreshTokenIn,
+) -> Result<HttpResponse, Problem> {
     match step {
-        SignInStep::Complete(signed_in) => answer(app, *signed_in),
+        SignInStep::Complete(signed_in) => refresh_cookie::answer(app, StatusCode::OK, *signed_in, place),
         SignInStep::SecondFactor(needed) => Err(needed.into_error(&*app.factors).into()),
     }
-}
-
-pub(crate) fn answer(app: &App, signed_in: SignedIn) -> Result<HttpResponse, Problem> {
-    let issued = Tokens::issue(&*app.tokens, signed_in, app.lifetimes, app.core.env.now())?;
-    Ok(tokens(StatusCode::OK, &issued))
 }
 
 /// Get new tokens
 ///
 /// The refresh token is used up. Sent once more within 30 seconds (the answer may have been lost) it gives the same next
 /// refresh token; later it ends the session, because the token may be stolen.
+///
+/// A page whose session is in a cookie sends no token; the answer replaces the cookie, or removes it.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "refresh",
-    request_body = Refresh,
-    responses((status = 200, body = Tokens), (status = 401, description = "The refresh token is not good any more.")),
+    request_body(content = Option<Refresh>),
+    responses(
+        (status = 200, body = Tokens),
+        (status = 401, description = "The refresh token is not good any more."),
+        (status = 403, description = "`origin_not_allowed`: the cookie is for pages of the server's own origin."),
+    ),
 )]
 #[post("/auth/refresh")]
-async fn refresh(app: Data<App>, visitor: Visitor, body: Body<Refresh>) -> Result<HttpResponse, Problem> {
-    let token = body.0.validate()?;
-    if app.tokens.read_refresh_token(&token).is_none() {
+async fn refresh(
+    app: Data<App>,
+    visitor: Visitor,
+    request: HttpRequest,
+    body: OptionalBody<Refresh>,
+) -> Result<HttpResponse, Problem> {
+    let in_cookie = match body.0.refresh_token {
+        Some(_) => None,
+        None => refresh_cookie::read(&app, &request)?,
+    };
+    let Some(token) = in_cookie else {
+        let signed_in = next_generation(&app, &visitor.0, &body.0.validate()?).await?;
+        return refresh_cookie::answer(&app, StatusCode::OK, signed_in, RefreshTokenIn::Body);
+    };
+    match next_generation(&app, &visitor.0, &token).await {
+        Ok(signed_in) => refresh_cookie::answer(&app, StatusCode::OK, signed_in, RefreshTokenIn::Cookie),
+        Err(problem) => {
+            let mut response = problem.error_response();
+            if response.status() == StatusCode::UNAUTHORIZED {
+                refresh_cookie::clear(&app, &mut response);
+            }
+            Ok(response)
+        }
+    }
+}
+
+/// Uses a refresh token up.
+async fn next_generation(app: &App, scope: &Scope, token: &str) -> Result<SignedIn, Problem> {
+    if app.tokens.read_refresh_token(token).is_none() {
         // Not a token of ours: rejected without a transaction.
         return Err(IdentityError::InvalidRefreshToken.into());
     }
     let mut work = app.core.begin().await?;
-    let refreshed = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
-        .refresh(&token, &*app.tokens)
-        .await?;
+    let refreshed =
+        Sessions::new(&mut *work, scope, &app.core.env, app.lifetimes).refresh(token, &*app.tokens).await?;
     work.commit().await?;
     match refreshed {
-        Refreshed::Continued(signed_in) => answer(&app, *signed_in),
+        Refreshed::Continued(signed_in) => Ok(*signed_in),
         Refreshed::ReuseDetected => Err(IdentityError::InvalidRefreshToken.into()),
     }
 }
 
 /// Sign out
 ///
-/// Ends the session of the access token, that of the refresh token, or both. Access ends at once, not when the access
-/// token expires.
+/// Ends the session of the access token, that of the refresh token (in the body or in the cookie), or both. Access ends at
+/// once, not when the access token expires.
 #[utoipa::path(
     tag = "Authentication",
     operation_id = "logout",
@@ -200,13 +233,20 @@ async fn refresh(app: Data<App>, visitor: Visitor, body: Body<Refresh>) -> Resul
 async fn logout(
     app: Data<App>,
     caller: MaybeCaller,
+    request: HttpRequest,
     body: OptionalBody<SignOut>,
 ) -> Result<HttpResponse, Problem> {
-    let token = body.0.refresh_token.as_deref();
+    // A cookie that another site's page sent plays no part.
+    let in_cookie = refresh_cookie::read(&app, &request).unwrap_or_default();
+    let token = body.0.refresh_token.as_deref().or(in_cookie.as_deref());
     let mut work = app.core.begin().await?;
     Sessions::new(&mut *work, &caller.0, &app.core.env, app.lifetimes).sign_out(token, &*app.tokens).await?;
     work.commit().await?;
-    Ok(HttpResponse::NoContent().finish())
+    let mut response = HttpResponse::NoContent().finish();
+    if in_cookie.is_some() {
+        refresh_cookie::clear(&app, &mut response);
+    }
+    Ok(response)
 }
 
 /// Verify an email address

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::answer_step;
-use crate::{flows::external_sign_in, state::App};
+use crate::{flows::external_sign_in, refresh_cookie, state::App};
 
 /// Length of the secret in the cookie.
 const SECRET_LENGTH: usize = 43;
@@ -182,9 +182,11 @@ async fn callback(
     request: HttpRequest,
     body: Body<Callback>,
 ) -> Result<HttpResponse, Problem> {
+    let place = body.0.session;
+    refresh_cookie::check(&app, &request, place)?;
     let browser = Browser { secret: cookie(&app, &request), sends_cookies: sends_cookies(&app, &request) };
     let step = external_sign_in::complete(&app, &caller.0, body.0, &browser).await?;
-    answer_step(&app, step)
+    answer_step(&app, step, place)
 }
 
 /// List the own links

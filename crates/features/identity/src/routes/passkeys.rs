@@ -1,7 +1,7 @@
 //! Passkeys: registration, removal, and sign-in.
 
 use actix_web::{
-    HttpResponse, Responder, delete, get,
+    HttpRequest, HttpResponse, Responder, delete, get,
     http::header,
     post, put,
     web::{Data, Path},
@@ -25,7 +25,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::second_factors::{PasskeyOptions, answer_outcome, secret};
-use crate::state::App;
+use crate::{refresh_cookie, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -249,13 +249,15 @@ async fn sign_in_options(app: Data<App>, visitor: Visitor) -> Result<HttpRespons
 async fn sign_in(
     app: Data<App>,
     visitor: Visitor,
+    request: HttpRequest,
     body: Body<PasskeySignIn>,
 ) -> Result<HttpResponse, Problem> {
+    refresh_cookie::check(&app, &request, body.0.session)?;
     let step = body.0.validate()?;
     let mut work = app.core.begin().await?;
     let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
         .passkey_sign_in(&step, &*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;
-    answer_outcome(&app, outcome)
+    answer_outcome(&app, outcome, step.session)
 }

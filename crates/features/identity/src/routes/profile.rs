@@ -1,12 +1,13 @@
 //! The caller's own profile: the account with its tenants and plan.
 
 use actix_web::{HttpRequest, HttpResponse, get, put, web::Data};
-use portico_identity::{Accounts, profile::ProfileUpdate, user::User};
-use portico_kernel::{Env, Permission, Scope, TenantId};
+use portico_identity::{Accounts, access, profile::ProfileUpdate, session::TenantAccess, user::User};
+use portico_kernel::{Env, Permission, Permissions, PlatformRole, Scope, TenantId};
 use portico_runtime::store::Repositories;
 use portico_tenancy::{
     dealer::{Dealer, Dealers},
     member::{Members, TenantSummary},
+    tenant::TenantStatus,
 };
 use portico_web::{
     body::Body,
@@ -40,8 +41,21 @@ struct Profile {
     package: Option<Package>,
     /// The tenant in which requests act that name none.
     active_tenant_id: Option<TenantId>,
+    /// What the caller may do in requests that name no tenant.
+    #[schema(example = json!(["sites:read", "sites:write"]))]
+    permissions: Vec<&'static str>,
     /// The tenants that the account belongs to, oldest membership first.
-    tenants: Vec<TenantSummary>,
+    tenants: Vec<ProfileTenant>,
+}
+
+/// A tenant of the caller.
+#[derive(Serialize, ToSchema)]
+struct ProfileTenant {
+    #[serde(flatten)]
+    tenant: TenantSummary,
+    /// What the caller may do there.
+    #[schema(example = json!(["sites:read", "sites:write"]))]
+    permissions: Vec<&'static str>,
 }
 
 /// The plan that a tenant is on.
@@ -75,9 +89,30 @@ impl Profile {
             _ => None,
         };
         let tenants = Members::new(repositories, scope, env).mine().await?;
+        let tenants =
+            tenants.into_iter().map(|tenant| ProfileTenant::new(tenant, user.role, scope)).collect();
         let name = user.full_name.clone();
-        Ok(Self { user, name, dealer, package, active_tenant_id, tenants })
+        let permissions = words(scope.permissions());
+        Ok(Self { user, name, dealer, package, active_tenant_id, permissions, tenants })
     }
+}
+
+impl ProfileTenant {
+    fn new(tenant: TenantSummary, platform: PlatformRole, scope: &Scope) -> Self {
+        let access = match tenant.status {
+            TenantStatus::Active => TenantAccess::Full,
+            TenantStatus::Deleting => TenantAccess::ReadOnly,
+            TenantStatus::Suspended | TenantStatus::Deleted => TenantAccess::Suspended,
+        };
+        let permissions = access::of_member(platform, tenant.role, access);
+        // Less in a session of staff who impersonate the user.
+        let there = Scope::user(scope.actor().clone(), Some(tenant.id), permissions, scope.request.clone());
+        Self { tenant, permissions: words(there.permissions()) }
+    }
+}
+
+fn words(permissions: Permissions) -> Vec<&'static str> {
+    permissions.iter().map(Permission::as_str).collect()
 }
 
 /// Read the own profile

@@ -1,8 +1,8 @@
 //! Second factors: authenticator apps and recovery codes, the second step of a sign-in, and reauthentication.
 
 use actix_web::{
-    HttpResponse, delete, get,
-    http::header,
+    HttpRequest, HttpResponse, delete, get,
+    http::{StatusCode, header},
     post,
     web::{Data, Path},
 };
@@ -12,7 +12,7 @@ use portico_identity::{
     reauthentication::{self, Proof, Reauthenticate, Reauthenticated},
     recovery_code::RecoveryCodes,
     second_factor::{SecondFactorsView, VerifyCode},
-    session::{FactorOutcome, Tokens},
+    session::{FactorOutcome, RefreshTokenIn, Tokens},
     totp::{ConfirmTotp, TotpEnrolment},
 };
 use portico_kernel::UserId;
@@ -27,8 +27,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::auth;
-use crate::{state::App, throttle};
+use crate::{refresh_cookie, state::App, throttle};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -70,9 +69,13 @@ pub(crate) fn secret(body: &impl Serialize) -> HttpResponse {
 }
 
 /// The tokens, or the refusal, which is already committed.
-pub(crate) fn answer_outcome(app: &App, outcome: FactorOutcome) -> Result<HttpResponse, Problem> {
+pub(crate) fn answer_outcome(
+    app: &App,
+    outcome: FactorOutcome,
+    place: RefreshTokenIn,
+) -> Result<HttpResponse, Problem> {
     match outcome {
-        FactorOutcome::Complete(signed_in) => auth::answer(app, *signed_in),
+        FactorOutcome::Complete(signed_in) => refresh_cookie::answer(app, StatusCode::OK, *signed_in, place),
         FactorOutcome::Refused(error) => Err(error.into()),
     }
 }
@@ -213,15 +216,17 @@ async fn renew_recovery_codes(app: Data<App>, caller: Caller) -> Result<HttpResp
 async fn verify_code(
     app: Data<App>,
     visitor: Visitor,
+    request: HttpRequest,
     body: Body<VerifyCode>,
 ) -> Result<HttpResponse, Problem> {
+    refresh_cookie::check(&app, &request, body.0.session)?;
     let step = body.0.validate()?;
     let mut work = app.core.begin().await?;
     let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
         .verify_code(&step, &*app.factors)
         .await?;
     work.commit().await?;
-    answer_outcome(&app, outcome)
+    answer_outcome(&app, outcome, step.session)
 }
 
 /// Ask for options to continue a sign-in with a passkey
@@ -268,15 +273,17 @@ async fn passkey_options(
 async fn verify_passkey(
     app: Data<App>,
     visitor: Visitor,
+    request: HttpRequest,
     body: Body<VerifyPasskey>,
 ) -> Result<HttpResponse, Problem> {
+    refresh_cookie::check(&app, &request, body.0.session)?;
     let step = body.0.validate()?;
     let mut work = app.core.begin().await?;
     let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
         .verify_passkey(&step, &*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;
-    answer_outcome(&app, outcome)
+    answer_outcome(&app, outcome, step.session)
 }
 
 /// Reauthenticate

@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpResponse, Responder, delete, get,
-    http::header,
+    http::{Method, header},
     post,
     web::{Data, Path},
 };
@@ -11,7 +11,7 @@ use portico_identity::{
     session::SessionView,
     switching::{SwitchTenant, SwitchedTenant},
 };
-use portico_kernel::{List, SessionId};
+use portico_kernel::{FieldError, List, SessionId, Timestamp};
 use portico_web::{
     body::Body,
     caller::Caller,
@@ -20,14 +20,21 @@ use portico_web::{
     query::{Query, page_request},
     routing::{READ, Routes, WRITE},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::state::App;
 
+/// Longest path and query of a ticket.
+const MAX_TARGET: usize = 2000;
+
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ, list).service(WRITE, end).service(WRITE, switch_tenant);
+    config
+        .service(READ, list)
+        .service(WRITE, end)
+        .service(WRITE, switch_tenant)
+        .service(WRITE, create_ticket);
 }
 
 /// Query of the list of sessions.
@@ -41,6 +48,30 @@ struct ListSessions {
     /// Items on a page, 20 where absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
+}
+
+/// Input of a ticket.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(example = json!({"path": "/api/v1/events?types=page.*"}))]
+struct NewTicket {
+    /// Path and query of the GET.
+    #[schema(required, min_length = 1, max_length = 2000)]
+    path: String,
+}
+
+/// A link with a ticket.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "url": "https://portal.example.com/api/v1/events?types=page.*&ticket=eyJ0…", "expiresAt": "2026-11-21T10:01:00Z"
+}))]
+struct TicketLink {
+    /// Good for one request.
+    #[schema(format = "uri")]
+    url: String,
+    /// Not after.
+    expires_at: Timestamp,
 }
 
 /// List the own sessions
@@ -81,6 +112,48 @@ async fn end(app: Data<App>, caller: Caller, path: Path<SessionId>) -> Result<Ht
             Ok(HttpResponse::NoContent().finish())
         })
         .await
+}
+
+/// Get a ticket
+///
+/// For one GET of a download or of the event stream within a minute, where the client cannot send a header: a link, or
+/// `EventSource`. It acts in the caller's session and in the tenant of this request. `EventSource` needs another one to connect
+/// again.
+#[utoipa::path(
+    tag = "Sessions",
+    operation_id = "createTicket",
+    request_body = NewTicket,
+    responses((status = 201, description = "Good for one GET.", body = TicketLink)),
+    security(("bearer" = [])),
+)]
+#[post("/auth/tickets")]
+async fn create_ticket(
+    app: Data<App>,
+    caller: Caller,
+    body: Body<NewTicket>,
+) -> Result<HttpResponse, Problem> {
+    let target = body.0.path;
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let operation = app.api.document.path(path).and_then(|documented| documented.operation(&Method::GET));
+    let takes_tickets = operation.is_some_and(|operation| operation.by_ticket);
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let is_plain = target.len() <= MAX_TARGET
+        && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        && !query.split('&').any(|pair| pair.starts_with("ticket="));
+    if !takes_tickets || !is_plain {
+        let message = "Use path and query of a download or of the event stream, as in a URL.";
+        return Err(Problem::invalid(vec![FieldError::new("path", "invalid_path", message)]));
+    }
+    let mut work = app.core.begin().await?;
+    let (ticket, expires_at) = Sessions::new(&mut *work, &caller.0, &app.core.env, app.lifetimes)
+        .grant_ticket(&target, &*app.tokens)
+        .await?;
+    work.commit().await?;
+    let separator = if target.contains('?') { '&' } else { '?' };
+    let url = format!("{}{target}{separator}ticket={ticket}", app.api.public_url);
+    Ok(HttpResponse::Created()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(TicketLink { url, expires_at }))
 }
 
 /// Switch to another tenant

@@ -42,7 +42,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE.waiting_in(Class::Logins), set_password)
         .service(KEYED, erase)
         .service(WRITE, impersonate)
-        .service(READ, export)
+        .service(READ.by_ticket(), export)
         .service(WRITE, erase_oneself);
 }
 

@@ -129,11 +129,11 @@ async fn reorder(
 #[utoipa::path(
     tag = "Navigation",
     operation_id = "getNavigationItem",
-    params(("tenantId" = TenantId, Path), ("navId" = NavItemId, Path)),
+    params(("tenantId" = TenantId, Path), ("navItemId" = NavItemId, Path)),
     responses((status = 200, body = NavItem, headers(("ETag" = String))), (status = 304, description = "Not changed.")),
     security(("bearer" = ["navigation:read"])),
 )]
-#[get("/tenants/{tenantId}/navigation/{navId}")]
+#[get("/tenants/{tenantId}/navigation/{navItemId}")]
 async fn read(
     app: Data<App>,
     caller: Caller,
@@ -151,7 +151,7 @@ async fn read(
 #[utoipa::path(
     tag = "Navigation",
     operation_id = "updateNavigationItem",
-    params(("tenantId" = TenantId, Path), ("navId" = NavItemId, Path), ("If-Match" = Option<String>, Header)),
+    params(("tenantId" = TenantId, Path), ("navItemId" = NavItemId, Path), ("If-Match" = Option<String>, Header)),
     request_body = NavItemUpdate,
     responses(
         (status = 200, body = NavItem, headers(("ETag" = String))),
@@ -160,7 +160,7 @@ async fn read(
     ),
     security(("bearer" = ["navigation:write"])),
 )]
-#[put("/tenants/{tenantId}/navigation/{navId}")]
+#[put("/tenants/{tenantId}/navigation/{navItemId}")]
 async fn update(
     app: Data<App>,
     caller: Caller,
@@ -185,14 +185,14 @@ async fn update(
 #[utoipa::path(
     tag = "Navigation",
     operation_id = "deleteNavigationItem",
-    params(("tenantId" = TenantId, Path), ("navId" = NavItemId, Path), ("If-Match" = Option<String>, Header)),
+    params(("tenantId" = TenantId, Path), ("navItemId" = NavItemId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Deleted."),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["navigation:write"])),
 )]
-#[delete("/tenants/{tenantId}/navigation/{navId}")]
+#[delete("/tenants/{tenantId}/navigation/{navItemId}")]
 async fn remove(
     app: Data<App>,
     caller: Caller,

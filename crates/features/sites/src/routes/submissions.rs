@@ -26,7 +26,7 @@ use crate::{flows::submission_export, state::App};
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(READ, export)
+        .service(READ.by_ticket(), export)
         .service(READ, list)
         .service(READ, read)
         .service(MERGE, update)

@@ -25,10 +25,10 @@ use crate::{
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(READ, export_of_tenant)
+        .service(READ.by_ticket(), export_of_tenant)
         .service(READ, verify_tenant)
         .service(READ, of_tenant)
-        .service(READ, export_of_all)
+        .service(READ.by_ticket(), export_of_all)
         .service(READ, verify_platform)
         .service(READ, of_all);
 }

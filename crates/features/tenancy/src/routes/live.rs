@@ -16,7 +16,7 @@ use crate::{live_stream, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ.unqueued(), listen);
+    config.service(READ.unqueued().by_ticket(), listen);
 }
 
 /// Selection of events.

@@ -57,13 +57,14 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/users/{userId}/erase", SUPER_ADMIN),
     ("POST", "/api/v1/users/{userId}/impersonate", STAFF),
     ("POST", "/api/v1/auth/switch-tenant", SignedIn),
+    ("POST", "/api/v1/auth/tickets", SignedIn),
     ("GET", "/api/v1/tenants/{tenantId}/api-keys", ADMIN),
     ("POST", "/api/v1/tenants/{tenantId}/api-keys", VERIFIED_ADMIN_IN_PERSON),
-    ("GET", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", ADMIN),
-    ("PUT", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", VERIFIED_ADMIN_IN_PERSON),
-    ("DELETE", "/api/v1/tenants/{tenantId}/api-keys/{keyId}", Rule::MemberOrDeputy(TenantRole::Admin)),
-    ("POST", "/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate", VERIFIED_ADMIN_IN_PERSON),
-    ("GET", "/api/v1/tenants/{tenantId}/api-keys/{keyId}/usage", ADMIN),
+    ("GET", "/api/v1/tenants/{tenantId}/api-keys/{apiKeyId}", ADMIN),
+    ("PUT", "/api/v1/tenants/{tenantId}/api-keys/{apiKeyId}", VERIFIED_ADMIN_IN_PERSON),
+    ("DELETE", "/api/v1/tenants/{tenantId}/api-keys/{apiKeyId}", Rule::MemberOrDeputy(TenantRole::Admin)),
+    ("POST", "/api/v1/tenants/{tenantId}/api-keys/{apiKeyId}/rotate", VERIFIED_ADMIN_IN_PERSON),
+    ("GET", "/api/v1/tenants/{tenantId}/api-keys/{apiKeyId}/usage", ADMIN),
 ];
 
 /// A valid body, where the operation takes one. `relative` is its path below the version and the tenant.
@@ -115,8 +116,9 @@ pub(super) async fn body(call: &Call<'_>, method: &str, relative: &str) -> Optio
         ("POST", "/users/{userId}/impersonate") => json!({"reason": format!("Ticket {number}")}),
         ("PUT", "/profile" | "/users/{userId}") => json!({"notes": format!("Note {number}")}),
         ("POST", "/auth/switch-tenant") => json!({"tenantId": spare.client.tenant}),
+        ("POST", "/auth/tickets") => json!({"path": "/api/v1/events"}),
         ("POST", "/api-keys") => json!({"name": name, "permissions": ["pages:read"]}),
-        ("PUT", "/api-keys/{keyId}") => json!({"name": name}),
+        ("PUT", "/api-keys/{apiKeyId}") => json!({"name": name}),
         _ => return None,
     })
 }

@@ -94,9 +94,9 @@ pub const RULES: &[Row] = &[
     ("GET", "/api/v1/tenants/{tenantId}/navigation", VIEWER),
     ("POST", "/api/v1/tenants/{tenantId}/navigation", EDITOR),
     ("PUT", "/api/v1/tenants/{tenantId}/navigation/reorder", EDITOR),
-    ("GET", "/api/v1/tenants/{tenantId}/navigation/{navId}", VIEWER),
-    ("PUT", "/api/v1/tenants/{tenantId}/navigation/{navId}", EDITOR),
-    ("DELETE", "/api/v1/tenants/{tenantId}/navigation/{navId}", EDITOR),
+    ("GET", "/api/v1/tenants/{tenantId}/navigation/{navItemId}", VIEWER),
+    ("PUT", "/api/v1/tenants/{tenantId}/navigation/{navItemId}", EDITOR),
+    ("DELETE", "/api/v1/tenants/{tenantId}/navigation/{navItemId}", EDITOR),
     ("GET", "/api/v1/templates/{templateId}/preview/{previewFile}", Everybody),
 ];
 
@@ -155,7 +155,7 @@ pub(super) async fn body(call: &Call<'_>, method: &str, relative: &str) -> Optio
             json!({"ids": ids})
         }
         ("POST", "/navigation") => json!({"label": name, "url": "https://example.com/"}),
-        ("PUT", "/navigation/{navId}") => json!({"label": name}),
+        ("PUT", "/navigation/{navItemId}") => json!({"label": name}),
         ("PUT", "/navigation/reorder") => {
             let items = fixture
                 .owner

@@ -164,15 +164,16 @@ fn looks_like_email(text: &str) -> bool {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CtaContent {
     /// What it calls for.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200, required = true))]
     pub heading: String,
     /// A sentence or two below it.
+    #[cfg_attr(feature = "openapi", schema(max_length = 600))]
     pub text: Option<String>,
     /// Label of the button.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 80, required = true))]
     pub label: String,
     /// Where the button leads.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 2048, required = true))]
     pub url: String,
 }
 

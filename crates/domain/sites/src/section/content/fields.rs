@@ -1,6 +1,6 @@
 //! Reading an object whose shape is not known yet, recording every broken rule instead of stopping at the first.
 
-use portico_kernel::{AssetId, FieldError, Violations};
+use portico_kernel::{AssetId, FieldError, RuleMessage, Violations};
 use serde_json::{Map, Value};
 
 use super::blocks::MAX_LABEL;
@@ -168,12 +168,7 @@ impl Fields<'_> {
     }
 
     /// Records that a rule about a field is broken.
-    pub(super) fn add(
-        &mut self,
-        name: &str,
-        code: &'static str,
-        message: impl Into<std::borrow::Cow<'static, str>>,
-    ) {
+    pub(super) fn add(&mut self, name: &str, code: &'static str, message: impl Into<RuleMessage>) {
         self.violations.add(self.path_of(name), code, message);
     }
 
@@ -191,11 +186,11 @@ impl Fields<'_> {
             }
         };
         if values.len() > max {
-            self.add(name, "too_many", format!("At most {max} are possible."));
+            self.add(name, "too_many", RuleMessage::new(format!("At most {max} are possible.")).max(max));
             return Vec::new();
         }
         if values.len() < min {
-            self.add(name, "too_few", format!("At least {min} must be there."));
+            self.add(name, "too_few", RuleMessage::new(format!("At least {min} must be there.")).min(min));
         }
         values
     }

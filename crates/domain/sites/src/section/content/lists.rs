@@ -41,7 +41,7 @@ pub struct FeaturesContent {
     #[cfg_attr(feature = "openapi", schema(max_length = 600))]
     pub intro: Option<String>,
     /// 1 to 24 of them.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 24, required = true))]
     pub items: Vec<Feature>,
 }
 
@@ -88,7 +88,7 @@ pub struct GalleryContent {
     #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// 1 to 60 pictures.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 60, required = true))]
     pub images: Vec<GalleryImage>,
 }
 
@@ -144,7 +144,7 @@ pub struct TestimonialsContent {
     #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// 1 to 24 of them.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 24, required = true))]
     pub items: Vec<Testimonial>,
 }
 
@@ -177,6 +177,7 @@ pub struct PricingPlan {
     #[cfg_attr(feature = "openapi", schema(max_length = 40))]
     pub period: Option<String>,
     /// What is in it; up to 20 lines.
+    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
     pub features: Vec<String>,
     /// Whether it stands out.
     pub highlighted: bool,
@@ -200,7 +201,7 @@ pub struct PricingContent {
     #[cfg_attr(feature = "openapi", schema(max_length = 600))]
     pub intro: Option<String>,
     /// 1 to 8 of them.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 8, required = true))]
     pub plans: Vec<PricingPlan>,
 }
 
@@ -251,7 +252,7 @@ pub struct FaqContent {
     #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub heading: Option<String>,
     /// 1 to 50 questions.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 50, required = true))]
     pub items: Vec<FaqItem>,
 }
 

@@ -10,7 +10,7 @@ use actix_web::{
     },
     web::{Data, Path},
 };
-use portico_kernel::FieldError;
+use portico_kernel::{FieldError, RuleMessage};
 use portico_sites::template::Templates;
 use portico_web::{
     caller::Visitor,
@@ -69,7 +69,8 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let preview = rendered(&app, &visitor, &path).await?;
     let page = preview.page(query.0.page.as_deref()).ok_or_else(|| {
-        let message = format!("Choose one of: {}.", preview.keys().collect::<Vec<_>>().join(", "));
+        let keys: Vec<String> = preview.keys().map(str::to_owned).collect();
+        let message = RuleMessage::new(format!("Choose one of: {}.", keys.join(", "))).allowed(keys);
         Problem::invalid(vec![FieldError::new("page", "unknown_page", message)])
     })?;
     Ok(send(&request, page, "text/html; charset=utf-8", "public, no-cache"))
