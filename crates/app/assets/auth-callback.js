@@ -23,6 +23,7 @@ async function call(path, body, access) {
 
 function done(tokens) {
     form.hidden = true;
+    document.querySelector("h1").textContent = "Signed in";
     show("good", `You are signed in as ${tokens.user.email}.`);
     const link = document.createElement("a");
     link.href = "/customer";

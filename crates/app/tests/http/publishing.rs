@@ -137,9 +137,10 @@ async fn a_deployed_site_answers_at_its_host_name() {
         ] {
             client.post(&client.t("/navigation"), item).await.expect(201);
         }
-        // Before the first deployment nothing answers, and there is no status.
+        // Before the first deployment nothing answers.
         assert_eq!(shop.visitor.get("/").await.status.as_u16(), 404);
-        client.get(&format!("{}/status", shop.path)).await.expect(404);
+        let status = client.get(&format!("{}/status", shop.path)).await.expect(200);
+        assert_eq!(status["status"], "not_deployed");
 
         let answer = shop.request().await;
         let location = answer.header("location").to_owned();

@@ -62,7 +62,9 @@ async fn an_example_is_published_once_each_of_its_sections_is_written_confirmed_
                 sample("Contact", "contact")
             ]
         );
-        client.get(&format!("{site}/status")).await.expect(404);
+        let status = client.get(&format!("{site}/status")).await.expect(200);
+        assert_eq!((&status["status"], &status["progress"]), (&json!("not_deployed"), &json!(0)));
+        assert!(!status["sampleContent"].as_array().unwrap().is_empty(), "{status}");
 
         // Written, confirmed as it is, hidden, deleted; one by one and several at once.
         let hero = section(&client, &places[0]);

@@ -82,7 +82,7 @@ async fn links_to_the_old_address_are_not_good_any_more() {
     for purpose in TokenPurpose::ALL {
         accounts.issue_token(&user, purpose, &tokens()).await.unwrap();
     }
-    assert_eq!(store.token_count(), 3);
+    assert_eq!(store.token_count(), TokenPurpose::ALL.len());
     let scope = store.signed_in(&user);
     let token = link(&mut store, &scope, "king@example.com").await;
     confirm(&mut store, &token).await.unwrap();

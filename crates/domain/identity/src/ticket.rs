@@ -2,7 +2,6 @@
 //! one.
 
 use portico_kernel::{StoreError, Timestamp};
-use time::Duration;
 
 use crate::{
     IdentityError, Sessions,
@@ -66,6 +65,3 @@ pub async fn consume(
     let user = repositories.one_time_tokens().consume(tokens.digest(text), TokenPurpose::Ticket, now).await?;
     Ok(user == Some(ticket.claims.user))
 }
-
-/// How long a ticket is good: a page uses it at once.
-pub(crate) const LIFETIME: Duration = Duration::minutes(1);

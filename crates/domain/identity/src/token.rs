@@ -3,8 +3,6 @@
 use portico_kernel::{Timestamp, UserId};
 use time::Duration;
 
-use crate::ticket;
-
 /// Purpose of a one-time token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenPurpose {
@@ -39,7 +37,8 @@ impl TokenPurpose {
             Self::EmailVerification => Duration::hours(24),
             Self::PasswordReset => Duration::hours(1),
             Self::EmailChangeCancellation => Duration::hours(24),
-            Self::Ticket => ticket::LIFETIME,
+            // A page uses it at once.
+            Self::Ticket => Duration::minutes(1),
         }
     }
 }

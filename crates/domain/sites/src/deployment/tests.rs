@@ -64,12 +64,11 @@ async fn a_request_is_stored_with_its_job() {
     page(&mut store, &env, "about", PageStatus::Published, false).await;
     store.events.clear();
     let mut deployments = Deployments::new(&mut store, &scope, &env);
-    let never = deployments.status(site).await;
-    assert!(matches!(never, Err(SitesError::NotFound("deployment"))));
+    assert_eq!(deployments.latest(site).await.unwrap(), None);
     let deployment = deployments.request(site, false).await.unwrap();
     assert_eq!((deployment.status, deployment.progress), (DeploymentStatus::Queued, 0));
     assert!(matches!(deployments.request(site, false).await, Err(SitesError::DeploymentInProgress)));
-    assert_eq!(deployments.status(site).await.unwrap(), deployment);
+    assert_eq!(deployments.latest(site).await.unwrap(), Some(deployment.clone()));
     assert_eq!(deployments.get(site, deployment.id).await.unwrap(), deployment);
     assert_eq!(deployments.list(site, PageRequest::default()).await.unwrap().total, 1);
     let job = &store.jobs[0];
@@ -92,7 +91,7 @@ async fn who_may_deploy() {
     let other = user(Some(tenant(2)), TenantRole::Owner.permissions(), true);
     let mut as_other = Deployments::new(&mut store, &other, &env);
     assert!(matches!(as_other.request(site, false).await, Err(SitesError::NotFound("site"))));
-    assert!(matches!(as_other.status(site).await, Err(SitesError::NotFound("site"))));
+    assert!(matches!(as_other.latest(site).await, Err(SitesError::NotFound("site"))));
     assert!(matches!(as_other.list(site, PageRequest::default()).await, Err(SitesError::NotFound("site"))));
     store.sites[0].status = SiteStatus::Suspended;
     let suspended = Deployments::new(&mut store, &owner, &env).request(site, false).await;
@@ -146,7 +145,7 @@ async fn a_failure_leaves_the_site_as_it_is_and_can_be_tried_again() {
     deployments.begin(site, id).await.unwrap().unwrap();
     deployments.fail(site, id, "The files could not be stored.").await.unwrap();
     deployments.fail(site, id, "Again.").await.unwrap();
-    let failed = deployments.status(site).await.unwrap();
+    let failed = deployments.latest(site).await.unwrap().unwrap();
     assert_eq!(failed.status, DeploymentStatus::Failed);
     assert_eq!(failed.error.as_deref(), Some("The files could not be stored."));
     assert_eq!(store.sites[0].live_deployment_id, Some(first));

@@ -112,17 +112,17 @@ impl<'a> Deployments<'a> {
         Ok(self.repositories.sections().samples(tenant, site).await?)
     }
 
-    /// The site's latest deployment.
+    /// The site's latest deployment; `None` when it was never deployed.
     ///
     /// # Errors
-    /// `NotFound` (site, or deployment when the site was never deployed).
-    pub async fn status(&mut self, site: SiteId) -> Result<Deployment, SitesError> {
+    /// `NotFound` (site).
+    pub async fn latest(&mut self, site: SiteId) -> Result<Option<Deployment>, SitesError> {
         let tenant = self.scope.require(Permission::SitesRead)?;
-        if let Some(deployment) = self.repositories.deployments().latest(tenant, site).await? {
-            return Ok(deployment);
+        let latest = self.repositories.deployments().latest(tenant, site).await?;
+        if latest.is_none() {
+            site::find(self.repositories, tenant, site).await?;
         }
-        site::find(self.repositories, tenant, site).await?;
-        Err(SitesError::NotFound("deployment"))
+        Ok(latest)
     }
 
     /// The deployment.

@@ -55,13 +55,43 @@ impl DeploymentView {
 
 /// The status of a site: its latest deployment, and what keeps the next one from being made.
 #[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum StatusView {
+    Deployed(DeployedStatus),
+    NotDeployed(NotDeployedStatus),
+}
+
+/// The status of a site that was deployed, or is about to be for the first time.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct StatusView {
+struct DeployedStatus {
     #[serde(flatten)]
     deployment: DeploymentView,
     /// The sections of published pages with content that nobody wrote or confirmed. While there are any, a deployment is refused
     /// unless it confirms them.
     sample_content: Vec<SamplePlace>,
+}
+
+/// The status of a site that was never deployed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct NotDeployedStatus {
+    status: NotDeployed,
+    /// Always 0.
+    progress: u8,
+    /// URL that the site will have, without a trailing slash.
+    #[schema(example = "http://luz.localhost:7600")]
+    url: String,
+    /// As in the status of a deployed site.
+    sample_content: Vec<SamplePlace>,
+}
+
+/// The status of a site without deployments.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum NotDeployed {
+    /// No deployment was requested so far.
+    NotDeployed,
 }
 
 /// Options of a deployment.
@@ -129,7 +159,8 @@ async fn deploy(
 
 /// Read the status of a site
 ///
-/// Its latest deployment: progress and result; and the sample content that keeps it from being deployed again.
+/// Its latest deployment: progress and result, or `not_deployed`; and the sample content that keeps the next one from being
+/// made.
 #[utoipa::path(
     tag = "Deployments",
     operation_id = "getSiteStatus",
@@ -142,9 +173,21 @@ async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
     let site = site(&app, &caller.0, *path).await?;
     let mut repositories = app.core.reader();
     let mut deployments = Deployments::new(&mut *repositories, &caller.0, &app.core.env);
-    let deployment = DeploymentView::new(&app, &site, deployments.status(*path).await?);
+    let latest = deployments.latest(*path).await?;
     let sample_content = deployments.samples(*path).await?;
-    Ok(HttpResponse::Ok().json(StatusView { deployment, sample_content }))
+    let status = match latest {
+        Some(deployment) => {
+            let deployment = DeploymentView::new(&app, &site, deployment);
+            StatusView::Deployed(DeployedStatus { deployment, sample_content })
+        }
+        None => StatusView::NotDeployed(NotDeployedStatus {
+            status: NotDeployed::NotDeployed,
+            progress: 0,
+            url: app.hosting.addresses.site_address(&site),
+            sample_content,
+        }),
+    };
+    Ok(HttpResponse::Ok().json(status))
 }
 
 /// List deployments
