@@ -179,9 +179,9 @@ fn a_plan_may_have_limits_of_its_own() {
     ])
     .unwrap();
     assert_eq!((limits.for_user(Some("professional")), limits.for_key(Some("professional"))), (1000, 600));
-    assert_eq!((limits.for_user(Some("enterprise")), limits.for_key(Some("enterprise"))), (100, 9000));
+    assert_eq!((limits.for_user(Some("enterprise")), limits.for_key(Some("enterprise"))), (300, 9000));
     for plan in [None, Some("free"), Some("")] {
-        assert_eq!((limits.for_user(plan), limits.for_key(plan)), (100, 600));
+        assert_eq!((limits.for_user(plan), limits.for_key(plan)), (300, 600));
     }
     assert!(limits.users_differ());
 }
