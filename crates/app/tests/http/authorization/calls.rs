@@ -78,6 +78,7 @@ pub async fn check(
         {
             Some("tenantId")
         }
+        ("POST", Some(&"customerId")) if allowed => Some("customerId"),
         ("POST", Some(&"invitationId")) if template.starts_with("/api/v1/invitations/") => {
             Some("invitationId")
         }
