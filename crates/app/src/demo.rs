@@ -20,22 +20,23 @@ use portico_identity::{
     user::User,
 };
 use portico_kernel::{
-    Actor, Meter, PageId, PageRequest, PlatformRole, RequestInfo, Scope, SectionId, SiteId, TenantId,
-    TenantRole,
+    Actor, CursorRequest, Meter, PageId, PageRequest, PlatformRole, RequestInfo, Scope, SectionId, SiteId,
+    TenantId, TenantRole,
 };
 use portico_runtime::events::catalogue;
 use portico_sites::{
     analytics::Seen,
     deployment::{DeploymentStatus, Deployments},
-    page::{NewPage, PageFilter, PageStatus, Pages},
+    page::{NewPage, PageStatus, Pages},
+    ports::{PageFilter, SiteFilter, WizardFilter},
     section::{SectionType, Sections},
-    site::{SiteFilter, Sites},
+    site::Sites,
     submission::{
         SubmissionFilter, Submissions,
         form::{DeployedForm, FormInput},
     },
     template::TemplateApplication,
-    wizard::{BusinessDetails, WizardFilter, WizardUpdate, Wizards},
+    wizard::{BusinessDetails, WizardUpdate, Wizards},
 };
 use portico_tenancy::{
     invitation::{Invitations, NewInvitation},
@@ -337,7 +338,8 @@ impl Demo<'_> {
         let env = &self.app.core.env;
         let mut reader = self.app.core.reader();
         let filter = SubmissionFilter::default();
-        if Submissions::new(&mut *reader, scope, env).list(site, filter, one()).await?.total > 0 {
+        let piece = CursorRequest { cursor: None, limit: 1 };
+        if !Submissions::new(&mut *reader, scope, env).list(site, filter, piece).await?.items.is_empty() {
             return Ok(());
         }
         let Some((path, section)) = self.form(scope, site).await? else { return Ok(()) };

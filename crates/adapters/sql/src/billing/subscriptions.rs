@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use portico_billing::{
     limits::{Allowance, Overrides},
-    plan::Plan,
     ports::SubscriptionRepository,
     subscription::{Subscription, SubscriptionStatus},
 };
