@@ -319,7 +319,7 @@ mod tests {
         let mut repositories = Repositories::default();
         let refused = Agreements::new(&mut repositories, &scope, &env).set(env.new_id(), wrong).await;
         let Err(BillingError::Invalid(errors)) = refused else { panic!("{refused:?}") };
-        let fields: Vec<_> = errors.iter().map(|error| error.field.as_ref()).collect();
+        let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(
             fields,
             ["limits.sites", "requestsPerMinute.perUser", "requestsPerMinute.perKey", "reason"]
