@@ -165,7 +165,9 @@ impl<C: ConnectionTrait + Send> CustomerRepository for Customers<'_, C> {
 
     async fn exists(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError> {
         let operators = if all { "true".to_owned() } else { format!("not {OPERATORS}") };
-        let sql = format!("select 1 from tenants where id = $1 and status <> 'deleted' and {operators}");
+        let sql = format!(
+            "select 1 from tenants where tenants.id = $1 and tenants.status <> 'deleted' and {operators}"
+        );
         self.db.exists(&sql, [id]).await
     }
 }
