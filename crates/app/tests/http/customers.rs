@@ -99,7 +99,7 @@ async fn limits_that_were_agreed_on_hold_at_once_and_stay() {
         for (wrong, fields) in [
             (json!({"limits": {"sites": 2}}), vec!["reason"]),
             (json!({"limits": {"wheels": 2}, "reason": "x"}), vec!["limits"]),
-            (json!({"limits": {"sites": -1}, "reason": "x"}), vec!["limits.sites"]),
+            (json!({"limits": {"sites": -1}, "reason": "x"}), vec!["limits"]),
             (json!({"limits": {"sites": u64::MAX}, "reason": "x"}), vec!["limits.sites"]),
             (json!({"requestsPerMinute": {"perUser": 0}, "reason": "x"}), vec!["requestsPerMinute.perUser"]),
             (json!({"quota": 1, "reason": "x"}), vec!["quota"]),
@@ -213,7 +213,7 @@ async fn staff_suspends_and_brings_back_with_a_reason() {
         assert_eq!((&after["status"], &after["suspensionReason"]), (&json!("suspended"), &reason["reason"]));
         let named = ada.with("x-tenant-id", &ada.tenant);
         assert_eq!(named.get("/api/v1/sites").await.expect(403)["code"], "tenant_suspended");
-        server.mail(email, "The invoice of March is not paid.").await;
+        server.mail(email, "has been suspended").await;
         staff.post(&customer(&ada, "/suspend"), reason).await.expect(200);
         let list = format!("/api/v1/admin/customers?q={email}&status=suspended");
         assert_eq!(staff.get(&list).await.expect(200)["total"], 1);

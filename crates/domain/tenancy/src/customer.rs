@@ -119,12 +119,13 @@ impl<'a> Customers<'a> {
         found.ok_or(TenancyError::NotFound("customer"))
     }
 
-    /// Checks that a tenant is a customer whom the caller looks after. For the other use cases of staff, in their unit of work.
+    /// Checks that the caller has a permission of staff, and that a tenant is a customer whom they look after. For the other use
+    /// cases of staff, in their unit of work.
     ///
     /// # Errors
-    /// `Denied` without `platform:customers`; `NotFound`.
-    pub async fn check(&mut self, id: TenantId) -> Result<(), TenancyError> {
-        self.scope.require_platform(Permission::PlatformCustomers)?;
+    /// `Denied`; `NotFound`.
+    pub async fn check(&mut self, id: TenantId, permission: Permission) -> Result<(), TenancyError> {
+        self.scope.require_platform(permission)?;
         let all = self.scope.crosses_tenants();
         match self.repositories.customers().exists(id, all).await? {
             true => Ok(()),
@@ -137,8 +138,7 @@ impl<'a> Customers<'a> {
     /// # Errors
     /// `Denied` without `platform:suspensions`; `Invalid`; `NotFound`; `Deleting`.
     pub async fn suspend(&mut self, id: TenantId, input: SuspendTenant) -> Result<Tenant, TenancyError> {
-        self.scope.require_platform(Permission::PlatformSuspensions)?;
-        self.check(id).await?;
+        self.check(id, Permission::PlatformSuspensions).await?;
         Tenants::new(self.repositories, self.scope, self.env).suspend_one(id, input).await
     }
 
@@ -151,8 +151,7 @@ impl<'a> Customers<'a> {
         id: TenantId,
         input: ReactivateCustomer,
     ) -> Result<Tenant, TenancyError> {
-        self.scope.require_platform(Permission::PlatformSuspensions)?;
-        self.check(id).await?;
+        self.check(id, Permission::PlatformSuspensions).await?;
         let mut violations = Violations::default();
         violations.text("reason", &input.reason, 1, 500);
         violations.into_result()?;

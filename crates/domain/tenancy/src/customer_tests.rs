@@ -86,7 +86,7 @@ async fn customers_are_not_for_customers() {
     let refused = [
         customers.list(TenantFilter::default(), page).await.map(drop),
         customers.get(own).await.map(drop),
-        customers.check(own).await,
+        customers.check(own, Permission::PlatformPlans).await,
         customers.suspend(own, SuspendTenant::default()).await.map(drop),
         customers.reactivate(own, paid()).await.map(drop),
     ];

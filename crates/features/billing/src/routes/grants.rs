@@ -5,7 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_billing::subscription::{PlanGrant, Subscription, Subscriptions};
-use portico_kernel::TenantId;
+use portico_kernel::{Permission, TenantId};
 use portico_runtime::core::Core;
 use portico_tenancy::customer::Customers;
 use portico_web::{
@@ -43,7 +43,7 @@ async fn grant(
     caller
         .write(&core, async |work| {
             let id = path.into_inner();
-            Customers::new(&mut *work, &caller.0, &core.env).check(id).await?;
+            Customers::new(&mut *work, &caller.0, &core.env).check(id, Permission::PlatformPlans).await?;
             let mut subscriptions = Subscriptions::new(&mut *work, &caller.0, &core.env);
             Ok(HttpResponse::Ok().json(subscriptions.grant(id, body.0).await?))
         })

@@ -5,7 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_billing::limits::{Agreements, LimitsUpdate, TenantLimits};
-use portico_kernel::TenantId;
+use portico_kernel::{Permission, TenantId};
 use portico_runtime::core::Core;
 use portico_tenancy::customer::Customers;
 use portico_web::{
@@ -34,7 +34,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 async fn read(core: Data<Core>, caller: Caller, path: Path<TenantId>) -> Result<HttpResponse, Problem> {
     let id = path.into_inner();
     let mut repositories = core.reader();
-    Customers::new(&mut *repositories, &caller.0, &core.env).check(id).await?;
+    Customers::new(&mut *repositories, &caller.0, &core.env).check(id, Permission::PlatformLimits).await?;
     let limits = Agreements::new(&mut *repositories, &caller.0, &core.env).get(id).await?;
     Ok(HttpResponse::Ok().json(limits))
 }
@@ -62,7 +62,7 @@ async fn set(
     let id = path.into_inner();
     caller
         .write(&core, async |work| {
-            Customers::new(&mut *work, &caller.0, &core.env).check(id).await?;
+            Customers::new(&mut *work, &caller.0, &core.env).check(id, Permission::PlatformLimits).await?;
             let limits = Agreements::new(&mut *work, &caller.0, &core.env).set(id, body.0).await?;
             Ok(HttpResponse::Ok().json(limits))
         })

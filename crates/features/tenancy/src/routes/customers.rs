@@ -120,7 +120,7 @@ async fn read(app: Data<App>, caller: Caller, path: Path<TenantId>) -> Result<Ht
 
 /// Suspend a customer
 ///
-/// For staff. Members and keys lose access within a second, the sites answer 503, and the owners are notified with the reason.
+/// For staff. Members and keys lose access within a second, the sites answer 503, and the owners are notified.
 /// One that is suspended already stays as it is.
 #[utoipa::path(
     tag = "Customers",
