@@ -11,6 +11,7 @@ use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{PageRequest, PlatformRole, TenantId, TenantRole};
 use portico_sql::SqlStore;
 use portico_tenancy::{
+    membership::Membership,
     ports::TenancyRepositories,
     tenant::{TenantFilter, TenantSortKey, TenantStatus},
 };
@@ -59,10 +60,16 @@ async fn customers_are_found_by_name_and_owner_and_operators_are_none() {
         foreign.impersonator = Some(staff.id);
         foreign.last_used_at = env.now() + Duration::days(3);
         work.sessions().insert(&foreign).await.unwrap();
+        let later = Membership {
+            tenant: bread,
+            user: ada.id,
+            role: TenantRole::Owner,
+            joined_at: env.now() + Duration::SECOND,
+        };
+        work.memberships().insert(&later).await.unwrap();
         work.commit().await.unwrap();
         // Staff who only helps is no owner.
         join(store, &env, staff.id, acme, TenantRole::Editor).await;
-        join(store, &env, ada.id, bread, TenantRole::Owner).await;
         subscribe(store, &env, acme, "starter", SubscriptionStatus::Active).await;
 
         let every = by_name(TenantFilter::default());
