@@ -45,6 +45,7 @@ mod m20261121_000036_key_makers;
 mod m20261121_000040_audit_classes;
 mod m20261121_000041_provenance;
 mod m20261121_000043_audit_requests;
+mod m20261121_000044_agreed_limits;
 mod m20261122_000046_provider_profiles;
 
 /// Runs the migrations in order.
@@ -88,6 +89,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000040_audit_classes::Migration),
             Box::new(m20261121_000041_provenance::Migration),
             Box::new(m20261121_000043_audit_requests::Migration),
+            Box::new(m20261121_000044_agreed_limits::Migration),
             Box::new(m20261122_000046_provider_profiles::Migration),
         ]
     }

@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod dead_letters;
+pub mod demo;
 pub mod health_check;
 pub mod keys;
 pub mod outbound;

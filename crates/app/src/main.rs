@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portico::{
-    health_check, reseal, run, server,
+    demo, health_check, reseal, run, server,
     settings::{Profile, Settings, Sources, reference},
     startup,
 };
@@ -39,7 +39,12 @@ enum Command {
     },
     /// Write the catalogue of plans and the library of templates; changes nothing that is up to date, and no template that
     /// staff edited.
-    Seed,
+    Seed {
+        /// For development: also make a customer with people of every role, a published site and sample data, and print the
+        /// accounts. Their password is taken from PORTICO_DEMO_PASSWORD, or generated. Leaves what exists as it is.
+        #[arg(long)]
+        demo: bool,
+    },
     /// Print the API document (OpenAPI 3.1).
     Openapi,
     /// Manage the administrators of the platform.
@@ -175,7 +180,11 @@ fn start(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
                     ));
                 }
             }
-            Command::Seed => {
+            Command::Seed { demo: true } => {
+                let password = std::env::var("PORTICO_DEMO_PASSWORD").ok();
+                say(&demo::seed(settings, password).await?);
+            }
+            Command::Seed { demo: false } => {
                 let store = startup::connect(&settings).await?;
                 store.migrate().await?;
                 let (plans, templates) = startup::seed(&store, &portico_security::system_env()).await?;

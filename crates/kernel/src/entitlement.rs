@@ -23,11 +23,14 @@ pub enum Meter {
     AiGenerations,
     /// Domains connected to sites.
     CustomDomains,
+    /// Bytes that published sites sent in a calendar month (UTC). Counted, and not enforced.
+    Bandwidth,
 }
 
 impl Meter {
     /// Every meter.
-    pub const ALL: [Self; 4] = [Self::Sites, Self::Storage, Self::AiGenerations, Self::CustomDomains];
+    pub const ALL: [Self; 5] =
+        [Self::Sites, Self::Storage, Self::AiGenerations, Self::CustomDomains, Self::Bandwidth];
 
     /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
@@ -36,12 +39,13 @@ impl Meter {
             Self::Storage => "storage",
             Self::AiGenerations => "ai_generations",
             Self::CustomDomains => "custom_domains",
+            Self::Bandwidth => "bandwidth",
         }
     }
 
     /// Whether it begins at zero every month.
     pub const fn is_monthly(self) -> bool {
-        matches!(self, Self::AiGenerations)
+        matches!(self, Self::AiGenerations | Self::Bandwidth)
     }
 }
 

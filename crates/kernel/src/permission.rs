@@ -122,6 +122,12 @@ permissions! {
     PlatformTenants { name: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: put tenants on another plan.
     PlatformPlans { name: "platform:plans", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: see customers: tenants with their owners, plans and usage.
+    PlatformCustomers { name: "platform:customers", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: suspend customers and bring them back.
+    PlatformSuspensions { name: "platform:suspensions", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: agree on other limits with a customer than those of the plan.
+    PlatformLimits { name: "platform:limits", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.
     PlatformTemplates { name: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: prepare sites and offer them for sale.
@@ -273,8 +279,8 @@ pub enum PlatformRole {
     /// Acts in the tenants they are a member of.
     #[default]
     Customer,
-    /// Works for the operator: manages background jobs, templates and sites for sale, and helps customers by acting
-    /// as them. Stays inside their own tenants otherwise.
+    /// Works for the operator: looks after customers (their plans, limits and suspensions), manages background jobs, templates
+    /// and sites for sale, and helps customers by acting as them. Stays inside their own tenants otherwise.
     Staff,
     /// Works for the operator: may cross tenants and do everything.
     SuperAdmin,

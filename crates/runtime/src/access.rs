@@ -111,6 +111,15 @@ impl Presented {
     }
 }
 
+/// What decides how many requests a user may send in a minute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserRate {
+    /// Id of the plan of the tenant.
+    pub plan: Option<String>,
+    /// What the operator has agreed on with the tenant instead.
+    pub agreed: Option<u32>,
+}
+
 /// The tenant that a request names: `Err` if it is not a valid id.
 pub type NamedTenant = Result<Option<TenantId>, NoTenantId>;
 
@@ -246,15 +255,16 @@ impl Access {
         }
     }
 
-    /// The plan of a tenant that a user is a member of. Uses the same lookup as [`Access::admit`], so that both take one
+    /// What a tenant that a user is a member of has agreed on. Uses the same lookup as [`Access::admit`], so that both take one
     /// query; makes no query where `may_query` refuses it.
-    pub async fn plan(
+    pub async fn rate(
         &self,
         claims: &AccessClaims,
         named: NamedTenant,
         may_query: impl AsyncFnOnce() -> bool,
-    ) -> Option<String> {
-        let tenant = named.ok()?.or(claims.tenant);
+    ) -> UserRate {
+        let Ok(named) = named else { return UserRate::default() };
+        let tenant = named.or(claims.tenant);
         let state = match self.sessions.known(claims.session, claims.user, tenant).await {
             Some(state) => state,
             None if may_query().await => {
@@ -262,7 +272,10 @@ impl Access {
             }
             None => None,
         };
-        state.filter(|state| state.user == claims.user)?.plan
+        match state.filter(|state| state.user == claims.user) {
+            Some(state) => UserRate { plan: state.plan, agreed: state.requests_per_minute },
+            None => UserRate::default(),
+        }
     }
 
     /// The caller with these credentials, and their permissions in the tenant that the request names, else in that of the

@@ -34,6 +34,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "FROM tenants WHERE tenants.status <> $ AND tenants.status = $",
         "the list of tenants, with their plans",
     ),
+    ("FROM tenants WHERE tenants.status <> $ AND (not exists (select", "the list of customers"),
+    ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
     // The directory: look-ups that find a tenant.
     ("from api_keys k join tenants t on t.id = k.tenant_id", "whose key it is"),

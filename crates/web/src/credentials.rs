@@ -7,9 +7,9 @@ use actix_web::{
     http::header::{self, HeaderMap, HeaderName},
 };
 use portico_kernel::limits::Verdict;
-use portico_runtime::access::{Credentials, NamedTenant, NoTenantId, Presented};
+use portico_runtime::access::{Credentials, NamedTenant, NoTenantId, Presented, UserRate};
 
-use crate::api::Api;
+use crate::{api::Api, limits::Rate};
 
 /// Header for an API key, besides `Authorization`.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -68,17 +68,17 @@ pub async fn admit(
     };
     let by_user = async |presented: &Presented| match (limits, presented) {
         (Some(limits), Presented::Claims(claims)) => {
-            let plan = match limits.depends_on_plan(strict) {
-                true => {
+            let rate = match strict {
+                None => {
                     let in_path =
                         path.strip_prefix("/api/v1/tenants/").and_then(|rest| rest.split('/').next());
                     // A user who names random tenants causes no more queries than admitted requests.
                     let may_query = async || limits.may_look_up(claims.user).await;
-                    access.plan(claims, named(in_path, headers), may_query).await
+                    access.rate(claims, named(in_path, headers), may_query).await
                 }
-                false => None,
+                Some(_) => UserRate::default(),
             };
-            Some(limits.check_user(strict, claims.user, plan.as_deref(), address).await)
+            Some(limits.check_user(strict, claims.user, of_user(&rate), address).await)
         }
         _ => by_address().await,
     };
@@ -110,8 +110,12 @@ pub async fn admit(
     let verdict = match (&presented, limits) {
         (Presented::Key(_, _), None) => None,
         (Presented::Key(key, _), Some(limits)) => {
-            let (own, plan) = (key.rate_limit_per_minute, key.plan.as_deref());
-            Some(limits.check_key(strict, key.id, own, plan, address).await)
+            let rate = Rate {
+                own: key.rate_limit_per_minute,
+                agreed: key.tenant_rate_limit,
+                plan: key.plan.as_deref(),
+            };
+            Some(limits.check_key(strict, key.id, rate, address).await)
         }
         _ if verdict.is_some() => verdict,
         _ => by_address().await,
@@ -130,6 +134,10 @@ pub async fn check_again(api: &Api, headers: &HeaderMap, address: IpAddr) -> Pre
 fn credentials(headers: &HeaderMap) -> Credentials {
     let keys = headers.get_all(API_KEY).map(|value| value.to_str().unwrap_or_default());
     Credentials::read(keys, authorization(headers))
+}
+
+fn of_user(rate: &UserRate) -> Rate<'_> {
+    Rate { own: None, agreed: rate.agreed, plan: rate.plan.as_deref() }
 }
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {

@@ -13,6 +13,17 @@ use portico_kernel::{
 
 use crate::settings::RateLimit;
 
+/// What decides how many requests a user or a key may send in a minute.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rate<'a> {
+    /// The limit of the key itself.
+    pub own: Option<u32>,
+    /// What the operator has agreed on with the tenant. It is the most that a key may have.
+    pub agreed: Option<u32>,
+    /// Id of the plan of the tenant.
+    pub plan: Option<&'a str>,
+}
+
 /// The limits of requests.
 pub struct Limits {
     limiter: Arc<dyn RateLimiter>,
@@ -34,47 +45,44 @@ impl Limits {
         }
     }
 
-    /// Counts a request by a signed-in user who acts in a tenant on `plan`. On the strict routes the limit of the address
+    /// Counts a request by a signed-in user who acts in a tenant with this rate. On the strict routes the limit of the address
     /// applies as well.
     pub async fn check_user(
         &self,
         strict: Option<&str>,
         user: UserId,
-        plan: Option<&str>,
+        rate: Rate<'_>,
         address: IpAddr,
     ) -> Verdict {
         if strict.is_some() {
             return self.check(strict, address).await;
         }
         // One count for all tenants: membership in several does not raise the limit.
-        self.count(&format!("user:{user}"), self.settings.for_user(plan)).await
+        let limit = rate.agreed.unwrap_or_else(|| self.settings.for_user(rate.plan));
+        self.count(&format!("user:{user}"), limit).await
     }
 
     /// Counts a request with a valid API key. On the strict routes the limit of the address applies as well.
-    ///
-    /// `own` is the limit of the key itself, `plan` that of its tenant.
     pub async fn check_key(
         &self,
         strict: Option<&str>,
         key: ApiKeyId,
-        own: Option<u32>,
-        plan: Option<&str>,
+        rate: Rate<'_>,
         address: IpAddr,
     ) -> Verdict {
         if strict.is_some() {
             return self.check(strict, address).await;
         }
-        let limit = own.unwrap_or_else(|| self.settings.for_key(plan));
+        let limit = match (rate.own, rate.agreed) {
+            (Some(own), Some(agreed)) => own.min(agreed),
+            (Some(limit), None) | (None, Some(limit)) => limit,
+            (None, None) => self.settings.for_key(rate.plan),
+        };
         self.count(&format!("key:{key}"), limit).await
     }
 
-    /// Whether the limit of a user's request depends on the plan of the tenant.
-    pub fn depends_on_plan(&self, strict: Option<&str>) -> bool {
-        self.settings.users_differ() && strict.is_none()
-    }
-
-    /// Counts a query for the plan of a tenant that a user names, before the request itself is counted. Limited to the rate
-    /// of requests without a plan.
+    /// Counts a query for the rate of a tenant that a user names, before the request itself is counted. Limited to the rate
+    /// of requests without one.
     pub async fn may_look_up(&self, user: UserId) -> bool {
         self.count(&format!("plan:{user}"), self.settings.per_user).await.allowed
     }
@@ -137,7 +145,7 @@ mod tests {
         let mut count = 0;
         for _ in 0..tries {
             let verdict = match user {
-                Some(user) => limits.check_user(strict, user, None, address).await,
+                Some(user) => limits.check_user(strict, user, Rate::default(), address).await,
                 None => limits.check(strict, address).await,
             };
             count += u32::from(verdict.allowed);
@@ -161,25 +169,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plan_decides_and_a_limit_of_the_key_wins() {
+    async fn a_plan_decides_and_what_was_agreed_on_is_the_most() {
         let limits = limits();
         let address = "192.0.2.1".parse().unwrap();
-        for (number, plan, limit) in [(1, Some("large"), 8), (2, Some("small"), 5), (3, None, 5)] {
-            let verdict = limits.check_user(None, user(number), plan, address).await;
+        for (number, plan, agreed, limit) in [
+            (1, Some("large"), None, 8),
+            (2, Some("small"), None, 5),
+            (3, None, None, 5),
+            (4, Some("large"), Some(1), 1),
+        ] {
+            let rate = Rate { own: None, agreed, plan };
+            let verdict = limits.check_user(None, user(number), rate, address).await;
             assert_eq!((verdict.limit, verdict.remaining), (limit, limit - 1), "{plan:?}");
         }
-        for (number, plan, own, limit) in
-            [(1, Some("large"), None, 9), (2, Some("small"), None, 4), (3, Some("large"), Some(2), 2)]
-        {
+        for (number, plan, own, agreed, limit) in [
+            (1, Some("large"), None, None, 9),
+            (2, Some("small"), None, None, 4),
+            (3, Some("large"), Some(2), None, 2),
+            (4, Some("large"), None, Some(20), 20),
+            (5, Some("large"), Some(2), Some(20), 2),
+            (6, Some("large"), Some(30), Some(20), 20),
+        ] {
+            let rate = Rate { own, agreed, plan };
             let key = ApiKeyId::from_uuid(uuid::Uuid::from_u128(number));
-            assert_eq!(
-                limits.check_key(None, key, own, plan, address).await.limit,
-                limit,
-                "{plan:?} {own:?}"
-            );
-            assert_eq!(limits.check_key(Some("/api/v1/auth/login"), key, own, plan, address).await.limit, 2);
+            assert_eq!(limits.check_key(None, key, rate, address).await.limit, limit, "{plan:?} {own:?}");
+            assert_eq!(limits.check_key(Some("/api/v1/auth/login"), key, rate, address).await.limit, 2);
         }
-        assert!(limits.depends_on_plan(None) && !limits.depends_on_plan(Some("/api/v1/auth/login")));
     }
 
     #[tokio::test]

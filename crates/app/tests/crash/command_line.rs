@@ -260,6 +260,40 @@ fn seeding_twice_is_seeding_once() {
     assert_eq!(seed(), "0 plans and 0 templates written.\n");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn sample_data_is_made_once_and_not_in_production() {
+    let folder = tempfile::tempdir().unwrap();
+    let seed = |settings: &[(&str, &str)]| {
+        let settings = [&[("PORTICO_DEMO_PASSWORD", "Correct-Horse-7")], settings].concat();
+        run(folder.path(), &settings, &["seed", "--demo"])
+    };
+    let allowed = ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http");
+    let refused = seed(&[("PORTICO_PROFILE", "production"), allowed]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stdout));
+    assert!(text(&refused.stderr).contains("production"), "{}", text(&refused.stderr));
+
+    let first = seed(&[]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    let printed = text(&first.stdout);
+    for said in
+        ["owner@demo.example", "staff@demo.example", "live", "API key", "messages", "visits", "webhook"]
+    {
+        assert!(printed.contains(said), "{said}: {printed}");
+    }
+    let second = seed(&[]);
+    assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
+    let printed = text(&second.stdout);
+    assert!(printed.lines().all(|line| line.contains("exists")), "{printed}");
+
+    let server = Server::start(folder.path(), &[]).await;
+    let visitor = Person::visitor(&server);
+    for (person, role) in [("owner", "customer"), ("viewer", "customer"), ("staff", "staff")] {
+        let sign_in = json!({"email": format!("{person}@demo.example"), "password": "Correct-Horse-7"});
+        let (status, tokens) = visitor.call(Method::POST, "/api/v1/auth/login", Some(sign_in)).await.unwrap();
+        assert_eq!((status, &tokens["user"]["role"]), (200, &json!(role)), "{tokens}");
+    }
+}
+
 #[test]
 fn migrations_go_up_and_down() {
     let folder = tempfile::tempdir().unwrap();

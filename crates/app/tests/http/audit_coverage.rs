@@ -136,6 +136,14 @@ async fn particular(server: &TestServer, fixture: &Fixture, client: &Client, pat
             operator.post(&format!("/api/v1/tenants/{tenant}/suspend"), body).await;
             client.post_empty(&path.replace("{tenantId}", &tenant)).await
         }
+        "/admin/customers/{customerId}/reactivate" => {
+            let customer = fixture.fresh(server, "customerId").await;
+            let body = json!({"reason": "Not paid"});
+            let mut operator = client.clone();
+            operator.headers.remove("x-request-id");
+            operator.post(&format!("/api/v1/admin/customers/{customer}/suspend"), body).await;
+            client.post(&path.replace("{customerId}", &customer), json!({"reason": "Paid"})).await
+        }
         "/tenants/{tenantId}/navigation/reorder" => {
             fixture.fresh(server, "navItemId").await;
             let items =

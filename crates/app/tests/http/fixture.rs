@@ -363,7 +363,9 @@ impl Fixture {
     pub async fn fresh(&self, server: &TestServer, parameter: &str) -> String {
         let (client, marker) = (&self.owner.client, &self.marker);
         let made = match parameter {
-            "tenantId" => client.post("/api/v1/tenants", json!({"name": format!("Another {marker}")})).await,
+            "tenantId" | "customerId" => {
+                client.post("/api/v1/tenants", json!({"name": format!("Another {marker}")})).await
+            }
             "siteId" => client.post("/api/v1/sites", json!({"name": format!("Site {marker}")})).await,
             "pageId" => client.post(&client.t("/pages"), json!({"title": format!("Title {marker}")})).await,
             "sectionId" => {

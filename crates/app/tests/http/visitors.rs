@@ -131,7 +131,16 @@ async fn visits_by_several_people_over_two_instances_are_counted_right() {
         let today = server.app.core.env.now().into_inner().date();
         let (answers, bytes) = server.app.core.reader().visits().traffic(tenant, today, today).await.unwrap();
         assert!(answers >= 29 && bytes > 29 * 500, "{answers} answers of {bytes} bytes");
+        let usage = shop.client.get("/api/v1/billing/usage").await.expect(200);
+        let meter =
+            usage["items"].as_array().unwrap().iter().find(|item| item["meter"] == "bandwidth").unwrap();
+        assert_eq!((&meter["used"], &meter["limit"]), (&json!(bytes), &json!(10_u64 << 30)));
+        assert!(meter["resetsAt"].is_string(), "{meter}");
+        // What is served until the end is counted by a graceful stop.
+        ok(shop.visitor(&other, FIREFOX).get("/about-us/").await);
         other.stop().await;
+        let (after, more) = server.app.core.reader().visits().traffic(tenant, today, today).await.unwrap();
+        assert!(after == answers + 1 && more > bytes + 500, "{after} answers of {more} bytes");
         server.stop().await;
     }
 }

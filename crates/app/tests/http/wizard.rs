@@ -287,7 +287,7 @@ async fn every_error_is_named_and_nothing_is_half_saved() {
 
         let refused = client.post_empty(&format!("{path}/complete")).await;
         assert_eq!(refused.status.as_u16(), 422);
-        assert_eq!(refused.fields(), ["businessInfo", "content", "design", "goals", "pages", "seo", "templateId"]);
+        assert_eq!(refused.fields(), ["businessInfo", "content", "design", "goals", "seo", "templateId"]);
         let refused = client.post_empty(&format!("{path}/generate-content")).await;
         assert_eq!(refused.fields(), ["businessInfo", "templateId"]);
         assert_eq!((used(&client, "sites").await, used(&client, "ai_generations").await), (0, 0));

@@ -13,6 +13,8 @@ use portico_kernel::{
 declare_events! {
     "The tenant got its plan."
     SUBSCRIPTION_CREATED { name: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
+    "Other limits than those of its plan were set for the tenant, or taken back."
+    SUBSCRIPTION_LIMITS_UPDATED { name: "subscription.limits_updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "The tenant was put on another plan."
     SUBSCRIPTION_UPDATED { name: "subscription.updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
 }

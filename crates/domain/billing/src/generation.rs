@@ -126,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        limits::{Allowance, Overrides},
         plan::catalogue,
         ports::{MockGenerationRepository, MockMeterRepository, MockSubscriptionRepository},
         testing::{Repositories, env},
@@ -154,7 +155,9 @@ mod tests {
 
     fn counting(repositories: &mut Repositories) {
         let mut subscriptions = MockSubscriptionRepository::new();
-        subscriptions.expect_plan_of().times(1).return_once(|_| Ok(catalogue().into_iter().next()));
+        let plan = catalogue().remove(0);
+        let allowance = Allowance { plan, overrides: Overrides::default() };
+        subscriptions.expect_allowance().times(1).return_once(|_| Ok(Some(allowance)));
         repositories.subscriptions.push_back(subscriptions);
         let mut meters = MockMeterRepository::new();
         let month = Period::month_of(env().now());

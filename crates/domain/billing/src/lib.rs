@@ -3,6 +3,7 @@
 pub mod error;
 pub mod events;
 pub mod generation;
+pub mod limits;
 pub mod period;
 pub mod plan;
 pub mod ports;

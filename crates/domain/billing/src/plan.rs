@@ -14,7 +14,7 @@ pub const FREE: &str = "free";
 /// its history and some pictures.
 pub const UNVERIFIED_STORAGE: u64 = 32 << 20;
 
-/// A gigabyte as storage is sold here.
+/// A gigabyte as storage and bandwidth are sold here.
 const GIGABYTE: u64 = 1 << 30;
 
 /// A plan that a tenant can subscribe to.
@@ -68,18 +68,19 @@ pub fn catalogue() -> Vec<Plan> {
         premium_templates,
         position,
     };
-    let limits = |sites, gigabytes, generations, domains| {
+    let limits = |sites, gigabytes, generations, domains, sent| {
         [
             (Meter::Sites, sites),
             (Meter::Storage, gigabytes * GIGABYTE),
             (Meter::AiGenerations, generations),
             (Meter::CustomDomains, domains),
+            (Meter::Bandwidth, sent * GIGABYTE),
         ]
     };
     vec![
-        plan(1, FREE, "Free", 0, false, &limits(1, 1, 10, 0)),
-        plan(2, "starter", "Starter", 1200, false, &limits(3, 10, 100, 3)),
-        plan(3, "professional", "Professional", 2900, true, &limits(10, 50, 1000, 10)),
+        plan(1, FREE, "Free", 0, false, &limits(1, 1, 10, 0, 10)),
+        plan(2, "starter", "Starter", 1200, false, &limits(3, 10, 100, 3, 100)),
+        plan(3, "professional", "Professional", 2900, true, &limits(10, 50, 1000, 10, 500)),
         plan(4, "enterprise", "Enterprise", 9900, true, &[]),
     ]
 }

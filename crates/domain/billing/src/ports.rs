@@ -5,6 +5,7 @@ use portico_kernel::{GenerationId, Meter, Outbox, StoreError, TenantId, Timestam
 
 use crate::{
     generation::Reservation,
+    limits::{Allowance, Overrides},
     period::Period,
     plan::{Plan, UNVERIFIED_STORAGE},
     subscription::Subscription,
@@ -34,8 +35,12 @@ pub trait SubscriptionRepository: Send {
     /// Stores plan, status and time of the last change. MUST answer `MissingReference` for a plan that does not exist.
     async fn update(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
 
-    /// The plan in force for the tenant.
-    async fn plan_of(&mut self, tenant: TenantId) -> Result<Option<Plan>, StoreError>;
+    /// The plan in force for the tenant, and what was agreed with it instead, in one statement.
+    async fn allowance(&mut self, tenant: TenantId) -> Result<Option<Allowance>, StoreError>;
+
+    /// Stores what was agreed with the tenant. MUST hold for [`MeterRepository::storage`], and for what callers and API keys of
+    /// the tenant are looked up with, too.
+    async fn set_overrides(&mut self, tenant: TenantId, overrides: &Overrides) -> Result<(), StoreError>;
 }
 
 /// What a tenant stores and what it may store.
@@ -45,7 +50,7 @@ pub struct StorageRoom {
     pub files: u64,
     /// Bytes of texts that are stored, which the store counts by itself.
     pub texts: u64,
-    /// Bytes that the plan in force includes; `None` is no limit. Zero without a plan.
+    /// Bytes that the plan in force includes, or that were agreed on instead; `None` is no limit. Zero without a plan.
     pub limit: Option<u64>,
     /// Whether an owner of the tenant has verified their address.
     pub verified: bool,
@@ -93,7 +98,8 @@ pub trait MeterRepository: Send {
     /// an answer about the tenant, until that ends, and count what it has stored: so no two get past the limit together.
     async fn storage(&mut self, tenant: TenantId, margin: u64) -> Result<StorageRoom, StoreError>;
 
-    /// What was added in the period, without texts in the case of storage. MUST keep periods apart.
+    /// What was added in the period, without texts in the case of storage; for bandwidth, the bytes that the sites of the tenant
+    /// sent in it, which the store counts by itself. MUST keep periods apart.
     async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError>;
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     BillingError,
+    limits::Allowance,
     period::Period,
     plan::{Plan, UNVERIFIED_STORAGE},
     ports::{BillingRepositories, StorageRoom},
@@ -26,7 +27,7 @@ pub struct Usage {
     pub meter: Meter,
     /// What is used now.
     pub used: u64,
-    /// What the plan includes; null where it sets no limit.
+    /// What the plan includes, or what was agreed on with the tenant instead; null for no limit.
     pub limit: Option<u64>,
     /// When it begins at zero again; null for what is counted as long as it exists.
     pub resets_at: Option<Timestamp>,
@@ -51,8 +52,8 @@ impl<'a> Quotas<'a> {
         period: Period,
         amount: u64,
     ) -> Result<(), EntitlementError> {
-        let plan = self.plan_of(tenant).await?;
-        let limit = plan.limit(meter);
+        let allowance = self.allowance_of(tenant).await?;
+        let limit = allowance.limit(meter);
         // Texts take a part of the storage for files.
         let texts = match meter {
             Meter::Storage => {
@@ -68,7 +69,8 @@ impl<'a> Quotas<'a> {
         }
         let used = self.repositories.meters().used(tenant, meter, period).await?.saturating_add(texts);
         // Without a limit the counter does not refuse.
-        Err(self.exceeded(meter, limit.unwrap_or(u64::MAX), used, used.saturating_add(amount)).await?)
+        let limit = limit.unwrap_or(u64::MAX);
+        Err(self.exceeded(&allowance, meter, limit, used, used.saturating_add(amount)).await?)
     }
 
     /// Checks that the tenant stores no more than it may, after the unit of work has stored something whose bytes the store
@@ -81,21 +83,27 @@ impl<'a> Quotas<'a> {
         refuse_unverified(room, 0)?;
         match room.limit {
             Some(limit) if room.used() > limit => {
-                Err(self.exceeded(Meter::Storage, limit, room.used(), room.used()).await?)
+                let allowance = self.allowance_of(tenant).await?;
+                Err(self.exceeded(&allowance, Meter::Storage, limit, room.used(), room.used()).await?)
             }
             _ => Ok(()),
         }
     }
 
-    /// The error that names the cheapest plan that includes `wanted`.
+    /// The error that names the cheapest plan that includes `wanted`; none where the limit is not that of a plan, because it
+    /// would not change with one.
     async fn exceeded(
         &mut self,
+        allowance: &Allowance,
         meter: Meter,
         limit: u64,
         used: u64,
         wanted: u64,
     ) -> Result<EntitlementError, StoreError> {
-        let plan = self.cheapest(|plan| plan.includes(meter, wanted)).await?;
+        let plan = match allowance.is_agreed(meter) {
+            true => None,
+            false => self.cheapest(|plan| plan.includes(meter, wanted)).await?,
+        };
         Ok(EntitlementError::QuotaExceeded { meter, limit, used, plan })
     }
 
@@ -109,7 +117,28 @@ impl<'a> Quotas<'a> {
     /// Each meter of the active tenant against its limit, in the period of `now`.
     pub async fn usage(&mut self, scope: &Scope, now: Timestamp) -> Result<Vec<Usage>, BillingError> {
         let tenant = scope.require(Permission::BillingRead)?;
-        let plan = self.plan_of(tenant).await?;
+        Ok(self.measure(tenant, now).await?)
+    }
+
+    /// The same of any tenant, for staff. Empty where it has no plan.
+    ///
+    /// # Errors
+    /// `Denied` without `platform:customers`.
+    pub async fn usage_of(
+        &mut self,
+        scope: &Scope,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, BillingError> {
+        scope.require_platform(Permission::PlatformCustomers)?;
+        match self.measure(tenant, now).await {
+            Err(EntitlementError::NoPlan) => Ok(Vec::new()),
+            measured => Ok(measured?),
+        }
+    }
+
+    async fn measure(&mut self, tenant: TenantId, now: Timestamp) -> Result<Vec<Usage>, EntitlementError> {
+        let allowance = self.allowance_of(tenant).await?;
         let mut usage = Vec::with_capacity(Meter::ALL.len());
         for meter in Meter::ALL {
             let period = Period::for_meter(meter, now);
@@ -117,14 +146,14 @@ impl<'a> Quotas<'a> {
                 Meter::Storage => self.repositories.meters().storage(tenant, 0).await?.used(),
                 _ => self.repositories.meters().used(tenant, meter, period).await?,
             };
-            usage.push(Usage { meter, used, limit: plan.limit(meter), resets_at: period.ends_at() });
+            usage.push(Usage { meter, used, limit: allowance.limit(meter), resets_at: period.ends_at() });
         }
         Ok(usage)
     }
 
-    async fn plan_of(&mut self, tenant: TenantId) -> Result<Plan, EntitlementError> {
-        let plan = self.repositories.subscriptions().plan_of(tenant).await?;
-        plan.ok_or(EntitlementError::NoPlan)
+    async fn allowance_of(&mut self, tenant: TenantId) -> Result<Allowance, EntitlementError> {
+        let allowance = self.repositories.subscriptions().allowance(tenant).await?;
+        allowance.ok_or(EntitlementError::NoPlan)
     }
 }
 
@@ -140,7 +169,7 @@ impl Entitlements for Quotas<'_> {
     }
 
     async fn require(&mut self, tenant: TenantId, feature: Feature) -> Result<(), EntitlementError> {
-        if self.plan_of(tenant).await?.has(feature) {
+        if self.allowance_of(tenant).await?.plan.has(feature) {
             return Ok(());
         }
         let plan = self.cheapest(|plan| plan.has(feature)).await?;
@@ -159,10 +188,13 @@ fn refuse_unverified(room: StorageRoom, more: u64) -> Result<(), EntitlementErro
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use portico_kernel::{Fault, Kind, RequestInfo};
 
     use super::*;
     use crate::{
+        limits::Overrides,
         plan::catalogue,
         ports::{MockMeterRepository, MockPlanRepository, MockSubscriptionRepository},
         testing::{Repositories, env},
@@ -171,10 +203,35 @@ mod tests {
     fn on_plan(id: &'static str) -> Repositories {
         let mut subscriptions = MockSubscriptionRepository::new();
         let plan = catalogue().into_iter().find(|plan| plan.id == id);
-        subscriptions.expect_plan_of().times(1).return_once(|_| Ok(plan));
+        let allowance = plan.map(|plan| Allowance { plan, overrides: Overrides::default() });
+        subscriptions.expect_allowance().times(1).return_once(|_| Ok(allowance));
         let mut repositories = Repositories::default();
         repositories.subscriptions.push_back(subscriptions);
         repositories
+    }
+
+    /// On the free plan, with another limit of sites.
+    fn agreed(sites: Option<u64>) -> Repositories {
+        let mut subscriptions = MockSubscriptionRepository::new();
+        let overrides = Overrides { limits: BTreeMap::from([(Meter::Sites, sites)]), ..Overrides::default() };
+        let allowance = Allowance { plan: catalogue().remove(0), overrides };
+        subscriptions.expect_allowance().times(1).return_once(|_| Ok(Some(allowance)));
+        let mut repositories = Repositories::default();
+        repositories.subscriptions.push_back(subscriptions);
+        repositories
+    }
+
+    #[tokio::test]
+    async fn what_was_agreed_on_counts_instead_of_the_plan_and_no_plan_helps() {
+        for limit in [Some(7), None] {
+            let mut repositories = agreed(limit);
+            repositories.meters.push_back(counter(limit, true));
+            Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap();
+        }
+        let mut repositories = agreed(Some(0));
+        repositories.meters.extend([counter(Some(0), false), reading(0)]);
+        let refused = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap_err();
+        assert!(refused.members().contains(&("plan", serde_json::Value::Null)), "{refused:?}");
     }
 
     fn counter(limit: Option<u64>, fits: bool) -> MockMeterRepository {
@@ -240,7 +297,7 @@ mod tests {
         for (files, texts, limit, fits) in
             [(50, 50, Some(100), true), (50, 51, Some(100), false), (1 << 40, 1 << 40, None, true)]
         {
-            let mut repositories = Repositories::default();
+            let mut repositories = if fits { Repositories::default() } else { on_plan("free") };
             repositories.meters.push_back(room(files, texts, limit, true));
             let mut plans = MockPlanRepository::new();
             plans.expect_list().times(usize::from(!fits)).returning(|| Ok(catalogue()));
@@ -319,13 +376,15 @@ mod tests {
         let mut storage = MockMeterRepository::new();
         let room = StorageRoom { files: 3, texts: 2, limit: Some(1 << 30), verified: true };
         storage.expect_storage().times(1).return_once(move |_, _| Ok(room));
-        repositories.meters.extend([reading(1), storage, reading(0), reading(0)]);
+        repositories.meters.extend([reading(1), storage, reading(0), reading(0), reading(9)]);
         let scope = system(Some(tenant));
         let usage = Quotas::new(&mut repositories).usage(&scope, env().now()).await.unwrap();
         assert_eq!(usage.iter().map(|u| u.meter).collect::<Vec<_>>(), Meter::ALL);
         assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), resets_at: None });
         assert_eq!((usage[1].meter, usage[1].used), (Meter::Storage, 5), "files and texts");
         assert_eq!(usage[2].resets_at, Period::month_of(env().now()).ends_at());
+        assert_eq!((usage[4].meter, usage[4].used, usage[4].limit), (Meter::Bandwidth, 9, Some(10 << 30)));
+        assert_eq!(usage[4].resets_at, usage[2].resets_at);
 
         let anonymous = Scope::anonymous(RequestInfo::default());
         let error = Quotas::new(&mut repositories).usage(&anonymous, env().now()).await.unwrap_err();

@@ -78,6 +78,7 @@ mod tests {
             membership: membership.map(|role| (tenant(1), role)),
             access,
             plan: None,
+            requests_per_minute: None,
         }
     }
 

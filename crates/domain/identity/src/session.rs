@@ -77,6 +77,8 @@ pub struct CallerState {
     pub access: TenantAccess,
     /// Id of the plan of that tenant; `None` when not a member.
     pub plan: Option<String>,
+    /// Requests in a minute that the operator has agreed on with that tenant for each member, if any.
+    pub requests_per_minute: Option<u32>,
 }
 
 /// The access that the state of a tenant leaves its members.

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod branding;
 pub mod chain;
 pub mod contact;
+pub mod customer;
 pub mod dealer;
 pub mod delivery;
 pub mod departure;

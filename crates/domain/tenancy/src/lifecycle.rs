@@ -35,6 +35,15 @@ impl Tenants<'_> {
     /// is suspended already stays as it is. Errors: [`TenancyError::Deleting`].
     pub async fn suspend(&mut self, input: SuspendTenant) -> Result<Tenant, TenancyError> {
         let id = self.scope.require(Permission::PlatformTenants)?;
+        self.suspend_one(id, input).await
+    }
+
+    /// [`Tenants::suspend`] of any tenant. The caller checks the permission.
+    pub(crate) async fn suspend_one(
+        &mut self,
+        id: TenantId,
+        input: SuspendTenant,
+    ) -> Result<Tenant, TenancyError> {
         let mut violations = Violations::default();
         violations.text("reason", &input.reason, 1, 500);
         violations.into_result()?;
@@ -55,6 +64,15 @@ impl Tenants<'_> {
     /// Ends a suspension. By the operator only. An active tenant stays as it is. Errors: [`TenancyError::Deleting`].
     pub async fn reinstate(&mut self) -> Result<Tenant, TenancyError> {
         let id = self.scope.require(Permission::PlatformTenants)?;
+        self.reinstate_one(id, None).await
+    }
+
+    /// [`Tenants::reinstate`] of any tenant, with a reason for the audit trail. The caller checks the permission.
+    pub(crate) async fn reinstate_one(
+        &mut self,
+        id: TenantId,
+        reason: Option<&str>,
+    ) -> Result<Tenant, TenancyError> {
         let before = self.held(id).await?;
         match before.status {
             TenantStatus::Suspended => {}
@@ -62,7 +80,7 @@ impl Tenants<'_> {
             TenantStatus::Deleting | TenantStatus::Deleted => return Err(TenancyError::Deleting),
         }
         let after = Tenant { status: TenantStatus::Active, suspension_reason: None, ..before.clone() };
-        self.store(&before, after, None, &events::TENANT_REINSTATED).await
+        self.store_because(&before, after, None, (&events::TENANT_REINSTATED, reason)).await
     }
 
     /// Has the active tenant deleted after `grace`, given that its version is still the expected one, if any. Until then its

@@ -13,6 +13,7 @@ use portico_kernel::{
 use crate::{
     audit::{AuditEntry, AuditFilter},
     branding::Branding,
+    customer::Customer,
     dealer::Dealer,
     invitation::{Invitation, InvitationStatus, ReceivedInvitation},
     member::{Member, MemberFilter, TenantSummary},
@@ -51,6 +52,26 @@ pub trait TenantRepository: Send {
         filter: TenantFilter,
         page: PageRequest,
     ) -> Result<List<Tenant>, StoreError>;
+}
+
+/// Tenants with what belongs to them, as the people of the operator see them.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait CustomerRepository: Send {
+    /// The tenants, not deleted. Unless `all`, MUST leave out every tenant with an owner who has a role of the platform. `q` of the
+    /// filter also matches a part of the address of an owner.
+    async fn list(
+        &mut self,
+        all: bool,
+        filter: TenantFilter,
+        page: PageRequest,
+    ) -> Result<List<Customer>, StoreError>;
+
+    /// One of them.
+    async fn find(&mut self, id: TenantId, all: bool) -> Result<Option<Customer>, StoreError>;
+
+    /// Whether it is one of them.
+    async fn exists(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError>;
 }
 
 /// Memberships.
@@ -247,6 +268,8 @@ pub trait AuditTrail: Send {
 pub trait TenancyRepositories: Outbox {
     /// Tenants.
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c>;
+    /// Tenants as the people of the operator see them.
+    fn customers<'c>(&'c mut self) -> Box<dyn CustomerRepository + 'c>;
     /// Memberships.
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c>;
     /// Invitations.

@@ -286,9 +286,20 @@ impl<'a> Tenants<'a> {
     pub(crate) async fn store(
         &mut self,
         before: &Tenant,
-        mut after: Tenant,
+        after: Tenant,
         expected: Option<i64>,
         kind: &'static EventDeclaration,
+    ) -> Result<Tenant, TenancyError> {
+        self.store_because(before, after, expected, (kind, None)).await
+    }
+
+    /// Stores a change and its event, which also has the reason, if there is one.
+    pub(crate) async fn store_because(
+        &mut self,
+        before: &Tenant,
+        mut after: Tenant,
+        expected: Option<i64>,
+        (kind, reason): (&'static EventDeclaration, Option<&str>),
     ) -> Result<Tenant, TenancyError> {
         after.updated_at = self.env.now();
         self.repositories.tenants().update(&after).await.map_err(|error| match error {
@@ -297,7 +308,15 @@ impl<'a> Tenants<'a> {
         })?;
         after.version += 1;
         let event = Event::new(self.env, self.scope, kind, after.id.uuid()).before(before);
-        let event = if after.status == TenantStatus::Deleted { event } else { event.after(&after) };
+        let event = match (after.status, reason) {
+            (TenantStatus::Deleted, _) => event,
+            (_, None) => event.after(&after),
+            (_, Some(reason)) => {
+                let mut noted = serde_json::to_value(&after).unwrap_or_default();
+                noted["reason"] = reason.into();
+                event.after(&noted)
+            }
+        };
         self.repositories.events().append(event.in_tenant(after.id)).await?;
         Ok(after)
     }

@@ -19,11 +19,12 @@ use portico_kernel::{
 
 use crate::events;
 use crate::ports::{
-    AuditTrail, BrandingRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
-    InvitationRepository, MembershipRepository, MockAuditTrail, MockBrandingRepository, MockDealerRepository,
-    MockDeliveryPlans, MockDeliveryRepository, MockInvitationRepository, MockMembershipRepository,
-    MockSealRepository, MockSettingsRepository, MockTenantRepository, MockWebhookRepository, SealRepository,
-    SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
+    AuditTrail, BrandingRepository, CustomerRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
+    InvitationRepository, MembershipRepository, MockAuditTrail, MockBrandingRepository,
+    MockCustomerRepository, MockDealerRepository, MockDeliveryPlans, MockDeliveryRepository,
+    MockInvitationRepository, MockMembershipRepository, MockSealRepository, MockSettingsRepository,
+    MockTenantRepository, MockWebhookRepository, SealRepository, SettingsRepository, TenancyRepositories,
+    TenantRepository, WebhookRepository,
 };
 
 struct Fixed;
@@ -82,6 +83,12 @@ pub fn super_admin_in(tenant: TenantId) -> Scope {
     scope(tenant, PlatformRole::SuperAdmin, PlatformRole::SuperAdmin.permissions())
 }
 
+/// One of the operator's people, whose own tenant this is.
+pub fn staff_in(tenant: TenantId) -> Scope {
+    let permissions = TenantRole::Owner.permissions().union(PlatformRole::Staff.permissions());
+    scope(tenant, PlatformRole::Staff, permissions)
+}
+
 /// A caller with exactly these permissions.
 pub fn scope_with(tenant: TenantId, permissions: Permissions) -> Scope {
     scope(tenant, PlatformRole::Customer, permissions)
@@ -96,6 +103,7 @@ pub fn registering() -> Scope {
 #[derive(Default)]
 pub struct Repositories {
     pub tenants: VecDeque<MockTenantRepository>,
+    pub customers: VecDeque<MockCustomerRepository>,
     pub memberships: VecDeque<MockMembershipRepository>,
     pub branding: VecDeque<MockBrandingRepository>,
     pub invitations: VecDeque<MockInvitationRepository>,
@@ -154,6 +162,9 @@ impl Outbox for Repositories {
 impl TenancyRepositories for Repositories {
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c> {
         Box::new(self.tenants.pop_front().unwrap())
+    }
+    fn customers<'c>(&'c mut self) -> Box<dyn CustomerRepository + 'c> {
+        Box::new(self.customers.pop_front().unwrap())
     }
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c> {
         Box::new(self.memberships.pop_front().unwrap())

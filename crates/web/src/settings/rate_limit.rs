@@ -70,11 +70,6 @@ impl RateLimit {
         self.plan(plan).and_then(|limits| limits.per_key).unwrap_or(self.per_key)
     }
 
-    /// Whether the limits of users depend on the plan.
-    pub fn users_differ(&self) -> bool {
-        self.plans.values().any(|limits| limits.per_user.is_some())
-    }
-
     fn plan(&self, plan: Option<&str>) -> Option<&PlanLimits> {
         self.plans.get(plan?)
     }

@@ -34,8 +34,9 @@ impl<C: ConnectionTrait + Send> Meters<'_, C> {
         let sql = "select \
              coalesce((select used from meters where tenant_id = $1 and meter = 'storage' and period = ''), 0) as files, \
              (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts where tenant_id = $1) as texts, \
-             (select coalesce(cast(limits ->> 'storage' as bigint), $2) from subscriptions \
-             join plans on plans.id = subscriptions.plan_id \
+             (select case cast(overrides -> 'limits' -> 'storage' as text) when 'null' then $2 \
+             else coalesce(cast(overrides -> 'limits' ->> 'storage' as bigint), cast(plans.limits ->> 'storage' as bigint), $2) \
+             end from subscriptions join plans on plans.id = subscriptions.plan_id \
              where subscriptions.tenant_id = $1 and subscriptions.status = 'active') as included, \
              exists (select 1 from memberships join users on users.id = memberships.user_id \
              where memberships.tenant_id = $1 and memberships.role = 'owner' and users.email_verified) as verified";
@@ -93,6 +94,12 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
     }
 
     async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError> {
+        if meter == Meter::Bandwidth {
+            // Counted by day, which begins with the month.
+            let sql = "select cast(coalesce(sum(bytes), 0) as bigint) as used from traffic_days \
+                 where tenant_id = $1 and day >= $2 || '-01' and day <= $2 || '-31'";
+            return self.db.total(sql, (tenant, period)).await;
+        }
         let sql = "select used from meters where tenant_id = $1 and meter = $2 and period = $3";
         self.db.total(sql, (tenant, meter.as_str(), period)).await
     }

@@ -12,6 +12,8 @@ mod meters;
 mod plans;
 mod subscriptions;
 
+pub(crate) use subscriptions::agreed_rate;
+
 impl<C: ConnectionTrait + Send> BillingRepositories for Repositories<C> {
     fn plans<'c>(&'c mut self) -> Box<dyn PlanRepository + 'c> {
         Box::new(plans::Plans { db: self.db() })

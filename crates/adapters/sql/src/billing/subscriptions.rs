@@ -2,17 +2,26 @@
 
 use async_trait::async_trait;
 use portico_billing::{
-    plan::Plan,
+    limits::{Allowance, Overrides},
     ports::SubscriptionRepository,
     subscription::{Subscription, SubscriptionStatus},
 };
 use portico_kernel::{StoreError, TenantId, Timestamp};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, TryGetError};
 
 use super::plans;
-use crate::{columns::words, db::Db};
+use crate::{
+    columns::{documents, read, words},
+    db::Db,
+};
 
 words!(SubscriptionStatus);
+documents!(Overrides);
+
+/// Requests in a minute that were agreed on with the tenant of a subscription: `perUser` or `perKey`. Null for none.
+pub(crate) fn agreed_rate(subscription: &str, of: &str) -> String {
+    format!("cast({subscription}.overrides -> 'requestsPerMinute' ->> '{of}' as integer)")
+}
 
 /// Subscriptions over one connection.
 pub(crate) struct Subscriptions<'c, C> {
@@ -58,11 +67,21 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
         self.db.execute(sql, values).await.map(drop)
     }
 
-    async fn plan_of(&mut self, tenant: TenantId) -> Result<Option<Plan>, StoreError> {
-        let sql = "select plans.* from subscriptions join plans on plans.id = subscriptions.plan_id \
+    async fn allowance(&mut self, tenant: TenantId) -> Result<Option<Allowance>, StoreError> {
+        let sql = "select plans.*, subscriptions.overrides from subscriptions \
+             join plans on plans.id = subscriptions.plan_id \
              where subscriptions.tenant_id = $1 and subscriptions.status = $2";
-        let found: Option<plans::row::Model> =
-            self.db.model(sql, (tenant, SubscriptionStatus::Active)).await?;
-        Ok(found.map(Plan::from))
+        let allowance = |row: &QueryResult| {
+            let plan = plans::row::Model::from_query_result(row, "")?;
+            let overrides: Option<Overrides> = read(row, "overrides")?;
+            Ok::<_, TryGetError>(Allowance { plan: plan.into(), overrides: overrides.unwrap_or_default() })
+        };
+        let found = self.db.rows_with(sql, (tenant, SubscriptionStatus::Active), allowance).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn set_overrides(&mut self, tenant: TenantId, overrides: &Overrides) -> Result<(), StoreError> {
+        let sql = "update subscriptions set overrides = $2 where tenant_id = $1";
+        self.db.execute(sql, (tenant, overrides.clone())).await.map(drop)
     }
 }

@@ -16,6 +16,7 @@ use sea_orm::{
 use serde_json::Value;
 
 use crate::{
+    billing::agreed_rate,
     columns::{Col, Stored, documents, words},
     db::Db,
 };
@@ -146,6 +147,7 @@ struct StateRow {
     allowed_addresses: Col<Vec<AddressRange>>,
     rate_limit: Col<Option<u32>>,
     plan_id: Option<String>,
+    agreed_rate: Col<Option<u32>>,
     expires_at: Col<Option<Timestamp>>,
     maker_id: Col<Option<UserId>>,
     maker_verified: Option<bool>,
@@ -179,6 +181,7 @@ impl From<StateRow> for KeyState {
             allowed_addresses: row.allowed_addresses.0,
             rate_limit_per_minute: row.rate_limit.0,
             plan: row.plan_id,
+            tenant_rate_limit: row.agreed_rate.0,
             secret: secret(row.hash.0, row.maker_id.0, row.maker_verified, row.maker_status.0),
             previous: previous.zip(row.previous_expires_at.0),
         }
@@ -261,16 +264,19 @@ impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
     }
 
     async fn state<'p>(&mut self, prefix: &'p str) -> Result<Option<KeyState>, StoreError> {
-        let sql = "select k.tenant_id, k.id, k.hash, k.previous_hash, k.previous_expires_at, k.permissions, \
+        let agreed_rate = agreed_rate("p", "perKey");
+        let sql = format!(
+            "select k.tenant_id, k.id, k.hash, k.previous_hash, k.previous_expires_at, k.permissions, \
              (k.active and k.revoked_at is null and t.status = 'active') as usable, \
-             k.allowed_addresses, k.rate_limit, p.plan_id, k.expires_at, \
+             k.allowed_addresses, k.rate_limit, p.plan_id, {agreed_rate} as agreed_rate, k.expires_at, \
              m.id as maker_id, m.email_verified as maker_verified, m.status as maker_status, \
              b.id as previous_maker_id, b.email_verified as previous_maker_verified, b.status as previous_maker_status \
              from api_keys k join tenants t on t.id = k.tenant_id \
              left join users m on m.id = k.made_by left join users b on b.id = k.previous_made_by \
              left join subscriptions p on p.tenant_id = k.tenant_id and p.status = 'active' \
-             where k.prefix = $1";
-        let found: Option<StateRow> = self.db.model(sql, [prefix]).await?;
+             where k.prefix = $1"
+        );
+        let found: Option<StateRow> = self.db.model(&sql, [prefix]).await?;
         Ok(found.map(KeyState::from))
     }
 }

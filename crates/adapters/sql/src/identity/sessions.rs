@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
 };
 
-use crate::{columns::Col, db::Db};
+use crate::{billing::agreed_rate, columns::Col, db::Db};
 
 /// A row of the table.
 pub(crate) mod row {
@@ -77,6 +77,7 @@ struct CallerRow {
     tenant_role: Col<Option<TenantRole>>,
     tenant_status: Col<Option<TenantStatus>>,
     plan_id: Option<String>,
+    agreed_rate: Col<Option<u32>>,
 }
 
 impl From<CallerRow> for CallerState {
@@ -94,6 +95,7 @@ impl From<CallerRow> for CallerState {
             impersonator: row.impersonator_id.0,
             expires_at: row.expires_at.0,
             plan: membership.and(row.plan_id),
+            requests_per_minute: membership.and(row.agreed_rate.0),
             membership,
             access,
         }
@@ -210,8 +212,10 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
         tenant: Option<TenantId>,
         now: Timestamp,
     ) -> Result<Option<CallerState>, StoreError> {
-        let sql = "select u.id as user_id, u.email_verified, \
-             case when s.impersonator_id is null then u.role else 'customer' end as role, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role, t.status as tenant_status, p.plan_id \
+        let agreed_rate = agreed_rate("p", "perUser");
+        let sql = format!(
+            "select u.id as user_id, u.email_verified, \
+             case when s.impersonator_id is null then u.role else 'customer' end as role, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role, t.status as tenant_status, p.plan_id, {agreed_rate} as agreed_rate \
              from sessions s \
              join users u on u.id = s.user_id \
              left join memberships m on m.tenant_id = $2 and m.user_id = u.id \
@@ -219,8 +223,9 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
              left join subscriptions p on p.tenant_id = t.id and p.status = 'active' \
              where s.id = $1 and s.ended_at is null and s.expires_at > $3 and u.status = 'active' \
              and (s.impersonator_id is null or exists (select 1 from users i where i.id = s.impersonator_id \
-                  and i.status = 'active' and i.role <> 'customer'))";
-        let found: Option<CallerRow> = self.db.model(sql, (id, tenant, now)).await?;
+                  and i.status = 'active' and i.role <> 'customer'))"
+        );
+        let found: Option<CallerRow> = self.db.model(&sql, (id, tenant, now)).await?;
         Ok(found.map(CallerState::from))
     }
 }

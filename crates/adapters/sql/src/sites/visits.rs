@@ -218,12 +218,12 @@ impl<C: ConnectionTrait + Send> VisitRepository for Visits<'_, C> {
         Ok(self.db.row(sql, (tenant, from, to)).await?.unwrap_or_default())
     }
 
-    async fn forget(&mut self, day: Date, limit: u64) -> Result<u64, StoreError> {
+    async fn forget(&mut self, visits: Date, traffic: Date, limit: u64) -> Result<u64, StoreError> {
         let mut forgotten = 0;
-        for (table, key) in [
-            ("visit_names", "tenant_id, site_id, day, dimension, name"),
-            ("visit_days", "tenant_id, site_id, day"),
-            ("traffic_days", "tenant_id, day"),
+        for (table, key, day) in [
+            ("visit_names", "tenant_id, site_id, day, dimension, name", visits),
+            ("visit_days", "tenant_id, site_id, day", visits),
+            ("traffic_days", "tenant_id, day", traffic),
         ] {
             let sql = format!(
                 "delete from {table} where ({key}) in (select {key} from {table} where day < $1 limit $2)"

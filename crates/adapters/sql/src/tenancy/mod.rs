@@ -1,7 +1,7 @@
 //! Whose data it is.
 
 use portico_tenancy::ports::{
-    AuditTrail, BrandingRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
+    AuditTrail, BrandingRepository, CustomerRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
     InvitationRepository, MembershipRepository, SealRepository, SettingsRepository, TenancyRepositories,
     TenantRepository, WebhookRepository,
 };
@@ -11,6 +11,7 @@ use crate::Repositories;
 
 mod audit;
 mod brandings;
+mod customers;
 mod dealers;
 mod deliveries;
 mod delivery_plans;
@@ -26,6 +27,10 @@ mod webhooks;
 impl<C: ConnectionTrait + Send> TenancyRepositories for Repositories<C> {
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c> {
         Box::new(tenants::Tenants { db: self.db() })
+    }
+
+    fn customers<'c>(&'c mut self) -> Box<dyn CustomerRepository + 'c> {
+        Box::new(customers::Customers { db: self.db() })
     }
 
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c> {

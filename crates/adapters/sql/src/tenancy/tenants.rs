@@ -85,11 +85,26 @@ impl From<TenantRow> for Tenant {
 }
 
 /// The subscription in force; without one, the plan that everybody has.
-const PLAN: &str = "coalesce((select plan_id from subscriptions \
+pub(super) const PLAN: &str = "coalesce((select plan_id from subscriptions \
                     where subscriptions.tenant_id = tenants.id and subscriptions.status = 'active'), 'free')";
 
 fn with_plan(tenants: Select<row::Entity>) -> Select<row::Entity> {
     tenants.expr_as(Expr::cust(PLAN), "plan")
+}
+
+/// In the order asked for; newest first where none is.
+pub(super) fn sorted(
+    tenants: Select<row::Entity>,
+    sort: Option<(TenantSortKey, bool)>,
+) -> Select<row::Entity> {
+    let (key, descending) = sort.unwrap_or((TenantSortKey::CreatedAt, true));
+    let column = match key {
+        TenantSortKey::CreatedAt => row::Column::CreatedAt,
+        TenantSortKey::UpdatedAt => row::Column::UpdatedAt,
+        TenantSortKey::Name => row::Column::Name,
+    };
+    let order = if descending { Order::Desc } else { Order::Asc };
+    tenants.order_by(column, order.clone()).order_by(row::Column::Id, order)
 }
 
 /// Everything of a tenant that an update may change.
@@ -177,14 +192,7 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
                 [row::Column::Name, row::Column::Subdomain].map(|column| Expr::col(column.as_column_ref()));
             found = found.filter(contains(columns, part));
         }
-        let (key, descending) = filter.sort.unwrap_or((TenantSortKey::CreatedAt, true));
-        let column = match key {
-            TenantSortKey::CreatedAt => row::Column::CreatedAt,
-            TenantSortKey::UpdatedAt => row::Column::UpdatedAt,
-            TenantSortKey::Name => row::Column::Name,
-        };
-        let order = if descending { Order::Desc } else { Order::Asc };
-        let sorted = found.order_by(column, order.clone()).order_by(row::Column::Id, order);
+        let sorted = sorted(found, filter.sort);
         self.db.page_as::<_, TenantRow, _>(sorted.clone(), with_plan(sorted), page).await
     }
 }

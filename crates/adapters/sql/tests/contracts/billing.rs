@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use portico_billing::{
+    limits::{Allowance, Overrides, RequestRates},
     period::Period,
     plan::Plan,
     ports::BillingRepositories,
@@ -23,6 +24,11 @@ fn plan(id: &str, position: i32) -> Plan {
         premium_templates: false,
         position,
     }
+}
+
+/// A plan without anything that was agreed on instead.
+fn as_planned(plan: Plan) -> Allowance {
+    Allowance { plan, overrides: Overrides::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,8 +70,11 @@ async fn the_plan_of_a_tenant_is_that_of_its_active_subscription() {
         work.subscriptions().insert(&subscription(second.id, SubscriptionStatus::Canceled)).await.unwrap();
         work.commit().await.unwrap();
         let mut reader = store.reader();
-        assert_eq!(reader.subscriptions().plan_of(first.id).await.unwrap(), Some(plan("starter", 2)));
-        assert_eq!(reader.subscriptions().plan_of(second.id).await.unwrap(), None);
+        assert_eq!(
+            reader.subscriptions().allowance(first.id).await.unwrap(),
+            Some(as_planned(plan("starter", 2)))
+        );
+        assert_eq!(reader.subscriptions().allowance(second.id).await.unwrap(), None);
     })
     .await;
 }
@@ -105,8 +114,52 @@ async fn a_subscription_changes_to_plans_that_exist() {
         assert!(matches!(refused, StoreError::MissingReference(_)), "{refused:?}");
         drop(work);
         let mut reader = store.reader();
-        assert_eq!(reader.subscriptions().plan_of(tenant.id).await.unwrap().unwrap().id, "starter");
-        assert_eq!(reader.subscriptions().plan_of(other.id).await.unwrap().unwrap().id, "free");
+        assert_eq!(reader.subscriptions().allowance(tenant.id).await.unwrap().unwrap().plan.id, "starter");
+        assert_eq!(reader.subscriptions().allowance(other.id).await.unwrap().unwrap().plan.id, "free");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_agreed_on_holds_for_one_tenant() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let mut work = store.begin().await.unwrap();
+        work.plans().upsert(&plan("starter", 2)).await.unwrap();
+        for tenant_id in [ours, theirs] {
+            let subscription = Subscription {
+                tenant_id,
+                plan: "starter".to_owned(),
+                status: SubscriptionStatus::Active,
+                created_at: env.now(),
+                updated_at: env.now(),
+            };
+            work.subscriptions().insert(&subscription).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        let agreed = |storage| Overrides {
+            limits: BTreeMap::from([(Meter::Sites, Some(9)), (Meter::Storage, storage)]),
+            requests_per_minute: RequestRates { per_user: Some(7), per_key: None },
+            reason: Some("Why not".to_owned()),
+            set_at: Some(env.now()),
+        };
+        for (overrides, storage) in
+            [(agreed(Some(77)), Some(77)), (agreed(None), None), (Overrides::default(), Some(5_000_000_000))]
+        {
+            let mut work = store.begin().await.unwrap();
+            work.subscriptions().set_overrides(ours, &overrides).await.unwrap();
+            work.commit().await.unwrap();
+            let mut reader = store.reader();
+            let read = reader.subscriptions().allowance(ours).await.unwrap();
+            assert_eq!(read, Some(Allowance { plan: plan("starter", 2), overrides }));
+            assert_eq!(reader.meters().storage(ours, 0).await.unwrap().limit, storage);
+            let others = reader.subscriptions().allowance(theirs).await.unwrap();
+            assert_eq!(others, Some(as_planned(plan("starter", 2))));
+            assert_eq!(reader.meters().storage(theirs, 0).await.unwrap().limit, Some(5_000_000_000));
+        }
     })
     .await;
 }

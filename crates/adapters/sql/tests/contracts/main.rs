@@ -6,6 +6,7 @@ mod audit;
 mod billing;
 mod clock;
 mod credentials;
+mod customers;
 mod delivery_queue;
 mod distribution;
 mod email_changes;

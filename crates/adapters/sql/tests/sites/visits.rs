@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use portico_kernel::{SiteId, TenantId};
+use portico_billing::{period::Period, ports::BillingRepositories};
+use portico_kernel::{Meter, SiteId, TenantId};
 use portico_sites::{
     analytics::{Counts, Dimension, MAX_NAMES, OTHER, SiteDay, Traffic, VisitBatch},
     ports::SiteRepositories,
@@ -218,6 +219,18 @@ async fn traffic_is_counted_by_tenant_and_day() {
         assert_eq!(traffic(ours, DAY).await, (4, 15));
         assert_eq!(traffic(ours, DAY.next_day().unwrap()).await, (6, 16));
         assert_eq!(traffic(theirs, DAY).await, (0, 0));
+        // What counts against the plan is the month, and only that.
+        let mut sent = batch(9, []);
+        let (before, after) =
+            (DAY.replace_day(1).unwrap().previous_day().unwrap(), DAY.replace_day(28).unwrap());
+        for (day, bytes) in [(before, 1000), (after, 100)] {
+            sent.traffic.insert((ours, day), Traffic { answers: 1, bytes });
+        }
+        store(database, &sent).await;
+        let mut reader = database.store().reader();
+        let month = Period::Month { year: DAY.year(), month: DAY.month().into() };
+        assert_eq!(reader.meters().used(ours, Meter::Bandwidth, month).await.unwrap(), 116);
+        assert_eq!(reader.meters().used(theirs, Meter::Bandwidth, month).await.unwrap(), 0);
     })
     .await;
 }
@@ -253,8 +266,11 @@ async fn old_counts_are_forgotten_and_what_leads_to_visitors_first() {
         );
         assert_eq!(day(database, &site, DAY).await, Some((1, 1)), "counts stay");
 
-        let forgotten = fixture.write(async |unit| unit.visits().forget(next, 100).await).await.unwrap();
-        assert_eq!(forgotten, 4, "two names, a day, traffic");
+        let forgotten = fixture.write(async |unit| unit.visits().forget(next, DAY, 100).await).await.unwrap();
+        assert_eq!(forgotten, 3, "two names and a day");
+        let forgotten =
+            fixture.write(async |unit| unit.visits().forget(next, next, 100).await).await.unwrap();
+        assert_eq!(forgotten, 1, "traffic, which is kept for longer");
         assert_eq!(day(database, &site, DAY).await, None);
         assert_eq!(day(database, &site, next).await, Some((1, 1)));
     })

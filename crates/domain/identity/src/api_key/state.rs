@@ -26,6 +26,8 @@ pub struct KeyState {
     pub rate_limit_per_minute: Option<u32>,
     /// Id of the plan of its tenant.
     pub plan: Option<String>,
+    /// Requests in a minute that the operator has agreed on with its tenant for each key, if any.
+    pub tenant_rate_limit: Option<u32>,
     /// The secret.
     pub secret: KeySecret,
     /// The secret before the last rotation, and until when that one is valid.
@@ -113,6 +115,7 @@ mod tests {
             allowed_addresses: Vec::new(),
             rate_limit_per_minute: None,
             plan: None,
+            tenant_rate_limit: None,
             secret: secret(1),
             previous: Some((secret(2), now() + Duration::SECOND)),
         }

@@ -44,6 +44,7 @@ pub trait VisitRepository: Send {
     /// What the sites of the tenant sent, both ends included: answers and bytes.
     async fn traffic(&mut self, tenant: TenantId, from: Date, to: Date) -> Result<(u64, u64), StoreError>;
 
-    /// Deletes the counts of days before `day`, at most about `limit` rows of each kind. Answers how many.
-    async fn forget(&mut self, day: Date, limit: u64) -> Result<u64, StoreError>;
+    /// Deletes the visits of days before `visits`, and the traffic of days before `traffic`, at most about `limit` rows of each
+    /// kind. Answers how many.
+    async fn forget(&mut self, visits: Date, traffic: Date, limit: u64) -> Result<u64, StoreError>;
 }

@@ -94,7 +94,7 @@ impl VisitRepository for View<'_> {
             (answers + traffic.answers, bytes + traffic.bytes)
         }))
     }
-    async fn forget(&mut self, day: Date, _: u64) -> Result<u64, StoreError> {
+    async fn forget(&mut self, day: Date, _: Date, _: u64) -> Result<u64, StoreError> {
         let before = self.0.visits.sites.len();
         self.0.visits.sites.retain(|key, _| key.day >= day);
         Ok((before - self.0.visits.sites.len()) as u64)

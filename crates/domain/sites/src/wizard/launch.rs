@@ -2,7 +2,7 @@
 
 use portico_kernel::{AssetId, Meter, Permission, Violations, WizardId};
 
-use super::{ContentChoice, ContentMode, Design, StepName, Wizard, WizardStatus, Wizards, plan};
+use super::{ContentChoice, ContentMode, Design, PageChoice, StepName, Wizard, WizardStatus, Wizards, plan};
 use crate::{
     SitesError,
     asset::check_pictures,
@@ -11,7 +11,7 @@ use crate::{
     page::{self, PageStatus},
     section::SamplePlace,
     site::{NewSite, Site, Sites},
-    template::{ApplyTarget, PagePlan, Template, build_pages, look_input},
+    template::{ApplyTarget, PagePlan, Template, TemplatePage, build_pages, look_input},
 };
 
 /// The state of a wizard that is to be completed.
@@ -124,6 +124,7 @@ impl Wizards<'_> {
             status: WizardStatus::Completed,
             site_id: Some(site.id),
             completed_at: Some(self.env.now()),
+            pages: before.pages.clone().or_else(|| Some(all_pages(&template))),
             ..before.clone()
         };
         let wizard = self.store(&before, after, None, &events::WIZARD_COMPLETED).await?;
@@ -131,27 +132,53 @@ impl Wizards<'_> {
     }
 }
 
-/// Checks that the seven steps before the last one are complete.
+/// Checks that the steps before the last one are complete. Pages are optional: all of the template's where none were chosen.
 fn check_steps(wizard: &Wizard, violations: &mut Violations) {
     for (number, step) in (1..).zip(StepName::ALL) {
-        let (field, what) = match step {
-            StepName::BusinessInfo => ("businessInfo", "business info"),
-            StepName::Goals => ("goals", "goals"),
-            StepName::Template => ("templateId", "template"),
-            StepName::Design => ("design", "design preferences"),
-            StepName::Pages => ("pages", "pages"),
-            StepName::Content => ("content", "content"),
-            StepName::Seo => ("seo", "SEO and contact details"),
-            StepName::Launch => continue,
-        };
         if wizard.is_complete(step) {
             continue;
         }
-        if step == StepName::Content && wizard.content.is_some() {
-            let message = "Step 6 (content): have the texts generated first, or choose to write your own.";
-            violations.add("content.mode", "not_generated", message);
-        } else {
-            violations.add(field, "required", format!("Step {number} ({what}) is not complete."));
-        }
+        let (field, title, remedy) = match step {
+            StepName::BusinessInfo => (
+                "businessInfo",
+                "business info",
+                "Send `businessInfo` with the name and the industry of the business.",
+            ),
+            StepName::Goals => ("goals", "goals", "Send `goals` with at least one goal."),
+            StepName::Template => (
+                "templateId",
+                "template",
+                "Send `templateId`, the id of a template from GET /api/v1/templates.",
+            ),
+            StepName::Design => (
+                "design",
+                "design",
+                "Send `design`; an empty object leaves everything as the template has it.",
+            ),
+            StepName::Content if wizard.content.is_some() => {
+                let message =
+                    "Step 6 (content): have the texts generated first, or choose to write your own.";
+                violations.add("content.mode", "not_generated", message);
+                continue;
+            }
+            StepName::Content => (
+                "content",
+                "content",
+                "Send `content` with `mode`: `own` to write the texts yourself, `ai` to have them generated.",
+            ),
+            StepName::Seo => (
+                "seo",
+                "SEO and contact details",
+                "Send `seo`; an empty object takes everything from the business.",
+            ),
+            StepName::Pages | StepName::Launch => continue,
+        };
+        violations.add(field, "required", format!("Step {number} ({title}) is missing. {remedy}"));
     }
+}
+
+/// Every page of a template, as it is.
+fn all_pages(template: &Template) -> Vec<PageChoice> {
+    let choice = |page: &TemplatePage| PageChoice { key: Some(page.key.clone()), ..PageChoice::default() };
+    template.pages.iter().map(choice).collect()
 }

@@ -282,10 +282,27 @@ async fn every_missing_step_is_named() {
     let id = stage.start().await.id;
     let error = stage.wizards().prepare_launch(id, None).await.unwrap_err();
     let named: Vec<&str> = fields(&error).into_iter().map(|(field, _)| field).collect();
-    assert_eq!(named, ["businessInfo", "goals", "templateId", "design", "pages", "content", "seo"]);
+    assert_eq!(named, ["businessInfo", "goals", "templateId", "design", "content", "seo"]);
     stage.save(id, json!({"content": {"mode": "ai"}})).await.unwrap();
     let error = stage.wizards().prepare_launch(id, None).await.unwrap_err();
     assert!(fields(&error).contains(&("content.mode", "not_generated")));
+}
+
+#[tokio::test]
+async fn without_a_choice_of_pages_the_site_has_all_of_the_template() {
+    let mut stage = Stage::new().await;
+    let id = stage.start().await.id;
+    for part in stage.parts().into_iter().filter(|part| part.get("pages").is_none()) {
+        let part = if part.get("content").is_some() { json!({"content": {"mode": "own"}}) } else { part };
+        stage.save(id, part).await.unwrap();
+    }
+    assert_eq!(stage.wizards().get(id).await.unwrap().step, 5, "the choice may still be made");
+    let launch = stage.ready(id).await;
+    let (completed, ..) = stage.wizards().launch(launch, false).await.unwrap();
+    let keys: Vec<_> = stage.template.pages.iter().map(|page| page.key.clone()).collect();
+    let taken: Vec<_> = completed.pages.unwrap().into_iter().filter_map(|page| page.key).collect();
+    assert_eq!((taken, completed.progress), (keys.clone(), 100));
+    assert_eq!(stage.store.pages.len(), keys.len());
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_billing::subscription::{PlanGrant, Subscription, Subscriptions};
-use portico_kernel::TenantId;
+use portico_kernel::{Permission, TenantId};
 use portico_runtime::core::Core;
+use portico_tenancy::customer::Customers;
 use portico_web::{
     body::Body,
     caller::Caller,
@@ -21,10 +22,11 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 
 /// Put a tenant on a plan
 ///
-/// For staff: without a payment, at once, and with a reason that the audit trail keeps. Where the plan includes less than
+/// For staff: without a payment, at once, and with a reason that the audit trail keeps. Tenants that staff or super admins own are
+/// for super admins only. Where the plan includes less than
 /// the tenant uses, what is there stays, and nothing is added until there is room.
 #[utoipa::path(
-    tag = "Billing",
+    tag = "Customers",
     operation_id = "updateCustomerPlan",
     params(("customerId" = TenantId, Path, description = "Id of the tenant.")),
     request_body = PlanGrant,
@@ -40,8 +42,10 @@ async fn grant(
 ) -> Result<HttpResponse, Problem> {
     caller
         .write(&core, async |work| {
+            let id = path.into_inner();
+            Customers::new(&mut *work, &caller.0, &core.env).check(id, Permission::PlatformPlans).await?;
             let mut subscriptions = Subscriptions::new(&mut *work, &caller.0, &core.env);
-            Ok(HttpResponse::Ok().json(subscriptions.grant(path.into_inner(), body.0).await?))
+            Ok(HttpResponse::Ok().json(subscriptions.grant(id, body.0).await?))
         })
         .await
 }

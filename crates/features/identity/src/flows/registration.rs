@@ -33,6 +33,25 @@ pub async fn register(app: &App, scope: &Scope, registration: Registration) -> R
 /// Makes a super admin from the command line: a new account whose address counts as verified, or the existing account with
 /// that verified address, which keeps its password. Returns the account and whether it is new.
 pub async fn create_super_admin(app: &App, registration: Registration) -> Result<(User, bool), Problem> {
+    create(app, registration, PlatformRole::SuperAdmin, true).await
+}
+
+/// Makes an account with a role from the command line, whose address counts as verified. An existing account with that verified
+/// address stays as it is. Returns the account and whether it is new.
+pub async fn create_proven(
+    app: &App,
+    registration: Registration,
+    role: PlatformRole,
+) -> Result<(User, bool), Problem> {
+    create(app, registration, role, false).await
+}
+
+async fn create(
+    app: &App,
+    registration: Registration,
+    role: PlatformRole,
+    promotes: bool,
+) -> Result<(User, bool), Problem> {
     let registration = registration.validate(&app.password_rule)?;
     let scope = Scope::system(None, RequestInfo { id: "command-line".to_owned(), ..RequestInfo::default() });
     let hash = app.hasher.hash(registration.password.clone()).await?;
@@ -44,8 +63,10 @@ pub async fn create_super_admin(app: &App, registration: Registration) -> Result
         Some(owner) => (owner, false),
         None => (enroll(app, &mut *work, &scope, registration, hash).await?.0, true),
     };
-    let user =
-        Accounts::new(&mut *work, &scope, &app.core.env).appoint(user, PlatformRole::SuperAdmin).await?;
+    if !is_new && !promotes {
+        return Ok((user, false));
+    }
+    let user = Accounts::new(&mut *work, &scope, &app.core.env).appoint(user, role).await?;
     work.commit().await?;
     Ok((user, is_new))
 }

@@ -77,11 +77,11 @@ impl Profile {
         env: &Env,
     ) -> Result<Self, Problem> {
         let active_tenant_id = scope.active_tenant();
-        let plan = match active_tenant_id {
-            Some(tenant) => repositories.subscriptions().plan_of(tenant).await?,
+        let allowance = match active_tenant_id {
+            Some(tenant) => repositories.subscriptions().allowance(tenant).await?,
             None => None,
         };
-        let package = plan.map(|plan| Package { plan: plan.id, status: "active" });
+        let package = allowance.map(|allowance| Package { plan: allowance.plan.id, status: "active" });
         let dealer = match active_tenant_id {
             Some(_) if scope.allows(Permission::TenantRead) => {
                 Dealers::new(repositories, scope, env).get().await?

@@ -11,6 +11,9 @@ use crate::state::App;
 /// Interval of storing: the longest period that a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// How long what sites sent is known at least: a month and the one after it.
+const TRAFFIC_KEPT: time::Duration = time::Duration::days(62);
+
 /// Rows of one kind that are deleted in one transaction.
 const ROWS: u64 = 1000;
 
@@ -39,10 +42,13 @@ pub async fn run(app: App, mut stopping: watch::Receiver<bool>) {
 pub async fn forget(app: &App) -> Result<(), StoreError> {
     let settings = &app.settings.sites;
     if let Some(retention) = kept(settings.analytics_retention) {
-        let day = (app.core.env.now() - retention).into_inner().date();
+        let now = app.core.env.now();
+        let day = (now - retention).into_inner().date();
+        // What is sent in a month counts against the plan, so it is known until the month after it is over.
+        let traffic = day.min((now - TRAFFIC_KEPT).into_inner().date());
         loop {
             let mut work = app.core.begin().await?;
-            let forgotten = work.visits().forget(day, ROWS).await?;
+            let forgotten = work.visits().forget(day, traffic, ROWS).await?;
             work.commit().await?;
             if forgotten == 0 {
                 break;

@@ -406,7 +406,7 @@ async fn content_status(
 /// Complete a wizard
 ///
 /// Creates the site with its pages, sections, navigation, SEO metadata and look, all or nothing. A repeated request answers
-/// the existing site. What nobody wrote is left out, or says no more than the answers to the first steps. The first site of a tenant sets the colours and fonts of the tenant's branding.
+/// the existing site. Where no pages were chosen, it has all of the template's. What nobody wrote is left out, or says no more than the answers to the first steps. The first site of a tenant sets the colours and fonts of the tenant's branding.
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "completeWizard",

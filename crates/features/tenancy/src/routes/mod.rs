@@ -1,6 +1,7 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
 pub mod audit;
+pub mod customers;
 pub mod deliveries;
 pub mod invitations;
 pub mod live;
@@ -15,6 +16,7 @@ use portico_web::routing::Routes;
 pub fn api(config: &mut Routes<'_, '_>) {
     config
         .configure(tenants::configure)
+        .configure(customers::configure)
         .configure(tenant_settings::configure)
         .configure(members::configure)
         .configure(invitations::configure)

@@ -7,6 +7,8 @@ pub const RULES: &[Row] = &[
     ("GET", "/api/v1/billing/plans", Everybody),
     ("GET", "/api/v1/billing/usage", VIEWER),
     ("PUT", "/api/v1/admin/customers/{customerId}/plan", STAFF),
+    ("GET", "/api/v1/admin/customers/{customerId}/limits", STAFF),
+    ("PUT", "/api/v1/admin/customers/{customerId}/limits", STAFF),
 ];
 
 /// A body that is accepted.
@@ -16,6 +18,9 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("PUT", "/admin/customers/{customerId}/plan") => {
             let plan = if call.number.is_multiple_of(2) { "enterprise" } else { "professional" };
             json!({"plan": plan, "reason": "Paid by bank transfer"})
+        }
+        ("PUT", "/admin/customers/{customerId}/limits") => {
+            json!({"limits": {"bandwidth": 1000 + call.number}, "reason": "Agreed on by phone"})
         }
         _ => return None,
     })

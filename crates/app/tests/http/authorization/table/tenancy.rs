@@ -18,6 +18,10 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/tenants/{tenantId}/restore", Rule::MemberInPerson(TenantRole::Owner)),
     ("POST", "/api/v1/tenants/{tenantId}/suspend", Rule::OperatorOfTenant),
     ("POST", "/api/v1/tenants/{tenantId}/reinstate", Rule::OperatorOfTenant),
+    ("GET", "/api/v1/admin/customers", STAFF),
+    ("GET", "/api/v1/admin/customers/{customerId}", STAFF),
+    ("POST", "/api/v1/admin/customers/{customerId}/suspend", STAFF),
+    ("POST", "/api/v1/admin/customers/{customerId}/reactivate", STAFF),
     ("GET", "/api/v1/tenants/{tenantId}/settings", VIEWER),
     ("PUT", "/api/v1/tenants/{tenantId}/settings", ADMIN),
     ("GET", "/api/v1/tenants/{tenantId}/dealer", VIEWER),
@@ -72,7 +76,10 @@ pub(super) async fn body(call: &Call<'_>, method: &str, relative: &str) -> Optio
         // Every user may create one, so it belongs to another user.
         ("POST", "/tenants") => json!({"name": format!("Somebody's {number}")}),
         ("PUT", "") => json!({"name": name}),
-        ("POST", "/suspend") => json!({"reason": name}),
+        ("POST", "/suspend")
+        | ("POST", "/admin/customers/{customerId}/suspend" | "/admin/customers/{customerId}/reactivate") => {
+            json!({"reason": name})
+        }
         ("PUT", "/settings") => json!({"auditRetentionDays": 30 + number}),
         ("PUT", "/dealer") => json!({"name": name}),
         ("PUT", "/members/{userId}") => json!({"role": "editor"}),
