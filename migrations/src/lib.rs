@@ -47,6 +47,7 @@ mod m20261121_000041_provenance;
 mod m20261121_000043_audit_requests;
 mod m20261121_000044_agreed_limits;
 mod m20261122_000046_provider_profiles;
+mod m20261122_000047_customer_notes;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -91,6 +92,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000043_audit_requests::Migration),
             Box::new(m20261121_000044_agreed_limits::Migration),
             Box::new(m20261122_000046_provider_profiles::Migration),
+            Box::new(m20261122_000047_customer_notes::Migration),
         ]
     }
 }

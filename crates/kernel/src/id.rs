@@ -150,6 +150,8 @@ ids! {
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.
     InvitationKind => InvitationId;
+    /// A note of staff about a customer.
+    CustomerNoteKind => CustomerNoteId;
     /// A passkey of a user (WebAuthn).
     PasskeyKind => PasskeyId;
     /// An account at an OpenID provider, linked to a user.

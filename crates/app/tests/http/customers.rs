@@ -231,3 +231,42 @@ async fn staff_suspends_and_brings_back_with_a_reason() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_keeps_notes_that_customers_do_not_see() {
+    TestServer::shared(async |server| {
+        let staff = person(server, "staff", PlatformRole::Staff).await;
+        let colleague = person(server, "colleague", PlatformRole::Staff).await;
+        let ada = server.customer(server.email("ada")).await;
+        let path = customer(&ada, "/notes");
+        let made = staff.post(&path, json!({"text": " Call in the mornings. "})).await.expect(201);
+        assert_eq!(made["text"], "Call in the mornings.");
+        let second = colleague.post(&path, json!({"text": "Pays late."})).await.expect(201);
+        let list = colleague.get(&path).await.expect(200);
+        let ids: Vec<_> = list["items"].as_array().unwrap().iter().map(|note| text(note, "id")).collect();
+        assert_eq!(ids, [text(&second, "id"), text(&made, "id")], "newest first");
+        assert_eq!(list["items"][1]["authorId"], staff.get("/api/v1/profile").await.expect(200)["id"]);
+
+        for text in ["", " ", &"x".repeat(5001)] {
+            let refused = staff.post(&path, json!({"text": text})).await;
+            assert_eq!((refused.status.as_u16(), refused.fields()), (422, vec!["text".to_owned()]));
+        }
+        let one = format!("{path}/{}", text(&made, "id"));
+        for answer in
+            [ada.get(&path).await, ada.post(&path, json!({"text": "x"})).await, ada.delete(&one).await]
+        {
+            assert_eq!(answer.status.as_u16(), 403, "{}", answer.text);
+        }
+        // About another customer, it is not there.
+        let eve = server.customer(server.email("eve")).await;
+        let elsewhere = customer(&eve, &format!("/notes/{}", text(&made, "id")));
+        assert_eq!(staff.delete(&elsewhere).await.status.as_u16(), 404);
+        let trail = ada.get(&ada.t("/audit?limit=100")).await.expect(200);
+        assert!(!trail.to_string().contains("customer_note"), "{trail}");
+
+        colleague.delete(&one).await.expect(204);
+        assert_eq!(colleague.delete(&one).await.status.as_u16(), 404);
+        assert_eq!(staff.get(&path).await.expect(200)["total"], 1);
+    })
+    .await;
+}

@@ -17,6 +17,7 @@ use portico_sites::{
     domain_name::OwnNames,
 };
 use portico_tenancy::{
+    customer_note::CustomerNote,
     dealer::Dealer,
     invitation::{Invitation, InvitationStatus},
     membership::Membership,
@@ -308,7 +309,7 @@ impl Fixture {
         let invitation = fixture.fresh(server, "invitationId").await;
         fixture.ids.insert("invitationId".into(), invitation);
         name_dealer(server, &client.tenant, marker).await;
-        for parameter in ["apiKeyId", "webhookId", "deliveryId"] {
+        for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
             let id = fixture.fresh(server, parameter).await;
             fixture.ids.insert(parameter.into(), id);
         }
@@ -401,6 +402,7 @@ impl Fixture {
                 let path = self.path("/api/v1/tenants/{tenantId}/webhooks/{webhookId}/test");
                 return text(&client.post_empty(&path).await.expect(202), "id");
             }
+            "noteId" => return note(server, self).await,
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
             "submissionId" => return submission(server, self).await,
@@ -504,4 +506,20 @@ pub fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
         path = path.replace(&format!("{{{name}}}"), &value);
     }
     path
+}
+
+/// A note of staff about the tenant.
+async fn note(server: &TestServer, fixture: &Fixture) -> String {
+    let env = &server.app.core.env;
+    let note = CustomerNote {
+        id: env.new_id(),
+        customer_id: fixture.owner.client.tenant.parse().unwrap(),
+        author_id: fixture.owner.claims.user,
+        text: format!("Note {}", fixture.marker),
+        created_at: env.now(),
+    };
+    let mut work = server.app.core.begin().await.unwrap();
+    work.customer_notes().insert(&note).await.unwrap();
+    work.commit().await.unwrap();
+    note.id.to_string()
 }

@@ -96,6 +96,12 @@ declare_events! {
     "The tenant has no dealer any more."
     DEALER_DELETED { name: "dealer.deleted", audience: Holders(TenantRead), invalidates: &[Responses], audit: Sealed }
 
+    "Staff wrote a note about a customer."
+    CUSTOMER_NOTE_CREATED { name: "customer_note.created", audience: Internal, invalidates: &[], audit: Sealed }
+
+    "A note about a customer was deleted."
+    CUSTOMER_NOTE_DELETED { name: "customer_note.deleted", audience: Internal, invalidates: &[], audit: Sealed }
+
     "The dealer of the tenant was named or changed."
     DEALER_UPDATED { name: "dealer.updated", audience: Holders(TenantRead), invalidates: &[Responses], audit: Sealed }
 

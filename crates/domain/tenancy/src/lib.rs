@@ -5,6 +5,7 @@ pub mod branding;
 pub mod chain;
 pub mod contact;
 pub mod customer;
+pub mod customer_note;
 pub mod dealer;
 pub mod delivery;
 pub mod departure;

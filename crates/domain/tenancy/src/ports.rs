@@ -6,14 +6,15 @@ mod webhooks;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CursorPage, CursorRequest, InvitationId, List, Outbox, PageRequest, StoreError, TenantId, TenantRole,
-    Timestamp, UserId,
+    CursorPage, CursorRequest, CustomerNoteId, InvitationId, List, Outbox, PageRequest, StoreError, TenantId,
+    TenantRole, Timestamp, UserId,
 };
 
 use crate::{
     audit::{AuditEntry, AuditFilter},
     branding::Branding,
     customer::Customer,
+    customer_note::CustomerNote,
     dealer::Dealer,
     invitation::{Invitation, InvitationStatus, ReceivedInvitation},
     member::{Member, MemberFilter, TenantSummary},
@@ -264,12 +265,28 @@ pub trait AuditTrail: Send {
     ) -> Result<CursorPage<AuditEntry>, StoreError>;
 }
 
+/// Notes of staff about customers.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait CustomerNoteRepository: Send {
+    /// Stores a note.
+    async fn insert(&mut self, note: &CustomerNote) -> Result<(), StoreError>;
+
+    /// The notes about a tenant, newest first.
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<CustomerNote>, StoreError>;
+
+    /// Deletes the note, if it is about this tenant. MUST answer whether it was there, `true` once for a note.
+    async fn delete(&mut self, tenant: TenantId, id: CustomerNoteId) -> Result<bool, StoreError>;
+}
+
 /// The repositories of tenancy, over one unit of work.
 pub trait TenancyRepositories: Outbox {
     /// Tenants.
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c>;
     /// Tenants as the people of the operator see them.
     fn customers<'c>(&'c mut self) -> Box<dyn CustomerRepository + 'c>;
+    /// Notes of staff about them.
+    fn customer_notes<'c>(&'c mut self) -> Box<dyn CustomerNoteRepository + 'c>;
     /// Memberships.
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c>;
     /// Invitations.

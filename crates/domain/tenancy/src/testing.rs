@@ -19,12 +19,12 @@ use portico_kernel::{
 
 use crate::events;
 use crate::ports::{
-    AuditTrail, BrandingRepository, CustomerRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
-    InvitationRepository, MembershipRepository, MockAuditTrail, MockBrandingRepository,
-    MockCustomerRepository, MockDealerRepository, MockDeliveryPlans, MockDeliveryRepository,
-    MockInvitationRepository, MockMembershipRepository, MockSealRepository, MockSettingsRepository,
-    MockTenantRepository, MockWebhookRepository, SealRepository, SettingsRepository, TenancyRepositories,
-    TenantRepository, WebhookRepository,
+    AuditTrail, BrandingRepository, CustomerNoteRepository, CustomerRepository, DealerRepository,
+    DeliveryPlans, DeliveryRepository, InvitationRepository, MembershipRepository, MockAuditTrail,
+    MockBrandingRepository, MockCustomerNoteRepository, MockCustomerRepository, MockDealerRepository,
+    MockDeliveryPlans, MockDeliveryRepository, MockInvitationRepository, MockMembershipRepository,
+    MockSealRepository, MockSettingsRepository, MockTenantRepository, MockWebhookRepository, SealRepository,
+    SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
 };
 
 struct Fixed;
@@ -104,6 +104,7 @@ pub fn registering() -> Scope {
 pub struct Repositories {
     pub tenants: VecDeque<MockTenantRepository>,
     pub customers: VecDeque<MockCustomerRepository>,
+    pub customer_notes: VecDeque<MockCustomerNoteRepository>,
     pub memberships: VecDeque<MockMembershipRepository>,
     pub branding: VecDeque<MockBrandingRepository>,
     pub invitations: VecDeque<MockInvitationRepository>,
@@ -165,6 +166,9 @@ impl TenancyRepositories for Repositories {
     }
     fn customers<'c>(&'c mut self) -> Box<dyn CustomerRepository + 'c> {
         Box::new(self.customers.pop_front().unwrap())
+    }
+    fn customer_notes<'c>(&'c mut self) -> Box<dyn CustomerNoteRepository + 'c> {
+        Box::new(self.customer_notes.pop_front().unwrap())
     }
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c> {
         Box::new(self.memberships.pop_front().unwrap())

@@ -74,6 +74,8 @@ const TABLES: &[Table] = &[
         list: "memberships",
         columns: &[("tenantId", "tenant_id", Id), ("role", "role", Text), ("joinedAt", "joined_at", Time)],
     },
+    // Of a member of staff, about others.
+    Table { name: "customer_notes", user: "author_id", fate: Fate::Kept, list: "", columns: &[] },
     Table {
         name: "external_identities",
         user: "user_id",
@@ -210,7 +212,7 @@ impl<C: ConnectionTrait + Send> Personal<'_, C> {
                  and not exists (select 1 from sites where tenant_id = $1 and subdomain = $2)";
             self.db.execute(sql, (tenant, old)).await?;
             // What visitors of its sites wrote is somebody else's again.
-            for table in ["dealers", "submissions", "tenant_settings"] {
+            for table in ["customer_notes", "dealers", "submissions", "tenant_settings"] {
                 self.db.execute(&format!("delete from {table} where tenant_id = $1"), [tenant]).await?;
             }
         }

@@ -1,9 +1,9 @@
 //! Whose data it is.
 
 use portico_tenancy::ports::{
-    AuditTrail, BrandingRepository, CustomerRepository, DealerRepository, DeliveryPlans, DeliveryRepository,
-    InvitationRepository, MembershipRepository, SealRepository, SettingsRepository, TenancyRepositories,
-    TenantRepository, WebhookRepository,
+    AuditTrail, BrandingRepository, CustomerNoteRepository, CustomerRepository, DealerRepository,
+    DeliveryPlans, DeliveryRepository, InvitationRepository, MembershipRepository, SealRepository,
+    SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
 };
 use sea_orm::ConnectionTrait;
 
@@ -11,6 +11,7 @@ use crate::Repositories;
 
 mod audit;
 mod brandings;
+mod customer_notes;
 mod customers;
 mod dealers;
 mod deliveries;
@@ -31,6 +32,10 @@ impl<C: ConnectionTrait + Send> TenancyRepositories for Repositories<C> {
 
     fn customers<'c>(&'c mut self) -> Box<dyn CustomerRepository + 'c> {
         Box::new(customers::Customers { db: self.db() })
+    }
+
+    fn customer_notes<'c>(&'c mut self) -> Box<dyn CustomerNoteRepository + 'c> {
+        Box::new(customer_notes::CustomerNotes { db: self.db() })
     }
 
     fn memberships<'c>(&'c mut self) -> Box<dyn MembershipRepository + 'c> {

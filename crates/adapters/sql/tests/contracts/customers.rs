@@ -11,6 +11,7 @@ use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{PageRequest, PlatformRole, TenantId, TenantRole};
 use portico_sql::SqlStore;
 use portico_tenancy::{
+    customer_note::CustomerNote,
     membership::Membership,
     ports::TenancyRepositories,
     tenant::{TenantFilter, TenantSortKey, TenantStatus},
@@ -139,6 +140,43 @@ async fn agreed_rates_come_with_the_caller() {
             let elsewhere = reader.sessions().caller(session.id, None, env.now()).await.unwrap().unwrap();
             assert_eq!(elsewhere.requests_per_minute, None);
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_belongs_to_one_customer_and_is_deleted_once() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenants =
+            [stored_tenant(store, &env, "acme").await.id, stored_tenant(store, &env, "bread").await.id];
+        let author = stored_user(store, &env, "staff@example.com").await.id;
+        let note = |tenant: TenantId, text: &str| CustomerNote {
+            id: env.new_id(),
+            customer_id: tenant,
+            author_id: author,
+            text: text.to_owned(),
+            created_at: env.now(),
+        };
+        let (first, second, other) = (note(tenants[0], "1"), note(tenants[0], "2"), note(tenants[1], "3"));
+        let mut work = store.begin().await.unwrap();
+        for note in [&first, &second, &other] {
+            work.customer_notes().insert(note).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        let list = async |tenant, page, limit| {
+            let page = PageRequest { page, limit };
+            let found = store.reader().customer_notes().list(tenant, page).await.unwrap();
+            (found.items, found.total)
+        };
+        assert_eq!(list(tenants[0], 1, 10).await, (vec![second.clone(), first.clone()], 2), "newest first");
+        assert_eq!(list(tenants[0], 2, 1).await, (vec![first.clone()], 2));
+        let mut work = store.begin().await.unwrap();
+        assert!(!work.customer_notes().delete(tenants[1], first.id).await.unwrap(), "about another");
+        assert!(work.customer_notes().delete(tenants[0], first.id).await.unwrap());
+        assert!(!work.customer_notes().delete(tenants[0], first.id).await.unwrap());
+        work.commit().await.unwrap();
+        assert_eq!(list(tenants[0], 1, 10).await, (vec![second], 1));
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
 pub mod audit;
+pub mod customer_notes;
 pub mod customers;
 pub mod deliveries;
 pub mod invitations;
@@ -17,6 +18,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
     config
         .configure(tenants::configure)
         .configure(customers::configure)
+        .configure(customer_notes::configure)
         .configure(tenant_settings::configure)
         .configure(members::configure)
         .configure(invitations::configure)

@@ -20,6 +20,9 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/tenants/{tenantId}/reinstate", Rule::OperatorOfTenant),
     ("GET", "/api/v1/admin/customers", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}", STAFF),
+    ("GET", "/api/v1/admin/customers/{customerId}/notes", STAFF),
+    ("POST", "/api/v1/admin/customers/{customerId}/notes", STAFF),
+    ("DELETE", "/api/v1/admin/customers/{customerId}/notes/{noteId}", STAFF),
     ("POST", "/api/v1/admin/customers/{customerId}/suspend", STAFF),
     ("POST", "/api/v1/admin/customers/{customerId}/reactivate", STAFF),
     ("GET", "/api/v1/tenants/{tenantId}/settings", VIEWER),
@@ -80,6 +83,7 @@ pub(super) async fn body(call: &Call<'_>, method: &str, relative: &str) -> Optio
         | ("POST", "/admin/customers/{customerId}/suspend" | "/admin/customers/{customerId}/reactivate") => {
             json!({"reason": name})
         }
+        ("POST", "/admin/customers/{customerId}/notes") => json!({"text": name}),
         ("PUT", "/settings") => json!({"auditRetentionDays": 30 + number}),
         ("PUT", "/dealer") => json!({"name": name}),
         ("PUT", "/members/{userId}") => json!({"role": "editor"}),
