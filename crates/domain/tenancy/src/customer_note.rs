@@ -88,7 +88,8 @@ impl<'a> CustomerNotes<'a> {
             created_at: self.env.now(),
         };
         self.repositories.customer_notes().insert(&note).await?;
-        self.append(&events::CUSTOMER_NOTE_CREATED, customer, note.id).await?;
+        let event = self.event(&events::CUSTOMER_NOTE_CREATED, note.id).after(&about(customer));
+        self.repositories.events().append(event).await?;
         Ok(note)
     }
 
@@ -101,7 +102,8 @@ impl<'a> CustomerNotes<'a> {
         if !self.repositories.customer_notes().delete(customer, id).await? {
             return Err(TenancyError::NotFound("note"));
         }
-        self.append(&events::CUSTOMER_NOTE_DELETED, customer, id).await
+        let event = self.event(&events::CUSTOMER_NOTE_DELETED, id).before(&about(customer));
+        Ok(self.repositories.events().append(event).await?)
     }
 
     async fn check(&mut self, customer: TenantId) -> Result<(), TenancyError> {
@@ -109,18 +111,15 @@ impl<'a> CustomerNotes<'a> {
         Customers::new(self.repositories, self.scope, self.env).check(customer, permission).await
     }
 
-    /// Not in the audit trail of the customer, who could read it; and without the text, which is deleted with the note.
-    async fn append(
-        &mut self,
-        declaration: &'static EventDeclaration,
-        customer: TenantId,
-        note: CustomerNoteId,
-    ) -> Result<(), TenancyError> {
-        let event = Event::new(self.env, self.scope, declaration, note.uuid())
-            .in_tenant(TenantId::PLATFORM)
-            .after(&serde_json::json!({"customerId": customer}));
-        Ok(self.repositories.events().append(event).await?)
+    /// Not in the audit trail of the customer, who could read it.
+    fn event(&self, declaration: &'static EventDeclaration, note: CustomerNoteId) -> Event {
+        Event::new(self.env, self.scope, declaration, note.uuid()).in_tenant(TenantId::PLATFORM)
     }
+}
+
+/// What an event has of a note: not the text, which is deleted with the note.
+fn about(customer: TenantId) -> serde_json::Value {
+    serde_json::json!({"customerId": customer})
 }
 
 #[cfg(test)]
