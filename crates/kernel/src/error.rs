@@ -75,9 +75,9 @@ pub struct FieldError {
     /// A sentence in English for a person.
     pub message: Cow<'static, str>,
     /// The numbers and words that the sentence names, for clients that say it in another language.
-    #[serde(skip_serializing_if = "RuleParams::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(required = false))]
-    pub params: RuleParams,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = RuleParams))]
+    pub params: Option<Box<RuleParams>>,
 }
 
 /// What a rule allows. Which members are there follows from the code of the error.
@@ -99,44 +99,37 @@ pub struct RuleParams {
     pub allowed: Vec<Cow<'static, str>>,
 }
 
-impl RuleParams {
-    /// Whether the rule names neither numbers nor words.
-    pub fn is_empty(&self) -> bool {
-        self.min.is_none() && self.max.is_none() && self.allowed.is_empty()
-    }
-}
-
 /// The sentence about a broken rule, with the numbers and words in it. Texts without any convert by themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleMessage {
     text: Cow<'static, str>,
-    params: RuleParams,
+    params: Option<Box<RuleParams>>,
 }
 
 impl RuleMessage {
     /// A sentence that names a bound or a choice, to be given by the other methods.
     pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { text: text.into(), params: RuleParams::default() }
+        Self { text: text.into(), params: None }
     }
 
     /// Names the least that is allowed.
     #[must_use]
     pub fn min(mut self, min: impl TryInto<i64>) -> Self {
-        self.params.min = min.try_into().ok();
+        self.params.get_or_insert_default().min = min.try_into().ok();
         self
     }
 
     /// Names the most that is allowed.
     #[must_use]
     pub fn max(mut self, max: impl TryInto<i64>) -> Self {
-        self.params.max = max.try_into().ok();
+        self.params.get_or_insert_default().max = max.try_into().ok();
         self
     }
 
     /// Names what is allowed.
     #[must_use]
     pub fn allowed<T: Into<Cow<'static, str>>>(mut self, words: impl IntoIterator<Item = T>) -> Self {
-        self.params.allowed = words.into_iter().map(Into::into).collect();
+        self.params.get_or_insert_default().allowed = words.into_iter().map(Into::into).collect();
         self
     }
 

@@ -18,8 +18,8 @@ fn browser(server: &TestServer) -> Client {
 
 /// The header by which an answer sets the refresh token; empty where it does not.
 fn set_cookie(answer: &Answer) -> &str {
-    let all = answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
-    all.filter(|set| set.starts_with("portico-refresh=")).next_back().unwrap_or_default()
+    let mut all = answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+    all.rfind(|set| set.starts_with("portico-refresh=")).unwrap_or_default()
 }
 
 /// `name=value` of it, as the browser sends it back.

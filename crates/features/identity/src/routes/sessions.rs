@@ -64,7 +64,7 @@ struct NewTicket {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
-    "url": "https://portal.example.com/api/v1/events?types=page.*&ticket=eyJ0…", "expiresAt": "2026-11-21T10:01:00Z"
+    "url": "https://portal.example.com/api/v1/events?types=page.*&ticket=eyJ0eXAiOiJ0aWNrZXQrand0In0", "expiresAt": "2026-11-21T10:01:00Z"
 }))]
 struct TicketLink {
     /// Good for one request.
