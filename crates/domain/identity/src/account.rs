@@ -54,7 +54,7 @@ pub struct Registration {
     #[cfg_attr(feature = "openapi", schema(max_length = 2))]
     pub language: Option<String>,
     /// Where the refresh token goes: `token` (the default) or `cookie`.
-    pub session: RefreshTokenIn,
+    pub session: Option<RefreshTokenIn>,
 }
 
 /// A registration that keeps every rule.

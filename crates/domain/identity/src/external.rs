@@ -134,7 +134,7 @@ pub struct Callback {
     #[cfg_attr(feature = "openapi", schema(required, max_length = 200))]
     pub state: String,
     /// Where the refresh token goes: `token` (the default) or `cookie`.
-    pub session: RefreshTokenIn,
+    pub session: Option<RefreshTokenIn>,
 }
 
 impl Callback {

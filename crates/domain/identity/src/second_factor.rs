@@ -47,7 +47,7 @@ pub struct VerifyCode {
     #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 64))]
     pub code: String,
     /// Where the refresh token goes: `token` (the default) or `cookie`.
-    pub session: RefreshTokenIn,
+    pub session: Option<RefreshTokenIn>,
 }
 
 impl VerifyCode {

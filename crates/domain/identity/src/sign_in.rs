@@ -31,7 +31,7 @@ pub struct SignIn {
     #[cfg_attr(feature = "openapi", schema(required, value_type = String, format = "password", default = "", min_length = 1, max_length = 4096))]
     pub password: SecretString,
     /// Where the refresh token goes: `token` (the default) or `cookie`.
-    pub session: RefreshTokenIn,
+    pub session: Option<RefreshTokenIn>,
 }
 
 /// A sign-in whose form is valid.

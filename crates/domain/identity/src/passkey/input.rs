@@ -44,7 +44,7 @@ pub struct PasskeySignIn {
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
     pub credential: Value,
     /// Where the refresh token goes: `token` (the default) or `cookie`.
-    pub session: RefreshTokenIn,
+    pub session: Option<RefreshTokenIn>,
 }
 
 /// Requests the options of the second step of a sign-in.
@@ -71,7 +71,7 @@ pub struct VerifyPasskey {
     #[cfg_attr(feature = "openapi", schema(required, value_type = Object))]
     pub credential: Value,
     /// Where the refresh token goes: `token` (the default) or `cookie`.
-    pub session: RefreshTokenIn,
+    pub session: Option<RefreshTokenIn>,
 }
 
 fn check_name(violations: &mut Violations, name: &str) {

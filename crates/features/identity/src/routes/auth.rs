@@ -95,7 +95,7 @@ async fn register(
     request: HttpRequest,
     body: Body<Registration>,
 ) -> Result<HttpResponse, Problem> {
-    let place = body.0.session;
+    let place = body.0.session.unwrap_or_default();
     refresh_cookie::check(&app, &request, place)?;
     let signed_in = registration::register(&app, &visitor.0, body.0).await?;
     let mut response = refresh_cookie::answer(&app, StatusCode::CREATED, signed_in, place)?;
@@ -127,7 +127,7 @@ async fn login(
     request: HttpRequest,
     body: Body<SignIn>,
 ) -> Result<HttpResponse, Problem> {
-    let place = body.0.session;
+    let place = body.0.session.unwrap_or_default();
     refresh_cookie::check(&app, &request, place)?;
     let input = body.0.validate()?;
     let attempt = throttle::admit(&app.throttling, &app.core, &visitor.0, &input.email).await?;

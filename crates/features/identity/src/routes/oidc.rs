@@ -182,7 +182,7 @@ async fn callback(
     request: HttpRequest,
     body: Body<Callback>,
 ) -> Result<HttpResponse, Problem> {
-    let place = body.0.session;
+    let place = body.0.session.unwrap_or_default();
     refresh_cookie::check(&app, &request, place)?;
     let browser = Browser { secret: cookie(&app, &request), sends_cookies: sends_cookies(&app, &request) };
     let step = external_sign_in::complete(&app, &caller.0, body.0, &browser).await?;

@@ -252,12 +252,12 @@ async fn sign_in(
     request: HttpRequest,
     body: Body<PasskeySignIn>,
 ) -> Result<HttpResponse, Problem> {
-    refresh_cookie::check(&app, &request, body.0.session)?;
+    refresh_cookie::check(&app, &request, body.0.session.unwrap_or_default())?;
     let step = body.0.validate()?;
     let mut work = app.core.begin().await?;
     let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
         .passkey_sign_in(&step, &*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;
-    answer_outcome(&app, outcome, step.session)
+    answer_outcome(&app, outcome, step.session.unwrap_or_default())
 }

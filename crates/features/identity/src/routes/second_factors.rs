@@ -219,14 +219,14 @@ async fn verify_code(
     request: HttpRequest,
     body: Body<VerifyCode>,
 ) -> Result<HttpResponse, Problem> {
-    refresh_cookie::check(&app, &request, body.0.session)?;
+    refresh_cookie::check(&app, &request, body.0.session.unwrap_or_default())?;
     let step = body.0.validate()?;
     let mut work = app.core.begin().await?;
     let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
         .verify_code(&step, &*app.factors)
         .await?;
     work.commit().await?;
-    answer_outcome(&app, outcome, step.session)
+    answer_outcome(&app, outcome, step.session.unwrap_or_default())
 }
 
 /// Ask for options to continue a sign-in with a passkey
@@ -276,14 +276,14 @@ async fn verify_passkey(
     request: HttpRequest,
     body: Body<VerifyPasskey>,
 ) -> Result<HttpResponse, Problem> {
-    refresh_cookie::check(&app, &request, body.0.session)?;
+    refresh_cookie::check(&app, &request, body.0.session.unwrap_or_default())?;
     let step = body.0.validate()?;
     let mut work = app.core.begin().await?;
     let outcome = Sessions::new(&mut *work, &visitor.0, &app.core.env, app.lifetimes)
         .verify_passkey(&step, &*app.factors, &*app.passkeys)
         .await?;
     work.commit().await?;
-    answer_outcome(&app, outcome, step.session)
+    answer_outcome(&app, outcome, step.session.unwrap_or_default())
 }
 
 /// Reauthenticate
