@@ -142,6 +142,7 @@ impl Demo<'_> {
         for person in others.iter().filter(|person| person.role.is_some()) {
             self.join(owner, person, tenant).await?;
         }
+        self.begin_there(&people, tenant).await?;
         let scope = owner.scope(self.app, tenant);
         self.invite(&scope).await?;
         let site = self.site(&scope).await?;
@@ -205,6 +206,15 @@ impl Demo<'_> {
         work.commit().await?;
         self.say("customer", format!("{CUSTOMER} ({}), on the plan professional", tenant.id));
         Ok(tenant.id)
+    }
+
+    /// Members sign in to the customer, and not to their personal tenants.
+    async fn begin_there(&self, people: &[Person], tenant: TenantId) -> anyhow::Result<()> {
+        let mut work = self.app.core.begin().await?;
+        for person in people.iter().filter(|person| person.role.is_some()) {
+            work.users().remember_tenant(person.user.id, tenant).await?;
+        }
+        Ok(work.commit().await?)
     }
 
     /// Another limit than that of the plan.

@@ -286,11 +286,14 @@ async fn sample_data_is_made_once_and_not_in_production() {
     assert!(printed.lines().all(|line| line.contains("exists")), "{printed}");
 
     let server = Server::start(folder.path(), &[]).await;
-    let visitor = Person::visitor(&server);
+    let mut visitor = Person::visitor(&server);
     for (person, role) in [("owner", "customer"), ("viewer", "customer"), ("staff", "staff")] {
         let sign_in = json!({"email": format!("{person}@demo.example"), "password": "Correct-Horse-7"});
         let (status, tokens) = visitor.call(Method::POST, "/api/v1/auth/login", Some(sign_in)).await.unwrap();
         assert_eq!((status, &tokens["user"]["role"]), (200, &json!(role)), "{tokens}");
+        visitor.token = tokens["access_token"].as_str().unwrap().to_owned();
+        let sites = visitor.get("/api/v1/sites").await;
+        assert_eq!(sites["total"], u64::from(role == "customer"), "members begin in the customer: {sites}");
     }
 }
 

@@ -130,7 +130,7 @@ impl Drop for Server {
 pub struct Person {
     http: reqwest::Client,
     url: String,
-    token: String,
+    pub token: String,
     host: String,
     pub tenant: String,
     /// Tokens as they were answered.

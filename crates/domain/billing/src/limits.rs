@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portico_kernel::{Env, Event, Meter, Permission, Scope, TenantId, Timestamp, Violations};
+use portico_kernel::{Env, Event, Meter, Permission, RuleMessage, Scope, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{BillingError, events, plan::Plan, ports::BillingRepositories};
@@ -190,13 +190,14 @@ impl<'a> Agreements<'a> {
         let mut violations = Violations::default();
         for (meter, limit) in &input.limits {
             let fits = limit.is_none_or(|limit| limit <= LIMIT_MAX);
-            let message = "A limit is 9,007,199,254,740,991 at most; null is no limit.";
+            let message = RuleMessage::new("A limit is 9,007,199,254,740,991 at most; null is no limit.");
+            let message = message.min(0).max(LIMIT_MAX);
             violations.check(fits, format!("limits.{}", meter.as_str()), "too_large", message);
         }
         let rates = input.requests_per_minute;
         for (field, rate) in [("perUser", rates.per_user), ("perKey", rates.per_key)] {
             let fits = rate.is_none_or(|rate| (1..=RATE_MAX).contains(&rate));
-            let message = "Requests in a minute are 1 to 1,000,000.";
+            let message = RuleMessage::number(1, i64::from(RATE_MAX));
             violations.check(fits, format!("requestsPerMinute.{field}"), "out_of_range", message);
         }
         violations.line("reason", &input.reason, 1, REASON_MAX);
