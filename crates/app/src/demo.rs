@@ -90,7 +90,7 @@ pub async fn seed(settings: Settings, password: Option<String>) -> anyhow::Resul
     }
     let address = SocketAddr::new(settings.server.host, settings.server.port);
     let app = build(settings, address).await?;
-    let seeded = Demo { app: &app, said: Vec::new() }.run(password).await;
+    let seeded = Demo { app: &app, lines: Vec::new() }.run(password).await;
     app.sites.hosting.visits.flush(&app.core).await;
     app.core.store.close().await;
     seeded
@@ -98,7 +98,7 @@ pub async fn seed(settings: Settings, password: Option<String>) -> anyhow::Resul
 
 struct Demo<'a> {
     app: &'a App,
-    said: Vec<String>,
+    lines: Vec<String>,
 }
 
 /// A person, and the scope in which they act.
@@ -142,7 +142,6 @@ impl Demo<'_> {
         for person in others.iter().filter(|person| person.role.is_some()) {
             self.join(owner, person, tenant).await?;
         }
-        self.begin_there(&people, tenant).await?;
         let scope = owner.scope(self.app, tenant);
         self.invite(&scope).await?;
         let site = self.site(&scope).await?;
@@ -152,11 +151,11 @@ impl Demo<'_> {
         self.key(&scope).await?;
         self.webhook(&scope).await?;
         self.wizard(&scope).await?;
-        Ok(self.said.join("\n"))
+        Ok(self.lines.join("\n"))
     }
 
     fn say(&mut self, kind: &str, what: impl std::fmt::Display) {
-        self.said.push(format!("{kind:<14}{what}"));
+        self.lines.push(format!("{kind:<14}{what}"));
     }
 
     async fn people(&mut self, given: Option<String>) -> anyhow::Result<Vec<Person>> {
@@ -203,18 +202,11 @@ impl Demo<'_> {
         let staff = Scope::system(Some(tenant.id), request());
         let grant = PlanGrant { plan: "professional".to_owned(), reason: "Sample data".to_owned() };
         Subscriptions::new(&mut *work, &staff, env).grant(tenant.id, grant).await?;
+        // Their sign-ins begin there, and not in their personal tenant.
+        work.users().remember_tenant(owner.user.id, tenant.id).await?;
         work.commit().await?;
         self.say("customer", format!("{CUSTOMER} ({}), on the plan professional", tenant.id));
         Ok(tenant.id)
-    }
-
-    /// Members sign in to the customer, and not to their personal tenants.
-    async fn begin_there(&self, people: &[Person], tenant: TenantId) -> anyhow::Result<()> {
-        let mut work = self.app.core.begin().await?;
-        for person in people.iter().filter(|person| person.role.is_some()) {
-            work.users().remember_tenant(person.user.id, tenant).await?;
-        }
-        Ok(work.commit().await?)
     }
 
     /// Another limit than that of the plan.
@@ -254,6 +246,7 @@ impl Demo<'_> {
         let invitation = Invitations::new(&mut *work, &inviting, env).create(input, "en").await?;
         let invited = person.scope(self.app, tenant);
         invitations::accept(&mut *work, env, &invited, invitation.id).await.map_err(failed)?;
+        work.users().remember_tenant(person.user.id, tenant).await?;
         work.commit().await?;
         Ok(())
     }
@@ -475,7 +468,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Paused, so that nothing is sent to an address that is nobody's.
+    /// Paused: its address does not exist.
     async fn webhook(&mut self, scope: &Scope) -> anyhow::Result<()> {
         let core = &self.app.core;
         let mut work = core.begin().await?;

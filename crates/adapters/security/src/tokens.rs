@@ -279,6 +279,33 @@ mod tests {
     }
 
     #[test]
+    fn a_ticket_is_read_until_it_expires_and_is_no_other_token() {
+        let (issuer, other) = (issuer("a"), issuer("b"));
+        let ticket =
+            Ticket { claims: claims(), target: [7; 32], nonce: "nonce".to_owned(), expires_at: at(1060) };
+        let text = issuer.ticket(&ticket).unwrap();
+        assert_eq!(issuer.read_ticket(&text, at(1059)), Some(ticket.clone()));
+        assert_eq!(issuer.read_ticket(&text, at(1060)), None, "expired");
+        assert_eq!(other.read_ticket(&text, at(1000)), None, "another key");
+        assert_eq!(issuer.read_access_token(&text, at(1000)), None, "a ticket is no access token");
+        let access = issuer.access_token(&ticket.claims, at(1000)).unwrap();
+        assert_eq!(issuer.read_ticket(&access, at(1000)), None, "an access token is no ticket");
+        // Signed with the right key, but not as we sign.
+        let forged = |header: Header, issuer_name: &str| {
+            let claims = json!({
+                "iss": issuer_name, "sub": ticket.claims.user, "sid": ticket.claims.session, "jti": "nonce",
+                "target": URL_SAFE_NO_PAD.encode([7; 32]), "until": 2000, "exp": 1060
+            });
+            encode(&header, &claims, &issuer.encoding).unwrap()
+        };
+        let kind = |algorithm| Header { typ: Some(TICKET.into()), ..Header::new(algorithm) };
+        assert!(issuer.read_ticket(&forged(kind(Algorithm::HS256), ISSUER), at(1000)).is_some());
+        assert_eq!(issuer.read_ticket(&forged(kind(Algorithm::HS512), ISSUER), at(1000)), None);
+        assert_eq!(issuer.read_ticket(&forged(kind(Algorithm::HS256), "another"), at(1000)), None);
+        assert_eq!(issuer.read_ticket(&"x".repeat(LONGEST_TOKEN + 1), at(1000)), None);
+    }
+
+    #[test]
     fn a_token_ends_at_the_given_time_without_leeway() {
         let issuer = issuer("a");
         let token = issuer.access_token(&claims(), at(1000)).unwrap();

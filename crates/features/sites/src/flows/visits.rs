@@ -11,7 +11,7 @@ use crate::state::App;
 /// Interval of storing: the longest period that a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// How long what sites sent is known at least: a month and the one after it.
+/// Least time for which the bytes that sites sent are kept: the current month and the one before.
 const TRAFFIC_KEPT: time::Duration = time::Duration::days(62);
 
 /// Rows of one kind that are deleted in one transaction.
@@ -44,7 +44,7 @@ pub async fn forget(app: &App) -> Result<(), StoreError> {
     if let Some(retention) = kept(settings.analytics_retention) {
         let now = app.core.env.now();
         let day = (now - retention).into_inner().date();
-        // What is sent in a month counts against the plan, so it is known until the month after it is over.
+        // The bytes of a month count against the plan.
         let traffic = day.min((now - TRAFFIC_KEPT).into_inner().date());
         loop {
             let mut work = app.core.begin().await?;

@@ -12,7 +12,7 @@ use portico_kernel::{List, TenantId};
 use portico_tenancy::{
     customer::{Customer, Customers, ReactivateCustomer},
     lifecycle::SuspendTenant,
-    tenant::{Tenant, TenantFilter, TenantSortKey, TenantStatus},
+    tenant::{Tenant, TenantFilter, TenantStatus},
 };
 use portico_web::{
     body::Body,
@@ -26,6 +26,7 @@ use portico_web::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::tenants::SORT_KEYS;
 use crate::state::App;
 
 /// Adds the routes.
@@ -87,12 +88,7 @@ async fn list(
 ) -> Result<impl Responder, Problem> {
     let ListCustomers { q, status, plan, sort: by, page, limit } = query.0;
     let page = page_request(page, limit)?;
-    let keys = [
-        ("createdAt", TenantSortKey::CreatedAt),
-        ("updatedAt", TenantSortKey::UpdatedAt),
-        ("name", TenantSortKey::Name),
-    ];
-    let filter = TenantFilter { q, status, plan, sort: sort(by.as_deref(), &keys)? };
+    let filter = TenantFilter { q, status, plan, sort: sort(by.as_deref(), &SORT_KEYS)? };
     let mut repositories = app.core.reader();
     let customers = Customers::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;
     Ok(Listed(customers))

@@ -22,6 +22,13 @@ use utoipa::IntoParams;
 
 use crate::state::App;
 
+/// Keys of the sort parameter of lists of tenants.
+pub(super) const SORT_KEYS: [(&str, TenantSortKey); 3] = [
+    ("createdAt", TenantSortKey::CreatedAt),
+    ("updatedAt", TenantSortKey::UpdatedAt),
+    ("name", TenantSortKey::Name),
+];
+
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
@@ -73,12 +80,7 @@ struct ListTenants {
 async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Result<impl Responder, Problem> {
     let ListTenants { q, status, plan, sort: by, page, limit } = query.0;
     let page = page_request(page, limit)?;
-    let keys = [
-        ("createdAt", TenantSortKey::CreatedAt),
-        ("updatedAt", TenantSortKey::UpdatedAt),
-        ("name", TenantSortKey::Name),
-    ];
-    let filter = TenantFilter { q, status, plan, sort: sort(by.as_deref(), &keys)? };
+    let filter = TenantFilter { q, status, plan, sort: sort(by.as_deref(), &SORT_KEYS)? };
     let mut repositories = app.core.reader();
     let tenants = Tenants::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;
     Ok(Listed(tenants))
