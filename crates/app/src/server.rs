@@ -120,8 +120,6 @@ pub fn application(
         .app_data(Data::new(app.sites.clone()))
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
-        // Sites first: all paths at the host name of a site belong to it, also `/api`.
-        .service(web::scope("").guard(fn_guard(hosting::is_site)).default_service(web::to(hosting::serve)))
         .service(web::scope(PREFIX).configure(|config| routes::api(&mut Routes::Plain(config))))
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)

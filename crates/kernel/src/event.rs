@@ -204,7 +204,8 @@ fn size_of(value: &Value) -> usize {
 #[async_trait]
 pub trait EventLog: Send {
     /// MUST store the event, [bounded](Event::bounded), if and only if the unit of work commits. MUST store the current trace,
-    /// where the event names none. MUST refuse one that was read from the log: what is appended is declared.
+    /// where the event names none. MUST refuse one that was read from the log: what is appended is declared. What the database
+    /// has against it may be told by a later call of the unit of work, by its commit at the latest.
     async fn append(&mut self, event: Event) -> Result<(), StoreError>;
 }
 

@@ -83,7 +83,8 @@ impl NewJob {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait JobQueue: Send {
-    /// MUST enqueue the job if and only if the unit of work commits. MUST store the current trace.
+    /// MUST enqueue the job if and only if the unit of work commits. MUST store the current trace. What the database has
+    /// against it may be told by a later call of the unit of work, by its commit at the latest.
     async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError>;
 }
 

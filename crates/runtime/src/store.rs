@@ -127,20 +127,36 @@ async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
     let storing =
         asked_for.map(|event| (event.tenant, wizard::STORING.iter().any(|storing| event.kind.is(storing))));
 
-    for RefusedChange { person, error } in site::refused(work, &sites).await? {
-        let user = match person {
-            Some(id) => work.users().find(id).await?,
-            None => None,
+    let recorded = page_version::record(work, pages).await.map_err(broken)?;
+    let stores_in = storing.filter(|(_, stores)| recorded || *stores).map(|(tenant, _)| tenant);
+    let mut room = None;
+    for (tenant, changes) in &site::by_tenant(&sites) {
+        let status = match stores_in {
+            // What both checks need, in one statement: most changes are of pages.
+            Some(storing) if storing == *tenant => {
+                let (status, found) = work.frozen_and_room(*tenant, &changes.sites, &changes.pages).await?;
+                room = Some(found);
+                status
+            }
+            _ => work.sites().frozen_among(*tenant, &changes.sites, &changes.pages).await?,
         };
-        if user.is_none_or(|user| !user.role.permissions().contains(Permission::PlatformSites)) {
-            return Err(broken(error));
+        for RefusedChange { person, error } in changes.refused(status) {
+            let user = match person {
+                Some(id) => work.users().find(id).await?,
+                None => None,
+            };
+            if user.is_none_or(|user| !user.role.permissions().contains(Permission::PlatformSites)) {
+                return Err(broken(error));
+            }
         }
     }
-    let recorded = page_version::record(work, pages).await.map_err(broken)?;
-    if let Some((tenant, stores)) = storing
-        && (recorded || stores)
-    {
-        Quotas::new(work).check_storage(tenant).await.map_err(|error| match error {
+    if let Some(tenant) = stores_in {
+        let mut quotas = Quotas::new(work);
+        let checked = match room {
+            Some(room) => quotas.check_storage_of(tenant, room).await,
+            None => quotas.check_storage(tenant).await,
+        };
+        checked.map_err(|error| match error {
             EntitlementError::Store(error) => error,
             rule => StoreError::Refused(Box::new(rule)),
         })?;

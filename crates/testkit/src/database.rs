@@ -200,6 +200,17 @@ async fn connect(url: &str) -> SqlStore {
     SqlStore::connect(&options).await.expect("the database can be opened")
 }
 
+/// How many indexes each table of a Postgres database has.
+pub async fn index_counts(url: &str) -> Vec<(String, i64)> {
+    let mut connection = PgConnection::connect(url).await.expect("the Postgres server answers");
+    sqlx::query_as(
+        "select tablename::text, count(*) from pg_indexes where schemaname = 'public' group by 1 order by 2 desc, 1",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("the indexes are listed")
+}
+
 /// Tables whose rows belong to tenants: those with a tenant in their key.
 static OWNED_TABLES: OnceLock<BTreeSet<String>> = OnceLock::new();
 

@@ -120,15 +120,11 @@ pub async fn around<B: MessageBody + 'static>(
     CURRENT.scope(context, span.run(work)).await
 }
 
-/// Middleware of API routes: aliases, credentials, limits, admission, usage of keys. Requests to published sites pass
-/// unchanged: they were admitted by the middleware that identified the site.
+/// Middleware of API routes: aliases, credentials, limits, admission, usage of keys.
 pub async fn api<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if request.extensions().contains::<SiteRequest>() {
-        return call(request, next).await;
-    }
     let Some(api) = request.app_data::<Data<Api>>().cloned() else {
         return Err(Problem::internal("the application has no state").into());
     };

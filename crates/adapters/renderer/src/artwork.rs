@@ -6,12 +6,12 @@ use std::{
     sync::LazyLock,
 };
 
-use portico_sites::ports::{PageSnapshot, RenderedFile};
+use portico_sites::{
+    ports::{PageSnapshot, RenderedFile},
+    section::STOCK_PREFIX,
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-
-/// Prefix of the references.
-const PREFIX: &str = "/library/";
 
 /// Name and drawing of every image, in alphabetical order.
 const PICTURES: [(&str, &str); 68] = [
@@ -95,7 +95,7 @@ struct Artwork {
 static ARTWORK: LazyLock<BTreeMap<String, Artwork>> = LazyLock::new(|| {
     let artwork = |(name, svg): &(&str, &'static str)| {
         let hash: String = Sha256::digest(svg).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        (format!("{PREFIX}{name}.svg"), Artwork { path: format!("assets/{name}.{hash}.svg"), svg })
+        (format!("{STOCK_PREFIX}{name}.svg"), Artwork { path: format!("assets/{name}.{hash}.svg"), svg })
     };
     PICTURES.iter().map(artwork).collect()
 });
@@ -121,7 +121,7 @@ pub fn files(pages: &[PageSnapshot]) -> Vec<RenderedFile> {
 /// Collects every text in the value that could be a reference.
 fn collect<'v>(value: &'v Value, named: &mut BTreeSet<&'v str>) {
     match value {
-        Value::String(text) if text.trim().starts_with(PREFIX) => {
+        Value::String(text) if text.trim().starts_with(STOCK_PREFIX) => {
             named.insert(text.trim());
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, named)),

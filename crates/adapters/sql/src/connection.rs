@@ -16,14 +16,17 @@ use async_trait::async_trait;
 use portico_kernel::{StoreError, trace::StoreObserver};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
-    RuntimeErr, Statement, TransactionOptions, TransactionTrait, sqlx,
+    RuntimeErr, Statement, TransactionOptions, TransactionTrait, sea_query::SelectStatement, sqlx,
 };
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{is_storage_failure, store_error};
 
+mod deferred;
 mod slots;
 
+use deferred::{Deferred, TableInsert};
+pub(crate) use deferred::{Until, notification};
 use slots::Lease;
 pub use slots::PoolFigures;
 pub(crate) use slots::Slots;
@@ -287,8 +290,8 @@ impl Connections {
         };
         match self.deadline.bounded(begin).await {
             Ok((inner, lease)) => {
-                let broken = AtomicBool::new(false);
-                Ok(Transaction { inner, lease, broken, deadline: self.deadline.clone() })
+                let (broken, deferred) = (AtomicBool::new(false), Deferred::default());
+                Ok(Transaction { inner, lease, broken, deferred, deadline: self.deadline.clone() })
             }
             Err(error) => {
                 if outcome(&error) != Outcome::NotSent {
@@ -316,6 +319,8 @@ pub struct Transaction {
     /// Whether a statement was given up, or met a failure of the storage, which makes SQLite roll back by itself. What came
     /// after it would be outside of the transaction.
     broken: AtomicBool,
+    /// What is added with a later statement.
+    deferred: Deferred,
     deadline: Deadline,
 }
 
@@ -339,12 +344,30 @@ impl Transaction {
         answer
     }
 
+    /// Adds the deferred rows that the statement may not come before.
+    async fn prepare_for(&self, sql: &str) -> Result<(), DbErr> {
+        self.send(self.deferred.before(sql), None).await
+    }
+
+    /// Adds all deferred rows, and runs `last` with them.
+    pub(crate) async fn flush(&self, last: Option<SelectStatement>) -> Result<(), StoreError> {
+        self.send(self.deferred.rest(), last).await.map_err(store_error)
+    }
+
+    async fn send(&self, inserts: Vec<TableInsert>, last: Option<SelectStatement>) -> Result<(), DbErr> {
+        for statement in deferred::statements(self.get_database_backend(), inserts, last) {
+            self.bounded(self.inner.execute_raw(statement)).await?;
+        }
+        Ok(())
+    }
+
     /// Makes everything durable.
     ///
     /// # Errors
     /// `Unavailable` also when nobody can know whether it is.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let Self { inner, lease, broken, deadline } = self;
+        self.flush(None).await?;
+        let Self { inner, lease, broken, deadline, .. } = self;
         if broken.into_inner() {
             return Err(store_error(given_up("an earlier statement of the transaction was given up")));
         }
@@ -413,19 +436,39 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.prepare_for(&statement.sql).await?;
         self.bounded(self.inner.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.prepare_for(sql).await?;
         self.bounded(self.inner.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.prepare_for(&statement.sql).await?;
         self.bounded(self.inner.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.prepare_for(&statement.sql).await?;
         self.bounded(self.inner.query_all_raw(statement)).await
+    }
+}
+
+/// What statements are sent over.
+pub(crate) trait StatementConnection: ConnectionTrait {
+    /// Where rows are kept that may be added later; none where each statement is a transaction of its own.
+    fn deferred(&self) -> Option<&Deferred> {
+        None
+    }
+}
+
+impl StatementConnection for Connections {}
+
+impl StatementConnection for Transaction {
+    fn deferred(&self) -> Option<&Deferred> {
+        Some(&self.deferred)
     }
 }
 

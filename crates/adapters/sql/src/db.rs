@@ -2,13 +2,15 @@
 
 use portico_kernel::{CursorPage, List, PageRequest, StoreError};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DeleteMany, EntityTrait, FromQueryResult, Insert, InsertMany,
+    ActiveModelTrait, ConnectionTrait, DbErr, DeleteMany, EntityTrait, FromQueryResult, Insert, InsertMany,
     PaginatorTrait, QueryResult, QuerySelect, Select, SelectModel, Selector, SelectorTrait, Statement,
-    StatementBuilder, TryGetError, UpdateMany, Value, sea_query::SelectStatement,
+    StatementBuilder, TryGetError, UpdateMany, Value,
+    sea_query::{Expr, Query as AnyQuery, SelectStatement},
 };
 
 use crate::{
     columns::{Col, Stored, read},
+    connection::{StatementConnection, Until},
     dialect::{Dialect, dialect},
     error::store_error,
 };
@@ -43,6 +45,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
     }
 
     /// One page of `rows` as `M` has them, and the number of all rows of `counted`, which leaves out what only costs time there.
+    /// One statement, and a second one for the number where the page is beyond the last one.
     pub async fn page_as<E, M, T>(
         &self,
         counted: Select<E>,
@@ -54,13 +57,42 @@ impl<C: ConnectionTrait> Db<'_, C> {
         M: FromQueryResult + Send + Sync,
         T: From<M>,
     {
-        let rows = rows.offset(request.offset()).limit(request.limit).into_model::<M>();
-        in_pages(request, self.count(counted), self.all(rows)).await
+        let number = AnyQuery::select()
+            .expr(Expr::cust("count(*)"))
+            .from_subquery(QuerySelect::query(&mut counted.clone()).clear_order_by().take(), "counted")
+            .take();
+        let rows = rows
+            .expr_as(Expr::SubQuery(None, Box::new(number.into())), TOTAL)
+            .offset(request.offset())
+            .limit(request.limit)
+            .into_model::<Numbered<M>>();
+        let rows = rows.all(self.0).await.map_err(store_error)?;
+        let total = match rows.first() {
+            Some(first) => u64::try_from(first.total).unwrap_or_default(),
+            None if request.offset() == 0 => 0,
+            None => self.count(counted).await?,
+        };
+        Ok(List::new(rows.into_iter().map(|row| row.row.into()).collect(), request, total))
     }
 
     /// Adds a row.
     pub async fn insert<A: ActiveModelTrait>(&self, row: A) -> Result<(), StoreError> {
         self.insert_with(Insert::one(row)).await.map(drop)
+    }
+
+    /// Adds a row with a later statement, by the commit at the latest; what is wrong with it is told then. At once where there is
+    /// no transaction.
+    pub async fn insert_later<A: ActiveModelTrait>(&self, row: A, until: Until) -> Result<(), StoreError>
+    where
+        C: StatementConnection,
+    {
+        match self.0.deferred() {
+            Some(deferred) => {
+                deferred.add(row, until);
+                Ok(())
+            }
+            None => self.insert(row).await,
+        }
     }
 
     /// Adds a row in a way of its own, for instance unless it is there. Answers how many it added or changed.
@@ -214,6 +246,21 @@ impl<C: ConnectionTrait> Db<'_, C> {
     ) -> Result<Vec<T>, StoreError> {
         let rows = self.0.query_all_raw(statement).await.map_err(store_error)?;
         rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| store_error(error.into()))
+    }
+}
+
+/// The column of the number of all rows, in each row of a page.
+const TOTAL: &str = "total_of_all";
+
+/// A row of a page with the number of all rows.
+struct Numbered<M> {
+    row: M,
+    total: i64,
+}
+
+impl<M: FromQueryResult> FromQueryResult for Numbered<M> {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self { row: M::from_query_result(row, prefix)?, total: row.try_get(prefix, TOTAL)? })
     }
 }
 

@@ -7,7 +7,7 @@ use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::Stor
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 use crate::{
-    connection::{Connections, Transaction},
+    connection::{Connections, StatementConnection, Transaction, notification},
     db::Db,
 };
 
@@ -68,14 +68,13 @@ impl SqlUnitOfWork {
     /// Commits, then tells the listener what was written. An error means that nothing was, unless the connection broke
     /// at that very moment ([`StoreError::Unavailable`]): then nobody can know.
     pub async fn commit(self) -> Result<(), StoreError> {
-        if let Some(listener) = &self.listener
-            && self.connection.get_database_backend() == DbBackend::Postgres
-            && let Some(announcement) = listener.announcement(&self.written.events)
-        {
-            // A part of the transaction: others hear it if and only if it commits. Only what must act at once is
-            // announced, because commits that notify wait for each other.
-            Db(&self.connection).exists("select pg_notify($1, $2)", (CHANNEL, announcement)).await?;
-        }
+        // A part of the transaction: others hear it if and only if it commits. Only what must act at once is announced,
+        // because commits that notify wait for each other.
+        let listener = self.listener.as_ref();
+        let announcement = listener
+            .filter(|_| self.connection.get_database_backend() == DbBackend::Postgres)
+            .and_then(|listener| listener.announcement(&self.written.events));
+        self.connection.flush(announcement.map(|text| notification(CHANNEL, text))).await?;
         // Not a statement to the library below, but often where the time goes.
         let started = Instant::now();
         let committed = self.connection.commit().await;
@@ -94,6 +93,8 @@ impl SqlUnitOfWork {
 
 /// A connection that refuses to write, so that a use case that was handed a reader by mistake fails at once.
 pub struct ReadConnection(pub(crate) Connections);
+
+impl StatementConnection for ReadConnection {}
 
 const READ_ONLY: &str = "a reader does not write; begin a unit of work";
 

@@ -1,6 +1,11 @@
 //! Opening, migrating, and watching the database.
 
-use std::{io::ErrorKind, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
 use portico_migrations::Migrator;
@@ -129,7 +134,13 @@ impl SqlStore {
 
     /// Begins a unit of work. On SQLite it holds the only writing connection until it ends.
     pub async fn begin(&self) -> Result<SqlUnitOfWork, StoreError> {
-        Ok(Repositories::new(self.transaction().await?, self.listener.clone(), self.observer.clone()))
+        // Not a statement to the library below. Includes the wait for a connection.
+        let started = Instant::now();
+        let begun = self.transaction().await;
+        if let Some(observer) = &self.observer {
+            observer.statement("begin", started.elapsed(), begun.is_err());
+        }
+        Ok(Repositories::new(begun?, self.listener.clone(), self.observer.clone()))
     }
 
     /// The repositories for reading, without a transaction.

@@ -10,7 +10,7 @@ use portico_testkit::server::{Answer, Client, Database, TestServer, eventually};
 use serde_json::{Value, json};
 
 use crate::{
-    authorization::{Callers, Kind, Outcome, RULES, check, expected},
+    authorization::{Callers, Kind, Outcome, RULES, check, expected, marked},
     fixture::{Fixture, Person, link, unlimited},
     provider::FakeProvider,
 };
@@ -78,9 +78,19 @@ fn is_complete(entry: &AuditEntry) -> bool {
 }
 
 /// A call that does change something, for operations that the matrix calls in a way that is allowed but changes nothing.
-async fn particular(server: &TestServer, fixture: &Fixture, client: &Client, path: &str) -> Option<Answer> {
-    let id = &client.headers["x-request-id"];
-    let owner = fixture.owner.client.with("x-request-id", id);
+pub async fn particular(
+    server: &TestServer,
+    fixture: &Fixture,
+    client: &Client,
+    path: &str,
+) -> Option<Answer> {
+    let owner = marked(fixture.owner.client.clone(), client).await;
+    let unmarked = || {
+        let mut operator = client.clone();
+        operator.headers.remove("x-request-id");
+        operator.headers.remove("traceparent");
+        operator
+    };
     Some(match path.trim_start_matches("/api/v1") {
         "/auth/forgot-password" => owner.post(path, json!({"email": fixture.owner.email})).await,
         "/auth/resend-verification" => {
@@ -105,7 +115,7 @@ async fn particular(server: &TestServer, fixture: &Fixture, client: &Client, pat
         }
         "/profile/erase" => {
             let person = Person::new(server, "leaving@example.net", |_| {}).await;
-            person.client.with("x-request-id", id).post_empty(path).await
+            marked(person.client, client).await.post_empty(path).await
         }
         "/sites/{siteId}/deployments/{deploymentId}/rollback" => {
             let site = fixture.path("/api/v1/sites/{siteId}");
@@ -131,17 +141,13 @@ async fn particular(server: &TestServer, fixture: &Fixture, client: &Client, pat
         "/tenants/{tenantId}/reinstate" => {
             let tenant = fixture.fresh(server, "tenantId").await;
             let body = json!({"reason": "Not paid"});
-            let mut operator = client.clone();
-            operator.headers.remove("x-request-id");
-            operator.post(&format!("/api/v1/tenants/{tenant}/suspend"), body).await;
+            unmarked().post(&format!("/api/v1/tenants/{tenant}/suspend"), body).await;
             client.post_empty(&path.replace("{tenantId}", &tenant)).await
         }
         "/admin/customers/{customerId}/reactivate" => {
             let customer = fixture.fresh(server, "customerId").await;
             let body = json!({"reason": "Not paid"});
-            let mut operator = client.clone();
-            operator.headers.remove("x-request-id");
-            operator.post(&format!("/api/v1/admin/customers/{customer}/suspend"), body).await;
+            unmarked().post(&format!("/api/v1/admin/customers/{customer}/suspend"), body).await;
             client.post(&path.replace("{customerId}", &customer), json!({"reason": "Paid"})).await
         }
         "/tenants/{tenantId}/navigation/reorder" => {

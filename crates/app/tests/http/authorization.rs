@@ -23,7 +23,7 @@ mod calls;
 mod table;
 
 pub use callers::{Callers, Kind};
-pub use calls::{call, check};
+pub use calls::{call, check, marked};
 pub use table::{Outcome, RULES, body, expected};
 
 /// The operations of the document.
@@ -221,7 +221,7 @@ async fn another_tenants_ids_in_a_path_are_not_found() {
             let global = ["templateId", "previewFile", "industry"];
             if names.iter().all(|name| global.contains(name))
                 || names == ["provider"]
-                || names == ["personId", "avatarName"]
+                || names == ["userId", "avatarName"]
                 // A signed link is for every client that has it.
                 || names == ["tenantId", "assetId", "variant"]
                 || matches!(rule, Rule::Platform(_))
@@ -233,7 +233,7 @@ async fn another_tenants_ids_in_a_path_are_not_found() {
                 let path = fill(template, |name| {
                     let place = names.iter().position(|other| *other == name)?;
                     let tenant = if foreign & (1 << place) == 0 { &own } else { &other };
-                    tenant.ids.get(name).cloned()
+                    tenant.id(template, name)
                 });
                 let answer = call(&own.owner.client, method, &path, body.as_ref()).await;
                 if answer.status.as_u16() != 404 || said(&answer).contains("quagga") {

@@ -259,13 +259,13 @@ async fn an_id_that_is_none_is_not_found() {
     for operation in operations() {
         let names = parameters(&operation.path);
         for wrong in names.iter().filter(|name| **name != "slug") {
-            let id = &fixture.ids[*wrong];
+            let id = &fixture.id(&operation.path, wrong).unwrap();
             let long = "f".repeat(4000);
             for value in
                 ["0", "not-a-uuid", "null", "%00", &format!("{id}0"), &id[1..], "%F0%9F%A6%92", &long]
             {
                 let path = fill(&operation.path, |name| {
-                    if name == *wrong { Some(value.to_owned()) } else { fixture.ids.get(name).cloned() }
+                    if name == *wrong { Some(value.to_owned()) } else { fixture.id(&operation.path, name) }
                 });
                 let body = operation.has_body().then(|| json!({}));
                 let answer = call(&fixture.owner.client, &operation.method, &path, body.as_ref()).await;

@@ -272,13 +272,17 @@ async fn style_sheet(server: &TestServer, template: &str) -> String {
     file.unwrap_or_else(|| panic!("no style sheet in {html}")).to_owned()
 }
 
+/// Parameters that stand for something else on one path than on the others, and the key of their id in [`Fixture::ids`]: the
+/// account with the picture is the owner, while `userId` elsewhere is a member who may be deleted.
+const OTHER_IDS: [(&str, &str, &str); 1] = [("/api/v1/avatars/{userId}/{avatarName}", "userId", "pictured")];
+
 /// A tenant with a deployed site, a page, two sections, a navigation item; every name of it contains `marker`.
 pub struct Fixture {
     /// Owner of the tenant, whose personal tenant it is.
     pub owner: Person,
     /// Word that is in every name, in lower case.
     pub marker: String,
-    /// Ids by the name of their path parameter.
+    /// Ids by the name of their path parameter, or the key in [`OTHER_IDS`].
     pub ids: BTreeMap<String, String>,
 }
 
@@ -329,7 +333,7 @@ impl Fixture {
         let picture = client.send(Method::PUT, "/api/v1/profile/avatar", Some(PICTURE.to_vec()), "image/gif");
         let address = text(&picture.await.expect(200), "avatarUrl");
         fixture.ids.insert("avatarName".into(), address.rsplit('/').next().unwrap().to_owned());
-        fixture.ids.insert("personId".into(), fixture.owner.claims.user.to_string());
+        fixture.ids.insert("pictured".into(), fixture.owner.claims.user.to_string());
         fixture.ids.insert("provider".into(), "fake".into());
         fixture.ids.insert("identityId".into(), linked(server, &fixture.owner).await);
         // Of no account: one with a passkey does not sign in with its password alone.
@@ -357,7 +361,13 @@ impl Fixture {
 
     /// The path for a template of the document.
     pub fn path(&self, template: &str) -> String {
-        fill(template, |name| self.ids.get(name).cloned())
+        fill(template, |name| self.id(template, name))
+    }
+
+    /// The id for a parameter of a path template.
+    pub fn id(&self, template: &str, parameter: &str) -> Option<String> {
+        let other = OTHER_IDS.iter().find(|(path, name, _)| (*path, *name) == (template, parameter));
+        self.ids.get(other.map_or(parameter, |(.., id)| id)).cloned()
     }
 
     /// Makes another one of what a path parameter names, and returns its id.

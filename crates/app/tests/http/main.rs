@@ -64,6 +64,7 @@ mod sites;
 mod slow_clients;
 mod source_systems;
 mod spellings;
+mod statements;
 mod stored_texts;
 mod strangers;
 mod takeover;

@@ -1,9 +1,10 @@
 //! The API document: committed, complete, and true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use portico_kernel::Permission;
 use portico_testkit::server::TestServer;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, parameters};
 
@@ -264,6 +265,128 @@ fn inputs_have_no_other_fields_and_texts_have_a_limit() {
         }
     }
     none(&wrong);
+}
+
+/// The schemas of the items of every list of free strings in a request body, by schema and field. Formats, enumerations and
+/// references have rules of their own.
+fn free_strings(document: &Value) -> BTreeMap<String, Value> {
+    fn collect(
+        document: &Value,
+        place: &str,
+        schema: &Value,
+        found: &mut BTreeMap<String, Value>,
+        seen: &mut BTreeSet<String>,
+    ) {
+        match schema {
+            Value::Object(members) => {
+                if let Some(name) = members.get("$ref").and_then(Value::as_str) {
+                    if seen.insert(name.to_owned()) {
+                        let name = name.rsplit('/').next().unwrap();
+                        collect(document, name, resolve(document, schema).unwrap(), found, seen);
+                    }
+                    return;
+                }
+                let items = &schema["items"];
+                let is_text = items["type"] == "string" || items["type"][0] == "string";
+                let is_free = ["enum", "const", "format"].iter().all(|key| items[key].is_null());
+                if is_text && is_free {
+                    found.insert(place.to_owned(), items.clone());
+                }
+                for (name, member) in members.iter().filter(|(name, _)| !name.starts_with("example")) {
+                    match (name.as_str(), member.as_object()) {
+                        ("properties", Some(fields)) => {
+                            for (field, schema) in fields {
+                                collect(document, &format!("{place}.{field}"), schema, found, seen);
+                            }
+                        }
+                        _ => collect(document, place, member, found, seen),
+                    }
+                }
+            }
+            Value::Array(parts) => parts.iter().for_each(|part| collect(document, place, part, found, seen)),
+            _ => {}
+        }
+    }
+    let (mut found, mut seen) = (BTreeMap::new(), BTreeSet::new());
+    for (method, path, operation) in operations(document) {
+        let place = format!("{method} {path}");
+        collect(document, &place, &operation["requestBody"], &mut found, &mut seen);
+    }
+    found
+}
+
+#[test]
+fn items_of_lists_of_texts_have_a_limit() {
+    let document = document();
+    let lists = free_strings(&document);
+    let wrong: Vec<String> = lists
+        .iter()
+        .filter(|(_, items)| items["maxLength"].is_null() || items["minLength"].is_null())
+        .map(|(place, items)| format!("the items of {place} have no limit: {items}"))
+        .collect();
+    none(&wrong);
+    // Names of a list that the server has: none of them is longer than documented.
+    let longest = |place: &str| lists[place]["maxLength"].as_u64().unwrap() as usize;
+    for place in ["NewApiKey.permissions", "ApiKeyUpdate.permissions"] {
+        assert!(Permission::ALL.iter().all(|permission| permission.as_str().len() <= longest(place)));
+    }
+    for place in ["NewWebhook.events", "WebhookUpdate.events"] {
+        let events = portico_runtime::events::catalogue();
+        assert!(events.all().iter().all(|published| published.name.len() <= longest(place)));
+    }
+}
+
+/// The limits of the items of lists of texts are those that the server checks: one character more is refused, and no less.
+#[tokio::test(flavor = "multi_thread")]
+async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
+    TestServer::shared(async |server| {
+        let fixture = Fixture::new(server, "okapi").await;
+        let sections = "/api/v1/tenants/{tenantId}/pages/{pageId}/sections";
+        let page = |field: &str, text: &str| {
+            json!({"title": "About", "purpose": "To say who we are", "business": {"name": "Luz", field: [text]}, "sections": []})
+        };
+        let content = |kind: &str, content: Value| json!({"type": kind, "content": content});
+        type Body<'b> = &'b dyn Fn(&str) -> Value;
+        let cases: [(&str, &str, &str, &str, Body<'_>); 14] = [
+            ("BusinessDetails.services", "POST", "/api/v1/wizard/start", "businessInfo.services[0]", &|text| json!({"businessInfo": {"name": "Luz", "industry": "bakery", "services": [text]}})),
+            ("SiteGoals.goals", "POST", "/api/v1/wizard/start", "goals.goals[0]", &|text| json!({"goals": {"goals": [text]}})),
+            ("Presence.keywords", "POST", "/api/v1/wizard/start", "seo.keywords[0]", &|text| json!({"seo": {"keywords": [text]}})),
+            ("SeoUpdate.keywords", "PUT", "/api/v1/tenants/{tenantId}/pages/{pageId}/seo", "keywords[0]", &|text| json!({"keywords": [text]})),
+            ("BusinessInfo.services", "POST", "/api/v1/ai/generate-page", "business.services[0]", &|text| page("services", text)),
+            ("BusinessInfo.goals", "POST", "/api/v1/ai/generate-page", "business.goals[0]", &|text| page("goals", text)),
+            ("PricingPlan.features", "POST", sections, "content.plans[0].features[0]", &|text| content("pricing", json!({"plans": [{"name": "Loaf", "price": "Q 5", "features": [text]}]}))),
+            ("ContactContent.socialUrls", "POST", sections, "content.socialUrls[0]", &|text| content("contact", json!({"phone": "5555 1234", "socialUrls": [text.replacen(&"x".repeat(20), "https://a.example/x", 1) + "x"]}))),
+            ("NewApiKey.permissions", "POST", "/api/v1/tenants/{tenantId}/api-keys", "permissions[0]", &|text| json!({"name": "Shop", "permissions": [text]})),
+            ("ApiKeyUpdate.permissions", "PUT", "/api/v1/tenants/{tenantId}/api-keys/{apiKeyId}", "permissions[0]", &|text| json!({"permissions": [text]})),
+            ("NewApiKey.allowedAddresses", "POST", "/api/v1/tenants/{tenantId}/api-keys", "allowedAddresses[0]", &|text| json!({"name": "Shop", "permissions": ["pages:read"], "allowedAddresses": [address(text)]})),
+            ("ApiKeyUpdate.allowedAddresses", "PUT", "/api/v1/tenants/{tenantId}/api-keys/{apiKeyId}", "allowedAddresses[0]", &|text| json!({"allowedAddresses": [address(text)]})),
+            ("NewWebhook.events", "POST", "/api/v1/tenants/{tenantId}/webhooks", "events[0]", &|text| json!({"url": "https://localhost/hooks/new", "events": [text]})),
+            ("WebhookUpdate.events", "PUT", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}", "events[0]", &|text| json!({"events": [text]})),
+        ];
+        let lists = free_strings(&document());
+        let known: BTreeSet<&str> = cases.iter().map(|(place, ..)| *place).collect();
+        assert_eq!(lists.keys().map(String::as_str).collect::<BTreeSet<_>>(), known, "add a case for each");
+        for (place, method, template, field, body) in cases {
+            let longest = lists[place]["maxLength"].as_u64().unwrap() as usize;
+            let path = fixture.path(template);
+            for (length, fits) in [(longest, true), (longest + 1, false)] {
+                let body = body(&"x".repeat(length));
+                let answer = match method {
+                    "PUT" => fixture.owner.client.put(&path, body).await,
+                    _ => fixture.owner.client.post(&path, body).await,
+                };
+                let is_name = place.ends_with(".permissions") || place.ends_with(".events");
+                assert_eq!(answer.fields().contains(&field.to_owned()), !fits || is_name, "{place}: {} {}", answer.status, answer.text);
+            }
+        }
+    })
+    .await;
+}
+
+/// An address of as many characters as the text has.
+fn address(text: &str) -> String {
+    let suffix = "0000:0000:0000:0000:0000:ffff:255.255.255.255/128";
+    format!("{}{suffix}", "0".repeat(text.len() - suffix.len()))
 }
 
 #[test]

@@ -101,6 +101,13 @@ pub trait MeterRepository: Send {
     /// What was added in the period, without texts in the case of storage; for bandwidth, the bytes that the sites of the tenant
     /// sent in it, which the store counts by itself. MUST keep periods apart.
     async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError>;
+
+    /// What was used of each of these meters in its period, in their order; storage with its texts. In one statement.
+    async fn used_of_all(
+        &mut self,
+        tenant: TenantId,
+        meters: &[(Meter, Period)],
+    ) -> Result<Vec<u64>, StoreError>;
 }
 
 /// Uses of the text generator that are under way, and the tokens of all tenants together.

@@ -80,6 +80,25 @@ impl<'a> Quotas<'a> {
     /// `QuotaExceeded`; `UnverifiedStorage`.
     pub async fn check_storage(&mut self, tenant: TenantId) -> Result<(), EntitlementError> {
         let room = self.repositories.meters().storage(tenant, STORAGE_MARGIN).await?;
+        self.check_room(tenant, room).await
+    }
+
+    /// The same where it is known already what the tenant stores, with at least [`STORAGE_MARGIN`] left; asks again where it is less.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`; `UnverifiedStorage`.
+    pub async fn check_storage_of(
+        &mut self,
+        tenant: TenantId,
+        room: StorageRoom,
+    ) -> Result<(), EntitlementError> {
+        if room.left() < STORAGE_MARGIN {
+            return self.check_storage(tenant).await;
+        }
+        self.check_room(tenant, room).await
+    }
+
+    async fn check_room(&mut self, tenant: TenantId, room: StorageRoom) -> Result<(), EntitlementError> {
         refuse_unverified(room, 0)?;
         match room.limit {
             Some(limit) if room.used() > limit => {
@@ -139,16 +158,15 @@ impl<'a> Quotas<'a> {
 
     async fn measure(&mut self, tenant: TenantId, now: Timestamp) -> Result<Vec<Usage>, EntitlementError> {
         let allowance = self.allowance_of(tenant).await?;
-        let mut usage = Vec::with_capacity(Meter::ALL.len());
-        for meter in Meter::ALL {
-            let period = Period::for_meter(meter, now);
-            let used = match meter {
-                Meter::Storage => self.repositories.meters().storage(tenant, 0).await?.used(),
-                _ => self.repositories.meters().used(tenant, meter, period).await?,
-            };
-            usage.push(Usage { meter, used, limit: allowance.limit(meter), resets_at: period.ends_at() });
-        }
-        Ok(usage)
+        let meters = Meter::ALL.map(|meter| (meter, Period::for_meter(meter, now)));
+        let used = self.repositories.meters().used_of_all(tenant, &meters).await?;
+        let usage = meters.into_iter().zip(used).map(|((meter, period), used)| Usage {
+            meter,
+            used,
+            limit: allowance.limit(meter),
+            resets_at: period.ends_at(),
+        });
+        Ok(usage.collect())
     }
 
     async fn allowance_of(&mut self, tenant: TenantId) -> Result<Allowance, EntitlementError> {
@@ -373,15 +391,19 @@ mod tests {
     async fn usage_lists_every_meter_with_its_limit() {
         let tenant = env().new_id();
         let mut repositories = on_plan("free");
-        let mut storage = MockMeterRepository::new();
-        let room = StorageRoom { files: 3, texts: 2, limit: Some(1 << 30), verified: true };
-        storage.expect_storage().times(1).return_once(move |_, _| Ok(room));
-        repositories.meters.extend([reading(1), storage, reading(0), reading(0), reading(9)]);
+        let mut meters = MockMeterRepository::new();
+        let asked = Meter::ALL.map(|meter| (meter, Period::for_meter(meter, env().now())));
+        meters
+            .expect_used_of_all()
+            .withf(move |_, meters| meters == asked)
+            .times(1)
+            .return_once(|_, _| Ok(vec![1, 5, 0, 0, 9]));
+        repositories.meters.extend([meters]);
         let scope = system(Some(tenant));
         let usage = Quotas::new(&mut repositories).usage(&scope, env().now()).await.unwrap();
         assert_eq!(usage.iter().map(|u| u.meter).collect::<Vec<_>>(), Meter::ALL);
         assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), resets_at: None });
-        assert_eq!((usage[1].meter, usage[1].used), (Meter::Storage, 5), "files and texts");
+        assert_eq!((usage[1].meter, usage[1].used), (Meter::Storage, 5));
         assert_eq!(usage[2].resets_at, Period::month_of(env().now()).ends_at());
         assert_eq!((usage[4].meter, usage[4].used, usage[4].limit), (Meter::Bandwidth, 9, Some(10 << 30)));
         assert_eq!(usage[4].resets_at, usage[2].resets_at);

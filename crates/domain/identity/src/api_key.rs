@@ -142,7 +142,7 @@ pub struct NewApiKey {
     pub name: String,
     /// What it may do: at least one permission, and none that the caller does not have.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required, min_items = 1))]
+    #[cfg_attr(feature = "openapi", schema(required, min_items = 1, min_length = 1, max_length = 64))]
     pub permissions: Vec<String>,
     /// `live` when absent.
     pub mode: Option<Mode>,
@@ -151,7 +151,7 @@ pub struct NewApiKey {
     pub expires_at: Option<Timestamp>,
     /// Addresses or networks from which it may be used, 50 at most; from anywhere when empty.
     #[serde(default, alias = "allowed_addresses")]
-    #[cfg_attr(feature = "openapi", schema(max_items = 50))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 50, min_length = 2, max_length = 49))]
     pub allowed_addresses: Vec<String>,
     /// Requests a minute; the limit of the installation when absent.
     #[serde(alias = "rate_limit_per_minute")]
@@ -171,11 +171,11 @@ pub struct ApiKeyUpdate {
     /// Whether it is switched on.
     pub active: Option<bool>,
     /// What it may do from now on: at least one permission, and none that the caller does not have.
-    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, min_length = 1, max_length = 64))]
     pub permissions: Option<Vec<String>>,
     /// From where it may be used; from anywhere when empty.
     #[serde(alias = "allowed_addresses")]
-    #[cfg_attr(feature = "openapi", schema(max_items = 50))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 50, min_length = 2, max_length = 49))]
     pub allowed_addresses: Option<Vec<String>>,
     /// Not after.
     #[serde(default, deserialize_with = "double_option", alias = "expires_at")]

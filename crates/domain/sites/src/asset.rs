@@ -7,7 +7,7 @@ mod use_cases;
 
 pub use filename::MAX_FILENAME;
 pub use kind::{AssetKind, AssetType};
-pub(crate) use references::check_pictures;
+pub(crate) use references::{check_pictures, find_pictures};
 pub use use_cases::{AssetFilter, AssetUpdate, Assets, NewAsset, PurgeAssets};
 
 use portico_kernel::{AssetId, TenantId, Timestamp};

@@ -14,7 +14,7 @@ use crate::{
     SitesError, events, language,
     navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
-    section::{SamplePlace, Section, copy_origins},
+    section::{ContentReview, SamplePlace, Section, StockPicture, copy_origins, stock_fields},
     site, version,
 };
 
@@ -472,6 +472,31 @@ pub(crate) fn sample_places(pages: &[Page], sections: &[Section]) -> Vec<SampleP
         })
     };
     pages.iter().flat_map(on).collect()
+}
+
+/// What is left to be looked at on these pages, in their order.
+pub(crate) fn review(pages: &[Page], sections: &[Section]) -> ContentReview {
+    let on = |page: &Page| -> Vec<StockPicture> {
+        let shown = sections.iter().filter(|section| section.page_id == page.id);
+        shown.flat_map(|section| stock_pictures(page, section)).collect()
+    };
+    ContentReview {
+        sample_content: sample_places(pages, sections),
+        stock_pictures: pages.iter().flat_map(on).collect(),
+    }
+}
+
+fn stock_pictures(page: &Page, section: &Section) -> Vec<StockPicture> {
+    let place = |field| StockPicture {
+        page_id: page.id,
+        page_title: page.title.clone(),
+        page_slug: page.slug.clone(),
+        section_id: section.id,
+        kind: section.kind,
+        position: section.position,
+        field,
+    };
+    stock_fields(section.kind, &section.content).into_iter().map(place).collect()
 }
 
 /// The first of `base`, `base-2`, `base-3` … that is not taken.

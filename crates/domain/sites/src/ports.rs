@@ -33,7 +33,7 @@ use crate::{
     look::Style,
     navigation::NavItem,
     page::{Page, PageStatus},
-    section::{SamplePlace, Section},
+    section::{ContentReview, SamplePlace, Section},
     seo::Seo,
     site::{Site, SiteStatus},
 };
@@ -242,6 +242,10 @@ pub trait SectionRepository: Send {
     /// The sections with content that nobody wrote or confirmed, of those that the next deployment shows (visible, on published
     /// pages of the site): home page first, then oldest page first, by position. In one round trip.
     async fn samples(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<SamplePlace>, StoreError>;
+
+    /// Those that [`SectionRepository::samples`] answers, and the fields with pictures of our library, of the same sections and in
+    /// the same order. In one round trip.
+    async fn review(&mut self, tenant: TenantId, site: SiteId) -> Result<ContentReview, StoreError>;
 
     /// Makes those that [`SectionRepository::samples`] answers the tenant's own, each with `version + 1` and `updated_at` `at`, in
     /// one round trip. MUST leave all other sections as they are.

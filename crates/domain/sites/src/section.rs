@@ -11,8 +11,8 @@ mod use_cases;
 pub use bulk::{BulkChange, BulkUpdate};
 pub use origin::SectionOrigin;
 pub(crate) use origin::copy_origins;
-pub use pictures::pictures_in;
-pub use provenance::{Provenance, SamplePlace};
+pub use pictures::{STOCK_PREFIX, StockPicture, pictures_in, stock_fields};
+pub use provenance::{ContentReview, Provenance, SamplePlace};
 pub use use_cases::{NewSection, SectionOrder, SectionUpdate, Sections};
 
 use portico_kernel::{PageId, SectionId, TenantId, Timestamp};

@@ -2,7 +2,7 @@
 
 mod frozen;
 
-pub use frozen::{RefusedChange, SiteChange, changes, refused};
+pub use frozen::{RefusedChange, SiteChange, TenantChanges, by_tenant, changes};
 pub(crate) use frozen::{editable, editable_pages, frozen};
 
 use portico_kernel::{

@@ -27,7 +27,7 @@ use crate::{
     navigation::NavItem,
     page::{self, Page, PageStatus},
     ports::*,
-    section::{Provenance, SamplePlace, Section},
+    section::{ContentReview, Provenance, SamplePlace, Section},
     seo::Seo,
     site::{Site, SiteStatus},
 };
@@ -377,6 +377,11 @@ impl SectionRepository for View<'_> {
         let shown = PageRepository::published(self, tenant, site).await?;
         let visible: Vec<Section> = self.0.sections.iter().filter(|s| s.visible).cloned().collect();
         Ok(page::sample_places(&shown, &visible))
+    }
+    async fn review(&mut self, tenant: TenantId, site: SiteId) -> Result<ContentReview, StoreError> {
+        let shown = PageRepository::published(self, tenant, site).await?;
+        let visible: Vec<Section> = self.0.sections.iter().filter(|s| s.visible).cloned().collect();
+        Ok(page::review(&shown, &visible))
     }
     async fn confirm(&mut self, tenant: TenantId, site: SiteId, at: Timestamp) -> Result<(), StoreError> {
         let places = SectionRepository::samples(self, tenant, site).await?;

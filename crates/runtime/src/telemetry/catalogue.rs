@@ -152,7 +152,7 @@ pub const METRICS: &[Metric] = &[
         "portico_database_statement_duration_seconds",
         Histogram,
         &[],
-        "Time to run a statement of SQL, commits included.",
+        "Time to run a statement of SQL; commits, and beginnings with their wait for a connection, included.",
     ),
     metric(
         "portico_slow_queries_total",

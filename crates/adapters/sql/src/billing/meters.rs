@@ -5,10 +5,15 @@ use portico_billing::{
     period::Period,
     ports::{MeterRepository, StorageRoom},
 };
-use portico_kernel::{Meter, StoreError, TenantId};
+use portico_kernel::{Meter, PageId, SiteId, StoreError, TenantId};
+use portico_sites::site::SiteStatus;
 use sea_orm::{ConnectionTrait, DbBackend};
 
-use crate::{columns::Stored, db::Db};
+use crate::{
+    columns::Stored,
+    db::{Db, Param},
+    repositories::SqlUnitOfWork,
+};
 
 /// By its key.
 impl Stored for Period {
@@ -28,25 +33,64 @@ pub(crate) struct Meters<'c, C> {
     pub db: Db<'c, C>,
 }
 
+/// What tenant `$1` stores and may store, as columns; `$2` stands for no limit. A part of the count alone can be negative, see the
+/// migration.
+const ROOM: &str = "coalesce((select used from meters where tenant_id = $1 and meter = 'storage' and period = ''), 0) as files, \
+    (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts where tenant_id = $1) as texts, \
+    (select case cast(overrides -> 'limits' -> 'storage' as text) when 'null' then $2 \
+    else coalesce(cast(overrides -> 'limits' ->> 'storage' as bigint), cast(plans.limits ->> 'storage' as bigint), $2) \
+    end from subscriptions join plans on plans.id = subscriptions.plan_id \
+    where subscriptions.tenant_id = $1 and subscriptions.status = 'active') as included, \
+    exists (select 1 from memberships join users on users.id = memberships.user_id \
+    where memberships.tenant_id = $1 and memberships.role = 'owner' and users.email_verified) as verified";
+
+fn room(files: u64, texts: u64, included: Option<i64>, verified: bool) -> StorageRoom {
+    let limit = included.map_or(Some(0), |most| (most != i64::MAX).then_some(most.unsigned_abs()));
+    StorageRoom { files, texts, limit, verified }
+}
+
+fn no_row() -> StoreError {
+    StoreError::Internal("a query without a condition has no row".into())
+}
+
 impl<C: ConnectionTrait + Send> Meters<'_, C> {
     async fn room(&self, tenant: TenantId) -> Result<StorageRoom, StoreError> {
-        // A part of the count alone can be negative, see the migration.
-        let sql = "select \
-             coalesce((select used from meters where tenant_id = $1 and meter = 'storage' and period = ''), 0) as files, \
-             (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts where tenant_id = $1) as texts, \
-             (select case cast(overrides -> 'limits' -> 'storage' as text) when 'null' then $2 \
-             else coalesce(cast(overrides -> 'limits' ->> 'storage' as bigint), cast(plans.limits ->> 'storage' as bigint), $2) \
-             end from subscriptions join plans on plans.id = subscriptions.plan_id \
-             where subscriptions.tenant_id = $1 and subscriptions.status = 'active') as included, \
-             exists (select 1 from memberships join users on users.id = memberships.user_id \
-             where memberships.tenant_id = $1 and memberships.role = 'owner' and users.email_verified) as verified";
-        let room = self.db.row(sql, (tenant, i64::MAX)).await?;
-        let Some((files, texts, included, verified)) = room else {
-            return Err(StoreError::Internal("a query without a condition has no row".into()));
+        let found = self.db.row(&format!("select {ROOM}"), (tenant, i64::MAX)).await?;
+        let (files, texts, included, verified) = found.ok_or_else(no_row)?;
+        Ok(room(files, texts, included, verified))
+    }
+}
+
+impl SqlUnitOfWork {
+    /// The status of a site that only staff may change among these sites and those of these pages, as
+    /// [`SiteRepository::frozen_among`](portico_sites::ports::SiteRepository::frozen_among) answers it, and what the tenant stores
+    /// and may store, as [`MeterRepository::storage`] answers it, without waiting for others: in one statement, because each change
+    /// of a page asks for both.
+    pub async fn frozen_and_room(
+        &mut self,
+        tenant: TenantId,
+        sites: &[SiteId],
+        pages: &[PageId],
+    ) -> Result<(Option<SiteStatus>, StorageRoom), StoreError> {
+        let places = |from: usize, count: usize| {
+            let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
+            // A list without an item is none to SQL.
+            if places.is_empty() { "null".to_owned() } else { places.join(", ") }
         };
-        let included: Option<i64> = included;
-        let limit = included.map_or(Some(0), |most| (most != i64::MAX).then_some(most.unsigned_abs()));
-        Ok(StorageRoom { files, texts, limit, verified })
+        let sql = format!(
+            // Not with `or`, which no index serves.
+            "select {ROOM}, coalesce(\
+             (select status from sites where tenant_id = $1 and status not in ('draft', 'published') and id in ({}) limit 1), \
+             (select status from sites where tenant_id = $1 and status not in ('draft', 'published') \
+             and id in (select site_id from pages where tenant_id = $1 and id in ({})) limit 1)) as frozen",
+            places(3, sites.len()),
+            places(3 + sites.len(), pages.len())
+        );
+        let ids = sites.iter().map(|id| id.value()).chain(pages.iter().map(|id| id.value()));
+        let values: Vec<_> = [tenant.value(), i64::MAX.value()].into_iter().chain(ids).collect();
+        let found = self.db().row(&sql, values).await?;
+        let (files, texts, included, verified, frozen) = found.ok_or_else(no_row)?;
+        Ok((frozen, room(files, texts, included, verified)))
     }
 }
 
@@ -102,5 +146,46 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         }
         let sql = "select used from meters where tenant_id = $1 and meter = $2 and period = $3";
         self.db.total(sql, (tenant, meter.as_str(), period)).await
+    }
+
+    async fn used_of_all(
+        &mut self,
+        tenant: TenantId,
+        meters: &[(Meter, Period)],
+    ) -> Result<Vec<u64>, StoreError> {
+        let (mut parts, mut values) = (Vec::new(), vec![tenant.value()]);
+        for (meter, period) in meters {
+            let place = values.len() + 1;
+            parts.push(match meter {
+                // Counted by day, which begins with the month.
+                Meter::Bandwidth => {
+                    values.push((*period).value());
+                    format!(
+                        "select 'bandwidth' as meter, cast(coalesce(sum(bytes), 0) as bigint) as used from traffic_days \
+                         where tenant_id = $1 and day >= ${place} || '-01' and day <= ${place} || '-31'"
+                    )
+                }
+                _ => {
+                    values.extend([meter.as_str().value(), (*period).value()]);
+                    format!(
+                        "select meter, used from meters where tenant_id = $1 and meter = ${place} and period = ${}",
+                        place + 1
+                    )
+                }
+            });
+            if *meter == Meter::Storage {
+                parts.push(
+                    "select 'storage' as meter, cast(coalesce(sum(bytes), 0) as bigint) as used from stored_texts \
+                     where tenant_id = $1"
+                        .to_owned(),
+                );
+            }
+        }
+        let rows: Vec<(String, i64)> = self.db.rows(&parts.join(" union all "), values).await?;
+        // A part of the count of texts can be negative alone; the sum of all is not.
+        let used = |meter: Meter| {
+            rows.iter().filter(|(name, _)| name == meter.as_str()).map(|(_, used)| used).sum::<i64>()
+        };
+        Ok(meters.iter().map(|(meter, _)| u64::try_from(used(*meter)).unwrap_or_default()).collect())
     }
 }

@@ -3,9 +3,8 @@
 use portico_billing::ports::{
     BillingRepositories, GenerationRepository, MeterRepository, PlanRepository, SubscriptionRepository,
 };
-use sea_orm::ConnectionTrait;
 
-use crate::Repositories;
+use crate::{Repositories, connection::StatementConnection};
 
 mod generations;
 mod meters;
@@ -14,7 +13,7 @@ mod subscriptions;
 
 pub(crate) use subscriptions::agreed_rate;
 
-impl<C: ConnectionTrait + Send> BillingRepositories for Repositories<C> {
+impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
     fn plans<'c>(&'c mut self) -> Box<dyn PlanRepository + 'c> {
         Box::new(plans::Plans { db: self.db() })
     }

@@ -3,9 +3,8 @@
 use portico_identity::ports::{
     IdentityRepositories, OneTimeTokenRepository, SessionRepository, UserRepository,
 };
-use sea_orm::ConnectionTrait;
 
-use crate::Repositories;
+use crate::{Repositories, connection::StatementConnection};
 
 mod api_key_usage;
 mod api_keys;
@@ -26,7 +25,7 @@ pub(crate) mod users;
 
 pub use personal_data::personal_columns;
 
-impl<C: ConnectionTrait + Send> IdentityRepositories for Repositories<C> {
+impl<C: StatementConnection + Send> IdentityRepositories for Repositories<C> {
     fn directory<'c>(&'c mut self) -> Box<dyn portico_identity::ports::UserDirectory + 'c> {
         Box::new(directory::Directory { db: self.db() })
     }

@@ -6,7 +6,7 @@ use portico_kernel::{StoreError, Timestamp, UserId};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use crate::db::Db;
+use crate::db::{Db, Param};
 
 /// Second factors over one connection.
 pub(crate) struct SecondFactors<'c, C> {
@@ -75,11 +75,17 @@ impl<C: ConnectionTrait + Send> SecondFactorRepository for SecondFactors<'_, C> 
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.db.execute("delete from recovery_codes where user_id = $1", [user]).await?;
-        for digest in digests {
-            let sql = "insert into recovery_codes (user_id, digest, created_at) values ($1, $2, $3)";
-            self.db.execute(sql, (user, *digest, now)).await?;
+        if digests.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let rows: Vec<String> = (3..3 + digests.len()).map(|place| format!("($1, ${place}, $2)")).collect();
+        let sql =
+            format!("insert into recovery_codes (user_id, digest, created_at) values {}", rows.join(", "));
+        let digests = digests.iter().map(|digest| digest.value());
+        self.db
+            .execute(&sql, [user.value(), now.value()].into_iter().chain(digests).collect::<Vec<_>>())
+            .await
+            .map(drop)
     }
 
     async fn use_recovery_code(&mut self, user: UserId, digest: [u8; 32]) -> Result<bool, StoreError> {

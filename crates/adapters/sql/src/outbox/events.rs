@@ -5,10 +5,11 @@ use portico_kernel::{
     Event, EventLog, Resource, StoreError, TraceParent,
     event::{ActorKind, AuditClass, EventKind},
 };
-use sea_orm::{ActiveValue::Set, ConnectionTrait};
+use sea_orm::ActiveValue::Set;
 
 use crate::{
     columns::{Col, Stored, words},
+    connection::{StatementConnection, Until},
     db::Db,
 };
 
@@ -105,7 +106,7 @@ pub(crate) struct Events<'c, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
+impl<C: StatementConnection + Send> EventLog for Events<'_, C> {
     async fn append(&mut self, event: Event) -> Result<(), StoreError> {
         if event.kind.declaration().is_none() {
             return Err(StoreError::Internal(format!("{} is not declared", event.kind).into()));
@@ -131,7 +132,7 @@ impl<C: ConnectionTrait + Send> EventLog for Events<'_, C> {
             audit: Set(Col(event.kind.audit())),
             created_at: Set(Col(event.at)),
         };
-        self.db.insert(row).await?;
+        self.db.insert_later(row, Until::Read(&["events", "stored_texts"])).await?;
         self.appended.push(event);
         Ok(())
     }

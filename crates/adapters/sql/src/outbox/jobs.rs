@@ -11,6 +11,7 @@ use time::Duration;
 use crate::{
     SqlStore,
     columns::{Col, words},
+    connection::{StatementConnection, Until},
     db::{Db, Param},
 };
 
@@ -77,7 +78,7 @@ pub(crate) struct Jobs<'c, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> JobQueue for Jobs<'_, C> {
+impl<C: StatementConnection + Send> JobQueue for Jobs<'_, C> {
     async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
         let row = row::ActiveModel {
             id: Set(Col(job.id)),
@@ -95,7 +96,7 @@ impl<C: ConnectionTrait + Send> JobQueue for Jobs<'_, C> {
             request_id: Set(job.request_id),
             trace_parent: Set(self.trace.map(|parent| parent.to_string())),
         };
-        self.db.insert(row).await?;
+        self.db.insert_later(row, Until::Read(&["jobs"])).await?;
         *self.enqueued = true;
         Ok(())
     }

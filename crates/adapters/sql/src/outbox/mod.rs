@@ -3,7 +3,7 @@
 use portico_kernel::{DeadLetters, EventLog, JobQueue, Outbox};
 use sea_orm::ConnectionTrait;
 
-use crate::{Repositories, db::Db};
+use crate::{Repositories, connection::StatementConnection, db::Db};
 
 pub(crate) mod events;
 mod feed;
@@ -11,7 +11,7 @@ mod jobs;
 pub(crate) mod readers;
 mod schedules;
 
-impl<C: ConnectionTrait + Send> Outbox for Repositories<C> {
+impl<C: StatementConnection + Send> Outbox for Repositories<C> {
     fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {
         Box::new(events::Events {
             trace: self.trace(),

@@ -7,9 +7,8 @@ use portico_sites::ports::{
     PageVersionRepository, SectionRepository, SeoRepository, SiteRepositories, SiteRepository,
     SubmissionRepository, TemplateRepository, VisitRepository, WizardRepository,
 };
-use sea_orm::ConnectionTrait;
 
-use crate::Repositories;
+use crate::{Repositories, connection::StatementConnection};
 
 mod assets;
 mod deployments;
@@ -27,7 +26,7 @@ mod versions;
 mod visits;
 mod wizards;
 
-impl<C: ConnectionTrait + Send> SiteRepositories for Repositories<C> {
+impl<C: StatementConnection + Send> SiteRepositories for Repositories<C> {
     fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c> {
         Box::new(sites::Sites { db: self.db() })
     }

@@ -1,16 +1,20 @@
 //! Sections.
 
 use async_trait::async_trait;
-use portico_kernel::{PageId, SectionId, SiteId, StoreError, TenantId, Timestamp};
+use portico_kernel::{PageId, SectionId, SiteId, StoreError, TenantId, Timestamp, name::Slug};
 use portico_sites::{
     page::PageStatus,
     ports::SectionRepository,
-    section::{Provenance, SamplePlace, Section, SectionType},
+    section::{
+        ContentReview, Provenance, STOCK_PREFIX, SamplePlace, Section, SectionType, StockPicture,
+        stock_fields,
+    },
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait,
+    entity::prelude::Json,
     sea_query::{CaseStatement, Expr},
 };
 
@@ -172,6 +176,39 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
         Ok(rows.into_iter().map(SamplePlace::from).collect())
     }
 
+    async fn review(&mut self, tenant: TenantId, site: SiteId) -> Result<ContentReview, StoreError> {
+        let rows: Vec<ReviewRow> = self
+            .db
+            .models(
+                "select sections.id, sections.page_id, pages.title, pages.slug, sections.kind, sections.position, \
+                 sections.provenance, sections.content \
+                 from sections join pages on pages.tenant_id = sections.tenant_id and pages.id = sections.page_id \
+                 where sections.tenant_id = $1 and pages.site_id = $2 and pages.status = 'published' \
+                 and sections.visible and (sections.provenance <> 'own' or cast(sections.content as text) like $3) \
+                 order by pages.is_home desc, pages.created_at, pages.id, sections.position",
+                (tenant, site, format!("%{STOCK_PREFIX}%")),
+            )
+            .await?;
+        let mut review = ContentReview::default();
+        for ReviewRow { place, slug, content } in rows {
+            let place = SamplePlace::from(place);
+            let stock = |field| StockPicture {
+                page_id: place.page_id,
+                page_title: place.page_title.clone(),
+                page_slug: slug.0.clone(),
+                section_id: place.section_id,
+                kind: place.kind,
+                position: place.position,
+                field,
+            };
+            review.stock_pictures.extend(stock_fields(place.kind, &content).into_iter().map(stock));
+            if !place.provenance.is_own() {
+                review.sample_content.push(place);
+            }
+        }
+        Ok(review)
+    }
+
     async fn confirm(&mut self, tenant: TenantId, site: SiteId, at: Timestamp) -> Result<(), StoreError> {
         self.db
             .execute(
@@ -237,6 +274,15 @@ impl From<SampleRow> for SamplePlace {
             provenance: row.provenance.0,
         }
     }
+}
+
+/// A row of [`SectionRepository::review`].
+#[derive(FromQueryResult)]
+struct ReviewRow {
+    #[sea_orm(nested)]
+    place: SampleRow,
+    slug: Col<Slug>,
+    content: Json,
 }
 
 /// What an update may change.

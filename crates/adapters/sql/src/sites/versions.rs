@@ -7,13 +7,14 @@ use portico_sites::{
     ports::{LatestPageVersion, NewPageVersion, PageVersionRepository},
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use crate::{
     columns::{Col, documents},
+    connection::{StatementConnection, Until},
     db::Db,
 };
 use row::Column;
@@ -118,7 +119,7 @@ fn heads(select: Select<row::Entity>) -> Select<row::Entity> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
+impl<C: StatementConnection + Send> PageVersionRepository for PageVersions<'_, C> {
     async fn insert(&mut self, new: &NewPageVersion) -> Result<(), StoreError> {
         let version = &new.version;
         let author = version.author.id.as_deref().and_then(|id| id.parse().ok());
@@ -136,7 +137,7 @@ impl<C: ConnectionTrait + Send> PageVersionRepository for PageVersions<'_, C> {
             size: Set(version.size),
             created_at: Set(Col(version.created_at)),
         };
-        self.db.insert(row).await
+        self.db.insert_later(row, Until::NextStatement).await
     }
 
     async fn latest(

@@ -5,9 +5,8 @@ use portico_tenancy::ports::{
     DeliveryPlans, DeliveryRepository, InvitationRepository, MembershipRepository, SealRepository,
     SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
 };
-use sea_orm::ConnectionTrait;
 
-use crate::Repositories;
+use crate::{Repositories, connection::StatementConnection};
 
 mod audit;
 mod brandings;
@@ -25,7 +24,7 @@ pub(crate) mod subdomains;
 mod tenants;
 mod webhooks;
 
-impl<C: ConnectionTrait + Send> TenancyRepositories for Repositories<C> {
+impl<C: StatementConnection + Send> TenancyRepositories for Repositories<C> {
     fn tenants<'c>(&'c mut self) -> Box<dyn TenantRepository + 'c> {
         Box::new(tenants::Tenants { db: self.db() })
     }

@@ -198,6 +198,25 @@ async fn a_meter_stops_at_its_limit_and_at_zero() {
         assert_eq!(meters.used(ours.id, Meter::Storage, Period::Standing).await.unwrap(), 0);
         assert_eq!(meters.used(theirs.id, Meter::Sites, Period::Standing).await.unwrap(), 0);
 
+        let (this, last) = (Period::Month { year: 2026, month: 11 }, Period::Month { year: 2026, month: 10 });
+        assert!(meters.add(ours.id, Meter::AiGenerations, this, 3, None).await.unwrap());
+        assert!(meters.add(ours.id, Meter::Storage, Period::Standing, 5, None).await.unwrap());
+        let asked = |month| {
+            [
+                (Meter::Bandwidth, month),
+                (Meter::Storage, Period::Standing),
+                (Meter::AiGenerations, month),
+                (Meter::Sites, Period::Standing),
+            ]
+        };
+        assert_eq!(meters.used_of_all(ours.id, &asked(this)).await.unwrap(), [0, 5, 3, 10]);
+        assert_eq!(
+            meters.used_of_all(ours.id, &asked(last)).await.unwrap(),
+            [0, 5, 0, 10],
+            "periods are kept apart"
+        );
+        assert_eq!(meters.used_of_all(theirs.id, &asked(this)).await.unwrap(), [0; 4]);
+
         meters.subtract(ours.id, Meter::Sites, Period::Standing, 4).await.unwrap();
         assert_eq!(meters.used(ours.id, Meter::Sites, Period::Standing).await.unwrap(), 6);
         meters.subtract(ours.id, Meter::Sites, Period::Standing, 100).await.unwrap();

@@ -6,7 +6,7 @@ use portico_kernel::{
     EventId, Outbox, TenantId,
     feed::{EventBatch, EventFeed, LogPosition},
 };
-use portico_sql::SqlStore;
+use portico_sql::{SqlStore, SqlUnitOfWork};
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
 
 use crate::fixtures::{at_once, event, stored_event};
@@ -76,6 +76,11 @@ async fn a_tenant_is_followed_from_any_place_and_apart_from_others() {
     .await;
 }
 
+/// Has the events of a unit of work written before it commits.
+async fn write_now(work: &mut SqlUnitOfWork) {
+    work.readers().take("nobody", 1).await.unwrap();
+}
+
 /// SQLite has one writer at a time; only Postgres has transactions that overlap.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_commits_late_holds_up_those_after_it() {
@@ -89,6 +94,7 @@ async fn an_event_that_commits_late_holds_up_those_after_it() {
     let (in_slow, in_fast) = (event(&env, tenant, "page.updated"), event(&env, tenant, "page.updated"));
     let mut slow = store.begin().await.unwrap();
     slow.events().append(in_slow.clone()).await.unwrap();
+    write_now(&mut slow).await;
     let mut fast = store.begin().await.unwrap();
     fast.events().append(in_fast.clone()).await.unwrap();
     fast.commit().await.unwrap();
@@ -105,6 +111,7 @@ async fn an_event_that_commits_late_holds_up_those_after_it() {
     // One that is given up holds nobody up for long.
     let mut dropped = store.begin().await.unwrap();
     dropped.events().append(event(&env, tenant, "page.updated")).await.unwrap();
+    write_now(&mut dropped).await;
     let last = stored_event(store, &env, tenant, "page.deleted").await;
     assert!(store.after(tenant, place, 10).await.unwrap().held_up);
     drop(dropped);

@@ -3,7 +3,7 @@
 use portico_sites::{
     page::{Page, PageStatus},
     ports::SiteRepositories,
-    section::{Provenance, Section, SectionType},
+    section::{ContentReview, Provenance, Section, SectionType, StockPicture},
     site::Site,
 };
 use portico_testkit::on_each_database;
@@ -204,6 +204,50 @@ async fn samples_are_named_with_their_pages_and_confirmed_where_they_are_shown()
             (&home.title, home.id, shown[3].kind)
         );
         assert_eq!(samples(theirs, &site).await, []);
+
+        // The same, and the pictures of the library, of what is the customer's own, too.
+        let of_library = |page: &Page, position, kind, content| Section {
+            provenance: own,
+            kind,
+            content,
+            ..fixture.new_section(page, position)
+        };
+        let hero =
+            of_library(&home, 3, SectionType::Hero, json!({"heading": "x", "imageUrl": "/library/a.svg"}));
+        let images = json!({"images": [{"url": "/b.png"}, {"url": "/library/a.svg"}]});
+        let gallery = of_library(&about, 2, SectionType::Gallery, images);
+        let mention = of_library(&about, 3, SectionType::Text, json!({"html": "<p>/library/a.svg</p>"}));
+        let out_of_sight = [
+            Section { visible: false, ..of_library(&home, 4, hero.kind, hero.content.clone()) },
+            of_library(&draft, 1, hero.kind, hero.content.clone()),
+        ];
+        fixture.insert_sections(&[gallery.clone(), mention.clone(), hero.clone()]).await.unwrap();
+        fixture.insert_sections(&out_of_sight).await.unwrap();
+        let review = async |tenant, site: &Site| {
+            database.store().reader().sections().review(tenant, site.id).await.unwrap()
+        };
+        let found = review(ours, &site).await;
+        assert_eq!(found.sample_content, places);
+        let stock = |page: &Page, section: &Section, field: &str| StockPicture {
+            page_id: page.id,
+            page_title: page.title.clone(),
+            page_slug: page.slug.clone(),
+            section_id: section.id,
+            kind: section.kind,
+            position: section.position,
+            field: field.to_owned(),
+        };
+        let expected = [stock(&home, &hero, "imageUrl"), stock(&about, &gallery, "images[1].url")];
+        assert_eq!(found.stock_pictures, expected);
+        assert_eq!(review(theirs, &site).await, ContentReview::default());
+        fixture
+            .write(async |unit| {
+                unit.sections().delete(ours, home.id, &[hero.id, out_of_sight[0].id]).await?;
+                unit.sections().delete(ours, draft.id, &[out_of_sight[1].id]).await?;
+                unit.sections().delete(ours, about.id, &[gallery.id, mention.id]).await
+            })
+            .await
+            .unwrap();
 
         let at = fixture.now();
         fixture.write(async |unit| unit.sections().confirm(theirs, site.id, at).await).await.unwrap();

@@ -1,5 +1,6 @@
 //! [`portico_sites::ports::SiteRepository`].
 
+use portico_billing::ports::BillingRepositories;
 use portico_kernel::name::Subdomain;
 use portico_kernel::{Money, PageRequest, StoreError, TenantId, look::Colors};
 use portico_sites::{
@@ -327,6 +328,10 @@ async fn tells_whether_one_of_some_sites_and_pages_is_frozen() {
                 let found = unit.sites().frozen_among(ours, &sites, &pages).await.unwrap();
                 assert_eq!(found, expected, "{status:?}");
                 assert_eq!(unit.sites().frozen_among(theirs, &sites, &pages).await.unwrap(), None);
+                // The same as of both checks at the commit at once.
+                let room = unit.meters().storage(ours, 0).await.unwrap();
+                assert_eq!(unit.frozen_and_room(ours, &sites, &pages).await.unwrap(), (found, room));
+                assert_eq!(unit.frozen_and_room(theirs, &sites, &pages).await.unwrap().0, None);
             }
             unit.commit().await.unwrap();
         }

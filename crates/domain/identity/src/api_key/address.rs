@@ -6,6 +6,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portico_kernel::FieldError;
 use serde::{Deserialize, Serialize, Serializer};
 
+/// The longest form of a network.
+const LONGEST: &str = "0000:0000:0000:0000:0000:ffff:255.255.255.255/128";
+
 /// An address, or a network in CIDR notation (RFC 4632, RFC 4291 section 2.3).
 ///
 /// An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4 address, because clients of a dual-stack socket appear in
@@ -21,6 +24,7 @@ impl AddressRange {
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let text = text.trim();
         let range = match text.parse::<IpAddr>() {
+            _ if text.len() > LONGEST.len() => None,
             Ok(address) => Some(IpNet::from(address.to_canonical())),
             Err(_) => text.parse::<IpNet>().ok().and_then(canonical),
         };
@@ -89,9 +93,18 @@ mod tests {
         ] {
             assert_eq!(AddressRange::parse(text).unwrap().to_string(), form, "{text}");
         }
-        for text in
-            ["", "203.0.113", "203.0.113.7/33", "::/129", "example.com", "1.2.3.4-1.2.3.9", "010.0.0.1"]
-        {
+        assert_eq!(AddressRange::parse(LONGEST).unwrap().to_string(), "255.255.255.255");
+        let long = format!("203.0.113.7/{}", "0".repeat(60));
+        for text in [
+            "",
+            "203.0.113",
+            "203.0.113.7/33",
+            "::/129",
+            "example.com",
+            "1.2.3.4-1.2.3.9",
+            "010.0.0.1",
+            &long,
+        ] {
             assert_eq!(AddressRange::parse(text).unwrap_err().code, "invalid_address", "{text}");
         }
     }

@@ -12,8 +12,18 @@ pub(crate) async fn check_pictures(
     references: &[(String, AssetId)],
     violations: &mut Violations,
 ) -> Result<(), SitesError> {
+    find_pictures(repositories, tenant, references, violations).await.map(drop)
+}
+
+/// Like [`check_pictures`], and answers the files that were found.
+pub(crate) async fn find_pictures(
+    repositories: &mut dyn SiteRepositories,
+    tenant: TenantId,
+    references: &[(String, AssetId)],
+    violations: &mut Violations,
+) -> Result<Vec<Asset>, SitesError> {
     if references.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let ids: Vec<AssetId> = references.iter().map(|(_, id)| *id).collect();
     let found = repositories.assets().find_many(tenant, &ids).await?;
@@ -24,5 +34,5 @@ pub(crate) async fn check_pictures(
             None => violations.add(field, "unknown_asset", "There is no such asset."),
         }
     }
-    Ok(())
+    Ok(found)
 }

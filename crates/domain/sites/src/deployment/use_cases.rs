@@ -12,7 +12,7 @@ use crate::{
     SitesError, events,
     page::PageStatus,
     ports::{PageFilter, SiteRepositories},
-    section::SamplePlace,
+    section::ContentReview,
     site::{self, Site, SiteStatus},
 };
 
@@ -103,13 +103,14 @@ impl<'a> Deployments<'a> {
         self.append(event.after(&json!({"sampleContent": samples}))).await
     }
 
-    /// The sections that keep the site from being deployed, until they are edited, confirmed or deleted.
+    /// The sections that keep the site from being deployed, until they are edited, confirmed or deleted, and the fields with
+    /// pictures of our library.
     ///
     /// # Errors
     /// `Denied`.
-    pub async fn samples(&mut self, site: SiteId) -> Result<Vec<SamplePlace>, SitesError> {
+    pub async fn review(&mut self, site: SiteId) -> Result<ContentReview, SitesError> {
         let tenant = self.scope.require(Permission::SitesRead)?;
-        Ok(self.repositories.sections().samples(tenant, site).await?)
+        Ok(self.repositories.sections().review(tenant, site).await?)
     }
 
     /// The site's latest deployment; `None` when it was never deployed.

@@ -27,13 +27,13 @@ pub struct BusinessInfo {
     #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub location: Option<String>,
     /// Services or products by name.
-    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 200))]
     pub services: Vec<String>,
     /// Whom the site is for.
     #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub audience: Option<String>,
     /// What the site is to achieve, for instance `bookings`.
-    #[cfg_attr(feature = "openapi", schema(max_items = 10))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 10, min_length = 1, max_length = 200))]
     pub goals: Vec<String>,
 }
 

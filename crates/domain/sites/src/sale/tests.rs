@@ -124,7 +124,11 @@ async fn only_staff_changes_a_site_for_sale() {
 /// The refusals at the end of a transaction: whether of a person, with the code.
 async fn refusals(store: &mut Store) -> Vec<(bool, &'static str)> {
     let events = std::mem::take(&mut store.events);
-    let refused = site::refused(store, &site::changes(&events)).await.unwrap();
+    let mut refused = Vec::new();
+    for (tenant, changes) in site::by_tenant(&site::changes(&events)) {
+        let status = store.sites().frozen_among(tenant, &changes.sites, &changes.pages).await.unwrap();
+        refused.extend(changes.refused(status));
+    }
     refused.into_iter().map(|change| (change.person.is_some(), change.error.code())).collect()
 }
 

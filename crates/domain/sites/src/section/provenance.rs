@@ -4,7 +4,7 @@
 use portico_kernel::{PageId, SectionId};
 use serde::{Deserialize, Serialize};
 
-use super::SectionType;
+use super::{SectionType, StockPicture};
 
 /// Where the content of a section comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,4 +62,13 @@ pub struct SamplePlace {
     pub position: i32,
     /// Where its content comes from; never `own`.
     pub provenance: Provenance,
+}
+
+/// What is left to be looked at before sections are published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContentReview {
+    /// The sections with content that nobody wrote or confirmed. They keep a site from being deployed.
+    pub sample_content: Vec<SamplePlace>,
+    /// The fields that show pictures of our library. They keep nothing from being deployed: a drawing claims nothing.
+    pub stock_pictures: Vec<StockPicture>,
 }

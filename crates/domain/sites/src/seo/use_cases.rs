@@ -33,7 +33,7 @@ pub struct SeoUpdate {
     pub description: Option<Option<String>>,
     /// What it is about, at most 20.
     #[serde(deserialize_with = "patch::double_option")]
-    #[cfg_attr(feature = "openapi", schema(max_items = 20, value_type = Option<Vec<String>>))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 60, value_type = Option<Vec<String>>))]
     pub keywords: Option<Option<Vec<String>>>,
     /// Canonical address, `https:` or `http:`.
     #[serde(alias = "canonical_url", deserialize_with = "patch::double_option")]

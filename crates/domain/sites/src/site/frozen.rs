@@ -4,9 +4,10 @@
 //! that it has appended. An event about something of a site is a change of that site unless its kind is listed here, so a new
 //! use case is refused without knowing of the rule.
 
+use std::collections::BTreeMap;
+
 use portico_kernel::{
-    Actor, Event, EventDeclaration, PageId, Permission, Scope, SiteId, StoreError, TenantId, UserId,
-    event::ActorKind,
+    Actor, Event, EventDeclaration, PageId, Permission, Scope, SiteId, TenantId, UserId, event::ActorKind,
 };
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ pub(crate) fn frozen(status: SiteStatus) -> Option<SitesError> {
     }
 }
 
-/// Checks that the caller may change the site, see [`refused`]. For use cases that need to know before the transaction ends.
+/// Checks that the caller may change the site. For use cases that need to know before the transaction ends.
 ///
 /// # Errors
 /// `SiteForSale`; `SiteSold`; `SiteSuspended`.
@@ -106,34 +107,42 @@ pub fn changes(events: &[Event]) -> Vec<SiteChange> {
     changes
 }
 
-/// Of these changes, those of sites that only staff may change: one for each tenant and person. Called once, before the commit;
-/// makes one query where something was changed.
-pub async fn refused(
-    repositories: &mut dyn SiteRepositories,
-    changes: &[SiteChange],
-) -> Result<Vec<RefusedChange>, StoreError> {
-    let mut refused = Vec::new();
-    let mut rest = changes.to_vec();
-    while let Some(SiteChange { tenant, .. }) = rest.first().copied() {
-        let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|change| change.tenant == tenant);
-        rest = others;
-        let (mut sites, mut pages, mut persons) = (Vec::new(), Vec::new(), Vec::new());
-        for change in &same {
-            match change.place {
-                ChangedPart::Site(id) => sites.push(id),
-                ChangedPart::Page(id) => pages.push(id),
-            }
-            if !persons.contains(&change.person) {
-                persons.push(change.person);
-            }
+/// The changes of one tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantChanges {
+    /// Sites that were changed themselves.
+    pub sites: Vec<SiteId>,
+    /// Pages that were changed, of any site.
+    pub pages: Vec<PageId>,
+    persons: Vec<Option<Uuid>>,
+}
+
+impl TenantChanges {
+    /// Those that are refused, given what [`SiteRepository::frozen_among`](crate::ports::SiteRepository::frozen_among) answers for
+    /// these sites and pages: one for each person.
+    pub fn refused(&self, status: Option<SiteStatus>) -> Vec<RefusedChange> {
+        let error = |person: &Option<Uuid>| {
+            let error = status.and_then(frozen)?;
+            Some(RefusedChange { person: person.map(UserId::from_uuid), error })
+        };
+        self.persons.iter().filter_map(error).collect()
+    }
+}
+
+/// The changes of sites, by tenant.
+pub fn by_tenant(changes: &[SiteChange]) -> BTreeMap<TenantId, TenantChanges> {
+    let mut tenants: BTreeMap<TenantId, TenantChanges> = BTreeMap::new();
+    for change in changes {
+        let all = tenants.entry(change.tenant).or_default();
+        match change.place {
+            ChangedPart::Site(id) => all.sites.push(id),
+            ChangedPart::Page(id) => all.pages.push(id),
         }
-        let Some(status) = repositories.sites().frozen_among(tenant, &sites, &pages).await? else { continue };
-        for person in persons {
-            let person = person.map(UserId::from_uuid);
-            refused.extend(frozen(status).map(|error| RefusedChange { person, error }));
+        if !all.persons.contains(&change.person) {
+            all.persons.push(change.person);
         }
     }
-    Ok(refused)
+    tenants
 }
 
 fn person(event: &Event) -> Option<Uuid> {

@@ -15,7 +15,7 @@ use crate::{
     SitesError, events,
     page::{self, Page, PageStatus},
     ports::SiteRepositories,
-    section::{Provenance, SamplePlace, Section, SectionOrigin},
+    section::{ContentReview, Provenance, Section, SectionOrigin},
     site::{self, NewSite, Site, Sites},
 };
 
@@ -61,8 +61,9 @@ pub struct Applied {
     pub sections: usize,
     /// How many sections were replaced.
     pub replaced_sections: usize,
-    /// The sections that are the template's example: each is to be edited, confirmed or deleted before it is published.
-    pub sample_content: Vec<SamplePlace>,
+    /// The sections that are the template's example, each to be edited, confirmed or deleted before it is published, and the
+    /// fields with pictures of our library.
+    pub review: ContentReview,
 }
 
 /// The checked request.
@@ -127,14 +128,14 @@ impl Templates<'_> {
         let plans = page.map_or_else(|| plan(template), |page| vec![PagePlan::from(page)]);
         let target = ApplyTarget { site: &site, is_new, template: Some(template), status };
         let built = build_pages(self.repositories, self.scope, self.env, target, plans).await?;
-        let sample_content = page::sample_places(&built.pages, &built.sections);
+        let review = page::review(&built.pages, &built.sections);
         Ok(Applied {
             site_id: site.id,
             new_site: is_new.then_some(site),
             pages: built.pages,
             sections: built.sections.len(),
             replaced_sections: 0,
-            sample_content,
+            review,
         })
     }
 
@@ -202,14 +203,14 @@ impl Templates<'_> {
         }
         let result = json!({"siteId": page.site_id, "pageIds": [id], "templatePage": source.key});
         note_use(self.repositories, self.scope, self.env, template, &result).await?;
-        let sample_content = page::sample_places(std::slice::from_ref(&page), &sections);
+        let review = page::review(std::slice::from_ref(&page), &sections);
         Ok(Applied {
             site_id: page.site_id,
             new_site: None,
             pages: vec![page],
             sections: sections.len(),
             replaced_sections: old.len(),
-            sample_content,
+            review,
         })
     }
 }

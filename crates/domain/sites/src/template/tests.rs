@@ -198,7 +198,7 @@ async fn a_new_site_gets_pages_and_navigation_in_a_dozen_calls() {
     let shown: Vec<_> = applied.pages.iter().map(|p| (p.slug.as_str(), p.is_home, p.status)).collect();
     assert_eq!(shown, [("about-us", false, PageStatus::Draft), ("welcome", true, PageStatus::Draft)]);
     assert!(applied.pages.iter().all(|page| page.template_id == Some(bakery.template.id)));
-    assert_eq!(applied.sample_content.len(), applied.sections);
+    assert_eq!(applied.review.sample_content.len(), applied.sections);
     let items = bakery.store.navigation().list(tenant(1), site.id, false).await.unwrap();
     assert_eq!(items.len(), 1, "the home page is reached by the name of the site");
     assert_eq!((items[0].label.as_str(), items[0].page_id), ("About us", Some(applied.pages[0].id)));
@@ -561,11 +561,12 @@ async fn the_example_of_a_template_is_marked_until_somebody_writes_or_confirms_i
     use SectionType::{Cta, Features, Hero};
     let mut bakery = Bakery::new().await;
     let applied = bakery.apply_to_page().await;
-    let places: Vec<_> = applied.sample_content.iter().map(|place| (place.kind, place.provenance)).collect();
+    let places: Vec<_> =
+        applied.review.sample_content.iter().map(|place| (place.kind, place.provenance)).collect();
     let sample = Provenance::Sample;
     assert_eq!(places, [(Hero, sample), (Features, sample), (Cta, sample)]);
     let sections = bakery.sections().await;
-    assert_eq!(applied.sample_content[1].section_id, sections[1].id);
+    assert_eq!(applied.review.sample_content[1].section_id, sections[1].id);
     let page = bakery.page.id;
 
     // Moving and hiding it is not writing it.

@@ -5,11 +5,11 @@ use portico_kernel::{AssetId, Meter, Permission, Violations, WizardId};
 use super::{ContentChoice, ContentMode, Design, PageChoice, StepName, Wizard, WizardStatus, Wizards, plan};
 use crate::{
     SitesError,
-    asset::check_pictures,
+    asset::{Asset, find_pictures},
     events,
     look::Look,
     page::{self, PageStatus},
-    section::SamplePlace,
+    section::ContentReview,
     site::{NewSite, Site, Sites},
     template::{ApplyTarget, PagePlan, Template, TemplatePage, build_pages, look_input},
 };
@@ -74,12 +74,13 @@ impl Wizards<'_> {
         check_steps(&wizard, &mut violations);
         let logo = wizard.design.as_ref().and_then(|design| design.logo_asset_id);
         let pictures = wizard.design.iter().flat_map(Design::pictures).collect::<Vec<_>>();
-        check_pictures(self.repositories, tenant, &pictures, &mut violations).await?;
+        let found = find_pictures(self.repositories, tenant, &pictures, &mut violations).await?;
         let template = self.template_of(&wizard, &mut violations).await?;
         let ready = template.map(|template| {
             let design = wizard.design.clone().unwrap_or_default();
             let look = design.over(&template.look, &mut violations);
-            let plans = plan::written(&wizard, &template, &generation, &mut violations);
+            let plans =
+                plan::written(&wizard, &template, &generation, &photos(&wizard, &found), &mut violations);
             Launch { wizard, template, look, logo, plans }
         });
         violations.into_result().map_err(SitesError::Invalid)?;
@@ -92,8 +93,8 @@ impl Wizards<'_> {
     }
 
     /// Makes the site with published pages, sections, navigation and SEO metadata, and completes the wizard. `branded`: colours
-    /// and fonts have become those of the tenant, so that the site needs none of its own. Answers the sections with generated texts,
-    /// too.
+    /// and fonts have become those of the tenant, so that the site needs none of its own. Answers the sections with generated texts
+    /// and the fields with pictures of our library, too.
     ///
     /// # Errors
     /// `Denied` without `pages:write` and `navigation:write`; `Invalid`; `SubdomainTaken`.
@@ -101,7 +102,7 @@ impl Wizards<'_> {
         &mut self,
         launch: Launch,
         branded: bool,
-    ) -> Result<(Wizard, Site, Vec<SamplePlace>), SitesError> {
+    ) -> Result<(Wizard, Site, ContentReview), SitesError> {
         let Launch { wizard: before, template, look, plans, .. } = launch;
         let look = if branded { Look { style: look.style, colors: None, fonts: None } } else { look };
         let business = before.business_info.clone().unwrap_or_default();
@@ -128,7 +129,7 @@ impl Wizards<'_> {
             ..before.clone()
         };
         let wizard = self.store(&before, after, None, &events::WIZARD_COMPLETED).await?;
-        Ok((wizard, site, page::sample_places(&built.pages, &built.sections)))
+        Ok((wizard, site, page::review(&built.pages, &built.sections)))
     }
 }
 
@@ -175,6 +176,16 @@ fn check_steps(wizard: &Wizard, violations: &mut Violations) {
         };
         violations.add(field, "required", format!("Step {number} ({title}) is missing. {remedy}"));
     }
+}
+
+/// The owner's pictures in their order, each with its alternative text.
+fn photos(wizard: &Wizard, found: &[Asset]) -> Vec<plan::Photo> {
+    let ids = wizard.design.iter().flat_map(|design| &design.photo_asset_ids);
+    let assets = ids.filter_map(|id| found.iter().find(|asset| asset.id == *id));
+    let name = wizard.business_info.as_ref().map(|business| &business.name);
+    assets
+        .map(|asset| plan::Photo { id: asset.id, alt: asset.alt_text.clone().or_else(|| name.cloned()) })
+        .collect()
 }
 
 /// Every page of a template, as it is.

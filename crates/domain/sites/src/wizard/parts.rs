@@ -26,6 +26,8 @@ const MAX_TITLE: usize = 200;
 const MAX_TEXT: usize = 2000;
 /// The most services, goals and keywords.
 const MAX_WORDS: usize = 20;
+/// The most pictures of the owner's own.
+const MAX_PHOTOS: usize = 12;
 
 /// Step 1: who the business is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +56,7 @@ pub struct BusinessDetails {
     pub location: Option<String>,
     /// Services or products by name, at most 20.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 200))]
     pub services: Vec<String>,
 }
 
@@ -65,7 +67,10 @@ pub struct BusinessDetails {
 pub struct SiteGoals {
     /// What it is to achieve, for instance `bookings`; 1 to 20 of them.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 20, required = true))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_items = 1, max_items = 20, min_length = 1, max_length = 200, required = true)
+    )]
     pub goals: Vec<String>,
     /// Whom it is for.
     #[cfg_attr(feature = "openapi", schema(max_length = 500))]
@@ -80,7 +85,7 @@ pub struct SiteGoals {
     pub language: Option<String>,
 }
 
-/// Step 4: style, colours, fonts, logo. What is absent is as the template has it.
+/// Step 4: style, colours, fonts, logo, pictures. What is absent is as the template has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -94,6 +99,11 @@ pub struct Design {
     /// Logo: a picture of the tenant.
     #[serde(alias = "logo_asset_id")]
     pub logo_asset_id: Option<AssetId>,
+    /// The owner's own pictures, at most 12: different pictures of the tenant. The first one becomes the opening picture of the
+    /// home page, the others a gallery.
+    #[serde(default, alias = "photo_asset_ids")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 12))]
+    pub photo_asset_ids: Vec<AssetId>,
 }
 
 /// Step 5: one page of the site: of the template (named by its key), or an extra one (with a title and no key).
@@ -199,7 +209,7 @@ pub struct Presence {
     pub description: Option<String>,
     /// What the site is about, at most 20.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 60))]
     pub keywords: Vec<String>,
     /// Email address.
     #[cfg_attr(feature = "openapi", schema(max_length = 254, example = "hola@luz.example"))]
@@ -298,15 +308,34 @@ impl SiteGoals {
 }
 
 impl Design {
-    /// Checks the design on top of what a template looks like. The caller checks whether the logo is there.
+    /// Checks the design on top of what a template looks like. The caller checks whether the pictures are there.
     pub(super) fn read(self, template: Option<&Look>, violations: &mut Violations) -> Self {
+        if self.photo_asset_ids.len() > MAX_PHOTOS {
+            let message = RuleMessage::new(format!("At most {MAX_PHOTOS} are possible.")).max(MAX_PHOTOS);
+            violations.add("design.photoAssetIds", "too_many", message);
+        }
+        for (index, id) in self.photos().iter().enumerate() {
+            violations.check(
+                !self.photo_asset_ids[..index].contains(id),
+                format!("design.photoAssetIds[{index}]"),
+                "duplicate",
+                "This picture is in the list already.",
+            );
+        }
         self.over(template.unwrap_or(&Look::default()), violations);
         self
     }
 
     /// The pictures that it refers to, with the fields that name them.
     pub(super) fn pictures(&self) -> Vec<(String, AssetId)> {
-        self.logo_asset_id.iter().map(|id| ("design.logoAssetId".to_owned(), *id)).collect()
+        let logo = self.logo_asset_id.iter().map(|id| ("design.logoAssetId".to_owned(), *id));
+        let photos = self.photos().iter().enumerate();
+        logo.chain(photos.map(|(index, id)| (format!("design.photoAssetIds[{index}]"), *id))).collect()
+    }
+
+    /// The owner's pictures, as far as there may be any.
+    fn photos(&self) -> &[AssetId] {
+        &self.photo_asset_ids[..self.photo_asset_ids.len().min(MAX_PHOTOS)]
     }
 
     /// The look with this design on top of it.

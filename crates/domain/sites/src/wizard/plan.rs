@@ -2,14 +2,14 @@
 //!
 //! Nothing of the template's example gets into the site but its pictures and links: its texts give way to [`Neutral`] ones, or to
 //! nothing. Later texts take precedence over earlier ones: neutral ones, what was generated, what the customer wrote, and last of
-//! all the contact details.
+//! all the contact details. The owner's pictures take the place of those of the example, unless the customer's own texts name others.
 
 use std::collections::BTreeMap;
 
-use portico_kernel::{Violations, name::Slug};
+use portico_kernel::{AssetId, Violations, name::Slug};
 use serde_json::{Map, Value, json};
 
-use super::{ContentChoice, ContentMode, Generation, PageChoice, Presence, Wizard};
+use super::{ContentChoice, ContentMode, Generation, OwnSection, PageChoice, Presence, Wizard};
 use crate::{
     neutral::Neutral,
     ports::{BusinessInfo, PageBrief},
@@ -19,6 +19,15 @@ use crate::{
 
 /// Fields with the target of a link or with a picture. Generated texts do not change these.
 const ADDRESSES: [&str; 5] = ["imageUrl", "imageAssetId", "imageAlt", "ctaUrl", "url"];
+
+/// A picture of the owner's.
+#[derive(Debug)]
+pub(super) struct Photo {
+    /// The picture.
+    pub id: AssetId,
+    /// What it shows, where the owner said so, else whose it is.
+    pub alt: Option<String>,
+}
 
 /// The chosen pages of a template and the extra ones, with neutral texts; all of the template's pages where none were chosen.
 /// One of them is home. What does not fit the template is recorded.
@@ -268,6 +277,7 @@ pub(super) fn written(
     wizard: &Wizard,
     template: &Template,
     generation: &Generation,
+    photos: &[Photo],
     violations: &mut Violations,
 ) -> Vec<PagePlan> {
     let nothing = (ContentChoice::default(), Presence::default());
@@ -281,6 +291,7 @@ pub(super) fn written(
             apply_generated(page, generation, &mut generated);
         }
     }
+    apply_photos(&mut pages, content, photos);
     apply_own(&mut pages, template, content, presence, violations);
     // What the customer has put something into is theirs.
     let is_own = |(page, key): &(String, String)| {
@@ -346,6 +357,59 @@ fn apply_generated(page: &mut TemplatePage, generation: &Generation, generated: 
             }
         }
     }
+}
+
+/// Puts the owner's pictures into their places: the first one opens the home page, the others are the first gallery, home page
+/// first. Where the customer's own texts name the picture of the opening section or those of a gallery, theirs stay, and the
+/// pictures take the next place. Without a gallery, the home page gets one.
+fn apply_photos(pages: &mut [TemplatePage], content: &ContentChoice, photos: &[Photo]) {
+    // Whether the customer's own texts name one of these fields of a section.
+    let is_own = |page: &str, section: &str, names: &[&str]| {
+        let of_section = |own: &&OwnSection| own.page == page && own.section.as_deref() == Some(section);
+        content
+            .sections
+            .iter()
+            .filter(of_section)
+            .any(|own| names.iter().any(|name| own.content.get(name).is_some()))
+    };
+    let Some(home) = pages.iter().position(|page| page.is_home) else { return };
+    let mut rest = photos;
+    let key = pages[home].key.clone();
+    let is_free = |section: &&mut TemplateSection| {
+        section.kind == SectionType::Hero && !is_own(&key, &section.key, &["imageUrl", "imageAssetId"])
+    };
+    let hero = pages[home].sections.iter_mut().find(|section| section.kind == SectionType::Hero);
+    if let (Some(hero), Some((first, others))) = (hero.filter(is_free), photos.split_first()) {
+        if let Some(fields) = hero.content.as_object_mut() {
+            fields.remove("imageUrl");
+        }
+        set(&mut hero.content, "imageAssetId", json!(first.id));
+        set(&mut hero.content, "imageAlt", json!(first.alt));
+        rest = others;
+    }
+    if rest.is_empty() {
+        return;
+    }
+    let images = rest.iter().map(|photo| json!({"imageAssetId": photo.id, "alt": photo.alt}));
+    let gallery = json!({"images": images.collect::<Vec<_>>()});
+    let order = std::iter::once(home).chain((0..pages.len()).filter(|index| *index != home));
+    let place = order.into_iter().find_map(|index| {
+        let page = &pages[index];
+        let is_free = |section: &TemplateSection| {
+            section.kind == SectionType::Gallery && !is_own(&page.key, &section.key, &["images"])
+        };
+        page.sections.iter().position(is_free).map(|section| (index, section))
+    });
+    if let Some((page, section)) = place {
+        pages[page].sections[section].content = gallery;
+        return;
+    }
+    let sections = &mut pages[home].sections;
+    let is_content =
+        |section: &TemplateSection| !matches!(section.kind, SectionType::Contact | SectionType::Cta);
+    let end = sections.iter().rposition(is_content).map_or(0, |last| last + 1);
+    let key = "own-photos".to_owned();
+    sections.insert(end, TemplateSection { key, kind: SectionType::Gallery, content: gallery });
 }
 
 fn apply_own(

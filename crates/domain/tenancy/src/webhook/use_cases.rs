@@ -42,7 +42,7 @@ pub struct NewWebhook {
     pub url: String,
     /// Types of events (see `GET /event-types`), or `*` for all of them, also those to come.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required, min_items = 1))]
+    #[cfg_attr(feature = "openapi", schema(required, min_items = 1, min_length = 1, max_length = 64))]
     pub events: Vec<String>,
     /// What it is for, at most 500 characters.
     #[cfg_attr(feature = "openapi", schema(max_length = 500))]
@@ -65,7 +65,7 @@ pub struct WebhookUpdate {
     #[cfg_attr(feature = "openapi", schema(format = "uri", max_length = 2048))]
     pub url: Option<String>,
     /// Types of events, or `*` for all of them.
-    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, min_length = 1, max_length = 64))]
     pub events: Option<Vec<String>>,
     /// What it is for.
     #[serde(default, deserialize_with = "double_option")]

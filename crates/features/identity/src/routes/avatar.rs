@@ -116,7 +116,7 @@ async fn remove(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem>
     tag = "Profile",
     operation_id = "getAvatar",
     params(
-        ("personId" = UserId, Path),
+        ("userId" = UserId, Path),
         ("avatarName" = String, Path, example = "0f8fad5bd9cb469fa16570867728950e-256"),
     ),
     responses((status = 200, content(
@@ -124,7 +124,7 @@ async fn remove(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem>
         (String = "image/webp", example = json!("(the picture)")),
     ))),
 )]
-#[get("/avatars/{personId}/{avatarName}")]
+#[get("/avatars/{userId}/{avatarName}")]
 async fn show(app: Data<App>, path: Path<(UserId, String)>) -> Result<HttpResponse, Problem> {
     let (user, name) = path.into_inner();
     let (format, bytes) = avatars::find(&app, user, &name).await?.ok_or_else(Problem::not_found)?;

@@ -10,7 +10,7 @@ use portico_runtime::{
 use portico_sites::{
     deployment::{Deployment, Deployments},
     ports::{GeneratorError, PageDraft, Tokens},
-    section::{Provenance, SamplePlace},
+    section::{ContentReview, Provenance},
     site::Site,
     template::look_input,
     wizard::{
@@ -35,8 +35,8 @@ pub struct Completed {
     pub is_new: bool,
     /// The deployment requested with it.
     pub deployment: Option<Deployment>,
-    /// The sections that nobody wrote or confirmed.
-    pub sample_content: Vec<SamplePlace>,
+    /// The sections that nobody wrote or confirmed, and the fields with pictures of our library.
+    pub review: ContentReview,
 }
 
 /// Saves parts of a wizard. `part` is the one that the request is about, if it is about one: its errors name the fields
@@ -186,27 +186,29 @@ pub async fn complete(
     };
     let is_first = work.sites().primary(tenant).await?.is_none();
     let branded = is_first && brand(app, &mut *work, scope, &launch).await?;
-    let (wizard, site, samples) =
+    let (wizard, site, mut review) =
         Wizards::new(&mut *work, scope, &app.core.env).launch(launch, branded).await?;
     let deployment = match deploy {
         true => Some(Deployments::new(&mut *work, scope, &app.core.env).request(site.id, confirm).await?),
         false => None,
     };
-    // What was deployed was confirmed.
-    let sample_content = if deploy { Vec::new() } else { samples };
-    let completed = Completed { wizard, site: Some(site), is_new: true, deployment, sample_content };
+    if deploy {
+        // What was deployed was confirmed.
+        review.sample_content.clear();
+    }
+    let completed = Completed { wizard, site: Some(site), is_new: true, deployment, review };
     caller.commit(work, answer(completed)).await
 }
 
 /// The result for a wizard that was completed before.
 async fn made_before(app: &App, wizard: Wizard) -> Result<Completed, Problem> {
     let mut repositories = app.core.reader();
-    let (mut site, mut sample_content) = (None, Vec::new());
+    let (mut site, mut review) = (None, ContentReview::default());
     if let Some(id) = wizard.site_id {
         site = repositories.sites().find(wizard.tenant, id).await?;
-        sample_content = repositories.sections().samples(wizard.tenant, id).await?;
+        review = repositories.sections().review(wizard.tenant, id).await?;
     }
-    Ok(Completed { wizard, site, is_new: false, deployment: None, sample_content })
+    Ok(Completed { wizard, site, is_new: false, deployment: None, review })
 }
 
 /// Makes the look of the tenant's first site the tenant's branding. While no branding is set, this takes only the

@@ -58,13 +58,8 @@ enum Content {
     Store { key: String, size: u64 },
 }
 
-/// Cache key of a file: its content and encoding. Two sites with the same content share it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct FileKey {
-    hash: String,
-    content_type: String,
-    encoding: Encoding,
-}
+/// Cache key of a file: its content, its type and encoding. Two sites with the same content share it.
+type FileKey = (Arc<str>, Arc<str>, Encoding);
 
 /// Why a file cannot be read now.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -158,8 +153,7 @@ impl Files {
         accepted: Option<&str>,
     ) -> Result<Arc<SiteFile>, ReadError> {
         let encoding = negotiate(accepted, &entry.encodings);
-        let (hash, content_type) = (entry.hash.clone(), entry.content_type.clone());
-        let key = FileKey { hash, content_type, encoding };
+        let key = (entry.hash.clone(), entry.content_type.clone(), encoding);
         let load = async {
             let name = blob_key(site.tenant, site.site, &entry.hash, encoding);
             let digits = entry.hash.get(..TAG_DIGITS).unwrap_or(&entry.hash);
@@ -178,10 +172,10 @@ impl Files {
             }))
         };
         // The store key of a large file differs between sites with the same content.
-        let loaded = match encoding {
-            Encoding::Identity if entry.size > LARGEST_KEPT => return load.await,
-            _ => self.files.try_get_with(key, load).await,
-        };
+        if encoding == Encoding::Identity && entry.size > LARGEST_KEPT {
+            return load.await;
+        }
+        let loaded = self.files.try_get_with(key, load).await;
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 

@@ -31,14 +31,6 @@ const ASKS_A_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
 /// Size of the burst.
 const ASKS_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
 
-/// The site that a request is for. Determined once, before routing.
-pub struct SiteHost {
-    /// The name, in lower case.
-    pub name: HostName,
-    /// Whether the path has a normal form. Paths without one are answered 404.
-    pub has_path: bool,
-}
-
 /// What is served at a host name.
 #[derive(Clone)]
 pub(super) enum HostContent {

@@ -1,7 +1,7 @@
 //! Manifests of deployments: which content is at which path. Contents are stored by their hash, so content that did not
 //! change between two deployments is stored once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use portico_kernel::{DeploymentId, SiteId, TenantId};
 use serde::{Deserialize, Serialize};
@@ -20,14 +20,31 @@ pub struct Manifest {
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// SHA-256 of the content, in lower-case hexadecimal digits.
-    pub hash: String,
+    #[serde(with = "shared_text")]
+    pub hash: Arc<str>,
     /// Size before any compression.
     pub size: u64,
     /// Media type.
-    pub content_type: String,
+    #[serde(with = "shared_text")]
+    pub content_type: Arc<str>,
     /// Compressed encodings in which it is stored besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encodings: Vec<Encoding>,
+}
+
+/// A text that is cloned with each request.
+mod shared_text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
+    }
 }
 
 /// Key prefix of everything that belongs to a site.

@@ -9,7 +9,6 @@ mod stale;
 mod visits;
 
 pub use self::forms::Forms;
-pub use self::host::SiteHost;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +16,6 @@ use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    guard::GuardContext,
     http::{
         Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
@@ -122,12 +120,8 @@ impl LiveSites {
     }
 }
 
-/// Whether a request is for a published site.
-pub fn is_site(context: &GuardContext<'_>) -> bool {
-    context.req_data().contains::<SiteHost>()
-}
-
-/// Outermost middleware: determines whether a request is for a published site, and marks it as such.
+/// Outermost middleware: answers requests for published sites. None of the layers and routes of the API is for them: all paths at
+/// the host name of a site belong to it, also `/api`.
 pub async fn at_host<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -146,30 +140,35 @@ pub async fn at_host<B: MessageBody + 'static>(
         let response = respelled(&request);
         return Ok(request.into_response(response).map_into_right_body());
     }
-    request.extensions_mut().insert(SiteHost { name, has_path: spelling.is_ok() });
     let address = client::address(request.request());
-    match request_admission::admit_site(&hosting.api, &mut request, address).await {
-        Ok(_admitted) => next.call(request).await.map(ServiceResponse::map_into_left_body),
-        Err(refusal) => Ok(request.into_response(refusal.error_response()).map_into_right_body()),
-    }
+    let response = match request_admission::admit_site(&hosting.api, &mut request, address).await {
+        Ok(_admitted) => serve(&hosting, &mut request, &name, spelling.is_ok()).await?,
+        Err(refusal) => refusal.error_response(),
+    };
+    Ok(request.into_response(response).map_into_right_body())
 }
 
-/// Answers a request for a published site.
-pub async fn serve(hosting: Data<Hosting>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) && !forms::is_post(&request) {
-        return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish();
+/// Answers a request for a published site. Paths without a normal form (`has_path`) are answered 404.
+async fn serve(
+    hosting: &Hosting,
+    request: &mut ServiceRequest,
+    host: &HostName,
+    has_path: bool,
+) -> Result<HttpResponse, Error> {
+    let is_form = forms::is_post(request.request());
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && !is_form {
+        return Ok(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish());
     }
-    let host = request.extensions().get::<SiteHost>().map(|host| (host.name.clone(), host.has_path));
-    let Some((host, has_path)) = host else { return unavailable() };
     // The cause was logged where the lookup failed.
-    let Ok(found) = hosting.live.hosts.at(&hosting, &host).await else { return unavailable() };
+    let Ok(found) = hosting.live.hosts.at(hosting, host).await else { return Ok(unavailable()) };
     let mut response = match found.at {
-        HostContent::Live(site) if has_path && forms::is_post(&request) => {
-            return forms::receive(&hosting, &request, payload, &site).await;
+        HostContent::Live(site) if has_path && is_form => {
+            let payload = request.extract::<Payload>().await?;
+            return Ok(forms::receive(hosting, request.request(), payload, &site).await);
         }
-        HostContent::Live(site) => show(&hosting, &request, &site, has_path).await,
+        HostContent::Live(site) => show(hosting, request.request(), &site, has_path).await,
         HostContent::Paused => paused(),
-        HostContent::Moved(address) if has_path => moved(&address, &request),
+        HostContent::Moved(address) if has_path => moved(&address, request.request()),
         HostContent::Nothing | HostContent::Idle | HostContent::Moved(_) => nothing(),
     };
     if let Some(age) = found.stale {
@@ -179,7 +178,7 @@ pub async fn serve(hosting: Data<Hosting>, request: HttpRequest, payload: Payloa
             response.headers_mut().insert(CACHE_STATUS, status);
         }
     }
-    response
+    Ok(response)
 }
 
 /// The response for a path of a site.

@@ -9,7 +9,7 @@ use actix_web::{
 use portico_kernel::{DeploymentId, List, Scope, SiteId};
 use portico_sites::{
     deployment::{Deployment, Deployments},
-    section::SamplePlace,
+    section::{ContentReview, SamplePlace, StockPicture},
     site::{Site, Sites},
 };
 use portico_web::{
@@ -70,6 +70,9 @@ struct DeployedStatus {
     /// The sections of published pages with content that nobody wrote or confirmed. While there are any, a deployment is refused
     /// unless it confirms them.
     sample_content: Vec<SamplePlace>,
+    /// The fields of published pages that show pictures of our library, where the owner may put pictures of their own. They keep
+    /// nothing from being deployed.
+    stock_pictures: Vec<StockPicture>,
 }
 
 /// The status of a site that was never deployed.
@@ -84,6 +87,8 @@ struct NotDeployedStatus {
     url: String,
     /// As in the status of a deployed site.
     sample_content: Vec<SamplePlace>,
+    /// As in the status of a deployed site.
+    stock_pictures: Vec<StockPicture>,
 }
 
 /// The status of a site without deployments.
@@ -159,8 +164,8 @@ async fn deploy(
 
 /// Read the status of a site
 ///
-/// Its latest deployment: progress and result, or `not_deployed`; and the sample content that keeps the next one from being
-/// made.
+/// Its latest deployment: progress and result, or `not_deployed`; the sample content that keeps the next one from being made;
+/// and the places of pictures of our library.
 #[utoipa::path(
     tag = "Deployments",
     operation_id = "getSiteStatus",
@@ -174,17 +179,18 @@ async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
     let mut repositories = app.core.reader();
     let mut deployments = Deployments::new(&mut *repositories, &caller.0, &app.core.env);
     let latest = deployments.latest(*path).await?;
-    let sample_content = deployments.samples(*path).await?;
+    let ContentReview { sample_content, stock_pictures } = deployments.review(*path).await?;
     let status = match latest {
         Some(deployment) => {
             let deployment = DeploymentView::new(&app, &site, deployment);
-            StatusView::Deployed(DeployedStatus { deployment, sample_content })
+            StatusView::Deployed(DeployedStatus { deployment, sample_content, stock_pictures })
         }
         None => StatusView::NotDeployed(NotDeployedStatus {
             status: NotDeployed::NotDeployed,
             progress: 0,
             url: app.hosting.addresses.site_address(&site),
             sample_content,
+            stock_pictures,
         }),
     };
     Ok(HttpResponse::Ok().json(status))

@@ -10,7 +10,7 @@ use portico_kernel::{FieldError, List, TemplateId, WizardId};
 use portico_sites::{
     deployment::Deployment,
     ports::WizardFilter,
-    section::SamplePlace,
+    section::{SamplePlace, StockPicture},
     wizard::{BusinessDetails, Design, Generation, Wizard, WizardStatus, WizardUpdate, Wizards},
 };
 use portico_web::{
@@ -95,6 +95,9 @@ struct CompletedWizard {
     /// The sections with texts that a language model wrote and nobody has confirmed. Examples of the template are never in a
     /// site made here.
     sample_content: Vec<SamplePlace>,
+    /// The fields that show pictures of our library, where the owner may put pictures of their own. They keep nothing from being
+    /// deployed.
+    stock_pictures: Vec<StockPicture>,
 }
 
 fn answer(wizard: &Wizard) -> HttpResponse {
@@ -443,8 +446,13 @@ async fn complete(
             response.insert_header((header::LOCATION, format!("/api/v1/sites/{site}")));
         }
         let url = done.site.map(|site| app.hosting.addresses.site_address(&site));
-        let (deployment, sample_content) = (done.deployment, done.sample_content);
-        response.json(CompletedWizard { wizard: done.wizard, url, deployment, sample_content })
+        response.json(CompletedWizard {
+            wizard: done.wizard,
+            url,
+            deployment: done.deployment,
+            sample_content: done.review.sample_content,
+            stock_pictures: done.review.stock_pictures,
+        })
     };
     flow::complete(&app, &caller, *path, publication, expected, answer).await
 }

@@ -45,7 +45,7 @@ pub const RULES: &[Row] = &[
     ("PUT", "/api/v1/profile", SignedIn),
     ("PUT", "/api/v1/profile/avatar", SignedIn),
     ("DELETE", "/api/v1/profile/avatar", SignedIn),
-    ("GET", "/api/v1/avatars/{personId}/{avatarName}", Everybody),
+    ("GET", "/api/v1/avatars/{userId}/{avatarName}", Everybody),
     ("GET", "/api/v1/profile/export", Rule::Oneself),
     ("POST", "/api/v1/profile/erase", Rule::Oneself),
     ("GET", "/api/v1/users", SUPER_ADMIN),

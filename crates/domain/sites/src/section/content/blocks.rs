@@ -104,7 +104,7 @@ pub struct ContactContent {
     pub hours: Option<String>,
     /// Profiles in social networks, as `https:` addresses; at most 8.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(example = json!(["https://www.instagram.com/panaderia.luz"])))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 8, min_length = 1, max_length = 2048, example = json!(["https://www.instagram.com/panaderia.luz"])))]
     pub social_urls: Vec<String>,
     /// Whether visitors can write through a form.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -177,7 +177,7 @@ pub struct PricingPlan {
     #[cfg_attr(feature = "openapi", schema(max_length = 40))]
     pub period: Option<String>,
     /// What is in it; up to 20 lines.
-    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 200))]
     pub features: Vec<String>,
     /// Whether it stands out.
     pub highlighted: bool,

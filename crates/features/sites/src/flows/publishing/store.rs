@@ -57,7 +57,7 @@ impl Plan {
             let known =
                 kept.iter().filter(|_| is_asset(&path)).find_map(|manifest| manifest.files.get(&path));
             if let Some(entry) = known {
-                plan.reused.insert(entry.hash.clone(), key);
+                plan.reused.insert(entry.hash.to_string(), key);
                 plan.manifest.files.insert(path, entry.clone());
                 continue;
             }
@@ -82,9 +82,9 @@ impl Plan {
         let content_type = content_type(&path);
         let compressed = is_compressible(content_type) && bytes.len() >= WORTHWHILE;
         let entry = Entry {
-            hash: hash.clone(),
+            hash: hash.as_str().into(),
             size: bytes.len() as u64,
-            content_type: content_type.to_owned(),
+            content_type: content_type.into(),
             encodings: if compressed { Encoding::COMPRESSED.to_vec() } else { Vec::new() },
         };
         self.manifest.files.insert(path, entry);
@@ -202,7 +202,7 @@ impl Plan {
 fn names(manifest: &Manifest) -> impl Iterator<Item = (String, (&str, Encoding))> {
     manifest.files.values().flat_map(|entry| {
         let forms = entry.encodings.iter().copied().chain([Encoding::Identity]);
-        forms.map(|encoding| (blob_name(&entry.hash, encoding), (entry.hash.as_str(), encoding)))
+        forms.map(|encoding| (blob_name(&entry.hash, encoding), (&*entry.hash, encoding)))
     })
 }
 

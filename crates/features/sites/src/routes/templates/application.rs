@@ -9,7 +9,7 @@ use actix_web::{
 use portico_kernel::{PageId, SiteId, TemplateId, TenantId};
 use portico_sites::{
     page::Page,
-    section::SamplePlace,
+    section::{SamplePlace, StockPicture},
     template::{PageReset, PageTemplate, TemplateApplication, Templates},
 };
 use portico_web::{
@@ -47,6 +47,8 @@ struct AppliedTemplate {
     replaced_sections: usize,
     /// The sections that show the template's example. Each is to be edited, confirmed or deleted before it is published.
     sample_content: Vec<SamplePlace>,
+    /// The fields that show pictures of our library, where the owner may put pictures of their own.
+    stock_pictures: Vec<StockPicture>,
 }
 
 /// Apply a template
@@ -91,7 +93,8 @@ async fn apply(
                 pages: applied.pages,
                 sections: applied.sections,
                 replaced_sections: applied.replaced_sections,
-                sample_content: applied.sample_content,
+                sample_content: applied.review.sample_content,
+                stock_pictures: applied.review.stock_pictures,
             };
             if to_page {
                 return Ok(HttpResponse::Ok().json(view));
