@@ -39,6 +39,10 @@ const IDLE: usize = 32;
 /// A response of which only the beginning is needed is read up to this size, so that the connection can be reused.
 const DRAINED: usize = 64 * 1024;
 
+/// How long an idle connection is kept. Shorter than the five seconds after which many servers (Node.js, actix-web, Apache) close
+/// theirs: a request sent in that very moment fails, and may not be repeated for it.
+const REUSABLE: Duration = Duration::from_secs(4);
+
 /// Timeout of the body of such a response, once its status is known.
 const BODY_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -71,7 +75,7 @@ impl GuardedClient {
                 .tls_certs_merge(authorities())
                 .connect_timeout(bounds.connect)
                 .timeout(bounds.total)
-                .pool_idle_timeout(Duration::from_secs(30))
+                .pool_idle_timeout(REUSABLE)
                 .pool_max_idle_per_host(IDLE)
                 .tcp_nodelay(true)
                 .user_agent(concat!("Portico/", env!("CARGO_PKG_VERSION")))

@@ -6,7 +6,7 @@ use std::{
     net::TcpStream,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    kill::random,
+    kill::{random, reached},
     process::{Person, Server},
 };
 
@@ -63,18 +63,21 @@ async fn survive(database: Option<&str>, kills: usize) {
         before.push(person.pages().await.len());
     }
 
-    let stopping = Arc::new(AtomicBool::new(false));
+    let (answered, stopping) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let (moved, _) = watch::channel(people.clone());
     let writers: Vec<_> =
-        (0..WRITERS).map(|writer| tokio::spawn(write(writer, moved.subscribe(), stopping.clone()))).collect();
+        (0..WRITERS)
+            .map(|writer| tokio::spawn(write(writer, moved.subscribe(), answered.clone(), stopping.clone())))
+            .collect();
     for _ in 0..kills {
-        tokio::time::sleep(Duration::from_millis(100 + random(250))).await;
+        reached(&answered, answered.load(Ordering::Relaxed) + WRITERS).await;
+        tokio::time::sleep(Duration::from_millis(random(250))).await;
         server.kill();
         server = Server::start(folder.path(), &settings).await;
         people = people.iter().map(|person| person.at(&server)).collect();
         moved.send_replace(people.clone());
     }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    reached(&answered, answered.load(Ordering::Relaxed) + WRITERS).await;
     stopping.store(true, Ordering::Relaxed);
 
     let (mut written, mut repeated, mut done_before) = (0, 0, 0);
@@ -94,7 +97,7 @@ async fn survive(database: Option<&str>, kills: usize) {
         repeated += received.repeated;
         done_before += received.done_before;
     }
-    assert!(written > WRITERS, "the writers were busy: {written}");
+    assert!(written >= WRITERS * (kills + 1), "the writers were busy: {written}");
     assert!(repeated > 0, "requests died with the server");
     eprintln!(
         "{kills} kills, {written} requests, {repeated} sent again, {done_before} of them done before the kill"
@@ -109,6 +112,7 @@ fn body(key: &str) -> Value {
 async fn write(
     writer: usize,
     mut people: watch::Receiver<Vec<Person>>,
+    answered: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
 ) -> Received {
     let mut received = Received::default();
@@ -125,6 +129,7 @@ async fn write(
                     received.repeated += usize::from(died);
                     received.done_before += usize::from(replayed);
                     received.answers.insert(key, answer);
+                    answered.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 // The claim of the dead process ends with its lease.

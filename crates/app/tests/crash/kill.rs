@@ -4,6 +4,10 @@ use std::{
     collections::BTreeSet,
     hash::{BuildHasher, RandomState},
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,8 +20,9 @@ use crate::process::{Person, Server, portico};
 const WRITERS: usize = 8;
 /// Enough that the site is still being built when the server is killed.
 const PAGES: usize = 100;
-/// From the start of the process to its being ready.
-const READY: Duration = Duration::from_secs(2);
+/// From the start of the process to its being ready. A server in release is ready within 2 s; this bound is for a debug build on a
+/// machine that does other work, and is there to notice a start that waits for something.
+const READY: Duration = Duration::from_secs(15);
 /// Jobs of a dead worker are free again after its lease.
 const LEASE: &str = "2s";
 
@@ -53,16 +58,21 @@ async fn survive(database: Option<&str>, rounds: usize) {
 
     let (mut written, mut unfinished) = (0, 0);
     for round in 0..rounds {
+        let answered = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = writers
             .iter()
             .map(|(writer, _)| {
                 let writer = writer.at(&server);
+                let answered = answered.clone();
                 tokio::spawn(async move {
                     let mut acknowledged = Vec::new();
                     for number in 0.. {
                         let page = json!({"title": format!("Round {round} page {number}")});
                         match writer.call(Method::POST, &writer.t("/pages"), Some(page)).await {
-                            Some((201, page)) => acknowledged.push(page["id"].as_str().unwrap().to_owned()),
+                            Some((201, page)) => {
+                                acknowledged.push(page["id"].as_str().unwrap().to_owned());
+                                answered.fetch_add(1, Ordering::Relaxed);
+                            }
                             Some(answer) => panic!("{answer:?}"),
                             None => break,
                         }
@@ -72,7 +82,8 @@ async fn survive(database: Option<&str>, rounds: usize) {
             })
             .collect();
         publisher = publisher.at(&server);
-        tokio::time::sleep(Duration::from_millis(100 + random(300))).await;
+        reached(&answered, 2 * WRITERS).await;
+        tokio::time::sleep(Duration::from_millis(random(300))).await;
         let (status, queued) = publisher.call(Method::POST, &format!("{site}/deploy"), None).await.unwrap();
         assert_eq!(status, 202, "{queued}");
         tokio::time::sleep(Duration::from_millis(random(80))).await;
@@ -124,7 +135,7 @@ async fn survive(database: Option<&str>, rounds: usize) {
             assert_eq!(status, 200, "{path}: {text}");
         }
     }
-    assert!(written > WRITERS * rounds, "the writers were busy: {written}");
+    assert!(written >= 2 * WRITERS * rounds, "the writers were busy: {written}");
     assert!(unfinished > 0, "at least once the server died while it was building");
 }
 
@@ -143,6 +154,13 @@ async fn a_first_start_that_is_cut_off_can_be_repeated() {
         let server = Server::start(folder.path(), &[]).await;
         Person::with_site(&server, "first@example.com").await;
     }
+}
+
+/// Waits until `counter` is at least `number`: a kill is worth something only once there is something to lose, on a slow machine, too.
+pub async fn reached(counter: &AtomicUsize, number: usize) {
+    let enough = async || (counter.load(Ordering::Relaxed) >= number).then_some(());
+    let answered = eventually(Duration::from_secs(30), enough).await;
+    assert!(answered.is_some(), "{counter:?} of {number} requests were answered");
 }
 
 /// A number below `limit`.

@@ -134,7 +134,9 @@ impl Receiver {
                 },
             ))
         });
-        tokio::spawn(server.workers(1).disable_signals().listen(listener).unwrap().run());
+        // A connection that it closes for being idle can fail a request that is on its way.
+        let server = server.keep_alive(Duration::from_secs(75)).workers(1).disable_signals();
+        tokio::spawn(server.listen(listener).unwrap().run());
         Self { url, calls }
     }
 
