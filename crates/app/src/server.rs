@@ -66,9 +66,19 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How long an accepted connection has to send its request when the server stops: a round trip.
 pub const LAST_CALL: Duration = Duration::from_millis(250);
 
+/// The API document of this version. A file of the repository, because building it takes 19 MB and half of the time of a start; a
+/// test compares it with [`published`].
+pub const DOCUMENT: &[u8] = include_bytes!("../../../docs/openapi.json");
+
 /// What the routes themselves say: the API document before [`openapi::published`].
 pub fn document() -> OpenApi {
-    document_with_operations().0
+    let (_, document) = ActixApp::new()
+        .into_utoipa_app()
+        .openapi(openapi::base())
+        .configure(|config| routes::operations(&mut Routes::Documented(config)))
+        .service(scope(PREFIX).configure(|config| routes::api(&mut Routes::Documented(config))))
+        .split_for_parts();
+    openapi::complete(document, &operations())
 }
 
 /// The API document as clients get it, laid out as `docs/openapi.json`.
@@ -76,25 +86,15 @@ pub fn document() -> OpenApi {
 /// # Errors
 /// When it cannot be written as JSON.
 pub fn published() -> Result<String, serde_json::Error> {
-    let (document, rows) = document_with_operations();
-    Ok(openapi::compact(&openapi::published(document, &rows).to_pretty_json()?))
+    Ok(openapi::compact(&openapi::published(document(), &operations()).to_pretty_json()?))
 }
 
-/// The API document, and the properties of its operations.
-pub fn document_with_operations() -> (OpenApi, Vec<Row>) {
-    let (mut outside, mut rows) = (Vec::new(), Vec::new());
-    let (_, document) = ActixApp::new()
-        .into_utoipa_app()
-        .openapi(openapi::base())
-        .configure(|config| {
-            routes::operations(&mut Routes::Documented { config, prefix: "", rows: &mut outside });
-        })
-        .service(scope(PREFIX).configure(|config| {
-            routes::api(&mut Routes::Documented { config, prefix: PREFIX, rows: &mut rows });
-        }))
-        .split_for_parts();
-    rows.append(&mut outside);
-    (openapi::complete(document, &rows), rows)
+/// All operations of the API.
+pub fn operations() -> Vec<Row> {
+    let mut rows = Vec::new();
+    routes::api(&mut Routes::Listed { prefix: PREFIX, rows: &mut rows });
+    routes::operations(&mut Routes::Listed { prefix: "", rows: &mut rows });
+    rows
 }
 
 /// The actix application of one server thread.

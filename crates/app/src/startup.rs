@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use actix_web::web::Bytes;
 use anyhow::Context;
 use portico_billing::plan::Plans;
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
@@ -289,14 +290,13 @@ fn tracer(settings: &TraceSettings, env: &Env) -> anyhow::Result<Tracer> {
     Ok(Tracer::sending(collector, outbound::for_telemetry()?, Handle::current())?)
 }
 
-/// The API document, built once: every server of a process has the same.
+/// The API document, prepared once: every server of a process has the same.
 fn document() -> anyhow::Result<Arc<Document>> {
     static DOCUMENT: OnceLock<Arc<Document>> = OnceLock::new();
     if let Some(document) = DOCUMENT.get() {
         return Ok(document.clone());
     }
-    let (document, rows) = server::document_with_operations();
-    let made = Arc::new(Document::new(&document, &rows)?);
+    let made = Arc::new(Document::new(Bytes::from_static(server::DOCUMENT), &server::operations())?);
     Ok(DOCUMENT.get_or_init(|| made).clone())
 }
 

@@ -1,11 +1,10 @@
 //! The API document (OpenAPI 3.1): collected from the routes, then completed with what holds for every route.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{http::Method, web::Bytes};
-use anyhow::{Context, bail};
 use keyed::KeyedOperation;
-use matchit::Router;
+use matchit::{InsertError, Router};
 use portico_kernel::Permission;
 use utoipa::openapi::{
     Components, ContactBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi,
@@ -17,7 +16,7 @@ use utoipa::openapi::{
 
 use crate::{
     problem::ProblemBody,
-    routing::{self, Row},
+    routing::{self, METHODS, Row},
 };
 
 mod codes;
@@ -40,9 +39,9 @@ const API_KEY: &str = "apiKey";
 /// Name of the security scheme of tickets.
 const TICKET: &str = "ticket";
 
-/// The finished document, in the forms that the server needs.
+/// The API document and its operations, in the forms that the server needs.
 pub struct Document {
-    /// As JSON. Shared by all answers: it is large.
+    /// As JSON.
     pub json: Bytes,
     paths: Router<Arc<DocumentedPath>>,
 }
@@ -74,33 +73,32 @@ impl DocumentedPath {
 }
 
 impl Document {
-    /// Prepares a document, with the operations registered in `rows`.
+    /// With the document as JSON, and the operations that it describes.
     ///
     /// # Errors
-    /// When an operation differs from its documentation.
-    pub fn new(document: &OpenApi, rows: &[Row]) -> anyhow::Result<Self> {
-        let mut paths = Router::new();
-        for (pattern, item) in &document.paths.paths {
-            let mut found = Vec::new();
-            for (method, operation) in operations(item) {
-                let row = rows.iter().find(|row| row.method == method && row.path == *pattern);
-                let row = row.with_context(|| format!("nothing says what {method} {pattern} is"))?;
-                if row.operation.for_anyone == is_secured(operation) {
-                    bail!("{method} {pattern}: the route and its documentation differ in whom it is for");
-                }
-                found.push((method, row.operation));
-            }
-            let merges = found.iter().any(|(_, operation)| operation.merges);
-            let methods: Vec<&str> =
-                found.iter().map(|(name, _)| *name).chain(merges.then_some("PATCH")).collect();
-            let takes_key = found.iter().any(|(_, operation)| operation.keyed);
-            let post = item.post.as_ref().filter(|_| takes_key);
-            let keyed = post.map(|post| KeyedOperation::new(pattern, post));
-            let methods = methods.join(", ");
-            let path = DocumentedPath { pattern: pattern.clone(), methods, merges, operations: found, keyed };
-            paths.insert(pattern.as_str(), Arc::new(path))?;
+    /// When two paths cannot be told apart.
+    pub fn new(json: Bytes, rows: &[Row]) -> Result<Self, InsertError> {
+        let mut by_path: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+        for row in rows {
+            by_path.entry(&row.path).or_default().push(row);
         }
-        Ok(Self { json: published(document.clone(), rows).to_json()?.into(), paths })
+        let mut paths = Router::new();
+        for (pattern, mut rows) in by_path {
+            rows.sort_by_key(|row| METHODS.iter().position(|method| *method == row.method));
+            let merges = rows.iter().any(|row| row.operation.merges);
+            let methods: Vec<&str> =
+                rows.iter().map(|row| row.method).chain(merges.then_some("PATCH")).collect();
+            let keyed = rows.iter().find(|row| row.method == "POST" && row.operation.keyed);
+            let path = DocumentedPath {
+                pattern: pattern.to_owned(),
+                methods: methods.join(", "),
+                merges,
+                keyed: keyed.map(|row| KeyedOperation::new(row)),
+                operations: rows.iter().map(|row| (row.method, row.operation)).collect(),
+            };
+            paths.insert(pattern, Arc::new(path))?;
+        }
+        Ok(Self { json, paths })
     }
 
     /// The path of the document that a request's path matches.

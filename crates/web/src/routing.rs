@@ -1,7 +1,7 @@
 //! Registration of routes: the properties of each operation for the middleware, with or without its documentation.
 
 use actix_web::{dev::HttpServiceFactory, web};
-use utoipa::openapi::PathItem;
+use utoipa::openapi::{PathItem, RefOr, path};
 use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 
 use crate::admission::Class;
@@ -85,17 +85,19 @@ pub struct Row {
     pub path: String,
     /// Its properties.
     pub operation: Operation,
+    /// Whether it has a body that is not a form with files.
+    pub has_readable_body: bool,
 }
 
-/// Where routes are registered. Each server thread has its own application, which does not need the document: that takes
-/// much longer to build than the routes.
+/// Where routes are registered. Each server thread has its own application, and a server lists its operations once; neither needs
+/// the document, which takes much more time and memory to build.
 pub enum Routes<'a, 's> {
-    /// To an application alone.
+    /// To an application.
     Plain(&'a mut web::ServiceConfig),
-    /// To an application and the document.
-    Documented {
-        /// The application.
-        config: &'a mut ServiceConfig<'s>,
+    /// To the document.
+    Documented(&'a mut ServiceConfig<'s>),
+    /// To a list of operations.
+    Listed {
         /// Prefix of the paths.
         prefix: &'static str,
         /// The operations declared so far.
@@ -112,13 +114,16 @@ impl Routes<'_, '_> {
     ) -> &mut Self {
         match self {
             Self::Plain(config) => drop(config.service(factory)),
-            Self::Documented { config, prefix, rows } => {
+            Self::Documented(config) => drop(config.service(factory)),
+            Self::Listed { prefix, rows } => {
                 for (path, item) in factory.paths().paths {
-                    for method in methods(&item) {
-                        rows.push(Row { method, path: format!("{prefix}{path}"), operation });
-                    }
+                    rows.extend(operations(&item).map(|(method, documented)| Row {
+                        method,
+                        path: format!("{prefix}{path}"),
+                        operation,
+                        has_readable_body: has_readable_body(documented),
+                    }));
                 }
-                config.service(factory);
             }
         }
         self
@@ -131,15 +136,18 @@ impl Routes<'_, '_> {
     }
 }
 
-/// The methods of a path.
-fn methods(item: &PathItem) -> impl Iterator<Item = &'static str> {
-    [
-        ("GET", item.get.is_some()),
-        ("PUT", item.put.is_some()),
-        ("POST", item.post.is_some()),
-        ("DELETE", item.delete.is_some()),
-        ("PATCH", item.patch.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(method, is_there)| is_there.then_some(method))
+/// The methods of operations, in the order in which `Allow` lists them.
+pub(crate) const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "PATCH"];
+
+/// The operations of a path, by method.
+fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &path::Operation)> {
+    let operations = [&item.get, &item.put, &item.post, &item.delete, &item.patch];
+    METHODS.into_iter().zip(operations).filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+}
+
+fn has_readable_body(operation: &path::Operation) -> bool {
+    match &operation.request_body {
+        Some(RefOr::T(body)) => !body.content.keys().any(|kind| kind.starts_with("multipart/form-data")),
+        other => other.is_some(),
+    }
 }

@@ -354,6 +354,24 @@ impl Transaction {
         self.send(self.deferred.rest(), last).await.map_err(store_error)
     }
 
+    /// Adds all deferred rows together with a query, and answers its first row. On Postgres the query does not see these rows.
+    pub(crate) async fn flush_with(&self, query: SelectStatement) -> Result<Option<QueryResult>, StoreError> {
+        let mut statements =
+            deferred::statements(self.get_database_backend(), self.deferred.rest(), Some(query));
+        // The query is the last one, or its end.
+        let query = statements.pop();
+        let answered = async {
+            for statement in statements {
+                self.bounded(self.inner.execute_raw(statement)).await?;
+            }
+            match query {
+                Some(query) => self.bounded(self.inner.query_one_raw(query)).await,
+                None => Ok(None),
+            }
+        };
+        answered.await.map_err(store_error)
+    }
+
     async fn send(&self, inserts: Vec<TableInsert>, last: Option<SelectStatement>) -> Result<(), DbErr> {
         for statement in deferred::statements(self.get_database_backend(), inserts, last) {
             self.bounded(self.inner.execute_raw(statement)).await?;

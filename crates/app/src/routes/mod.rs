@@ -47,7 +47,7 @@ pub fn pages(config: &mut PlainConfig) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::Method;
+    use actix_web::{http::Method, web::Bytes};
     use std::sync::Arc;
 
     use portico_web::{admission::Class, openapi::Document, request_admission::class_of};
@@ -56,8 +56,7 @@ mod tests {
 
     #[test]
     fn work_is_told_apart_by_method_and_path() {
-        let (document, rows) = server::document_with_operations();
-        let document = Document::new(&document, &rows).unwrap();
+        let document = Document::new(Bytes::new(), &server::operations()).unwrap();
         use Class::{Logins, Outside, Reads, Writes};
         for (method, path, class) in [
             (Method::GET, "/api/v1/sites", Some(Reads)),
@@ -87,6 +86,21 @@ mod tests {
                 class,
                 "{method} {path}"
             );
+        }
+    }
+
+    #[test]
+    fn every_operation_is_for_whom_its_documentation_says() {
+        let document = serde_json::to_value(server::document()).unwrap();
+        let rows = server::operations();
+        let documented =
+            document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len());
+        assert_eq!(documented.sum::<usize>(), rows.len(), "each operation is listed once");
+        for row in rows {
+            let operation = &document["paths"][&row.path][row.method.to_lowercase()];
+            assert!(operation.is_object(), "{} {} is documented", row.method, row.path);
+            let is_secured = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
+            assert_ne!(row.operation.for_anyone, is_secured, "{} {}", row.method, row.path);
         }
     }
 }

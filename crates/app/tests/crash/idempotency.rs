@@ -65,10 +65,9 @@ async fn survive(database: Option<&str>, kills: usize) {
 
     let (answered, stopping) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let (moved, _) = watch::channel(people.clone());
-    let writers: Vec<_> =
-        (0..WRITERS)
-            .map(|writer| tokio::spawn(write(writer, moved.subscribe(), answered.clone(), stopping.clone())))
-            .collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(writer, moved.subscribe(), answered.clone(), stopping.clone())))
+        .collect();
     for _ in 0..kills {
         reached(&answered, answered.load(Ordering::Relaxed) + WRITERS).await;
         tokio::time::sleep(Duration::from_millis(random(250))).await;

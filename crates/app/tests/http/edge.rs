@@ -142,7 +142,7 @@ async fn a_strict_operation_has_one_limit_however_it_is_spelled() {
     let host = wire.host.clone();
     let mut failures = Vec::new();
     let (mut limited, mut refused) = (0, 0);
-    let (_, rows) = server::document_with_operations();
+    let rows = server::operations();
     let strict = rows.iter().filter(|row| row.operation.strict).map(|row| row.path.as_str());
     for canonical in strict {
         let found = server.app.api.document.path(canonical).map(|path| path.methods.as_str());

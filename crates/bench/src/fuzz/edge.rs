@@ -28,14 +28,13 @@ static OPERATIONS: LazyLock<Vec<(String, ResourceDef)>> = LazyLock::new(|| {
 
 /// The paths of strict operations.
 static STRICT_PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let (_, rows) = server::document_with_operations();
+    let rows = server::operations();
     rows.into_iter().filter(|row| row.operation.strict).map(|row| row.path).collect()
 });
 
 /// The document, or why the routes do not make one.
 static DOCUMENT: LazyLock<Result<Document, String>> = LazyLock::new(|| {
-    let (document, rows) = server::document_with_operations();
-    Document::new(&document, &rows).map_err(|error| error.to_string())
+    Document::new(server::DOCUMENT.into(), &server::operations()).map_err(|error| error.to_string())
 });
 
 /// Every path under which a strict operation is documented, and the canonical one.

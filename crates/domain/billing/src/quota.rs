@@ -83,7 +83,8 @@ impl<'a> Quotas<'a> {
         self.check_room(tenant, room).await
     }
 
-    /// The same where it is known already what the tenant stores, with at least [`STORAGE_MARGIN`] left; asks again where it is less.
+    /// The same where it is known what the tenant stored before this change, which is smaller than [`STORAGE_MARGIN`]; asks again
+    /// where less than that is left.
     ///
     /// # Errors
     /// `QuotaExceeded`; `UnverifiedStorage`.

@@ -164,16 +164,8 @@ pub struct KeptSeo {
 }
 
 impl PageContent {
-    /// The page with its content now, in the open unit of work.
-    async fn read(
-        repositories: &mut dyn SiteRepositories,
-        tenant: TenantId,
-        id: PageId,
-        page: KeptPage,
-    ) -> Result<Self, StoreError> {
-        let mut sections = repositories.sections().list(tenant, id).await?;
-        sections.sort_by_key(|section| section.position);
-        let seo = repositories.seo().find(tenant, id).await?;
+    /// A page with its sections, by position, and what is set for search engines.
+    fn new(page: KeptPage, sections: Vec<Section>, seo: Option<Seo>) -> Self {
         let keep = |Section { id, kind, content, visible, provenance, .. }| KeptSection {
             id,
             kind,
@@ -181,7 +173,19 @@ impl PageContent {
             visible,
             provenance,
         };
-        Ok(Self { page, sections: sections.into_iter().map(keep).collect(), seo: seo.map(KeptSeo::from) })
+        Self { page, sections: sections.into_iter().map(keep).collect(), seo: seo.map(KeptSeo::from) }
+    }
+
+    /// The page with its content now, in the open unit of work.
+    async fn read(
+        repositories: &mut dyn SiteRepositories,
+        tenant: TenantId,
+        id: PageId,
+        page: KeptPage,
+    ) -> Result<Self, StoreError> {
+        let sections = repositories.sections().list(tenant, id).await?;
+        let seo = repositories.seo().find(tenant, id).await?;
+        Ok(Self::new(page, sections, seo))
     }
 }
 

@@ -173,6 +173,9 @@ pub trait PageRepository: Send {
     /// The page, locked: other units of work that lock it wait until this one ends.
     async fn lock(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError>;
 
+    /// Those of the pages that are there, each locked, in one round trip. MUST lock them in the order of their ids.
+    async fn lock_all(&mut self, tenant: TenantId, ids: &[PageId]) -> Result<Vec<Page>, StoreError>;
+
     /// The page at a slug. `site` absent: of the tenant's primary site, in the same round trip.
     async fn by_slug<'s>(
         &mut self,
@@ -232,6 +235,9 @@ pub trait SectionRepository: Send {
 
     /// The page's sections by position.
     async fn list(&mut self, tenant: TenantId, page: PageId) -> Result<Vec<Section>, StoreError>;
+
+    /// The sections of these pages, by page and position, in one round trip.
+    async fn of_pages(&mut self, tenant: TenantId, pages: &[PageId]) -> Result<Vec<Section>, StoreError>;
 
     /// The visible sections of all published pages of the site, by page and position, in one round trip.
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError>;

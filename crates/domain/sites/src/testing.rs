@@ -268,6 +268,10 @@ impl PageRepository for View<'_> {
     async fn lock(&mut self, tenant: TenantId, id: PageId) -> Result<Option<Page>, StoreError> {
         PageRepository::find(self, tenant, id).await
     }
+    async fn lock_all(&mut self, tenant: TenantId, ids: &[PageId]) -> Result<Vec<Page>, StoreError> {
+        let mine = |page: &&Page| page.tenant == tenant && ids.contains(&page.id);
+        Ok(self.0.pages.iter().filter(mine).cloned().collect())
+    }
     async fn by_slug<'s>(
         &mut self,
         tenant: TenantId,
@@ -359,6 +363,12 @@ impl SectionRepository for View<'_> {
             self.0.sections.iter().filter(|section| section.tenant == tenant && section.page_id == page);
         let mut sections: Vec<Section> = mine.cloned().collect();
         sections.sort_by_key(|section| section.position);
+        Ok(sections)
+    }
+    async fn of_pages(&mut self, tenant: TenantId, pages: &[PageId]) -> Result<Vec<Section>, StoreError> {
+        let mine = |section: &&Section| section.tenant == tenant && pages.contains(&section.page_id);
+        let mut sections: Vec<Section> = self.0.sections.iter().filter(mine).cloned().collect();
+        sections.sort_by_key(|section| (section.page_id, section.position));
         Ok(sections)
     }
     async fn published(&mut self, tenant: TenantId, _: SiteId) -> Result<Vec<Section>, StoreError> {

@@ -6,6 +6,8 @@ use utoipa::openapi::{
     schema::Type,
 };
 
+use crate::routing::Row;
+
 /// Description of a request whose body or key cannot be read.
 pub const MALFORMED: &str = "The body, or the `Idempotency-Key`, cannot be read.";
 
@@ -31,14 +33,9 @@ pub struct KeyedOperation {
 }
 
 impl KeyedOperation {
-    /// The operation at a path.
-    pub fn new(path: &str, operation: &Operation) -> Self {
-        let form = "multipart/form-data";
-        let by_body = match &operation.request_body {
-            Some(RefOr::T(body)) => !body.content.keys().any(|kind| kind.starts_with(form)),
-            other => other.is_some(),
-        };
-        Self { path: path.to_owned(), by_body }
+    /// The operation of a row.
+    pub fn new(row: &Row) -> Self {
+        Self { path: row.path.clone(), by_body: row.has_readable_body }
     }
 
     /// The tenant id in the path of a request, as text.

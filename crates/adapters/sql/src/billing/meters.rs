@@ -7,11 +7,15 @@ use portico_billing::{
 };
 use portico_kernel::{Meter, PageId, SiteId, StoreError, TenantId};
 use portico_sites::site::SiteStatus;
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr,
+    sea_query::{Expr, Query},
+};
 
 use crate::{
     columns::Stored,
-    db::{Db, Param},
+    db::{Db, Param, Row},
+    error::store_error,
     repositories::SqlUnitOfWork,
 };
 
@@ -65,7 +69,8 @@ impl SqlUnitOfWork {
     /// The status of a site that only staff may change among these sites and those of these pages, as
     /// [`SiteRepository::frozen_among`](portico_sites::ports::SiteRepository::frozen_among) answers it, and what the tenant stores
     /// and may store, as [`MeterRepository::storage`] answers it, without waiting for others: in one statement, because each change
-    /// of a page asks for both.
+    /// of a page asks for both, and with it the rows that are to be added later. What the tenant stores may be told as it is without
+    /// these rows.
     pub async fn frozen_and_room(
         &mut self,
         tenant: TenantId,
@@ -79,7 +84,7 @@ impl SqlUnitOfWork {
         };
         let sql = format!(
             // Not with `or`, which no index serves.
-            "select {ROOM}, coalesce(\
+            "{ROOM}, coalesce(\
              (select status from sites where tenant_id = $1 and status not in ('draft', 'published') and id in ({}) limit 1), \
              (select status from sites where tenant_id = $1 and status not in ('draft', 'published') \
              and id in (select site_id from pages where tenant_id = $1 and id in ({})) limit 1)) as frozen",
@@ -88,8 +93,10 @@ impl SqlUnitOfWork {
         );
         let ids = sites.iter().map(|id| id.value()).chain(pages.iter().map(|id| id.value()));
         let values: Vec<_> = [tenant.value(), i64::MAX.value()].into_iter().chain(ids).collect();
-        let found = self.db().row(&sql, values).await?;
-        let (files, texts, included, verified, frozen) = found.ok_or_else(no_row)?;
+        let query = Query::select().expr(Expr::cust_with_values(sql, values)).take();
+        let found = self.connection.flush_with(query).await?.ok_or_else(no_row)?;
+        let (files, texts, included, verified, frozen) =
+            Row::read(&found).map_err(|error| store_error(DbErr::from(error)))?;
         Ok((frozen, room(files, texts, included, verified)))
     }
 }

@@ -134,6 +134,15 @@ impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
         self.one(row::Entity::find_by_id((Col(tenant), Col(id))).lock(LockType::NoKeyUpdate)).await
     }
 
+    async fn lock_all(&mut self, tenant: TenantId, ids: &[PageId]) -> Result<Vec<Page>, StoreError> {
+        let query = row::Entity::find()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::Id.is_in(ids.iter().copied().map(Col)))
+            .order_by_asc(Column::Id)
+            .lock(LockType::NoKeyUpdate);
+        self.db.all(query).await
+    }
+
     async fn by_slug<'s>(
         &mut self,
         tenant: TenantId,

@@ -150,6 +150,16 @@ impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
         self.db.all(query).await
     }
 
+    async fn of_pages(&mut self, tenant: TenantId, pages: &[PageId]) -> Result<Vec<Section>, StoreError> {
+        let query = row::Entity::find()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::PageId.is_in(pages.iter().copied().map(Col)))
+            .order_by_asc(Column::PageId)
+            .order_by_asc(Column::Position)
+            .order_by_asc(Column::Id);
+        self.db.all(query).await
+    }
+
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Section>, StoreError> {
         let published = pages::row::Column::Status.eq(Col(PageStatus::Published));
         self.shown(tenant, site, published).await

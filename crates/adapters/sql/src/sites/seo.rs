@@ -117,6 +117,13 @@ impl<C: ConnectionTrait + Send> SeoRepository for Seos<'_, C> {
         self.db.one(row).await
     }
 
+    async fn of_pages(&mut self, tenant: TenantId, pages: &[PageId]) -> Result<Vec<Seo>, StoreError> {
+        let query = row::Entity::find()
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::PageId.is_in(pages.iter().copied().map(Col)));
+        self.db.all(query).await
+    }
+
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Seo>, StoreError> {
         self.of_site(tenant, site, pages::row::Column::Status.eq(Col(PageStatus::Published))).await
     }

@@ -7,8 +7,9 @@ use portico_sites::{
     ports::{LatestPageVersion, NewPageVersion, PageVersionRepository},
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select, sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, Query as SeaQuery, WindowStatement},
 };
 use uuid::Uuid;
 
@@ -69,6 +70,24 @@ struct VersionHead {
     restored_from: Option<i64>,
     size: i64,
     created_at: Col<Timestamp>,
+}
+
+/// The newest version of a page, and how much there is of the page.
+#[derive(FromQueryResult)]
+struct LatestRow {
+    page_id: Col<PageId>,
+    number: i64,
+    digest: String,
+    size: i64,
+    count: i64,
+    bytes: i64,
+}
+
+impl From<LatestRow> for LatestPageVersion {
+    fn from(row: LatestRow) -> Self {
+        let LatestRow { page_id, number, digest, size, count, bytes } = row;
+        Self { page_id: page_id.0, number, digest, size, count, bytes }
+    }
 }
 
 documents!(PageContent);
@@ -143,21 +162,27 @@ impl<C: StatementConnection + Send> PageVersionRepository for PageVersions<'_, C
     async fn latest(
         &mut self,
         tenant: TenantId,
-        page: PageId,
-    ) -> Result<Option<LatestPageVersion>, StoreError> {
-        // Sums of integers are numerics on Postgres.
-        let sql = "select number, digest, size, \
-             (select count(*) from page_versions where tenant_id = $1 and page_id = $2) as amount, \
-             (select cast(sum(size) as bigint) from page_versions where tenant_id = $1 and page_id = $2) as bytes \
-             from page_versions where tenant_id = $1 and page_id = $2 order by number desc limit 1";
-        let latest = self.db.row(sql, (tenant, page)).await?;
-        Ok(latest.map(|(number, digest, size, count, bytes)| LatestPageVersion {
-            number,
-            digest,
-            size,
-            count,
-            bytes,
-        }))
+        pages: &[PageId],
+    ) -> Result<Vec<LatestPageVersion>, StoreError> {
+        let of_each = row::Entity::find()
+            .select_only()
+            .columns([Column::PageId, Column::Number, Column::Digest, Column::Size])
+            .expr_as(Expr::cust("max(number) over of_page"), "newest")
+            .expr_as(Expr::cust("count(*) over of_page"), "count")
+            // Sums of integers are numerics on Postgres.
+            .expr_as(Expr::cust("cast(sum(size) over of_page as bigint)"), "bytes")
+            .filter(Column::TenantId.eq(Col(tenant)))
+            .filter(Column::PageId.is_in(pages.iter().copied().map(Col)))
+            .into_query()
+            .window("of_page", WindowStatement::partition_by(Column::PageId))
+            .take();
+        let mut newest = SeaQuery::select();
+        newest
+            .columns(["page_id", "number", "digest", "size", "count", "bytes"])
+            .from_subquery(of_each, "versions")
+            .and_where(Expr::col("number").equals("newest"));
+        let rows: Vec<LatestRow> = self.db.select(&newest).await?;
+        Ok(rows.into_iter().map(LatestPageVersion::from).collect())
     }
 
     async fn list(

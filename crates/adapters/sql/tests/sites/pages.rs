@@ -26,6 +26,17 @@ async fn stores_and_finds_a_page_of_its_tenant_only() {
         let mut unit = fixture.begin().await;
         assert_eq!(unit.pages().lock(ours, page.id).await.unwrap(), Some(page.clone()));
         assert_eq!(unit.pages().lock(theirs, page.id).await.unwrap(), None);
+        drop(unit);
+
+        let other = fixture.page(&site, "other").await;
+        let mut unit = fixture.begin().await;
+        let all = [other.id, fixture.new_page(&site, "never stored").id, page.id];
+        let mut expected = vec![page.clone(), other];
+        expected.sort_by_key(|page| page.id);
+        assert_eq!(unit.pages().lock_all(ours, &all).await.unwrap(), expected);
+        assert_eq!(unit.pages().lock_all(ours, &[page.id]).await.unwrap(), [page.clone()]);
+        assert_eq!(unit.pages().lock_all(theirs, &all).await.unwrap(), []);
+        assert_eq!(unit.pages().lock_all(ours, &[]).await.unwrap(), []);
     })
     .await;
 }
@@ -269,6 +280,10 @@ async fn a_locked_page_makes_others_wait() {
         let page = fixture.page(&site, "about").await;
         assert_blocks(&fixture, async |unit| {
             assert!(unit.pages().lock(page.tenant, page.id).await.unwrap().is_some());
+        })
+        .await;
+        assert_blocks(&fixture, async |unit| {
+            assert_eq!(unit.pages().lock_all(page.tenant, &[page.id]).await.unwrap().len(), 1);
         })
         .await;
     })

@@ -26,8 +26,17 @@ async fn stores_and_finds_sections_of_their_tenant_and_page_only() {
         assert_eq!(sections.find(ours, page.id, first.id).await.unwrap().as_ref(), Some(&first));
         assert_eq!(sections.find(theirs, page.id, first.id).await.unwrap(), None);
         assert_eq!(sections.find(ours, other.id, first.id).await.unwrap(), None);
-        assert_eq!(sections.list(ours, page.id).await.unwrap(), [first, second]);
+        assert_eq!(sections.list(ours, page.id).await.unwrap(), [first.clone(), second.clone()]);
         assert!(sections.list(theirs, page.id).await.unwrap().is_empty());
+
+        let third = fixture.new_section(&other, 0);
+        fixture.insert_sections(std::slice::from_ref(&third)).await.unwrap();
+        let mut all = vec![first.clone(), second.clone(), third];
+        all.sort_by_key(|section| (section.page_id, section.position));
+        assert_eq!(sections.of_pages(ours, &[other.id, page.id]).await.unwrap(), all);
+        assert_eq!(sections.of_pages(ours, &[page.id]).await.unwrap(), [first, second]);
+        assert_eq!(sections.of_pages(theirs, &[page.id]).await.unwrap(), []);
+        assert_eq!(sections.of_pages(ours, &[]).await.unwrap(), []);
     })
     .await;
 }

@@ -44,6 +44,11 @@ async fn is_stored_once_for_a_page_and_goes_with_it() {
         let mut reader = database.store().reader();
         assert_eq!(reader.seo().find(ours, page.id).await.unwrap(), Some(seo_of(&page)));
         assert_eq!(reader.seo().find(theirs, page.id).await.unwrap(), None);
+        assert_eq!(reader.seo().of_pages(ours, &[page.id]).await.unwrap(), [seo_of(&page)]);
+        let mut of_both = reader.seo().of_pages(ours, &[second.id, page.id]).await.unwrap();
+        of_both.sort_by_key(|seo| seo.updated_at);
+        assert_eq!(of_both, [seo_of(&page), seo_of(&second)]);
+        assert_eq!(reader.seo().of_pages(theirs, &[page.id]).await.unwrap(), []);
         let mut published: Vec<_> = reader.seo().published(ours, site.id).await.unwrap();
         published.sort_by_key(|seo| seo.updated_at);
         assert_eq!(published, [seo_of(&page), seo_of(&second)]);

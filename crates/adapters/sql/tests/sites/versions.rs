@@ -85,11 +85,21 @@ async fn stores_and_finds_versions_of_their_tenant_and_page_only() {
         assert_eq!(json!(full.content), made[1].content);
         assert_eq!(versions.find(theirs, page.id, all[1].id).await.unwrap(), None);
         assert_eq!(versions.find(ours, other.id, all[1].id).await.unwrap(), None);
-        let latest = versions.latest(ours, page.id).await.unwrap();
-        let expected =
-            LatestPageVersion { number: 3, digest: "digest 3".to_owned(), size: 30, count: 3, bytes: 60 };
-        assert_eq!(latest, Some(expected));
-        assert_eq!(versions.latest(theirs, page.id).await.unwrap(), None);
+        let without = fixture.page(&site, "three").await;
+        let mut latest = versions.latest(ours, &[page.id, without.id, other.id]).await.unwrap();
+        latest.sort_by_key(|latest| latest.page_id != page.id);
+        let expected = |page: &Page, number: i64, bytes| LatestPageVersion {
+            page_id: page.id,
+            number,
+            digest: format!("digest {number}"),
+            size: 10 * number,
+            count: number,
+            bytes,
+        };
+        assert_eq!(latest, [expected(&page, 3, 60), expected(&other, 1, 10)]);
+        assert_eq!(versions.latest(ours, &[page.id]).await.unwrap(), [expected(&page, 3, 60)]);
+        assert_eq!(versions.latest(theirs, &[page.id]).await.unwrap(), []);
+        assert_eq!(versions.latest(ours, &[]).await.unwrap(), []);
         drop(versions);
 
         let ids = [all[0].id, all[2].id];

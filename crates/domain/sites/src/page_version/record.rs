@@ -1,5 +1,7 @@
 //! Writing versions: at the end of every transaction, for each page that it changed.
 
+use std::collections::BTreeMap;
+
 use portico_kernel::{
     Event, EventDeclaration, FieldError, PageId, PageVersionId, StoreError, TenantId, Timestamp,
     event::EventKind,
@@ -10,7 +12,7 @@ use time::Duration;
 use super::{KeptPage, MAX_BYTES, MAX_PAGE_BYTES, MAX_VERSIONS, PageContent, PageVersion, VersionAuthor};
 use crate::{
     SitesError, events,
-    ports::{NewPageVersion, SiteRepositories},
+    ports::{LatestPageVersion, NewPageVersion, SiteRepositories},
 };
 
 /// Once there are too many versions, this many are left, so that not every change has to make room.
@@ -73,7 +75,7 @@ pub fn changes(events: &[Event]) -> Vec<PageChange> {
         change.kinds.push(event.kind.clone());
         change.restored_from = change.restored_from.or_else(|| member(event, "restoredFrom")?.as_i64());
     }
-    changes.sort_by_key(|change| change.page);
+    changes.sort_by_key(|change| (change.tenant, change.page));
     changes
 }
 
@@ -89,28 +91,25 @@ pub async fn record(
     repositories: &mut dyn SiteRepositories,
     changes: Vec<PageChange>,
 ) -> Result<bool, SitesError> {
-    let alone = changes.len() == 1;
+    // No other transaction sees a page that is being made, and it has no version yet. Several at once can change each other.
+    let made = match changes.as_slice() {
+        [change] if !repositories.may_have_written_content() => change.made.clone(),
+        _ => None,
+    };
+    let mut states = match (made, changes.first()) {
+        (Some(page), Some(change)) => {
+            let state = State { content: PageContent::new(page, Vec::new(), None), latest: None };
+            BTreeMap::from([((change.tenant, change.page), state)])
+        }
+        _ => states(repositories, &changes).await?,
+    };
     let mut recorded = false;
-    for mut change in changes {
+    for change in changes {
         let (tenant, id) = (change.tenant, change.page);
-        // No other transaction sees a page that is being made, and it has no version yet. Several at once can change each other.
-        let made = change.made.take().filter(|_| alone);
-        let is_new = made.is_some();
-        let page = match made {
-            Some(page) => page,
-            None => match repositories.pages().lock(tenant, id).await? {
-                Some(page) => KeptPage::from(&page),
-                None => continue,
-            },
-        };
-        let content = match is_new && !repositories.may_have_written_content() {
-            true => PageContent { page, sections: Vec::new(), seo: None },
-            false => PageContent::read(repositories, tenant, id, page).await?,
-        };
+        let Some(State { content, latest }) = states.remove(&(tenant, id)) else { continue };
         let content =
             serde_json::to_value(&content).map_err(|error| StoreError::Internal(Box::new(error)))?;
         let text = content.to_string();
-        let latest = if is_new { None } else { repositories.versions().latest(tenant, id).await? };
         let number = latest.as_ref().map_or(1, |latest| latest.number + 1);
         let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
         let digest = digest(&text);
@@ -142,6 +141,40 @@ pub async fn record(
         }
     }
     Ok(recorded)
+}
+
+/// A page as it is now, and its newest version.
+struct State {
+    content: PageContent,
+    latest: Option<LatestPageVersion>,
+}
+
+/// The states of the pages that are there, which it locks. As many round trips for many pages as for one.
+async fn states(
+    repositories: &mut dyn SiteRepositories,
+    changes: &[PageChange],
+) -> Result<BTreeMap<(TenantId, PageId), State>, StoreError> {
+    let mut states = BTreeMap::new();
+    for changes in changes.chunk_by(|one, next| one.tenant == next.tenant) {
+        let tenant = changes[0].tenant;
+        let ids: Vec<PageId> = changes.iter().map(|change| change.page).collect();
+        let pages = repositories.pages().lock_all(tenant, &ids).await?;
+        let mut sections: BTreeMap<PageId, Vec<_>> = BTreeMap::new();
+        for section in repositories.sections().of_pages(tenant, &ids).await? {
+            sections.entry(section.page_id).or_default().push(section);
+        }
+        let seo = repositories.seo().of_pages(tenant, &ids).await?;
+        let mut seo: BTreeMap<PageId, _> = seo.into_iter().map(|seo| (seo.page_id, seo)).collect();
+        let latest = repositories.versions().latest(tenant, &ids).await?;
+        let mut latest: BTreeMap<PageId, _> =
+            latest.into_iter().map(|latest| (latest.page_id, latest)).collect();
+        for page in pages {
+            let sections = sections.remove(&page.id).unwrap_or_default();
+            let content = PageContent::new(KeptPage::from(&page), sections, seo.remove(&page.id));
+            states.insert((tenant, page.id), State { content, latest: latest.remove(&page.id) });
+        }
+    }
+    Ok(states)
 }
 
 fn too_large() -> SitesError {

@@ -12,6 +12,9 @@ pub trait SeoRepository: Send {
     /// What is set for the page.
     async fn find(&mut self, tenant: TenantId, page: PageId) -> Result<Option<Seo>, StoreError>;
 
+    /// What is set for these pages, in one round trip.
+    async fn of_pages(&mut self, tenant: TenantId, pages: &[PageId]) -> Result<Vec<Seo>, StoreError>;
+
     /// What is set for all published pages of the site, in one round trip.
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Seo>, StoreError>;
 

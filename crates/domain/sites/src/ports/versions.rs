@@ -20,6 +20,8 @@ pub struct NewPageVersion {
 /// What has to be known of the versions of a page to add one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatestPageVersion {
+    /// The page.
+    pub page_id: PageId,
     /// Number of the newest one.
     pub number: i64,
     /// Digest of its content.
@@ -40,12 +42,13 @@ pub trait PageVersionRepository: Send {
     /// `MissingReference` when the tenant has no such page.
     async fn insert(&mut self, version: &NewPageVersion) -> Result<(), StoreError>;
 
-    /// The newest version of a page, and how much there is of it.
+    /// The newest version of each of these pages, and how much there is of the page, in one round trip. Pages without a version are
+    /// left out.
     async fn latest(
         &mut self,
         tenant: TenantId,
-        page: PageId,
-    ) -> Result<Option<LatestPageVersion>, StoreError>;
+        pages: &[PageId],
+    ) -> Result<Vec<LatestPageVersion>, StoreError>;
 
     /// Versions of a page, newest first, at most `limit`; with `before` only those with a lower number. MUST answer the names of
     /// their authors where they are known.

@@ -11,6 +11,10 @@ impl SeoRepository for View<'_> {
     async fn find(&mut self, tenant: TenantId, page: PageId) -> Result<Option<Seo>, StoreError> {
         Ok(self.0.seo.iter().find(|seo| seo.tenant == tenant && seo.page_id == page).cloned())
     }
+    async fn of_pages(&mut self, tenant: TenantId, pages: &[PageId]) -> Result<Vec<Seo>, StoreError> {
+        let mine = |seo: &&Seo| seo.tenant == tenant && pages.contains(&seo.page_id);
+        Ok(self.0.seo.iter().filter(mine).cloned().collect())
+    }
     async fn published(&mut self, tenant: TenantId, site: SiteId) -> Result<Vec<Seo>, StoreError> {
         let is_published = |seo: &&Seo| {
             self.0.pages.iter().any(|page| {

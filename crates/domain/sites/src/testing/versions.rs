@@ -35,17 +35,21 @@ impl PageVersionRepository for View<'_> {
     async fn latest(
         &mut self,
         tenant: TenantId,
-        page: PageId,
-    ) -> Result<Option<LatestPageVersion>, StoreError> {
-        let mine = |new: &&NewPageVersion| new.version.tenant == tenant && new.version.page_id == page;
-        let all: Vec<_> = self.0.versions.all.iter().filter(mine).collect();
-        Ok(all.iter().max_by_key(|new| new.version.number).map(|newest| LatestPageVersion {
-            number: newest.version.number,
-            digest: newest.digest.clone(),
-            size: newest.version.size,
-            count: all.len() as i64,
-            bytes: all.iter().map(|new| new.version.size).sum(),
-        }))
+        pages: &[PageId],
+    ) -> Result<Vec<LatestPageVersion>, StoreError> {
+        let of_page = |&page: &PageId| {
+            let mine = |new: &&NewPageVersion| new.version.tenant == tenant && new.version.page_id == page;
+            let all: Vec<_> = self.0.versions.all.iter().filter(mine).collect();
+            all.iter().max_by_key(|new| new.version.number).map(|newest| LatestPageVersion {
+                page_id: page,
+                number: newest.version.number,
+                digest: newest.digest.clone(),
+                size: newest.version.size,
+                count: all.len() as i64,
+                bytes: all.iter().map(|new| new.version.size).sum(),
+            })
+        };
+        Ok(pages.iter().filter_map(of_page).collect())
     }
     async fn list(
         &mut self,
