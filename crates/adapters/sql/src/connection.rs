@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use portico_kernel::{StoreError, trace::StoreObserver};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
-    RuntimeErr, Statement, TransactionOptions, TransactionTrait, sea_query::SelectStatement, sqlx,
+    RuntimeErr, Statement, TransactionOptions, TransactionTrait, Value,
+    sea_query::{Expr, Query, SelectStatement},
+    sqlx,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -354,11 +356,25 @@ impl Transaction {
         self.send(self.deferred.rest(), last).await.map_err(store_error)
     }
 
-    /// Adds all deferred rows together with a query, and answers its first row. On Postgres the query does not see these rows.
-    pub(crate) async fn flush_with(&self, query: SelectStatement) -> Result<Option<QueryResult>, StoreError> {
-        let mut statements =
-            deferred::statements(self.get_database_backend(), self.deferred.rest(), Some(query));
-        // The query is the last one, or its end.
+    /// Adds all deferred rows together with `select` and these columns, with `$1`, `$2` …, and answers its first row. On Postgres it is
+    /// one statement, of which the columns do not see the rows.
+    pub(crate) async fn flush_with(
+        &self,
+        columns: String,
+        values: Vec<Value>,
+    ) -> Result<Option<QueryResult>, StoreError> {
+        let (backend, rows) = (self.get_database_backend(), self.deferred.rest());
+        let mut statements = match backend {
+            DbBackend::Postgres => {
+                let select = Query::select().expr(Expr::cust_with_values(columns, values)).take();
+                deferred::statements(backend, rows, Some(select))
+            }
+            _ => {
+                let select = Statement::from_sql_and_values(backend, format!("select {columns}"), values);
+                let inserts = deferred::statements(backend, rows, None);
+                inserts.into_iter().chain([select]).collect()
+            }
+        };
         let query = statements.pop();
         let answered = async {
             for statement in statements {

@@ -7,10 +7,7 @@ use portico_billing::{
 };
 use portico_kernel::{Meter, PageId, SiteId, StoreError, TenantId};
 use portico_sites::site::SiteStatus;
-use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr,
-    sea_query::{Expr, Query},
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
 use crate::{
     columns::Stored,
@@ -93,8 +90,7 @@ impl SqlUnitOfWork {
         );
         let ids = sites.iter().map(|id| id.value()).chain(pages.iter().map(|id| id.value()));
         let values: Vec<_> = [tenant.value(), i64::MAX.value()].into_iter().chain(ids).collect();
-        let query = Query::select().expr(Expr::cust_with_values(sql, values)).take();
-        let found = self.connection.flush_with(query).await?.ok_or_else(no_row)?;
+        let found = self.connection.flush_with(sql, values).await?.ok_or_else(no_row)?;
         let (files, texts, included, verified, frozen) =
             Row::read(&found).map_err(|error| store_error(DbErr::from(error)))?;
         Ok((frozen, room(files, texts, included, verified)))

@@ -9,7 +9,7 @@ use portico_sites::{
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    sea_query::{Expr, ExprTrait, Query as SeaQuery, WindowStatement},
+    sea_query::{Expr, ExprTrait, Query as SeaQuery},
 };
 use uuid::Uuid;
 
@@ -167,15 +167,13 @@ impl<C: StatementConnection + Send> PageVersionRepository for PageVersions<'_, C
         let of_each = row::Entity::find()
             .select_only()
             .columns([Column::PageId, Column::Number, Column::Digest, Column::Size])
-            .expr_as(Expr::cust("max(number) over of_page"), "newest")
-            .expr_as(Expr::cust("count(*) over of_page"), "count")
+            .expr_as(Expr::cust("max(number) over (partition by page_id)"), "newest")
+            .expr_as(Expr::cust("count(*) over (partition by page_id)"), "count")
             // Sums of integers are numerics on Postgres.
-            .expr_as(Expr::cust("cast(sum(size) over of_page as bigint)"), "bytes")
+            .expr_as(Expr::cust("cast(sum(size) over (partition by page_id) as bigint)"), "bytes")
             .filter(Column::TenantId.eq(Col(tenant)))
             .filter(Column::PageId.is_in(pages.iter().copied().map(Col)))
-            .into_query()
-            .window("of_page", WindowStatement::partition_by(Column::PageId))
-            .take();
+            .into_query();
         let mut newest = SeaQuery::select();
         newest
             .columns(["page_id", "number", "digest", "size", "count", "bytes"])
