@@ -115,7 +115,7 @@ enum Part {
     Login,
     /// Registration, beside argon2id.
     Register,
-    /// Latency of the page that is not kept at 1,000 connections.
+    /// Latency of the kept page at 1,000 connections, beside that of a select by primary key.
     Crowd,
     /// Latency of reads and writes at given rates, on 1,000 connections.
     Offered,

@@ -84,11 +84,11 @@ impl Server {
     }
 
     /// Waits until what earlier requests left to be done in the background is done: until it uses less than a twentieth of a
-    /// processor. Ten seconds at most.
+    /// processor. Five seconds at most.
     pub async fn settle(&self) -> anyhow::Result<()> {
         const LOOK: Duration = Duration::from_millis(250);
         let mut before = self.cpu_seconds()?;
-        for _ in 0..40 {
+        for _ in 0..20 {
             tokio::time::sleep(LOOK).await;
             let now = self.cpu_seconds()?;
             if now - before < 0.05 * LOOK.as_secs_f64() {

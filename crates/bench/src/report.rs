@@ -125,7 +125,10 @@ impl Report {
         self.compare(name, unit, rounds, Aim::None);
         if let Some(line) = self.lines.last_mut() {
             let value = median(&firsts(rounds));
-            line.aim = format!("{} {unit}", aim.text());
+            line.aim = match aim {
+                Aim::None => String::new(),
+                _ => format!("{} {unit}", aim.text()),
+            };
             line.met = met(aim, value).to_owned();
         }
     }

@@ -227,12 +227,20 @@ impl Subject {
 
     /// How many requests for this subject were answered with what was kept, and how many there were; `None` where that is not counted.
     pub async fn kept(&self, about: &str) -> anyhow::Result<Option<(f64, f64)>> {
-        let text = reqwest::get(format!("{}/api/metrics", self.running.url))
-            .await?
-            .error_for_status()?
-            .text()
-            .await?;
-        Ok(kept_in(&text, about))
+        Ok(kept_in(&self.metrics().await?, about))
+    }
+
+    /// How many requests admission control has refused.
+    pub async fn not_admitted(&self) -> anyhow::Result<f64> {
+        let metrics = self.metrics().await?;
+        let lines = metrics.lines().filter(|line| line.starts_with("portico_admission_refused_total{"));
+        Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+    }
+
+    async fn metrics(&self) -> anyhow::Result<String> {
+        let http = Client::builder().no_proxy().build()?;
+        let answer = http.get(format!("{}/api/metrics", self.running.url)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
     }
 }
 
