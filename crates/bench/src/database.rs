@@ -148,11 +148,23 @@ pub async fn count(database: &str, table: &str) -> anyhow::Result<i64> {
     Ok(sqlx::query_scalar(query).fetch_one(&mut connection).await?)
 }
 
-/// How many entries of a tenant's audit trail are sealed.
-pub async fn chain_length(database: &str, tenant: &str) -> anyhow::Result<i64> {
-    let mut connection = PgConnection::connect(database).await?;
-    let query = sqlx::query_scalar("select length from audit_chains where tenant_id = $1::uuid");
-    Ok(query.bind(tenant).fetch_optional(&mut connection).await?.unwrap_or_default())
+/// The audit trail of a tenant.
+pub struct Chain<'a> {
+    connection: PgConnection,
+    tenant: &'a str,
+}
+
+impl<'a> Chain<'a> {
+    /// In a Postgres database.
+    pub async fn of(database: &str, tenant: &'a str) -> anyhow::Result<Self> {
+        Ok(Self { connection: PgConnection::connect(database).await?, tenant })
+    }
+
+    /// How many of its entries are sealed.
+    pub async fn length(&mut self) -> anyhow::Result<i64> {
+        let query = sqlx::query_scalar("select length from audit_chains where tenant_id = $1::uuid");
+        Ok(query.bind(self.tenant).fetch_optional(&mut self.connection).await?.unwrap_or_default())
+    }
 }
 
 /// Copies a SQLite file that is in use, and leaves out the triggers.

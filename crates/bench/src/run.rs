@@ -159,18 +159,25 @@ impl<'a> Run<'a> {
 
     /// Measures a part, with what disturbed it. What goes wrong makes this part invalid, and the next one is measured.
     async fn part(&mut self, name: &str, measure: impl AsyncFnOnce(&mut Self) -> anyhow::Result<()>) {
-        let name = name.replace('|', "beside");
-        let name = name.as_str();
+        let name = self.name(name);
         println!("{name}");
-        self.report.begin(name);
+        self.report.begin(&name);
         let watch = Watch::begin(&self.postgres);
         if let Err(error) = measure(self).await {
             println!("  INVALID: {error:#}");
-            self.report.invalid(name, &format!("{error:#}"));
+            self.report.invalid(&name, &format!("{error:#}"));
         }
         match watch.and_then(Watch::end) {
             Ok(disturbance) => self.report.end(disturbance),
-            Err(error) => self.report.invalid(name, &format!("what disturbed it is not known: {error:#}")),
+            Err(error) => self.report.invalid(&name, &format!("what disturbed it is not known: {error:#}")),
+        }
+    }
+
+    /// The name of a figure; without what the bare server does where there is none.
+    fn name(&self, name: &str) -> String {
+        match name.split_once(" | ") {
+            Some((name, _)) if self.against.is_some() => name.to_owned(),
+            _ => name.replace('|', "beside"),
         }
     }
 
@@ -347,7 +354,8 @@ impl<'a> Run<'a> {
         let pick = |pick: fn(&Measurement) -> f64| -> Vec<(f64, f64)> {
             rounds.iter().map(|(ours, other)| (pick(ours), pick(other))).collect()
         };
-        self.report.compare(name, "/s", &pick(|measured| measured.outcome.per_second()), self.aim(*aim));
+        let name = self.name(name);
+        self.report.compare(&name, "/s", &pick(|measured| measured.outcome.per_second()), self.aim(*aim));
         self.report.compare(
             "  CPU for each request",
             "µs",
@@ -463,8 +471,8 @@ impl<'a> Run<'a> {
         let pick = |pick: fn(&Outcome) -> f64| -> Vec<(f64, f64)> {
             rounds.iter().map(|(ours, other)| (pick(&ours.outcome), pick(&other.outcome))).collect()
         };
-        let name = "page, kept answer, 1,000 connections | select by key";
-        self.report.compare(name, "/s", &pick(Outcome::per_second), Aim::None);
+        let name = self.name("page, kept answer, 1,000 connections | select by key");
+        self.report.compare(&name, "/s", &pick(Outcome::per_second), Aim::None);
         self.report.compare(
             "  99th percentile",
             "ms",
@@ -533,11 +541,8 @@ impl<'a> Run<'a> {
             }
         };
         let values: Vec<_> = rounds.iter().map(|(ours, other)| (ours.p99 / 1e3, other.p99 / 1e3)).collect();
-        let name = match &stage.other {
-            Other::Build(_) => "99th percentile of reads under a flood of logins",
-            Other::Bare(_) => "99th percentile of reads under a flood of logins | without",
-        };
-        self.report.compare(name, "ms", &values, self.aim(Aim::AtMost(2.0)));
+        let name = self.name("99th percentile of reads under a flood of logins | without");
+        self.report.compare(&name, "ms", &values, self.aim(Aim::AtMost(2.0)));
         check_errors(stage, rounds.iter().flat_map(|(ours, other)| [ours, other])).await
     }
 
