@@ -91,8 +91,9 @@ impl Expected {
             (_, None) => format!("{name}: not compared, not measured in this run"),
             (Some(expected), Some(measured)) => {
                 let off = measured / expected - 1.0;
-                let verdict = if off.abs() <= margin { "within" } else { "LEFT" };
-                is_within &= off.abs() <= margin;
+                let is_close = (measured - expected).abs() <= margin * expected;
+                let verdict = if is_close { "within" } else { "LEFT" };
+                is_within &= is_close;
                 format!(
                     "{name}: {measured:.1}, expected {expected:.1} ({:+.1} %): {verdict} ± {:.0} %",
                     off * 100.0,

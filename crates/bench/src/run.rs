@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
                 let subject = Subject::on_postgres(binary, database, &self.directory("old")?).await?;
                 Other::Build(Box::new(subject))
             }
-            None => Other::Bare(Bare::on_postgres(&ours, self.database, &directory).await?),
+            None => Other::Bare(Box::new(Bare::on_postgres(&ours, self.database, &directory).await?)),
         };
         Ok(Stage { ours, other, directory })
     }
@@ -284,7 +284,7 @@ impl<'a> Run<'a> {
             Some((binary, _)) => {
                 Other::Build(Box::new(Subject::on_sqlite(binary, &self.directory("sqlite-old")?).await?))
             }
-            None => Other::Bare(Bare::on_sqlite(&ours, &directory).await?),
+            None => Other::Bare(Box::new(Bare::on_sqlite(&ours, &directory).await?)),
         };
         let stage = Stage { ours, other, directory };
         let name = "creation of a page on SQLite | two inserts";
@@ -500,7 +500,7 @@ impl<'a> Run<'a> {
                 latencies,
             )
             .await?;
-        let picks: [(&str, fn(&Outcome) -> f64, Aim); 3] = [
+        let picks: [(_, Pick, _); 3] = [
             ("median", |outcome| outcome.p50, if rate == 1000 { Aim::AtMost(25.0) } else { Aim::None }),
             (
                 "95th percentile",
@@ -606,6 +606,9 @@ impl<'a> Run<'a> {
         Ok(is_as_expected && self.report.is_valid())
     }
 }
+
+/// A figure of an outcome.
+type Pick = fn(&Outcome) -> f64;
 
 /// A program with its data.
 struct Place {

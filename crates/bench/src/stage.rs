@@ -320,7 +320,7 @@ impl Bare {
 /// What ours is compared with.
 pub enum Other {
     /// The server that does the minimum.
-    Bare(Bare),
+    Bare(Box<Bare>),
     /// Another build of ours.
     Build(Box<Subject>),
 }
