@@ -53,9 +53,9 @@ lint-openapi:
 check-clients *ARGUMENTS:
     scripts/check-clients {{ARGUMENTS}}
 
-# Measure beside bare actix routes, on a private Postgres
+# Measure beside bare actix routes, or beside another commit, on a private Postgres: scripts/bench --against main
 bench *ARGUMENTS:
-    scripts/with-postgres cargo run --profile dist -p portico-bench -- {{ARGUMENTS}}
+    scripts/bench {{ARGUMENTS}}
 
 # What webhooks do under kills, under load and beside endpoints that never answer
 webhooks *ARGUMENTS:

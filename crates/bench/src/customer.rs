@@ -15,6 +15,8 @@ const LOOKS: u32 = 300;
 pub struct Customer {
     /// Access token.
     pub token: String,
+    /// Id of the account.
+    pub user: String,
     /// The tenant that the registration made.
     pub tenant: String,
     /// The site.
@@ -32,6 +34,7 @@ impl Customer {
     pub async fn come_to(server: &str) -> anyhow::Result<Self> {
         let mut api = Api::new(server)?;
         let (token, tenant) = api.register("bench@example.com").await?;
+        let user = text(&api.call(Method::GET, "/profile", None).await?, "id")?;
 
         let site = json!({"name": "Harbour Bakery", "subdomain": "harbour-bakery"});
         let site = text(&api.call(Method::POST, "/sites", Some(site)).await?, "id")?;
@@ -54,7 +57,7 @@ impl Customer {
         if !String::from_utf8_lossy(&published).contains("Bread worth getting up for") {
             bail!("the published page does not show its heading");
         }
-        Ok(Self { token, tenant, site, page, host, published })
+        Ok(Self { token, user, tenant, site, page, host, published })
     }
 }
 
@@ -138,7 +141,8 @@ pub fn text(value: &Value, field: &str) -> anyhow::Result<String> {
     Ok(value[field].as_str().with_context(|| format!("no {field} in {value}"))?.to_owned())
 }
 
-fn sections() -> [Value; 3] {
+/// The content of a page.
+pub fn sections() -> [Value; 3] {
     [
         json!({"type": "hero", "content": {
             "heading": "Bread worth getting up for",

@@ -1,8 +1,7 @@
-//! Measures Portico beside bare actix routes that do the minimum for the same work, in one run on Postgres:
+//! Measures Portico beside bare actix routes that do the minimum for the same work, in one run:
 //!
 //! ```text
-//! cargo build --release -p portico
-//! scripts/with-postgres cargo run --release -p portico-bench
+//! scripts/bench
 //! ```
 //!
 //! Everything runs on this machine and shares its cores: load generator, server under test, and Postgres. So figures
@@ -13,14 +12,19 @@
 mod baseline;
 mod customer;
 mod database;
+mod disturbance;
+mod expected;
 mod fuzz;
 mod jobs;
 mod load;
+mod paced;
 mod process;
 mod report;
 mod revocation;
+mod rows;
 mod run;
 mod servers;
+mod stage;
 mod timing;
 mod webhooks;
 
@@ -38,11 +42,20 @@ struct Cli {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// How long each of them is under load in a round.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     seconds: u64,
     /// Measure only this; may be repeated.
     #[arg(long, value_enum)]
     only: Vec<Part>,
+    /// The program to measure; the one next to this one where absent.
+    #[arg(long, global = true)]
+    server: Option<PathBuf>,
+    /// Another build of the program, to compare with it instead of with the bare server. It has to know the same settings.
+    #[arg(long)]
+    against: Option<PathBuf>,
+    /// Write the size of the program and its memory at rest as what is expected from now on.
+    #[arg(long)]
+    record: bool,
 }
 
 #[derive(Subcommand)]
@@ -60,9 +73,12 @@ enum Command {
     /// The server to compare with; started by the benchmark itself.
     #[command(hide = true)]
     Baseline {
-        /// File whose bytes the fixed route answers.
+        /// File with a published page.
         #[arg(long)]
-        body: PathBuf,
+        page: PathBuf,
+        /// File with an answer of the API.
+        #[arg(long)]
+        answer: PathBuf,
         /// Threads that answer requests.
         #[arg(long)]
         workers: usize,
@@ -79,14 +95,59 @@ enum Part {
     Start,
     /// Memory of a server that has nothing to do.
     Idle,
-    /// A signed-in read of a page, beside a select by primary key.
+    /// Creation of a page on SQLite, beside a transaction with two inserts.
+    CreateSqlite,
+    /// A page whose answer is kept, beside fixed bytes for whoever has a good token.
+    Kept,
+    /// A page whose answer is not kept, beside a select by primary key.
     Read,
-    /// Creation of a page with its event, beside a transaction with two inserts.
-    Create,
+    /// A list of 20 among 10,000 pages, beside the same select.
+    List,
+    /// A search among 10,000 pages, beside the same select.
+    Search,
+    /// Templates, profile, sites and plans, beside selects of as many rows.
+    Small,
+    /// The audit trail with a filter, beside the same select.
+    Audit,
     /// A published page, beside fixed bytes.
     Published,
-    /// Latency of the page read at 1,000 connections.
+    /// Signing in, beside argon2id.
+    Login,
+    /// Registration, beside argon2id.
+    Register,
+    /// Latency of the kept page at 1,000 connections, beside that of a select by primary key.
     Crowd,
+    /// Latency of reads and writes at given rates, on 1,000 connections.
+    Offered,
+    /// Latency of reads under a flood of logins, beside that without.
+    Flood,
+    /// Deployment of a site of 50 pages.
+    Deploy,
+    /// Creation of a page with its event on Postgres, beside a transaction with two inserts.
+    Create,
+    /// Sealing of the audit trail.
+    Seal,
+}
+
+impl Part {
+    /// Those that need both servers on Postgres.
+    const BESIDE: [Self; 15] = [
+        Self::Kept,
+        Self::Read,
+        Self::List,
+        Self::Search,
+        Self::Small,
+        Self::Audit,
+        Self::Published,
+        Self::Login,
+        Self::Register,
+        Self::Crowd,
+        Self::Offered,
+        Self::Flood,
+        Self::Deploy,
+        Self::Create,
+        Self::Seal,
+    ];
 }
 
 impl Cli {
@@ -98,9 +159,12 @@ impl Cli {
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(server) = &cli.server {
+        servers::measure(server.clone());
+    }
     let outcome = match &cli.command {
-        Some(Command::Baseline { body, workers, connections }) => {
-            baseline::serve(body, *workers, *connections).await
+        Some(Command::Baseline { page, answer, workers, connections }) => {
+            baseline::serve(page, answer, *workers, *connections).await
         }
         // Fuzzing starts a runtime of its own.
         Some(Command::Fuzz(arguments)) => match tokio::task::block_in_place(|| fuzz::run(arguments)) {
@@ -120,7 +184,10 @@ async fn main() -> ExitCode {
         Some(Command::Webhooks(arguments)) => {
             with_database(async |database| webhooks::run(arguments, database).await).await
         }
-        None => with_database(async |database| run::everything(&cli, database).await).await,
+        None => match with_database(async |database| run::everything(&cli, database).await).await {
+            Ok(false) => return ExitCode::FAILURE,
+            outcome => outcome.map(drop),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -132,9 +199,9 @@ async fn main() -> ExitCode {
 }
 
 /// Whatever ends the run, child processes are killed when dropped, and the database is removed last.
-async fn with_database(
-    run: impl AsyncFnOnce(&database::Temporary) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+async fn with_database<T>(
+    run: impl AsyncFnOnce(&database::Temporary) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     servers::check_environment()?;
     let database = database::Temporary::create().await?;
     let mut terminate = signal(SignalKind::terminate())?;

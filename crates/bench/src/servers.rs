@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -16,6 +17,18 @@ pub const POOL: u32 = 20;
 /// Connections of clients at once, at most.
 pub const CROWD: usize = 1_000;
 
+/// Signs the access tokens of servers under load, so that the bare one can check them.
+pub const JWT_SECRET: &str = "a secret for measuring, of no use anywhere";
+
+/// The program that is measured, if it is not the one next to this one.
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Measures this program. Called once, before anything is started.
+pub fn measure(binary: PathBuf) {
+    // The first call counts.
+    let _ = BINARY.set(binary);
+}
+
 /// Threads that answer requests, of each server.
 pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
@@ -25,11 +38,10 @@ pub fn workers() -> usize {
 pub fn check_environment() -> anyhow::Result<()> {
     let portico = portico_binary()?;
     if !portico.is_file() {
-        let profile = if cfg!(debug_assertions) { "" } else { "--release " };
-        bail!("{} is missing; build it with 'cargo build {profile}-p portico'", portico.display());
+        bail!("{} is missing; scripts/bench builds it, and --server names another one", portico.display());
     }
     if cfg!(debug_assertions) {
-        println!("This is a development build: its figures mean nothing. Use --release.\n");
+        println!("This is a development build: its figures mean nothing. Use scripts/bench.\n");
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     if !std::env::split_paths(&path).any(|directory| directory.join("wrk").is_file()) {
@@ -55,25 +67,49 @@ pub struct Running {
     pub started_in: Duration,
 }
 
-/// Starts the bare server.
-pub async fn bare(database: &str, body: &Path, directory: &Path) -> anyhow::Result<Running> {
+/// Starts the bare server on a database (`postgres://…`, or the path of a SQLite file). It answers the fixed bytes of two files.
+pub async fn bare(database: &str, fixed: [&Path; 2], directory: &Path) -> anyhow::Result<Running> {
     let log = directory.join("baseline.log");
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("baseline").arg("--body").arg(body);
+    let [page, answer] = fixed;
+    command.arg("baseline").arg("--page").arg(page).arg("--answer").arg(answer);
     command.args(["--workers", &workers().to_string(), "--connections", &POOL.to_string()]);
-    command.env(baseline::DATABASE, database);
+    command.env(baseline::DATABASE, database).env(baseline::JWT_SECRET, JWT_SECRET);
     running(&mut command, &log, |line| line.strip_prefix(baseline::READY).map(str::to_owned)).await
+}
+
+/// Starts a server that is to be put under load; see [`portico`].
+pub async fn under_load(binary: &Path, database: Option<&str>, directory: &Path) -> anyhow::Result<Running> {
+    let mut command = command_of(binary, database, directory)?;
+    command
+        .env("PORTICO__SECURITY__JWT_SECRET", JWT_SECRET)
+        // Clients of a closed loop ask again at once. With the default of a second, admission refuses them as soon as 58 waiters
+        // would wait for more than a quarter of it: a pause of 25 ms of the database (6 of 20 connections write: 0.25 s × 6 / 59)
+        // is enough, and a refusal costs so little that thousands follow before the next permit is released. The bare server
+        // queues without a limit, too. Waiting longer makes latencies worse, not better. A minute is
+        // the most that can be set.
+        .env("PORTICO__ADMISSION__WAIT", "1m");
+    serving(&mut command, &directory.join("portico.log")).await
 }
 
 /// Starts the real server with default settings, with its files in `directory`; on SQLite when no database is given. It keeps no
 /// access log, has no rate limits, and its tokens outlive the run.
 pub async fn portico(database: Option<&str>, directory: &Path) -> anyhow::Result<Running> {
-    serving(&mut portico_command(database, directory)?, &directory.join("portico.log")).await
+    portico_of(&portico_binary()?, database, directory).await
+}
+
+/// The same with a given program.
+pub async fn portico_of(binary: &Path, database: Option<&str>, directory: &Path) -> anyhow::Result<Running> {
+    serving(&mut command_of(binary, database, directory)?, &directory.join("portico.log")).await
 }
 
 /// The command that [`portico`] runs; for other arguments and settings.
 pub fn portico_command(database: Option<&str>, directory: &Path) -> anyhow::Result<Command> {
-    let mut command = Command::new(portico_binary()?);
+    command_of(&portico_binary()?, database, directory)
+}
+
+fn command_of(binary: &Path, database: Option<&str>, directory: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(binary);
     command.current_dir(directory);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PORTICO_") {
@@ -119,7 +155,11 @@ async fn running(
     }
 }
 
-fn portico_binary() -> anyhow::Result<PathBuf> {
+/// The program that is measured.
+pub fn portico_binary() -> anyhow::Result<PathBuf> {
+    if let Some(binary) = BINARY.get() {
+        return Ok(binary.clone());
+    }
     let own = std::env::current_exe()?;
     Ok(own.parent().context("no directory")?.join("portico"))
 }

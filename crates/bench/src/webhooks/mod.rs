@@ -9,7 +9,7 @@
 mod bare;
 mod blackhole;
 mod kills;
-mod log;
+pub mod log;
 mod neighbours;
 mod signature;
 mod sink;
