@@ -14,6 +14,7 @@ mod baseline;
 mod customer;
 mod database;
 mod fuzz;
+mod growth;
 mod jobs;
 mod load;
 mod process;
@@ -51,6 +52,8 @@ enum Command {
     Timing(timing::Timing),
     /// Random and mutated inputs for parsers of untrusted input.
     Fuzz(fuzz::Fuzz),
+    /// Whether a thousand times the rows take more time, statements or memory.
+    Growth(growth::Growth),
     /// How fast jobs are claimed and finished, beside bare `SKIP LOCKED`.
     Jobs(jobs::Jobs),
     /// How long another instance still accepts a session that has ended.
@@ -108,6 +111,10 @@ async fn main() -> ExitCode {
             outcome => outcome.map(drop),
         },
         Some(Command::Timing(arguments)) => match timing::run(arguments).await {
+            Ok(false) => return ExitCode::FAILURE,
+            outcome => outcome.map(drop),
+        },
+        Some(Command::Growth(arguments)) => match growth::run(arguments).await {
             Ok(false) => return ExitCode::FAILURE,
             outcome => outcome.map(drop),
         },
