@@ -96,7 +96,7 @@ insert into api_key_usage (tenant_id, key_id, day, method, path, status, request
 
 -- Sites and pages.
 insert into sites (tenant_id, id, name, subdomain, status, live_deployment_id, language, created_at, updated_at, version)
-    select tenant, site, 'Bakery ' || n, 'fill-site-' || n, case n % 100 when 0 then 'for_sale' else 'published' end, pg_temp.id_at(at, n + 5),
+    select tenant, site, 'Bakery ' || n, 'fill-site-' || n, case n % 20 when 10 then 'for_sale' else 'published' end, pg_temp.id_at(at, n + 5),
         'en', at, at, 1 from others;
 update sites set price_amount = 1000, price_currency = 'USD' where status = 'for_sale';
 insert into deployments (tenant_id, id, site_id, status, progress, created_at, started_at, finished_at)

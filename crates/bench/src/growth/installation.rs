@@ -35,7 +35,6 @@ const SAMPLES: &[(&str, &str)] = &[
     ("user", "select id::text from users where email like 'owner-%' and $1::uuid <> $2 order by md5(id::text) limit 40"),
     ("customer", "select id::text from tenants where subdomain like 'fill-%' and $1::uuid <> $2 order by md5(id::text) limit 40"),
     ("other", "select substr(subdomain, 13) from tenants where subdomain like 'fill-%' and status = 'active' and $1::uuid <> $2 order by md5(id::text) limit 40"),
-    ("domain", "select substr(split_part(name, '.', 1), 6) from domains where $1::uuid <> $2 order by md5(id::text) limit 40"),
     ("delivery", "select id::text from webhook_deliveries where tenant_id = $1 and $2::uuid is not null order by md5(id::text) limit 40"),
     ("delivered", "select event_id::text from webhook_deliveries where tenant_id = $1 and $2::uuid is not null order by md5(id::text) limit 40"),
     ("deep_delivery", "select id::text from webhook_deliveries where tenant_id = $1 and $2::uuid is not null order by id offset

@@ -12,7 +12,7 @@ mod picture;
 mod plans;
 mod report;
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
 use tokio::signal::unix::{SignalKind, signal};
@@ -94,13 +94,17 @@ pub async fn run(arguments: &Growth) -> anyhow::Result<bool> {
 
 async fn everything(arguments: &Growth, server: &Url, name: impl Fn(u32) -> String) -> anyhow::Result<bool> {
     let directory = tempfile::Builder::new().prefix("portico-growth-").tempdir()?;
+    let operations: Vec<&Operation> =
+        OPERATIONS.iter().filter(|operation| arguments.wants(operation)).collect();
     let mut installations = Vec::new();
     for size in &arguments.sizes {
         let program = arguments.server.clone();
-        installations.push(Installation::new(server, &name(*size), *size, program, directory.path()).await?);
+        let made = Installation::new(server, &name(*size), *size, program, directory.path()).await?;
+        if installations.is_empty() {
+            answers(&made, &operations).await?;
+        }
+        installations.push(made);
     }
-    let operations: Vec<&Operation> =
-        OPERATIONS.iter().filter(|operation| arguments.wants(operation)).collect();
     let [smallest, .., largest] = &*installations else { unreachable!("there are at least two") };
     println!("plans");
     let (_, small) = planned(smallest, &operations).await?;
@@ -141,6 +145,15 @@ impl Growth {
     }
 }
 
+/// Whether each operation is answered as it is to be, before much is filled.
+async fn answers(installation: &Installation, operations: &[&Operation]) -> anyhow::Result<()> {
+    let running = installation.serve(false).await?;
+    for operation in operations {
+        installation.ask(&running.url, operation, 900).await.with_context(|| operation.name)?;
+    }
+    running.server.stop().await
+}
+
 /// Carries out everything while Postgres notes the plans, with the work in the background. Returns what is wrong with them, and the
 /// memory of the server afterwards.
 async fn planned(installation: &Installation, operations: &[&Operation]) -> anyhow::Result<(Checked, f64)> {
@@ -172,38 +185,39 @@ async fn measure(
     installations: &[Installation],
     servers: &[Running],
 ) -> anyhow::Result<Measured> {
-    let mut measured = Measured::new(operation, installations.iter().map(|installation| installation.size));
+    let mut measured = Measured::new(
+        operation,
+        installations.iter().map(|installation| installation.size),
+        arguments.rounds,
+    );
     let in_round = arguments.requests / arguments.rounds;
     for (installation, running) in installations.iter().zip(servers) {
         for n in 0..WARM_UP {
             installation.ask(&running.url, operation, n).await.with_context(|| operation.name)?;
         }
     }
-    let mut sent = Vec::new();
+    let mut connections = Vec::new();
     for installation in installations {
-        let mut connection = installation.connect().await?;
-        sent.push(installation.sent(&mut connection).await?);
+        connections.push(installation.connect().await?);
     }
+    let mut sent = vec![HashMap::<i64, i64>::new(); installations.len()];
     for round in 0..arguments.rounds {
         for (place, (installation, running)) in installations.iter().zip(servers).enumerate() {
+            let before = installation.sent(&mut connections[place]).await?;
             for n in 0..in_round {
                 let n = WARM_UP + round * in_round + n;
                 let answer = installation.ask(&running.url, operation, n).await;
                 let (took, length) = answer.with_context(|| operation.name)?;
-                measured.add(place, took, length);
+                measured.add(place, round, took, length);
+            }
+            for (statement, calls) in installation.sent(&mut connections[place]).await? {
+                *sent[place].entry(statement).or_default() += calls - before.get(&statement).unwrap_or(&0);
             }
         }
     }
     let requests = (in_round * arguments.rounds) as f64;
-    for (place, (installation, before)) in installations.iter().zip(sent).enumerate() {
-        let mut connection = installation.connect().await?;
-        let after = installation.sent(&mut connection).await?;
-        // What is sent less than once for two requests is not of the requests.
-        let sent = after.iter().map(|(statement, calls)| {
-            let calls = calls - before.get(statement).unwrap_or(&0);
-            (calls as f64 / requests).round()
-        });
-        measured.statements[place] = sent.sum();
-    }
+    // What is sent less than once for two requests is not of the requests.
+    measured.statements =
+        sent.iter().map(|sent| sent.values().map(|calls| (*calls as f64 / requests).round()).sum()).collect();
     Ok(measured)
 }

@@ -93,7 +93,8 @@ pub const OPERATIONS: &[Operation] = &[
     look_up("page by slug", "/tenants/{tenant}/pages/slug/{slug}?siteId={site}{fresh}"),
     look_up("page by slug, first site", "/tenants/{tenant}/pages/slug/{slug}?{fresh}"),
     look_up("page", "/tenants/{tenant}/pages/{page}?{fresh}"),
-    look_up("page, by an API key", "/tenants/{tenant}/pages/{page}?{fresh}").by(Who::Key),
+    look_up("page by slug, by an API key", "/tenants/{tenant}/pages/slug/{slug}?{fresh}siteId={site}")
+        .by(Who::Key),
     look_up("sections of a page", "/tenants/{tenant}/pages/{page}/sections"),
     look_up("version of a page", "/tenants/{tenant}/pages/{page}/versions/{page}"),
     look_up("tenant", "/tenants/{tenant}?{fresh}"),
@@ -106,9 +107,13 @@ pub const OPERATIONS: &[Operation] = &[
     look_up("user, by staff", "/users/{user}").by(Who::Staff),
     look_up("published page", "//").at("{host}", 200),
     look_up("host name without a site", "//").at("none-{n}.localhost", 404),
-    look_up("certificate for a subdomain", "//api/tls/ask?domain=fill-site-{other}.localhost")
+    // Answers are kept by the host name, so none is asked for twice.
+    look_up("certificate for a subdomain", "//api/tls/ask?domain=none-{n}.localhost")
+        .sends("GET", 404, "")
         .by(Who::Nobody),
-    look_up("certificate for a domain", "//api/tls/ask?domain=shop-{domain}.example.com").by(Who::Nobody),
+    look_up("certificate for a domain", "//api/tls/ask?domain=none-{n}.example.com")
+        .sends("GET", 404, "")
+        .by(Who::Nobody),
     Operation { stream: true, ..look_up("live updates, first event", "/events?lastEventId={near}") },
     list("pages, first", "/tenants/{tenant}/pages?siteId={site}&limit=10{fresh}").grows(NUMBERED),
     list("pages, last", "/tenants/{tenant}/pages?siteId={site}&limit=10&page={last}{fresh}").grows(FAR),
@@ -116,7 +121,7 @@ pub const OPERATIONS: &[Operation] = &[
         .grows(NUMBERED),
     list("pages by title", "/tenants/{tenant}/pages?siteId={site}&limit=10&sort=title{fresh}")
         .grows(NUMBERED),
-    list("pages, searched", "/tenants/{tenant}/pages?siteId={site}&limit=2&q=bread{fresh}").grows(SEARCH),
+    list("pages, searched", "/tenants/{tenant}/pages?siteId={site}&limit=2&q=page-1{fresh}").grows(SEARCH),
     list("sites", "/sites?limit=2").grows(NUMBERED),
     list("sites by name", "/sites?limit=2&sort=name").grows(NUMBERED),
     list("versions of a page", "/tenants/{tenant}/pages/{hot}/versions?limit=20"),
@@ -146,7 +151,7 @@ pub const OPERATIONS: &[Operation] = &[
     list("users by last sign-in", "/users?limit=10&sort=-lastLoginAt").by(Who::Staff).grows(NUMBERED),
     list("users, searched", "/users?limit=5&q=owner-1").by(Who::Staff).grows(SEARCH),
     list("dead jobs", "/admin/jobs?limit=10&state=dead").by(Who::Staff).grows(NUMBERED),
-    list("sites for sale", "/offers?limit=5").by(Who::Nobody).grows(NUMBERED),
+    list("sites for sale", "/offers?limit=1").by(Who::Nobody).grows(NUMBERED),
     audit("all", "/tenants/{tenant}/audit?limit=20"),
     audit("deep", "/tenants/{tenant}/audit?limit=20&cursor={deep_event}"),
     audit("type, common", "/tenants/{tenant}/audit?limit=20&type=page.created"),
