@@ -57,6 +57,10 @@ check-clients *ARGUMENTS:
 bench *ARGUMENTS:
     scripts/bench {{ARGUMENTS}}
 
+# Whether a thousand times the rows take more time, statements or memory; writes docs/growth.md and its pictures
+growth *ARGUMENTS:
+    cargo build --profile dist -p portico && scripts/with-postgres cargo run --profile dist -p portico-bench -- growth --write docs {{ARGUMENTS}}
+
 # What webhooks do under kills, under load and beside endpoints that never answer
 webhooks *ARGUMENTS:
     cargo build --profile dist -p portico && scripts/with-postgres cargo run --profile dist -p portico-bench -- webhooks {{ARGUMENTS}}

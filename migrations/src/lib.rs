@@ -49,6 +49,7 @@ mod m20261121_000044_agreed_limits;
 mod m20261122_000046_provider_profiles;
 mod m20261122_000047_customer_notes;
 mod m20261122_000048_event_indexes;
+mod m20261122_000049_plans;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -95,6 +96,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000046_provider_profiles::Migration),
             Box::new(m20261122_000047_customer_notes::Migration),
             Box::new(m20261122_000048_event_indexes::Migration),
+            Box::new(m20261122_000049_plans::Migration),
         ]
     }
 }

@@ -15,6 +15,7 @@ mod database;
 mod disturbance;
 mod expected;
 mod fuzz;
+mod growth;
 mod jobs;
 mod load;
 mod paced;
@@ -64,6 +65,8 @@ enum Command {
     Timing(timing::Timing),
     /// Random and mutated inputs for parsers of untrusted input.
     Fuzz(fuzz::Fuzz),
+    /// Whether a thousand times the rows take more time, statements or memory.
+    Growth(growth::Growth),
     /// How fast jobs are claimed and finished, beside bare `SKIP LOCKED`.
     Jobs(jobs::Jobs),
     /// How long another instance still accepts a session that has ended.
@@ -172,6 +175,10 @@ async fn main() -> ExitCode {
             outcome => outcome.map(drop),
         },
         Some(Command::Timing(arguments)) => match timing::run(arguments).await {
+            Ok(false) => return ExitCode::FAILURE,
+            outcome => outcome.map(drop),
+        },
+        Some(Command::Growth(arguments)) => match growth::run(arguments).await {
             Ok(false) => return ExitCode::FAILURE,
             outcome => outcome.map(drop),
         },
