@@ -559,6 +559,30 @@ fn unsealed(env: &Env, tenant: TenantId, audit: AuditClass) -> Event {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn words_of_filters_are_no_sql() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "acme").await.id;
+        append(store, &[event(&env, tenant, "page.updated")]).await;
+        let found = async |filter| list(store, Some(tenant), filter).await.len();
+        let kind = |word: &str| AuditFilter { kind: Some(word.to_owned()), ..AuditFilter::default() };
+        let resource =
+            |word: &str| AuditFilter { resource_type: Some(word.to_owned()), ..AuditFilter::default() };
+        let request =
+            |word: &str| AuditFilter { request_id: Some(word.to_owned()), ..AuditFilter::default() };
+        assert_eq!((found(kind("page.updated")).await, found(kind("page.created")).await), (1, 0));
+        for word in
+            ["' or '1'='1", "page.updated'--", "page.updated' or ''='", "\\", "$1", "?", "", "ñ", "a\0b"]
+        {
+            assert_eq!(found(kind(word)).await, 0, "{word:?}");
+            assert_eq!(found(resource(word)).await, 0, "{word:?}");
+        }
+        assert_eq!(found(request("' or '1'='1")).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_to_be_sealed_is_and_what_is_not_kept_is_no_entry() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());
