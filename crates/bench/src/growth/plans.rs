@@ -201,13 +201,13 @@ fn rows(node: &Value) -> f64 {
     number(node, "Actual Rows") * number(node, "Actual Loops")
 }
 
-/// The rows of tables that a node and those below it looked at.
+/// The rows of tables, and the entries of indexes that were combined, that a node and those below it looked at.
 fn read(node: &Value) -> f64 {
     let own = match (node["Relation Name"].as_str(), node["Node Type"].as_str()) {
+        (None, Some("Bitmap Index Scan")) => rows(node),
         (Some(_), Some("ModifyTable")) | (None, _) => 0.0,
         _ => {
-            let removed =
-                number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
+            let removed = number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
             rows(node) + removed * number(node, "Actual Loops")
         }
     };
