@@ -168,9 +168,9 @@ fn general(statement: &str) -> String {
     let mut text = String::new();
     let mut rest = statement;
     while let Some((before, after)) = rest.split_once('$') {
-        text += before;
         rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-        if !text.trim_end_matches([',', ' ', '(', ')']).ends_with('$') {
+        if !text.ends_with('$') || !before.chars().all(|c| matches!(c, ',' | ' ' | '(' | ')')) {
+            text += before;
             text.push('$');
         }
     }
