@@ -168,9 +168,9 @@ fn general(statement: &str) -> String {
     let mut text = String::new();
     let mut rest = statement;
     while let Some((before, after)) = rest.split_once('$') {
-        text += before;
         rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-        if !text.trim_end_matches([',', ' ', '(', ')']).ends_with('$') {
+        if !text.ends_with('$') || !before.chars().all(|c| matches!(c, ',' | ' ' | '(' | ')')) {
+            text += before;
             text.push('$');
         }
     }
@@ -201,13 +201,13 @@ fn rows(node: &Value) -> f64 {
     number(node, "Actual Rows") * number(node, "Actual Loops")
 }
 
-/// The rows of tables that a node and those below it looked at.
+/// The rows of tables, and the entries of indexes that were combined, that a node and those below it looked at.
 fn read(node: &Value) -> f64 {
     let own = match (node["Relation Name"].as_str(), node["Node Type"].as_str()) {
+        (None, Some("Bitmap Index Scan")) => rows(node),
         (Some(_), Some("ModifyTable")) | (None, _) => 0.0,
         _ => {
-            let removed =
-                number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
+            let removed = number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
             rows(node) + removed * number(node, "Actual Loops")
         }
     };

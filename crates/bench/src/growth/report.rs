@@ -14,6 +14,10 @@ const MOST: f64 = 1.2;
 /// In milliseconds.
 const NOISE: f64 = 0.3;
 
+/// Said of figures that are not to be compared with others.
+const DEVELOPMENT: &str =
+    "\n\n**Measured with development builds on a busy machine: only ratios mean something, and they are rough.**";
+
 /// The most that memory may differ by, in MB, where it is more than [`MOST`].
 const MEMORY_NOISE: f64 = 4.0;
 
@@ -224,8 +228,9 @@ impl Results {
              events and as many deliveries) and one tenant with 2 sites, 20 pages of one site, 2 members, 200 events and deliveries: \
              1,000 events in all. The largest has {times} times that. The time is the median of sequential requests on one connection in \
              the quietest round, in milliseconds; the sizes alternate. The green area reaches to {MOST} times the smallest; more than that, by more than {NOISE} ms, \
-             is growth, and drawn in red.\n",
-            commit().map(|commit| format!(" at `{commit}`")).unwrap_or_default()
+             is growth, and drawn in red.{}\n",
+            commit().map(|commit| format!(" at `{commit}`")).unwrap_or_default(),
+            if cfg!(debug_assertions) { DEVELOPMENT } else { "" }
         )
     }
 
