@@ -167,15 +167,4 @@ mod tests {
         assert_eq!((memory.resident, memory.anonymous), (40.96, 15.36));
         assert!((memory.of_files - 25.6).abs() < 1e-9);
     }
-
-    /// Memory that it holds for itself, without what it shares with files, in MB (10⁶ bytes).
-    pub fn anonymous_megabytes(&self) -> anyhow::Result<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid))?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("Anonymous:"))
-            .context("/proc/PID/smaps_rollup")?;
-        let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kibibytes * 1024.0 / 1e6)
-    }
 }

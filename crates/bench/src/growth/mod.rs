@@ -119,8 +119,10 @@ async fn everything(arguments: &Growth, server: &Url, name: impl Fn(u32) -> Stri
         println!("{}", one.line());
         measured.push(one);
     }
-    let memory =
-        servers.iter().map(|running| running.server.anonymous_megabytes()).collect::<Result<_, _>>()?;
+    let memory = servers
+        .iter()
+        .map(|running| Ok(running.server.memory()?.anonymous))
+        .collect::<anyhow::Result<_>>()?;
     for running in servers {
         running.server.stop().await?;
     }
@@ -171,7 +173,7 @@ async fn planned(installation: &Installation, operations: &[&Operation]) -> anyh
     }
     tokio::time::sleep(BACKGROUND).await;
     log.note("background")?;
-    let memory = running.server.anonymous_megabytes()?;
+    let memory = running.server.memory()?.anonymous;
     running.server.stop().await?;
     log.note("stop")?;
     plans::stop_explaining(&mut connection).await?;

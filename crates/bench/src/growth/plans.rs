@@ -207,7 +207,8 @@ fn read(node: &Value) -> f64 {
         (None, Some("Bitmap Index Scan")) => rows(node),
         (Some(_), Some("ModifyTable")) | (None, _) => 0.0,
         _ => {
-            let removed = number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
+            let removed =
+                number(node, "Rows Removed by Filter") + number(node, "Rows Removed by Index Recheck");
             rows(node) + removed * number(node, "Actual Loops")
         }
     };

@@ -15,8 +15,7 @@ const MOST: f64 = 1.2;
 const NOISE: f64 = 0.3;
 
 /// Said of figures that are not to be compared with others.
-const DEVELOPMENT: &str =
-    "\n\n**Measured with development builds on a busy machine: only ratios mean something, and they are rough.**";
+const DEVELOPMENT: &str = "\n\n**Measured with development builds on a busy machine: only ratios mean something, and they are rough.**";
 
 /// The most that memory may differ by, in MB, where it is more than [`MOST`].
 const MEMORY_NOISE: f64 = 4.0;

@@ -34,7 +34,7 @@ async fn stores_and_finds_a_page_of_its_tenant_only() {
         let mut expected = vec![page.clone(), other];
         expected.sort_by_key(|page| page.id);
         assert_eq!(unit.pages().lock_all(ours, &all).await.unwrap(), expected);
-        assert_eq!(unit.pages().lock_all(ours, &[page.id]).await.unwrap(), [page.clone()]);
+        assert_eq!(unit.pages().lock_all(ours, &[page.id]).await.unwrap(), std::slice::from_ref(&page));
         assert_eq!(unit.pages().lock_all(theirs, &all).await.unwrap(), []);
         assert_eq!(unit.pages().lock_all(ours, &[]).await.unwrap(), []);
     })
