@@ -84,7 +84,7 @@ fn one(curve: &Curve<'_>) -> String {
         let _ = write!(
             svg,
             "<circle cx=\"{0:.1}\" cy=\"{1:.1}\" r=\"3\" fill=\"{colour}\"/>\
-             <text x=\"{0:.1}\" y=\"{2:.1}\" text-anchor=\"middle\" fill=\"#57606a\">{size}×</text>",
+             <text x=\"{0:.1}\" y=\"{2:.1}\" text-anchor=\"{anchor}\" fill=\"#57606a\">{size}×</text>",
             x(at),
             y(*value),
             HEIGHT - 8.0
