@@ -1,7 +1,5 @@
 //! The event log as people read it.
 
-use std::fmt::Display;
-
 use async_trait::async_trait;
 use portico_kernel::{
     CursorPage, CursorRequest, EventId, Resource, StoreError, TenantId, Timestamp,
@@ -12,8 +10,9 @@ use portico_tenancy::{
     ports::AuditTrail,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IdenStatic, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Value,
+    sea_query::{Expr, ExprTrait},
 };
 use serde_json::Value as Json;
 use time::Duration;
@@ -99,7 +98,7 @@ fn wanted(text: Option<&str>) -> Wanted {
 /// The smallest UUIDv7 of a moment (RFC 9562 section 5.7).
 pub(super) fn first_id(moment: Timestamp) -> Uuid {
     let millis = u64::try_from(moment.unix_micros() / 1000).unwrap_or_default();
-    Uuid::from_u128(u128::from(millis.min((1 << 48) - 1)) << 80)
+    Uuid::from_u128(u128::from(Ord::min(millis, (1 << 48) - 1)) << 80)
 }
 
 /// Whether a word consists of the characters that kinds of events, resources and actors do; another one matches nothing.
@@ -124,12 +123,10 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
         let postgres = self.db.0.get_database_backend() == DbBackend::Postgres;
         // Written into the statement on Postgres: how common a value is decides on the plan, and that of a statement that was sent
         // before does not look at what is bound. Only ids and words that are `plain` get here.
-        let is = |column: row::Column, text: &dyn Display, value: Value| match postgres {
-            true => Expr::cust(format!("events.{} = '{text}'", column.as_str())),
-            false => column.eq(value),
-        };
+        let fixed = |value: Value| if postgres { Expr::Constant(value) } else { Expr::Value(value) };
+        let is = |column: row::Column, value: Value| Expr::col((row::Entity, column)).eq(fixed(value));
         if let Some(tenant) = tenant {
-            found = found.filter(is(row::Column::TenantId, &tenant.uuid(), Col(tenant).into()));
+            found = found.filter(is(row::Column::TenantId, Col(tenant).into()));
         }
         let ids = [
             (wanted(filter.resource_id.as_deref()), row::Column::ResourceId),
@@ -138,7 +135,7 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
         for (id, column) in ids {
             match id {
                 Wanted::Any => {}
-                Wanted::Id(id) => found = found.filter(is(column, &id, id.into())),
+                Wanted::Id(id) => found = found.filter(is(column, id.into())),
                 Wanted::Nothing => return Ok(CursorPage { items: Vec::new(), next_cursor: None }),
             }
         }
@@ -150,7 +147,7 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
         for (word, column) in words {
             match word {
                 None => {}
-                Some(word) if plain(&word) => found = found.filter(is(column, &word, word.clone().into())),
+                Some(word) if plain(&word) => found = found.filter(is(column, word.into())),
                 Some(_) => return Ok(CursorPage { items: Vec::new(), next_cursor: None }),
             }
         }
@@ -179,7 +176,7 @@ impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
         }
         // One more than asked for tells whether there is a next piece.
         let query = found
-            .filter(Expr::cust(format!("events.audit <> '{}'", AuditClass::NotKept.as_str())))
+            .filter(Expr::col((row::Entity, row::Column::Audit)).ne(fixed(Col(AuditClass::NotKept).into())))
             .expr_as(Expr::cust(ACTOR_NAME), "actor_name")
             .expr_as(Expr::cust(IMPERSONATOR_NAME), "impersonator_name")
             .order_by_desc(row::Column::Id)
