@@ -126,6 +126,13 @@ impl Listener {
         message
     }
 
+    /// The first message, which has to be of this type. A stream begins behind transactions that run, so one that was committed
+    /// just before it was opened may come ahead of it.
+    pub async fn first(&mut self, event: &str) -> Message {
+        let message = self.next().await.expect("the stream goes on");
+        if message.event == event { message } else { self.expect(event).await }
+    }
+
     /// Waits for the next heartbeat, and returns the messages that come before it.
     pub async fn until_heartbeat(&mut self) -> Vec<Message> {
         let (before, mut messages) = (self.heartbeats, Vec::new());
