@@ -211,14 +211,19 @@ async fn with_database<T>(
 ) -> anyhow::Result<T> {
     servers::check_environment()?;
     let database = database::Temporary::create().await?;
+    let outcome = unless_told_to_stop(run(&database)).await;
+    database.drop().await?;
+    outcome
+}
+
+/// Ends the work with an error when a signal asks this process to end, so that what was made for it can be removed.
+async fn unless_told_to_stop<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let outcome = tokio::select! {
-        outcome = run(&database) => outcome,
+    tokio::select! {
+        outcome = work => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("told to stop")),
         _ = hangup.recv() => Err(anyhow::anyhow!("the terminal is gone")),
-    };
-    database.drop().await?;
-    outcome
+    }
 }

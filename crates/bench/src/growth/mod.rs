@@ -15,7 +15,6 @@ mod report;
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
-use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use self::{
@@ -24,7 +23,7 @@ use self::{
     plans::{Checked, Log},
     report::{Measured, Results},
 };
-use crate::servers::Running;
+use crate::{servers::Running, unless_told_to_stop};
 
 /// Requests before those that are measured, on each size: prepared statements have their lasting plan from the sixth time on.
 const WARM_UP: usize = 12;
@@ -75,13 +74,7 @@ pub async fn run(arguments: &Growth) -> anyhow::Result<bool> {
     let server: Url =
         server.context("PORTICO_TEST_POSTGRES_URL is not set; run it by scripts/with-postgres")?.parse()?;
     let name = |size: u32| format!("portico_growth_{}_{size}", std::process::id());
-    let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
-    let outcome = tokio::select! {
-        outcome = everything(arguments, &server, name) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
-        _ = terminate.recv() => Err(anyhow::anyhow!("told to stop")),
-        _ = hangup.recv() => Err(anyhow::anyhow!("the terminal is gone")),
-    };
+    let outcome = unless_told_to_stop(everything(arguments, &server, name)).await;
     for size in &arguments.sizes {
         if arguments.keep {
             println!("kept: {}", name(*size));
