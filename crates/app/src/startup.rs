@@ -109,7 +109,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     // A second installation in one process (tests) keeps the first provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     make_private(&settings.data_dir)?;
-    let telemetry = Telemetry::install()?;
+    // The clock of the metrics measures the processor's counter, which takes up to 200 ms. The database is opened meanwhile.
+    let telemetry = tokio::task::spawn_blocking(Telemetry::install);
     let clock = Arc::new(SharedClock::new(Arc::new(SystemClock)));
     let env =
         Env::new(clock.clone(), Arc::new(SystemRandom)).reserving(settings.sites.reserved.iter().cloned());
@@ -130,6 +131,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let store = connect(&settings).await?.with_listener(signals.clone()).with_observer(watch);
     store.migrate().await.context("the database cannot be migrated")?;
     seed(&store, &env).await?;
+    let telemetry = telemetry.await??;
 
     let public_url = settings.public_url(address);
     let parsed: url::Url = public_url.parse().context("server.public_url")?;

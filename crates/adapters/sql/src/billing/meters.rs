@@ -67,33 +67,43 @@ impl SqlUnitOfWork {
     /// [`SiteRepository::frozen_among`](portico_sites::ports::SiteRepository::frozen_among) answers it, and what the tenant stores
     /// and may store, as [`MeterRepository::storage`] answers it, without waiting for others: in one statement, because each change
     /// of a page asks for both, and with it the rows that are to be added later. What the tenant stores may be told as it is without
-    /// these rows.
+    /// these rows; it is `None` for one that had plenty of room a moment ago, and so needs no check.
     pub async fn frozen_and_room(
         &mut self,
         tenant: TenantId,
         sites: &[SiteId],
         pages: &[PageId],
-    ) -> Result<(Option<SiteStatus>, StorageRoom), StoreError> {
+    ) -> Result<(Option<SiteStatus>, Option<StorageRoom>), StoreError> {
+        let is_roomy = self.roomy.has(tenant);
         let places = |from: usize, count: usize| {
             let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
             // A list without an item is none to SQL.
             if places.is_empty() { "null".to_owned() } else { places.join(", ") }
         };
+        let (room_columns, mut values) = match is_roomy {
+            true => (String::new(), vec![tenant.value()]),
+            false => (format!("{ROOM}, "), vec![tenant.value(), i64::MAX.value()]),
+        };
+        let first = values.len() + 1;
         let sql = format!(
             // Not with `or`, which no index serves.
-            "{ROOM}, coalesce(\
+            "{room_columns}coalesce(\
              (select status from sites where tenant_id = $1 and status not in ('draft', 'published') and id in ({}) limit 1), \
              (select status from sites where tenant_id = $1 and status not in ('draft', 'published') \
              and id in (select site_id from pages where tenant_id = $1 and id in ({})) limit 1)) as frozen",
-            places(3, sites.len()),
-            places(3 + sites.len(), pages.len())
+            places(first, sites.len()),
+            places(first + sites.len(), pages.len())
         );
-        let ids = sites.iter().map(|id| id.value()).chain(pages.iter().map(|id| id.value()));
-        let values: Vec<_> = [tenant.value(), i64::MAX.value()].into_iter().chain(ids).collect();
+        values.extend(sites.iter().map(|id| id.value()).chain(pages.iter().map(|id| id.value())));
         let found = self.connection.flush_with(sql, values).await?.ok_or_else(no_row)?;
-        let (files, texts, included, verified, frozen) =
-            Row::read(&found).map_err(|error| store_error(DbErr::from(error)))?;
-        Ok((frozen, room(files, texts, included, verified)))
+        let unread = |error| store_error(DbErr::from(error));
+        if is_roomy {
+            return Ok((Row::read(&found).map_err(unread)?, None));
+        }
+        let (files, texts, included, verified, frozen) = Row::read(&found).map_err(unread)?;
+        let room = room(files, texts, included, verified);
+        self.roomy.note(tenant, &room);
+        Ok((frozen, Some(room)))
     }
 }
 
