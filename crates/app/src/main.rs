@@ -11,6 +11,10 @@ use portico::{
 };
 use portico_runtime::{settings::Problems, telemetry};
 
+#[cfg(unix)]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The backend behind a customer portal.
 #[derive(Parser)]
 #[command(version, about)]
