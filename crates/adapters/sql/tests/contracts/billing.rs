@@ -143,7 +143,8 @@ async fn the_offer_is_of_public_plans_and_staff_see_all_with_their_tenants() {
         let last = reader.plans().managed(PageRequest { page: 2, limit: 2 }).await.unwrap();
         assert_eq!((&last.items[..], last.total), (&expected[2..], 3));
         for plan in expected {
-            assert_eq!(reader.plans().find(&plan.plan.id).await.unwrap(), Some(plan));
+            let found = reader.plans().find(&plan.plan.id).await.unwrap();
+            assert_eq!(found, Some(plan));
         }
         assert_eq!(reader.plans().find("gold").await.unwrap(), None);
         assert_eq!(

@@ -148,7 +148,7 @@ async fn update(
 /// again.
 #[utoipa::path(
     tag = "Billing",
-    operation_id = "retirePlan",
+    operation_id = "deletePlan",
     params(("planId" = String, Path, description = "Id of the plan.", example = "starter")),
     responses(
         (status = 204, description = "Retired."),
