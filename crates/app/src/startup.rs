@@ -94,7 +94,7 @@ pub async fn migration_status(settings: &Settings) -> anyhow::Result<Vec<Migrati
     Ok(status)
 }
 
-/// Writes the catalogue of plans and the library of templates. Returns how many of each were written: none on a second run.
+/// Writes the plans that are not there and the library of templates. Returns how many of each were written: none on a second run.
 pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
     let plans = Plans::new(&mut work).seed().await?;

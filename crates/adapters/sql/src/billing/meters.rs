@@ -40,7 +40,7 @@ const ROOM: &str = "coalesce((select used from meters where tenant_id = $1 and m
     (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts where tenant_id = $1) as texts, \
     (select case cast(overrides -> 'limits' -> 'storage' as text) when 'null' then $2 \
     else coalesce(cast(overrides -> 'limits' ->> 'storage' as bigint), cast(plans.limits ->> 'storage' as bigint), $2) \
-    end from subscriptions join plans on plans.id = subscriptions.plan_id \
+    end from subscriptions join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
     where subscriptions.tenant_id = $1 and subscriptions.status = 'active') as included, \
     exists (select 1 from memberships join users on users.id = memberships.user_id \
     where memberships.tenant_id = $1 and memberships.role = 'owner' and users.email_verified) as verified";
