@@ -55,11 +55,11 @@ async fn a_version_is_replaced_and_the_last_one_stored_is_the_current_one() {
         let store = database.store();
         store_plans(store, &[plan("starter", 2), plan("free", 1)]).await;
         let dearer = Plan { amount: 2900, limits: BTreeMap::new(), ..plan("starter", 2) };
-        store_plans(store, &[dearer.clone()]).await;
+        store_plans(store, std::slice::from_ref(&dearer)).await;
         assert_eq!(store.reader().plans().list().await.unwrap(), [plan("free", 1), dearer.clone()]);
 
         let second = Plan { version: 2, trial_days: 7, ..plan("starter", 2) };
-        store_plans(store, &[second.clone()]).await;
+        store_plans(store, std::slice::from_ref(&second)).await;
         let mut reader = store.reader();
         assert_eq!(reader.plans().list().await.unwrap(), [plan("free", 1), second.clone()]);
         assert_eq!(reader.plans().current("starter").await.unwrap(), Some(second.clone()));
@@ -125,10 +125,10 @@ async fn the_offer_is_of_public_plans_and_staff_see_all_with_their_tenants() {
         work.plans().retire("old", env.now()).await.unwrap();
         work.commit().await.unwrap();
         let second = Plan { version: 2, ..sold.clone() };
-        store_plans(store, &[second.clone()]).await;
+        store_plans(store, std::slice::from_ref(&second)).await;
 
         let mut reader = store.reader();
-        assert_eq!(reader.plans().list().await.unwrap(), [second.clone()]);
+        assert_eq!(reader.plans().list().await.unwrap(), std::slice::from_ref(&second));
         assert_eq!(reader.plans().current("old").await.unwrap(), None);
         assert_eq!(reader.plans().current("hidden").await.unwrap(), Some(hidden.clone()));
         assert_eq!(reader.plans().ids().await.unwrap(), ["hidden", "old", "sold"]);
@@ -197,7 +197,7 @@ async fn a_tenant_keeps_the_version_that_it_has_until_it_is_moved() {
         assert_eq!(nothing, None, "there is no such plan");
         assert_eq!(work.subscriptions().find(late).await.unwrap(), None);
         work.commit().await.unwrap();
-        store_plans(store, &[second.clone()]).await;
+        store_plans(store, std::slice::from_ref(&second)).await;
         let mut work = store.begin().await.unwrap();
         assert_eq!(
             work.subscriptions().insert_current(&on(&env, late, "starter", 1)).await.unwrap(),
@@ -217,7 +217,7 @@ async fn a_tenant_keeps_the_version_that_it_has_until_it_is_moved() {
         env.clock.advance(Duration::seconds(1));
         let mut work = store.begin().await.unwrap();
         let moved = work.subscriptions().move_to("starter", 2, env.now()).await.unwrap();
-        assert_eq!(moved, [before.clone()], "as they were, and nobody else");
+        assert_eq!(moved, std::slice::from_ref(&before), "as they were, and nobody else");
         let again = work.subscriptions().move_to("starter", 2, env.now()).await.unwrap();
         assert!(again.is_empty(), "{again:?}");
         work.commit().await.unwrap();
