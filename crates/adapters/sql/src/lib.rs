@@ -16,6 +16,7 @@ mod identity;
 mod outbox;
 mod repositories;
 mod restored;
+mod roomy;
 mod sites;
 mod store;
 mod sweep;

@@ -7,9 +7,9 @@ use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::Stor
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 use crate::{
-    billing::RoomyTenants,
     connection::{Connections, StatementConnection, Transaction, notification},
     db::Db,
+    roomy::RoomyTenants,
 };
 
 /// The channel of `NOTIFY`.

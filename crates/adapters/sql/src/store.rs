@@ -22,12 +22,12 @@ use sea_orm_migration::MigratorTrait;
 use tokio::time::timeout;
 
 use crate::{
-    billing::RoomyTenants,
     connection::{Connections, Health, PoolFigures, Slots, Source, Transaction},
     db::Db,
     error::store_error,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
     restored,
+    roomy::RoomyTenants,
 };
 
 /// Where the database is and how much of it to use.
