@@ -73,6 +73,7 @@ pub struct Plan {
     /// What it costs for each interval that it is sold for, the month first.
     pub prices: Vec<PlanPrice>,
     /// Limit of each meter; a meter that is not listed has none.
+    #[cfg_attr(feature = "openapi", schema(example = json!({"sites": 3, "storage": 10_737_418_240_u64})))]
     pub limits: BTreeMap<Meter, u64>,
     /// Whether premium templates may be used.
     pub premium_templates: bool,
