@@ -92,8 +92,8 @@ impl<'a> Subscriptions<'a> {
         self.repositories.subscriptions().find(tenant).await?.ok_or(BillingError::NoTenant)
     }
 
-    /// Puts a new tenant on the current version of the free plan; `owner` is the user who made it. Asks for no permission: it is a part of making a
-    /// tenant, in whose unit of work it runs.
+    /// Puts a new tenant on the current version of the free plan; `owner` is the user who made it. Asks for no permission: it is a part
+    /// of making a tenant, in whose unit of work it runs.
     ///
     /// # Errors
     /// `NoPlan` where no plan was ever stored.
