@@ -114,13 +114,21 @@ impl Memory {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(IDLE).await;
-                let mut blocks = memory.blocks();
-                if blocks.last_used.is_none_or(|used| used.elapsed() >= IDLE) {
-                    *blocks = Blocks::default();
+                if memory.free_if_idle(Instant::now()) {
                     break;
                 }
             }
         });
+    }
+
+    /// Frees the working memory, unless there was a hash within [`IDLE`], and answers whether it did.
+    fn free_if_idle(&self, now: Instant) -> bool {
+        let mut blocks = self.blocks();
+        let is_idle = blocks.last_used.is_none_or(|used| now.saturating_duration_since(used) >= IDLE);
+        if is_idle {
+            *blocks = Blocks::default();
+        }
+        is_idle
     }
 
     fn blocks(&self) -> std::sync::MutexGuard<'_, Blocks> {
@@ -259,6 +267,20 @@ mod tests {
 
     fn hasher(cost: Argon2Cost, pool: HashingPool) -> Argon2Hasher {
         Argon2Hasher::with_parts(cost, pool, Arc::new(SystemRandom)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn working_memory_is_used_again_and_freed_when_nobody_signs_in() {
+        let hasher = hasher(CHEAP, HashingPool::default());
+        for _ in 0..2 {
+            hasher.hash("secret".into()).await.unwrap();
+            assert_eq!(hasher.memory.blocks().free.len(), 1);
+        }
+        let now = Instant::now();
+        assert!(!hasher.memory.free_if_idle(now));
+        assert_eq!(hasher.memory.blocks().free.len(), 1);
+        assert!(hasher.memory.free_if_idle(now + IDLE));
+        assert!(hasher.memory.blocks().free.is_empty());
     }
 
     #[tokio::test]

@@ -26,16 +26,15 @@ pub(crate) struct RoomyTenants(Mutex<HashMap<TenantId, Instant>>);
 
 impl RoomyTenants {
     /// Whether the tenant had plenty of room a moment ago.
-    pub(crate) fn has(&self, tenant: TenantId) -> bool {
-        self.tenants().get(&tenant).is_some_and(|until| Instant::now() < *until)
+    pub(crate) fn has(&self, tenant: TenantId, now: Instant) -> bool {
+        self.tenants().get(&tenant).is_some_and(|until| now < *until)
     }
 
     /// Remembers a tenant with plenty of room left.
-    pub(crate) fn note(&self, tenant: TenantId, room: &StorageRoom) {
+    pub(crate) fn note(&self, tenant: TenantId, room: &StorageRoom, now: Instant) {
         if room.left() < PLENTY {
             return;
         }
-        let now = Instant::now();
         let mut tenants = self.tenants();
         if tenants.len() >= TENANTS {
             tenants.retain(|_, until| now < *until);
@@ -72,28 +71,30 @@ mod tests {
 
     #[test]
     fn only_plenty_of_room_is_remembered_and_not_for_long() {
-        let tenants = RoomyTenants::default();
+        let (tenants, now) = (RoomyTenants::default(), Instant::now());
         let (other, tenant) = (tenant(0), tenant(1));
         for little in [room(Some(PLENTY), true), room(None, false), room(Some(0), true)] {
-            tenants.note(tenant, &little);
-            assert!(!tenants.has(tenant), "{little:?}");
+            tenants.note(tenant, &little, now);
+            assert!(!tenants.has(tenant, now), "{little:?}");
         }
-        tenants.note(tenant, &room(Some(PLENTY + 10), true));
-        assert!(tenants.has(tenant) && !tenants.has(other));
+        tenants.note(tenant, &room(Some(PLENTY + 10), true), now);
+        assert!(tenants.has(tenant, now) && !tenants.has(other, now));
         tenants.forget(tenant);
-        assert!(!tenants.has(tenant));
-        tenants.note(tenant, &room(None, true));
-        assert!(tenants.has(tenant));
-        std::thread::sleep(VALID_FOR);
-        assert!(!tenants.has(tenant));
+        assert!(!tenants.has(tenant, now));
+        tenants.note(tenant, &room(None, true), now);
+        assert!(tenants.has(tenant, now));
+        assert!(!tenants.has(tenant, now + VALID_FOR));
     }
 
     #[test]
     fn the_number_of_remembered_tenants_is_bounded() {
-        let tenants = RoomyTenants::default();
+        let (tenants, now) = (RoomyTenants::default(), Instant::now());
         for number in 0..TENANTS + 5 {
-            tenants.note(tenant(number), &room(None, true));
+            tenants.note(tenant(number), &room(None, true), now);
         }
         assert_eq!(tenants.tenants().len(), TENANTS);
+        // Those whose time is over make room for others.
+        tenants.note(tenant(TENANTS + 5), &room(None, true), now + VALID_FOR);
+        assert_eq!(tenants.tenants().len(), 1);
     }
 }

@@ -1,5 +1,7 @@
 //! Counters of what tenants use.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use portico_billing::{
     period::Period,
@@ -74,7 +76,8 @@ impl SqlUnitOfWork {
         sites: &[SiteId],
         pages: &[PageId],
     ) -> Result<(Option<SiteStatus>, Option<StorageRoom>), StoreError> {
-        let is_roomy = self.roomy.has(tenant);
+        let now = Instant::now();
+        let is_roomy = self.roomy.has(tenant, now);
         let places = |from: usize, count: usize| {
             let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
             // A list without an item is none to SQL.
@@ -102,7 +105,7 @@ impl SqlUnitOfWork {
         }
         let (files, texts, included, verified, frozen) = Row::read(&found).map_err(unread)?;
         let room = room(files, texts, included, verified);
-        self.roomy.note(tenant, &room);
+        self.roomy.note(tenant, &room, now);
         Ok((frozen, Some(room)))
     }
 }
