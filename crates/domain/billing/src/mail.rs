@@ -48,8 +48,8 @@ const fn line_of(meter: Meter) -> &'static str {
     match meter {
         Meter::Sites => "Sites",
         Meter::Storage => "Storage",
-        Meter::AiGenerations => "AI generations",
-        Meter::CustomDomains => "Custom domains",
+        Meter::AiGenerations => "Ai-Generations",
+        Meter::CustomDomains => "Custom-Domains",
         Meter::Bandwidth => "Bandwidth",
     }
 }

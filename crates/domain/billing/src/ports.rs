@@ -187,7 +187,7 @@ pub trait MeterRepository: Send {
 
     /// What is known of the days from the first to the last, in any order: what was added on a day of a meter that counts by periods,
     /// and what there was at its end of another one. MUST leave out days on which nothing was added, and days of the others on which
-    /// [`MeterRepository::record_day`] recorded no change; MUST answer the last record of each before the first day with the first day.
+    /// [`MeterRepository::record_day`] recorded no change; MUST answer the last record of each up to the first day with the first day.
     async fn days(
         &mut self,
         tenant: TenantId,

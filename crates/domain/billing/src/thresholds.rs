@@ -142,22 +142,20 @@ pub struct Thresholds<'a> {
 }
 
 impl<'a> Thresholds<'a> {
-    /// Over an open unit of work.
+    /// Over an open unit of work, or over what is read for [`Thresholds::are_due`].
     pub fn new(repositories: &'a mut dyn BillingRepositories, env: &'a Env) -> Self {
         Self { repositories, env }
     }
 
+    /// Whether a check of the tenant would store something. It hardly ever would, so this is asked first, without a unit of work.
+    pub async fn are_due(&mut self, tenant: TenantId) -> Result<bool, StoreError> {
+        Ok(self.changes(tenant).await? != Changes::default())
+    }
+
     /// Tells a tenant about the thresholds that its meters have reached since the last check, and notes whether its bandwidth is used up.
-    /// Answers whether something was stored. Nothing is for a tenant without a plan in force.
-    pub async fn check(&mut self, tenant: TenantId) -> Result<bool, StoreError> {
-        let Some(allowance) = self.repositories.subscriptions().allowance(tenant).await? else {
-            return Ok(false);
-        };
-        let now = self.env.now();
-        let usage = Quotas::new(self.repositories).measured(tenant, &allowance, &Meter::ALL, now).await?;
-        let known = self.repositories.meters().notices(tenant).await?;
-        let changes = changes(&allowance, &usage, &known, now);
-        let is_changed = changes != Changes::default();
+    /// Nothing is stored for a tenant without a plan in force.
+    pub async fn check(&mut self, tenant: TenantId) -> Result<(), StoreError> {
+        let changes = self.changes(tenant).await?;
         for notice in &changes.over {
             self.repositories.meters().forget_notice(tenant, notice).await?;
         }
@@ -173,7 +171,17 @@ impl<'a> Thresholds<'a> {
         if let Some(until) = changes.bandwidth {
             self.repositories.subscriptions().set_bandwidth_spent(tenant, until).await?;
         }
-        Ok(is_changed)
+        Ok(())
+    }
+
+    async fn changes(&mut self, tenant: TenantId) -> Result<Changes, StoreError> {
+        let Some(allowance) = self.repositories.subscriptions().allowance(tenant).await? else {
+            return Ok(Changes::default());
+        };
+        let now = self.env.now();
+        let usage = Quotas::new(self.repositories).measured(tenant, &allowance, &Meter::ALL, now).await?;
+        let known = self.repositories.meters().notices(tenant).await?;
+        Ok(changes(&allowance, &usage, &known, now))
     }
 
     async fn tell(&mut self, tenant: TenantId, notice: &Notice, usage: &Usage) -> Result<(), StoreError> {
@@ -297,7 +305,7 @@ mod tests {
     async fn whoever_notes_it_first_tells() {
         let (env, tenant) = (env(), env().new_id());
         let mut repositories = checking(true);
-        assert!(Thresholds::new(&mut repositories, &env).check(tenant).await.unwrap());
+        Thresholds::new(&mut repositories, &env).check(tenant).await.unwrap();
         let events = repositories.events();
         assert_eq!((events.len(), events[0].kind.as_ref(), events[0].tenant), (1, "usage.warning", tenant));
         let after = events[0].after.as_ref().unwrap();
@@ -316,6 +324,6 @@ mod tests {
         subscriptions.expect_allowance().times(1).return_once(|_| Ok(None));
         let mut repositories = Repositories::default();
         repositories.subscriptions.push_back(subscriptions);
-        assert!(!Thresholds::new(&mut repositories, &env()).check(env().new_id()).await.unwrap());
+        assert!(!Thresholds::new(&mut repositories, &env()).are_due(env().new_id()).await.unwrap());
     }
 }
