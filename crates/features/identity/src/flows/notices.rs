@@ -206,10 +206,11 @@ fn about_member(event: &Event) -> Option<AboutTenant> {
     became.then_some(AboutTenant::OwnershipReceived)
 }
 
+/// Nothing where the limit is one: whoever has made the only one knows.
 fn about_usage(event: &Event, threshold: Threshold) -> Option<AboutTenant> {
     let reached = Reached::deserialize(event.after.as_ref()?).ok()?;
     let Reached { meter, used, limit, resets_at, .. } = reached;
-    Some(AboutTenant::Usage { meter, threshold, used, limit, resets_at })
+    (limit > 1).then_some(AboutTenant::Usage { meter, threshold, used, limit, resets_at })
 }
 
 fn text(json: &Option<Value>, field: &str) -> Option<String> {
