@@ -212,7 +212,9 @@ async fn a_hard_limit_of_bandwidth_pauses_sites_until_there_is_more() {
         };
         agree(&staff, &shop.client, "bandwidth", 1).await;
         becomes(status).await;
-        assert_eq!(events(&shop.client, "usage.exhausted").await, 2, "of bandwidth, and of the only site");
+        // Of bandwidth, and of the only site.
+        let told = async || (events(&shop.client, "usage.exhausted").await == 2).then_some(());
+        eventually(PATIENCE, told).await.expect("both are told");
         if limit == BandwidthLimit::Hard {
             assert_eq!(visitor.get("/").await.header("retry-after"), "3600");
         }
