@@ -8,7 +8,7 @@
 
 use sea_orm_migration::{
     prelude::*,
-    sea_orm::{QueryResult, Statement, Value},
+    sea_orm::{QueryResult, Statement, Value, prelude::Uuid},
 };
 
 use crate::dialect::{is_postgres, run};
@@ -204,7 +204,7 @@ impl MigrationTrait for Migration {
 }
 
 fn tenant(row: &QueryResult) -> Result<Value, DbErr> {
-    Ok(row.try_get::<sea_orm_migration::sea_orm::prelude::Uuid>("", "tenant_id")?.into())
+    Ok(row.try_get::<Uuid>("", "tenant_id")?.into())
 }
 
 #[cfg(test)]

@@ -64,7 +64,14 @@ struct UsageOfDays {
     tag = "Billing",
     operation_id = "getUsage",
     params(UsageOfPeriod),
-    responses((status = 200, content((UsageReport = "application/json"), (String = "text/csv")))),
+    responses((
+        status = 200,
+        content(
+            (UsageReport = "application/json"),
+            (String = "text/csv", example = json!("periodStart,periodEnd,meter,used,limit,unit,resetsAt\r\n2026-11-23T10:00:00Z,2026-12-23T10:00:00Z,sites,1,3,count,\r\n")),
+        ),
+        headers(("Content-Disposition" = String, description = "Name of the file, where it is CSV.")),
+    )),
     security(("bearer" = ["billing:read"])),
 )]
 #[get("/billing/usage")]
@@ -105,7 +112,14 @@ async fn usage(
     tag = "Billing",
     operation_id = "getDailyUsage",
     params(UsageOfDays),
-    responses((status = 200, content((DailyUsage = "application/json"), (String = "text/csv")))),
+    responses((
+        status = 200,
+        content(
+            (DailyUsage = "application/json"),
+            (String = "text/csv", example = json!("date,meter,used,unit\r\n2026-11-23,sites,1,count\r\n")),
+        ),
+        headers(("Content-Disposition" = String, description = "Name of the file, where it is CSV.")),
+    )),
     security(("bearer" = ["billing:read"])),
 )]
 #[get("/billing/usage/daily")]
