@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use portico_billing::ports::BillingRepositories;
+use portico_billing::{
+    generation::{Generations, TokenLimit},
+    ports::BillingRepositories,
+};
 use portico_feature_sites::settings::BandwidthLimit;
-use portico_kernel::PlatformRole;
+use portico_kernel::{Fault, PlatformRole, TenantId};
 use portico_runtime::worker::usage;
 use portico_testkit::server::{Client, Database, TestServer, at_once, eventually};
 use serde_json::{Value, json};
@@ -126,6 +129,45 @@ async fn site_deleted(client: &Client) {
     let id = sites["items"][0]["id"].as_str().unwrap().to_owned();
     let deleted = client.delete(&format!("/api/v1/sites/{id}")).await;
     assert!(deleted.status.is_success(), "{}", deleted.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_used_stays_used_whatever_the_plan_becomes() {
+    TestServer::on_each_database(async |server| {
+        let (staff, ada) = (staff(server).await, server.customer(server.email("ada")).await);
+        let tenant: TenantId = ada.tenant.parse().unwrap();
+        // Whether so many texts can be made, each in a transaction of its own.
+        let make = async |count: u32| {
+            for _ in 0..count {
+                let (env, limit) = (&server.app.core.env, TokenLimit::default());
+                let mut work = server.app.core.begin().await.unwrap();
+                let made = Generations::new(&mut *work).reserve(tenant, env.new_id(), limit, env.now()).await;
+                match made {
+                    Ok(_) => work.commit().await.unwrap(),
+                    Err(refused) => return Err(refused.code()),
+                }
+            }
+            Ok(())
+        };
+        let put_on = async |plan: &str| {
+            let path = format!("/api/v1/admin/customers/{}/plan", ada.tenant);
+            staff.put(&path, json!({"plan": plan, "reason": "Paid by bank transfer"})).await.expect(200);
+        };
+        let before = ada.get(USAGE).await.expect(200);
+        make(10).await.unwrap();
+        assert_eq!(make(1).await, Err("quota_exceeded"));
+        put_on("starter").await;
+        make(20).await.unwrap();
+        put_on("free").await;
+        assert_eq!(make(1).await, Err("quota_exceeded"));
+        let after = ada.get(USAGE).await.expect(200);
+        let texts = of(&after, "ai_generations");
+        assert_eq!((&texts["used"], &texts["limit"]), (&json!(30), &json!(10)));
+        assert_eq!(after["periodStart"], before["periodStart"]);
+        let daily = ada.get(&format!("{USAGE}/daily?from={}", day(server, 0))).await.expect(200);
+        assert_eq!(of(&daily, "ai_generations")["used"], 30);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ const STORAGE_MARGIN: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = UsageUnit))]
 pub enum Unit {
     /// Things.
     Count,
