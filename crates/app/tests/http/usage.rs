@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use portico_billing::{
-    generation::{Generations, TokenLimit},
-    ports::BillingRepositories,
-};
+use portico_billing::generation::{Generations, TokenLimit};
 use portico_feature_sites::settings::BandwidthLimit;
 use portico_kernel::{Fault, PlatformRole, TenantId};
 use portico_runtime::worker::usage;

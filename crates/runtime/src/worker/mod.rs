@@ -49,8 +49,8 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts the tasks that every process needs: receiving the announcements of others, and metrics,
-    /// and checking what tenants use.
+    /// Starts the tasks that every process needs: receiving the announcements of others, metrics, and checking
+    /// what tenants use.
     pub fn start(core: &Core, background: &Background) -> Self {
         let mut workers = Self { background: Tasks::default(), own: Tasks::default() };
         let readers = background.reader_names();

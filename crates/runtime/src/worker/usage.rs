@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portico_billing::{ports::BillingRepositories, thresholds::Thresholds};
+use portico_billing::thresholds::Thresholds;
 use portico_kernel::{StoreError, TenantId};
 use tokio::{sync::watch, time::sleep};
 

@@ -9,7 +9,7 @@ use portico_billing::{
 use portico_kernel::{Meter, TenantId, Timestamp};
 use portico_sites::{
     analytics::{Traffic, VisitBatch},
-    ports::SitesRepositories,
+    ports::SiteRepositories,
 };
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
