@@ -115,7 +115,8 @@ const OF_A_PERIOD: &str = "period like '%/%'";
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         // A process of the version before, which runs until it is replaced, may store a subscription.
-        let default = if is_postgres(manager) { "(now() at time zone 'utc')" } else { "'2026-01-01 00:00:00'" };
+        let default =
+            if is_postgres(manager) { "(now() at time zone 'utc')" } else { "'2026-01-01 00:00:00'" };
         let columns = format!(
             "
             alter table subscriptions add column period_anchor timestamp not null default {default};
@@ -222,7 +223,8 @@ mod tests {
         assert_eq!(anchor.period_of(&now), "2026-10-31T10:20:30.12Z/2026-11-30T10:20:30.12Z");
         let october = moment("2026-10-01 00:00:00");
         assert_eq!(anchor.period_of(&october), "2026-09-30T10:20:30.12Z/2026-10-31T10:20:30.12Z");
-        for (period, month) in [(anchor.period_of(&now), "2026-11"), (anchor.period_of(&october), "2026-10")] {
+        for (period, month) in [(anchor.period_of(&now), "2026-11"), (anchor.period_of(&october), "2026-10")]
+        {
             assert_eq!(month_of(&period, &now).as_deref(), Some(month));
         }
         let first = moment("2026-09-01 00:00:00");

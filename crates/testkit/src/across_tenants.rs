@@ -98,7 +98,10 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     // Others.
     ("FROM audit_chains WHERE $ = $", "the chains of no tenant, as the query builder writes it"),
     ("update api_keys set made_by = (select e.actor_id from events e", "a migration"),
-    ("from meters join subscriptions on subscriptions.tenant_id = meters.tenant_id where length(", "a migration"),
+    (
+        "from meters join subscriptions on subscriptions.tenant_id = meters.tenant_id where length(",
+        "a migration",
+    ),
     ("select tenant_id, meter, period, used from meters where period like", "a migration"),
     ("delete from meters where period like", "a migration"),
     ("insert into meters_by_period", "a migration"),

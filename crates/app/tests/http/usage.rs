@@ -46,7 +46,10 @@ async fn usage_is_told_at_once_and_by_period() {
         site(&ada, "One").await;
         let after = ada.get(USAGE).await.expect(200);
         assert_eq!((&of(&after, "sites")["used"], &of(&after, "sites")["limit"]), (&json!(1), &json!(1)));
-        assert_eq!((&of(&after, "sites")["unit"], &of(&after, "storage")["unit"]), (&json!("count"), &json!("bytes")));
+        assert_eq!(
+            (&of(&after, "sites")["unit"], &of(&after, "storage")["unit"]),
+            (&json!("count"), &json!("bytes"))
+        );
         let subscription = ada.get("/api/v1/billing/subscription").await.expect(200);
         assert_eq!(after["periodStart"], subscription["createdAt"]);
         for monthly in ["ai_generations", "bandwidth"] {
@@ -102,12 +105,17 @@ async fn usage_by_day_has_today_as_it_is_now() {
         work.commit().await.unwrap();
         site_deleted(&ada).await;
         let two = ada.get(&format!("{path}?from={}&to={today}", day(server, -1))).await.expect(200);
-        let sites: Vec<_> = two["items"].as_array().unwrap().iter().filter(|item| item["meter"] == "sites").collect();
+        let sites: Vec<_> =
+            two["items"].as_array().unwrap().iter().filter(|item| item["meter"] == "sites").collect();
         assert_eq!(sites.iter().map(|item| &item["used"]).collect::<Vec<_>>(), [&json!(1), &json!(0)]);
 
         let csv = ada.get(&format!("{path}?from={today}&format=csv")).await;
         assert_eq!(csv.header("content-disposition"), "attachment; filename=\"daily-usage.csv\"");
-        assert!(csv.text.starts_with(&format!("date,meter,used,unit\r\n{today},sites,0,count\r\n")), "{}", csv.text);
+        assert!(
+            csv.text.starts_with(&format!("date,meter,used,unit\r\n{today},sites,0,count\r\n")),
+            "{}",
+            csv.text
+        );
         for query in [
             format!("from={}&to={}", day(server, 0), day(server, -1)),
             format!("from={}&to={}", day(server, -366), day(server, 0)),
@@ -228,9 +236,15 @@ async fn thresholds_are_told_once_whatever_happens_at_once() {
 
         let trail = ada.get(&ada.t("/audit?type=usage.exhausted")).await.expect(200);
         let after = &trail["items"][0]["after"];
-        assert_eq!((&after["meter"], &after["used"], &after["limit"]), (&json!("sites"), &json!(10), &json!(10)));
+        assert_eq!(
+            (&after["meter"], &after["used"], &after["limit"]),
+            (&json!("sites"), &json!(10), &json!(10))
+        );
         let report = ada.get(USAGE).await.expect(200);
-        assert_eq!((&after["periodStart"], &after["periodEnd"]), (&report["periodStart"], &report["periodEnd"]));
+        assert_eq!(
+            (&after["periodStart"], &after["periodEnd"]),
+            (&report["periodStart"], &report["periodEnd"])
+        );
     })
     .await;
 }

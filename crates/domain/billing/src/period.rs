@@ -134,7 +134,8 @@ fn months_after(anchor: Timestamp, months: i32) -> Timestamp {
     let month = Month::January.nth_next(count.rem_euclid(12) as u8);
     let day = anchor.day().min(month.length(year));
     // Only years that no clock shows are out of range.
-    let date = Date::from_calendar_date(year, month, day).unwrap_or(if year < 0 { Date::MIN } else { Date::MAX });
+    let date =
+        Date::from_calendar_date(year, month, day).unwrap_or(if year < 0 { Date::MIN } else { Date::MAX });
     anchor.replace_date(date).into()
 }
 
@@ -182,7 +183,17 @@ mod tests {
         ] {
             assert_eq!((period.key().as_str(), Period::parse(key)), (key, Some(period)));
         }
-        for wrong in ["2026", "2026-13", "2026-00", "2026-02-29", "2026-1-1-1", "x-1", "-", "/", "2026-01-01/2026-02-01"] {
+        for wrong in [
+            "2026",
+            "2026-13",
+            "2026-00",
+            "2026-02-29",
+            "2026-1-1-1",
+            "x-1",
+            "-",
+            "/",
+            "2026-01-01/2026-02-01",
+        ] {
             assert_eq!(Period::parse(wrong), None, "{wrong}");
         }
     }
@@ -201,7 +212,13 @@ mod tests {
         assert_eq!(
             starts,
             [
-                "2027-10-31", "2027-11-30", "2027-12-31", "2028-01-31", "2028-02-29", "2028-03-31", "2028-04-30",
+                "2027-10-31",
+                "2027-11-30",
+                "2027-12-31",
+                "2028-01-31",
+                "2028-02-29",
+                "2028-03-31",
+                "2028-04-30",
                 "2028-05-31",
             ]
         );
@@ -226,7 +243,10 @@ mod tests {
                 let (start, end) = ends(period);
                 assert!(start <= now && now < end, "{anchor} {now} {period:?}");
                 let days = end - start;
-                assert!((28..=31).contains(&days.whole_days()) && days == Duration::days(days.whole_days()), "{period:?}");
+                assert!(
+                    (28..=31).contains(&days.whole_days()) && days == Duration::days(days.whole_days()),
+                    "{period:?}"
+                );
                 for inside in [start, start + microsecond, end - microsecond] {
                     assert_eq!(Period::of(anchor, inside), period, "{anchor} {inside}");
                 }
@@ -241,8 +261,7 @@ mod tests {
     #[test]
     fn the_day_on_which_a_period_begins_belongs_to_it() {
         let anchor = time("2026-11-23T10:00:00Z");
-        let (before, after) =
-            (Period::of(anchor, anchor - Duration::seconds(1)), Period::of(anchor, anchor));
+        let (before, after) = (Period::of(anchor, anchor - Duration::seconds(1)), Period::of(anchor, anchor));
         let day = anchor.into_inner().date();
         assert_eq!((before.days().unwrap().1, after.days().unwrap().0), (day, day));
         assert_eq!(Period::day_of(anchor).days(), Some((day, day.next_day().unwrap())));

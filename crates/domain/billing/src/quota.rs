@@ -68,7 +68,13 @@ pub struct Usage {
 
 impl Usage {
     pub(crate) fn new(allowance: &Allowance, meter: Meter, period: Period, used: u64) -> Self {
-        Self { meter, used, limit: allowance.limit(meter), unit: Unit::of(meter), resets_at: period.ends_at() }
+        Self {
+            meter,
+            used,
+            limit: allowance.limit(meter),
+            unit: Unit::of(meter),
+            resets_at: period.ends_at(),
+        }
     }
 }
 
@@ -226,8 +232,10 @@ impl<'a> Quotas<'a> {
     ) -> Result<Vec<Usage>, StoreError> {
         let meters: Vec<_> = meters.iter().map(|meter| (*meter, allowance.period(*meter, at))).collect();
         let used = self.repositories.meters().used_of_all(tenant, &meters).await?;
-        let usage =
-            meters.into_iter().zip(used).map(|((meter, period), used)| Usage::new(allowance, meter, period, used));
+        let usage = meters
+            .into_iter()
+            .zip(used)
+            .map(|((meter, period), used)| Usage::new(allowance, meter, period, used));
         Ok(usage.collect())
     }
 
@@ -462,7 +470,8 @@ mod tests {
             .times(1)
             .return_once(|_, _| Ok(vec![1, 5, 0, 0, 9]));
         repositories.meters.extend([meters]);
-        let usage = Quotas::new(&mut repositories).usage_of(&system(None), env().new_id(), now).await.unwrap();
+        let usage =
+            Quotas::new(&mut repositories).usage_of(&system(None), env().new_id(), now).await.unwrap();
         assert_eq!(usage.iter().map(|u| u.meter).collect::<Vec<_>>(), Meter::ALL);
         let (unit, none) = (Unit::Count, None);
         assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), unit, resets_at: none });
@@ -472,7 +481,8 @@ mod tests {
         assert_eq!(usage[4].resets_at, usage[2].resets_at);
 
         let anonymous = Scope::anonymous(RequestInfo::default());
-        let error = Quotas::new(&mut repositories).usage_of(&anonymous, env().new_id(), now).await.unwrap_err();
+        let error =
+            Quotas::new(&mut repositories).usage_of(&anonymous, env().new_id(), now).await.unwrap_err();
         assert_eq!(error.code(), "unauthenticated");
     }
 }

@@ -10,14 +10,14 @@ use portico_kernel::{
     Clock, Env, Event, EventLog, JobQueue, Outbox, Random, StoreError, Timestamp, job::MockJobQueue,
 };
 
-use crate::{
-    limits::{Allowance, Overrides},
-    plan::Plan,
-};
 use crate::ports::{
     BillingRepositories, GenerationRepository, MeterRepository, MockGenerationRepository,
     MockMeterRepository, MockPlanRepository, MockSubscriptionRepository, PlanRepository,
     SubscriptionRepository,
+};
+use crate::{
+    limits::{Allowance, Overrides},
+    plan::Plan,
 };
 
 struct Fixed;

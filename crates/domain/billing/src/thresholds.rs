@@ -5,7 +5,9 @@
 //! missed is made up for by the next one. A threshold is told about once in a billing period. A meter that does not begin at zero
 //! with the period, and stays over a threshold, is not told about again until it has been below that in a later period.
 
-use portico_kernel::{Env, Event, EventDeclaration, Meter, RequestInfo, Scope, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    Env, Event, EventDeclaration, Meter, RequestInfo, Scope, StoreError, TenantId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -106,12 +108,12 @@ struct Changes {
 fn changes(allowance: &Allowance, usage: &[Usage], known: &[Notice], now: Timestamp) -> Changes {
     let (mut changes, period) = (Changes::default(), Period::of(allowance.period_anchor, now));
     for usage in usage {
-        let reached = |threshold: Threshold| {
-            usage.limit.is_some_and(|limit| threshold.is_reached(usage.used, limit))
-        };
+        let reached =
+            |threshold: Threshold| usage.limit.is_some_and(|limit| threshold.is_reached(usage.used, limit));
         for threshold in Threshold::ALL {
             let notice = Notice { meter: usage.meter, threshold, period };
-            let before = known.iter().find(|known| (known.meter, known.threshold) == (usage.meter, threshold));
+            let before =
+                known.iter().find(|known| (known.meter, known.threshold) == (usage.meter, threshold));
             let is_told = before.is_some_and(|known| !usage.meter.is_monthly() || known.period == period);
             match before {
                 _ if reached(threshold) && is_told => {}

@@ -130,11 +130,15 @@ impl<'a> UsageReports<'a> {
         let known = self.repositories.meters().days(tenant, from, to).await?;
         let known: BTreeMap<(Meter, Date), u64> =
             known.into_iter().map(|(date, meter, used)| ((meter, date), used)).collect();
-        let standing: Vec<_> =
-            Meter::ALL.into_iter().filter(|meter| !meter.is_monthly()).map(|meter| (meter, Period::Standing)).collect();
+        let standing: Vec<_> = Meter::ALL
+            .into_iter()
+            .filter(|meter| !meter.is_monthly())
+            .map(|meter| (meter, Period::Standing))
+            .collect();
         let mut left: BTreeMap<Meter, u64> = BTreeMap::new();
         let mut items = Vec::new();
-        let days = std::iter::successors(Some(from), |day| day.next_day()).take_while(|day| *day <= to.min(today));
+        let days =
+            std::iter::successors(Some(from), |day| day.next_day()).take_while(|day| *day <= to.min(today));
         for date in days {
             if date == today {
                 let used = self.repositories.meters().used_of_all(tenant, &standing).await?;

@@ -160,8 +160,7 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
              from (select cast($5 as text) as period union all select cast($6 as text) as period) counted where $3 <= $4 \
              on conflict (tenant_id, meter, period) do update set used = meters.used + excluded.used \
              where meters.period = $6 or meters.used <= $4 - excluded.used";
-        let values =
-            (tenant, meter.as_str(), amount, limit.unwrap_or(u64::MAX), period, Period::Day(day));
+        let values = (tenant, meter.as_str(), amount, limit.unwrap_or(u64::MAX), period, Period::Day(day));
         match self.db.execute(sql, values).await? {
             0 => Ok(false),
             1 => {

@@ -44,7 +44,9 @@ pub(crate) struct Subscriptions<'c, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> {
     async fn insert(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
-        let sql = format!("insert into subscriptions ({COLUMNS}, period_anchor) values ($1, $2, $3, $4, $5, $6, $5)");
+        let sql = format!(
+            "insert into subscriptions ({COLUMNS}, period_anchor) values ($1, $2, $3, $4, $5, $6, $5)"
+        );
         let values = (
             subscription.tenant_id,
             &subscription.plan,

@@ -225,7 +225,10 @@ async fn a_tenant_keeps_the_version_that_it_has_until_it_is_moved() {
         let after = Subscription { plan_version: 2, updated_at: env.now(), ..before };
         let mut reader = store.reader();
         assert_eq!(reader.subscriptions().find(early).await.unwrap(), Some(after));
-        assert_eq!(reader.subscriptions().allowance(early).await.unwrap(), Some(as_planned(second, bought_at)));
+        assert_eq!(
+            reader.subscriptions().allowance(early).await.unwrap(),
+            Some(as_planned(second, bought_at))
+        );
     })
     .await;
 }

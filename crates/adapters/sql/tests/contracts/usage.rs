@@ -67,7 +67,8 @@ async fn of_64_at_once_on_a_day_as_many_fit_as_the_period_has_room_for() {
         let (running, day) = (period(env.now(), env.now()), env.now().into_inner().date());
         let added = at_once(store, 64, |store, _| async move {
             let mut work = store.begin().await.unwrap();
-            let added = work.meters().add_on_day(tenant, Meter::AiGenerations, running, day, 1, Some(3)).await;
+            let added =
+                work.meters().add_on_day(tenant, Meter::AiGenerations, running, day, 1, Some(3)).await;
             work.commit().await.unwrap();
             added.unwrap()
         })
@@ -143,7 +144,10 @@ async fn the_end_of_a_day_is_recorded_once_and_where_something_changed() {
         record(2).await;
         let of_sites = async |from, to| -> Vec<(Date, u64)> {
             let days = days(store, ours, from, to).await;
-            days.into_iter().filter(|(_, meter, _)| *meter == Meter::Sites).map(|(day, _, used)| (day, used)).collect()
+            days.into_iter()
+                .filter(|(_, meter, _)| *meter == Meter::Sites)
+                .map(|(day, _, used)| (day, used))
+                .collect()
         };
         assert_eq!(of_sites(day(0), day(3)).await, [(day(0), 1), (day(2), 3)]);
         assert_eq!(of_sites(day(1), day(1)).await, [(day(1), 1)], "as it was before");

@@ -88,7 +88,8 @@ async fn usage(
     if !as_csv {
         return Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(report));
     }
-    let columns = ["periodStart", "periodEnd", "meter", "used", "limit", "unit", "resetsAt"].map(str::to_owned);
+    let columns =
+        ["periodStart", "periodEnd", "meter", "used", "limit", "unit", "resetsAt"].map(str::to_owned);
     let cells = |usage: &Usage| {
         [
             report.period_start.to_string(),
