@@ -58,8 +58,8 @@ async fn check_one(core: &Core, tenant: TenantId) -> Result<(), StoreError> {
     work.commit().await
 }
 
-/// Records what there was at the end of yesterday, unless that was done. Within a minute of the end of the day, or once a process runs
-/// again: while none did, nothing changed.
+/// Records what there was at the end of yesterday, unless that was done. What changed since midnight is counted to it: less than two
+/// minutes of changes while a worker runs, and all of them where none ran while requests were answered.
 pub async fn record_day(core: &Core) -> Result<(), StoreError> {
     let today = core.env.now().into_inner().date();
     let Some(yesterday) = today.previous_day() else { return Ok(()) };
