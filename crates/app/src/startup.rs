@@ -18,6 +18,7 @@ use portico_feature_sites::{
     addresses::SiteAddresses,
     flows::templates,
     hosting::{Forms, Hosting, LiveSites},
+    settings::BandwidthLimit,
     state::App as Sites,
 };
 use portico_feature_tenancy::state::App as Tenancy;
@@ -246,6 +247,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         live: Arc::new(LiveSites::new(signals, settings.sites.serve_stale)),
         forms: Arc::new(Forms::new(&settings.sites, limits.map(|_| limiter), renderer.clone())),
         visits: Arc::default(),
+        bandwidth_is_hard: settings.sites.bandwidth_limit == BandwidthLimit::Hard,
         country_header: settings.sites.country_header.as_deref().map(Into::into),
     };
     let sites = Sites {

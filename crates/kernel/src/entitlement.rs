@@ -19,11 +19,11 @@ pub enum Meter {
     Sites,
     /// Bytes in assets and in texts: pages with their versions, messages of visitors, answers in the wizard.
     Storage,
-    /// Texts generated in a calendar month (UTC).
+    /// Texts generated in a billing period.
     AiGenerations,
     /// Domains connected to sites.
     CustomDomains,
-    /// Bytes that published sites sent in a calendar month (UTC). Counted, and not enforced.
+    /// Bytes that published sites sent in a billing period. Counted, and enforced only where the operator sets so.
     Bandwidth,
 }
 
@@ -43,7 +43,7 @@ impl Meter {
         }
     }
 
-    /// Whether it begins at zero every month.
+    /// Whether it begins at zero in every billing period.
     pub const fn is_monthly(self) -> bool {
         matches!(self, Self::AiGenerations | Self::Bandwidth)
     }

@@ -23,6 +23,7 @@ pub mod signals;
 pub mod store;
 pub mod telemetry;
 pub mod traces;
+pub mod usage;
 pub mod wakes;
 pub mod webhooks;
 pub mod worker;

@@ -20,6 +20,7 @@ use crate::{
     broadcasts::{Broadcasts, Hint},
     clock::SharedClock,
     events::catalogue,
+    usage::UsageMarks,
     wakes::Wakes,
 };
 
@@ -60,6 +61,8 @@ pub struct Signals {
     pub webhooks: Notify,
     /// Notified when an event was appended to the log of a tenant with live streams.
     pub live: Wakes,
+    /// Tenants whose thresholds are to be checked.
+    pub usage: UsageMarks,
     /// A faster channel to other processes than the database, if there is one.
     pub broadcasts: Option<Broadcasts>,
     /// Receives the time of the database.
@@ -78,6 +81,7 @@ impl Default for Signals {
             events: Notify::new(),
             webhooks: Notify::new(),
             live: Wakes::default(),
+            usage: UsageMarks::default(),
             broadcasts: None,
             clock: None,
         }
@@ -191,6 +195,7 @@ impl CommitListener for Signals {
         self.move_on(&events.iter().flat_map(made_stale).collect());
         for event in events {
             self.changed(event.tenant, declaration_of(event));
+            self.usage.mark(event.tenant);
         }
         self.wake(!events.is_empty(), jobs);
         if let Some(broadcasts) = &self.broadcasts {

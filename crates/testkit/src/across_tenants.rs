@@ -93,9 +93,17 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "select events.* from events where id in (select id from (select id from events where actor_id",
         "erasure of a person",
     ),
+    // What there was of each meter at the end of a day.
+    ("insert into usage_days (tenant_id, day, meter, used) select", "the record of a day, for all tenants"),
     // Others.
     ("FROM audit_chains WHERE $ = $", "the chains of no tenant, as the query builder writes it"),
     ("update api_keys set made_by = (select e.actor_id from events e", "a migration"),
+    (
+        "from meters join subscriptions on subscriptions.tenant_id = meters.tenant_id where length(",
+        "a migration",
+    ),
+    ("select tenant_id, meter, period, used from meters where period like", "a migration"),
+    ("delete from meters where period like", "a migration"),
     ("insert into meters_by_period", "a migration"),
     ("insert into meters_for_ever", "a migration"),
     // A migration.

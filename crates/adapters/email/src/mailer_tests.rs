@@ -1,9 +1,10 @@
+use portico_billing::{mail::UsageMail, thresholds::Threshold};
 use portico_identity::{
     mail::{AccountMail, AccountNotice, FactorChange, KeyNotice},
     user::EmailAddress,
 };
 use portico_kernel::{
-    TenantRole, Timestamp,
+    Meter, TenantRole, Timestamp,
     mail::{Mail, MailClass, MailValue, MockMailTransport},
 };
 use portico_sites::mail::SiteMail;
@@ -147,6 +148,12 @@ fn mails() -> Vec<MailContent> {
         TenantNotice::OwnershipReceived,
     ] {
         mails.push(Box::new(TenantMail::Notice { tenant: tenant(), notice }));
+    }
+    for (meter, threshold, used, limit, resets_at) in [
+        (Meter::Bandwidth, Threshold::Warning, 8 << 30, 10 << 30, Some(at())),
+        (Meter::Sites, Threshold::Exhausted, 3, 3, None),
+    ] {
+        mails.push(Box::new(UsageMail { tenant: tenant(), meter, threshold, used, limit, resets_at }));
     }
     for notice in [AccountNotice::Suspended, AccountNotice::Reinstated, AccountNotice::Deleted] {
         mails.push(Box::new(AccountMail::AccountNotice { notice }));

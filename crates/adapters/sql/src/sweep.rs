@@ -66,6 +66,8 @@ const SWEEPS: &[Sweep] = &[
         useless: DAY_OVER,
         kept_for: HASH_GRACE,
     },
+    // One day after the other is recorded, each soon after it is over.
+    Sweep { table: "recorded_days", key: "day", useless: DAY_OVER, kept_for: Duration::days(7) },
     Sweep { table: "visit_batches", key: "id", useless: "stored_at < $1", kept_for: BATCH_MEMORY },
     Sweep {
         table: "submissions",
@@ -73,7 +75,7 @@ const SWEEPS: &[Sweep] = &[
         useless: "status = 'spam' and created_at < $1",
         kept_for: Duration::days(SPAM_DAYS),
     },
-    // A use that nobody settled is given back to its tenant at the next one. Once its month is over there is nothing to give back.
+    // A use that nobody settled is given back to its tenant at the next one. Once its period is over there is nothing to give back.
     Sweep {
         table: "generation_reservations",
         key: "tenant_id, id",

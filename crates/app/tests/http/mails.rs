@@ -246,6 +246,27 @@ async fn what_happens_to_a_tenant_is_told_to_every_owner_and_nobody_else() {
                 "Engines & Co se va a eliminar",
                 "Engines & Co will be deleted",
             ),
+            (
+                "usage.warning",
+                id,
+                json!({
+                    "tenantId": id, "meter": "ai_generations", "used": 8, "limit": 10, "unit": "count",
+                    "periodStart": "2026-11-24T18:05:00Z", "periodEnd": "2026-12-24T18:05:00Z",
+                    "resetsAt": "2026-12-24T18:05:00Z",
+                }),
+                "Engines & Co ha usado casi todo su límite: textos de IA",
+                "Engines & Co has used most of its limit: AI generations",
+            ),
+            (
+                "usage.exhausted",
+                id,
+                json!({
+                    "tenantId": id, "meter": "sites", "used": 3, "limit": 3, "unit": "count",
+                    "periodStart": "2026-11-24T18:05:00Z", "periodEnd": "2026-12-24T18:05:00Z", "resetsAt": null,
+                }),
+                "Engines & Co ha llegado a su límite: sitios",
+                "Engines & Co has reached its limit: sites",
+            ),
         ] {
             happens(server, kind, &tenant, resource, [json!(null), after]).await;
             let spanish = subject(server, &first.email, in_spanish).await;

@@ -74,6 +74,7 @@ mod tenancy;
 mod tenant_lifecycle;
 mod tickets;
 mod traces;
+mod usage;
 mod users;
 mod versions;
 mod visitors;

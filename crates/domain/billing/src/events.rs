@@ -5,7 +5,7 @@ use portico_kernel::{
     declare_events,
     event::{
         Audience::{Holders, Internal},
-        AuditClass::Sealed,
+        AuditClass::{Recorded, Sealed},
         CacheTopic::{Responses, Tenant},
     },
 };
@@ -23,4 +23,8 @@ declare_events! {
     SUBSCRIPTION_LIMITS_UPDATED { name: "subscription.limits_updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "The tenant was put on another plan, or on another version of its plan."
     SUBSCRIPTION_UPDATED { name: "subscription.updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
+    "All that the limit of a meter allows is used."
+    USAGE_EXHAUSTED { name: "usage.exhausted", audience: Holders(BillingRead), invalidates: &[], audit: Recorded }
+    "80 % of what the limit of a meter allows is used."
+    USAGE_WARNING { name: "usage.warning", audience: Holders(BillingRead), invalidates: &[], audit: Recorded }
 }

@@ -19,12 +19,18 @@ pub struct Reservation {
     pub id: GenerationId,
     /// The tenant.
     pub tenant: TenantId,
-    /// The period in which it was counted.
+    /// The billing period in which it was counted.
     pub period: Period,
-    /// Tokens that were set aside for it in that period.
+    /// Tokens that were set aside for it, in the calendar month in which it was counted.
     pub tokens: u64,
-    /// When it may be given back without asking.
+    /// When it may be given back without asking: [`RESERVED_FOR`] after it was counted.
     pub expires_at: Timestamp,
+}
+
+impl Reservation {
+    fn counted_at(&self) -> Timestamp {
+        self.expires_at - RESERVED_FOR
+    }
 }
 
 /// How many tokens all tenants together may use up in a month.
@@ -66,9 +72,9 @@ impl<'a> Generations<'a> {
         if let Some(known) = self.repositories.generations().find(tenant, id).await? {
             return Ok(known);
         }
-        let period = Period::month_of(now);
-        Quotas::new(self.repositories).take_during(tenant, Meter::AiGenerations, period, 1).await?;
-        if !self.repositories.generations().spend(period, limit.each, limit.month).await? {
+        let period = Quotas::new(self.repositories).take_at(tenant, Meter::AiGenerations, now, 1).await?;
+        let month = Period::month_of(now);
+        if !self.repositories.generations().spend(month, limit.each, limit.month).await? {
             return Err(BillingError::TokensUsedUp);
         }
         let reservation =
@@ -103,18 +109,19 @@ impl<'a> Generations<'a> {
 
     async fn uncount(&mut self, reservation: &Reservation) -> Result<(), BillingError> {
         let Reservation { tenant, period, .. } = *reservation;
-        Ok(self.repositories.meters().subtract(tenant, Meter::AiGenerations, period, 1).await?)
+        let day = reservation.counted_at().into_inner().date();
+        Ok(self.repositories.meters().subtract_on_day(tenant, Meter::AiGenerations, period, day, 1).await?)
     }
 
     /// Replaces the tokens that were set aside by those that were used.
     async fn correct(&mut self, reservation: &Reservation, used: u64) -> Result<(), BillingError> {
-        let Reservation { period, tokens, .. } = *reservation;
+        let (month, tokens) = (Period::month_of(reservation.counted_at()), reservation.tokens);
         let mut generations = self.repositories.generations();
         if used > tokens {
             // They are spent already: the limit is for what is still to come.
-            generations.spend(period, used - tokens, None).await?;
+            generations.spend(month, used - tokens, None).await?;
         } else {
-            generations.unspend(period, tokens - used).await?;
+            generations.unspend(month, tokens - used).await?;
         }
         Ok(())
     }
@@ -126,17 +133,20 @@ mod tests {
 
     use super::*;
     use crate::{
-        limits::{Allowance, Overrides},
         plan::catalogue,
         ports::{MockGenerationRepository, MockMeterRepository, MockSubscriptionRepository},
-        testing::{Repositories, env},
+        testing::{Repositories, allowance, env},
     };
 
     const LIMIT: TokenLimit = TokenLimit { each: 100, month: Some(1000) };
 
+    fn running() -> Period {
+        Period::of(allowance(catalogue().remove(0)).period_anchor, env().now())
+    }
+
     fn reservation(tenant: TenantId, id: GenerationId) -> Reservation {
         let now = env().now();
-        let period = Period::month_of(now);
+        let period = running();
         Reservation { id, tenant, period, tokens: LIMIT.each, expires_at: now + RESERVED_FOR }
     }
 
@@ -156,18 +166,19 @@ mod tests {
     fn counting(repositories: &mut Repositories) {
         let mut subscriptions = MockSubscriptionRepository::new();
         let plan = catalogue().remove(0);
-        let allowance = Allowance { plan, overrides: Overrides::default() };
+        let allowance = allowance(plan);
         subscriptions.expect_allowance().times(1).return_once(|_| Ok(Some(allowance)));
         repositories.subscriptions.push_back(subscriptions);
         let mut meters = MockMeterRepository::new();
-        let month = Period::month_of(env().now());
+        let (running, today) = (running(), env().now().into_inner().date());
         meters
-            .expect_add()
+            .expect_add_on_day()
             .times(1)
-            .withf(move |_, meter, period, amount, limit| {
-                (*meter, *period, *amount, *limit) == (Meter::AiGenerations, month, 1, Some(10))
+            .withf(move |_, meter, period, day, amount, limit| {
+                (*meter, *period, *day) == (Meter::AiGenerations, running, today)
+                    && (*amount, *limit) == (1, Some(10))
             })
-            .return_once(|_, _, _, _, _| Ok(true));
+            .return_once(|_, _, _, _, _, _| Ok(true));
         repositories.meters.push_back(meters);
     }
 

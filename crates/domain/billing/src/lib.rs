@@ -4,6 +4,7 @@ pub mod error;
 pub mod events;
 pub mod generation;
 pub mod limits;
+pub mod mail;
 pub mod money;
 pub mod period;
 pub mod plan;
@@ -14,5 +15,7 @@ pub mod quota;
 pub mod subscription;
 #[cfg(test)]
 mod testing;
+pub mod thresholds;
+pub mod usage;
 
 pub use error::BillingError;

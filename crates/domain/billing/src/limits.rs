@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portico_kernel::{Env, Event, Meter, Permission, RuleMessage, Scope, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 
-use crate::{BillingError, events, plan::Plan, ports::BillingRepositories};
+use crate::{BillingError, events, period::Period, plan::Plan, ports::BillingRepositories};
 
 /// Most characters of a reason.
 const REASON_MAX: usize = 500;
@@ -56,6 +56,10 @@ pub struct Allowance {
     pub plan: Plan,
     /// What is different for the tenant.
     pub overrides: Overrides,
+    /// When its first billing period began. All others follow from it, see [`Period::of`], whatever becomes of the plan.
+    pub period_anchor: Timestamp,
+    /// The end of the period whose bandwidth is used up, as it was last checked, see [`crate::thresholds`]. It may be over.
+    pub bandwidth_spent_until: Option<Timestamp>,
 }
 
 impl Allowance {
@@ -65,6 +69,11 @@ impl Allowance {
             Some(agreed) => *agreed,
             None => self.plan.limit(meter),
         }
+    }
+
+    /// The period that a meter counts over at this time.
+    pub fn period(&self, meter: Meter, now: Timestamp) -> Period {
+        Period::for_meter(meter, self.period_anchor, now)
     }
 
     /// Whether the limit of a meter is not that of the plan.
@@ -135,7 +144,7 @@ impl TenantLimits {
             plan_limit: allowance.plan.limit(meter),
             is_agreed: allowance.is_agreed(meter),
         });
-        let Allowance { plan, overrides } = allowance;
+        let Allowance { plan, overrides, .. } = allowance;
         Self {
             tenant_id,
             plan: plan.id,
@@ -234,7 +243,7 @@ mod tests {
         plan::catalogue,
         ports::MockSubscriptionRepository,
         subscription::{Subscription, SubscriptionStatus},
-        testing::{Repositories, env},
+        testing::{Repositories, allowance, env},
     };
 
     /// Locks, reads, and maybe stores.
@@ -251,7 +260,7 @@ mod tests {
         };
         lock.expect_lock().times(1).return_once(|_| Ok(Some(subscription)));
         let mut read = MockSubscriptionRepository::new();
-        let allowance = Allowance { plan: catalogue().remove(0), overrides };
+        let allowance = Allowance { overrides, ..allowance(catalogue().remove(0)) };
         read.expect_allowance().times(1).return_once(|_| Ok(Some(allowance)));
         let mut repositories = Repositories::default();
         repositories.subscriptions.extend([lock, read]);

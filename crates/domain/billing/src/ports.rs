@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use portico_kernel::{GenerationId, List, Meter, Outbox, PageRequest, StoreError, TenantId, Timestamp};
+use time::Date;
 
 use crate::{
     generation::Reservation,
@@ -10,6 +11,7 @@ use crate::{
     plan::{Plan, UNVERIFIED_STORAGE},
     plan_edit::{ManagedPlan, PlanVersion},
     subscription::Subscription,
+    thresholds::Notice,
 };
 
 /// The catalogue of plans.
@@ -54,7 +56,7 @@ pub trait PlanRepository: Send {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SubscriptionRepository: Send {
-    /// Stores the subscription of a new tenant. MUST answer `MissingReference` for a version of a plan that does not exist.
+    /// Stores the subscription of a new tenant, whose first billing period begins with it. MUST answer `MissingReference` for a version of a plan that does not exist.
     async fn insert(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
 
     /// The same with the current version of its plan, whichever version it names; answers that version. `None`, and nothing is
@@ -82,6 +84,13 @@ pub trait SubscriptionRepository: Send {
 
     /// The plan in force for the tenant in the version that it has bought, and what was agreed with it instead, in one statement.
     async fn allowance(&mut self, tenant: TenantId) -> Result<Option<Allowance>, StoreError>;
+
+    /// Stores until when the bandwidth of the tenant is used up. MUST be told by the look-up of the site at a host name, too.
+    async fn set_bandwidth_spent(
+        &mut self,
+        tenant: TenantId,
+        until: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
 
     /// Stores what was agreed with the tenant. MUST hold for [`MeterRepository::storage`], and for what callers and API keys of
     /// the tenant are looked up with, too.
@@ -129,6 +138,17 @@ pub trait MeterRepository: Send {
         limit: Option<u64>,
     ) -> Result<bool, StoreError>;
 
+    /// The same, and counts `amount` on the day, too, in one statement. MUST leave the day as it is where it answers `false`.
+    async fn add_on_day(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        period: Period,
+        day: Date,
+        amount: u64,
+        limit: Option<u64>,
+    ) -> Result<bool, StoreError>;
+
     /// Subtracts `amount`, down to zero.
     async fn subtract(
         &mut self,
@@ -138,13 +158,24 @@ pub trait MeterRepository: Send {
         amount: u64,
     ) -> Result<(), StoreError>;
 
+    /// The same, in the period and on the day.
+    async fn subtract_on_day(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        period: Period,
+        day: Date,
+        amount: u64,
+    ) -> Result<(), StoreError>;
+
     /// What the tenant stores and may store, including what the unit of work has stored itself. One statement while `margin`
     /// bytes are left: every change of a page asks. Where less is left, MUST wait for each other unit of work that has got such
     /// an answer about the tenant, until that ends, and count what it has stored: so no two get past the limit together.
     async fn storage(&mut self, tenant: TenantId, margin: u64) -> Result<StorageRoom, StoreError>;
 
     /// What was added in the period, without texts in the case of storage; for bandwidth, the bytes that the sites of the tenant
-    /// sent in it, which the store counts by itself. MUST keep periods apart.
+    /// sent in it, which the store counts by itself. MUST keep periods apart; a day belongs to the
+    /// billing period that begins on it.
     async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError>;
 
     /// What was used of each of these meters in its period, in their order; storage with its texts. In one statement.
@@ -153,6 +184,31 @@ pub trait MeterRepository: Send {
         tenant: TenantId,
         meters: &[(Meter, Period)],
     ) -> Result<Vec<u64>, StoreError>;
+
+    /// What is known of the days from the first to the last, in any order: what was added on a day of a meter that counts by periods,
+    /// and what there was at its end of another one. MUST leave out days on which nothing was added, and days of the others on which
+    /// [`MeterRepository::record_day`] recorded no change; MUST answer the last record of each up to the first day with the first day.
+    async fn days(
+        &mut self,
+        tenant: TenantId,
+        from: Date,
+        to: Date,
+    ) -> Result<Vec<(Date, Meter, u64)>, StoreError>;
+
+    /// Records for every tenant what there is now of each meter that does not count by periods as what there was at the end of this
+    /// day, where it differs from what was recorded last or is the first record. MUST do it once for a day, also under concurrency;
+    /// answers whether it was done now.
+    async fn record_day(&mut self, day: Date) -> Result<bool, StoreError>;
+
+    /// The thresholds that the tenant has been told about, see [`crate::thresholds`].
+    async fn notices(&mut self, tenant: TenantId) -> Result<Vec<Notice>, StoreError>;
+
+    /// Stores that the tenant is told about a threshold, instead of an earlier period; answers whether it was not yet told in this period.
+    /// MUST answer `true` to one unit of work only, also under concurrency.
+    async fn note(&mut self, tenant: TenantId, notice: &Notice) -> Result<bool, StoreError>;
+
+    /// Forgets such a notice of this meter, threshold and period.
+    async fn forget_notice(&mut self, tenant: TenantId, notice: &Notice) -> Result<(), StoreError>;
 }
 
 /// Uses of the text generator that are under way, and the tokens of all tenants together.

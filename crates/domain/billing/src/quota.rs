@@ -5,6 +5,7 @@ use portico_kernel::{
     EntitlementError, Entitlements, Feature, Meter, Permission, Scope, StoreError, TenantId, Timestamp,
 };
 use serde::Serialize;
+use time::Date;
 
 use crate::{
     BillingError,
@@ -18,6 +19,36 @@ use crate::{
 /// under way at a time can add.
 const STORAGE_MARGIN: u64 = 64 << 20;
 
+/// What a meter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = UsageUnit))]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Bytes.
+    Bytes,
+}
+
+impl Unit {
+    /// What this meter counts.
+    pub const fn of(meter: Meter) -> Self {
+        match meter {
+            Meter::Storage | Meter::Bandwidth => Self::Bytes,
+            Meter::Sites | Meter::AiGenerations | Meter::CustomDomains => Self::Count,
+        }
+    }
+
+    /// Name in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
 /// How much of a meter is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,8 +60,22 @@ pub struct Usage {
     pub used: u64,
     /// What the plan includes, or what was agreed on with the tenant instead; null for no limit.
     pub limit: Option<u64>,
+    /// What `used` and `limit` are in.
+    pub unit: Unit,
     /// When it begins at zero again; null for what is counted as long as it exists.
     pub resets_at: Option<Timestamp>,
+}
+
+impl Usage {
+    pub(crate) fn new(allowance: &Allowance, meter: Meter, period: Period, used: u64) -> Self {
+        Self {
+            meter,
+            used,
+            limit: allowance.limit(meter),
+            unit: Unit::of(meter),
+            resets_at: period.ends_at(),
+        }
+    }
 }
 
 /// What the plans allow, over an open unit of work.
@@ -44,15 +89,30 @@ impl<'a> Quotas<'a> {
         Self { repositories }
     }
 
-    /// Like [`Entitlements::take`], for a meter that counts by periods.
-    pub(crate) async fn take_during(
+    /// Like [`Entitlements::take`], for a meter that counts by billing periods: counts in the period of `now`, which is answered, and
+    /// on its day.
+    pub(crate) async fn take_at(
         &mut self,
         tenant: TenantId,
         meter: Meter,
+        now: Timestamp,
+        amount: u64,
+    ) -> Result<Period, EntitlementError> {
+        let allowance = self.allowance_of(tenant).await?;
+        let period = allowance.period(meter, now);
+        self.take_during(tenant, &allowance, meter, period, Some(now.into_inner().date()), amount).await?;
+        Ok(period)
+    }
+
+    async fn take_during(
+        &mut self,
+        tenant: TenantId,
+        allowance: &Allowance,
+        meter: Meter,
         period: Period,
+        day: Option<Date>,
         amount: u64,
     ) -> Result<(), EntitlementError> {
-        let allowance = self.allowance_of(tenant).await?;
         let limit = allowance.limit(meter);
         // Texts take a part of the storage for files.
         let texts = match meter {
@@ -64,13 +124,19 @@ impl<'a> Quotas<'a> {
             _ => 0,
         };
         let room = limit.map(|limit| limit.saturating_sub(texts));
-        if self.repositories.meters().add(tenant, meter, period, amount, room).await? {
+        let mut meters = self.repositories.meters();
+        let fits = match day {
+            Some(day) => meters.add_on_day(tenant, meter, period, day, amount, room).await?,
+            None => meters.add(tenant, meter, period, amount, room).await?,
+        };
+        drop(meters);
+        if fits {
             return Ok(());
         }
         let used = self.repositories.meters().used(tenant, meter, period).await?.saturating_add(texts);
         // Without a limit the counter does not refuse.
         let limit = limit.unwrap_or(u64::MAX);
-        Err(self.exceeded(&allowance, meter, limit, used, used.saturating_add(amount)).await?)
+        Err(self.exceeded(allowance, meter, limit, used, used.saturating_add(amount)).await?)
     }
 
     /// Checks that the tenant stores no more than it may, after the unit of work has stored something whose bytes the store
@@ -134,13 +200,7 @@ impl<'a> Quotas<'a> {
         Ok(fitting.min_by_key(|plan| (plan.amount, plan.position)).map(|plan| plan.id))
     }
 
-    /// Each meter of the active tenant against its limit, in the period of `now`.
-    pub async fn usage(&mut self, scope: &Scope, now: Timestamp) -> Result<Vec<Usage>, BillingError> {
-        let tenant = scope.require(Permission::BillingRead)?;
-        Ok(self.measure(tenant, now).await?)
-    }
-
-    /// The same of any tenant, for staff. Empty where it has no plan.
+    /// Each meter of any tenant against its limit, in the period of `now`, for staff. Empty where it has no plan.
     ///
     /// # Errors
     /// `Denied` without `platform:customers`.
@@ -159,18 +219,27 @@ impl<'a> Quotas<'a> {
 
     async fn measure(&mut self, tenant: TenantId, now: Timestamp) -> Result<Vec<Usage>, EntitlementError> {
         let allowance = self.allowance_of(tenant).await?;
-        let meters = Meter::ALL.map(|meter| (meter, Period::for_meter(meter, now)));
+        Ok(self.measured(tenant, &allowance, &Meter::ALL, now).await?)
+    }
+
+    /// These meters against their limits, in the period of a point in time.
+    pub(crate) async fn measured(
+        &mut self,
+        tenant: TenantId,
+        allowance: &Allowance,
+        meters: &[Meter],
+        at: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError> {
+        let meters: Vec<_> = meters.iter().map(|meter| (*meter, allowance.period(*meter, at))).collect();
         let used = self.repositories.meters().used_of_all(tenant, &meters).await?;
-        let usage = meters.into_iter().zip(used).map(|((meter, period), used)| Usage {
-            meter,
-            used,
-            limit: allowance.limit(meter),
-            resets_at: period.ends_at(),
-        });
+        let usage = meters
+            .into_iter()
+            .zip(used)
+            .map(|((meter, period), used)| Usage::new(allowance, meter, period, used));
         Ok(usage.collect())
     }
 
-    async fn allowance_of(&mut self, tenant: TenantId) -> Result<Allowance, EntitlementError> {
+    pub(crate) async fn allowance_of(&mut self, tenant: TenantId) -> Result<Allowance, EntitlementError> {
         let allowance = self.repositories.subscriptions().allowance(tenant).await?;
         allowance.ok_or(EntitlementError::NoPlan)
     }
@@ -179,8 +248,9 @@ impl<'a> Quotas<'a> {
 #[async_trait]
 impl Entitlements for Quotas<'_> {
     async fn take(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), EntitlementError> {
-        debug_assert!(!meter.is_monthly(), "counted by month, see take_during");
-        self.take_during(tenant, meter, Period::Standing, amount).await
+        debug_assert!(!meter.is_monthly(), "counted by period, see take_at");
+        let allowance = self.allowance_of(tenant).await?;
+        self.take_during(tenant, &allowance, meter, Period::Standing, None, amount).await
     }
 
     async fn release(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), EntitlementError> {
@@ -216,13 +286,13 @@ mod tests {
         limits::Overrides,
         plan::catalogue,
         ports::{MockMeterRepository, MockPlanRepository, MockSubscriptionRepository},
-        testing::{Repositories, env},
+        testing::{Repositories, allowance, env},
     };
 
     fn on_plan(id: &'static str) -> Repositories {
         let mut subscriptions = MockSubscriptionRepository::new();
         let plan = catalogue().into_iter().find(|plan| plan.id == id);
-        let allowance = plan.map(|plan| Allowance { plan, overrides: Overrides::default() });
+        let allowance = plan.map(allowance);
         subscriptions.expect_allowance().times(1).return_once(|_| Ok(allowance));
         let mut repositories = Repositories::default();
         repositories.subscriptions.push_back(subscriptions);
@@ -233,7 +303,7 @@ mod tests {
     fn agreed(sites: Option<u64>) -> Repositories {
         let mut subscriptions = MockSubscriptionRepository::new();
         let overrides = Overrides { limits: BTreeMap::from([(Meter::Sites, sites)]), ..Overrides::default() };
-        let allowance = Allowance { plan: catalogue().remove(0), overrides };
+        let allowance = Allowance { overrides, ..allowance(catalogue().remove(0)) };
         subscriptions.expect_allowance().times(1).return_once(|_| Ok(Some(allowance)));
         let mut repositories = Repositories::default();
         repositories.subscriptions.push_back(subscriptions);
@@ -390,27 +460,29 @@ mod tests {
 
     #[tokio::test]
     async fn usage_lists_every_meter_with_its_limit() {
-        let tenant = env().new_id();
         let mut repositories = on_plan("free");
         let mut meters = MockMeterRepository::new();
-        let asked = Meter::ALL.map(|meter| (meter, Period::for_meter(meter, env().now())));
+        let (now, anchor) = (env().now(), allowance(catalogue().remove(0)).period_anchor);
+        let asked = Meter::ALL.map(|meter| (meter, Period::for_meter(meter, anchor, now)));
         meters
             .expect_used_of_all()
             .withf(move |_, meters| meters == asked)
             .times(1)
             .return_once(|_, _| Ok(vec![1, 5, 0, 0, 9]));
         repositories.meters.extend([meters]);
-        let scope = system(Some(tenant));
-        let usage = Quotas::new(&mut repositories).usage(&scope, env().now()).await.unwrap();
+        let usage =
+            Quotas::new(&mut repositories).usage_of(&system(None), env().new_id(), now).await.unwrap();
         assert_eq!(usage.iter().map(|u| u.meter).collect::<Vec<_>>(), Meter::ALL);
-        assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), resets_at: None });
-        assert_eq!((usage[1].meter, usage[1].used), (Meter::Storage, 5));
-        assert_eq!(usage[2].resets_at, Period::month_of(env().now()).ends_at());
+        let (unit, none) = (Unit::Count, None);
+        assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), unit, resets_at: none });
+        assert_eq!((usage[1].meter, usage[1].used, usage[1].unit), (Meter::Storage, 5, Unit::Bytes));
+        assert_eq!(usage[2].resets_at, Period::of(anchor, now).ends_at());
         assert_eq!((usage[4].meter, usage[4].used, usage[4].limit), (Meter::Bandwidth, 9, Some(10 << 30)));
         assert_eq!(usage[4].resets_at, usage[2].resets_at);
 
         let anonymous = Scope::anonymous(RequestInfo::default());
-        let error = Quotas::new(&mut repositories).usage(&anonymous, env().now()).await.unwrap_err();
+        let error =
+            Quotas::new(&mut repositories).usage_of(&anonymous, env().new_id(), now).await.unwrap_err();
         assert_eq!(error.code(), "unauthenticated");
     }
 }

@@ -15,6 +15,10 @@ use crate::ports::{
     MockMeterRepository, MockPlanRepository, MockSubscriptionRepository, PlanRepository,
     SubscriptionRepository,
 };
+use crate::{
+    limits::{Allowance, Overrides},
+    plan::Plan,
+};
 
 struct Fixed;
 
@@ -35,6 +39,12 @@ impl Random for Counting {
 
 pub fn env() -> Env {
     Env::new(Arc::new(Fixed), Arc::new(Counting(AtomicU8::new(1))))
+}
+
+/// A plan that began a second before [`env`], and nothing that was agreed on instead.
+pub fn allowance(plan: Plan) -> Allowance {
+    let period_anchor = Timestamp::from_unix_seconds(1_789_999_999).unwrap();
+    Allowance { plan, overrides: Overrides::default(), period_anchor, bandwidth_spent_until: None }
 }
 
 /// Returns the mocks in the order in which they were put in; a mock too few panics, and each checks its expectations when

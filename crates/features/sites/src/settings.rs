@@ -43,6 +43,20 @@ pub struct Sites {
     /// meanwhile may still be served for that time; 0s serves nothing stale.
     #[serde(with = "duration")]
     pub serve_stale: Duration,
+    /// What happens when a tenant has used up its bandwidth: `soft` only counts and tells, `hard` answers 503 at its sites until the
+    /// billing period ends or the limit is raised.
+    pub bandwidth_limit: BandwidthLimit,
+}
+
+/// What happens when a tenant has used up its bandwidth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BandwidthLimit {
+    /// It is counted, and its owners are told.
+    #[default]
+    Soft,
+    /// Its sites answer 503 as well.
+    Hard,
 }
 
 /// Uploaded files.
@@ -66,6 +80,7 @@ impl Default for Sites {
             reserved: Vec::new(),
             keep_deployments: 10,
             serve_stale: Duration::from_secs(24 * 3600),
+            bandwidth_limit: BandwidthLimit::Soft,
             country_header: None,
             analytics_retention: two_years,
             submission_retention: two_years,

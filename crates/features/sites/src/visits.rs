@@ -173,6 +173,9 @@ async fn store(core: &Core, batch: &VisitBatch) -> Result<(), StoreError> {
     let mut work = core.begin().await?;
     if work.visits().store(batch).await? {
         work.commit().await?;
+        for (tenant, _) in batch.traffic.keys() {
+            core.signals.usage.mark(*tenant);
+        }
         let visits: u64 = batch.sites.values().map(|counts| counts.visits).sum();
         metrics::counter!("portico_visits_stored_total").increment(visits);
     }

@@ -10,6 +10,7 @@ mod pace;
 pub mod readers;
 pub mod retention;
 pub mod schedules;
+pub mod usage;
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,13 +49,15 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts the tasks that every process needs: receiving the announcements of others, and metrics.
+    /// Starts the tasks that every process needs: receiving the announcements of others, metrics, and checking
+    /// what tenants use.
     pub fn start(core: &Core, background: &Background) -> Self {
         let mut workers = Self { background: Tasks::default(), own: Tasks::default() };
         let readers = background.reader_names();
         workers.own.spawn(|stopping| announcements::run(core.clone(), stopping));
         workers.own.spawn(|stopping| broadcasts::run(core.clone(), stopping));
         workers.own.spawn(|stopping| housekeeping::run(core.clone(), readers, stopping));
+        workers.own.spawn(|stopping| usage::run(core.for_background(), stopping));
         workers
     }
 

@@ -13,7 +13,7 @@ use tokio::{
     time::{interval_at, sleep},
 };
 
-use super::{key_usage, retention};
+use super::{key_usage, retention, usage};
 use crate::{backoff::Backoff, core::Core, logging::chain};
 
 /// Delay after the start, so that a starting server is not busy with it.
@@ -64,6 +64,7 @@ impl Schedule {
 pub fn all(core: &Core, readers: Vec<&'static str>, features: &[Schedule]) -> Vec<Schedule> {
     let retention = (core.clone(), readers);
     let own = [
+        Schedule::new("usage_days", usage::RECORD_EVERY, core, |core| Box::pin(usage::record_day(core))),
         Schedule::new("sweep", Duration::from_secs(600), core, |core| Box::pin(sweep(core))),
         Schedule::new("audit_retention", HOUR, &retention, |(core, readers)| {
             Box::pin(retention::round(core, readers))

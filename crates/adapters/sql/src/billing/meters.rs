@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use portico_billing::{
     period::Period,
     ports::{MeterRepository, StorageRoom},
+    thresholds::{Notice, Threshold},
 };
 use portico_kernel::{Meter, PageId, SiteId, StoreError, TenantId};
 use portico_sites::site::SiteStatus;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use time::Date;
 
 use crate::{
     columns::Stored,
@@ -29,6 +31,24 @@ impl Stored for Period {
     fn load(raw: String) -> Result<Self, String> {
         Self::parse(&raw).ok_or(raw)
     }
+}
+
+/// In percent.
+impl Stored for Threshold {
+    type Raw = i32;
+
+    fn store(&self) -> i32 {
+        self.percent()
+    }
+
+    fn load(raw: i32) -> Result<Self, String> {
+        Self::parse(raw).ok_or_else(|| raw.to_string())
+    }
+}
+
+/// The meter of this name; `None` for one that this version does not know.
+fn meter_of(name: &str) -> Option<Meter> {
+    Meter::ALL.into_iter().find(|meter| meter.as_str() == name)
 }
 
 /// Counters over one connection.
@@ -129,6 +149,32 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
             == 1)
     }
 
+    async fn add_on_day(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        period: Period,
+        day: Date,
+        amount: u64,
+        limit: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        // As above, for two rows, of which only that of the period has a limit. It is the first one, and locked first by all.
+        let sql = "insert into meters (tenant_id, meter, period, used) select $1, $2, counted.period, $3 \
+             from (select cast($5 as text) as period union all select cast($6 as text) as period) counted where $3 <= $4 \
+             on conflict (tenant_id, meter, period) do update set used = meters.used + excluded.used \
+             where meters.period = $6 or meters.used <= $4 - excluded.used";
+        let values = (tenant, meter.as_str(), amount, limit.unwrap_or(u64::MAX), period, Period::Day(day));
+        match self.db.execute(sql, values).await? {
+            0 => Ok(false),
+            1 => {
+                // The period has no room, and only the day was counted.
+                self.subtract(tenant, meter, Period::Day(day), amount).await?;
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
     async fn subtract(
         &mut self,
         tenant: TenantId,
@@ -139,6 +185,19 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         let sql = "update meters set used = case when used > $3 then used - $3 else 0 end \
              where tenant_id = $1 and meter = $2 and period = $4";
         self.db.execute(sql, (tenant, meter.as_str(), amount, period)).await.map(drop)
+    }
+
+    async fn subtract_on_day(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        period: Period,
+        day: Date,
+        amount: u64,
+    ) -> Result<(), StoreError> {
+        let sql = "update meters set used = case when used > $3 then used - $3 else 0 end \
+             where tenant_id = $1 and meter = $2 and period in ($4, $5)";
+        self.db.execute(sql, (tenant, meter.as_str(), amount, period, Period::Day(day))).await.map(drop)
     }
 
     async fn storage(&mut self, tenant: TenantId, margin: u64) -> Result<StorageRoom, StoreError> {
@@ -155,10 +214,11 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
 
     async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError> {
         if meter == Meter::Bandwidth {
-            // Counted by day, which begins with the month.
+            // Counted by day.
+            let Some((first, next)) = period.days() else { return Ok(0) };
             let sql = "select cast(coalesce(sum(bytes), 0) as bigint) as used from traffic_days \
-                 where tenant_id = $1 and day >= $2 || '-01' and day <= $2 || '-31'";
-            return self.db.total(sql, (tenant, period)).await;
+                 where tenant_id = $1 and day >= $2 and day < $3";
+            return self.db.total(sql, (tenant, first, next)).await;
         }
         let sql = "select used from meters where tenant_id = $1 and meter = $2 and period = $3";
         self.db.total(sql, (tenant, meter.as_str(), period)).await
@@ -172,13 +232,14 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         let (mut parts, mut values) = (Vec::new(), vec![tenant.value()]);
         for (meter, period) in meters {
             let place = values.len() + 1;
-            parts.push(match meter {
-                // Counted by day, which begins with the month.
-                Meter::Bandwidth => {
-                    values.push((*period).value());
+            parts.push(match (meter, period.days()) {
+                // Counted by day.
+                (Meter::Bandwidth, Some((first, next))) => {
+                    values.extend([first.value(), next.value()]);
                     format!(
                         "select 'bandwidth' as meter, cast(coalesce(sum(bytes), 0) as bigint) as used from traffic_days \
-                         where tenant_id = $1 and day >= ${place} || '-01' and day <= ${place} || '-31'"
+                         where tenant_id = $1 and day >= ${place} and day < ${}",
+                        place + 1
                     )
                 }
                 _ => {
@@ -203,5 +264,70 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
             rows.iter().filter(|(name, _)| name == meter.as_str()).map(|(_, used)| used).sum::<i64>()
         };
         Ok(meters.iter().map(|(meter, _)| u64::try_from(used(*meter)).unwrap_or_default()).collect())
+    }
+
+    async fn days(
+        &mut self,
+        tenant: TenantId,
+        from: Date,
+        to: Date,
+    ) -> Result<Vec<(Date, Meter, u64)>, StoreError> {
+        // Among the keys of periods those of days are the only ones of this length.
+        let sql = "select day, 'bandwidth' as meter, bytes as used from traffic_days \
+               where tenant_id = $1 and day between $2 and $3 \
+             union all select period as day, meter, used from meters \
+               where tenant_id = $1 and meter = 'ai_generations' and length(period) = 10 and period between $2 and $3 \
+             union all select case when day < $2 then $2 else day end as day, meter, used from usage_days \
+               where tenant_id = $1 and day <= $3 and (day > $2 or day = (select max(earlier.day) from usage_days earlier \
+                 where earlier.tenant_id = $1 and earlier.meter = usage_days.meter and earlier.day <= $2))";
+        let rows: Vec<(Date, String, u64)> = self.db.rows(sql, (tenant, from, to)).await?;
+        let known = |(day, name, used): (Date, String, u64)| meter_of(&name).map(|meter| (day, meter, used));
+        Ok(rows.into_iter().filter_map(known).collect())
+    }
+
+    async fn record_day(&mut self, day: Date) -> Result<bool, StoreError> {
+        // Whoever comes second waits for the first one here, and then does nothing.
+        let sql = "insert into recorded_days (day) values ($1) on conflict (day) do nothing";
+        if self.db.execute(sql, [day]).await? == 0 {
+            return Ok(false);
+        }
+        let sql = "insert into usage_days (tenant_id, day, meter, used) \
+             select counted.tenant_id, $1, counted.meter, counted.used from (\
+               select subscriptions.tenant_id, standing.meter, \
+                 coalesce((select used from meters where meters.tenant_id = subscriptions.tenant_id \
+                   and meters.meter = standing.meter and meters.period = ''), 0) \
+                 + case standing.meter when 'storage' then (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts \
+                   where stored_texts.tenant_id = subscriptions.tenant_id) else 0 end as used \
+               from subscriptions cross join \
+                 (select 'sites' as meter union all select 'storage' union all select 'custom_domains') standing) counted \
+             where counted.used <> coalesce((select usage_days.used from usage_days \
+               where usage_days.tenant_id = counted.tenant_id and usage_days.meter = counted.meter \
+               order by usage_days.day desc limit 1), -1)";
+        self.db.execute(sql, [day]).await?;
+        Ok(true)
+    }
+
+    async fn notices(&mut self, tenant: TenantId) -> Result<Vec<Notice>, StoreError> {
+        let sql = "select meter, threshold, period from usage_notices where tenant_id = $1";
+        let rows: Vec<(String, Threshold, Period)> = self.db.rows(sql, [tenant]).await?;
+        let notice = |(name, threshold, period): (String, Threshold, Period)| {
+            meter_of(&name).map(|meter| Notice { meter, threshold, period })
+        };
+        Ok(rows.into_iter().filter_map(notice).collect())
+    }
+
+    async fn note(&mut self, tenant: TenantId, notice: &Notice) -> Result<bool, StoreError> {
+        let sql = "insert into usage_notices (tenant_id, meter, threshold, period) values ($1, $2, $3, $4) \
+             on conflict (tenant_id, meter, threshold) do update set period = excluded.period \
+             where usage_notices.period <> excluded.period";
+        let values = (tenant, notice.meter.as_str(), notice.threshold, notice.period);
+        Ok(self.db.execute(sql, values).await? == 1)
+    }
+
+    async fn forget_notice(&mut self, tenant: TenantId, notice: &Notice) -> Result<(), StoreError> {
+        let sql = "delete from usage_notices \
+             where tenant_id = $1 and meter = $2 and threshold = $3 and period = $4";
+        let values = (tenant, notice.meter.as_str(), notice.threshold, notice.period);
+        self.db.execute(sql, values).await.map(drop)
     }
 }

@@ -44,7 +44,9 @@ pub(crate) struct Subscriptions<'c, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> {
     async fn insert(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
-        let sql = format!("insert into subscriptions ({COLUMNS}) values ($1, $2, $3, $4, $5, $6)");
+        let sql = format!(
+            "insert into subscriptions ({COLUMNS}, period_anchor) values ($1, $2, $3, $4, $5, $6, $5)"
+        );
         let values = (
             subscription.tenant_id,
             &subscription.plan,
@@ -59,7 +61,7 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
     async fn insert_current(&mut self, subscription: &Subscription) -> Result<Option<i32>, StoreError> {
         // In one statement, because every new tenant needs it.
         let sql = format!(
-            "insert into subscriptions ({COLUMNS}) select $1, plans.id, plans.version, $3, $4, $5 from plans \
+            "insert into subscriptions ({COLUMNS}, period_anchor) select $1, plans.id, plans.version, $3, $4, $5, $4 from plans \
              where plans.id = $2 and plans.is_current returning plan_version"
         );
         let values = (
@@ -127,16 +129,31 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
     }
 
     async fn allowance(&mut self, tenant: TenantId) -> Result<Option<Allowance>, StoreError> {
-        let sql = "select plans.*, subscriptions.overrides from subscriptions \
+        let sql = "select plans.*, subscriptions.overrides, subscriptions.period_anchor, subscriptions.bandwidth_spent_until \
+             from subscriptions \
              join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
              where subscriptions.tenant_id = $1 and subscriptions.status = $2";
         let allowance = |row: &QueryResult| {
             let plan = plans::row::Model::from_query_result(row, "")?;
             let overrides: Option<Overrides> = read(row, "overrides")?;
-            Ok::<_, TryGetError>(Allowance { plan: plan.into(), overrides: overrides.unwrap_or_default() })
+            Ok::<_, TryGetError>(Allowance {
+                plan: plan.into(),
+                overrides: overrides.unwrap_or_default(),
+                period_anchor: read(row, "period_anchor")?,
+                bandwidth_spent_until: read(row, "bandwidth_spent_until")?,
+            })
         };
         let found = self.db.rows_with(sql, (tenant, SubscriptionStatus::Active), allowance).await?;
         Ok(found.into_iter().next())
+    }
+
+    async fn set_bandwidth_spent(
+        &mut self,
+        tenant: TenantId,
+        until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let sql = "update subscriptions set bandwidth_spent_until = $2 where tenant_id = $1";
+        self.db.execute(sql, (tenant, until)).await.map(drop)
     }
 
     async fn set_overrides(&mut self, tenant: TenantId, overrides: &Overrides) -> Result<(), StoreError> {

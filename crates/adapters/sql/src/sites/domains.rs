@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId, name::Subdomain,
+    DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId, Timestamp, name::Subdomain,
 };
 use portico_sites::{
     domain::{DnsRecord, Domain, DomainMode, DomainReason, DomainStatus},
@@ -211,13 +211,17 @@ impl<C: ConnectionTrait + Send> DomainRepository for Domains<'_, C> {
         let (sql, name) = match host {
             HostName::Subdomain(name) => (
                 "select sites.tenant_id, sites.id, sites.subdomain, sites.custom_domain, sites.status, \
-                 sites.live_deployment_id, tenants.status as tenant_status, cast(null as text) as mode \
+                 sites.live_deployment_id, tenants.status as tenant_status, cast(null as text) as mode, \
+                 (select bandwidth_spent_until from subscriptions where subscriptions.tenant_id = sites.tenant_id) \
+                 as bandwidth_spent_until \
                  from sites join tenants on tenants.id = sites.tenant_id where sites.subdomain = $1",
                 name,
             ),
             HostName::Domain(name) => (
                 "select sites.tenant_id, sites.id, sites.subdomain, sites.custom_domain, sites.status, \
-                 sites.live_deployment_id, tenants.status as tenant_status, domains.mode as mode \
+                 sites.live_deployment_id, tenants.status as tenant_status, domains.mode as mode, \
+                 (select bandwidth_spent_until from subscriptions where subscriptions.tenant_id = sites.tenant_id) \
+                 as bandwidth_spent_until \
                  from domains join sites on sites.tenant_id = domains.tenant_id and sites.id = domains.site_id \
                  join tenants on tenants.id = sites.tenant_id \
                  where domains.name = $1 and domains.status = 'verified'",
@@ -240,6 +244,7 @@ struct HostedRow {
     live_deployment_id: Col<Option<DeploymentId>>,
     tenant_status: Col<TenantStatus>,
     mode: Col<Option<DomainMode>>,
+    bandwidth_spent_until: Col<Option<Timestamp>>,
 }
 
 impl HostedRow {
@@ -257,6 +262,7 @@ impl HostedRow {
             subdomain: self.subdomain.0,
             deployment: self.live_deployment_id.0.filter(|_| !suspended),
             paused,
+            bandwidth_spent_until: self.bandwidth_spent_until.0,
             primary: self.custom_domain,
             mode: self.mode.0,
         })

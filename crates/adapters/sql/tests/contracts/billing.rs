@@ -10,7 +10,7 @@ use portico_billing::{
     ports::BillingRepositories,
     subscription::{Subscription, SubscriptionStatus},
 };
-use portico_kernel::{Env, Meter, PageRequest, StoreError, TenantId};
+use portico_kernel::{Env, Meter, PageRequest, StoreError, TenantId, Timestamp};
 use portico_sql::SqlStore;
 use portico_tenancy::ports::TenancyRepositories;
 use portico_testkit::{env, on_each_database};
@@ -23,9 +23,9 @@ fn plan(id: &str, position: i32) -> Plan {
     Plan { limits, ..plan_of(id, position) }
 }
 
-/// A plan without anything that was agreed on instead.
-fn as_planned(plan: Plan) -> Allowance {
-    Allowance { plan, overrides: Overrides::default() }
+/// A plan since a time, without anything that was agreed on instead.
+fn as_planned(plan: Plan, period_anchor: Timestamp) -> Allowance {
+    Allowance { plan, overrides: Overrides::default(), period_anchor, bandwidth_spent_until: None }
 }
 
 /// Stores what one unit of work does to the plans.
@@ -210,7 +210,7 @@ async fn a_tenant_keeps_the_version_that_it_has_until_it_is_moved() {
         assert_eq!(reader.subscriptions().find(early).await.unwrap(), Some(before.clone()));
         for (tenant, plan, storage) in [(early, &first, 5_000_000_000_u64), (late, &second, 7_000_000_000)] {
             let allowance = reader.subscriptions().allowance(tenant).await.unwrap();
-            assert_eq!(allowance, Some(as_planned(plan.clone())));
+            assert_eq!(allowance, Some(as_planned(plan.clone(), before.created_at)));
             assert_eq!(reader.meters().storage(tenant, 0).await.unwrap().limit, Some(storage));
         }
 
@@ -221,10 +221,14 @@ async fn a_tenant_keeps_the_version_that_it_has_until_it_is_moved() {
         let again = work.subscriptions().move_to("starter", 2, env.now()).await.unwrap();
         assert!(again.is_empty(), "{again:?}");
         work.commit().await.unwrap();
+        let bought_at = before.created_at;
         let after = Subscription { plan_version: 2, updated_at: env.now(), ..before };
         let mut reader = store.reader();
         assert_eq!(reader.subscriptions().find(early).await.unwrap(), Some(after));
-        assert_eq!(reader.subscriptions().allowance(early).await.unwrap(), Some(as_planned(second)));
+        assert_eq!(
+            reader.subscriptions().allowance(early).await.unwrap(),
+            Some(as_planned(second, bought_at))
+        );
     })
     .await;
 }
@@ -257,7 +261,7 @@ async fn the_plan_of_a_tenant_is_that_of_its_active_subscription() {
         let mut reader = store.reader();
         assert_eq!(
             reader.subscriptions().allowance(first.id).await.unwrap(),
-            Some(as_planned(plan("starter", 2)))
+            Some(as_planned(plan("starter", 2), env.now()))
         );
         assert_eq!(reader.subscriptions().allowance(second.id).await.unwrap(), None);
     })
@@ -346,10 +350,10 @@ async fn what_is_agreed_on_holds_for_one_tenant() {
             work.commit().await.unwrap();
             let mut reader = store.reader();
             let read = reader.subscriptions().allowance(ours).await.unwrap();
-            assert_eq!(read, Some(Allowance { plan: plan("starter", 2), overrides }));
+            assert_eq!(read, Some(Allowance { overrides, ..as_planned(plan("starter", 2), env.now()) }));
             assert_eq!(reader.meters().storage(ours, 0).await.unwrap().limit, storage);
             let others = reader.subscriptions().allowance(theirs).await.unwrap();
-            assert_eq!(others, Some(as_planned(plan("starter", 2))));
+            assert_eq!(others, Some(as_planned(plan("starter", 2), env.now())));
             assert_eq!(reader.meters().storage(theirs, 0).await.unwrap().limit, Some(5_000_000_000));
         }
     })

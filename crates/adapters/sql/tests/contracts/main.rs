@@ -27,5 +27,6 @@ mod store;
 mod sweep;
 mod tenancy;
 mod traces;
+mod usage;
 mod users;
 mod webhooks;

@@ -214,6 +214,7 @@ async fn only_verified_names_lead_to_a_site() {
             subdomain: Subdomain::trusted("shop".to_owned()),
             deployment: None,
             paused: false,
+            bandwidth_spent_until: None,
             primary: None,
             mode: None,
         };

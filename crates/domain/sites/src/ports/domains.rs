@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId, name::Subdomain,
+    DeploymentId, DomainId, List, PageRequest, SiteId, StoreError, TenantId, Timestamp, name::Subdomain,
 };
 
 use crate::domain::{Domain, DomainMode};
@@ -38,6 +38,8 @@ pub struct HostedSite {
     pub deployment: Option<DeploymentId>,
     /// Whether the tenant is suspended.
     pub paused: bool,
+    /// Until when the bandwidth of the tenant is used up, as far as it was checked. The time may be over.
+    pub bandwidth_spent_until: Option<Timestamp>,
     /// The domain that is the site's main address, where it is not the subdomain.
     pub primary: Option<String>,
     /// The mode of the domain, where the visitor came to one.

@@ -112,6 +112,7 @@ impl DomainRepository for View<'_> {
             subdomain: site.subdomain.clone(),
             deployment: site.live_deployment_id.filter(|_| site.status != SiteStatus::Suspended),
             paused: false,
+            bandwidth_spent_until: None,
             primary: site.custom_domain.clone(),
             mode,
         }))

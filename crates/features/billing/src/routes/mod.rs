@@ -4,6 +4,7 @@ pub mod grants;
 pub mod limits;
 pub mod plan_administration;
 pub mod plans;
+pub mod usage;
 
 use portico_web::routing::Routes;
 
@@ -13,5 +14,6 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(plans::configure)
         .configure(plan_administration::configure)
         .configure(grants::configure)
-        .configure(limits::configure);
+        .configure(limits::configure)
+        .configure(usage::configure);
 }

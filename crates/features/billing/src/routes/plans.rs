@@ -1,9 +1,8 @@
-//! Plans on offer, the subscription of a tenant, and what it uses.
+//! Plans on offer, and the subscription of a tenant.
 
 use actix_web::{HttpResponse, get, http::header, web::Data};
 use portico_billing::{
     plan::{Plan, Plans},
-    quota::{Quotas, Usage},
     subscription::{Subscription, Subscriptions},
 };
 use portico_kernel::{List, PageRequest};
@@ -13,19 +12,10 @@ use portico_web::{
     problem::Problem,
     routing::{READ, Routes},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ.for_anyone(), list).service(READ, subscription).service(READ, usage);
-}
-
-/// Usage of a tenant against the limits of its plan.
-#[derive(Serialize, ToSchema)]
-struct UsageReport {
-    /// Each meter.
-    items: Vec<Usage>,
+    config.service(READ.for_anyone(), list).service(READ, subscription);
 }
 
 /// List plans
@@ -51,14 +41,4 @@ async fn subscription(core: Data<Core>, caller: Caller) -> Result<HttpResponse, 
     let mut repositories = core.reader();
     let subscription = Subscriptions::new(&mut *repositories, &caller.0, &core.env).get().await?;
     Ok(HttpResponse::Ok().json(subscription))
-}
-
-/// Read the usage
-///
-/// Each meter of the active tenant against the limit of its plan.
-#[utoipa::path(tag = "Billing", operation_id = "getUsage", responses((status = 200, body = UsageReport)), security(("bearer" = ["billing:read"])))]
-#[get("/billing/usage")]
-async fn usage(core: Data<Core>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let items = Quotas::new(&mut *core.reader()).usage(&caller.0, core.env.now()).await?;
-    Ok(HttpResponse::Ok().json(UsageReport { items }))
 }

@@ -4,13 +4,18 @@
 //! an account that another person registered with that address. A notice about a tenant goes to each of its owners, each as
 //! its own job, so that a failing delivery to one owner does not repeat the others.
 
+use portico_billing::{
+    events as billing,
+    mail::UsageMail,
+    thresholds::{Reached, Threshold},
+};
 use portico_identity::{
     events as identity,
     mail::{AccountMail, AccountNotice, FactorChange, KeyNotice, Recipient},
     user::{EmailAddress, UserStatus},
 };
 use portico_kernel::{
-    Env, Event, EventDeclaration, Job, JobType, NewJob, PageRequest, StoreError, TenantId, TenantRole,
+    Env, Event, EventDeclaration, Job, JobType, Meter, NewJob, PageRequest, StoreError, TenantId, TenantRole,
     Timestamp, UserId, mail::Mail,
 };
 use portico_runtime::{mailing, worker::jobs::JobError};
@@ -62,6 +67,7 @@ enum AboutTenant {
     Reinstated,
     DeletionScheduled { at: Timestamp },
     OwnershipReceived,
+    Usage { meter: Meter, threshold: Threshold, used: u64, limit: u64, resets_at: Option<Timestamp> },
 }
 
 /// A recipient as described by an event, for an account that no longer has an address when the job runs.
@@ -156,7 +162,7 @@ static ABOUT_ACCOUNTS: Notices<AboutAccount, 14> = [
     }),
 ];
 
-static ABOUT_TENANTS: Notices<AboutTenant, 7> = [
+static ABOUT_TENANTS: Notices<AboutTenant, 9> = [
     (&identity::API_KEY_CREATED, |event| Some(AboutTenant::KeyCreated { key: text(&event.after, "name")? })),
     (&identity::API_KEY_NEW_ADDRESS, |event| {
         let (key, address) = (text(&event.after, "name")?, text(&event.after, "address")?);
@@ -178,6 +184,8 @@ static ABOUT_TENANTS: Notices<AboutTenant, 7> = [
         let at = event.after.as_ref()?.get("deleteAt")?;
         Some(AboutTenant::DeletionScheduled { at: Timestamp::deserialize(at).ok()? })
     }),
+    (&billing::USAGE_EXHAUSTED, |event| about_usage(event, Threshold::Exhausted)),
+    (&billing::USAGE_WARNING, |event| about_usage(event, Threshold::Warning)),
 ];
 
 /// Whether to write to the address that the account had before the event, even if it has changed since.
@@ -196,6 +204,13 @@ fn about_member(event: &Event) -> Option<AboutTenant> {
     let owner = TenantRole::Owner.as_str();
     let became = text(&event.after, "role")? == owner && text(&event.before, "role")? != owner;
     became.then_some(AboutTenant::OwnershipReceived)
+}
+
+/// Nothing where the limit is one: whoever has made the only one knows.
+fn about_usage(event: &Event, threshold: Threshold) -> Option<AboutTenant> {
+    let reached = Reached::deserialize(event.after.as_ref()?).ok()?;
+    let Reached { meter, used, limit, resets_at, .. } = reached;
+    (limit > 1).then_some(AboutTenant::Usage { meter, threshold, used, limit, resets_at })
 }
 
 fn text(json: &Option<Value>, field: &str) -> Option<String> {
@@ -291,6 +306,9 @@ impl AboutTenant {
             Self::KeyRefused { key, count } => return about_key(tenant, key, KeyNotice::Refusals { count }),
             Self::WebhookDisabled { url, gone } => {
                 return Box::new(TenantMail::WebhookDisabled { tenant, url, gone });
+            }
+            Self::Usage { meter, threshold, used, limit, resets_at } => {
+                return Box::new(UsageMail { tenant, meter, threshold, used, limit, resets_at });
             }
             Self::Suspended => TenantNotice::Suspended,
             Self::Reinstated => TenantNotice::Reinstated,

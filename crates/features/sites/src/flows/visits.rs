@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portico_billing::usage::DAYS_MAX;
 use portico_kernel::StoreError;
 use portico_runtime::backoff::Backoff;
 use tokio::{sync::watch, time::sleep};
@@ -11,8 +12,8 @@ use crate::state::App;
 /// Interval of storing: the longest period that a crash may lose.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Least time for which the bytes that sites sent are kept: the current month and the one before.
-const TRAFFIC_KEPT: time::Duration = time::Duration::days(62);
+/// Least time for which the bytes that sites sent are kept: what usage by day tells of, and the billing period before that.
+const TRAFFIC_KEPT: time::Duration = time::Duration::days(DAYS_MAX + 31);
 
 /// Rows of one kind that are deleted in one transaction.
 const ROWS: u64 = 1000;
@@ -44,7 +45,7 @@ pub async fn forget(app: &App) -> Result<(), StoreError> {
     if let Some(retention) = kept(settings.analytics_retention) {
         let now = app.core.env.now();
         let day = (now - retention).into_inner().date();
-        // The bytes of a month count against the plan.
+        // The bytes of a billing period count against the plan.
         let traffic = day.min((now - TRAFFIC_KEPT).into_inner().date());
         loop {
             let mut work = app.core.begin().await?;

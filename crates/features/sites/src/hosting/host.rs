@@ -38,7 +38,7 @@ pub(super) enum HostContent {
     Nothing,
     /// A site without a deployment.
     Idle,
-    /// A site whose tenant is suspended.
+    /// A site whose tenant is suspended, or has used up its bandwidth where that is a hard limit.
     Paused,
     /// A site whose main address is another one: its URL, without a slash at the end.
     Moved(Arc<str>),
@@ -120,7 +120,9 @@ async fn look_up(hosting: &Hosting, host: &HostName) -> Result<HostContent, Stor
 /// What is served at this host of the site.
 fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> HostContent {
     let Some(deployment) = site.deployment else { return HostContent::Idle };
-    if site.paused {
+    // What is cached is looked up again within a second, so also once the period is over.
+    let is_spent = || site.bandwidth_spent_until.is_some_and(|until| hosting.core.env.now() < until);
+    if site.paused || hosting.bandwidth_is_hard && is_spent() {
         return HostContent::Paused;
     }
     let leads_on = match host {

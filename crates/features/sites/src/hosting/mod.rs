@@ -65,6 +65,8 @@ pub struct Hosting {
     pub visits: Arc<VisitCounter>,
     /// Header in which a trusted proxy sends the country of a visitor.
     pub country_header: Option<Arc<str>>,
+    /// Whether sites of a tenant that has used up its bandwidth answer 503.
+    pub bandwidth_is_hard: bool,
 }
 
 /// Caches of host names and of recently requested files.

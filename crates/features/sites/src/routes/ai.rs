@@ -124,7 +124,7 @@ struct PageProposal {
     responses(
         (status = 200, body = ContentProposal),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
-        (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 402, description = "The plan includes no more texts in this billing period.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such section.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Another request changed the section meanwhile.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`generator_unavailable`: no text can be written now; `generation_failed`: what was written could not be used. Neither is counted.", body = ProblemBody, content_type = "application/problem+json"),
@@ -162,7 +162,7 @@ async fn optimize_content(
     responses(
         (status = 200, body = SeoProposal),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
-        (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 402, description = "The plan includes no more texts in this billing period.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such page.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`generator_unavailable`: no text can be written now; `generation_failed`: what was written could not be used. Neither is counted.", body = ProblemBody, content_type = "application/problem+json"),
@@ -210,7 +210,7 @@ async fn optimize_seo(
         (status = 200, description = "The proposal.", body = PageProposal),
         (status = 201, description = "The proposal, and the page that was made of it.", body = PageProposal, headers(("Location" = String), ("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
-        (status = 402, description = "The plan includes no more texts in this month.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 402, description = "The plan includes no more texts in this billing period.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such site.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Another page has the slug, or the tenant has no site yet.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`generator_unavailable`: no text can be written now; `generation_failed`: what was written could not be used. Neither is counted.", body = ProblemBody, content_type = "application/problem+json"),

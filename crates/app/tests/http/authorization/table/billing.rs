@@ -7,6 +7,7 @@ pub const RULES: &[Row] = &[
     ("GET", "/api/v1/billing/plans", Everybody),
     ("GET", "/api/v1/billing/subscription", VIEWER),
     ("GET", "/api/v1/billing/usage", VIEWER),
+    ("GET", "/api/v1/billing/usage/daily", VIEWER),
     ("GET", "/api/v1/admin/plans", STAFF),
     ("POST", "/api/v1/admin/plans", STAFF),
     ("GET", "/api/v1/admin/plans/{planId}", STAFF),
