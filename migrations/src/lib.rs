@@ -52,6 +52,7 @@ mod m20261122_000048_event_indexes;
 mod m20261122_000049_plans;
 mod m20261123_000050_counting;
 mod m20261123_000051_plan_versions;
+mod m20261123_000060_purchases;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -101,6 +102,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000049_plans::Migration),
             Box::new(m20261123_000050_counting::Migration),
             Box::new(m20261123_000051_plan_versions::Migration),
+            Box::new(m20261123_000060_purchases::Migration),
         ]
     }
 }
