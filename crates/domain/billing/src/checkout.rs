@@ -5,7 +5,7 @@
 //! [being made](CheckoutStage::Creating), and the schedule repeats the call with the same key.
 
 use portico_kernel::{
-    CheckoutId, Env, Event, Permission, PurchaseId, Scope, TenantId, Timestamp, Violations,
+    CheckoutId, Env, Event, Permission, PurchaseId, Scope, TenantId, Timestamp, UserId, Violations,
 };
 use serde::Serialize;
 use time::Duration;
@@ -15,7 +15,7 @@ use crate::{
     order::{Order, ReturnRule},
     payment::{CheckoutLine, CheckoutState, NewCheckout, Provider},
     ports::BillingRepositories,
-    purchase::{Purchase, pending},
+    purchase::{Purchase, PurchaseItem, pending},
 };
 
 /// How long a buyer may take to pay. Providers take half an hour to a day.
@@ -145,7 +145,7 @@ impl PurchaseCheckout {
 
     /// The call that makes it: the same at every try, because it is made of what is stored.
     pub fn call(&self, purchase: &Purchase) -> NewCheckout {
-        let line = |item: &crate::purchase::PurchaseItem| CheckoutLine {
+        let line = |item: &PurchaseItem| CheckoutLine {
             description: item.description.clone(),
             unit_amount: item.amount,
             quantity: item.quantity,
@@ -213,28 +213,27 @@ impl<'a> Checkouts<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Checks that the caller may buy: a person with a verified address, because it costs money.
+    /// Who buys for which tenant: a person with a verified address, because it costs money.
     ///
     /// # Errors
     /// `Denied` without `billing:write`, without a verified address, and for programs.
-    pub fn check(&self) -> Result<(), BillingError> {
-        self.scope.require(Permission::BillingWrite)?;
-        self.scope.require_user()?;
-        Ok(self.scope.require_verified()?)
+    pub fn buyer(scope: &Scope) -> Result<(TenantId, UserId), BillingError> {
+        let tenant = scope.require(Permission::BillingWrite)?;
+        let (user, _) = scope.require_user()?;
+        scope.require_verified()?;
+        Ok((tenant, user))
     }
 
     /// Stores a purchase at the prices of the catalogue, not paid yet, with a checkout whose call is to be made once this is committed.
     ///
     /// # Errors
-    /// `Denied` as in [`Checkouts::check`]; `Invalid`.
+    /// `Denied` as in [`Checkouts::buyer`]; `Invalid`.
     pub async fn begin(
         &mut self,
         order: &Order,
         rule: &CheckoutRule,
     ) -> Result<(Purchase, PurchaseCheckout), BillingError> {
-        self.check()?;
-        let tenant = self.scope.require(Permission::BillingWrite)?;
-        let (user, _) = self.scope.require_user()?;
+        let (tenant, user) = Self::buyer(self.scope)?;
         let products = self.repositories.products().active(&order.products()).await?;
         let mut violations = Violations::default();
         let priced = order.price(&products, &rule.returns, &mut violations);
@@ -269,7 +268,7 @@ impl<'a> Checkouts<'a> {
     /// The checkout of a session of the active tenant, to ask the provider about it.
     ///
     /// # Errors
-    /// `Denied` as in [`Checkouts::check`]; `NoCheckout`, also for one of another tenant.
+    /// `Denied` without `billing:write`; `NoCheckout`, also for one of another tenant.
     pub async fn of_session(
         &mut self,
         provider: Provider,

@@ -5,7 +5,7 @@ use portico_kernel::{
     mail::{Mail, MailClass, MailContent},
 };
 
-use crate::{money::Currency, purchase::Purchase};
+use crate::{money::Currency, purchase::{Purchase, PurchaseItem}};
 
 /// A message about a purchase.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum PurchaseMail {
 impl PurchaseMail {
     /// The confirmation of a purchase; `None` while it is not paid.
     pub fn confirmation(purchase: &Purchase) -> Option<Self> {
-        let item = |item: &crate::purchase::PurchaseItem| format!("{} × {}", item.quantity, item.description);
+        let item = |item: &PurchaseItem| format!("{} × {}", item.quantity, item.description);
         Some(Self::Confirmation {
             number: purchase.id.to_string(),
             items: purchase.items.iter().map(item).collect::<Vec<_>>().join(", "),
