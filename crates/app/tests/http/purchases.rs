@@ -319,7 +319,8 @@ async fn an_answer_that_is_lost_leads_to_one_checkout_and_no_charge() {
     server.payments.set_losing_answers(false);
     // The schedule repeats the call with the same key.
     a_round(&server, &ada).await;
-    assert_eq!(server.payments.creations(), (2, 1), "asked twice, made once");
+    let (asked, made) = server.payments.creations();
+    assert!(asked >= 2 && made == 1, "asked {asked} times, made {made}");
     assert_eq!(status(&ada, &id).await, "pending");
 
     // A provider that is down: what is open stays open, and is found later.
