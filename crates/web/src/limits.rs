@@ -130,6 +130,7 @@ mod tests {
             per_user: 5,
             per_key: 4,
             sensitive: 2,
+            checkouts: 2,
             plans: BTreeMap::from([("large".to_owned(), large)]),
         };
         Limits::new(&settings, Arc::new(ProcessLimiter::default())).unwrap()

@@ -68,7 +68,8 @@ async fn a_round(server: &TestServer, client: &Client) {
     let (tenant, now) = (client.tenant.parse().unwrap(), server.app.core.env.now());
     let far = now + time::Duration::days(2);
     let mut work = server.app.core.begin().await.unwrap();
-    for mut checkout in work.checkouts().due(far, 1000).await.unwrap() {
+    let open = work.checkouts().due(far, 1000).await.unwrap();
+    for mut checkout in open {
         if checkout.tenant_id == tenant {
             checkout.check_at = Some(now);
             work.checkouts().update(&checkout).await.unwrap();

@@ -288,7 +288,8 @@ mod tests {
         assert_eq!(completed.after(&paid(), later), completed);
         assert_eq!(completed.after(&CheckoutState::Expired, later), completed);
         let json = serde_json::to_value(&pending).unwrap();
-        let members: Vec<&String> = json.as_object().unwrap().keys().collect();
+        let mut members: Vec<&String> = json.as_object().unwrap().keys().collect();
+        members.sort_unstable();
         assert_eq!(
             members,
             ["amount", "createdAt", "currency", "id", "items", "refundedAmount", "status"],

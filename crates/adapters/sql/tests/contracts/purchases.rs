@@ -121,7 +121,7 @@ async fn whoever_locks_a_purchase_sees_what_the_one_before_has_stored() {
         let tenant = stored_tenant(store, &env, "one").await.id;
         let (purchase, _) = stored(store, &env, tenant).await;
         let id = purchase.id;
-        let seen = at_once(store, 16, |store, _| async move {
+        let mut seen = at_once(store, 16, |store, _| async move {
             let mut work = store.begin().await.unwrap();
             let mut locked = work.purchases().lock(tenant, id).await.unwrap().unwrap();
             locked.refunded_amount += 1;
@@ -130,7 +130,6 @@ async fn whoever_locks_a_purchase_sees_what_the_one_before_has_stored() {
             locked.refunded_amount
         })
         .await;
-        let mut seen = seen;
         seen.sort_unstable();
         assert_eq!(seen, (1..=16).collect::<Vec<i64>>());
     })
@@ -165,7 +164,7 @@ async fn a_session_is_of_one_checkout_and_those_that_are_due_come_in_order() {
         let mut reader = store.reader();
         assert_eq!(reader.checkouts().find(ours, first.id).await.unwrap(), Some(open.clone()));
         assert_eq!(reader.checkouts().find(theirs, first.id).await.unwrap(), None);
-        let mut of = async |tenant, session: &str| {
+        let of = async |tenant, session: &str| {
             let mut reader = store.reader();
             reader.checkouts().of_session(tenant, Provider::Stripe, session).await.unwrap().map(|found| found.id)
         };

@@ -57,7 +57,7 @@ pub fn report(settled: &Settled) {
         tracing::error!(
             tenant = %settled.checkout.tenant_id,
             purchase = %settled.purchase.id,
-            session = mismatch.session_id,
+            session = %mismatch.session_id,
             differences = ?mismatch.differences,
             "a payment is not what was asked for: nothing was granted for it"
         );

@@ -35,7 +35,12 @@ struct EventReceipt {
 #[utoipa::path(
     tag = "Purchases",
     operation_id = "receiveStripeEvent",
-    request_body(content = serde_json::Value, description = "The event, as Stripe sends it."),
+    request_body(
+        content = String,
+        content_type = "application/octet-stream",
+        description = "The event, byte by byte as Stripe sends it: the signature is over these bytes.",
+        example = json!("{\"id\": \"evt_1a2b3c\", \"type\": \"checkout.session.completed\"}"),
+    ),
     responses(
         (status = 200, body = EventReceipt),
         (status = 400, description = "The signature is missing, wrong, or too old (`invalid_signature`). Nothing is stored.", body = ProblemBody, content_type = "application/problem+json"),
