@@ -41,12 +41,7 @@ impl PaymentProvider for NoPayments {
         Err(PaymentError::Unsupported)
     }
 
-    fn verify(
-        &self,
-        _: &[(String, String)],
-        _: &[u8],
-        _: Timestamp,
-    ) -> Result<InboundEvent, SignatureError> {
+    fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
         Err(SignatureError)
     }
 }
@@ -61,8 +56,11 @@ pub fn checkout_rule(settings: &Settings, public_url: &Url) -> Arc<CheckoutRule>
 /// Where buyers may be sent. On a machine of a developer who has named no front end, it can run at any address.
 fn return_rule(settings: &Settings, public_url: &Url) -> ReturnRule {
     let app = settings.links.app_url.as_ref().map(|url| url.origin().ascii_serialization());
-    let named: Vec<String> =
-        app.into_iter().chain(settings.cors.origins.clone()).chain(settings.payments.return_origins.clone()).collect();
+    let named: Vec<String> = app
+        .into_iter()
+        .chain(settings.cors.origins.clone())
+        .chain(settings.payments.return_origins.clone())
+        .collect();
     if named.is_empty() && settings.profile == Profile::Development {
         return ReturnRule::Anywhere;
     }
@@ -97,7 +95,9 @@ mod tests {
 
     #[test]
     fn real_money_is_moved_with_live_keys_only() {
-        for (key, live) in [("sk_live_x", true), ("rk_live_x", true), ("sk_test_x", false), ("x_sk_live_", false)] {
+        for (key, live) in
+            [("sk_live_x", true), ("rk_live_x", true), ("sk_test_x", false), ("x_sk_live_", false)]
+        {
             let rule = rule(|settings| settings.payments.stripe_secret_key = Some(key.to_owned().into()));
             assert_eq!(rule.live, live, "{key}");
         }

@@ -256,8 +256,7 @@ impl TestServer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let provider = self.payments.clone();
         let change = move |app: &mut App| app.billing.provider = provider;
-        let mut other =
-            Self::run(settings, listener, data, None, background::start_listening, change).await;
+        let mut other = Self::run(settings, listener, data, None, background::start_listening, change).await;
         other.payments = self.payments.clone();
         for app in [&self.app, &other.app] {
             let is_connected = async || (app.core.signals.max_age() > Duration::from_secs(1)).then_some(());

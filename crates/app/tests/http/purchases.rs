@@ -150,9 +150,11 @@ async fn a_webhook_may_come_first_and_any_number_of_times() {
             let stored = server.app.core.reader().inbound_events().find(provider, &event).await.unwrap();
             stored.map(|event| event.status.as_str())
         };
-        for (event, outcome) in
-            [(hint, "done"), (format!("evt_foreign_{other}"), "ignored"), (format!("evt_odd_{other}"), "ignored")]
-        {
+        for (event, outcome) in [
+            (hint, "done"),
+            (format!("evt_foreign_{other}"), "ignored"),
+            (format!("evt_odd_{other}"), "ignored"),
+        ] {
             let worked_off = async || (seen(event.clone()).await == Some(outcome)).then_some(());
             assert!(eventually(Duration::from_secs(20), worked_off).await.is_some(), "{event} is {outcome}");
         }
@@ -178,7 +180,8 @@ async fn of_64_that_tell_at_once_one_completes_it() {
                     _ => {
                         // Half of the events are the same one.
                         let event = format!("evt_{session}_{}", if number % 4 == 1 { 0 } else { number });
-                        let body = json!({"id": event, "type": "checkout.session.completed", "checkout": session});
+                        let body =
+                            json!({"id": event, "type": "checkout.session.completed", "checkout": session});
                         stripe.post(WEBHOOK, body).await
                     }
                 }
@@ -231,7 +234,12 @@ async fn what_is_wrong_with_an_order_is_told_at_once_and_nothing_is_stored() {
         let all_wrong = json!({"items": [item("jet", json!(0))], "successUrl": "x", "cancelUrl": "y"});
         let refused = ada.post(CREATE, all_wrong).await.expect(422);
         assert_eq!(refused["errors"].as_array().unwrap().len(), 4, "{refused}");
-        for wrong in [json!({}), json!({"sessionId": ""}), json!({"sessionId": 7}), json!({"sessionId": "a".repeat(256)})] {
+        for wrong in [
+            json!({}),
+            json!({"sessionId": ""}),
+            json!({"sessionId": 7}),
+            json!({"sessionId": "a".repeat(256)}),
+        ] {
             assert_eq!(ada.post(SUCCESS, wrong.clone()).await.status.as_u16(), 422, "{wrong}");
         }
         assert_eq!(ada.get(PURCHASES).await.expect(200)["total"], 0);
@@ -252,7 +260,9 @@ async fn buyers_are_sent_to_the_front_ends_of_the_operator_only() {
     .await;
     let ada = server.customer("ada@example.com").await;
     ada.post(CREATE, order()).await.expect(201);
-    for elsewhere in ["https://evil.example.org/paid", "http://app.example.com/", "https://app.example.com.evil.org/"] {
+    for elsewhere in
+        ["https://evil.example.org/paid", "http://app.example.com/", "https://app.example.com.evil.org/"]
+    {
         let mut wrong = order();
         wrong["successUrl"] = elsewhere.into();
         let refused = ada.post(CREATE, wrong).await.expect(422);
@@ -361,7 +371,8 @@ async fn what_expires_fails_and_what_differs_grants_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_begins_ten_purchases_a_minute() {
-    let server = TestServer::start_with(Database::Sqlite, |settings| settings.rate_limit.enabled = true).await;
+    let server =
+        TestServer::start_with(Database::Sqlite, |settings| settings.rate_limit.enabled = true).await;
     let (ada, eve) = (server.customer("ada@example.com").await, server.customer("eve@example.com").await);
     for _ in 0..10 {
         ada.post(CREATE, order()).await.expect(201);

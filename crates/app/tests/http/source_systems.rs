@@ -227,7 +227,18 @@ async fn product_sales_api() {
         ada.post("/api/v1/checkout/success", back).await.expect(200);
         let purchases = ada.get("/api/v1/purchases").await.expect(200);
         let purchase = &purchases["items"][0];
-        has(purchase, &["/id", "/amount", "/currency", "/status", "/items/0/productType", "/items/0/description", "/createdAt"]);
+        has(
+            purchase,
+            &[
+                "/id",
+                "/amount",
+                "/currency",
+                "/status",
+                "/items/0/productType",
+                "/items/0/description",
+                "/createdAt",
+            ],
+        );
         assert_eq!((&purchase["amount"], &purchase["currency"]), (&json!(35900), &json!("usd")));
     })
     .await;

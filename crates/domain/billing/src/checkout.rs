@@ -167,7 +167,8 @@ impl PurchaseCheckout {
 
     /// When to ask about it next: the longer it has been there the seldomer, and when its time is over.
     pub(crate) fn next_check(&self, now: Timestamp) -> Timestamp {
-        let pause = ((now - self.created_at) / 4).clamp(CHECK_AGAIN, LONGEST_PAUSE);
+        let age: Duration = now - self.created_at;
+        let pause = (age / 4_i32).clamp(CHECK_AGAIN, LONGEST_PAUSE);
         let next = now + pause;
         if now < self.expires_at { next.min(self.expires_at) } else { next }
     }
@@ -326,4 +327,3 @@ pub(crate) async fn lock(
     let checkout = repositories.checkouts().find(tenant, id).await?.ok_or(BillingError::NoCheckout)?;
     Ok((purchase, checkout))
 }
-

@@ -24,13 +24,8 @@ pub enum Account {
 
 impl Account {
     /// Every account.
-    pub const ALL: [Self; 5] = [
-        Self::Balance(Provider::Stripe),
-        Self::PurchaseRevenue,
-        Self::Refunds,
-        Self::Disputes,
-        Self::Fees,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Balance(Provider::Stripe), Self::PurchaseRevenue, Self::Refunds, Self::Disputes, Self::Fees];
 
     /// Name in the database.
     pub const fn as_str(self) -> &'static str {
@@ -192,7 +187,8 @@ mod tests {
     use crate::testing::env;
 
     fn of(amounts: &[i64]) -> Result<LedgerTransaction, Unbalanced> {
-        let entries = amounts.iter().map(|amount| Entry { account: Account::Fees, amount: *amount }).collect();
+        let entries =
+            amounts.iter().map(|amount| Entry { account: Account::Fees, amount: *amount }).collect();
         let source = Source { kind: SourceKind::Payment, id: "pi_1".to_owned() };
         LedgerTransaction::new(source, "usd", entries, env().now())
     }

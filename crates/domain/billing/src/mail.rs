@@ -5,7 +5,10 @@ use portico_kernel::{
     mail::{Mail, MailClass, MailContent},
 };
 
-use crate::{money::Currency, purchase::{Purchase, PurchaseItem}};
+use crate::{
+    money::Currency,
+    purchase::{Purchase, PurchaseItem},
+};
 
 /// A message about a purchase.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +49,8 @@ fn in_words(amount: i64, currency: &str) -> String {
     let unit = 10_i64.pow(digits);
     let width = digits as usize;
     let sign = if amount < 0 { "-" } else { "" };
-    let (whole, rest) = (amount.unsigned_abs() / unit.unsigned_abs(), amount.unsigned_abs() % unit.unsigned_abs());
+    let (whole, rest) =
+        (amount.unsigned_abs() / unit.unsigned_abs(), amount.unsigned_abs() % unit.unsigned_abs());
     format!("{sign}{whole}.{rest:0width$} {code}")
 }
 

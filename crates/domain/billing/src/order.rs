@@ -1,7 +1,7 @@
 //! What a buyer sends to buy something, and its rules.
 
 use portico_kernel::{Money, RuleMessage, Violations};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{product::Product, purchase::PurchaseItem};
@@ -19,12 +19,15 @@ const URL_MAX: usize = 2000;
 const AMOUNT_MAX: i64 = 99_999_999;
 
 /// An item to be bought.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrderItem {
     /// Id of the product; each once in an order.
-    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 50, example = "base_product"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, min_length = 1, max_length = 50, example = "base_product")
+    )]
     pub product_type: String,
     /// How many, 1 to 100; 1 where absent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>, minimum = 1, maximum = 100))]
@@ -104,7 +107,8 @@ pub(crate) struct Priced {
 impl Order {
     /// The ids of the products that it names, each once, as far as they may be looked up.
     pub(crate) fn products(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self.items.iter().take(ITEMS_MAX).map(|item| item.product_type.clone()).collect();
+        let mut ids: Vec<String> =
+            self.items.iter().take(ITEMS_MAX).map(|item| item.product_type.clone()).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -181,17 +185,14 @@ mod tests {
     use crate::product::catalogue;
 
     fn product(id: &str, amount: i64, currency: &str) -> Product {
-        Product {
-            id: id.to_owned(),
-            amount,
-            currency: currency.to_owned(),
-            ..catalogue().remove(0)
-        }
+        Product { id: id.to_owned(), amount, currency: currency.to_owned(), ..catalogue().remove(0) }
     }
 
     fn order(items: &[(&str, Option<i64>)]) -> Order {
-        let item =
-            |(id, quantity): &(&str, Option<i64>)| OrderItem { product_type: (*id).to_owned(), quantity: *quantity };
+        let item = |(id, quantity): &(&str, Option<i64>)| OrderItem {
+            product_type: (*id).to_owned(),
+            quantity: *quantity,
+        };
         Order {
             items: items.iter().map(item).collect(),
             success_url: "https://app.example.com/paid?session={CHECKOUT_SESSION_ID}".to_owned(),
@@ -200,7 +201,11 @@ mod tests {
     }
 
     fn errors(order: &Order, rule: &ReturnRule) -> Vec<(String, String)> {
-        let products = [product("base_product", 35900, "usd"), product("jet", 99_999_999, "usd"), product("libro", 100, "gtq")];
+        let products = [
+            product("base_product", 35900, "usd"),
+            product("jet", 99_999_999, "usd"),
+            product("libro", 100, "gtq"),
+        ];
         let mut violations = Violations::default();
         order.price(&products, rule, &mut violations);
         let found = violations.into_result().err().unwrap_or_default();
@@ -215,7 +220,9 @@ mod tests {
     fn the_price_is_that_of_the_catalogue() {
         let products = [product("base_product", 35900, "usd")];
         let mut violations = Violations::default();
-        let priced = order(&[("base_product", Some(3))]).price(&products, &ReturnRule::Anywhere, &mut violations).unwrap();
+        let priced = order(&[("base_product", Some(3))])
+            .price(&products, &ReturnRule::Anywhere, &mut violations)
+            .unwrap();
         assert!(violations.is_empty());
         assert_eq!(priced.price, Money { amount: 107_700, currency: "usd".to_owned() });
         assert_eq!((priced.items[0].amount, priced.items[0].quantity), (35900, 3));
@@ -252,7 +259,11 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told_at_once() {
-        let wrong = Order { success_url: String::new(), cancel_url: "ftp://x".to_owned(), ..order(&[("nothing", Some(0))]) };
+        let wrong = Order {
+            success_url: String::new(),
+            cancel_url: "ftp://x".to_owned(),
+            ..order(&[("nothing", Some(0))])
+        };
         let fields: Vec<String> =
             errors(&wrong, &ReturnRule::Anywhere).into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["items[0].quantity", "items[0].productType", "successUrl", "cancelUrl"]);
@@ -265,7 +276,9 @@ mod tests {
             let order = Order { cancel_url: address.to_owned(), ..order(&[("base_product", None)]) };
             errors(&order, &rule)
         };
-        for good in ["https://app.example.com", "https://app.example.com:443/cart?a=b#c", "https://APP.example.com/"] {
+        for good in
+            ["https://app.example.com", "https://app.example.com:443/cart?a=b#c", "https://APP.example.com/"]
+        {
             assert_eq!(to(good), [], "{good}");
         }
         for elsewhere in [

@@ -280,11 +280,7 @@ mod tests {
     fn errors_have_their_codes_and_tell_no_causes() {
         let refused = PaymentError::Refused("sk_test_secret is wrong".to_owned());
         for (error, kind, code) in [
-            (
-                PaymentError::Declined { code: "insufficient_funds".to_owned() },
-                Kind::Quota,
-                "payment_failed",
-            ),
+            (PaymentError::Declined { code: "insufficient_funds".to_owned() }, Kind::Quota, "payment_failed"),
             (refused.clone(), Kind::Internal, "internal"),
             (PaymentError::NotFound, Kind::NotFound, "not_found"),
             (

@@ -234,8 +234,11 @@ pub trait CheckoutRepository: Send {
     async fn insert(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError>;
 
     /// A checkout. MUST answer `None` for one of another tenant.
-    async fn find(&mut self, tenant: TenantId, id: CheckoutId)
-    -> Result<Option<PurchaseCheckout>, StoreError>;
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        id: CheckoutId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError>;
 
     /// The checkout that the provider knows by this id. MUST answer `None` for one of another tenant.
     async fn of_session<'s>(
@@ -262,11 +265,7 @@ pub trait InboundEventRepository: Send {
     async fn insert(&mut self, event: &StoredEvent) -> Result<bool, StoreError>;
 
     /// An event.
-    async fn find<'s>(
-        &mut self,
-        provider: Provider,
-        id: &'s str,
-    ) -> Result<Option<StoredEvent>, StoreError>;
+    async fn find<'s>(&mut self, provider: Provider, id: &'s str) -> Result<Option<StoredEvent>, StoreError>;
 
     /// Notes what became of an event.
     async fn set_status<'s>(

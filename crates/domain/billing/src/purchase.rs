@@ -268,9 +268,13 @@ mod tests {
             assert_eq!(PurchaseStatus::parse(status.as_str()), Some(status));
             let moved: Vec<_> = every.iter().map(|observed| status.after(observed)).collect();
             let expected = match status {
-                PurchaseStatus::Pending => {
-                    [status, status, PurchaseStatus::Completed, PurchaseStatus::Failed, PurchaseStatus::Failed]
-                }
+                PurchaseStatus::Pending => [
+                    status,
+                    status,
+                    PurchaseStatus::Completed,
+                    PurchaseStatus::Failed,
+                    PurchaseStatus::Failed,
+                ],
                 PurchaseStatus::Failed => [status, status, PurchaseStatus::Completed, status, status],
                 _ => [status; 5],
             };

@@ -106,7 +106,8 @@ impl<'a> Settlements<'a> {
             ..checkout.clone()
         };
         // An older answer has a page that is closed by now, and a newer one has none.
-        next.url = if stage == CheckoutStage::Open { observed.url.clone().or(checkout.url.clone()) } else { None };
+        next.url =
+            if stage == CheckoutStage::Open { observed.url.clone().or(checkout.url.clone()) } else { None };
         if let CheckoutState::Paid { payment_id } = &observed.state {
             next.payment_id = Some(payment_id.clone());
         }
@@ -150,7 +151,8 @@ impl<'a> Settlements<'a> {
         observed: &Checkout,
         differences: Vec<Difference>,
     ) -> Result<Settled, BillingError> {
-        let checkout = PurchaseCheckout { stage: CheckoutStage::Mismatched, url: None, check_at: None, ..checkout };
+        let checkout =
+            PurchaseCheckout { stage: CheckoutStage::Mismatched, url: None, check_at: None, ..checkout };
         self.repositories.checkouts().update(&checkout).await?;
         let mismatch = Mismatch { session_id: observed.id.clone(), differences };
         let event = Event::new(self.env, self.scope, &events::PAYMENT_MISMATCH, purchase.id.uuid());

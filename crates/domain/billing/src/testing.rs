@@ -231,9 +231,10 @@ impl CheckoutRepository for Shop {
         session: &'s str,
     ) -> Result<Option<PurchaseCheckout>, StoreError> {
         let rows = self.rows();
-        let found = rows.checkouts.iter().find(|checkout| {
-            checkout.tenant_id == tenant && checkout.session_id.as_deref() == Some(session)
-        });
+        let found = rows
+            .checkouts
+            .iter()
+            .find(|checkout| checkout.tenant_id == tenant && checkout.session_id.as_deref() == Some(session));
         Ok(found.cloned())
     }
 

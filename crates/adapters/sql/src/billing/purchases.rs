@@ -21,7 +21,8 @@ pub(crate) struct Purchases<'c, C> {
     pub db: Db<'c, C>,
 }
 
-const COLUMNS: &str = "tenant_id, id, user_id, amount, currency, status, items, refunded_amount, created_at, completed_at";
+const COLUMNS: &str =
+    "tenant_id, id, user_id, amount, currency, status, items, refunded_amount, created_at, completed_at";
 
 /// A row of [`COLUMNS`].
 type Row = (
@@ -75,8 +76,9 @@ impl<C: ConnectionTrait + Send> PurchaseRepository for Purchases<'_, C> {
     }
 
     async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Purchase>, StoreError> {
-        let rows =
-            format!("select {COLUMNS} from purchases where tenant_id = $1 order by id desc limit $2 offset $3");
+        let rows = format!(
+            "select {COLUMNS} from purchases where tenant_id = $1 order by id desc limit $2 offset $3"
+        );
         let count = "select count(*) from purchases where tenant_id = $1";
         let (limit, offset) = (page.limit as i64, page.offset() as i64);
         let rows = async {

@@ -67,11 +67,8 @@ async fn products_that_are_there_stay_as_they_are() {
         let (env, store) = (env(), database.store());
         let product = catalogue().remove(0);
         let cheap = portico_billing::product::Product { amount: 1, ..product.clone() };
-        let off = portico_billing::product::Product {
-            id: "old".to_owned(),
-            is_active: false,
-            ..product.clone()
-        };
+        let off =
+            portico_billing::product::Product { id: "old".to_owned(), is_active: false, ..product.clone() };
         let ids = ["old", "base_product", "unknown"].map(str::to_owned);
         let mut work = store.begin().await.unwrap();
         assert!(work.products().insert_missing(&product, env.now()).await.unwrap());
@@ -106,7 +103,8 @@ async fn purchases_belong_to_their_tenant_and_keep_what_was_bought() {
         };
         let mut work = store.begin().await.unwrap();
         // What was bought at which price never changes, whatever is handed over.
-        let spoilt = Purchase { amount: 1, items: Vec::new(), currency: "eur".to_owned(), ..completed.clone() };
+        let spoilt =
+            Purchase { amount: 1, items: Vec::new(), currency: "eur".to_owned(), ..completed.clone() };
         work.purchases().update(&spoilt).await.unwrap();
         assert_eq!(work.purchases().lock(theirs, first.id).await.unwrap(), None);
         assert_eq!(work.purchases().lock(ours, first.id).await.unwrap(), Some(completed));
@@ -166,7 +164,12 @@ async fn a_session_is_of_one_checkout_and_those_that_are_due_come_in_order() {
         assert_eq!(reader.checkouts().find(theirs, first.id).await.unwrap(), None);
         let of = async |tenant, session: &str| {
             let mut reader = store.reader();
-            reader.checkouts().of_session(tenant, Provider::Stripe, session).await.unwrap().map(|found| found.id)
+            reader
+                .checkouts()
+                .of_session(tenant, Provider::Stripe, session)
+                .await
+                .unwrap()
+                .map(|found| found.id)
         };
         assert_eq!(of(ours, "cs_1").await, Some(first.id));
         assert_eq!(of(theirs, "cs_1").await, None);
@@ -175,7 +178,8 @@ async fn a_session_is_of_one_checkout_and_those_that_are_due_come_in_order() {
         let later = PurchaseCheckout { id: env.new_id(), purchase_id: purchase.id, ..first.clone() };
         let mut work = store.begin().await.unwrap();
         work.checkouts().insert(&later).await.unwrap();
-        let twice = work.checkouts().update(&PurchaseCheckout { session_id: open.session_id.clone(), ..later }).await;
+        let twice =
+            work.checkouts().update(&PurchaseCheckout { session_id: open.session_id.clone(), ..later }).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
         drop(work);
 

@@ -40,7 +40,8 @@ async fn begun(env: &Env) -> (Repositories, Scope, PurchaseCheckout) {
     let mut repositories = Repositories::default();
     Products::new(&mut repositories).seed(env.now()).await.unwrap();
     let scope = buyer(env, true);
-    let (_, checkout) = Checkouts::new(&mut repositories, &scope, env).begin(&order(), &rule()).await.unwrap();
+    let (_, checkout) =
+        Checkouts::new(&mut repositories, &scope, env).begin(&order(), &rule()).await.unwrap();
     (repositories, scope, checkout)
 }
 
@@ -63,7 +64,12 @@ fn paid() -> CheckoutState {
     CheckoutState::Paid { payment_id: "pi_1".to_owned() }
 }
 
-async fn settle(repositories: &mut Repositories, env: &Env, checkout: &PurchaseCheckout, observed: &Checkout) -> Settled {
+async fn settle(
+    repositories: &mut Repositories,
+    env: &Env,
+    checkout: &PurchaseCheckout,
+    observed: &Checkout,
+) -> Settled {
     let scope = Scope::system(Some(checkout.tenant_id), RequestInfo::default());
     let mut settlements = Settlements::new(repositories, &scope, env);
     settlements.settle(checkout.tenant_id, checkout.id, observed).await.unwrap()
@@ -132,9 +138,13 @@ async fn killed_before_or_after_the_call_the_same_key_leads_on() {
     assert!(checkout.may_repeat(soon) && !checkout.may_repeat(env.now() + Duration::DAY));
     // Both the request and the schedule come with the answer of the one call.
     for _ in 0..2 {
-        let settled = settle(&mut repositories, &env, &checkout, &answer(&checkout, CheckoutState::Open)).await;
+        let settled =
+            settle(&mut repositories, &env, &checkout, &answer(&checkout, CheckoutState::Open)).await;
         let session = settled.session().unwrap();
-        assert_eq!((session.session_id.as_str(), session.url.as_str()), ("cs_1", "https://pay.example.com/cs_1"));
+        assert_eq!(
+            (session.session_id.as_str(), session.url.as_str()),
+            ("cs_1", "https://pay.example.com/cs_1")
+        );
         assert_eq!(settled.purchase.status, PurchaseStatus::Pending);
     }
     assert_eq!(names(&repositories), ["purchase.created"]);

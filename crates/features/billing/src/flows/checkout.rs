@@ -2,11 +2,7 @@
 
 use actix_web::HttpResponse;
 use portico_billing::{
-    checkout::Checkouts,
-    order::Order,
-    payment::PaymentError,
-    purchase::Purchase,
-    settlement::Settlements,
+    checkout::Checkouts, order::Order, payment::PaymentError, purchase::Purchase, settlement::Settlements,
 };
 use portico_kernel::Scope;
 use portico_web::{caller::Caller, problem::Problem};

@@ -40,12 +40,7 @@ pub async fn settle(
 ///
 /// # Errors
 /// Those of [`Checkouts::give_up`].
-pub async fn give_up(
-    app: &App,
-    scope: &Scope,
-    tenant: TenantId,
-    id: CheckoutId,
-) -> Result<(), BillingError> {
+pub async fn give_up(app: &App, scope: &Scope, tenant: TenantId, id: CheckoutId) -> Result<(), BillingError> {
     let mut work = app.core.begin().await?;
     Checkouts::new(&mut *work, scope, &app.core.env).give_up(tenant, id).await?;
     Ok(work.commit().await?)
