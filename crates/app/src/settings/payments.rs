@@ -20,7 +20,7 @@ pub struct Payments {
     #[serde(deserialize_with = "secret_list", serialize_with = "masked_list")]
     pub stripe_webhook_secrets: Vec<SecretString>,
     /// Origins that buyers may be sent to after a payment, besides those of `server.public_url`, `links.app_url` and `cors.origins`. In
-    /// development any is allowed while none of the other three is set. Default: none.
+    /// development any is allowed while neither this nor one of the last two is set. Default: none.
     #[serde(deserialize_with = "list")]
     pub return_origins: Vec<String>,
 }
