@@ -1,4 +1,4 @@
-use portico_billing::mail::PurchaseMail;
+use portico_billing::purchase_mail::PurchaseMail;
 use portico_identity::{
     mail::{AccountMail, AccountNotice, FactorChange, KeyNotice},
     user::EmailAddress,

@@ -1,6 +1,6 @@
 //! Mail about purchases.
 
-use portico_billing::{events, mail::PurchaseMail};
+use portico_billing::{events, purchase_mail::PurchaseMail};
 use portico_identity::{mail::Recipient, user::UserStatus};
 use portico_kernel::{Env, Event, Job, JobType, NewJob, PurchaseId};
 use portico_runtime::{mailing, worker::jobs::JobError};
