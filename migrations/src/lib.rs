@@ -53,6 +53,7 @@ mod m20261122_000049_plans;
 mod m20261123_000050_counting;
 mod m20261123_000051_plan_versions;
 mod m20261123_000055_billing_periods;
+mod m20261123_000060_purchases;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -103,6 +104,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000050_counting::Migration),
             Box::new(m20261123_000051_plan_versions::Migration),
             Box::new(m20261123_000055_billing_periods::Migration),
+            Box::new(m20261123_000060_purchases::Migration),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use portico_feature_billing::{background as billing, flows::receipts};
 use portico_feature_identity::{background as identity, flows::account_mail};
 use portico_feature_sites::{
     background as sites,
@@ -22,6 +23,7 @@ pub fn handlers(app: &App) -> Handlers {
     let mut handlers = Handlers::default();
     identity::register(&app.identity, &mut handlers);
     tenancy::register(&app.tenancy, &mut handlers);
+    billing::register(&app.billing, &mut handlers);
     sites::register(&app.sites, &mut handlers);
     handlers
 }
@@ -30,6 +32,7 @@ pub fn handlers(app: &App) -> Handlers {
 fn mails_for(env: &Env, event: &Event) -> Vec<NewJob> {
     let mut mails = account_mail::jobs_for(env, event);
     mails.extend(submissions::job_for(env, event));
+    mails.extend(receipts::job_for(env, event));
     mails
 }
 
@@ -39,7 +42,11 @@ pub fn wire(app: &App) -> Background {
     Background {
         handlers: Arc::new(handlers(app)),
         readers: [mail].into_iter().chain(identity::readers()).collect(),
-        schedules: sites::schedules(&app.sites).into_iter().chain(tenancy::schedules(&app.tenancy)).collect(),
+        schedules: sites::schedules(&app.sites)
+            .into_iter()
+            .chain(tenancy::schedules(&app.tenancy))
+            .chain(billing::schedules(&app.billing))
+            .collect(),
         webhook_client: app.tenancy.webhook_client.clone(),
     }
 }
@@ -49,6 +56,7 @@ fn for_background(app: &App) -> App {
         core: app.core.for_background(),
         identity: app.identity.for_background(),
         tenancy: app.tenancy.for_background(),
+        billing: app.billing.for_background(),
         sites: app.sites.for_background(),
         ..app.clone()
     }

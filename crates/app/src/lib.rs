@@ -7,6 +7,7 @@ pub mod health_check;
 pub mod keys;
 pub mod outbound;
 pub mod parts;
+pub mod payments;
 pub mod reseal;
 pub mod routes;
 pub mod run;

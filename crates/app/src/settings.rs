@@ -20,6 +20,7 @@ mod check;
 mod domains;
 mod files;
 mod links;
+mod payments;
 mod proxies;
 mod redis;
 pub mod reference;
@@ -30,6 +31,7 @@ pub use ai::Ai;
 pub use domains::Dns;
 pub use files::Storage;
 pub use links::Links;
+pub use payments::Payments;
 pub use portico_feature_sites::settings::{Assets, Sites};
 pub use portico_feature_tenancy::settings::Tenancy;
 pub use portico_runtime::settings::{Idempotency, Live, Telemetry, Webhooks, Worker};
@@ -89,6 +91,8 @@ pub struct Settings {
     pub oidc: BTreeMap<String, OidcProvider>,
     /// Text generator.
     pub ai: Ai,
+    /// Payments.
+    pub payments: Payments,
     /// Calls to URLs configured by the operator.
     pub outbound: Outbound,
     /// DNS lookups for customers' domains.
@@ -206,6 +210,7 @@ impl Default for Settings {
             security: Security::default(),
             oidc: BTreeMap::new(),
             ai: Ai::default(),
+            payments: Payments::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),
             sites: Sites::default(),

@@ -9,10 +9,11 @@ use std::{
 
 use actix_web::web::Bytes;
 use anyhow::Context;
-use portico_billing::plan::Plans;
+use portico_billing::{payment::PaymentProvider, plan::Plans, product::Products};
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
+use portico_feature_billing::state::App as Billing;
 use portico_feature_identity::{flows::registration, state::App as Identity, throttle::Throttling};
 use portico_feature_sites::{
     addresses::SiteAddresses,
@@ -57,6 +58,7 @@ use crate::{
     keys::{Keys, make_private},
     outbound,
     parts::StorageProbe,
+    payments::{self, NoPayments},
     server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,
@@ -95,10 +97,12 @@ pub async fn migration_status(settings: &Settings) -> anyhow::Result<Vec<Migrati
     Ok(status)
 }
 
-/// Writes the plans that are not there and the library of templates. Returns how many of each were written: none on a second run.
+/// Writes the plans and products that are not there and the library of templates. Returns how many plans and templates were written: none
+/// on a second run.
 pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
     let plans = Plans::new(&mut work).seed().await?;
+    Products::new(&mut work).seed(env.now()).await?;
     let templates =
         templates::seed(env, &mut work).await.context("the library of templates cannot be written")?;
     work.commit().await?;
@@ -233,6 +237,13 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         tokens: core.access.tokens.clone(),
         webhook_client: outbound::for_webhooks(&settings)?,
     };
+    let billing = Billing {
+        core: core.clone(),
+        api: api.clone(),
+        mail: mail.clone(),
+        provider: payment_provider(&settings)?,
+        checkout_rule: payments::checkout_rule(&settings, &parsed),
+    };
     let hosting = Hosting {
         core: core.clone(),
         api: api.clone(),
@@ -266,7 +277,28 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         api: api.clone(),
     };
     let storage = Arc::new(StorageProbe::new(sites.files.clone()));
-    Ok(App { core, settings: Arc::new(settings), api, identity, tenancy, sites, redis, storage, mailbox })
+    Ok(App {
+        core,
+        settings: Arc::new(settings),
+        api,
+        identity,
+        tenancy,
+        billing,
+        sites,
+        redis,
+        storage,
+        mailbox,
+    })
+}
+
+/// The payment provider of the settings. Adapters are chosen here and nowhere else.
+fn payment_provider(settings: &Settings) -> anyhow::Result<Arc<dyn PaymentProvider>> {
+    // Better not to start than to accept a key and charge nobody.
+    anyhow::ensure!(
+        settings.payments.stripe_secret_key.is_none(),
+        "payments.stripe_secret_key: this version has no adapter for Stripe"
+    );
+    Ok(Arc::new(NoPayments))
 }
 
 /// Lifetimes of sessions and their tokens.

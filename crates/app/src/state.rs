@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use portico_cache::Redis;
+use portico_feature_billing::state::App as Billing;
 use portico_feature_identity::state::App as Identity;
 use portico_feature_sites::state::App as Sites;
 use portico_feature_tenancy::state::App as Tenancy;
@@ -25,6 +26,8 @@ pub struct App {
     pub identity: Identity,
     /// Tenants.
     pub tenancy: Tenancy,
+    /// Plans and purchases.
+    pub billing: Billing,
     /// Sites.
     pub sites: Sites,
     /// Shared by instances; none where it is not set.

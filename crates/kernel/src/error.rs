@@ -11,7 +11,7 @@ pub enum Kind {
     Malformed,
     /// No credentials, or none that are valid (401).
     Unauthenticated,
-    /// The plan's quota is used up (402).
+    /// The plan's quota is used up, or a payment was declined (402).
     Quota,
     /// Known, but not allowed (403).
     Forbidden,

@@ -146,6 +146,10 @@ ids! {
     SubmissionKind => SubmissionId;
     /// One use of the text generator.
     GenerationKind => GenerationId;
+    /// What a tenant has bought and pays once.
+    PurchaseKind => PurchaseId;
+    /// One payment of a purchase on the pages of a payment provider.
+    CheckoutKind => CheckoutId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.

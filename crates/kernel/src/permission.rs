@@ -63,6 +63,8 @@ permissions! {
     AuditRead { name: "audit:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// See plan, usage and quotas.
     BillingRead { name: "billing:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Buy something for the tenant.
+    BillingWrite { name: "billing:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// See sites and their deployments.
     SitesRead { name: "sites:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Create and change sites.

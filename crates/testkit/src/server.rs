@@ -26,7 +26,7 @@ use tokio::{
     sync::OnceCell,
 };
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, payments::TestPayments};
 
 /// Which database a server runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct TestServer {
     pub app: App,
     /// `http://127.0.0.1:port`.
     pub url: String,
+    /// What purchases are paid at.
+    pub payments: Arc<TestPayments>,
     /// Part of every address made by [`TestServer::email`].
     label: String,
     /// Absent for a shared server.
@@ -252,7 +254,10 @@ impl TestServer {
         let mut settings = Settings { data_dir: data.path().to_owned(), ..(*self.app.settings).clone() };
         share(&self.app, &mut settings);
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let other = Self::run(settings, listener, data, None, background::start_listening, |_| {}).await;
+        let provider = self.payments.clone();
+        let change = move |app: &mut App| app.billing.provider = provider;
+        let mut other = Self::run(settings, listener, data, None, background::start_listening, change).await;
+        other.payments = self.payments.clone();
         for app in [&self.app, &other.app] {
             let is_connected = async || (app.core.signals.max_age() > Duration::from_secs(1)).then_some(());
             eventually(Duration::from_secs(10), is_connected).await.expect("instances hear each other");
@@ -270,6 +275,8 @@ impl TestServer {
     ) -> Self {
         let address = listener.local_addr().expect("an address");
         let mut app = startup::build(settings, address).await.expect("the server starts");
+        let payments = Arc::new(TestPayments::default());
+        app.billing.provider = payments.clone();
         change(&mut app);
         let running = server::start(app.clone(), listener).expect("the server listens");
         let handle = running.handle();
@@ -278,6 +285,7 @@ impl TestServer {
         Self {
             app,
             url: format!("http://{address}"),
+            payments,
             label: next_label(),
             own: Some(Own { workers: Some(workers), handle, _data: data, _database: database }),
         }
@@ -289,8 +297,8 @@ impl TestServer {
     pub async fn shared(test: impl AsyncFn(&Self)) {
         let shared = Use::begin();
         let Some(Shared { server, runtime }) = &shared.0 else { return };
-        let (app, url) = (server.app.clone(), server.url.clone());
-        let server = Self { app, url, label: next_label(), own: None };
+        let (app, url, payments) = (server.app.clone(), server.url.clone(), server.payments.clone());
+        let server = Self { app, url, payments, label: next_label(), own: None };
         let mut test = pin!(test(&server));
         // What the test opens on behalf of the server, such as connections of its pool, belongs to the server's runtime: the
         // runtime of the test ends with the test.

@@ -87,6 +87,11 @@ impl Limits {
         self.count(&format!("plan:{user}"), self.settings.per_user).await.allowed
     }
 
+    /// Counts a purchase that a user begins to pay, besides the request itself. One count for all tenants.
+    pub async fn check_checkout(&self, user: UserId) -> Verdict {
+        self.count(&format!("checkout:{user}"), self.settings.checkouts).await
+    }
+
     /// Removes counts that are back at their full limit. To be called periodically, so that memory stays bounded.
     pub fn forget_idle(&self) {
         self.limiter.forget_idle();
@@ -125,6 +130,7 @@ mod tests {
             per_user: 5,
             per_key: 4,
             sensitive: 2,
+            checkouts: 2,
             plans: BTreeMap::from([("large".to_owned(), large)]),
         };
         Limits::new(&settings, Arc::new(ProcessLimiter::default())).unwrap()

@@ -1,4 +1,4 @@
-use portico_billing::{mail::UsageMail, thresholds::Threshold};
+use portico_billing::{mail::UsageMail, purchase_mail::PurchaseMail, thresholds::Threshold};
 use portico_identity::{
     mail::{AccountMail, AccountNotice, FactorChange, KeyNotice},
     user::EmailAddress,
@@ -121,6 +121,12 @@ fn mails() -> Vec<MailContent> {
             gone: false,
         }),
         Box::new(submission()),
+        Box::new(PurchaseMail::Confirmation {
+            number: "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d".into(),
+            items: "2 × Base Software License".into(),
+            total: "718.00 USD".into(),
+            paid_at: at(),
+        }),
         Box::new(SiteMail::SubmissionWaiting { site: "panaderia-luz".into() }),
     ];
     for change in [

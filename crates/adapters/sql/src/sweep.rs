@@ -82,6 +82,13 @@ const SWEEPS: &[Sweep] = &[
         useless: "expires_at < $1",
         kept_for: Duration::days(62),
     },
+    // Providers send an event again for some days. What it led to is stored elsewhere.
+    Sweep {
+        table: "inbound_events",
+        key: "provider, id",
+        useless: "status <> 'received' and received_at < $1",
+        kept_for: Duration::days(60),
+    },
     Sweep {
         table: "sessions",
         key: "id",

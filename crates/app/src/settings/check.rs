@@ -46,6 +46,7 @@ impl Settings {
             problems.note(provider.check(name));
         }
         problems.note(self.ai.check());
+        problems.note(self.payments.check());
         if self.dns.timeout.is_zero() {
             problems.add("dns.timeout must be longer than 0s");
         }
@@ -87,15 +88,16 @@ impl Settings {
     }
 }
 
+/// Whether a text is an origin. Browsers send it in exactly this form (RFC 6454 section 6.2), and it is compared as text.
+pub(super) fn is_origin(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
+    })
+}
+
 impl Cors {
     fn check(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();
-        // Browsers send the origin in exactly this form (RFC 6454 section 6.2), and it is compared as text.
-        let is_origin = |text: &str| {
-            Url::parse(text).is_ok_and(|url| {
-                matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
-            })
-        };
         for origin in self.origins.iter().filter(|origin| !is_origin(origin)) {
             problems.add(format!(
                 "cors.origins: {origin:?} is not an origin such as https://app.example.com (scheme and host, a port where it is \

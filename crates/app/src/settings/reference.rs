@@ -55,6 +55,7 @@ fn sections() -> Vec<Section> {
         section("security.throttle.", &all.security.throttle),
         named("oidc.<name>.", OidcProvider::FIELD_NAMES, OidcProvider::FIELD_DOCS),
         section("ai.", &all.ai),
+        section("payments.", &all.payments),
         section("outbound.", &all.outbound),
         section("sites.", &all.sites),
         section("dns.", &all.dns),

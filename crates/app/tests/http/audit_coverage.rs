@@ -34,6 +34,12 @@ const SILENT: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/auth/reauthenticate/passkey-options", "only makes a challenge"),
     ("POST", "/api/v1/auth/passkeys/registration-options", "only makes a challenge"),
     ("POST", "/api/v1/auth/passkeys/sign-in-options", "only makes a challenge"),
+    (
+        "POST",
+        "/api/v1/checkout/success",
+        "asks the provider; a purchase that is paid or failed has an entry, and this one is neither",
+    ),
+    ("POST", "/api/v1/webhooks/stripe", "stores what the provider sent; what it leads to has an entry"),
     ("POST", "/api/v1/auth/tickets", "admits to one read, which the access log has"),
 ];
 

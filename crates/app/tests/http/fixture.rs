@@ -27,7 +27,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, wizard};
+use crate::{assets, purchases, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -322,6 +322,9 @@ impl Fixture {
         fixture.ids.insert("submissionId".into(), submission);
         let invitation = fixture.fresh(server, "invitationId").await;
         fixture.ids.insert("invitationId".into(), invitation);
+        let (session, purchase) = purchases::checkout(&client).await;
+        fixture.ids.insert("checkoutSession".into(), session);
+        fixture.ids.insert("purchaseId".into(), purchase);
         name_dealer(server, &client.tenant, marker).await;
         for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
             let id = fixture.fresh(server, parameter).await;
@@ -423,6 +426,7 @@ impl Fixture {
                 let path = self.path("/api/v1/tenants/{tenantId}/webhooks/{webhookId}/test");
                 return text(&client.post_empty(&path).await.expect(202), "id");
             }
+            "purchaseId" => return purchases::checkout(client).await.1,
             "noteId" => return note(server, self).await,
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
@@ -494,6 +498,7 @@ impl Fixture {
             "/api/v1/sites/{siteId}/domains?limit=100",
             "/api/v1/sites/{siteId}/submissions?limit=100",
             "/api/v1/billing/usage",
+            "/api/v1/purchases?limit=100",
         ] {
             let answer = self.owner.client.get(&self.path(template)).await;
             assert_eq!(answer.status.as_u16(), 200, "{template}: {}", answer.text);

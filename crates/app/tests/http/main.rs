@@ -58,6 +58,7 @@ mod previews;
 mod profile_and_sessions;
 mod provider;
 mod publishing;
+mod purchases;
 mod samples;
 mod seo;
 mod site_sales;

@@ -216,6 +216,30 @@ async fn product_sales_api() {
         // What is no JSON is a form after all.
         let form = send(&ada, Method::PUT, "/api/v1/profile", FORM, "name=Ada").await;
         assert_eq!(form.status.as_u16(), 415);
+
+        let order = json!({
+            "items": [{"productType": "base_product"}],
+            "successUrl": "https://example.com/success", "cancelUrl": "https://example.com/cancel",
+        });
+        let session = ada.post("/api/v1/checkout/create-session", order).await.expect(201);
+        has(&session, &["/sessionId", "/url"]);
+        let back = json!({"sessionId": session["sessionId"]});
+        ada.post("/api/v1/checkout/success", back).await.expect(200);
+        let purchases = ada.get("/api/v1/purchases").await.expect(200);
+        let purchase = &purchases["items"][0];
+        has(
+            purchase,
+            &[
+                "/id",
+                "/amount",
+                "/currency",
+                "/status",
+                "/items/0/productType",
+                "/items/0/description",
+                "/createdAt",
+            ],
+        );
+        assert_eq!((&purchase["amount"], &purchase["currency"]), (&json!(35900), &json!("usd")));
     })
     .await;
 }

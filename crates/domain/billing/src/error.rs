@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use portico_kernel::{Denied, EntitlementError, Fault, FieldError, Kind, StoreError};
 
+use crate::payment::{PaymentError, SignatureError};
+
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
 pub enum BillingError {
@@ -34,6 +36,18 @@ pub enum BillingError {
     /// The installation has used up the tokens that its operator allows in a month.
     #[error("no tokens left in this month")]
     TokensUsedUp,
+    /// There is no such purchase in the tenant.
+    #[error("no such purchase")]
+    NoPurchase,
+    /// There is no such checkout in the tenant.
+    #[error("no such checkout")]
+    NoCheckout,
+    /// The payment provider did not do it.
+    #[error(transparent)]
+    Payment(#[from] PaymentError),
+    /// A webhook of a payment provider that is not believed.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -44,10 +58,12 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
-            Self::NoTenant | Self::NoPlan => Kind::NotFound,
+            Self::NoTenant | Self::NoPlan | Self::NoPurchase | Self::NoCheckout => Kind::NotFound,
             Self::PlanExists | Self::PlanRetired | Self::PlanNeeded => Kind::Conflict,
             Self::Entitlement(error) => error.kind(),
             Self::TokensUsedUp => Kind::Unavailable,
+            Self::Payment(error) => error.kind(),
+            Self::Signature(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
     }
@@ -56,12 +72,14 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
-            Self::NoTenant | Self::NoPlan => "not_found",
+            Self::NoTenant | Self::NoPlan | Self::NoPurchase | Self::NoCheckout => "not_found",
             Self::PlanExists => "plan_exists",
             Self::PlanRetired => "plan_retired",
             Self::PlanNeeded => "plan_needed",
             Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
+            Self::Payment(error) => error.code(),
+            Self::Signature(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }
@@ -77,8 +95,12 @@ impl Fault for BillingError {
             Self::PlanNeeded => {
                 "Every tenant begins with this plan, so it cannot be taken off the offer.".into()
             }
+            Self::NoPurchase => "There is no such purchase.".into(),
+            Self::NoCheckout => "There is no such checkout session.".into(),
             Self::Entitlement(error) => error.detail(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
+            Self::Payment(error) => error.detail(),
+            Self::Signature(error) => error.detail(),
             Self::Store(error) => error.detail(),
         }
     }
@@ -98,6 +120,7 @@ impl Fault for BillingError {
     fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
         match self {
             Self::Entitlement(error) => error.members(),
+            Self::Payment(error) => error.members(),
             _ => Vec::new(),
         }
     }

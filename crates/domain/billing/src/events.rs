@@ -1,4 +1,4 @@
-//! The events of plans. The only place that defines who receives each, which caches it invalidates and how it is audited.
+//! The events of plans and purchases. The only place that defines who receives each, which caches it invalidates and how it is audited.
 
 use portico_kernel::{
     Permission::BillingRead,
@@ -11,12 +11,20 @@ use portico_kernel::{
 };
 
 declare_events! {
+    "A payment is not what was asked for: nothing was granted for it."
+    PAYMENT_MISMATCH { name: "payment.mismatch", audience: Internal, invalidates: &[], audit: Sealed }
     "A plan was made."
     PLAN_CREATED { name: "plan.created", audience: Internal, invalidates: &[Responses], audit: Sealed }
     "A plan was taken off the offer."
     PLAN_RETIRED { name: "plan.retired", audience: Internal, invalidates: &[Responses], audit: Sealed }
     "A plan was changed, or those on its earlier versions were moved to the current one."
     PLAN_UPDATED { name: "plan.updated", audience: Internal, invalidates: &[Responses], audit: Sealed }
+    "A purchase was paid."
+    PURCHASE_COMPLETED { name: "purchase.completed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "Something was ordered, and is to be paid."
+    PURCHASE_CREATED { name: "purchase.created", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A purchase was not paid in time, or its payment has failed for good."
+    PURCHASE_FAILED { name: "purchase.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "The tenant got its plan."
     SUBSCRIPTION_CREATED { name: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
     "Other limits than those of its plan were set for the tenant, or taken back."

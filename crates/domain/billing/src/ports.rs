@@ -1,15 +1,23 @@
 //! Ports of billing.
 
 use async_trait::async_trait;
-use portico_kernel::{GenerationId, List, Meter, Outbox, PageRequest, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    CheckoutId, GenerationId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError, TenantId, Timestamp,
+};
 use time::Date;
 
 use crate::{
+    checkout::PurchaseCheckout,
     generation::Reservation,
+    inbound::{InboundStatus, StoredEvent},
+    ledger::LedgerTransaction,
     limits::{Allowance, Overrides},
+    payment::Provider,
     period::Period,
     plan::{Plan, UNVERIFIED_STORAGE},
     plan_edit::{ManagedPlan, PlanVersion},
+    product::Product,
+    purchase::Purchase,
     subscription::Subscription,
     thresholds::Notice,
 };
@@ -242,6 +250,97 @@ pub trait GenerationRepository: Send {
     async fn spent(&mut self, period: Period) -> Result<u64, StoreError>;
 }
 
+/// The catalogue of products.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ProductRepository: Send {
+    /// Stores a product unless there is one of this id, and answers whether it did. MUST leave one that is there as it is.
+    async fn insert_missing(&mut self, product: &Product, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Those of these products that are on sale, by their ids.
+    async fn active(&mut self, ids: &[String]) -> Result<Vec<Product>, StoreError>;
+}
+
+/// Purchases.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait PurchaseRepository: Send {
+    /// Stores a new purchase.
+    async fn insert(&mut self, purchase: &Purchase) -> Result<(), StoreError>;
+
+    /// One page of the purchases of a tenant, newest first.
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Purchase>, StoreError>;
+
+    /// A purchase. MUST answer `None` for one of another tenant.
+    async fn find(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<Purchase>, StoreError>;
+
+    /// The same, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has locked it, and
+    /// answer what that has stored.
+    async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<Purchase>, StoreError>;
+
+    /// Stores status, refunded amount and time of completion. MUST leave all else as it is: what was bought at which price never changes.
+    async fn update(&mut self, purchase: &Purchase) -> Result<(), StoreError>;
+}
+
+/// Payments of purchases on pages of providers.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait CheckoutRepository: Send {
+    /// Stores a new checkout. MUST answer `MissingReference` for a purchase of another tenant.
+    async fn insert(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError>;
+
+    /// A checkout. MUST answer `None` for one of another tenant.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        id: CheckoutId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError>;
+
+    /// The checkout that the provider knows by this id. MUST answer `None` for one of another tenant.
+    async fn of_session<'s>(
+        &mut self,
+        tenant: TenantId,
+        provider: Provider,
+        session: &'s str,
+    ) -> Result<Option<PurchaseCheckout>, StoreError>;
+
+    /// Stores stage, session, page, payment, end and next check. MUST answer `Conflict` when another checkout of the tenant has the session.
+    /// MUST leave return addresses and mode as they are: the call that makes it is to be the same at every try.
+    async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError>;
+
+    /// Checkouts of all tenants about which the provider is to be asked by `now`, those first that have waited longest; at most `limit`.
+    async fn due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<PurchaseCheckout>, StoreError>;
+}
+
+/// Events of payment providers.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait InboundEventRepository: Send {
+    /// Stores an event unless the provider has sent it before, and answers whether it did. MUST answer `true` to one unit of work only, also
+    /// under concurrency.
+    async fn insert(&mut self, event: &StoredEvent) -> Result<bool, StoreError>;
+
+    /// An event.
+    async fn find<'s>(&mut self, provider: Provider, id: &'s str) -> Result<Option<StoredEvent>, StoreError>;
+
+    /// Notes what became of an event.
+    async fn set_status<'s>(
+        &mut self,
+        provider: Provider,
+        id: &'s str,
+        status: InboundStatus,
+    ) -> Result<(), StoreError>;
+}
+
+/// The ledger.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LedgerRepository: Send {
+    /// Appends a transaction of a tenant. MUST answer `Conflict`, and store nothing of it, when the tenant has one of this source, also under
+    /// concurrency.
+    async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError>;
+}
+
 /// The repositories of billing, over one unit of work.
 pub trait BillingRepositories: Outbox {
     /// The catalogue of plans.
@@ -252,4 +351,14 @@ pub trait BillingRepositories: Outbox {
     fn generations<'c>(&'c mut self) -> Box<dyn GenerationRepository + 'c>;
     /// Counters.
     fn meters<'c>(&'c mut self) -> Box<dyn MeterRepository + 'c>;
+    /// The catalogue of products.
+    fn products<'c>(&'c mut self) -> Box<dyn ProductRepository + 'c>;
+    /// Purchases.
+    fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c>;
+    /// Payments of purchases.
+    fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c>;
+    /// Events of payment providers.
+    fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c>;
+    /// The ledger.
+    fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c>;
 }

@@ -2,18 +2,28 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, atomic::AtomicU8, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicU8, atomic::Ordering},
 };
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Clock, Env, Event, EventLog, JobQueue, Outbox, Random, StoreError, Timestamp, job::MockJobQueue,
+    CheckoutId, Clock, Env, Event, EventLog, JobQueue, List, Money, NewJob, Outbox, PageRequest, PurchaseId,
+    Random, StoreError, TenantId, Timestamp,
 };
 
-use crate::ports::{
-    BillingRepositories, GenerationRepository, MeterRepository, MockGenerationRepository,
-    MockMeterRepository, MockPlanRepository, MockSubscriptionRepository, PlanRepository,
-    SubscriptionRepository,
+use crate::{
+    checkout::PurchaseCheckout,
+    inbound::{InboundStatus, StoredEvent},
+    ledger::LedgerTransaction,
+    payment::Provider,
+    ports::{
+        BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository,
+        LedgerRepository, MeterRepository, MockGenerationRepository, MockMeterRepository, MockPlanRepository,
+        MockSubscriptionRepository, PlanRepository, ProductRepository, PurchaseRepository,
+        SubscriptionRepository,
+    },
+    product::Product,
+    purchase::{Purchase, PurchaseItem, pending},
 };
 use crate::{
     limits::{Allowance, Overrides},
@@ -55,6 +65,7 @@ pub struct Repositories {
     pub subscriptions: VecDeque<MockSubscriptionRepository>,
     pub meters: VecDeque<MockMeterRepository>,
     pub generations: VecDeque<MockGenerationRepository>,
+    pub shop: Shop,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -80,7 +91,7 @@ impl Outbox for Repositories {
         Box::new(Recorder(self.events.clone()))
     }
     fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
-        Box::new(MockJobQueue::new())
+        Box::new(self.shop.clone())
     }
 }
 
@@ -96,5 +107,196 @@ impl BillingRepositories for Repositories {
     }
     fn meters<'c>(&'c mut self) -> Box<dyn MeterRepository + 'c> {
         Box::new(self.meters.pop_front().unwrap())
+    }
+    fn products<'c>(&'c mut self) -> Box<dyn ProductRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
+    fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
+    fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
+    fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
+    fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
+}
+
+/// A purchase of one base product, not paid yet.
+pub fn purchase(env: &Env, tenant: TenantId) -> Purchase {
+    let item = PurchaseItem {
+        product_type: "base_product".to_owned(),
+        description: "Base Software License".to_owned(),
+        amount: 35900,
+        quantity: 1,
+    };
+    let price = Money { amount: 35900, currency: "usd".to_owned() };
+    pending(env, tenant, env.new_id(), vec![item], price)
+}
+
+/// What the tests of purchases store, in memory: what is done with it takes several steps, which mocks would have to repeat.
+#[derive(Default)]
+pub struct Rows {
+    pub products: Vec<Product>,
+    pub purchases: Vec<Purchase>,
+    pub checkouts: Vec<PurchaseCheckout>,
+    pub inbound: Vec<StoredEvent>,
+    pub booked: Vec<(TenantId, LedgerTransaction)>,
+    pub jobs: Vec<NewJob>,
+}
+
+/// Repositories of purchases over the same rows.
+#[derive(Clone, Default)]
+pub struct Shop(Arc<Mutex<Rows>>);
+
+impl Shop {
+    pub fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.0.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl JobQueue for Shop {
+    async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
+        self.rows().jobs.push(job);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ProductRepository for Shop {
+    async fn insert_missing(&mut self, product: &Product, _: Timestamp) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let missing = rows.products.iter().all(|stored| stored.id != product.id);
+        if missing {
+            rows.products.push(product.clone());
+        }
+        Ok(missing)
+    }
+
+    async fn active(&mut self, ids: &[String]) -> Result<Vec<Product>, StoreError> {
+        let rows = self.rows();
+        let active = rows.products.iter().filter(|product| product.is_active && ids.contains(&product.id));
+        Ok(active.cloned().collect())
+    }
+}
+
+#[async_trait]
+impl PurchaseRepository for Shop {
+    async fn insert(&mut self, purchase: &Purchase) -> Result<(), StoreError> {
+        self.rows().purchases.push(purchase.clone());
+        Ok(())
+    }
+
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Purchase>, StoreError> {
+        let rows = self.rows();
+        let items: Vec<Purchase> =
+            rows.purchases.iter().filter(|purchase| purchase.tenant_id == tenant).cloned().collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
+    }
+
+    async fn find(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<Purchase>, StoreError> {
+        let rows = self.rows();
+        let found = rows.purchases.iter().find(|purchase| (purchase.tenant_id, purchase.id) == (tenant, id));
+        Ok(found.cloned())
+    }
+
+    async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<Purchase>, StoreError> {
+        PurchaseRepository::find(self, tenant, id).await
+    }
+
+    async fn update(&mut self, purchase: &Purchase) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.purchases.iter_mut().find(|stored| stored.id == purchase.id).unwrap();
+        *stored = purchase.clone();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CheckoutRepository for Shop {
+    async fn insert(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError> {
+        self.rows().checkouts.push(checkout.clone());
+        Ok(())
+    }
+
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        id: CheckoutId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError> {
+        let rows = self.rows();
+        let found = rows.checkouts.iter().find(|checkout| (checkout.tenant_id, checkout.id) == (tenant, id));
+        Ok(found.cloned())
+    }
+
+    async fn of_session<'s>(
+        &mut self,
+        tenant: TenantId,
+        _: Provider,
+        session: &'s str,
+    ) -> Result<Option<PurchaseCheckout>, StoreError> {
+        let rows = self.rows();
+        let found = rows
+            .checkouts
+            .iter()
+            .find(|checkout| checkout.tenant_id == tenant && checkout.session_id.as_deref() == Some(session));
+        Ok(found.cloned())
+    }
+
+    async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.checkouts.iter_mut().find(|stored| stored.id == checkout.id).unwrap();
+        *stored = checkout.clone();
+        Ok(())
+    }
+
+    async fn due(&mut self, now: Timestamp, _: u64) -> Result<Vec<PurchaseCheckout>, StoreError> {
+        let rows = self.rows();
+        let due = rows.checkouts.iter().filter(|checkout| checkout.check_at.is_some_and(|at| at <= now));
+        Ok(due.cloned().collect())
+    }
+}
+
+#[async_trait]
+impl InboundEventRepository for Shop {
+    async fn insert(&mut self, event: &StoredEvent) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let new = rows.inbound.iter().all(|stored| stored.id != event.id);
+        if new {
+            rows.inbound.push(event.clone());
+        }
+        Ok(new)
+    }
+
+    async fn find<'s>(&mut self, _: Provider, id: &'s str) -> Result<Option<StoredEvent>, StoreError> {
+        Ok(self.rows().inbound.iter().find(|event| event.id == id).cloned())
+    }
+
+    async fn set_status<'s>(
+        &mut self,
+        _: Provider,
+        id: &'s str,
+        status: InboundStatus,
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.inbound.iter_mut().find(|event| event.id == id).unwrap().status = status;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LedgerRepository for Shop {
+    async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        if rows.booked.iter().any(|(_, booked)| booked.source() == transaction.source()) {
+            return Err(StoreError::Conflict("ledger_entries_source_key".to_owned()));
+        }
+        rows.booked.push((tenant, transaction.clone()));
+        Ok(())
     }
 }

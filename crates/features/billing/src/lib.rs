@@ -1,3 +1,6 @@
-//! Plans and usage: routes.
+//! Plans, usage and purchases: routes, flows, background jobs.
 
+pub mod background;
+pub mod flows;
 pub mod routes;
+pub mod state;

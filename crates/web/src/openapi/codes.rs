@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 97] = [
+pub const CODES: [&str; 101] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -38,6 +38,7 @@ pub const CODES: [&str; 97] = [
     "invalid_passkey",
     "invalid_path",
     "invalid_refresh_token",
+    "invalid_signature",
     "invalid_state",
     "invalid_token",
     "invitation_closed",
@@ -60,6 +61,9 @@ pub const CODES: [&str; 97] = [
     "origin_not_allowed",
     "overloaded",
     "own_account",
+    "payment_failed",
+    "payment_provider_unavailable",
+    "payment_unsupported",
     "person_required",
     "plan_exists",
     "plan_needed",

@@ -20,6 +20,8 @@ pub struct RateLimit {
     pub per_key: u32,
     /// For each address and path, in a minute, on routes that allow guessing secrets, send mail, or cost money.
     pub sensitive: u32,
+    /// For each user, in a minute, of purchases that they begin to pay.
+    pub checkouts: u32,
     /// Overrides for plans, by their ids.
     pub plans: BTreeMap<String, PlanLimits>,
 }
@@ -43,6 +45,7 @@ impl Default for RateLimit {
             per_user: 300,
             per_key: 600,
             sensitive: 10,
+            checkouts: 10,
             plans: BTreeMap::new(),
         }
     }
@@ -52,7 +55,7 @@ impl RateLimit {
     /// Fails if a setting is invalid.
     pub fn check(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();
-        let general = [self.per_address, self.per_user, self.per_key, self.sensitive];
+        let general = [self.per_address, self.per_user, self.per_key, self.sensitive, self.checkouts];
         let of_plans = self.plans.values().flat_map(|plan| [plan.per_user, plan.per_key]).flatten();
         if general.into_iter().chain(of_plans).any(|limit| limit == 0) {
             problems.add("rate limits must be 1 or more; switch them off with rate_limit.enabled = false");

@@ -1,14 +1,20 @@
 //! What a tenant has bought and used.
 
 use portico_billing::ports::{
-    BillingRepositories, GenerationRepository, MeterRepository, PlanRepository, SubscriptionRepository,
+    BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository, LedgerRepository,
+    MeterRepository, PlanRepository, ProductRepository, PurchaseRepository, SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
 
+mod checkouts;
 mod generations;
+mod inbound_events;
+mod ledger;
 mod meters;
 mod plans;
+mod products;
+mod purchases;
 mod subscriptions;
 
 pub(crate) use subscriptions::agreed_rate;
@@ -28,5 +34,25 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn meters<'c>(&'c mut self) -> Box<dyn MeterRepository + 'c> {
         Box::new(meters::Meters { db: self.db() })
+    }
+
+    fn products<'c>(&'c mut self) -> Box<dyn ProductRepository + 'c> {
+        Box::new(products::Products { db: self.db() })
+    }
+
+    fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c> {
+        Box::new(purchases::Purchases { db: self.db() })
+    }
+
+    fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
+        Box::new(checkouts::Checkouts { db: self.db() })
+    }
+
+    fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {
+        Box::new(inbound_events::InboundEvents { db: self.db() })
+    }
+
+    fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
+        Box::new(ledger::Ledger { db: self.db() })
     }
 }

@@ -76,6 +76,8 @@ const TABLES: &[Table] = &[
     },
     // Of a member of staff, about others.
     Table { name: "customer_notes", user: "author_id", fate: Fate::Kept, list: "", columns: &[] },
+    // Of the tenant, which keeps its books. What was bought is in the export of the tenant's data.
+    Table { name: "purchases", user: "user_id", fate: Fate::Kept, list: "", columns: &[] },
     Table {
         name: "external_identities",
         user: "user_id",

@@ -21,6 +21,7 @@ mod idempotency;
 mod identity;
 mod jobs;
 mod members;
+mod purchases;
 mod schedules;
 mod second_factors;
 mod store;

@@ -1,6 +1,9 @@
 //! One call of an operation, with all that it needs.
 
-use portico_testkit::server::{Answer, Client, PASSWORD, TestServer};
+use portico_testkit::{
+    payments::TestPayments,
+    server::{Answer, Client, PASSWORD, TestServer},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -29,6 +32,11 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
         return client.send(method, path, Some(bytes), "image/gif").await;
     }
     let body = body.map(|body| body.to_string().into_bytes());
+    if path == "/api/v1/webhooks/stripe" {
+        let signature = TestPayments::signature(portico_security::system_env().now());
+        let client = client.with("stripe-signature", &signature);
+        return client.send(method, path, body, "application/json").await;
+    }
     client.send(method, path, body, "application/json").await
 }
 

@@ -1,9 +1,12 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
+pub mod checkout;
 pub mod grants;
 pub mod limits;
+pub mod payment_webhooks;
 pub mod plan_administration;
 pub mod plans;
+pub mod purchases;
 pub mod usage;
 
 use portico_web::routing::Routes;
@@ -15,5 +18,8 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(plan_administration::configure)
         .configure(grants::configure)
         .configure(limits::configure)
-        .configure(usage::configure);
+        .configure(usage::configure)
+        .configure(checkout::configure)
+        .configure(purchases::configure)
+        .configure(payment_webhooks::configure);
 }

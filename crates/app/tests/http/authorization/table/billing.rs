@@ -1,6 +1,7 @@
-//! Plans: who may call which operation.
+//! Plans and purchases: who may call which operation.
 
 use super::*;
+use crate::purchases;
 
 /// The operations.
 pub const RULES: &[Row] = &[
@@ -8,6 +9,11 @@ pub const RULES: &[Row] = &[
     ("GET", "/api/v1/billing/subscription", VIEWER),
     ("GET", "/api/v1/billing/usage", VIEWER),
     ("GET", "/api/v1/billing/usage/daily", VIEWER),
+    ("POST", "/api/v1/checkout/create-session", VERIFIED_ADMIN_IN_PERSON),
+    ("POST", "/api/v1/checkout/success", Rule::MemberInPerson(TenantRole::Admin)),
+    ("GET", "/api/v1/purchases", VIEWER),
+    ("GET", "/api/v1/purchases/{purchaseId}", VIEWER),
+    ("POST", "/api/v1/webhooks/stripe", Everybody),
     ("GET", "/api/v1/admin/plans", STAFF),
     ("POST", "/api/v1/admin/plans", STAFF),
     ("GET", "/api/v1/admin/plans/{planId}", STAFF),
@@ -37,6 +43,12 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         }
         ("PUT", "/admin/customers/{customerId}/limits") => {
             json!({"limits": {"bandwidth": 1000 + call.number}, "reason": "Agreed on by phone"})
+        }
+        ("POST", "/checkout/create-session") => purchases::order(),
+        ("POST", "/checkout/success") => json!({"sessionId": call.fixture.ids["checkoutSession"]}),
+        // Signed by `call`. Another one each time.
+        ("POST", "/webhooks/stripe") => {
+            json!({"id": format!("evt_{}", call.server.app.core.env.random_uuid()), "type": "product.created"})
         }
         _ => return None,
     })

@@ -1,0 +1,105 @@
+//! Which payment provider the server uses, and where it sends buyers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portico_billing::{
+    checkout::CheckoutRule,
+    order::ReturnRule,
+    payment::{
+        Checkout, InboundEvent, NewCheckout, NewRefund, PaymentError, PaymentProvider, Provider, Refund,
+        SignatureError,
+    },
+};
+use portico_kernel::Timestamp;
+use secrecy::ExposeSecret;
+use url::Url;
+
+use crate::settings::{Profile, Settings};
+
+/// Beginnings of the secret keys with which real money is moved.
+const LIVE_KEYS: [&str; 2] = ["sk_live_", "rk_live_"];
+
+/// An installation where nothing can be paid. It says so to everybody who wants to, and believes no webhook.
+pub struct NoPayments;
+
+#[async_trait]
+impl PaymentProvider for NoPayments {
+    async fn create_checkout(&self, _: &NewCheckout, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn expire_checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn refund(&self, _: &NewRefund, _: &str) -> Result<Refund, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
+        Err(SignatureError)
+    }
+}
+
+/// How checkouts are made: by the settings, for a server at this address.
+pub fn checkout_rule(settings: &Settings, public_url: &Url) -> Arc<CheckoutRule> {
+    let key = settings.payments.stripe_secret_key.as_ref();
+    let live = key.is_some_and(|key| LIVE_KEYS.iter().any(|live| key.expose_secret().starts_with(live)));
+    Arc::new(CheckoutRule { provider: Provider::Stripe, live, returns: return_rule(settings, public_url) })
+}
+
+/// Where buyers may be sent. On a machine of a developer who has named no front end, it can run at any address.
+fn return_rule(settings: &Settings, public_url: &Url) -> ReturnRule {
+    let app = settings.links.app_url.as_ref().map(|url| url.origin().ascii_serialization());
+    let named: Vec<String> = app
+        .into_iter()
+        .chain(settings.cors.origins.clone())
+        .chain(settings.payments.return_origins.clone())
+        .collect();
+    if named.is_empty() && settings.profile == Profile::Development {
+        return ReturnRule::Anywhere;
+    }
+    ReturnRule::Origins([public_url.origin().ascii_serialization()].into_iter().chain(named).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(adjust: impl FnOnce(&mut Settings)) -> CheckoutRule {
+        let mut settings = Settings::default();
+        adjust(&mut settings);
+        (*checkout_rule(&settings, &Url::parse("https://portico.example.com/").unwrap())).clone()
+    }
+
+    #[test]
+    fn buyers_come_back_to_the_front_ends_of_the_operator() {
+        assert_eq!(rule(|_| {}).returns, ReturnRule::Anywhere, "nothing is set on a machine of a developer");
+        let production = rule(|settings| settings.profile = Profile::Production);
+        let own = || "https://portico.example.com".to_owned();
+        assert_eq!(production.returns, ReturnRule::Origins(vec![own()]));
+        let named = rule(|settings| {
+            settings.links.app_url = Some("https://app.example.com/portal".parse().unwrap());
+            settings.cors.origins = vec!["https://shop.example.com".to_owned()];
+            settings.payments.return_origins = vec!["https://thanks.example.com".to_owned()];
+        });
+        let origins = ["https://app.example.com", "https://shop.example.com", "https://thanks.example.com"];
+        let all = [own()].into_iter().chain(origins.map(str::to_owned)).collect();
+        assert_eq!(named.returns, ReturnRule::Origins(all));
+    }
+
+    #[test]
+    fn real_money_is_moved_with_live_keys_only() {
+        for (key, live) in
+            [("sk_live_x", true), ("rk_live_x", true), ("sk_test_x", false), ("x_sk_live_", false)]
+        {
+            let rule = rule(|settings| settings.payments.stripe_secret_key = Some(key.to_owned().into()));
+            assert_eq!(rule.live, live, "{key}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Payments of purchases on pages of a payment provider: from the order to the page.
+//!
+//! The provider is never called while a transaction is open. First the purchase is stored with its checkout, whose id is the idempotency key of
+//! the call; then the provider is called; then its answer is stored. A process that dies in between leaves a checkout that is
+//! [being made](CheckoutStage::Creating), and the schedule repeats the call with the same key.
+
+use portico_kernel::{
+    CheckoutId, Env, Event, Permission, PurchaseId, Scope, TenantId, Timestamp, UserId, Violations,
+};
+use serde::Serialize;
+use time::Duration;
+
+use crate::{
+    BillingError, events,
+    order::{Order, ReturnRule},
+    payment::{CheckoutLine, CheckoutState, NewCheckout, Provider},
+    ports::BillingRepositories,
+    purchase::{Purchase, PurchaseItem, pending},
+};
+
+/// How long a buyer may take to pay. Providers take half an hour to a day.
+const TIME_TO_PAY: Duration = Duration::HOUR;
+
+/// How long after it was stored a checkout is asked about for the first time. A process that made it has its answer long before.
+const FIRST_CHECK: Duration = Duration::minutes(2);
+
+/// The shortest time between two questions about a checkout.
+const CHECK_AGAIN: Duration = Duration::minutes(5);
+
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::DAY;
+
+/// How long providers remember a key. A call is not repeated after it: that could make a second checkout.
+const KEY_LIVES: Duration = Duration::hours(23);
+
+/// How far a checkout is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckoutStage {
+    /// The provider is being asked to make it, or the process that did so has died.
+    Creating,
+    /// The buyer may pay.
+    Open,
+    /// The money is on its way.
+    Processing,
+    /// It ended without a payment.
+    Ended,
+    /// Paid.
+    Paid,
+    /// What the provider says is not what was asked for. Staff decide; nothing is granted.
+    Mismatched,
+}
+
+impl CheckoutStage {
+    /// Every stage.
+    pub const ALL: [Self; 6] =
+        [Self::Creating, Self::Open, Self::Processing, Self::Ended, Self::Paid, Self::Mismatched];
+
+    /// Name in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Open => "open",
+            Self::Processing => "processing",
+            Self::Ended => "ended",
+            Self::Paid => "paid",
+            Self::Mismatched => "mismatched",
+        }
+    }
+
+    /// The stage of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.as_str() == text)
+    }
+
+    /// Whether the provider is not asked about it any more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Ended | Self::Paid | Self::Mismatched)
+    }
+
+    /// The stage after the provider has said this. It never goes back, so an old answer changes nothing.
+    #[must_use]
+    pub fn after(self, observed: &CheckoutState) -> Self {
+        let seen = match observed {
+            CheckoutState::Open => Self::Open,
+            CheckoutState::Processing => Self::Processing,
+            CheckoutState::Expired | CheckoutState::Failed => Self::Ended,
+            CheckoutState::Paid { .. } => Self::Paid,
+        };
+        self.max(seen)
+    }
+}
+
+/// The payment of a purchase on pages of a provider, as we know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurchaseCheckout {
+    /// UUIDv7; also the idempotency key of the call that makes it.
+    pub id: CheckoutId,
+    /// The tenant that it belongs to.
+    pub tenant_id: TenantId,
+    /// What is paid.
+    pub purchase_id: PurchaseId,
+    /// Where.
+    pub provider: Provider,
+    /// Whether real money is to be moved.
+    pub live: bool,
+    /// How far it is.
+    pub stage: CheckoutStage,
+    /// The provider's id of it; `None` while it is being made.
+    pub session_id: Option<String>,
+    /// The page to pay at.
+    pub url: Option<String>,
+    /// The provider's id of the payment, once it is paid.
+    pub payment_id: Option<String>,
+    /// Where the buyer comes to after the payment.
+    pub success_url: String,
+    /// Where the buyer comes to without having paid.
+    pub cancel_url: String,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// Nothing can be paid after this time.
+    pub expires_at: Timestamp,
+    /// When the provider is to be asked about it next; `None` once nothing changes any more.
+    pub check_at: Option<Timestamp>,
+}
+
+/// Between the two ids of a reference.
+const SEPARATOR: char = '_';
+
+impl PurchaseCheckout {
+    /// What the provider knows it by: it leads to the rows, whoever asks, without an index over all tenants.
+    pub fn reference(&self) -> String {
+        format!("{}{SEPARATOR}{}", self.tenant_id, self.id)
+    }
+
+    /// The tenant and the checkout of a reference; `None` for one that was not made here.
+    pub fn of_reference(reference: &str) -> Option<(TenantId, CheckoutId)> {
+        let (tenant, checkout) = reference.split_once(SEPARATOR)?;
+        Some((tenant.parse().ok()?, checkout.parse().ok()?))
+    }
+
+    /// The idempotency key of the call that makes it.
+    pub fn key(&self) -> String {
+        format!("checkout_{}", self.id)
+    }
+
+    /// The call that makes it: the same at every try, because it is made of what is stored.
+    pub fn call(&self, purchase: &Purchase) -> NewCheckout {
+        let line = |item: &PurchaseItem| CheckoutLine {
+            description: item.description.clone(),
+            unit_amount: item.amount,
+            quantity: item.quantity,
+        };
+        NewCheckout {
+            reference: self.reference(),
+            lines: purchase.items.iter().map(line).collect(),
+            amount: purchase.price(),
+            success_url: self.success_url.clone(),
+            cancel_url: self.cancel_url.clone(),
+            expires_at: self.expires_at,
+        }
+    }
+
+    /// Whether the call that makes it may still be repeated: the provider remembers the key.
+    pub fn may_repeat(&self, now: Timestamp) -> bool {
+        self.stage == CheckoutStage::Creating && now < self.created_at + KEY_LIVES
+    }
+
+    /// When to ask about it next: the longer it has been there the seldomer, and when its time is over.
+    pub(crate) fn next_check(&self, now: Timestamp) -> Timestamp {
+        let age: Duration = now - self.created_at;
+        let pause = (age / 4_i32).clamp(CHECK_AGAIN, LONGEST_PAUSE);
+        let next = now + pause;
+        if now < self.expires_at { next.min(self.expires_at) } else { next }
+    }
+}
+
+/// A purchase that is to be paid on a page of the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({
+    "sessionId": "cs_test_a1b2c3", "url": "https://checkout.stripe.com/c/pay/cs_test_a1b2c3", "expiresAt": "2026-11-23T11:00:00Z"
+})))]
+pub struct CheckoutSession {
+    /// The provider's id of it.
+    pub session_id: String,
+    /// The page to send the buyer to.
+    pub url: String,
+    /// Nothing can be paid after this time.
+    pub expires_at: Timestamp,
+}
+
+/// How checkouts are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckoutRule {
+    /// The provider in use.
+    pub provider: Provider,
+    /// Whether it moves real money.
+    pub live: bool,
+    /// Where buyers may be sent.
+    pub returns: ReturnRule,
+}
+
+/// Use cases around checkouts, from the order to the page. What follows is in [`settlement`](crate::settlement).
+pub struct Checkouts<'a> {
+    repositories: &'a mut dyn BillingRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> Checkouts<'a> {
+    /// Over an open unit of work, for a caller.
+    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Who buys for which tenant: a person with a verified address, because it costs money.
+    ///
+    /// # Errors
+    /// `Denied` without `billing:write`, without a verified address, and for programs.
+    pub fn buyer(scope: &Scope) -> Result<(TenantId, UserId), BillingError> {
+        let tenant = scope.require(Permission::BillingWrite)?;
+        let (user, _) = scope.require_user()?;
+        scope.require_verified()?;
+        Ok((tenant, user))
+    }
+
+    /// Stores a purchase at the prices of the catalogue, not paid yet, with a checkout whose call is to be made once this is committed.
+    ///
+    /// # Errors
+    /// `Denied` as in [`Checkouts::buyer`]; `Invalid`.
+    pub async fn begin(
+        &mut self,
+        order: &Order,
+        rule: &CheckoutRule,
+    ) -> Result<(Purchase, PurchaseCheckout), BillingError> {
+        let (tenant, user) = Self::buyer(self.scope)?;
+        let products = self.repositories.products().active(&order.products()).await?;
+        let mut violations = Violations::default();
+        let priced = order.price(&products, &rule.returns, &mut violations);
+        violations.into_result().map_err(BillingError::Invalid)?;
+        // Without an error there is an item, and with an item a price.
+        let priced = priced.ok_or_else(|| BillingError::Invalid(Vec::new()))?;
+        let purchase = pending(self.env, tenant, user, priced.items, priced.price);
+        let now = self.env.now();
+        let checkout = PurchaseCheckout {
+            id: self.env.new_id(),
+            tenant_id: tenant,
+            purchase_id: purchase.id,
+            provider: rule.provider,
+            live: rule.live,
+            stage: CheckoutStage::Creating,
+            session_id: None,
+            url: None,
+            payment_id: None,
+            success_url: order.success_url.clone(),
+            cancel_url: order.cancel_url.clone(),
+            created_at: now,
+            expires_at: now + TIME_TO_PAY,
+            check_at: Some(now + FIRST_CHECK),
+        };
+        self.repositories.purchases().insert(&purchase).await?;
+        self.repositories.checkouts().insert(&checkout).await?;
+        let event = Event::new(self.env, self.scope, &events::PURCHASE_CREATED, purchase.id.uuid());
+        self.repositories.events().append(event.in_tenant(tenant).after(&purchase)).await?;
+        Ok((purchase, checkout))
+    }
+
+    /// The checkout of a session of the active tenant, to ask the provider about it.
+    ///
+    /// # Errors
+    /// `Denied` without `billing:write`; `NoCheckout`, also for one of another tenant.
+    pub async fn of_session(
+        &mut self,
+        provider: Provider,
+        session: &str,
+    ) -> Result<PurchaseCheckout, BillingError> {
+        let tenant = self.scope.require(Permission::BillingWrite)?;
+        let found = self.repositories.checkouts().of_session(tenant, provider, session).await?;
+        found.ok_or(BillingError::NoCheckout)
+    }
+
+    /// Ends a checkout that the provider will not make, and its purchase with it. One that the provider has made meanwhile stays.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn give_up(&mut self, tenant: TenantId, id: CheckoutId) -> Result<Purchase, BillingError> {
+        let (before, checkout) = lock(self.repositories, tenant, id).await?;
+        if checkout.stage != CheckoutStage::Creating {
+            return Ok(before);
+        }
+        let ended = PurchaseCheckout { stage: CheckoutStage::Ended, check_at: None, ..checkout };
+        self.repositories.checkouts().update(&ended).await?;
+        let after = before.after(&CheckoutState::Failed, self.env.now());
+        if after.status != before.status {
+            self.repositories.purchases().update(&after).await?;
+            let event = Event::new(self.env, self.scope, &events::PURCHASE_FAILED, after.id.uuid());
+            self.repositories.events().append(event.in_tenant(tenant).before(&before).after(&after)).await?;
+        }
+        Ok(after)
+    }
+
+    /// Asks about a checkout again later: the provider has no answer that helps.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn postpone(&mut self, tenant: TenantId, id: CheckoutId) -> Result<(), BillingError> {
+        let (_, checkout) = lock(self.repositories, tenant, id).await?;
+        if checkout.check_at.is_some() {
+            let later = PurchaseCheckout { check_at: Some(checkout.next_check(self.env.now())), ..checkout };
+            self.repositories.checkouts().update(&later).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The purchase of a checkout, locked until the unit of work ends, and the checkout as it is under that lock.
+pub(crate) async fn lock(
+    repositories: &mut dyn BillingRepositories,
+    tenant: TenantId,
+    id: CheckoutId,
+) -> Result<(Purchase, PurchaseCheckout), BillingError> {
+    let found = repositories.checkouts().find(tenant, id).await?.ok_or(BillingError::NoCheckout)?;
+    let purchase = repositories.purchases().lock(tenant, found.purchase_id).await?;
+    let purchase = purchase.ok_or(BillingError::NoCheckout)?;
+    // Every change of a checkout is made under the lock of its purchase; another unit of work may have made one while this one waited.
+    let checkout = repositories.checkouts().find(tenant, id).await?.ok_or(BillingError::NoCheckout)?;
+    Ok((purchase, checkout))
+}

@@ -1,0 +1,161 @@
+//! Webhooks of payment providers: stored once, and worked off later.
+
+use portico_kernel::{Env, JobType, NewJob, Scope, StoreError, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BillingError,
+    payment::{InboundEvent, InboundSubject, Provider},
+    ports::BillingRepositories,
+};
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InboundStatus {
+    /// Stored, and not worked off yet.
+    Received,
+    /// Worked off.
+    Done,
+    /// Of a kind that is of no interest here, or about a payment that was not made here.
+    Ignored,
+}
+
+impl InboundStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Received, Self::Done, Self::Ignored];
+
+    /// Name in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Done => "done",
+            Self::Ignored => "ignored",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// An event of a provider, as it is stored. Its body is not: it holds addresses and names, and is only a hint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Whose.
+    pub provider: Provider,
+    /// The provider's id of it.
+    pub id: String,
+    /// The provider's word for what happened.
+    pub kind: String,
+    /// The provider's id of the payment that it is about; `None` where it is about something else.
+    pub checkout: Option<String>,
+    /// What became of it.
+    pub status: InboundStatus,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+/// The job that works an event off.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentEvent {
+    /// Whose.
+    pub provider: Provider,
+    /// The provider's id of it.
+    pub event: String,
+}
+
+impl JobType for PaymentEvent {
+    const KIND: &'static str = "payment.event";
+    /// With a backoff that grows to an hour, a provider may be unavailable for half a day. The schedule asks about its payments after that.
+    const MAX_ATTEMPTS: u32 = 24;
+}
+
+/// Use cases around webhooks of providers. They ask for no permission: the signature was verified.
+pub struct InboundEvents<'a> {
+    repositories: &'a mut dyn BillingRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> InboundEvents<'a> {
+    /// Over an open unit of work, for a sender.
+    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Stores an event, and enqueues the job that works it off if there is anything to do. One that was stored before changes nothing: answers
+    /// whether it was new.
+    pub async fn receive(&mut self, provider: Provider, event: InboundEvent) -> Result<bool, BillingError> {
+        let (status, checkout) = match event.subject {
+            InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id)),
+            InboundSubject::Other => (InboundStatus::Ignored, None),
+        };
+        let received_at = self.env.now();
+        let stored = StoredEvent { provider, id: event.id, kind: event.kind, checkout, status, received_at };
+        if !self.repositories.inbound_events().insert(&stored).await? {
+            return Ok(false);
+        }
+        if status == InboundStatus::Received {
+            let job = PaymentEvent { provider, event: stored.id };
+            let job = NewJob::new(self.env, self.scope, TenantId::PLATFORM, &job);
+            self.repositories.jobs().enqueue(job).await?;
+        }
+        Ok(true)
+    }
+
+    /// The event that a job is about, unless it was worked off.
+    pub async fn open(&mut self, job: &PaymentEvent) -> Result<Option<StoredEvent>, StoreError> {
+        let found = self.repositories.inbound_events().find(job.provider, &job.event).await?;
+        Ok(found.filter(|event| event.status == InboundStatus::Received))
+    }
+
+    /// Notes what became of an event.
+    pub async fn close(&mut self, event: &StoredEvent, status: InboundStatus) -> Result<(), StoreError> {
+        self.repositories.inbound_events().set_status(event.provider, &event.id, status).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::RequestInfo;
+
+    use super::*;
+    use crate::testing::{Repositories, env};
+
+    fn event(id: &str, subject: InboundSubject) -> InboundEvent {
+        InboundEvent { id: id.to_owned(), kind: "checkout.session.completed".to_owned(), subject }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_comes_a_hundred_times_is_one_job() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let mut repositories = Repositories::default();
+        for round in 0..100 {
+            let subject = InboundSubject::Checkout { id: "cs_1".to_owned() };
+            let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+            let new = inbound.receive(Provider::Stripe, event("evt_1", subject)).await.unwrap();
+            assert_eq!(new, round == 0);
+        }
+        let jobs = repositories.shop.rows().jobs.clone();
+        assert_eq!(jobs.len(), 1);
+        assert_eq!((jobs[0].kind, jobs[0].tenant), ("payment.event", TenantId::PLATFORM));
+        assert_eq!(jobs[0].payload, serde_json::json!({"provider": "stripe", "event": "evt_1"}));
+        let job = PaymentEvent { provider: Provider::Stripe, event: "evt_1".to_owned() };
+        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        let open = inbound.open(&job).await.unwrap().unwrap();
+        assert_eq!(open.checkout.as_deref(), Some("cs_1"));
+        inbound.close(&open, InboundStatus::Done).await.unwrap();
+        assert_eq!(inbound.open(&job).await.unwrap(), None, "a job that runs again has nothing to do");
+    }
+
+    #[tokio::test]
+    async fn events_of_other_kinds_are_stored_and_ignored() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let mut repositories = Repositories::default();
+        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        assert!(inbound.receive(Provider::Stripe, event("evt_2", InboundSubject::Other)).await.unwrap());
+        let shop = repositories.shop.rows();
+        assert_eq!((shop.inbound[0].status, shop.jobs.len()), (InboundStatus::Ignored, 0));
+    }
+}

@@ -1,0 +1,180 @@
+//! What follows from what the provider says about a payment. The only place where a purchase is completed.
+//!
+//! The page that the buyer comes back to, a webhook and the schedule all ask the provider and come here with its answer, at once and any
+//! number of times.
+
+use portico_kernel::{CheckoutId, Env, Event, Scope, StoreError, TenantId};
+use serde::Serialize;
+
+use crate::{
+    BillingError,
+    checkout::{CheckoutSession, CheckoutStage, PurchaseCheckout, lock},
+    events,
+    ledger::LedgerTransaction,
+    payment::{Checkout, CheckoutState},
+    ports::BillingRepositories,
+    purchase::{Purchase, PurchaseStatus},
+};
+
+/// A member of a payment that is not as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What differs.
+    pub field: &'static str,
+    /// What was asked for.
+    pub expected: String,
+    /// What the provider has.
+    pub found: String,
+}
+
+/// A payment that is not what was asked for, for staff.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mismatch {
+    /// The provider's id of the payment.
+    pub session_id: String,
+    /// What differs; at least one.
+    pub differences: Vec<Difference>,
+}
+
+/// What came of an answer of the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The purchase as it is now.
+    pub purchase: Purchase,
+    /// Its payment as it is now.
+    pub checkout: PurchaseCheckout,
+    /// Why nothing was granted, where this answer is the first to show it. It is an error to be logged.
+    pub mismatch: Option<Mismatch>,
+}
+
+impl Settled {
+    /// What the buyer needs in order to pay; `None` where nothing can be paid.
+    pub fn session(&self) -> Option<CheckoutSession> {
+        if self.checkout.stage != CheckoutStage::Open {
+            return None;
+        }
+        Some(CheckoutSession {
+            session_id: self.checkout.session_id.clone()?,
+            url: self.checkout.url.clone()?,
+            expires_at: self.checkout.expires_at,
+        })
+    }
+}
+
+/// Use cases around answers of the provider. They ask for no permission: what they do follows from what the provider says, whoever asked it.
+pub struct Settlements<'a> {
+    repositories: &'a mut dyn BillingRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> Settlements<'a> {
+    /// Over an open unit of work, for whoever asked the provider.
+    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Stores what the provider says about a checkout, and completes or ends its purchase. The same answer again changes nothing, and neither
+    /// does an older one.
+    ///
+    /// Where the reference, the amount, the currency or the mode of the payment is not what was asked for, nothing is granted: the
+    /// purchase stays as it is, and staff get an event.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn settle(
+        &mut self,
+        tenant: TenantId,
+        id: CheckoutId,
+        observed: &Checkout,
+    ) -> Result<Settled, BillingError> {
+        let (before, checkout) = lock(self.repositories, tenant, id).await?;
+        if checkout.stage == CheckoutStage::Mismatched {
+            return Ok(Settled { purchase: before, checkout, mismatch: None });
+        }
+        let differences = differences(&checkout, &before, observed);
+        if !differences.is_empty() {
+            return self.refuse(before, checkout, observed, differences).await;
+        }
+        let now = self.env.now();
+        let stage = checkout.stage.after(&observed.state);
+        let mut next = PurchaseCheckout {
+            stage,
+            session_id: Some(observed.id.clone()),
+            expires_at: observed.expires_at,
+            ..checkout.clone()
+        };
+        // An older answer has a page that is closed by now, and a newer one has none.
+        next.url =
+            if stage == CheckoutStage::Open { observed.url.clone().or(checkout.url.clone()) } else { None };
+        if let CheckoutState::Paid { payment_id } = &observed.state {
+            next.payment_id = Some(payment_id.clone());
+        }
+        next.check_at = (!stage.is_final()).then(|| next.next_check(now));
+        if next != checkout {
+            self.repositories.checkouts().update(&next).await?;
+        }
+        let after = before.after(&observed.state, now);
+        if after.status != before.status {
+            self.change(&before, &after, &next).await?;
+        }
+        Ok(Settled { purchase: after, checkout: next, mismatch: None })
+    }
+
+    /// Stores a purchase with another status, the money that moved, and the event that all else follows from.
+    async fn change(
+        &mut self,
+        before: &Purchase,
+        after: &Purchase,
+        checkout: &PurchaseCheckout,
+    ) -> Result<(), BillingError> {
+        self.repositories.purchases().update(after).await?;
+        let completed = after.status == PurchaseStatus::Completed;
+        if let (true, Some(payment)) = (completed, &checkout.payment_id) {
+            let (price, now) = (after.price(), self.env.now());
+            let paid = LedgerTransaction::paid_purchase(checkout.provider, payment, &price, now)
+                .map_err(|error| StoreError::Internal(Box::new(error)))?;
+            self.repositories.ledger().book(after.tenant_id, &paid).await?;
+        }
+        let declared = if completed { &events::PURCHASE_COMPLETED } else { &events::PURCHASE_FAILED };
+        let event = Event::new(self.env, self.scope, declared, after.id.uuid());
+        let event = event.in_tenant(after.tenant_id).before(before).after(after);
+        Ok(self.repositories.events().append(event).await?)
+    }
+
+    /// Notes for staff that a payment is not what was asked for. The provider is not asked about it again.
+    async fn refuse(
+        &mut self,
+        purchase: Purchase,
+        checkout: PurchaseCheckout,
+        observed: &Checkout,
+        differences: Vec<Difference>,
+    ) -> Result<Settled, BillingError> {
+        let checkout =
+            PurchaseCheckout { stage: CheckoutStage::Mismatched, url: None, check_at: None, ..checkout };
+        self.repositories.checkouts().update(&checkout).await?;
+        let mismatch = Mismatch { session_id: observed.id.clone(), differences };
+        let event = Event::new(self.env, self.scope, &events::PAYMENT_MISMATCH, purchase.id.uuid());
+        self.repositories.events().append(event.in_tenant(purchase.tenant_id).after(&mismatch)).await?;
+        Ok(Settled { purchase, checkout, mismatch: Some(mismatch) })
+    }
+}
+
+/// In what a payment is not what was asked for.
+fn differences(checkout: &PurchaseCheckout, purchase: &Purchase, observed: &Checkout) -> Vec<Difference> {
+    let reference = checkout.reference();
+    let pairs = [
+        // A second session under the same reference was not made by us.
+        ("session", checkout.session_id.clone().unwrap_or_else(|| observed.id.clone()), observed.id.clone()),
+        ("reference", reference, observed.reference.clone().unwrap_or_default()),
+        ("amount", purchase.amount.to_string(), observed.amount.amount.to_string()),
+        ("currency", purchase.currency.clone(), observed.amount.currency.clone()),
+        ("live", checkout.live.to_string(), observed.live.to_string()),
+    ];
+    let differing = pairs.into_iter().filter(|(_, expected, found)| expected != found);
+    differing.map(|(field, expected, found)| Difference { field, expected, found }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! Background work of billing: events of the payment provider, payments that are open, mail.
+
+use std::time::Duration;
+
+use portico_runtime::worker::{jobs::Handlers, schedules::Schedule};
+
+use crate::{
+    flows::{payments, receipts},
+    state::App,
+};
+
+/// Interval of asking about payments that are due.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Registers the handlers of this feature's jobs.
+pub fn register(app: &App, handlers: &mut Handlers) {
+    handlers.on(app, |app, event, job| Box::pin(payments::work_off(app, event, job)));
+    handlers.on(app, |app, mail, job| Box::pin(receipts::confirm(app, mail, job)));
+}
+
+/// Periodic jobs of this feature.
+pub fn schedules(app: &App) -> [Schedule; 1] {
+    [Schedule::new("payments", MINUTE, app, |app| Box::pin(payments::look_after(app)))]
+}

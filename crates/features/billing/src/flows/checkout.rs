@@ -1,0 +1,66 @@
+//! From an order to the page to pay at, and back from it.
+
+use actix_web::HttpResponse;
+use portico_billing::{
+    checkout::Checkouts, order::Order, payment::PaymentError, purchase::Purchase, settlement::Settlements,
+};
+use portico_kernel::Scope;
+use portico_web::{caller::Caller, problem::Problem};
+
+use super::payments::{give_up, report, settle};
+use crate::state::App;
+
+/// Stores a purchase, has the provider make a page to pay at, and stores that with the answer.
+///
+/// Errors: those of [`Checkouts::begin`]; 429 when the user has begun too many purchases within a minute; 503
+/// `payment_provider_unavailable` when the provider does not answer: then the purchase stays pending, and ends unpaid, because nobody got its
+/// page.
+pub async fn create(app: &App, caller: &Caller, order: &Order) -> Result<HttpResponse, Problem> {
+    let (scope, env) = (&caller.0, &app.core.env);
+    let (tenant, user) = Checkouts::buyer(scope)?;
+    if let Some(limits) = &app.api.limits {
+        let verdict = limits.check_checkout(user).await;
+        if !verdict.allowed {
+            return Err(Problem::rate_limited(verdict.reset));
+        }
+    }
+    let mut work = app.core.begin().await?;
+    let (purchase, checkout) =
+        Checkouts::new(&mut *work, scope, env).begin(order, &app.checkout_rule).await?;
+    work.commit().await?;
+
+    // No transaction is open. From here on the process may die anywhere: the schedule repeats the call with the same key.
+    let made = app.provider.create_checkout(&checkout.call(&purchase), &checkout.key()).await;
+    let observed = match made {
+        Ok(observed) => observed,
+        Err(error) if error.is_passing() => return Err(error.into()),
+        Err(error) => {
+            give_up(app, scope, tenant, checkout.id).await?;
+            return Err(error.into());
+        }
+    };
+
+    let mut work = app.core.begin().await?;
+    let settled = Settlements::new(&mut *work, scope, env).settle(tenant, checkout.id, &observed).await?;
+    let Some(session) = settled.session() else {
+        work.commit().await?;
+        report(&settled);
+        let cause = "the checkout that was made cannot be paid".to_owned();
+        return Err(PaymentError::Unavailable(cause).into());
+    };
+    caller.commit(work, HttpResponse::Created().json(session)).await
+}
+
+/// Asks the provider about a session of the caller's tenant, and settles its purchase.
+///
+/// Errors: those of [`Checkouts::of_session`]; 503 when the provider does not answer.
+pub async fn confirm(app: &App, scope: &Scope, session: &str) -> Result<Purchase, Problem> {
+    let checkout = {
+        let mut reader = app.core.reader();
+        Checkouts::new(&mut *reader, scope, &app.core.env)
+            .of_session(app.checkout_rule.provider, session)
+            .await?
+    };
+    let observed = app.provider.checkout(session).await?;
+    Ok(settle(app, scope, checkout.tenant_id, checkout.id, &observed).await?.purchase)
+}
