@@ -178,7 +178,10 @@ pub(crate) fn redeem(
                 (promotion.owned("promotion.coupon"), Some(promotion))
             }
             _ => {
-                return Err(ApiError::param("discounts", "Each discount needs a coupon or a promotion code."));
+                return Err(ApiError::param(
+                    "discounts",
+                    "Each discount needs a coupon or a promotion code.",
+                ));
             }
         };
         let mut coupon = usable(w, &coupon, "discounts")?;
@@ -259,7 +262,8 @@ pub(crate) fn spread(
         let products = coupon.list("_products");
         let mut fixed = coupon.int("amount_off");
         for (index, (_, product, discountable)) in lines.iter().enumerate() {
-            let is_meant = products.is_empty() || products.iter().any(|one| one.as_str() == Some(product.as_str()));
+            let is_meant =
+                products.is_empty() || products.iter().any(|one| one.as_str() == Some(product.as_str()));
             if !discountable || !is_meant || rest[index] <= 0 {
                 continue;
             }

@@ -183,7 +183,11 @@ impl Reader {
             return Err(ApiError::param(name, message).code("parameter_invalid_empty"));
         }
         let read = match letter {
-            "i" => text.parse::<i64>().ok().filter(|value| (-LAST_TIME..=LAST_TIME).contains(value)).map(Value::from),
+            "i" => text
+                .parse::<i64>()
+                .ok()
+                .filter(|value| (-LAST_TIME..=LAST_TIME).contains(value))
+                .map(Value::from),
             "t" => text.parse::<i64>().ok().filter(|value| (0..=LAST_TIME).contains(value)).map(Value::from),
             "f" => text.parse::<f64>().ok().filter(|value| value.is_finite()).map(Value::from),
             "b" => text.parse::<bool>().ok().map(Value::from),

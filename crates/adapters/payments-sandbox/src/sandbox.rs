@@ -11,7 +11,7 @@ use crate::{
     clock,
     config::Config,
     errors::ApiError,
-    expand, form, idempotency, pages, parameters, portal, routes,
+    expand, form, idempotency, pages, parameters, payment_methods, portal, routes,
     value::Read,
     webhooks::{self, WebhookDelivery},
     world::World,
@@ -172,6 +172,12 @@ impl Sandbox {
         clock::tick(&mut self.world, now.unix_timestamp().saturating_add(self.world.offset));
         let old = i64::try_from(old_valid_for.as_secs()).unwrap_or(i64::MAX);
         webhooks::roll(&mut self.world, url, secret, old)
+    }
+
+    /// The bank replaces a saved card (`payment_method.automatically_updated`). False: no such card.
+    pub fn renew_card(&mut self, payment_method: &str, now: OffsetDateTime) -> bool {
+        clock::tick(&mut self.world, now.unix_timestamp().saturating_add(self.world.offset));
+        payment_methods::renewed_by_bank(&mut self.world, payment_method)
     }
 
     /// Lets the next call that has no fault yet go wrong.

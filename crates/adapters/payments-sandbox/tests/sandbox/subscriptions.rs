@@ -174,11 +174,9 @@ fn the_first_payment_can_fail_wait_and_expire() {
     let bank = text(&intent["next_action"]["redirect_to_url"]["url"]).to_owned();
     assert!(shop.click(&bank, json!({"action": "confirm"})).contains("/invoices/in_"));
     assert_eq!(sub(&mut shop, &made["id"])["status"], "active");
-    let error = shop.refused(
-        400,
-        "/v1/subscriptions",
-        json!({"customer": shop_customer(&mut shop), "items": [{"price": price}]}),
-    );
+    let bare = shop_customer(&mut shop);
+    let error =
+        shop.refused(400, "/v1/subscriptions", json!({"customer": bare, "items": [{"price": price}]}));
     assert_eq!(error["code"], "resource_missing", "no payment method");
 }
 

@@ -59,13 +59,15 @@ fn deliveries_are_signed_and_come_until_acknowledged() {
     shop.sandbox.acknowledge(&due[0].id, true);
     shop.sandbox.acknowledge(&due[1].id, false);
     assert_eq!(shop.get("/v1/events?delivery_success=false")["data"].as_array().unwrap().len(), 2);
-    for _ in 0..2 {
-        shop.hours(1);
-        let again = shop.sandbox.due_webhooks(shop.now);
-        assert_eq!(types(&again), ["charge.succeeded", "payment_intent.succeeded"]);
-        shop.sandbox.acknowledge(&again[0].id, false);
-        shop.sandbox.acknowledge(&again[1].id, true);
-    }
+    shop.hours(1);
+    let again = shop.sandbox.due_webhooks(shop.now);
+    assert_eq!(types(&again), ["charge.succeeded", "payment_intent.succeeded"]);
+    shop.sandbox.acknowledge(&again[0].id, false);
+    shop.sandbox.acknowledge(&again[1].id, true);
+    shop.hours(1);
+    let again = shop.sandbox.due_webhooks(shop.now);
+    assert_eq!(types(&again), ["charge.succeeded"]);
+    shop.sandbox.acknowledge(&again[0].id, false);
     shop.hours(1);
     assert!(shop.sandbox.due_webhooks(shop.now).is_empty(), "three tries are enough");
     let missed = shop.get("/v1/events?delivery_success=false");
