@@ -74,7 +74,7 @@ fn set_product(product: &mut Value, p: &Value) {
         "unit_label",
         "url",
     ];
-    product.take(p, &names);
+    product.copy_from(p, &names);
     for name in ["images", "marketing_features"] {
         if let Some(value) = p.get(name) {
             product.put(name, if value.is_null() { json!([]) } else { value.clone() });
@@ -253,7 +253,7 @@ pub(crate) fn update_price(w: &mut World, id: &str, p: &Value) -> Answer {
         }
         price.put("lookup_key", given.clone());
     }
-    price.take(p, &["active", "nickname"]);
+    price.copy_from(p, &["active", "nickname"]);
     price.merge_metadata(p);
     w.save(&price);
     w.emit_update("price.updated", &before, &price);

@@ -108,7 +108,7 @@ fn pay_once(w: &mut World, mut session: Value, method: Value) -> Result<Step, Ap
             let mut intent = payment_intents::make(w, amount, &currency, session.at("customer"));
             intent.put("metadata", metadata(&data));
             intent
-                .take(&data, &["description", "receipt_email", "setup_future_usage", "statement_descriptor"]);
+                .copy_from(&data, &["description", "receipt_email", "setup_future_usage", "statement_descriptor"]);
             intent.put("_session", session.owned("id"));
             intent.put("_return_url", w.url(&format!("/checkout/{}", session.owned("id"))));
             w.save(&intent);
@@ -168,7 +168,7 @@ fn try_subscribe(
         "items": items, "add_invoice_items": others, "payment_behavior": "error_if_incomplete",
         "discounts": session.at("_discounts"), "metadata": data.at("metadata"),
     });
-    p.take(
+    p.copy_from(
         &data,
         &[
             "description",
@@ -244,7 +244,7 @@ fn set_up(w: &mut World, mut session: Value, method: Value) -> Result<Step, ApiE
             let data = session.at("_setup_intent_data").clone();
             let mut intent = setup_intents::make(w, &customer);
             intent.put("metadata", metadata(&data));
-            intent.take(&data, &["description"]);
+            intent.copy_from(&data, &["description"]);
             intent.put("_session", session.owned("id"));
             intent.put("_return_url", w.url(&format!("/checkout/{}", session.owned("id"))));
             w.save(&intent);
@@ -342,7 +342,7 @@ fn make_invoice(w: &mut World, session: &mut Value) {
         lines.push(line);
     }
     invoices::add_lines(w, &mut invoice, &lines);
-    invoice.take(&data, &["description", "footer"]);
+    invoice.copy_from(&data, &["description", "footer"]);
     invoice.put("metadata", metadata(&data));
     invoices::name(w, &mut invoice);
     let total = invoice.num("total");

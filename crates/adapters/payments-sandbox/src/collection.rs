@@ -285,7 +285,7 @@ pub(crate) fn finalize_call(w: &mut World, id: &str, p: &Value) -> Answer {
     if invoice.num("total") > 0 && invoice.num("amount_due") > 0 {
         money::chargeable(invoice.num("amount_due"), &invoice.owned("currency"), "amount_due")?;
     }
-    invoice.take(p, &["auto_advance"]);
+    invoice.copy_from(p, &["auto_advance"]);
     let invoice = finalize(w, invoice);
     if invoice.flag("auto_advance")
         && invoice.is("status", "open")

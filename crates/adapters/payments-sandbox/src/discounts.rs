@@ -68,7 +68,7 @@ pub(crate) fn create_coupon(w: &mut World, p: &Value) -> Answer {
 pub(crate) fn update(w: &mut World, kind: &str, id: &str, p: &Value) -> Answer {
     let mut found = w.need(kind, id, "id")?;
     let before = found.clone();
-    found.take(p, &["name", "active"]);
+    found.copy_from(p, &["name", "active"]);
     found.merge_metadata(p);
     w.save(&found);
     w.emit_update(&format!("{kind}.updated"), &before, &found);

@@ -59,7 +59,7 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
         (line.start, line.end) = (start, end);
     }
     let mut item = make(w, &id, &currency, &line);
-    item.take(p, &["subscription"]);
+    item.copy_from(p, &["subscription"]);
     if let Some(mut draft) = draft {
         item.put("invoice", draft.owned("id"));
         line.invoice_item = Some(item.owned("id"));

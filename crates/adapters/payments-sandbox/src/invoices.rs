@@ -331,7 +331,7 @@ fn set(w: &mut World, invoice: &mut Value, p: &Value) -> Result<(), ApiError> {
         let made = discounts::redeem(w, given, &customer, ("invoice", &id))?;
         invoice.put("discounts", made);
     }
-    invoice.take(p, &["default_payment_method", "description", "footer", "statement_descriptor"]);
+    invoice.copy_from(p, &["default_payment_method", "description", "footer", "statement_descriptor"]);
     Ok(())
 }
 

@@ -4,6 +4,9 @@
 //! It is a library without sockets, threads or a clock: [`Sandbox`] answers calls, pages and webhooks of which its embedder
 //! tells the time. The rules are those of Stripe's documentation and OpenAPI specification; `NOTICE.md` has its licence.
 
+// Objects of Stripe have up to seventy fields, each a step of the macro that writes them.
+#![recursion_limit = "512"]
+
 mod billing_cycle;
 mod calendar;
 mod cards;

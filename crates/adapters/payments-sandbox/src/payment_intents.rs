@@ -53,7 +53,7 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
     check_owner(method.as_ref(), p.at("customer"))?;
     let mut intent = make(w, p.num("amount"), &currency, p.at("customer"));
     intent
-        .take(p, &["description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor"]);
+        .copy_from(p, &["description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor"]);
     intent.put("metadata", metadata(p));
     if let Some(method) = method {
         intent.put("payment_method", method.owned("id"));
@@ -186,7 +186,7 @@ pub(crate) fn update(w: &mut World, id: &str, p: &Value) -> Answer {
     }
     intent.put("amount", amount);
     intent.put("currency", currency);
-    intent.take(p, &["description", "receipt_email", "setup_future_usage", "shipping"]);
+    intent.copy_from(p, &["description", "receipt_email", "setup_future_usage", "shipping"]);
     intent.merge_metadata(p);
     w.save(&intent);
     Ok(intent)
@@ -202,7 +202,7 @@ pub(crate) fn confirm(w: &mut World, id: &str, p: &Value) -> Answer {
     if let Some(method) = method {
         intent.put("payment_method", method.owned("id"));
     }
-    intent.take(p, &["receipt_email", "setup_future_usage", "shipping"]);
+    intent.copy_from(p, &["receipt_email", "setup_future_usage", "shipping"]);
     confirm_with(w, intent, p)
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
     }
     describe(&mut method, p);
     method.put("metadata", metadata(p));
-    method.take(p, &["allow_redisplay"]);
+    method.copy_from(p, &["allow_redisplay"]);
     w.save(&method);
     Ok(method)
 }
@@ -202,7 +202,7 @@ pub(crate) fn update(w: &mut World, id: &str, p: &Value) -> Answer {
         method.put("card.exp_year", year);
     }
     describe(&mut method, p);
-    method.take(p, &["allow_redisplay"]);
+    method.copy_from(p, &["allow_redisplay"]);
     method.merge_metadata(p);
     w.save(&method);
     w.emit_update("payment_method.updated", &before, &method);

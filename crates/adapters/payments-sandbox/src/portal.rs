@@ -76,7 +76,7 @@ pub(crate) fn update_configuration(w: &mut World, id: &str, p: &Value) -> Answer
 }
 
 fn set(configuration: &mut Value, p: &Value) {
-    configuration.take(p, &["active", "default_return_url", "name"]);
+    configuration.copy_from(p, &["active", "default_return_url", "name"]);
     for name in ["headline", "privacy_policy_url", "terms_of_service_url"] {
         if let Some(value) = p.at("business_profile").get(name) {
             configuration.put(&format!("business_profile.{name}"), value.clone());

@@ -169,14 +169,16 @@ impl Sandbox {
         old_valid_for: Duration,
         now: OffsetDateTime,
     ) -> bool {
-        clock::tick(&mut self.world, now.unix_timestamp().saturating_add(self.world.offset));
+        let wall = now.unix_timestamp().saturating_add(self.world.offset);
+        clock::tick(&mut self.world, wall);
         let old = i64::try_from(old_valid_for.as_secs()).unwrap_or(i64::MAX);
         webhooks::roll(&mut self.world, url, secret, old)
     }
 
     /// The bank replaces a saved card (`payment_method.automatically_updated`). False: no such card.
     pub fn renew_card(&mut self, payment_method: &str, now: OffsetDateTime) -> bool {
-        clock::tick(&mut self.world, now.unix_timestamp().saturating_add(self.world.offset));
+        let wall = now.unix_timestamp().saturating_add(self.world.offset);
+        clock::tick(&mut self.world, wall);
         payment_methods::renewed_by_bank(&mut self.world, payment_method)
     }
 

@@ -224,7 +224,7 @@ fn read_phases(w: &mut World, p: &Value, start: i64) -> Result<Vec<Value>, ApiEr
         let end = phase_end(one, &price, moment, &name)?;
         let mut phase = phase_of(&price.owned("currency"), items, moment, end);
         phase.put("metadata", metadata(one));
-        phase.take(
+        phase.copy_from(
             one,
             &["default_payment_method", "description", "proration_behavior", "billing_cycle_anchor"],
         );
@@ -495,7 +495,7 @@ pub(crate) fn cancel(w: &mut World, id: &str, p: &Value) -> Answer {
     w.emit("subscription_schedule.canceled", &schedule);
     if let Some(sub) = schedule.text("subscription") {
         let mut given = json!({});
-        given.take(p, &["invoice_now", "prorate"]);
+        given.copy_from(p, &["invoice_now", "prorate"]);
         subscriptions::cancel(w, sub, &given)?;
     }
     Ok(schedule)

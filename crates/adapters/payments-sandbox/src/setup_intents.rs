@@ -19,7 +19,7 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
         p.text("payment_method").map(|id| payment_methods::resolve(w, id, "payment_method")).transpose()?;
     payment_intents::check_owner(method.as_ref(), p.at("customer"))?;
     let mut intent = make(w, p.at("customer"));
-    intent.take(p, &["description"]);
+    intent.copy_from(p, &["description"]);
     intent.put("usage", p.text("usage").unwrap_or("off_session"));
     intent.put("metadata", metadata(p));
     if let Some(method) = method {
@@ -85,7 +85,7 @@ pub(crate) fn update(w: &mut World, id: &str, p: &Value) -> Answer {
         intent.put("payment_method", method.owned("id"));
         intent.put("status", "requires_confirmation");
     }
-    intent.take(p, &["description"]);
+    intent.copy_from(p, &["description"]);
     intent.merge_metadata(p);
     w.save(&intent);
     Ok(intent)

@@ -109,7 +109,7 @@ fn set_words(w: &mut World, sub: &mut Value, p: &Value) -> Result<(), ApiError> 
             return Err(ApiError::param("default_payment_method", message).code("resource_missing"));
         }
     }
-    sub.take(
+    sub.copy_from(
         p,
         &["default_payment_method", "description", "collection_method", "days_until_due", "pause_collection"],
     );

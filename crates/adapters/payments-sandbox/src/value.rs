@@ -69,7 +69,7 @@ pub(crate) trait Write {
     fn put(&mut self, path: &str, value: impl Into<Value>);
 
     /// Copies the fields of `names` that `from` has.
-    fn take(&mut self, from: &Value, names: &[&str]);
+    fn copy_from(&mut self, from: &Value, names: &[&str]);
 
     /// Merges metadata: null removes a key, null for all removes every key ("Metadata" in Stripe's reference).
     fn merge_metadata(&mut self, from: &Value);
@@ -98,7 +98,7 @@ impl Write for Value {
         *place = value.into();
     }
 
-    fn take(&mut self, from: &Value, names: &[&str]) {
+    fn copy_from(&mut self, from: &Value, names: &[&str]) {
         for name in names {
             if let Some(value) = from.get(*name) {
                 self.put(name, value.clone());

@@ -198,7 +198,7 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
     check_url(&url)?;
     let version = p.text("api_version").unwrap_or(API_VERSION);
     let mut endpoint = object(w, &url, p.at("enabled_events").clone(), version);
-    endpoint.take(p, &["description"]);
+    endpoint.copy_from(p, &["description"]);
     endpoint.put("metadata", metadata(p));
     let secret = format!("whsec_{}", w.characters(32));
     endpoint.put("_secret", secret.clone());
@@ -213,7 +213,7 @@ pub(crate) fn update(w: &mut World, id: &str, p: &Value) -> Answer {
     if let Some(url) = p.text("url") {
         check_url(url)?;
     }
-    endpoint.take(p, &["description", "enabled_events", "url"]);
+    endpoint.copy_from(p, &["description", "enabled_events", "url"]);
     endpoint.merge_metadata(p);
     if let Some(disabled) = p.at("disabled").as_bool() {
         endpoint.put("status", if disabled { "disabled" } else { "enabled" });
