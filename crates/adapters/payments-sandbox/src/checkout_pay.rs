@@ -107,8 +107,10 @@ fn pay_once(w: &mut World, mut session: Value, method: Value) -> Result<Step, Ap
             let (amount, currency) = (session.num("amount_total"), session.owned("currency"));
             let mut intent = payment_intents::make(w, amount, &currency, session.at("customer"));
             intent.put("metadata", metadata(&data));
-            intent
-                .copy_from(&data, &["description", "receipt_email", "setup_future_usage", "statement_descriptor"]);
+            intent.copy_from(
+                &data,
+                &["description", "receipt_email", "setup_future_usage", "statement_descriptor"],
+            );
             intent.put("_session", session.owned("id"));
             intent.put("_return_url", w.url(&format!("/checkout/{}", session.owned("id"))));
             w.save(&intent);

@@ -116,7 +116,9 @@ fn respond(page: Page) -> PageResponse {
                 "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
                     .into(),
             ));
-            let rendered = TEMPLATES.get_template(template).and_then(|template| template.render(minijinja::value::Serde(&values)));
+            let rendered = TEMPLATES
+                .get_template(template)
+                .and_then(|template| template.render(minijinja::value::Serde(&values)));
             match rendered {
                 Ok(body) => PageResponse { status, headers, body: body.into_bytes() },
                 Err(_) => {

@@ -131,7 +131,13 @@ impl Reader {
             _ => return Err(wrong()),
         };
         let read = items.into_iter().enumerate();
-        let read = read.map(|(index, item)| self.read(kind, item, &format!("{name}[{index}]")));
+        let read = read.map(|(index, item)| {
+            let path = format!("{name}[{index}]");
+            match self.read(kind, item, &path)? {
+                Value::Null => Err(empty(&path)),
+                read => Ok(read),
+            }
+        });
         Ok(Value::Array(read.collect::<Result<_, _>>()?))
     }
 
@@ -176,11 +182,7 @@ impl Reader {
             return Ok(if text.is_empty() { Value::Null } else { text.as_str().into() });
         }
         if text.is_empty() {
-            let message = format!(
-                "You passed an empty string for '{0}'. We assume empty values are an attempt to unset a parameter; however '{0}' cannot be unset.",
-                clean(name)
-            );
-            return Err(ApiError::param(name, message).code("parameter_invalid_empty"));
+            return Err(empty(name));
         }
         let read = match letter {
             "i" => text
@@ -226,6 +228,14 @@ impl Reader {
         }
         Ok(Value::Object(read))
     }
+}
+
+fn empty(name: &str) -> ApiError {
+    let message = format!(
+        "You passed an empty string for '{0}'. We assume empty values are an attempt to unset a parameter; however '{0}' cannot be unset.",
+        clean(name)
+    );
+    ApiError::param(&clean(name), message).code("parameter_invalid_empty")
 }
 
 fn unknown(path: &str) -> ApiError {

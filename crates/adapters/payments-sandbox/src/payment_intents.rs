@@ -52,8 +52,10 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
     let method = given_method(w, p)?;
     check_owner(method.as_ref(), p.at("customer"))?;
     let mut intent = make(w, p.num("amount"), &currency, p.at("customer"));
-    intent
-        .copy_from(p, &["description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor"]);
+    intent.copy_from(
+        p,
+        &["description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor"],
+    );
     intent.put("metadata", metadata(p));
     if let Some(method) = method {
         intent.put("payment_method", method.owned("id"));

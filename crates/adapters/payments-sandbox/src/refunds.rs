@@ -45,7 +45,7 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
         "customer": charge.at("customer"),
         "customer_account": null,
         "description": null,
-        "destination_details": {"card": {"reference": null, "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}, "type": "card"},
+        "destination_details": {"card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}, "type": "card"},
         "metadata": metadata(p),
         "payment_intent": charge.at("payment_intent"),
         "payment_method": charge.at("payment_method"),

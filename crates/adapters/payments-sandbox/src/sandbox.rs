@@ -250,8 +250,7 @@ fn respond(request_id: &str, answer: Result<Value, ApiError>) -> ApiResponse {
     let (status, body) = match answer {
         Ok(body) => (200, body),
         Err(error) => {
-            let mut inner = crate::world::shown(&error.body);
-            inner["request_log_url"] = Value::Null;
+            let inner = crate::world::shown(&error.body);
             (error.status, serde_json::json!({"error": inner}))
         }
     };
