@@ -30,10 +30,15 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
     check(w, p, &mode)?;
     let items = read_items(w, p, &mode)?;
     let ui_mode = match p.text("ui_mode") {
-        None | Some("hosted") => "hosted_page",
-        Some("embedded") => "embedded_page",
-        Some("custom") => "elements",
-        Some(given) => given,
+        None => "hosted_page",
+        Some("hosted") if !w.strict => "hosted_page",
+        Some("embedded") if !w.strict => "embedded_page",
+        Some("custom") if !w.strict => "elements",
+        Some(given @ ("hosted_page" | "embedded_page" | "elements" | "form")) => given,
+        Some(_) => {
+            let message = "Invalid ui_mode: must be one of hosted_page, embedded_page, elements, form";
+            return Err(ApiError::param("ui_mode", message).before());
+        }
     }
     .to_owned();
     let is_hosted = ui_mode == "hosted_page";

@@ -115,6 +115,10 @@ pub(crate) fn attempt(w: &mut World, id: &str, method: Option<Value>, how: How) 
     let Some(mut intent) = w.find("payment_intent", &invoice.owned("_payment_intent")) else {
         return Collected::Failed(not_payable());
     };
+    if intent.is("status", "processing") {
+        // A debit is on its way; a second one would charge twice.
+        return Collected::Waits;
+    }
     invoice.put("attempted", true);
     invoice.put("attempt_count", invoice.num("attempt_count") + 1);
     w.save(&invoice);

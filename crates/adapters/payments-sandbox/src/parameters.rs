@@ -107,9 +107,11 @@ impl Reader {
             }
         }
         for key in required.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if !read.contains_key(key) {
-                let path = if name.is_empty() { key.to_owned() } else { format!("{name}[{key}]") };
-                return Err(ApiError::missing(&path));
+            let path = if name.is_empty() { key.to_owned() } else { format!("{name}[{key}]") };
+            match read.get(key) {
+                None => return Err(ApiError::missing(&path)),
+                Some(Value::Null) if fields.at(key).get("n").is_none() => return Err(empty(&path)),
+                Some(_) => {}
             }
         }
         Ok(Value::Object(read))

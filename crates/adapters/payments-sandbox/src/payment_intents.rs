@@ -410,6 +410,7 @@ pub(crate) fn settle(w: &mut World, id: &str) {
 /// POST …/cancel.
 pub(crate) fn cancel(w: &mut World, id: &str, p: &Value) -> Answer {
     let mut intent = w.need("payment_intent", id, "id")?;
+    check_reason(p)?;
     w.enter_owner(&intent);
     if !intent.at("_invoice").is_null() {
         let message =
@@ -421,6 +422,18 @@ pub(crate) fn cancel(w: &mut World, id: &str, p: &Value) -> Answer {
     }
     stop(w, &mut intent, p.at("cancellation_reason").clone());
     Ok(intent)
+}
+
+/// Why somebody cancels an intent.
+pub(crate) fn check_reason(p: &Value) -> Result<(), ApiError> {
+    let known = ["abandoned", "duplicate", "fraudulent", "requested_by_customer"];
+    match p.text("cancellation_reason") {
+        Some(reason) if !known.contains(&reason) => {
+            let message = format!("Invalid cancellation_reason: must be one of {}", known.join(", "));
+            Err(ApiError::param("cancellation_reason", message).before())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Cancels an intent that nobody has paid.

@@ -89,6 +89,17 @@ fn set(configuration: &mut Value, p: &Value) {
             let is_list = configuration.at(&path).is_array();
             match value {
                 Value::Null if is_list => configuration.put(&path, json!([])),
+                Value::Array(products) if field == "products" => {
+                    let fixed = json!({"enabled": false, "maximum": null, "minimum": 1});
+                    let told = products.iter().map(|product| {
+                        let mut product = product.clone();
+                        if !product.at("adjustable_quantity").is_object() {
+                            product.put("adjustable_quantity", fixed.clone());
+                        }
+                        product
+                    });
+                    configuration.put(&path, told.collect::<Vec<_>>());
+                }
                 Value::Object(inner) => {
                     for (name, value) in inner {
                         let list = configuration.at(&format!("{path}.{name}")).is_array() && value.is_null();
@@ -150,6 +161,24 @@ pub(crate) fn create_session(w: &mut World, p: &Value) -> Answer {
 fn flow(w: &World, given: &Value, customer: &str) -> Answer {
     let kind = given.owned("type");
     let details = given.at(&kind);
+    if kind.starts_with("subscription_") && details.text("subscription").is_none() {
+        return Err(ApiError::missing(&format!("flow_data[{kind}][subscription]")));
+    }
+    if kind == "subscription_update_confirm" && details.list("items").is_empty() {
+        return Err(ApiError::missing("flow_data[subscription_update_confirm][items]"));
+    }
+    let known = [
+        "payment_method_update",
+        "subscription_cancel",
+        "subscription_update",
+        "subscription_update_confirm",
+    ];
+    if !known.contains(&kind.as_str()) {
+        return Err(ApiError::param(
+            "flow_data[type]",
+            format!("Invalid type: must be one of {}", known.join(", ")),
+        ));
+    }
     if let Some(sub) = details.text("subscription") {
         let sub = w.need("subscription", sub, "flow_data")?;
         if !sub.is("customer", customer) {

@@ -311,6 +311,7 @@ fn is_strict(request: &ApiRequest<'_>) -> Result<bool, ApiError> {
 
 fn execute(w: &mut World, request: &ApiRequest<'_>, is_publishable: bool) -> Result<Value, ApiError> {
     let strict = is_strict(request)?;
+    w.strict = strict;
     let (path, query) = request.path.split_once('?').unwrap_or((request.path, ""));
     let Some(call) = parameters::find(request.method, path) else {
         return Err(ApiError::unknown_url(request.method, path));
@@ -322,7 +323,8 @@ fn execute(w: &mut World, request: &ApiRequest<'_>, is_publishable: bool) -> Res
         let allowed =
             ["/v1/payment_methods", "/v1/payment_pages/{session}", "/v1/payment_pages/{session}/confirm"];
         let with_secret = call.template.contains("_intents/{intent}") && p.text("client_secret").is_some();
-        if !with_secret && !(allowed.contains(&call.template) && p.text("customer").is_none()) {
+        let without_customer = allowed.contains(&call.template) && p.text("customer").is_none();
+        if !(with_secret || without_customer) {
             let message = "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a list of your API keys at https://dashboard.stripe.com/account/apikeys.";
             return Err(ApiError::forbidden("secret_key_required", message));
         }

@@ -195,6 +195,7 @@ pub(crate) fn authenticated(w: &mut World, id: &str, ok: bool) -> Answer {
 /// POST …/cancel.
 pub(crate) fn cancel(w: &mut World, id: &str, p: &Value) -> Answer {
     let mut intent = open(w, id, "canceled")?;
+    payment_intents::check_reason(p)?;
     intent.put("status", "canceled");
     intent.put("cancellation_reason", p.at("cancellation_reason").clone());
     intent.put("next_action", Value::Null);

@@ -30,6 +30,8 @@ pub(crate) struct World {
     /// The sandbox's time of the call, whatever test clocks say.
     pub wall: i64,
     counter: u64,
+    /// Whether the call asked for the present version, which has retired some names and defaults.
+    pub strict: bool,
     pub outbox: Outbox,
     pub kept: BTreeMap<String, Kept>,
     pub faults: VecDeque<Fault>,
@@ -47,6 +49,7 @@ impl World {
             now: 0,
             wall: 0,
             counter: 0,
+            strict: false,
             outbox: Outbox::default(),
             kept: BTreeMap::new(),
             faults: VecDeque::new(),

@@ -18,6 +18,38 @@ impl Dice {
     fn of<'a>(&mut self, items: &'a [String]) -> &'a str {
         &items[self.below(items.len())]
     }
+
+    /// An id that mostly fits the name of a parameter, so that many calls succeed.
+    fn fitting<'a>(&mut self, ids: &'a [String], name: &str) -> &'a str {
+        let last = name.trim_end_matches(']').rsplit(['[', '/']).next().unwrap_or_default();
+        let start = match last.trim_start_matches('{').trim_end_matches('}') {
+            "customer" => "cus_",
+            "payment_method" | "default_payment_method" => "pm_",
+            "price" => "price_",
+            "product" | "id" => "prod_",
+            "subscription" | "subscription_exposed_id" | "from_subscription" => "sub_",
+            "intent" => ["pi_", "seti_"][self.below(2)],
+            "payment_intent" => "pi_",
+            "session" => "cs_",
+            "charge" => "ch_",
+            "refund" => "re_",
+            "dispute" => "dp_",
+            "invoice" => "in_",
+            "invoice_payment" => "inpay_",
+            "schedule" => "sub_sched_",
+            "promotion_code" => "promo_",
+            "test_clock" => "clock_",
+            "item" => "si_",
+            "invoiceitem" => "ii_",
+            _ => return self.of(ids),
+        };
+        let fitting: Vec<&String> = ids.iter().filter(|id| id.starts_with(start)).collect();
+        if fitting.is_empty() || self.below(8) == 0 {
+            self.of(ids)
+        } else {
+            fitting[self.below(fitting.len())]
+        }
+    }
 }
 
 fn calls() -> Vec<(String, String, Value)> {
@@ -58,7 +90,7 @@ fn fill(dice: &mut Dice, kind: &Value, name: &str, ids: &[String], depth: usize,
             _ if name.ends_with("currency]") || name == "currency" => "usd".to_owned(),
             _ if name.contains("url") => "https://shop.example/x".to_owned(),
             _ if name.contains("email") => "ana@shop.example".to_owned(),
-            _ => dice.of(ids).to_owned(),
+            _ => dice.fitting(ids, name).to_owned(),
         },
         Value::Object(kind) => {
             if let Some(names) = kind.get("e").and_then(Value::as_array) {
@@ -173,7 +205,7 @@ fn twenty_thousand_random_calls_do_no_harm() {
         let mut path = String::new();
         for part in template.split('/').skip(1) {
             path.push('/');
-            path.push_str(if part.starts_with('{') { dice.of(&ids) } else { part });
+            path.push_str(if part.starts_with('{') { dice.fitting(&ids, part) } else { part });
         }
         if dice.below(50) == 0 {
             path = ["/", "", "/v1", "/v1/", "//", "/v1/customers/", "/v1/%FF", "/v2/x?a=%"][dice.below(8)]

@@ -123,6 +123,8 @@ fn retired_parameters_are_refused_where_the_version_says_so() {
     assert_eq!(shop.raw("POST", "/v1/payment_intents", &older, body).status, 200);
     let wrong = [("Authorization", "Bearer sk_test_shop"), ("Stripe-Version", "latest")];
     assert_eq!(shop.raw("GET", "/v1/charges", &wrong, "").status, 400);
+    let session = json!({"mode": "setup", "currency": "usd", "ui_mode": "hosted", "success_url": "https://shop.example"});
+    assert_eq!(shop.refused(400, "/v1/checkout/sessions", session)["param"], "ui_mode");
     let sub = shop.refused(400, "/v1/subscriptions/sub_1", json!({"billing_cycle_anchor": "now"}));
     assert_eq!(sub["param"], "billing_cycle_anchor");
 }
