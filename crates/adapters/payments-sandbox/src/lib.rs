@@ -7,52 +7,19 @@
 // Objects of Stripe have up to seventy fields, each a step of the macro that writes them.
 #![recursion_limit = "512"]
 
-mod billing_cycle;
 mod calendar;
 mod cards;
-mod catalog;
-mod charges;
-mod checkout;
-mod checkout_pages;
-mod checkout_pay;
-mod clock;
-mod collection;
 mod config;
-mod customers;
-mod discounts;
-mod disputes;
+mod engine;
 mod errors;
-mod events;
-mod expand;
 mod form;
-mod idempotency;
-mod invoice_items;
-mod invoices;
-mod lists;
 mod money;
-mod pages;
 mod parameters;
-mod payment_intents;
-mod payment_methods;
 mod pdf;
-mod pending_updates;
-mod portal;
-mod portal_page;
-mod preview;
-mod proration;
-mod refunds;
-mod routes;
-mod sandbox;
-mod schedules;
-mod setup_intents;
 mod store;
-mod subscription_updates;
-mod subscriptions;
-mod test_clocks;
 mod value;
-mod webhooks;
-mod world;
 
 pub use config::{AfterRetries, Config, Delivery, Endpoint};
-pub use sandbox::{API_VERSION, ApiRequest, ApiResponse, Fault, PageRequest, PageResponse, Sandbox};
-pub use webhooks::WebhookDelivery;
+pub use engine::{
+    API_VERSION, ApiRequest, ApiResponse, Fault, PageRequest, PageResponse, Sandbox, WebhookDelivery,
+};
